@@ -1,0 +1,161 @@
+"""Reads `registry.yaml`: which parties exist, what each may hold and whom it may call.
+
+A mistake in the file is refused with file, key and reason; nobody starts on half a registry.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)?$")]
+ScopeName = Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$")]
+Folder = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)*$")]
+
+
+class RegistryError(Exception):
+    """The registry cannot be used. The text names file, key and reason."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Scope(_Entry):
+    """A permission at one kind of API; `high_risk` ones are confirmed with the issuer on every use."""
+
+    served_by: list[Name] = Field(min_length=1)
+    high_risk: bool = False
+
+
+class Party(_Entry):
+    """Somebody who takes part: a login client, a workload, or an authority outside the services."""
+
+    kind: Literal["login client", "workload", "authority"]
+    calls: list[Name] = []
+    hands_on: list[ScopeName] = []
+    life: PositiveInt | None = None
+    code: list[Folder] = []
+    port: Annotated[int, Field(ge=1024, le=65535)] | None = None
+
+
+class Freshness(_Entry):
+    """How old knowledge may get, in seconds."""
+
+    keys: PositiveInt
+    keys_cooldown: PositiveInt
+    svid: Annotated[int, Field(ge=1, le=300)]  # Keycloak refuses assertions 300 s after `iat`
+
+
+class Registry(_Entry):
+    """The whole file, checked against itself."""
+
+    trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
+    realm: Annotated[str, Field(pattern=r"^[a-z]+$")]
+    scopes: dict[ScopeName, Scope]
+    parties: dict[Name, Party]
+    freshness: Freshness
+
+    def id(self, name: str) -> str:
+        """The one name a party has everywhere: a workload's SPIFFE ID, a login client's client id."""
+        if self.parties[name].kind == "login client":
+            return name
+        return f"spiffe://{self.trust_domain}/{name}"
+
+    def scopes_at(self, name: str) -> list[str]:
+        """The scopes that open this party's own APIs."""
+        return [scope for scope, entry in self.scopes.items() if name in entry.served_by]
+
+    @property
+    def login_clients(self) -> frozenset[str]:
+        """The parties a person signs in with; only they may present a token without an actor."""
+        return frozenset(name for name, party in self.parties.items() if party.kind == "login client")
+
+    @property
+    def workloads(self) -> list[str]:
+        """The parties that run measured code."""
+        return [name for name, party in self.parties.items() if party.kind == "workload"]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = [*self._scope_problems(), *self._party_problems(), *self._port_problems()]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _scope_problems(self) -> list[str]:
+        found = []
+        for scope, entry in self.scopes.items():
+            for name in entry.served_by:
+                if name not in self.parties or self.parties[name].kind == "login client":
+                    found.append(f"scopes.{scope}.served_by: {name!r} is no party that serves anything")
+        return found
+
+    def _party_problems(self) -> list[str]:
+        found = []
+        for name, party in self.parties.items():
+            key = f"parties.{name}"
+            found += [f"{key}.hands_on: unknown scope {scope!r}" for scope in party.hands_on if scope not in self.scopes]
+            if bool(party.calls) != bool(party.life):
+                found.append(f"{key}.life: needed where there are calls, and only there")
+            if (party.kind == "workload") != bool(party.code):
+                found.append(f"{key}.code: a workload runs measured code, and nobody else does")
+            for callee in party.calls:
+                found += self._call_problems(f"{key}.calls", name, callee)
+        return found
+
+    def _call_problems(self, key: str, name: str, callee: str) -> list[str]:
+        target, caller = self.parties.get(callee), self.parties[name]
+        if target is None or target.kind == "login client" or callee == name:
+            return [f"{key}: {callee!r} is nobody this party could call"]
+        if not set(self.scopes_at(callee)) & set(caller.hands_on):
+            return [f"{key}: {callee!r} serves none of the scopes that {name!r} may hand on"]
+        if target.life and caller.life and target.life > caller.life:
+            return [f"parties.{callee}.life: {target.life} s is longer than the {caller.life} s of its caller {name!r}"]
+        return []
+
+    def _port_problems(self) -> list[str]:
+        seen: dict[int, str] = {}
+        found = []
+        for name, party in self.parties.items():
+            if party.port is None and party.kind != "login client":
+                found.append(f"parties.{name}.port: missing")
+            elif party.port is not None and (other := seen.setdefault(party.port, name)) != name:
+                found.append(f"parties.{name}.port: {party.port} is already the port of {other!r}")
+        return found
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML, but a name given twice is a mistake and not a quiet overwrite."""
+
+
+def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    for position, key in enumerate(keys):
+        if key in keys[:position]:
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate name {key!r}", node.value[position][0].start_mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def load_registry(path: Path) -> Registry:
+    """Read and check the registry.
+
+    Raises `RegistryError` naming the file, the key and the reason.
+    """
+    try:
+        return Registry.model_validate(yaml.load(path.read_text(), _StrictLoader))  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise RegistryError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise RegistryError(f"{path}: {error}") from error
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            key = ".".join(str(part) for part in problem["loc"])
+            text = problem["msg"].removeprefix("Value error, ")
+            lines += [f"{path}: {key + ': ' if key else ''}{line}" for line in text.splitlines()]
+        raise RegistryError("\n".join(lines)) from error
