@@ -96,7 +96,9 @@ class Registry(_Entry):
         found = []
         for name, party in self.parties.items():
             key = f"parties.{name}"
-            found += [f"{key}.hands_on: unknown scope {scope!r}" for scope in party.hands_on if scope not in self.scopes]
+            found += [
+                f"{key}.hands_on: unknown scope {scope!r}" for scope in party.hands_on if scope not in self.scopes
+            ]
             if bool(party.calls) != bool(party.life):
                 found.append(f"{key}.life: needed where there are calls, and only there")
             if (party.kind == "workload") != bool(party.code):
@@ -134,7 +136,9 @@ def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, 
     keys = [loader.construct_object(key) for key, _ in node.value]
     for position, key in enumerate(keys):
         if key in keys[:position]:
-            raise yaml.constructor.ConstructorError(None, None, f"duplicate name {key!r}", node.value[position][0].start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"duplicate name {key!r}", node.value[position][0].start_mark
+            )
     return loader.construct_mapping(node, deep=True)
 
 

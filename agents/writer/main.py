@@ -1,0 +1,45 @@
+"""Writer: the agent that may file documents and think about them, and read nothing.
+
+The gate has verified, decided and recorded before `answer` runs.  What is left is narrow and act.
+"""
+
+import asyncio
+
+from starlette.types import ASGIApp
+
+from zerotrust.a2a import CARD_PATH, PATH, Answer, agent_app
+from zerotrust.gate import PUBLIC, Permissions
+from zerotrust.service import Service, run
+from zerotrust.thinking import Model, Tools, converse
+
+PERMISSIONS: Permissions = {
+    ("POST", PATH): "agent.invoke",
+    ("GET", CARD_PATH): PUBLIC,
+    ("GET", "/health"): PUBLIC,
+}
+
+
+def create_app(service: Service) -> ASGIApp:
+    """The writer, guarded."""
+    documents, model = Tools(service, "tool/documents"), Model(service)
+
+    async def answer(task: str) -> Answer:
+        # Narrow: one token for the tool, one for the model; neither opens the other's door, nor this one.
+        writing, thinking = await asyncio.gather(
+            service.narrow("tool/documents", "tool.write"),
+            service.narrow("inference", "inference.run"),
+        )
+        # Act: whatever the model asks for, it is asked for with the authority to write, for this user.
+        return await converse(task, model=model, thinking=thinking, tools=documents, acting=writing)
+
+    app = agent_app(service, answer, documents.opened())
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    return service.guard(app, PERMISSIONS)
+
+
+if __name__ == "__main__":
+    run("agent/writer", create_app)

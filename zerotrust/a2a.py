@@ -1,0 +1,138 @@
+"""Agents talking to agents (A2A 1.0, JSON-RPC), over the official SDK.
+
+An agent answers with a message, not with a stored task: nothing is kept once the answer is out.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from a2a.client import A2AClientError, ClientConfig, ClientFactory
+from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_data_part, new_message, new_text_part
+from a2a.server.agent_execution import AgentExecutor, RequestContext
+from a2a.server.context import ServerCallContext
+from a2a.server.events import EventQueue
+from a2a.server.request_handlers import DefaultRequestHandler
+from a2a.server.routes import (
+    DefaultServerCallContextBuilder,
+    add_a2a_routes_to_fastapi,
+    create_agent_card_routes,
+    create_jsonrpc_routes,
+)
+from a2a.server.tasks import InMemoryTaskStore
+from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill, Role, SendMessageRequest
+from a2a.utils.errors import A2AError, InternalError, UnsupportedOperationError
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from zerotrust.errors import Refusal
+from zerotrust.exchange import NarrowedToken
+from zerotrust.outgoing import calling_with
+from zerotrust.service import Service
+
+PATH = "/a2a"
+CARD_PATH = "/.well-known/agent-card.json"
+
+
+class PeerError(Exception):
+    """Another party refused, failed or could not be reached.  The text says which, and why as far as it told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an agent found, and what it tried in vain on the way."""
+
+    text: str
+    failed: tuple[str, ...] = ()
+
+
+def agent_card(name: str, address: str) -> AgentCard:
+    """The public card of an agent.  Callers make it themselves: where to send a token is no stranger's to say."""
+    short = name.rpartition("/")[2]
+    skill = AgentSkill(id=short, name=short, description=f"What the {short} does for a user.", tags=["documents"])
+    return AgentCard(
+        name=name,
+        description=f"The {short} agent. Takes text, answers with text.",
+        version="1.0",
+        supported_interfaces=[
+            AgentInterface(url=f"{address}{PATH}", protocol_binding="JSONRPC", protocol_version="1.0")
+        ],
+        capabilities=AgentCapabilities(streaming=False, push_notifications=False),
+        default_input_modes=["text/plain"],
+        default_output_modes=["text/plain"],
+        skills=[skill],
+    )
+
+
+def agent_app(
+    service: Service, answer: Callable[[str], Awaitable[Answer]], *resources: AbstractAsyncContextManager[Any]
+) -> FastAPI:
+    """An app that answers A2A messages with `answer`; the gate's principal is there in the context."""
+    card = agent_card(service.name, service.addresses[service.name])
+    handler = DefaultRequestHandler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)
+    app = FastAPI(lifespan=service.lifespan(*resources))
+    add_a2a_routes_to_fastapi(
+        app,
+        agent_card_routes=create_agent_card_routes(card),
+        jsonrpc_routes=create_jsonrpc_routes(handler, rpc_url=PATH, context_builder=_Context()),
+    )
+    return app
+
+
+async def ask_agent(service: Service, name: str, text: str, token: NarrowedToken) -> Answer:
+    """Ask the agent `name`, with a token narrowed for it.  Raises `PeerError`."""
+    config = ClientConfig(streaming=False, httpx_client=service.outgoing.http)
+    client = ClientFactory(config).create(agent_card(name, service.addresses[name]))
+    question = SendMessageRequest(message=new_message([new_text_part(text)], role=Role.ROLE_USER))
+    try:
+        with calling_with(token):
+            replies = [reply async for reply in client.send_message(question)]
+    except A2AClientError as error:
+        raise PeerError(f"{name}: {_told(error)}") from error
+    except A2AError as error:
+        raise PeerError(f"{name}: {error}") from error
+    if len(replies) != 1 or not replies[0].HasField("message"):
+        raise PeerError(f"{name}: answered with something else than one message")
+    message = replies[0].message
+    failed = [str(entry) for part in get_data_parts(message.parts) for entry in part.get("failed", [])]
+    return Answer(get_message_text(message), tuple(failed))
+
+
+def _told(error: A2AClientError) -> str:
+    """The reason that a refusing party gave, or what kept us from hearing one."""
+    cause = error.__cause__
+    if not isinstance(cause, httpx.HTTPStatusError):
+        return "could not be reached"
+    try:
+        return f"refused with {cause.response.status_code}, {cause.response.json()['reason']}"
+    except (ValueError, KeyError, TypeError):
+        return f"answered with status {cause.response.status_code}"
+
+
+class _Executor(AgentExecutor):
+    def __init__(self, answer: Callable[[str], Awaitable[Answer]]) -> None:
+        self._answer = answer
+
+    async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
+        try:
+            found = await self._answer(context.get_user_input())
+        except Refusal as refusal:
+            raise InternalError(message=refusal.told.value) from refusal
+        except PeerError as error:
+            raise InternalError(message=str(error)) from error
+        parts = [new_text_part(found.text), new_data_part({"failed": list(found.failed)})]
+        await event_queue.enqueue_event(new_message(parts, role=Role.ROLE_AGENT))
+
+    async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:  # noqa: ARG002
+        raise UnsupportedOperationError
+
+
+class _Context(DefaultServerCallContextBuilder):
+    """The SDK copies every header into its own context: the bearer must not travel on."""
+
+    def build(self, request: Request) -> ServerCallContext:
+        context = super().build(request)
+        context.state["headers"].pop("authorization", None)
+        return context

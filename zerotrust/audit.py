@@ -1,0 +1,162 @@
+"""The local journal: what was decided is on the disk before anything is done, and nobody can quietly change it.
+
+One line a record, each naming the hash of the one before.  Records that wait at the same time go out in one commit.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from zerotrust.identity import Principal
+
+GENESIS = "0" * 64
+
+
+class JournalError(OSError):
+    """The journal cannot be written, or is not what it was; whoever needs it must refuse."""
+
+
+class Journal:
+    """One party's journal, written by one process."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or go on with the journal at `path`.  Raises `JournalError` when its chain is broken or it is in use."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise JournalError(f"{path}: another process writes here") from error
+        if bad := first_bad_record(path):
+            os.close(self._fd)
+            raise JournalError(f"{path}: record {bad} is not what it was")
+        self._count, self._head, end = 0, GENESIS, 0
+        for line in _lines(path):
+            self._count, self._head, end = self._count + 1, _hash(line), end + len(line) + 1
+        os.ftruncate(self._fd, end)  # half a record at the end was never acknowledged
+        _sync_folder(path.parent)
+        self._failure: OSError | None = None
+        self._waiting: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
+        self._writer.start()
+
+    def append(self, record: Mapping[str, Any]) -> asyncio.Future[None]:
+        """Chain a record now, in order; the future is done once it is on the disk.
+
+        The future fails with `JournalError` when it cannot be written.  After one failure nothing is written any
+        more: the chain would have a hole.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._count += 1
+        line = orjson.dumps({"n": self._count, "prev": self._head, **record})
+        self._head = _hash(line)
+        self._waiting.put((line + b"\n", done))
+        return done
+
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        self._waiting.put(None)
+        self._writer.join()
+        os.close(self._fd)
+
+    def _write(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch, end = [first], False
+            while not self._waiting.empty():  # all that waits goes out in one commit
+                if (item := self._waiting.get()) is None:
+                    end = True
+                    break
+                batch.append(item)
+            self._commit(b"".join(line for line, _ in batch))
+            loop = first[1].get_loop()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, [done for _, done in batch], self._failure)
+            if end:
+                return
+
+    def _commit(self, data: bytes) -> None:
+        if self._failure:
+            return
+        try:
+            if os.write(self._fd, data) != len(data):
+                raise OSError("short write")
+            os.fdatasync(self._fd)
+        except OSError as error:
+            self._failure = JournalError(f"the journal cannot be written: {error.strerror or error}")
+
+
+def describe(principal: Principal) -> dict[str, Any]:
+    """What a record says of a caller: everything its token says, never the token."""
+    return {
+        "subject": principal.subject,
+        "party": principal.party,
+        "actors": list(principal.actors),
+        "audience": principal.audience,
+        "scopes": sorted(principal.scopes),
+        "groups": sorted(principal.groups),
+        "token_id": principal.token_id,
+        "lineage": list(principal.lineage),
+        "transaction": principal.transaction,
+        "session": principal.session,
+        "issued_at": principal.issued_at,
+        "expires_at": principal.expires_at,
+    }
+
+
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a journal, oldest first."""
+    return (orjson.loads(line) for line in _lines(path))
+
+
+def first_bad_record(path: Path) -> int:
+    """The number of the first record that is not what it was, or 0.
+
+    The last record has no successor to vouch for it: a changed or cut-off end needs an anchor outside this file.
+    """
+    head = GENESIS
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            record = orjson.loads(line)
+            chained = record["prev"] == head and record["n"] == number
+        except (ValueError, KeyError, TypeError):
+            return number
+        if not chained:
+            return max(number - 1, 1)
+        head = _hash(line)
+    return 0
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().split(b"\n")[:-1]
+
+
+def _hash(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _resolve(futures: list[asyncio.Future[None]], failure: OSError | None) -> None:
+    for done in futures:
+        if done.done():  # whoever asked has left
+            continue
+        if failure:
+            done.set_exception(failure)
+            done.exception()  # read once: a caller that left must not make noise
+        else:
+            done.set_result(None)

@@ -1,0 +1,91 @@
+"""What a refused caller sees (RFC 6750).  Pure.
+
+Inside, a refusal has a reason and a detail; they go to the audit record.  Outside, it has one of the answers below,
+and no word that came from the caller.
+"""
+
+from zerotrust.policy import Reason
+
+RETRY_AFTER = 1
+"""Seconds a caller should wait before it asks again for what could not be decided."""
+
+# Until its signature is known to be good, a token deserves no explanation: all of these look the same.
+BEFORE_SIGNATURE = frozenset(
+    {
+        Reason.MALFORMED_TOKEN,
+        Reason.ALGORITHM_NOT_ALLOWED,
+        Reason.FORBIDDEN_HEADER,
+        Reason.WRONG_TYPE,
+        Reason.UNKNOWN_KEY,
+        Reason.BAD_SIGNATURE,
+    }
+)
+
+_MISSING = (401, None)  # nothing was presented, so no error code either (RFC 6750 section 3.1)
+_BAD_REQUEST = (400, "invalid_request")
+_BAD_TOKEN = (401, "invalid_token")
+_TOO_LITTLE = (403, "insufficient_scope")
+_DENIED = (403, "access_denied")  # no scope would help
+_UNKNOWN = (503, "temporarily_unavailable")  # we cannot tell, and never answer with an old yes
+
+ANSWERS: dict[Reason, tuple[int, str | None]] = {
+    Reason.NO_TOKEN: _MISSING,
+    Reason.UNSUPPORTED_SCHEME: _MISSING,
+    Reason.MALFORMED_CREDENTIALS: _BAD_REQUEST,
+    Reason.TOKEN_TOO_LARGE: _BAD_REQUEST,
+    **dict.fromkeys(BEFORE_SIGNATURE, _BAD_TOKEN),
+    Reason.BAD_CLAIM: _BAD_TOKEN,
+    Reason.ISSUER_MISMATCH: _BAD_TOKEN,
+    Reason.AUDIENCE_MISMATCH: _BAD_TOKEN,
+    Reason.EXPIRED: _BAD_TOKEN,
+    Reason.NOT_YET_VALID: _BAD_TOKEN,
+    Reason.LIFETIME_EXCEEDED: _BAD_TOKEN,
+    Reason.UNKNOWN_PARTY: _BAD_TOKEN,
+    Reason.ACTOR_MISSING: _BAD_TOKEN,
+    Reason.ACTOR_MISMATCH: _BAD_TOKEN,
+    Reason.ACTOR_REPEATED: _BAD_TOKEN,
+    Reason.CHAIN_TOO_DEEP: _BAD_TOKEN,
+    Reason.LINEAGE_MISMATCH: _BAD_TOKEN,
+    Reason.NO_PERMISSION_FOR_ROUTE: _DENIED,
+    Reason.LEGACY_ERA: _BAD_REQUEST,
+    Reason.MALFORMED_BODY: _BAD_REQUEST,
+    Reason.BODY_TOO_LARGE: (413, "invalid_request"),
+    Reason.SCOPE_MISSING: _TOO_LITTLE,
+    Reason.POLICY_DENIED: _DENIED,
+    Reason.POLICY_ERROR: _DENIED,
+    Reason.RESOURCE_DENIED: _DENIED,
+    Reason.WOULD_WIDEN: _DENIED,
+    Reason.EXCHANGE_REFUSED: _DENIED,
+    Reason.KEYS_UNAVAILABLE: _UNKNOWN,
+    Reason.ISSUER_UNAVAILABLE: _UNKNOWN,
+    Reason.IDENTITY_UNAVAILABLE: _UNKNOWN,
+    Reason.PEER_UNAVAILABLE: _UNKNOWN,
+    Reason.JOURNAL_UNAVAILABLE: _UNKNOWN,
+}
+
+
+class Refusal(Exception):
+    """A request that goes no further, with its reason.
+
+    `detail` is for the record only; `scope` is the one that would help, if one would.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "", *, scope: str | None = None) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason, self.detail, self.scope = reason, detail, scope
+        self.status, self.error = ANSWERS[reason]
+
+    @property
+    def told(self) -> Reason:
+        """The reason the caller gets to see."""
+        return Reason.NOT_VERIFIED if self.reason in BEFORE_SIGNATURE else self.reason
+
+    def headers(self, metadata_url: str | None = None) -> list[tuple[bytes, bytes]]:
+        """The answer's headers: a challenge (RFC 6750 section 3, RFC 9728 section 5.1), or when to come back."""
+        if self.status == 503:
+            return [(b"retry-after", b"%d" % RETRY_AFTER)]
+        if self.status == 413 or self.error == "access_denied":
+            return []
+        fields = {"error": self.error, "scope": self.scope, "resource_metadata": metadata_url}
+        given = "".join(f', {name}="{value}"' for name, value in fields.items() if value)
+        return [(b"www-authenticate", f'Bearer realm="zero-trust"{given}'.encode())]

@@ -1,0 +1,187 @@
+"""narrow(): from the caller's token to a smaller one for the next hop (RFC 8693), and the chain that it carries.
+
+Keycloak decides; this module asks it, remembers the answer, and refuses what comes back wrong.  It catches our own
+mistakes.  A service that was taken over is held by the realm, not by this file.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import httpx
+import jwt
+
+from zerotrust.errors import Refusal
+from zerotrust.identity import Principal
+from zerotrust.policy import Reason
+from zerotrust.workload import WorkloadError
+
+GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
+CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
+
+MARGIN = 5
+"""Seconds before its end at which a remembered token is no longer used: it has to survive the call."""
+CAPACITY = 10_000
+
+Record = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+
+class Assertions(Protocol):
+    """Proves who this workload is."""
+
+    async def assertion(self, audience: str) -> str:
+        """Return a JWT-SVID for `audience`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowedToken:
+    """A token for one audience and less scope, to be sent to that audience alone."""
+
+    audience: str
+    token_id: str
+    expires_at: float
+    value: str = field(repr=False)
+
+
+def exchange_form(
+    subject_token: str, *, audience: str, scopes: frozenset[str], assertion: str, lifetime: int | None = None
+) -> dict[str, str]:
+    """The token request of RFC 8693 section 2.1, by a client that proves itself with a JWT-SVID.
+
+    `lifetime` (seconds) asks for less than the ceiling; the realm's script reads it.
+    """
+    form = {
+        "grant_type": GRANT,
+        "client_assertion_type": CLIENT_ASSERTION,
+        "client_assertion": assertion,
+        "subject_token": subject_token,
+        "subject_token_type": ACCESS_TOKEN,
+        "requested_token_type": ACCESS_TOKEN,
+        "audience": audience,
+        "scope": " ".join(sorted(scopes)),
+    }
+    return form | ({"requested_lifetime": str(lifetime)} if lifetime else {})
+
+
+class Exchanger:
+    """Narrows tokens for one party; one exchange per need, however many callers wait for it."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        workload: Assertions,
+        http: httpx.AsyncClient,
+        record: Record,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._issuer, self._workload, self._http, self._record, self._clock = issuer, workload, http, record, clock
+        self._flights: dict[tuple[object, ...], asyncio.Task[NarrowedToken]] = {}
+
+    async def narrow(
+        self, caller: Principal, *, audience: str, scopes: frozenset[str], lifetime: int | None = None
+    ) -> NarrowedToken:
+        """Return a token of the same user for `audience`, with `scopes` and nothing more.
+
+        Raises `Refusal`: would widen, exchange refused, issuer or identity unavailable, journal unavailable.
+        """
+        # Delegation only shrinks.  Wanting more is a bug here, or an attack on us.
+        if not scopes <= caller.scopes:
+            await self._note(caller, audience, scopes, Reason.WOULD_WIDEN)
+            raise Refusal(Reason.WOULD_WIDEN, " ".join(sorted(scopes - caller.scopes)))
+        need = (hashlib.sha256(caller.token.encode()).digest(), audience, scopes, lifetime)
+        flight = self._flights.get(need)
+        if flight is None or _spent(flight, self._clock()):
+            self._forget()
+            flight = self._flights[need] = asyncio.create_task(self._exchange(caller, audience, scopes, lifetime))
+        return await asyncio.shield(flight)  # a caller who leaves does not take the others' answer along
+
+    def _forget(self) -> None:
+        if len(self._flights) >= CAPACITY:
+            now = self._clock()
+            self._flights = {need: flight for need, flight in self._flights.items() if not _spent(flight, now)}
+        while len(self._flights) >= CAPACITY:
+            del self._flights[next(iter(self._flights))]
+
+    async def _exchange(
+        self, caller: Principal, audience: str, scopes: frozenset[str], lifetime: int | None
+    ) -> NarrowedToken:
+        try:
+            token = await self._ask(caller, audience, scopes, lifetime)
+        except Refusal as refusal:
+            await self._note(caller, audience, scopes, refusal.reason, detail=refusal.detail)
+            raise
+        await self._note(caller, audience, scopes, Reason.GRANTED, token_id=token.token_id)
+        return token
+
+    async def _ask(
+        self, caller: Principal, audience: str, scopes: frozenset[str], lifetime: int | None
+    ) -> NarrowedToken:
+        try:
+            assertion = await self._workload.assertion(self._issuer)
+        except WorkloadError as error:
+            raise Refusal(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
+        form = exchange_form(caller.token, audience=audience, scopes=scopes, assertion=assertion, lifetime=lifetime)
+        try:
+            answer = await self._http.post(f"{self._issuer}/protocol/openid-connect/token", data=form)
+            content = answer.json()
+        except (httpx.HTTPError, ValueError, RecursionError) as error:
+            raise Refusal(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
+        if not isinstance(content, dict) or answer.status_code >= 500:
+            raise Refusal(Reason.ISSUER_UNAVAILABLE, f"status {answer.status_code}")
+        if answer.status_code != 200:
+            raise Refusal(Reason.EXCHANGE_REFUSED, f"{content.get('error')}: {content.get('error_description')}")
+        return self._checked(content, caller, audience, scopes)
+
+    def _checked(
+        self, content: dict[str, Any], caller: Principal, audience: str, scopes: frozenset[str]
+    ) -> NarrowedToken:
+        """The issuer is trusted, the realm's configuration is not taken for granted: look at what came back."""
+        try:
+            value = str(content["access_token"])
+            # It came from the issuer itself, and the next hop verifies it; here it is only looked at.
+            claims = jwt.decode(value, options={"verify_signature": False})
+            granted = frozenset(str(claims["scope"]).split(" ")) - {""}
+            same = claims["sub"] == caller.subject and claims["aud"] in (audience, [audience])
+            # The script leaves a token dead (`exp` 1) when a check of the chain failed.
+            if not same or granted != scopes or "act" not in claims or not self._clock() < claims["exp"]:
+                raise Refusal(Reason.EXCHANGE_REFUSED, "what came back is not what was asked for")
+            return NarrowedToken(audience, str(claims["jti"]), min(claims["exp"], caller.expires_at), value)
+        except (KeyError, TypeError, jwt.InvalidTokenError) as error:
+            raise Refusal(Reason.ISSUER_UNAVAILABLE, "the answer is no token") from error
+
+    async def _note(  # noqa: PLR0913 - a record names them all
+        self,
+        caller: Principal,
+        audience: str,
+        scopes: frozenset[str],
+        reason: Reason,
+        *,
+        token_id: str | None = None,
+        detail: str = "",
+    ) -> None:
+        await self._record(
+            {
+                "event": "exchange",
+                "transaction": caller.transaction,
+                "subject": caller.subject,
+                "from_token": caller.token_id,
+                "audience": audience,
+                "scopes": sorted(scopes),
+                "token_id": token_id,
+                "allowed": reason is Reason.GRANTED,
+                "reason": reason,
+                "detail": detail[:200],
+            }
+        )
+
+
+def _spent(flight: asyncio.Task[NarrowedToken], now: float) -> bool:
+    """Whether a flight is of no more use: it failed, or its token is about to end."""
+    if not flight.done():
+        return False
+    return flight.cancelled() or bool(flight.exception()) or flight.result().expires_at - MARGIN <= now

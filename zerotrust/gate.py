@@ -1,0 +1,270 @@
+"""The gate: who asks, may they, and is it on record?  All of that before any handler runs.
+
+One pure ASGI wrapper round the whole application, because a framework's dependencies do not run on routes that an
+SDK registers.  In order: (2) credentials  (3) verify  (6) decide  (8) record; then the handler narrows and acts.
+(Binding, standing and confirmation, the steps between, come with mutual TLS and the signals.)
+"""
+
+import asyncio
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from zerotrust.audit import Journal, describe
+from zerotrust.errors import Refusal
+from zerotrust.identity import Principal, UnverifiedToken
+from zerotrust.keys import SigningKeys
+from zerotrust.mcp import MAX_BODY, Need, ToolPermissions, error_body
+from zerotrust.policy import Decision, Policy, Reason
+from zerotrust.tally import Tally
+from zerotrust.verify import Expected, Remembered
+
+PUBLIC: Literal["public"] = "public"
+"""The permission that everybody holds; a permission like others, to be given by name."""
+
+Permissions = Mapping[tuple[str, str], str | ToolPermissions]
+"""(method, path) to the permission it needs.  A route that is not in it is refused."""
+
+MAX_TOKEN = 8 * 1024
+# base64url and dots; with padding, which PyJWT accepts, a token would have two spellings.
+_TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+_principal: ContextVar[Principal] = ContextVar("principal")
+_trace_id: ContextVar[str] = ContextVar("trace_id")
+
+
+def current_principal() -> Principal:
+    """The caller of the request being handled.  Raises `LookupError` where no gate has let one in."""
+    return _principal.get()
+
+
+def current_trace() -> str:
+    """The trace id of the request being handled: 32 hexadecimal digits."""
+    return _trace_id.get()
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request on its way through the gate, with what is known of it so far."""
+
+    scope: Scope
+    received: float = field(default_factory=time.time)
+    trace_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    caller_trace: str | None = None
+    principal: Principal | None = None
+    permission: str | None = None
+    operation: str | None = None
+    request_id: str | int | None = None
+
+    def follow_trace(self) -> None:
+        """Our own workloads continue a trace; anybody else gets a new one, and theirs is kept beside it."""
+        given = [value for name, value in self.scope["headers"] if name == b"traceparent"]
+        if len(given) == 1 and (found := _TRACEPARENT.fullmatch(given[0])):
+            theirs = found[1].decode()
+            if self.principal and self.principal.delegated:
+                self.trace_id = theirs
+            else:
+                self.caller_trace = theirs
+
+
+class Gate:
+    """An application, guarded."""
+
+    def __init__(  # noqa: PLR0913 - what a gate stands on, each by name
+        self,
+        app: ASGIApp,
+        *,
+        permissions: Permissions,
+        expected: Expected,
+        keys: SigningKeys,
+        policy: Policy,
+        journal: Journal,
+        clock: Callable[[], float] = time.time,
+        metadata_url: str | None = None,
+    ) -> None:
+        self._app, self._permissions, self._expected = app, permissions, expected
+        self._keys, self._policy, self._journal, self._clock = keys, policy, journal, clock
+        self._metadata_url = metadata_url
+        self._remembered = Remembered()
+        self._tally = Tally(journal)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            return await send({"type": "websocket.close", "code": 1008})
+        call = _Call(scope)
+        try:
+            receive = await self._admit(call, receive)
+        except Refusal as refusal:
+            return await self._refuse(call, refusal, send)
+        _trace_id.set(call.trace_id)
+        if call.principal is None:  # a public route
+            return await self._app(scope, receive, send)
+        _principal.set(call.principal)
+        return await self._run(call, receive, send)
+
+    async def _admit(self, call: _Call, receive: Receive) -> Receive:
+        """Take the steps in order; return what the handler may read, or raise the refusal to send back."""
+        route = self._permissions.get((call.scope["method"], call.scope["path"]))
+        if route == PUBLIC:
+            self._tally.count(_peer(call.scope), PUBLIC)
+            return receive
+        call.permission = route if isinstance(route, str) else None
+        token = _bearer(call.scope["headers"], hint=call.permission)  # (2)
+        call.principal = await self._verify(token)  # (3)
+        call.follow_trace()
+        need = Need((route,) if isinstance(route, str) else (), call.scope["path"], None)
+        if isinstance(route, ToolPermissions):
+            receive, body = await _read(receive)
+            need = route.need(call.scope["headers"], body)
+        self._decide(call, need)  # (6)
+        await self._record(call, Reason.GRANTED)  # (8)
+        return receive
+
+    async def _verify(self, token: UnverifiedToken) -> Principal:
+        kid = self._remembered.key_id(token)
+        key = await self._keys.key(kid)
+        return self._remembered.verify(token, kid=kid, key=key, expected=self._expected, now=self._clock())
+
+    def _decide(self, call: _Call, need: Need) -> None:
+        assert call.principal is not None  # noqa: S101 - for the type checker: verified above
+        call.operation, call.request_id = need.operation, need.request_id
+        decision = Decision(allowed=False, reason=Reason.NO_PERMISSION_FOR_ROUTE, detail=need.operation)
+        for permission in need.permissions:
+            call.permission = permission
+            if decision := self._policy.decide(call.principal, permission, self._expected.audience):
+                return
+        # Name the scopes only where holding one would help.
+        hint = " ".join(need.permissions) if decision.reason is Reason.SCOPE_MISSING else None
+        raise Refusal(decision.reason, decision.detail, scope=hint)
+
+    async def _record(self, call: _Call, reason: Reason, detail: str = "") -> None:
+        assert call.principal is not None  # noqa: S101 - for the type checker
+        record = {
+            "at": call.received,
+            "service": self._expected.audience,
+            "event": "request",
+            "trace_id": call.trace_id,
+            "caller_trace": call.caller_trace,
+            "operation": f"{call.scope['method']} {call.operation or call.scope['path']}"[:200],
+            "permission": call.permission,
+            "allowed": reason is Reason.GRANTED,
+            "reason": reason,
+            "detail": detail[:200],
+            "policy": self._policy.version,
+            **describe(call.principal),
+        }
+        try:
+            await self._journal.append(record)
+        except OSError as error:
+            raise Refusal(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
+
+    async def _refuse(self, call: _Call, refusal: Refusal, send: Send) -> None:
+        if call.principal is None:
+            self._tally.count(_peer(call.scope), refusal.reason)
+        else:
+            try:
+                await self._record(call, refusal.reason, refusal.detail)
+            except Refusal as unrecorded:
+                refusal = unrecorded
+        await send_refusal(refusal, call.trace_id, send, metadata_url=self._metadata_url, rpc=self._rpc(call))
+
+    def _rpc(self, call: _Call) -> tuple[str | int | None] | None:
+        """The JSON-RPC id to echo, where the route speaks JSON-RPC."""
+        route = self._permissions.get((call.scope["method"], call.scope["path"]))
+        return (call.request_id,) if isinstance(route, ToolPermissions) else None
+
+    async def _run(self, call: _Call, receive: Receive, send: Send) -> None:
+        """Run the handler for as long as the token lives: no answer, and no stream, outlives it."""
+        assert call.principal is not None  # noqa: S101 - for the type checker
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(call.principal.expires_at - self._clock()) as life:
+                await self._app(call.scope, receive, watched)
+        except TimeoutError:
+            if not life.expired():
+                raise
+            refusal = Refusal(Reason.EXPIRED, "while it was being used")
+            if not started:
+                return await self._refuse(call, refusal, send)
+            with contextlib.suppress(Refusal):  # the answer is cut off either way
+                await self._record(call, refusal.reason, refusal.detail)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _bearer(headers: Iterable[tuple[bytes, bytes]], *, hint: str | None) -> UnverifiedToken:
+    """The one bearer token of a request (RFC 6750 section 2.1); in a query or a body it is as if absent."""
+    given = [value for name, value in headers if name == b"authorization"]
+    if not given:
+        raise Refusal(Reason.NO_TOKEN, scope=hint)
+    if len(given) > 1:
+        raise Refusal(Reason.MALFORMED_CREDENTIALS, "more than one Authorization header")
+    kind, _, token = given[0].partition(b" ")
+    if kind.lower() != b"bearer":
+        raise Refusal(Reason.UNSUPPORTED_SCHEME, scope=hint)
+    if len(token) > MAX_TOKEN:
+        raise Refusal(Reason.TOKEN_TOO_LARGE)
+    if not token or token.translate(None, _TOKEN_BYTES):
+        raise Refusal(Reason.MALFORMED_CREDENTIALS)
+    return UnverifiedToken(token.decode())
+
+
+async def _read(receive: Receive) -> tuple[Receive, bytes]:
+    """Read the body, and give it back byte for byte to whoever reads next."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(Reason.MALFORMED_BODY, "the caller left")
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+        if len(body) > MAX_BODY:
+            raise Refusal(Reason.BODY_TOO_LARGE)
+    again: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return again.pop() if again else await receive()  # then the real one: it tells when the caller leaves
+
+    return replay, body
+
+
+def _peer(scope: Scope) -> str:
+    return scope["client"][0] if scope.get("client") else "unknown"
+
+
+async def send_refusal(
+    refusal: Refusal,
+    trace_id: str,
+    send: Send,
+    *,
+    metadata_url: str | None = None,
+    rpc: tuple[str | int | None] | None = None,
+) -> None:
+    """Send a refusal as the answer; `rpc` holds the request id where the caller expects JSON-RPC."""
+    problem: dict[str, Any] = {"error": refusal.error or "unauthorized", "reason": refusal.told, "trace_id": trace_id}
+    if refusal.scope:
+        problem["scope"] = refusal.scope
+    body = orjson.dumps(error_body(rpc[0], problem) if rpc else problem)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *refusal.headers(metadata_url),
+    ]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,219 @@
+"""Composition: from settings to a running, guarded app.  Every service here is built by these few lines."""
+
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import uvicorn
+import uvloop
+from fastapi import FastAPI, Request, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from zerotrust.audit import Journal, describe
+from zerotrust.errors import Refusal
+from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
+from zerotrust.gate import Gate, Permissions, current_principal, current_trace, send_refusal
+from zerotrust.keys import SigningKeys
+from zerotrust.outgoing import Outgoing
+from zerotrust.policy import Policy, Reason, Resource, party_entities
+from zerotrust.registry import Registry, load_registry
+from zerotrust.settings import Settings
+from zerotrust.verify import Expected
+from zerotrust.workload import Workload
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+class Service:
+    """One party: what it is, what it stands on, and the verbs its handlers use."""
+
+    def __init__(  # noqa: PLR0913 - what a service is composed of, each by name
+        self,
+        name: str,
+        *,
+        registry: Registry,
+        policy: Policy,
+        issuer: str,
+        addresses: Mapping[str, str],
+        data: Path,
+        workload: Assertions,
+        outgoing: Outgoing,
+        identity_http: httpx.AsyncClient,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`addresses`: where this party and those it calls are found, by name."""
+        self.name, self.registry, self.addresses = name, registry, addresses
+        self.issuer, self.data, self.outgoing = issuer, data, outgoing
+        self._id, self._policy, self._clock, self._identity_http = registry.id(name), policy, clock, identity_http
+        self._journal = Journal(data / "journal.jsonl")
+        self._keys = SigningKeys(
+            f"{issuer}/protocol/openid-connect/certs",
+            http=identity_http,
+            freshness=registry.freshness,
+            clock=time.monotonic,
+        )
+        self._exchanger = Exchanger(
+            issuer=issuer, workload=workload, http=identity_http, record=self._record, clock=clock
+        )
+
+    def guard(self, app: FastAPI, permissions: Permissions, *, metadata_url: str | None = None) -> ASGIApp:
+        """Put the gate round the whole app: a route that `permissions` does not name is refused."""
+        app.add_exception_handler(Refusal, _answer_refusal)
+        parties = self.registry.parties
+        return Gate(
+            app,
+            permissions=permissions,
+            expected=Expected(
+                issuer=self.issuer,
+                audience=self._id,
+                lives={self.registry.id(name): party.life for name, party in parties.items() if party.life},
+                login_clients=frozenset(n for n in self.registry.login_clients if self.name in parties[n].calls),
+            ),
+            keys=self._keys,
+            policy=self._policy,
+            journal=self._journal,
+            clock=self._clock,
+            metadata_url=metadata_url,
+        )
+
+    async def narrow(self, audience: str, *scopes: str, lifetime: int | None = None) -> NarrowedToken:
+        """Exchange the current caller's token for one that `audience` (a name) takes, with these scopes only.
+
+        Raises `Refusal`.
+        """
+        wanted = frozenset(scopes)
+        return await self._exchanger.narrow(
+            current_principal(), audience=self.registry.id(audience), scopes=wanted, lifetime=lifetime
+        )
+
+    async def authorize(self, action: str, resource: Resource) -> None:
+        """Decide again, now that it is known what would be touched; on record before it is touched.
+
+        Raises `Refusal`.
+        """
+        decision = self._policy.decide_on(current_principal(), action, resource)
+        await self._record(
+            {
+                "event": "decision",
+                "operation": action,
+                "resource": f"{resource.kind} {resource.name}",
+                "allowed": decision.allowed,
+                "reason": decision.reason,
+                "detail": decision.detail,
+                "policy": self._policy.version,
+                **describe(current_principal()),
+            }
+        )
+        if not decision:
+            raise Refusal(decision.reason, decision.detail)
+
+    def lifespan(self, *resources: AbstractAsyncContextManager[Any]) -> Lifespan:
+        """What opens with the app and closes with it, in this order and back; then journal and clients."""
+
+        @asynccontextmanager
+        async def run(_app: FastAPI) -> AsyncIterator[None]:
+            async with AsyncExitStack() as stack:
+                stack.callback(self._journal.close)
+                stack.push_async_callback(self._identity_http.aclose)
+                stack.push_async_callback(self.outgoing.close)
+                for resource in resources:
+                    await stack.enter_async_context(resource)
+                yield
+
+        return run
+
+    async def _record(self, record: Mapping[str, Any]) -> None:
+        whole = {"at": time.time(), "service": self._id, "trace_id": current_trace(), **record}
+        try:
+            await self._journal.append(whole)
+        except OSError as error:
+            raise Refusal(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
+
+
+async def _answer_refusal(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)  # noqa: S101 - registered for nothing else
+    return _RefusalResponse(error)
+
+
+class _RefusalResponse(Response):
+    """A refusal that a handler ran into on its way to the next hop, answered like the gate's own."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(status_code=refusal.status)
+        self._refusal = refusal
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send_refusal(self._refusal, current_trace(), send)
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line: what was said, by whom; never a header, never a body."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"at": record.created, "level": record.levelname, "logger": record.name, "text": record.getMessage()}
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return orjson.dumps(line).decode()
+
+
+def log_json_lines() -> None:
+    """Send this process's log to standard error, one JSON object a line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # These two log every call with its address; the journal says who called whom, and says it better.
+    for chatty in ("httpx", "httpx2"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def read_policy(folder: Path, registry: Registry) -> Policy:
+    """The policies of a folder, over the registry's parties.  Raises `OSError` or `PolicyError`."""
+    return Policy(
+        policies=(folder / "policies.cedar").read_text(),
+        schema=(folder / "schema.cedarschema").read_text(),
+        entities=party_entities(registry),
+    )
+
+
+def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
+    """Serve one party until it is told to stop.  The one place where a service reads its environment."""
+    log_json_lines()
+    settings = Settings()
+    registry = load_registry(settings.registry)
+    addresses = {peer: str(url).rstrip("/") for peer, url in settings.peers.items()}
+    port = registry.parties[name].port
+    assert port is not None  # noqa: S101 - the registry refuses a workload without one
+
+    async def serve() -> None:
+        service = Service(
+            name,
+            registry=registry,
+            policy=read_policy(settings.policies, registry),
+            issuer=str(settings.issuer).rstrip("/"),
+            addresses=addresses,
+            data=settings.data,
+            workload=Workload(),
+            outgoing=Outgoing({registry.id(peer): url for peer, url in addresses.items()}),
+            identity_http=httpx.AsyncClient(timeout=10, trust_env=False),
+        )
+        config = uvicorn.Config(
+            create_app(service),
+            host=settings.host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # nobody may say who somebody else is
+            server_header=False,
+            ws="none",
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=5,
+        )
+        await uvicorn.Server(config).serve()
+
+    uvloop.run(serve())

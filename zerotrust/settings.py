@@ -1,0 +1,25 @@
+"""What a service must be told.  No setting has a default that a service would have to guess; none weakens a check."""
+
+from pathlib import Path
+
+from pydantic import AnyHttpUrl
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from the environment, each name with `ZT_` before it."""
+
+    model_config = SettingsConfigDict(env_prefix="ZT_", frozen=True)
+
+    registry: Path
+    """`registry.yaml`."""
+    policies: Path
+    """The folder of `policies.cedar` and `schema.cedarschema`."""
+    issuer: AnyHttpUrl
+    """The realm's issuer, exactly as it stands in its tokens."""
+    host: str
+    """The address to listen at."""
+    peers: dict[str, AnyHttpUrl]
+    """Where each party that this one calls is found, by its name in the registry (JSON)."""
+    data: Path
+    """The folder for this party's journal and store."""

@@ -1,0 +1,196 @@
+"""From an unverified token to a principal (RFC 9068 section 4, RFC 8725).  Pure: keys and clock are arguments.
+
+`key_id` reads the header, in order: (1) form  (2) the one algorithm  (3) nothing that brings its own key  (4) type.
+`verify` goes on: (5) signature  (6) claims present and well typed  (7) issuer  (8) audience  (9) time
+(10) the chain of actors  (11) the lineage.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt.utils import base64url_decode
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zerotrust.errors import Refusal
+from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken, actor_chain
+from zerotrust.policy import Reason
+from zerotrust.strict_json import strict_object
+
+ALGORITHM = "RS256"
+"""Ours to choose, never the token's: its header is the sender's (RFC 8725 section 3.1)."""
+
+KNOWN_HEADERS = frozenset({"alg", "typ", "kid"})
+"""Whatever else a header holds (`jku`, `jwk`, `x5u`, `crit`, `zip` ...) asks us to trust its sender."""
+
+CLOCK_SKEW = 5
+"""Seconds by which the issuer's clock may be ahead of ours.  Never added to a token's end."""
+
+_Text = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[\x21-\x7e]+$")]
+_Seconds = Annotated[int, Field(ge=0)]
+
+
+class _Claims(BaseModel):
+    model_config = ConfigDict(strict=True)  # exp "9999999999" is no number
+
+    iss: str
+    aud: str | list[str]
+    sub: _Text
+    azp: _Text
+    jti: _Text
+    sid: _Text
+    iat: _Seconds
+    nbf: _Seconds | None = None
+    exp: _Seconds
+    scope: str = ""
+    groups: list[str] = []
+    lineage: list[_Text] = []
+    txn: _Text | None = None
+    act: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a token must say to be good here."""
+
+    issuer: str
+    audience: str
+    """This party, and nobody else."""
+    lives: Mapping[str, int]
+    """The longest life, in seconds, of a token issued to each party that may hold one."""
+    login_clients: frozenset[str]
+    """The clients whose token needs no actor at this door."""
+
+
+def key_id(token: UnverifiedToken) -> str:
+    """Return the name of the key that is said to have signed; nothing else in the header is ours to follow.
+
+    Raises `Refusal`, always with a reason that the caller is not told.
+    """
+    # (1) A header is an object with every name once; PyJWT would take the last of two.
+    try:
+        header = strict_object(base64url_decode(token.split(".", 1)[0]))
+    except ValueError as error:
+        raise Refusal(Reason.MALFORMED_TOKEN, str(error)) from error
+    # (2)
+    if header.get("alg") != ALGORITHM:
+        raise Refusal(Reason.ALGORITHM_NOT_ALLOWED)
+    # (3)
+    if not header.keys() <= KNOWN_HEADERS:
+        raise Refusal(Reason.FORBIDDEN_HEADER, ", ".join(sorted(header.keys() - KNOWN_HEADERS)))
+    # (4) An ID token or a logout token is signed by the same key (RFC 9068 section 4).
+    if header.get("typ") != "at+jwt":
+        raise Refusal(Reason.WRONG_TYPE)
+    if not isinstance(kid := header.get("kid"), str):
+        raise Refusal(Reason.UNKNOWN_KEY, "no key is named")
+    return kid
+
+
+def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:
+    """Return the caller that this token describes, or raise `Refusal`.  `now` is in seconds since the epoch."""
+    # (5)
+    try:
+        signed = jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])
+    except jwt.InvalidTokenError as error:
+        raise Refusal(Reason.BAD_SIGNATURE, str(error)) from error
+    # (6)
+    try:
+        claims = _Claims.model_validate(strict_object(signed))
+        actors = actor_chain(claims.act)
+    except ValidationError as error:
+        raise Refusal(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors() if e["loc"])) from error
+    except ValueError as error:  # a broken chain, or no object
+        raise Refusal(Reason.BAD_CLAIM, str(error)) from error
+    # (7)
+    if claims.iss != expected.issuer:
+        raise Refusal(Reason.ISSUER_MISMATCH)
+    # (8) Another audience, were there one, could replay the token here.
+    if claims.aud not in (expected.audience, [expected.audience]):
+        raise Refusal(Reason.AUDIENCE_MISMATCH)
+    # (9) The end may not lie further off than this party may ever hold a token.
+    if (life := expected.lives.get(claims.azp)) is None:
+        raise Refusal(Reason.UNKNOWN_PARTY, claims.azp)
+    if not 0 < claims.exp - claims.iat <= life:
+        raise Refusal(Reason.LIFETIME_EXCEEDED, f"{claims.exp - claims.iat} s")
+    _check_actors(actors, claims, expected)  # (10)
+    # (11) One ancestor for each exchange, so that whatever withdraws one of them withdraws this token.
+    if len(claims.lineage) != len(actors) or claims.txn != (claims.lineage[0] if claims.lineage else None):
+        raise Refusal(Reason.LINEAGE_MISMATCH)
+    principal = Principal(
+        subject=claims.sub,
+        party=claims.azp,
+        actors=actors,
+        audience=expected.audience,
+        scopes=frozenset(claims.scope.split(" ")) - {""},
+        groups=frozenset(claims.groups),
+        token_id=claims.jti,
+        lineage=tuple(claims.lineage),
+        session=claims.sid,
+        issued_at=max(claims.iat, claims.nbf or 0),
+        expires_at=claims.exp,
+        token=token,
+    )
+    check_time(principal, now)  # (9), and again on every call
+    return principal
+
+
+def check_time(principal: Principal, now: float) -> None:
+    """Raise `Refusal` unless the principal's token has begun and has not ended."""
+    if principal.issued_at > now + CLOCK_SKEW:
+        raise Refusal(Reason.NOT_YET_VALID)
+    if principal.expires_at <= now:
+        raise Refusal(Reason.EXPIRED)
+
+
+def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) -> None:
+    if not actors:
+        # Only a login client speaks for its user without an actor, and only at a door that is open to it.
+        if claims.azp not in expected.login_clients:
+            raise Refusal(Reason.ACTOR_MISSING)
+        return
+    if actors[0] != claims.azp:
+        raise Refusal(Reason.ACTOR_MISMATCH, "the outermost actor is not who the token was issued to")
+    if len(actors) > MAX_ACTORS:
+        raise Refusal(Reason.CHAIN_TOO_DEEP)
+    if len(set(actors)) != len(actors):
+        raise Refusal(Reason.ACTOR_REPEATED)
+
+
+class Remembered:
+    """Verified tokens, so that a signature is checked once and what can change on every call.
+
+    Keyed by the hash of the exact bytes; a signature by a key that is no longer trusted is checked anew.
+    """
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._seen: dict[bytes, tuple[str, RSAPublicKey, Principal]] = {}
+
+    def key_id(self, token: UnverifiedToken) -> str:
+        """The same as `key_id`, without reading the header of a remembered token again."""
+        known = self._seen.get(_fingerprint(token))
+        return known[0] if known else key_id(token)
+
+    def verify(
+        self, token: UnverifiedToken, *, kid: str, key: RSAPublicKey, expected: Expected, now: float
+    ) -> Principal:
+        """The same as `verify`, remembered."""
+        mark = _fingerprint(token)
+        known = self._seen.get(mark)
+        if known and known[1] is key:
+            check_time(known[2], now)
+            return known[2]
+        principal = verify(token, key=key, expected=expected, now=now)
+        if len(self._seen) >= self._capacity:
+            self._seen = {seen: entry for seen, entry in self._seen.items() if entry[2].expires_at > now}
+        while len(self._seen) >= self._capacity:
+            del self._seen[next(iter(self._seen))]
+        self._seen[mark] = (kid, key, principal)
+        return principal
+
+
+def _fingerprint(token: UnverifiedToken) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
