@@ -72,7 +72,7 @@ def agent_app(
     """An app that answers A2A messages with `answer`; the gate's principal is there in the context."""
     card = agent_card(service.name, service.addresses[service.name])
     handler = DefaultRequestHandler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)
-    app = FastAPI(lifespan=service.lifespan(*resources))
+    app = service.app(*resources)
     add_a2a_routes_to_fastapi(
         app,
         agent_card_routes=create_agent_card_routes(card),

@@ -27,8 +27,6 @@ from zerotrust.settings import Settings
 from zerotrust.verify import Expected
 from zerotrust.workload import Workload
 
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
 
 class Service:
     """One party: what it is, what it stands on, and the verbs its handlers use."""
@@ -62,9 +60,11 @@ class Service:
             issuer=issuer, workload=workload, http=identity_http, record=self._record, clock=clock
         )
 
-    def guard(self, app: FastAPI, permissions: Permissions, *, metadata_url: str | None = None) -> ASGIApp:
-        """Put the gate round the whole app: a route that `permissions` does not name is refused."""
-        app.add_exception_handler(Refusal, _answer_refusal)
+    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
+        """Put the gate round the whole app: a route that `permissions` does not name is refused.
+
+        `metadata_path`: where callers find out how to get a token (RFC 9728), if that is told.
+        """
         parties = self.registry.parties
         return Gate(
             app,
@@ -79,7 +79,7 @@ class Service:
             policy=self._policy,
             journal=self._journal,
             clock=self._clock,
-            metadata_url=metadata_url,
+            metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
         )
 
     async def narrow(self, audience: str, *scopes: str, lifetime: int | None = None) -> NarrowedToken:
@@ -113,11 +113,19 @@ class Service:
         if not decision:
             raise Refusal(decision.reason, decision.detail)
 
-    def lifespan(self, *resources: AbstractAsyncContextManager[Any]) -> Lifespan:
-        """What opens with the app and closes with it, in this order and back; then journal and clients."""
+    def permits(self, action: str, resource: Resource) -> bool:
+        """Whether the caller might do that to this; for leaving out of a list what must not be seen."""
+        return self._policy.decide_on(current_principal(), action, resource).allowed
+
+    def may_use(self, permission: str) -> bool:
+        """Whether the caller could use that permission here; for leaving out of a list what it cannot call."""
+        return self._policy.decide(current_principal(), permission, self._id).allowed
+
+    def app(self, *resources: AbstractAsyncContextManager[Any]) -> FastAPI:
+        """An empty app for this party: it answers `/health`; `resources` open with it, and close in reverse."""
 
         @asynccontextmanager
-        async def run(_app: FastAPI) -> AsyncIterator[None]:
+        async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
             async with AsyncExitStack() as stack:
                 stack.callback(self._journal.close)
                 stack.push_async_callback(self._identity_http.aclose)
@@ -126,7 +134,14 @@ class Service:
                     await stack.enter_async_context(resource)
                 yield
 
-        return run
+        app = FastAPI(lifespan=lifespan)
+        app.add_exception_handler(Refusal, _answer_refusal)
+
+        @app.get("/health")
+        async def health() -> dict[str, str]:
+            return {"status": "ok"}
+
+        return app
 
     async def _record(self, record: Mapping[str, Any]) -> None:
         whole = {"at": time.time(), "service": self._id, "trace_id": current_trace(), **record}

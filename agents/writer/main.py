@@ -33,11 +33,6 @@ def create_app(service: Service) -> ASGIApp:
         return await converse(task, model=model, thinking=thinking, tools=documents, acting=writing)
 
     app = agent_app(service, answer, documents.opened())
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
     return service.guard(app, PERMISSIONS)
 
 

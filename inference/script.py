@@ -1,0 +1,99 @@
+"""A scripted model: deterministic, so that its story is the same everywhere, and gullible, like a real one.  Pure.
+
+It does, in this order, the first thing that is still undone:
+  1. whatever any text it has read asks for in the words `call TOOL {json}`, whoever wrote that text;
+  2. search, once, for the words of the task; read what was found;
+  3. file, once, the text that came with a task that says "File";
+  4. answer: a summary of what it read, with every line that calls itself important.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_ORDER = re.compile(r"\bcall (\w+) (\{[^{}]*\})")
+
+Message = dict[str, Any]
+Call = tuple[str, dict[str, Any]]
+
+
+def reply(messages: list[Message], tools: set[str]) -> Message:
+    """The next message of the assistant in an OpenAI-style conversation; `tools` are the names on offer."""
+    task = str(messages[0]["content"])
+    done = list(_calls(messages))
+    if orders := [call for call in _orders(messages) if call not in done]:
+        return _ask_for(orders, len(done))
+    if "search" in tools:
+        if not any(name == "search" for name, _ in done):
+            return _ask_for([("search", {"query": task})], len(done))
+        unread = [("read", {"id": hit["id"]}) for hit in _hits(messages) if ("read", {"id": hit["id"]}) not in done]
+        if unread:
+            return _ask_for(unread, len(done))
+        return {"role": "assistant", "content": _summary(messages)}
+    if "create" in tools and not any(name == "create" for name, _ in done):
+        title, _, text = task.partition("\n")[2].partition("\n")
+        return _ask_for([("create", {"title": title.strip(":"), "text": text})], len(done))
+    filed = [str(found["id"]) for found in _results(messages) if "id" in found]
+    return {"role": "assistant", "content": f"Filed as {', '.join(filed)}." if filed else "Nothing was filed."}
+
+
+def _ask_for(calls: list[Call], already: int) -> Message:
+    return {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": f"call-{number}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+            for number, (name, arguments) in enumerate(calls, already + 1)
+        ],
+    }
+
+
+def _calls(messages: list[Message]) -> Iterator[Call]:
+    for message in messages:
+        for call in message.get("tool_calls") or []:
+            yield call["function"]["name"], json.loads(call["function"]["arguments"])
+
+
+def _orders(messages: list[Message]) -> Iterator[Call]:
+    for message in messages:
+        for name, arguments in _ORDER.findall(_text(message)):
+            try:
+                yield name, json.loads(arguments)
+            except ValueError:
+                continue
+
+
+def _text(message: Message) -> str:
+    """What a message says; of a tool's JSON, the text of the document in it."""
+    content = str(message.get("content") or "")
+    if message["role"] == "tool" and (found := _parsed(content)):
+        return str(found.get("text", ""))
+    return content if message["role"] != "assistant" else ""
+
+
+def _results(messages: list[Message]) -> list[dict[str, Any]]:
+    found = [_parsed(str(message["content"])) for message in messages if message["role"] == "tool"]
+    return [result for result in found if result]
+
+
+def _parsed(content: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _hits(messages: list[Message]) -> list[dict[str, str]]:
+    return [hit for result in _results(messages) for hit in result.get("documents", [])]
+
+
+def _summary(messages: list[Message]) -> str:
+    read = [result for result in _results(messages) if "text" in result]
+    lines = [f"Summary of {len(read)} documents:"]
+    for document in read:
+        first, *rest = str(document["text"]).splitlines()
+        lines.append(f"- {document['title']}: {first.partition('. ')[0].rstrip('.')}.")
+        lines += [line for line in rest if line.startswith("IMPORTANT")]
+    return "\n".join(lines)

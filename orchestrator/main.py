@@ -1,0 +1,79 @@
+"""Orchestrator: takes a user's request and works through agents.  It enforces; it owns no authority.
+
+The gate has verified, decided and recorded.  For each step of the plan, `work` narrows the user's token to what that
+step needs and acts with it; the token it was given itself goes nowhere.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Header, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sse_starlette import EventSourceResponse, JSONServerSentEvent
+from starlette.types import ASGIApp
+
+from orchestrator.plan import Step, make_plan
+from zerotrust.a2a import PeerError, ask_agent
+from zerotrust.errors import Refusal
+from zerotrust.gate import PUBLIC, Permissions, current_trace
+from zerotrust.service import Service, run
+
+PERMISSIONS: Permissions = {
+    ("POST", "/tasks"): "task.run",
+    ("POST", "/plan"): "reasoning.plan",
+    ("GET", "/health"): PUBLIC,
+}
+
+
+class Task(BaseModel):
+    """What a user wants done."""
+
+    request: Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+class Progress(BaseModel):
+    """One thing that happened; the last one of a task is `finished` or `failed`."""
+
+    event: str
+    agent: str | None = None
+    text: str = ""
+    refused: tuple[str, ...] = ()
+    trace_id: str = Field(default_factory=current_trace)
+
+
+def create_app(service: Service) -> ASGIApp:
+    """The orchestrator, guarded."""
+    app = service.app()
+
+    async def work(request: str) -> AsyncIterator[Progress]:
+        text = ""
+        for step in make_plan(request):
+            yield Progress(event="started", agent=step.agent)
+            try:
+                token = await service.narrow(step.agent, *step.scopes)
+                answer = await ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
+            except (Refusal, PeerError) as error:
+                yield Progress(event="failed", agent=step.agent, text=str(error))
+                return
+            text = answer.text
+            yield Progress(event="done", agent=step.agent, text=text, refused=answer.failed)
+        yield Progress(event="finished", text=text)
+
+    @app.post("/tasks")
+    async def tasks(task: Task, accept: Annotated[str, Header()] = "") -> Response:
+        if "text/event-stream" in accept:
+            events = (JSONServerSentEvent(p.model_dump(), event=p.event) async for p in work(task.request))
+            return EventSourceResponse(events)
+        steps = [progress.model_dump() async for progress in work(task.request)]
+        return JSONResponse({"steps": steps[:-1], "result": steps[-1]})
+
+    @app.post("/plan")
+    async def plan(task: Task) -> list[Step]:
+        return make_plan(task.request)
+
+    return service.guard(app, PERMISSIONS)
+
+
+if __name__ == "__main__":
+    run("orchestrator", create_app)

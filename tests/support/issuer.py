@@ -1,0 +1,117 @@
+"""An issuer in memory, with real keys and real signatures; each argument is one way to spoil a good token.
+
+    issuer.token()                      # good
+    issuer.token(aud="somebody-else")   # for somebody else
+    issuer.token(exp=None)              # without an end
+    Issuer(issuer.registry).token()     # right words, wrong key
+
+`issuer.app` answers like the realm's endpoints for keys and exchange, as far as the services ask.  The real refusals
+of a real Keycloak are tested in `tests/e2e`.
+"""
+
+import time
+import uuid
+from typing import Any
+from urllib.parse import parse_qs
+
+import jwt
+import orjson
+from cryptography.hazmat.primitives.asymmetric import rsa
+from starlette.types import Receive, Scope, Send
+
+from zerotrust.registry import Registry
+
+ISSUER = "http://issuer.test/realms/agents"
+
+
+class Issuer:
+    """Issues access tokens as the realm does."""
+
+    def __init__(self, registry: Registry, *, kid: str = "k1") -> None:
+        self.registry, self.kid = registry, kid
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.down = False
+        self.exchanges: list[dict[str, str]] = []
+        self.key_reads = 0
+        self.spoil: dict[str, Any] = {}
+        """Claims that exchanged tokens get instead of the right ones."""
+
+    def claims(self, **changed: Any) -> dict[str, Any]:
+        """A good login token for the orchestrator, with `changed` claims; None leaves a claim out."""
+        now = int(time.time())
+        good = {
+            "iss": ISSUER,
+            "aud": self.registry.id("orchestrator"),
+            "azp": "walkthrough",
+            "sub": "alice",
+            "sid": "session-1",
+            "jti": str(uuid.uuid4()),
+            "iat": now,
+            "exp": now + 60,
+            "scope": "task.run agent.invoke tool.read tool.write inference.run",
+            "groups": ["/engineering"],
+        }
+        return {name: value for name, value in (good | changed).items() if value is not None}
+
+    def token(self, *, header: dict[str, Any] | None = None, **changed: Any) -> str:
+        """A signed token with those claims; `header` adds to the header or overrides it."""
+        return self.sign(self.claims(**changed), header=header)
+
+    def delegated(self, *chain: str, **changed: Any) -> str:
+        """A token as the last of `chain` (names, first actor first) would hold it after so many exchanges."""
+        act: dict[str, Any] | None = None
+        for name in chain:
+            act = {"sub": self.registry.id(name)} | ({"act": act} if act else {})
+        lineage = [f"ancestor-{number}" for number in range(len(chain))]
+        azp = self.registry.id(chain[-1])
+        return self.token(**{"azp": azp, "act": act, "lineage": lineage, "txn": lineage[0]} | changed)
+
+    def sign(self, claims: dict[str, Any], *, header: dict[str, Any] | None = None) -> str:
+        """Sign any claims at all."""
+        return jwt.encode(claims, self.key, "RS256", headers={"typ": "at+jwt", "kid": self.kid} | (header or {}))
+
+    @property
+    def key_set(self) -> dict[str, Any]:
+        """The JWKS."""
+        public = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
+        return {"keys": [public | {"kid": self.kid, "use": "sig", "alg": "RS256"}]}
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The issuer's HTTP side."""
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        if self.down:
+            status, answer = 503, {"error": "down"}
+        elif scope["path"].endswith("/certs"):
+            self.key_reads += 1
+            status, answer = 200, self.key_set
+        else:
+            status, answer = self._exchange({name: values[0] for name, values in parse_qs(body.decode()).items()})
+        raw = orjson.dumps(answer)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(raw))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": raw})
+
+    def _exchange(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        self.exchanges.append(form)
+        parent = jwt.decode(form["subject_token"], options={"verify_signature": False})
+        if not set(form["scope"].split()) <= set(parent["scope"].split()):
+            return 400, {"error": "invalid_scope", "error_description": "not in the subject token"}
+        me = form["client_assertion"].removeprefix("assertion of ")
+        now = int(time.time())
+        lineage = [*parent.get("lineage", []), parent["jti"]]
+        life = next(p.life for name, p in self.registry.parties.items() if self.registry.id(name) == me) or 0
+        claims = parent | {
+            "azp": me,
+            "aud": form["audience"],
+            "scope": form["scope"],
+            "jti": str(uuid.uuid4()),
+            "iat": now,
+            "exp": min(parent["exp"], now + life),
+            "act": {"sub": me} | ({"act": parent["act"]} if "act" in parent else {}),
+            "lineage": lineage,
+            "txn": lineage[0],
+        }
+        return 200, {"access_token": self.sign(claims | self.spoil), "token_type": "Bearer"}

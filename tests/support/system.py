@@ -1,0 +1,140 @@
+"""The services in process: real gates, real SDKs, real journals; only the network and the issuer are not."""
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx
+import httpx2
+from starlette.types import ASGIApp, Message
+
+from tests.support.issuer import ISSUER, Issuer
+from zerotrust.audit import records
+from zerotrust.outgoing import Outgoing
+from zerotrust.registry import Registry, load_registry
+from zerotrust.service import Service, read_policy
+
+ROOT = Path(__file__).parents[2]
+POLICIES = ROOT / "authorities" / "policy"
+
+
+def registry() -> Registry:
+    """The committed registry."""
+    return load_registry(ROOT / "registry.yaml")
+
+
+class FakeWorkload:
+    """Stands for the Workload API."""
+
+    def __init__(self, party: str) -> None:
+        self._party = party
+
+    async def assertion(self, audience: str) -> str:
+        """An assertion that only the fake issuer believes."""
+        assert audience == ISSUER
+        return f"assertion of {self._party}"
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """Takes requests to apps by their origin.  Each runs in a context of its own, as behind a socket."""
+
+    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+        self._apps = apps
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
+        if app is None:
+            raise httpx.ConnectError("nobody listens there", request=request)
+        handled = httpx.ASGITransport(app, raise_app_exceptions=False).handle_async_request(request)
+        return await asyncio.create_task(handled, context=contextvars.Context())
+
+
+class MCPWire(httpx2.AsyncBaseTransport):
+    """The same for the HTTP client of the MCP SDK."""
+
+    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+        self._apps = apps
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
+        if app is None:
+            raise httpx2.ConnectError("nobody listens there", request=request)
+        handled = httpx2.ASGITransport(app, raise_app_exceptions=False).handle_async_request(request)
+        return await asyncio.create_task(handled, context=contextvars.Context())
+
+
+class System:
+    """Parties by name, all alive, with the records they wrote."""
+
+    def __init__(self, folder: Path, registry: Registry, issuer: Issuer) -> None:
+        self.folder, self.registry, self.issuer = folder, registry, issuer
+        self.apps: dict[str, ASGIApp] = {"http://issuer.test": issuer.app}
+        self.addresses = {n: f"http://127.0.0.1:{registry.parties[n].port}" for n in registry.workloads}
+        self.services: dict[str, Service] = {}
+
+    def service(self, name: str) -> Service:
+        """Compose one party as `zerotrust.service.run` does, over this system's wires."""
+        wire, mcp_wire = Wire(self.apps), MCPWire(self.apps)
+        known = {self.registry.id(peer): url for peer, url in self.addresses.items()}
+        self.services[name] = Service(
+            name,
+            registry=self.registry,
+            policy=read_policy(POLICIES, self.registry),
+            issuer=ISSUER,
+            addresses=self.addresses,
+            data=self.folder / name.replace("/", "-"),
+            workload=FakeWorkload(self.registry.id(name)),
+            outgoing=Outgoing(known, transport=wire, mcp_transport=mcp_wire),
+            identity_http=httpx.AsyncClient(transport=wire),
+        )
+        return self.services[name]
+
+    def client(self, name: str, token: str | None = None) -> httpx.AsyncClient:
+        """A client of that party, with a token or without."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return httpx.AsyncClient(transport=Wire(self.apps), base_url=self.addresses[name], headers=headers)
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """What that party has written down."""
+        return list(records(self.folder / name.replace("/", "-") / "journal.jsonl"))
+
+    def reasons(self, name: str) -> list[str]:
+        """The reasons of that party's records, oldest first."""
+        return [record["reason"] for record in self.records(name) if "reason" in record]
+
+
+@asynccontextmanager
+async def alive(app: ASGIApp) -> AsyncIterator[None]:
+    """Run an app's lifespan as a server does: in one task, from start to end."""
+    said: asyncio.Queue[Message] = asyncio.Queue()
+    heard: asyncio.Queue[Message] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    running = asyncio.create_task(app(scope, said.get, heard.put))
+    await said.put({"type": "lifespan.startup"})
+    started = await heard.get()
+    assert started["type"] == "lifespan.startup.complete", started
+    yield
+    await said.put({"type": "lifespan.shutdown"})
+    await running
+
+
+@asynccontextmanager
+async def running(folder: Path, *names: str, issuer: Issuer | None = None) -> AsyncIterator[System]:
+    """A system with these parties alive, or with all workloads of the registry."""
+    known = registry()
+    system = System(folder, known, issuer or Issuer(known))
+    async with AsyncExitStack() as stack:
+        for name in names or known.workloads:
+            create_app: Callable[[Service], ASGIApp] = import_module(_module(known, name)).create_app
+            app = create_app(system.service(name))
+            system.apps[system.addresses[name]] = app
+            await stack.enter_async_context(alive(app))
+        yield system
+
+
+def _module(known: Registry, name: str) -> str:
+    return known.parties[name].code[0].replace("/", ".") + ".main"

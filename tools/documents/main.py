@@ -1,0 +1,80 @@
+"""Documents: the tool (MCP 2026-07-28).  Four operations, two scopes, and a second decision once the document is known.
+
+The gate has read which tool is called, decided by its scope and recorded it.  What only the data can tell, the
+department, the state and the owner, is decided here and recorded before anything is touched.
+"""
+
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import BaseModel
+from starlette.types import ASGIApp
+
+from tools.documents.store import Document, Store, new_id
+from zerotrust.errors import Refusal
+from zerotrust.gate import PUBLIC, Permissions, current_principal
+from zerotrust.mcp import ToolPermissions
+from zerotrust.service import Service, run
+from zerotrust.tool import METADATA_PATH, PATH, tool_app, tool_server
+
+TOOLS = {"search": "tool.read", "read": "tool.read", "create": "tool.write", "replace": "tool.write"}
+PERMISSIONS: Permissions = {
+    ("POST", PATH): ToolPermissions(TOOLS),
+    ("GET", METADATA_PATH): PUBLIC,
+    ("GET", "/health"): PUBLIC,
+}
+
+
+class Found(BaseModel):
+    """What a search finds: ids and titles of documents that the user may read."""
+
+    documents: list[dict[str, str]]
+
+
+def create_app(service: Service) -> ASGIApp:
+    """The documents tool, guarded."""
+    store, server = Store(service.data / "documents.db"), tool_server(service, TOOLS)
+
+    async def permitted(action: str, name: str) -> Document:
+        document = await store.find(name)
+        try:
+            if document is None:
+                raise ToolError
+            await service.authorize(action, document.as_resource())
+        except (ToolError, Refusal) as refused:
+            # Somebody else's document and no document look the same from outside.
+            raise ToolError(f"there is no document {name} for {action}") from refused
+        return document
+
+    @server.tool()
+    async def search(query: str) -> Found:
+        """Find documents by the words of their titles."""
+        seen = [d for d in await store.search(query) if service.permits("document.read", d.as_resource())]
+        return Found(documents=[{"id": d.id, "title": d.title} for d in seen])
+
+    @server.tool()
+    async def read(id: str) -> Document:
+        """Read one document."""
+        return await permitted("document.read", id)
+
+    @server.tool()
+    async def create(title: str, text: str) -> Document:
+        """File a new draft in the user's department."""
+        user = current_principal()
+        draft = Document(id=new_id(), title=title, text=text, department=min(user.groups), owner=user.subject)
+        await service.authorize("document.create", draft.as_resource())
+        await store.add(draft)
+        return draft
+
+    @server.tool()
+    async def replace(id: str, text: str) -> Document:
+        """Replace the text of a draft of the same user."""
+        draft = await permitted("document.replace", id)
+        if not await store.replace(draft, text):
+            raise ToolError(f"{id} has changed meanwhile")
+        return draft.model_copy(update={"text": text})
+
+    app = tool_app(service, server, store.opened())
+    return service.guard(app, PERMISSIONS, metadata_path=METADATA_PATH)
+
+
+if __name__ == "__main__":
+    run("tool/documents", create_app)
