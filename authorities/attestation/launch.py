@@ -1,0 +1,147 @@
+"""Measured launch: runs a party's code from a measured copy, and knows that very process again by its pidfd."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from authorities.attestation.measure import MeasureError
+from authorities.attestation.process import ProcessKey, key_of_child, key_of_peer
+from authorities.attestation.stage import Stage
+from zerotrust.registry import Registry
+
+Log = Callable[..., None]  # an event's name, and its fields by keyword
+
+SECONDS_TO_END = 5
+
+
+class LaunchError(Exception):
+    """This cannot be launched; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What to run, and in whose name. `code` is relative to the project's root; its first folder holds `main.py`."""
+
+    party_id: str
+    name: str
+    code: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # LD_PRELOAD and its like change what runs without changing what is measured.
+        if unfit := [key for key in self.env if not re.fullmatch(r"ZT_[A-Z0-9_]+", key)]:
+            raise LaunchError(f"{self.name}: only ZT_* can be set for a launched party, not {', '.join(unfit)}")
+
+    @property
+    def file_name(self) -> str:
+        """The name, fit for a log file."""
+        return self.name.replace("/", "-")
+
+    @classmethod
+    def registered(cls, registry: Registry, name: str, env: Mapping[str, str]) -> Self:
+        """Return the launch of a workload as the registry has it.
+
+        Raises `LaunchError` for any other name.
+        """
+        if name not in registry.workloads:
+            raise LaunchError(f"{name}: no workload in the registry")
+        return cls(party_id=registry.id(name), name=name, code=tuple(registry.parties[name].code), env=env)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Launched:
+    """A process that was launched. `ended` is set once it is gone."""
+
+    launch: Launch
+    stage: Stage
+    process: subprocess.Popen[bytes]
+    pidfd: int
+    key: ProcessKey
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Launcher:
+    """The launch table. What is not in it has no identity; what is in it ends with this process."""
+
+    def __init__(self, root: Path, *, stages: Path, logs: Path, endpoint: str, log: Log) -> None:
+        """`root` is the project's folder; `stages` must be private to this user; `endpoint` is the Workload API's."""
+        self._root, self._stages, self._logs, self._endpoint, self._log = root, stages, logs, endpoint, log
+        self._table: dict[ProcessKey, Launched] = {}
+        self._ending = False
+
+    def start(self, launch: Launch) -> Launched:
+        """Copy, measure, run.
+
+        Call it in the event loop's own thread: the kernel ends a child when the *thread* that made it ends.
+        Raises `LaunchError`.
+        """
+        try:
+            stage = Stage.build(self._root, launch.code, parent=self._stages, prefix=f"{launch.file_name}-")
+            process = self._spawn(launch, stage.path)
+        except (MeasureError, OSError) as error:
+            raise LaunchError(f"{launch.name}: {error}") from error
+        # Nobody but us waits for this child, so its pid cannot have passed to another process yet.
+        pidfd = os.pidfd_open(process.pid)
+        key = key_of_child(process.pid, pidfd)
+        launched = self._table[key] = Launched(launch=launch, stage=stage, process=process, pidfd=pidfd, key=key)
+        asyncio.get_running_loop().add_reader(pidfd, self._on_end, launched)
+        self._log("launched", party=launch.party_id, pid=process.pid, code=launch.code, digest=stage.digest)
+        return launched
+
+    def _spawn(self, launch: Launch, stage: Path) -> subprocess.Popen[bytes]:
+        # -I: no PYTHON* variables, no user's site-packages, no working folder on the path.
+        # -B: writes no bytecode, so that whatever appears on the stage is a change to it. -u: logs are there at once.
+        command = [sys.executable, "-I", "-B", "-u", str(stage)]
+        # Made from nothing, so that nothing of ours comes through.
+        env = {"LANG": "C.UTF-8", **launch.env, "SPIFFE_ENDPOINT_SOCKET": self._endpoint}
+        with (self._logs / f"{launch.file_name}.log").open("ab") as out:
+            return subprocess.Popen(  # noqa: S603 - the interpreter we run in, and a path we made
+                command,
+                env=env,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # ^C in a terminal is for the authority, which ends what it launched
+            )
+
+    def who(self, connection: socket.socket) -> Launched | None:
+        """Return the launched process that opened this Unix connection, if it is one."""
+        try:
+            return self._table.get(key_of_peer(connection))
+        except OSError:
+            return None
+
+    def _on_end(self, launched: Launched) -> None:
+        """Its pidfd became readable, so the process has ended: no identity from here on."""
+        del self._table[launched.key]
+        asyncio.get_running_loop().remove_reader(launched.pidfd)
+        # What it forked goes with it. Until `wait`, the pid and thereby the group are still its own.
+        os.killpg(launched.process.pid, signal.SIGKILL)
+        status = launched.process.wait()
+        os.close(launched.pidfd)
+        launched.stage.remove()
+        self._log("ended", party=launched.launch.party_id, pid=launched.process.pid, status=status, asked=self._ending)
+        launched.ended.set()
+
+    async def end(self) -> None:
+        """End everything launched: SIGTERM, and SIGKILL for what is still there 5 seconds later."""
+        self._ending = True
+        for number in signal.SIGTERM, signal.SIGKILL:
+            running = list(self._table.values())
+            for launched in running:
+                signal.pidfd_send_signal(launched.pidfd, number)
+            try:
+                async with asyncio.timeout(SECONDS_TO_END):
+                    for launched in running:
+                        await launched.ended.wait()
+            except TimeoutError:
+                self._log("still running", parties=[left.launch.party_id for left in self._table.values()])

@@ -1,0 +1,75 @@
+"""The attestation authority as a process: `python -m authorities.attestation.main --run-dir run`.
+
+Serves at once and says so in one line of JSON. Then each line on standard input is a launch,
+`{"party": "agent/reader", "env": {"ZT_NAME": "value"}}`, answered by one line. The end of the input ends the
+authority, and with it what it launched, so whoever holds the other end need not clean up.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from authorities.attestation.authority import Authority
+from authorities.attestation.launch import Launch, LaunchError
+from zerotrust.registry import Registry, load_registry
+
+
+class Request(BaseModel):
+    """One line of input. Which code runs is not in it: that is the registry's to say."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    party: str
+    env: dict[str, str] = {}
+
+
+async def serve(root: Path, run_dir: Path) -> None:
+    """Serve until standard input ends. Raises `RegistryError`, and `OSError` where port or folder are taken."""
+    registry = load_registry(root / "registry.yaml")
+    async with Authority(registry, root, run_dir) as authority:
+        _say(ready=True, endpoint=authority.endpoint, bundle=authority.bundle_url, ca=str(authority.ca_file))
+        async for line in await _standard_input():
+            await _obey(authority, registry, line)
+
+
+async def _obey(authority: Authority, registry: Registry, line: bytes) -> None:
+    try:
+        request = Request.model_validate_json(line)
+        launched = await authority.launch(Launch.registered(registry, request.party, request.env))
+    except (ValidationError, LaunchError) as error:
+        _say(refused=str(error))
+    else:
+        _say(launched=request.party, pid=launched.process.pid)
+
+
+async def _standard_input() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+def _say(**fields: object) -> None:
+    print(json.dumps(fields), flush=True)
+
+
+async def _main() -> None:
+    parser = argparse.ArgumentParser(description="Attestation for one machine.")
+    parser.add_argument("--run-dir", type=Path, required=True, help="where sockets, logs and the CA go")
+    parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="where registry.yaml is")
+    arguments = parser.parse_args()
+    serving = asyncio.create_task(serve(arguments.root, arguments.run_dir))
+    # Both of them unwind `serve`, so that what was launched gets its chance to end in order.
+    for number in signal.SIGTERM, signal.SIGINT:
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -1,0 +1,1 @@
+"""An intruder inside a genuine workload."""

@@ -1,0 +1,666 @@
+"""The attestation authority with real processes, and with the official SPIFFE client on their side."""
+
+import asyncio
+import json
+import os
+import py_compile
+import shutil
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+import yaml
+from grpclib import GRPCError, Status
+from grpclib.client import Channel, UnaryUnaryMethod
+from spiffe import WorkloadApiClient
+from spiffe._proto import workload_pb2 as pb
+from spiffe.workloadapi.errors import WorkloadApiError
+
+from authorities.attestation import launch as launch_module
+from authorities.attestation import process
+from authorities.attestation.authority import NAME, Authority
+from authorities.attestation.launch import Launch, Launched, LaunchError
+from zerotrust.registry import Registry, load_registry
+from zerotrust.workload import Workload, WorkloadError
+
+PROJECT = Path(__file__).parents[2]
+READER = "spiffe://agents.example/agent/reader"
+REALM = "https://localhost:8443/realms/agents"
+
+# A party for these tests: runs what it is sent, and answers with what that calls `answer`.
+PROBE = """
+import json, os, socket
+
+server = socket.socket(socket.AF_UNIX)
+server.bind(os.environ["ZT_PROBE"])
+server.listen()
+while True:
+    connection, _ = server.accept()
+    with connection:
+        source = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+        scope = {}
+        try:
+            exec(source, scope)
+        except Exception as error:
+            scope["answer"] = f"{type(error).__name__}: {error}"
+        connection.sendall(json.dumps(scope["answer"]).encode())
+"""
+
+FETCH = f"""
+from spiffe import WorkloadApiClient
+
+with WorkloadApiClient(default_timeout=5) as client:
+    answer = client.fetch_jwt_svid({{{REALM!r}}}).token
+"""
+
+FETCH_IN_A_FORK = f"""
+import os
+
+read, write = os.pipe()
+if os.fork() == 0:
+    try:
+        {FETCH.replace(chr(10), chr(10) + "        ")}
+    except Exception as error:
+        answer = str(error)
+    os.write(write, answer.encode())
+    os._exit(0)
+os.close(write)
+answer = os.read(read, 65536).decode()
+os.wait()
+"""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must become true within ten seconds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.01)
+
+
+async def ask(path: Path, text: str) -> Any:
+    """Send something to a program's socket once it is there, and return its answer."""
+    await until(path.exists)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(path)
+                break
+            except ConnectionRefusedError:  # bound, and not listening yet
+                await asyncio.sleep(0.01)
+        writer.write(text.encode())
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    return json.loads(answer)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A project of its own. Not `tmp_path`: that is too long for the address of a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="zt-") as name:
+        place = Path(name)
+        root = place / "project"
+        (root / "agents/reader").mkdir(parents=True)
+        (root / "agents/reader/main.py").write_text(PROBE)
+        (root / "agents/reader/helper.py").write_text("value = 'genuine'\n")
+        registry = yaml.safe_load((PROJECT / "registry.yaml").read_text())
+        registry["parties"]["agent/reader"]["code"] = ["agents/reader"]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            registry["parties"][NAME]["port"] = free.getsockname()[1]
+        (root / "registry.yaml").write_text(yaml.safe_dump(registry))
+        yield place
+
+
+@pytest.fixture
+def root(place: Path) -> Path:
+    return place / "project"
+
+
+@pytest.fixture
+def run_dir(place: Path) -> Path:
+    return place / "run"
+
+
+@pytest.fixture
+def registry(root: Path) -> Registry:
+    return load_registry(root / "registry.yaml")
+
+
+@pytest.fixture
+async def authority(registry: Registry, root: Path, run_dir: Path) -> AsyncIterator[Authority]:
+    async with Authority(registry, root, run_dir) as authority:
+        yield authority
+
+
+class Probe:
+    def __init__(self, launched: Launched, path: Path) -> None:
+        self.launched, self._path = launched, path
+
+    async def run(self, source: str) -> Any:
+        return await ask(self._path, source)
+
+
+async def launch_probe(authority: Authority, registry: Registry, place: Path) -> Probe:
+    path = place / "probe.sock"
+    launch = Launch.registered(registry, "agent/reader", {"ZT_PROBE": str(path)})
+    return Probe(await authority.launch(launch), path)
+
+
+@pytest.fixture
+async def probe(authority: Authority, registry: Registry, place: Path) -> Probe:
+    return await launch_probe(authority, registry, place)
+
+
+def log_of(run_dir: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run_dir / "logs/authority-attestation.log").read_text().splitlines()]
+
+
+def files_in(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def refusals(run_dir: Path) -> list[str]:
+    return [line["why"] for line in log_of(run_dir) if line["event"] == "refused"]
+
+
+# Who gets an identity
+
+
+async def test_a_launched_process_gets_the_identity_of_its_party_for_sixty_seconds(
+    authority: Authority, probe: Probe
+) -> None:
+    token = await probe.run(FETCH)
+
+    tls = ssl.create_default_context(cafile=authority.ca_file)
+    tls.verify_flags |= ssl.VERIFY_X509_STRICT
+    async with httpx.AsyncClient(verify=tls) as http:
+        answer = await http.get(authority.bundle_url)
+    key = jwt.PyJWKSet.from_dict(answer.json())[jwt.get_unverified_header(token)["kid"]]
+    claims = jwt.decode(token, key, ["ES256"], audience=REALM)
+    assert claims["sub"] == READER
+    assert claims["aud"] == [REALM]
+    assert claims["exp"] - claims["iat"] == 60
+
+
+async def test_whoever_was_not_launched_gets_none(authority: Authority, run_dir: Path) -> None:
+    """Not even the authority's own process, which is the parent of all that have one."""
+
+    def fetch() -> None:
+        with WorkloadApiClient(authority.endpoint, default_timeout=5) as client:
+            client.fetch_jwt_svid({REALM})
+
+    with pytest.raises(WorkloadApiError, match=r"no identity issued .*PERMISSION_DENIED"):
+        await asyncio.to_thread(fetch)
+
+    assert refusals(run_dir) == ["not launched by this authority"]
+
+
+async def test_a_child_forked_by_a_launched_process_gets_none(probe: Probe, run_dir: Path) -> None:
+    assert "no identity issued" in await probe.run(FETCH_IN_A_FORK)
+    assert refusals(run_dir) == ["not launched by this authority"]
+
+
+async def test_a_process_that_looks_like_a_launched_one_gets_none(authority: Authority, probe: Probe) -> None:
+    """Its command line ends like the genuine one's, and it was started by the authority's process, too."""
+    impostor = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", FETCH, "-I", "-B", "-u", str(probe.launched.stage.path)),
+        env={"SPIFFE_ENDPOINT_SOCKET": authority.endpoint},
+        stderr=subprocess.PIPE,
+    )
+    _, errors = await impostor.communicate()
+
+    assert impostor.returncode == 1
+    assert b"no identity issued" in errors
+
+
+async def test_where_the_kernel_has_no_pidfs_pid_and_start_time_tell_processes_apart(
+    authority: Authority, registry: Registry, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "PIDFS", False)
+    probe = await launch_probe(authority, registry, place)
+
+    assert "no identity issued" in await probe.run(FETCH_IN_A_FORK)
+    assert (await probe.run(FETCH)).count(".") == 2
+
+
+async def test_nobody_gets_an_identity_other_than_its_own(probe: Probe, run_dir: Path) -> None:
+    writer = FETCH.replace("})", "}, __import__('spiffe').SpiffeId('spiffe://agents.example/agent/writer'))")
+
+    assert "no identity issued" in await probe.run(writer)
+    assert refusals(run_dir) == ["asked for another identity"]
+
+
+# What is measured
+
+
+@pytest.mark.parametrize("name", ["main.py", "helper.py", "new.py", "helper.pyc", "notes.txt"])
+async def test_code_changed_or_added_on_disk_after_the_launch_ends_the_identity(
+    probe: Probe, root: Path, run_dir: Path, name: str
+) -> None:
+    assert (await probe.run(FETCH)).count(".") == 2
+
+    with (root / "agents/reader" / name).open("a") as file:
+        file.write("# changed\n")
+
+    assert "no identity issued" in await probe.run(FETCH)
+    assert refusals(run_dir) == ["the code on disk is not what was launched"]
+
+
+async def test_code_that_is_put_back_as_it_was_has_its_identity_again(probe: Probe, root: Path) -> None:
+    (root / "agents/reader/main.py").write_text("changed")
+    assert "no identity issued" in await probe.run(FETCH)
+
+    (root / "agents/reader/main.py").write_text(PROBE)
+
+    assert (await probe.run(FETCH)).count(".") == 2
+
+
+@pytest.mark.parametrize("name", ["jwt.py", "agents/reader/__pycache__/helper.cpython-311.pyc", "__main__.py"])
+async def test_a_change_to_the_private_copy_ends_the_identity(probe: Probe, run_dir: Path, name: str) -> None:
+    await probe.run("from agents.reader import helper; answer = 0")  # an import leaves no trace there
+    assert (await probe.run(FETCH)).count(".") == 2
+
+    path = probe.launched.stage.path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("planted")
+
+    assert "no identity issued" in await probe.run(FETCH)
+    assert refusals(run_dir) == ["the private copy of the code was changed"]
+
+
+async def test_bytecode_planted_in_a_cache_folder_does_not_run(
+    authority: Authority, registry: Registry, root: Path, place: Path
+) -> None:
+    """Same name, size and time as the genuine source: Python itself would take it, as the first line shows."""
+    helper = root / "agents/reader/helper.py"
+    genuine = helper.read_text()
+    helper.write_text(genuine.replace("genuine", "planted"))
+    os.utime(helper, (1_700_000_000, 1_700_000_000))
+    py_compile.compile(str(helper))
+    helper.write_text(genuine)
+    os.utime(helper, (1_700_000_000, 1_700_000_000))
+    show = "from agents.reader import helper; answer = helper.value"
+    python = [sys.executable, "-c", show + "; print(answer)"]
+    assert subprocess.run(python, cwd=root, capture_output=True, text=True, check=True).stdout == "planted\n"  # noqa: ASYNC221, S603
+
+    probe = await launch_probe(authority, registry, place)
+
+    assert await probe.run(show) == "genuine"
+    assert (await probe.run(FETCH)).count(".") == 2
+
+
+async def test_a_link_in_a_partys_code_is_not_launched(authority: Authority, registry: Registry, root: Path) -> None:
+    (root / "agents/reader/linked.py").symlink_to("/etc/hostname")
+
+    with pytest.raises(LaunchError, match=r"agent/reader: .*neither a file nor a folder"):
+        await authority.launch(Launch.registered(registry, "agent/reader", {}))
+
+
+# What a launched process sees
+
+
+async def test_nothing_of_the_authoritys_environment_comes_through(
+    authority: Authority, registry: Registry, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "PYTHONPATH", "PYTHONSTARTUP", "LD_PRELOAD", "LD_LIBRARY_PATH", "HTTPS_PROXY", "SSL_CERT_FILE":
+        monkeypatch.setenv(name, str(place))
+    probe = await launch_probe(authority, registry, place)
+
+    environment = await probe.run("import os; answer = dict(os.environ)")
+
+    assert environment.keys() == {"LANG", "SPIFFE_ENDPOINT_SOCKET", "ZT_PROBE"}
+    assert await probe.run("import sys; answer = [sys.flags.isolated, sys.flags.no_user_site]") == [1, 1]
+
+
+async def test_what_was_not_measured_cannot_be_imported(probe: Probe, root: Path, place: Path) -> None:
+    """Neither a folder beside the measured ones, nor another party's code, nor what lies where it was started."""
+    for folder in root / "planted", root / "agents/writer", place / "planted":
+        folder.mkdir()
+        (folder / "__init__.py").touch()
+
+    for module in "planted", "agents.writer":
+        assert "ModuleNotFoundError" in await probe.run(f"import {module}; answer = 0")
+    assert await probe.run("import agents.reader.helper; answer = 'found'") == "found"
+
+
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "PYTHONPATH", "SPIFFE_ENDPOINT_SOCKET", "ZT_A=B", ""])
+def test_a_launch_can_set_no_variables_but_those_of_this_project(registry: Registry, name: str) -> None:
+    with pytest.raises(LaunchError, match=r"only ZT_\*"):
+        Launch.registered(registry, "agent/reader", {name: "value"})
+
+
+@pytest.mark.parametrize("name", ["walkthrough", NAME, "nobody"])
+def test_only_workloads_of_the_registry_are_launched_by_name(registry: Registry, name: str) -> None:
+    with pytest.raises(LaunchError, match="no workload in the registry"):
+        Launch.registered(registry, name, {})
+
+
+async def test_what_a_party_prints_is_in_its_own_log(probe: Probe, run_dir: Path) -> None:
+    await probe.run("import sys; print('hello'); print('oops', file=sys.stderr); answer = 0")
+
+    assert (run_dir / "logs/agent-reader.log").read_text() == "hello\noops\n"
+
+
+# The Workload API
+
+
+async def call(authority: Authority, request: pb.JWTSVIDRequest, metadata: dict[str, str]) -> Status:
+    channel = Channel(path=authority.endpoint.removeprefix("unix:"))
+    fetch = UnaryUnaryMethod[pb.JWTSVIDRequest, pb.JWTSVIDResponse](
+        channel, "/SpiffeWorkloadAPI/FetchJWTSVID", pb.JWTSVIDRequest, pb.JWTSVIDResponse
+    )
+    try:
+        with pytest.raises(GRPCError) as refused:
+            await fetch(request, metadata=metadata)
+    finally:
+        channel.close()
+    return refused.value.status
+
+
+@pytest.mark.parametrize("metadata", [{}, {"workload.spiffe.io": "false"}, {"workload.spiffe.io": "True"}])
+async def test_a_request_without_the_security_header_is_invalid(authority: Authority, metadata: dict[str, str]) -> None:
+    assert await call(authority, pb.JWTSVIDRequest(audience=[REALM]), metadata) is Status.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("audience", [[], [""], [REALM, ""]])
+async def test_a_request_for_no_audience_is_invalid(authority: Authority, audience: list[str]) -> None:
+    header = {"workload.spiffe.io": "true"}
+
+    assert await call(authority, pb.JWTSVIDRequest(audience=audience), header) is Status.INVALID_ARGUMENT
+    assert await call(authority, pb.JWTSVIDRequest(audience=[REALM]), header) is Status.PERMISSION_DENIED
+
+
+async def test_the_official_client_can_check_a_token_here_and_by_itself(probe: Probe) -> None:
+    checked = f"""{FETCH}
+from spiffe import JwtSvid, TrustDomain
+with WorkloadApiClient(default_timeout=5) as client:
+    bundle = client.fetch_jwt_bundles().get_bundle_for_trust_domain(TrustDomain("agents.example"))
+    here = client.validate_jwt_svid(answer, {REALM!r})
+    alone = JwtSvid.parse_and_validate(answer, bundle, {{{REALM!r}}})
+answer = [str(here.spiffe_id), str(alone.spiffe_id)]
+"""
+    assert await probe.run(checked) == [READER, READER]
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "audience"),
+    [("answer", "'elsewhere'"), ("answer[:-8] + 'AAAAAAAA'", repr(REALM))],
+    ids=["for another audience", "signature changed"],
+)
+async def test_a_token_that_is_not_ours_or_not_for_that_audience_is_invalid(
+    probe: Probe, spoiled: str, audience: str
+) -> None:
+    check = f"""{FETCH}
+with WorkloadApiClient(default_timeout=5) as client:
+    client.validate_jwt_svid({spoiled}, {audience})
+"""
+    assert "INVALID_ARGUMENT" in await probe.run(check)
+
+
+async def test_a_stream_of_bundles_stays_open(probe: Probe) -> None:
+    """Where it ended, the client would reconnect for ever, or report an error."""
+    watch = """
+import queue
+from spiffe import WorkloadApiClient
+
+seen = queue.Queue()
+with WorkloadApiClient() as client:
+    stream = client.stream_jwt_bundles(seen.put, seen.put, retry_connect=False)
+    first = type(seen.get(timeout=5)).__name__
+    try:
+        answer = [first, str(seen.get(timeout=0.3))]
+    except queue.Empty:
+        answer = [first]
+    stream.cancel()
+"""
+    assert await probe.run(watch) == ["JwtBundleSet"]
+
+
+@pytest.mark.parametrize("call", ["client.fetch_jwt_bundles()", "client.validate_jwt_svid('a.b.c', 'realm')"])
+async def test_strangers_are_not_even_shown_keys_here(authority: Authority, call: str) -> None:
+    program = f"from spiffe import WorkloadApiClient\nwith WorkloadApiClient(default_timeout=5) as client:\n    {call}"
+    stranger = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program),
+        env={"SPIFFE_ENDPOINT_SOCKET": authority.endpoint},
+        stderr=subprocess.PIPE,
+    )
+    _, errors = await stranger.communicate()
+
+    assert b"no identity issued" in errors
+
+
+async def test_x509_svids_are_not_implemented_yet(probe: Probe) -> None:
+    assert "UNIMPLEMENTED" in await probe.run(
+        FETCH.replace(f"fetch_jwt_svid({{{REALM!r}}}).token", "fetch_x509_svid()")
+    )
+
+
+async def test_the_socket_is_for_this_user_alone(authority: Authority) -> None:
+    path = Path(authority.endpoint.removeprefix("unix:"))
+
+    assert mode_of(path) == 0o600
+    assert mode_of(path.parent) == 0o700
+
+
+# The keys
+
+
+async def test_the_bundle_is_only_for_those_who_trust_its_ca(authority: Authority) -> None:
+    async with httpx.AsyncClient() as http:
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            await http.get(authority.bundle_url)
+
+
+async def test_nothing_but_the_bundle_is_served(authority: Authority) -> None:
+    tls = ssl.create_default_context(cafile=authority.ca_file)
+    async with httpx.AsyncClient(verify=tls, base_url=authority.bundle_url.removesuffix("/bundle")) as http:
+        answers = [await http.get("/"), await http.get("/bundle/x"), await http.post("/bundle")]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 404]
+
+
+async def test_no_private_key_is_ever_on_disk(authority: Authority, probe: Probe, run_dir: Path) -> None:
+    await probe.run(FETCH)
+
+    files = files_in(run_dir)
+    assert authority.ca_file in files
+    assert not [path for path, content in files.items() if b"PRIVATE" in content]
+
+
+async def test_a_second_authority_does_not_take_the_place_of_the_first(
+    authority: Authority, registry: Registry, root: Path, run_dir: Path, probe: Probe
+) -> None:
+    with pytest.raises(OSError, match="address already in use"):
+        async with Authority(registry, root, run_dir):
+            pass
+
+    assert (await probe.run(FETCH)).count(".") == 2
+
+
+# How it ends
+
+
+async def test_what_was_launched_ends_with_the_authority(
+    registry: Registry, root: Path, run_dir: Path, place: Path
+) -> None:
+    async with Authority(registry, root, run_dir) as authority:
+        probe = await launch_probe(authority, registry, place)
+        await probe.run("answer = 0")
+
+    assert probe.launched.process.returncode == -signal.SIGTERM
+    assert log_of(run_dir)[-1].items() >= {"event": "ended", "party": READER, "asked": True}.items()
+    assert list((run_dir / "attestation/stages").iterdir()) == []
+
+
+async def test_what_does_not_heed_sigterm_is_killed(
+    registry: Registry, root: Path, run_dir: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_module, "SECONDS_TO_END", 0.3)
+    async with Authority(registry, root, run_dir) as authority:
+        probe = await launch_probe(authority, registry, place)
+        await probe.run("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); answer = 0")
+
+    assert probe.launched.process.returncode == -signal.SIGKILL
+
+
+async def test_a_party_that_ends_by_itself_is_logged_and_what_it_forked_ends_too(probe: Probe, run_dir: Path) -> None:
+    child = await probe.run("import subprocess; answer = subprocess.Popen(['sleep', '60']).pid")
+    assert is_running(child)
+
+    os.kill(probe.launched.process.pid, signal.SIGKILL)
+    await asyncio.wait_for(probe.launched.ended.wait(), 10)
+
+    assert log_of(run_dir)[-1].items() >= {"event": "ended", "status": -signal.SIGKILL, "asked": False}.items()
+    await until(lambda: not is_running(child))
+
+
+# The authority as a process
+
+
+@pytest.fixture
+async def served(root: Path, run_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    command = [sys.executable, "-m", "authorities.attestation.main", "--root", str(root), "--run-dir", str(run_dir)]
+    served = await asyncio.create_subprocess_exec(*command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    yield served
+    if served.returncode is None:
+        served.kill()
+    await served.communicate()
+
+
+async def told(served: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert served.stdout
+    return dict(json.loads(await asyncio.wait_for(served.stdout.readline(), 20)))
+
+
+async def tell(served: asyncio.subprocess.Process, line: str) -> dict[str, Any]:
+    assert served.stdin
+    served.stdin.write(line.encode() + b"\n")
+    await served.stdin.drain()
+    return await told(served)
+
+
+async def launched_by(served: asyncio.subprocess.Process, place: Path) -> int:
+    path = place / "probe.sock"
+    answer = await tell(served, json.dumps({"party": "agent/reader", "env": {"ZT_PROBE": str(path)}}))
+    assert (await ask(path, FETCH)).count(".") == 2
+    return int(answer["pid"])
+
+
+async def test_it_serves_before_anything_is_launched(served: asyncio.subprocess.Process) -> None:
+    """Keycloak reads the keys while no service is there yet."""
+    ready = await told(served)
+
+    assert ready["ready"]
+    async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=ready["ca"])) as http:
+        assert (await http.get(ready["bundle"])).status_code == 200
+
+
+@pytest.mark.parametrize("way", ["end of input", "SIGTERM", "SIGINT", "SIGKILL"])
+async def test_whatever_ends_it_ends_what_it_launched(
+    served: asyncio.subprocess.Process, place: Path, way: str
+) -> None:
+    await told(served)
+    pid = await launched_by(served, place)
+
+    if way == "end of input":
+        assert served.stdin
+        served.stdin.close()
+    else:
+        served.send_signal(signal.Signals[way])
+
+    await asyncio.wait_for(served.wait(), 10)
+    await until(lambda: not is_running(pid))
+    assert served.returncode == (-signal.SIGKILL if way == "SIGKILL" else 0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"party": "nobody"}',
+        '{"party": "walkthrough"}',
+        '{"party": "agent/reader", "env": {"LD_PRELOAD": "/tmp/x.so"}}',
+        '{"party": "agent/reader", "code": ["planted"]}',
+        "nonsense",
+    ],
+)
+async def test_it_launches_registered_code_only_and_lives_on_after_a_refusal(
+    served: asyncio.subprocess.Process, place: Path, line: str
+) -> None:
+    await told(served)
+
+    assert (await tell(served, line)).keys() == {"refused"}
+    await launched_by(served, place)
+
+
+# The service's side of it
+
+
+@pytest.fixture
+def with_library(root: Path) -> None:
+    for folder in "zerotrust", "lab/insider":
+        shutil.copytree(PROJECT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+@pytest.mark.usefixtures("with_library")
+async def test_an_insider_launched_in_a_partys_name_shows_that_partys_identity(
+    authority: Authority, place: Path
+) -> None:
+    path = place / "insider.sock"
+    code = ("lab/insider", "zerotrust")
+    await authority.launch(Launch(party_id=READER, name="insider", code=code, env={"ZT_INSIDER_SOCKET": str(path)}))
+
+    answer = await ask(path, f"{REALM}\n")
+
+    assert jwt.decode(answer["jwt_svid"], options={"verify_signature": False})["sub"] == READER
+
+
+async def test_a_workload_without_identity_is_told_so(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", authority.endpoint)
+    workload = Workload()
+
+    with pytest.raises(WorkloadError, match=f"no JWT-SVID for '{REALM}': .*no identity issued"):
+        await workload.assertion(REALM)
+    workload.close()
+
+
+async def test_a_workload_finds_an_authority_that_was_away(
+    registry: Registry, root: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told by the text of the error: this process gets no identity, but from whom it hears that changes."""
+    workload = Workload()
+    away = Authority(registry, root, run_dir)
+    monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", away.endpoint)
+    with pytest.raises(WorkloadError, match="does not exist"):
+        await workload.assertion(REALM)
+
+    async with away:
+        with pytest.raises(WorkloadError, match="no identity issued"):
+            await workload.assertion(REALM)
+    with pytest.raises(WorkloadError, match="UNAVAILABLE"):
+        await workload.assertion(REALM)
+    async with Authority(registry, root, run_dir):
+        with pytest.raises(WorkloadError, match="no identity issued"):
+            await workload.assertion(REALM)
+    workload.close()
