@@ -1,0 +1,1 @@
+"""The registry: who takes part, and everything that is derived from that."""

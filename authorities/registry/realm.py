@@ -1,0 +1,281 @@
+"""Derives Keycloak's realm from `registry.yaml`: who may log in, call whom, and hand on what.
+
+`make register` writes `keycloak-realm/realm.json`; a test keeps the committed file current.
+`keycloak-realm/README.md` explains what each client, scope and policy is for.
+"""
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from zerotrust.registry import Party, Registry, RegistryError, load_registry
+
+ROOT = Path(__file__).parents[2]
+REGISTRY = ROOT / "registry.yaml"
+REALM_FILE = ROOT / "keycloak-realm" / "realm.json"
+SCRIPT = ROOT / "keycloak-realm" / "delegation.js"
+
+REDIRECT = "http://127.0.0.1:8000/callback"
+"""Where a login ends; no other address, no wildcard (RFC 9700 section 4.1)."""
+
+# The people of the demo. Ids are fixed, so that documents and records made before a restart still have an owner.
+USERS = {
+    "alice": ("a11ce000-0000-4000-8000-000000000000", ["/engineering"]),
+    "bob": ("b0b00000-0000-4000-8000-000000000000", ["/finance"]),
+    "eve": ("e5e00000-0000-4000-8000-000000000000", []),
+}
+
+# Keycloak makes these with every realm. Nothing here needs them, so nobody gets in through them.
+_BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admin-console"]
+
+# What the registry will poll for withdrawals, and what a person looks for after an attack.
+_EVENTS = [
+    "LOGIN",
+    "LOGIN_ERROR",
+    "LOGOUT",
+    "CODE_TO_TOKEN",
+    "CODE_TO_TOKEN_ERROR",
+    "CLIENT_LOGIN_ERROR",
+    "TOKEN_EXCHANGE",
+    "TOKEN_EXCHANGE_ERROR",
+    "INTROSPECT_TOKEN",
+    "INTROSPECT_TOKEN_ERROR",
+    "REVOKE_GRANT",
+    "REVOKE_GRANT_ERROR",
+    "UPDATE_CREDENTIAL",
+    "UPDATE_PASSWORD",
+]
+
+
+def realm(registry: Registry) -> dict[str, Any]:
+    """Return the whole realm as Keycloak imports it.  Pure; no secret and no password is in it."""
+    parties = registry.parties.items()
+    callees = {callee for _, party in parties for callee in party.calls}
+    login_life = max(party.life or 0 for party in registry.parties.values() if party.kind == "login client")
+    return {
+        "realm": registry.realm,
+        "enabled": True,
+        "sslRequired": "external",  # plain http on this machine and in its private networks, nowhere else
+        "bruteForceProtected": True,
+        # Also what makes an import without the passwords' variables fail: an unfilled "${ALICE_PASSWORD}" is shorter.
+        "passwordPolicy": "length(20)",
+        "defaultSignatureAlgorithm": "RS256",
+        # One key that signs, for the one algorithm that services accept; and what Keycloak needs for its own cookies.
+        "components": {
+            "org.keycloak.keys.KeyProvider": [
+                _key("rsa", algorithm="RS256", keySize="2048"),
+                _key("hmac", algorithm="HS512"),
+                _key("aes"),
+            ]
+        },
+        "accessTokenLifespan": login_life,
+        "ssoSessionIdleTimeout": 900,
+        "ssoSessionMaxLifespan": 3600,
+        # A refresh token of a public client is good once (RFC 9700 section 2.2.2).
+        "revokeRefreshToken": True,
+        "refreshTokenMaxReuse": 0,
+        "eventsEnabled": True,
+        "eventsListeners": ["jboss-logging"],
+        "enabledEventTypes": _EVENTS,
+        "adminEventsEnabled": True,
+        "adminEventsDetailsEnabled": True,
+        "clientScopes": [
+            *_claim_scopes(),
+            *(_audience_scope(registry, name) for name in registry.parties if name in callees),
+            *({**_client_scope(name), "attributes": {"include.in.token.scope": "true"}} for name in registry.scopes),
+        ],
+        "defaultDefaultClientScopes": [],
+        "defaultOptionalClientScopes": [],
+        "clients": [
+            *(_login_client(registry, name, party) for name, party in parties if party.kind == "login client"),
+            *(_workload(registry, name, party) for name, party in parties if party.kind == "workload"),
+            *({"clientId": name, "enabled": False} for name in _BUILT_IN),
+        ],
+        "identityProviders": [_spiffe(registry)],
+        "clientProfiles": {"profiles": [_PROFILE]},
+        "clientPolicies": {
+            "policies": [
+                {
+                    "name": _PROFILE["name"],
+                    "enabled": True,
+                    # A policy without a condition applies to nobody.
+                    "conditions": [{"condition": "any-client", "configuration": {}}],
+                    "profiles": [_PROFILE["name"]],
+                }
+            ]
+        },
+        "groups": [{"name": "engineering"}, {"name": "finance"}],
+        "users": [_user(name, *entry) for name, entry in USERS.items()],
+    }
+
+
+_PROFILE = {
+    "name": "only-less",
+    "executors": [
+        # An exchange may not ask for a scope that the subject token does not hold.
+        {"executor": "downscope-assertion-grant-enforcer", "configuration": {}},
+        # No client may ever take a user's password (RFC 9700 section 2.4).
+        {"executor": "reject-ropc-grant", "configuration": {"auto-configure": "true"}},
+    ],
+}
+
+
+def _key(kind: str, **config: str) -> dict[str, Any]:
+    """A key that Keycloak makes at import and keeps to itself."""
+    return {
+        "name": kind,
+        "providerId": f"{kind}-generated",
+        "config": {"priority": ["100"], **{key: [value] for key, value in config.items()}},
+    }
+
+
+def _client_scope(name: str, *mappers: dict[str, Any]) -> dict[str, Any]:
+    """A scope that stays out of the `scope` claim, and so passes the downscope executor at every exchange."""
+    return {
+        "name": name,
+        "protocol": "openid-connect",
+        "attributes": {"include.in.token.scope": "false"},
+        "protocolMappers": list(mappers),
+    }
+
+
+def _mapper(name: str, kind: str, **config: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "protocol": "openid-connect",
+        "protocolMapper": kind,
+        "config": {
+            "access.token.claim": "true",
+            "introspection.token.claim": "true",
+            "id.token.claim": "false",
+            "userinfo.token.claim": "false",
+        }
+        | {key.replace("_", "."): value for key, value in config.items()},
+    }
+
+
+def _claim_scopes() -> list[dict[str, Any]]:
+    return [
+        _client_scope("basic", _mapper("sub", "oidc-sub-mapper")),
+        # The full path: `/x/finance` is not `/finance`.
+        _client_scope(
+            "groups", _mapper("groups", "oidc-group-membership-mapper", claim_name="groups", full_path="true")
+        ),
+        _client_scope("delegation", _mapper("act", "script-delegation.js", claim_name="act", jsonType_label="JSON")),
+    ]
+
+
+def _audience_scope(registry: Registry, name: str) -> dict[str, Any]:
+    mapper = _mapper("audience", "oidc-audience-mapper", included_client_audience=registry.id(name))
+    return _client_scope(f"aud:{name}", mapper)
+
+
+def _client(registry: Registry, name: str, party: Party, **attributes: str) -> dict[str, Any]:
+    """What login clients and workloads have in common: every grant is off until it is named."""
+    return {
+        "clientId": registry.id(name),
+        "enabled": True,
+        "standardFlowEnabled": False,
+        "implicitFlowEnabled": False,
+        "directAccessGrantsEnabled": False,
+        "serviceAccountsEnabled": False,
+        "fullScopeAllowed": False,
+        "attributes": {
+            "access.token.header.type.rfc9068": "true",  # `typ` at+jwt: no ID token is ever taken for an access token
+            "oauth2.device.authorization.grant.enabled": "false",
+            "oidc.ciba.grant.enabled": "false",
+            **({"access.token.lifespan": str(party.life)} if party.life else {}),
+            **attributes,
+        },
+        "optionalClientScopes": party.hands_on,
+    }
+
+
+def _login_client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
+    return _client(registry, name, party, **{"pkce.code.challenge.method": "S256"}) | {
+        "publicClient": True,
+        "standardFlowEnabled": True,
+        "redirectUris": [REDIRECT],
+        "defaultClientScopes": ["basic", "groups", *(f"aud:{callee}" for callee in party.calls)],
+    }
+
+
+def _workload(registry: Registry, name: str, party: Party) -> dict[str, Any]:
+    credential = {
+        "jwt.credential.issuer": "spiffe",  # the identity provider's alias
+        "jwt.credential.sub": registry.id(name),
+        "standard.token.exchange.enabled": "true" if party.calls else "false",
+    }
+    claims = ["basic", "groups", "delegation"] if party.calls else ["basic"]
+    return _client(registry, name, party, **credential) | {
+        "publicClient": False,
+        # Keycloak gives every confidential client a secret; with this authenticator it opens nothing.
+        "clientAuthenticatorType": "federated-jwt",
+        "defaultClientScopes": [*claims, *(f"aud:{callee}" for callee in party.calls)],
+    }
+
+
+def _spiffe(registry: Registry) -> dict[str, Any]:
+    port = registry.parties["authority/attestation"].port
+    return {
+        "alias": "spiffe",
+        "providerId": "spiffe",
+        "enabled": True,
+        "hideOnLogin": True,
+        "config": {
+            "trustDomain": f"spiffe://{registry.trust_domain}",
+            "bundleEndpoint": f"https://localhost:{port}/bundle",
+            "fedClientAssertionMaxExp": str(registry.freshness.svid),
+        },
+    }
+
+
+def _user(name: str, identifier: str, groups: list[str]) -> dict[str, Any]:
+    return {
+        "id": identifier,
+        "username": name,
+        "enabled": True,
+        "email": f"{name}@example.com",
+        "emailVerified": True,
+        "firstName": name.capitalize(),
+        "lastName": "Example",
+        "groups": groups,
+        "credentials": [{"type": "password", "value": f"${{{password_variable(name)}}}"}],
+    }
+
+
+def password_variable(user: str) -> str:
+    """Return the environment variable that Keycloak takes the user's password from at import."""
+    return f"{user.upper()}_PASSWORD"
+
+
+def as_text(derived: dict[str, Any]) -> str:
+    """Return the realm as the committed file holds it."""
+    return json.dumps(derived, indent=2) + "\n"
+
+
+def build_jar(script: Path, target: Path) -> None:
+    """Pack the mapper as Keycloak wants it: a JAR is a zip with a table of contents.  Same script, same bytes."""
+    contents = {"mappers": [{"name": "Delegation chain", "fileName": script.name, "description": "RFC 8693 act"}]}
+    with zipfile.ZipFile(target, "w") as jar:
+        for name, text in [("META-INF/keycloak-scripts.json", json.dumps(contents)), (script.name, script.read_text())]:
+            jar.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
+
+
+def main(arguments: list[str]) -> str | None:
+    """Write the realm file, or with `--check` only compare it.  Returns what is wrong, in one sentence."""
+    try:
+        text = as_text(realm(load_registry(REGISTRY)))
+    except RegistryError as error:
+        return str(error)
+    if "--check" not in arguments:
+        REALM_FILE.write_text(text)
+    elif not REALM_FILE.exists() or REALM_FILE.read_text() != text:
+        return f"{REALM_FILE.relative_to(ROOT)} is not what registry.yaml says: run `make register` and commit it."
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,99 @@
+// Who acts for whom: the nested `act` claim (RFC 8693 section 4.1), which Keycloak 26.7 does not write by itself.
+//
+// Keycloak runs this for every token that a workload gets by exchange, after it has verified the subject token and the
+// workload's own credential, and before it signs. The value of the last line becomes the claim `act`. Besides:
+//
+//   lineage   the ids of the tokens this one comes from, root first: withdraw any of them and this one falls too
+//   txn       the first of them, which names the whole transaction
+//   exp       never past the subject token's end, and earlier still where `requested_lifetime` asks for it
+//
+// A script that throws does not stop Keycloak: the token goes out all the same, without `act`. Whoever holds it could
+// exchange it again, and the result would look as if nobody had been in the chain before. So the token is dead first,
+// and comes alive in the last step, after every check. A dead one opens nothing, and Keycloak will not exchange it.
+
+var AccessToken = Java.type("org.keycloak.representations.AccessToken");
+var ArrayList = Java.type("java.util.ArrayList");
+var LinkedHashMap = Java.type("java.util.LinkedHashMap");
+
+var EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
+var MAX_ACTORS = 8;
+
+var context = keycloakSession.getContext();
+var form = context.getHttpRequest().getDecodedFormParameters();
+
+// Verifies the signature once more: in other grants a form field of this name could hold anything.
+function decoded(field) {
+  return keycloakSession.tokens().decode(form.getFirst(field), AccessToken.class);
+}
+
+function require(condition, otherwise) {
+  if (!condition) throw otherwise;
+}
+
+// The actors of a chain, the current one first.
+function actorsOf(act) {
+  var actors = [];
+  for (var link = act; link != null; link = link.get("act")) actors.push(link.get("sub"));
+  return actors;
+}
+
+function mayExchange(clientId) {
+  var client = context.getRealm().getClientByClientId(clientId);
+  return client == null || client.getAttribute("standard.token.exchange.enabled") == "true";
+}
+
+function delegate() {
+  var ceiling = token.getExp();
+  token.exp(1);
+
+  var subject = decoded("subject_token");
+  var holder = subject.getIssuedFor();
+  var before = subject.getOtherClaims().get("act");
+  var ancestors = subject.getOtherClaims().get("lineage");
+  var actors = actorsOf(before);
+  var actor = context.getClient().getClientId();
+
+  // Keycloak lets a workload exchange a token of its own. That would restart a chain, so it stays dead.
+  require(holder != actor, "own token");
+  // Only a login client's token starts a chain; what a workload holds came from an exchange and must say so.
+  require(before != null || !mayExchange(holder), "chain missing");
+  require(before == null || actors[0] == holder, "chain broken");
+  require((ancestors == null ? 0 : ancestors.size()) == actors.length, "lineage broken");
+  require(actors.indexOf(actor) < 0, "actor repeated");
+  require(actors.length < MAX_ACTORS, "chain too deep");
+
+  var lineage = new ArrayList();
+  if (ancestors != null) lineage.addAll(ancestors);
+  lineage.add(subject.getId());
+  token.getOtherClaims().put("lineage", lineage);
+  token.getOtherClaims().put("txn", lineage.get(0));
+
+  var act = new LinkedHashMap();
+  act.put("sub", actor);
+  if (before != null) act.put("act", before);
+
+  var end = Math.min(ceiling, subject.getExp());
+  var wanted = parseInt(form.getFirst("requested_lifetime")); // seconds, not a standard field; anything odd is no wish
+  if (wanted > 0) end = Math.min(end, token.getIat() + wanted);
+  token.exp(end); // alive
+  return act;
+}
+
+// Introspection builds its answer anew; what this script once wrote is copied from the token asked about.
+function repeat() {
+  var asked = decoded("token");
+  if (asked == null) return null;
+  ["lineage", "txn"].forEach(function (claim) {
+    var value = asked.getOtherClaims().get(claim);
+    if (value != null) token.getOtherClaims().put(claim, value);
+  });
+  return asked.getOtherClaims().get("act");
+}
+
+function claim() {
+  if (form.getFirst("grant_type") == EXCHANGE) return delegate();
+  if (form.getFirst("grant_type") == null && form.getFirst("token") != null) return repeat();
+  return null;
+}
+
+exports = claim();
