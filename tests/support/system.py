@@ -113,13 +113,17 @@ async def alive(app: ASGIApp) -> AsyncIterator[None]:
     said: asyncio.Queue[Message] = asyncio.Queue()
     heard: asyncio.Queue[Message] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-    running = asyncio.create_task(app(scope, said.get, heard.put))
+
+    async def live() -> None:
+        await app(scope, said.get, heard.put)
+
+    living = asyncio.create_task(live())
     await said.put({"type": "lifespan.startup"})
     started = await heard.get()
     assert started["type"] == "lifespan.startup.complete", started
     yield
     await said.put({"type": "lifespan.shutdown"})
-    await running
+    await living
 
 
 @asynccontextmanager
