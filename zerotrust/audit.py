@@ -56,9 +56,8 @@ class Journal:
         more: the chain would have a hole.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._count += 1
-        line = orjson.dumps({"n": self._count, "prev": self._head, **record})
-        self._head = _hash(line)
+        line = orjson.dumps({"n": self._count + 1, "prev": self._head, **record})  # may raise: nothing is counted yet
+        self._count, self._head = self._count + 1, _hash(line)
         self._waiting.put((line + b"\n", done))
         return done
 
@@ -126,11 +125,13 @@ def first_bad_record(path: Path) -> int:
     for number, line in enumerate(_lines(path), 1):
         try:
             record = orjson.loads(line)
-            chained = record["prev"] == head and record["n"] == number
+            in_order, chained = record["n"] == number, record["prev"] == head
         except (ValueError, KeyError, TypeError):
             return number
+        if not in_order:
+            return number
         if not chained:
-            return max(number - 1, 1)
+            return max(number - 1, 1)  # it names the hash of another
         head = _hash(line)
     return 0
 

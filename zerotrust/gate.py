@@ -36,7 +36,7 @@ Permissions = Mapping[tuple[str, str], str | ToolPermissions]
 MAX_TOKEN = 8 * 1024
 # base64url and dots; with padding, which PyJWT accepts, a token would have two spellings.
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
-_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _principal: ContextVar[Principal] = ContextVar("principal")
 _trace_id: ContextVar[str] = ContextVar("trace_id")
@@ -187,11 +187,11 @@ class Gate:
     async def _run(self, call: _Call, receive: Receive, send: Send) -> None:
         """Run the handler for as long as the token lives: no answer, and no stream, outlives it."""
         assert call.principal is not None  # noqa: S101 - for the type checker
-        started = False
+        last: Message | None = None
 
         async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
+            nonlocal last
+            last = message
             await send(message)
 
         try:
@@ -201,11 +201,12 @@ class Gate:
             if not life.expired():
                 raise
             refusal = Refusal(Reason.EXPIRED, "while it was being used")
-            if not started:
+            if last is None:
                 return await self._refuse(call, refusal, send)
             with contextlib.suppress(Refusal):  # the answer is cut off either way
                 await self._record(call, refusal.reason, refusal.detail)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if last["type"] == "http.response.start" or last.get("more_body"):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _bearer(headers: Iterable[tuple[bytes, bytes]], *, hint: str | None) -> UnverifiedToken:

@@ -154,7 +154,7 @@ def load_registry(path: Path) -> Registry:
         return Registry.model_validate(yaml.load(path.read_text(), _StrictLoader))  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise RegistryError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RegistryError(f"{path}: {error}") from error
     except ValidationError as error:
         lines = []

@@ -226,6 +226,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
             proxy_headers=False,  # nobody may say who somebody else is
             server_header=False,
             ws="none",
+            reset_contextvars=True,  # else a pipelined request would start in the context of the one before it
             timeout_keep_alive=75,
             timeout_graceful_shutdown=5,
         )

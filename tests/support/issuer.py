@@ -11,6 +11,7 @@ of a real Keycloak are tested in `tests/e2e`.
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -27,9 +28,16 @@ ISSUER = "http://issuer.test/realms/agents"
 class Issuer:
     """Issues access tokens as the realm does."""
 
-    def __init__(self, registry: Registry, *, kid: str = "k1") -> None:
-        self.registry, self.kid = registry, kid
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        kid: str = "k1",
+        key: rsa.RSAPrivateKey | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.registry, self.kid, self.clock = registry, kid, clock
+        self.key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.down = False
         self.exchanges: list[dict[str, str]] = []
         self.key_reads = 0
@@ -38,8 +46,8 @@ class Issuer:
 
     def claims(self, **changed: Any) -> dict[str, Any]:
         """A good login token for the orchestrator, with `changed` claims; None leaves a claim out."""
-        now = int(time.time())
-        good = {
+        now = int(self.clock())
+        good: dict[str, Any] = {
             "iss": ISSUER,
             "aud": self.registry.id("orchestrator"),
             "azp": "walkthrough",
@@ -100,7 +108,7 @@ class Issuer:
         if not set(form["scope"].split()) <= set(parent["scope"].split()):
             return 400, {"error": "invalid_scope", "error_description": "not in the subject token"}
         me = form["client_assertion"].removeprefix("assertion of ")
-        now = int(time.time())
+        now = int(self.clock())
         lineage = [*parent.get("lineage", []), parent["jti"]]
         life = next(p.life for name, p in self.registry.parties.items() if self.registry.id(name) == me) or 0
         claims = parent | {

@@ -1,0 +1,33 @@
+"""What most tests stand on: the committed registry, and an issuer whose key is made once for the whole run."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.support import system
+from tests.support.issuer import Issuer
+from zerotrust.registry import Registry
+
+
+def new_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> rsa.RSAPrivateKey:
+    return new_key()
+
+
+@pytest.fixture(scope="session")
+def attackers_key() -> rsa.RSAPrivateKey:
+    return new_key()
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    return system.registry()
+
+
+@pytest.fixture
+def issuer(registry: Registry, signing_key: rsa.RSAPrivateKey) -> Issuer:
+    """Fresh for every test: what one test spoils, no other sees."""
+    return Issuer(registry, key=signing_key)

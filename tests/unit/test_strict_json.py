@@ -1,0 +1,62 @@
+"""JSON that two parsers cannot read differently."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zerotrust.strict_json import EXACT, strict_object
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"{}", {}),
+        (b' {"a": [1, -2.5, true, null, "\xc3\xa9"]} ', {"a": [1, -2.5, True, None, "é"]}),
+        (b'{"a": {"a": 1}}', {"a": {"a": 1}}),  # the same name at another place is another name
+        (b'{"a": "\\ud83d\\ude00"}', {"a": "\N{GRINNING FACE}"}),
+        (b'{"a": %d}' % EXACT, {"a": EXACT}),
+    ],
+)
+def test_what_every_parser_reads_alike_is_read(text: bytes, found: object) -> None:
+    assert strict_object(text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b'{"a": 1, "a": 2}', id="a name twice"),
+        pytest.param(b'{"a": 1, "\\u0061": 2}', id="a name twice, once escaped"),
+        pytest.param(b'{"a": {"b": 1, "b": 1}}', id="a name twice, further in"),
+        pytest.param(b'{"a": NaN}', id="NaN"),
+        pytest.param(b'{"a": Infinity}', id="Infinity"),
+        pytest.param(b'{"a": -Infinity}', id="-Infinity"),
+        pytest.param(b'{"a": %d}' % (EXACT + 1), id="a number that others would round"),
+        pytest.param(b'{"a": -%d}' % (EXACT + 1), id="a negative number that others would round"),
+        pytest.param(b'{"a": %s}' % (b"9" * 5000), id="a number too long to read"),
+        pytest.param(b'{"a": "\\ud800"}', id="half a surrogate pair"),
+        pytest.param(b'{"\\udfff": 1}', id="half a surrogate pair as a name"),
+        pytest.param(b'{"a": ' * 200_000, id="nested too deep"),
+        pytest.param(b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="nested too deep, and whole"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b'"a"', id="a text"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"{} {}", id="two objects"),
+        pytest.param(b"{'a': 1}", id="single quotes"),
+        pytest.param(b'{"a": 1,}', id="a trailing comma"),
+        pytest.param(b'\xef\xbb\xbf{"a": 1}', id="a byte order mark"),
+        pytest.param('{"a": 1}'.encode("utf-16"), id="UTF-16"),
+        pytest.param(b'{"a": "\xff"}', id="no UTF-8"),
+    ],
+)
+def test_what_two_parsers_could_read_differently_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - that is the promise
+        strict_object(text)
+
+
+@given(st.binary() | st.text().map(str.encode) | st.text("{}[]:,\"\\\\u0d8e1a").map(str.encode))
+def test_arbitrary_bytes_are_an_object_or_a_value_error(text: bytes) -> None:
+    try:
+        assert isinstance(strict_object(text), dict)
+    except ValueError:
+        pass
