@@ -1,0 +1,1 @@
+"""Starts everything on one machine without Docker, and walks through it."""

@@ -1,0 +1,351 @@
+"""Runs the real Keycloak on this machine: dev mode, embedded database, only on the loopback interface.
+
+    async with Keycloak(run_dir, truststore=ca) as keycloak:
+        await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run")
+
+A second start builds and imports nothing that has not changed. Two seals decide that, each the digest of what it stands
+for. `build.seal` is set once a build has run. `data.seal` is set only at a clean stop, after Keycloak's own events said
+that nobody edited the realm, and is broken at start: so a crash, another realm file and a change made in the admin page
+all lead to a fresh import, and never to a realm that is silently not the committed one.
+
+Nobody's password outlives the run. A stopped database has one administrator whose random password lies beside it
+(`handover`, good for one start): Keycloak makes an administrator only together with the database. Whoever can read that
+file can read the database too, and with it the realm's signing key; the folder is its owner's alone.
+"""
+
+import asyncio
+import ctypes
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+import keycloak as python_keycloak
+
+from authorities.registry.realm import REALM_FILE, SCRIPT, USERS, build_jar, password_variable
+from demo.runtime import VERSION, KeycloakError, Runtime, Say, find_runtime
+
+PORT = 8080
+HEALTH_PORT = 9000
+URL = f"http://localhost:{PORT}"
+ADMIN = "admin"
+
+READY_WITHIN = 240
+"""Seconds; ten times what a slow machine was seen to need for a warm start."""
+
+_BUILD = ["--features=scripts,spiffe", "--health-enabled=true"]
+_RUN = ["--http-host=127.0.0.1", f"--hostname={URL}", "--http-management-scheme=http"]
+
+_THREADS = "io.quarkus.bootstrap.forkjoin.QuarkusForkJoinWorkerThreadFactory"
+
+# What `kc.sh` gives to Java, which we start ourselves: `kc.sh` runs it in the background, where it would outlive us.
+_JVM = [
+    "-XX:+UseSerialGC",  # on two cores it starts faster than G1
+    "-Xms64m",
+    "-Xmx512m",
+    "-XX:MetaspaceSize=96M",
+    "-XX:MaxMetaspaceSize=256m",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Dfile.encoding=UTF-8",
+    "-Dstdout.encoding=UTF-8",
+    "-Dstderr.encoding=UTF-8",
+    "-Duser.language=en",
+    "-Duser.country=US",
+    "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
+    f"-Djava.util.concurrent.ForkJoinPool.common.threadFactory={_THREADS}",
+    "-Dpicocli.disable.closures=true",
+    "-Dquarkus-log-max-startup-records=10000",
+    "--add-opens=java.base/java.util=ALL-UNNAMED",
+    "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",
+    "--add-opens=java.base/java.security=ALL-UNNAMED",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
+    "--enable-native-access=ALL-UNNAMED",
+]
+_BUILT = 10
+"""The exit status by which Keycloak says that it has built itself and wants to be started again."""
+
+
+class Keycloak:
+    """A running Keycloak with the committed realm, for as long as the `async with` lasts."""
+
+    issuer: str
+    passwords: dict[str, str]
+    """Of alice, bob and eve: made for this run, never stored."""
+    admin: tuple[str, str]
+    """Name and password of this run's administrator, for the admin page."""
+
+    def __init__(self, run_dir: Path, *, truststore: Path, say: Say = print) -> None:
+        """`run_dir` will hold the instance, `truststore` the CA (PEM) of the SPIFFE bundle endpoint."""
+        self._home = (run_dir / "keycloak").absolute()
+        self._truststore = truststore.absolute()
+        self._say = say
+        self._realm = REALM_FILE.read_text()
+        self._name = str(json.loads(self._realm)["realm"])
+        self.issuer = f"{URL}/realms/{self._name}"
+        self.passwords = {user: secrets.token_urlsafe(18) for user in USERS}
+        self.admin = (ADMIN, secrets.token_urlsafe(18))
+        self._process: asyncio.subprocess.Process | None = None
+        self._since = 0  # milliseconds since 1970; what happens in the admin API from here on is not our doing
+
+    @property
+    def _handover(self) -> Path:
+        return self._home / "handover"
+
+    @property
+    def log(self) -> Path:
+        """What Keycloak printed."""
+        return self._home / "keycloak.log"
+
+    async def __aenter__(self) -> Self:
+        """Start, and return when Keycloak is ready.  Raises `KeycloakError`."""
+        began = time.monotonic()
+        for port in (PORT, HEALTH_PORT):
+            check_port(port)
+        runtime = await asyncio.to_thread(find_runtime, self._say)
+        handover = await asyncio.to_thread(self._prepare, runtime.distribution)
+        self._say("Keycloak starts " + ("with the database of last time" if handover else "and imports the realm"))
+        try:
+            await self._start(runtime, fresh=not handover)
+            await self._set_up(handover)
+        except BaseException:
+            self._kill()
+            raise
+        self._say(f"Keycloak is ready after {time.monotonic() - began:.0f} s: {URL}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            handover = await self._leave()
+            if await self._stop() and handover:
+                self._handover.touch(mode=0o600)
+                self._handover.write_text(handover)
+                self._seal("data")
+        except (python_keycloak.KeycloakError, httpx.HTTPError):
+            pass  # then it is not sealed, and the next start is a fresh one
+        finally:
+            self._kill()
+
+    # --- the instance -------------------------------------------------------------------------------------------------
+
+    def _digest(self, kind: str) -> str:
+        """What the seal of `kind` stands for."""
+        parts = {"build": [VERSION, *_BUILD, SCRIPT.read_text()], "data": [VERSION, SCRIPT.read_text(), self._realm]}
+        return hashlib.sha256(json.dumps(parts[kind]).encode()).hexdigest()
+
+    def _seal(self, kind: str) -> None:
+        (self._home / f"{kind}.seal").write_text(self._digest(kind))
+
+    def _sealed(self, kind: str) -> bool:
+        seal = self._home / f"{kind}.seal"
+        return seal.exists() and seal.read_text() == self._digest(kind)
+
+    def _prepare(self, distribution: Path) -> str | None:
+        """Lay out the instance around the shared distribution.
+
+        Returns the administrator's password that the last run left us, or None where the database is made afresh.
+        """
+        shared = self._home / "lib" / "lib"
+        if not self._sealed("build") or shared.resolve() != (distribution / "lib" / "lib").resolve():
+            shutil.rmtree(self._home, ignore_errors=True)
+            self._lay_out(distribution)
+        if self._sealed("data") and self._handover.exists():
+            handover = self._handover.read_text()
+        else:
+            handover = None
+            shutil.rmtree(self._home / "data", ignore_errors=True)
+            (self._home / "data" / "import").mkdir(parents=True)
+            (self._home / "data" / "import" / "realm.json").write_text(self._realm)
+        for broken in ("data.seal", "handover"):
+            (self._home / broken).unlink(missing_ok=True)
+        return handover
+
+    def _lay_out(self, distribution: Path) -> None:
+        """The libraries are shared; what a build writes, and what is found by its own place, is a copy."""
+        self._home.mkdir(parents=True, mode=0o700)
+        (self._home / "lib").mkdir()
+        (self._home / "providers").mkdir()
+        for name in ("lib", "app"):
+            (self._home / "lib" / name).symlink_to((distribution / "lib" / name).absolute())
+        shutil.copy2(distribution / "lib" / "quarkus-run.jar", self._home / "lib")
+        shutil.copytree(distribution / "lib" / "quarkus", self._home / "lib" / "quarkus")
+        shutil.copytree(distribution / "conf", self._home / "conf")
+        build_jar(SCRIPT, self._home / "providers" / "delegation.jar")
+
+    # --- the process --------------------------------------------------------------------------------------------------
+
+    async def _start(self, runtime: Runtime, *, fresh: bool) -> None:
+        options = ["start-dev", *_BUILD, *_RUN, f"--truststore-paths={self._truststore}"]
+        if fresh:
+            options.append("--import-realm")
+        self.log.unlink(missing_ok=True)
+        if not self._sealed("build"):
+            self._say("Keycloak builds itself with our script mapper (once)")
+            process = await self._launch(runtime, [], options)
+            if await process.wait() != _BUILT:
+                raise self._died(process)
+        process = await self._launch(runtime, ["-Dkc.config.built=true"], options)
+        await self._wait_until_ready(process)
+        self._seal("build")
+
+    async def _launch(self, runtime: Runtime, properties: list[str], options: list[str]) -> asyncio.subprocess.Process:
+        command = [
+            str(runtime.java),
+            *_JVM,
+            f"-Dkc.home.dir={self._home}",
+            f"-Djboss.server.config.dir={self._home / 'conf'}",
+            *properties,
+            "-cp",
+            str(self._home / "lib" / "quarkus-run.jar"),
+            "io.quarkus.bootstrap.runner.QuarkusEntryPoint",
+            *options,
+        ]
+        # Nothing else of our environment: KC_* would change the configuration, a proxy would catch the bundle endpoint.
+        environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": str(Path.home()),
+            "KC_BOOTSTRAP_ADMIN_USERNAME": self.admin[0],
+            "KC_BOOTSTRAP_ADMIN_PASSWORD": self.admin[1],
+            **{password_variable(user): password for user, password in self.passwords.items()},
+        }
+        parent = os.getpid()
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                env=environment,
+                cwd=self._home,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for us, and we stop Keycloak in order
+                preexec_fn=lambda: end_with(parent),
+            )
+        return self._process
+
+    async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
+        """Wait for readiness, not for the port: it listens before the realm is there."""
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            deadline = time.monotonic() + READY_WITHIN
+            while time.monotonic() < deadline:
+                if process.returncode is not None:
+                    raise self._died(process)
+                try:
+                    if (await client.get(f"http://localhost:{HEALTH_PORT}/health/ready")).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.1)
+        raise KeycloakError(f"Keycloak was not ready within {READY_WITHIN} s. {self._last_words()}")
+
+    def _died(self, process: asyncio.subprocess.Process) -> KeycloakError:
+        return KeycloakError(f"Keycloak ended with status {process.returncode}. {self._last_words()}")
+
+    def _last_words(self) -> str:
+        return f"The end of {self.log}:\n{tail(self.log)}"
+
+    async def _stop(self) -> bool:
+        """Stop in order.  Returns whether Keycloak did so by itself, and so left a whole database."""
+        if self._process is None or self._process.returncode is not None:
+            return False
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(20):
+                await self._process.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _kill(self) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+
+    # --- the administration -------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def administration(self, realm: str | None = None) -> AsyncIterator[python_keycloak.KeycloakAdmin]:
+        """Give python-keycloak's administration of a realm, ours by default."""
+        connection = python_keycloak.KeycloakOpenIDConnection(
+            server_url=URL,
+            username=self.admin[0],
+            password=self.admin[1],
+            realm_name=realm or self._name,
+            user_realm_name="master",
+        )
+        try:
+            yield python_keycloak.KeycloakAdmin(connection=connection)
+        finally:
+            await connection.keycloak_openid.connection.aclose()
+            await connection.aclose()
+
+    async def _set_up(self, handover: str | None) -> None:
+        """Give everybody this run's password, and have the administration's own realm keep events too."""
+        mine = self.admin
+        try:
+            if handover is None:
+                async with self.administration("master") as master:
+                    await master.a_update_realm("master", {"adminEventsEnabled": True})
+            else:
+                self.admin = (ADMIN, handover)
+                async with self.administration() as admin, self.administration("master") as master:
+                    for user, (identifier, _) in USERS.items():
+                        await admin.a_set_user_password(identifier, self.passwords[user], temporary=False)
+                    await self._set_admin_password(master, mine[1])
+        except python_keycloak.KeycloakError as error:
+            raise KeycloakError(f"Keycloak refuses its administrator ({error}): start again, afresh.") from error
+        self.admin = mine
+        self._since = time.time_ns() // 1_000_000
+
+    async def _set_admin_password(self, master: python_keycloak.KeycloakAdmin, password: str) -> None:
+        identifier = await master.a_get_user_id(ADMIN)
+        await master.a_set_user_password(str(identifier), password, temporary=False)
+
+    async def _leave(self) -> str | None:
+        """End all sessions.  Returns the administrator's new password, or None where somebody changed a realm."""
+        since = {"dateFrom": str(self._since + 1), "max": "1"}
+        async with self.administration() as admin, self.administration("master") as master:
+            if await admin.a_get_admin_events(since) or await master.a_get_admin_events(since):
+                return None
+            await admin.connection.a_raw_post(f"admin/realms/{self._name}/logout-all", data="")
+            handover = secrets.token_urlsafe(32)
+            await self._set_admin_password(master, handover)
+        return handover
+
+
+def check_port(port: int) -> None:
+    """Raise `KeycloakError` when somebody else listens there on this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection just closed is no hindrance
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise KeycloakError(
+                f"Port {port} is in use and Keycloak needs it: stop what listens there (`ss -ltnp` names it)."
+            ) from error
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """Return the last lines of a log, without the stack traces between them."""
+    said = [line for line in log.read_text(errors="replace").splitlines() if not line.startswith(("\tat ", "\t..."))]
+    return "\n".join(said[-lines:])
+
+
+def end_with(parent: int) -> None:
+    """Run in the child before it becomes Java: the kernel ends it with its parent, even when that is killed (Linux)."""
+    if sys.platform != "linux":
+        return
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we asked
+        os._exit(1)

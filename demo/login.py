@@ -1,0 +1,110 @@
+"""Signs a person in as a browser would: authorization code with PKCE (RFC 7636), form filled in, redirect caught.
+
+No listener is needed: the code is taken from the redirect's address, which is never followed.
+"""
+
+import base64
+import hashlib
+import html
+import re
+import secrets
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from authorities.registry.realm import REDIRECT
+
+
+class LoginError(Exception):
+    """The sign-in did not end with a token.  The text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What the token endpoint answered.  Tokens are for use, never to print."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    id_token: str | None = field(repr=False)
+    """Only where the scope held `openid`."""
+    expires_in: int
+    """Seconds."""
+    scope: frozenset[str]
+
+
+async def sign_in(issuer: str, client_id: str, username: str, password: str, scope: str) -> Login:
+    """Sign the user in at a public client and return the tokens.
+
+    `scope` is separated by spaces.  Raises `LoginError`, also when the password is wrong.
+    """
+    verifier = secrets.token_urlsafe(48)
+    state = secrets.token_urlsafe(16)
+    request = {
+        "client_id": client_id,
+        "response_type": "code",
+        "redirect_uri": REDIRECT,
+        "scope": scope,
+        "state": state,
+        "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }
+    # A proxy from the environment has no business on the way to this machine.
+    async with httpx.AsyncClient(base_url=f"{issuer}/protocol/openid-connect", trust_env=False, timeout=30) as client:
+        answer = await _fill_in_form(client, await client.get("/auth", params=request), username, password)
+        code = _code(answer, issuer, state)
+        form = {
+            "grant_type": "authorization_code",
+            "client_id": client_id,
+            "code": code,
+            "redirect_uri": REDIRECT,
+            "code_verifier": verifier,
+        }
+        tokens = await client.post("/token", data=form)
+    if tokens.status_code != 200:
+        raise LoginError(f"the code was not exchanged for a token: {tokens.text}")
+    found = tokens.json()
+    return Login(
+        access_token=found["access_token"],
+        refresh_token=found["refresh_token"],
+        id_token=found.get("id_token"),
+        expires_in=found["expires_in"],
+        scope=frozenset(found["scope"].split()),
+    )
+
+
+async def _fill_in_form(
+    client: httpx.AsyncClient, page: httpx.Response, username: str, password: str
+) -> httpx.Response:
+    """Send name and password, or pass on the redirect where Keycloak refused before it asked."""
+    if page.is_redirect:
+        return page
+    form = re.search(r'<form[^>]* action="([^"]+)"', page.text)
+    if not form:
+        raise LoginError(f"no login form, but: {_message(page)}")
+    # Keycloak marks its cookies Secure even on http; browsers send them to localhost all the same, httpx does not.
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in page.cookies.jar)
+    filled_in = {"username": username, "password": password}
+    answer = await client.post(html.unescape(form[1]), data=filled_in, headers={"Cookie": cookies})
+    if not answer.is_redirect:
+        raise LoginError(f"{username} was not signed in: {_message(answer)}")
+    return answer
+
+
+def _code(answer: httpx.Response, issuer: str, state: str) -> str:
+    """Return the authorization code from the redirect back to us, if it is the answer to our question."""
+    location = answer.headers["Location"]
+    if location.partition("?")[0] != REDIRECT:
+        raise LoginError(f"Keycloak wants something else first: {location.partition('?')[0]}")
+    back = {name: values[-1] for name, values in parse_qs(urlsplit(location).query).items()}
+    if back.get("state") != state or back.get("iss") != issuer:  # RFC 6749 section 10.12, RFC 9207 section 2.4
+        raise LoginError("the answer belongs to another request or another issuer")
+    if "code" not in back:
+        raise LoginError(f"{back.get('error')}: {back.get('error_description')}")
+    return back["code"]
+
+
+def _message(page: httpx.Response) -> str:
+    """Return what an HTML page of Keycloak tells the user, as far as it can be found."""
+    found = re.search(r'(?:id="input-error-\w+"|class="instruction")[^>]*>\s*(?:<[^>]+>)?([^<]+)', page.text)
+    return html.unescape(found[1]).strip() if found else f"status {page.status_code}"

