@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch, LaunchError
-from zerotrust.registry import Registry, load_registry
+from zerotrust.registry import Registry, RegistryError, load_registry
 
 
 class Request(BaseModel):
@@ -72,4 +72,7 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    try:
+        asyncio.run(_main())
+    except (OSError, RegistryError) as error:
+        sys.exit(f"attestation: {error}")

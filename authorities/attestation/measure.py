@@ -22,22 +22,24 @@ def measure(root: Path, folders: Iterable[str], *, leave_out: Collection[str] = 
     """
     total = hashlib.sha256()
     try:
-        for path in sorted(path for folder in folders for path in _files(root / folder, leave_out)):
+        for name in sorted(name for folder in folders for name in _files(root, folder, leave_out)):
             # Two digests of fixed length, so no name can pass for the beginning of a content.
-            total.update(hashlib.sha256(os.fsencode(path.relative_to(root).as_posix())).digest())
-            with path.open("rb") as file:
+            total.update(hashlib.sha256(os.fsencode(name)).digest())
+            with (root / name).open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
     except OSError as error:
         raise MeasureError(f"{error.filename}: {error.strerror}") from error
     return total.hexdigest()
 
 
-def _files(folder: Path, leave_out: Collection[str]) -> Iterator[Path]:
-    for path in folder.iterdir():
-        # A link's target would run without having been measured; a pipe would keep us waiting for ever.
-        if path.is_symlink() or not (path.is_dir() or path.is_file()):
-            raise MeasureError(f"{path}: neither a file nor a folder")
-        if path.is_file():
-            yield path
-        elif path.name not in leave_out:
-            yield from _files(path, leave_out)
+def _files(root: Path, folder: str, leave_out: Collection[str]) -> Iterator[str]:
+    with os.scandir(root / folder) as entries:
+        for entry in entries:
+            name = f"{folder}/{entry.name}"
+            if entry.is_file(follow_symlinks=False):
+                yield name
+            elif not entry.is_dir(follow_symlinks=False):
+                # A link's target would run without having been measured; a pipe would keep us waiting for ever.
+                raise MeasureError(f"{root / name}: neither a file nor a folder")
+            elif entry.name not in leave_out:
+                yield from _files(root, name, leave_out)

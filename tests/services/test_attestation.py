@@ -22,6 +22,7 @@ import pytest
 import yaml
 from grpclib import GRPCError, Status
 from grpclib.client import Channel, UnaryUnaryMethod
+from grpclib.exceptions import StreamTerminatedError
 from spiffe import WorkloadApiClient
 from spiffe._proto import workload_pb2 as pb
 from spiffe.workloadapi.errors import WorkloadApiError
@@ -29,7 +30,8 @@ from spiffe.workloadapi.errors import WorkloadApiError
 from authorities.attestation import launch as launch_module
 from authorities.attestation import process
 from authorities.attestation.authority import NAME, Authority
-from authorities.attestation.launch import Launch, Launched, LaunchError
+from authorities.attestation.launch import Launch, Launched, Launcher, LaunchError
+from authorities.attestation.stage import Stage
 from zerotrust.registry import Registry, load_registry
 from zerotrust.workload import Workload, WorkloadError
 
@@ -243,6 +245,25 @@ async def test_where_the_kernel_has_no_pidfs_pid_and_start_time_tell_processes_a
 
     assert "no identity issued" in await probe.run(FETCH_IN_A_FORK)
     assert (await probe.run(FETCH)).count(".") == 2
+    assert probe.launched.key[1] > process.key_of_child(os.getpid(), -1)[1]
+
+
+@pytest.mark.parametrize("kernel", ["this one", "one without pidfs"])
+def test_a_connection_that_outlives_its_process_is_nobodys(
+    place: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    if kernel == "one without pidfs":
+        monkeypatch.setattr(process, "PIDFS", False)
+    launcher = Launcher(place, stages=place, logs=place, endpoint="", log=print)
+    address = str(place / "api.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        connect = f"import socket; socket.socket(socket.AF_UNIX).connect({address!r})"
+        subprocess.run([sys.executable, "-c", connect], check=True)  # noqa: S603
+        connection, _ = listener.accept()
+        with connection:
+            assert launcher.who(connection) is None
 
 
 async def test_nobody_gets_an_identity_other_than_its_own(probe: Probe, run_dir: Path) -> None:
@@ -366,30 +387,34 @@ async def test_what_a_party_prints_is_in_its_own_log(probe: Probe, run_dir: Path
 # The Workload API
 
 
-async def call(authority: Authority, request: pb.JWTSVIDRequest, metadata: dict[str, str]) -> Status:
-    channel = Channel(path=authority.endpoint.removeprefix("unix:"))
+HEADER = {"workload.spiffe.io": "true"}
+
+
+async def call(channel: Channel, audience: list[str], metadata: dict[str, str]) -> Status:
+    """Fetch as the official client never would, and return the status of the refusal."""
     fetch = UnaryUnaryMethod[pb.JWTSVIDRequest, pb.JWTSVIDResponse](
         channel, "/SpiffeWorkloadAPI/FetchJWTSVID", pb.JWTSVIDRequest, pb.JWTSVIDResponse
     )
-    try:
-        with pytest.raises(GRPCError) as refused:
-            await fetch(request, metadata=metadata)
-    finally:
-        channel.close()
+    with pytest.raises(GRPCError) as refused:
+        await fetch(pb.JWTSVIDRequest(audience=audience), metadata=metadata)
     return refused.value.status
 
 
+@pytest.fixture
+async def channel(authority: Authority) -> AsyncIterator[Channel]:
+    async with Channel(path=authority.endpoint.removeprefix("unix:")) as channel:
+        yield channel
+
+
 @pytest.mark.parametrize("metadata", [{}, {"workload.spiffe.io": "false"}, {"workload.spiffe.io": "True"}])
-async def test_a_request_without_the_security_header_is_invalid(authority: Authority, metadata: dict[str, str]) -> None:
-    assert await call(authority, pb.JWTSVIDRequest(audience=[REALM]), metadata) is Status.INVALID_ARGUMENT
+async def test_a_request_without_the_security_header_is_invalid(channel: Channel, metadata: dict[str, str]) -> None:
+    assert await call(channel, [REALM], metadata) is Status.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("audience", [[], [""], [REALM, ""]])
-async def test_a_request_for_no_audience_is_invalid(authority: Authority, audience: list[str]) -> None:
-    header = {"workload.spiffe.io": "true"}
-
-    assert await call(authority, pb.JWTSVIDRequest(audience=audience), header) is Status.INVALID_ARGUMENT
-    assert await call(authority, pb.JWTSVIDRequest(audience=[REALM]), header) is Status.PERMISSION_DENIED
+async def test_a_request_for_no_audience_is_invalid(channel: Channel, audience: list[str]) -> None:
+    assert await call(channel, audience, HEADER) is Status.INVALID_ARGUMENT
+    assert await call(channel, [REALM], HEADER) is Status.PERMISSION_DENIED
 
 
 async def test_the_official_client_can_check_a_token_here_and_by_itself(probe: Probe) -> None:
@@ -492,10 +517,12 @@ async def test_no_private_key_is_ever_on_disk(authority: Authority, probe: Probe
 async def test_a_second_authority_does_not_take_the_place_of_the_first(
     authority: Authority, registry: Registry, root: Path, run_dir: Path, probe: Probe
 ) -> None:
+    ca = authority.ca_file.read_bytes()
     with pytest.raises(OSError, match="address already in use"):
         async with Authority(registry, root, run_dir):
             pass
 
+    assert authority.ca_file.read_bytes() == ca
     assert (await probe.run(FETCH)).count(".") == 2
 
 
@@ -512,6 +539,18 @@ async def test_what_was_launched_ends_with_the_authority(
     assert probe.launched.process.returncode == -signal.SIGTERM
     assert log_of(run_dir)[-1].items() >= {"event": "ended", "party": READER, "asked": True}.items()
     assert list((run_dir / "attestation/stages").iterdir()) == []
+
+
+async def test_nobody_is_answered_on_an_old_connection_once_the_authority_has_ended(
+    registry: Registry, root: Path, run_dir: Path
+) -> None:
+    async with Authority(registry, root, run_dir) as authority:
+        channel = Channel(path=authority.endpoint.removeprefix("unix:"))
+        assert await call(channel, [REALM], HEADER) is Status.PERMISSION_DENIED
+
+    async with channel:
+        with pytest.raises((ConnectionRefusedError, StreamTerminatedError)):
+            await call(channel, [REALM], HEADER)
 
 
 async def test_what_does_not_heed_sigterm_is_killed(
@@ -534,6 +573,19 @@ async def test_a_party_that_ends_by_itself_is_logged_and_what_it_forked_ends_too
 
     assert log_of(run_dir)[-1].items() >= {"event": "ended", "status": -signal.SIGKILL, "asked": False}.items()
     await until(lambda: not is_running(child))
+
+
+async def test_what_comes_to_life_after_its_authority_has_ended_ends_at_once(root: Path, place: Path) -> None:
+    """It finds another parent, here a shell: too late to be told by the kernel when its own one ends."""
+    stage = Stage.build(root, ["agents/reader"], parent=place, prefix="stage-")
+    (stage.path / "agents/reader/main.py").write_text("print('alive')")
+
+    orphan = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -I -B {stage.path}; exit $?", stdout=subprocess.PIPE
+    )
+
+    output, _ = await orphan.communicate()
+    assert (output, orphan.returncode) == (b"", 1)
 
 
 # The authority as a process
