@@ -1,7 +1,7 @@
 """A stage: a private copy of the folders a party is measured by, and all that it sees of this project.
 
 Were the project's root on its path instead, any folder planted there could be what some library imports when it is
-present. And a copy that was measured stays what it is: what is imported late is what was launched.
+present. And what a party imports late comes from the copy as well, not from files that have changed since.
 """
 
 import os
