@@ -1,0 +1,44 @@
+# Everything below sets itself up: a virtual environment from the lock, then Java and Keycloak where they are needed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test check register lock
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/ready  ## Start everything, run the story, try the refusals, end everything
+	@$(BIN)/python -m demo walkthrough
+
+up: .venv/ready  ## Start everything and leave it running
+	@$(BIN)/python -m demo up
+
+down: .venv/ready  ## End what `make up` left running
+	@$(BIN)/python -m demo down
+
+test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
+	@$(BIN)/python -m pytest
+
+check: .venv/ready  ## Check style, types, and that what is derived from the registry is current
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m authorities.registry.realm --check
+
+register: .venv/ready  ## Derive the realm from registry.yaml
+	@$(BIN)/python -m authorities.registry.realm
+
+.venv/ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@mkdir -p .venv
+	@test -x $(UV) || { echo "Getting uv"; $(PYTHON) -m pip install -q --target .venv/uv uv || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
+	@echo "Setting up the Python environment"
+	@$(UV) venv -q --allow-existing --python $(PYTHON) .venv
+	@UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python $(BIN)/python requirements.lock || { echo "The packages of requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@touch $@
+
+lock:  ## Solve the dependencies of pyproject.toml anew
+	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock

@@ -1,0 +1,226 @@
+"""The walkthrough, and the system left running: `make demo`, `make up`, `make down`."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from authorities.attestation.launch import LaunchError
+from demo.login import LoginError, sign_in
+from demo.refusals import EVERYTHING, attempts
+from demo.runtime import KeycloakError
+from demo.system import ROOT, DemoError, System, running
+from demo.tell import Record, show_tokens, show_trail, tokens_of
+from zerotrust.audit import first_bad_record
+from zerotrust.registry import RegistryError
+
+FOLDER = ROOT / "run"
+REQUEST = "Summarise the incident reports of my department and file the result."
+SECONDS_TO_END = 30
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+# Wide enough for the tables where the output is no terminal.
+console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+_began = time.monotonic()
+
+
+def say(text: str) -> None:
+    """One line of progress, with the seconds since the start."""
+    console.print(f"[dim]{time.monotonic() - _began:5.1f} s[/dim]  {text}")
+
+
+@app.command()
+def walkthrough() -> None:
+    """Start everything, run the story, try the refusals, end everything; fails if anything answers otherwise."""
+    sys.exit(_run(_walkthrough()))
+
+
+@app.command()
+def up() -> None:
+    """Start everything and leave it running."""
+    command = [sys.executable, "-m", "demo", "serve"]
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stdout  # noqa: S101 - a pipe, as asked for
+        for line in process.stdout:
+            print(line, end="", flush=True)
+        if process.poll() is not None:
+            sys.exit(process.returncode)
+        os._exit(0)  # it goes on without us
+
+
+@app.command()
+def serve() -> None:
+    """Run everything in the foreground until told to end."""
+    sys.exit(_run(_serve()))
+
+
+@app.command()
+def down() -> None:
+    """End what `up` left running."""
+    file = FOLDER / "running.pid"
+    process = file.read_text().strip() if file.exists() else ""
+    if not process or not Path(f"/proc/{process}").exists():
+        console.print("Nothing is running.")
+        return
+    handle = os.pidfd_open(int(process))
+    signal.pidfd_send_signal(handle, signal.SIGTERM)
+    deadline = time.monotonic() + SECONDS_TO_END
+    while time.monotonic() < deadline:
+        if not Path(f"/proc/{process}").exists():
+            console.print("Ended.")
+            return
+        time.sleep(0.1)
+    console.print(f"Process {process} has not ended after {SECONDS_TO_END} s; see {FOLDER / 'logs'}.")
+    sys.exit(1)
+
+
+@app.command()
+def token(
+    user: str, password: str, scope: Annotated[str, typer.Option(help="what the token may be used for")] = EVERYTHING
+) -> None:
+    """Sign a user in at the running system, as a browser would, and print the access token."""
+    try:
+        login = asyncio.run(sign_in("http://localhost:8080/realms/agents", "walkthrough", user, password, scope))
+    except LoginError as error:
+        console.print(str(error))
+        sys.exit(1)
+    print(login.access_token)
+
+
+def _run(main: Any) -> int:
+    async def until_told() -> int:
+        work = asyncio.ensure_future(main)
+        for number in signal.SIGTERM, signal.SIGINT:
+            asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+        try:
+            return int(await work)
+        except asyncio.CancelledError:
+            return 0
+
+    try:
+        return asyncio.run(until_told())
+    except (DemoError, KeycloakError, LaunchError, LoginError, RegistryError, OSError) as error:
+        console.print(f"[red]{error}[/red]", markup=True)
+        return 1
+
+
+async def _walkthrough() -> int:
+    insiders = ("orchestrator", "agent/reader", "agent/writer")
+    async with running(FOLDER, say=say, insiders=insiders) as system:
+        console.rule("The story")
+        records = await _story(system)
+        console.rule("Who was who on every hop")
+        show_tokens(console, tokens_of(records))
+        console.rule("What was written down")
+        show_trail(console, records)
+        _show_journals(system)
+        console.rule("What is refused")
+        failures = await _refusals(system, records)
+        say("Everything ends")
+    console.print("[red]Something answered otherwise than told.[/red]" if failures else "[green]All as told.[/green]")
+    return 1 if failures else 0
+
+
+async def _story(system: System) -> list[Record]:
+    """Run alice's task and return everything that was written down about it."""
+    keycloak = system.keycloak
+    login = await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING)
+    say(f"alice signs in, and asks: [italic]{REQUEST}[/italic]")
+    headers = {"authorization": f"Bearer {login.access_token}"}
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+        answer = await http.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, headers=headers)
+    answer.raise_for_status()
+    for step in answer.json()["steps"]:
+        if step["event"] != "started":
+            say(f"[bold]{step['agent']}[/bold] {step['event']}: {step['text']}")
+            for refused in step["refused"]:
+                say(f"   [red]tried in vain:[/red] {refused}")
+    result = answer.json()["result"]
+    say(f"the task {result['event']}: {result['text']}")
+    trace = result["trace_id"]
+    written = [record for name in system.registry.workloads for record in system.records(name)]
+    return sorted((r for r in written if r.get("trace_id") == trace), key=lambda r: float(r["at"]))
+
+
+def _show_journals(system: System) -> None:
+    for name in system.registry.workloads:
+        journal = system.journal(name)
+        bad = first_bad_record(journal)
+        state = f"[red]record {bad} is not what it was[/red]" if bad else "chain intact"
+        console.print(f"{journal.relative_to(ROOT)}: {len(system.records(name))} records, {state}")
+
+
+async def _refusals(system: System, records: list[Record]) -> int:
+    table = Table(show_lines=False)
+    for column in ("", "who", "tries what", "answer", "stopped by"):
+        table.add_column(column, overflow="fold")
+    failures = 0
+    for who, what, operation, wanted, control in (
+        ("the reader, told to by ENG-104", "overwrites a report", "tools/call replace", "scope_missing", "gate: scope"),
+        ("the reader, told to by ENG-104", "reads finance's forecast", "document.read", "resource_denied", "policy"),
+        ("the writer, told to by the summary", "overwrites a report", "document.replace", "resource_denied", "policy"),
+    ):
+        reasons = {r["reason"] for r in records if operation in r.get("operation", "") and not r["allowed"]}
+        failures += wanted not in reasons
+        table.add_row(_mark(wanted in reasons), who, what, f"in the journal: {wanted}", control)
+    async for attempt in attempts(system):
+        failures += not attempt.as_told
+        table.add_row(_mark(attempt.as_told), attempt.who, attempt.what, attempt.answered, attempt.control)
+        if not attempt.as_told:
+            say(f"[red]told {attempt.told}, answered {attempt.answered}[/red]: {attempt.who} {attempt.what}")
+    console.print(table)
+    return failures
+
+
+def _mark(as_told: bool) -> str:  # noqa: FBT001
+    return "[green]✓[/green]" if as_told else "[red]✗[/red]"
+
+
+async def _serve() -> int:
+    async with running(FOLDER, say=say) as system:
+        _show_addresses(system)
+        sys.stdout.flush()
+        # Whoever started us has read enough: this end of the pipe says so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        await asyncio.Event().wait()
+    return 0
+
+
+def _show_addresses(system: System) -> None:
+    keycloak, orchestrator = system.keycloak, system.address("orchestrator")
+    admin, password = keycloak.admin
+    for name in system.registry.workloads:
+        console.print(f"  {name:<16} {system.address(name)}")
+    console.print(f"  {'Keycloak':<16} {keycloak.issuer}")
+    console.print(f"  {'its admin page':<16} http://localhost:8080/admin  as {admin}, password {password}")
+    for user, secret in keycloak.passwords.items():
+        console.print(f"  {user:<16} password {secret}")
+    console.print(
+        f"""
+Passwords are of this run only.  Step by step:
+
+  TOKEN=$(.venv/bin/python -m demo token alice '{keycloak.passwords["alice"]}')
+  curl -sS {orchestrator}/plan -H "Authorization: Bearer $TOKEN" --json '{{"request": "{REQUEST}"}}'
+  curl -sSN {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" -H "Accept: text/event-stream" --json '{{"request": "{REQUEST}"}}'
+  curl -sSi {orchestrator}/tasks --json '{{"request": "no token"}}'
+  curl -sSi {system.address("tool/documents")}/mcp -H "Authorization: Bearer $TOKEN" --json '{{}}'
+  curl -sS {system.address("tool/documents")}/.well-known/oauth-protected-resource/mcp
+  tail -n 3 {system.journal("tool/documents").relative_to(ROOT)}
+
+`make down` ends it.""",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,213 @@
+"""Refusals, tried for real against the running system: who tries what, what comes back, and what stopped it.
+
+Where an attempt needs more than a stranger has, it is made as an intruder inside a genuine workload would make it:
+with the workload's own identity and the tokens that pass through its hands.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import jwt
+from spiffe import WorkloadApiClient
+from spiffe.errors import PySpiffeError
+
+from demo.login import sign_in
+from demo.system import System
+from zerotrust.exchange import exchange_form
+
+EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run"
+_ERA = {"mcp-protocol-version": "2026-07-28"}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt, what was said to come of it, and what did."""
+
+    who: str
+    what: str
+    control: str
+    told: str
+    answered: str
+
+    @property
+    def as_told(self) -> bool:
+        """Whether it ended the way it was told to end."""
+        return self.answered == self.told
+
+
+class Intruder:
+    """Holds what an intruder inside the workloads could get hold of, and uses it."""
+
+    def __init__(self, system: System, http: httpx.AsyncClient) -> None:
+        self._system, self._http = system, http
+
+    async def exchange(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> httpx.Response:
+        """Ask Keycloak for a token as the workload `who`.  `more`: `lifetime` in seconds, or other form fields."""
+        form = exchange_form(
+            token,
+            audience=self._system.registry.id(audience),
+            scopes=frozenset(scopes.split()),
+            assertion=await self._system.assertion(who),
+            lifetime=more.pop("lifetime", None),
+        )
+        return await self._http.post(f"{self._system.keycloak.issuer}/protocol/openid-connect/token", data=form | more)
+
+    async def token(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> str:
+        """The token that an exchange gives."""
+        return str((await self.exchange(who, token, audience, scopes, **more)).json()["access_token"])
+
+    async def call_tool(self, token: str, tool: str, **arguments: str) -> httpx.Response:
+        """Call a tool of the documents server by hand."""
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "intruder", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+        params = {"name": tool, "arguments": arguments, "_meta": meta}
+        return await self.post(
+            "tool/documents",
+            "/mcp",
+            token,
+            json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
+            headers=_ERA | {"accept": "application/json", "mcp-method": "tools/call", "mcp-name": tool},
+        )
+
+    async def post(self, name: str, path: str, token: str | None, **more: Any) -> httpx.Response:
+        """POST to a party, with a token or without."""
+        headers = more.pop("headers", {}) | ({"authorization": f"Bearer {token}"} if token else {})
+        return await self._http.post(f"{self._system.address(name)}{path}", headers=headers, **more)
+
+    async def get(self, name: str, path: str, token: str) -> httpx.Response:
+        """GET from a party."""
+        url = f"{self._system.address(name)}{path}"
+        return await self._http.get(url, headers={"authorization": f"Bearer {token}"})
+
+
+def _said(answer: httpx.Response) -> str:
+    """Status and reason, as a caller sees them."""
+    body = answer.json()
+    if "jsonrpc" in body:
+        if "error" not in body:
+            return f"{answer.status_code} tool error" if body["result"].get("isError") else f"{answer.status_code} ok"
+        body = body["error"]["data"]
+    return f"{answer.status_code} {body.get('reason') or body.get('error') or 'ok'}"
+
+
+async def attempts(system: System) -> AsyncIterator[Attempt]:
+    """Try everything, one after the other."""
+    keycloak = system.keycloak
+
+    async def login(user: str, scope: str = EVERYTHING) -> str:
+        return (await sign_in(keycloak.issuer, "walkthrough", user, keycloak.passwords[user], scope)).access_token
+
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        intruder = Intruder(system, http)
+        task = {"request": "Summarise the incident reports."}
+        t0 = await login("alice")
+        t1 = await intruder.token("orchestrator", t0, "agent/reader", "agent.invoke tool.read inference.run")
+        t2 = await intruder.token("agent/reader", t1, "tool/documents", "tool.read")
+
+        answer = await intruder.post("orchestrator", "/tasks", None, json=task)
+        yield Attempt("a stranger", "runs a task without a token", "credentials", "401 no_token", _said(answer))
+
+        answer = await intruder.call_tool(t0, "read", id="ENG-101")
+        yield Attempt("alice", "takes her own token to the tool", "audience", "401 audience_mismatch", _said(answer))
+
+        answer = await intruder.post("agent/writer", "/a2a", t1, json={})
+        yield Attempt(
+            "the orchestrator",
+            "shows the reader's token to the writer",
+            "audience",
+            "401 audience_mismatch",
+            _said(answer),
+        )
+
+        t0_reading = await login("alice", "task.run agent.invoke tool.read")
+        answer = await intruder.exchange("orchestrator", t0_reading, "agent/writer", "agent.invoke tool.write")
+        yield Attempt(
+            "the orchestrator",
+            "asks for a scope that alice did not give",
+            "realm: downscope policy",
+            "400 invalid_scope",
+            _said(answer),
+        )
+
+        answer = await intruder.exchange("agent/writer", t1, "tool/documents", "tool.read")
+        yield Attempt(
+            "the writer",
+            "exchanges a token meant for the reader",
+            "realm: audience",
+            "403 access_denied",
+            _said(answer),
+        )
+
+        answer = await intruder.exchange("agent/reader", t1, "agent/writer", "inference.run")
+        yield Attempt(
+            "the reader",
+            "asks for a token for the writer",
+            "realm: audience scopes",
+            "400 invalid_request",
+            _said(answer),
+        )
+
+        laundered = await intruder.token("agent/reader", t2, "tool/documents", "tool.read")
+        answer = await intruder.call_tool(laundered, "read", id="ENG-101")
+        yield Attempt(
+            "the reader",
+            "exchanges its own token to shorten the chain, and uses it",
+            "delegation.js: dead first",
+            "401 expired",
+            _said(answer),
+        )
+        answer = await intruder.exchange("agent/reader", laundered, "tool/documents", "tool.read")
+        yield Attempt(
+            "the reader",
+            "exchanges the result once more, for a clean chain",
+            "delegation.js: dead first",
+            "400 invalid_request",
+            _said(answer),
+        )
+
+        answer = await intruder.call_tool(t2, "create", title="t", text="x")
+        yield Attempt("the reader", "creates a document", "gate: scope of the tool", "403 scope_missing", _said(answer))
+
+        answer = await intruder.call_tool(t2, "read", id="FIN-201")
+        yield Attempt(
+            "the reader", "reads a document of finance for alice", "policy: department", "200 tool error", _said(answer)
+        )
+
+        brief = await intruder.token("agent/reader", t1, "tool/documents", "tool.read", lifetime=1)
+        await asyncio.sleep(max(0.0, _end_of(brief) - time.time()))
+        answer = await intruder.call_tool(brief, "read", id="ENG-101")
+        yield Attempt("the reader", "uses a token one second too late", "expiry", "401 expired", _said(answer))
+
+        wanted = "urn:ietf:params:oauth:token-type:id_token"
+        id_token = await intruder.token("orchestrator", t0, "agent/reader", "agent.invoke", requested_token_type=wanted)
+        answer = await intruder.post("orchestrator", "/tasks", id_token, json=task)
+        yield Attempt(
+            "the orchestrator", "shows an ID token it got by exchange", "token type", "401 not_verified", _said(answer)
+        )
+
+        answer = await intruder.post("orchestrator", "/tasks", await login("eve"), json=task)
+        yield Attempt("eve, in no department", "runs a task", "policy", "403 policy_denied", _said(answer))
+
+        answer = await intruder.get("orchestrator", "/openapi.json", t0)
+        yield Attempt(
+            "alice", "opens the API's own pages", "gate: default deny", "403 no_permission_for_route", _said(answer)
+        )
+
+    try:
+        with WorkloadApiClient(system.endpoint) as stranger:
+            await asyncio.to_thread(stranger.fetch_jwt_svid, {keycloak.issuer})
+        answered = "an identity"
+    except PySpiffeError as error:
+        answered = "no identity issued" if "no identity issued" in str(error) else str(error)
+    yield Attempt("a program nobody launched", "asks for an identity", "attestation", "no identity issued", answered)
+
+
+def _end_of(token: str) -> float:
+    return float(jwt.decode(token, options={"verify_signature": False})["exp"])

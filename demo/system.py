@@ -1,0 +1,174 @@
+"""Everything on one machine: attestation, Keycloak, the services; started in order, and gone when this process is.
+
+The same objects as anywhere else are composed here.  What a walkthrough or a test needs besides, an intruder inside a
+genuine workload, is launched only where it is asked for by name.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from authorities.attestation.authority import Authority
+from authorities.attestation.launch import Launch, Launched
+from demo.keycloak import Keycloak, check_port
+from demo.runtime import Say
+from zerotrust.audit import records
+from zerotrust.registry import Registry, load_registry
+
+ROOT = Path(__file__).parents[1]
+HOST = "127.0.0.1"
+SECONDS_TO_START = 30
+INSIDER = ("lab/insider", "zerotrust")
+"""The code that stands for an intruder; see `lab/insider/main.py`."""
+
+
+class DemoError(Exception):
+    """It does not run.  The text names the cause and the next step."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What runs, and where its traces are."""
+
+    registry: Registry
+    folder: Path
+    keycloak: Keycloak
+    endpoint: str
+    """The Workload API, for a process that would like to have an identity."""
+
+    def address(self, name: str) -> str:
+        """Where a party is found."""
+        return f"http://{HOST}:{self.registry.parties[name].port}"
+
+    def log(self, name: str) -> Path:
+        """A party's log, in JSON lines."""
+        return self.folder / "logs" / f"{name.replace('/', '-')}.log"
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """What a party has written down."""
+        return list(records(self.journal(name)))
+
+    def journal(self, name: str) -> Path:
+        """Where a party writes down what it decided."""
+        return self._data(name) / "journal.jsonl"
+
+    async def assertion(self, name: str) -> str:
+        """What an intruder inside the workload `name` can get: a JWT-SVID for the realm, good for 60 s."""
+        reader, writer = await asyncio.open_unix_connection(_insider_socket(self.folder, name))
+        writer.write(f"{self.keycloak.issuer}\n".encode())
+        answer = json.loads(await reader.readline())
+        writer.close()
+        await writer.wait_closed()
+        return str(answer["jwt_svid"])
+
+    def _data(self, name: str) -> Path:
+        return self.folder / "data" / name.replace("/", "-")
+
+
+@asynccontextmanager
+async def running(folder: Path, *, say: Say, insiders: tuple[str, ...] = ()) -> AsyncIterator[System]:
+    """Start everything; end everything on the way out.
+
+    `folder` keeps data, logs and Keycloak's database.  Raises `DemoError`, `KeycloakError` or `LaunchError`.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    registry = load_registry(ROOT / "registry.yaml")
+    with _only_one(folder):
+        for name in [*registry.workloads, "authority/attestation"]:
+            check_port(registry.parties[name].port or 0)
+        for leftover in ("data", "logs", "insiders"):
+            shutil.rmtree(folder / leftover, ignore_errors=True)
+        (folder / "insiders").mkdir(mode=0o700)
+        async with (
+            Authority(registry, ROOT, folder) as authority,
+            Keycloak(folder, truststore=authority.ca_file, say=say) as keycloak,
+        ):
+            system = System(registry, folder, keycloak, authority.endpoint)
+            say("Services start, each from its own measured copy")
+            launched = {name: await authority.launch(_launch(system, name)) for name in registry.workloads}
+            spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
+            async with httpx.AsyncClient(trust_env=False) as http:
+                for name, process in launched.items():
+                    await _until(partial(_healthy, http, system.address(name)), process, system.log(name))
+            for name, spy in spies.items():
+                await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
+            yield system
+
+
+def _launch(system: System, name: str) -> Launch:
+    """The launch of a workload, with what `zerotrust.settings` wants to be told."""
+    known = [name, *system.registry.parties[name].calls]
+    env = {
+        "ZT_REGISTRY": str(ROOT / "registry.yaml"),
+        "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
+        "ZT_ISSUER": system.keycloak.issuer,
+        "ZT_HOST": HOST,
+        "ZT_PEERS": json.dumps({peer: system.address(peer) for peer in known}),
+        "ZT_DATA": str(system._data(name)),
+    }
+    return Launch.registered(system.registry, name, env)
+
+
+def _insider(system: System, name: str) -> Launch:
+    env = {"ZT_INSIDER_SOCKET": str(_insider_socket(system.folder, name))}
+    return Launch(party_id=system.registry.id(name), name="insider", code=INSIDER, env=env)
+
+
+def _insider_socket(folder: Path, name: str) -> Path:
+    return folder / "insiders" / f"{name.replace('/', '-')}.sock"
+
+
+async def _until(met: Callable[[], Awaitable[bool]], process: Launched, log: Path) -> None:
+    """Wait for a condition that `process` is to bring about; show why where it does not."""
+    try:
+        async with asyncio.timeout(SECONDS_TO_START):
+            while not process.ended.is_set():
+                if await met():
+                    return
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pass
+    raise DemoError(f"{process.launch.name} does not come up; the end of its log, {log}:\n{_tail(log)}")
+
+
+async def _healthy(http: httpx.AsyncClient, address: str) -> bool:
+    try:
+        return (await http.get(f"{address}/health")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def _there(path: Path) -> bool:
+    return path.exists()  # noqa: ASYNC240 - a local socket
+
+
+def _tail(log: Path, lines: int = 20) -> str:
+    return "\n".join(log.read_text().splitlines()[-lines:]) if log.exists() else "(no log)"
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, with our process id in it; `make down` finds us by it."""
+    with (folder / "running.pid").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise DemoError(f"It runs already, as process {file.read().strip()}: `make down` ends it.") from error
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+        file.seek(0)
+        file.truncate()

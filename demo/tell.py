@@ -1,0 +1,85 @@
+"""Tells a transaction so that a person sees it: the tokens side by side, and the audit trail as a tree.
+
+It knows nothing but what the parties wrote down.  No token is ever shown; the journals hold none.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.tree import Tree
+
+Record = dict[str, Any]
+
+# Who presents it to whom, and the name it has in the text.
+NAMES = {
+    ("walkthrough", "orchestrator"): "T0",
+    ("orchestrator", "agent/reader"): "T1",
+    ("agent/reader", "tool/documents"): "T2",
+    ("agent/reader", "inference"): "T3",
+    ("orchestrator", "agent/writer"): "T1w",
+    ("agent/writer", "tool/documents"): "T2w",
+    ("agent/writer", "inference"): "T3w",
+}
+
+
+def short(party: str) -> str:
+    """A party's name without its trust domain."""
+    return party.removeprefix("spiffe://").partition("/")[2] or party
+
+
+def tokens_of(records: Iterable[Record]) -> dict[str, Record]:
+    """The tokens of one transaction by their names in the text, each as the party that verified it wrote it down."""
+    found: dict[str, Record] = {}
+    for record in records:
+        if record["event"] == "request":
+            found.setdefault(NAMES[short(record["party"]), short(record["audience"])], record)
+    return {name: found[name] for name in NAMES.values() if name in found}
+
+
+def show_tokens(console: Console, tokens: dict[str, Record]) -> None:
+    """The tokens side by side, and what was lost from each to the next."""
+    by_id = {token["token_id"]: token for token in tokens.values()}
+    table = Table(title="The tokens of this transaction", show_lines=True)
+    for column in ("", "sub", "azp", "aud", "scope", "act, outermost first", "life", "what is gone since the last hop"):
+        table.add_column(column, overflow="fold")
+    for name, token in tokens.items():
+        parent = by_id.get(token["lineage"][-1]) if token["lineage"] else None
+        table.add_row(
+            f"[bold]{name}[/bold]",
+            f"{token['subject'][:8]}…",
+            short(token["party"]),
+            short(token["audience"]),
+            "\n".join(token["scopes"]),
+            "\n".join(short(actor) for actor in token["actors"]) or "none: the user's own",
+            f"{token['expires_at'] - token['issued_at']} s",
+            _lost(token, parent),
+        )
+    console.print(table)
+
+
+def _lost(token: Record, parent: Record | None) -> str:
+    if parent is None:
+        return ""
+    gone = sorted(set(parent["scopes"]) - set(token["scopes"]))
+    return "\n".join([*gone, f"every door but {short(token['audience'])}"])
+
+
+def show_trail(console: Console, records: list[Record]) -> None:
+    """The audit trail of one transaction: each token below the one it came from, with what was done with it."""
+    requests = [record for record in records if record["event"] == "request"]
+    tree = Tree(f"transaction {requests[0]['transaction']}, policy {requests[0]['policy']}")
+    branches: dict[str, Tree] = {}
+    for record in sorted(records, key=lambda found: found["at"]):
+        if record["event"] == "exchange":
+            continue  # what came of it is a branch of its own
+        if (branch := branches.get(record["token_id"])) is None:
+            above = branches[record["lineage"][-1]] if record["lineage"] else tree
+            name = NAMES[short(record["party"]), short(record["audience"])]
+            label = f"[bold]{name}[/bold] {short(record['party'])} → {short(record['audience'])}"
+            branch = branches[record["token_id"]] = above.add(label)
+        what = record["operation"] + (f" ({record['resource']})" if "resource" in record else "")
+        colour = "green" if record["allowed"] else "red"
+        branch.add(f"[{colour}]{record['reason']}[/{colour}]  {what}")
+    console.print(tree)
