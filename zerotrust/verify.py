@@ -113,13 +113,15 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
     # (9) The end may not lie further off than this party may ever hold a token.
     if (life := expected.lives.get(claims.azp)) is None:
         raise Refusal(Reason.UNKNOWN_PARTY, claims.azp)
-    if not 0 < claims.exp - claims.iat <= life:
+    begins = max(claims.iat, claims.nbf or 0)
+    _check_time(begins, claims.exp, now)
+    if claims.exp - claims.iat > life:
         raise Refusal(Reason.LIFETIME_EXCEEDED, f"{claims.exp - claims.iat} s")
     _check_actors(actors, claims, expected)  # (10)
     # (11) One ancestor for each exchange, so that whatever withdraws one of them withdraws this token.
     if len(claims.lineage) != len(actors) or claims.txn != (claims.lineage[0] if claims.lineage else None):
         raise Refusal(Reason.LINEAGE_MISMATCH)
-    principal = Principal(
+    return Principal(
         subject=claims.sub,
         party=claims.azp,
         actors=actors,
@@ -129,19 +131,16 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
         token_id=claims.jti,
         lineage=tuple(claims.lineage),
         session=claims.sid,
-        issued_at=max(claims.iat, claims.nbf or 0),
+        issued_at=begins,
         expires_at=claims.exp,
         token=token,
     )
-    check_time(principal, now)  # (9), and again on every call
-    return principal
 
 
-def check_time(principal: Principal, now: float) -> None:
-    """Raise `Refusal` unless the principal's token has begun and has not ended."""
-    if principal.issued_at > now + CLOCK_SKEW:
+def _check_time(begins: int, ends: int, now: float) -> None:
+    if begins > now + CLOCK_SKEW:
         raise Refusal(Reason.NOT_YET_VALID)
-    if principal.expires_at <= now:
+    if ends <= now:
         raise Refusal(Reason.EXPIRED)
 
 
@@ -181,7 +180,7 @@ class Remembered:
         mark = _fingerprint(token)
         known = self._seen.get(mark)
         if known and known[1] is key:
-            check_time(known[2], now)
+            _check_time(known[2].issued_at, known[2].expires_at, now)  # (9) again: what can change, on every call
             return known[2]
         principal = verify(token, key=key, expected=expected, now=now)
         if len(self._seen) >= self._capacity:
