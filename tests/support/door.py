@@ -1,0 +1,208 @@
+"""A gate on its own: real keys, policy and journal, in front of a handler that a test chooses, driven at ASGI level.
+
+reply = await door.ask(token)                              # POST /tasks
+reply = await door.ask(headers=[(b"authorization", ...)])  # exactly these headers
+assert door.handled == []                                  # what did not happen
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tests.support.issuer import ISSUER, Issuer
+from tests.support.system import POLICIES, Wire
+from zerotrust.audit import Journal, records
+from zerotrust.gate import PUBLIC, Gate, Permissions
+from zerotrust.keys import SigningKeys
+from zerotrust.mcp import ERA, ToolPermissions
+from zerotrust.service import read_policy
+from zerotrust.tally import Tally
+from zerotrust.verify import Expected
+
+NOW = 1_800_000_000.0
+Headers = list[tuple[bytes, bytes]]
+
+TOOLS = {"search": "tool.read", "read": "tool.read", "create": "tool.write", "replace": "tool.write"}
+AT_THE_FRONT: Permissions = {
+    ("POST", "/tasks"): "task.run",
+    ("POST", "/plan"): "reasoning.plan",
+    ("GET", "/health"): PUBLIC,
+}
+AT_THE_TOOL: Permissions = {("POST", "/mcp"): ToolPermissions(TOOLS), ("GET", "/health"): PUBLIC}
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Reply:
+    """What came back, as it was sent."""
+
+    messages: list[Message] = field(default_factory=list)
+
+    @property
+    def status(self) -> int:
+        return int(self.messages[0]["status"])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name.decode(): value.decode() for name, value in self.messages[0].get("headers", [])}
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.messages[1:])
+
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+    @property
+    def reason(self) -> str:
+        """The reason the caller is told, in JSON or in JSON-RPC."""
+        told = self.json()
+        return str(told["error"]["data"]["reason"] if "jsonrpc" in told else told["reason"])
+
+
+class Door:
+    """One guarded door, with what went through it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        issuer: Issuer,
+        *,
+        party: str = "orchestrator",
+        permissions: Permissions | None = None,
+        handler: ASGIApp | None = None,
+        metadata_url: str | None = None,
+        tally_every: float = 0,
+    ) -> None:
+        registry = issuer.registry
+        self.folder, self.clock, self.key_clock = folder, Clock(), Clock()
+        self.handled: list[str] = []
+        self.handler = handler or self.echo
+        self.journal = Journal(folder / "journal.jsonl")
+        front = party == "orchestrator"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("zerotrust.gate.Tally", partial(Tally, interval=tally_every))
+            self.gate = Gate(
+                self._handle,
+                permissions=permissions or (AT_THE_FRONT if front else AT_THE_TOOL),
+                expected=Expected(
+                    issuer=ISSUER,
+                    audience=registry.id(party),
+                    lives={registry.id(name): entry.life for name, entry in registry.parties.items() if entry.life},
+                    login_clients=registry.login_clients if front else frozenset(),
+                ),
+                keys=SigningKeys(
+                    f"{ISSUER}/protocol/openid-connect/certs",
+                    http=httpx.AsyncClient(transport=Wire({"http://issuer.test": issuer.app})),
+                    freshness=registry.freshness,
+                    clock=self.key_clock,
+                ),
+                policy=read_policy(POLICIES, registry),
+                journal=self.journal,
+                clock=self.clock,
+                metadata_url=metadata_url,
+            )
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self.handled.append(f"{scope['method']} {scope['path']}")
+        await self.handler(scope, receive, send)
+
+    @staticmethod
+    async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the body."""
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async def ask(  # one request, with all that may differ
+        self,
+        token: str | None = None,
+        method: str = "POST",
+        path: str = "/tasks",
+        *,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        body: bytes | list[bytes] = b"",
+        query: bytes = b"",
+        peer: str = "192.0.2.1",
+        on_sent: Callable[[Message], Awaitable[None]] | None = None,
+    ) -> Reply:
+        """Send one request, in a context of its own, and return what came back."""
+        given = [*headers] if token is None else [(b"authorization", f"Bearer {token}".encode()), *headers]
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "headers": given,
+            "query_string": query,
+            "client": (peer, 40000),
+        }
+        chunks = body if isinstance(body, list) else [body]
+        waiting: list[Message] = [
+            {"type": "http.request", "body": chunk, "more_body": number < len(chunks)}
+            for number, chunk in enumerate(chunks, 1)
+        ]
+        reply = Reply()
+
+        async def receive() -> Message:
+            return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            reply.messages.append(message)
+            if on_sent:
+                await on_sent(message)
+
+        await asyncio.create_task(self.gate(scope, receive, send))
+        return reply
+
+    async def call(
+        self,
+        token: str | None,
+        body: bytes | Mapping[str, Any] | list[bytes],
+        *,
+        headers: Iterable[tuple[bytes, bytes]] = ((b"mcp-protocol-version", ERA),),
+    ) -> Reply:
+        """Send one MCP request."""
+        raw = orjson.dumps(body) if isinstance(body, Mapping) else body
+        return await self.ask(token, path="/mcp", headers=headers, body=raw)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return list(records(self.folder / "journal.jsonl"))
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """The records of callers that were verified."""
+        return [record for record in self.records if record["event"] == "request"]
+
+    async def counted(self, times: int) -> list[dict[str, Any]]:
+        """Wait until so many unverified callers are on record; return them, by peer and reason."""
+        async with asyncio.timeout(5):
+            while True:
+                seen = [entry for r in self.records if r["event"] == "unverified" for entry in r["seen"]]
+                if sum(entry["times"] for entry in seen) >= times:
+                    return seen
+                await asyncio.sleep(0.002)
+
+    def close(self) -> None:
+        self.journal.close()

@@ -1,0 +1,40 @@
+"""The trust domain's keys in a test's own hands: what attestation gives only to code that it launched.
+
+The issuer and the bundle endpoint are the real ones.
+"""
+
+import datetime as dt
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from authorities.attestation.bundle import serve_bundle, tls_context
+from authorities.attestation.issuer import Issuer
+from zerotrust.registry import Registry
+
+
+class TrustDomain:
+    """Makes JWT-SVIDs for any party, also such as nobody should believe."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._issuer = Issuer(registry.trust_domain)
+
+    def assertion(self, party: str, audience: str, *, age: int = 0, life: int | None = None) -> str:
+        """Return a JWT-SVID.  `age` is the time since it was made, `life` from then to its end, in seconds."""
+        life = life or self._registry.freshness.svid
+        return self._issuer.jwt_svid(self._registry.id(party), [audience], now=int(time.time()) - age, life=life)
+
+    @asynccontextmanager
+    async def served(self, ca_file: Path) -> AsyncIterator[None]:
+        """Serve the keys where the realm looks for them; `ca_file` will hold the CA of that endpoint."""
+        tls, ca = tls_context(dt.datetime.now(dt.UTC))
+        port = self._registry.parties["authority/attestation"].port
+        assert port
+        server = await serve_bundle(self._issuer.bundle(), port, tls)
+        ca_file.write_bytes(ca)  # noqa: ASYNC240 - a small local file
+        try:
+            yield
+        finally:
+            server.close()

@@ -1,0 +1,223 @@
+"""The journal: chained, durable, continued after a restart, and silent for good once it could not write."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from zerotrust.audit import GENESIS, Journal, JournalError, first_bad_record, records
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "party" / "journal.jsonl"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    journal = Journal(path)
+    yield journal
+    if journal._writer.is_alive():
+        journal.close()
+
+
+async def filled(path: Path, count: int = 5) -> list[bytes]:
+    """A closed journal with so many records; its lines."""
+    journal = Journal(path)
+    for number in range(count):
+        await journal.append({"what": f"record {number + 1}"})
+    journal.close()
+    return path.read_bytes().splitlines(keepends=True)
+
+
+async def test_each_record_names_the_hash_of_the_one_before(path: Path) -> None:
+    await filled(path, 3)
+    first, second, third = records(path)
+
+    assert [r["n"] for r in (first, second, third)] == [1, 2, 3]
+    assert first["prev"] == GENESIS
+    assert len({first["prev"], second["prev"], third["prev"]}) == 3
+    assert first_bad_record(path) == 0
+
+
+async def test_a_record_is_on_the_disk_when_its_future_is_done(journal: Journal, path: Path) -> None:
+    await journal.append({"what": "this"})
+
+    assert [record["what"] for record in records(path)] == ["this"]
+
+
+async def test_many_records_that_wait_together_go_out_in_few_commits_and_in_order(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs, first_in, go_on, sync = [], threading.Event(), threading.Event(), os.fdatasync
+
+    def slow_disk(fd: int) -> None:
+        syncs.append(fd)
+        first_in.set()
+        go_on.wait(10)
+        sync(fd)
+
+    monkeypatch.setattr("zerotrust.audit.os.fdatasync", slow_disk)
+    first = journal.append({"number": 0})
+    await asyncio.to_thread(first_in.wait, 10)
+    rest = [journal.append({"number": number}) for number in range(1, 1000)]
+    assert not first.done()
+    go_on.set()
+    await asyncio.gather(first, *rest)
+
+    assert len(syncs) == 2
+    assert [record["number"] for record in records(path)] == list(range(1000))
+    assert first_bad_record(path) == 0
+
+
+async def test_nothing_is_acknowledged_before_it_is_synced(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    write, sync = os.write, os.fdatasync
+
+    def noted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            result = call(*arguments)
+            order.append(name)
+            return result
+
+        return run
+
+    monkeypatch.setattr("zerotrust.audit.os.write", noted("written", write))
+    monkeypatch.setattr("zerotrust.audit.os.fdatasync", noted("synced", sync))
+    await journal.append({})
+    order.append("acknowledged")
+
+    assert order == ["written", "synced", "acknowledged"]
+
+
+async def test_a_restart_goes_on_where_the_chain_ended(path: Path) -> None:
+    await filled(path, 2)
+    await filled(path, 2)
+
+    assert [record["n"] for record in records(path)] == [1, 2, 3, 4]
+    assert first_bad_record(path) == 0
+
+
+@pytest.mark.parametrize("torn", [b'{"n":3,"pre', b"{", b"\0\0\0", b'{"n":3,"prev":"x"}'])
+async def test_half_a_record_at_the_end_is_cut_off(path: Path, torn: bytes) -> None:
+    await filled(path, 2)
+    with path.open("ab") as file:
+        file.write(torn)
+
+    await filled(path, 1)
+
+    assert [(r["n"], r["what"]) for r in records(path)] == [(1, "record 1"), (2, "record 2"), (3, "record 1")]
+    assert first_bad_record(path) == 0
+
+
+def change(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], lines[1].replace(b"record 2", b"record X"), *lines[2:]]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "bad"),
+    [
+        pytest.param(change, 2, id="changed"),
+        pytest.param(lambda lines: [lines[0].replace(b"record 1", b"record X"), *lines[1:]], 1, id="first changed"),
+        pytest.param(lambda lines: [lines[0].replace(b"000", b"001", 1), *lines[1:]], 1, id="first chained elsewhere"),
+        pytest.param(lambda lines: [lines[0], *lines[2:]], 2, id="removed"),
+        pytest.param(lambda lines: lines[1:], 1, id="first removed"),
+        pytest.param(lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], 2, id="reordered"),
+        pytest.param(lambda lines: [*lines[:2], lines[1], *lines[2:]], 3, id="repeated"),
+        pytest.param(lambda lines: [*lines[:2], b"garbage\n", *lines[2:]], 3, id="garbage"),
+        pytest.param(lambda lines: [*lines[:2], b"\n", *lines[2:]], 3, id="an empty line"),
+        pytest.param(lambda lines: [*lines[:2], b"[]\n", *lines[2:]], 3, id="no object"),
+        pytest.param(lambda lines: [*lines[:2], b"{}\n", *lines[2:]], 3, id="no record"),
+    ],
+)
+async def test_a_record_that_is_not_what_it_was_is_named_and_nobody_goes_on_after_it(
+    path: Path, tamper: Callable[[list[bytes]], list[bytes]], bad: int
+) -> None:
+    before = b"".join(tamper(await filled(path)))
+    path.write_bytes(before)
+
+    assert first_bad_record(path) == bad
+    with pytest.raises(JournalError, match=f"record {bad} "):
+        Journal(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_record_rewritten_together_with_its_number_does_not_fit_its_successor(path: Path) -> None:
+    lines = await filled(path)
+    forged = orjson.loads(lines[2]) | {"what": "nothing happened"}
+    path.write_bytes(b"".join([*lines[:2], orjson.dumps(forged) + b"\n", *lines[3:]]))
+
+    assert first_bad_record(path) == 3
+
+
+async def test_a_second_writer_is_refused(journal: Journal, path: Path) -> None:
+    with pytest.raises(JournalError, match="another process"):
+        Journal(path)
+
+    await journal.append({"what": "the first goes on"})
+    assert len(list(records(path))) == 1
+
+
+async def test_one_failure_refuses_for_good(journal: Journal, path: Path) -> None:
+    await journal.append({"what": "written"})
+    kept, full = os.dup(journal._fd), os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, journal._fd)
+    with pytest.raises(JournalError, match="No space left"):
+        await journal.append({"what": "lost"})
+    os.dup2(kept, journal._fd)  # there is room again, but the chain would have a hole
+    os.close(full)
+    os.close(kept)
+
+    with pytest.raises(JournalError):
+        await journal.append({"what": "after"})
+    assert [record["what"] for record in records(path)] == ["written"]
+
+
+async def test_a_short_write_is_a_failure_and_what_it_left_is_cut_off_by_the_next_start(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await journal.append({"what": "written"})
+    write = os.write
+    monkeypatch.setattr("zerotrust.audit.os.write", lambda fd, data: write(fd, data[:10]))
+    with pytest.raises(JournalError, match="short write"):
+        await journal.append({"what": "half of this"})
+    monkeypatch.undo()
+    journal.close()
+
+    assert len(await filled(path, 1)) == 2
+    assert first_bad_record(path) == 0
+
+
+async def test_what_cannot_be_put_into_a_record_leaves_no_hole(journal: Journal, path: Path) -> None:
+    for unfit in ("\ud800", 2**70, object()):
+        with pytest.raises(TypeError):
+            journal.append({"what": unfit})
+    await journal.append({"what": "this"})
+
+    assert [record["n"] for record in records(path)] == [1]
+    assert first_bad_record(path) == 0
+
+
+async def test_closing_writes_what_waits(journal: Journal, path: Path) -> None:
+    waiting = [journal.append({"number": number}) for number in range(100)]
+    journal.close()
+
+    assert len(list(records(path))) == 100
+    await asyncio.gather(*waiting)
+
+
+async def test_who_leaves_before_the_record_is_written_disturbs_nobody(journal: Journal, path: Path) -> None:
+    first, second = journal.append({"number": 1}), journal.append({"number": 2})
+    first.cancel()
+    await second
+
+    assert len(list(records(path))) == 2
+
+
+async def test_only_the_party_itself_may_read_its_journal(journal: Journal, path: Path) -> None:
+    assert path.stat().st_mode & 0o077 == 0

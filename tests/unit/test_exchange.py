@@ -1,0 +1,407 @@
+"""narrow(): what is asked of the issuer, what is believed of its answer, and who has to wait for whom."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from tests.support.door import NOW, Clock
+from tests.support.issuer import ISSUER
+from zerotrust import exchange
+from zerotrust.errors import Refusal
+from zerotrust.exchange import MARGIN, Exchanger, NarrowedToken, exchange_form
+from zerotrust.identity import Principal
+from zerotrust.policy import Reason
+from zerotrust.workload import WorkloadError
+
+READER = "spiffe://agents.example/agent/reader"
+DOCUMENTS = "spiffe://agents.example/tool/documents"
+READ = frozenset({"tool.read"})
+
+
+def caller(token: str = "alice.token.1", **changed: Any) -> Principal:  # noqa: S107 - none that is worth anything
+    good: dict[str, Any] = {
+        "subject": "alice",
+        "party": "spiffe://agents.example/orchestrator",
+        "actors": ("spiffe://agents.example/orchestrator",),
+        "audience": READER,
+        "scopes": frozenset({"agent.invoke", "tool.read", "inference.run"}),
+        "groups": frozenset({"/engineering"}),
+        "token_id": "t1",
+        "lineage": ("t0",),
+        "session": "s",
+        "issued_at": int(NOW),
+        "expires_at": int(NOW) + 120,
+        "token": token,
+    }
+    return Principal(**(good | changed))
+
+
+class Proof:
+    """Stands for the Workload API."""
+
+    def __init__(self) -> None:
+        self.error: WorkloadError | None = None
+        self.asked: list[str] = []
+
+    async def assertion(self, audience: str) -> str:
+        self.asked.append(audience)
+        if self.error:
+            raise self.error
+        return "proof-of-the-reader"
+
+
+class Bench:
+    """An exchanger, and an issuer that answers as a test says: by default with what was asked for."""
+
+    def __init__(self, key: RSAPrivateKey) -> None:
+        self.key, self.clock, self.proof = key, Clock(), Proof()
+        self.requests: list[httpx.Request] = []
+        self.notes: list[Mapping[str, Any]] = []
+        self.journal_down = False
+        self.answer: Callable[[dict[str, str]], httpx.Response | Exception] = self.granted
+        self.open = asyncio.Event()
+        self.open.set()
+        self.exchanger = Exchanger(
+            issuer=ISSUER,
+            workload=self.proof,
+            http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
+            record=self._note,
+            clock=self.clock,
+        )
+
+    @property
+    def forms(self) -> list[dict[str, str]]:
+        return [dict(parse_qsl(request.content.decode(), strict_parsing=True)) for request in self.requests]
+
+    @property
+    def reasons(self) -> list[Reason]:
+        return [note["reason"] for note in self.notes]
+
+    def granted(self, form: dict[str, str], *, header: dict[str, Any] | None = None, **changed: Any) -> httpx.Response:
+        """The right answer, with `changed` claims; None leaves one out."""
+        claims: dict[str, Any] = {
+            "sub": form["subject_token"].split(".")[0],
+            "aud": form["audience"],
+            "scope": form["scope"],
+            "act": {"sub": READER, "act": {"sub": "spiffe://agents.example/orchestrator"}},
+            "jti": f"narrowed-{len(self.requests)}",
+            "exp": int(NOW) + 60,
+        }
+        claims = {name: value for name, value in (claims | changed).items() if value is not None}
+        token = jwt.encode(claims, self.key, "RS256", headers={"typ": "at+jwt"} | (header or {}))
+        return httpx.Response(200, json={"access_token": token, "token_type": "Bearer"})
+
+    async def narrow(
+        self,
+        who: Principal | None = None,
+        audience: str = DOCUMENTS,
+        scopes: frozenset[str] = READ,
+        lifetime: int | None = None,
+    ) -> NarrowedToken:
+        return await self.exchanger.narrow(who or caller(), audience=audience, scopes=scopes, lifetime=lifetime)
+
+    async def refusal(self, who: Principal | None = None, scopes: frozenset[str] = READ) -> Reason:
+        with pytest.raises(Refusal) as refused:
+            await self.narrow(who, scopes=scopes)
+        return refused.value.reason
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        form = self.forms[-1]
+        await self.open.wait()
+        answer = self.answer(form)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _note(self, note: Mapping[str, Any]) -> None:
+        if self.journal_down:
+            raise Refusal(Reason.JOURNAL_UNAVAILABLE)
+        self.notes.append(note)
+
+
+@pytest.fixture
+async def bench(signing_key: RSAPrivateKey) -> Bench:
+    return Bench(signing_key)
+
+
+@contextmanager
+def held(bench: Bench) -> Iterator[None]:
+    """Let the issuer take its time for as long as the block runs."""
+    bench.open.clear()
+    yield
+    bench.open.set()
+
+
+# what is asked
+
+
+def test_the_form_is_the_one_of_rfc_8693_with_a_jwt_svid_for_a_secret() -> None:
+    scopes = frozenset({"tool.write", "tool.read"})
+
+    form = exchange_form("T1", audience=DOCUMENTS, scopes=scopes, assertion="SVID")
+
+    assert form == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
+        "client_assertion": "SVID",
+        "subject_token": "T1",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "audience": DOCUMENTS,
+        "scope": "tool.read tool.write",
+    }
+    shorter = exchange_form("T1", audience=DOCUMENTS, scopes=scopes, assertion="SVID", lifetime=5)
+    assert shorter == form | {"requested_lifetime": "5"}
+
+
+async def test_the_callers_own_token_is_exchanged_at_the_issuer_with_a_fresh_proof(bench: Bench) -> None:
+    token = await bench.narrow(lifetime=30)
+
+    assert str(bench.requests[0].url) == f"{ISSUER}/protocol/openid-connect/token"
+    assert bench.forms == [
+        exchange_form("alice.token.1", audience=DOCUMENTS, scopes=READ, assertion="proof-of-the-reader", lifetime=30)
+    ]
+    assert bench.proof.asked == [ISSUER]
+    assert (token.audience, token.token_id, token.expires_at) == (DOCUMENTS, "narrowed-1", NOW + 60)
+    assert jwt.decode(token.value, options={"verify_signature": False})["scope"] == "tool.read"
+    assert token.value not in repr(token)
+
+
+@pytest.mark.parametrize("wanted", [{"tool.write"}, {"tool.read", "tool.write"}, {"tool"}, {"Tool.read"}, {"*"}])
+async def test_more_than_the_caller_holds_is_never_asked_for(bench: Bench, wanted: set[str]) -> None:
+    assert await bench.refusal(scopes=frozenset(wanted)) is Reason.WOULD_WIDEN
+
+    assert bench.requests == []
+    assert bench.proof.asked == []
+    assert bench.reasons == [Reason.WOULD_WIDEN]
+
+
+# what is on record
+
+
+async def test_every_exchange_is_recorded_without_the_tokens(bench: Bench) -> None:
+    token = await bench.narrow()
+
+    assert bench.notes == [
+        {
+            "event": "exchange",
+            "transaction": "t0",
+            "subject": "alice",
+            "from_token": "t1",
+            "audience": DOCUMENTS,
+            "scopes": ["tool.read"],
+            "token_id": "narrowed-1",
+            "allowed": True,
+            "reason": Reason.GRANTED,
+            "detail": "",
+        }
+    ]
+    assert token.value not in str(bench.notes)
+    assert "proof" not in str(bench.notes)
+
+
+async def test_a_token_that_cannot_be_recorded_is_not_handed_out_nor_kept(bench: Bench) -> None:
+    bench.journal_down = True
+    assert await bench.refusal() is Reason.JOURNAL_UNAVAILABLE
+
+    bench.journal_down = False
+    assert (await bench.narrow()).token_id == "narrowed-2"
+
+
+# what is believed
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        pytest.param({"exp": 1}, Reason.EXCHANGE_REFUSED, id="dead, as the realm's script leaves a broken chain"),
+        pytest.param({"exp": int(NOW)}, Reason.EXCHANGE_REFUSED, id="ends now"),
+        pytest.param({"aud": READER}, Reason.EXCHANGE_REFUSED, id="for somebody else"),
+        pytest.param({"aud": [DOCUMENTS, READER]}, Reason.EXCHANGE_REFUSED, id="for somebody else as well"),
+        pytest.param({"aud": []}, Reason.EXCHANGE_REFUSED, id="for nobody"),
+        pytest.param({"sub": "bob"}, Reason.EXCHANGE_REFUSED, id="another user's"),
+        pytest.param({"scope": "tool.read tool.write"}, Reason.EXCHANGE_REFUSED, id="wider"),
+        pytest.param({"scope": ""}, Reason.EXCHANGE_REFUSED, id="good for nothing"),
+        pytest.param({"scope": "tool.write"}, Reason.EXCHANGE_REFUSED, id="another scope"),
+        pytest.param({"act": None}, Reason.EXCHANGE_REFUSED, id="without a chain"),
+        pytest.param({"exp": None}, Reason.ISSUER_UNAVAILABLE, id="without an end"),
+        pytest.param({"jti": None}, Reason.ISSUER_UNAVAILABLE, id="without an id"),
+        pytest.param({"sub": None}, Reason.ISSUER_UNAVAILABLE, id="without a user"),
+        pytest.param({"aud": None}, Reason.ISSUER_UNAVAILABLE, id="without an audience"),
+        pytest.param({"scope": None, "nonce": "x"}, Reason.ISSUER_UNAVAILABLE, id="an ID token"),
+        pytest.param({"exp": str(int(NOW) + 60)}, Reason.ISSUER_UNAVAILABLE, id="with an end in words"),
+    ],
+)
+async def test_a_token_that_is_not_what_was_asked_for_is_not_used(
+    bench: Bench, changed: dict[str, Any], reason: Reason
+) -> None:
+    bench.answer = lambda form: bench.granted(form, **changed)
+    if "exp" in changed and isinstance(changed["exp"], str):  # PyJWT does not sign such an end; it may well read one
+        bench.answer = lambda form: _with_raw_claims(bench, form, changed)
+
+    assert await bench.refusal() is reason
+    assert bench.reasons == [reason]
+
+
+def _with_raw_claims(bench: Bench, form: dict[str, str], changed: dict[str, Any]) -> httpx.Response:
+    token = bench.granted(form).json()["access_token"]
+    claims = jwt.decode(token, options={"verify_signature": False}) | changed
+    raw = jwt.PyJWS().encode(json.dumps(claims).encode(), bench.key, "RS256")
+    return httpx.Response(200, json={"access_token": raw})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (httpx.Response(400, json={"error": "invalid_scope"}), Reason.EXCHANGE_REFUSED),
+        (httpx.Response(401, json={"error": "invalid_client"}), Reason.EXCHANGE_REFUSED),
+        (httpx.Response(403, json={"error": "access_denied"}), Reason.EXCHANGE_REFUSED),
+        (httpx.Response(302, json={}, headers={"location": "http://attacker.test"}), Reason.EXCHANGE_REFUSED),
+        (httpx.Response(500, json={"error": "unknown_error"}), Reason.ISSUER_UNAVAILABLE),
+        (httpx.Response(503, text="<html>"), Reason.ISSUER_UNAVAILABLE),
+        (httpx.Response(200, text="<html>"), Reason.ISSUER_UNAVAILABLE),
+        (httpx.Response(200, text=""), Reason.ISSUER_UNAVAILABLE),
+        (httpx.Response(200, content=b"[" * 200_000), Reason.ISSUER_UNAVAILABLE),
+        (httpx.Response(200, json=[]), Reason.ISSUER_UNAVAILABLE),
+        (httpx.Response(200, json={}), Reason.ISSUER_UNAVAILABLE),
+        (httpx.Response(200, json={"access_token": None}), Reason.ISSUER_UNAVAILABLE),
+        (httpx.Response(200, json={"access_token": "garbage"}), Reason.ISSUER_UNAVAILABLE),
+        (httpx.ConnectError("nobody there"), Reason.ISSUER_UNAVAILABLE),
+        (httpx.ReadTimeout("too slow"), Reason.ISSUER_UNAVAILABLE),
+        (httpx.RemoteProtocolError("cut off"), Reason.ISSUER_UNAVAILABLE),
+    ],
+)
+async def test_an_issuer_that_refuses_is_told_from_one_that_cannot_answer(
+    bench: Bench, answer: httpx.Response | Exception, reason: Reason
+) -> None:
+    bench.answer = lambda _form: answer
+
+    assert await bench.refusal() is reason
+    assert bench.reasons == [reason]
+    assert len(bench.requests) == 1  # neither repeated nor redirected
+
+
+async def test_without_a_proof_of_who_we_are_nothing_is_sent(bench: Bench) -> None:
+    bench.proof.error = WorkloadError("not attested")
+
+    assert await bench.refusal() is Reason.IDENTITY_UNAVAILABLE
+    assert bench.requests == []
+    assert bench.reasons == [Reason.IDENTITY_UNAVAILABLE]
+
+
+# once per need
+
+
+async def test_fifty_who_need_the_same_cost_one_exchange(bench: Bench) -> None:
+    with held(bench):
+        waiting = [asyncio.create_task(bench.narrow()) for _ in range(50)]
+        await _until(lambda: len(bench.requests) == 1)
+    tokens = await asyncio.gather(*waiting)
+
+    assert len({id(token) for token in tokens}) == 1
+    assert len(bench.requests) == 1
+    assert bench.reasons == [Reason.GRANTED]
+
+
+async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(bench: Bench) -> None:
+    with held(bench):
+        first, second = asyncio.create_task(bench.narrow()), asyncio.create_task(bench.narrow())
+        await _until(lambda: len(bench.requests) == 1)
+        first.cancel()
+    assert (await second).token_id == "narrowed-1"
+    assert first.cancelled()
+    assert len(bench.requests) == 1
+
+
+async def test_all_who_wait_for_a_failure_are_told_and_the_next_one_tries_again(bench: Bench) -> None:
+    bench.answer = lambda _form: httpx.ConnectError("nobody there")
+    with held(bench):
+        waiting = [asyncio.create_task(bench.narrow()) for _ in range(5)]
+        await _until(lambda: len(bench.requests) == 1)
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Refusal] * 5
+    assert len(bench.requests) == 1
+
+    bench.answer = bench.granted
+    assert (await bench.narrow()).token_id == "narrowed-2"
+    assert bench.reasons == [Reason.ISSUER_UNAVAILABLE, Reason.GRANTED]
+
+
+async def test_a_token_is_used_again_until_it_would_not_survive_the_call(bench: Bench) -> None:
+    first = await bench.narrow()
+    bench.clock.now = NOW + 60 - MARGIN - 0.1
+    assert await bench.narrow() is first
+
+    bench.clock.now = NOW + 60 - MARGIN
+    assert await bench.narrow() is not first
+    assert len(bench.requests) == 2
+
+
+async def test_no_token_is_used_past_the_end_of_the_one_it_came_from(bench: Bench) -> None:
+    ending = caller(expires_at=int(NOW) + 20)
+
+    assert (await bench.narrow(ending)).expires_at == NOW + 20
+    bench.clock.now = NOW + 20 - MARGIN
+    await bench.narrow(ending)
+    assert len(bench.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"who": caller("bob.token.1", subject="bob")}, id="another user"),
+        pytest.param({"who": caller("alice.token.2")}, id="another token of the same user"),
+        pytest.param({"audience": "spiffe://agents.example/inference"}, id="another audience"),
+        pytest.param({"scopes": frozenset({"inference.run"})}, id="another scope"),
+        pytest.param({"scopes": frozenset({"inference.run", "tool.read"})}, id="more scopes"),
+        pytest.param({"lifetime": 10}, id="another lifetime"),
+    ],
+)
+async def test_another_need_is_another_exchange(bench: Bench, other: dict[str, Any]) -> None:
+    first = await bench.narrow()
+    second = await bench.narrow(**other)
+
+    assert second.value != first.value
+    assert len(bench.requests) == 2
+    assert await bench.narrow() is first  # and neither drives the other out
+
+
+async def test_concurrent_users_get_each_their_own(bench: Bench) -> None:
+    users = [f"user{number}" for number in range(50)]
+    tokens = await asyncio.gather(*(bench.narrow(caller(f"{user}.token", subject=user)) for user in users))
+
+    assert [jwt.decode(t.value, options={"verify_signature": False})["sub"] for t in tokens] == users
+
+
+async def test_memory_is_bounded_and_what_is_spent_goes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "CAPACITY", 3)
+    short = caller("alice.short", expires_at=int(NOW) + 10)
+    kept = [caller(f"alice.{number}") for number in range(2)]
+    first = await bench.narrow(kept[0])
+    await bench.narrow(short)
+    second = await bench.narrow(kept[1])
+
+    bench.clock.now = NOW + 6  # the short one is spent
+    await bench.narrow(caller("alice.4"))
+    assert await bench.narrow(kept[0]) is first
+    assert await bench.narrow(kept[1]) is second
+
+    for number in range(20):
+        await bench.narrow(caller(f"alice.many.{number}"))
+    assert len(bench.exchanger._flights) == 3
+    assert await bench.narrow(kept[0]) is not first
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)

@@ -1,0 +1,758 @@
+"""The gate: real verification, policy and journal, in front of a handler that must not run too early, or at all."""
+
+import asyncio
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from tests.support.door import NOW, Door, Headers, Reply
+from tests.support.issuer import Issuer
+from zerotrust.gate import MAX_TOKEN, Gate, current_principal, current_trace
+from zerotrust.mcp import ERA, MAX_BODY
+from zerotrust.policy import Reason
+
+TRACE = "0123456789abcdef0123456789abcdef"
+TRACEPARENT = (b"traceparent", f"00-{TRACE}-0123456789abcdef-01".encode())
+
+
+@pytest.fixture
+def issuer(still_issuer: Issuer) -> Issuer:
+    return still_issuer
+
+
+def for_the_tool(issuer: Issuer, **changed: Any) -> str:
+    good = {"aud": issuer.registry.id("tool/documents"), "scope": "tool.read"}
+    return issuer.delegated("orchestrator", "agent/reader", **(good | changed))
+
+
+def tool_call(name: object = "read", request_id: object = 1, **more: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": {"name": name, **more}}
+
+
+def bearer(value: str) -> Headers:
+    return [(b"authorization", value.encode())]
+
+
+# what is let in
+
+
+async def test_a_good_token_is_let_in_and_recorded_whole(door: Door, issuer: Issuer) -> None:
+    reply = await door.ask(issuer.token(jti="token-1"), body=b"hello")
+
+    assert (reply.status, reply.body) == (200, b"hello")
+    assert door.handled == ["POST /tasks"]
+    [record] = door.records
+    assert record | {"at": 0, "trace_id": "", "policy": ""} == {
+        "n": 1,
+        "prev": "0" * 64,
+        "at": 0,
+        "service": "spiffe://agents.example/orchestrator",
+        "event": "request",
+        "trace_id": "",
+        "caller_trace": None,
+        "operation": "POST /tasks",
+        "permission": "task.run",
+        "allowed": True,
+        "reason": "granted",
+        "detail": "",
+        "policy": "",
+        "subject": "alice",
+        "party": "walkthrough",
+        "actors": [],
+        "audience": "spiffe://agents.example/orchestrator",
+        "scopes": ["agent.invoke", "inference.run", "task.run", "tool.read", "tool.write"],
+        "groups": ["/engineering"],
+        "token_id": "token-1",
+        "lineage": [],
+        "transaction": "token-1",
+        "session": "session-1",
+        "issued_at": NOW,
+        "expires_at": NOW + 60,
+    }
+    assert len(record["policy"]) == 12
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_scheme_is_read_in_any_case(door: Door, issuer: Issuer, scheme: str) -> None:
+    assert (await door.ask(headers=bearer(f"{scheme} {issuer.token()}"))).status == 200
+
+
+async def test_a_public_route_needs_no_token_and_looks_at_none(door: Door) -> None:
+    assert (await door.ask(method="GET", path="/health")).status == 200
+    assert (await door.ask("garbage", method="GET", path="/health")).status == 200
+    assert door.handled == ["GET /health"] * 2
+    assert {seen["reason"] for seen in await door.counted(2)} == {"public"}
+
+
+async def test_the_lifespan_passes(door: Door) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    door.handler = app
+    await door.gate({"type": "lifespan"}, _nothing, _drop)
+    assert seen == ["lifespan"]
+
+
+# (2) credentials
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "reason"),
+    [
+        pytest.param([], 401, Reason.NO_TOKEN, id="no header"),
+        pytest.param(bearer("Basic YWxpY2U6c2VjcmV0"), 401, Reason.UNSUPPORTED_SCHEME, id="Basic"),
+        pytest.param(bearer("DPoP TOKEN"), 401, Reason.UNSUPPORTED_SCHEME, id="DPoP"),
+        pytest.param(bearer("TOKEN"), 401, Reason.UNSUPPORTED_SCHEME, id="no scheme"),
+        pytest.param(bearer(""), 401, Reason.UNSUPPORTED_SCHEME, id="empty header"),
+        pytest.param(bearer("Bearer"), 400, Reason.MALFORMED_CREDENTIALS, id="scheme alone"),
+        pytest.param(bearer("Bearer "), 400, Reason.MALFORMED_CREDENTIALS, id="empty token"),
+        pytest.param(bearer("Bearer  TOKEN"), 400, Reason.MALFORMED_CREDENTIALS, id="two spaces"),
+        pytest.param(bearer("Bearer TOKEN "), 400, Reason.MALFORMED_CREDENTIALS, id="a space behind"),
+        pytest.param(bearer("Bearer\tTOKEN"), 401, Reason.UNSUPPORTED_SCHEME, id="a tab"),
+        pytest.param(bearer("Bearer TOKEN="), 400, Reason.MALFORMED_CREDENTIALS, id="padding"),
+        pytest.param(bearer("Bearer TOKEN,TOKEN"), 400, Reason.MALFORMED_CREDENTIALS, id="comma"),
+        pytest.param(bearer("Bearer TOKEN, Bearer TOKEN"), 400, Reason.MALFORMED_CREDENTIALS, id="joined"),
+        pytest.param(bearer("Bearer TOKEN\n"), 400, Reason.MALFORMED_CREDENTIALS, id="a line end"),
+        pytest.param(bearer('Bearer "TOKEN"'), 400, Reason.MALFORMED_CREDENTIALS, id="quotes"),
+        pytest.param(bearer("Bearer é"), 400, Reason.MALFORMED_CREDENTIALS, id="not ASCII"),
+        pytest.param(bearer("Bearer TOKEN") * 2, 400, Reason.MALFORMED_CREDENTIALS, id="the same header twice"),
+        pytest.param(
+            bearer("Basic YQ==") + bearer("Bearer TOKEN"), 400, Reason.MALFORMED_CREDENTIALS, id="two headers"
+        ),
+        pytest.param(bearer("Bearer " + "a" * (MAX_TOKEN + 1)), 400, Reason.TOKEN_TOO_LARGE, id="too large"),
+        pytest.param(bearer("Bearer " + "a" * MAX_TOKEN), 401, Reason.NOT_VERIFIED, id="as large as may be"),
+    ],
+)
+async def test_credentials_that_are_not_one_bearer_token_are_refused(
+    door: Door, issuer: Issuer, headers: Headers, status: int, reason: Reason
+) -> None:
+    token = issuer.token().encode()
+    reply = await door.ask(headers=[(name, value.replace(b"TOKEN", token)) for name, value in headers])
+
+    assert (reply.status, reply.reason) == (status, reason)
+    assert door.handled == []
+    assert door.requests == []
+    assert (await door.counted(1))[0]["times"] == 1
+
+
+async def test_a_token_in_the_query_or_the_body_is_as_if_absent(door: Door, issuer: Issuer) -> None:
+    presented = f"access_token={issuer.token()}".encode()
+    form = [(b"content-type", b"application/x-www-form-urlencoded")]
+
+    in_query = await door.ask(query=presented)
+    in_body = await door.ask(headers=form, body=presented)
+
+    assert [in_query.reason, in_body.reason] == [Reason.NO_TOKEN] * 2
+    assert door.handled == []
+
+
+# (3) verify
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"aud": "spiffe://agents.example/agent/reader"}, Reason.AUDIENCE_MISMATCH),
+        ({"iss": "http://issuer.test/realms/other"}, Reason.ISSUER_MISMATCH),
+        ({"exp": int(NOW)}, Reason.EXPIRED),
+        ({"sub": ""}, Reason.BAD_CLAIM),
+        ({"azp": "someone"}, Reason.UNKNOWN_PARTY),
+        ({"azp": "spiffe://agents.example/orchestrator"}, Reason.ACTOR_MISSING),
+        ({"exp": int(NOW) + 301}, Reason.LIFETIME_EXCEEDED),
+    ],
+)
+async def test_the_holder_of_a_genuine_token_is_told_what_is_wrong_with_it(
+    door: Door, issuer: Issuer, changed: dict[str, Any], reason: Reason
+) -> None:
+    reply = await door.ask(issuer.token(**changed))
+
+    assert (reply.status, reply.reason) == (401, reason)
+    assert 'error="invalid_token"' in reply.headers["www-authenticate"]
+    assert door.handled == []
+    assert [seen["reason"] for seen in await door.counted(1)] == [reason]
+
+
+async def test_a_token_is_good_on_every_call_until_it_ends(door: Door, issuer: Issuer) -> None:
+    token = issuer.token()
+    for later in (0, 30, 59):
+        door.clock.now = NOW + later
+        assert (await door.ask(token)).status == 200
+    door.clock.now = NOW + 60
+
+    assert (await door.ask(token)).reason == Reason.EXPIRED
+    assert len(door.handled) == 3
+
+
+async def test_without_the_issuers_keys_nobody_is_let_in_and_everybody_told_to_come_back(
+    door: Door, issuer: Issuer
+) -> None:
+    issuer.down = True
+    reply = await door.ask(issuer.token())
+
+    assert (reply.status, reply.reason) == (503, Reason.KEYS_UNAVAILABLE)
+    assert reply.headers["retry-after"] == "1"
+    assert door.handled == []
+
+
+# (6) decide
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/tasks"),
+        ("HEAD", "/health"),
+        ("OPTIONS", "/tasks"),
+        ("POST", "/tasks/"),
+        ("POST", "//tasks"),
+        ("POST", "/Tasks"),
+        ("POST", "/tasks%2f"),
+        ("post", "/tasks"),
+        ("GET", "/docs"),
+        ("GET", "/redoc"),
+        ("GET", "/openapi.json"),
+        ("GET", "/"),
+    ],
+)
+async def test_a_route_that_no_table_names_is_refused_after_verification(
+    door: Door, issuer: Issuer, method: str, path: str
+) -> None:
+    stranger = await door.ask(method=method, path=path)
+    holder = await door.ask(issuer.token(), method, path)
+
+    assert (stranger.status, stranger.reason) == (401, Reason.NO_TOKEN)
+    assert (holder.status, holder.reason) == (403, Reason.NO_PERMISSION_FOR_ROUTE)
+    assert "www-authenticate" not in holder.headers  # no scope would help
+    assert door.handled == []
+    assert [r["reason"] for r in door.requests] == [Reason.NO_PERMISSION_FOR_ROUTE]
+
+
+async def test_a_scope_that_is_missing_is_named(door: Door, issuer: Issuer) -> None:
+    reply = await door.ask(issuer.token(), path="/plan")
+
+    assert (reply.status, reply.reason, reply.json()["scope"]) == (403, Reason.SCOPE_MISSING, "reasoning.plan")
+    assert 'error="insufficient_scope", scope="reasoning.plan"' in reply.headers["www-authenticate"]
+    assert door.handled == []
+
+
+async def test_a_user_of_no_department_is_refused_whatever_the_scope(door: Door, issuer: Issuer) -> None:
+    reply = await door.ask(issuer.token(sub="eve", groups=[]))
+
+    assert (reply.status, reply.reason) == (403, Reason.POLICY_DENIED)
+    assert "www-authenticate" not in reply.headers
+    assert door.handled == []
+    [record] = door.records
+    assert (record["subject"], record["allowed"], record["reason"]) == ("eve", False, Reason.POLICY_DENIED)
+
+
+async def test_websockets_are_refused(door: Door, issuer: Issuer) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = bearer(f"Bearer {issuer.token()}")
+    await door.gate({"type": "websocket", "path": "/tasks", "headers": headers}, _nothing, send)
+
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+    assert door.handled == []
+
+
+# MCP: the body says what is needed
+
+
+@pytest.mark.parametrize(
+    ("body", "operation"),
+    [
+        (tool_call("read", id="ENG-101"), "POST tools/call read"),
+        (tool_call("search", "a-text-id"), "POST tools/call search"),
+        ({"jsonrpc": "2.0", "id": 0, "method": "tools/list"}, "POST tools/list"),
+        ({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {}}, "POST server/discover"),
+    ],
+)
+async def test_an_mcp_request_is_decided_by_its_body(
+    tool_door: Door, issuer: Issuer, body: dict[str, Any], operation: str
+) -> None:
+    reply = await tool_door.call(for_the_tool(issuer), body)
+
+    assert reply.status == 200
+    [record] = tool_door.records
+    assert (record["operation"], record["permission"]) == (operation, "tool.read")
+
+
+async def test_the_body_is_handed_on_byte_for_byte_and_then_the_real_stream(tool_door: Door, issuer: Issuer) -> None:
+    heard: list[Message] = []
+
+    async def listen(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.extend([await receive(), await receive()])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    tool_door.handler = listen
+    raw = b' {"id" :1,\n"method": "tools/list", "x": "\\u00e9\xc3\xa9", "y": 1.50e0 }\n'
+
+    await tool_door.call(for_the_tool(issuer), [raw[:10], b"", raw[10:11], raw[11:]])
+
+    assert heard == [
+        {"type": "http.request", "body": raw, "more_body": False},
+        {"type": "http.disconnect"},  # so a handler notices when its caller leaves
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([], id="missing"),
+        pytest.param([(b"mcp-protocol-version", b"2025-11-25")], id="older"),
+        pytest.param([(b"mcp-protocol-version", b"2025-03-26")], id="much older"),
+        pytest.param([(b"mcp-protocol-version", b"2026-07-28 ")], id="nearly"),
+        pytest.param([(b"mcp-protocol-version", ERA)] * 2, id="twice"),
+        pytest.param([(b"mcp-protocol-version", ERA), (b"mcp-protocol-version", b"2025-11-25")], id="both"),
+        pytest.param([(b"mcp-protocol-version", ERA + b", 2025-11-25")], id="joined"),
+    ],
+)
+async def test_another_era_is_refused(tool_door: Door, issuer: Issuer, headers: Headers) -> None:
+    reply = await tool_door.call(for_the_tool(issuer), tool_call(), headers=headers)
+
+    assert (reply.status, reply.reason) == (400, Reason.LEGACY_ERA)
+    assert tool_door.handled == []
+
+
+GOOD_BODY = orjson.dumps(tool_call())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"hello", id="no JSON"),
+        pytest.param(b"[" + GOOD_BODY + b"]", id="a batch"),
+        pytest.param(GOOD_BODY[:-1] + b', "method": "tools/list"}', id="a name twice"),
+        pytest.param(GOOD_BODY.replace(b'"read"', b'"read", "name": "replace"'), id="a tool twice"),
+        pytest.param(GOOD_BODY.replace(b'"read"', b'"read", "n\\u0061me": "replace"'), id="a tool twice, escaped"),
+        pytest.param(b'{"a":' * 100_000, id="deep"),
+        pytest.param(GOOD_BODY.decode().encode("utf-16"), id="UTF-16"),
+        pytest.param(b"\xef\xbb\xbf" + GOOD_BODY, id="a byte order mark"),
+        pytest.param(GOOD_BODY.replace(b"read", b"re\xffad"), id="no UTF-8"),
+        pytest.param(GOOD_BODY.replace(b"read", b"\\ud800"), id="half a surrogate pair"),
+        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":NaN'), id="NaN"),
+        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":null'), id="id null"),
+        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":true'), id="id a bool"),
+        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":1.0'), id="id a fraction"),
+        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":1e2'), id="id an exponent"),
+        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":[1]'), id="id a list"),
+        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":' + b"9" * 30), id="id too large to echo"),
+        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":"\\ud800"'), id="id half a surrogate pair"),
+        pytest.param(GOOD_BODY.replace(b'"id":1,', b""), id="a notification"),
+        pytest.param(b'{"jsonrpc": "2.0", "id": 1, "result": {}}', id="an answer"),
+        pytest.param(b'{"id": 1, "method": 7}', id="method a number"),
+        pytest.param(b'{"id": 1, "method": ["tools/list"]}', id="method a list"),
+        pytest.param(b'{"id": 1, "method": "tools/call"}', id="no params"),
+        pytest.param(b'{"id": 1, "method": "tools/call", "params": {}}', id="no tool"),
+        pytest.param(b'{"id": 1, "method": "tools/call", "params": ["read"]}', id="params a list"),
+        pytest.param(b'{"id": 1, "method": "tools/call", "params": {"name": ["read"]}}', id="tool a list"),
+    ],
+)
+async def test_a_body_that_is_not_one_plain_request_is_refused(tool_door: Door, issuer: Issuer, body: bytes) -> None:
+    reply = await tool_door.call(for_the_tool(issuer), body)
+
+    assert (reply.status, reply.reason) == (400, Reason.MALFORMED_BODY)
+    assert reply.json()["id"] is None  # JSON-RPC 2.0 section 5: no id could be read
+    assert tool_door.handled == []
+    assert [r["reason"] for r in tool_door.records] == [Reason.MALFORMED_BODY]
+
+
+@pytest.mark.parametrize("body", [[b" " * MAX_BODY, b"  "], b" " * (MAX_BODY + 1)])
+async def test_a_body_that_is_too_large_is_refused(tool_door: Door, issuer: Issuer, body: bytes | list[bytes]) -> None:
+    reply = await tool_door.call(for_the_tool(issuer), body)
+
+    assert (reply.status, reply.reason) == (413, Reason.BODY_TOO_LARGE)
+    assert tool_door.handled == []
+
+
+async def test_a_body_of_the_largest_size_is_read(tool_door: Door, issuer: Issuer) -> None:
+    body = GOOD_BODY.ljust(MAX_BODY)
+
+    assert (await tool_door.call(for_the_tool(issuer), body)).body == body
+
+
+async def test_a_body_is_not_read_for_a_stranger(tool_door: Door) -> None:
+    async def receive() -> Message:
+        raise AssertionError("the body of a caller nobody knows was read")
+
+    reply = Reply()
+
+    async def send(message: Message) -> None:
+        reply.messages.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [(b"mcp-protocol-version", ERA)]}
+    await tool_door.gate(scope, receive, send)
+
+    assert (reply.status, reply.reason) == (401, Reason.NO_TOKEN)
+
+
+async def test_a_caller_that_leaves_in_the_middle_of_its_body_is_refused(tool_door: Door, issuer: Issuer) -> None:
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "headers": [(b"mcp-protocol-version", ERA), *bearer(f"Bearer {for_the_tool(issuer)}")],
+    }
+    heard: list[Message] = [
+        {"type": "http.request", "body": GOOD_BODY, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Message:
+        return heard.pop(0)
+
+    await tool_door.gate(scope, receive, _drop)
+
+    assert tool_door.handled == []
+    assert [r["reason"] for r in tool_door.records] == [Reason.MALFORMED_BODY]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        tool_call("delete"),
+        tool_call("Read"),
+        tool_call(""),
+        tool_call("__class__"),
+        tool_call(7),
+        *[
+            {"id": 1, "method": method, "params": {"name": "read"}}
+            for method in ("initialize", "ping", "resources/list", "prompts/get", "tools/Call", "tasks/get", "")
+        ],
+    ],
+)
+async def test_a_tool_or_a_method_nobody_named_is_refused(
+    tool_door: Door, issuer: Issuer, body: dict[str, Any]
+) -> None:
+    reply = await tool_door.call(for_the_tool(issuer, scope="tool.read tool.write"), body)
+
+    assert (reply.status, reply.reason) == (403, Reason.NO_PERMISSION_FOR_ROUTE)
+    assert reply.json()["id"] == 1
+    assert tool_door.handled == []
+
+
+async def test_the_convenience_headers_decide_nothing(tool_door: Door, issuer: Issuer) -> None:
+    flattering = [(b"mcp-protocol-version", ERA), (b"mcp-method", b"tools/call"), (b"mcp-name", b"read")]
+
+    reply = await tool_door.call(for_the_tool(issuer), tool_call("replace"), headers=flattering)
+
+    assert reply.reason == Reason.SCOPE_MISSING
+    assert tool_door.handled == []
+
+
+async def test_a_refusal_on_mcp_is_json_rpc_with_the_scope_that_would_help(tool_door: Door, issuer: Issuer) -> None:
+    reply = await tool_door.call(for_the_tool(issuer), tool_call("replace", "request-7"))
+
+    assert reply.status == 403
+    assert reply.headers["www-authenticate"] == (
+        'Bearer realm="zero-trust", error="insufficient_scope", scope="tool.write",'
+        ' resource_metadata="http://tool.test/metadata"'
+    )
+    trace_id = reply.json()["error"]["data"]["trace_id"]
+    assert reply.json() == {
+        "jsonrpc": "2.0",
+        "id": "request-7",
+        "error": {
+            "code": -32001,
+            "message": "insufficient_scope",
+            "data": {
+                "error": "insufficient_scope",
+                "reason": "scope_missing",
+                "trace_id": trace_id,
+                "scope": "tool.write",
+            },
+        },
+    }
+    assert [record["trace_id"] for record in tool_door.records] == [trace_id]
+
+
+async def test_a_listing_needs_any_tools_scope_and_names_them_all_when_there_is_none(
+    tool_door: Door, issuer: Issuer
+) -> None:
+    listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+
+    reply = await tool_door.call(for_the_tool(issuer, scope="inference.run"), listing)
+
+    assert reply.json()["error"]["data"]["scope"] == "tool.read tool.write"
+
+
+# (8) record
+
+
+async def test_the_record_is_on_the_disk_before_the_handler_runs(
+    door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncing, go_on, sync = threading.Event(), threading.Event(), os.fdatasync
+
+    def slow_disk(fd: int) -> None:
+        syncing.set()
+        go_on.wait(10)
+        sync(fd)
+
+    monkeypatch.setattr("zerotrust.audit.os.fdatasync", slow_disk)
+    asked = asyncio.create_task(door.ask(issuer.token()))
+    await asyncio.to_thread(syncing.wait, 10)
+    for _ in range(100):  # as often as the loop likes
+        await asyncio.sleep(0)
+
+    assert door.handled == []
+    go_on.set()
+    assert (await asked).status == 200
+    assert door.handled == ["POST /tasks"]
+
+
+async def test_a_refusal_of_a_verified_caller_is_on_the_disk_before_it_is_told(
+    door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    monkeypatch.setattr("zerotrust.audit.os.fdatasync", lambda _fd: order.append("synced"))
+
+    async def on_sent(message: Message) -> None:
+        order.append(message["type"])
+
+    await door.ask(issuer.token(groups=[]), on_sent=on_sent)
+
+    assert order == ["synced", "http.response.start", "http.response.body"]
+
+
+async def test_what_cannot_be_recorded_is_not_done(door: Door, issuer: Issuer) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, door.journal._fd)
+    os.close(full)
+
+    allowed, refused = await door.ask(issuer.token()), await door.ask(issuer.token(groups=[]))
+
+    for reply in (allowed, refused):
+        assert (reply.status, reply.reason) == (503, Reason.JOURNAL_UNAVAILABLE)
+        assert reply.headers["retry-after"] == "1"
+    assert door.handled == []
+
+
+async def test_callers_that_were_never_verified_are_counted_by_peer_and_reason(tmp_path: Path, issuer: Issuer) -> None:
+    door = Door(tmp_path, issuer, tally_every=3600)
+    for _ in range(3):
+        await door.ask(peer="192.0.2.1")
+    await door.ask("garbage", peer="192.0.2.1")
+    await door.ask(peer="192.0.2.2")
+
+    assert door.records == []
+
+    door.gate._tally._write()  # what the timer would do
+
+    assert await door.counted(5) == [
+        {"peer": "192.0.2.1", "reason": "no_token", "times": 3},
+        {"peer": "192.0.2.1", "reason": "malformed_token", "times": 1},
+        {"peer": "192.0.2.2", "reason": "no_token", "times": 1},
+    ]
+    assert len(door.records) == 1
+    door.close()
+
+
+# trace ids
+
+
+async def test_the_front_door_makes_a_trace_id_and_keeps_the_callers_beside_it(door: Door, issuer: Issuer) -> None:
+    token = issuer.token()
+    for _ in range(2):
+        await door.ask(token, headers=[TRACEPARENT])
+
+    first, second = door.records
+    assert first["caller_trace"] == second["caller_trace"] == TRACE
+    assert len({first["trace_id"], second["trace_id"], TRACE}) == 3
+
+
+async def test_the_trace_of_a_delegated_caller_is_continued(tool_door: Door, issuer: Issuer) -> None:
+    await tool_door.call(for_the_tool(issuer), tool_call(), headers=[(b"mcp-protocol-version", ERA), TRACEPARENT])
+
+    [record] = tool_door.records
+    assert (record["trace_id"], record["caller_trace"]) == (TRACE, None)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([], id="none"),
+        pytest.param([TRACEPARENT, TRACEPARENT], id="two"),
+        pytest.param([(b"traceparent", TRACEPARENT[1].upper())], id="upper case"),
+        pytest.param([(b"traceparent", TRACEPARENT[1] + b"-more")], id="longer"),
+        pytest.param([(b"traceparent", TRACEPARENT[1] + b"\n")], id="a line end"),
+        pytest.param([(b"traceparent", b"01" + TRACEPARENT[1][2:])], id="another version"),
+        pytest.param([(b"traceparent", b"00-" + b"0" * 32 + b"-0123456789abcdef-01")], id="all zeros"),
+        pytest.param([(b"traceparent", b'"}{')], id="garbage"),
+    ],
+)
+async def test_a_trace_that_is_none_is_ignored(tool_door: Door, issuer: Issuer, headers: Headers) -> None:
+    await tool_door.call(for_the_tool(issuer), tool_call(), headers=[(b"mcp-protocol-version", ERA), *headers])
+
+    [record] = tool_door.records
+    assert record["trace_id"] not in {TRACE, "0" * 32}
+    assert len(record["trace_id"]) == 32
+    assert record["caller_trace"] is None
+
+
+async def test_a_stranger_gets_a_trace_id_of_ours(door: Door) -> None:
+    reply = await door.ask(headers=[TRACEPARENT])
+
+    assert reply.json()["trace_id"] != TRACE
+
+
+# the handler's time
+
+
+async def test_a_token_that_ends_while_it_is_used_ends_the_handler(door: Door, issuer: Issuer) -> None:
+    ended: list[str] = []
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    door.handler = slow
+    door.clock.now = NOW + 59.95
+    reply = await door.ask(issuer.token())
+
+    assert (reply.status, reply.reason) == (401, Reason.EXPIRED)
+    assert ended == ["cancelled"]
+    assert [r["reason"] for r in door.records] == [Reason.GRANTED, Reason.EXPIRED]
+
+
+async def test_a_stream_is_passed_on_at_once_and_cut_at_the_tokens_end(door: Door, issuer: Issuer) -> None:
+    arrived, ended = asyncio.Event(), asyncio.Event()
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"first", "more_body": True})
+            await arrived.wait()  # the second part is made only once the first has arrived: nothing may be kept back
+            await send({"type": "http.response.body", "body": b"second", "more_body": True})
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def on_sent(message: Message) -> None:
+        if message.get("body") == b"first":
+            arrived.set()
+
+    door.handler = stream
+    door.clock.now = NOW + 59.9
+    reply = await door.ask(issuer.token(), on_sent=on_sent)
+
+    assert [m.get("body") for m in reply.messages[1:]] == [b"first", b"second", b""]
+    assert reply.messages[-1]["more_body"] is False
+    assert ended.is_set()
+    assert [r["reason"] for r in door.records] == [Reason.GRANTED, Reason.EXPIRED]
+
+
+async def test_nothing_is_added_to_an_answer_that_was_whole_when_the_token_ended(door: Door, issuer: Issuer) -> None:
+    async def lingers(scope: Scope, receive: Receive, send: Send) -> None:
+        await Door.echo(scope, receive, send)
+        await asyncio.Event().wait()
+
+    door.handler = lingers
+    door.clock.now = NOW + 59.95
+    reply = await door.ask(issuer.token(), body=b"hello")
+
+    assert [message["type"] for message in reply.messages] == ["http.response.start", "http.response.body"]
+
+
+async def test_a_timeout_of_the_handlers_own_is_not_taken_for_the_tokens_end(door: Door, issuer: Issuer) -> None:
+    async def gives_up(scope: Scope, receive: Receive, send: Send) -> None:
+        raise TimeoutError("of its own")
+
+    door.handler = gives_up
+    with pytest.raises(TimeoutError, match="of its own"):
+        await door.ask(issuer.token())
+    assert [r["reason"] for r in door.records] == [Reason.GRANTED]
+
+
+# one caller and the next
+
+
+async def test_each_of_many_concurrent_requests_sees_its_own_caller(door: Door, issuer: Issuer) -> None:
+    users = [f"user-{number}" for number in range(50)]
+    everybody_in = asyncio.Barrier(len(users))
+    traces: dict[str, str] = {}
+
+    async def who(scope: Scope, receive: Receive, send: Send) -> None:
+        await everybody_in.wait()
+        user = current_principal().subject
+        traces[user] = current_trace()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": user.encode()})
+
+    door.handler = who
+    replies = await asyncio.gather(*(door.ask(issuer.token(sub=user)) for user in users))
+
+    assert [reply.body.decode() for reply in replies] == users
+    assert {r["subject"]: r["trace_id"] for r in door.records} == traces
+    assert len(set(traces.values())) == len(users)
+
+
+async def test_outside_a_guarded_request_there_is_no_caller(door: Door, issuer: Issuer) -> None:
+    found: list[object] = []
+
+    async def who(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            found.append(current_principal())
+        except LookupError as error:
+            found.append(type(error))
+        await Door.echo(scope, receive, send)
+
+    door.handler = who
+    await door.ask(issuer.token())
+    await door.ask(method="GET", path="/health")
+
+    assert found[1] is LookupError
+    with pytest.raises(LookupError):
+        current_principal()
+
+
+# what never leaves
+
+
+async def test_no_token_gets_into_the_journal_an_answer_or_the_log(
+    door: Door, issuer: Issuer, attackers_key: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    tokens = [
+        issuer.token(),
+        issuer.token(groups=[]),
+        issuer.token(aud="somebody-else"),
+        Issuer(issuer.registry, key=attackers_key, clock=lambda: NOW).token(),
+        "not-a-token-but-a-secret",
+    ]
+    replies = [await door.ask(token, body=b"x") for token in tokens]
+    await door.counted(3)
+
+    said = (door.folder / "journal.jsonl").read_text() + caplog.text + "".join(str(r.messages) for r in replies)
+    for token in tokens:
+        for part in {token, *token.split(".")[1:]}:
+            assert part not in said
+    assert "alice" in said  # so there was something to look through
+
+
+async def _nothing() -> Message:
+    raise AssertionError("nothing is to be read")
+
+
+async def _drop(message: Message) -> None:
+    pass
+
+
+def test_a_gate_needs_a_table_and_everything_else_by_name() -> None:
+    with pytest.raises(TypeError):
+        Gate(_drop)  # type: ignore[call-arg,arg-type]  # no default stands in for a check

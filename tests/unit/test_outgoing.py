@@ -1,0 +1,152 @@
+"""The way out: a token goes to its audience, with its own call, and nowhere else."""
+
+import asyncio
+
+import httpx
+import httpx2
+import pytest
+
+from zerotrust import gate
+from zerotrust.errors import Refusal
+from zerotrust.exchange import NarrowedToken
+from zerotrust.outgoing import Outgoing, calling_with
+from zerotrust.policy import Reason
+
+DOCUMENTS, READER = "spiffe://agents.example/tool/documents", "spiffe://agents.example/agent/reader"
+ADDRESSES = {DOCUMENTS: "http://127.0.0.1:8104", READER: "https://reader.test:8443"}
+TRACE = "0123456789abcdef0123456789abcdef"
+
+
+def token(value: str = "T2", audience: str = DOCUMENTS) -> NarrowedToken:
+    return NarrowedToken(audience, "id", 0, value)
+
+
+class Out:
+    """Both clients, and what they sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[httpx.Request | httpx2.Request] = []
+        self.status, self.location = 200, ""
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            self.sent.append(request)
+            return httpx.Response(
+                self.status, headers={"location": self.location}, text=request.headers["authorization"]
+            )
+
+        def answer2(request: httpx2.Request) -> httpx2.Response:
+            self.sent.append(request)
+            return httpx2.Response(
+                self.status, headers={"location": self.location}, text=request.headers["authorization"]
+            )
+
+        self.outgoing = Outgoing(
+            ADDRESSES, transport=httpx.MockTransport(answer), mcp_transport=httpx2.MockTransport(answer2)
+        )
+
+    async def post(self, kind: str, url: str) -> str:
+        client = self.outgoing.http if kind == "httpx" else self.outgoing.mcp_http
+        return (await client.post(url, content=b"x")).text
+
+
+@pytest.fixture
+async def out() -> Out:
+    gate._trace_id.set(TRACE)  # what the gate does for the request being handled
+    return Out()
+
+
+KINDS = pytest.mark.parametrize("kind", ["httpx", "httpx2"])
+
+
+@KINDS
+@pytest.mark.parametrize("path", ["/", "/mcp", "/mcp?x=1", "/a/b"])
+async def test_a_token_goes_to_its_audience_with_the_trace(out: Out, kind: str, path: str) -> None:
+    with calling_with(token()):
+        assert await out.post(kind, f"http://127.0.0.1:8104{path}") == "Bearer T2"
+
+    version, trace_id, parent, flags = out.sent[0].headers["traceparent"].split("-")
+    assert (version, trace_id, flags) == ("00", TRACE, "01")
+    assert (len(parent), parent != "0" * 16) == (16, True)
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://reader.test:8443/",  # a party we may call, but not the one the token is for
+        "http://127.0.0.1:8105/",
+        "https://127.0.0.1:8104/",
+        "http://127.0.0.1/",
+        "http://localhost:8104/",
+        "http://127.0.0.1:8104@attacker.test/",
+        "http://attacker.test:8104/",
+        "http://127.0.0.1.attacker.test:8104/",
+    ],
+)
+async def test_a_token_goes_nowhere_else(out: Out, kind: str, url: str) -> None:
+    with calling_with(token()), pytest.raises(Refusal) as refused:
+        await out.post(kind, url)
+
+    assert refused.value.reason is Reason.WOULD_WIDEN
+    assert out.sent == []
+
+
+@KINDS
+async def test_without_a_token_nothing_is_sent(out: Out, kind: str) -> None:
+    with pytest.raises(LookupError):
+        await out.post(kind, "http://127.0.0.1:8104/")
+    with calling_with(token()):
+        pass
+    with pytest.raises(LookupError):  # the block is over, and its token with it
+        await out.post(kind, "http://127.0.0.1:8104/")
+    assert out.sent == []
+
+
+@KINDS
+async def test_an_inner_call_does_not_keep_its_token_from_the_outer_one(out: Out, kind: str) -> None:
+    with calling_with(token("outer")):
+        with calling_with(token("inner")):
+            assert await out.post(kind, "http://127.0.0.1:8104/") == "Bearer inner"
+        assert await out.post(kind, "http://127.0.0.1:8104/") == "Bearer outer"
+
+
+@KINDS
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["http://attacker.test/", "http://127.0.0.1:8104/elsewhere"])
+async def test_a_redirect_is_not_followed(out: Out, kind: str, status: int, location: str) -> None:
+    out.status, out.location = status, location
+    with calling_with(token()):
+        await out.post(kind, "http://127.0.0.1:8104/")
+
+    assert len(out.sent) == 1
+
+
+@KINDS
+async def test_tokens_of_concurrent_users_do_not_mix(out: Out, kind: str) -> None:
+    everybody_in = asyncio.Barrier(50)
+
+    async def one(user: str) -> str:
+        with calling_with(token(user)):
+            await everybody_in.wait()
+            return await out.post(kind, "http://127.0.0.1:8104/")
+
+    users = [f"user-{number}" for number in range(50)]
+    assert await asyncio.gather(*map(one, users)) == [f"Bearer {user}" for user in users]
+
+
+@KINDS
+def test_no_proxy_of_the_environment_sees_a_token(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://attacker.test:3128")
+    outgoing = Outgoing(ADDRESSES)
+
+    client = outgoing.http if kind == "httpx" else outgoing.mcp_http
+    assert not client._mounts
+    assert not client.trust_env
+
+
+async def test_both_clients_are_closed(out: Out) -> None:
+    await out.outgoing.close()
+
+    assert out.outgoing.http.is_closed
+    assert out.outgoing.mcp_http.is_closed

@@ -1,0 +1,71 @@
+"""Callers that were never verified cost one record a second, however many they are."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zerotrust.audit import Journal, records
+from zerotrust.tally import MAX_PEERS, Tally
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(tmp_path / "journal.jsonl")
+    yield journal
+    journal.close()
+
+
+async def counted(journal: Journal, tmp_path: Path) -> list[dict[str, Any]]:
+    """What the tally wrote, once its timer (of no time at all) has run."""
+    async with asyncio.timeout(5):
+        while not (found := list(records(tmp_path / "journal.jsonl"))):
+            await asyncio.sleep(0.002)
+    return found
+
+
+async def test_a_flood_from_one_peer_is_one_record(journal: Journal, tmp_path: Path) -> None:
+    tally = Tally(journal, interval=0)
+    for _ in range(100_000):
+        tally.count("192.0.2.1", "no_token")
+
+    [record] = await counted(journal, tmp_path)
+    assert record["event"] == "unverified"
+    assert record["seen"] == [{"peer": "192.0.2.1", "reason": "no_token", "times": 100_000}]
+
+
+async def test_a_flood_from_everywhere_is_one_record_of_bounded_size(journal: Journal, tmp_path: Path) -> None:
+    tally = Tally(journal, interval=0)
+    for number in range(10 * MAX_PEERS):
+        tally.count(f"peer-{number}", "no_token")
+    tally.count("peer-0", "no_token")  # who is known is still told apart
+
+    [record] = await counted(journal, tmp_path)
+    times = {seen["peer"]: seen["times"] for seen in record["seen"]}
+    assert len(times) == MAX_PEERS + 1
+    assert times["peer-0"] == 2
+    assert times["others"] == 9 * MAX_PEERS
+
+
+async def test_what_is_counted_is_written_within_a_second_and_once(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers: list[tuple[float, Any]] = []
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "call_later", lambda delay, write: timers.append((delay, write)))
+    tally = Tally(journal)
+
+    tally.count("a", "no_token")
+    tally.count("b", "no_token")
+    assert [delay for delay, _ in timers] == [1.0]
+
+    timers.pop()[1]()
+    tally.count("a", "no_token")  # the next second
+    assert [delay for delay, _ in timers] == [1.0]
+    timers.pop()[1]()
+    monkeypatch.undo()
+    await journal.append({"event": "after", "seen": []})
+
+    assert [len(record["seen"]) for record in records(tmp_path / "journal.jsonl")] == [2, 1, 0]
