@@ -1,6 +1,7 @@
 """The walkthrough, and the system left running: `make demo`, `make up`, `make down`."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -108,7 +109,7 @@ def _run(main: Any) -> int:
 
     try:
         return asyncio.run(until_told())
-    except (DemoError, KeycloakError, LaunchError, LoginError, RegistryError, OSError) as error:
+    except (DemoError, KeycloakError, LaunchError, LoginError, RegistryError, OSError, httpx.HTTPError) as error:
         console.print(f"[red]{error}[/red]", markup=True)
         return 1
 
@@ -196,7 +197,7 @@ async def _serve() -> int:
 
 
 def _show_addresses(system: System) -> None:
-    keycloak, orchestrator = system.keycloak, system.address("orchestrator")
+    keycloak = system.keycloak
     admin, password = keycloak.admin
     for name in system.registry.workloads:
         console.print(f"  {name:<16} {system.address(name)}")
@@ -204,22 +205,39 @@ def _show_addresses(system: System) -> None:
     console.print(f"  {'its admin page':<16} http://localhost:8080/admin  as {admin}, password {password}")
     for user, secret in keycloak.passwords.items():
         console.print(f"  {user:<16} password {secret}")
-    console.print(
-        f"""
-Passwords are of this run only.  Step by step:
+    console.print(steps(system), soft_wrap=True, markup=False)
 
-  TOKEN=$(.venv/bin/python -m demo token alice '{keycloak.passwords["alice"]}')
-  curl -sS {orchestrator}/plan -H "Authorization: Bearer $TOKEN" --json '{{"request": "{REQUEST}"}}'
-  curl -sSN {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" -H "Accept: text/event-stream" --json '{{"request": "{REQUEST}"}}'
-  curl -sSi {orchestrator}/tasks --json '{{"request": "no token"}}'
-  curl -sSi {system.address("tool/documents")}/mcp -H "Authorization: Bearer $TOKEN" --json '{{}}'
-  curl -sS {system.address("tool/documents")}/.well-known/oauth-protected-resource/mcp
-  tail -n 3 {system.journal("tool/documents").relative_to(ROOT)}
 
-`make down` ends it.""",
-        soft_wrap=True,
-        markup=False,
+def steps(system: System) -> str:
+    """What a person can type while the system runs, one step after the other."""
+    return _STEPS.format(
+        password=system.keycloak.passwords["alice"],
+        request=json.dumps({"request": REQUEST}),
+        orchestrator=system.address("orchestrator"),
+        documents=system.address("tool/documents"),
+        journal=system.journal("tool/documents").relative_to(ROOT),
     )
+
+
+_STEPS = """
+The passwords are of this run only.  Step by step:
+
+  # alice signs in, as a browser would
+  TOKEN=$(.venv/bin/python -m demo token alice '{password}')
+
+  # what would be done, and then doing it
+  curl -sS {orchestrator}/plan -H "Authorization: Bearer $TOKEN" --json '{request}'
+  curl -sSN {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" -H "Accept: text/event-stream" --json '{request}'
+
+  # no token; and her own token, taken to the tool
+  curl -sSi {orchestrator}/tasks --json '{request}'
+  curl -sSi {documents}/mcp -H "Authorization: Bearer $TOKEN" --json '{{}}'
+
+  # how the tool says whom to ask for a token (RFC 9728), and what it wrote down
+  curl -sS {documents}/.well-known/oauth-protected-resource/mcp
+  tail -n 3 {journal}
+
+`make down` ends it."""
 
 
 if __name__ == "__main__":

@@ -201,7 +201,7 @@ async def attempts(system: System) -> AsyncIterator[Attempt]:
         )
 
     try:
-        with WorkloadApiClient(system.endpoint) as stranger:
+        with WorkloadApiClient(system.authority.endpoint) as stranger:
             await asyncio.to_thread(stranger.fetch_jwt_svid, {keycloak.issuer})
         answered = "an identity"
     except PySpiffeError as error:

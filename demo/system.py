@@ -43,8 +43,7 @@ class System:
     registry: Registry
     folder: Path
     keycloak: Keycloak
-    endpoint: str
-    """The Workload API, for a process that would like to have an identity."""
+    authority: Authority
 
     def address(self, name: str) -> str:
         """Where a party is found."""
@@ -81,7 +80,7 @@ async def running(folder: Path, *, say: Say, insiders: tuple[str, ...] = ()) -> 
 
     `folder` keeps data, logs and Keycloak's database.  Raises `DemoError`, `KeycloakError` or `LaunchError`.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything else runs
     registry = load_registry(ROOT / "registry.yaml")
     with _only_one(folder):
         for name in [*registry.workloads, "authority/attestation"]:
@@ -93,7 +92,7 @@ async def running(folder: Path, *, say: Say, insiders: tuple[str, ...] = ()) -> 
             Authority(registry, ROOT, folder) as authority,
             Keycloak(folder, truststore=authority.ca_file, say=say) as keycloak,
         ):
-            system = System(registry, folder, keycloak, authority.endpoint)
+            system = System(registry, folder, keycloak, authority)
             say("Services start, each from its own measured copy")
             launched = {name: await authority.launch(_launch(system, name)) for name in registry.workloads}
             spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
