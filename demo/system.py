@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,26 +82,26 @@ async def running(folder: Path, *, say: Say, insiders: tuple[str, ...] = ()) -> 
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything else runs
     registry = load_registry(ROOT / "registry.yaml")
-    with _only_one(folder):
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_only_one(folder))
         for name in [*registry.workloads, "authority/attestation"]:
             check_port(registry.parties[name].port or 0)
         for leftover in ("data", "logs", "insiders"):
             shutil.rmtree(folder / leftover, ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
-        async with (
-            Authority(registry, ROOT, folder) as authority,
-            Keycloak(folder, truststore=authority.ca_file, say=say) as keycloak,
-        ):
-            system = System(registry, folder, keycloak, authority)
-            say("Services start, each from its own measured copy")
-            launched = {name: await authority.launch(_launch(system, name)) for name in registry.workloads}
-            spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
-            async with httpx.AsyncClient(trust_env=False) as http:
-                for name, process in launched.items():
-                    await _until(partial(_healthy, http, system.address(name)), process, system.log(name))
-            for name, spy in spies.items():
-                await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
-            yield system
+        authority = await stack.enter_async_context(Authority(registry, ROOT, folder))
+        keycloak = Keycloak(folder, truststore=authority.ca_file, say=say)
+        system = System(registry, folder, keycloak, authority)
+        say("Services start, each from its own measured copy")
+        launched = {name: await authority.launch(_launch(system, name)) for name in registry.workloads}
+        spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
+        await stack.enter_async_context(keycloak)  # meanwhile: they ask it for nothing until they are asked
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for name, process in launched.items():
+                await _until(partial(_healthy, http, system.address(name)), process, system.log(name))
+        for name, spy in spies.items():
+            await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
+        yield system
 
 
 def _launch(system: System, name: str) -> Launch:

@@ -1,0 +1,68 @@
+"""What the texts name exists: files, make targets, ports, scopes, reasons; so a text cannot drift from the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from zerotrust.registry import load_registry
+
+ROOT = Path(__file__).parents[2]
+TEXTS = [ROOT / "README.md", ROOT / "DECISIONS.md", ROOT / "keycloak-realm" / "README.md"]
+MAKEFILE = (ROOT / "Makefile").read_text()
+REGISTRY = load_registry(ROOT / "registry.yaml")
+
+texts = pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@texts
+def test_every_link_leads_to_a_file(text: Path) -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)", text.read_text())
+
+    assert [link for link in links if not (text.parent / link).exists()] == []
+
+
+@texts
+def test_every_path_in_backticks_exists(text: Path) -> None:
+    named = re.findall(r"`([a-z-]+(?:/[\w.-]+)+|[a-z_-]+\.(?:py|js|yaml|lock|json))`", text.read_text())
+    folders = [ROOT, ROOT / "zerotrust", ROOT / "keycloak-realm"]
+
+    parties = set(REGISTRY.parties)
+    missing = [n for n in named if n not in parties and not any((folder / n).exists() for folder in folders)]
+    assert [name for name in missing if not name.startswith("run/")] == []
+
+
+@texts
+def test_every_make_target_that_is_named_exists(text: Path) -> None:
+    named = set(re.findall(r"\bmake ([a-z]+)\b`?", "\n".join(re.findall(r"`[^`]+`|^make .*$", text.read_text(), re.M))))
+
+    assert named <= set(re.findall(r"^([a-z]+):", MAKEFILE, re.M))
+
+
+@texts
+def test_every_port_that_is_named_is_a_partys_or_keycloaks(text: Path) -> None:
+    named = {int(port) for port in re.findall(r"(?:localhost|127\.0\.0\.1):(\d+)", text.read_text())}
+
+    known = {party.port for party in REGISTRY.parties.values()} | {8000, 8080, 9000}
+    assert named <= known
+
+
+def test_every_make_target_says_what_it_does() -> None:
+    assert set(re.findall(r"^([a-z]+):(?!=)", MAKEFILE, re.M)) == set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.M))
+
+
+def test_the_readme_tells_every_refusal_that_the_walkthrough_tries() -> None:
+    told = (ROOT / "README.md").read_text()
+    tried = re.findall(r'Attempt\(\s*"([^"]+)",\s*"([^"]+)"', (ROOT / "demo" / "refusals.py").read_text())
+
+    assert len(tried) >= 10
+    assert set(tried) <= set(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", told, re.M))
+
+
+def test_no_source_file_of_the_library_is_left_out_of_the_readme_or_the_decisions() -> None:
+    """A reader who looks for a rule finds its module named in one of the two."""
+    named = (ROOT / "README.md").read_text() + (ROOT / "DECISIONS.md").read_text()
+
+    modules = {path.name for path in (ROOT / "zerotrust").glob("*.py")} - {"__init__.py"}
+    left_out = {"errors.py", "policy.py", "registry.py", "service.py", "settings.py"}
+    assert {module for module in modules if module not in named} <= left_out
