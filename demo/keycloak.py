@@ -34,7 +34,7 @@ import httpx
 import keycloak as python_keycloak
 
 from authorities.registry.realm import REALM_FILE, SCRIPT, USERS, build_jar, password_variable
-from demo.runtime import VERSION, KeycloakError, Runtime, Say, find_runtime
+from demo.runtime import VERSION, KeycloakError, Runtime, Say, cache_folder, find_runtime, whole
 
 PORT = 8080
 HEALTH_PORT = 9000
@@ -139,7 +139,7 @@ class Keycloak:
                 self._handover.touch(mode=0o600)
                 self._handover.write_text(handover)
                 self._seal("data")
-        except (python_keycloak.KeycloakError, httpx.HTTPError):
+        except (python_keycloak.KeycloakError, httpx.HTTPError, OSError):
             pass  # then it is not sealed, and the next start is a fresh one
         finally:
             self._kill()
@@ -150,6 +150,10 @@ class Keycloak:
         """What the seal of `kind` stands for."""
         parts = {"build": [VERSION, *_BUILD, SCRIPT.read_text()], "data": [VERSION, SCRIPT.read_text(), self._realm]}
         return hashlib.sha256(json.dumps(parts[kind]).encode()).hexdigest()
+
+    def _built(self) -> Path:
+        """Where this user's clones keep a build: it depends on nothing but what its digest covers."""
+        return cache_folder() / f"keycloak-{VERSION}-built-{self._digest('build')[:16]}"
 
     def _seal(self, kind: str) -> None:
         (self._home / f"{kind}.seal").write_text(self._digest(kind))
@@ -186,7 +190,10 @@ class Keycloak:
         for name in ("lib", "app"):
             (self._home / "lib" / name).symlink_to((distribution / "lib" / name).absolute())
         shutil.copy2(distribution / "lib" / "quarkus-run.jar", self._home / "lib")
-        shutil.copytree(distribution / "lib" / "quarkus", self._home / "lib" / "quarkus")
+        built = self._built()
+        shutil.copytree(built if built.exists() else distribution / "lib" / "quarkus", self._home / "lib" / "quarkus")
+        if built.exists():
+            self._seal("build")
         shutil.copytree(distribution / "conf", self._home / "conf")
         build_jar(SCRIPT, self._home / "providers" / "delegation.jar")
 
@@ -202,6 +209,9 @@ class Keycloak:
             process = await self._launch(runtime, ["-XX:TieredStopAtLevel=1"], options)
             if await process.wait() != _BUILT:
                 raise self._died(process)
+            if not self._built().exists():
+                with whole(self._built()) as unfinished:
+                    shutil.copytree(self._home / "lib" / "quarkus", unfinished)
         process = await self._launch(runtime, ["-Dkc.config.built=true"], options)
         await self._wait_until_ready(process)
         self._seal("build")

