@@ -70,6 +70,11 @@ def claims(token: str) -> dict[str, Any]:
     return dict(jwt.decode(token, options={"verify_signature": False}))
 
 
+def dead(answer: httpx.Response) -> bool:
+    """Whether the answer brought no token, or one that has ended before it began."""
+    return answer.status_code != 200 or claims(answer.json()["access_token"])["exp"] == 1
+
+
 def chain(*actors: str) -> dict[str, Any] | None:
     """The `act` claim of these actors, the current one first."""
     act: dict[str, Any] | None = None

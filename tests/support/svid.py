@@ -24,7 +24,8 @@ class TrustDomain:
     def assertion(self, party: str, audience: str, *, age: int = 0, life: int | None = None) -> str:
         """Return a JWT-SVID.  `age` is the time since it was made, `life` from then to its end, in seconds."""
         life = life or self._registry.freshness.svid
-        return self._issuer.jwt_svid(self._registry.id(party), [audience], now=int(time.time()) - age, life=life)
+        spiffe_id = f"{self._issuer.trust_domain_id}/{party}"
+        return self._issuer.jwt_svid(spiffe_id, [audience], now=int(time.time()) - age, life=life)
 
     @asynccontextmanager
     async def served(self, ca_file: Path) -> AsyncIterator[None]:

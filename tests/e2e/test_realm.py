@@ -1,0 +1,600 @@
+"""The realm on the real Keycloak: the six tokens as drawn, and everything that Keycloak itself refuses.
+
+No client and no service of ours stands in between: a party that was taken over gets no further than shown here.
+What needs another realm is in `test_realm_edited.py`.
+"""
+
+import json
+from base64 import b64encode, urlsafe_b64encode
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import jwt
+import pytest
+import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from authorities.registry.realm import REALM_FILE, REDIRECT, USERS
+from demo.keycloak import Keycloak
+from demo.login import LoginError, sign_in
+from tests.e2e.conftest import EVERYTHING
+from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, chain, claims, dead
+from tests.support.svid import TrustDomain
+from zerotrust.registry import Registry
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+CLIENTS = [client["clientId"] for client in json.loads(REALM_FILE.read_text())["clients"]]
+WORKLOADS = ["orchestrator", "agent/reader", "agent/writer", "tool/documents", "inference"]
+
+READING = "agent.invoke tool.read inference.run"
+WRITING = "agent.invoke tool.write inference.run"
+
+
+# --- the six tokens ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A token as drawn in the picture of the design."""
+
+    azp: str
+    aud: str
+    scope: str
+    actors: tuple[str, ...]
+    life: int
+    parent: str | None
+
+
+STORY = {
+    "T0": Drawn("walkthrough", "orchestrator", EVERYTHING, (), 300, None),
+    "T1": Drawn("orchestrator", "agent/reader", READING, ("orchestrator",), 120, "T0"),
+    "T2": Drawn("agent/reader", "tool/documents", "tool.read", ("agent/reader", "orchestrator"), 60, "T1"),
+    "T3": Drawn("agent/reader", "inference", "inference.run", ("agent/reader", "orchestrator"), 60, "T1"),
+    "T1w": Drawn("orchestrator", "agent/writer", WRITING, ("orchestrator",), 120, "T0"),
+    "T2w": Drawn("agent/writer", "tool/documents", "tool.write", ("agent/writer", "orchestrator"), 60, "T1w"),
+}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def story(realm: Realm, t0: str) -> dict[str, str]:
+    """The tokens by their names."""
+    tokens = {"T0": t0}
+    for name, drawn in list(STORY.items())[1:]:
+        parent = tokens[str(drawn.parent)]
+        tokens[name] = await realm.exchanged(drawn.azp, parent, audience=drawn.aud, scope=drawn.scope)
+    return tokens
+
+
+@pytest.fixture
+def t1(story: dict[str, str]) -> str:
+    return story["T1"]
+
+
+@pytest.mark.parametrize("name", STORY)
+async def test_a_token_is_as_drawn(realm: Realm, story: dict[str, str], name: str) -> None:
+    drawn, said = STORY[name], claims(story[name])
+
+    assert said["iss"] == realm.issuer
+    assert said["azp"] == (drawn.azp if drawn.azp == "walkthrough" else realm.id(drawn.azp))
+    assert said["aud"] == realm.id(drawn.aud)
+    assert set(said["scope"].split()) == set(drawn.scope.split())
+    assert said.get("act") == chain(*map(realm.id, drawn.actors))
+    assert 0 < said["exp"] - said["iat"] <= drawn.life
+
+
+@pytest.mark.parametrize("name", STORY)
+async def test_every_token_is_alices_and_of_her_session(story: dict[str, str], name: str) -> None:
+    said, root = claims(story[name]), claims(story["T0"])
+
+    assert said["sub"] == USERS["alice"][0]
+    assert said["groups"] == ["/engineering"]
+    assert said["sid"] == root["sid"]
+
+
+@pytest.mark.parametrize("name", STORY)
+async def test_every_access_token_says_that_it_is_one(story: dict[str, str], name: str) -> None:
+    header = jwt.get_unverified_header(story[name])
+
+    assert (header["typ"], header["alg"]) == ("at+jwt", "RS256")
+
+
+@pytest.mark.parametrize("name", STORY)
+async def test_a_token_names_its_ancestors_and_its_transaction(story: dict[str, str], name: str) -> None:
+    ancestors: list[str] = []
+    parent = STORY[name].parent
+    while parent:
+        ancestors.insert(0, claims(story[parent])["jti"])
+        parent = STORY[parent].parent
+
+    said = claims(story[name])
+
+    assert said.get("lineage", []) == ancestors
+    assert said.get("txn") == (ancestors[0] if ancestors else None)
+    assert len({claims(token)["jti"] for token in story.values()}) == len(story)
+
+
+async def test_the_realm_shows_one_key_for_one_algorithm(realm: Realm) -> None:
+    [key] = (await realm.http.get(f"{realm.endpoint}/certs")).json()["keys"]
+
+    assert (key["alg"], key["use"]) == ("RS256", "sig")
+
+
+# --- the end of a token's life ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "granted"),
+    [
+        ("2", 2),
+        ("59", 59),
+        ("60", 60),
+        *((odd, 60) for odd in ("61", "99999", "0", "-5", "soon", "", "NaN", "Infinity")),
+    ],
+)
+async def test_a_wish_can_only_shorten_a_life(realm: Realm, t1: str, wanted: str, granted: int) -> None:
+    answer = await realm.exchange(
+        "agent/reader", t1, audience="tool/documents", scope="tool.read", requested_lifetime=wanted
+    )
+
+    said = claims(answer.json()["access_token"])
+    assert said["exp"] - said["iat"] == granted
+    assert answer.json()["expires_in"] == granted
+
+
+async def test_no_token_outlives_the_one_it_comes_from(realm: Realm, t0: str) -> None:
+    short = await realm.exchanged("orchestrator", t0, audience="agent/reader", scope=READING, requested_lifetime="20")
+    child = await realm.exchanged("agent/reader", short, audience="tool/documents", scope="tool.read")
+
+    assert claims(child)["exp"] == claims(short)["exp"]
+
+
+# --- wider, elsewhere, not addressed, not genuine ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("party", "scope"),
+    [
+        ("orchestrator", "task.run"),  # spent
+        ("orchestrator", "reasoning.plan"),
+        ("orchestrator", "model.read"),
+        ("orchestrator", "openid"),
+        ("orchestrator", "offline_access"),
+        ("agent/reader", "agent.invoke"),  # spent
+        ("agent/reader", "tool.write"),
+    ],
+)
+async def test_a_scope_that_is_not_the_partys_to_hand_on_is_refused(
+    realm: Realm, story: dict[str, str], party: str, scope: str
+) -> None:
+    subject, audience = (story["T0"], "agent/reader") if party == "orchestrator" else (story["T1"], "tool/documents")
+
+    answer = await realm.exchange(party, subject, audience=audience, scope=scope)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
+
+
+async def test_a_scope_that_the_subject_token_lacks_is_refused(realm: Realm, keycloak: Keycloak) -> None:
+    login = await sign_in(realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run agent.invoke")
+
+    answer = await realm.exchange("orchestrator", login.access_token, audience="agent/writer", scope=WRITING)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
+    assert "not present in the initial access token" in answer.json()["error_description"]
+
+
+async def test_without_a_wish_for_scopes_there_are_none(realm: Realm, t0: str) -> None:
+    answer = await realm.exchange("orchestrator", t0, audience="agent/reader", scope=None)
+
+    assert claims(answer.json()["access_token"])["scope"] == ""
+
+
+@pytest.mark.parametrize(
+    ("party", "audience"),
+    [("orchestrator", "tool/documents"), ("orchestrator", "inference"), ("agent/reader", "agent/writer")],
+)
+async def test_an_audience_that_the_party_may_not_call_is_refused(
+    realm: Realm, story: dict[str, str], party: str, audience: str
+) -> None:
+    subject = story["T0" if party == "orchestrator" else "T1"]
+
+    answer = await realm.exchange(party, subject, audience=audience, scope="tool.read")
+
+    assert answer.status_code == 400
+    assert answer.json()["error_description"] == f"Requested audience not available: {realm.id(audience)}"
+
+
+@pytest.mark.parametrize(("party", "name"), [("agent/reader", "T0"), ("agent/writer", "T1"), ("agent/reader", "T1w")])
+async def test_a_token_for_somebody_else_is_not_exchanged(
+    realm: Realm, story: dict[str, str], party: str, name: str
+) -> None:
+    answer = await realm.exchange(party, story[name], audience="tool/documents", scope=None)
+
+    assert (answer.status_code, answer.json()["error"]) == (403, "access_denied")
+
+
+@pytest.mark.parametrize(("party", "name"), [("tool/documents", "T2"), ("inference", "T3")])
+async def test_who_calls_nobody_exchanges_nothing(realm: Realm, story: dict[str, str], party: str, name: str) -> None:
+    answer = await realm.exchange(party, story[name], audience=None, scope=None)
+
+    assert answer.status_code == 400
+    assert "not enabled for the requested client" in answer.json()["error_description"]
+
+
+async def test_a_public_client_exchanges_nothing(realm: Realm, t0: str) -> None:
+    answer = await realm.token(
+        grant_type=EXCHANGE, client_id="walkthrough", subject_token=t0, subject_token_type=f"{TOKEN_TYPE}access_token"
+    )
+
+    assert answer.status_code == 400
+    assert "access_token" not in answer.json()
+
+
+def _forged(token: str) -> dict[str, str]:
+    head, _, signature = token.split(".")
+    header = jwt.get_unverified_header(token)
+    other = {**claims(token), "sub": USERS["bob"][0]}
+    by_somebody = jwt.encode(other, rsa.generate_private_key(public_exponent=65537, key_size=2048), "RS256", header)
+    body = by_somebody.split(".")[1]
+    nothing = urlsafe_b64encode(json.dumps({**header, "alg": "none"}).encode()).rstrip(b"=").decode()
+    return {
+        "another key": by_somebody,
+        "another body": f"{head}.{body}.{signature}",
+        "no algorithm": f"{nothing}.{body}.",
+        "no signature": f"{head}.{body}.",
+        "no token": "abc",
+    }
+
+
+@pytest.mark.parametrize("how", ["another key", "another body", "no algorithm", "no signature", "no token"])
+async def test_a_forged_subject_token_is_refused(realm: Realm, t0: str, how: str) -> None:
+    answer = await realm.exchange("orchestrator", _forged(t0)[how], audience="agent/reader", scope=READING)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+# --- chains that are none ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("party", "name", "audience", "scope"),
+    [
+        ("agent/reader", "T2", "tool/documents", "tool.read"),
+        ("agent/reader", "T2", "inference", None),
+        ("agent/reader", "T3", None, "inference.run"),
+        ("orchestrator", "T1", "agent/writer", "agent.invoke"),
+    ],
+)
+async def test_ones_own_token_is_exchanged_for_a_dead_one_that_cannot_be_exchanged_again(
+    realm: Realm, story: dict[str, str], *, party: str, name: str, audience: str | None, scope: str | None
+) -> None:
+    answer = await realm.exchange(party, story[name], audience=audience, scope=scope)
+    assert dead(answer)
+    assert answer.json()["expires_in"] < 0
+
+    again = await realm.exchange(party, answer.json()["access_token"], audience=audience, scope=scope)
+
+    assert (again.status_code, again.json()["error_description"]) == (400, "Invalid token")
+
+
+async def test_a_dead_token_is_not_active(realm: Realm, story: dict[str, str]) -> None:
+    answer = await realm.exchange("agent/reader", story["T2"], audience="tool/documents", scope="tool.read")
+
+    assert await realm.introspected("tool/documents", answer.json()["access_token"]) == {"active": False}
+
+
+# --- other kinds of token ---------------------------------------------------------------------------------------------
+
+
+async def test_no_refresh_token_is_got_by_exchange(realm: Realm, story: dict[str, str]) -> None:
+    wanted = f"{TOKEN_TYPE}refresh_token"
+
+    answer = await realm.exchange(
+        "orchestrator", story["T0"], audience="agent/reader", scope=READING, requested_token_type=wanted
+    )
+
+    assert answer.status_code == 400
+    assert answer.json()["error_description"] == "requested_token_type unsupported"
+
+
+async def test_an_exchange_brings_no_refresh_token_along(realm: Realm, t0: str) -> None:
+    answer = await realm.exchange("orchestrator", t0, audience="agent/reader", scope=READING)
+
+    assert "refresh_token" not in answer.json()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def id_token(realm: Realm, t0: str) -> str:
+    return await realm.exchanged(
+        "orchestrator", t0, audience="agent/reader", scope=READING, requested_token_type=f"{TOKEN_TYPE}id_token"
+    )
+
+
+async def test_an_id_token_got_by_exchange_opens_nothing(realm: Realm, id_token: str) -> None:
+    assert jwt.get_unverified_header(id_token)["typ"] != "at+jwt"
+
+    answer = await realm.exchange("agent/reader", id_token, audience="tool/documents", scope="tool.read")
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["refresh_token", "id_token"])
+async def test_no_other_token_of_a_login_can_be_exchanged(realm: Realm, keycloak: Keycloak, kind: str) -> None:
+    scope = f"openid {EVERYTHING}"
+    login = await sign_in(realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], scope)
+
+    answer = await realm.exchange("orchestrator", getattr(login, kind), audience="agent/reader", scope=READING)
+
+    assert answer.status_code == 400
+
+
+# --- who is let in ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("client", [*CLIENTS, "realm-management"])
+async def test_no_client_takes_a_users_password(
+    realm: Realm, keycloak: Keycloak, registry: Registry, client: str
+) -> None:
+    form = {"client_id": client, "username": "alice", "password": keycloak.passwords["alice"]}
+    if client.startswith("spiffe:"):
+        form |= realm.credential(client.removeprefix(f"spiffe://{registry.trust_domain}/"))
+
+    answer = await realm.token(grant_type="password", **form)
+
+    assert answer.status_code in (400, 401)
+    assert "access_token" not in answer.json()
+
+
+@pytest.mark.parametrize("party", WORKLOADS)
+async def test_no_workload_gets_a_token_without_a_user(realm: Realm, party: str) -> None:
+    answer = await realm.token(grant_type="client_credentials", **realm.credential(party))
+
+    assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized_client")
+
+
+async def test_only_our_clients_are_enabled(keycloak: Keycloak, registry: Registry) -> None:
+    async with keycloak.administration() as admin:
+        clients = await admin.a_get_clients()
+
+    usable = {client["clientId"] for client in clients if client["enabled"] and not client["bearerOnly"]}
+    assert usable == {"walkthrough", *map(registry.id, registry.workloads)}
+
+
+@pytest.mark.parametrize("client", ["account", "account-console", "admin-cli", "broker", "security-admin-console"])
+async def test_nobody_signs_in_to_a_client_that_came_with_keycloak(realm: Realm, client: str) -> None:
+    query = {"client_id": client, "response_type": "code", "redirect_uri": f"{realm.issuer}/account/"}
+
+    answer = await realm.http.get(f"{realm.endpoint}/auth", params=query)
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic", "client_secret_jwt"])
+@pytest.mark.parametrize("party", WORKLOADS)
+async def test_the_secret_that_keycloak_made_up_opens_nothing(
+    realm: Realm, keycloak: Keycloak, t1: str, party: str, method: str
+) -> None:
+    client = realm.id(party)
+    async with keycloak.administration() as admin:
+        internal = await admin.a_get_client_id(client)
+        secret = (await admin.a_get_client_secrets(str(internal))).get("value")
+    assert secret, "nothing to try"
+    form, headers = {"client_id": client}, {}
+    if method == "client_secret_post":
+        form["client_secret"] = secret
+    elif method == "client_secret_basic":
+        form, headers = {}, {"Authorization": f"Basic {b64encode(f'{client}:{secret}'.encode()).decode()}"}
+    else:
+        times = {key: claims(t1)[key] for key in ("iat", "exp")}
+        said = {"iss": client, "sub": client, "aud": realm.issuer, "jti": "once", **times}
+        form["client_assertion"] = jwt.encode(said, secret.ljust(32, "\0"), "HS256")
+        form["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    tokens = {"subject_token": t1, "subject_token_type": f"{TOKEN_TYPE}access_token"}
+
+    exchange = await realm.http.post(
+        f"{realm.endpoint}/token", data={"grant_type": EXCHANGE, **tokens, **form}, headers=headers
+    )
+    question = await realm.http.post(f"{realm.endpoint}/token/introspect", data={"token": t1, **form}, headers=headers)
+
+    for answer in (exchange, question):
+        assert answer.status_code in (400, 401)
+        assert answer.json()["error"] in ("invalid_client", "unauthorized_client")
+
+
+ASSERTIONS: dict[str, dict[str, Any]] = {
+    "for another audience": {"audience": "http://localhost:8080/realms/master"},
+    "past its end": {"age": 61},
+    "made to live longer than the registry allows, and old": {"age": 61, "life": 3600},
+}
+
+
+@pytest.mark.parametrize("how", ASSERTIONS)
+async def test_an_assertion_is_refused_that_is(realm: Realm, trust_domain: TrustDomain, t1: str, how: str) -> None:
+    changed = {"audience": realm.issuer, **ASSERTIONS[how]}
+    audience = changed.pop("audience")
+
+    answer = await realm.exchange(
+        "agent/reader",
+        t1,
+        audience="tool/documents",
+        scope="tool.read",
+        client_assertion=trust_domain.assertion("agent/reader", audience, **changed),
+    )
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client")
+
+
+async def test_an_assertion_by_another_key_is_refused(realm: Realm, registry: Registry, t1: str) -> None:
+    forged = TrustDomain(registry).assertion("agent/reader", realm.issuer)
+
+    answer = await realm.exchange(
+        "agent/reader", t1, audience="tool/documents", scope="tool.read", client_assertion=forged
+    )
+
+    assert answer.json()["error"] == "invalid_client"
+
+
+async def test_a_party_that_the_registry_does_not_give_tokens_to_is_refused(realm: Realm, t1: str) -> None:
+    answer = await realm.exchange("authority/attestation", t1, audience="tool/documents", scope="tool.read")
+
+    assert answer.json()["error"] == "invalid_client"
+
+
+async def test_one_workload_cannot_speak_in_the_name_of_another(realm: Realm, t1: str) -> None:
+    answer = await realm.exchange(
+        "agent/writer", t1, audience="tool/documents", scope="tool.read", client_id=realm.id("agent/reader")
+    )
+
+    assert answer.json()["error"] == "invalid_client"
+
+
+async def test_nobody_registers_a_client(realm: Realm) -> None:
+    url = f"{realm.issuer}/clients-registrations/openid-connect"
+
+    answer = await realm.http.post(url, json={"redirect_uris": [REDIRECT], "client_name": "mine"})
+
+    assert answer.status_code in (401, 403)
+
+
+# --- signing in -------------------------------------------------------------------------------------------------------
+
+CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"  # RFC 7636 appendix B
+
+QUESTION = {
+    "client_id": "walkthrough",
+    "response_type": "code",
+    "redirect_uri": REDIRECT,
+    "scope": "task.run",
+    "code_challenge": CHALLENGE,
+    "code_challenge_method": "S256",
+}
+
+
+def _error(answer: httpx.Response) -> str:
+    """What is refused by redirect, after Keycloak knows whose redirect it is."""
+    assert answer.status_code == 302
+    where = urlsplit(answer.headers["Location"])
+    return parse_qs(where.query or where.fragment)["error"][0]
+
+
+async def test_the_question_is_good_that_the_next_tests_spoil(realm: Realm) -> None:
+    assert (await realm.http.get(f"{realm.endpoint}/auth", params=QUESTION)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "error"),
+    [
+        ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge_method": None}, "invalid_request"),
+        ({"scope": "offline_access"}, "invalid_scope"),
+        ({"scope": "model.read"}, "invalid_scope"),
+        ({"response_type": "token"}, "unauthorized_client"),
+        ({"response_type": "code id_token", "nonce": "n", "scope": "openid"}, "unauthorized_client"),
+    ],
+)
+async def test_a_sign_in_is_refused_before_anybody_is_asked_for_a_password(
+    realm: Realm, spoilt: dict[str, str | None], error: str
+) -> None:
+    query = {name: value for name, value in {**QUESTION, **spoilt}.items() if value is not None}
+
+    assert _error(await realm.http.get(f"{realm.endpoint}/auth", params=query)) == error
+
+
+@pytest.mark.parametrize(
+    "redirect",
+    [
+        "http://127.0.0.1:8000/callback/x",
+        "http://127.0.0.1:8001/callback",
+        "http://evil.example/callback",
+        f"{REDIRECT}?x=1",
+    ],
+)
+async def test_no_other_address_is_sent_a_code(realm: Realm, redirect: str) -> None:
+    answer = await realm.http.get(f"{realm.endpoint}/auth", params={**QUESTION, "redirect_uri": redirect})
+
+    assert answer.status_code == 400
+
+
+async def test_a_code_needs_its_verifier(realm: Realm, keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch) -> None:
+    send = httpx.AsyncClient.post
+
+    async def spoil(self: httpx.AsyncClient, url: str, **options: Any) -> httpx.Response:
+        if url == "/token":
+            options["data"]["code_verifier"] = "x" * 64
+        return await send(self, url, **options)
+
+    monkeypatch.setattr(httpx.AsyncClient, "post", spoil)
+    with pytest.raises(LoginError, match="PKCE"):
+        await sign_in(realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run")
+
+
+@pytest.mark.parametrize("path", ["auth/device", "ext/ciba/auth"])
+async def test_no_other_way_to_sign_in_is_open(realm: Realm, path: str) -> None:
+    form = {"client_id": "walkthrough", "scope": "openid", "login_hint": "alice"}
+
+    answer = await realm.http.post(f"{realm.endpoint}/{path}", data=form)
+
+    assert answer.status_code in (400, 401)
+    assert answer.json()["error"] in ("unauthorized_client", "invalid_client", "invalid_grant")
+
+
+async def test_a_refresh_token_is_good_once(realm: Realm, keycloak: Keycloak) -> None:
+    login = await sign_in(realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run")
+    form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": login.refresh_token}
+    assert (await realm.token(**form)).status_code == 200
+
+    again = await realm.token(**form)
+
+    assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize(("user", "groups"), [("alice", ["/engineering"]), ("bob", ["/finance"]), ("eve", [])])
+async def test_a_users_token_says_who_and_of_which_groups(
+    realm: Realm, keycloak: Keycloak, user: str, groups: list[str]
+) -> None:
+    login = await sign_in(realm.issuer, "walkthrough", user, keycloak.passwords[user], "task.run")
+
+    said = claims(login.access_token)
+    assert (said["sub"], said.get("groups", [])) == (USERS[user][0], groups)
+
+
+async def test_a_wrong_password_is_told_in_plain_words(realm: Realm) -> None:
+    with pytest.raises(LoginError, match="eve was not signed in: Invalid username or password"):
+        await sign_in(realm.issuer, "walkthrough", "eve", "wrong", "task.run")
+
+
+async def test_a_sign_in_for_a_scope_nobody_has_is_told_in_plain_words(realm: Realm) -> None:
+    with pytest.raises(LoginError, match=r"invalid_scope: .*model\.read"):
+        await sign_in(realm.issuer, "walkthrough", "eve", "any", "model.read")
+
+
+# --- asking and looking back ------------------------------------------------------------------------------------------
+
+
+async def test_introspection_repeats_the_chain_to_the_audience(realm: Realm, story: dict[str, str]) -> None:
+    answer = await realm.introspected("tool/documents", story["T2"])
+
+    assert answer["active"] is True
+    assert {name: answer[name] for name in ("act", "lineage", "txn", "sub")} == {
+        name: claims(story["T2"])[name] for name in ("act", "lineage", "txn", "sub")
+    }
+
+
+@pytest.mark.parametrize("party", ["inference", "agent/writer"])
+async def test_introspection_tells_nobody_else_anything(realm: Realm, story: dict[str, str], party: str) -> None:
+    assert await realm.introspected(party, story["T2"]) == {"active": False}
+
+
+async def test_keycloak_keeps_events_of_what_it_granted_and_refused(
+    realm: Realm, keycloak: Keycloak, story: dict[str, str]
+) -> None:
+    await realm.exchange("agent/writer", story["T1"], audience="tool/documents", scope="tool.read")
+    await realm.introspected("tool/documents", story["T2"])
+
+    async with keycloak.administration() as admin:
+        kinds = {event["type"] for event in await admin.a_get_events({"max": "200"})}
+
+    assert kinds >= {"LOGIN", "CODE_TO_TOKEN", "TOKEN_EXCHANGE", "TOKEN_EXCHANGE_ERROR", "INTROSPECT_TOKEN"}

@@ -1,0 +1,250 @@
+"""Second lines of defence: what still holds where an administrator opens something, or the registry has other parties.
+
+These tests edit, so they work on realms of their own, derived by the same function from another registry.
+"""
+
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from keycloak.exceptions import KeycloakError
+
+from authorities.registry.realm import as_text, password_variable, realm
+from demo.keycloak import URL, Keycloak
+from demo.login import LoginError, sign_in
+from tests.support.realm import Realm, chain, claims, dead
+from tests.support.svid import TrustDomain
+from zerotrust.identity import MAX_ACTORS
+from zerotrust.registry import Registry
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+AGENTS = [f"agent/{letter}" for letter in "abcdefghij"]
+SCOPE = "agent.invoke"
+
+
+@pytest.fixture(scope="session")
+def long_registry() -> Registry:
+    """Ten agents that call each the next one, and all but the first also the first."""
+    agents = {
+        name: {"kind": "workload", "code": ["agents"], "port": 9100 + number, "hands_on": [SCOPE], "life": 60}
+        | {"calls": [AGENTS[(number + 1) % len(AGENTS)], *(AGENTS[:1] if 0 < number < len(AGENTS) - 1 else [])]}
+        for number, name in enumerate(AGENTS)
+    }
+    return Registry.model_validate(
+        {
+            "trust_domain": "agents.example",
+            "realm": "long",
+            "scopes": {SCOPE: {"served_by": AGENTS}},
+            "parties": {
+                "walkthrough": {"kind": "login client", "calls": AGENTS[:1], "hands_on": [SCOPE], "life": 300},
+                "authority/attestation": {"kind": "authority", "port": 8543},
+                **agents,
+            },
+            "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60},
+        }
+    )
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def long(
+    keycloak: Keycloak, trust_domain: TrustDomain, http: httpx.AsyncClient, long_registry: Registry
+) -> AsyncIterator[Realm]:
+    derived = realm(long_registry)
+    for user in derived["users"]:
+        del user["id"]  # taken: ids are unique in all of Keycloak
+    text = as_text(derived)
+    for user, password in keycloak.passwords.items():
+        text = text.replace(f"${{{password_variable(user)}}}", password)
+    issuer = f"{URL}/realms/{long_registry.realm}"
+    async with keycloak.administration("master") as admin:
+        await admin.a_create_realm(json.loads(text))
+    yield Realm(issuer, http, lambda party: trust_domain.assertion(party, issuer), long_registry.trust_domain)
+    async with keycloak.administration("master") as admin:
+        await admin.a_delete_realm(long_registry.realm)
+
+
+@pytest_asyncio.fixture
+async def root(keycloak: Keycloak, long: Realm) -> str:
+    """A fresh token of alice in the long realm."""
+    return (await sign_in(long.issuer, "walkthrough", "alice", keycloak.passwords["alice"], SCOPE)).access_token
+
+
+# --- long and looping chains ------------------------------------------------------------------------------------------
+
+
+async def _chained(long: Realm, root: str, length: int) -> str:
+    token = root
+    for actor, callee in itertools.pairwise(AGENTS[: length + 1]):
+        token = await long.exchanged(actor, token, audience=callee, scope=SCOPE)
+    return token
+
+
+async def test_a_chain_may_have_eight_actors_and_not_nine(long: Realm, root: str) -> None:
+    full = await _chained(long, root, MAX_ACTORS)
+    assert claims(full)["act"] == chain(*(long.id(name) for name in reversed(AGENTS[:MAX_ACTORS])))
+    assert len(claims(full)["lineage"]) == MAX_ACTORS
+
+    ninth = await long.exchange(AGENTS[8], full, audience=AGENTS[9], scope=SCOPE)
+
+    assert ninth.status_code == 200
+    assert dead(ninth)
+
+
+async def test_a_chain_with_a_repeated_actor_is_dead_and_leads_nowhere(long: Realm, root: str) -> None:
+    token = await _chained(long, root, 2)
+    back = await long.exchanged("agent/c", token, audience="agent/a", scope=SCOPE)
+
+    loop = await long.exchange("agent/a", back, audience="agent/b", scope=SCOPE)
+    again = await long.exchange("agent/b", loop.json()["access_token"], audience="agent/c", scope=SCOPE)
+
+    assert dead(loop)
+    assert (again.status_code, again.json()["error_description"]) == (400, "Invalid token")
+
+
+# --- where an administrator opens something ---------------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture
+async def change(keycloak: Keycloak, long: Realm) -> AsyncIterator[Callable[..., Any]]:
+    """Changes clients of the long realm, and puts them back."""
+    before: list[tuple[str, dict[str, Any]]] = []
+
+    async def change(name: str, **changes: Any) -> None:
+        async with keycloak.administration("long") as admin:
+            internal = str(await admin.a_get_client_id(name))
+            client = await admin.a_get_client(internal)
+            before.append((internal, client))
+            await admin.a_update_client(internal, {**client, **changes})
+
+    yield change
+    async with keycloak.administration("long") as admin:
+        for internal, client in reversed(before):
+            await admin.a_update_client(internal, client)
+
+
+async def test_the_password_grant_stays_closed_when_a_client_opens_it(
+    keycloak: Keycloak, long: Realm, change: Callable[..., Any]
+) -> None:
+    await change("walkthrough", directAccessGrantsEnabled=True)
+    form = {"client_id": "walkthrough", "username": "alice", "password": keycloak.passwords["alice"]}
+
+    answer = await long.token(grant_type="password", **form)
+
+    assert answer.status_code == 400
+    assert "access_token" not in answer.json()
+    async with keycloak.administration("long") as admin:
+        assert not (await admin.a_get_client(str(await admin.a_get_client_id("walkthrough"))))[
+            "directAccessGrantsEnabled"
+        ]
+
+
+async def test_a_scope_given_to_a_workload_by_mistake_is_not_gained_by_exchange(
+    keycloak: Keycloak, long: Realm, root: str
+) -> None:
+    """The executor alone stands in the way here: the scope is assigned, but alice's token does not hold it."""
+    async with keycloak.administration("long") as admin:
+        scope = await admin.a_create_client_scope(
+            {"name": "tool.write", "protocol": "openid-connect"}, skip_exists=True
+        )
+        internal = str(await admin.a_get_client_id(long.id("agent/a")))
+        await admin.a_add_client_optional_client_scope(internal, scope, {})
+
+    answer = await long.exchange("agent/a", root, audience="agent/b", scope="tool.write")
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
+    assert "not present in the initial access token" in answer.json()["error_description"]
+
+
+def _hard_coded(claim: str, value: object) -> dict[str, Any]:
+    config = {
+        "claim.name": claim,
+        "claim.value": json.dumps(value),
+        "jsonType.label": "JSON",
+        "access.token.claim": "true",
+    }
+    return {
+        "name": f"false {claim}",
+        "protocol": "openid-connect",
+        "protocolMapper": "oidc-hardcoded-claim-mapper",
+        "config": config,
+    }
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        {},
+        {"act": {"sub": "spiffe://agents.example/agent/z"}, "lineage": ["made up"]},
+        {"act": {"sub": "spiffe://agents.example/agent/b"}},
+        {"act": {"sub": "spiffe://agents.example/agent/b"}, "lineage": ["made", "up"]},
+    ],
+    ids=["no chain", "somebody else's chain", "no lineage", "a lineage of another length"],
+)
+async def test_what_a_workload_holds_without_an_exchange_starts_no_chain(
+    keycloak: Keycloak, long: Realm, change: Callable[..., Any], claimed: dict[str, Any]
+) -> None:
+    name = long.id("agent/b")
+    await change(name, serviceAccountsEnabled=True)
+    async with keycloak.administration("long") as admin:
+        internal = str(await admin.a_get_client_id(name))
+        for claim, value in claimed.items():
+            await admin.a_add_mapper_to_client(internal, _hard_coded(claim, value))
+    try:
+        own = (await long.token(grant_type="client_credentials", **long.credential("agent/b"))).json()["access_token"]
+        assert {claim: claims(own).get(claim) for claim in claimed} == claimed
+
+        answer = await long.exchange("agent/c", own, audience="agent/d", scope=None)
+    finally:
+        async with keycloak.administration("long") as admin:
+            for mapper in await admin.a_get_mappers_from_client(internal):
+                await admin.a_remove_client_mapper(internal, mapper["id"])
+
+    assert answer.status_code == 200
+    assert dead(answer)
+
+
+async def test_an_invented_subject_token_makes_no_chain_in_another_grant(
+    long: Realm, root: str, change: Callable[..., Any]
+) -> None:
+    await change(long.id("agent/a"), serviceAccountsEnabled=True)
+
+    answer = await long.token(grant_type="client_credentials", subject_token=root, **long.credential("agent/a"))
+
+    assert answer.status_code == 200
+    assert not {"act", "lineage", "txn"} & claims(answer.json()["access_token"]).keys()
+
+
+# --- the doors of the realm -------------------------------------------------------------------------------------------
+
+
+async def test_who_guesses_passwords_is_locked_out(keycloak: Keycloak, long: Realm) -> None:
+    for _ in range(3):
+        with pytest.raises(LoginError):
+            await sign_in(long.issuer, "walkthrough", "eve", "a guess", SCOPE)
+
+    with pytest.raises(LoginError, match="Invalid username or password"):
+        await sign_in(long.issuer, "walkthrough", "eve", keycloak.passwords["eve"], SCOPE)
+
+
+async def test_a_realm_whose_passwords_were_not_filled_in_is_not_imported(
+    keycloak: Keycloak, long_registry: Registry
+) -> None:
+    unfilled = {**realm(long_registry), "realm": "unfilled"}
+    for user in unfilled["users"]:
+        del user["id"]
+
+    async with keycloak.administration("master") as admin:
+        with pytest.raises(KeycloakError, match="Password policy not met"):
+            await admin.a_create_realm(unfilled)
+
+
+async def test_keycloak_notices_that_it_was_edited(keycloak: Keycloak, long: Realm) -> None:
+    async with keycloak.administration("long") as admin:
+        assert await admin.a_get_user_id("alice")  # looking changes nothing, making `long` did
+
+    assert await keycloak.edited()

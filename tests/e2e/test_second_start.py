@@ -1,0 +1,50 @@
+"""A second start: quick, with the realm of the first and without anybody's old password."""
+
+import pytest
+
+from demo.keycloak import Keycloak
+from demo.login import LoginError, sign_in
+from tests.e2e.conftest import EVERYTHING, LastTime
+from tests.support.realm import Realm
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest.fixture
+def before(last_time: LastTime | None) -> LastTime:
+    assert last_time
+    return last_time
+
+
+async def test_nothing_is_built_or_imported_again(keycloak: Keycloak, before: LastTime) -> None:
+    log = keycloak.log.read_text()
+
+    assert not before.edited
+    assert "started in" in log
+    assert not [word for word in ("augmentation", "Initializing database schema", "importing") if word in log]
+
+
+async def test_everybody_has_a_new_password(keycloak: Keycloak, before: LastTime) -> None:
+    for user, password in before.passwords.items():
+        with pytest.raises(LoginError, match="Invalid username or password"):
+            await sign_in(keycloak.issuer, "walkthrough", user, password, EVERYTHING)
+        await sign_in(keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING)
+
+
+async def test_no_administrator_of_the_last_run_gets_in(realm: Realm, keycloak: Keycloak, before: LastTime) -> None:
+    left = keycloak.log.parent / "handover"
+    assert not left.exists()
+
+    form = {"grant_type": "password", "client_id": "admin-cli", "username": "admin", "password": before.admin[1]}
+    answer = await realm.http.post(
+        f"{realm.issuer.replace('agents', 'master')}/protocol/openid-connect/token", data=form
+    )
+
+    assert answer.json()["error"] == "invalid_grant"
+
+
+async def test_a_token_of_the_last_run_is_dead_at_keycloak(realm: Realm, before: LastTime) -> None:
+    answer = await realm.exchange("orchestrator", before.login.access_token, audience="agent/reader", scope="tool.read")
+
+    assert answer.status_code == 400
+    assert answer.json()["error_description"] == "Invalid token"
