@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -19,7 +18,7 @@ from authorities.attestation.launch import LaunchError
 from demo.login import LoginError, sign_in
 from demo.refusals import EVERYTHING, attempts
 from demo.runtime import KeycloakError
-from demo.system import ROOT, DemoError, System, running
+from demo.system import ROOT, DemoError, System, process_running, running
 from demo.tell import Record, show_tokens, show_trail, tokens_of
 from zerotrust.audit import first_bad_record
 from zerotrust.registry import RegistryError
@@ -67,16 +66,14 @@ def serve() -> None:
 @app.command()
 def down() -> None:
     """End what `up` left running."""
-    file = FOLDER / "running.pid"
-    process = file.read_text().strip() if file.exists() else ""
-    if not process or not Path(f"/proc/{process}").exists():
+    process = process_running(FOLDER) if FOLDER.exists() else None
+    if process is None:
         console.print("Nothing is running.")
         return
-    handle = os.pidfd_open(int(process))
-    signal.pidfd_send_signal(handle, signal.SIGTERM)
+    os.kill(process, signal.SIGTERM)
     deadline = time.monotonic() + SECONDS_TO_END
     while time.monotonic() < deadline:
-        if not Path(f"/proc/{process}").exists():
+        if process_running(FOLDER) is None:
             console.print("Ended.")
             return
         time.sleep(0.1)

@@ -347,7 +347,7 @@ class Keycloak:
         return handover
 
 
-def check_port(port: int) -> None:
+def check_port(port: int, needed_by: str = "Keycloak") -> None:
     """Raise `KeycloakError` when somebody else listens there on this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection just closed is no hindrance
@@ -355,7 +355,7 @@ def check_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise KeycloakError(
-                f"Port {port} is in use and Keycloak needs it: stop what listens there (`ss -ltnp` names it)."
+                f"Port {port} is in use and {needed_by} needs it: stop what listens there (`ss -ltnp` names it)."
             ) from error
 
 

@@ -20,7 +20,7 @@ import httpx
 
 from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch, Launched
-from demo.keycloak import Keycloak, check_port
+from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port
 from demo.runtime import Say
 from zerotrust.audit import records
 from zerotrust.registry import Registry, load_registry
@@ -28,6 +28,7 @@ from zerotrust.registry import Registry, load_registry
 ROOT = Path(__file__).parents[1]
 HOST = "127.0.0.1"
 SECONDS_TO_START = 30
+PID_FILE = "running.pid"
 INSIDER = ("lab/insider", "zerotrust")
 """The code that stands for an intruder; see `lab/insider/main.py`."""
 
@@ -85,7 +86,9 @@ async def running(folder: Path, *, say: Say, insiders: tuple[str, ...] = ()) -> 
     async with AsyncExitStack() as stack:
         stack.enter_context(_only_one(folder))
         for name in [*registry.workloads, "authority/attestation"]:
-            check_port(registry.parties[name].port or 0)
+            check_port(registry.parties[name].port or 0, name)
+        for port in (PORT, HEALTH_PORT):
+            check_port(port)
         for leftover in ("data", "logs", "insiders"):
             shutil.rmtree(folder / leftover, ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
@@ -155,19 +158,26 @@ def _tail(log: Path, lines: int = 20) -> str:
     return "\n".join(log.read_text().splitlines()[-lines:]) if log.exists() else "(no log)"
 
 
+def process_running(folder: Path) -> int | None:
+    """The process that runs the system of this folder, if one does: it holds the lock, an old number does not count."""
+    try:
+        with _only_one(folder):
+            return None
+    except DemoError:
+        return int((folder / PID_FILE).read_text())
+
+
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, with our process id in it; `make down` finds us by it."""
-    with (folder / "running.pid").open("a+") as file:
+    """Hold the folder's lock, with our process id beside it; `make down` finds us by the two."""
+    with (folder / PID_FILE).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
             raise DemoError(f"It runs already, as process {file.read().strip()}: `make down` ends it.") from error
-        file.seek(0)
-        file.truncate()
+        file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
-        file.seek(0)
-        file.truncate()
+        file.truncate(0)
