@@ -1,4 +1,4 @@
-"""The real Keycloak with the committed realm, started once for the whole run, and warm if it can be.
+"""The whole system on the real Keycloak with the committed realm, started once for the run, and warm if it can be.
 
 Its folder is `run/test`: as with `make demo`, a second run neither builds nor imports what has not changed.
 """
@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from demo.keycloak import Keycloak
 from demo.login import Login, sign_in
+from demo.system import System, running
 from tests.support.realm import Realm
 from tests.support.svid import TrustDomain
 from zerotrust.registry import Registry
@@ -20,20 +21,6 @@ from zerotrust.registry import Registry
 RUN = Path(__file__).parents[2] / "run" / "test"
 
 EVERYTHING = "task.run agent.invoke tool.read tool.write inference.run"
-
-
-@pytest.fixture(scope="session")
-def trust_domain(registry: Registry) -> TrustDomain:
-    return TrustDomain(registry)
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def bundle(trust_domain: TrustDomain) -> AsyncIterator[Path]:
-    """The keys that Keycloak reads are there; gives the CA of the place where they are."""
-    RUN.mkdir(parents=True, exist_ok=True)
-    ca_file = RUN / "bundle-ca.pem"
-    async with trust_domain.served(ca_file):
-        yield ca_file
 
 
 @dataclass(frozen=True)
@@ -47,19 +34,33 @@ class LastTime:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def last_time(request: pytest.FixtureRequest, bundle: Path) -> LastTime | None:
+async def last_time(request: pytest.FixtureRequest, registry: Registry) -> LastTime | None:
     """A whole life of Keycloak before the one that all tests see; only where the test of a second start is run."""
     if not any("test_second_start" in item.nodeid for item in request.session.items):
         return None
-    async with Keycloak(RUN, truststore=bundle) as keycloak:
+    RUN.mkdir(parents=True, exist_ok=True)
+    ca_file = RUN / "bundle-ca.pem"
+    async with TrustDomain(registry).served(ca_file), Keycloak(RUN, truststore=ca_file) as keycloak:
         login = await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING)
         return LastTime(keycloak.passwords, keycloak.admin, await keycloak.edited(), login)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def keycloak(bundle: Path, last_time: LastTime | None) -> AsyncIterator[Keycloak]:
-    async with Keycloak(RUN, truststore=bundle) as running:
-        yield running
+async def system(last_time: LastTime | None) -> AsyncIterator[System]:
+    """Everything, as `make demo` starts it: attestation, Keycloak, services, an intruder inside three of them."""
+    async with running(RUN, say=print, insiders=("orchestrator", "agent/reader", "agent/writer")) as everything:
+        yield everything
+
+
+@pytest.fixture(scope="session")
+def keycloak(system: System) -> Keycloak:
+    return system.keycloak
+
+
+@pytest.fixture(scope="session")
+def trust_domain(system: System, registry: Registry) -> TrustDomain:
+    """The running authority's own key, in the tests' hands: for credentials that it would never make."""
+    return TrustDomain(registry, system.authority._issuer)
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,9 @@ from zerotrust.registry import Registry
 class TrustDomain:
     """Makes JWT-SVIDs for any party, also such as nobody should believe."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, issuer: Issuer | None = None) -> None:
         self._registry = registry
-        self._issuer = Issuer(registry.trust_domain)
+        self._issuer = issuer or Issuer(registry.trust_domain)
 
     def assertion(self, party: str, audience: str, *, age: int = 0, life: int | None = None) -> str:
         """Return a JWT-SVID.  `age` is the time since it was made, `life` from then to its end, in seconds."""
@@ -34,7 +34,7 @@ class TrustDomain:
         port = self._registry.parties["authority/attestation"].port
         assert port
         server = await serve_bundle(self._issuer.bundle(), port, tls)
-        ca_file.write_bytes(ca)  # noqa: ASYNC240 - a small local file
+        ca_file.write_bytes(ca)
         try:
             yield
         finally:

@@ -1,0 +1,125 @@
+"""The whole system as `make demo` runs it: real Keycloak, real attestation, real processes."""
+
+import asyncio
+import subprocess
+from typing import Any
+
+import httpx
+import pytest
+
+from demo.__main__ import REQUEST, steps
+from demo.login import sign_in
+from demo.refusals import EVERYTHING, attempts
+from demo.system import ROOT, System
+from demo.tell import short, tokens_of
+from zerotrust.audit import first_bad_record
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+# Section by section what the README draws: azp, aud, scope, actors (outermost first), longest life in seconds.
+DRAWN = {
+    "T0": ("walkthrough", "orchestrator", EVERYTHING, (), 300),
+    "T1": ("orchestrator", "agent/reader", "agent.invoke tool.read inference.run", ("orchestrator",), 120),
+    "T2": ("agent/reader", "tool/documents", "tool.read", ("agent/reader", "orchestrator"), 60),
+    "T3": ("agent/reader", "inference", "inference.run", ("agent/reader", "orchestrator"), 60),
+    "T1w": ("orchestrator", "agent/writer", "agent.invoke tool.write inference.run", ("orchestrator",), 120),
+    "T2w": ("agent/writer", "tool/documents", "tool.write", ("agent/writer", "orchestrator"), 60),
+    "T3w": ("agent/writer", "inference", "inference.run", ("agent/writer", "orchestrator"), 60),
+}
+
+
+async def task(system: System, user: str, request: str = REQUEST) -> dict[str, Any]:
+    """Run a task as a user's client would."""
+    keycloak = system.keycloak
+    login = await sign_in(keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING)
+    headers = {"authorization": f"Bearer {login.access_token}"}
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+        answer = await http.post(f"{system.address('orchestrator')}/tasks", json={"request": request}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def written(system: System, trace_id: str) -> list[dict[str, Any]]:
+    """All that the parties wrote down under one trace id."""
+    everything = [record for name in system.registry.workloads for record in system.records(name)]
+    return [record for record in everything if record.get("trace_id") == trace_id]
+
+
+async def test_each_hop_has_its_own_token_exactly_as_drawn(system: System) -> None:
+    done = await task(system, "alice")
+
+    assert done["result"]["event"] == "finished"
+    tokens = tokens_of(written(system, done["result"]["trace_id"]))
+    seen = {
+        name: (
+            short(token["party"]),
+            short(token["audience"]),
+            frozenset(token["scopes"]),
+            tuple(short(actor) for actor in token["actors"]),
+        )
+        for name, token in tokens.items()
+    }
+    assert seen == {name: (azp, aud, frozenset(s.split()), act) for name, (azp, aud, s, act, _) in DRAWN.items()}
+    for name, token in tokens.items():
+        assert 0 < token["expires_at"] - token["issued_at"] <= DRAWN[name][-1]
+        assert token["expires_at"] <= tokens["T0"]["expires_at"]
+    assert len({token["token_id"] for token in tokens.values()}) == len(DRAWN)
+    assert {token["subject"] for token in tokens.values()} == {"a11ce000-0000-4000-8000-000000000000"}
+    assert {token["transaction"] for token in tokens.values()} == {tokens["T0"]["token_id"]}
+    assert tokens["T2"]["lineage"] == [tokens["T0"]["token_id"], tokens["T1"]["token_id"]]
+    assert tokens["T2w"]["lineage"] == [tokens["T0"]["token_id"], tokens["T1w"]["token_id"]]
+
+
+async def test_the_poisoned_document_gets_nowhere(system: System) -> None:
+    done = await task(system, "alice")
+
+    refused = [
+        (short(record["party"]), record["operation"], record["reason"])
+        for record in written(system, done["result"]["trace_id"])
+        if not record["allowed"]
+    ]
+    assert sorted(refused) == [
+        ("agent/reader", "POST tools/call replace", "scope_missing"),
+        ("agent/reader", "document.read", "resource_denied"),
+        ("agent/writer", "POST tools/call read", "scope_missing"),
+        ("agent/writer", "document.replace", "resource_denied"),
+    ]
+    assert "Revenue" not in str(done)
+
+
+async def test_two_users_at_once_see_their_own_department_only(system: System) -> None:
+    alice, bob = await asyncio.gather(task(system, "alice"), task(system, "bob"))
+
+    assert "pager storm" in str(alice["steps"])
+    assert "invoice" not in str(alice)
+    assert "invoice paid twice" in str(bob["steps"])
+    assert "pager storm" not in str(bob)
+
+
+async def test_every_refusal_of_the_walkthrough_answers_as_told(system: System) -> None:
+    tried = [attempt async for attempt in attempts(system)]
+
+    assert len(tried) >= 10
+    assert [attempt for attempt in tried if not attempt.as_told] == []
+
+
+async def test_every_journal_is_whole_and_holds_no_token(system: System) -> None:
+    await task(system, "alice")
+
+    for name in system.registry.workloads:
+        journal = system.journal(name)
+        assert first_bad_record(journal) == 0
+        assert b"eyJ" not in journal.read_bytes()
+        assert b"eyJ" not in system.log(name).read_bytes()
+
+
+async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System) -> None:
+    """Typed into a shell, from the project's folder."""
+    command = ["bash", "-euo", "pipefail", "-c", steps(system).partition("`make down`")[0].partition(":\n")[2]]
+
+    typed = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert typed.returncode == 0, typed.stderr
+    for expected in ("agent/writer", "event: finished", "no_token", "audience_mismatch", "authorization_servers"):
+        assert expected in typed.stdout
