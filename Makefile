@@ -34,7 +34,7 @@ register: .venv/ready  ## Derive the realm from registry.yaml
 .venv/ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p .venv
-	@test -x $(UV) || { echo "Getting uv"; $(PYTHON) -m pip install -q --target .venv/uv uv || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
+	@test -x $(UV) || { echo "Getting uv"; PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -m pip install -q --target .venv/uv uv || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
 	@echo "Setting up the Python environment"
 	@$(UV) venv -q --allow-existing --python $(PYTHON) .venv
 	@UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python $(BIN)/python requirements.lock || { echo "The packages of requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
