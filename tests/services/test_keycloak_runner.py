@@ -1,0 +1,248 @@
+"""Starting and ending Keycloak, as far as a script in Java's place can show it; the rest is in `tests/e2e`."""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo import keycloak as module
+from demo.keycloak import Keycloak, check_port, tail
+from demo.runtime import VERSION, KeycloakError, Runtime
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def distribution(tmp_path: Path) -> Path:
+    """As much of Keycloak's folder as an instance is made from."""
+    folder = tmp_path / f"keycloak-{VERSION}"
+    for name in ("lib/lib", "lib/app", "lib/quarkus", "conf"):
+        (folder / name).mkdir(parents=True)
+    (folder / "lib" / "quarkus-run.jar").touch()
+    (folder / "lib" / "quarkus" / "build").write_text("not built")
+    return folder
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def keycloak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]) -> Keycloak:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Keycloak(tmp_path / "run", truststore=tmp_path / "ca.pem", say=told.append)
+
+
+def java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, body: str) -> None:
+    """Put a script where Java would be, and leave the machine's ports out of it."""
+    script = tmp_path / "java"
+    script.write_text(f"#!/bin/sh\n{body}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(module, "find_runtime", lambda _: Runtime(java=script, distribution=distribution))
+    monkeypatch.setattr(module, "check_port", lambda _: None)
+
+
+# --- why it does not start --------------------------------------------------------------------------------------------
+
+
+def test_a_port_in_use_is_named_together_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+
+        with pytest.raises(KeycloakError, match=rf"^Port {port} is in use and Keycloak needs it: stop what listens"):
+            check_port(port)
+
+    check_port(port)
+
+
+async def test_a_port_in_use_is_noticed_before_anything_is_started(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(module, "HEALTH_PORT", other.getsockname()[1])
+        monkeypatch.setattr(module, "PORT", 0)
+
+        with pytest.raises(KeycloakError, match="is in use"):
+            await keycloak.__aenter__()
+
+    assert not keycloak.log.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("echo 'ERROR: no space left'; exit 1", 1),  # while it is built
+        ("""case "$*" in *config.built=true*) echo 'ERROR: no space left'; exit 2;; esac; exit 10""", 2),
+    ],
+)
+async def test_a_keycloak_that_ends_says_why(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, *, body: str, status: int
+) -> None:
+    java(monkeypatch, tmp_path, distribution, body)
+
+    with pytest.raises(KeycloakError) as failed:
+        await keycloak.__aenter__()
+
+    assert f"Keycloak ended with status {status}." in str(failed.value)
+    assert str(keycloak.log) in str(failed.value)
+    assert str(failed.value).endswith("ERROR: no space left")
+
+
+async def test_a_keycloak_that_does_not_get_ready_is_ended(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
+) -> None:
+    body = f"""case "$*" in *config.built=true*) echo $$ > {tmp_path}/pid; exec sleep 600;; esac; exit 10"""
+    java(monkeypatch, tmp_path, distribution, body)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setattr(module, "HEALTH_PORT", free.getsockname()[1])
+    monkeypatch.setattr(module, "READY_WITHIN", 1)
+
+    with pytest.raises(KeycloakError, match="was not ready within 1 s"):
+        await keycloak.__aenter__()
+
+    assert keycloak._process
+    assert await keycloak._process.wait() == -signal.SIGKILL
+
+
+async def test_java_sees_nothing_of_our_environment_that_could_change_keycloak(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
+) -> None:
+    monkeypatch.setenv("KC_HOSTNAME", "http://evil.example")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Dx=y")
+    java(monkeypatch, tmp_path, distribution, "env; exit 1")
+
+    with pytest.raises(KeycloakError):
+        await keycloak.__aenter__()
+
+    names = {line.partition("=")[0] for line in keycloak.log.read_text().splitlines()}
+    passwords = {"ALICE_PASSWORD", "BOB_PASSWORD", "EVE_PASSWORD"}
+    admin = {"KC_BOOTSTRAP_ADMIN_USERNAME", "KC_BOOTSTRAP_ADMIN_PASSWORD"}
+    assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "HOME", *passwords, *admin}
+
+
+def test_the_end_of_a_log_is_shown_without_stack_traces(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("\n".join(["first", *(f"line {number}" for number in range(20)), "\tat org.keycloak.X", "last"]))
+
+    assert tail(log, lines=2) == "line 19\nlast"
+
+
+# --- it ends with us --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a service of the Linux kernel")
+def test_what_was_started_ends_with_its_parent_even_when_that_is_killed() -> None:
+    program = (
+        "import os, subprocess; from demo.keycloak import end_with; me = os.getpid(); "
+        "child = subprocess.Popen(['sleep', '600'], preexec_fn=lambda: end_with(me), start_new_session=True); "
+        "print(child.pid, flush=True); child.wait()"
+    )
+    command = [sys.executable, "-c", program]
+    parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603 - the text above
+    assert parent.stdout
+    child = os.pidfd_open(int(parent.stdout.readline()))
+    try:
+        parent.kill()
+
+        ended, _, _ = select.select([child], [], [], 10)
+
+        assert ended
+    finally:
+        os.close(child)
+        parent.stdout.close()
+        parent.wait()
+
+
+# --- what a second start keeps ----------------------------------------------------------------------------------------
+
+
+def stop_in_order(keycloak: Keycloak) -> None:
+    """What a clean stop leaves behind."""
+    keycloak._seal("build")
+    keycloak._seal("data")
+    keycloak._handover.write_text("good once")
+
+
+def test_a_first_start_imports_the_committed_realm(keycloak: Keycloak, distribution: Path, tmp_path: Path) -> None:
+    assert keycloak._prepare(distribution) is None
+
+    home = tmp_path / "run" / "keycloak"
+    imported = (home / "data" / "import" / "realm.json").read_text()
+    assert imported == (ROOT / "keycloak-realm" / "realm.json").read_text()
+    assert home.stat().st_mode & 0o077 == 0, "the database holds the realm's signing key"
+
+
+def test_after_a_clean_stop_build_and_database_are_kept_and_the_handover_is_gone(
+    keycloak: Keycloak, distribution: Path, tmp_path: Path
+) -> None:
+    keycloak._prepare(distribution)
+    stop_in_order(keycloak)
+    database = tmp_path / "run" / "keycloak" / "data" / "database"
+    database.touch()
+
+    assert keycloak._prepare(distribution) == "good once"
+
+    assert database.exists()
+    assert not keycloak._handover.exists()
+    assert keycloak._sealed("build")
+
+
+def test_after_a_crash_the_database_is_made_afresh_and_the_build_is_kept(
+    keycloak: Keycloak, distribution: Path, tmp_path: Path
+) -> None:
+    keycloak._prepare(distribution)
+    stop_in_order(keycloak)
+    keycloak._prepare(distribution)  # and then no clean stop
+    database = tmp_path / "run" / "keycloak" / "data" / "database"
+    database.touch()
+
+    assert keycloak._prepare(distribution) is None
+
+    assert not database.exists()
+    assert keycloak._sealed("build")
+
+
+def test_another_realm_is_imported_afresh(keycloak: Keycloak, distribution: Path) -> None:
+    keycloak._prepare(distribution)
+    stop_in_order(keycloak)
+    keycloak._realm += " "
+
+    assert keycloak._prepare(distribution) is None
+
+
+def test_another_script_is_built_in_and_imported_afresh(
+    keycloak: Keycloak, distribution: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keycloak._prepare(distribution)
+    stop_in_order(keycloak)
+    other = tmp_path / "delegation.js"
+    other.write_text("exports = null;")
+    monkeypatch.setattr(module, "SCRIPT", other)
+
+    assert keycloak._prepare(distribution) is None
+    assert not keycloak._sealed("build")
+
+
+def test_a_build_never_writes_to_the_shared_distribution(
+    keycloak: Keycloak, distribution: Path, tmp_path: Path
+) -> None:
+    keycloak._prepare(distribution)
+
+    (tmp_path / "run" / "keycloak" / "lib" / "quarkus" / "build").write_text("built")
+
+    assert (distribution / "lib" / "quarkus" / "build").read_text() == "not built"
+
+
+def test_every_run_makes_its_own_passwords(tmp_path: Path) -> None:
+    runs = [Keycloak(tmp_path, truststore=tmp_path) for _ in range(2)]
+
+    made = [password for run in runs for password in (*run.passwords.values(), run.admin[1])]
+    assert len(set(made)) == 8
+    assert all(len(password) >= 20 for password in made)

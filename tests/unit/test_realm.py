@@ -1,0 +1,170 @@
+"""The realm as derived: nothing secret in it, every grant closed that nobody needs, the committed file current."""
+
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authorities.registry import realm as module
+from authorities.registry.realm import REALM_FILE, SCRIPT, as_text, build_jar, main, realm
+from zerotrust.registry import Registry
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def derived(registry: Registry) -> Json:
+    return realm(registry)
+
+
+@pytest.fixture(scope="module")
+def clients(derived: Json) -> dict[str, Json]:
+    return {client["clientId"]: client for client in derived["clients"] if client["enabled"]}
+
+
+def test_the_committed_realm_is_what_the_registry_says() -> None:
+    assert main(["--check"]) is None
+
+
+def test_a_realm_file_that_is_not_current_is_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "REALM_FILE", tmp_path / "realm.json")
+
+    assert main(["--check"]) == "realm.json is not what registry.yaml says: run `make register` and commit it."
+    assert main([]) is None
+    assert main(["--check"]) is None
+
+
+def test_the_same_registry_gives_the_same_bytes(registry: Registry) -> None:
+    assert as_text(realm(registry)) == as_text(realm(Registry.model_validate(registry.model_dump())))
+
+
+def test_no_secret_and_no_password_is_in_the_file(derived: Json) -> None:
+    text = REALM_FILE.read_text()
+    passwords = [credential["value"] for user in derived["users"] for credential in user["credentials"]]
+
+    assert not re.search(r'"(?:secret|client_?secret|privateKey|secretData)"', text, re.IGNORECASE)
+    assert sorted(passwords) == ["${ALICE_PASSWORD}", "${BOB_PASSWORD}", "${EVE_PASSWORD}"]
+
+
+def test_a_password_that_was_not_filled_in_is_shorter_than_any_that_is_accepted(derived: Json) -> None:
+    least = int(derived["passwordPolicy"].removeprefix("length(").removesuffix(")"))
+
+    assert all(len(user["credentials"][0]["value"]) < least for user in derived["users"])
+
+
+def test_the_parties_that_hold_tokens_are_clients_and_nobody_else_is(
+    registry: Registry, clients: dict[str, Json]
+) -> None:
+    assert set(clients) == {registry.id(name) for name in [*registry.login_clients, *registry.workloads]}
+
+
+def test_every_grant_is_closed_that_nobody_needs(clients: dict[str, Json]) -> None:
+    for name, client in clients.items():
+        assert client["standardFlowEnabled"] is (name == "walkthrough")
+        assert not client["implicitFlowEnabled"]
+        assert not client["directAccessGrantsEnabled"]
+        assert not client["serviceAccountsEnabled"]
+        assert not client["fullScopeAllowed"]
+
+
+def test_who_is_no_login_client_authenticates_with_its_attested_identity(clients: dict[str, Json]) -> None:
+    for name, client in clients.items():
+        if not client["publicClient"]:
+            assert client["clientAuthenticatorType"] == "federated-jwt"
+            assert client["attributes"]["jwt.credential.sub"] == name
+
+
+def test_a_party_exchanges_only_where_it_calls_somebody(registry: Registry, clients: dict[str, Json]) -> None:
+    exchanging = {
+        name
+        for name, client in clients.items()
+        if client["attributes"].get("standard.token.exchange.enabled") == "true"
+    }
+
+    assert exchanging == {registry.id(name) for name in registry.workloads if registry.parties[name].calls}
+
+
+def test_lives_scopes_and_audiences_are_the_registrys(registry: Registry, clients: dict[str, Json]) -> None:
+    for name, party in registry.parties.items():
+        if party.kind != "authority":
+            client = clients[registry.id(name)]
+            audiences = [scope for scope in client["defaultClientScopes"] if scope.startswith("aud:")]
+            assert client["attributes"].get("access.token.lifespan") == (str(party.life) if party.life else None)
+            assert client["optionalClientScopes"] == party.hands_on
+            assert audiences == [f"aud:{callee}" for callee in party.calls]
+
+
+def test_no_default_scope_shows_in_the_scope_claim(derived: Json) -> None:
+    """Else the downscope executor would filter it out, and with it audience and chain."""
+    shown = {
+        scope["name"] for scope in derived["clientScopes"] if scope["attributes"]["include.in.token.scope"] == "true"
+    }
+
+    assert not shown & {scope for client in derived["clients"] for scope in client.get("defaultClientScopes", [])}
+
+
+def test_every_scope_that_a_client_names_is_defined(derived: Json, clients: dict[str, Json]) -> None:
+    defined = {scope["name"] for scope in derived["clientScopes"]}
+
+    for client in clients.values():
+        assert {*client["defaultClientScopes"], *client["optionalClientScopes"]} <= defined
+
+
+def test_the_keys_are_looked_up_at_the_attestation_authority_and_an_assertion_gets_no_older_than_the_registry_says(
+    registry: Registry, derived: Json
+) -> None:
+    [provider] = derived["identityProviders"]
+
+    assert provider["config"] == {
+        "trustDomain": "spiffe://agents.example",
+        "bundleEndpoint": "https://localhost:8543/bundle",
+        "fedClientAssertionMaxExp": str(registry.freshness.svid),
+    }
+
+
+def test_another_registry_gives_another_realm(registry: Registry) -> None:
+    longer = registry.model_copy(deep=True)
+    changed = longer.model_copy(
+        update={
+            "parties": {
+                **longer.parties,
+                "agent/reader": longer.parties["agent/reader"].model_copy(update={"life": 30}),
+            }
+        }
+    )
+
+    assert as_text(realm(changed)) != as_text(realm(registry))
+
+
+def test_plain_http_is_for_this_machine_only_and_events_are_kept(derived: Json) -> None:
+    assert derived["sslRequired"] == "external"
+    assert derived["eventsEnabled"]
+    assert derived["adminEventsEnabled"]
+    assert derived["adminEventsDetailsEnabled"]
+    assert {"LOGOUT", "REVOKE_GRANT", "TOKEN_EXCHANGE", "INTROSPECT_TOKEN"} <= set(derived["enabledEventTypes"])
+
+
+# --- the JAR ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_script_gives_the_same_jar(tmp_path: Path) -> None:
+    build_jar(SCRIPT, tmp_path / "one.jar")
+    build_jar(SCRIPT, tmp_path / "two.jar")
+
+    assert (tmp_path / "one.jar").read_bytes() == (tmp_path / "two.jar").read_bytes()
+
+
+def test_the_jar_holds_the_script_under_the_name_that_the_realm_calls(tmp_path: Path, derived: Json) -> None:
+    build_jar(SCRIPT, tmp_path / "delegation.jar")
+
+    with zipfile.ZipFile(tmp_path / "delegation.jar") as jar:
+        [entry] = json.loads(jar.read("META-INF/keycloak-scripts.json"))["mappers"]
+        assert jar.read(entry["fileName"]).decode() == SCRIPT.read_text()
+    kinds = [mapper["protocolMapper"] for scope in derived["clientScopes"] for mapper in scope["protocolMappers"]]
+    assert f"script-{entry['fileName']}" in kinds
