@@ -1,0 +1,56 @@
+"""The architecture as a test: what is pure stays pure, and no service knows another."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.support.system import ROOT
+
+PURE = ["identity", "strict_json", "errors", "policy", "verify", "mcp"]
+DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
+SERVICES = ["orchestrator", "agents/reader", "agents/writer", "tools/documents", "inference"]
+
+
+def imports(file: Path) -> set[str]:
+    """The dotted names of the modules that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative"
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) -> None:
+    named = imports(ROOT / "zerotrust" / f"{module}.py")
+
+    assert {name.partition(".")[0] for name in named} & DOES_IO == set()
+    # `registry` reads a file, but only for whoever calls `load_registry`; `policy` takes its types.
+    ours = {name.removeprefix("zerotrust.") for name in named if name.startswith("zerotrust.")}
+    assert ours <= {*PURE, "registry"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_knows_itself_and_the_library_and_nothing_else_of_this_project(service: str) -> None:
+    ours = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    package = service.replace("/", ".")
+
+    for file in (ROOT / service).glob("*.py"):
+        known = {name for name in imports(file) if name.partition(".")[0] in ours}
+        assert [name for name in known if not name.startswith((package, "zerotrust"))] == [], file
+
+
+def test_the_library_knows_nobody_that_is_built_from_it() -> None:
+    ours = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"zerotrust"}
+
+    for file in (ROOT / "zerotrust").glob("*.py"):
+        assert [name for name in imports(file) if name.partition(".")[0] in ours] == [], file
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_main_is_read_in_one_go(service: str) -> None:
+    assert len((ROOT / service / "main.py").read_text().splitlines()) <= 80

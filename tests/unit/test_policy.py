@@ -1,0 +1,261 @@
+"""The policies: who may use which API, and who may touch which document; every question has its answer in a table."""
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.system import POLICIES, registry
+from zerotrust.identity import Principal
+from zerotrust.policy import Decision, Policy, PolicyError, Reason, Resource, party_entities
+from zerotrust.service import read_policy
+
+REGISTRY = registry()
+TEXT = (POLICIES / "policies.cedar").read_text()
+SCHEMA = (POLICIES / "schema.cedarschema").read_text()
+POLICY = read_policy(POLICIES, REGISTRY)
+
+WORKLOADS = REGISTRY.workloads
+SCOPES = list(REGISTRY.scopes)
+EVERYTHING = frozenset(SCOPES)
+
+
+def caller(party: str, scopes: str = "", groups: str = "/engineering", **changed: Any) -> Principal:
+    """A principal as the gate would have it, who holds all scopes unless told otherwise."""
+    login = party in REGISTRY.login_clients
+    given_ = Principal(
+        subject="alice",
+        party=REGISTRY.id(party) if party in REGISTRY.parties else party,
+        actors=() if login else (REGISTRY.id("orchestrator") if party == "orchestrator" else party,),
+        audience="somebody",
+        scopes=frozenset(scopes.split()) or EVERYTHING,
+        groups=frozenset(groups.split()),
+        token_id="t",
+        lineage=(),
+        session="s",
+        issued_at=0,
+        expires_at=1,
+        token="never shown",
+    )
+    return dataclasses.replace(given_, **changed)
+
+
+def document(department: str = "/engineering", state: str = "draft", owner: str = "alice") -> Resource:
+    return Resource("Document", "D-1", (("department", department), ("state", state), ("owner", owner)))
+
+
+# Who may use what where, whatever else they hold. Everything that is not in here is a no.
+ALLOWED = {
+    ("walkthrough", "task.run", "orchestrator"),
+    ("walkthrough", "reasoning.plan", "orchestrator"),
+    ("orchestrator", "agent.invoke", "agent/reader"),
+    ("orchestrator", "agent.invoke", "agent/writer"),
+    ("agent/reader", "tool.read", "tool/documents"),
+    ("agent/reader", "inference.run", "inference"),
+    ("agent/writer", "tool.write", "tool/documents"),
+    ("agent/writer", "inference.run", "inference"),
+}
+
+
+@pytest.mark.parametrize("party", ["walkthrough", *WORKLOADS])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_an_api_is_open_to_exactly_those_whom_the_registry_lets_call_it(party: str, scope: str) -> None:
+    """One row for each party, scope and audience: even a token that carries everything opens nothing else."""
+    opened = {name for name in WORKLOADS if POLICY.decide(caller(party), scope, REGISTRY.id(name))}
+
+    assert opened == {audience for who, what, audience in ALLOWED if (who, what) == (party, scope)}
+
+
+@pytest.mark.parametrize(("party", "scope", "audience"), sorted(ALLOWED))
+def test_without_the_scope_in_the_token_nothing_is_open_and_the_scope_is_named(
+    party: str, scope: str, audience: str
+) -> None:
+    others = " ".join(EVERYTHING - {scope})
+
+    decision = POLICY.decide(caller(party, others), scope, REGISTRY.id(audience))
+
+    assert decision == Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail=f"needs {scope}")
+
+
+@pytest.mark.parametrize(("party", "scope", "audience"), sorted(ALLOWED))
+def test_a_user_without_a_department_may_use_nothing(party: str, scope: str, audience: str) -> None:
+    assert POLICY.decide(caller(party, groups=""), scope, REGISTRY.id(audience)).reason is Reason.POLICY_DENIED
+
+
+ME, BOB = "alice", "bob"
+DOCUMENTS = [
+    # action, scope held, department, state, owner, delegated, allowed
+    ("document.read", "tool.read", "/engineering", "draft", BOB, True, True),
+    ("document.read", "tool.read", "/engineering", "published", BOB, True, True),
+    ("document.read", "tool.read", "/finance", "published", BOB, True, False),
+    ("document.read", "tool.read", "/finance", "draft", ME, True, False),
+    ("document.read", "tool.read", "/engineering/secret", "published", ME, True, False),
+    ("document.read", "tool.read", "engineering", "published", ME, True, False),
+    ("document.read", "tool.write", "/engineering", "published", ME, True, False),
+    ("document.create", "tool.write", "/engineering", "draft", ME, True, True),
+    ("document.create", "tool.write", "/engineering", "published", ME, True, False),
+    ("document.create", "tool.write", "/engineering", "draft", BOB, True, False),
+    ("document.create", "tool.write", "/finance", "draft", ME, True, False),
+    ("document.create", "tool.read", "/engineering", "draft", ME, True, False),
+    ("document.replace", "tool.write", "/engineering", "draft", ME, True, True),
+    ("document.replace", "tool.write", "/engineering", "draft", BOB, True, False),
+    ("document.replace", "tool.write", "/engineering", "published", ME, True, False),
+    ("document.replace", "tool.write", "/engineering", "published", BOB, True, False),
+    ("document.replace", "tool.write", "/finance", "draft", ME, True, False),
+    ("document.replace", "tool.read", "/engineering", "draft", ME, True, False),
+    ("document.replace", "tool.write", "/engineering", "published", BOB, False, True),
+    ("document.replace", "tool.write", "/finance", "published", ME, False, False),
+    ("document.replace", "tool.write", "/engineering", "draft", BOB, False, False),
+    ("document.replace", "tool.read", "/engineering", "published", ME, False, False),
+    ("document.replace", "tool.write", "/engineering", "archived", ME, False, False),
+]
+
+
+@pytest.mark.parametrize(("action", "scope", "department", "state", "owner", "delegated", "allowed"), DOCUMENTS)
+def test_a_document_is_open_to_exactly_these(  # the columns of the table
+    action: str, scope: str, department: str, state: str, owner: str, delegated: bool, allowed: bool
+) -> None:
+    who = caller("agent/writer", scope) if delegated else caller("walkthrough", scope)
+
+    decision = POLICY.decide_on(who, action, document(department, state, owner))
+
+    assert decision.reason is (Reason.GRANTED if allowed else Reason.RESOURCE_DENIED)
+
+
+@pytest.mark.parametrize("action", ["document.read", "document.create", "document.replace"])
+def test_nobody_without_a_department_touches_a_document(action: str) -> None:
+    assert not POLICY.decide_on(caller("agent/writer", groups=""), action, document())
+
+
+def test_earlier_actors_never_count() -> None:
+    """RFC 8693 section 4.1: a privileged party further down the chain grants nothing, an odd one takes nothing away."""
+    short = caller("agent/reader", "tool.read", actors=(REGISTRY.id("agent/reader"),))
+    deep = dataclasses.replace(short, actors=(*short.actors, REGISTRY.id("agent/writer"), "nobody"))
+
+    for scope in ("tool.read", "tool.write"):
+        assert POLICY.decide(short, scope, REGISTRY.id("tool/documents")) == POLICY.decide(
+            deep, scope, REGISTRY.id("tool/documents")
+        )
+
+
+@pytest.mark.parametrize(
+    ("who", "action", "resource"),
+    [
+        (caller("nobody anyone knows"), "tool.read", Resource("Party", REGISTRY.id("tool/documents"))),
+        (caller("agent/reader"), "document.erase", document()),
+        (caller("agent/reader"), "document.read", Resource("Document", "D-1", (("department", "/engineering"),))),
+        (caller("agent/reader"), "document.read", Resource("Document", "never heard of")),
+        (caller("agent/reader"), "document.read", Resource("Secret", "D-1", (("department", "/engineering"),))),
+    ],
+    ids=["unknown party", "unknown action", "attributes missing", "unknown document", "unknown kind"],
+)
+def test_a_question_that_cannot_be_answered_is_a_no(who: Principal, action: str, resource: Resource) -> None:
+    decision = POLICY.decide_on(who, action, resource)
+
+    assert not decision
+    assert decision.reason in {Reason.POLICY_ERROR, Reason.RESOURCE_DENIED}
+
+
+def test_a_policy_that_errs_is_a_no_although_another_one_permits() -> None:
+    errs = """
+    permit (principal, action == Action::"document.read", resource) when { true };
+    forbid (principal, action == Action::"document.read", resource)
+    when { 9223372036854775807 + context.scopes.containsAll([]).hashCode() > 0 };
+    """.replace("context.scopes.containsAll([]).hashCode()", "1")
+    policy = Policy(policies=errs, schema=SCHEMA, entities=party_entities(REGISTRY))
+
+    decision = policy.decide_on(caller("agent/reader"), "document.read", document())
+
+    assert (decision.allowed, decision.reason) == (False, Reason.POLICY_ERROR)
+
+
+parties = st.sampled_from(["walkthrough", *WORKLOADS])
+scope_sets = st.frozensets(st.sampled_from(SCOPES))
+group_sets = st.frozensets(st.sampled_from(["/engineering", "/finance"]))
+
+
+@given(
+    party=parties, scopes=scope_sets, groups=group_sets, scope=st.sampled_from(SCOPES), at=st.sampled_from(WORKLOADS)
+)
+def test_what_is_remembered_is_what_cedar_says(
+    party: str, scopes: frozenset[str], groups: frozenset[str], scope: str, at: str
+) -> None:
+    who = caller(party, scopes=" ".join(scopes) or "none", groups=" ".join(groups))
+    fresh = read_policy(POLICIES, REGISTRY)
+
+    assert POLICY.decide(who, scope, REGISTRY.id(at)) == fresh.decide(who, scope, REGISTRY.id(at))
+
+
+@given(
+    held=group_sets, owner=st.sampled_from([ME, BOB]), state=st.sampled_from(["draft", "published"]), subject=st.text()
+)
+def test_who_is_asking_is_never_confused_with_who_asked_before(
+    held: frozenset[str], owner: str, state: str, subject: str
+) -> None:
+    """Any user name at all: only the owner of a draft replaces it."""
+    who = caller("agent/writer", "tool.write", groups=" ".join(held), subject=subject)
+
+    allowed = POLICY.decide_on(who, "document.replace", document(state=state, owner=owner)).allowed
+
+    assert allowed == ("/engineering" in held and state == "draft" and subject == owner)
+
+
+def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Policy, "MEMORY", 3)
+    policy = read_policy(POLICIES, REGISTRY)
+
+    for number in range(10):
+        policy.decide(caller("agent/reader", subject=f"user {number}"), "tool.read", REGISTRY.id("tool/documents"))
+
+    assert len(policy._memory) <= 3
+
+
+@pytest.mark.parametrize(
+    ("policies", "schema"),
+    [
+        ("permit (principal, action, resource) when { principal.trusted };", SCHEMA),
+        ('permit (principal, action == Action::"no.such", resource);', SCHEMA),
+        ("permit everything;", SCHEMA),
+        (TEXT, "entity Party;"),
+        (TEXT, "no schema"),
+    ],
+    ids=["unknown attribute", "unknown action", "no policy", "another schema", "no schema"],
+)
+def test_nobody_starts_with_policies_that_do_not_fit(policies: str, schema: str) -> None:
+    with pytest.raises(PolicyError):
+        Policy(policies=policies, schema=schema, entities=party_entities(REGISTRY))
+
+
+def test_no_policy_at_all_permits_nothing() -> None:
+    policy = Policy(policies="", schema=SCHEMA, entities=party_entities(REGISTRY))
+
+    assert not policy.decide(caller("agent/reader"), "tool.read", REGISTRY.id("tool/documents"))
+
+
+def test_a_change_of_policies_schema_or_parties_is_another_version() -> None:
+    entities = party_entities(REGISTRY)
+    versions = {
+        Policy(policies=policies, schema=schema, entities=parties_).version
+        for policies, schema, parties_ in [
+            (TEXT, SCHEMA, entities),
+            (TEXT + "\n", SCHEMA, entities),
+            (TEXT, SCHEMA + "\n", entities),
+            (TEXT, SCHEMA, entities[1:]),
+        ]
+    }
+
+    assert len(versions) == 4
+
+
+def test_the_policies_only_permit() -> None:
+    """Cedar skips a `forbid` that errs."""
+    assert re.findall(r"^\s*(permit|forbid)\b", TEXT, re.MULTILINE).count("forbid") == 0
+
+
+def test_the_schema_knows_exactly_the_registrys_scopes() -> None:
+    actions = set(re.findall(r'"([a-z]+\.[a-z]+)"', SCHEMA))
+
+    assert {action for action in actions if not action.startswith("document.")} == EVERYTHING

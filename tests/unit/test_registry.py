@@ -1,0 +1,154 @@
+"""The registry: a mistake in it is refused with file, key and reason, and nobody starts on half of one."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.system import ROOT
+from zerotrust.registry import Registry, RegistryError, load_registry
+
+COMMITTED: dict[str, Any] = yaml.safe_load((ROOT / "registry.yaml").read_text())
+
+
+def refused(folder: Path, text: str) -> str:
+    """Why a registry of that text is refused; the file is always named."""
+    file = folder / "registry.yaml"
+    file.write_text(text)
+    with pytest.raises(RegistryError) as error:
+        load_registry(file)
+    assert all(line.startswith(str(file)) for line in str(error.value).splitlines() if "parties" in line)
+    assert str(file) in str(error.value)
+    return str(error.value)
+
+
+def test_the_committed_registry_is_good(registry: Registry) -> None:
+    assert registry.id("agent/reader") == "spiffe://agents.example/agent/reader"
+    assert registry.id("walkthrough") == "walkthrough"
+    assert registry.login_clients == {"walkthrough"}
+    assert registry.scopes_at("tool/documents") == ["tool.read", "tool.write"]
+
+
+def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """A change of one entry, named like `parties.orchestrator.calls` with `:` between the steps."""
+
+    def apply(document: dict[str, Any]) -> None:
+        *way, last = path.split(":")
+        for step in way:
+            document = document[step]
+        document[last] = value
+
+    return apply
+
+
+def without(path: str) -> Callable[[dict[str, Any]], None]:
+    """A change that leaves one entry out."""
+
+    def apply(document: dict[str, Any]) -> None:
+        *way, last = path.split(":")
+        for step in way:
+            document = document[step]
+        del document[last]
+
+    return apply
+
+
+ORCHESTRATOR, READER = "parties:orchestrator:", "parties:agent/reader:"
+MISTAKES = {
+    "an unknown scope is handed on": (
+        change(ORCHESTRATOR + "hands_on", ["agent.invoke", "tool.erase"]),
+        "parties.orchestrator.hands_on: unknown scope 'tool.erase'",
+    ),
+    "a call to nobody": (
+        change(ORCHESTRATOR + "calls", ["agent/readr"]),
+        "parties.orchestrator.calls: 'agent/readr' is nobody this party could call",
+    ),
+    "a call to itself": (
+        change(ORCHESTRATOR + "calls", ["orchestrator"]),
+        "parties.orchestrator.calls: 'orchestrator' is nobody this party could call",
+    ),
+    "a call to a login client": (
+        change(ORCHESTRATOR + "calls", ["walkthrough"]),
+        "parties.orchestrator.calls: 'walkthrough' is nobody this party could call",
+    ),
+    "a call that no scope could open": (
+        change(READER + "hands_on", ["tool.read"]),
+        "parties.agent/reader.calls: 'inference' serves none of the scopes that 'agent/reader' may hand on",
+    ),
+    "a scope nobody serves": (
+        change("scopes:tool.erase", {"served_by": []}),
+        "scopes.tool.erase.served_by",
+    ),
+    "a scope served by nobody we know": (
+        change("scopes:tool.erase", {"served_by": ["tool/nothing"]}),
+        "scopes.tool.erase.served_by: 'tool/nothing' is no party that serves anything",
+    ),
+    "a scope served by a login client": (
+        change("scopes:tool.erase", {"served_by": ["walkthrough"]}),
+        "scopes.tool.erase.served_by: 'walkthrough' is no party that serves anything",
+    ),
+    "a life longer than the caller's": (
+        change(READER + "life", 121),
+        "parties.agent/reader.life: 121 s is longer than the 120 s of its caller 'orchestrator'",
+    ),
+    "calls without a life": (without(READER + "life"), "parties.agent/reader.life: needed where there are calls"),
+    "a life without calls": (
+        change("parties:inference:life", 60),
+        "parties.inference.life: needed where there are calls, and only there",
+    ),
+    "a workload without code": (without(READER + "code"), "parties.agent/reader.code: a workload runs measured code"),
+    "an authority with code": (
+        change("parties:authority/attestation:code", ["authorities/attestation"]),
+        "parties.authority/attestation.code: a workload runs measured code, and nobody else does",
+    ),
+    "a port missing": (without(READER + "port"), "parties.agent/reader.port: missing"),
+    "a port twice": (
+        change(READER + "port", 8101),
+        "parties.agent/reader.port: 8101 is already the port of 'orchestrator'",
+    ),
+    "a privileged port": (change(READER + "port", 80), "parties.agent/reader.port"),
+    "a key nobody knows": (change(READER + "trusted", value=True), "parties.agent/reader.trusted"),
+    "a wrong type": (change(READER + "life", "60"), "parties.agent/reader.life"),
+    "a life of nothing": (change(READER + "life", 0), "parties.agent/reader.life"),
+    "a kind nobody knows": (change(READER + "kind", "friend"), "parties.agent/reader.kind"),
+    "a folder outside": (change(READER + "code", ["../elsewhere"]), "parties.agent/reader.code"),
+    "a name that is no name": (change("parties:Reader", {"kind": "authority", "port": 9000}), "parties.Reader"),
+    "an identity longer than Keycloak takes": (change("freshness:svid", 301), "freshness.svid"),
+    "no parties": (without("parties"), "parties"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_refused_with_file_key_and_reason(tmp_path: Path, mistake: str) -> None:
+    alter, reason = MISTAKES[mistake]
+    document = copy.deepcopy(COMMITTED)
+    alter(document)
+
+    assert reason in refused(tmp_path, yaml.safe_dump(document, sort_keys=False))
+
+
+def test_several_mistakes_are_all_named(tmp_path: Path) -> None:
+    document = copy.deepcopy(COMMITTED)
+    change(ORCHESTRATOR + "hands_on", ["agent.invoke", "no.such"])(document)
+    change(READER + "life", 121)(document)
+
+    assert {"no.such", "121"} <= set(refused(tmp_path, yaml.safe_dump(document, sort_keys=False)).replace("'", " ").split())
+
+
+def test_a_name_given_twice_is_refused_and_not_quietly_overwritten(tmp_path: Path) -> None:
+    text = (ROOT / "registry.yaml").read_text().replace("  agent/writer:\n", "  agent/reader:\n")
+
+    assert "duplicate name 'agent/reader'" in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["", "[", "just words", "a: &a [*a]", "!!python/object/apply:os.getcwd []"])
+def test_what_is_no_registry_is_refused(tmp_path: Path, text: str) -> None:
+    refused(tmp_path, text)
+
+
+def test_a_registry_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="cannot be read: No such file"):
+        load_registry(tmp_path / "registry.yaml")
