@@ -58,7 +58,10 @@ class Journal:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line = orjson.dumps({"n": self._count + 1, "prev": self._head, **record})  # may raise: nothing is counted yet
         self._count, self._head = self._count + 1, _hash(line)
-        self._waiting.put((line + b"\n", done))
+        if self._writer.is_alive():
+            self._waiting.put((line + b"\n", done))
+        else:
+            _resolve([done], JournalError("the journal is closed"))
         return done
 
     def close(self) -> None:

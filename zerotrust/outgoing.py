@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import httpx
 import httpx2
@@ -10,6 +11,7 @@ import httpx2
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.gate import current_trace
+from zerotrust.mcp import error_body
 from zerotrust.policy import Reason
 
 _token: ContextVar[NarrowedToken] = ContextVar("outgoing_token")
@@ -27,6 +29,20 @@ def calling_with(token: NarrowedToken) -> Iterator[None]:
         yield
     finally:
         _token.reset(before)
+
+
+class _Answering(httpx2.AsyncClient):
+    """Answers for whoever cannot be reached.  One exception would end the MCP client, which all users share."""
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        try:
+            answer = await super().send(request, **options)
+            await answer.aread()  # it may break off, too
+        except (httpx2.HTTPError, Refusal) as error:
+            refusal = error if isinstance(error, Refusal) else Refusal(Reason.PEER_UNAVAILABLE)
+            problem = {"error": refusal.error, "reason": refusal.told}
+            return httpx2.Response(refusal.status, json=error_body(None, problem), request=request)
+        return answer
 
 
 class Outgoing:
@@ -48,7 +64,7 @@ class Outgoing:
             transport=transport,
             trust_env=False,  # a proxy from the environment would see every token
         )
-        self.mcp_http = httpx2.AsyncClient(
+        self.mcp_http = _Answering(
             event_hooks={"request": [self._attach]},
             timeout=_PATIENCE,
             limits=httpx2.Limits(max_connections=100, keepalive_expiry=_KEEP_ALIVE),

@@ -211,6 +211,13 @@ async def test_closing_writes_what_waits(journal: Journal, path: Path) -> None:
     await asyncio.gather(*waiting)
 
 
+async def test_after_it_was_closed_nothing_is_acknowledged_and_nobody_waits_forever(journal: Journal) -> None:
+    journal.close()
+
+    with pytest.raises(JournalError, match="closed"):
+        await asyncio.wait_for(journal.append({"what": "too late"}), 5)
+
+
 async def test_who_leaves_before_the_record_is_written_disturbs_nobody(journal: Journal, path: Path) -> None:
     first, second = journal.append({"number": 1}), journal.append({"number": 2})
     first.cancel()

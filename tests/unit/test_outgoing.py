@@ -1,9 +1,11 @@
 """The way out: a token goes to its audience, with its own call, and nowhere else."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import httpx2
+import orjson
 import pytest
 
 from zerotrust import gate
@@ -84,10 +86,14 @@ async def test_a_token_goes_to_its_audience_with_the_trace(out: Out, kind: str, 
     ],
 )
 async def test_a_token_goes_nowhere_else(out: Out, kind: str, url: str) -> None:
-    with calling_with(token()), pytest.raises(Refusal) as refused:
-        await out.post(kind, url)
+    with calling_with(token()):
+        if kind == "httpx":
+            with pytest.raises(Refusal) as refused:
+                await out.post(kind, url)
+            assert refused.value.reason is Reason.WOULD_WIDEN
+        else:  # the MCP client would not survive an exception
+            assert orjson.loads(await out.post(kind, url))["error"]["data"]["reason"] == Reason.WOULD_WIDEN
 
-    assert refused.value.reason is Reason.WOULD_WIDEN
     assert out.sent == []
 
 
@@ -143,6 +149,41 @@ def test_no_proxy_of_the_environment_sees_a_token(kind: str, monkeypatch: pytest
     client = outgoing.http if kind == "httpx" else outgoing.mcp_http
     assert not client._mounts
     assert not client.trust_env
+
+
+class Breaking(httpx2.AsyncByteStream):
+    """A body that breaks off."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'{"jsonrpc":'
+        raise httpx2.ReadError("cut off")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx2.ConnectError("nobody there"),
+        httpx2.ReadTimeout("too slow"),
+        httpx2.PoolTimeout("too many"),
+        httpx2.RemoteProtocolError("cut off"),
+        httpx2.Response(200, stream=Breaking()),
+    ],
+)
+async def test_a_tool_that_cannot_be_reached_is_an_answer_and_no_exception(answer: httpx2.Response | Exception) -> None:
+    """The MCP client is shared by all users of a process, and one exception in its transport would end it."""
+    gate._trace_id.set(TRACE)
+
+    def respond(_request: httpx2.Request) -> httpx2.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    outgoing = Outgoing(ADDRESSES, mcp_transport=httpx2.MockTransport(respond))
+    with calling_with(token()):
+        reply = await outgoing.mcp_http.post("http://127.0.0.1:8104/mcp")
+
+    assert reply.status_code == 503
+    assert reply.json()["error"]["data"]["reason"] == Reason.PEER_UNAVAILABLE
 
 
 async def test_both_clients_are_closed(out: Out) -> None:
