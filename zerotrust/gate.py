@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import orjson
@@ -61,6 +62,7 @@ class _Call:
     trace_id: str = field(default_factory=lambda: secrets.token_hex(16))
     caller_trace: str | None = None
     principal: Principal | None = None
+    route: str | ToolPermissions | None = None
     permission: str | None = None
     operation: str | None = None
     request_id: str | int | None = None
@@ -99,7 +101,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await self._app(scope, receive, send)
+            return await self._app(scope, partial(self._hear, receive), send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
         call = _Call(scope)
@@ -113,9 +115,16 @@ class Gate:
         _principal.set(call.principal)
         return await self._run(call, receive, send)
 
+    async def _hear(self, receive: Receive) -> Message:
+        message = await receive()
+        if message["type"] == "lifespan.shutdown":
+            with contextlib.suppress(OSError):  # then it is lost, and the journal has said so to everybody
+                await self._tally.flush()
+        return message
+
     async def _admit(self, call: _Call, receive: Receive) -> Receive:
         """Take the steps in order; return what the handler may read, or raise the refusal to send back."""
-        route = self._permissions.get((call.scope["method"], call.scope["path"]))
+        route = call.route = self._permissions.get((call.scope["method"], call.scope["path"]))
         if route == PUBLIC:
             self._tally.count(_peer(call.scope), PUBLIC)
             return receive
@@ -177,12 +186,8 @@ class Gate:
                 await self._record(call, refusal.reason, refusal.detail)
             except Refusal as unrecorded:
                 refusal = unrecorded
-        await send_refusal(refusal, call.trace_id, send, metadata_url=self._metadata_url, rpc=self._rpc(call))
-
-    def _rpc(self, call: _Call) -> tuple[str | int | None] | None:
-        """The JSON-RPC id to echo, where the route speaks JSON-RPC."""
-        route = self._permissions.get((call.scope["method"], call.scope["path"]))
-        return (call.request_id,) if isinstance(route, ToolPermissions) else None
+        rpc = (call.request_id,) if isinstance(call.route, ToolPermissions) else None
+        await send_refusal(refusal, call.trace_id, send, metadata_url=self._metadata_url, rpc=rpc)
 
     async def _run(self, call: _Call, receive: Receive, send: Send) -> None:
         """Run the handler for as long as the token lives: no answer, and no stream, outlives it."""

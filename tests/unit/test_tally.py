@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
+from tests.support.door import Door
+from tests.support.issuer import Issuer
 from zerotrust.audit import Journal, records
 from zerotrust.tally import MAX_PEERS, Tally
 
@@ -69,3 +72,23 @@ async def test_what_is_counted_is_written_within_a_second_and_once(
     await journal.append({"event": "after", "seen": []})
 
     assert [len(record["seen"]) for record in records(tmp_path / "journal.jsonl")] == [2, 1, 0]
+
+
+async def test_what_was_counted_is_written_when_the_service_ends(tmp_path: Path, still_issuer: Issuer) -> None:
+    door = Door(tmp_path, still_issuer, tally_every=3600)
+    written: list[dict[str, Any]] = []
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        while (await receive())["type"] != "lifespan.shutdown":
+            pass
+        written.extend(records(tmp_path / "journal.jsonl"))
+
+    await door.ask()
+    door.handler = app
+    said: asyncio.Queue[Message] = asyncio.Queue()
+    for kind in ("startup", "shutdown"):
+        said.put_nowait({"type": f"lifespan.{kind}"})
+    await door.gate({"type": "lifespan"}, said.get, said.put)
+    door.close()
+
+    assert [(record["event"], record["seen"][0]["reason"]) for record in written] == [("unverified", "no_token")]
