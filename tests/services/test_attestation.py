@@ -85,7 +85,7 @@ os.wait()
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what must become true within ten seconds."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - of another process
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -11,6 +11,7 @@ from a2a.helpers.proto_helpers import get_message_text, new_message, new_text_pa
 from a2a.types import Message, Role, SendMessageRequest
 from mcp import Client as MCPClient
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
 from tests.support.system import MCPWire, System
@@ -31,6 +32,17 @@ async def use(system: System, token: str | None, tool: str, **arguments: Any) ->
     """Call one tool of the documents tool with one token."""
     async with tools(system, token) as client:
         return await client.call_tool(tool, arguments)
+
+
+async def refused(system: System, token: str | None, tool: str, **arguments: Any) -> dict[str, Any]:
+    """Call one tool in vain; return what the refusal tells."""
+    async with tools(system, token) as client:
+        try:
+            result = await client.call_tool(tool, arguments)
+        except MCPError as error:
+            told: dict[str, Any] = error.error.data
+            return told
+    raise AssertionError(f"not refused: {result}")
 
 
 def said(result: CallToolResult) -> str:

@@ -127,9 +127,11 @@ async def alive(app: ASGIApp) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def running(folder: Path, *names: str, issuer: Issuer | None = None) -> AsyncIterator[System]:
+async def running(
+    folder: Path, *names: str, issuer: Issuer | None = None, known: Registry | None = None
+) -> AsyncIterator[System]:
     """A system with these parties alive, or with all workloads of the registry."""
-    known = registry()
+    known = known or registry()
     system = System(folder, known, issuer or Issuer(known))
     async with AsyncExitStack() as stack:
         for name in names or known.workloads:

@@ -1,0 +1,61 @@
+"""The whole system in process, and the tokens that a test needs at one of its doors."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.issuer import Issuer
+from tests.support.system import System, running
+
+AT = {"agent/reader": "orchestrator", "agent/writer": "orchestrator"}
+Token = Callable[..., str]
+
+
+@pytest.fixture
+async def system(tmp_path: Path, issuer: Issuer) -> AsyncIterator[System]:
+    """All five services, alive."""
+    async with running(tmp_path, issuer=issuer) as system:
+        yield system
+
+
+@pytest.fixture
+def reading(issuer: Issuer) -> Token:
+    """A token that the reader holds for the documents tool: T2 of the design."""
+    good = {"aud": issuer.registry.id("tool/documents"), "scope": "tool.read"}
+    return lambda **changed: issuer.delegated("orchestrator", "agent/reader", **(good | changed))
+
+
+@pytest.fixture
+def writing(issuer: Issuer) -> Token:
+    """A token that the writer holds for the documents tool: T2w of the design."""
+    good = {"aud": issuer.registry.id("tool/documents"), "scope": "tool.write"}
+    return lambda **changed: issuer.delegated("orchestrator", "agent/writer", **(good | changed))
+
+
+@pytest.fixture
+def asking(issuer: Issuer) -> Token:
+    """A token that the orchestrator holds for an agent: T1 of the design."""
+
+    def token(agent: str = "agent/reader", **changed: Any) -> str:
+        acting = "tool.read" if agent == "agent/reader" else "tool.write"
+        good = {"aud": issuer.registry.id(agent), "scope": f"agent.invoke {acting} inference.run"}
+        return issuer.delegated("orchestrator", **(good | changed))
+
+    return token
+
+
+@pytest.fixture
+def stored(system: System) -> Callable[[], dict[str, dict[str, str]]]:
+    """What the documents tool has stored, by id, looked up behind its back."""
+
+    def look() -> dict[str, dict[str, str]]:
+        with sqlite3.connect(system.folder / "tool-documents" / "documents.db") as database:
+            database.row_factory = sqlite3.Row
+            rows = [dict(row) for row in database.execute("select * from documents")]
+        database.close()
+        return {row["id"]: row for row in rows}
+
+    return look

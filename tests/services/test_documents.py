@@ -1,0 +1,360 @@
+"""The documents tool, through its gate and the official MCP client."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from tests.support.clients import refused, said, tools, use
+from tests.support.system import System
+from tools.documents.store import Document, Store
+from zerotrust.mcp import ERA
+
+Token = Callable[..., str]
+Stored = Callable[[], dict[str, dict[str, str]]]
+BOB = {"sub": "bob", "groups": ["/finance"]}
+MCP_HEADERS = {"mcp-protocol-version": ERA.decode(), "accept": "application/json", "content-type": "application/json"}
+
+
+def decided(system: System) -> list[dict[str, Any]]:
+    """What the tool has on record, but for the listing by which the client checks what it is answered."""
+    return [r for r in system.records("tool/documents") if r.get("operation") != "POST tools/list"]
+
+
+def reasons(system: System) -> list[str]:
+    return [record["reason"] for record in decided(system) if "reason" in record]
+
+
+async def found(system: System, token: str, query: str = "incident reports") -> list[str]:
+    result = await use(system, token, "search", query=query)
+    assert result.structured_content is not None
+    return [hit["id"] for hit in result.structured_content["documents"]]
+
+
+async def drafted(system: System, token: str, **more: Any) -> dict[str, str]:
+    result = await use(system, token, "create", title="Summary", text="All is well.", **more)
+    assert result.structured_content is not None, said(result)
+    return dict(result.structured_content)
+
+
+# reading
+
+
+async def test_a_document_of_the_users_department_is_read_and_both_decisions_are_on_record(
+    system: System, reading: Token
+) -> None:
+    result = await use(system, reading(), "read", id="ENG-101")
+
+    assert not result.is_error
+    assert result.structured_content is not None
+    assert result.structured_content["title"] == "Incident report: certificate expired"
+    by_scope, by_document = decided(system)
+    assert (by_scope["operation"], by_scope["permission"]) == ("POST tools/call read", "tool.read")
+    assert (by_document["operation"], by_document["resource"]) == ("document.read", "Document ENG-101")
+    assert by_scope["trace_id"] == by_document["trace_id"]
+    assert {by_scope["reason"], by_document["reason"]} == {"granted"}
+
+
+async def test_a_foreign_document_looks_like_one_that_does_not_exist(system: System, reading: Token) -> None:
+    foreign = await use(system, reading(), "read", id="FIN-201")
+    missing = await use(system, reading(), "read", id="FIN-999")
+
+    assert foreign.is_error
+    assert missing.is_error
+    assert said(foreign).replace("FIN-201", "FIN-999") == said(missing)
+    assert foreign.structured_content is None
+    assert "Revenue" not in str(foreign)
+    assert reasons(system) == ["granted", "resource_denied", "granted"]  # but the record knows
+
+
+async def test_a_search_finds_what_the_users_departments_hold(system: System, reading: Token) -> None:
+    assert await found(system, reading()) == ["ENG-101", "ENG-102", "ENG-103", "ENG-104"]
+    assert await found(system, reading(**BOB)) == ["FIN-202"]
+    assert await found(system, reading(groups=["/finance", "/engineering"])) == [
+        *("ENG-101", "ENG-102", "ENG-103", "ENG-104"),
+        "FIN-202",
+    ]
+    assert await found(system, reading(groups=["/marketing"])) == []
+    assert await found(system, reading(groups=["/engineering/interns"])) == []  # a group is its full path
+
+
+@pytest.mark.parametrize("query", ["", "%%%%%%%", "_______", "' or 1=1 --", "no such thing", "a b c"])
+async def test_a_search_is_for_words_and_nothing_else(system: System, reading: Token, query: str) -> None:
+    assert await found(system, reading(), query) == []
+
+
+# writing
+
+
+async def test_what_is_created_is_a_draft_of_the_user_whatever_else_is_asked(
+    system: System, writing: Token, stored: Stored
+) -> None:
+    before = stored()
+    flattering = {"owner": "bob", "department": "/finance", "state": "published", "id": "ENG-101"}
+
+    draft = await drafted(system, writing(), **flattering)
+
+    assert stored().keys() - before.keys() == {draft["id"]}
+    assert stored()[draft["id"]] == {
+        "id": draft["id"],
+        "title": "Summary",
+        "text": "All is well.",
+        "department": "/engineering",
+        "state": "draft",
+        "owner": "alice",
+    }
+    assert stored()["ENG-101"] == before["ENG-101"]
+
+
+async def test_a_user_replaces_a_draft_of_their_own(system: System, writing: Token, stored: Stored) -> None:
+    draft = await drafted(system, writing())
+
+    result = await use(system, writing(), "replace", id=draft["id"], text="Better.")
+
+    assert not result.is_error
+    assert stored()[draft["id"]] == draft | {"text": "Better."}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(BOB, id="another user of another department"),
+        pytest.param({"sub": "carol"}, id="another user of the same department"),
+        pytest.param({"groups": ["/finance"]}, id="the same user, who has moved to another department"),
+    ],
+)
+async def test_nobody_else_replaces_it(system: System, writing: Token, stored: Stored, other: dict[str, Any]) -> None:
+    draft = await drafted(system, writing())
+
+    result = await use(system, writing(**other), "replace", id=draft["id"], text="Gone.")
+
+    assert result.is_error
+    assert said(result).endswith(f"there is no document {draft['id']} for document.replace")
+    assert stored()[draft["id"]] == draft
+    assert reasons(system)[-1] == "resource_denied"
+
+
+async def test_no_agent_replaces_what_is_published(system: System, writing: Token, stored: Stored) -> None:
+    before = stored()
+
+    result = await use(system, writing(), "replace", id="ENG-101", text="Nothing ever happened.")
+
+    assert result.is_error
+    assert stored() == before
+    assert reasons(system) == ["granted", "resource_denied"]
+
+
+async def test_a_document_that_changed_after_the_decision_is_not_overwritten(
+    system: System, writing: Token, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft, replace = await drafted(system, writing()), Store.replace
+
+    async def too_late(store: Store, before: Document, text: str) -> bool:
+        assert await replace(store, before, "Somebody was faster.")
+        return await replace(store, before, text)
+
+    monkeypatch.setattr(Store, "replace", too_late)
+    result = await use(system, writing(), "replace", id=draft["id"], text="Better.")
+
+    assert result.is_error
+    assert "has changed meanwhile" in said(result)
+    assert stored()[draft["id"]]["text"] == "Somebody was faster."
+
+
+async def test_a_draft_that_was_published_after_the_decision_is_not_overwritten(
+    system: System, writing: Token, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft, replace = await drafted(system, writing()), Store.replace
+
+    async def too_late(store: Store, before: Document, text: str) -> bool:
+        stale = before.model_copy(update={"state": "published"})  # as the store would see it
+        return await replace(store, stale, text)
+
+    monkeypatch.setattr(Store, "replace", too_late)
+    result = await use(system, writing(), "replace", id=draft["id"], text="Better.")
+
+    assert result.is_error
+    assert stored()[draft["id"]]["text"] == draft["text"]
+
+
+@pytest.mark.parametrize(("act", "tool"), [("add", "create"), ("replace", "replace")])
+async def test_the_decision_is_on_the_disk_before_anything_is_touched(
+    system: System, writing: Token, monkeypatch: pytest.MonkeyPatch, act: str, tool: str
+) -> None:
+    draft = await drafted(system, writing())
+    known_at_the_act: list[dict[str, Any]] = []
+    original = getattr(Store, act)
+
+    async def noted(store: Store, *arguments: Any) -> Any:
+        known_at_the_act.extend(system.records("tool/documents")[-1:])
+        return await original(store, *arguments)
+
+    monkeypatch.setattr(Store, act, noted)
+    given = {"id": draft["id"]} if tool == "replace" else {"title": "Another"}
+    assert not (await use(system, writing(), tool, text="x", **given)).is_error
+
+    assert [(r["operation"], r["allowed"]) for r in known_at_the_act] == [(f"document.{tool}", True)]
+
+
+# scopes
+
+
+@pytest.mark.parametrize("tool", ["create", "replace"])
+async def test_a_token_to_read_opens_no_tool_that_writes(
+    system: System, reading: Token, stored: Stored, tool: str
+) -> None:
+    before = stored()
+
+    told = await refused(system, reading(), tool, id="ENG-101", title="x", text="x")
+
+    assert (told["reason"], told["scope"]) == ("scope_missing", "tool.write")
+    assert stored() == before
+
+
+@pytest.mark.parametrize("tool", ["search", "read"])
+async def test_a_token_to_write_opens_no_tool_that_reads(system: System, writing: Token, tool: str) -> None:
+    assert (await refused(system, writing(), tool, id="ENG-101", query="incident"))["scope"] == "tool.read"
+
+
+async def test_a_scope_that_the_registry_does_not_let_this_agent_hand_on_opens_nothing(
+    system: System, reading: Token, stored: Stored
+) -> None:
+    """Even a token that the issuer should never have given: the reader holds no right to write."""
+    before = stored()
+
+    told = await refused(system, reading(scope="tool.read tool.write"), "create", title="x", text="x")
+
+    assert told["reason"] == "policy_denied"
+    assert stored() == before
+
+
+async def test_a_user_of_no_department_gets_nothing(system: System, reading: Token) -> None:
+    assert (await refused(system, reading(sub="eve", groups=[]), "search", query="incident"))[
+        "reason"
+    ] == "policy_denied"
+
+
+async def test_a_tool_nobody_named_is_refused(system: System, reading: Token) -> None:
+    assert (await refused(system, reading(), "delete", id="ENG-101"))["reason"] == "no_permission_for_route"
+
+
+async def test_a_caller_sees_only_the_tools_it_may_call(system: System, reading: Token, writing: Token) -> None:
+    async def listed(token: str) -> list[str]:
+        async with tools(system, token) as client:
+            return [tool.name for tool in (await client.list_tools()).tools]
+
+    assert await listed(reading()) == ["search", "read"]
+    assert await listed(writing()) == ["create", "replace"]
+    assert await listed(reading(scope="tool.read tool.write")) == ["search", "read"]  # the registry has its say, too
+
+
+# the protocol's door
+
+
+async def test_the_official_client_in_legacy_mode_is_refused(system: System, reading: Token) -> None:
+    with pytest.raises(ExceptionGroup):
+        async with tools(system, reading(), mode="legacy"):
+            raise AssertionError("let in")
+
+    assert set(reasons(system)) == {"legacy_era"}
+
+
+async def test_the_official_client_finds_the_right_era_by_itself(system: System, reading: Token) -> None:
+    async with tools(system, reading(), mode="auto") as client:
+        assert not (await client.call_tool("read", {"id": "ENG-101"})).is_error
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS"])
+async def test_nothing_but_post_is_known_at_the_tools_address(system: System, reading: Token, method: str) -> None:
+    answer = await system.client("tool/documents", reading()).request(method, "/mcp", headers=MCP_HEADERS)
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "no_permission_for_route")
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/mcp/", "/"])
+async def test_what_the_framework_would_show_by_itself_is_refused(system: System, reading: Token, path: str) -> None:
+    assert (await system.client("tool/documents", reading()).get(path)).status_code == 403
+    assert (await system.client("tool/documents").get(path)).status_code == 401
+
+
+async def test_a_request_for_another_host_is_refused(system: System, reading: Token) -> None:
+    """DNS rebinding: a page of the attacker's, under the attacker's name, at our address."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    client = system.client("tool/documents", reading())
+
+    answer = await client.post("/mcp", json=body, headers=MCP_HEADERS | {"host": "attacker.test"})
+
+    assert answer.status_code == 421
+
+
+async def test_who_has_no_token_is_told_where_to_get_one(system: System) -> None:
+    client = system.client("tool/documents")
+    challenge = (await client.post("/mcp", json={}, headers=MCP_HEADERS)).headers["www-authenticate"]
+    address = "http://127.0.0.1:8104"
+    assert challenge == (
+        f'Bearer realm="zero-trust", resource_metadata="{address}/.well-known/oauth-protected-resource/mcp"'
+    )
+
+    metadata = (await client.get(challenge.split('"')[-2])).json()
+    assert metadata == {
+        "resource": f"{address}/mcp",
+        "authorization_servers": ["http://issuer.test/realms/agents"],
+        "scopes_supported": ["tool.read", "tool.write"],
+        "bearer_methods_supported": ["header"],
+    }
+
+
+async def test_a_caller_who_lies_in_the_convenience_headers_gains_nothing(
+    system: System, reading: Token, stored: Stored
+) -> None:
+    before = stored()
+    body = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "create", "arguments": {"title": "x", "text": "x"}},
+    }
+    headers = MCP_HEADERS | {"mcp-method": "tools/call", "mcp-name": "read"}
+
+    answer = await system.client("tool/documents", reading()).post("/mcp", content=orjson.dumps(body), headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]["data"]["reason"]) == (403, "scope_missing")
+    assert stored() == before
+
+
+# many users
+
+
+async def test_fifty_users_at_once_each_see_and_write_only_their_own(
+    system: System, reading: Token, writing: Token, stored: Stored
+) -> None:
+    users = [
+        {"sub": f"user-{number}", "groups": ["/engineering" if number % 2 else "/finance"]} for number in range(50)
+    ]
+
+    async def one(user: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
+        return await found(system, reading(**user)), await drafted(system, writing(**user))
+
+    for user, (hits, draft) in zip(users, await asyncio.gather(*map(one, users)), strict=True):
+        assert {hit[:3] for hit in hits} == {"ENG" if user["groups"] == ["/engineering"] else "FIN"}
+        assert (draft["owner"], [draft["department"]]) == (user["sub"], user["groups"])
+        assert stored()[draft["id"]]["owner"] == user["sub"]
+    owners = {r["subject"] for r in system.records("tool/documents") if r.get("operation") == "document.create"}
+    assert owners == {user["sub"] for user in users}
+
+
+async def test_a_token_that_has_ended_opens_nothing(system: System, reading: Token) -> None:
+    now = int(time.time())
+    ended = reading(iat=now - 100, exp=now - 50)
+
+    assert (await refused(system, ended, "read", id="ENG-101"))["reason"] == "expired"
+
+
+async def test_health_says_nothing_about_anybody(system: System) -> None:
+    answer: httpx.Response = await system.client("tool/documents").get("/health")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
