@@ -141,7 +141,7 @@ async def test_a_wish_can_only_shorten_a_life(realm: Realm, t1: str, wanted: str
 
     said = claims(answer.json()["access_token"])
     assert said["exp"] - said["iat"] == granted
-    assert answer.json()["expires_in"] == granted
+    assert granted - answer.json()["expires_in"] in {0, 1}  # the second may have ended in between
 
 
 async def test_no_token_outlives_the_one_it_comes_from(realm: Realm, t0: str) -> None:
