@@ -48,7 +48,9 @@ def test_every_port_that_is_named_is_a_partys_or_keycloaks(text: Path) -> None:
 
 
 def test_every_make_target_says_what_it_does() -> None:
-    assert set(re.findall(r"^([a-z]+):(?!=)", MAKEFILE, re.MULTILINE)) == set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z]+):(?!=)", MAKEFILE, re.MULTILINE))
+
+    assert targets == set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
 
 
 def test_the_readme_tells_every_refusal_that_the_walkthrough_tries() -> None:
