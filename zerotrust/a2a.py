@@ -34,10 +34,16 @@ from zerotrust.service import Service
 
 PATH = "/a2a"
 CARD_PATH = "/.well-known/agent-card.json"
+NONSENSE = "answered with something else than one message"
 
 
 class PeerError(Exception):
-    """Another party refused, failed or could not be reached.  The text says which, and why as far as it told."""
+    """Another party refused, failed or could not be reached."""
+
+    @property
+    def told(self) -> str:
+        """Which party, and why as far as it told; fit for the user."""
+        return str(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +94,26 @@ async def ask_agent(service: Service, name: str, text: str, token: NarrowedToken
     question = SendMessageRequest(message=new_message([new_text_part(text)], role=Role.ROLE_USER))
     try:
         with calling_with(token):
-            replies = [reply async for reply in client.send_message(question)]
+            (reply,) = [reply async for reply in client.send_message(question)]
+        failed = [str(entry) for part in get_data_parts(reply.message.parts) for entry in part.get("failed", [])]
     except A2AClientError as error:
         raise PeerError(f"{name}: {_told(error)}") from error
     except A2AError as error:
         raise PeerError(f"{name}: {error}") from error
-    if len(replies) != 1 or not replies[0].HasField("message"):
-        raise PeerError(f"{name}: answered with something else than one message")
-    message = replies[0].message
-    failed = [str(entry) for part in get_data_parts(message.parts) for entry in part.get("failed", [])]
-    return Answer(get_message_text(message), tuple(failed))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:  # the SDK's, and ours
+        raise PeerError(f"{name}: {NONSENSE}") from error
+    if not reply.HasField("message"):
+        raise PeerError(f"{name}: {NONSENSE}")
+    return Answer(get_message_text(reply.message), tuple(failed))
 
 
 def _told(error: A2AClientError) -> str:
     """The reason that a refusing party gave, or what kept us from hearing one."""
     cause = error.__cause__
-    if not isinstance(cause, httpx.HTTPStatusError):
+    if isinstance(cause, httpx.TransportError):
         return "could not be reached"
+    if not isinstance(cause, httpx.HTTPStatusError):
+        return NONSENSE
     try:
         return f"refused with {cause.response.status_code}, {cause.response.json()['reason']}"
     except (ValueError, KeyError, TypeError):
@@ -118,10 +127,8 @@ class _Executor(AgentExecutor):
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
         try:
             found = await self._answer(context.get_user_input())
-        except Refusal as refusal:
-            raise InternalError(message=refusal.told.value) from refusal
-        except PeerError as error:
-            raise InternalError(message=str(error)) from error
+        except (Refusal, PeerError) as error:
+            raise InternalError(message=str(error.told)) from error
         parts = [new_text_part(found.text), new_data_part({"failed": list(found.failed)})]
         await event_queue.enqueue_event(new_message(parts, role=Role.ROLE_AGENT))
 

@@ -1,0 +1,81 @@
+"""The inference service: one scope to use the model, another to list the models."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.issuer import Issuer
+from tests.support.system import System, running
+
+Token = Callable[..., str]
+HELLO = {"model": "scripted", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+@pytest.fixture
+def thinking(issuer: Issuer) -> Token:
+    """A token that the reader holds for the model: T3 of the design."""
+    good = {"aud": issuer.registry.id("inference"), "scope": "inference.run"}
+    return lambda **changed: issuer.delegated("orchestrator", "agent/reader", **(good | changed))
+
+
+async def test_the_model_answers_who_may_use_it(system: System, thinking: Token) -> None:
+    tool = {"type": "function", "function": {"name": "search"}}
+    client = system.client("inference", thinking())
+
+    answer = await client.post("/v1/chat/completions", json=HELLO | {"tools": [tool], "temperature": 0.3})
+
+    assert answer.status_code == 200
+    [choice] = answer.json()["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["tool_calls"][0]["function"] == {"name": "search", "arguments": '{"query": "Hello"}'}
+
+
+async def test_a_token_to_use_the_model_does_not_list_the_models(system: System, thinking: Token) -> None:
+    answer = await system.client("inference", thinking()).get("/v1/models")
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "scope_missing")
+    assert answer.json()["scope"] == "model.read"
+
+
+async def test_nobody_may_list_the_models_until_the_registry_says_who(
+    tmp_path: Path, system: System, issuer: Issuer, thinking: Token
+) -> None:
+    token = thinking(scope="model.read")
+    refused = await system.client("inference", token).get("/v1/models")
+    assert (refused.status_code, refused.json()["reason"]) == (403, "policy_denied")
+
+    reader = issuer.registry.parties["agent/reader"]
+    reader = reader.model_copy(update={"hands_on": [*reader.hands_on, "model.read"]})
+    known = issuer.registry.model_copy(update={"parties": issuer.registry.parties | {"agent/reader": reader}})
+    async with running(tmp_path / "other", "inference", issuer=issuer, known=known) as other:
+        listed = await other.client("inference", token).get("/v1/models")
+        assert listed.json()["data"] == [{"id": "scripted", "object": "model", "owned_by": "this project"}]
+        used = await other.client("inference", token).post("/v1/chat/completions", json=HELLO)
+        assert (used.status_code, used.json()["scope"]) == (403, "inference.run")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        HELLO | {"model": "another"},
+        HELLO | {"messages": []},
+        HELLO | {"messages": [{"role": "user"}] * 1001},
+        HELLO | {"messages": [{"content": "no role"}]},
+        HELLO | {"tools": [{"function": {}}]},
+    ],
+)
+async def test_a_conversation_that_is_none_is_refused(system: System, thinking: Token, body: dict[str, Any]) -> None:
+    assert (await system.client("inference", thinking()).post("/v1/chat/completions", json=body)).status_code == 422
+
+
+async def test_a_user_without_a_token_reaches_no_model(system: System, issuer: Issuer) -> None:
+    nobody = await system.client("inference").post("/v1/chat/completions", json=HELLO)
+    login = await system.client("inference", issuer.token(aud=issuer.registry.id("inference"))).post(
+        "/v1/chat/completions", json=HELLO
+    )
+
+    assert (nobody.status_code, nobody.json()["reason"]) == (401, "no_token")
+    assert (login.status_code, login.json()["reason"]) == (401, "actor_missing")

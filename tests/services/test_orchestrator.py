@@ -1,0 +1,292 @@
+"""The orchestrator: what it promises, what it tells while it works, and what it says when something fails."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import orjson
+import pytest
+
+from tests.support.issuer import Issuer
+from tests.support.system import System
+from zerotrust.a2a import NONSENSE
+
+Stored = Callable[[], dict[str, dict[str, str]]]
+FILE_IT = {"request": "Summarise our incident reports and file the summary."}
+READ_IT = {"request": "Summarise our incident reports."}
+
+
+async def worked(system: System, token: str, task: dict[str, str] = FILE_IT) -> tuple[list[str], dict[str, Any]]:
+    """Do a task; return what happened, as `agent event`, and the last of it."""
+    answer = await system.client("orchestrator", token).post("/tasks", json=task)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    return [f"{step['agent']} {step['event']}" for step in told["steps"]], told["result"]
+
+
+READ = ["agent/reader started", "agent/reader done"]
+
+
+async def test_a_question_takes_the_reader_and_nobody_else(system: System, issuer: Issuer) -> None:
+    steps, result = await worked(system, issuer.token(), READ_IT)
+
+    assert steps == READ
+    assert result["event"] == "finished"
+    assert result["text"].startswith("Summary of 4 documents:")
+    assert system.records("agent/writer") == []
+
+
+async def test_what_is_to_be_kept_takes_the_writer_as_well(system: System, issuer: Issuer, stored: Stored) -> None:
+    before = stored()
+    steps, result = await worked(system, issuer.token())
+
+    assert steps == [*READ, "agent/writer started", "agent/writer done"]
+    (new,) = stored().keys() - before.keys()
+    assert new in result["text"]
+
+
+async def test_progress_is_streamed_to_whom_asks_for_it_and_says_the_same(system: System, issuer: Issuer) -> None:
+    client = system.client("orchestrator", issuer.token())
+
+    streamed = await client.post("/tasks", json=READ_IT, headers={"accept": "text/event-stream"})
+    whole = (await client.post("/tasks", json=READ_IT)).json()
+
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    lines = streamed.text.splitlines()
+    events = [orjson.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    assert [line.removeprefix("event: ") for line in lines if line.startswith("event: ")] == [
+        event["event"] for event in events
+    ]
+
+    def without_trace(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [event | {"trace_id": ""} for event in told]
+
+    assert without_trace(events) == without_trace([*whole["steps"], whole["result"]])
+    assert {event["trace_id"] for event in events} == {system.records("orchestrator")[0]["trace_id"]}
+
+
+async def test_a_plan_is_shown_without_anything_being_done(system: System, issuer: Issuer) -> None:
+    client = system.client("orchestrator", issuer.token(scope="reasoning.plan"))
+    plan = (await client.post("/plan", json=FILE_IT)).json()
+
+    assert [(step["agent"], step["scopes"]) for step in plan] == [
+        ("agent/reader", ["agent.invoke", "tool.read", "inference.run"]),
+        ("agent/writer", ["agent.invoke", "tool.write", "inference.run"]),
+    ]
+    assert issuer.exchanges == []
+    assert system.records("agent/reader") == []
+
+
+async def test_running_and_planning_are_two_permissions(system: System, issuer: Issuer) -> None:
+    running = await system.client("orchestrator", issuer.token()).post("/plan", json=FILE_IT)
+    planning = await system.client("orchestrator", issuer.token(scope="reasoning.plan")).post("/tasks", json=FILE_IT)
+
+    assert (running.status_code, running.json()["scope"]) == (403, "reasoning.plan")
+    assert (planning.status_code, planning.json()["scope"]) == (403, "task.run")
+    assert issuer.exchanges == []
+
+
+@pytest.mark.parametrize("body", [{}, {"request": ""}, {"request": "x" * 10_001}, {"request": 7}, []])
+async def test_a_task_that_is_none_is_refused(system: System, issuer: Issuer, body: object) -> None:
+    assert (await system.client("orchestrator", issuer.token()).post("/tasks", json=body)).status_code == 422
+    assert issuer.exchanges == []
+
+
+# what it hands on
+
+
+async def test_the_users_own_token_goes_nowhere_and_each_hop_has_a_smaller_one(system: System, issuer: Issuer) -> None:
+    token = issuer.token(jti="root")
+    await worked(system, token, READ_IT)
+
+    def seen(name: str) -> tuple[str, list[str], list[str], list[str]]:
+        record = next(r for r in system.records(name) if r["event"] == "request")
+        short = [actor.removeprefix("spiffe://agents.example/") for actor in record["actors"]]
+        return record["subject"], short, record["scopes"], record["lineage"][:1]
+
+    assert seen("orchestrator")[:3] == (
+        "alice",
+        [],
+        ["agent.invoke", "inference.run", "task.run", "tool.read", "tool.write"],
+    )
+    assert seen("agent/reader") == (
+        "alice",
+        ["orchestrator"],
+        ["agent.invoke", "inference.run", "tool.read"],
+        ["root"],
+    )
+    assert seen("tool/documents") == ("alice", ["agent/reader", "orchestrator"], ["tool.read"], ["root"])
+    assert seen("inference") == ("alice", ["agent/reader", "orchestrator"], ["inference.run"], ["root"])
+    ids = [
+        next(r for r in system.records(n) if r["event"] == "request")["token_id"]
+        for n in system.services
+        if n != "agent/writer"
+    ]
+    assert len(set(ids)) == 4
+    assert [form["subject_token"] for form in issuer.exchanges].count(token) == 1
+
+
+# what it says when something fails
+
+
+async def test_a_scope_the_user_did_not_give_ends_the_task_before_that_step(
+    system: System, issuer: Issuer, stored: Stored
+) -> None:
+    before = stored()
+    steps, result = await worked(system, issuer.token(scope="task.run agent.invoke tool.read inference.run"))
+
+    assert steps == [*READ, "agent/writer started"]
+    assert (result["event"], result["agent"], result["text"]) == ("failed", "agent/writer", "would_widen")
+    assert system.records("agent/writer") == []
+    assert stored() == before
+    assert system.reasons("orchestrator")[-1] == "would_widen"
+
+
+async def test_a_dead_token_is_not_used_and_no_detail_is_told(system: System, issuer: Issuer) -> None:
+    issuer.spoil = {"exp": 1}
+    steps, result = await worked(system, issuer.token())
+
+    assert steps == ["agent/reader started"]
+    assert (result["event"], result["text"]) == ("failed", "exchange_refused")
+    assert system.records("agent/reader") == []
+    assert system.reasons("orchestrator") == ["granted", "exchange_refused"]
+
+
+async def test_an_issuer_that_is_down_ends_the_task(system: System, issuer: Issuer) -> None:
+    await worked(system, issuer.token(), READ_IT)  # so that its keys are known
+    issuer.down = True
+    _, result = await worked(system, issuer.token())
+
+    assert (result["event"], result["text"]) == ("failed", "issuer_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("away", "agent", "text"),
+    [
+        ("agent/reader", "agent/reader", "agent/reader: could not be reached"),
+        ("agent/writer", "agent/writer", "agent/writer: could not be reached"),
+        ("tool/documents", "agent/reader", "agent/reader: tool/documents: refused (peer_unavailable)"),
+        ("inference", "agent/reader", "agent/reader: inference: ConnectError"),
+    ],
+)
+async def test_a_party_that_is_away_is_named_and_found_again_when_it_is_back(
+    system: System, issuer: Issuer, stored: Stored, away: str, agent: str, text: str
+) -> None:
+    before, app = stored(), system.apps.pop(system.addresses[away])
+
+    steps, result = await worked(system, issuer.token())
+    assert (result["event"], result["agent"], result["text"]) == ("failed", agent, text)
+    assert f"{agent} done" not in steps
+    assert stored() == before
+
+    system.apps[system.addresses[away]] = app
+    assert (await worked(system, issuer.token()))[1]["event"] == "finished"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"choices": [{"message": {"role": "assistant", "content": "I am',  # cut off
+        b'{"choices": []}',
+        b'{"choices": [{"message": "text"}]}',
+        b'{"choices": [{"message": {}}]}',
+        b'{"choices": [{"message": {"tool_calls": 7}}]}',
+        b'{"choices": [{"message": {"tool_calls": [{"id": "1", "function": {"name": "read", "arguments": "{"}}]}}]}',
+        b'{"choices": [{"message": {"tool_calls": [{"id": "1", "function": {"name": 7, "arguments": "{}"}}]}}]}',
+        b'{"choices": [{"message": {"tool_calls": [{"function": {"name": "\\ud800", "arguments": "{}"}}]}}]}',
+    ],
+)
+async def test_a_model_that_talks_nonsense_makes_a_failure_and_nothing_half_done(
+    system: System, issuer: Issuer, stored: Stored, message: bytes
+) -> None:
+    before, inference = stored(), system.apps[system.addresses["inference"]]
+    system.apps[system.addresses["inference"]] = _answering(200, message)
+
+    steps, result = await worked(system, issuer.token())
+    assert (steps, result["event"], result["agent"]) == (["agent/reader started"], "failed", "agent/reader")
+    assert stored() == before
+    assert system.records("agent/writer") == []
+
+    system.apps[system.addresses["inference"]] = inference
+    assert (await worked(system, issuer.token()))[1]["event"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (500, b"<html>", "answered with status 500"),
+        (404, b"{}", "answered with status 404"),
+        (403, b'{"reason": "policy_denied"}', "refused with 403, policy_denied"),
+        *[
+            (200, body, NONSENSE)
+            for body in (
+                b"<html>",
+                b"\xff",
+                b"[]",
+                b"{}",
+                b"[" * 100_000,
+                *[
+                    b'{"jsonrpc": "2.0", "id": 1, %s}' % part
+                    for part in (
+                        b'"result": 7',
+                        b'"result": {}',
+                        b'"result": {"task": {"id": "x"}}',
+                        b'"result": {"message": {"parts": [{"data": 7}]}}',
+                        b'"result": {"message": {"parts": [{"data": {"failed": 7}}]}}',
+                        b'"error": 7',
+                        b'"error": {"code": -1, "message": "x", "data": 7}',
+                    )
+                ],
+            )
+        ],
+    ],
+)
+async def test_an_agent_that_answers_nonsense_has_failed(
+    system: System, issuer: Issuer, status: int, body: bytes, told: str
+) -> None:
+    system.apps[system.addresses["agent/reader"]] = _answering(status, body)
+
+    steps, result = await worked(system, issuer.token())
+
+    assert (steps, result["event"]) == (["agent/reader started"], "failed")
+    assert result["text"] == f"agent/reader: {told}"
+    assert system.records("agent/writer") == []
+
+
+async def test_a_stream_ends_with_the_failure(system: System, issuer: Issuer) -> None:
+    del system.apps[system.addresses["agent/reader"]]
+    client = system.client("orchestrator", issuer.token())
+
+    streamed = await client.post("/tasks", json=FILE_IT, headers={"accept": "text/event-stream"})
+
+    assert [line for line in streamed.text.splitlines() if line.startswith("event: ")] == [
+        "event: started",
+        "event: failed",
+    ]
+
+
+async def test_no_token_is_told_to_anybody(system: System, issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    token = issuer.token()
+    answer = await system.client("orchestrator", token).post("/tasks", json=FILE_IT)
+
+    journals = "".join(str(system.records(name)) for name in system.services)
+    tokens = {token, *(form["subject_token"] for form in issuer.exchanges)}
+    assert len(tokens) == 3  # the user's, the reader's and the writer's; two of them came from an exchange
+    for each in tokens:
+        assert jwt.decode(each, options={"verify_signature": False})["sub"] == "alice"
+        for part in (each, *each.split(".")[1:]):
+            assert part not in journals
+            assert part not in answer.text
+            assert part not in caplog.text
+
+
+def _answering(status: int, body: bytes) -> Any:
+    """A party that always says the same."""
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
