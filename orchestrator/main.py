@@ -54,7 +54,7 @@ def create_app(service: Service) -> ASGIApp:
                 token = await service.narrow(step.agent, *step.scopes)
                 answer = await ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
             except (Refusal, PeerError) as error:
-                yield Progress(event="failed", agent=step.agent, text=getattr(error, "told", str(error)))
+                yield Progress(event="failed", agent=step.agent, text=error.told)
                 return
             text = answer.text
             yield Progress(event="done", agent=step.agent, text=text, refused=answer.failed)

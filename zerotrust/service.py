@@ -21,7 +21,7 @@ from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
 from zerotrust.gate import Gate, Permissions, current_principal, current_trace, send_refusal
 from zerotrust.keys import SigningKeys
 from zerotrust.outgoing import Outgoing
-from zerotrust.policy import Policy, Reason, Resource, party_entities
+from zerotrust.policy import Decision, Policy, Reason, Resource, party_entities
 from zerotrust.registry import Registry, load_registry
 from zerotrust.settings import Settings
 from zerotrust.verify import Expected
@@ -92,10 +92,10 @@ class Service:
             current_principal(), audience=self.registry.id(audience), scopes=wanted, lifetime=lifetime
         )
 
-    async def authorize(self, action: str, resource: Resource) -> None:
+    async def decide(self, action: str, resource: Resource) -> Decision:
         """Decide again, now that it is known what would be touched; on record before it is touched.
 
-        Raises `Refusal`.
+        Raises `Refusal` when the decision cannot be recorded.
         """
         decision = self._policy.decide_on(current_principal(), action, resource)
         await self._record(
@@ -110,8 +110,7 @@ class Service:
                 **describe(current_principal()),
             }
         )
-        if not decision:
-            raise Refusal(decision.reason, decision.detail)
+        return decision
 
     def permits(self, action: str, resource: Resource) -> bool:
         """Whether the caller might do that to this; for leaving out of a list what must not be seen."""

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp
 
 from tools.documents.store import Document, Store, new_id
-from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Permissions, current_principal
 from zerotrust.mcp import ToolPermissions
 from zerotrust.service import Service, run
@@ -35,13 +34,9 @@ def create_app(service: Service) -> ASGIApp:
 
     async def permitted(action: str, name: str) -> Document:
         document = await store.find(name)
-        try:
-            if document is None:
-                raise ToolError
-            await service.authorize(action, document.as_resource())
-        except (ToolError, Refusal) as refused:
-            # Somebody else's document and no document look the same from outside.
-            raise ToolError(f"there is no document {name} for {action}") from refused
+        # Somebody else's document and no document look the same from outside.
+        if document is None or not await service.decide(action, document.as_resource()):
+            raise ToolError(f"there is no document {name} for {action}")
         return document
 
     @server.tool()
@@ -60,7 +55,8 @@ def create_app(service: Service) -> ASGIApp:
         """File a new draft in the user's department."""
         user = current_principal()
         draft = Document(id=new_id(), title=title, text=text, department=min(user.groups), owner=user.subject)
-        await service.authorize("document.create", draft.as_resource())
+        if not await service.decide("document.create", draft.as_resource()):
+            raise ToolError("this may not be filed")
         await store.add(draft)
         return draft
 
