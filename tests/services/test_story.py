@@ -1,0 +1,215 @@
+"""The story of the design, in process: a user's task through five parties, and both of its traps.
+
+alice asks for a summary of her department's incident reports, filed as a new document.  One report is poisoned.  The
+model obeys it, and so does the writer; what stops them is the authority of their tokens.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.issuer import Issuer
+from tests.support.system import System
+from zerotrust.audit import first_bad_record
+from zerotrust.gate import Gate
+
+Stored = Callable[[], dict[str, dict[str, str]]]
+TASK = {"request": "Summarise our incident reports and file the summary."}
+ALICE: dict[str, Any] = {}
+BOB: dict[str, Any] = {"sub": "bob", "groups": ["/finance"], "sid": "session-2"}
+
+
+async def told(system: System, token: str) -> list[dict[str, Any]]:
+    answer = await system.client("orchestrator", token).post("/tasks", json=TASK)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    return [*body["steps"], body["result"]]
+
+
+def requests(system: System, name: str) -> list[dict[str, Any]]:
+    return [record for record in system.records(name) if record["event"] == "request"]
+
+
+async def test_alice_gets_her_summary_and_neither_trap_springs(system: System, issuer: Issuer, stored: Stored) -> None:
+    before = stored()
+
+    started, read, writing, written, finished = await told(system, issuer.token())
+
+    assert [e["event"] for e in (started, read, writing, written, finished)] == [
+        *("started", "done", "started", "done"),
+        "finished",
+    ]
+    # She has what she wanted ...
+    (name,) = stored().keys() - before.keys()
+    draft = stored()[name]
+    assert finished["text"] == f"Filed as {name}."
+    assert (draft["title"], draft["owner"], draft["state"]) == ("Summary of 4 documents", "alice", "draft")
+    assert draft["department"] == "/engineering"
+    # ... the model was talked into both crimes, twice ...
+    assert [attempt.split(" ", 1)[0] for attempt in read["refused"]] == ["read", "replace"]
+    assert [attempt.split(" ", 1)[0] for attempt in written["refused"]] == ["read", "replace"]
+    # ... and none of them was done.
+    assert {key: document for key, document in stored().items() if key != name} == before
+    assert "Revenue" not in str([started, read, writing, written, finished])
+    assert "Revenue" not in draft["text"]
+
+
+async def test_every_refusal_has_its_own_reason_on_record(system: System, issuer: Issuer) -> None:
+    await told(system, issuer.token())
+
+    refused = [
+        (r["actors"][0].rpartition("/")[2], r["operation"], r.get("resource"), r["reason"])
+        for r in system.records("tool/documents")
+        if "allowed" in r and not r["allowed"]
+    ]
+    assert refused == [
+        ("reader", "document.read", "Document FIN-201", "resource_denied"),
+        ("reader", "POST tools/call replace", None, "scope_missing"),
+        ("writer", "POST tools/call read", None, "scope_missing"),
+        ("writer", "document.replace", "Document ENG-101", "resource_denied"),
+    ]
+
+
+async def test_one_trace_and_one_transaction_connect_the_records_of_all_parties(system: System, issuer: Issuer) -> None:
+    events = await told(system, issuer.token(jti="the-root"))
+
+    for name in system.services:
+        seen = [r for r in system.records(name) if "transaction" in r]
+        assert seen, name
+        assert {r["trace_id"] for r in seen} == {events[0]["trace_id"]}
+        assert {r["transaction"] for r in seen} == {"the-root"}
+        assert {r["subject"] for r in seen} == {"alice"}
+        assert first_bad_record(system.folder / name.replace("/", "-") / "journal.jsonl") == 0
+
+
+async def test_on_every_hop_authority_shrinks_and_the_chain_grows(system: System, issuer: Issuer) -> None:
+    await told(system, issuer.token(jti="the-root"))
+
+    hops = {
+        (r["audience"].removeprefix("spiffe://agents.example/"), len(r["actors"]), " ".join(r["scopes"]))
+        for name in system.services
+        for r in requests(system, name)
+    }
+    assert hops == {
+        ("orchestrator", 0, "agent.invoke inference.run task.run tool.read tool.write"),
+        ("agent/reader", 1, "agent.invoke inference.run tool.read"),
+        ("agent/writer", 1, "agent.invoke inference.run tool.write"),
+        ("tool/documents", 2, "tool.read"),
+        ("tool/documents", 2, "tool.write"),
+        ("inference", 2, "inference.run"),
+    }
+    for name in system.services:
+        for r in requests(system, name):
+            assert len(r["lineage"]) == len(r["actors"])
+            assert [*r["lineage"], r["token_id"]][0] == "the-root"
+
+
+async def test_each_exchange_is_on_record_with_the_token_it_made(system: System, issuer: Issuer) -> None:
+    await told(system, issuer.token(jti="the-root"))
+
+    made = {r["token_id"] for n in system.services for r in system.records(n) if r["event"] == "exchange"}
+    used = {r["token_id"] for n in system.services for r in requests(system, n)}
+    assert used == made | {"the-root"}
+    assert len(made) == len(issuer.exchanges) == 6
+
+
+async def test_bob_gets_his_departments_summary_and_meets_no_trap(
+    system: System, issuer: Issuer, stored: Stored
+) -> None:
+    before = stored()
+    *steps, finished = await told(system, issuer.token(**BOB))
+
+    assert finished["event"] == "finished"
+    assert [step["refused"] for step in steps] == [[]] * 4
+    (name,) = stored().keys() - before.keys()
+    assert (stored()[name]["owner"], stored()[name]["department"]) == ("bob", "/finance")
+    assert "certificate" not in stored()[name]["text"]
+
+
+async def test_eve_belongs_nowhere_and_gets_no_further_than_the_door(system: System, issuer: Issuer) -> None:
+    answer = await system.client("orchestrator", issuer.token(sub="eve", groups=[])).post("/tasks", json=TASK)
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "policy_denied")
+    assert issuer.exchanges == []
+    assert system.records("agent/reader") == []
+
+
+async def test_tasks_of_many_users_at_once_never_mix(system: System, issuer: Issuer, stored: Stored) -> None:
+    before = stored()
+    users = [(ALICE | {"sub": f"alice-{n}"}) if n % 2 else (BOB | {"sub": f"bob-{n}"}) for n in range(12)]
+    tokens = [issuer.token(**user, jti=f"root of {user['sub']}".replace(" ", "-")) for user in users]
+
+    outcomes = await asyncio.gather(*(told(system, token) for token in tokens))
+
+    created = {document["owner"]: document for key, document in stored().items() if key not in before}
+    assert created.keys() == {user["sub"] for user in users}
+    for user, events in zip(users, outcomes, strict=True):
+        engineering = user["sub"].startswith("alice")
+        text = created[user["sub"]]["text"]
+        assert ("certificate" in text, "invoice" in text) == (engineering, not engineering)
+        assert created[user["sub"]]["id"] in events[-1]["text"]
+        assert len({event["trace_id"] for event in events}) == 1
+    # Whatever any party wrote down under a transaction, it wrote down for the user of that transaction and its trace.
+    traces = {f"root-of-{user['sub']}": events[0]["trace_id"] for user, events in zip(users, outcomes, strict=True)}
+    for name in system.services:
+        for r in system.records(name):
+            if "transaction" in r:
+                assert r["transaction"] == f"root-of-{r['subject']}"
+                assert r["trace_id"] == traces[r["transaction"]]
+    assert {key: stored()[key] for key in before} == before
+
+
+@pytest.mark.parametrize("name", ["orchestrator", "agent/reader", "agent/writer", "tool/documents", "inference"])
+async def test_each_party_answers_health_and_refuses_everybody_else_without_a_token(system: System, name: str) -> None:
+    client = system.client(name)
+
+    assert (await client.get("/health")).json() == {"status": "ok"}
+    refused = await client.post("/tasks", json=TASK)
+    assert (refused.status_code, refused.json()["reason"]) == (401, "no_token")
+
+
+@pytest.mark.parametrize("name", ["agent/reader", "agent/writer", "tool/documents", "inference"])
+async def test_the_users_own_token_opens_no_door_but_the_front_one(system: System, issuer: Issuer, name: str) -> None:
+    path = {"tool/documents": "/mcp", "inference": "/v1/chat/completions"}.get(name, "/a2a")
+
+    as_it_is = await system.client(name, issuer.token()).post(path, json={})
+    for_this = await system.client(name, issuer.token(aud=issuer.registry.id(name))).post(path, json={})
+
+    def reason(answer: Any) -> str:
+        body = answer.json()
+        return str(body["error"]["data"]["reason"] if "jsonrpc" in body else body["reason"])
+
+    assert (as_it_is.status_code, reason(as_it_is)) == (401, "audience_mismatch")
+    assert (for_this.status_code, reason(for_this)) == (401, "actor_missing")
+
+
+async def test_a_token_of_one_hop_opens_no_other(system: System, issuer: Issuer) -> None:
+    await told(system, issuer.token())
+    held = {form["subject_token"] for form in issuer.exchanges} - {issuer.exchanges[0]["subject_token"]}
+    assert len(held) == 2  # the reader's and the writer's
+
+    for token in held:
+        for name, path in (("orchestrator", "/tasks"), ("tool/documents", "/mcp"), ("inference", "/v1/models")):
+            answer = await system.client(name, token).post(path, json={})
+            assert answer.status_code == 401
+            assert "audience_mismatch" in answer.text
+
+
+async def test_a_stream_of_a_task_does_not_outlive_the_users_token(system: System, issuer: Issuer) -> None:
+    never, gate = asyncio.Event(), system.apps[system.addresses["orchestrator"]]
+
+    async def hangs(_scope: Any, _receive: Any, _send: Any) -> None:
+        await never.wait()
+
+    system.apps[system.addresses["agent/reader"]] = hangs
+    assert isinstance(gate, Gate)
+    claims = issuer.claims()
+    gate._clock = lambda: claims["exp"] - 1.0  # a second is left, by this clock for ever
+    client = system.client("orchestrator", issuer.sign(claims))
+    answer = await client.post("/tasks", json=TASK, headers={"accept": "text/event-stream"})
+
+    assert "event: started" in answer.text
+    assert "event: finished" not in answer.text
+    assert system.reasons("orchestrator")[-1] == "expired"
