@@ -40,12 +40,14 @@ def keycloak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]) -
 
 
 def java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, body: str) -> None:
-    """Put a script where Java would be, and leave the machine's ports out of it."""
+    """Put a script where Java would be, and leave the machine's ports out of it: a real Keycloak may be running."""
     script = tmp_path / "java"
     script.write_text(f"#!/bin/sh\n{body}\n")
     script.chmod(0o755)
     monkeypatch.setattr(module, "find_runtime", lambda _: Runtime(java=script, distribution=distribution))
     monkeypatch.setattr(module, "check_port", lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setattr(module, "HEALTH_PORT", free.getsockname()[1])
 
 
 # --- why it does not start --------------------------------------------------------------------------------------------
@@ -99,8 +101,6 @@ async def test_a_keycloak_that_does_not_get_ready_is_ended(
 ) -> None:
     body = f"""case "$*" in *config.built=true*) echo $$ > {tmp_path}/pid; exec sleep 600;; esac; exit 10"""
     java(monkeypatch, tmp_path, distribution, body)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        monkeypatch.setattr(module, "HEALTH_PORT", free.getsockname()[1])
     monkeypatch.setattr(module, "READY_WITHIN", 1)
 
     with pytest.raises(KeycloakError, match="was not ready within 1 s"):
