@@ -168,7 +168,7 @@ async def test_one_failure_refuses_for_good(journal: Journal, path: Path) -> Non
     kept, full = os.dup(journal._fd), os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, journal._fd)
     with pytest.raises(JournalError, match="No space left"):
-        await journal.append({"what": "lost"})
+        await asyncio.wait_for(journal.append({"what": "lost"}), 5)
     os.dup2(kept, journal._fd)  # there is room again, but the chain would have a hole
     os.close(full)
     os.close(kept)
@@ -185,7 +185,7 @@ async def test_a_short_write_is_a_failure_and_what_it_left_is_cut_off_by_the_nex
     write = os.write
     monkeypatch.setattr("zerotrust.audit.os.write", lambda fd, data: write(fd, data[:10]))
     with pytest.raises(JournalError, match="short write"):
-        await journal.append({"what": "half of this"})
+        await asyncio.wait_for(journal.append({"what": "half of this"}), 5)
     monkeypatch.undo()
     journal.close()
 
@@ -221,7 +221,7 @@ async def test_after_it_was_closed_nothing_is_acknowledged_and_nobody_waits_fore
 async def test_who_leaves_before_the_record_is_written_disturbs_nobody(journal: Journal, path: Path) -> None:
     first, second = journal.append({"number": 1}), journal.append({"number": 2})
     first.cancel()
-    await second
+    await asyncio.wait_for(second, 5)
 
     assert len(list(records(path))) == 2
 

@@ -266,6 +266,7 @@ def _with_raw_claims(bench: Bench, form: dict[str, str], changed: dict[str, Any]
         (httpx.Response(401, json={"error": "invalid_client"}), Reason.EXCHANGE_REFUSED),
         (httpx.Response(403, json={"error": "access_denied"}), Reason.EXCHANGE_REFUSED),
         (httpx.Response(302, json={}, headers={"location": "http://attacker.test"}), Reason.EXCHANGE_REFUSED),
+        (httpx.Response(400, json=["invalid_scope"]), Reason.ISSUER_UNAVAILABLE),
         (httpx.Response(500, json={"error": "unknown_error"}), Reason.ISSUER_UNAVAILABLE),
         (httpx.Response(503, text="<html>"), Reason.ISSUER_UNAVAILABLE),
         (httpx.Response(200, text="<html>"), Reason.ISSUER_UNAVAILABLE),

@@ -248,6 +248,7 @@ async def test_a_user_of_no_department_is_refused_whatever_the_scope(door: Door,
 
     assert (reply.status, reply.reason) == (403, Reason.POLICY_DENIED)
     assert "www-authenticate" not in reply.headers
+    assert "scope" not in reply.json()  # none would help
     assert door.handled == []
     [record] = door.records
     assert (record["subject"], record["allowed"], record["reason"]) == ("eve", False, Reason.POLICY_DENIED)
@@ -628,6 +629,23 @@ async def test_a_token_that_ends_while_it_is_used_ends_the_handler(door: Door, i
     assert (reply.status, reply.reason) == (401, Reason.EXPIRED)
     assert ended == ["cancelled"]
     assert [r["reason"] for r in door.records] == [Reason.GRANTED, Reason.EXPIRED]
+
+
+async def test_a_handler_has_as_long_as_its_token_and_no_longer(
+    door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float | None] = []
+    timeout = asyncio.timeout
+
+    def noted(delay: float | None) -> asyncio.Timeout:
+        given.append(delay)
+        return timeout(delay)
+
+    monkeypatch.setattr("zerotrust.gate.asyncio.timeout", noted)
+    door.clock.now = NOW + 42
+    await door.ask(issuer.token())
+
+    assert given == [18]
 
 
 async def test_a_stream_is_passed_on_at_once_and_cut_at_the_tokens_end(door: Door, issuer: Issuer) -> None:

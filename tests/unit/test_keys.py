@@ -166,6 +166,7 @@ def _octets(secret: bytes) -> str:
     return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
 
 
+OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that is the point
 CURVE = jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True)
 
@@ -176,8 +177,8 @@ CURVE = jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()
         pytest.param(
             lambda good: httpx.Response(200, json={"keys": [good, entry(WEAK.public_key(), "k2")]}), id="weak"
         ),
-        pytest.param(lambda _: httpx.Response(200, json={"keys": [entry(WEAK, "k2")]}), id="private"),
-        pytest.param(lambda good: httpx.Response(200, json={"keys": [good, good]}), id="one name twice"),
+        pytest.param(lambda _: httpx.Response(200, json={"keys": [entry(OTHER, "k2")]}), id="private"),
+        pytest.param(lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2"}] * 2}), id="one name twice"),
         pytest.param(
             lambda _: httpx.Response(
                 200,
@@ -193,9 +194,13 @@ CURVE = jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()
         pytest.param(lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2", "n": 7}]}), id="n a number"),
         pytest.param(lambda _: httpx.Response(200, json={"keys": []}), id="no keys"),
         pytest.param(
-            lambda good: httpx.Response(200, json={"keys": [good | {"use": "enc"}]}), id="for encryption only"
+            lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2", "use": "enc"}]}),
+            id="for encryption only",
         ),
-        pytest.param(lambda good: httpx.Response(200, json={"keys": [good | {"alg": "RS512"}]}), id="other algorithm"),
+        pytest.param(
+            lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2", "alg": "RS512"}]}),
+            id="other algorithm",
+        ),
         pytest.param(
             lambda good: httpx.Response(200, json={"keys": [{n: v for n, v in good.items() if n != "kid"}]}),
             id="no name",
@@ -228,11 +233,12 @@ async def test_a_key_set_that_cannot_be_trusted_changes_nothing(issuing: Issuing
     assert await issuing.keys.key("k1") is known
 
 
+@pytest.mark.parametrize("other", [{"use": "enc"}, {"alg": "RSA-OAEP"}, {"use": "enc", "alg": "RSA-OAEP"}])
 async def test_keys_for_other_uses_stand_beside_ours_and_are_not_ours(
-    issuing: Issuing, attackers_key: RSAPrivateKey
+    issuing: Issuing, attackers_key: RSAPrivateKey, other: dict[str, str]
 ) -> None:
     """As in Keycloak's own set, which holds one for encryption."""
-    issuing.entries.append(entry(attackers_key.public_key(), "k2", use="enc", alg="RSA-OAEP"))
+    issuing.entries.append(entry(attackers_key.public_key(), "k2", **other))
 
     assert await issuing.keys.key("k1")
     assert await issuing.refusal("k2") is Reason.UNKNOWN_KEY

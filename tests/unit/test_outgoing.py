@@ -180,10 +180,11 @@ async def test_a_tool_that_cannot_be_reached_is_an_answer_and_no_exception(answe
 
     outgoing = Outgoing(ADDRESSES, mcp_transport=httpx2.MockTransport(respond))
     with calling_with(token()):
-        reply = await outgoing.mcp_http.post("http://127.0.0.1:8104/mcp")
+        async with outgoing.mcp_http.stream("POST", "http://127.0.0.1:8104/mcp") as reply:  # as the MCP client does
+            body = await reply.aread()
 
     assert reply.status_code == 503
-    assert reply.json()["error"]["data"]["reason"] == Reason.PEER_UNAVAILABLE
+    assert orjson.loads(body)["error"]["data"]["reason"] == Reason.PEER_UNAVAILABLE
 
 
 async def test_both_clients_are_closed(out: Out) -> None:
