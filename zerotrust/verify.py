@@ -29,6 +29,9 @@ KNOWN_HEADERS = frozenset({"alg", "typ", "kid"})
 CLOCK_SKEW = 5
 """Seconds by which the issuer's clock may be ahead of ours.  Never added to a token's end."""
 
+TICK = 1
+"""Keycloak reads its clock twice for a token, and between `iat` and `exp` a second may begin."""
+
 _Text = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[\x21-\x7e]+$")]
 _Seconds = Annotated[int, Field(ge=0)]
 
@@ -115,7 +118,7 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
         raise Refusal(Reason.UNKNOWN_PARTY, claims.azp)
     begins = max(claims.iat, claims.nbf or 0)
     _check_time(begins, claims.exp, now)
-    if claims.exp - claims.iat > life:
+    if claims.exp - claims.iat > life + TICK:
         raise Refusal(Reason.LIFETIME_EXCEEDED, f"{claims.exp - claims.iat} s")
     _check_actors(actors, claims, expected)  # (10)
     # (11) One ancestor for each exchange, so that whatever withdraws one of them withdraws this token.

@@ -23,6 +23,7 @@ from tests.e2e.conftest import EVERYTHING
 from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, chain, claims, dead
 from tests.support.svid import TrustDomain
 from zerotrust.registry import Registry
+from zerotrust.verify import TICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -82,7 +83,7 @@ async def test_a_token_is_as_drawn(realm: Realm, story: dict[str, str], name: st
     assert said["aud"] == realm.id(drawn.aud)
     assert set(said["scope"].split()) == set(drawn.scope.split())
     assert said.get("act") == chain(*map(realm.id, drawn.actors))
-    assert 0 < said["exp"] - said["iat"] <= drawn.life
+    assert 0 < said["exp"] - said["iat"] <= drawn.life + TICK
 
 
 @pytest.mark.parametrize("name", STORY)

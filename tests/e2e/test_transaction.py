@@ -13,10 +13,11 @@ from demo.refusals import EVERYTHING, attempts
 from demo.system import ROOT, System
 from demo.tell import short, tokens_of
 from zerotrust.audit import first_bad_record
+from zerotrust.verify import TICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-# Section by section what the README draws: azp, aud, scope, actors (outermost first), longest life in seconds.
+# What the README draws: azp, aud, scope, actors (outermost first), longest life in seconds.
 DRAWN = {
     "T0": ("walkthrough", "orchestrator", EVERYTHING, (), 300),
     "T1": ("orchestrator", "agent/reader", "agent.invoke tool.read inference.run", ("orchestrator",), 120),
@@ -62,7 +63,7 @@ async def test_each_hop_has_its_own_token_exactly_as_drawn(system: System) -> No
     }
     assert seen == {name: (azp, aud, frozenset(s.split()), act) for name, (azp, aud, s, act, _) in DRAWN.items()}
     for name, token in tokens.items():
-        assert 0 < token["expires_at"] - token["issued_at"] <= DRAWN[name][-1]
+        assert 0 < token["expires_at"] - token["issued_at"] <= DRAWN[name][-1] + TICK
         assert token["expires_at"] <= tokens["T0"]["expires_at"]
     assert len({token["token_id"] for token in tokens.values()}) == len(DRAWN)
     assert {token["subject"] for token in tokens.values()} == {"a11ce000-0000-4000-8000-000000000000"}

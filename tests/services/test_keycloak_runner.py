@@ -46,7 +46,6 @@ def java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, bo
     script.chmod(0o755)
     monkeypatch.setattr(module, "find_runtime", lambda _: Runtime(java=script, distribution=distribution))
     monkeypatch.setattr(module, "check_port", lambda _: None)
-    monkeypatch.setattr(module, "HEALTH_PORT", 1)  # nobody is there; at the usual one a real Keycloak may be
     with socket.create_server(("127.0.0.1", 0)) as free:
         monkeypatch.setattr(module, "HEALTH_PORT", free.getsockname()[1])
 

@@ -16,7 +16,7 @@ from zerotrust.errors import BEFORE_SIGNATURE, Refusal
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
 from zerotrust.policy import Reason
 from zerotrust.registry import Registry
-from zerotrust.verify import CLOCK_SKEW, Expected, Remembered, key_id, verify
+from zerotrust.verify import CLOCK_SKEW, TICK, Expected, Remembered, key_id, verify
 
 NOW = 1_800_000_000
 ORCHESTRATOR = "spiffe://agents.example/orchestrator"
@@ -421,10 +421,10 @@ def test_a_token_without_time_between_its_issue_and_its_end_is_refused(issuer: I
 
 
 def test_a_token_lives_no_longer_than_its_party_may_hold_one(issuer: Issuer, key: RSAPublicKey) -> None:
-    assert check(issuer.token(exp=NOW + 300), key)
-    assert refusal(issuer.token(exp=NOW + 301), key) is Reason.LIFETIME_EXCEEDED
-    assert check(at_the_tool(issuer, exp=NOW + 60), key, TOOL_DOOR)
-    assert refusal(at_the_tool(issuer, exp=NOW + 61), key, TOOL_DOOR) is Reason.LIFETIME_EXCEEDED
+    assert check(issuer.token(exp=NOW + 300 + TICK), key)
+    assert refusal(issuer.token(exp=NOW + 301 + TICK), key) is Reason.LIFETIME_EXCEEDED
+    assert check(at_the_tool(issuer, exp=NOW + 60 + TICK), key, TOOL_DOOR)
+    assert refusal(at_the_tool(issuer, exp=NOW + 61 + TICK), key, TOOL_DOOR) is Reason.LIFETIME_EXCEEDED
 
 
 @pytest.mark.parametrize("party", ["someone", "spiffe://agents.example/agent/ghost", DOCUMENTS, "Walkthrough"])
