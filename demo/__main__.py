@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import httpx
 import typer
+from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +30,7 @@ SECONDS_TO_END = 30
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 # Wide enough for the tables where the output is no terminal.
-console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 _began = time.monotonic()
 
 
@@ -158,7 +159,7 @@ def _show_journals(system: System) -> None:
 
 
 async def _refusals(system: System, records: list[Record]) -> int:
-    table = Table(show_lines=False)
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
     for column in ("", "who", "tries what", "answer", "stopped by"):
         table.add_column(column, overflow="fold")
     failures = 0

@@ -6,6 +6,7 @@ It knows nothing but what the parties wrote down.  No token is ever shown; the j
 from collections.abc import Iterable
 from typing import Any
 
+from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
@@ -41,18 +42,16 @@ def tokens_of(records: Iterable[Record]) -> dict[str, Record]:
 def show_tokens(console: Console, tokens: dict[str, Record]) -> None:
     """The tokens side by side, and what was lost from each to the next."""
     by_id = {token["token_id"]: token for token in tokens.values()}
-    table = Table(title="The tokens of this transaction", show_lines=True)
-    for column in ("", "sub", "azp", "aud", "scope", "act, outermost first", "life", "what is gone since the last hop"):
-        table.add_column(column, overflow="fold")
+    table = Table(box=HORIZONTALS, show_lines=True, padding=(0, 1, 0, 0))
+    for column in ("", "who", "scope", "act", "life", "gone since"):
+        table.add_column(column, no_wrap=True)
     for name, token in tokens.items():
         parent = by_id.get(token["lineage"][-1]) if token["lineage"] else None
         table.add_row(
             f"[bold]{name}[/bold]",
-            f"{token['subject'][:8]}…",
-            short(token["party"]),
-            short(token["audience"]),
+            f"sub {token['subject'][:8]}…\nazp {short(token['party'])}\naud {short(token['audience'])}",
             "\n".join(token["scopes"]),
-            "\n".join(short(actor) for actor in token["actors"]) or "none: the user's own",
+            "\n".join(short(actor) for actor in token["actors"]) or "nobody",
             f"{token['expires_at'] - token['issued_at']} s",
             _lost(token, parent),
         )
@@ -63,7 +62,7 @@ def _lost(token: Record, parent: Record | None) -> str:
     if parent is None:
         return ""
     gone = sorted(set(parent["scopes"]) - set(token["scopes"]))
-    return "\n".join([*gone, f"every door but {short(token['audience'])}"])
+    return "\n".join([*gone, "any other door"])
 
 
 def show_trail(console: Console, records: list[Record]) -> None:
