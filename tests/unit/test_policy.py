@@ -203,6 +203,15 @@ def test_who_is_asking_is_never_confused_with_who_asked_before(
     assert allowed == ("/engineering" in held and state == "draft" and subject == owner)
 
 
+def test_what_a_person_may_do_is_not_remembered_for_whoever_acts_for_them() -> None:
+    policy = read_policy(POLICIES, REGISTRY)
+    person, published = caller("walkthrough", "tool.write"), document(state="published")
+    acted_for = dataclasses.replace(person, actors=("agent",))
+
+    assert policy.decide_on(person, "document.replace", published)
+    assert policy.decide_on(acted_for, "document.replace", published).reason is Reason.RESOURCE_DENIED
+
+
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Policy, "MEMORY", 3)
     policy = read_policy(POLICIES, REGISTRY)

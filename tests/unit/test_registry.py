@@ -155,3 +155,19 @@ def test_what_is_no_registry_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_registry_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="cannot be read: No such file"):
         load_registry(tmp_path / "registry.yaml")
+
+
+def test_a_registry_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "registry.yaml"
+    file.write_bytes(b"trust_domain: \xff")
+
+    with pytest.raises(RegistryError, match=r"registry\.yaml: .*utf-8"):
+        load_registry(file)
+
+
+def test_reading_a_registry_runs_nothing(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+
+    refused(tmp_path, f"trust_domain: !!python/object/apply:os.mkdir [{made}]")
+
+    assert not made.exists()
