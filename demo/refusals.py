@@ -176,8 +176,14 @@ async def attempts(system: System) -> AsyncIterator[Attempt]:
         yield Attempt("the reader", "creates a document", "gate: scope of the tool", "403 scope_missing", _said(answer))
 
         answer = await intruder.call_tool(t2, "read", id="FIN-201")
+        # What the tool says is what it says of a document that does not exist; the reason is in its journal alone.
+        reason = system.records("tool/documents")[-1]["reason"]
         yield Attempt(
-            "the reader", "reads a document of finance for alice", "policy: department", "200 tool error", _said(answer)
+            "the reader",
+            "reads a document of finance for alice",
+            "policy: department",
+            "200 tool error, resource_denied",
+            f"{_said(answer)}, {reason}",
         )
 
         brief = await intruder.token("agent/reader", t1, "tool/documents", "tool.read", lifetime=1)
