@@ -10,7 +10,6 @@ import pytest
 from tests.support.issuer import Issuer
 from tests.support.system import System, running
 
-AT = {"agent/reader": "orchestrator", "agent/writer": "orchestrator"}
 Token = Callable[..., str]
 
 
