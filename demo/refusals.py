@@ -20,6 +20,7 @@ from demo.system import System
 from zerotrust.exchange import exchange_form
 
 EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run"
+TASK = {"request": "Summarise the incident reports."}
 _ERA = {"mcp-protocol-version": "2026-07-28"}
 
 
@@ -60,6 +61,11 @@ class Intruder:
         """The token that an exchange gives."""
         return str((await self.exchange(who, token, audience, scopes, **more)).json()["access_token"])
 
+    async def login(self, user: str, scope: str = EVERYTHING) -> str:
+        """What a user's own client holds: not stolen, for what users try themselves."""
+        keycloak = self._system.keycloak
+        return (await sign_in(keycloak.issuer, "walkthrough", user, keycloak.passwords[user], scope)).access_token
+
     async def call_tool(self, token: str, tool: str, **arguments: str) -> httpx.Response:
         """Call a tool of the documents server by hand."""
         meta = {
@@ -99,120 +105,118 @@ def _said(answer: httpx.Response) -> str:
 
 async def attempts(system: System) -> AsyncIterator[Attempt]:
     """Try everything, one after the other."""
-    keycloak = system.keycloak
-
-    async def login(user: str, scope: str = EVERYTHING) -> str:
-        return (await sign_in(keycloak.issuer, "walkthrough", user, keycloak.passwords[user], scope)).access_token
-
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
         intruder = Intruder(system, http)
-        task = {"request": "Summarise the incident reports."}
-        t0 = await login("alice")
+        t0 = await intruder.login("alice")
         t1 = await intruder.token("orchestrator", t0, "agent/reader", "agent.invoke tool.read inference.run")
         t2 = await intruder.token("agent/reader", t1, "tool/documents", "tool.read")
+        for group in (
+            _wrong_credentials(intruder, t0, t1),
+            _refused_exchanges(intruder, t1, t2),
+            _too_little_authority(intruder, system, t0, t2),
+        ):
+            async for attempt in group:
+                yield attempt
+    yield await _no_identity(system)
 
-        answer = await intruder.post("orchestrator", "/tasks", None, json=task)
-        yield Attempt("a stranger", "runs a task without a token", "credentials", "401 no_token", _said(answer))
 
-        answer = await intruder.call_tool(t0, "read", id="ENG-101")
-        yield Attempt("alice", "takes her own token to the tool", "audience", "401 audience_mismatch", _said(answer))
+async def _wrong_credentials(intruder: Intruder, t0: str, t1: str) -> AsyncIterator[Attempt]:
+    answer = await intruder.post("orchestrator", "/tasks", None, json=TASK)
+    yield Attempt("a stranger", "runs a task without a token", "credentials", "401 no_token", _said(answer))
 
-        answer = await intruder.post("agent/writer", "/a2a", t1, json={})
-        yield Attempt(
-            "the orchestrator",
-            "shows the reader's token to the writer",
-            "audience",
-            "401 audience_mismatch",
-            _said(answer),
-        )
+    answer = await intruder.call_tool(t0, "read", id="ENG-101")
+    yield Attempt("alice", "takes her own token to the tool", "audience", "401 audience_mismatch", _said(answer))
 
-        t0_reading = await login("alice", "task.run agent.invoke tool.read")
-        answer = await intruder.exchange("orchestrator", t0_reading, "agent/writer", "agent.invoke tool.write")
-        yield Attempt(
-            "the orchestrator",
-            "asks for a scope that alice did not give",
-            "realm: downscope policy",
-            "400 invalid_scope",
-            _said(answer),
-        )
+    answer = await intruder.post("agent/writer", "/a2a", t1, json={})
+    yield Attempt(
+        "the orchestrator", "shows the reader's token to the writer", "audience", "401 audience_mismatch", _said(answer)
+    )
 
-        answer = await intruder.exchange("agent/writer", t1, "tool/documents", "tool.read")
-        yield Attempt(
-            "the writer",
-            "exchanges a token meant for the reader",
-            "realm: audience",
-            "403 access_denied",
-            _said(answer),
-        )
+    brief = await intruder.token("agent/reader", t1, "tool/documents", "tool.read", lifetime=1)
+    await asyncio.sleep(max(0.0, _end_of(brief) - time.time()))
+    answer = await intruder.call_tool(brief, "read", id="ENG-101")
+    yield Attempt("the reader", "uses a token one second too late", "expiry", "401 expired", _said(answer))
 
-        answer = await intruder.exchange("agent/reader", t1, "agent/writer", "inference.run")
-        yield Attempt(
-            "the reader",
-            "asks for a token for the writer",
-            "realm: audience scopes",
-            "400 invalid_request",
-            _said(answer),
-        )
+    wanted = "urn:ietf:params:oauth:token-type:id_token"
+    id_token = await intruder.token("orchestrator", t0, "agent/reader", "agent.invoke", requested_token_type=wanted)
+    answer = await intruder.post("orchestrator", "/tasks", id_token, json=TASK)
+    yield Attempt(
+        "the orchestrator", "shows an ID token it got by exchange", "token type", "401 not_verified", _said(answer)
+    )
 
-        laundered = await intruder.token("agent/reader", t2, "tool/documents", "tool.read")
-        answer = await intruder.call_tool(laundered, "read", id="ENG-101")
-        yield Attempt(
-            "the reader",
-            "exchanges its own token to shorten the chain, and uses it",
-            "delegation.js: dead first",
-            "401 expired",
-            _said(answer),
-        )
-        answer = await intruder.exchange("agent/reader", laundered, "tool/documents", "tool.read")
-        yield Attempt(
-            "the reader",
-            "exchanges the result once more, for a clean chain",
-            "delegation.js: dead first",
-            "400 invalid_request",
-            _said(answer),
-        )
 
-        answer = await intruder.call_tool(t2, "create", title="t", text="x")
-        yield Attempt("the reader", "creates a document", "gate: scope of the tool", "403 scope_missing", _said(answer))
+async def _refused_exchanges(intruder: Intruder, t1: str, t2: str) -> AsyncIterator[Attempt]:
+    t0_reading = await intruder.login("alice", "task.run agent.invoke tool.read")
+    answer = await intruder.exchange("orchestrator", t0_reading, "agent/writer", "agent.invoke tool.write")
+    yield Attempt(
+        "the orchestrator",
+        "asks for a scope that alice did not give",
+        "realm: downscope policy",
+        "400 invalid_scope",
+        _said(answer),
+    )
 
-        answer = await intruder.call_tool(t2, "read", id="FIN-201")
-        # What the tool says is what it says of a document that does not exist; the reason is in its journal alone.
-        reason = system.records("tool/documents")[-1]["reason"]
-        yield Attempt(
-            "the reader",
-            "reads a document of finance for alice",
-            "policy: department",
-            "200 tool error, resource_denied",
-            f"{_said(answer)}, {reason}",
-        )
+    answer = await intruder.exchange("agent/writer", t1, "tool/documents", "tool.read")
+    yield Attempt(
+        "the writer", "exchanges a token meant for the reader", "realm: audience", "403 access_denied", _said(answer)
+    )
 
-        brief = await intruder.token("agent/reader", t1, "tool/documents", "tool.read", lifetime=1)
-        await asyncio.sleep(max(0.0, _end_of(brief) - time.time()))
-        answer = await intruder.call_tool(brief, "read", id="ENG-101")
-        yield Attempt("the reader", "uses a token one second too late", "expiry", "401 expired", _said(answer))
+    answer = await intruder.exchange("agent/reader", t1, "agent/writer", "inference.run")
+    yield Attempt(
+        "the reader", "asks for a token for the writer", "realm: audience scopes", "400 invalid_request", _said(answer)
+    )
 
-        wanted = "urn:ietf:params:oauth:token-type:id_token"
-        id_token = await intruder.token("orchestrator", t0, "agent/reader", "agent.invoke", requested_token_type=wanted)
-        answer = await intruder.post("orchestrator", "/tasks", id_token, json=task)
-        yield Attempt(
-            "the orchestrator", "shows an ID token it got by exchange", "token type", "401 not_verified", _said(answer)
-        )
+    laundered = await intruder.token("agent/reader", t2, "tool/documents", "tool.read")
+    answer = await intruder.call_tool(laundered, "read", id="ENG-101")
+    yield Attempt(
+        "the reader",
+        "exchanges its own token to shorten the chain, and uses it",
+        "delegation.js: dead first",
+        "401 expired",
+        _said(answer),
+    )
+    answer = await intruder.exchange("agent/reader", laundered, "tool/documents", "tool.read")
+    yield Attempt(
+        "the reader",
+        "exchanges the result once more, for a clean chain",
+        "delegation.js: dead first",
+        "400 invalid_request",
+        _said(answer),
+    )
 
-        answer = await intruder.post("orchestrator", "/tasks", await login("eve"), json=task)
-        yield Attempt("eve, in no department", "runs a task", "policy", "403 policy_denied", _said(answer))
 
-        answer = await intruder.get("orchestrator", "/openapi.json", t0)
-        yield Attempt(
-            "alice", "opens the API's own pages", "gate: default deny", "403 no_permission_for_route", _said(answer)
-        )
+async def _too_little_authority(intruder: Intruder, system: System, t0: str, t2: str) -> AsyncIterator[Attempt]:
+    answer = await intruder.call_tool(t2, "create", title="t", text="x")
+    yield Attempt("the reader", "creates a document", "gate: scope of the tool", "403 scope_missing", _said(answer))
 
+    answer = await intruder.call_tool(t2, "read", id="FIN-201")
+    # The tool says what it says of a document that does not exist; the reason is in its journal alone.
+    reason = system.records("tool/documents")[-1]["reason"]
+    yield Attempt(
+        "the reader",
+        "reads a document of finance for alice",
+        "policy: department",
+        "200 tool error, resource_denied",
+        f"{_said(answer)}, {reason}",
+    )
+
+    answer = await intruder.post("orchestrator", "/tasks", await intruder.login("eve"), json=TASK)
+    yield Attempt("eve, in no department", "runs a task", "policy", "403 policy_denied", _said(answer))
+
+    answer = await intruder.get("orchestrator", "/openapi.json", t0)
+    yield Attempt(
+        "alice", "opens the API's own pages", "gate: default deny", "403 no_permission_for_route", _said(answer)
+    )
+
+
+async def _no_identity(system: System) -> Attempt:
     try:
         with WorkloadApiClient(system.authority.endpoint) as stranger:
-            await asyncio.to_thread(stranger.fetch_jwt_svid, {keycloak.issuer})
+            await asyncio.to_thread(stranger.fetch_jwt_svid, {system.keycloak.issuer})
         answered = "an identity"
     except PySpiffeError as error:
         answered = "no identity issued" if "no identity issued" in str(error) else str(error)
-    yield Attempt("a program nobody launched", "asks for an identity", "attestation", "no identity issued", answered)
+    return Attempt("a program nobody launched", "asks for an identity", "attestation", "no identity issued", answered)
 
 
 def _end_of(token: str) -> float:
