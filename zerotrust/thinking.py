@@ -7,14 +7,15 @@ authority of the token, not the agent's good sense.
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from pydantic import BaseModel, Json
 
-from zerotrust.a2a import Answer, PeerError
+from zerotrust.a2a import NONSENSE, Answer, PeerError
 from zerotrust.exchange import NarrowedToken
 from zerotrust.outgoing import calling_with
 from zerotrust.service import Service
@@ -66,28 +67,46 @@ class Tools:
         return text, not result.is_error
 
 
+class _Function(BaseModel):
+    name: str
+    arguments: Json[dict[str, Any]]
+
+
+class _ToolCall(BaseModel):
+    id: str
+    type: Literal["function"] = "function"
+    function: _Function
+
+
+class Reply(BaseModel):
+    """What a model says: words, or tools to call first."""
+
+    role: Literal["assistant"]
+    content: str | None = None
+    tool_calls: list[_ToolCall] = []
+
+
 class Model:
     """A model behind an OpenAI-compatible API."""
 
     def __init__(self, service: Service, name: str = "inference", model: str = "scripted") -> None:
         self._service, self._name, self._model = service, name, model
 
-    async def reply(
-        self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: NarrowedToken
-    ) -> dict[str, Any]:
-        """The model's next message.  Raises `PeerError`."""
+    async def reply(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: NarrowedToken) -> Reply:
+        """The model's next message.  Raises `PeerError`, also for one that is none."""
         body = {"model": self._model, "messages": messages, "tools": tools}
         url = f"{self._service.addresses[self._name]}/v1/chat/completions"
         try:
             with calling_with(token):
                 answer = await self._service.outgoing.http.post(url, json=body)
             answer.raise_for_status()
-            message: dict[str, Any] = answer.json()["choices"][0]["message"]
+            return Reply.model_validate(answer.json()["choices"][0]["message"])
         except httpx.HTTPStatusError as error:
             raise PeerError(f"{self._name}: refused with {error.response.status_code}") from error
-        except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-            raise PeerError(f"{self._name}: {type(error).__name__}") from error
-        return message
+        except httpx.HTTPError as error:
+            raise PeerError(f"{self._name}: could not be reached") from error
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise PeerError(f"{self._name}: {NONSENSE}") from error
 
 
 async def converse(task: str, *, model: Model, thinking: NarrowedToken, tools: Tools, acting: NarrowedToken) -> Answer:
@@ -99,16 +118,16 @@ async def converse(task: str, *, model: Model, thinking: NarrowedToken, tools: T
     offered = await tools.offered(acting)
     failed: list[str] = []
     for _ in range(MAX_TURNS):
-        message = await model.reply(messages, offered, thinking)
-        messages.append(message)
-        if not message.get("tool_calls"):
-            return Answer(message["content"], tuple(failed))
-        for call in message["tool_calls"]:
-            name, arguments = call["function"]["name"], call["function"]["arguments"]
-            said, done = await tools.call(name, json.loads(arguments), acting)
-            messages.append({"role": "tool", "tool_call_id": call["id"], "content": said})
+        reply = await model.reply(messages, offered, thinking)
+        messages.append(reply.model_dump(round_trip=True))
+        if not reply.tool_calls:
+            return Answer(reply.content or "", tuple(failed))
+        for call in reply.tool_calls:
+            name, arguments = call.function.name, call.function.arguments
+            said, done = await tools.call(name, arguments, acting)
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": said})
             if not done:
-                failed.append(f"{name} {arguments}: {said}")
+                failed.append(f"{name} {json.dumps(arguments)}: {said}")
     raise PeerError("the model came to no end")
 
 

@@ -166,7 +166,7 @@ async def test_an_issuer_that_is_down_ends_the_task(system: System, issuer: Issu
         ("agent/reader", "agent/reader", "agent/reader: could not be reached"),
         ("agent/writer", "agent/writer", "agent/writer: could not be reached"),
         ("tool/documents", "agent/reader", "agent/reader: tool/documents: refused (peer_unavailable)"),
-        ("inference", "agent/reader", "agent/reader: inference: ConnectError"),
+        ("inference", "agent/reader", "agent/reader: inference: could not be reached"),
     ],
 )
 async def test_a_party_that_is_away_is_named_and_found_again_when_it_is_back(
@@ -204,6 +204,7 @@ async def test_a_model_that_talks_nonsense_makes_a_failure_and_nothing_half_done
 
     steps, result = await worked(system, issuer.token())
     assert (steps, result["event"], result["agent"]) == (["agent/reader started"], "failed", "agent/reader")
+    assert NONSENSE in result["text"]
     assert stored() == before
     assert system.records("agent/writer") == []
 
