@@ -81,7 +81,8 @@ async def running(folder: Path, *, say: Say, insiders: tuple[str, ...] = ()) -> 
 
     `folder` keeps data, logs and Keycloak's database.  Raises `DemoError`, `KeycloakError` or `LaunchError`.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything else runs
+    folder = folder.absolute()  # noqa: ASYNC240 - what is launched runs in another working folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     registry = load_registry(ROOT / "registry.yaml")
     async with AsyncExitStack() as stack:
         stack.enter_context(_only_one(folder))
