@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import httpx
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from authorities.attestation.launch import LaunchError
+from demo.keycloak import URL
 from demo.login import LoginError, sign_in
 from demo.refusals import EVERYTHING, attempts
 from demo.runtime import KeycloakError
@@ -25,6 +27,7 @@ from zerotrust.audit import first_bad_record
 from zerotrust.registry import RegistryError
 
 FOLDER = ROOT / "run"
+ISSUER = f"{URL}/realms/agents"
 REQUEST = "Summarise the incident reports of my department and file the result."
 SECONDS_TO_END = 30
 
@@ -88,20 +91,20 @@ def token(
 ) -> None:
     """Sign a user in at the running system, as a browser would, and print the access token."""
     try:
-        login = asyncio.run(sign_in("http://localhost:8080/realms/agents", "walkthrough", user, password, scope))
+        login = asyncio.run(sign_in(ISSUER, "walkthrough", user, password, scope))
     except LoginError as error:
         console.print(str(error))
         sys.exit(1)
     print(login.access_token)
 
 
-def _run(main: Any) -> int:
+def _run(main: Coroutine[Any, Any, int]) -> int:
     async def until_told() -> int:
-        work = asyncio.ensure_future(main)
+        work = asyncio.create_task(main)
         for number in signal.SIGTERM, signal.SIGINT:
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)
         try:
-            return int(await work)
+            return await work
         except asyncio.CancelledError:
             return 0
 
@@ -200,7 +203,7 @@ def _show_addresses(system: System) -> None:
     for name in system.registry.workloads:
         console.print(f"  {name:<16} {system.address(name)}")
     console.print(f"  {'Keycloak':<16} {keycloak.issuer}")
-    console.print(f"  {'its admin page':<16} http://localhost:8080/admin  as {admin}, password {password}")
+    console.print(f"  {'its admin page':<16} {URL}/admin  as {admin}, password {password}")
     for user, secret in keycloak.passwords.items():
         console.print(f"  {user:<16} password {secret}")
     console.print(steps(system), soft_wrap=True, markup=False)

@@ -195,6 +195,25 @@ def read_policy(folder: Path, registry: Registry) -> Policy:
     )
 
 
+def server(app: ASGIApp, *, host: str, port: int) -> uvicorn.Server:
+    """The HTTP server that every party runs behind."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # nobody may say who somebody else is
+            server_header=False,
+            ws="none",
+            reset_contextvars=True,  # else a pipelined request would start in the context of the one before it
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=5,
+        )
+    )
+
+
 def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
     """Serve one party until it is told to stop.  The one place where a service reads its environment."""
     log_json_lines()
@@ -216,19 +235,6 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
             outgoing=Outgoing({registry.id(peer): url for peer, url in addresses.items()}),
             identity_http=httpx.AsyncClient(timeout=10, trust_env=False),
         )
-        config = uvicorn.Config(
-            create_app(service),
-            host=settings.host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,  # nobody may say who somebody else is
-            server_header=False,
-            ws="none",
-            reset_contextvars=True,  # else a pipelined request would start in the context of the one before it
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=5,
-        )
-        await uvicorn.Server(config).serve()
+        await server(create_app(service), host=settings.host, port=port).serve()
 
     uvloop.run(serve())

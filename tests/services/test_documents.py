@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +11,8 @@ import orjson
 import pytest
 
 from tests.support.clients import refused, said, tools, use
-from tests.support.system import System
+from tests.support.issuer import Issuer
+from tests.support.system import System, running
 from tools.documents.store import Document, Store
 from zerotrust.mcp import ERA
 
@@ -358,3 +360,16 @@ async def test_health_says_nothing_about_anybody(system: System) -> None:
     answer: httpx.Response = await system.client("tool/documents").get("/health")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_the_tool_answers_to_its_own_host_name_and_to_no_other(
+    tmp_path: Path, issuer: Issuer, reading: Token
+) -> None:
+    """DNS rebinding: a page that made its own name point here still sends that name."""
+    async with running(tmp_path, "tool/documents", issuer=issuer, host="documents.example") as system:
+        assert said(await use(system, reading(), "read", id="ENG-101"))
+
+        async with system.client("tool/documents", reading()) as client:
+            body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+            answer = await client.post("/mcp", content=body, headers=MCP_HEADERS | {"host": "evil.example"})
+        assert answer.status_code == 421

@@ -70,10 +70,10 @@ class MCPWire(httpx2.AsyncBaseTransport):
 class System:
     """Parties by name, all alive, with the records they wrote."""
 
-    def __init__(self, folder: Path, registry: Registry, issuer: Issuer) -> None:
+    def __init__(self, folder: Path, registry: Registry, issuer: Issuer, host: str) -> None:
         self.folder, self.registry, self.issuer = folder, registry, issuer
         self.apps: dict[str, ASGIApp] = {"http://issuer.test": issuer.app}
-        self.addresses = {n: f"http://127.0.0.1:{registry.parties[n].port}" for n in registry.workloads}
+        self.addresses = {n: f"http://{host}:{registry.parties[n].port}" for n in registry.workloads}
         self.services: dict[str, Service] = {}
 
     def service(self, name: str) -> Service:
@@ -128,11 +128,15 @@ async def alive(app: ASGIApp) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *names: str, issuer: Issuer | None = None, known: Registry | None = None
+    folder: Path,
+    *names: str,
+    issuer: Issuer | None = None,
+    known: Registry | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[System]:
     """A system with these parties alive, or with all workloads of the registry."""
     known = known or registry()
-    system = System(folder, known, issuer or Issuer(known))
+    system = System(folder, known, issuer or Issuer(known), host)
     async with AsyncExitStack() as stack:
         for name in names or known.workloads:
             create_app: Callable[[Service], ASGIApp] = import_module(_module(known, name)).create_app

@@ -1,0 +1,66 @@
+"""The HTTP server round every party: what its options are for, shown over a real socket."""
+
+import asyncio
+from contextvars import ContextVar
+
+from starlette.types import Receive, Scope, Send
+
+from zerotrust.service import server
+
+seen: ContextVar[str] = ContextVar("seen", default="nobody")
+
+
+async def who_came_before(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with what this request's context held already, and with the caller's address; then leave a mark."""
+    if scope["type"] == "http":
+        body = f"{seen.get()} {scope['client'][0]}".encode()
+        seen.set("the one before")
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def talk(request: str) -> str:
+    """Send these bytes to a server of ours in one piece, and return all that comes back."""
+    running = server(who_came_before, host="127.0.0.1", port=0)
+    serving = asyncio.create_task(running.serve())
+    async with asyncio.timeout(10):
+        while not running.started:
+            await asyncio.sleep(0.01)
+        host, port = running.servers[0].sockets[0].getsockname()
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(request.encode())
+        answer = await reader.read()
+        writer.close()
+        running.should_exit = True
+        await serving
+    return answer.decode()
+
+
+GET = "GET / HTTP/1.1\r\nHost: x\r\n"
+LAST = "Connection: close\r\n\r\n"
+
+
+async def test_a_pipelined_request_does_not_begin_in_the_context_of_the_one_before_it() -> None:
+    answer = await talk(f"{GET}\r\n{GET}\r\n{GET}{LAST}")
+
+    assert answer.count("nobody 127.0.0.1") == 3
+    assert "the one before" not in answer
+
+
+async def test_nobody_says_who_somebody_else_is() -> None:
+    answer = await talk(f"{GET}X-Forwarded-For: 203.0.113.7\r\n{LAST}")
+
+    assert "nobody 127.0.0.1" in answer
+
+
+async def test_a_web_socket_is_not_opened() -> None:
+    upgrade = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+
+    answer = await talk(f"{GET}{upgrade}{LAST}")
+
+    assert " 101 " not in answer.splitlines()[0]
+
+
+async def test_the_server_does_not_say_what_it_is() -> None:
+    assert "\r\nserver:" not in (await talk(f"{GET}{LAST}")).lower()
