@@ -1,11 +1,15 @@
-"""What most tests stand on: the committed registry, and an issuer whose key is made once for the whole run."""
+"""What most tests stand on: the committed registry, an issuer whose key is made once for the whole run, and the real
+system, started once as well, for whoever asks for it."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support import system
 from tests.support.issuer import Issuer
+from tests.support.real import assertion_for, http, keycloak, last_time, real, realm, t0, trust_domain
 from zerotrust.registry import Registry
+
+__all__ = ["assertion_for", "http", "keycloak", "last_time", "real", "realm", "t0", "trust_domain"]
 
 
 def new_key() -> rsa.RSAPrivateKey:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from authorities.registry.realm import REALM_FILE, REDIRECT, USERS
 from demo.keycloak import Keycloak
 from demo.login import LoginError, sign_in
-from tests.e2e.conftest import EVERYTHING
+from tests.support.real import EVERYTHING
 from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, chain, claims, dead
 from tests.support.svid import TrustDomain
 from zerotrust.registry import Registry

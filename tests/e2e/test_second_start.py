@@ -4,7 +4,7 @@ import pytest
 
 from demo.keycloak import Keycloak
 from demo.login import LoginError, sign_in
-from tests.e2e.conftest import EVERYTHING, LastTime
+from tests.support.real import EVERYTHING, LastTime
 from tests.support.realm import Realm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -70,8 +70,8 @@ class MCPWire(httpx2.AsyncBaseTransport):
 class System:
     """Parties by name, all alive, with the records they wrote."""
 
-    def __init__(self, folder: Path, registry: Registry, issuer: Issuer, host: str) -> None:
-        self.folder, self.registry, self.issuer = folder, registry, issuer
+    def __init__(self, folder: Path, registry: Registry, issuer: Issuer, host: str, kind: type[Service]) -> None:
+        self.folder, self.registry, self.issuer, self._kind = folder, registry, issuer, kind
         self.apps: dict[str, ASGIApp] = {"http://issuer.test": issuer.app}
         self.addresses = {n: f"http://{host}:{registry.parties[n].port}" for n in registry.workloads}
         self.services: dict[str, Service] = {}
@@ -80,7 +80,7 @@ class System:
         """Compose one party as `zerotrust.service.run` does, over this system's wires."""
         wire, mcp_wire = Wire(self.apps), MCPWire(self.apps)
         known = {self.registry.id(peer): url for peer, url in self.addresses.items()}
-        self.services[name] = Service(
+        self.services[name] = self._kind(
             name,
             registry=self.registry,
             policy=read_policy(POLICIES, self.registry),
@@ -133,10 +133,11 @@ async def running(
     issuer: Issuer | None = None,
     known: Registry | None = None,
     host: str = "127.0.0.1",
+    kind: type[Service] = Service,
 ) -> AsyncIterator[System]:
-    """A system with these parties alive, or with all workloads of the registry."""
+    """A system with these parties alive, or with all workloads of the registry; `kind` may watch what they do."""
     known = known or registry()
-    system = System(folder, known, issuer or Issuer(known), host)
+    system = System(folder, known, issuer or Issuer(known), host, kind)
     async with AsyncExitStack() as stack:
         for name in names or known.workloads:
             create_app: Callable[[Service], ASGIApp] = import_module(_module(known, name)).create_app
