@@ -23,8 +23,9 @@ from zerotrust.audit import Journal, describe
 from zerotrust.errors import Refusal
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.keys import SigningKeys
-from zerotrust.mcp import MAX_BODY, Need, ToolPermissions, error_body
+from zerotrust.mcp import Need, ToolPermissions, error_body
 from zerotrust.policy import Decision, Policy, Reason
+from zerotrust.strict_json import strict_object
 from zerotrust.tally import Tally
 from zerotrust.verify import Expected, Remembered
 
@@ -35,6 +36,10 @@ Permissions = Mapping[tuple[str, str], str | ToolPermissions]
 """(method, path) to the permission it needs.  A route that is not in it is refused."""
 
 MAX_TOKEN = 8 * 1024
+MAX_BODY = 1 << 20
+MAX_BODY_SECONDS = 10
+"""How long the body of a request may take to come in."""
+
 # base64url and dots; with padding, which PyJWT accepts, a token would have two spellings.
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -132,10 +137,13 @@ class Gate:
         token = _bearer(call.scope["headers"], hint=call.permission)  # (2)
         call.principal = await self._verify(token)  # (3)
         call.follow_trace()
-        need = Need((route,) if isinstance(route, str) else (), call.scope["path"], None)
+        if route is None:
+            raise Refusal(Reason.NO_PERMISSION_FOR_ROUTE, call.scope["path"])
+        receive, asked = await _read(call.scope["headers"], receive)
         if isinstance(route, ToolPermissions):
-            receive, body = await _read(receive)
-            need = route.need(call.scope["headers"], body)
+            need = route.need(call.scope["headers"], asked)
+        else:
+            need = Need((route,), call.scope["path"], None)
         self._decide(call, need)  # (6)
         await self._record(call, Reason.GRANTED)  # (8)
         return receive
@@ -192,6 +200,8 @@ class Gate:
     async def _run(self, call: _Call, receive: Receive, send: Send) -> None:
         """Run the handler for as long as the token lives: no answer, and no stream, outlives it."""
         assert call.principal is not None  # noqa: S101 - for the type checker
+        if (left := call.principal.expires_at - self._clock()) <= 0:  # it took its time to come in, or to be recorded
+            return await self._refuse(call, Refusal(Reason.EXPIRED, "before it was used"), send)
         last: Message | None = None
 
         async def watched(message: Message) -> None:
@@ -200,7 +210,7 @@ class Gate:
             await send(message)
 
         try:
-            async with asyncio.timeout(call.principal.expires_at - self._clock()) as life:
+            async with asyncio.timeout(left) as life:
                 await self._app(call.scope, receive, watched)
         except TimeoutError:
             if not life.expired():
@@ -231,22 +241,34 @@ def _bearer(headers: Iterable[tuple[bytes, bytes]], *, hint: str | None) -> Unve
     return UnverifiedToken(token.decode())
 
 
-async def _read(receive: Receive) -> tuple[Receive, bytes]:
-    """Read the body, and give it back byte for byte to whoever reads next."""
+async def _read(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> tuple[Receive, dict[str, Any]]:
+    """Read the body: nothing at all, or one strict JSON object.
+
+    It is given back byte for byte to whoever reads next.
+    """
     body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refusal(Reason.MALFORMED_BODY, "the caller left")
-        body, more = body + message.get("body", b""), message.get("more_body", False)
-        if len(body) > MAX_BODY:
+    try:
+        if any(name == b"content-length" and int(value) > MAX_BODY for name, value in headers):
             raise Refusal(Reason.BODY_TOO_LARGE)
+        async with asyncio.timeout(MAX_BODY_SECONDS):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refusal(Reason.MALFORMED_BODY, "the caller left")
+                body, more = body + message.get("body", b""), message.get("more_body", False)
+                if len(body) > MAX_BODY:
+                    raise Refusal(Reason.BODY_TOO_LARGE)
+        asked = strict_object(body) if body else {}
+    except TimeoutError as error:
+        raise Refusal(Reason.BODY_TOO_SLOW) from error
+    except ValueError as error:
+        raise Refusal(Reason.MALFORMED_BODY, str(error)) from error
     again: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
         return again.pop() if again else await receive()  # then the real one: it tells when the caller leaves
 
-    return replay, body
+    return replay, asked
 
 
 def _peer(scope: Scope) -> str:

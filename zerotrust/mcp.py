@@ -10,11 +10,8 @@ from typing import Any
 
 from zerotrust.errors import Refusal
 from zerotrust.policy import Reason
-from zerotrust.strict_json import strict_object
 
 ERA = b"2026-07-28"
-MAX_BODY = 1 << 20
-"""Bytes of a request that are read before anything is decided."""
 
 _LISTINGS = frozenset({"server/discover", "tools/list"})
 
@@ -34,15 +31,14 @@ class ToolPermissions:
 
     tools: Mapping[str, str]
 
-    def need(self, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Need:
+    def need(self, headers: Iterable[tuple[bytes, bytes]], message: Mapping[str, Any]) -> Need:
         """Return what this request needs; no permission at all (an empty tuple) means that nothing would help.
 
-        Raises `Refusal` for another era and for a body that two parsers might read differently.
+        Raises `Refusal` for another era and for a message that is not one request.
         """
         if [value for name, value in headers if name == b"mcp-protocol-version"] != [ERA]:
             raise Refusal(Reason.LEGACY_ERA)
         try:
-            message = strict_object(body)
             method, request_id = message["method"], message["id"]
             if not isinstance(method, str) or type(request_id) not in (str, int):
                 raise ValueError("a request has a method and an id")

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     LEGACY_ERA = "legacy_era"
     MALFORMED_BODY = "malformed_body"
     BODY_TOO_LARGE = "body_too_large"
+    BODY_TOO_SLOW = "body_too_slow"
     SCOPE_MISSING = "scope_missing"
     POLICY_DENIED = "policy_denied"
     RESOURCE_DENIED = "resource_denied"

@@ -145,9 +145,13 @@ class Door:
         body: bytes | list[bytes] = b"",
         query: bytes = b"",
         peer: str = "192.0.2.1",
+        receive: Receive | None = None,
         on_sent: Callable[[Message], Awaitable[None]] | None = None,
     ) -> Reply:
-        """Send one request, in a context of its own, and return what came back."""
+        """Send one request, in a context of its own, and return what came back.
+
+        `receive` stands for a caller that sends its body in its own way.
+        """
         given = [*headers] if token is None else [(b"authorization", f"Bearer {token}".encode()), *headers]
         scope = {
             "type": "http",
@@ -164,7 +168,7 @@ class Door:
         ]
         reply = Reply()
 
-        async def receive() -> Message:
+        async def at_once() -> Message:
             return waiting.pop(0) if waiting else {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
@@ -172,7 +176,7 @@ class Door:
             if on_sent:
                 await on_sent(message)
 
-        await asyncio.create_task(self.gate(scope, receive, send))
+        await asyncio.create_task(self.gate(scope, receive or at_once, send))
         return reply
 
     async def call(

@@ -1,6 +1,5 @@
-"""Which permission an MCP request needs: read from the body, and refused where two readers might differ."""
+"""Which permission an MCP request needs: read from the body, and refused where that cannot be told."""
 
-import json
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ TOOLS = ToolPermissions({"search": "tool.read", "read": "tool.read", "replace": 
 HEADERS = [(b"mcp-protocol-version", ERA)]
 
 
-def body(method: str = "tools/call", **params: Any) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}).encode()
+def body(method: str = "tools/call", **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
 
 
 def test_a_call_needs_the_permission_of_its_tool() -> None:
@@ -61,30 +60,23 @@ def test_another_era_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    "message",
     [
-        b"",
-        b"[]",
-        b"[" + body(name="read") + b"]",
-        body(name="read")[:-1] + b',"method":"tools/list"}',
-        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","name":"replace"}}',
-        b'{"jsonrpc":"2.0","id":null,"method":"tools/list"}',
-        b'{"jsonrpc":"2.0","id":true,"method":"tools/list"}',
-        b'{"jsonrpc":"2.0","id":1.5,"method":"tools/list"}',
-        b'{"jsonrpc":"2.0","method":"tools/list"}',
-        b'{"jsonrpc":"2.0","id":1,"method":7}',
-        b'{"jsonrpc":"2.0","id":1,"result":{}}',
-        b'{"jsonrpc":"2.0","id":1,"method":"tools/call"}',
-        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":["read"]}',
-        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":{}}}',
-        b"[" * 200_000,
-        body(name="read").decode().encode("utf-16"),
-        b"\xef\xbb\xbf" + body(name="read"),
+        {},
+        {"jsonrpc": "2.0", "id": None, "method": "tools/list"},
+        {"jsonrpc": "2.0", "id": True, "method": "tools/list"},
+        {"jsonrpc": "2.0", "id": 1.5, "method": "tools/list"},
+        {"jsonrpc": "2.0", "method": "tools/list"},
+        {"jsonrpc": "2.0", "id": 1, "method": 7},
+        {"jsonrpc": "2.0", "id": 1, "result": {}},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call"},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": ["read"]},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": {}}},
     ],
 )
-def test_what_two_readers_might_read_differently_is_refused(text: bytes) -> None:
+def test_what_is_not_one_request_is_refused(message: dict[str, Any]) -> None:
     with pytest.raises(Refusal) as refused:
-        TOOLS.need(HEADERS, text)
+        TOOLS.need(HEADERS, message)
 
     assert refused.value.reason is Reason.MALFORMED_BODY
 
