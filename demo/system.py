@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -60,7 +60,7 @@ class System:
 
     def journal(self, name: str) -> Path:
         """Where a party writes down what it decided."""
-        return self._data(name) / "journal.jsonl"
+        return self.data(name) / "journal.jsonl"
 
     async def assertion(self, name: str) -> str:
         """What an intruder inside the workload `name` can get: a JWT-SVID for the realm, good for 60 s."""
@@ -71,15 +71,44 @@ class System:
         await writer.wait_closed()
         return str(answer["jwt_svid"])
 
-    def _data(self, name: str) -> Path:
+    def data(self, name: str) -> Path:
+        """Where a party keeps what it writes."""
         return self.folder / "data" / name.replace("/", "-")
 
 
+Parties = Callable[[System], Mapping[str, Launch]]
+"""What to launch, by the address where it will answer."""
+
+
+def registered(system: System) -> dict[str, Launch]:
+    """Every workload of the registry, as it stands there."""
+    return {
+        system.address(name): Launch.registered(system.registry, name, settings(system, name))
+        for name in system.registry.workloads
+    }
+
+
+def settings(system: System, name: str) -> dict[str, str]:
+    """What `zerotrust.settings` wants to be told."""
+    known = [name, *system.registry.parties[name].calls]
+    return {
+        "ZT_REGISTRY": str(ROOT / "registry.yaml"),
+        "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
+        "ZT_ISSUER": system.keycloak.issuer,
+        "ZT_HOST": HOST,
+        "ZT_PEERS": json.dumps({peer: system.address(peer) for peer in known}),
+        "ZT_DATA": str(system.data(name)),
+    }
+
+
 @asynccontextmanager
-async def running(folder: Path, *, say: Say, insiders: tuple[str, ...] = ()) -> AsyncIterator[System]:
+async def running(
+    folder: Path, *, say: Say, insiders: tuple[str, ...] = (), parties: Parties = registered
+) -> AsyncIterator[System]:
     """Start everything; end everything on the way out.
 
-    `folder` keeps data, logs and Keycloak's database.  Raises `DemoError`, `KeycloakError` or `LaunchError`.
+    `folder` keeps data, logs and Keycloak's database; `parties` are all workloads of the registry where nobody says
+    otherwise.  Raises `DemoError`, `KeycloakError` or `LaunchError`.
     """
     folder = folder.absolute()  # noqa: ASYNC240 - what is launched runs in another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -97,29 +126,15 @@ async def running(folder: Path, *, say: Say, insiders: tuple[str, ...] = ()) -> 
         keycloak = Keycloak(folder, truststore=authority.ca_file, say=say)
         system = System(registry, folder, keycloak, authority)
         say("Services start, each from its own measured copy")
-        launched = {name: await authority.launch(_launch(system, name)) for name in registry.workloads}
+        launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
         spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # meanwhile: they ask it for nothing until they are asked
         async with httpx.AsyncClient(trust_env=False) as http:
-            for name, process in launched.items():
-                await _until(partial(_healthy, http, system.address(name)), process, system.log(name))
+            for address, process in launched.items():
+                await _until(partial(_healthy, http, address), process, system.log(process.launch.name))
         for name, spy in spies.items():
             await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
         yield system
-
-
-def _launch(system: System, name: str) -> Launch:
-    """The launch of a workload, with what `zerotrust.settings` wants to be told."""
-    known = [name, *system.registry.parties[name].calls]
-    env = {
-        "ZT_REGISTRY": str(ROOT / "registry.yaml"),
-        "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
-        "ZT_ISSUER": system.keycloak.issuer,
-        "ZT_HOST": HOST,
-        "ZT_PEERS": json.dumps({peer: system.address(peer) for peer in known}),
-        "ZT_DATA": str(system._data(name)),
-    }
-    return Launch.registered(system.registry, name, env)
 
 
 def _insider(system: System, name: str) -> Launch:

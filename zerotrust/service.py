@@ -214,7 +214,7 @@ def server(app: ASGIApp, *, host: str, port: int) -> uvicorn.Server:
     )
 
 
-def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
+def run(name: str, create_app: Callable[[Service], ASGIApp], kind: type[Service] = Service) -> None:
     """Serve one party until it is told to stop.  The one place where a service reads its environment."""
     log_json_lines()
     settings = Settings()
@@ -224,7 +224,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
     assert port is not None  # noqa: S101 - the registry refuses a workload without one
 
     async def serve() -> None:
-        service = Service(
+        service = kind(
             name,
             registry=registry,
             policy=read_policy(settings.policies, registry),
