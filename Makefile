@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check register lock
+.PHONY: help demo up down test attacks check register lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ down: .venv/ready  ## End what `make up` left running
 
 test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
 	@$(BIN)/python -m pytest
+
+attacks: .venv/ready  ## Try the catalogue of attacks, each also without the control that stops it
+	@$(BIN)/python -m pytest tests/attacks -q --table
 
 check: .venv/ready  ## Check style, types, and that what is derived from the registry is current
 	@$(BIN)/ruff check .

@@ -67,12 +67,15 @@ class Issuer:
 
     def delegated(self, *chain: str, **changed: Any) -> str:
         """A token as the last of `chain` (names, first actor first) would hold it after so many exchanges."""
+        return self.token(**(self.chain(*chain) | changed))
+
+    def chain(self, *chain: str) -> dict[str, Any]:
+        """What such a token says besides what every token says."""
         act: dict[str, Any] | None = None
         for name in chain:
             act = {"sub": self.registry.id(name)} | ({"act": act} if act else {})
         lineage = [f"ancestor-{number}" for number in range(len(chain))]
-        azp = self.registry.id(chain[-1])
-        return self.token(**{"azp": azp, "act": act, "lineage": lineage, "txn": lineage[0]} | changed)
+        return {"azp": self.registry.id(chain[-1]), "act": act, "lineage": lineage, "txn": lineage[0]}
 
     def sign(self, claims: dict[str, Any], *, header: dict[str, Any] | None = None) -> str:
         """Sign any claims at all."""

@@ -1,0 +1,236 @@
+"""An attack is written once and tried twice: on the system as it is, and on the same one without the control.
+
+    @attack(29)
+    async def test_a_token_of_another_issuer(target: Target) -> Tries:
+        yield await target.send("orchestrator", target.token("orchestrator", iss="http://elsewhere.test"))
+
+As it is, each attempt must be answered, recorded and told apart as the row of `tests/attacks/table.py` says, and no
+handler may have run.  Without any one of the row's controls, at least one of the attempts must get through.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lab.without import Control, without
+from tests.attacks.table import ROWS, Missing, Row, described
+from tests.support.issuer import Issuer
+from tests.support.system import System, Wire, running
+from zerotrust.audit import first_bad_record
+from zerotrust.errors import ANSWERS, BEFORE_SIGNATURE
+from zerotrust.gate import Gate, Permissions
+from zerotrust.policy import Reason
+from zerotrust.service import Service
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "attacker", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+MCP_HEADERS = [
+    (b"mcp-protocol-version", b"2026-07-28"),
+    (b"accept", b"application/json, text/event-stream"),
+]
+
+
+def tool_call(name: str, **arguments: Any) -> dict[str, Any]:
+    """The body of an MCP request that calls a tool."""
+    params = {"name": name, "arguments": arguments, "_meta": META}
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+
+def message(text: str, **more: Any) -> dict[str, Any]:
+    """The body of an A2A request that sends a message."""
+    said = {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": text}], **more}
+    return {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": said}}
+
+
+@dataclass(frozen=True)
+class Door:
+    """One party's door, with a good request for it and who holds a good token: the chain, and its scope."""
+
+    path: str
+    body: Mapping[str, Any]
+    chain: tuple[str, ...]
+    scope: str
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+_THINK = {"model": "scripted", "messages": [{"role": "user", "content": "Think."}]}
+_READ = tool_call("read", id="ENG-101")
+DOORS = {
+    "orchestrator": Door("/plan", {"request": "Summarise."}, (), "reasoning.plan agent.invoke tool.read inference.run"),
+    "agent/reader": Door("/a2a", message("Hi."), ("orchestrator",), "agent.invoke tool.read inference.run"),
+    "agent/writer": Door("/a2a", message("Hi."), ("orchestrator",), "agent.invoke tool.write inference.run"),
+    "tool/documents": Door("/mcp", _READ, ("orchestrator", "agent/reader"), "tool.read", MCP_HEADERS),
+    "inference": Door("/v1/chat/completions", _THINK, ("orchestrator", "agent/reader"), "inference.run"),
+}
+
+
+@dataclass
+class Tried:
+    """One attempt: what the caller saw, what was recorded at the door, and whether a handler ran."""
+
+    answer: httpx.Response
+    recorded: list[dict[str, Any]]
+    handled: bool
+    reason: Reason | None = None
+    """What must be on record, where it is not the row's own reason."""
+    effect: bool | None = None
+    """Whether the attacker got what it wanted, where that is more, or less, than a handler that ran."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the attack did."""
+        return self.handled if self.effect is None else self.effect
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """What the refusal says, in JSON or in JSON-RPC."""
+        told: dict[str, Any] = self.answer.json()
+        return dict(told["error"]["data"]) if "jsonrpc" in told else told
+
+    @property
+    def reasons(self) -> list[str]:
+        """The reasons on record."""
+        return [str(r["reason"]) for record in self.recorded for r in record.get("seen", [record]) if "reason" in r]
+
+
+Tries = AsyncIterator[Tried]
+
+
+class Watched(Service):
+    """A service that notes what gets past its gate."""
+
+    handled: list[str]
+
+    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
+        self.handled = []
+
+        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                self.handled.append(f"{scope['method']} {scope['path']}")
+            await app(scope, receive, send)
+
+        return super().guard(watched, permissions, metadata_path=metadata_path)
+
+
+class Target:
+    """The system in process, as somebody meets it who can send what they like and holds any token they name."""
+
+    def __init__(self, system: System, issuer: Issuer) -> None:
+        self.system, self.issuer = system, issuer
+
+    def claims(self, party: str, **changed: Any) -> dict[str, Any]:
+        """What a good token for that party's door says, with `changed` claims; None leaves a claim out."""
+        door = DOORS[party]
+        good: dict[str, Any] = {"aud": self.issuer.registry.id(party), "scope": door.scope}
+        if door.chain:
+            good |= self.issuer.chain(*door.chain)
+        return self.issuer.claims(**(good | changed))
+
+    def token(self, party: str, *, header: dict[str, Any] | None = None, **changed: Any) -> str:
+        """A token for that party's door, good but for what is `changed`."""
+        return self.issuer.sign(self.claims(party, **changed), header=header)
+
+    async def send(
+        self,
+        party: str,
+        token: str | None,
+        *,
+        reason: Reason | None = None,
+        method: str = "POST",
+        path: str | None = None,
+        headers: Headers = (),
+        body: Mapping[str, Any] | bytes | None = None,
+        query: str = "",
+    ) -> Tried:
+        """Send one request to a door: a good one but for what is given."""
+        door, watched = DOORS[party], self.system.services[party]
+        assert isinstance(watched, Watched)
+        records, handled = len(self.system.records(party)), len(watched.handled)
+        content = body if isinstance(body, bytes) else orjson.dumps(door.body if body is None else body)
+        given = [(b"content-type", b"application/json"), *door.headers, *headers]
+        if token is not None:
+            given.append((b"authorization", f"Bearer {token}".encode()))
+        url = f"{self.system.addresses[party]}{door.path if path is None else path}{query}"
+        async with httpx.AsyncClient(transport=Wire(self.system.apps)) as http:
+            request = httpx.Request(method, url, headers=given, content=content)
+            answer = await http.send(request)
+        ran = len(watched.handled) > handled
+        new = (await self.records(party))[records:]
+        return Tried(answer, new, ran, reason)
+
+    async def records(self, party: str) -> list[dict[str, Any]]:
+        """All that a party has written down, with what it has only counted so far."""
+        gate = self.system.apps[self.system.addresses[party]]
+        if isinstance(gate, Gate):
+            await gate._tally.flush()
+        return self.system.records(party)
+
+    def check_journals(self) -> None:
+        """Every journal is whole, and no token is in any."""
+        for journal in self.system.folder.glob("*/journal.jsonl"):
+            assert first_bad_record(journal) == 0
+            assert b"eyJ" not in journal.read_bytes()
+
+
+def check_refused(tried: Tried, row: Row) -> None:
+    """What every refusal owes: an answer, a record, and nothing done."""
+    assert not tried.succeeded, tried
+    if tried.effect is not None:  # a handler refused, or answered without doing it; the attack knows how
+        assert row.reason is None or (tried.reason or row.reason) in tried.reasons
+        return
+    reason = tried.reason or row.reason
+    assert reason is not None
+    told = Reason.NOT_VERIFIED if reason in BEFORE_SIGNATURE else reason
+    assert (tried.answer.status_code, tried.problem["reason"]) == (ANSWERS[reason][0], told)
+    assert tried.reasons == [reason]
+    traces = [record["trace_id"] for record in tried.recorded if "trace_id" in record]
+    assert traces in ([], [tried.problem["trace_id"]])  # none, where callers that nobody knows are counted
+    assert tried.answer.headers["cache-control"] == "no-store"
+
+
+def attack(number: int) -> Callable[[Callable[[Target], Tries]], Callable[..., Any]]:
+    """Make two kinds of tests of one attack; see the head of this file."""
+    row = ROWS[number]
+    ways = [(), *row.removable]
+    names = ["refused", *(f"succeeds without {described(way)}" for way in row.removable)]
+    cases = [
+        pytest.param(way, id=name, marks=pytest.mark.attack(number, name))
+        for way, name in zip(ways, names, strict=True)
+    ]
+
+    def decorate(try_it: Callable[[Target], Tries]) -> Callable[..., Any]:
+        @pytest.mark.parametrize("missing", cases)
+        async def test(
+            missing: tuple[Missing, ...], tmp_path: Path, issuer: Issuer, record_property: Callable[[str, object], None]
+        ) -> None:
+            controls = [control for control in missing if isinstance(control, Control)]
+            kinds = [kind for kind in missing if not isinstance(kind, Control)]
+            kind: type[Service] = type("Weakened", (Watched, *kinds), {})
+            with without(*controls):
+                async with running(tmp_path, issuer=issuer, kind=kind) as system:
+                    target = Target(system, issuer)
+                    tries = [tried async for tried in try_it(target)]
+                    target.check_journals()
+            assert tries
+            if missing:
+                assert any(tried.succeeded for tried in tries), [tried.answer.text for tried in tries]
+                return
+            for tried in tries:
+                check_refused(tried, row)
+            record_property("answers", ", ".join(sorted({str(tried.answer.status_code) for tried in tries})))
+
+        test.__name__, test.__doc__ = try_it.__name__, try_it.__doc__
+        return test
+
+    return decorate
