@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test attacks check register lock
+.PHONY: help demo up down test attacks mutations check register lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
 
 attacks: .venv/ready  ## Try the catalogue of attacks, each also without the control that stops it
 	@$(BIN)/python -m pytest tests/attacks -q --table
+
+mutations: .venv/ready  ## Delete every check of zerotrust/, one by one, and show the test that fails
+	@$(BIN)/python -m tests.mutations
 
 check: .venv/ready  ## Check style, types, and that what is derived from the registry is current
 	@$(BIN)/ruff check .

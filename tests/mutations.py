@@ -1,0 +1,189 @@
+"""Deletes every check in `zerotrust/`, one after the other, and proves for each that a test fails: `make mutations`.
+
+Each mutant lives in a process of its own, forked from one that has the libraries loaded and nothing of this project.
+The tests of its module run first, then all that run in process, until the first one fails.  A mutant that nobody
+notices has to be excused in `EXCUSED`, by name and with a reason; an excuse that is not needed is an error as well.
+"""
+
+import ast
+import importlib.machinery
+import importlib.util
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+
+import pytest
+import typer
+from rich.console import Console
+
+from tests.support.mutants import Mutant, mutants
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "zerotrust").glob("*.py"))
+SECONDS = 300
+"""After which a mutant that makes the tests hang counts as noticed."""
+LIBRARIES = ("a2a.client", "a2a.server.routes", "cedarpy", "fastapi", "httpx", "hypothesis", "mcp", "pydantic_settings")
+ALL = ("tests/unit", "tests/services", "tests/attacks", "tests/input", "tests/faults")
+NOT_IN_PROCESS = ("tests/unit/test_runtime.py", "tests/services/test_keycloak_runner.py")
+FIRST = {
+    "service": ["tests/services/test_server.py", "tests/services"],
+    "workload": ["tests/services/test_attestation.py"],
+    "a2a": ["tests/services/test_reader.py", "tests/services/test_writer.py"],
+    "thinking": ["tests/services/test_reader.py"],
+    "tool": ["tests/services/test_documents.py"],
+}
+"""Where a module's own tests are, when not in the unit test of its name."""
+
+EXCUSED: dict[str, str] = {}
+"""`module: deleted` to why nobody can notice that it is gone."""
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one mutant: the first test that failed, if any did."""
+
+    module: str
+    mutant: Mutant
+    noticed_by: str
+
+    @property
+    def name(self) -> str:
+        """How the mutant is called in `EXCUSED`."""
+        return f"{self.module}: {self.mutant.deleted}"
+
+
+class _Weakened(importlib.machinery.SourceFileLoader):
+    """Loads a module from the mutant's tree."""
+
+    tree: Mutant
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(self.tree.tree, self.get_filename(fullname), "exec")
+
+
+class _Finder:
+    """Finds the weakened module in the place of the real one."""
+
+    def __init__(self, module: str, mutant: Mutant) -> None:
+        self._name, self._mutant = f"zerotrust.{module}", mutant
+
+    def find_spec(
+        self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name != self._name:
+            return None
+        file = ROOT / "zerotrust" / f"{name.rpartition('.')[2]}.py"
+        loader = _Weakened(name, str(file))
+        loader.tree = self._mutant
+        return importlib.util.spec_from_loader(name, loader)
+
+
+def tests_for(module: str) -> list[str]:
+    """What to run, the likeliest first."""
+    own = FIRST.get(module, [f"tests/unit/test_{module}.py"])
+    return [path for path in (*own, *ALL) if (ROOT / path).exists()]
+
+
+def _start(module: str, mutant: Mutant, output: Path) -> int:
+    """Run the tests on one mutant in a child process; return its id."""
+    if child := os.fork():
+        return child
+    code = 1
+    try:
+        os.setsid()  # whatever the tests start ends with us
+        with output.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        sys.meta_path.insert(0, _Finder(module, mutant))
+        ignored = [f"--ignore={path}" for path in NOT_IN_PROCESS]
+        # The libraries are there already, so pytest cannot rewrite the assertions in them, nor need it.
+        warned = ["-W", "ignore:Module already imported"]
+        options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", "-m", "not e2e", *warned, *ignored]
+        code = int(pytest.main([*options, *tests_for(module)]))
+    except BaseException:  # noqa: BLE001 - nothing gets out of here, least of all into the parent's own stack
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _verdict(module: str, mutant: Mutant, code: int, output: Path) -> Verdict:
+    if code == 0:
+        return Verdict(module, mutant, "")
+    if code < 0:
+        return Verdict(module, mutant, "the tests do not end")
+    said = output.read_text(errors="replace")
+    if not (found := re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)):
+        raise RuntimeError(f"no test failed, and yet the run did:\n{said[-2000:]}")
+    return Verdict(module, mutant, found[1])
+
+
+def verdicts(chosen: Iterable[tuple[str, Mutant]], workers: int) -> Iterator[Verdict]:
+    """Try each mutant, so many at once, in whatever order they end."""
+    waiting = list(chosen)
+    alive: dict[int, tuple[str, Mutant, Path, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        while waiting or alive:
+            while waiting and len(alive) < workers:
+                module, mutant = waiting.pop(0)
+                output = Path(folder) / f"{len(waiting)}.txt"
+                alive[_start(module, mutant, output)] = (module, mutant, output, time.monotonic() + SECONDS)
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child:
+                module, mutant, output, _ = alive.pop(child)
+                yield _verdict(module, mutant, os.waitstatus_to_exitcode(status), output)
+                continue
+            for child, (*_, deadline) in alive.items():
+                if time.monotonic() > deadline:
+                    os.killpg(child, signal.SIGKILL)
+            time.sleep(0.05)
+
+
+def main(
+    modules: list[str] = typer.Argument(default=None, help="only these; all where none is named"),  # noqa: B008
+    workers: int = os.cpu_count() or 1,
+) -> None:
+    """Try all mutants and print what noticed each; fail if one is noticed by nobody."""
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    console.print("First with nothing deleted: every test must pass, or a failure would prove nothing.")
+    (untouched,) = verdicts([("", Mutant(0, "nothing", ast.Module([], [])))], 1)
+    if untouched.noticed_by:
+        sys.exit(f"{untouched.noticed_by} fails by itself.")
+    chosen = [(f.stem, m) for f in SOURCES if not modules or f.stem in modules for m in mutants(f.read_text())]
+    seen = []
+    for verdict in verdicts(chosen, workers):
+        seen.append(verdict)
+        excuse = EXCUSED.get(verdict.name)
+        good = bool(verdict.noticed_by) != bool(excuse)
+        told = verdict.noticed_by or (f"excused: {excuse}" if excuse else "NOBODY NOTICES")
+        console.print(
+            f"{'[green]✓' if good else '[red]✗'}[/] {len(seen):3}/{len(chosen)}  "
+            f"zerotrust/{verdict.module}.py:{verdict.mutant.line}  [bold]{_plain(verdict.mutant.deleted)}[/]\n"
+            f"           {_plain(told)}",
+            soft_wrap=True,
+        )
+    unnoticed = [v.name for v in seen if not v.noticed_by and v.name not in EXCUSED]
+    needless = [v.name for v in seen if v.noticed_by and v.name in EXCUSED]
+    console.print(f"{len(seen)} checks deleted, {len(unnoticed)} unnoticed, {len(needless)} excused without need.")
+    for name in unnoticed + needless:
+        console.print(f"[red]{_plain(name)}[/]")
+    sys.exit(1 if unnoticed or needless else 0)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+if __name__ == "__main__":
+    typer.run(main)
