@@ -34,9 +34,11 @@ class Control:
     """A statement or an expression; of a compound statement the first line, up to the colon."""
     put: str = ""
     """What takes its place: nothing, where a statement can go without one."""
+    where: str = ""
+    """What to call it, where file and function would not say what it is."""
 
     def __str__(self) -> str:
-        return f"{self.module.replace('.', '/')}.py {self.function}"
+        return self.where or f"{self.module.replace('.', '/')}.py {self.function}"
 
 
 @contextmanager

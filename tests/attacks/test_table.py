@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 from tests.attacks.table import ROWS
+from tests.support.attack import DOORS, Target, Watched
+from tests.support.issuer import Issuer
+from tests.support.system import running
 
 
 def test_every_row_is_tried_and_whatever_is_tried_is_a_row() -> None:
@@ -11,3 +14,13 @@ def test_every_row_is_tried_and_whatever_is_tried_is_a_row() -> None:
     tried = {int(number) for number in re.findall(r"^@(?:pytest\.mark\.)?attack\((\d+)", tests, re.MULTILINE)}
 
     assert tried == set(ROWS)
+
+
+async def test_what_every_attack_starts_from_is_a_good_request_that_is_served(tmp_path: Path, issuer: Issuer) -> None:
+    async with running(tmp_path, issuer=issuer, kind=Watched) as system:
+        target = Target(system, issuer)
+        for party in DOORS:
+            tried = await target.send(party, target.token(party))
+            assert tried.handled
+            assert tried.answer.status_code == 200
+            assert "error" not in tried.answer.text

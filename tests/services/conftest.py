@@ -1,6 +1,5 @@
 """The whole system in process, and the tokens that a test needs at one of its doors."""
 
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -50,11 +49,4 @@ def asking(issuer: Issuer) -> Token:
 def stored(system: System) -> Callable[[], dict[str, dict[str, str]]]:
     """What the documents tool has stored, by id, looked up behind its back."""
 
-    def look() -> dict[str, dict[str, str]]:
-        with sqlite3.connect(system.folder / "tool-documents" / "documents.db") as database:
-            database.row_factory = sqlite3.Row
-            rows = [dict(row) for row in database.execute("select * from documents")]
-        database.close()
-        return {row["id"]: row for row in rows}
-
-    return look
+    return system.documents

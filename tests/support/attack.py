@@ -8,7 +8,7 @@ As it is, each attempt must be answered, recorded and told apart as the row of `
 handler may have run.  Without any one of the row's controls, at least one of the attempts must get through.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,6 @@ from zerotrust.gate import Gate, Permissions
 from zerotrust.policy import Reason
 from zerotrust.service import Service
 
-Headers = Iterable[tuple[bytes, bytes]]
-
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientInfo": {"name": "attacker", "version": "1"},
@@ -39,6 +37,7 @@ MCP_HEADERS = [
     (b"mcp-protocol-version", b"2026-07-28"),
     (b"accept", b"application/json, text/event-stream"),
 ]
+A2A_HEADERS = [(b"a2a-version", b"1.0")]
 
 
 def tool_call(name: str, **arguments: Any) -> dict[str, Any]:
@@ -53,6 +52,12 @@ def message(text: str, **more: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": said}}
 
 
+def _repeated(body: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """What an MCP client says once more in headers: the method, and of a call the tool."""
+    named = {b"mcp-method": body.get("method"), b"mcp-name": (body.get("params") or {}).get("name")}
+    return [(header, str(value).encode()) for header, value in named.items() if value is not None]
+
+
 @dataclass(frozen=True)
 class Door:
     """One party's door, with a good request for it and who holds a good token: the chain, and its scope."""
@@ -65,11 +70,12 @@ class Door:
 
 
 _THINK = {"model": "scripted", "messages": [{"role": "user", "content": "Think."}]}
+_HI = message("Hi.")
 _READ = tool_call("read", id="ENG-101")
 DOORS = {
     "orchestrator": Door("/plan", {"request": "Summarise."}, (), "reasoning.plan agent.invoke tool.read inference.run"),
-    "agent/reader": Door("/a2a", message("Hi."), ("orchestrator",), "agent.invoke tool.read inference.run"),
-    "agent/writer": Door("/a2a", message("Hi."), ("orchestrator",), "agent.invoke tool.write inference.run"),
+    "agent/reader": Door("/a2a", _HI, ("orchestrator",), "agent.invoke tool.read inference.run", A2A_HEADERS),
+    "agent/writer": Door("/a2a", _HI, ("orchestrator",), "agent.invoke tool.write inference.run", A2A_HEADERS),
     "tool/documents": Door("/mcp", _READ, ("orchestrator", "agent/reader"), "tool.read", MCP_HEADERS),
     "inference": Door("/v1/chat/completions", _THINK, ("orchestrator", "agent/reader"), "inference.run"),
 }
@@ -149,16 +155,25 @@ class Target:
         reason: Reason | None = None,
         method: str = "POST",
         path: str | None = None,
-        headers: Headers = (),
+        headers: Sequence[tuple[bytes, bytes | None]] = (),
         body: Mapping[str, Any] | bytes | None = None,
         query: str = "",
     ) -> Tried:
-        """Send one request to a door: a good one but for what is given."""
+        """Send one request to a door: a good one but for what is given.
+
+        A header that is given stands for the good one of that name; None leaves it out.
+        """
         door, watched = DOORS[party], self.system.services[party]
         assert isinstance(watched, Watched)
         records, handled = len(self.system.records(party)), len(watched.handled)
-        content = body if isinstance(body, bytes) else orjson.dumps(door.body if body is None else body)
-        given = [(b"content-type", b"application/json"), *door.headers, *headers]
+        asked = door.body if body is None else body
+        content = asked if isinstance(asked, bytes) else orjson.dumps(asked)
+        good = [(b"content-type", b"application/json"), *door.headers]
+        if door.path == "/mcp" and not isinstance(asked, bytes):
+            good += _repeated(asked)
+        changed = {name for name, _ in headers}
+        given = [(name, value) for name, value in good if name not in changed]
+        given += [(name, value) for name, value in headers if value is not None]
         if token is not None:
             given.append((b"authorization", f"Bearer {token}".encode()))
         url = f"{self.system.addresses[party]}{door.path if path is None else path}{query}"

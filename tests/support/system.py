@@ -1,7 +1,9 @@
 """The services in process: real gates, real SDKs, real journals; only the network and the issuer are not."""
 
 import asyncio
+import contextlib
 import contextvars
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
@@ -101,6 +103,12 @@ class System:
     def records(self, name: str) -> list[dict[str, Any]]:
         """What that party has written down."""
         return list(records(self.folder / name.replace("/", "-") / "journal.jsonl"))
+
+    def documents(self) -> dict[str, dict[str, str]]:
+        """What the documents tool has stored, by id, looked up behind its back."""
+        with contextlib.closing(sqlite3.connect(self.folder / "tool-documents" / "documents.db")) as database:
+            database.row_factory = sqlite3.Row
+            return {row["id"]: dict(row) for row in database.execute("select * from documents")}
 
     def reasons(self, name: str) -> list[str]:
         """The reasons of that party's records, oldest first."""
