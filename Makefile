@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test attacks mutations check register lock
+.PHONY: help demo up down test attacks mutations check bench register lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: .venv/ready  ## Check style, types, and that what is derived from the reg
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m authorities.registry.realm --check
+
+bench: .venv/ready  ## Measure what zero trust costs, against the same services without it
+	@$(BIN)/python -m lab.bench
 
 register: .venv/ready  ## Derive the realm from registry.yaml
 	@$(BIN)/python -m authorities.registry.realm

@@ -45,7 +45,7 @@ def say(text: str) -> None:
 @app.command()
 def walkthrough() -> None:
     """Start everything, run the story, try the refusals, end everything; fails if anything answers otherwise."""
-    sys.exit(_run(_walkthrough()))
+    sys.exit(until_told(_walkthrough()))
 
 
 @app.command()
@@ -64,7 +64,7 @@ def up() -> None:
 @app.command()
 def serve() -> None:
     """Run everything in the foreground until told to end."""
-    sys.exit(_run(_serve()))
+    sys.exit(until_told(_serve()))
 
 
 @app.command()
@@ -98,8 +98,10 @@ def token(
     print(login.access_token)
 
 
-def _run(main: Coroutine[Any, Any, int]) -> int:
-    async def until_told() -> int:
+def until_told(main: Coroutine[Any, Any, int]) -> int:
+    """Run `main` until it ends or is told to; return its exit status, with a sentence where something is in the way."""
+
+    async def work_until_told() -> int:
         work = asyncio.create_task(main)
         for number in signal.SIGTERM, signal.SIGINT:
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)
@@ -109,7 +111,7 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
             return 0
 
     try:
-        return asyncio.run(until_told())
+        return asyncio.run(work_until_told())
     except (DemoError, KeycloakError, LaunchError, LoginError, RegistryError, OSError, httpx.HTTPError) as error:
         console.print(f"[red]{error}[/red]", markup=True)
         return 1

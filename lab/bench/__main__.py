@@ -1,0 +1,80 @@
+"""`make bench`: what zero trust costs, measured here and now, on the real Keycloak and in real processes."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.box import HORIZONTALS
+from rich.console import Console
+from rich.table import Table
+
+from demo.__main__ import FOLDER, console, say, until_told
+from demo.system import running
+from lab.bench.measure import TASK, measure
+from lab.bench.numbers import Ratio
+from lab.bench.summary import SPANS_OF, summarise
+from lab.bench.variants import PARTIES, PORTS, launches, spans
+
+INSIDERS = ("orchestrator", "agent/reader")
+"""Whose identities the cost of one exchange and one introspection is measured with."""
+
+
+def main(rounds: Annotated[int, typer.Option(min=1, help="how often every variant has its turn")] = 30) -> None:
+    """Measure, print, and write `run/bench.json`."""
+    folder = FOLDER / "bench"
+
+    async def work() -> int:
+        async with running(folder, say=say, insiders=INSIDERS, parties=launches) as system:
+            measured = await measure(system, rounds=rounds, say=say)
+            say("Everything ends")
+        numbers, ratios = summarise(measured, {name: spans(system, name) for name in PORTS})
+        show(console, numbers, ratios)
+        file = FOLDER / "bench.json"
+        file.write_text(json.dumps({name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n")
+        say(f"All of it, and more: {file}")
+        return 0
+
+    sys.exit(until_told(work()))
+
+
+def show(console: Console, numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
+    """Two tables: the task, and where its time goes."""
+    console.rule("What one task costs")
+    console.print(f"[italic]{TASK}[/italic]  client → orchestrator → reader → documents and inference")
+    table = Table(box=HORIZONTALS)
+    for column in ("", "p50 ms", "p99 ms", "times none: median of pairs (range)"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, label, ratio in (
+        ("none", "no security", None),
+        ("warm", "zero trust, warm", "warm_ratio"),
+        ("cold", "zero trust, cold: an exchange on every hop", "cold_ratio"),
+        (None, "   without Keycloak's time for those", "cold_ratio_without_keycloak"),
+        ("naive", "naive: introspection and a new client per call", "naive_ratio"),
+        ("none15", "no security, a model that takes 15 ms", None),
+        ("warm15", "zero trust, warm, the same model", "warm_ratio_model15"),
+    ):
+        times = [f"{numbers[f'task_{name}_ms_{p}']:.1f}" for p in ("p50", "p99")] if name else ["", ""]
+        table.add_row(label, *times, str(ratios[ratio]) if ratio else "")
+    console.print(table)
+    console.rule("Per request of a hop, with what it waits for: p50 / p99 ms")
+    table = Table(box=HORIZONTALS)
+    for column in ("", "requests", *SPANS_OF):
+        table.add_column(column, justify="left" if not column else "right")
+    for party in PARTIES:
+        key = f"hop_{party.replace('/', '_')}"
+        times = [f"{numbers[f'{key}_{v}_ms_p50']:.2f} / {numbers[f'{key}_{v}_ms_p99']:.2f}" for v in SPANS_OF]
+        table.add_row(party, f"{numbers[f'{key}_requests']:.0f}", *times)
+    console.print(table)
+    console.rule("What it is made of: p50 / p99 ms")
+    for name, what in (
+        ("commit", f"a commit of the journal inside the chain; {numbers['commits_in_series']:.0f} of them in series"),
+        ("exchange", "an exchange at Keycloak, nothing else going on"),
+        ("cold_exchange", f"a wait for one in a cold task; {numbers['exchanges_in_series']:.0f} of them in series"),
+        ("introspection", "an introspection at Keycloak"),
+    ):
+        console.print(f"{numbers[f'{name}_ms_p50']:6.2f} / {numbers[f'{name}_ms_p99']:.2f}  {what}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

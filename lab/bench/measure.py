@@ -1,0 +1,142 @@
+"""Runs the task through every variant in turn, over and over, all of them alive."""
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import httpx
+
+from demo.login import Login, sign_in
+from demo.refusals import EVERYTHING
+from demo.runtime import Say
+from demo.system import System
+from lab.bench.numbers import Span
+from lab.bench.variants import variant
+from zerotrust.exchange import CLIENT_ASSERTION, exchange_form
+
+TASK = "What do we know about the leaked key?"
+"""The smallest task that goes all the way: it searches, reads one document and thinks in between.  Nobody refuses any
+of it, so that the unguarded parties do exactly the same."""
+SLOW = f"{TASK} Take your time."
+"""The same for a model that takes its time; see `lab/bench/party/main.py`."""
+
+LIFE, MARGIN = 300, 30
+"""Seconds: how long alice's token lives, and how long before its end it is changed."""
+WARM_UP = 12
+"""Tasks of each variant that do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A way to do the task: at which set of parties, how often in a round, and whether with a token just made."""
+
+    name: str
+    at: str
+    times: int
+    task: str = TASK
+    fresh: bool = False
+
+
+VARIANTS = (
+    Variant("none", "none", 8),
+    Variant("warm", "warm", 8),
+    Variant("none15", "none", 3, SLOW),
+    Variant("warm15", "warm", 3, SLOW),
+    Variant("cold", "warm", 4, fresh=True),
+    Variant("naive", "naive", 1, fresh=True),
+)
+
+
+@dataclass(slots=True)
+class Measured:
+    """What was measured; `tasks` by variant, a list for each round."""
+
+    tasks: dict[str, list[list[Span]]] = field(default_factory=lambda: defaultdict(list))
+    exchanges: list[Span] = field(default_factory=list)
+    introspections: list[Span] = field(default_factory=list)
+
+
+class Client:
+    """alice's client.  A token that was just issued is in nobody's cache, so every hop of its task is a cold one."""
+
+    def __init__(self, system: System, http: httpx.AsyncClient, login: Login) -> None:
+        self._system, self._http, self._refresh = system, http, login.refresh_token
+        self._token, self._until = login.access_token, time.monotonic() + login.expires_in - MARGIN
+        self._answers: set[str] = set()
+
+    async def run(self, variant_: Variant) -> Span:
+        """Do the task once.  Raises `RuntimeError` where it does not end as it does everywhere else."""
+        token = await self.fresh_token() if variant_.fresh else self._token
+        url = f"{variant(self._system, variant_.at).address('orchestrator')}/tasks"
+        began = time.monotonic()
+        answer = await self._http.post(
+            url, json={"request": variant_.task}, headers={"authorization": f"Bearer {token}"}
+        )
+        span = Span(variant_.name, began, time.monotonic())
+        result = answer.json().get("result", {})
+        self._answers.add(str(result.get("text")))
+        if result.get("event") != "finished" or len(self._answers) != 1:
+            raise RuntimeError(f"{variant_.name}: {answer.text}")
+        return span
+
+    async def stay_warm(self) -> None:
+        """Between two rounds: change the token that is about to end, and let it be known everywhere."""
+        if time.monotonic() > self._until:
+            self._token, self._until = await self.fresh_token(), time.monotonic() + LIFE - MARGIN
+            await self.run(VARIANTS[1])
+
+    async def fresh_token(self) -> str:
+        """Another token of the same session (RFC 6749 section 6)."""
+        form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": self._refresh}
+        answer = await self._http.post(f"{self._system.keycloak.issuer}/protocol/openid-connect/token", data=form)
+        answer.raise_for_status()
+        tokens = answer.json()
+        self._refresh = tokens["refresh_token"]  # it is good once
+        return str(tokens["access_token"])
+
+
+async def measure(system: System, *, rounds: int, say: Say) -> Measured:
+    """Warm everything up, then measure."""
+    keycloak = system.keycloak
+    login = await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING)
+    measured = Measured()
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+        client = Client(system, http, login)
+        say("Every variant warms up")
+        for one in VARIANTS:
+            for _ in range(WARM_UP):
+                await client.run(one)
+        tenth = max(1, rounds // 10)
+        for number in range(rounds):
+            if number % tenth == 0:
+                say(f"Round {number + 1} of {rounds}")
+            await client.stay_warm()
+            # Forwards and backwards: whoever comes after an expensive one does so in every other round only.
+            for one in VARIANTS if number % 2 else reversed(VARIANTS):
+                measured.tasks[one.name].append([await client.run(one) for _ in range(one.times)])
+            await _ask_keycloak(system, http, await client.fresh_token(), measured)
+    return measured
+
+
+async def _ask_keycloak(system: System, http: httpx.AsyncClient, token: str, measured: Measured) -> None:
+    """One exchange, and one introspection of what came of it, over a connection that is kept."""
+    endpoint = f"{system.keycloak.issuer}/protocol/openid-connect/token"
+    form = exchange_form(
+        token,
+        audience=system.registry.id("agent/reader"),
+        scopes=frozenset({"agent.invoke", "tool.read", "inference.run"}),
+        assertion=await system.assertion("orchestrator"),
+    )
+    began = time.monotonic()
+    answer = await http.post(endpoint, data=form)
+    measured.exchanges.append(Span("exchange", began, time.monotonic()))
+    form = {
+        "client_assertion_type": CLIENT_ASSERTION,
+        "client_assertion": await system.assertion("agent/reader"),
+        "token": answer.json()["access_token"],
+    }
+    began = time.monotonic()
+    answer = await http.post(f"{endpoint}/introspect", data=form)
+    measured.introspections.append(Span("introspection", began, time.monotonic()))
+    if not answer.json()["active"]:
+        raise RuntimeError("Keycloak does not know the token that it has just issued")

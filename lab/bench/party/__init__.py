@@ -1,0 +1,1 @@
+"""One party as the benchmark launches it."""

@@ -1,0 +1,63 @@
+"""A service without any security, to measure against: the same handlers and SDKs, and nothing round them."""
+
+import secrets
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from zerotrust.exchange import NarrowedToken
+from zerotrust.gate import Permissions, _principal, _trace_id
+from zerotrust.identity import Principal
+from zerotrust.policy import Decision, Reason, Resource
+from zerotrust.service import Service
+
+ANYBODY = Principal(
+    subject="anybody",
+    party="anybody",
+    actors=(),
+    audience="anybody",
+    scopes=frozenset(),
+    groups=frozenset({"/engineering"}),
+    token_id="",
+    lineage=(),
+    session="",
+    issued_at=0,
+    expires_at=0,
+    token="",
+)
+"""Whoever calls: handlers want a caller to work for."""
+
+
+class Unguarded(Service):
+    """Everybody is let in, every answer is yes, no call carries a token, nothing is written down."""
+
+    def __init__(self, name: str, **parts: Any) -> None:
+        super().__init__(name, **parts)
+        self.outgoing.http.event_hooks = {}
+        self.outgoing.mcp_http.event_hooks = {}
+
+    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:  # noqa: ARG002
+        """Let everybody in; handlers find what they read from the context, and nobody has looked at it."""
+
+        async def open_door(scope: Scope, receive: Receive, send: Send) -> None:
+            _trace_id.set(secrets.token_hex(16))
+            _principal.set(ANYBODY)
+            await app(scope, receive, send)
+
+        return open_door
+
+    async def narrow(self, audience: str, *scopes: str, lifetime: int | None = None) -> NarrowedToken:  # noqa: ARG002
+        """A token that nobody asks for."""
+        return NarrowedToken(self.registry.id(audience), "", float("inf"), "")
+
+    async def decide(self, action: str, resource: Resource) -> Decision:  # noqa: ARG002
+        """Yes."""
+        return Decision(allowed=True, reason=Reason.GRANTED)
+
+    def permits(self, action: str, resource: Resource) -> bool:  # noqa: ARG002
+        """Yes."""
+        return True
+
+    def may_use(self, permission: str) -> bool:  # noqa: ARG002
+        """Yes."""
+        return True
