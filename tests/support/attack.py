@@ -8,6 +8,8 @@ As it is, each attempt must be answered, recorded and told apart as the row of `
 handler may have run.  Without any one of the row's controls, at least one of the attempts must get through.
 """
 
+import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,11 +131,32 @@ class Watched(Service):
         return super().guard(watched, permissions, metadata_path=metadata_path)
 
 
+class Clock:
+    """The time that the services believe: the real one, until an attack moves it."""
+
+    moved = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.moved
+
+
+LURES = ("http://attacker.test", "http://169.254.169.254")
+"""Where a token or a message may try to send a service; somebody listens there, and must not hear anything."""
+
+
 class Target:
     """The system in process, as somebody meets it who can send what they like and holds any token they name."""
 
-    def __init__(self, system: System, issuer: Issuer) -> None:
-        self.system, self.issuer = system, issuer
+    def __init__(self, system: System, issuer: Issuer, clock: Clock | None = None) -> None:
+        self.system, self.issuer, self.clock = system, issuer, clock or Clock()
+        self.lured: list[str] = []
+        """What was asked for at the addresses of `LURES`."""
+        system.apps |= dict.fromkeys(LURES, self._lure)
+
+    async def _lure(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        self.lured.append(f"{scope['server'][0]}{scope['path']}")
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body"})
 
     def claims(self, party: str, **changed: Any) -> dict[str, Any]:
         """What a good token for that party's door says, with `changed` claims; None leaves a claim out."""
@@ -146,6 +169,12 @@ class Target:
     def token(self, party: str, *, header: dict[str, Any] | None = None, **changed: Any) -> str:
         """A token for that party's door, good but for what is `changed`."""
         return self.issuer.sign(self.claims(party, **changed), header=header)
+
+    def writing(self, **changed: Any) -> str:
+        """A token that the writer holds for the documents tool."""
+        return self.token(
+            "tool/documents", **(self.issuer.chain("orchestrator", "agent/writer") | {"scope": "tool.write"} | changed)
+        )
 
     async def send(
         self,
@@ -214,6 +243,12 @@ def check_refused(tried: Tried, row: Row) -> None:
     assert tried.answer.headers["cache-control"] == "no-store"
 
 
+def check_log(caplog: pytest.LogCaptureFixture) -> None:
+    """No token is in the log; what the attacker's own client says is not the services'."""
+    said = [caplog.handler.format(record) for record in caplog.records if not record.name.startswith("http")]
+    assert "eyJ" not in "".join(said)
+
+
 def attack(number: int) -> Callable[[Callable[[Target], Tries]], Callable[..., Any]]:
     """Make two kinds of tests of one attack; see the head of this file."""
     row = ROWS[number]
@@ -227,22 +262,30 @@ def attack(number: int) -> Callable[[Callable[[Target], Tries]], Callable[..., A
     def decorate(try_it: Callable[[Target], Tries]) -> Callable[..., Any]:
         @pytest.mark.parametrize("missing", cases)
         async def test(
-            missing: tuple[Missing, ...], tmp_path: Path, issuer: Issuer, record_property: Callable[[str, object], None]
+            missing: tuple[Missing, ...],
+            tmp_path: Path,
+            issuer: Issuer,
+            record_property: Callable[[str, object], None],
+            caplog: pytest.LogCaptureFixture,
         ) -> None:
+            caplog.set_level(logging.INFO)  # as a service logs
             controls = [control for control in missing if isinstance(control, Control)]
             kinds = [kind for kind in missing if not isinstance(kind, Control)]
             kind: type[Service] = type("Weakened", (Watched, *kinds), {})
+            clock = Clock()
             with without(*controls):
-                async with running(tmp_path, issuer=issuer, kind=kind) as system:
-                    target = Target(system, issuer)
+                async with running(tmp_path, issuer=issuer, kind=kind, clock=clock) as system:
+                    target = Target(system, issuer, clock)
                     tries = [tried async for tried in try_it(target)]
                     target.check_journals()
             assert tries
+            check_log(caplog)
             if missing:
                 assert any(tried.succeeded for tried in tries), [tried.answer.text for tried in tries]
                 return
             for tried in tries:
                 check_refused(tried, row)
+            assert target.lured == []
             record_property("answers", ", ".join(sorted({str(tried.answer.status_code) for tried in tries})))
 
         test.__name__, test.__doc__ = try_it.__name__, try_it.__doc__

@@ -9,6 +9,7 @@
 of a real Keycloak are tested in `tests/e2e`.
 """
 
+import base64
 import time
 import uuid
 from collections.abc import Callable
@@ -23,6 +24,11 @@ from starlette.types import Receive, Scope, Send
 from zerotrust.registry import Registry
 
 ISSUER = "http://issuer.test/realms/agents"
+
+
+def encoded(part: bytes) -> str:
+    """One part of a token (RFC 7515 section 2: base64url without padding)."""
+    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
 class Issuer:
@@ -41,6 +47,8 @@ class Issuer:
         self.down = False
         self.exchanges: list[dict[str, str]] = []
         self.key_reads = 0
+        self.more_keys: list[dict[str, Any]] = []
+        """What stands in the JWKS besides."""
         self.spoil: dict[str, Any] = {}
         """Claims that exchanged tokens get instead of the right ones."""
 
@@ -81,11 +89,17 @@ class Issuer:
         """Sign any claims at all."""
         return jwt.encode(claims, self.key, "RS256", headers={"typ": "at+jwt", "kid": self.kid} | (header or {}))
 
+    def sign_bytes(self, header: bytes, payload: bytes) -> str:
+        """Sign any bytes at all."""
+        data = f"{encoded(header)}.{encoded(payload)}"
+        algorithm = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
+        return f"{data}.{encoded(algorithm.sign(data.encode(), self.key))}"
+
     @property
     def key_set(self) -> dict[str, Any]:
         """The JWKS."""
         public = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
-        return {"keys": [public | {"kid": self.kid, "use": "sig", "alg": "RS256"}]}
+        return {"keys": [public | {"kid": self.kid, "use": "sig", "alg": "RS256"}, *self.more_keys]}
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The issuer's HTTP side."""

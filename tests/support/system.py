@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
@@ -72,8 +73,16 @@ class MCPWire(httpx2.AsyncBaseTransport):
 class System:
     """Parties by name, all alive, with the records they wrote."""
 
-    def __init__(self, folder: Path, registry: Registry, issuer: Issuer, host: str, kind: type[Service]) -> None:
-        self.folder, self.registry, self.issuer, self._kind = folder, registry, issuer, kind
+    def __init__(
+        self,
+        folder: Path,
+        registry: Registry,
+        issuer: Issuer,
+        host: str,
+        kind: type[Service],
+        clock: Callable[[], float],
+    ) -> None:
+        self.folder, self.registry, self.issuer, self._kind, self._clock = folder, registry, issuer, kind, clock
         self.apps: dict[str, ASGIApp] = {"http://issuer.test": issuer.app}
         self.addresses = {n: f"http://{host}:{registry.parties[n].port}" for n in registry.workloads}
         self.services: dict[str, Service] = {}
@@ -92,6 +101,7 @@ class System:
             workload=FakeWorkload(self.registry.id(name)),
             outgoing=Outgoing(known, transport=wire, mcp_transport=mcp_wire),
             identity_http=httpx.AsyncClient(transport=wire),
+            clock=self._clock,
         )
         return self.services[name]
 
@@ -142,10 +152,11 @@ async def running(
     known: Registry | None = None,
     host: str = "127.0.0.1",
     kind: type[Service] = Service,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[System]:
     """A system with these parties alive, or with all workloads of the registry; `kind` may watch what they do."""
     known = known or registry()
-    system = System(folder, known, issuer or Issuer(known), host, kind)
+    system = System(folder, known, issuer or Issuer(known), host, kind, clock)
     async with AsyncExitStack() as stack:
         for name in names or known.workloads:
             create_app: Callable[[Service], ASGIApp] = import_module(_module(known, name)).create_app

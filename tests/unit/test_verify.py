@@ -1,6 +1,5 @@
 """From an unverified token to a principal: every way in which a token can be wrong, each beside one that is right."""
 
-import base64
 import json
 from typing import Any
 
@@ -11,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.issuer import ISSUER, Issuer
+from tests.support.issuer import ISSUER, Issuer, encoded
 from zerotrust.errors import BEFORE_SIGNATURE, Refusal
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
 from zerotrust.policy import Reason
@@ -65,16 +64,6 @@ def refusal(token: str, key: RSAPublicKey, expected: Expected = FRONT_DOOR, now:
 def at_the_tool(issuer: Issuer, **changed: Any) -> str:
     """The good token of the last hop."""
     return issuer.delegated("orchestrator", "agent/reader", **({"aud": DOCUMENTS, "scope": "tool.read"} | changed))
-
-
-def encoded(part: bytes) -> str:
-    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
-
-
-def signed(header: bytes, payload: bytes, key: RSAPrivateKey) -> str:
-    """Sign any bytes at all."""
-    data = f"{encoded(header)}.{encoded(payload)}"
-    return f"{data}.{encoded(jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256).sign(data.encode(), key))}"
 
 
 GOOD_HEADER = b'{"alg": "RS256", "typ": "at+jwt", "kid": "k1"}'
@@ -224,7 +213,7 @@ def test_a_header_that_asks_for_more_is_refused_though_its_signature_is_good(
     issuer: Issuer, key: RSAPublicKey, extra: dict[str, Any]
 ) -> None:
     header = json.dumps(json.loads(GOOD_HEADER) | extra).encode()
-    token = signed(header, json.dumps(issuer.claims()).encode(), issuer.key)
+    token = issuer.sign_bytes(header, json.dumps(issuer.claims()).encode())
 
     assert refusal(token, key) is Reason.FORBIDDEN_HEADER
 
@@ -238,8 +227,8 @@ def test_another_type_is_refused(issuer: Issuer, key: RSAPublicKey, typ: str | N
 
 
 @pytest.mark.parametrize("header", [b'{"alg": "RS256", "typ": "at+jwt"}', b'{"alg":"RS256","typ":"at+jwt","kid":7}'])
-def test_a_token_that_names_no_key_is_refused(header: bytes, signing_key: RSAPrivateKey, key: RSAPublicKey) -> None:
-    assert refusal(signed(header, b"{}", signing_key), key) is Reason.UNKNOWN_KEY
+def test_a_token_that_names_no_key_is_refused(header: bytes, issuer: Issuer, key: RSAPublicKey) -> None:
+    assert refusal(issuer.sign_bytes(header, b"{}"), key) is Reason.UNKNOWN_KEY
 
 
 # (5) signature
@@ -323,7 +312,7 @@ def test_a_token_without_a_claim_that_is_required_is_refused(issuer: Issuer, key
     ],
 )
 def test_a_claim_of_another_type_is_refused(issuer: Issuer, key: RSAPublicKey, name: str, value: object) -> None:
-    token = signed(GOOD_HEADER, json.dumps(issuer.claims() | {name: value}).encode(), issuer.key)
+    token = issuer.sign_bytes(GOOD_HEADER, json.dumps(issuer.claims() | {name: value}).encode())
 
     assert refusal(token, key) is Reason.BAD_CLAIM
 
@@ -347,9 +336,9 @@ def test_signed_claims_that_two_parsers_could_read_differently_are_refused(
     issuer: Issuer, key: RSAPublicKey, spoil: Any
 ) -> None:
     good = json.dumps(issuer.claims()).encode()
-    assert check(signed(GOOD_HEADER, good, issuer.key), key).subject == "alice"
+    assert check(issuer.sign_bytes(GOOD_HEADER, good), key).subject == "alice"
 
-    assert refusal(signed(GOOD_HEADER, spoil(good), issuer.key), key) is Reason.BAD_CLAIM
+    assert refusal(issuer.sign_bytes(GOOD_HEADER, spoil(good)), key) is Reason.BAD_CLAIM
 
 
 # (7) issuer  (8) audience
