@@ -6,6 +6,7 @@ cannot name the wrong function.  A text in its place says what stops the attack 
 
 from dataclasses import dataclass
 
+from lab.deputy import BelievesHeaders
 from lab.without import Control
 from zerotrust.policy import Reason
 from zerotrust.service import Service
@@ -35,7 +36,7 @@ def described(way: Missing | tuple[Missing, ...] | str) -> str:
     """How a control is told to a reader: the file and the function."""
     if isinstance(way, tuple):
         return " and ".join(map(described, way))
-    return str(way) if isinstance(way, Control | str) else way.__name__
+    return str(way) if isinstance(way, Control | str) else getattr(way, "instead_of", way.__name__)
 
 
 def _verify(take: str, put: str = "") -> Control:
@@ -46,12 +47,79 @@ def _gate(function: str, take: str, put: str = "") -> Control:
     return Control("zerotrust.gate", function, take, put)
 
 
+def _mcp(take: str, put: str = "") -> Control:
+    return Control("zerotrust.mcp", "ToolPermissions.need", take, put)
+
+
+def _policy(line: str, put: str) -> Control:
+    """A line of the policies, which are read as text."""
+    read = '(folder / "policies.cedar").read_text()'
+    where = f"policies.cedar {line.partition(' &&')[0].partition(' }')[0]}"
+    return Control("zerotrust.service", "read_policy", read, f"{read}.replace({line!r}, {put!r})", where)
+
+
 ADMIT = _gate("Gate.__call__", "receive = await self._admit(call, receive)")
 """The gate itself."""
+DECIDE = _gate("Gate._admit", "self._decide(call, need)")
+NEEDS_SCOPE = _policy("context.scopes.contains(context.permission) &&", "true &&")
+MAY_HOLD = _policy("principal.hands_on.contains(context.permission) &&", "true &&")
+_READERS = 'context.scopes.contains("tool.read") && context.groups.contains(resource.department)'
+OWN_DEPARTMENT = _policy(_READERS, 'context.scopes.contains("tool.read")')
+PERMITTED = Control(
+    "tools.documents.main",
+    "create_app",
+    "document is None or not await service.decide(action, document.as_resource())",
+    "document is None",
+    "tools/documents/main.py permitted",
+)
 
 ROWS: dict[int, Row] = {
     # A. credentials and HTTP
     1: Row("no token, at any door", Reason.NO_TOKEN, (ADMIT,)),
     # C. issuer, audience, time, claims
     29: Row("another issuer", Reason.ISSUER_MISMATCH, (_verify("if claims.iss != expected.issuer:"),)),
+    # E. scope and authorisation
+    46: Row("without the scope of the door", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE)),
+    47: Row("a token for one tool calls another", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE, MAY_HOLD)),
+    48: Row(
+        "a tool that no policy knows",
+        Reason.NO_PERMISSION_FOR_ROUTE,
+        (_mcp("self.tools.get(tool)", "self.tools.get(tool, 'tool.read')"),),
+    ),
+    49: Row(
+        "a scope that nearly reads like the right one",
+        Reason.SCOPE_MISSING,
+        (NEEDS_SCOPE, _verify("frozenset(claims.scope.split(' '))", "frozenset(claims.scope.split())"), "pydantic"),
+    ),
+    53: Row(
+        "somebody else's document by its id",
+        Reason.RESOURCE_DENIED,
+        (
+            PERMITTED,
+            OWN_DEPARTMENT,
+            Control(
+                "tools.documents.main",
+                "create_app",
+                "service.permits('document.read', d.as_resource())",
+                "True",
+                "tools/documents/main.py search",
+            ),
+        ),
+    ),
+    55: Row(
+        "a listing shows what the caller cannot use",
+        Reason.NO_PERMISSION_FOR_ROUTE,
+        (
+            Control(
+                "zerotrust.tool",
+                "tool_server",
+                "service.may_use(tools[tool['name']])",
+                "True",
+                "zerotrust/tool.py only_callable",
+            ),
+            DECIDE,
+            "a2a-sdk",
+        ),
+    ),
+    57: Row("a parameter says who the user is", None, (BelievesHeaders,)),
 }

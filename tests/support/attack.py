@@ -42,16 +42,20 @@ MCP_HEADERS = [
 A2A_HEADERS = [(b"a2a-version", b"1.0")]
 
 
+def rpc(method: str, **params: Any) -> dict[str, Any]:
+    """The body of any JSON-RPC request."""
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
 def tool_call(name: str, **arguments: Any) -> dict[str, Any]:
     """The body of an MCP request that calls a tool."""
-    params = {"name": name, "arguments": arguments, "_meta": META}
-    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    return rpc("tools/call", name=name, arguments=arguments, _meta=META)
 
 
 def message(text: str, **more: Any) -> dict[str, Any]:
     """The body of an A2A request that sends a message."""
     said = {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": text}], **more}
-    return {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": said}}
+    return rpc("SendMessage", message=said)
 
 
 def _repeated(body: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
