@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab.without import Control, without
 from tests.attacks.table import ROWS, Missing, Row, described
+from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.system import System, Wire, running
 from zerotrust.audit import first_bad_record
@@ -123,9 +124,10 @@ class Watched(Service):
     """A service that notes what gets past its gate."""
 
     handled: list[str]
+    permissions: Permissions
 
     def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
-        self.handled = []
+        self.handled, self.permissions = [], permissions
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
@@ -133,15 +135,6 @@ class Watched(Service):
             await app(scope, receive, send)
 
         return super().guard(watched, permissions, metadata_path=metadata_path)
-
-
-class Clock:
-    """The time that the services believe: the real one, until an attack moves it."""
-
-    moved = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.moved
 
 
 LURES = ("http://attacker.test", "http://169.254.169.254")
@@ -152,7 +145,9 @@ class Target:
     """The system in process, as somebody meets it who can send what they like and holds any token they name."""
 
     def __init__(self, system: System, issuer: Issuer, clock: Clock | None = None) -> None:
-        self.system, self.issuer, self.clock = system, issuer, clock or Clock()
+        self.system, self.issuer = system, issuer
+        self.clock = issuer.clock = clock or Clock(time.time())
+        """Stands still, for the issuer as well, until an attack moves it."""
         self.lured: list[str] = []
         """What was asked for at the addresses of `LURES`."""
         system.apps |= dict.fromkeys(LURES, self._lure)
@@ -276,7 +271,7 @@ def attack(number: int) -> Callable[[Callable[[Target], Tries]], Callable[..., A
             controls = [control for control in missing if isinstance(control, Control)]
             kinds = [kind for kind in missing if not isinstance(kind, Control)]
             kind: type[Service] = type("Weakened", (Watched, *kinds), {})
-            clock = Clock()
+            clock = Clock(time.time())
             with without(*controls):
                 async with running(tmp_path, issuer=issuer, kind=kind, clock=clock) as system:
                     target = Target(system, issuer, clock)
