@@ -23,8 +23,14 @@ def test_an_answer_is_one_of_rfc_6750s_or_says_that_nothing_can_be_said(reason: 
         (401, "invalid_token"),
         (403, "insufficient_scope"),
         (403, "access_denied"),
+        (500, "server_error"),
         (503, "temporarily_unavailable"),
     }
+
+
+def test_what_is_logged_of_a_refusal_names_reason_and_detail() -> None:
+    assert str(Refusal(Reason.EXPIRED)) == "expired"
+    assert str(Refusal(Reason.BAD_CLAIM, "exp")) == "bad_claim: exp"
 
 
 def challenge(refusal: Refusal, url: str | None = None) -> str:

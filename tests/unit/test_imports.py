@@ -1,7 +1,10 @@
 """The architecture as a test: what is pure stays pure, and no service knows another."""
 
 import ast
+from dataclasses import is_dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +35,13 @@ def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) ->
     # `registry` reads a file, but only for whoever calls `load_registry`; `policy` takes its types.
     ours = {name.removeprefix("zerotrust.") for name in named if name.startswith("zerotrust.")}
     assert ours <= {*PURE, "registry"}
+
+
+@pytest.mark.parametrize("module", [*PURE, "exchange"])
+def test_a_value_stays_what_it_was_decided_to_be(module: str) -> None:
+    found: list[Any] = [kind for kind in vars(import_module(f"zerotrust.{module}")).values() if is_dataclass(kind)]
+
+    assert [kind for kind in found if not kind.__dataclass_params__.frozen] == []
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -238,6 +238,13 @@ def test_nobody_starts_with_policies_that_do_not_fit(policies: str, schema: str)
         Policy(policies=policies, schema=schema, entities=party_entities(REGISTRY))
 
 
+def test_nobody_starts_with_parties_that_do_not_fit() -> None:
+    first, *others = party_entities(REGISTRY)
+
+    with pytest.raises(PolicyError):
+        Policy(policies=TEXT, schema=SCHEMA, entities=[first | {"attrs": {"calls": "everybody"}}, *others])
+
+
 def test_no_policy_at_all_permits_nothing() -> None:
     policy = Policy(policies="", schema=SCHEMA, entities=party_entities(REGISTRY))
 
