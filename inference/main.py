@@ -9,7 +9,9 @@ from pydantic import BaseModel, Field
 from starlette.types import ASGIApp
 
 from inference.script import reply
+from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Permissions
+from zerotrust.policy import Reason
 from zerotrust.service import Service, run
 
 MODEL = "scripted"
@@ -45,7 +47,7 @@ class Message(BaseModel):
 class Conversation(BaseModel):
     """What is asked of the model.  Options that a script cannot follow are ignored."""
 
-    model: str = Field(pattern=f"^{MODEL}$")
+    model: str
     messages: list[Message] = Field(min_length=1, max_length=1000)
     tools: list[Tool] = []
 
@@ -56,6 +58,8 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.post("/v1/chat/completions")
     async def complete(asked: Conversation) -> dict[str, Any]:
+        if asked.model != MODEL:
+            raise Refusal(Reason.UNKNOWN_MODEL, asked.model)
         messages = [message.model_dump() for message in asked.messages]
         message = reply(messages, {tool.function.name for tool in asked.tools})
         reason = "tool_calls" if message.get("tool_calls") else "stop"

@@ -96,6 +96,11 @@ class Journal:
             self._failure = JournalError(f"the journal cannot be written: {error.strerror or error}")
 
 
+def plain(text: str) -> str:
+    """What others sent, fit to be read in a record: not too much of it, and nothing but ASCII."""
+    return text[:200].encode("ascii", "backslashreplace").decode()
+
+
 def describe(principal: Principal) -> dict[str, Any]:
     """What a record says of a caller: everything its token says, never the token."""
     return {

@@ -51,16 +51,19 @@ ANSWERS: dict[Reason, tuple[int, str | None]] = {
     Reason.MALFORMED_BODY: _BAD_REQUEST,
     Reason.BODY_TOO_LARGE: (413, "invalid_request"),
     Reason.BODY_TOO_SLOW: (408, "invalid_request"),
+    Reason.UNKNOWN_MODEL: _BAD_REQUEST,
     Reason.SCOPE_MISSING: _TOO_LITTLE,
     Reason.POLICY_DENIED: _DENIED,
     Reason.POLICY_ERROR: _DENIED,
     Reason.RESOURCE_DENIED: _DENIED,
     Reason.WOULD_WIDEN: _DENIED,
     Reason.EXCHANGE_REFUSED: _DENIED,
+    Reason.FAILED: (500, "server_error"),
     Reason.KEYS_UNAVAILABLE: _UNKNOWN,
     Reason.ISSUER_UNAVAILABLE: _UNKNOWN,
     Reason.IDENTITY_UNAVAILABLE: _UNKNOWN,
     Reason.PEER_UNAVAILABLE: _UNKNOWN,
+    Reason.ANSWER_LOST: _UNKNOWN,
     Reason.JOURNAL_UNAVAILABLE: _UNKNOWN,
 }
 
@@ -85,7 +88,7 @@ class Refusal(Exception):
         """The answer's headers: a challenge (RFC 6750 section 3, RFC 9728 section 5.1), or when to come back."""
         if self.status == 503:
             return [(b"retry-after", b"%d" % RETRY_AFTER)]
-        if self.status in (408, 413) or self.error == "access_denied":
+        if self.status in (408, 413, 500) or self.error == "access_denied":
             return []
         fields = {"error": self.error, "scope": self.scope, "resource_metadata": metadata_url}
         given = "".join(f', {name}="{value}"' for name, value in fields.items() if value)

@@ -7,6 +7,7 @@ SDK registers.  In order: (2) credentials  (3) verify  (6) decide  (8) record; t
 
 import asyncio
 import contextlib
+import logging
 import re
 import secrets
 import time
@@ -19,7 +20,7 @@ from typing import Any, Literal
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zerotrust.audit import Journal, describe
+from zerotrust.audit import Journal, describe, plain
 from zerotrust.errors import Refusal
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.keys import SigningKeys
@@ -43,6 +44,8 @@ MAX_BODY_SECONDS = 10
 # base64url and dots; with padding, which PyJWT accepts, a token would have two spellings.
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+log = logging.getLogger(__name__)
 
 _principal: ContextVar[Principal] = ContextVar("principal")
 _trace_id: ContextVar[str] = ContextVar("trace_id")
@@ -71,6 +74,8 @@ class _Call:
     permission: str | None = None
     operation: str | None = None
     request_id: str | int | None = None
+    last: Message | None = None
+    """What was sent last."""
 
     def follow_trace(self) -> None:
         """Our own workloads continue a trace; anybody else gets a new one, and theirs is kept beside it."""
@@ -110,13 +115,25 @@ class Gate:
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
         call = _Call(scope)
+
+        async def watched(message: Message) -> None:
+            call.last = message
+            await send(message)
+
+        try:
+            await self._serve(call, receive, watched)
+        except Exception:  # a mistake of ours: its story is for the log, never for the caller
+            log.exception("failed", extra={"trace_id": call.trace_id})
+            await self._refuse(call, Refusal(Reason.FAILED), watched)
+
+    async def _serve(self, call: _Call, receive: Receive, send: Send) -> None:
         try:
             receive = await self._admit(call, receive)
         except Refusal as refusal:
             return await self._refuse(call, refusal, send)
         _trace_id.set(call.trace_id)
         if call.principal is None:  # a public route
-            return await self._app(scope, receive, send)
+            return await self._app(call.scope, receive, send)
         _principal.set(call.principal)
         return await self._run(call, receive, send)
 
@@ -173,11 +190,11 @@ class Gate:
             "event": "request",
             "trace_id": call.trace_id,
             "caller_trace": call.caller_trace,
-            "operation": f"{call.scope['method']} {call.operation or call.scope['path']}"[:200],
+            "operation": plain(f"{call.scope['method']} {call.operation or call.scope['path']}"),
             "permission": call.permission,
             "allowed": reason is Reason.GRANTED,
             "reason": reason,
-            "detail": detail[:200],
+            "detail": plain(detail),
             "policy": self._policy.version,
             **describe(call.principal),
         }
@@ -194,6 +211,8 @@ class Gate:
                 await self._record(call, refusal.reason, refusal.detail)
             except Refusal as unrecorded:
                 refusal = unrecorded
+        if call.last is not None:  # an answer is under way, and can only be cut off
+            return
         rpc = (call.request_id,) if isinstance(call.route, ToolPermissions) else None
         await send_refusal(refusal, call.trace_id, send, metadata_url=self._metadata_url, rpc=rpc)
 
@@ -202,25 +221,15 @@ class Gate:
         assert call.principal is not None  # noqa: S101 - for the type checker
         if (left := call.principal.expires_at - self._clock()) <= 0:  # it took its time to come in, or to be recorded
             return await self._refuse(call, Refusal(Reason.EXPIRED, "before it was used"), send)
-        last: Message | None = None
-
-        async def watched(message: Message) -> None:
-            nonlocal last
-            last = message
-            await send(message)
-
         try:
             async with asyncio.timeout(left) as life:
-                await self._app(call.scope, receive, watched)
+                await self._app(call.scope, receive, send)
         except TimeoutError:
             if not life.expired():
                 raise
-            refusal = Refusal(Reason.EXPIRED, "while it was being used")
-            if last is None:
-                return await self._refuse(call, refusal, send)
-            with contextlib.suppress(Refusal):  # the answer is cut off either way
-                await self._record(call, refusal.reason, refusal.detail)
-            if last["type"] == "http.response.start" or last.get("more_body"):
+            begun = call.last
+            await self._refuse(call, Refusal(Reason.EXPIRED, "while it was being used"), send)
+            if begun and (begun["type"] == "http.response.start" or begun.get("more_body")):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

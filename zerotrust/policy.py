@@ -55,6 +55,7 @@ class Reason(StrEnum):
     MALFORMED_BODY = "malformed_body"
     BODY_TOO_LARGE = "body_too_large"
     BODY_TOO_SLOW = "body_too_slow"
+    UNKNOWN_MODEL = "unknown_model"
     SCOPE_MISSING = "scope_missing"
     POLICY_DENIED = "policy_denied"
     RESOURCE_DENIED = "resource_denied"
@@ -63,12 +64,16 @@ class Reason(StrEnum):
     WOULD_WIDEN = "would_widen"
     EXCHANGE_REFUSED = "exchange_refused"
 
+    # what is our own fault
+    FAILED = "failed"
+
     # what cannot be known now
     POLICY_ERROR = "policy_error"
     KEYS_UNAVAILABLE = "keys_unavailable"
     ISSUER_UNAVAILABLE = "issuer_unavailable"
     IDENTITY_UNAVAILABLE = "identity_unavailable"
     PEER_UNAVAILABLE = "peer_unavailable"
+    ANSWER_LOST = "answer_lost"
     JOURNAL_UNAVAILABLE = "journal_unavailable"
 
 
@@ -116,7 +121,7 @@ class Policy:
         except ValueError as error:
             raise PolicyError(str(error)) from error
         self._schema = cedarpy.Schema.from_str(schema)
-        content = "\0".join([policies, schema, json.dumps(entities, sort_keys=True)])
+        content = "\0".join([policies, schema, json.dumps(entities)])
         self.version = hashlib.sha256(content.encode()).hexdigest()[:12]
         self._memory: dict[tuple[object, ...], Decision] = {}
 
@@ -126,10 +131,9 @@ class Policy:
         Effective permission = user and agent and scope and policy.  Nested actors never count here
         (RFC 8693 section 4.1).
         """
-        decision = self._ask(principal, permission, Resource("Party", audience), permission=permission)
-        if not decision and permission not in principal.scopes:
+        if permission not in principal.scopes:
             return Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail=f"needs {permission}")
-        return decision
+        return self._ask(principal, permission, Resource("Party", audience), permission=permission)
 
     def decide_on(self, principal: Principal, action: str, resource: Resource) -> Decision:
         """May this caller do that to this very thing?  For handlers, once they know what they would touch."""

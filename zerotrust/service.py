@@ -1,5 +1,6 @@
 """Composition: from settings to a running, guarded app.  Every service here is built by these few lines."""
 
+import json
 import logging
 import sys
 import time
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 import uvicorn
 import uvloop
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from zerotrust.audit import Journal, describe
+from zerotrust.audit import Journal, describe, plain
 from zerotrust.errors import Refusal
 from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
 from zerotrust.gate import Gate, Permissions, current_principal, current_trace, send_refusal
@@ -134,7 +136,8 @@ class Service:
                 yield
 
         app = FastAPI(lifespan=lifespan)
-        app.add_exception_handler(Refusal, _answer_refusal)
+        for kind in (Refusal, RequestValidationError, HTTPException, Exception):
+            app.add_exception_handler(kind, self._answer)
 
         @app.get("/health")
         async def health() -> dict[str, str]:
@@ -142,21 +145,40 @@ class Service:
 
         return app
 
+    async def _answer(self, _request: Request, error: Exception) -> Response:
+        refusal = _as_refusal(error)
+        if refusal.reason is not Reason.FAILED:  # that one reaches the gate, which logs and records it
+            try:
+                told = {"event": "refusal", "allowed": False, "reason": refusal.reason, "detail": refusal.detail}
+                await self._record(told)
+            except Refusal as unrecorded:
+                refusal = unrecorded
+        return _RefusalResponse(refusal)
+
     async def _record(self, record: Mapping[str, Any]) -> None:
         whole = {"at": time.time(), "service": self._id, "trace_id": current_trace(), **record}
+        whole["detail"] = plain(record["detail"])
         try:
             await self._journal.append(whole)
         except OSError as error:
             raise Refusal(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
 
 
-async def _answer_refusal(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)  # noqa: S101 - registered for nothing else
-    return _RefusalResponse(error)
+def _as_refusal(error: Exception) -> Refusal:
+    """What a handler or its framework ran into, as a refusal; their own answers would quote the caller, or us."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, RequestValidationError):
+        places = (".".join(map(str, found["loc"])) for found in error.errors())
+        return Refusal(Reason.MALFORMED_BODY, ", ".join(places))
+    if isinstance(error, HTTPException):
+        missing = error.status_code in (404, 405)
+        return Refusal(Reason.NO_PERMISSION_FOR_ROUTE if missing else Reason.MALFORMED_BODY, error.detail)
+    return Refusal(Reason.FAILED)
 
 
 class _RefusalResponse(Response):
-    """A refusal that a handler ran into on its way to the next hop, answered like the gate's own."""
+    """A refusal that a handler ran into, answered like the gate's own."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(status_code=refusal.status)
@@ -166,14 +188,21 @@ class _RefusalResponse(Response):
         await send_refusal(self._refusal, current_trace(), send)
 
 
+MOST_OF_A_TEXT = 4000
+"""Characters of what is said that go into the log, and of a stack trace: the caller may have put them there."""
+
+
 class _JsonLines(logging.Formatter):
     """One JSON object a line: what was said, by whom; never a header, never a body."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {"at": record.created, "level": record.levelname, "logger": record.name, "text": record.getMessage()}
+        text = record.getMessage()[:MOST_OF_A_TEXT]
+        line = {"at": record.created, "level": record.levelname, "logger": record.name, "text": text}
+        if trace_id := getattr(record, "trace_id", None):
+            line["trace_id"] = trace_id
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return orjson.dumps(line).decode()
+            line["trace"] = self.formatException(record.exc_info)[-MOST_OF_A_TEXT:]
+        return json.dumps(line)  # ASCII: half a surrogate pair, a control character, a word from right to left
 
 
 def log_json_lines() -> None:

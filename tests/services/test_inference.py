@@ -68,7 +68,7 @@ async def test_nobody_may_list_the_models_until_the_registry_says_who(
     ],
 )
 async def test_a_conversation_that_is_none_is_refused(system: System, thinking: Token, body: dict[str, Any]) -> None:
-    assert (await system.client("inference", thinking()).post("/v1/chat/completions", json=body)).status_code == 422
+    assert (await system.client("inference", thinking()).post("/v1/chat/completions", json=body)).status_code == 400
 
 
 async def test_a_user_without_a_token_reaches_no_model(system: System, issuer: Issuer) -> None:

@@ -676,7 +676,7 @@ async def test_a_handler_has_as_long_as_its_token_and_no_longer(
     door.clock.now = NOW + 42
     await door.ask(issuer.token())
 
-    assert given[1:] == [18]  # the first was for reading the body
+    assert given[-1] == 18  # those before were for what comes before
 
 
 async def test_a_stream_is_passed_on_at_once_and_cut_at_the_tokens_end(door: Door, issuer: Issuer) -> None:
@@ -723,9 +723,38 @@ async def test_a_timeout_of_the_handlers_own_is_not_taken_for_the_tokens_end(doo
         raise TimeoutError("of its own")
 
     door.handler = gives_up
-    with pytest.raises(TimeoutError, match="of its own"):
-        await door.ask(issuer.token())
-    assert [r["reason"] for r in door.records] == [Reason.GRANTED]
+    reply = await door.ask(issuer.token())
+
+    assert (reply.status, reply.reason) == (500, Reason.FAILED)
+    assert [r["reason"] for r in door.records] == [Reason.GRANTED, Reason.FAILED]
+
+
+async def test_a_mistake_of_the_handlers_is_logged_once_and_the_caller_hears_only_that_there_was_one(
+    door: Door, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("what nobody outside should read")
+
+    door.handler = broken
+    reply = await door.ask(issuer.token())
+
+    trace_id = reply.json()["trace_id"]
+    assert reply.json() == {"error": "server_error", "reason": "failed", "trace_id": trace_id}
+    [logged] = caplog.records
+    assert logged.__dict__["trace_id"] == door.records[-1]["trace_id"] == trace_id
+    assert "what nobody outside should read" in caplog.text
+
+
+async def test_an_answer_that_breaks_off_is_not_finished_by_the_gate(door: Door, issuer: Issuer) -> None:
+    async def breaks_off(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ValueError("in the middle")
+
+    door.handler = breaks_off
+    reply = await door.ask(issuer.token())
+
+    assert [message["type"] for message in reply.messages] == ["http.response.start"]  # the server closes
+    assert [r["reason"] for r in door.records] == [Reason.GRANTED, Reason.FAILED]
 
 
 # one caller and the next

@@ -1,0 +1,126 @@
+"""What gets past the gate and is refused by a handler or its framework: the same answer as the gate's, no more."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, HTTPException
+from starlette.types import ASGIApp
+
+from tests.support.attack import DOORS, Target
+from tests.support.issuer import Issuer
+from tests.support.system import running
+from zerotrust.gate import Permissions
+from zerotrust.policy import Reason
+from zerotrust.service import Service
+
+HELLO = DOORS["inference"].body
+
+
+@pytest.mark.parametrize(
+    ("party", "body", "reason"),
+    [
+        ("orchestrator", b"", Reason.MALFORMED_BODY),
+        ("orchestrator", {}, Reason.MALFORMED_BODY),
+        ("orchestrator", {"request": 7}, Reason.MALFORMED_BODY),
+        ("orchestrator", {"request": "x" * 10_001}, Reason.MALFORMED_BODY),
+        ("inference", {}, Reason.MALFORMED_BODY),
+        ("inference", HELLO | {"messages": []}, Reason.MALFORMED_BODY),
+        ("inference", HELLO | {"messages": [{"role": "user\nroot"}] * 1001}, Reason.MALFORMED_BODY),
+        ("inference", HELLO | {"model": "another"}, Reason.UNKNOWN_MODEL),
+    ],
+)
+async def test_what_a_handler_does_not_take_is_refused_and_on_record(
+    target: Target, party: str, body: dict[str, Any] | bytes, reason: Reason
+) -> None:
+    tried = await target.send(party, target.token(party), body=body)
+
+    assert tried.answer.status_code == 400
+    assert tried.answer.json() == {
+        "error": "invalid_request",
+        "reason": reason,
+        "trace_id": tried.recorded[0]["trace_id"],
+    }
+    assert tried.reasons == [Reason.GRANTED, reason]  # the caller might, and what it asked for was none
+
+
+async def test_the_record_says_which_field_and_never_what_stood_in_it(target: Target) -> None:
+    tried = await target.send("orchestrator", target.token("orchestrator"), body={"request": ["a secret"]})
+
+    assert tried.recorded[-1]["detail"] == "body.request"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "\xff"])
+async def test_json_under_another_name_is_refused(target: Target, kind: str) -> None:
+    header = (b"content-type", kind.encode("latin-1"))
+    tried = await target.send("orchestrator", target.token("orchestrator"), headers=[header])
+
+    assert (tried.answer.status_code, tried.problem["reason"]) == (400, Reason.MALFORMED_BODY)
+
+
+class Broken(Service):
+    """A service with one more handler, which fails."""
+
+    error: Exception
+
+    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
+        assert isinstance(app, FastAPI)
+
+        @app.post("/broken")
+        async def fail() -> None:
+            raise self.error
+
+        return super().guard(app, {**permissions, ("POST", "/broken"): "inference.run"}, metadata_path=metadata_path)
+
+
+async def broken(folder: Path, issuer: Issuer, error: Exception) -> tuple[httpx.Response, list[dict[str, Any]]]:
+    """Ask a handler that fails with that error; return the answer, and what is on record."""
+    kind = type("Failing", (Broken,), {"error": error})
+    async with running(folder, "inference", issuer=issuer, kind=kind) as system:
+        answer = await system.client("inference", Target(system, issuer).token("inference")).post("/broken")
+        return answer, system.records("inference")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (ValueError("secret"), 500, Reason.FAILED),
+        (RecursionError("secret"), 500, Reason.FAILED),
+        (HTTPException(404, "secret"), 403, Reason.NO_PERMISSION_FOR_ROUTE),
+        (HTTPException(405, "secret"), 403, Reason.NO_PERMISSION_FOR_ROUTE),
+        (HTTPException(400, "secret"), 400, Reason.MALFORMED_BODY),
+    ],
+)
+async def test_whatever_happens_in_a_handler_the_answer_says_its_reason_and_its_trace_and_no_more(
+    tmp_path: Path,
+    issuer: Issuer,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    status: int,
+    reason: Reason,
+) -> None:
+    answer, [granted, failed] = await broken(tmp_path, issuer, error)
+
+    assert (answer.status_code, answer.json()["reason"], answer.json()["trace_id"]) == (
+        status,
+        reason,
+        granted["trace_id"],
+    )
+    assert (failed["reason"], failed["trace_id"]) == (reason, granted["trace_id"])
+    assert "secret" not in answer.text + str(answer.headers)
+    assert len([record for record in caplog.records if record.exc_info]) == (status == 500)
+
+
+async def test_what_cannot_be_recorded_is_not_told_either(
+    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_fd: int) -> None:
+        if (tmp_path / "inference" / "journal.jsonl").read_bytes().count(b"\n") > 1:
+            raise OSError("no space left on the device")
+
+    monkeypatch.setattr("zerotrust.audit.os.fdatasync", full)
+
+    answer, _ = await broken(tmp_path, issuer, HTTPException(400))
+
+    assert (answer.status_code, answer.json()["reason"]) == (503, Reason.JOURNAL_UNAVAILABLE)
