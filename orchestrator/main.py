@@ -14,9 +14,10 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from starlette.types import ASGIApp
 
 from orchestrator.plan import Step, make_plan
+from orchestrator.progress import Progress, stopped
 from zerotrust.a2a import PeerError, ask_agent
 from zerotrust.errors import Refusal
-from zerotrust.gate import PUBLIC, Permissions, current_trace
+from zerotrust.gate import PUBLIC, Permissions
 from zerotrust.service import Service, run
 
 PERMISSIONS: Permissions = {
@@ -32,40 +33,34 @@ class Task(BaseModel):
     request: Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class Progress(BaseModel):
-    """One thing that happened; the last one of a task is `finished` or `failed`."""
-
-    event: str
-    agent: str | None = None
-    text: str = ""
-    refused: tuple[str, ...] = ()
-    trace_id: str = Field(default_factory=current_trace)
-
-
 def create_app(service: Service) -> ASGIApp:
     """The orchestrator, guarded."""
     app = service.app()
 
-    async def work(request: str) -> AsyncIterator[Progress]:
+    async def work(plan: list[Step]) -> AsyncIterator[Progress]:
         text = ""
-        for step in make_plan(request):
+        for number, step in enumerate(plan, 1):
             yield Progress(event="started", agent=step.agent)
             try:
                 token = await service.narrow(step.agent, *step.scopes)
                 answer = await ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
             except (Refusal, PeerError) as error:
-                yield Progress(event="failed", agent=step.agent, text=error.told)
+                for later in plan[number:]:
+                    yield Progress(event="not_begun", agent=later.agent)
+                yield stopped(step.agent, error)
                 return
             text = answer.text
-            yield Progress(event="done", agent=step.agent, text=text, refused=answer.failed)
+            yield Progress(event="done", agent=step.agent, text=text, done=answer.done, refused=answer.failed)
         yield Progress(event="finished", text=text)
 
     @app.post("/tasks")
     async def tasks(task: Task, accept: Annotated[str, Header()] = "") -> Response:
+        plan = make_plan(task.request)
+        await service.narrow(plan[0].agent, *plan[0].scopes)  # without it nothing begins, and that is the answer
         if "text/event-stream" in accept:
-            events = (JSONServerSentEvent(p.model_dump(), event=p.event) async for p in work(task.request))
+            events = (JSONServerSentEvent(p.model_dump(), event=p.event) async for p in work(plan))
             return EventSourceResponse(events)
-        steps = [progress.model_dump() async for progress in work(task.request)]
+        steps = [progress.model_dump() async for progress in work(plan)]
         return JSONResponse({"steps": steps[:-1], "result": steps[-1]})
 
     @app.post("/plan")

@@ -1,11 +1,11 @@
 """Agents talking to agents (A2A 1.0, JSON-RPC), over the official SDK.
 
-An agent answers with a message, not with a stored task: nothing is kept once the answer is out.
+An agent answers with a message, not with a stored task: nothing is kept once the answer is out.  With it comes an
+account of what it did, also where it came to no end.  Where no account can be had, it is unclear what was done.
 """
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -23,35 +23,45 @@ from a2a.server.routes import (
 )
 from a2a.server.tasks import InMemoryTaskStore
 from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill, Role, SendMessageRequest
-from a2a.utils.errors import A2AError, InternalError, UnsupportedOperationError
+from a2a.utils.errors import A2AError, UnsupportedOperationError
 from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.outgoing import calling_with
+from zerotrust.policy import Reason
 from zerotrust.service import Service
 
 PATH = "/a2a"
 CARD_PATH = "/.well-known/agent-card.json"
 NONSENSE = "answered with something else than one message"
+UNTOUCHED = frozenset(Reason) - {Reason.ANSWER_LOST, Reason.EXPIRED, Reason.FAILED}
+"""Reasons for which a party refuses before it does anything; for any other it may have done what was asked."""
+
+
+class Answer(BaseModel):
+    """What an agent found, and an account of the calls it made for that."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str = ""
+    done: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
+    """Calls that nobody answered: they may have been done."""
+    broken: str = ""
+    """Why it came to no end, if it did not."""
 
 
 class PeerError(Exception):
     """Another party refused, failed or could not be reached."""
 
-    @property
-    def told(self) -> str:
-        """Which party, and why as far as it told; fit for the user."""
-        return str(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an agent found, and what it tried in vain on the way."""
-
-    text: str
-    failed: tuple[str, ...] = ()
+    def __init__(self, told: str, *, unclear: bool = False, account: Answer | None = None) -> None:
+        """`told` is fit for the user; `unclear`: what was asked for may have been done all the same."""
+        super().__init__(told)
+        self.told, self.unclear, self.account = told, unclear, account or Answer()
 
 
 def agent_card(name: str, address: str) -> AgentCard:
@@ -88,36 +98,50 @@ def agent_app(
 
 
 async def ask_agent(service: Service, name: str, text: str, token: NarrowedToken) -> Answer:
-    """Ask the agent `name`, with a token narrowed for it.  Raises `PeerError`."""
+    """Ask the agent `name`, with a token narrowed for it.
+
+    Raises `PeerError`, with the agent's account where it came to no end, and `unclear` where none can be had.
+    """
     config = ClientConfig(streaming=False, httpx_client=service.outgoing.http)
     client = ClientFactory(config).create(agent_card(name, service.addresses[name]))
     question = SendMessageRequest(message=new_message([new_text_part(text)], role=Role.ROLE_USER))
     try:
         with calling_with(token):
             (reply,) = [reply async for reply in client.send_message(question)]
-        failed = [str(entry) for part in get_data_parts(reply.message.parts) for entry in part.get("failed", [])]
+        (account,) = get_data_parts(reply.message.parts) or [{}]
+        answer = Answer.model_validate({**account, "text": get_message_text(reply.message)})
     except A2AClientError as error:
-        raise PeerError(f"{name}: {_told(error)}") from error
+        raise _unanswered(name, error) from error
     except A2AError as error:
-        raise PeerError(f"{name}: {error}") from error
+        raise PeerError(f"{name}: {error}", unclear=True) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:  # the SDK's, and ours
-        raise PeerError(f"{name}: {NONSENSE}") from error
+        raise PeerError(f"{name}: {NONSENSE}", unclear=True) from error
     if not reply.HasField("message"):
-        raise PeerError(f"{name}: {NONSENSE}")
-    return Answer(get_message_text(reply.message), tuple(failed))
+        raise PeerError(f"{name}: {NONSENSE}", unclear=True)
+    if answer.broken:
+        raise PeerError(f"{name}: {answer.broken}", unclear=bool(answer.unclear), account=answer)
+    return answer
 
 
-def _told(error: A2AClientError) -> str:
+def _unanswered(name: str, error: A2AClientError) -> PeerError:
     """The reason that a refusing party gave, or what kept us from hearing one."""
     cause = error.__cause__
     if isinstance(cause, httpx.TransportError):
-        return "could not be reached"
+        return unreached(name, cause)
     if not isinstance(cause, httpx.HTTPStatusError):
-        return NONSENSE
+        return PeerError(f"{name}: {NONSENSE}", unclear=True)
     try:
-        return f"refused with {cause.response.status_code}, {cause.response.json()['reason']}"
+        reason = str(cause.response.json()["reason"])
     except (ValueError, KeyError, TypeError):
-        return f"answered with status {cause.response.status_code}"
+        return PeerError(f"{name}: answered with status {cause.response.status_code}", unclear=True)
+    return PeerError(f"{name}: refused with {cause.response.status_code}, {reason}", unclear=reason not in UNTOUCHED)
+
+
+def unreached(name: str, error: httpx.TransportError) -> PeerError:
+    """What to tell of a party that did not answer: it may have been asked, or not."""
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return PeerError(f"{name}: could not be reached")
+    return PeerError(f"{name}: gave no answer", unclear=True)
 
 
 class _Executor(AgentExecutor):
@@ -128,8 +152,8 @@ class _Executor(AgentExecutor):
         try:
             found = await self._answer(context.get_user_input())
         except (Refusal, PeerError) as error:
-            raise InternalError(message=str(error.told)) from error
-        parts = [new_text_part(found.text), new_data_part({"failed": list(found.failed)})]
+            found = Answer(broken=error.told)
+        parts = [new_text_part(found.text), new_data_part(found.model_dump(mode="json", exclude={"text"}))]
         await event_queue.enqueue_event(new_message(parts, role=Role.ROLE_AGENT))
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:  # noqa: ARG002

@@ -6,6 +6,7 @@ mistakes.  A service that was taken over is held by the realm, not by this file.
 
 import asyncio
 import hashlib
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 import httpx
 import jwt
 
+from zerotrust.bounded import MAX_ANSWER, SECONDS, TO_TELL, ask
 from zerotrust.errors import Refusal
 from zerotrust.identity import Principal
 from zerotrust.policy import Reason
@@ -110,11 +112,14 @@ class Exchanger:
     async def _exchange(
         self, caller: Principal, audience: str, scopes: frozenset[str], lifetime: int | None
     ) -> NarrowedToken:
+        left = caller.expires_at - self._clock() - TO_TELL
         try:
-            token = await self._ask(caller, audience, scopes, lifetime)
-        except Refusal as refusal:
+            async with asyncio.timeout(min(SECONDS, left)):
+                token = await self._ask(caller, audience, scopes, lifetime)
+        except (Refusal, TimeoutError) as error:
+            refusal = error if isinstance(error, Refusal) else Refusal(Reason.ISSUER_UNAVAILABLE, "no answer in time")
             await self._note(caller, audience, scopes, refusal.reason, detail=refusal.detail)
-            raise
+            raise refusal from error
         await self._note(caller, audience, scopes, Reason.GRANTED, token_id=token.token_id)
         return token
 
@@ -127,13 +132,14 @@ class Exchanger:
             raise Refusal(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
         form = exchange_form(caller.token, audience=audience, scopes=scopes, assertion=assertion, lifetime=lifetime)
         try:
-            answer = await self._http.post(f"{self._issuer}/protocol/openid-connect/token", data=form)
-            content = answer.json()
+            url = f"{self._issuer}/protocol/openid-connect/token"
+            status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
+            content = json.loads(answer)
         except (httpx.HTTPError, ValueError, RecursionError) as error:
             raise Refusal(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
-        if not isinstance(content, dict) or answer.status_code >= 500:
-            raise Refusal(Reason.ISSUER_UNAVAILABLE, f"status {answer.status_code}")
-        if answer.status_code != 200:
+        if not isinstance(content, dict) or status >= 500:
+            raise Refusal(Reason.ISSUER_UNAVAILABLE, f"status {status}")
+        if status != 200:
             raise Refusal(Reason.EXCHANGE_REFUSED, f"{content.get('error')}: {content.get('error_description')}")
         return self._checked(content, caller, audience, scopes)
 

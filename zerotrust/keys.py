@@ -1,6 +1,7 @@
 """The issuer's signing keys: fetched, kept for a while, and read again for a key nobody knows, but not too often."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from zerotrust.bounded import ask
 from zerotrust.errors import Refusal
 from zerotrust.policy import Reason
 from zerotrust.registry import Freshness
@@ -40,7 +42,9 @@ class SigningKeys:
         if self._clock() - self._read_at > self._freshness.keys:
             raise Refusal(Reason.KEYS_UNAVAILABLE, f"keys of {self._url} were last read too long ago")
         if kid not in self._keys:
-            raise Refusal(Reason.UNKNOWN_KEY)
+            # Where the issuer did not answer, it may well have signed with a new one.
+            unanswered = self._read_at < self._tried_at
+            raise Refusal(Reason.KEYS_UNAVAILABLE if unanswered else Reason.UNKNOWN_KEY)
         return self._keys[kid]
 
     async def _read_again(self) -> None:
@@ -59,11 +63,8 @@ class SigningKeys:
 
     async def _read(self) -> None:
         try:
-            answer = await self._http.get(self._url)
-            answer.raise_for_status()
-            if len(answer.content) > MAX_KEY_SET_BYTES:
-                raise ValueError("key set too large")
-            found = _usable_keys(answer.json())
+            status, answer = await ask(self._http, "GET", self._url, most=MAX_KEY_SET_BYTES)
+            found = _usable_keys(json.loads(answer) if status == 200 else None)
         except (httpx.HTTPError, ValueError, RecursionError):
             return  # what we have stays good until it is too old; then the answer is 503
         # The same key stays the same object: remembered tokens are tied to it.

@@ -1,5 +1,10 @@
-"""The way out: a token leaves only with the call it was narrowed for, and only to the party it names."""
+"""The way out: a token leaves only with the call it was narrowed for, and only to the party it names.
 
+A call lasts no longer than its token, however slowly it is answered.
+"""
+
+import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -8,6 +13,7 @@ from typing import Any
 import httpx
 import httpx2
 
+from zerotrust.bounded import PLAIN, TO_TELL, read
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.gate import current_trace
@@ -18,7 +24,11 @@ _token: ContextVar[NarrowedToken] = ContextVar("outgoing_token")
 
 # A connection is kept longer than a pause between calls, and given up before the server gives it up (75 s).
 _KEEP_ALIVE = 60
-_PATIENCE = 30
+_LONGEST = 120
+"""Seconds that a call may take, where its token would let it take more."""
+
+# What fails like this was never sent, so nobody can have acted on it.
+_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 @contextmanager
@@ -31,18 +41,45 @@ def calling_with(token: NarrowedToken) -> Iterator[None]:
         _token.reset(before)
 
 
+def _time_left() -> asyncio.Timeout:
+    return asyncio.timeout(min(_LONGEST, _token.get().expires_at - time.time() - TO_TELL))
+
+
+class _Bounded(httpx.AsyncClient):
+    """Reads every answer to its end, and both have one."""
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        try:
+            async with _time_left():
+                answer = await super().send(request, **options | {"stream": True})
+                try:
+                    body = await read(answer)
+                finally:
+                    await answer.aclose()
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no whole answer in time", request=request) from error
+        except ValueError as error:
+            raise httpx.RemoteProtocolError(str(error), request=request) from error
+        return httpx.Response(answer.status_code, headers=answer.headers, content=body, request=request)
+
+
 class _Answering(httpx2.AsyncClient):
-    """Answers for whoever cannot be reached.  One exception would end the MCP client, which all users share."""
+    """The same, and answers for whoever does not.  One exception would end the MCP client, which all users share."""
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         try:
-            answer = await super().send(request, **options)
-            await answer.aread()  # it may break off, too
-        except (httpx2.HTTPError, Refusal) as error:
-            refusal = error if isinstance(error, Refusal) else Refusal(Reason.PEER_UNAVAILABLE)
+            async with _time_left():
+                answer = await super().send(request, **options | {"stream": True})
+                try:
+                    body = await read(answer)
+                finally:
+                    await answer.aclose()
+        except (httpx2.HTTPError, Refusal, TimeoutError, ValueError) as error:
+            lost = Reason.PEER_UNAVAILABLE if isinstance(error, _NOT_SENT) else Reason.ANSWER_LOST
+            refusal = error if isinstance(error, Refusal) else Refusal(lost)
             problem = {"error": refusal.error, "reason": refusal.told}
             return httpx2.Response(refusal.status, json=error_body(None, problem), request=request)
-        return answer
+        return httpx2.Response(answer.status_code, headers=answer.headers, content=body, request=request)
 
 
 class Outgoing:
@@ -57,16 +94,18 @@ class Outgoing:
     ) -> None:
         """`addresses`: the origin, `http://host:port`, of each party that may be called, by its SPIFFE ID."""
         self._audiences = {_origin(httpx.URL(address)): party for party, address in addresses.items()}
-        self.http = httpx.AsyncClient(
+        self.http = _Bounded(
             event_hooks={"request": [self._attach]},
-            timeout=_PATIENCE,
+            headers=PLAIN,
+            timeout=None,  # its token is the limit
             limits=httpx.Limits(max_connections=100, keepalive_expiry=_KEEP_ALIVE),
             transport=transport,
             trust_env=False,  # a proxy from the environment would see every token
         )
         self.mcp_http = _Answering(
             event_hooks={"request": [self._attach]},
-            timeout=_PATIENCE,
+            headers=PLAIN,
+            timeout=None,
             limits=httpx2.Limits(max_connections=100, keepalive_expiry=_KEEP_ALIVE),
             transport=mcp_transport,
             trust_env=False,

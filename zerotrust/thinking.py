@@ -13,15 +13,21 @@ import httpx
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
 from pydantic import BaseModel, Json
 
-from zerotrust.a2a import NONSENSE, Answer, PeerError
+from zerotrust.a2a import NONSENSE, UNTOUCHED, Answer, PeerError, unreached
+from zerotrust.errors import ANSWERS
 from zerotrust.exchange import NarrowedToken
 from zerotrust.outgoing import calling_with
 from zerotrust.service import Service
 
 MAX_TURNS = 16
 """Replies of a model after which a task is given up."""
+LONGEST = 100
+"""Letters that are told of a call that was done, and of what came back."""
+AWAY = frozenset(reason for reason, (status, _) in ANSWERS.items() if status == 503)
+"""Reasons for which a tool cannot be used at all now, whatever is asked of it."""
 
 
 class Tools:
@@ -46,7 +52,7 @@ class Tools:
             with calling_with(token):
                 listed = (await self._client.list_tools()).tools
         except MCPError as error:
-            raise PeerError(f"{self._name}: {_told(error)}") from error
+            raise PeerError(f"{self._name}: refused ({_reason(error)})") from error
         return [
             {
                 "type": "function",
@@ -56,13 +62,21 @@ class Tools:
         ]
 
     async def call(self, name: str, arguments: dict[str, Any], token: NarrowedToken) -> tuple[str, bool]:
-        """Call a tool; return what it says and whether it did it.  A refusal is an answer, too."""
+        """Call a tool; return what it says and whether it did it.  A refusal is an answer, too.
+
+        Raises `PeerError` where the tool is away, and `unclear` where it may have done it all the same.
+        """
         assert self._client  # noqa: S101 - open while the app runs
         try:
             with calling_with(token):
                 result = await self._client.call_tool(name, arguments)
         except MCPError as error:
-            return _told(error), False
+            reason = _reason(error)
+            if error.error.code != INVALID_PARAMS and reason not in UNTOUCHED:
+                raise PeerError(f"{self._name}: gave no answer ({reason})", unclear=True) from error
+            if reason in AWAY:
+                raise PeerError(f"{self._name}: refused ({reason})") from error
+            return f"refused ({reason})", False
         text = "\n".join(part.text for part in result.content if part.type == "text")
         return text, not result.is_error
 
@@ -103,8 +117,8 @@ class Model:
             return Reply.model_validate(answer.json()["choices"][0]["message"])
         except httpx.HTTPStatusError as error:
             raise PeerError(f"{self._name}: refused with {error.response.status_code}") from error
-        except httpx.HTTPError as error:
-            raise PeerError(f"{self._name}: could not be reached") from error
+        except httpx.TransportError as error:
+            raise unreached(self._name, error) from error
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise PeerError(f"{self._name}: {NONSENSE}") from error
 
@@ -112,25 +126,46 @@ class Model:
 async def converse(task: str, *, model: Model, thinking: NarrowedToken, tools: Tools, acting: NarrowedToken) -> Answer:
     """Let the model work on `task` with the tools until it answers in words.
 
-    `thinking` is the token for the model, `acting` the one for the tools.  Raises `PeerError`.
+    `thinking` is the token for the model, `acting` the one for the tools.  Raises `PeerError` before anything was done;
+    what breaks off later is told in the answer, together with what was done by then.
     """
     messages: list[dict[str, Any]] = [{"role": "user", "content": task}]
     offered = await tools.offered(acting)
+    done: list[str] = []
     failed: list[str] = []
+    unclear: list[str] = []
+
+    def answer(text: str = "", broken: str = "") -> Answer:
+        return Answer(text=text, done=tuple(done), failed=tuple(failed), unclear=tuple(unclear), broken=broken)
+
     for _ in range(MAX_TURNS):
-        reply = await model.reply(messages, offered, thinking)
+        try:
+            reply = await model.reply(messages, offered, thinking)
+        except PeerError as error:
+            return answer(broken=error.told)
         messages.append(reply.model_dump(round_trip=True))
         if not reply.tool_calls:
-            return Answer(reply.content or "", tuple(failed))
+            return answer(reply.content or "")
         for call in reply.tool_calls:
             name, arguments = call.function.name, call.function.arguments
-            said, done = await tools.call(name, arguments, acting)
+            what = f"{name} {json.dumps(arguments)}"
+            try:
+                said, did = await tools.call(name, arguments, acting)
+            except PeerError as error:
+                (unclear if error.unclear else failed).append(f"{what}: {error.told}")
+                return answer(broken=error.told)
             messages.append({"role": "tool", "tool_call_id": call.id, "content": said})
-            if not done:
-                failed.append(f"{name} {json.dumps(arguments)}: {said}")
-    raise PeerError("the model came to no end")
+            if did:
+                done.append(f"{_cut(what)}: {_cut(said)}")
+            else:
+                failed.append(f"{what}: {said}")
+    return answer(broken="the model came to no end")
 
 
-def _told(error: MCPError) -> str:
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _reason(error: MCPError) -> str:
     data = error.error.data if isinstance(error.error.data, dict) else {}
-    return f"refused ({data.get('reason', error.error.message)})"
+    return str(data.get("reason", error.error.message))

@@ -25,6 +25,7 @@ async def worked(system: System, token: str, task: dict[str, str] = FILE_IT) -> 
 
 
 READ = ["agent/reader started", "agent/reader done"]
+NOT_READ = ["agent/reader started", "agent/writer not_begun"]
 
 
 async def test_a_question_takes_the_reader_and_nobody_else(system: System, issuer: Issuer) -> None:
@@ -144,20 +145,12 @@ async def test_a_scope_the_user_did_not_give_ends_the_task_before_that_step(
 
 async def test_a_dead_token_is_not_used_and_no_detail_is_told(system: System, issuer: Issuer) -> None:
     issuer.spoil = {"exp": 1}
-    steps, result = await worked(system, issuer.token())
+    answer = await system.client("orchestrator", issuer.token()).post("/tasks", json=FILE_IT)
 
-    assert steps == ["agent/reader started"]
-    assert (result["event"], result["text"]) == ("failed", "exchange_refused")
+    assert (answer.status_code, answer.json()["reason"]) == (403, "exchange_refused")
+    assert "dead" not in answer.text
     assert system.records("agent/reader") == []
-    assert system.reasons("orchestrator") == ["granted", "exchange_refused"]
-
-
-async def test_an_issuer_that_is_down_ends_the_task(system: System, issuer: Issuer) -> None:
-    await worked(system, issuer.token(), READ_IT)  # so that its keys are known
-    issuer.down = True
-    _, result = await worked(system, issuer.token())
-
-    assert (result["event"], result["text"]) == ("failed", "issuer_unavailable")
+    assert system.reasons("orchestrator")[:2] == ["granted", "exchange_refused"]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +196,7 @@ async def test_a_model_that_talks_nonsense_makes_a_failure_and_nothing_half_done
     system.apps[system.addresses["inference"]] = _answering(200, message)
 
     steps, result = await worked(system, issuer.token())
-    assert (steps, result["event"], result["agent"]) == (["agent/reader started"], "failed", "agent/reader")
+    assert (steps, result["event"], result["agent"]) == (NOT_READ, "failed", "agent/reader")
     assert NONSENSE in result["text"]
     assert stored() == before
     assert system.records("agent/writer") == []
@@ -249,8 +242,9 @@ async def test_an_agent_that_answers_nonsense_has_failed(
 
     steps, result = await worked(system, issuer.token())
 
-    assert (steps, result["event"]) == (["agent/reader started"], "failed")
-    assert result["text"] == f"agent/reader: {told}"
+    refused = told.startswith("refused")  # by a gate, from the start; else nobody knows what was done
+    assert (steps, result["event"]) == (NOT_READ, "failed" if refused else "unclear")
+    assert result["text"] == f"agent/reader: {told}" + ("" if refused else "; it may have been done")
     assert system.records("agent/writer") == []
 
 
@@ -262,6 +256,7 @@ async def test_a_stream_ends_with_the_failure(system: System, issuer: Issuer) ->
 
     assert [line for line in streamed.text.splitlines() if line.startswith("event: ")] == [
         "event: started",
+        "event: not_begun",
         "event: failed",
     ]
 

@@ -228,9 +228,12 @@ async def test_a_key_set_that_cannot_be_trusted_changes_nothing(issuing: Issuing
     issuing.answer = spoilt(issuing.entries[0])
     issuing.clock.now = 10
 
-    assert await issuing.refusal("k2") is Reason.UNKNOWN_KEY
+    assert await issuing.refusal("k2") is Reason.KEYS_UNAVAILABLE  # who knows whether it is a new one
     assert issuing.reads == 2
     assert await issuing.keys.key("k1") is known
+
+    issuing.answer, issuing.clock.now = None, 20
+    assert await issuing.refusal("k2") is Reason.UNKNOWN_KEY
 
 
 @pytest.mark.parametrize("other", [{"use": "enc"}, {"alg": "RSA-OAEP"}, {"use": "enc", "alg": "RSA-OAEP"}])

@@ -1,6 +1,7 @@
 """The way out: a token goes to its audience, with its own call, and nowhere else."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -9,6 +10,7 @@ import orjson
 import pytest
 
 from zerotrust import gate
+from zerotrust.bounded import MAX_ANSWER, TO_TELL
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.outgoing import Outgoing, calling_with
@@ -20,7 +22,7 @@ TRACE = "0123456789abcdef0123456789abcdef"
 
 
 def token(value: str = "T2", audience: str = DOCUMENTS) -> NarrowedToken:
-    return NarrowedToken(audience, "id", 0, value)
+    return NarrowedToken(audience, "id", time.time() + 60, value)
 
 
 class Out:
@@ -160,16 +162,20 @@ class Breaking(httpx2.AsyncByteStream):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "reason"),
     [
-        httpx2.ConnectError("nobody there"),
-        httpx2.ReadTimeout("too slow"),
-        httpx2.PoolTimeout("too many"),
-        httpx2.RemoteProtocolError("cut off"),
-        httpx2.Response(200, stream=Breaking()),
+        (httpx2.ConnectError("nobody there"), Reason.PEER_UNAVAILABLE),
+        (httpx2.PoolTimeout("too many"), Reason.PEER_UNAVAILABLE),
+        (httpx2.ReadTimeout("too slow"), Reason.ANSWER_LOST),
+        (httpx2.RemoteProtocolError("cut off"), Reason.ANSWER_LOST),
+        (httpx2.Response(200, stream=Breaking()), Reason.ANSWER_LOST),
+        (httpx2.Response(200, content=b"x" * (MAX_ANSWER + 1)), Reason.ANSWER_LOST),
+        (httpx2.Response(200, headers={"content-encoding": "gzip"}, stream=Breaking()), Reason.ANSWER_LOST),
     ],
 )
-async def test_a_tool_that_cannot_be_reached_is_an_answer_and_no_exception(answer: httpx2.Response | Exception) -> None:
+async def test_a_tool_that_does_not_answer_is_an_answer_and_no_exception(
+    answer: httpx2.Response | Exception, reason: Reason
+) -> None:
     """The MCP client is shared by all users of a process, and one exception in its transport would end it."""
     gate._trace_id.set(TRACE)
 
@@ -184,7 +190,41 @@ async def test_a_tool_that_cannot_be_reached_is_an_answer_and_no_exception(answe
             body = await reply.aread()
 
     assert reply.status_code == 503
-    assert orjson.loads(body)["error"]["data"]["reason"] == Reason.PEER_UNAVAILABLE
+    assert orjson.loads(body)["error"]["data"]["reason"] == reason
+
+
+class Endless(httpx.AsyncByteStream, httpx2.AsyncByteStream):
+    """A body that goes on: a byte now and then, or all at once."""
+
+    def __init__(self, part: bytes, pause: float) -> None:
+        self._part, self._pause, self.sent = part, pause, 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            yield self._part
+            self.sent += len(self._part)
+            await asyncio.sleep(self._pause)
+
+
+@KINDS
+@pytest.mark.parametrize(("part", "pause"), [(b"x", 0.01), (b"x" * 65536, 0)], ids=["a drip", "a flood"])
+async def test_an_answer_without_an_end_gets_one(kind: str, part: bytes, pause: float) -> None:
+    gate._trace_id.set(TRACE)
+    body = Endless(part, pause)
+    outgoing = Outgoing(
+        ADDRESSES,
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=body)),
+        mcp_transport=httpx2.MockTransport(lambda _: httpx2.Response(200, stream=body)),
+    )
+    ending = NarrowedToken(DOCUMENTS, "id", time.time() + TO_TELL + 0.3, "T2")
+
+    with calling_with(ending):
+        if kind == "httpx":
+            with pytest.raises(httpx.TransportError):
+                await outgoing.http.post("http://127.0.0.1:8104/")
+        else:
+            assert (await outgoing.mcp_http.post("http://127.0.0.1:8104/")).status_code == 503
+    assert body.sent <= MAX_ANSWER + len(part)
 
 
 async def test_both_clients_are_closed(out: Out) -> None:
