@@ -4,6 +4,7 @@ One line a record, each naming the hash of the one before.  Records that wait at
 """
 
 import asyncio
+import errno
 import fcntl
 import hashlib
 import os
@@ -39,27 +40,26 @@ class Journal:
         if bad := first_bad_record(path):
             os.close(self._fd)
             raise JournalError(f"{path}: record {bad} is not what it was")
-        self._count, self._head, end = 0, GENESIS, 0
+        self._count, self._head, self._end = 0, GENESIS, 0
         for line in _lines(path):
-            self._count, self._head, end = self._count + 1, _hash(line), end + len(line) + 1
-        os.ftruncate(self._fd, end)  # half a record at the end was never acknowledged
+            self._count, self._head, self._end = self._count + 1, _hash(line), self._end + len(line) + 1
+        os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
         _sync_folder(path.parent)
-        self._failure: OSError | None = None
+        self._failure: JournalError | None = None  # for good: what has an end that nobody knows is not gone on with
         self._waiting: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]] | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
         self._writer.start()
 
     def append(self, record: Mapping[str, Any]) -> asyncio.Future[None]:
-        """Chain a record now, in order; the future is done once it is on the disk.
+        """Hand over a record; the future is done once it is chained, in this order, and on the disk.
 
-        The future fails with `JournalError` when it cannot be written.  After one failure nothing is written any
-        more: the chain would have a hole.
+        The future fails with `JournalError` when it cannot be written.  The chain has no hole then: a record that was
+        not written was never part of it, and the next one is tried anew.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line = orjson.dumps({"n": self._count + 1, "prev": self._head, **record})  # may raise: nothing is counted yet
-        self._count, self._head = self._count + 1, _hash(line)
+        line = orjson.dumps(record)  # may raise: nothing is handed over yet
         if self._writer.is_alive():
-            self._waiting.put((line + b"\n", done))
+            self._waiting.put((line, done))
         else:
             _resolve([done], JournalError("the journal is closed"))
         return done
@@ -78,22 +78,41 @@ class Journal:
                     end = True
                     break
                 batch.append(item)
-            self._commit(b"".join(line for line, _ in batch))
+            failure = self._failure or self._commit([line for line, _ in batch])
             loop = first[1].get_loop()
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_resolve, [done for _, done in batch], self._failure)
+                loop.call_soon_threadsafe(_resolve, [done for _, done in batch], failure)
             if end:
                 return
 
-    def _commit(self, data: bytes) -> None:
-        if self._failure:
-            return
+    def _commit(self, lines: list[bytes]) -> JournalError | None:
+        """Write all of them or none; return why none."""
+        count, head, chain = self._count, self._head, []
+        for line in lines:
+            count += 1
+            chained = b'{"n":%d,"prev":"%b"%b' % (count, head.encode(), b"," + line[1:] if line != b"{}" else b"}")
+            head = _hash(chained)
+            chain.append(chained + b"\n")
+        data = b"".join(chain)
         try:
             if os.write(self._fd, data) != len(data):
-                raise OSError("short write")
-            os.fdatasync(self._fd)
+                raise OSError(errno.ENOSPC, "only a part of it was written")
         except OSError as error:
-            self._failure = JournalError(f"the journal cannot be written: {error.strerror or error}")
+            return self._take_back(error)
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:  # nobody can say any more what is on the disk, before it was read again
+            self._failure = JournalError(f"the journal cannot be written, until a restart: {error.strerror}")
+            return self._failure
+        self._count, self._head, self._end = count, head, self._end + len(data)
+        return None
+
+    def _take_back(self, error: OSError) -> JournalError:
+        try:
+            os.ftruncate(self._fd, self._end)
+        except OSError:
+            self._failure = JournalError(f"the journal cannot be written, until a restart: {error.strerror}")
+        return self._failure or JournalError(f"the journal cannot be written: {error.strerror}")
 
 
 def plain(text: str) -> str:

@@ -16,6 +16,7 @@ import httpx
 import jwt
 
 from zerotrust.bounded import MAX_ANSWER, SECONDS, TO_TELL, ask
+from zerotrust.clock import Forward
 from zerotrust.errors import Refusal
 from zerotrust.identity import Principal
 from zerotrust.policy import Reason
@@ -81,7 +82,8 @@ class Exchanger:
         record: Record,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._issuer, self._workload, self._http, self._record, self._clock = issuer, workload, http, record, clock
+        self._issuer, self._workload, self._http, self._record = issuer, workload, http, record
+        self._clock = Forward(clock)
         self._flights: dict[tuple[object, ...], asyncio.Task[NarrowedToken]] = {}
 
     async def narrow(

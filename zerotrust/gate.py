@@ -21,6 +21,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zerotrust.audit import Journal, describe, plain
+from zerotrust.clock import Forward
 from zerotrust.errors import Refusal
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.keys import SigningKeys
@@ -104,7 +105,7 @@ class Gate:
         metadata_url: str | None = None,
     ) -> None:
         self._app, self._permissions, self._expected = app, permissions, expected
-        self._keys, self._policy, self._journal, self._clock = keys, policy, journal, clock
+        self._keys, self._policy, self._journal, self._clock = keys, policy, journal, Forward(clock)
         self._metadata_url = metadata_url
         self._remembered = Remembered()
         self._tally = Tally(journal)

@@ -1,6 +1,7 @@
-"""The journal: chained, durable, continued after a restart, and silent for good once it could not write."""
+"""The journal: chained, durable, continued after a restart, and without a hole where it could not write."""
 
 import asyncio
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -163,34 +164,45 @@ async def test_a_second_writer_is_refused(journal: Journal, path: Path) -> None:
     assert len(list(records(path))) == 1
 
 
-async def test_one_failure_refuses_for_good(journal: Journal, path: Path) -> None:
-    await journal.append({"what": "written"})
-    kept, full = os.dup(journal._fd), os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, journal._fd)
-    with pytest.raises(JournalError, match="No space left"):
-        await asyncio.wait_for(journal.append({"what": "lost"}), 5)
-    os.dup2(kept, journal._fd)  # there is room again, but the chain would have a hole
-    os.close(full)
-    os.close(kept)
-
-    with pytest.raises(JournalError):
-        await journal.append({"what": "after"})
-    assert [record["what"] for record in records(path)] == ["written"]
-
-
-async def test_a_short_write_is_a_failure_and_what_it_left_is_cut_off_by_the_next_start(
+async def test_what_found_no_room_was_never_part_of_the_chain_which_goes_on_when_there_is_room(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await journal.append({"what": "written"})
     write = os.write
-    monkeypatch.setattr("zerotrust.audit.os.write", lambda fd, data: write(fd, data[:10]))
-    with pytest.raises(JournalError, match="short write"):
-        await asyncio.wait_for(journal.append({"what": "half of this"}), 5)
-    monkeypatch.undo()
-    journal.close()
+    for full in (_full, lambda fd, data: write(fd, data[:10])):  # nothing fits, or a part of it
+        monkeypatch.setattr("zerotrust.audit.os.write", full)
+        with pytest.raises(JournalError, match="cannot be written: "):
+            await asyncio.wait_for(journal.append({"what": "lost"}), 5)
+        monkeypatch.undo()
+    await journal.append({"what": "after"})
 
-    assert len(await filled(path, 1)) == 2
+    assert [(record["n"], record["what"]) for record in records(path)] == [(1, "written"), (2, "after")]
     assert first_bad_record(path) == 0
+
+
+@pytest.mark.parametrize("failing", ["fdatasync", "ftruncate"])
+async def test_an_end_that_nobody_knows_is_gone_on_with_after_a_restart_only(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    await journal.append({"what": "written"})
+    if failing == "ftruncate":
+        write = os.write
+        monkeypatch.setattr("zerotrust.audit.os.write", lambda fd, data: write(fd, data[:10]))
+    monkeypatch.setattr(f"zerotrust.audit.os.{failing}", _full)
+    with pytest.raises(JournalError, match="until a restart"):
+        await asyncio.wait_for(journal.append({"what": "who knows"}), 5)
+    monkeypatch.undo()
+
+    with pytest.raises(JournalError, match="until a restart"):
+        await asyncio.wait_for(journal.append({"what": "after"}), 5)
+    journal.close()
+    await filled(path, 1)
+    assert "after" not in path.read_text()
+    assert first_bad_record(path) == 0
+
+
+def _full(*_: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 async def test_what_cannot_be_put_into_a_record_leaves_no_hole(journal: Journal, path: Path) -> None:

@@ -347,6 +347,16 @@ async def test_a_token_is_used_again_until_it_would_not_survive_the_call(bench: 
     assert len(bench.requests) == 2
 
 
+async def test_a_token_that_has_ended_is_not_used_again_when_the_clock_is_set_back(bench: Bench) -> None:
+    await bench.narrow()
+    bench.clock.now = NOW + 60
+    assert await bench.refusal() is Reason.EXCHANGE_REFUSED  # what this issuer gives out ends then, too
+
+    bench.clock.now = NOW
+    assert await bench.refusal() is Reason.EXCHANGE_REFUSED
+    assert len(bench.requests) == 3
+
+
 async def test_no_token_is_used_past_the_end_of_the_one_it_came_from(bench: Bench) -> None:
     ending = caller(expires_at=int(NOW) + 20)
 

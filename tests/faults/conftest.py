@@ -1,0 +1,6 @@
+"""Doors, and the whole system in process, as the other folders have them."""
+
+from tests.services.conftest import stored, system
+from tests.unit.conftest import door, still_issuer
+
+__all__ = ["door", "still_issuer", "stored", "system"]
