@@ -9,7 +9,7 @@ function, in this process and for as long as the block runs; every other line st
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -44,11 +44,13 @@ class Control:
 @contextmanager
 def without(*controls: Control) -> Iterator[None]:
     """Run a block with these controls missing.  Raises `NoSuchControl`."""
+    functions: dict[FunctionType, list[Control]] = {}
+    for control in controls:
+        functions.setdefault(_function(control), []).append(control)
     with ExitStack() as stack:
-        for control in controls:
-            function = _function(control)
+        for function, missing in functions.items():
             stack.callback(setattr, function, "__code__", function.__code__)
-            function.__code__ = _weakened(control, function)
+            function.__code__ = _weakened(missing, function)
         yield
 
 
@@ -59,14 +61,15 @@ def _function(control: Control) -> FunctionType:
     return found
 
 
-def _weakened(control: Control, function: FunctionType) -> CodeType:
+def _weakened(controls: Iterable[Control], function: FunctionType) -> CodeType:
     file = function.__code__.co_filename
     tree = ast.parse(Path(file).read_text())
-    taken = _Taken(control)
     body = next(node for node in ast.walk(tree) if isinstance(node, _FUNCTIONS) and _starts_at(node, function))
-    taken.visit(body)
-    if taken.times != 1:
-        raise NoSuchControl(f"{control}: {control.take!r} is there {taken.times} times")
+    for control in controls:
+        taken = _Taken(control)
+        taken.visit(body)
+        if taken.times != 1:
+            raise NoSuchControl(f"{control}: {control.take!r} is there {taken.times} times")
     return next(
         code for code in _codes(compile(ast.fix_missing_locations(tree), file, "exec")) if _same(code, function)
     )

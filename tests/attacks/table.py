@@ -58,10 +58,13 @@ def _policy(line: str, put: str) -> Control:
     return Control("zerotrust.service", "read_policy", read, f"{read}.replace({line!r}, {put!r})", where)
 
 
-ADMIT = _gate("Gate.__call__", "receive = await self._admit(call, receive)")
+ADMIT = _gate("Gate._serve", "receive = await self._admit(call, receive)")
 """The gate itself."""
 DECIDE = _gate("Gate._admit", "self._decide(call, need)")
-NEEDS_SCOPE = _policy("context.scopes.contains(context.permission) &&", "true &&")
+NEEDS_SCOPE = (
+    Control("zerotrust.policy", "Policy.decide", "if permission not in principal.scopes:"),
+    _policy("context.scopes.contains(context.permission) &&", "true &&"),
+)
 MAY_HOLD = _policy("principal.hands_on.contains(context.permission) &&", "true &&")
 _READERS = 'context.scopes.contains("tool.read") && context.groups.contains(resource.department)'
 OWN_DEPARTMENT = _policy(_READERS, 'context.scopes.contains("tool.read")')
@@ -71,6 +74,24 @@ PERMITTED = Control(
     "document is None or not await service.decide(action, document.as_resource())",
     "document is None",
     "tools/documents/main.py permitted",
+)
+FILED = Control(
+    "tools.documents.main",
+    "create_app",
+    "not await service.decide('document.create', draft.as_resource())",
+    "False",
+    "tools/documents/main.py create",
+)
+NAMED_IN_BODY = _mcp("message['params']['name']", "dict(headers)[b'mcp-name'].decode()")
+ERA = _mcp("if [value for name, value in headers if name == b'mcp-protocol-version'] != [ERA]:")
+_SERVED = """server.streamable_http_app(
+    streamable_http_path=PATH,
+    stateless_http=True,
+    json_response=True,
+    transport_security=TransportSecuritySettings(allowed_hosts=[urlsplit(address).netloc]),
+)"""
+STATELESS = Control(
+    "zerotrust.tool", "tool_app", _SERVED, _SERVED.replace("stateless_http=True", "stateless_http=False")
 )
 
 ROWS: dict[int, Row] = {
@@ -122,4 +143,51 @@ ROWS: dict[int, Row] = {
         ),
     ),
     57: Row("a parameter says who the user is", None, (BelievesHeaders,)),
+    # I. MCP
+    98: Row(
+        "the headers name one tool and the body another",
+        Reason.SCOPE_MISSING,
+        ((NAMED_IN_BODY, ERA, FILED), "mcp"),
+    ),
+    99: Row("an older era of the protocol", Reason.LEGACY_ERA, (ERA,)),
+    100: Row(
+        "what is JSON-RPC but no request",
+        Reason.MALFORMED_BODY,
+        (
+            _mcp("if not isinstance(method, str) or type(request_id) not in (str, int):"),
+            _mcp("tuple(dict.fromkeys(self.tools.values())) if method in _LISTINGS else ()", "('tool.read',)"),
+        ),
+    ),
+    101: Row(
+        "a web page that found our address",
+        Reason.NO_TOKEN,
+        (
+            Control(
+                "zerotrust.tool",
+                "tool_app",
+                "TransportSecuritySettings(allowed_hosts=[urlsplit(address).netloc])",
+                "TransportSecuritySettings(enable_dns_rebinding_protection=False)",
+            ),
+        ),
+    ),
+    102: Row("a session of the attacker's choice", Reason.LEGACY_ERA, ((ERA, STATELESS),)),
+    103: Row(
+        "arguments that are more than arguments",
+        Reason.GRANTED,
+        (
+            Control(
+                "tools.documents.store",
+                "Store.find",
+                "_documents.c.id == name",
+                "__import__('sqlalchemy').text(f\"id = '{name}'\")",
+            ),
+            Control(
+                "tools.documents.store",
+                "Store.search",
+                "_documents.c.title.icontains(word, autoescape=True)",
+                "_documents.c.title.icontains(word)",
+            ),
+            "pydantic",
+        ),
+    ),
 }

@@ -61,7 +61,8 @@ def message(text: str, **more: Any) -> dict[str, Any]:
 
 def _repeated(body: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     """What an MCP client says once more in headers: the method, and of a call the tool."""
-    named = {b"mcp-method": body.get("method"), b"mcp-name": (body.get("params") or {}).get("name")}
+    called = body["params"].get("name") if isinstance(body.get("params"), dict) else None
+    named = {b"mcp-method": body.get("method"), b"mcp-name": called}
     return [(header, str(value).encode()) for header, value in named.items() if value is not None]
 
 

@@ -1,0 +1,152 @@
+"""I. MCP: the tool's protocol, bent.  The gate decides by the body; what the SDK thinks of a request comes after."""
+
+from typing import Any
+
+from tests.support.attack import DOORS, META, Target, Tried, Tries, attack, rpc, tool_call
+from tools.documents.main import TOOLS
+from zerotrust.policy import Reason
+
+TOOL = "tool/documents"
+LEGACY = (b"2025-11-25", b"2025-06-18", b"2025-03-26", b"2024-11-05")
+
+
+@attack(98)
+async def test_the_headers_name_one_tool_and_the_body_another(target: Target) -> Tries:
+    """A gateway that trusted `Mcp-Name` would let a reader write, as soon as the SDK does not compare the two."""
+    create = tool_call("create", title="x", text="x")
+    named: list[list[tuple[bytes, bytes | None]]] = [
+        [(b"mcp-name", b"read")],
+        [(b"mcp-name", b"create"), (b"mcp-name", b"read")],
+        [(b"mcp-name", b"read"), (b"mcp-name", b"create")],
+        [(b"mcp-name", b"=?base64?cmVhZA==?=")],
+        [(b"mcp-name", None)],
+        [(b"mcp-method", b"tools/list")],
+        [(b"mcp-method", None), (b"mcp-name", None)],
+    ]
+    for headers in named:
+        yield await acted(target, target.token(TOOL), create, headers=headers)
+        # Who may create gains nothing either by saying one thing twice, differently.
+        yield await acted(target, target.writing(), create, headers=headers, reason=Reason.GRANTED)
+    headers = [(b"mcp-name", b"read"), (b"mcp-protocol-version", LEGACY[0])]
+    yield await acted(target, target.token(TOOL), create, headers=headers, reason=Reason.LEGACY_ERA)
+
+
+@attack(99)
+async def test_an_older_era_of_the_protocol(target: Target) -> Tries:
+    """In older eras there are sessions, streams and no comparison of headers; the SDK would speak them all."""
+    hello = rpc("initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={"name": "x", "version": "1"})
+    for version in (None, b"", *LEGACY, b"2026-07-28, 2025-11-25", b"2026-07-29", b"DRAFT-2026-v1"):
+        for body in (DOORS[TOOL].body, hello):
+            yield await target.send(TOOL, target.token(TOOL), body=body, headers=[(b"mcp-protocol-version", version)])
+    twice: list[tuple[bytes, bytes | None]] = [(b"mcp-protocol-version", v) for v in (b"2026-07-28", LEGACY[0])]
+    yield await target.send(TOOL, target.token(TOOL), headers=twice)
+    for method in ("GET", "DELETE"):
+        yield await target.send(TOOL, target.token(TOOL), method=method, reason=Reason.NO_PERMISSION_FOR_ROUTE)
+
+
+@attack(100)
+async def test_what_is_json_rpc_but_no_request(target: Target) -> Tries:
+    call = tool_call("read", id="ENG-101")
+    batch = b'[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]'
+    for body in (batch, b"[]", b"null", b"7", b'"tools/call"', b"{}"):
+        yield await target.send(TOOL, target.token(TOOL), body=body, headers=[(b"mcp-method", b"tools/call")])
+    ids: tuple[Any, ...] = (None, True, 1.5, [1], {})
+    parameters: tuple[Any, ...] = (None, [], "read", {"arguments": {}}, {"name": ["read"]})
+    no_requests: list[dict[str, Any]] = [
+        {"jsonrpc": "2.0", "id": 1, "result": {}},
+        {"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": "x"}},
+        {name: value for name, value in call.items() if name != "id"},
+        *(call | {"id": id_} for id_ in ids),
+        *(call | {"method": method} for method in (None, 7, ["tools/call"])),
+        *(call | {"params": params} for params in parameters),
+    ]
+    for message in no_requests:
+        yield await target.send(TOOL, target.token(TOOL), body=message, headers=[(b"mcp-method", b"tools/call")])
+    for method in ("TOOLS/CALL", "tools/call ", "Tools/Call", "tools//call", "tools/c\u0430ll", ""):
+        yield await target.send(
+            TOOL, target.token(TOOL), body=call | {"method": method}, reason=Reason.NO_PERMISSION_FOR_ROUTE
+        )
+
+
+@attack(101)
+async def test_a_web_page_that_found_our_address(target: Target) -> Tries:
+    """DNS rebinding: the page's own name points at us now, and its script can reach us; even with a token."""
+    for header, status in (
+        ((b"host", b"attacker.test"), 421),
+        ((b"host", b"127.0.0.1:8105"), 421),
+        ((b"origin", b"http://attacker.test"), 403),
+        ((b"origin", b"null"), 403),
+    ):
+        tried = await target.send(TOOL, target.token(TOOL), headers=[header], reason=Reason.GRANTED)
+        tried.effect = "result" in tried.answer.text
+        assert tried.effect or tried.answer.status_code == status
+        yield tried
+    for party in DOORS:
+        asks = [(b"origin", b"http://attacker.test"), (b"access-control-request-method", b"POST")]
+        tried = await target.send(party, None, method="OPTIONS", headers=asks)
+        assert "access-control-allow-origin" not in tried.answer.headers
+        yield tried
+
+
+@attack(102)
+async def test_a_session_of_the_attackers_choice(target: Target) -> Tries:
+    """There are no sessions: whatever id is sent is not read, and none is given out."""
+    without = await target.send(TOOL, target.token(TOOL))
+    sessions = [(b"mcp-session-id", id_) for id_ in (b"fixed", b"0" * 32, b"../../x")]
+    for session in [*sessions, (b"last-event-id", b"1")]:
+        tried = await target.send(TOOL, target.token(TOOL), headers=[session], reason=Reason.GRANTED)
+        tried.effect = tried.answer.text != without.answer.text or "mcp-session-id" in tried.answer.headers
+        yield tried
+        tried = await target.send(TOOL, target.token(TOOL), headers=[session, (b"mcp-protocol-version", LEGACY[0])])
+        if tried.handled:
+            tried.effect = "mcp-session-id" in tried.answer.headers
+        yield tried
+
+
+@attack(103)
+async def test_arguments_that_are_more_than_arguments(target: Target) -> Tries:
+    lures = ("http://169.254.169.254/latest/meta-data", "http://attacker.test/x", "file:///etc/passwd")
+    paths = ("../../etc/passwd", "..\\..\\x", "/proc/self/environ", "ENG-101/../FIN-201", "ENG-101\0", "%45NG-101")
+    injections = (
+        "' OR id='ENG-102",
+        "' OR '1'='1",
+        "x'; DROP TABLE documents; --",
+        "$(id)",
+        "{{7*7}}",
+        "${jndi:ldap://x}",
+    )
+    for name in ("", *lures, *paths, *injections):
+        tried = await acted(target, target.token(TOOL), tool_call("read", id=name), reason=Reason.GRANTED)
+        yield found(tried, "structuredContent")
+        yield await acted(target, target.writing(), tool_call("replace", id=name, text="x"), reason=Reason.GRANTED)
+    for query in ("%%%%%%%", "_______", "' or 1=1 --", "*", "[a-z]*", *lures):
+        tried = await acted(target, target.token(TOOL), tool_call("search", query=query), reason=Reason.GRANTED)
+        yield found(tried, "ENG-1")
+    bomb = {"$ref": "#/definitions/a", "definitions": {"a": {"allOf": [{"$ref": "#/definitions/a"}] * 2}}}
+    for wrong in (7, None, True, ["ENG-101"], {"id": "ENG-101"}, bomb):
+        for tool in TOOLS:
+            given = dict.fromkeys(("id", "query", "title", "text"), wrong)
+            token = target.token(TOOL) if TOOLS[tool] == "tool.read" else target.writing()
+            tried = await acted(target, token, tool_call(tool, **given), reason=Reason.GRANTED)
+            assert tried.answer.json()["result"]["isError"]
+            yield tried
+    for no_arguments in ("ENG-101", 7, True):
+        body = rpc("tools/call", name="read", arguments=no_arguments, _meta=META)
+        yield found(await acted(target, target.token(TOOL), body, reason=Reason.GRANTED), '"result"')
+    deep = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","arguments":' + b"[" * 20_000
+    yield await target.send(TOOL, target.token(TOOL), body=deep, reason=Reason.MALFORMED_BODY)
+
+
+async def acted(target: Target, token: str, body: dict[str, Any], **how: Any) -> Tried:
+    """Call a tool; the attack succeeds where a document is not what it was."""
+    before = target.system.documents()
+    tried = await target.send(TOOL, token, body=body, **how)
+    if tried.handled:
+        tried.effect = target.system.documents() != before
+    return tried
+
+
+def found(tried: Tried, what: str) -> Tried:
+    """It succeeds as well where the answer holds this."""
+    tried.effect = tried.effect or what in tried.answer.text
+    return tried
