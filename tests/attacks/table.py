@@ -7,6 +7,7 @@ cannot name the wrong function.  A text in its place says what stops the attack 
 from dataclasses import dataclass
 
 from lab.deputy import BelievesHeaders
+from lab.gates import GateAsDependency
 from lab.without import Control
 from zerotrust.policy import Reason
 from zerotrust.service import Service
@@ -60,6 +61,7 @@ def _policy(line: str, put: str) -> Control:
 
 ADMIT = _gate("Gate._serve", "receive = await self._admit(call, receive)")
 """The gate itself."""
+_ROUTE = '(call.scope["method"], call.scope["path"])'
 DECIDE = _gate("Gate._admit", "self._decide(call, need)")
 NEEDS_SCOPE = (
     Control("zerotrust.policy", "Policy.decide", "if permission not in principal.scopes:"),
@@ -97,6 +99,49 @@ STATELESS = Control(
 ROWS: dict[int, Row] = {
     # A. credentials and HTTP
     1: Row("no token, at any door", Reason.NO_TOKEN, (ADMIT,)),
+    2: Row("no token, at a route that an SDK registered", Reason.NO_TOKEN, (GateAsDependency,)),
+    3: Row(
+        "a token in the query or in a form",
+        Reason.NO_TOKEN,
+        (
+            _gate(
+                "Gate._admit",
+                'token = _bearer(call.scope["headers"], hint=call.permission)',
+                'token = UnverifiedToken(call.scope["query_string"].decode().removeprefix("access_token="))',
+            ),
+        ),
+    ),
+    4: Row(
+        "two Authorization headers",
+        Reason.MALFORMED_CREDENTIALS,
+        (_gate("_bearer", "if len(given) > 1:"),),
+    ),
+    5: Row(
+        "two tokens in one header, and other spellings",
+        Reason.MALFORMED_CREDENTIALS,
+        (
+            _gate("_bearer", "if not token or token.translate(None, _TOKEN_BYTES):"),
+            _gate("_bearer", 'given[0].partition(b" ")', 'b"bearer", b"", given[0].split()[-1]'),
+        ),
+    ),
+    6: Row(
+        "another scheme; a bearer of nothing",
+        Reason.UNSUPPORTED_SCHEME,
+        (_gate("_bearer", 'if kind.lower() != b"bearer":'),),
+    ),
+    7: Row(
+        "token or identity in a proxy's header or a cookie",
+        Reason.NO_TOKEN,
+        (_gate("_bearer", 'name == b"authorization"', 'name in (b"authorization", b"x-forwarded-access-token")'),),
+    ),
+    9: Row(
+        "other methods, other spellings of a path",
+        Reason.NO_PERMISSION_FOR_ROUTE,
+        (
+            (_gate("Gate._admit", "if route is None:"), DECIDE),
+            _gate("Gate._admit", f"self._permissions.get({_ROUTE})", f"self._permissions.get({_ROUTE}, PUBLIC)"),
+        ),
+    ),
     # C. issuer, audience, time, claims
     29: Row("another issuer", Reason.ISSUER_MISMATCH, (_verify("if claims.iss != expected.issuer:"),)),
     # E. scope and authorisation

@@ -1,15 +1,156 @@
-"""A. Credentials, and how they arrive."""
+"""A. Credentials, and how they arrive: exactly one bearer token, in its header, or nothing is asked any further."""
 
-from tests.support.attack import DOORS, Target, Tries, attack
+from pathlib import Path
+
+from lab.gates import GateAsDependency
+from tests.support.attack import DOORS, META, Target, Tries, Watched, attack
+from tests.support.issuer import Issuer
+from tests.support.system import running
+from zerotrust.gate import PUBLIC
+from zerotrust.policy import Reason
+
+OF_THE_FRAMEWORKS = [
+    ("GET", "/"),
+    ("GET", "/docs"),
+    ("GET", "/redoc"),
+    ("GET", "/openapi.json"),
+    ("POST", "/message:send"),
+    ("GET", "/tasks/1"),
+    ("GET", "/extendedAgentCard"),
+    ("GET", "/mcp"),
+    ("DELETE", "/mcp"),
+    ("GET", "/sse"),
+]
+"""Routes that FastAPI and the SDKs bring along, or could."""
 
 
 @attack(1)
 async def test_no_token_at_any_door(target: Target) -> Tries:
     for party in DOORS:
-        yield await target.send(party, None)
+        service = target.system.services[party]
+        assert isinstance(service, Watched)
+        guarded = [route for route, permission in service.permissions.items() if permission != PUBLIC]
+        assert ("POST", DOORS[party].path) in guarded
+        for method, path in guarded + OF_THE_FRAMEWORKS:
+            yield await target.send(party, None, method=method, path=path)
 
 
-@attack(29)
-async def test_a_token_of_another_issuer(target: Target) -> Tries:
+@attack(2)
+async def test_no_token_at_a_route_that_an_sdk_registered(target: Target) -> Tries:
+    """A gate that is the framework's dependency never hears of these requests; the wrapper hears of all."""
+    discover = {"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": META}}
+    for party, body in (("agent/reader", None), ("agent/writer", None), ("tool/documents", discover)):
+        tried = await target.send(party, None, body=body)
+        tried.handled = tried.answer.status_code == 200  # the SDK itself has answered
+        yield tried
+
+
+async def test_that_dependency_does_guard_what_the_framework_registers(tmp_path: Path, issuer: Issuer) -> None:
+    async with running(tmp_path, issuer=issuer, kind=GateAsDependency) as system:
+        answers = [
+            await system.client("orchestrator", token).post("/plan", json={"request": "Summarise."})
+            for token in (None, issuer.token(), issuer.token(scope="reasoning.plan"))
+        ]
+
+    assert [answer.status_code for answer in answers] == [401, 403, 200]
+
+
+@attack(3)
+async def test_a_token_in_the_query_or_in_a_form(target: Target) -> Tries:
+    """Addresses end up in logs, histories and referrers (RFC 9700 section 4.3.2)."""
+    form = [(b"content-type", b"application/x-www-form-urlencoded")]
     for party in DOORS:
-        yield await target.send(party, target.token(party, iss="http://elsewhere.test"))
+        presented = f"access_token={target.token(party)}"
+        yield await target.send(party, None, query=f"?{presented}")
+        yield await target.send(party, None, headers=form, body=presented.encode())
+
+
+@attack(4)
+async def test_two_authorization_headers(target: Target) -> Tries:
+    """Whoever stands in between may look at the one, and the service at the other."""
+    for party in DOORS:
+        good = f"Bearer {target.token(party)}".encode()
+        for first, second in (
+            (good, good),
+            (good, f"Bearer {target.token(party, sub='bob', groups=['/finance'])}".encode()),
+            (good, b"Basic YWxpY2U6c2VjcmV0"),
+            (b"Basic YWxpY2U6c2VjcmV0", good),
+            (b"", good),
+        ):
+            yield await target.send(party, None, headers=[(b"authorization", first), (b"authorization", second)])
+
+
+@attack(5)
+async def test_credentials_that_are_spelled_in_another_way(target: Target) -> Tries:
+    for party in DOORS:
+        token = target.token(party).encode()
+        served = await target.send(party, None, headers=[(b"authorization", b"bEARER " + token)])
+        assert served.handled  # a scheme has no case (RFC 9110 section 11.1)
+        for spelled in (
+            b"Bearer " + token + b", Bearer " + token,
+            b"Bearer " + token + b"," + token,
+            b"Bearer  " + token,
+            b"Bearer " + token + b" ",
+            b"Bearer " + token + b" x",
+            b"Bearer " + token + b"==",  # base64 with its padding: the same token for many a parser
+            b"Bearer " + token + b"\t",
+            b'Bearer "' + token + b'"',
+            b"Bearer token=" + token,
+        ):
+            yield await target.send(party, None, headers=[(b"authorization", spelled)])
+        for scheme in (b"Bearer\t", b"Bearer:", b"", b"Bearer\xa0"):
+            tried = [(b"authorization", scheme + token)]
+            yield await target.send(party, None, headers=tried, reason=Reason.UNSUPPORTED_SCHEME)
+
+
+@attack(6)
+async def test_another_scheme_and_bearers_of_nothing(target: Target) -> Tries:
+    for party in DOORS:
+        token = target.token(party).encode()
+        for scheme in (b"Basic", b"DPoP", b"Token", b"GNAP", b"Bearer-Token", b"Bea\0rer", b"\xc2\xa0Bearer"):
+            yield await target.send(party, None, headers=[(b"authorization", scheme + b" " + token)])
+        for nothing in (b"Bearer", b"Bearer ", b"Bearer \0", b"Bearer \xff\xfe", b"Bearer " + token + "é".encode()):
+            tried = [(b"authorization", nothing)]
+            yield await target.send(party, None, headers=tried, reason=Reason.MALFORMED_CREDENTIALS)
+
+
+@attack(7)
+async def test_a_token_or_an_identity_in_headers_that_only_a_proxy_may_set(target: Target) -> Tries:
+    """Nobody stands in front of these services whose word for somebody's identity would count."""
+    for party in DOORS:
+        token = target.token(party).encode()
+        for name, value in (
+            (b"x-forwarded-access-token", b"Bearer " + token),
+            (b"x-forwarded-authorization", b"Bearer " + token),
+            (b"x-auth-request-access-token", token),
+            (b"proxy-authorization", b"Bearer " + token),
+            (b"cookie", b"access_token=" + token),
+            (b"x-auth-request-user", b"alice"),
+            (b"x-forwarded-user", b"alice"),
+            (b"x-remote-user", b"alice"),
+            (b"x-forwarded-for", b"127.0.0.1"),
+            (b"x-forwarded-client-cert", b"URI=" + target.issuer.registry.id("agent/reader").encode()),
+            (b"x-original-url", b"/health"),
+            (b"x-http-method-override", b"GET"),
+        ):
+            yield await target.send(party, None, headers=[(name, value)])
+
+
+@attack(9)
+async def test_other_methods_and_paths_that_a_careless_reader_takes_for_open_ones(target: Target) -> Tries:
+    for party, door in DOORS.items():
+        ways = [(method, door.path) for method in ("GET", "OPTIONS", "TRACE", "PUT", "PATCH", "DELETE")]
+        ways += [(method, "/health") for method in ("OPTIONS", "POST")]
+        ways += [("POST", path) for path in (f"/{door.path}", f"{door.path}/", f"{door.path};x", door.path.upper())]
+        ways += [("GET", path) for path in ("/docs", "/openapi.json", "//health", "/health/", "/Health", "/health;x")]
+        ways += [("POST", f"{open_way}{door.path}") for open_way in ("/health/%2e%2e", "/health%2f..", "/health%00")]
+        for method, path in ways:
+            yield await target.send(party, None, method=method, path=path, reason=Reason.NO_TOKEN)
+            yield await target.send(party, target.token(party), method=method, path=path)
+        for path in (door.path, "/health"):
+            tried = await target.send(party, target.token(party), method="HEAD", path=path)
+            tried.effect = tried.handled  # an answer to HEAD has no body to look at
+            yield tried
+        escaped = f"/%{ord(door.path[1]):x}{door.path[2:]}"  # the server has undone this before the gate looks
+        yield await target.send(party, None, path=escaped, reason=Reason.NO_TOKEN)
+        assert (await target.send(party, target.token(party), path=escaped)).handled

@@ -1,0 +1,44 @@
+"""Gates that look like one and leave a way round."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any, ClassVar
+
+from fastapi import Depends, FastAPI
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message
+
+from zerotrust.gate import Gate, Permissions, _Call, _principal, _trace_id
+from zerotrust.service import Service
+
+
+class GateAsDependency(Service):
+    """The gate as the framework's dependency, as many do it.
+
+    FastAPI runs it on the routes it registers itself, and never on those that an SDK adds: there everybody is let in.
+    """
+
+    instead_of: ClassVar = "zerotrust/gate.py Gate, round everything"
+
+    def app(self, *resources: AbstractAsyncContextManager[Any]) -> FastAPI:
+        """The app, whose every route declares the gate."""
+        app = super().app(*resources)
+        app.router.dependencies.append(Depends(self._admit))
+        return app
+
+    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
+        """Leave the app as it is: its routes have the gate within."""
+        gate = super().guard(app, permissions, metadata_path=metadata_path)
+        assert isinstance(gate, Gate)  # noqa: S101 - for the type checker
+        self._gate = gate
+        return app
+
+    async def _admit(self, request: Request) -> None:
+        call = _Call(request.scope)
+        _trace_id.set(call.trace_id)
+        await self._gate._admit(call, _read_already)  # what it raises, the app answers
+        if call.principal:
+            _principal.set(call.principal)
+
+
+async def _read_already() -> Message:
+    return {"type": "http.request"}
