@@ -91,11 +91,17 @@ class Keycloak:
     admin: tuple[str, str]
     """Name and password of this run's administrator, for the admin page."""
 
-    def __init__(self, run_dir: Path, *, truststore: Path, say: Say = print) -> None:
-        """`run_dir` will hold the instance, `truststore` the CA (PEM) of the SPIFFE bundle endpoint."""
+    def __init__(
+        self, run_dir: Path, *, truststore: Path, say: Say = print, scripts: tuple[Path, ...] = (SCRIPT,)
+    ) -> None:
+        """`run_dir` will hold the instance, `truststore` the CA (PEM) of the SPIFFE bundle endpoint.
+
+        `scripts` are the mappers that are built in; the realm decides which of them are used.
+        """
         self._home = (run_dir / "keycloak").absolute()
         self._truststore = truststore.absolute()
         self._say = say
+        self._scripts = scripts
         self._realm = REALM_FILE.read_text()
         self._name = str(json.loads(self._realm)["realm"])
         self.issuer = f"{URL}/realms/{self._name}"
@@ -148,7 +154,8 @@ class Keycloak:
 
     def _digest(self, kind: str) -> str:
         """What the seal of `kind` stands for."""
-        parts = {"build": [VERSION, *_BUILD, SCRIPT.read_text()], "data": [VERSION, SCRIPT.read_text(), self._realm]}
+        scripts = [script.read_text() for script in self._scripts]
+        parts = {"build": [VERSION, *_BUILD, *scripts], "data": [VERSION, *scripts, self._realm]}
         return hashlib.sha256(json.dumps(parts[kind]).encode()).hexdigest()
 
     def _built(self) -> Path:
@@ -195,7 +202,8 @@ class Keycloak:
         if built.exists():
             self._seal("build")
         shutil.copytree(distribution / "conf", self._home / "conf")
-        build_jar(SCRIPT, self._home / "providers" / "delegation.jar")
+        for script in self._scripts:
+            build_jar(script, self._home / "providers" / f"{script.stem}.jar")
 
     # --- the process --------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ import httpx
 
 from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch, Launched
+from authorities.registry.realm import SCRIPT
 from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port
 from demo.runtime import Say
 from zerotrust.audit import records
@@ -103,12 +104,17 @@ def settings(system: System, name: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, say: Say, insiders: tuple[str, ...] = (), parties: Parties = registered
+    folder: Path,
+    *,
+    say: Say,
+    insiders: tuple[str, ...] = (),
+    parties: Parties = registered,
+    scripts: tuple[Path, ...] = (SCRIPT,),
 ) -> AsyncIterator[System]:
     """Start everything; end everything on the way out.
 
     `folder` keeps data, logs and Keycloak's database; `parties` are all workloads of the registry where nobody says
-    otherwise.  Raises `DemoError`, `KeycloakError` or `LaunchError`.
+    otherwise, and `scripts` the mappers built into Keycloak.  Raises `DemoError`, `KeycloakError` or `LaunchError`.
     """
     folder = folder.absolute()  # noqa: ASYNC240 - what is launched runs in another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -123,7 +129,7 @@ async def running(
             shutil.rmtree(folder / leftover, ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
         authority = await stack.enter_async_context(Authority(registry, ROOT, folder))
-        keycloak = Keycloak(folder, truststore=authority.ca_file, say=say)
+        keycloak = Keycloak(folder, truststore=authority.ca_file, say=say, scripts=scripts)
         system = System(registry, folder, keycloak, authority)
         say("Services start, each from its own measured copy")
         launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}

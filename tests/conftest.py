@@ -6,10 +6,32 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support import system
 from tests.support.issuer import Issuer
-from tests.support.real import assertion_for, http, keycloak, last_time, real, realm, t0, trust_domain
+from tests.support.real import (
+    assertion_for,
+    http,
+    keycloak,
+    last_time,
+    long,
+    long_registry,
+    real,
+    realm,
+    t0,
+    trust_domain,
+)
 from zerotrust.registry import Registry
 
-__all__ = ["assertion_for", "http", "keycloak", "last_time", "real", "realm", "t0", "trust_domain"]
+__all__ = [
+    "assertion_for",
+    "http",
+    "keycloak",
+    "last_time",
+    "long",
+    "long_registry",
+    "real",
+    "realm",
+    "t0",
+    "trust_domain",
+]
 
 
 def new_key() -> rsa.RSAPrivateKey:

@@ -8,64 +8,20 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 from keycloak.exceptions import KeycloakError
 
-from authorities.registry.realm import as_text, password_variable, realm
-from demo.keycloak import URL, Keycloak
+from authorities.registry.realm import realm
+from demo.keycloak import Keycloak
 from demo.login import LoginError, sign_in
+from tests.support.real import AGENT_SCOPE as SCOPE
+from tests.support.real import AGENTS
 from tests.support.realm import Realm, chain, claims, dead
-from tests.support.svid import TrustDomain
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.registry import Registry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
-
-AGENTS = [f"agent/{letter}" for letter in "abcdefghij"]
-SCOPE = "agent.invoke"
-
-
-@pytest.fixture(scope="session")
-def long_registry() -> Registry:
-    """Ten agents that call each the next one, and all but the first also the first."""
-    agents = {
-        name: {"kind": "workload", "code": ["agents"], "port": 9100 + number, "hands_on": [SCOPE], "life": 60}
-        | {"calls": [AGENTS[(number + 1) % len(AGENTS)], *(AGENTS[:1] if 0 < number < len(AGENTS) - 1 else [])]}
-        for number, name in enumerate(AGENTS)
-    }
-    return Registry.model_validate(
-        {
-            "trust_domain": "agents.example",
-            "realm": "long",
-            "scopes": {SCOPE: {"served_by": AGENTS}},
-            "parties": {
-                "walkthrough": {"kind": "login client", "calls": AGENTS[:1], "hands_on": [SCOPE], "life": 300},
-                "authority/attestation": {"kind": "authority", "port": 8543},
-                **agents,
-            },
-            "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60},
-        }
-    )
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def long(
-    keycloak: Keycloak, trust_domain: TrustDomain, http: httpx.AsyncClient, long_registry: Registry
-) -> AsyncIterator[Realm]:
-    derived = realm(long_registry)
-    for user in derived["users"]:
-        del user["id"]  # taken: ids are unique in all of Keycloak
-    text = as_text(derived)
-    for user, password in keycloak.passwords.items():
-        text = text.replace(f"${{{password_variable(user)}}}", password)
-    issuer = f"{URL}/realms/{long_registry.realm}"
-    async with keycloak.administration("master") as admin:
-        await admin.a_create_realm(json.loads(text))
-    yield Realm(issuer, http, lambda party: trust_domain.assertion(party, issuer), long_registry.trust_domain)
-    async with keycloak.administration("master") as admin:
-        await admin.a_delete_realm(long_registry.realm)
 
 
 @pytest_asyncio.fixture

@@ -3,22 +3,34 @@
 Its folder is `run/test`: as with `make demo`, a second run neither builds nor imports what has not changed.
 """
 
+import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 
-from demo.keycloak import Keycloak
+from authorities.registry.realm import SCRIPT, as_text, password_variable
+from authorities.registry.realm import realm as derive
+from demo.keycloak import URL, Keycloak
 from demo.login import Login, sign_in
 from demo.system import System, running
+from lab.realm import LAB_SCRIPT
 from tests.support.realm import Realm
 from tests.support.svid import TrustDomain
 from zerotrust.registry import Registry
 
 RUN = Path(__file__).parents[2] / "run" / "test"
+
+SCRIPTS = (SCRIPT, LAB_SCRIPT)
+"""What the committed realm uses, and what the weakened ones of the tests do."""
+
+AGENTS = [f"agent/{letter}" for letter in "abcdefghij"]
+AGENT_SCOPE = "agent.invoke"
 
 EVERYTHING = "task.run agent.invoke tool.read tool.write inference.run"
 
@@ -40,7 +52,7 @@ async def last_time(request: pytest.FixtureRequest, registry: Registry) -> LastT
         return None
     RUN.mkdir(parents=True, exist_ok=True)
     ca_file = RUN / "bundle-ca.pem"
-    async with TrustDomain(registry).served(ca_file), Keycloak(RUN, truststore=ca_file) as keycloak:
+    async with TrustDomain(registry).served(ca_file), Keycloak(RUN, truststore=ca_file, scripts=SCRIPTS) as keycloak:
         login = await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING)
         return LastTime(keycloak.passwords, keycloak.admin, await keycloak.edited(), login)
 
@@ -48,7 +60,8 @@ async def last_time(request: pytest.FixtureRequest, registry: Registry) -> LastT
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def real(last_time: LastTime | None) -> AsyncIterator[System]:
     """Everything, as `make demo` starts it: attestation, Keycloak, services, an intruder inside three of them."""
-    async with running(RUN, say=print, insiders=("orchestrator", "agent/reader", "agent/writer")) as everything:
+    insiders = ("orchestrator", "agent/reader", "agent/writer")
+    async with running(RUN, say=print, insiders=insiders, scripts=SCRIPTS) as everything:
         yield everything
 
 
@@ -80,6 +93,55 @@ def realm(
     keycloak: Keycloak, http: httpx.AsyncClient, assertion_for: Callable[[str], str], registry: Registry
 ) -> Realm:
     return Realm(keycloak.issuer, http, assertion_for, registry.trust_domain)
+
+
+@asynccontextmanager
+async def imported(
+    keycloak: Keycloak, http: httpx.AsyncClient, trust_domain: TrustDomain, derived: dict[str, Any]
+) -> AsyncIterator[Realm]:
+    """A realm of the tests' own beside the committed one, for as long as the block runs."""
+    users = [{key: value for key, value in user.items() if key != "id"} for user in derived["users"]]
+    text = as_text({**derived, "users": users})  # ids are unique in all of Keycloak
+    for user, password in keycloak.passwords.items():
+        text = text.replace(f"${{{password_variable(user)}}}", password)
+    issuer = f"{URL}/realms/{derived['realm']}"
+    async with keycloak.administration("master") as admin:
+        await admin.a_create_realm(json.loads(text))
+    yield Realm(issuer, http, lambda party: trust_domain.assertion(party, issuer), trust_domain.name)
+    async with keycloak.administration("master") as admin:
+        await admin.a_delete_realm(derived["realm"])
+
+
+@pytest.fixture(scope="session")
+def long_registry() -> Registry:
+    """Ten agents; each may call every other one."""
+    agents = {
+        name: {"kind": "workload", "code": ["agents"], "port": 9100 + number, "hands_on": [AGENT_SCOPE], "life": 60}
+        | {"calls": [other for other in AGENTS if other != name]}
+        for number, name in enumerate(AGENTS)
+    }
+    return Registry.model_validate(
+        {
+            "trust_domain": "agents.example",
+            "realm": "long",
+            "scopes": {AGENT_SCOPE: {"served_by": AGENTS}},
+            "parties": {
+                "walkthrough": {"kind": "login client", "calls": AGENTS, "hands_on": [AGENT_SCOPE], "life": 300},
+                "authority/attestation": {"kind": "authority", "port": 8543},
+                **agents,
+            },
+            "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60},
+        }
+    )
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def long(
+    keycloak: Keycloak, trust_domain: TrustDomain, http: httpx.AsyncClient, long_registry: Registry
+) -> AsyncIterator[Realm]:
+    """A realm of many agents, beside the committed one."""
+    async with imported(keycloak, http, trust_domain, derive(long_registry)) as realm:
+        yield realm
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -20,6 +20,7 @@ class TrustDomain:
     def __init__(self, registry: Registry, issuer: Issuer | None = None) -> None:
         self._registry = registry
         self._issuer = issuer or Issuer(registry.trust_domain)
+        self.name = registry.trust_domain
 
     def assertion(self, party: str, audience: str, *, age: int = 0, life: int | None = None) -> str:
         """Return a JWT-SVID.  `age` is the time since it was made, `life` from then to its end, in seconds."""

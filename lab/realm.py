@@ -1,0 +1,132 @@
+"""The realm with one control missing.  This can be had here and nowhere else.
+
+A control of the realm is a setting of Keycloak, or a line of `delegation.js`.  `weakened(realm, control)` is the same
+realm without it, for a Keycloak that has `LAB_SCRIPT` built in.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from authorities.registry.realm import SCRIPT
+from lab.without import NoSuchControl
+
+LAB_SCRIPT = Path(__file__).with_name("realm.js")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RealmControl:
+    """What does not let something pass, and how to take that out of a realm."""
+
+    where: str
+    remove: Callable[[Json], None]
+
+    def __str__(self) -> str:
+        return self.where
+
+
+def weakened(derived: Json, *controls: RealmControl) -> Json:
+    """Return a realm without these controls.  Raises `NoSuchControl`."""
+    realm = deepcopy(derived)
+    for control in controls:
+        control.remove(realm)
+    return realm
+
+
+def _script(take: str, put: str = "", *, where: str | None = None) -> RealmControl:
+    """A piece of `delegation.js`, known to a reader by the message that it throws."""
+    where = where or re.findall(r'"(.+)"', take)[-1]
+
+    def remove(realm: Json) -> None:
+        attributes = realm.setdefault("attributes", {"script": SCRIPT.read_text()})
+        if (times := attributes["script"].count(take)) != 1:
+            raise NoSuchControl(f"delegation.js: {take!r} is there {times} times")
+        attributes["script"] = attributes["script"].replace(take, put)
+        (delegation,) = (scope for scope in realm["clientScopes"] if scope["name"] == "delegation")
+        delegation["protocolMappers"][0]["protocolMapper"] = f"script-{LAB_SCRIPT.name}"
+
+    return RealmControl(f"delegation.js: {where}", remove)
+
+
+def _workloads(realm: Json) -> Iterator[Json]:
+    return (client for client in realm["clients"] if client.get("clientAuthenticatorType") == "federated-jwt")
+
+
+def _without_executor(name: str) -> RealmControl:
+    def remove(realm: Json) -> None:
+        (profile,) = realm["clientProfiles"]["profiles"]
+        profile["executors"] = [executor for executor in profile["executors"] if executor["executor"] != name]
+
+    return RealmControl(f"realm: {name}", remove)
+
+
+def _attribute(where: str, name: str, value: str | None) -> RealmControl:
+    """An attribute of every workload's client; None leaves it out."""
+
+    def remove(realm: Json) -> None:
+        for client in _workloads(realm):
+            attributes = {key: kept for key, kept in client["attributes"].items() if key != name}
+            client["attributes"] = attributes | ({name: value} if value else {})
+
+    return RealmControl(f"realm: {where}", remove)
+
+
+def _every_scope(realm: Json) -> None:
+    scopes = [s["name"] for s in realm["clientScopes"] if s["attributes"]["include.in.token.scope"] == "true"]
+    for client in _workloads(realm):
+        client["optionalClientScopes"] = scopes
+
+
+def _every_audience(realm: Json) -> None:
+    audiences = {scope["name"] for scope in realm["clientScopes"] if scope["name"].startswith("aud:")}
+    for client in _workloads(realm):
+        client["defaultClientScopes"] = sorted({*client["defaultClientScopes"], *audiences})
+
+
+def _secrets(realm: Json) -> None:
+    for client in _workloads(realm):
+        client["clientAuthenticatorType"] = "client-secret"
+
+
+def _service_accounts(realm: Json) -> None:
+    for client in _workloads(realm):
+        client["serviceAccountsEnabled"] = True
+
+
+def _built_in_clients(realm: Json) -> None:
+    realm["clients"] = [client for client in realm["clients"] if "optionalClientScopes" in client]
+
+
+DOWNSCOPE = _without_executor("downscope-assertion-grant-enforcer")
+NO_PASSWORD_GRANT = _without_executor("reject-ropc-grant")
+HANDS_ON = RealmControl("realm: the scopes a party hands on", _every_scope)
+CALLS = RealmControl("realm: the audiences a party calls", _every_audience)
+LIFE = _attribute("the life of a party's tokens", "access.token.lifespan", None)
+NO_REFRESH_TOKEN = _attribute(
+    "no refresh token by exchange", "standard.token.exchange.enableRefreshRequestedTokenType", "SAME_SESSION"
+)
+NO_SECRETS = RealmControl("realm: federated-jwt", _secrets)
+NO_SERVICE_ACCOUNTS = RealmControl("realm: no token without a user", _service_accounts)
+BUILT_IN_DISABLED = RealmControl("realm: built-in clients disabled", _built_in_clients)
+
+DEAD_FIRST = _script("token.exp(1);", where="dead first")
+OWN_TOKEN = _script('require(holder != actor, "own token");')
+CHAIN_MISSING = _script('require(before != null || !mayExchange(holder), "chain missing");')
+REPEATED = _script('require(actors.indexOf(actor) < 0, "actor repeated");')
+TOO_DEEP = _script('require(actors.length < MAX_ACTORS, "chain too deep");')
+WHOLE_LINEAGE = _script("if (ancestors != null) lineage.addAll(ancestors);", where="the whole lineage")
+ACTOR = _script(
+    "context.getClient().getClientId();",
+    'form.getFirst("actor") || context.getClient().getClientId();',
+    where="the actor is who authenticated",
+)
+WHOLE_CHAIN = _script('if (before != null) act.put("act", before);', where="the whole chain")
+PARENTS_END = _script("Math.min(ceiling, subject.getExp())", "ceiling", where="never past the parent's end")
+ONLY_SHORTER = _script(
+    "Math.min(end, token.getIat() + wanted)", "token.getIat() + wanted", where="a wish can only shorten"
+)
