@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 import uvloop
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -25,6 +24,7 @@ from zerotrust.keys import SigningKeys
 from zerotrust.outgoing import Outgoing
 from zerotrust.policy import Decision, Policy, Reason, Resource, party_entities
 from zerotrust.registry import Registry, load_registry
+from zerotrust.server import server
 from zerotrust.settings import Settings
 from zerotrust.verify import Expected
 from zerotrust.workload import Workload
@@ -210,9 +210,9 @@ def log_json_lines() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # These two log every call with its address; the journal says who called whom, and says it better.
-    for chatty in ("httpx", "httpx2"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # They log every call with its address, and whatever strangers send that is no HTTP; the journal says it better.
+    for chatty, level in [("httpx", "WARNING"), ("httpx2", "WARNING"), ("uvicorn.error", "ERROR")]:
+        logging.getLogger(chatty).setLevel(level)
 
 
 def read_policy(folder: Path, registry: Registry) -> Policy:
@@ -221,25 +221,6 @@ def read_policy(folder: Path, registry: Registry) -> Policy:
         policies=(folder / "policies.cedar").read_text(),
         schema=(folder / "schema.cedarschema").read_text(),
         entities=party_entities(registry),
-    )
-
-
-def server(app: ASGIApp, *, host: str, port: int) -> uvicorn.Server:
-    """The HTTP server that every party runs behind."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,  # nobody may say who somebody else is
-            server_header=False,
-            ws="none",
-            reset_contextvars=True,  # else a pipelined request would start in the context of the one before it
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=5,
-        )
     )
 
 

@@ -15,7 +15,7 @@ from zerotrust.gate import Permissions
 from zerotrust.policy import Reason
 from zerotrust.service import Service
 
-HELLO = DOORS["inference"].body
+HELLO = dict(DOORS["inference"].body)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from contextvars import ContextVar
 
 from starlette.types import Receive, Scope, Send
 
-from zerotrust.service import server
+from zerotrust.server import server
 
 seen: ContextVar[str] = ContextVar("seen", default="nobody")
 

@@ -1,0 +1,322 @@
+"""Raw bytes at the real server, with the real gate behind it: an answer or the end of the connection, and no hang."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from starlette.types import Receive, Scope, Send
+
+from tests.support.door import NOW, Door
+from tests.support.issuer import Issuer
+from zerotrust.gate import MAX_BODY
+from zerotrust.policy import Reason
+from zerotrust.registry import Registry
+from zerotrust.server import MAX_HEAD, server
+
+HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST /tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer TOKEN\r\n"
+STRANGER = b"POST /tasks HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+UPGRADE = HEAD + b"Connection: Upgrade\r\nUpgrade: "
+
+
+class Wire:
+    """The orchestrator's door behind a server, and somebody who opens connections to it."""
+
+    def __init__(self, door: Door, issuer: Issuer) -> None:
+        self.door = door
+        self.token = issuer.token().encode()
+        self.server = server(door.gate, host="127.0.0.1", port=0)
+
+    async def connect(self, sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A new connection, with these bytes sent."""
+        reader, writer = await asyncio.open_connection(*self.server.servers[0].sockets[0].getsockname())
+        writer.write(sent.replace(b"TOKEN", self.token))
+        return reader, writer
+
+    async def talk(self, sent: bytes) -> bytes:
+        """Send these bytes, and return what comes back until the server closes."""
+        reader, writer = await self.connect(sent)
+        answer = b""
+        try:
+            while chunk := await reader.read(65536):
+                answer += chunk
+        except ConnectionError:  # it did not wait for all that was sent
+            pass
+        finally:
+            writer.close()
+        return answer
+
+    async def check_alive(self) -> None:
+        """A good request is answered."""
+        handled = len(self.door.handled)
+        answer = await self.talk(POST + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}")
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert len(self.door.handled) == handled + 1
+
+
+async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the body; there is nothing to start or to end."""
+    if scope["type"] == "http":
+        await Door.echo(scope, receive, send)
+
+
+@pytest.fixture
+async def wire(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -> AsyncIterator[Wire]:
+    issuer = Issuer(registry, key=signing_key, clock=lambda: NOW)
+    door = Door(tmp_path, issuer, handler=handler)
+    wire = Wire(door, issuer)
+    serving = asyncio.create_task(wire.server.serve())
+    async with asyncio.timeout(60):  # nothing here takes long; only a hang does
+        while not wire.server.started:
+            await asyncio.sleep(0.01)
+        yield wire
+        wire.server.should_exit = True
+        await serving
+    door.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"\0", id="one byte"),
+        pytest.param(b"GET /health\r\n\r\n", id="HTTP/0.9"),
+        pytest.param(b"GET /health HTTP/9.9\r\nHost: x\r\n\r\n", id="HTTP/9.9"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2"),
+        pytest.param(b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(170), id="TLS"),
+        pytest.param(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 1\r\n" + HEAD + b"\r\n", id="PROXY"),
+        pytest.param(UPGRADE + b"websocket\r\nSec-WebSocket-Key: AAAA\r\n\r\n", id="websocket"),
+        pytest.param(UPGRADE + b"h2c\r\n\r\n" + HEAD + b"\r\n", id="h2c with a request behind it"),
+        pytest.param(b"CONNECT /tasks HTTP/1.1\r\nHost: x\r\n\r\n", id="CONNECT"),
+        pytest.param(b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", id="CONNECT to a host"),
+        pytest.param(b"BREW /health HTTP/1.1\r\nHost: x\r\n\r\n", id="unknown method"),
+        pytest.param(b"get /health HTTP/1.1\r\nHost: x\r\n\r\n", id="method in lower case"),
+        pytest.param(b"GET  HTTP/1.1\r\nHost: x\r\n\r\n", id="no target"),
+        pytest.param(b"GET health HTTP/1.1\r\nHost: x\r\n\r\n", id="target without a slash"),
+        pytest.param(b"GET /health\0 HTTP/1.1\r\nHost: x\r\n\r\n", id="NUL in the target"),
+        pytest.param("GET /é HTTP/1.1\r\nHost: x\r\n\r\n".encode(), id="target not ASCII"),
+        pytest.param(b"GET https://x:99999/health HTTP/1.1\r\nHost: x\r\n\r\n", id="target with no port"),
+        pytest.param(b"GET /health HTTP/1.1\r\n\r\n", id="no host"),
+        pytest.param(HEAD + b"Host: y\r\n\r\n", id="two hosts"),
+        pytest.param(HEAD.replace(b"\r", b"") + b"\n", id="lines end with LF"),
+        pytest.param(HEAD + b"X: a\nAuthorization: b\r\n\r\n", id="LF in a header"),
+        pytest.param(HEAD + b"X: a\rY: b\r\n\r\n", id="CR in a header"),
+        pytest.param(HEAD + b"X: a\0b\r\n\r\n", id="NUL in a header"),
+        pytest.param(HEAD + b"X: a\r\n b\r\n\r\n", id="folded header"),
+        pytest.param(HEAD + b"X\r\n\r\n", id="header without a colon"),
+        pytest.param(HEAD + b": x\r\n\r\n", id="header without a name"),
+        pytest.param(HEAD + b"X : x\r\n\r\n", id="space before the colon"),
+        pytest.param(HEAD + b"X: %s\r\n\r\n" % (b"a" * 70_000), id="70 kB header"),
+        pytest.param(HEAD + b"X: a\r\n" * 10_000 + b"\r\n", id="10,000 headers"),
+        pytest.param(b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * 70_000), id="70 kB target"),
+        pytest.param(HEAD + b"X: " + b"a" * 1_000_000, id="a header without an end"),
+        pytest.param(HEAD + b"a" * 1_000_000, id="a header's name without an end"),
+        pytest.param(b"GET /" + b"a" * 1_000_000, id="a target without an end"),
+        pytest.param(b"\r\n" * 500_000, id="lines without an end"),
+        pytest.param(CHUNKED + b"2;" + b"a" * 1_000_000, id="a chunk's extension without an end"),
+        pytest.param(CHUNKED + b"2\r\n{}\r\n0\r\nX: " + b"a" * 1_000_000, id="a trailer without an end"),
+        pytest.param(CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X: a\r\n" * 10_000, id="trailers without an end"),
+        pytest.param(CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n", id="chunk size zz"),
+        pytest.param(CHUNKED + b"-2\r\n{}\r\n0\r\n\r\n", id="chunk size negative"),
+        pytest.param(CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n", id="chunk size 0x2"),
+        pytest.param(CHUNKED + b"f" * 18 + b"\r\n{}", id="chunk size too large"),
+        pytest.param(CHUNKED + b"1\r\n{}\r\n0\r\n\r\n", id="chunk size too small"),
+        pytest.param(CHUNKED + b"2\n{}\n0\n\n", id="chunks end with LF"),
+        pytest.param(POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET", id="CL.TE"),
+        pytest.param(POST + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", id="TE.CL"),
+        pytest.param(POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", id="xchunked"),
+        pytest.param(POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", id="TE with a space"),
+        pytest.param(POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", id="TE with chunked not last"),
+        pytest.param(POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", id="two lengths"),
+        pytest.param(POST + b"Content-Length: 2, 2\r\n\r\n{}", id="a list of lengths"),
+        pytest.param(POST + b"Content-Length: -2\r\n\r\n{}", id="a negative length"),
+        pytest.param(POST + b"Content-Length: +2\r\n\r\n{}", id="a length with a sign"),
+        pytest.param(POST + b"Content-Length: 0x2\r\n\r\n{}", id="a length in hexadecimal"),
+        pytest.param(POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n{}", id="a length of 30 digits"),
+    ],
+)
+async def test_what_is_not_http_ends_the_connection(wire: Wire, sent: bytes) -> None:
+    answer = await wire.talk(sent)
+
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Traceback" not in answer
+    assert wire.door.handled == []
+    await wire.check_alive()
+
+
+LAST = b"Connection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("target", ["//health", "/health/", "/./health", "/%2e/health", "/Health", "/health%00", "*"])
+async def test_what_only_looks_like_a_public_route_is_none(wire: Wire, target: str) -> None:
+    answer = await wire.talk(f"GET {target} HTTP/1.1\r\nHost: x\r\n".encode() + LAST)
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert wire.door.handled == []
+
+
+@pytest.mark.parametrize("target", ["/health", "/health?x=%00", "/%68ealth", "http://elsewhere.test/health"])
+async def test_one_route_has_several_spellings_and_the_gate_reads_what_the_handler_does(
+    wire: Wire, target: str
+) -> None:
+    answer = await wire.talk(f"GET {target} HTTP/1.1\r\nHost: x\r\n".encode() + LAST)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert wire.door.handled == ["GET /health"]
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PATCH", "M-SEARCH"])
+async def test_a_method_that_no_table_names_is_refused(wire: Wire, method: str) -> None:
+    for path in ("/health", "/tasks"):
+        answer = await wire.talk(f"{method} {path} HTTP/1.1\r\nHost: x\r\n".encode() + LAST)
+        assert answer.startswith(b"HTTP/1.1 401 ")
+    assert wire.door.handled == []
+
+
+async def test_a_head_of_almost_the_largest_size_is_read(wire: Wire) -> None:
+    answer = await wire.talk(HEAD + b"X: %s\r\n" % (b"a" * (MAX_HEAD - 200)) + LAST)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "reason"),
+    [
+        (b"Authorization: Bearer \xff\xfe", 400, Reason.MALFORMED_CREDENTIALS),
+        (b"Authorization: \x80", 401, Reason.UNSUPPORTED_SCHEME),
+        (b"Authorization: Bearer " + b"a" * 50_000, 400, Reason.TOKEN_TOO_LARGE),
+        (b"Traceparent: \xff\r\nX: \xc3\x28", 401, Reason.NO_TOKEN),
+    ],
+)
+async def test_headers_that_are_not_ascii_or_too_long_are_read_as_bytes(
+    wire: Wire, header: bytes, status: int, reason: Reason
+) -> None:
+    answer = await wire.talk(STRANGER + header + b"\r\n" + LAST)
+
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == reason
+
+
+async def test_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
+    posts = [POST + b"Content-Length: 7\r\n\r\n" + b'{"a":%d}' % number for number in range(3)]
+    answer = await wire.talk(b"".join(posts) + HEAD + LAST)
+
+    assert answer.count(b"HTTP/1.1 200 ") == 4
+    assert [answer.index(b'{"a":%d}' % number) for number in range(3)] == sorted(
+        answer.index(b'{"a":%d}' % number) for number in range(3)
+    )
+
+
+async def test_a_trailer_is_no_header(wire: Wire) -> None:
+    seen: list[bytes] = []
+
+    async def headers(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await Door.echo(scope, receive, send)
+            seen.extend(name for name, _ in scope["headers"])
+
+    wire.door.handler = headers
+    chunked = POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    answer = await wire.talk(chunked + b"X-User: bob\r\nAuthorization: Bearer another\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert seen == [b"host", b"authorization", b"connection", b"transfer-encoding"]
+
+
+async def test_a_body_too_large_is_refused_while_it_comes_in(wire: Wire) -> None:
+    reader, writer = await wire.connect(CHUNKED + b"%x\r\n" % (2 * MAX_BODY) + b" " * (MAX_BODY + 1))
+    assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+    writer.close()
+
+
+# nothing waits for ever
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zerotrust.server.PATIENCE", 0.2)
+    monkeypatch.setattr("zerotrust.gate.MAX_BODY_SECONDS", 0.2)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param(b"", b"", id="nothing"),
+        pytest.param(b"GET /hea", b"", id="half a line"),
+        pytest.param(HEAD, b"", id="half a head"),
+        pytest.param(HEAD + b"\r\n" + HEAD, b"200", id="half a head after a whole one"),
+        pytest.param(STRANGER + b"Content-Length: 100\r\n\r\n{", b"401", id="a stranger's body"),
+        pytest.param(POST + b"Content-Length: 100\r\n\r\n{", b"408", id="a known caller's body"),
+        pytest.param(CHUNKED + b"2\r\n{}\r\n0\r\n", b"408", id="a body without its last chunk"),
+    ],
+)
+@pytest.mark.usefixtures("impatient")
+async def test_half_a_request_and_then_a_drip_is_broken_off(wire: Wire, sent: bytes, status: bytes) -> None:
+    reader, writer = await wire.connect(sent)
+
+    async def drip() -> None:
+        while sent:
+            writer.write(b"a")
+            await asyncio.sleep(0.02)
+
+    dripping = asyncio.create_task(drip())
+    answer = b""
+    try:
+        answer = await reader.readuntil(b"\r\n")
+        await reader.read()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    dripping.cancel()
+    writer.close()
+
+    assert answer[9:12] == status
+    await wire.check_alive()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_answer_that_nobody_reads_is_given_up(wire: Wire) -> None:
+    given_up = asyncio.Event()
+
+    async def talkative(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while wire.server.server_state.connections:  # until the caller is gone, in whose way the answer waits
+                await send({"type": "http.response.body", "body": bytes(1 << 20), "more_body": True})
+            given_up.set()
+
+    wire.door.handler = talkative
+    _, writer = await wire.connect(POST + b"Content-Length: 2\r\n\r\n{}")
+    await given_up.wait()
+    writer.close()
+
+
+async def test_one_connection_too_many_takes_the_place_of_the_one_that_waits_longest(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zerotrust.server.MAX_CONNECTIONS", 3)
+    busy, finish = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/tasks":
+            busy.set()
+            await finish.wait()
+        await handler(scope, receive, send)
+
+    wire.door.handler = slow
+    at_work, work = await wire.connect(POST + LAST)
+    await busy.wait()
+    halves = [await wire.connect(HEAD) for _ in range(4)]
+
+    for reader, _ in halves[:2]:
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await reader.readexactly(1)
+    for reader, writer in halves[2:]:
+        writer.write(LAST)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    finish.set()
+    assert (await at_work.readline()).startswith(b"HTTP/1.1 200 ")
+    for _, writer in [*halves, (at_work, work)]:
+        writer.close()

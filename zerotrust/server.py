@@ -1,0 +1,134 @@
+"""The HTTP server that every party runs behind: uvicorn, with a bound on all that a caller makes it hold or wait for.
+
+A body is bounded by the gate, which knows who sends it; what comes before and after it is bounded here.
+"""
+
+import asyncio
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_CONNECTIONS = 500
+"""Connections a process holds.  One more takes the place of the one that has asked for nothing for the longest time."""
+
+MAX_HEAD = 64 * 1024
+"""Bytes of a request's head: its target, and its headers at their length and 32 each (as RFC 9113 section 6.5.2)."""
+
+PATIENCE = 10
+"""Seconds for the head of a request, from its first byte or from the connection; and for an answer to be read."""
+
+IDLE = 75
+"""Seconds that a silent connection is kept for the next request."""
+
+
+class _Timer:
+    """Breaks a connection off, unless it is stopped in time."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._due: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Give it PATIENCE seconds, if it is not running already."""
+        self._due = self._due or asyncio.get_running_loop().call_later(PATIENCE, self._transport.abort)
+
+    def stop(self) -> None:
+        """Let the connection live."""
+        if self._due:
+            self._due.cancel()
+        self._due = None
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection.  Whatever is raised while a request is parsed makes it a 400, and the end of the connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        super().connection_made(transport)
+        self._for_head, self._for_reader = _Timer(transport), _Timer(transport)
+        self._waits_since = self.loop.time()
+        self._in_head, self._head, self._unread = True, 0, 0
+        self._for_head.start()
+        if len(self.connections) > MAX_CONNECTIONS:
+            waiting = [other for other in self.connections if isinstance(other, Protocol) and other._waiting]
+            min(waiting, key=lambda other: other._waits_since).transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._for_head.stop()
+        self._for_reader.stop()
+        super().connection_lost(exc)
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether nothing has been asked that is not answered yet."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += len(data)
+        super().data_received(data)
+        if self._unread > MAX_HEAD and not self.transport.is_closing():
+            self.send_400_response("Too large.")  # something without an end, which the parser keeps to itself
+        if self._waiting:  # half a head, or the body of a request that is answered already
+            self._for_head.start()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head = True, 0
+
+    def on_url(self, url: bytes) -> None:
+        self._grow(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._grow(len(name) + len(value) + 32)
+        if self._in_head:  # a trailer is no header (RFC 9110 section 6.5.1), and the gate has read the headers
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._unread = False, 0
+        self._for_head.stop()
+        if self.parser.should_upgrade() or [name for name, _ in self.headers].count(b"host") != 1:
+            raise ValueError("another protocol, or not one host (RFC 9112 section 3.2)")
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unread = 0
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        self._waits_since = self.loop.time()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._for_reader.start()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._for_reader.stop()
+
+    def _grow(self, by: int) -> None:
+        self._unread = 0
+        self._head += by
+        if self._head > MAX_HEAD:
+            raise ValueError("too large")
+
+
+def server(app: ASGIApp, *, host: str, port: int) -> uvicorn.Server:
+    """A server for one party's app."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            http=Protocol,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # nobody may say who somebody else is
+            server_header=False,
+            ws="none",
+            reset_contextvars=True,  # else a pipelined request would start in the context of the one before it
+            timeout_keep_alive=IDLE,
+            timeout_graceful_shutdown=5,
+        )
+    )
