@@ -217,17 +217,26 @@ def test_another_realm_is_imported_afresh(keycloak: Keycloak, distribution: Path
     assert keycloak._prepare(distribution) is None
 
 
-def test_another_script_is_built_in_and_imported_afresh(
-    keycloak: Keycloak, distribution: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_script_is_built_in_and_imported_afresh(keycloak: Keycloak, distribution: Path, tmp_path: Path) -> None:
     keycloak._prepare(distribution)
     stop_in_order(keycloak)
     other = tmp_path / "delegation.js"
     other.write_text("exports = null;")
-    monkeypatch.setattr(module, "SCRIPT", other)
+    changed = Keycloak(tmp_path / "run", truststore=tmp_path / "ca.pem", scripts=(other,))
 
-    assert keycloak._prepare(distribution) is None
-    assert not keycloak._sealed("build")
+    assert changed._prepare(distribution) is None
+    assert not changed._sealed("build")
+
+
+def test_each_script_is_given_to_keycloak_in_a_jar_of_its_own(distribution: Path, tmp_path: Path) -> None:
+    scripts = tuple(tmp_path / name for name in ("one.js", "two.js"))
+    for script in scripts:
+        script.write_text("exports = null;")
+
+    Keycloak(tmp_path / "run", truststore=tmp_path / "ca.pem", scripts=scripts)._prepare(distribution)
+
+    jars = {jar.name for jar in (tmp_path / "run" / "keycloak" / "providers").iterdir()}
+    assert jars == {"one.jar", "two.jar"}
 
 
 def test_a_build_never_writes_to_the_shared_distribution(
