@@ -237,8 +237,8 @@ async def test_a_body_too_large_is_refused_while_it_comes_in(wire: Wire) -> None
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.server.PATIENCE", 0.2)
-    monkeypatch.setattr("zerotrust.gate.MAX_BODY_SECONDS", 0.2)
+    monkeypatch.setattr("zerotrust.server.PATIENCE", 0.5)
+    monkeypatch.setattr("zerotrust.gate.MAX_BODY_SECONDS", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,18 @@ async def test_half_a_request_and_then_a_drip_is_broken_off(wire: Wire, sent: by
     writer.close()
 
     assert answer[9:12] == status
-    await wire.check_alive()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_caller_waits_for_its_answer_as_long_as_that_takes(wire: Wire) -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await asyncio.sleep(0.7)
+            await handler(scope, receive, send)
+
+    wire.door.handler = slow
+
+    assert (await wire.talk(HEAD + LAST)).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.usefixtures("impatient")
