@@ -14,7 +14,7 @@ from zerotrust.service import Service
 
 
 class Spans:
-    """Watches a service from outside: requests, commits of its journal, questions to Keycloak."""
+    """Watches a service from outside: requests, commits of its journal, questions to Keycloak, identities it got."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -24,6 +24,7 @@ class Spans:
         """The app of this service, every span of it noted."""
         self._watch_commits(service)
         self._watch_questions(service)
+        self._watch_identities(service)
         app = create_app(service)
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,3 +67,15 @@ class Spans:
             self._note(response.url.path.rpartition("/")[2], response.request.extensions["began"])
 
         service._identity_http.event_hooks = {"request": [asked], "response": [answered]}
+
+    def _watch_identities(self, service: Service) -> None:
+        fetch = service._exchanger._workload.assertion
+
+        async def watched(audience: str) -> str:
+            began = time.monotonic()
+            try:
+                return await fetch(audience)
+            finally:
+                self._note("identity", began)
+
+        service._exchanger._workload.assertion = watched  # type: ignore[method-assign]
