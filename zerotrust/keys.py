@@ -75,7 +75,7 @@ class SigningKeys:
 def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:
     """The keys of a JWKS that may sign access tokens for us; `ValueError` when there are none to be trusted."""
     try:
-        entries = [entry for entry in document["keys"] if entry.get("use") == "sig" and entry.get("alg") == ALGORITHM]
+        entries = [entry for entry in document["keys"] if _signs(entry)]
         keys = {str(entry["kid"]): jwt.PyJWK(entry, ALGORITHM).key for entry in entries}
     except (TypeError, KeyError, AttributeError, jwt.PyJWTError) as error:
         raise ValueError("no key set") from error
@@ -84,3 +84,8 @@ def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:
     if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):
         raise ValueError("a weak key")
     return keys
+
+
+def _signs(entry: Any) -> bool:
+    """Whether a key is there to verify access tokens with (RFC 7517 sections 4.2 to 4.4)."""
+    return entry.get("use") == "sig" and entry.get("alg") == ALGORITHM and "verify" in entry.get("key_ops", ["verify"])

@@ -113,12 +113,15 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
     # (8) Another audience, were there one, could replay the token here.
     if claims.aud not in (expected.audience, [expected.audience]):
         raise Refusal(Reason.AUDIENCE_MISMATCH)
+    # A party is nobody's user, least of all its own (RFC 9700 section 4.15).
+    if claims.sub in expected.lives:
+        raise Refusal(Reason.BAD_CLAIM, "sub")
     # (9) The end may not lie further off than this party may ever hold a token.
     if (life := expected.lives.get(claims.azp)) is None:
         raise Refusal(Reason.UNKNOWN_PARTY, claims.azp)
     begins = max(claims.iat, claims.nbf or 0)
     _check_time(begins, claims.exp, now)
-    if claims.exp - claims.iat > life + TICK:
+    if not begins < claims.exp <= claims.iat + life + TICK:
         raise Refusal(Reason.LIFETIME_EXCEEDED, f"{claims.exp - claims.iat} s")
     _check_actors(actors, claims, expected)  # (10)
     # (11) One ancestor for each exchange, so that whatever withdraws one of them withdraws this token.

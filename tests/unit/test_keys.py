@@ -236,7 +236,9 @@ async def test_a_key_set_that_cannot_be_trusted_changes_nothing(issuing: Issuing
     assert await issuing.refusal("k2") is Reason.UNKNOWN_KEY
 
 
-@pytest.mark.parametrize("other", [{"use": "enc"}, {"alg": "RSA-OAEP"}, {"use": "enc", "alg": "RSA-OAEP"}])
+@pytest.mark.parametrize(
+    "other", [{"use": "enc"}, {"alg": "RSA-OAEP"}, {"use": "enc", "alg": "RSA-OAEP"}, {"key_ops": ["encrypt"]}]
+)
 async def test_keys_for_other_uses_stand_beside_ours_and_are_not_ours(
     issuing: Issuing, attackers_key: RSAPrivateKey, other: dict[str, str]
 ) -> None:

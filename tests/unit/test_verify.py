@@ -341,6 +341,12 @@ def test_signed_claims_that_two_parsers_could_read_differently_are_refused(
     assert refusal(issuer.sign_bytes(GOOD_HEADER, spoil(good)), key) is Reason.BAD_CLAIM
 
 
+@pytest.mark.parametrize("party", ["walkthrough", ORCHESTRATOR, READER])
+def test_a_party_is_nobodys_user(issuer: Issuer, key: RSAPublicKey, party: str) -> None:
+    assert refusal(issuer.token(sub=party), key) is Reason.BAD_CLAIM
+    assert refusal(at_the_tool(issuer, sub=party), key, TOOL_DOOR) is Reason.BAD_CLAIM
+
+
 # (7) issuer  (8) audience
 
 
@@ -407,6 +413,8 @@ def test_a_token_is_not_used_before_it_may_be(issuer: Issuer, key: RSAPublicKey)
 def test_a_token_without_time_between_its_issue_and_its_end_is_refused(issuer: Issuer, key: RSAPublicKey) -> None:
     assert refusal(issuer.token(exp=1), key) is Reason.EXPIRED  # a token that the realm's script left dead
     assert refusal(issuer.token(exp=NOW), key) is Reason.EXPIRED
+    assert refusal(issuer.token(iat=NOW + 2, exp=NOW + 1), key) is Reason.LIFETIME_EXCEEDED
+    assert refusal(issuer.token(nbf=NOW + 1, exp=NOW + 1), key) is Reason.LIFETIME_EXCEEDED
 
 
 def test_a_token_lives_no_longer_than_its_party_may_hold_one(issuer: Issuer, key: RSAPublicKey) -> None:
