@@ -93,7 +93,7 @@ class Intruder:
         return await self._http.get(url, headers={"authorization": f"Bearer {token}"})
 
 
-def _said(answer: httpx.Response) -> str:
+def said(answer: httpx.Response) -> str:
     """Status and reason, as a caller sees them."""
     body = answer.json()
     if "jsonrpc" in body:
@@ -122,26 +122,26 @@ async def attempts(system: System) -> AsyncIterator[Attempt]:
 
 async def _wrong_credentials(intruder: Intruder, t0: str, t1: str) -> AsyncIterator[Attempt]:
     answer = await intruder.post("orchestrator", "/tasks", None, json=TASK)
-    yield Attempt("a stranger", "runs a task without a token", "credentials", "401 no_token", _said(answer))
+    yield Attempt("a stranger", "runs a task without a token", "credentials", "401 no_token", said(answer))
 
     answer = await intruder.call_tool(t0, "read", id="ENG-101")
-    yield Attempt("alice", "takes her own token to the tool", "audience", "401 audience_mismatch", _said(answer))
+    yield Attempt("alice", "takes her own token to the tool", "audience", "401 audience_mismatch", said(answer))
 
     answer = await intruder.post("agent/writer", "/a2a", t1, json={})
     yield Attempt(
-        "the orchestrator", "shows the reader's token to the writer", "audience", "401 audience_mismatch", _said(answer)
+        "the orchestrator", "shows the reader's token to the writer", "audience", "401 audience_mismatch", said(answer)
     )
 
     brief = await intruder.token("agent/reader", t1, "tool/documents", "tool.read", lifetime=1)
-    await asyncio.sleep(max(0.0, _end_of(brief) - time.time()))
+    await asyncio.sleep(max(0.0, end_of(brief) - time.time()))
     answer = await intruder.call_tool(brief, "read", id="ENG-101")
-    yield Attempt("the reader", "uses a token one second too late", "expiry", "401 expired", _said(answer))
+    yield Attempt("the reader", "uses a token one second too late", "expiry", "401 expired", said(answer))
 
     wanted = "urn:ietf:params:oauth:token-type:id_token"
     id_token = await intruder.token("orchestrator", t0, "agent/reader", "agent.invoke", requested_token_type=wanted)
     answer = await intruder.post("orchestrator", "/tasks", id_token, json=TASK)
     yield Attempt(
-        "the orchestrator", "shows an ID token it got by exchange", "token type", "401 not_verified", _said(answer)
+        "the orchestrator", "shows an ID token it got by exchange", "token type", "401 not_verified", said(answer)
     )
 
 
@@ -153,17 +153,17 @@ async def _refused_exchanges(intruder: Intruder, t1: str, t2: str) -> AsyncItera
         "asks for a scope that alice did not give",
         "realm: downscope policy",
         "400 invalid_scope",
-        _said(answer),
+        said(answer),
     )
 
     answer = await intruder.exchange("agent/writer", t1, "tool/documents", "tool.read")
     yield Attempt(
-        "the writer", "exchanges a token meant for the reader", "realm: audience", "403 access_denied", _said(answer)
+        "the writer", "exchanges a token meant for the reader", "realm: audience", "403 access_denied", said(answer)
     )
 
     answer = await intruder.exchange("agent/reader", t1, "agent/writer", "inference.run")
     yield Attempt(
-        "the reader", "asks for a token for the writer", "realm: audience scopes", "400 invalid_request", _said(answer)
+        "the reader", "asks for a token for the writer", "realm: audience scopes", "400 invalid_request", said(answer)
     )
 
     laundered = await intruder.token("agent/reader", t2, "tool/documents", "tool.read")
@@ -173,7 +173,7 @@ async def _refused_exchanges(intruder: Intruder, t1: str, t2: str) -> AsyncItera
         "exchanges its own token to shorten the chain, and uses it",
         "delegation.js: dead first",
         "401 expired",
-        _said(answer),
+        said(answer),
     )
     answer = await intruder.exchange("agent/reader", laundered, "tool/documents", "tool.read")
     yield Attempt(
@@ -181,13 +181,13 @@ async def _refused_exchanges(intruder: Intruder, t1: str, t2: str) -> AsyncItera
         "exchanges the result once more, for a clean chain",
         "delegation.js: dead first",
         "400 invalid_request",
-        _said(answer),
+        said(answer),
     )
 
 
 async def _too_little_authority(intruder: Intruder, system: System, t0: str, t2: str) -> AsyncIterator[Attempt]:
     answer = await intruder.call_tool(t2, "create", title="t", text="x")
-    yield Attempt("the reader", "creates a document", "gate: scope of the tool", "403 scope_missing", _said(answer))
+    yield Attempt("the reader", "creates a document", "gate: scope of the tool", "403 scope_missing", said(answer))
 
     answer = await intruder.call_tool(t2, "read", id="FIN-201")
     # The tool says what it says of a document that does not exist; the reason is in its journal alone.
@@ -197,15 +197,15 @@ async def _too_little_authority(intruder: Intruder, system: System, t0: str, t2:
         "reads a document of finance for alice",
         "policy: department",
         "200 tool error, resource_denied",
-        f"{_said(answer)}, {reason}",
+        f"{said(answer)}, {reason}",
     )
 
     answer = await intruder.post("orchestrator", "/tasks", await intruder.login("eve"), json=TASK)
-    yield Attempt("eve, in no department", "runs a task", "policy", "403 policy_denied", _said(answer))
+    yield Attempt("eve, in no department", "runs a task", "policy", "403 policy_denied", said(answer))
 
     answer = await intruder.get("orchestrator", "/openapi.json", t0)
     yield Attempt(
-        "alice", "opens the API's own pages", "gate: default deny", "403 no_permission_for_route", _said(answer)
+        "alice", "opens the API's own pages", "gate: default deny", "403 no_permission_for_route", said(answer)
     )
 
 
@@ -219,5 +219,6 @@ async def _no_identity(system: System) -> Attempt:
     return Attempt("a program nobody launched", "asks for an identity", "attestation", "no identity issued", answered)
 
 
-def _end_of(token: str) -> float:
+def end_of(token: str) -> float:
+    """When a token ends, in seconds since the epoch."""
     return float(jwt.decode(token, options={"verify_signature": False})["exp"])

@@ -38,6 +38,11 @@ class Authority:
         self.bundle_url = f"https://localhost:{port}/bundle"
 
     @property
+    def running(self) -> list[Launched]:
+        """What was launched and has not ended."""
+        return self._launcher.running
+
+    @property
     def endpoint(self) -> str:
         """The value of `SPIFFE_ENDPOINT_SOCKET`."""
         return f"unix:{self._socket}"

@@ -113,6 +113,11 @@ class Launcher:
                 start_new_session=True,  # ^C in a terminal is for the authority, which ends what it launched
             )
 
+    @property
+    def running(self) -> list[Launched]:
+        """What was launched and has not ended."""
+        return list(self._table.values())
+
     def who(self, connection: socket.socket) -> Launched | None:
         """Return the launched process that opened this Unix connection, if it is one."""
         try:
@@ -136,7 +141,7 @@ class Launcher:
         """End everything launched: SIGTERM, and SIGKILL for what is still there 5 seconds later."""
         self._ending = True
         for number in signal.SIGTERM, signal.SIGKILL:
-            running = list(self._table.values())
+            running = self.running
             for launched in running:
                 signal.pidfd_send_signal(launched.pidfd, number)
             try:
