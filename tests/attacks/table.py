@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from lab.deputy import BelievesHeaders
 from lab.gates import GateAsDependency
+from lab.realm import RealmControl
 from lab.without import Control
 from zerotrust.policy import Reason
 from zerotrust.service import Service
 
-Missing = Control | type[Service]
-"""One control that is taken away: a piece of source, or a service composed without it."""
+Missing = Control | RealmControl | type[Service]
+"""One control that is taken away: a piece of source, of the realm, or a service composed without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,15 @@ class Row:
 
     @property
     def removable(self) -> list[tuple[Missing, ...]]:
-        """The ways to take its controls away."""
+        """The ways to take its controls away from our own code."""
+        return [way for way in self._ways() if not isinstance(way[0], RealmControl)]
+
+    @property
+    def removable_at_the_realm(self) -> list[tuple[Missing, ...]]:
+        """The ways to take its controls away from the realm."""
+        return [way for way in self._ways() if isinstance(way[0], RealmControl)]
+
+    def _ways(self) -> list[tuple[Missing, ...]]:
         ways = [by for by in self.stopped_by if not isinstance(by, str)]
         return [by if isinstance(by, tuple) else (by,) for by in ways]
 
@@ -37,7 +46,7 @@ def described(way: Missing | tuple[Missing, ...] | str) -> str:
     """How a control is told to a reader: the file and the function."""
     if isinstance(way, tuple):
         return " and ".join(map(described, way))
-    return str(way) if isinstance(way, Control | str) else getattr(way, "instead_of", way.__name__)
+    return str(way) if isinstance(way, Control | RealmControl | str) else getattr(way, "instead_of", way.__name__)
 
 
 def _verify(take: str, put: str = "") -> Control:
@@ -95,6 +104,20 @@ _SERVED = """server.streamable_http_app(
 STATELESS = Control(
     "zerotrust.tool", "tool_app", _SERVED, _SERVED.replace("stateless_http=True", "stateless_http=False")
 )
+
+
+def _a2a(function: str, take: str, put: str = "") -> Control:
+    return Control("zerotrust.a2a", function, take, put)
+
+
+def _answering(take: str, put: str) -> Control:
+    return _a2a("_Executor.execute", take, put)
+
+
+_KEEPING = "__import__('lab.keeping', fromlist=['lab'])"
+_SAID = f"{_KEEPING}.with_what_was_said(self, context)"
+_HANDLER = "DefaultRequestHandler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)"
+KEEPS_NO_TASK = _answering("new_message(parts, role=Role.ROLE_AGENT)", f"{_KEEPING}.as_task(context, parts)")
 
 ROWS: dict[int, Row] = {
     # A. credentials and HTTP
@@ -234,5 +257,32 @@ ROWS: dict[int, Row] = {
             ),
             "pydantic",
         ),
+    ),
+    # J. A2A
+    113: Row("the task of somebody else", Reason.GRANTED, (KEEPS_NO_TASK,)),
+    114: Row(
+        "the conversation of somebody else",
+        Reason.GRANTED,
+        (_answering("found = await self._answer(context.get_user_input())", f"found = await self._answer({_SAID})"),),
+    ),
+    115: Row(
+        "a web address to be told of a task",
+        Reason.GRANTED,
+        (
+            (
+                KEEPS_NO_TASK,
+                _a2a(
+                    "agent_card",
+                    "AgentCapabilities(streaming=False, push_notifications=False)",
+                    "AgentCapabilities(streaming=False, push_notifications=True)",
+                ),
+                _a2a("agent_app", _HANDLER, f"{_HANDLER[:-1]}, **{_KEEPING}.notifying(service))"),
+            ),
+        ),
+    ),
+    116: Row(
+        "an agent that asks for a token in its answer",
+        Reason.GRANTED,
+        (_a2a("ask_agent", "if not reply.HasField('message'):"),),
     ),
 }

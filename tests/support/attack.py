@@ -270,7 +270,7 @@ def attack(number: int) -> Callable[[Callable[[Target], Tries]], Callable[..., A
         ) -> None:
             caplog.set_level(logging.INFO)  # as a service logs
             controls = [control for control in missing if isinstance(control, Control)]
-            kinds = [kind for kind in missing if not isinstance(kind, Control)]
+            kinds = [kind for kind in missing if isinstance(kind, type)]
             kind: type[Service] = type("Weakened", (Watched, *kinds), {})
             clock = Clock(time.time())
             with without(*controls):

@@ -1,0 +1,17 @@
+"""An agent that passes its caller's token on, where it should exchange it for one of its own."""
+
+from typing import ClassVar
+
+from zerotrust.exchange import NarrowedToken
+from zerotrust.gate import current_principal
+from zerotrust.service import Service
+
+
+class Forwarding(Service):
+    """A service that does not narrow (MCP forbids it by name: "token passthrough")."""
+
+    instead_of: ClassVar = "zerotrust/service.py Service.narrow"
+
+    async def narrow(self, audience: str, *scopes: str, lifetime: int | None = None) -> NarrowedToken:  # noqa: ARG002
+        caller = current_principal()
+        return NarrowedToken(self.registry.id(audience), caller.token_id, caller.expires_at, caller.token)

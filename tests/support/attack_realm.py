@@ -1,0 +1,221 @@
+"""The same at the real Keycloak: an attack is tried on the realm as it is, and on a copy without what stops it.
+
+    @attack(58)
+    async def test_a_scope_that_was_not_given(target: Target) -> Tries:
+        answer = await target.realm.exchange("orchestrator", little, audience="agent/writer", scope="tool.write")
+        yield Tried(answer, alive(answer))
+
+The attacker is inside a workload: it has the workload's own genuine credential and the tokens that it was given, and
+asks the realm itself, with no code of ours in between.  As it is, each attempt must fail, leave an event in Keycloak
+where a request was refused, and be a refusal to our own client too.  Without any one of the row's controls, at least
+one must succeed; an attempt may say what the gate that is meant would make of the token that came out.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from authorities.registry.realm import realm as derive
+from demo.keycloak import Keycloak
+from demo.login import Login, sign_in
+from lab.realm import RealmControl, weakened
+from tests.attacks.table import ROWS, Missing, described
+from tests.support.issuer import ISSUER
+from tests.support.real import EVERYTHING, imported
+from tests.support.realm import Realm, claims, dead
+from tests.support.svid import TrustDomain
+from tests.support.system import POLICIES, FakeWorkload
+from zerotrust.errors import Refusal
+from zerotrust.exchange import Exchanger
+from zerotrust.identity import Principal, UnverifiedToken
+from zerotrust.policy import Reason
+from zerotrust.registry import Registry
+from zerotrust.service import read_policy
+from zerotrust.verify import Expected, verify
+
+READING = "agent.invoke tool.read inference.run"
+WRITING = "agent.invoke tool.write inference.run"
+
+
+@dataclass
+class Tried:
+    """One attempt: what Keycloak answered, and whether the attacker got what it wanted."""
+
+    answer: httpx.Response
+    succeeded: bool
+    behind: Reason | None = None
+    """What the gate would say, were the realm without the control; GRANTED where nobody stands behind the realm."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether anything was refused: a parameter may also simply be ignored."""
+        return dead(self.answer)
+
+    @property
+    def told(self) -> str:
+        """The answer, for the table."""
+        if self.answer.status_code == 200:
+            return "200, dead" if self.refused else "200, ignored"
+        try:
+            return f"{self.answer.status_code} {self.answer.json()['error']}"
+        except (ValueError, KeyError):
+            return str(self.answer.status_code)
+
+
+Tries = AsyncIterator[Tried]
+
+
+def alive(answer: httpx.Response) -> bool:
+    """Whether a token came out that is good for something."""
+    return not dead(answer)
+
+
+class Target:
+    """A realm, as somebody meets it who is inside a workload."""
+
+    def __init__(self, realm: Realm, keycloak: Keycloak, registry: Registry) -> None:
+        self.realm, self.keycloak, self.registry = realm, keycloak, registry
+
+    async def login(self, scope: str = EVERYTHING) -> Login:
+        """Alice signs in."""
+        return await sign_in(self.realm.issuer, "walkthrough", "alice", self.keycloak.passwords["alice"], scope)
+
+    async def t0(self, scope: str = EVERYTHING) -> str:
+        """Alice's own token."""
+        return (await self.login(scope)).access_token
+
+    async def t1(self, agent: str = "agent/reader", **more: str) -> str:
+        """What the orchestrator gives to an agent: a good request, which the realm grants."""
+        scope = READING if agent == "agent/reader" else WRITING
+        return await self.realm.exchanged("orchestrator", await self.t0(), audience=agent, scope=scope, **more)
+
+    async def t2(self, **more: str) -> str:
+        """What the reader gives to the tool."""
+        return await self.realm.exchanged(
+            "agent/reader", await self.t1(), audience="tool/documents", scope="tool.read", **more
+        )
+
+    @property
+    def name(self) -> str:
+        """The realm's name."""
+        return self.realm.issuer.rpartition("/")[2]
+
+    async def events(self) -> dict[str, dict[str, Any]]:
+        """What Keycloak has kept."""
+        async with self.keycloak.administration(self.name) as admin:
+            return {event["id"]: event for event in await admin.a_get_events({"max": "500"})}
+
+    async def at_the_gate(self, answer: httpx.Response) -> Reason:
+        """What the party that a token names would say of it, were this realm its own."""
+        token = answer.json()["access_token"]
+        audience = claims(token)["aud"]
+        known = (await self.realm.http.get(f"{self.realm.endpoint}/certs")).json()["keys"]
+        key = jwt.PyJWK(known[0]).key
+        parties = self.registry.parties
+        expected = Expected(
+            issuer=self.realm.issuer,
+            audience=audience[0] if isinstance(audience, list) else audience,
+            lives={self.registry.id(name): party.life for name, party in parties.items() if party.life},
+            login_clients=frozenset(),
+        )
+        try:
+            caller = verify(UnverifiedToken(token), key=key, expected=expected, now=claims(token)["iat"])
+        except Refusal as refusal:
+            return refusal.reason
+        policy = read_policy(POLICIES, self.registry)
+        name = expected.audience.removeprefix(f"spiffe://{self.registry.trust_domain}/")
+        served = set(self.registry.scopes_at(name)) & caller.scopes
+        return policy.decide(caller, next(iter(served), ""), expected.audience).reason
+
+
+async def our_own_client_says(answer: httpx.Response) -> Reason:
+    """What `zerotrust/exchange.py` makes of this very answer, and so what a service puts on record."""
+    notes: list[Any] = []
+
+    async def note(record: Any) -> None:
+        notes.append(record)
+
+    said = claims(answer.json()["access_token"]) if answer.status_code == 200 else {}
+    scopes = frozenset(str(said.get("scope", "")).split())
+    caller = Principal(
+        subject=said.get("sub", "alice"),
+        party="orchestrator",
+        actors=(),
+        audience="here",
+        scopes=scopes,
+        groups=frozenset(),
+        token_id="t0",
+        lineage=(),
+        session="s",
+        issued_at=0,
+        expires_at=2**40,
+        token="t0",
+    )
+    transport = httpx.MockTransport(lambda _: httpx.Response(answer.status_code, content=answer.content))
+    async with httpx.AsyncClient(transport=transport) as http:
+        exchanger = Exchanger(issuer=ISSUER, workload=FakeWorkload("orchestrator"), http=http, record=note)
+        with pytest.raises(Refusal):
+            await exchanger.narrow(caller, audience=str(said.get("aud")), scopes=scopes)
+    return Reason(notes[-1]["reason"])
+
+
+def attack(number: int, fixture: str = "") -> Callable[[Callable[[Target], Tries]], Callable[..., Any]]:
+    """Make two kinds of tests of one attack; see the head of this file.
+
+    `long` as the second argument names the realm of many agents in the place of the committed one.
+    """
+    row = ROWS[number]
+    ways = [(), *row.removable_at_the_realm]
+    names = ["refused", *(f"succeeds without {described(way)}" for way in row.removable_at_the_realm)]
+    cases = [
+        pytest.param(way, id=name, marks=pytest.mark.attack(number, name))
+        for way, name in zip(ways, names, strict=True)
+    ]
+
+    def decorate(try_it: Callable[[Target], Tries]) -> Callable[..., Any]:
+        @pytest.mark.parametrize("missing", cases)
+        async def test(
+            missing: tuple[Missing, ...],
+            keycloak: Keycloak,
+            http: httpx.AsyncClient,
+            trust_domain: TrustDomain,
+            realm: Realm,
+            long: Realm,
+            registry: Registry,
+            long_registry: Registry,
+            record_property: Callable[[str, object], None],
+        ) -> None:
+            attacked, known = (long, long_registry) if fixture == "long" else (realm, registry)
+            async with AsyncExitStack() as stack:
+                if missing:
+                    controls = [control for control in missing if isinstance(control, RealmControl)]
+                    derived = weakened(derive(known), *controls) | {"realm": "weakened"}
+                    attacked = await stack.enter_async_context(imported(keycloak, http, trust_domain, derived))
+                target = Target(attacked, keycloak, known)
+                before = await target.events()
+                tries = [tried async for tried in try_it(target)]
+                events = [event for name, event in (await target.events()).items() if name not in before]
+                assert tries
+                if missing:
+                    successes = [tried for tried in tries if tried.succeeded]
+                    assert successes, [tried.answer.text for tried in tries]
+                    for tried in successes:
+                        assert tried.behind in (None, await target.at_the_gate(tried.answer))
+                    return
+            for tried in tries:
+                assert not tried.succeeded, tried.answer.text
+                assert not tried.refused or await our_own_client_says(tried.answer) is row.reason
+            errors = [event for event in events if event["type"].endswith("_ERROR")]
+            assert len(errors) >= sum(tried.answer.status_code in (400, 401, 403) for tried in tries), errors
+            assert "eyJ" not in keycloak.log.read_text()
+            record_property("answers", ", ".join(sorted({tried.told for tried in tries})))
+
+        test.__name__, test.__doc__ = try_it.__name__, try_it.__doc__
+        return test
+
+    return decorate
