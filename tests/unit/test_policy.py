@@ -212,6 +212,14 @@ def test_what_a_person_may_do_is_not_remembered_for_whoever_acts_for_them() -> N
     assert policy.decide_on(acted_for, "document.replace", published).reason is Reason.RESOURCE_DENIED
 
 
+def test_what_was_asked_before_is_not_evaluated_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = read_policy(POLICIES, REGISTRY)
+    first = policy.decide(caller("agent/reader"), "tool.read", REGISTRY.id("tool/documents"))
+    monkeypatch.delattr("cedarpy.is_authorized")
+
+    assert policy.decide(caller("agent/reader"), "tool.read", REGISTRY.id("tool/documents")) is first
+
+
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Policy, "MEMORY", 3)
     policy = read_policy(POLICIES, REGISTRY)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from tests.support.system import ROOT
 from zerotrust.registry import Registry, RegistryError, load_registry
@@ -110,6 +111,11 @@ MISTAKES = {
         "parties.agent/reader.port: 8101 is already the port of 'orchestrator'",
     ),
     "a privileged port": (change(READER + "port", 80), "parties.agent/reader.port"),
+    "a port that there is not": (change(READER + "port", 65536), "parties.agent/reader.port"),
+    "a scope that is no scope": (change("scopes:tool.*", {"served_by": ["tool/documents"]}), "scopes.tool.*"),
+    "a trust domain that is none": (change("trust_domain", "agents.example/orchestrator"), "trust_domain"),
+    "a realm that is a path": (change("realm", "agents/../master"), "realm"),
+    "an identity that lives for no time": (change("freshness:svid", 0), "freshness.svid"),
     "a key nobody knows": (change(READER + "trusted", value=True), "parties.agent/reader.trusted"),
     "a wrong type": (change(READER + "life", "60"), "parties.agent/reader.life"),
     "a life of nothing": (change(READER + "life", 0), "parties.agent/reader.life"),
@@ -171,3 +177,8 @@ def test_reading_a_registry_runs_nothing(tmp_path: Path) -> None:
     refused(tmp_path, f"trust_domain: !!python/object/apply:os.mkdir [{made}]")
 
     assert not made.exists()
+
+
+def test_nobody_changes_a_registry_once_it_is_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_registry(ROOT / "registry.yaml").realm = "master"  # type: ignore[misc]
