@@ -43,7 +43,7 @@ class FakeWorkload:
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """Takes requests to apps by their origin.  Each runs in a context of its own, as behind a socket."""
+    """Takes requests to apps by their origin.  Each runs in its own context and to its end, as behind a socket."""
 
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
         self._apps = apps
@@ -53,7 +53,7 @@ class Wire(httpx.AsyncBaseTransport):
         if app is None:
             raise httpx.ConnectError("nobody listens there", request=request)
         handled = httpx.ASGITransport(app, raise_app_exceptions=False).handle_async_request(request)
-        return await asyncio.create_task(handled, context=contextvars.Context())
+        return await asyncio.shield(asyncio.create_task(handled, context=contextvars.Context()))
 
 
 class MCPWire(httpx2.AsyncBaseTransport):
@@ -67,7 +67,7 @@ class MCPWire(httpx2.AsyncBaseTransport):
         if app is None:
             raise httpx2.ConnectError("nobody listens there", request=request)
         handled = httpx2.ASGITransport(app, raise_app_exceptions=False).handle_async_request(request)
-        return await asyncio.create_task(handled, context=contextvars.Context())
+        return await asyncio.shield(asyncio.create_task(handled, context=contextvars.Context()))
 
 
 class System:

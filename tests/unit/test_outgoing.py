@@ -9,7 +9,7 @@ import httpx2
 import orjson
 import pytest
 
-from zerotrust import gate
+from zerotrust import gate, outgoing
 from zerotrust.bounded import MAX_ANSWER, TO_TELL
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
@@ -146,9 +146,9 @@ async def test_tokens_of_concurrent_users_do_not_mix(out: Out, kind: str) -> Non
 def test_no_proxy_of_the_environment_sees_a_token(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://attacker.test:3128")
-    outgoing = Outgoing(ADDRESSES)
+    clients = Outgoing(ADDRESSES)
 
-    client = outgoing.http if kind == "httpx" else outgoing.mcp_http
+    client = clients.http if kind == "httpx" else clients.mcp_http
     assert not client._mounts
     assert not client.trust_env
 
@@ -184,9 +184,9 @@ async def test_a_tool_that_does_not_answer_is_an_answer_and_no_exception(
             raise answer
         return answer
 
-    outgoing = Outgoing(ADDRESSES, mcp_transport=httpx2.MockTransport(respond))
+    clients = Outgoing(ADDRESSES, mcp_transport=httpx2.MockTransport(respond))
     with calling_with(token()):
-        async with outgoing.mcp_http.stream("POST", "http://127.0.0.1:8104/mcp") as reply:  # as the MCP client does
+        async with clients.mcp_http.stream("POST", "http://127.0.0.1:8104/mcp") as reply:  # as the MCP client does
             body = await reply.aread()
 
     assert reply.status_code == 503
@@ -211,7 +211,7 @@ class Endless(httpx.AsyncByteStream, httpx2.AsyncByteStream):
 async def test_an_answer_without_an_end_gets_one(kind: str, part: bytes, pause: float) -> None:
     gate._trace_id.set(TRACE)
     body = Endless(part, pause)
-    outgoing = Outgoing(
+    clients = Outgoing(
         ADDRESSES,
         transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=body)),
         mcp_transport=httpx2.MockTransport(lambda _: httpx2.Response(200, stream=body)),
@@ -221,10 +221,24 @@ async def test_an_answer_without_an_end_gets_one(kind: str, part: bytes, pause: 
     with calling_with(ending):
         if kind == "httpx":
             with pytest.raises(httpx.TransportError):
-                await outgoing.http.post("http://127.0.0.1:8104/")
+                await clients.http.post("http://127.0.0.1:8104/")
         else:
-            assert (await outgoing.mcp_http.post("http://127.0.0.1:8104/")).status_code == 503
+            assert (await clients.mcp_http.post("http://127.0.0.1:8104/")).status_code == 503
     assert body.sent <= MAX_ANSWER + len(part)
+
+
+@pytest.mark.parametrize(("life", "longest"), [(30, 30 - TO_TELL), (3600, 120), (float("inf"), 120)])
+async def test_a_call_ends_before_its_token_so_that_the_caller_can_still_be_told(
+    monkeypatch: pytest.MonkeyPatch, life: float, longest: float
+) -> None:
+    monkeypatch.setattr("zerotrust.outgoing.time.time", lambda: 1000.0)
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    with calling_with(NarrowedToken(DOCUMENTS, "id", 1000 + life, "T2")):
+        async with outgoing._time_left() as patience:
+            pass
+
+    assert before + longest <= (patience.when() or 0) <= loop.time() + longest
 
 
 async def test_both_clients_are_closed(out: Out) -> None:

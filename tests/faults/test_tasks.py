@@ -1,0 +1,208 @@
+"""A party fails in mid-task: the answer says what was done, what was not, and what nobody knows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import httpx2
+import orjson
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from tests.services.test_orchestrator import FILE_IT, NOT_READ, READ, worked
+from tests.support.issuer import Issuer
+from tests.support.system import MCPWire, System, Wire
+
+Stored = Callable[[], dict[str, dict[str, str]]]
+Lose = Callable[[str, bytes], None]
+
+
+@pytest.fixture
+def lose(system: System, monkeypatch: pytest.MonkeyPatch) -> Lose:
+    """From now on, whoever sends a party something with these words in it gets no answer; it was handled, though."""
+
+    def lost(party: str, words: bytes) -> None:
+        for wire, error in ((Wire, httpx.ReadError), (MCPWire, httpx2.ReadError)):
+            handle: Any = wire.handle_async_request
+
+            async def losing(self: Any, request: Any, handle: Any = handle, error: Any = error) -> Any:
+                answer = await handle(self, request)
+                if str(request.url).startswith(system.addresses[party]) and words in request.content:
+                    raise error("cut off", request=request)
+                return answer
+
+            monkeypatch.setattr(wire, "handle_async_request", losing)
+
+    return lost
+
+
+async def hang(_scope: Scope, receive: Receive, _send: Send) -> None:
+    """A party that takes what it is asked, and says nothing."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def test_a_document_that_was_filed_without_an_answer_may_have_been_filed(
+    system: System, issuer: Issuer, stored: Stored, lose: Lose
+) -> None:
+    before = stored()
+    lose("tool/documents", b'"create"')
+
+    steps, result = await worked(system, issuer.token())
+
+    assert len(stored()) == len(before) + 1  # which nobody but the tool knows
+    assert steps == [*READ, "agent/writer started"]
+    assert (result["event"], result["agent"]) == ("unclear", "agent/writer")
+    assert result["text"].endswith("tool/documents: gave no answer (answer_lost); it may have been done")
+    assert [call.partition(" ")[0] for call in result["unclear"]] == ["create"]
+    assert result["done"] == []
+
+
+async def test_what_an_agent_did_whose_answer_is_lost_is_not_known(
+    system: System, issuer: Issuer, stored: Stored, lose: Lose
+) -> None:
+    before = stored()
+    lose("agent/writer", b"")
+
+    steps, result = await worked(system, issuer.token())
+
+    assert len(stored()) == len(before) + 1
+    assert steps == [*READ, "agent/writer started"]
+    assert result["event"] == "unclear"
+    assert result["text"] == "agent/writer: gave no answer; it may have been done"
+
+
+async def test_an_agent_that_breaks_off_says_what_it_had_done_by_then(
+    system: System, issuer: Issuer, stored: Stored, lose: Lose
+) -> None:
+    before = stored()
+    lose("inference", b"DRAFT-")  # it has just heard of the new draft
+
+    _, result = await worked(system, issuer.token())
+
+    (new,) = stored().keys() - before.keys()
+    assert (result["event"], result["agent"]) == ("failed", "agent/writer")
+    assert result["text"] == "agent/writer: inference: gave no answer"
+    [filed] = result["done"]
+    assert filed.startswith("create {")
+    assert new in filed
+    assert result["unclear"] == []
+
+
+async def test_a_tool_that_goes_away_between_two_calls_makes_no_summary_of_half_the_documents(
+    system: System, issuer: Issuer, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, tool = stored(), system.apps[system.addresses["tool/documents"]]
+
+    async def leaving(scope: Scope, receive: Receive, send: Send) -> None:
+        await tool(scope, receive, send)
+        if (b"mcp-name", b"search") in scope["headers"]:
+            del system.apps[system.addresses["tool/documents"]]
+
+    system.apps[system.addresses["tool/documents"]] = leaving
+
+    steps, result = await worked(system, issuer.token())
+
+    assert (steps, result["event"]) == (NOT_READ, "failed")
+    assert result["text"] == "agent/reader: tool/documents: refused (peer_unavailable)"
+    assert [call.partition(" ")[0] for call in result["done"]] == ["search"]
+    assert [call.partition(" ")[0] for call in result["refused"]] == ["read"]
+    system.apps[system.addresses["tool/documents"]] = tool
+    assert stored() == before
+
+
+async def test_the_stream_says_the_same(system: System, issuer: Issuer, lose: Lose) -> None:
+    lose("tool/documents", b'"create"')
+    client = system.client("orchestrator", issuer.token())
+
+    whole = (await client.post("/tasks", json=FILE_IT)).json()
+    streamed = await client.post("/tasks", json=FILE_IT, headers={"accept": "text/event-stream"})
+
+    events = [orjson.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: ")]
+    told = [*whole["steps"], whole["result"]]
+    assert [(event["event"], event["agent"]) for event in events] == [
+        (event["event"], event["agent"]) for event in told
+    ]
+    assert events[-1]["text"] == whole["result"]["text"]
+    assert len(events[-1]["unclear"]) == len(whole["result"]["unclear"]) == 1
+
+
+@pytest.mark.parametrize("party", ["agent/reader", "tool/documents", "inference"])
+async def test_a_party_that_hangs_is_not_waited_for_for_ever(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, party: str
+) -> None:
+    """How long is the token's to say: see `tests/unit/test_outgoing.py`."""
+    system.apps[system.addresses[party]] = hang
+    monkeypatch.setattr("zerotrust.outgoing._LONGEST", 0.3)
+
+    steps, result = await worked(system, issuer.token())
+
+    assert (steps, result["agent"]) == (NOT_READ, "agent/reader")
+    assert result["event"] in {"failed", "unclear"}
+    assert "gave no answer" in result["text"] or "answer_lost" in result["text"]
+
+
+async def test_what_was_done_before_a_party_hangs_is_told(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = system.apps[system.addresses["agent/reader"]]
+
+    async def last_act(scope: Scope, receive: Receive, send: Send) -> None:
+        await reader(scope, receive, send)
+        monkeypatch.setattr("zerotrust.outgoing._LONGEST", 0.3)
+
+    system.apps |= {system.addresses["agent/reader"]: last_act, system.addresses["agent/writer"]: hang}
+
+    steps, result = await worked(system, issuer.token())
+
+    assert steps == [*READ, "agent/writer started"]
+    assert (result["event"], result["agent"]) == ("unclear", "agent/writer")
+    assert result["text"] == "agent/writer: gave no answer; it may have been done"
+
+
+# Keycloak in mid-task
+
+
+async def test_without_the_first_token_nothing_begins_and_the_user_is_told_when_to_come_back(
+    system: System, issuer: Issuer
+) -> None:
+    await worked(system, issuer.token())  # so that the keys are known
+    begun = len(system.records("agent/reader"))
+    issuer.down = True
+
+    for accept in ("application/json", "text/event-stream"):
+        client = system.client("orchestrator", issuer.token())
+        answer = await client.post("/tasks", json=FILE_IT, headers={"accept": accept})
+        assert (answer.status_code, answer.json()["reason"]) == (503, "issuer_unavailable")
+        assert answer.headers["retry-after"]
+    assert len(system.records("agent/reader")) == begun
+
+
+async def test_an_issuer_that_goes_down_between_two_steps_leaves_the_first_one_done(
+    system: System, issuer: Issuer, stored: Stored
+) -> None:
+    before, reader = stored(), system.apps[system.addresses["agent/reader"]]
+
+    async def last_act(scope: Scope, receive: Receive, send: Send) -> None:
+        await reader(scope, receive, send)
+        issuer.down = True
+
+    system.apps[system.addresses["agent/reader"]] = last_act
+
+    steps, result = await worked(system, issuer.token())
+
+    assert steps == [*READ, "agent/writer started"]
+    assert (result["event"], result["agent"], result["text"]) == ("failed", "agent/writer", "issuer_unavailable")
+    assert stored() == before
+
+
+async def test_what_was_exchanged_goes_on_while_the_issuer_is_down(
+    system: System, issuer: Issuer, stored: Stored
+) -> None:
+    token = issuer.token()
+    await worked(system, token)
+    before = stored()
+    issuer.down = True
+
+    assert (await worked(system, token))[1]["event"] == "finished"
+    assert len(stored()) == len(before) + 1
