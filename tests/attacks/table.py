@@ -53,6 +53,10 @@ def _verify(take: str, put: str = "") -> Control:
     return Control("zerotrust.verify", "verify", take, put)
 
 
+def _key_id(take: str) -> Control:
+    return Control("zerotrust.verify", "key_id", take)
+
+
 def _gate(function: str, take: str, put: str = "") -> Control:
     return Control("zerotrust.gate", function, take, put)
 
@@ -72,6 +76,12 @@ ADMIT = _gate("Gate._serve", "receive = await self._admit(call, receive)")
 """The gate itself."""
 _ROUTE = '(call.scope["method"], call.scope["path"])'
 DECIDE = _gate("Gate._admit", "self._decide(call, need)")
+ONE_ALGORITHM = _key_id('if header.get("alg") != ALGORITHM:')
+KNOWN_HEADERS_ONLY = _key_id("if not header.keys() <= KNOWN_HEADERS:")
+_DECODE = "jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])"
+SIGNATURE = _verify(_DECODE, 'jwt.PyJWS().decode(token, options={"verify_signature": False})')
+_CLAIMS = "_Claims.model_validate(strict_object(signed))"
+_ONLY_THESE = "self._keys = {kid: self._keys[kid] if self._keys.get(kid) == key else key for kid, key in found.items()}"
 NEEDS_SCOPE = (
     Control("zerotrust.policy", "Policy.decide", "if permission not in principal.scopes:"),
     _policy("context.scopes.contains(context.permission) &&", "true &&"),
@@ -79,6 +89,7 @@ NEEDS_SCOPE = (
 MAY_HOLD = _policy("principal.hands_on.contains(context.permission) &&", "true &&")
 _READERS = 'context.scopes.contains("tool.read") && context.groups.contains(resource.department)'
 OWN_DEPARTMENT = _policy(_READERS, 'context.scopes.contains("tool.read")')
+ONLY_OWN_DRAFTS = _policy('resource.state == "draft" &&\n  resource.owner == context.subject', "true")
 PERMITTED = Control(
     "tools.documents.main",
     "create_app",
@@ -163,6 +174,60 @@ ROWS: dict[int, Row] = {
         (
             (_gate("Gate._admit", "if route is None:"), DECIDE),
             _gate("Gate._admit", f"self._permissions.get({_ROUTE})", f"self._permissions.get({_ROUTE}, PUBLIC)"),
+        ),
+    ),
+    # B. JWT and JOSE
+    11: Row("nobody signed it", Reason.ALGORITHM_NOT_ALLOWED, ((ONE_ALGORITHM, SIGNATURE),)),
+    12: Row("our public key as a shared secret", Reason.ALGORITHM_NOT_ALLOWED, ((ONE_ALGORITHM, SIGNATURE), "PyJWT")),
+    13: Row(
+        "another algorithm, genuinely signed",
+        Reason.ALGORITHM_NOT_ALLOWED,
+        (
+            (ONE_ALGORITHM, _verify(_DECODE, _DECODE.replace("[ALGORITHM]", '["RS256", "RS384", "PS256"]'))),
+            Control("zerotrust.keys", "_signs", 'entry.get("alg") == ALGORITHM', "True"),
+        ),
+    ),
+    14: Row("the attacker's key under our key's name", Reason.BAD_SIGNATURE, (SIGNATURE,)),
+    15: Row("a signature of other bytes, or of none", Reason.BAD_SIGNATURE, (SIGNATURE,)),
+    16: Row(
+        "a key by another name",
+        Reason.UNKNOWN_KEY,
+        (
+            Control(
+                "zerotrust.keys",
+                "SigningKeys.key",
+                "if kid not in self._keys:",
+                "return next(iter(self._keys.values()))",
+            ),
+        ),
+    ),
+    17: Row("a header that says where the key is", Reason.FORBIDDEN_HEADER, (KNOWN_HEADERS_ONLY,)),
+    18: Row("a header that brings its own key", Reason.FORBIDDEN_HEADER, (KNOWN_HEADERS_ONLY,)),
+    19: Row("a header that asks for another reading", Reason.FORBIDDEN_HEADER, (KNOWN_HEADERS_ONLY,)),
+    20: Row("another kind of token", Reason.WRONG_TYPE, (_key_id('if header.get("typ") != "at+jwt":'),)),
+    21: Row(
+        "what two parsers would read differently",
+        Reason.MALFORMED_TOKEN,
+        (
+            Control(
+                "zerotrust.strict_json", "_unique", "if len(found := dict(given)) != len(given):", "found = dict(given)"
+            ),
+        ),
+    ),
+    22: Row("claims of another type", Reason.BAD_CLAIM, (_verify(_CLAIMS, _CLAIMS.replace("))", "), strict=False)")),)),
+    24: Row("a token that is too large", Reason.TOKEN_TOO_LARGE, (_gate("_bearer", "if len(token) > MAX_TOKEN:"),)),
+    25: Row(
+        "a token that is nested deep",
+        Reason.CHAIN_TOO_DEEP,
+        (Control("zerotrust.verify", "_check_actors", "if len(actors) > MAX_ACTORS:"),),
+    ),
+    26: Row(
+        "a key for something else, or of yesterday",
+        Reason.UNKNOWN_KEY,
+        (
+            Control("zerotrust.keys", "_signs", 'entry.get("use") == "sig"', "True"),
+            Control("zerotrust.keys", "_signs", '"verify" in entry.get("key_ops", ["verify"])', "True"),
+            Control("zerotrust.keys", "SigningKeys._read", _ONLY_THESE, "self._keys.update(found)"),
         ),
     ),
     # C. issuer, audience, time, claims
@@ -284,5 +349,40 @@ ROWS: dict[int, Row] = {
         "an agent that asks for a token in its answer",
         Reason.GRANTED,
         (_a2a("ask_agent", "if not reply.HasField('message'):"),),
+    ),
+    # K. keys
+    119: Row(
+        "a flood of keys that nobody knows",
+        Reason.UNKNOWN_KEY,
+        (
+            Control(
+                "zerotrust.keys",
+                "SigningKeys._start_reading",
+                "if self._clock() - self._tried_at < self._freshness.keys_cooldown:",
+            ),
+        ),
+    ),
+    # L. the model
+    123: Row(
+        "a document tells the model what to do", Reason.RESOURCE_DENIED, (PERMITTED, OWN_DEPARTMENT, ONLY_OWN_DRAFTS)
+    ),
+    124: Row(
+        "a model that wants more than it was given",
+        Reason.RESOURCE_DENIED,
+        (PERMITTED, OWN_DEPARTMENT, (DECIDE, FILED)),
+    ),
+    126: Row(
+        "what one task leaves behind for another",
+        Reason.GRANTED,
+        (
+            Control(
+                "zerotrust.thinking",
+                "converse",
+                "messages: list[dict[str, Any]] = [{'role': 'user', 'content': task}]",
+                "(messages := vars(model).setdefault('said', [])).append({'role': 'user', 'content': task})",
+            ),
+            Control("zerotrust.exchange", "Exchanger.narrow", "hashlib.sha256(caller.token.encode()).digest()", "b''"),
+            Control("zerotrust.verify", "_fingerprint", "hashlib.sha256(token.encode()).digest()", "b''"),
+        ),
     ),
 }
