@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test attacks mutations check bench register lock
+.PHONY: help demo up down test attacks mutations check bench soak register lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: .venv/ready  ## Check style, types, and that what is derived from the reg
 
 bench: .venv/ready  ## Measure what zero trust costs, against the same services without it
 	@$(BIN)/python -m lab.bench
+
+soak: .venv/ready  ## Put the system under load for ten minutes, stories and attacks mixed
+	@$(BIN)/python -m lab.soak
 
 register: .venv/ready  ## Derive the realm from registry.yaml
 	@$(BIN)/python -m authorities.registry.realm

@@ -1,0 +1,68 @@
+"""All users at work, each in its own task, until told to end."""
+
+import asyncio
+import random
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+
+import httpx
+
+from demo.login import LoginError
+from demo.refusals import Intruder
+from demo.system import System
+from lab.soak.users import Kind, User, kinds_of
+
+NAMES = ("alice", "bob", "alice", "bob", "eve")
+INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
+"""Whose identities some of the refused attempts are made with."""
+PAUSE = 0.5
+"""Seconds, on average, that a user thinks."""
+
+
+@dataclass(slots=True)
+class Score:
+    """What was tried, how long each took in seconds, and what went wrong."""
+
+    took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def tried(self) -> int:
+        """How many there were."""
+        return sum(map(len, self.took.values()))
+
+    async def once(self, user: User, what: str, kind: Kind) -> None:
+        """Let a user do this once."""
+        began = time.monotonic()
+        try:
+            wrong = await kind(user)
+        except (LoginError, httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+            wrong = f"{type(error).__name__}: {error}"
+        self.took[what].append(time.monotonic() - began)
+        if wrong:
+            self.wrong.append(f"{user.name} {what}: {wrong[:500]}")
+
+
+@asynccontextmanager
+async def users(system: System, count: int) -> AsyncIterator[list[User]]:
+    """So many users, each with a client and a session of its own, as alice, bob or eve."""
+    accounts = defaultdict[str, asyncio.Lock](asyncio.Lock)
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as http:
+        yield [
+            User(name, Intruder(system, http), random.Random(number), accounts[name])  # noqa: S311 - to be the same every time
+            for number, name in zip(range(count), cycle(NAMES), strict=False)
+        ]
+
+
+async def work(user: User, score: Score) -> None:
+    """One thing after the other, for ever: all kinds in turn, each turn in another order."""
+    kinds = kinds_of(user.name)
+    while True:
+        for what in user.chance.sample(list(kinds), len(kinds)):
+            await score.once(user, what, kinds[what])
+            await asyncio.sleep(user.chance.uniform(0, 2 * PAUSE))
