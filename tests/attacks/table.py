@@ -6,6 +6,7 @@ cannot name the wrong function.  A text in its place says what stops the attack 
 
 from dataclasses import dataclass
 
+from lab import realm as at_keycloak
 from lab.deputy import BelievesHeaders
 from lab.gates import GateAsDependency
 from lab.realm import RealmControl
@@ -45,7 +46,7 @@ class Row:
 def described(way: Missing | tuple[Missing, ...] | str) -> str:
     """How a control is told to a reader: the file and the function."""
     if isinstance(way, tuple):
-        return " and ".join(map(described, way))
+        return " and ".join(dict.fromkeys(map(described, way)))
     return str(way) if isinstance(way, Control | RealmControl | str) else getattr(way, "instead_of", way.__name__)
 
 
@@ -65,17 +66,17 @@ def _mcp(take: str, put: str = "") -> Control:
     return Control("zerotrust.mcp", "ToolPermissions.need", take, put)
 
 
-def _policy(line: str, put: str) -> Control:
+def _policy(rule: str, line: str, put: str) -> Control:
     """A line of the policies, which are read as text."""
     read = '(folder / "policies.cedar").read_text()'
-    where = f"policies.cedar {line.partition(' &&')[0].partition(' }')[0]}"
-    return Control("zerotrust.service", "read_policy", read, f"{read}.replace({line!r}, {put!r})", where)
+    put = f"{read}.replace({line!r}, {put!r})"
+    return Control("zerotrust.service", "read_policy", read, put, f"policies.cedar {rule}")
 
 
 ADMIT = _gate("Gate._serve", "receive = await self._admit(call, receive)")
 """The gate itself."""
 _ROUTE = '(call.scope["method"], call.scope["path"])'
-DECIDE = _gate("Gate._admit", "self._decide(call, need)")
+DECIDE = Control("zerotrust.gate", "Gate._admit", "self._decide(call, need)", where="zerotrust/gate.py Gate._decide")
 ONE_ALGORITHM = _key_id('if header.get("alg") != ALGORITHM:')
 KNOWN_HEADERS_ONLY = _key_id("if not header.keys() <= KNOWN_HEADERS:")
 _DECODE = "jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])"
@@ -84,12 +85,14 @@ _CLAIMS = "_Claims.model_validate(strict_object(signed))"
 _ONLY_THESE = "self._keys = {kid: self._keys[kid] if self._keys.get(kid) == key else key for kid, key in found.items()}"
 NEEDS_SCOPE = (
     Control("zerotrust.policy", "Policy.decide", "if permission not in principal.scopes:"),
-    _policy("context.scopes.contains(context.permission) &&", "true &&"),
+    _policy("use-an-api", "context.scopes.contains(context.permission) &&", "true &&"),
 )
-MAY_HOLD = _policy("principal.hands_on.contains(context.permission) &&", "true &&")
+MAY_HOLD = _policy("use-an-api", "principal.hands_on.contains(context.permission) &&", "true &&")
 _READERS = 'context.scopes.contains("tool.read") && context.groups.contains(resource.department)'
-OWN_DEPARTMENT = _policy(_READERS, 'context.scopes.contains("tool.read")')
-ONLY_OWN_DRAFTS = _policy('resource.state == "draft" &&\n  resource.owner == context.subject', "true")
+OWN_DEPARTMENT = _policy("read-own-department", _READERS, 'context.scopes.contains("tool.read")')
+ONLY_OWN_DRAFTS = _policy(
+    "replace-own-draft", 'resource.state == "draft" &&\n  resource.owner == context.subject', "true"
+)
 PERMITTED = Control(
     "tools.documents.main",
     "create_app",
@@ -276,6 +279,49 @@ ROWS: dict[int, Row] = {
         ),
     ),
     57: Row("a parameter says who the user is", None, (BelievesHeaders,)),
+    # F. token exchange and the chain; what is refused there is a refused exchange to our own client, too
+    58: Row(
+        "a scope that was not given",
+        Reason.EXCHANGE_REFUSED,
+        (at_keycloak.DOWNSCOPE, at_keycloak.HANDS_ON),
+    ),
+    59: Row(
+        "an audience that a party may not call, several, or none",
+        Reason.EXCHANGE_REFUSED,
+        (at_keycloak.CALLS, at_keycloak.ONE_AUDIENCE),
+    ),
+    60: Row(
+        "a life longer than the parent's, or than a party's",
+        Reason.EXCHANGE_REFUSED,
+        (at_keycloak.PARENTS_END, at_keycloak.ONLY_SHORTER, at_keycloak.LIFE),
+    ),
+    61: Row(
+        "a chain that the requester made itself",
+        Reason.EXCHANGE_REFUSED,
+        (
+            at_keycloak.ACTOR,
+            at_keycloak.DEAD_FIRST,
+            (at_keycloak.OWN_TOKEN, at_keycloak.REPEATED),
+            (at_keycloak.NO_SERVICE_ACCOUNTS, at_keycloak.CHAIN_MISSING),
+            "Keycloak",
+        ),
+    ),
+    62: Row("a token of another user", Reason.EXCHANGE_REFUSED, ("Keycloak",)),
+    63: Row("a token that was given to somebody else", Reason.EXCHANGE_REFUSED, ("Keycloak",)),
+    67: Row("a token whose time is over, or that was withdrawn", Reason.EXCHANGE_REFUSED, ("Keycloak",)),
+    68: Row(
+        "a chain that never ends",
+        Reason.EXCHANGE_REFUSED,
+        (at_keycloak.TOO_DEEP, at_keycloak.REPEATED),
+    ),
+    69: Row("a chain that loses its past", None, (at_keycloak.WHOLE_CHAIN, at_keycloak.WHOLE_LINEAGE)),
+    75: Row(
+        "a client that is none or does not prove it",
+        Reason.EXCHANGE_REFUSED,
+        (at_keycloak.NO_SECRETS, (at_keycloak.BUILT_IN_DISABLED, at_keycloak.NO_PASSWORD_GRANT), "Keycloak"),
+    ),
+    76: Row("a request that is not as RFC 8693 has it", Reason.EXCHANGE_REFUSED, ("Keycloak",)),
+    77: Row("a refresh token in the chain", Reason.EXCHANGE_REFUSED, (at_keycloak.NO_REFRESH_TOKEN, "Keycloak")),
     # I. MCP
     98: Row(
         "the headers name one tool and the body another",
@@ -287,13 +333,13 @@ ROWS: dict[int, Row] = {
         "what is JSON-RPC but no request",
         Reason.MALFORMED_BODY,
         (
-            _mcp("if not isinstance(method, str) or type(request_id) not in (str, int):"),
+            _mcp("type(request_id) not in (str, int)", "False"),
             _mcp("tuple(dict.fromkeys(self.tools.values())) if method in _LISTINGS else ()", "('tool.read',)"),
         ),
     ),
     101: Row(
         "a web page that found our address",
-        Reason.NO_TOKEN,
+        Reason.GRANTED,
         (
             Control(
                 "zerotrust.tool",
