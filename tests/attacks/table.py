@@ -83,6 +83,8 @@ _DECODE = "jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGO
 SIGNATURE = _verify(_DECODE, 'jwt.PyJWS().decode(token, options={"verify_signature": False})')
 _CLAIMS = "_Claims.model_validate(strict_object(signed))"
 _ONLY_THESE = "self._keys = {kid: self._keys[kid] if self._keys.get(kid) == key else key for kid, key in found.items()}"
+FOR_THIS_PARTY = _verify("if claims.aud not in (expected.audience, [expected.audience]):")
+NOT_BEYOND_ITS_LIFE = _gate("Gate._run", "if (left := call.principal.expires_at - self._clock()) <= 0:", "left = 60")
 NEEDS_SCOPE = (
     Control("zerotrust.policy", "Policy.decide", "if permission not in principal.scopes:"),
     _policy("use-an-api", "context.scopes.contains(context.permission) &&", "true &&"),
@@ -234,7 +236,71 @@ ROWS: dict[int, Row] = {
         ),
     ),
     # C. issuer, audience, time, claims
+    27: Row("a token for one party at another", Reason.AUDIENCE_MISMATCH, (FOR_THIS_PARTY,)),
+    28: Row("an audience that is not this party alone", Reason.AUDIENCE_MISMATCH, (FOR_THIS_PARTY,)),
     29: Row("another issuer", Reason.ISSUER_MISMATCH, (_verify("if claims.iss != expected.issuer:"),)),
+    30: Row(
+        "a token after its end",
+        Reason.EXPIRED,
+        (
+            (Control("zerotrust.verify", "_check_time", "if ends <= now:"), NOT_BEYOND_ITS_LIFE),
+            (
+                Control(
+                    "zerotrust.verify",
+                    "Remembered.verify",
+                    "_check_time(known[2].issued_at, known[2].expires_at, now)",
+                ),
+                NOT_BEYOND_ITS_LIFE,
+            ),
+        ),
+    ),
+    31: Row(
+        "a token without a claim",
+        Reason.BAD_CLAIM,
+        (
+            _verify(
+                _CLAIMS,
+                '_Claims.model_validate({"sid": "-", "jti": "-", "iat": int(now), "exp": int(now) + 60}'
+                " | strict_object(signed))",
+            ),
+        ),
+    ),
+    32: Row(
+        "a life that nobody may have",
+        Reason.LIFETIME_EXCEEDED,
+        (_verify("if not begins < claims.exp <= claims.iat + life + TICK:"),),
+    ),
+    33: Row(
+        "before its time; after it, by a clock set back",
+        Reason.NOT_YET_VALID,
+        (
+            Control("zerotrust.verify", "_check_time", "if begins > now + CLOCK_SKEW:"),
+            Control(
+                "zerotrust.clock",
+                "Forward.__call__",
+                "self._latest = max(self._latest, self._clock())",
+                "self._latest = self._clock()",
+            ),
+        ),
+    ),
+    34: Row(
+        "a user who is none, or a party",
+        Reason.BAD_CLAIM,
+        (
+            _verify(
+                _CLAIMS,
+                '_Claims.model_validate((said := strict_object(signed)) | {"sub": "anybody"})'
+                '.model_copy(update={"sub": said["sub"]})',
+            ),
+            _verify("if claims.sub in expected.lives:"),
+            ONLY_OWN_DRAFTS,
+        ),
+    ),
+    35: Row(
+        "issued to somebody else than who acts",
+        Reason.ACTOR_MISMATCH,
+        (Control("zerotrust.verify", "_check_actors", "if actors[0] != claims.azp:"),),
+    ),
     # E. scope and authorisation
     46: Row("without the scope of the door", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE)),
     47: Row("a token for one tool calls another", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE, MAY_HOLD)),
