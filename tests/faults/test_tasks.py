@@ -1,13 +1,14 @@
 """A party fails in mid-task: the answer says what was done, what was not, and what nobody knows."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import httpx2
 import orjson
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.services.test_orchestrator import FILE_IT, NOT_READ, READ, worked
 from tests.support.issuer import Issuer
@@ -36,10 +37,18 @@ def lose(system: System, monkeypatch: pytest.MonkeyPatch) -> Lose:
     return lost
 
 
-async def hang(_scope: Scope, receive: Receive, _send: Send) -> None:
-    """A party that takes what it is asked, and says nothing."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+@pytest.fixture
+async def hang() -> AsyncIterator[ASGIApp]:
+    """A party that takes what it is asked, and says nothing as long as the test lasts."""
+    over = asyncio.Event()
+
+    async def silent(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await over.wait()
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body"})
+
+    yield silent
+    over.set()
 
 
 async def test_a_document_that_was_filed_without_an_answer_may_have_been_filed(
@@ -129,23 +138,20 @@ async def test_the_stream_says_the_same(system: System, issuer: Issuer, lose: Lo
 
 @pytest.mark.parametrize("party", ["agent/reader", "tool/documents", "inference"])
 async def test_a_party_that_hangs_is_not_waited_for_for_ever(
-    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, party: str
+    system: System, issuer: Issuer, hang: ASGIApp, monkeypatch: pytest.MonkeyPatch, party: str
 ) -> None:
     """How long is the token's to say: see `tests/unit/test_outgoing.py`."""
-    there = system.apps[system.addresses[party]]
     system.apps[system.addresses[party]] = hang
     monkeypatch.setattr("zerotrust.outgoing._LONGEST", 1)
 
     steps, result = await worked(system, issuer.token())
-
-    system.apps[system.addresses[party]] = there  # for an agent that has not come to ask it yet
     assert (steps, result["agent"]) == (NOT_READ, "agent/reader")
     assert result["event"] in {"failed", "unclear"}
     assert "gave no answer" in result["text"] or "answer_lost" in result["text"]
 
 
 async def test_what_was_done_before_a_party_hangs_is_told(
-    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+    system: System, issuer: Issuer, hang: ASGIApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = system.apps[system.addresses["agent/reader"]]
 
