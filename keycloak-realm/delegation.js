@@ -62,6 +62,9 @@ function delegate() {
   require(actors.indexOf(actor) < 0, "actor repeated");
   require(actors.length < MAX_ACTORS, "chain too deep");
 
+  // Without a wish for one, or with several, the token would be good at several doors.
+  require(form.get("audience") != null && form.get("audience").size() == 1, "not one audience");
+
   var lineage = new ArrayList();
   if (ancestors != null) lineage.addAll(ancestors);
   lineage.add(subject.getId());

@@ -40,7 +40,7 @@ def weakened(derived: Json, *controls: RealmControl) -> Json:
 
 def _script(take: str, put: str = "", *, where: str | None = None) -> RealmControl:
     """A piece of `delegation.js`, known to a reader by the message that it throws."""
-    where = where or re.findall(r'"(.+)"', take)[-1]
+    where = where or re.findall(r'"([^"]+)"', take)[-1]
 
     def remove(realm: Json) -> None:
         attributes = realm.setdefault("attributes", {"script": SCRIPT.read_text()})
@@ -119,6 +119,7 @@ OWN_TOKEN = _script('require(holder != actor, "own token");')
 CHAIN_MISSING = _script('require(before != null || !mayExchange(holder), "chain missing");')
 REPEATED = _script('require(actors.indexOf(actor) < 0, "actor repeated");')
 TOO_DEEP = _script('require(actors.length < MAX_ACTORS, "chain too deep");')
+ONE_AUDIENCE = _script('require(form.get("audience") != null && form.get("audience").size() == 1, "not one audience");')
 WHOLE_LINEAGE = _script("if (ancestors != null) lineage.addAll(ancestors);", where="the whole lineage")
 ACTOR = _script(
     "context.getClient().getClientId();",

@@ -107,9 +107,11 @@ async def imported(
     issuer = f"{URL}/realms/{derived['realm']}"
     async with keycloak.administration("master") as admin:
         await admin.a_create_realm(json.loads(text))
-    yield Realm(issuer, http, lambda party: trust_domain.assertion(party, issuer), trust_domain.name)
-    async with keycloak.administration("master") as admin:
-        await admin.a_delete_realm(derived["realm"])
+    try:
+        yield Realm(issuer, http, lambda party: trust_domain.assertion(party, issuer), trust_domain.name)
+    finally:
+        async with keycloak.administration("master") as admin:
+            await admin.a_delete_realm(derived["realm"])
 
 
 @pytest.fixture(scope="session")

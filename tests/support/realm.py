@@ -33,10 +33,8 @@ class Realm:
         """Ask the token endpoint."""
         return await self.http.post(f"{self.endpoint}/token", data=form)
 
-    async def exchange(
-        self, party: str, token: str, *, audience: str | None, scope: str | None, **more: str
-    ) -> httpx.Response:
-        """Exchange a token as a workload (RFC 8693 section 2.1); `more` changes or adds form fields."""
+    def form(self, party: str, token: str, *, audience: str | None, scope: str | None) -> dict[str, Any]:
+        """The request of a workload that exchanges a token (RFC 8693 section 2.1)."""
         form = {
             "grant_type": EXCHANGE,
             "subject_token": token,
@@ -44,11 +42,14 @@ class Realm:
             "requested_token_type": f"{TOKEN_TYPE}access_token",
             **self.credential(party),
         }
-        if audience is not None:
-            form["audience"] = self.id(audience)
-        if scope is not None:
-            form["scope"] = scope
-        return await self.token(**{**form, **more})
+        wanted = {"audience": audience and self.id(audience), "scope": scope}
+        return form | {name: value for name, value in wanted.items() if value is not None}
+
+    async def exchange(
+        self, party: str, token: str, *, audience: str | None, scope: str | None, **more: str
+    ) -> httpx.Response:
+        """Exchange a token as a workload; `more` changes or adds form fields."""
+        return await self.token(**self.form(party, token, audience=audience, scope=scope) | more)
 
     async def exchanged(self, party: str, token: str, *, audience: str, scope: str, **more: str) -> str:
         """The same, where it must succeed: returns the access token."""

@@ -1,0 +1,385 @@
+"""F. Token exchange and the chain of who acts for whom, at the real Keycloak.
+
+Whoever tries this is inside a workload, and asks the realm itself.
+"""
+
+import asyncio
+import json
+import time
+from base64 import urlsafe_b64encode
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from authorities.registry.realm import USERS
+from authorities.registry.realm import realm as derive
+from demo.keycloak import Keycloak
+from demo.login import sign_in
+from lab import realm as control
+from lab.realm import RealmControl, weakened
+from tests.support.attack_realm import READING, WRITING, Target, Tried, Tries, alive, attack
+from tests.support.real import AGENT_SCOPE, AGENTS, imported
+from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, chain, claims
+from tests.support.svid import TrustDomain
+from zerotrust.identity import MAX_ACTORS
+from zerotrust.policy import Reason
+from zerotrust.registry import Registry
+from zerotrust.verify import TICK
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+READER, WRITER, DOCUMENTS = "agent/reader", "agent/writer", "tool/documents"
+
+
+def _said(answer: httpx.Response) -> dict[str, Any]:
+    return claims(answer.json()["access_token"]) if alive(answer) else {}
+
+
+# --- more than was given ----------------------------------------------------------------------------------------------
+
+
+@attack(58)
+async def test_a_scope_that_was_not_given(target: Target) -> Tries:
+    little = await target.t0("task.run agent.invoke")
+    t1 = await target.t1()
+    for party, subject, audience, scope in [
+        ("orchestrator", little, WRITER, WRITING),  # alice does not let anybody write
+        (READER, t1, DOCUMENTS, "tool.write"),  # neither alice nor the registry gave it to the reader
+        (READER, t1, DOCUMENTS, "agent.invoke"),  # spent
+        ("orchestrator", little, READER, "offline_access"),
+        ("orchestrator", little, READER, "openid"),
+    ]:
+        answer = await target.realm.exchange(party, subject, audience=audience, scope=scope)
+        gained = set(scope.split()) <= set(_said(answer).get("scope", "").split())
+        # What alice did not give, but the registry would let the orchestrator have: the realm stands alone here.
+        yield Tried(answer, gained, Reason.GRANTED if scope == WRITING else None)
+
+
+@attack(59)
+async def test_an_audience_that_a_party_may_not_call(target: Target) -> Tries:
+    """`resource` (RFC 8707) is no way round: Keycloak does not read it."""
+    name, t0, t1 = target.realm.id, await target.t0(), await target.t1()
+    for party, subject, audience, behind in [
+        ("orchestrator", t0, DOCUMENTS, Reason.POLICY_DENIED),
+        (READER, t1, WRITER, Reason.SCOPE_MISSING),
+        (READER, t1, READER, Reason.SCOPE_MISSING),
+        (READER, t1, "*", None),
+        (READER, t1, "tool/nobody", None),
+    ]:
+        answer = await target.realm.exchange(party, subject, audience=audience, scope="tool.read")
+        yield Tried(answer, alive(answer), behind)
+    for audiences in ([], [name(DOCUMENTS), name("inference")]):
+        form = target.realm.form(READER, t1, audience=None, scope="tool.read inference.run")
+        answer = await target.realm.token(**form, audience=audiences)
+        yield Tried(answer, alive(answer), Reason.AUDIENCE_MISMATCH)
+    answer = await target.realm.exchange(READER, t1, audience=DOCUMENTS, scope="tool.read", resource=name("inference"))
+    assert alive(answer)
+    yield Tried(answer, _said(answer)["aud"] != name(DOCUMENTS))
+
+
+@attack(60)
+async def test_a_life_longer_than_the_parents_or_than_a_partys(target: Target) -> Tries:
+    parent = await target.t1(requested_lifetime="20")
+    for wish in ({}, {"requested_lifetime": "99999"}):
+        child = await target.realm.exchange(READER, parent, audience=DOCUMENTS, scope="tool.read", **wish)
+        # A gate does not see the parent: the realm stands alone here.
+        yield Tried(child, _said(child)["exp"] > claims(parent)["exp"], None if wish else Reason.GRANTED)
+    t0, ceiling = await target.t0(), target.registry.parties["orchestrator"].life or 0
+    for wish in ({}, {"requested_lifetime": "99999"}):
+        long = await target.realm.exchange("orchestrator", t0, audience=READER, scope=READING, **wish)
+        lives = _said(long)["exp"] - _said(long)["iat"]
+        yield Tried(long, lives > ceiling + TICK, Reason.LIFETIME_EXCEEDED)
+
+
+# --- another chain, another user --------------------------------------------------------------------------------------
+
+
+@attack(61)
+async def test_a_chain_that_the_requester_made_itself(target: Target) -> Tries:
+    for how in (_written, _started_in_the_middle, _started_with_no_user):
+        async for tried in how(target):
+            yield tried
+
+
+async def _written(target: Target) -> Tries:
+    """Parameters are not read, whatever they are called; and nobody else signs with the realm's key."""
+    name, t1 = target.realm.id, await target.t1()
+    nicer = json.dumps({"sub": name(WRITER)})
+    honest = chain(name(READER), name("orchestrator"))
+    for wish in (
+        {"act": nicer},
+        {"claims": json.dumps({"access_token": {"act": {"value": nicer}}})},
+        {"actor": name(WRITER)},
+        {"actor_token": await target.t1(WRITER), "actor_token_type": f"{TOKEN_TYPE}access_token"},
+        {"may_act": nicer, "lineage": "[]", "txn": "other"},
+    ):
+        answer = await target.realm.exchange(READER, t1, audience=DOCUMENTS, scope="tool.read", **wish)
+        assert alive(answer)
+        yield Tried(answer, _said(answer)["act"] != honest, Reason.ACTOR_MISMATCH)
+    for forged in _forged(t1):
+        answer = await target.realm.exchange(READER, forged, audience=DOCUMENTS, scope="tool.read")
+        yield Tried(answer, alive(answer))
+
+
+def _forged(token: str) -> list[str]:
+    """The same token with a shorter chain, as somebody makes it who has not the realm's key."""
+    head, _, signature = token.split(".")
+    header, shorter = jwt.get_unverified_header(token), {**claims(token), "act": None, "lineage": []}
+    by_somebody = jwt.encode(shorter, rsa.generate_private_key(public_exponent=65537, key_size=2048), "RS256", header)
+    body = by_somebody.split(".")[1]
+    unsigned = urlsafe_b64encode(json.dumps({**header, "alg": "none"}).encode()).rstrip(b"=").decode()
+    return [by_somebody, f"{head}.{body}.{signature}", f"{unsigned}.{body}.", f"{head}.{body}.", "abc"]
+
+
+async def _started_in_the_middle(target: Target) -> Tries:
+    """A workload may exchange a token of its own, says Keycloak.  The script makes that a dead one."""
+    t2 = await target.t2()
+    for audience, scope in [("inference", None), (DOCUMENTS, "tool.read")]:
+        answer = await target.realm.exchange(READER, t2, audience=audience, scope=scope)
+        lost = "act" not in _said(answer)
+        yield Tried(answer, alive(answer), Reason.ACTOR_MISSING if lost else Reason.ACTOR_REPEATED)
+
+
+async def _started_with_no_user(target: Target) -> Tries:
+    own = await target.realm.token(grant_type="client_credentials", **target.realm.credential("orchestrator"))
+    if own.status_code != 200:
+        yield Tried(own, succeeded=False)
+        return
+    answer = await target.realm.exchange(READER, own.json()["access_token"], audience=DOCUMENTS, scope=None)
+    yield Tried(answer, alive(answer), Reason.BAD_CLAIM)  # it belongs to no session
+
+
+@attack(62)
+async def test_a_token_of_another_user(target: Target) -> Tries:
+    t0 = await target.t0()
+    bob = USERS["bob"][0]
+    for wish in (
+        {"requested_subject": bob},
+        {"requested_subject": "bob"},
+        {"requested_issuer": "spiffe"},
+        {"subject_issuer": "spiffe"},
+        {"sub": bob, "user_id": bob, "username": "bob", "login_hint": "bob"},
+    ):
+        answer = await target.realm.exchange("orchestrator", t0, audience=READER, scope=READING, **wish)
+        yield Tried(answer, alive(answer) and _said(answer)["sub"] != claims(t0)["sub"])
+
+
+# --- whose token it is not, or no more --------------------------------------------------------------------------------
+
+
+@attack(63)
+async def test_a_token_that_was_given_to_somebody_else(target: Target) -> Tries:
+    t0, t1, t2 = await target.t0(), await target.t1(), await target.t2()
+    for party, stolen in [(READER, t0), (WRITER, t0), (WRITER, t1), (WRITER, t2), (DOCUMENTS, t1), (DOCUMENTS, t2)]:
+        answer = await target.realm.exchange(party, stolen, audience=DOCUMENTS, scope=None)
+        yield Tried(answer, alive(answer))
+    public = {"client_id": "walkthrough", "subject_token": t0, "subject_token_type": f"{TOKEN_TYPE}access_token"}
+    answer = await target.realm.token(grant_type=EXCHANGE, **public)
+    yield Tried(answer, alive(answer))
+
+
+@attack(67)
+async def test_a_token_whose_time_is_over(target: Target) -> Tries:
+    """Also where the withdrawal comes in the middle: what is asked for after it, is refused."""
+
+    async def exchanged(party: str, token: str, audience: str) -> httpx.Response:
+        return await target.realm.exchange(party, token, audience=audience, scope="tool.read")
+
+    expired = await target.t1(requested_lifetime="1")
+    while time.time() < claims(expired)["exp"] + 1:  # Keycloak counts whole seconds
+        await asyncio.sleep(0.1)
+    answer = await exchanged(READER, expired, DOCUMENTS)
+    yield Tried(answer, alive(answer))
+
+    revoked = await target.t0()
+    assert alive(await exchanged("orchestrator", revoked, READER))
+    form = {"client_id": "walkthrough", "token": revoked, "token_type_hint": "access_token"}
+    revocation = target.realm.http.post(f"{target.realm.endpoint}/revoke", data=form)
+    done, *_ = await asyncio.gather(revocation, *(exchanged("orchestrator", revoked, READER) for _ in range(5)))
+    assert done.status_code == 200
+    answer = await exchanged("orchestrator", revoked, READER)
+    yield Tried(answer, alive(answer))
+
+    t1 = await target.t1()
+    assert alive(await exchanged(READER, t1, DOCUMENTS))
+    async with target.keycloak.administration(target.name) as admin:
+        ended = await admin.connection.a_raw_delete(f"admin/realms/{target.name}/sessions/{claims(t1)['sid']}")
+    assert ended.status_code == 204
+    answer = await exchanged(READER, t1, DOCUMENTS)
+    yield Tried(answer, alive(answer))
+
+
+# --- long, looping and truncated chains -------------------------------------------------------------------------------
+
+
+async def _walked(target: Realm, root: str, walk: list[str]) -> list[str]:
+    """The tokens of a walk from agent to agent; the first is the root, the last is held by the last agent."""
+    tokens = [root]
+    for actor, callee in pairwise(walk):
+        tokens.append(await target.exchanged(actor, tokens[-1], audience=callee, scope=AGENT_SCOPE))
+    return tokens
+
+
+@attack(68, "long")
+async def test_a_chain_that_never_ends(target: Target) -> Tries:
+    root = await target.t0(AGENT_SCOPE)
+    *_, full = await _walked(target.realm, root, AGENTS[: MAX_ACTORS + 1])
+    ninth, tenth = AGENTS[MAX_ACTORS : MAX_ACTORS + 2]
+    answer = await target.realm.exchange(ninth, full, audience=tenth, scope=AGENT_SCOPE)
+    yield Tried(answer, alive(answer), Reason.CHAIN_TOO_DEEP)
+
+    a, b, c, *_ = AGENTS
+    *_, back = await _walked(target.realm, root, [a, b, c, a])
+    answer = await target.realm.exchange(a, back, audience=b, scope=AGENT_SCOPE)
+    yield Tried(answer, alive(answer), Reason.ACTOR_REPEATED)
+
+
+def _faithful(parent: str, child: str) -> bool:
+    """Whether a token adds its own party to its parent's chain, and the parent to its lineage, and changes no more."""
+    before, after = claims(parent), claims(child)
+    act = {"sub": after["azp"]} | ({"act": before["act"]} if "act" in before else {})
+    lineage = [*before.get("lineage", []), before["jti"]]
+    return bool(after["act"] == act and after["lineage"] == lineage and after["txn"] == lineage[0])
+
+
+WALKS = st.lists(st.sampled_from(AGENTS), unique=True, min_size=2, max_size=MAX_ACTORS + 1)
+
+
+@pytest.mark.attack(69, "refused")
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(walk=WALKS)
+async def test_every_token_of_any_chain_has_its_parents_chain_and_itself(
+    long: Realm, keycloak: Keycloak, walk: list[str]
+) -> None:
+    login = await sign_in(long.issuer, "walkthrough", "alice", keycloak.passwords["alice"], AGENT_SCOPE)
+
+    tokens = await _walked(long, login.access_token, walk)
+
+    assert len(tokens) == len(walk)
+    assert all(_faithful(parent, child) for parent, child in pairwise(tokens))
+    assert {claims(token)["sub"] for token in tokens} == {claims(login.access_token)["sub"]}
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        pytest.param(control.WHOLE_CHAIN, marks=pytest.mark.attack(69, f"succeeds without {control.WHOLE_CHAIN}")),
+        pytest.param(control.WHOLE_LINEAGE, marks=pytest.mark.attack(69, f"succeeds without {control.WHOLE_LINEAGE}")),
+    ],
+    ids=str,
+)
+async def test_a_chain_that_loses_its_past_is_noticed(
+    keycloak: Keycloak,
+    http: httpx.AsyncClient,
+    trust_domain: TrustDomain,
+    long_registry: Registry,
+    missing: RealmControl,
+) -> None:
+    derived = weakened(derive(long_registry), missing) | {"realm": "weakened"}
+    async with imported(keycloak, http, trust_domain, derived) as realm:
+        target = Target(realm, keycloak, long_registry)
+        root, parent, child = await _walked(realm, await target.t0(AGENT_SCOPE), AGENTS[:3])
+        answer = await realm.exchange(AGENTS[1], parent, audience=AGENTS[2], scope=AGENT_SCOPE)
+
+        assert _faithful(root, parent)
+        assert not _faithful(parent, child)
+        assert await target.at_the_gate(answer) is Reason.LINEAGE_MISMATCH
+
+
+# --- who asks, and how ------------------------------------------------------------------------------------------------
+
+
+@attack(75)
+async def test_a_client_that_is_none_or_does_not_prove_it(target: Target) -> Tries:
+    name, t0 = target.realm.id, await target.t0()
+
+    async def asked(**form: str) -> Tried:
+        tokens = {"subject_token": t0, "subject_token_type": f"{TOKEN_TYPE}access_token"}
+        wanted = {"audience": name(READER), "scope": READING}
+        answer = await target.realm.token(grant_type=EXCHANGE, **tokens, **wanted, **form)
+        return Tried(answer, alive(answer), Reason.GRANTED)
+
+    yield await asked()
+    yield await asked(client_id=name("orchestrator"))  # method `none`
+    yield await asked(client_id="nobody")
+    yield await asked(client_id="admin-cli")
+    yield await asked(**target.realm.credential("agent/nobody"))
+    yield await asked(**target.realm.credential("authority/attestation"))  # a party, but not one that gets tokens
+    yield await asked(**target.realm.credential("agent/nobody"), client_id=name("orchestrator"))
+    for assertion in await _bad_assertions(target):
+        yield await asked(**(target.realm.credential("orchestrator") | {"client_assertion": assertion}))
+    yield await asked(client_id=name("orchestrator"), client_secret="a guess")
+    # Keycloak makes up a secret for every such client; whoever reads it in the admin page has nothing.
+    async with target.keycloak.administration(target.name) as admin:
+        client = str(await admin.a_get_client_id(name("orchestrator")))
+        secret = (await admin.a_get_client_secrets(client))["value"]
+    yield await asked(client_id=name("orchestrator"), client_secret=secret)
+    # No client of those that come with every realm takes a user's password.
+    password = {"username": "alice", "password": target.keycloak.passwords["alice"]}
+    answer = await target.realm.token(grant_type="password", client_id="admin-cli", **password)
+    yield Tried(answer, alive(answer))
+
+
+async def _bad_assertions(target: Target) -> list[str]:
+    good = target.realm.credential("orchestrator")["client_assertion"]
+    head, body, signature = good.split(".")
+    other = {**claims(good), "sub": target.realm.id(READER)}
+    by_somebody = jwt.encode(other, rsa.generate_private_key(public_exponent=65537, key_size=2048), "RS256")
+    return [by_somebody, f"{head}.{body}.", f"{head}.{by_somebody.split('.')[1]}.{signature}", await target.t0(), "abc"]
+
+
+@attack(76)
+async def test_a_request_that_is_not_as_rfc_8693_has_it(target: Target) -> Tries:
+    realm, t0, t1 = target.realm, await target.t0(), await target.t1()
+    good = realm.form("orchestrator", t0, audience=READER, scope=READING)
+    for wrong in (
+        {"subject_token_type": f"{TOKEN_TYPE}refresh_token"},
+        {"subject_token_type": f"{TOKEN_TYPE}id_token"},
+        {"subject_token_type": f"{TOKEN_TYPE}jwt"},
+        {"subject_token_type": ""},
+        {"subject_token": ""},
+        {"requested_token_type": f"{TOKEN_TYPE}saml2"},
+    ):
+        answer = await realm.token(**good | wrong)
+        yield Tried(answer, alive(answer))
+    other = good | {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": t0}
+    answers = [await realm.token(**other)]
+    # Whoever takes the first and whoever takes the last of two must not be able to disagree.
+    for field, values in {
+        "subject_token": [t0, t1],
+        "scope": [READING, WRITING],
+        "grant_type": [EXCHANGE, "client_credentials"],
+        "requested_lifetime": ["1", "100"],
+    }.items():
+        answers.append(await realm.token(**good | {field: values}))
+    answers.append(await realm.http.post(f"{realm.endpoint}/token", json=good))
+    for method in ("GET", "POST"):  # a token in an address is a token in a log
+        answers.append(await realm.http.request(method, f"{realm.endpoint}/token", params=good))
+    for answer in answers:
+        yield Tried(answer, alive(answer), kept=False)
+
+
+@attack(77)
+async def test_a_refresh_token_in_the_chain(target: Target) -> Tries:
+    login = await target.login()
+    wish = f"{TOKEN_TYPE}refresh_token"
+    good = {"audience": READER, "scope": READING}
+    granted = await target.realm.exchange("orchestrator", login.access_token, **good)
+    assert alive(granted)
+    yield Tried(granted, "refresh_token" in granted.json())
+    answer = await target.realm.exchange("orchestrator", login.access_token, **good, requested_token_type=wish)
+    yield Tried(answer, alive(answer) and "refresh_token" in answer.json())
+    for kind in ("access_token", "refresh_token"):
+        answer = await target.realm.exchange(
+            "orchestrator", login.refresh_token, **good, subject_token_type=f"{TOKEN_TYPE}{kind}"
+        )
+        yield Tried(answer, alive(answer))
+    form = {"grant_type": "refresh_token", "refresh_token": login.refresh_token}
+    answer = await target.realm.token(**form, **target.realm.credential("orchestrator"))
+    yield Tried(answer, alive(answer))
