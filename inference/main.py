@@ -5,7 +5,7 @@ The model is a script (`inference/script.py`).  The door is what matters here: a
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, Json
 from starlette.types import ASGIApp
 
 from inference.script import reply
@@ -26,7 +26,7 @@ class Function(BaseModel):
     """A function the model may call, or does."""
 
     name: str
-    arguments: str = "{}"
+    arguments: Json[dict[str, Any]] = {}
 
 
 class Tool(BaseModel):
@@ -60,7 +60,7 @@ def create_app(service: Service) -> ASGIApp:
     async def complete(asked: Conversation) -> dict[str, Any]:
         if asked.model != MODEL:
             raise Refusal(Reason.UNKNOWN_MODEL, asked.model)
-        messages = [message.model_dump() for message in asked.messages]
+        messages = [message.model_dump(round_trip=True) for message in asked.messages]
         message = reply(messages, {tool.function.name for tool in asked.tools})
         reason = "tool_calls" if message.get("tool_calls") else "stop"
         choice = {"index": 0, "message": message, "finish_reason": reason}

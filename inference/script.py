@@ -12,28 +12,31 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from zerotrust.strict_json import strict_object
+
 _ORDER = re.compile(r"\bcall (\w+) (\{[^{}]*\})")
 
 Message = dict[str, Any]
-Call = tuple[str, dict[str, Any]]
+Call = tuple[str, str]
+"""The name of a tool, and its arguments as JSON, in one spelling."""
 
 
 def reply(messages: list[Message], tools: set[str]) -> Message:
     """The next message of the assistant in an OpenAI-style conversation; `tools` are the names on offer."""
     task = str(messages[0]["content"])
-    done = list(_calls(messages))
-    if orders := [call for call in _orders(messages) if call not in done]:
+    done = dict.fromkeys(_calls(messages))
+    if orders := [call for call in dict.fromkeys(_orders(messages)) if call not in done]:
         return _ask_for(orders, len(done))
     if "search" in tools:
         if not any(name == "search" for name, _ in done):
-            return _ask_for([("search", {"query": task})], len(done))
-        unread = [("read", {"id": hit["id"]}) for hit in _hits(messages) if ("read", {"id": hit["id"]}) not in done]
-        if unread:
+            return _ask_for([_call("search", query=task)], len(done))
+        hits = [_call("read", id=name) for name in _hits(messages)]
+        if unread := [call for call in dict.fromkeys(hits) if call not in done]:
             return _ask_for(unread, len(done))
         return {"role": "assistant", "content": _summary(messages)}
     if "create" in tools and not any(name == "create" for name, _ in done):
         title, _, text = task.partition("\n")[2].partition("\n")
-        return _ask_for([("create", {"title": title.strip(":"), "text": text})], len(done))
+        return _ask_for([_call("create", title=title.strip(":"), text=text)], len(done))
     filed = [str(found["id"]) for found in _results(messages) if "id" in found]
     return {"role": "assistant", "content": f"Filed as {', '.join(filed)}." if filed else "Nothing was filed."}
 
@@ -43,25 +46,27 @@ def _ask_for(calls: list[Call], already: int) -> Message:
         "role": "assistant",
         "content": None,
         "tool_calls": [
-            {"id": f"call-{number}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+            {"id": f"call-{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
             for number, (name, arguments) in enumerate(calls, already + 1)
         ],
     }
 
 
+def _call(name: str, /, **arguments: Any) -> Call:
+    return name, json.dumps(arguments, sort_keys=True)
+
+
 def _calls(messages: list[Message]) -> Iterator[Call]:
     for message in messages:
         for call in message.get("tool_calls") or []:
-            yield call["function"]["name"], json.loads(call["function"]["arguments"])
+            yield _call(call["function"]["name"], **json.loads(call["function"]["arguments"]))
 
 
 def _orders(messages: list[Message]) -> Iterator[Call]:
     for message in messages:
         for name, arguments in _ORDER.findall(_text(message)):
-            try:
-                yield name, json.loads(arguments)
-            except ValueError:
-                continue
+            if (given := _parsed(arguments)) is not None:
+                yield _call(name, **given)
 
 
 def _text(message: Message) -> str:
@@ -79,21 +84,24 @@ def _results(messages: list[Message]) -> list[dict[str, Any]]:
 
 def _parsed(content: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(content)
+        return strict_object(content.encode())
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
 
 
-def _hits(messages: list[Message]) -> list[dict[str, str]]:
-    return [hit for result in _results(messages) for hit in result.get("documents", [])]
+def _hits(messages: list[Message]) -> Iterator[str]:
+    for result in _results(messages):
+        found = result.get("documents")
+        for hit in found if isinstance(found, list) else []:
+            if isinstance(hit, dict) and "id" in hit:
+                yield str(hit["id"])
 
 
 def _summary(messages: list[Message]) -> str:
     read = [result for result in _results(messages) if "text" in result]
     lines = [f"Summary of {len(read)} documents:"]
     for document in read:
-        first, *rest = str(document["text"]).splitlines()
-        lines.append(f"- {document['title']}: {first.partition('. ')[0].rstrip('.')}.")
+        first, *rest = str(document["text"]).splitlines() or [""]
+        lines.append(f"- {document.get('title')}: {first.partition('. ')[0].rstrip('.')}.")
         lines += [line for line in rest if line.startswith("IMPORTANT")]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ An agent answers with a message, not with a stored task: nothing is kept once th
 account of what it did, also where it came to no end.  Where no account can be had, it is unclear what was done.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -14,22 +15,22 @@ from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_data
 from a2a.server.agent_execution import AgentExecutor, RequestContext
 from a2a.server.context import ServerCallContext
 from a2a.server.events import EventQueue
+from a2a.server.jsonrpc_models import JSONParseError, JSONRPCError, MethodNotFoundError
 from a2a.server.request_handlers import DefaultRequestHandler
-from a2a.server.routes import (
-    DefaultServerCallContextBuilder,
-    add_a2a_routes_to_fastapi,
-    create_agent_card_routes,
-    create_jsonrpc_routes,
-)
+from a2a.server.routes import DefaultServerCallContextBuilder, add_a2a_routes_to_fastapi, create_agent_card_routes
+from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
 from a2a.server.tasks import InMemoryTaskStore
 from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill, Role, SendMessageRequest
-from a2a.utils.errors import A2AError, UnsupportedOperationError
+from a2a.utils.errors import A2AError, InternalError, UnsupportedOperationError
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
+from zerotrust.mcp import LONGEST_ID
 from zerotrust.outgoing import calling_with
 from zerotrust.policy import Reason
 from zerotrust.service import Service
@@ -92,7 +93,7 @@ def agent_app(
     add_a2a_routes_to_fastapi(
         app,
         agent_card_routes=create_agent_card_routes(card),
-        jsonrpc_routes=create_jsonrpc_routes(handler, rpc_url=PATH, context_builder=_Context()),
+        jsonrpc_routes=[Route(PATH, _Dispatcher(handler, _Context()).handle_requests, methods=["POST"])],
     )
     return app
 
@@ -158,6 +159,19 @@ class _Executor(AgentExecutor):
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:  # noqa: ARG002
         raise UnsupportedOperationError
+
+
+class _Dispatcher(JsonRpcDispatcher):
+    async def handle_requests(self, request: Request) -> Response:
+        """The same, for a request whose id can be echoed."""
+        if (asked := await request.body()) and len(str(json.loads(asked).get("id"))) > LONGEST_ID:
+            raise Refusal(Reason.MALFORMED_BODY, "an id too long")
+        return await super().handle_requests(request)
+
+    def _generate_error_response(self, request_id: str | int | None, error: Exception | JSONRPCError) -> JSONResponse:
+        """The SDK would tell what Python said, and quote the caller.  Which error it is must do."""
+        told = type(error)() if isinstance(error, A2AError | JSONParseError | MethodNotFoundError) else InternalError()
+        return super()._generate_error_response(request_id, told)
 
 
 class _Context(DefaultServerCallContextBuilder):

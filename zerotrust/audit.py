@@ -116,8 +116,8 @@ class Journal:
 
 
 def plain(text: str) -> str:
-    """What others sent, fit to be read in a record: not too much of it, and nothing but ASCII."""
-    return text[:200].encode("ascii", "backslashreplace").decode()
+    """What others sent, fit to be read in a record: not too much of it, and only what is printable ASCII."""
+    return text[:200].encode("unicode_escape").decode()
 
 
 def describe(principal: Principal) -> dict[str, Any]:

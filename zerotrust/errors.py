@@ -48,6 +48,9 @@ ANSWERS: dict[Reason, tuple[int, str | None]] = {
     Reason.LINEAGE_MISMATCH: _BAD_TOKEN,
     Reason.NO_PERMISSION_FOR_ROUTE: _DENIED,
     Reason.LEGACY_ERA: _BAD_REQUEST,
+    Reason.MALFORMED_HEADERS: _BAD_REQUEST,
+    Reason.WRONG_HOST: (421, "invalid_request"),
+    Reason.WRONG_ORIGIN: _DENIED,
     Reason.MALFORMED_BODY: _BAD_REQUEST,
     Reason.BODY_TOO_LARGE: (413, "invalid_request"),
     Reason.BODY_TOO_SLOW: (408, "invalid_request"),
@@ -88,7 +91,7 @@ class Refusal(Exception):
         """The answer's headers: a challenge (RFC 6750 section 3, RFC 9728 section 5.1), or when to come back."""
         if self.status == 503:
             return [(b"retry-after", b"%d" % RETRY_AFTER)]
-        if self.status in (408, 413, 500) or self.error == "access_denied":
+        if self.status not in (400, 401, 403) or self.error == "access_denied":
             return []
         fields = {"error": self.error, "scope": self.scope, "resource_metadata": metadata_url}
         given = "".join(f', {name}="{value}"' for name, value in fields.items() if value)

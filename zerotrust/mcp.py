@@ -12,6 +12,8 @@ from zerotrust.errors import Refusal
 from zerotrust.policy import Reason
 
 ERA = b"2026-07-28"
+LONGEST_ID = 100
+"""Characters of a request's id, which is echoed."""
 
 _LISTINGS = frozenset({"server/discover", "tools/list"})
 
@@ -40,7 +42,7 @@ class ToolPermissions:
             raise Refusal(Reason.LEGACY_ERA)
         try:
             method, request_id = message["method"], message["id"]
-            if not isinstance(method, str) or type(request_id) not in (str, int):
+            if not isinstance(method, str) or type(request_id) not in (str, int) or len(str(request_id)) > LONGEST_ID:
                 raise ValueError("a request has a method and an id")
             if method == "tools/call":
                 tool = message["params"]["name"]

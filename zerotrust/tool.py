@@ -7,13 +7,36 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import CallToolResult, InputRequiredResult
+from pydantic import ValidationError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from zerotrust.errors import Refusal
+from zerotrust.policy import Reason
 from zerotrust.service import Service
 
 PATH = "/mcp"
 METADATA_PATH = "/.well-known/oauth-protected-resource/mcp"
+
+_REASONS = {421: Reason.WRONG_HOST, 403: Reason.WRONG_ORIGIN}
+"""Why the SDK's transport refuses, by its status; otherwise it is for a header that it wants otherwise."""
+
+
+class _Server(MCPServer[Any]):
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """The same, but what is wrong with arguments is told without quoting them, or pydantic."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            wrong = {str(found["loc"][0]) for found in error.__cause__.errors() if found["loc"]}
+            raise ToolError(f"{name}: missing, too long or no text: {', '.join(sorted(wrong))}") from None
 
 
 def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
@@ -26,7 +49,7 @@ def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
             result = {**result, "tools": listed}
         return result
 
-    return MCPServer(service.name, subscriptions=False, middleware=[only_callable])
+    return _Server(service.name, subscriptions=False, middleware=[only_callable])
 
 
 def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsyncContextManager[Any]) -> FastAPI:
@@ -50,5 +73,26 @@ def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsync
             "bearer_methods_supported": ["header"],
         }
 
-    app.mount("/", mcp)
+    app.mount("/", _refusing(mcp))
     return app
+
+
+def _refusing(app: ASGIApp) -> ASGIApp:
+    """The app, with every answer of its transport that is an error and no JSON raised as a refusal."""
+
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        refused: Reason | None = None
+
+        async def watched(message: Message) -> None:
+            nonlocal refused
+            status = message.get("status", 200)
+            if status >= 400 and (b"content-type", b"application/json") not in message["headers"]:
+                refused = _REASONS.get(status, Reason.MALFORMED_HEADERS)
+            if not refused:
+                await send(message)
+
+        await app(scope, receive, watched)
+        if refused:
+            raise Refusal(refused)
+
+    return refusing

@@ -20,6 +20,7 @@ def test_an_answer_is_one_of_rfc_6750s_or_says_that_nothing_can_be_said(reason: 
         (400, "invalid_request"),
         (408, "invalid_request"),
         (413, "invalid_request"),
+        (421, "invalid_request"),
         (401, "invalid_token"),
         (403, "insufficient_scope"),
         (403, "access_denied"),

@@ -8,7 +8,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
-from tools.documents.store import Document, Store, new_id
+from tools.documents.store import Document, Id, Store, Title, new_id
 from zerotrust.gate import PUBLIC, Permissions, current_principal
 from zerotrust.mcp import ToolPermissions
 from zerotrust.service import Service, run
@@ -46,12 +46,12 @@ def create_app(service: Service) -> ASGIApp:
         return Found(documents=[{"id": d.id, "title": d.title} for d in seen])
 
     @server.tool()
-    async def read(id: str) -> Document:
+    async def read(id: Id) -> Document:
         """Read one document."""
         return await permitted("document.read", id)
 
     @server.tool()
-    async def create(title: str, text: str) -> Document:
+    async def create(title: Title, text: str) -> Document:
         """File a new draft in the user's department."""
         user = current_principal()
         draft = Document(id=new_id(), title=title, text=text, department=min(user.groups), owner=user.subject)
@@ -61,7 +61,7 @@ def create_app(service: Service) -> ASGIApp:
         return draft
 
     @server.tool()
-    async def replace(id: str, text: str) -> Document:
+    async def replace(id: Id, text: str) -> Document:
         """Replace the text of a draft of the same user."""
         draft = await permitted("document.replace", id)
         if not await store.replace(draft, text):

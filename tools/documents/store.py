@@ -4,16 +4,20 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import Column, MetaData, String, Table, Text, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from zerotrust.policy import Resource
 
-SHORTEST_WORD = 5
-"""Letters of a word that is worth searching for."""
+SHORTEST_WORD, LONGEST_WORD, MOST_WORDS = 5, 50, 50
+"""Letters of a word that is worth searching for; and how many of them are, in one query."""
+
+Id = Annotated[str, Field(max_length=64)]
+Title = Annotated[str, Field(max_length=200)]
 
 _documents = Table(
     "documents",
@@ -66,8 +70,10 @@ class Store:
 
     async def search(self, query: str) -> list[Document]:
         """Documents with a word of the query in their title, in the order of their ids."""
-        words = [word.strip(".,;:!?").rstrip("s") for word in query.lower().split()]
-        matches = [_documents.c.title.icontains(word, autoescape=True) for word in words if len(word) >= SHORTEST_WORD]
+        words = dict.fromkeys(word.strip(".,;:!?").rstrip("s") for word in query.lower().split())
+        # A NUL would end SQLite's pattern, and so match everything.
+        worth = [word for word in words if SHORTEST_WORD <= len(word) <= LONGEST_WORD and word.isprintable()]
+        matches = [_documents.c.title.icontains(word, autoescape=True) for word in worth[:MOST_WORDS]]
         if not matches:
             return []
         async with self._opened().connect() as connection:

@@ -1,0 +1,87 @@
+"""What callers choose and others read: in the journal and in the log it is short, plain, and one line."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from tests.support.attack import Target, tool_call
+from tests.support.door import NOW, Door
+from tests.support.issuer import Issuer
+from zerotrust.registry import Registry
+from zerotrust.service import MOST_OF_A_TEXT, log_json_lines
+
+NASTY = "\r\nEVIL\x1b[31m\0\u202etxt\u200b\ud800\x9b" + "x" * 1_000_000
+CLEAN = NASTY.replace("\ud800", "")  # as far as a body may go
+
+
+def check_plain(raw: bytes) -> None:
+    """Nothing in it moves a cursor, turns text round or begins a line, and no line is long."""
+    assert raw.decode("ascii").replace("\n", "").isprintable()
+    for line in raw.splitlines():
+        assert len(line) < 2 * MOST_OF_A_TEXT + 1000
+        json.loads(line)
+    assert not any(line.startswith(b"EVIL") for line in raw.splitlines())
+
+
+async def test_what_a_caller_asks_for_is_plain_in_the_journal(target: Target) -> None:
+    token = target.token("tool/documents")
+    call = tool_call("read", id="ENG-101")
+    for body in (
+        tool_call(CLEAN[:1000]),
+        call | {"method": CLEAN[:1000]},
+        call | {"id": CLEAN[:1000]},
+        tool_call("read", id=CLEAN[:60]),
+        tool_call("search", query=CLEAN[:1000]),
+    ):
+        await target.send("tool/documents", token, body=body, headers=[(b"mcp-name", b"read")])
+    for header in (b"traceparent", b"host", b"origin", b"mcp-name", b"user-agent", b"x-forwarded-for"):
+        await target.send("tool/documents", token, headers=[(header, CLEAN.encode()[:1000])])
+    await target.send("tool/documents", target.token("tool/documents", header={"kid": CLEAN[:1000]}))
+    await target.records("tool/documents")
+
+    written = (target.system.folder / "tool-documents" / "journal.jsonl").read_bytes()
+    assert b"EVIL" in written
+    check_plain(written)
+
+
+@pytest.mark.parametrize("path", [f"/{NASTY}", "/\ud800", "/" + "é" * 1000])
+async def test_a_path_that_cannot_be_written_is_written_all_the_same(
+    tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey, path: str
+) -> None:
+    issuer = Issuer(registry, key=signing_key, clock=lambda: NOW)
+    door = Door(tmp_path, issuer)
+    reply = await door.ask(issuer.token(), path=path)
+    door.close()
+
+    assert reply.status == 403
+    [record] = door.requests
+    assert record["operation"].isprintable()
+    assert len(record["operation"]) <= 2000
+
+
+def test_what_a_caller_asks_for_is_plain_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in ("httpx", "httpx2", "uvicorn.error")}
+    try:
+        log_json_lines()
+        logging.getLogger("tests").info("read %s", NASTY)
+        try:
+            raise ValueError(NASTY)
+        except ValueError:
+            logging.getLogger("tests").exception("failed: %s", NASTY, extra={"trace_id": "0" * 32})
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+        for name, was in levels.items():
+            logging.getLogger(name).setLevel(was)
+
+    said = capfd.readouterr().err
+    check_plain(said.encode())
+    first, second = map(json.loads, said.splitlines())
+    assert first["text"].startswith("read \r\nEVIL")
+    assert second["trace_id"] == "0" * 32
+    assert "ValueError" in second["trace"] or "x" * 100 in second["trace"]
