@@ -139,7 +139,7 @@ def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, 
             raise yaml.constructor.ConstructorError(
                 None, None, f"duplicate name {key!r}", node.value[position][0].start_mark
             )
-    return loader.construct_mapping(node, deep=True)
+    return loader.construct_mapping(node)
 
 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)

@@ -96,6 +96,10 @@ MISTAKES = {
         "parties.agent/reader.life: 121 s is longer than the 120 s of its caller 'orchestrator'",
     ),
     "calls without a life": (without(READER + "life"), "parties.agent/reader.life: needed where there are calls"),
+    "calls of those who have a life, without one": (
+        without(ORCHESTRATOR + "life"),
+        "parties.orchestrator.life: needed where there are calls",
+    ),
     "a life without calls": (
         change("parties:inference:life", 60),
         "parties.inference.life: needed where there are calls, and only there",
@@ -182,3 +186,12 @@ def test_reading_a_registry_runs_nothing(tmp_path: Path) -> None:
 def test_nobody_changes_a_registry_once_it_is_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load_registry(ROOT / "registry.yaml").realm = "master"  # type: ignore[misc]
+
+
+def test_login_clients_listen_nowhere_however_many_there_are(tmp_path: Path) -> None:
+    document = copy.deepcopy(COMMITTED)
+    change("parties:console", document["parties"]["walkthrough"])(document)
+    file = tmp_path / "registry.yaml"
+    file.write_text(yaml.safe_dump(document))
+
+    assert load_registry(file).login_clients == {"walkthrough", "console"}

@@ -1,0 +1,42 @@
+"""What a service is told: by names of its own, completely, and once."""
+
+import pytest
+from pydantic import ValidationError
+
+from zerotrust.settings import Settings
+
+TOLD = {
+    "ZT_REGISTRY": "registry.yaml",
+    "ZT_POLICIES": "policy",
+    "ZT_ISSUER": "http://issuer.test/realms/agents",
+    "ZT_HOST": "127.0.0.1",
+    "ZT_PEERS": '{"inference": "http://127.0.0.1:8105"}',
+    "ZT_DATA": "data",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in TOLD.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_settings_come_from_names_that_begin_with_zt() -> None:
+    settings = Settings()
+
+    assert settings.host == "127.0.0.1"
+    assert {name: str(url) for name, url in settings.peers.items()} == {"inference": "http://127.0.0.1:8105/"}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delenv(name)
+    monkeypatch.setenv(name.removeprefix("ZT_"), TOLD[name])
+
+    with pytest.raises(ValidationError, match=name.removeprefix("ZT_").lower()):
+        Settings()
+
+
+def test_what_was_told_stays() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().host = "192.0.2.1"  # type: ignore[misc]
