@@ -11,7 +11,7 @@ from demo.refusals import EVERYTHING
 from demo.runtime import Say
 from demo.system import System
 from lab.bench.numbers import Span
-from lab.bench.variants import variant
+from lab.bench.variants import on_core, variant
 from zerotrust.exchange import CLIENT_ASSERTION, exchange_form
 
 TASK = "What do we know about the leaked key?"
@@ -49,9 +49,10 @@ VARIANTS = (
 
 @dataclass(slots=True)
 class Measured:
-    """What was measured; `tasks` by variant, a list for each round."""
+    """What was measured, by variant and round: the tasks, and the seconds that one takes on a core."""
 
     tasks: dict[str, list[list[Span]]] = field(default_factory=lambda: defaultdict(list))
+    on_core: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     exchanges: list[Span] = field(default_factory=list)
     introspections: list[Span] = field(default_factory=list)
 
@@ -113,7 +114,9 @@ async def measure(system: System, *, rounds: int, say: Say) -> Measured:
             await client.stay_warm()
             # Forwards and backwards: whoever comes after an expensive one does so in every other round only.
             for one in VARIANTS if number % 2 else reversed(VARIANTS):
+                before = on_core(system, one.at)
                 measured.tasks[one.name].append([await client.run(one) for _ in range(one.times)])
+                measured.on_core[one.name].append((on_core(system, one.at) - before) / one.times)
             await _ask_keycloak(system, http, await client.fresh_token(), measured)
     return measured
 

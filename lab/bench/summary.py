@@ -18,6 +18,7 @@ def summarise(measured: Measured, spans: Spans) -> tuple[dict[str, float], dict[
     numbers: dict[str, float] = {}
     for name, rounds in measured.tasks.items():
         numbers |= _spread(f"task_{name}", (task for tasks in rounds for task in tasks))
+        numbers[f"cpu_{name}_ms_p50"] = median(measured.on_core[name]) * 1000
     numbers |= _spread("exchange", measured.exchanges) | _spread("introspection", measured.introspections)
     waiting = {task: _waits(spans, "cold", task, "token") for tasks in measured.tasks["cold"] for task in tasks}
     numbers |= _spread("cold_exchange", (wait for waits in waiting.values() for wait in waits))
@@ -43,7 +44,9 @@ def _ratios(measured: Measured, waiting: Mapping[Span, Sequence[Span]]) -> dict[
     without_keycloak = [
         [task.took - sum(wait.took for wait in waiting[task]) for task in tasks] for tasks in measured.tasks["cold"]
     ]
+    on_core = {name: [[seconds] for seconds in rounds] for name, rounds in measured.on_core.items()}
     return {
+        **{f"{name}_cpu_ratio": paired(zip(on_core[name], on_core["none"], strict=True)) for name in SPANS_OF},
         "warm_ratio": paired(zip(took["warm"], took["none"], strict=True)),
         "warm_ratio_model15": paired(zip(took["warm15"], took["none15"], strict=True)),
         "cold_ratio": paired(zip(took["cold"], took["none"], strict=True)),

@@ -63,6 +63,17 @@ def _launch(system: System, name: str, party: str, registry: Path) -> Launch:
     )
 
 
+def on_core(system: System, name: str) -> float:
+    """Seconds that the processes of one set have spent on a core; blind to how long they waited for one."""
+    files = [
+        file
+        for one in system.authority.running
+        if one.launch.name.startswith(f"{name}/")
+        for file in Path(f"/proc/{one.process.pid}/task").glob("*/schedstat")
+    ]
+    return sum(int(file.read_text().split()[0]) for file in files) / 1e9
+
+
 def spans(system: System, name: str) -> dict[str, list[Span]]:
     """What the parties of one set did, by party; they write it down when they end."""
     these = variant(system, name)

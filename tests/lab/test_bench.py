@@ -62,7 +62,7 @@ def summary() -> tuple[dict[str, float], dict[str, Ratio]]:
     by_set["warm"]["orchestrator"] += [span(warm + 0.1, warm + 0.2, "commit"), span(warm + 0.3, warm + 0.5, "commit")]
     by_set["warm"]["orchestrator"] += [span(cold + 0.1, cold + 0.6, "token")]
     by_set["warm"]["agent/reader"] += [span(cold + 1, cold + 1.5, "token"), span(cold + 1, cold + 1.4, "token")]
-    measured = Measured(tasks, [span(0, 0.01)], [span(0, 0.006)])
+    measured = Measured(tasks, {name: [ends[name] / 2] for name in ends}, [span(0, 0.01)], [span(0, 0.006)])
     return summarise(measured, by_set)
 
 
@@ -78,6 +78,8 @@ def test_the_summary_is_one_flat_object_with_every_number_by_its_name(
     }
     ratios = {"warm_ratio", "warm_ratio_model15", "cold_ratio", "cold_ratio_without_keycloak", "naive_ratio"}
     counts = {"commits_in_series", "exchanges_in_series", "warm_exchanges"}
+    ratios |= {f"{name}_cpu_ratio" for name in ("warm", "cold", "naive")}
+    counts |= {f"cpu_{one.name}_ms_p50" for one in VARIANTS}
     assert {f"{name}_ms_{p}" for name in spread for p in ("p50", "p99")} | ratios | counts <= numbers.keys()
 
 
@@ -91,6 +93,7 @@ def test_what_a_cold_task_waits_for_keycloak_is_taken_off_once_for_exchanges_at_
     assert ratios["cold_ratio"].median == pytest.approx(3)
     assert ratios["cold_ratio_without_keycloak"].median == pytest.approx(2)
     assert ratios["warm_ratio"].median == numbers["warm_ratio"] == pytest.approx(1.2)
+    assert ratios["warm_cpu_ratio"].median == pytest.approx(1.2)
     assert (numbers["commits_in_series"], numbers["warm_exchanges"]) == (2, 0)
 
 
