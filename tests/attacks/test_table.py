@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tests.attacks.table import ROWS
-from tests.support.attack import DOORS, Target, Watched
+from tests.support.attack import DOORS, LURES, Target, Watched
 from tests.support.issuer import Issuer
 from tests.support.system import running
 
@@ -24,3 +24,12 @@ async def test_what_every_attack_starts_from_is_a_good_request_that_is_served(tm
             assert tried.handled
             assert tried.answer.status_code == 200
             assert "error" not in tried.answer.text
+
+
+async def test_a_service_that_goes_where_it_is_sent_is_heard_there(tmp_path: Path, issuer: Issuer) -> None:
+    async with running(tmp_path, "orchestrator", issuer=issuer) as system:
+        target = Target(system, issuer)
+        for address in LURES:
+            await system.services["orchestrator"]._identity_http.get(f"{address}/keys")
+
+    assert target.lured == ["attacker.test/keys", "169.254.169.254/keys"]

@@ -237,6 +237,7 @@ def check_refused(tried: Tried, row: Row) -> None:
     assert reason is not None
     told = Reason.NOT_VERIFIED if reason in BEFORE_SIGNATURE else reason
     assert (tried.answer.status_code, tried.problem["reason"]) == (ANSWERS[reason][0], told)
+    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope"}  # and no word more
     assert tried.reasons == [reason]
     traces = [record["trace_id"] for record in tried.recorded if "trace_id" in record]
     assert traces in ([], [tried.problem["trace_id"]])  # none, where callers that nobody knows are counted
