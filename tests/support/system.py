@@ -139,9 +139,11 @@ async def alive(app: ASGIApp) -> AsyncIterator[None]:
     await said.put({"type": "lifespan.startup"})
     started = await heard.get()
     assert started["type"] == "lifespan.startup.complete", started
-    yield
-    await said.put({"type": "lifespan.shutdown"})
-    await living
+    try:
+        yield
+    finally:
+        await said.put({"type": "lifespan.shutdown"})
+        await living
 
 
 @asynccontextmanager
