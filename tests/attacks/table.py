@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lab import realm as at_keycloak
 from lab.deputy import BelievesHeaders
+from lab.forwarding import Forwarding
 from lab.gates import GateAsDependency
 from lab.realm import RealmControl
 from lab.without import Control
@@ -90,6 +91,7 @@ NEEDS_SCOPE = (
     _policy("use-an-api", "context.scopes.contains(context.permission) &&", "true &&"),
 )
 MAY_HOLD = _policy("use-an-api", "principal.hands_on.contains(context.permission) &&", "true &&")
+MAY_CALL = _policy("use-an-api", "principal.calls.contains(resource) &&", "true &&")
 _READERS = 'context.scopes.contains("tool.read") && context.groups.contains(resource.department)'
 OWN_DEPARTMENT = _policy("read-own-department", _READERS, 'context.scopes.contains("tool.read")')
 ONLY_OWN_DRAFTS = _policy(
@@ -372,7 +374,11 @@ ROWS: dict[int, Row] = {
             "Keycloak",
         ),
     ),
-    62: Row("a token of another user", Reason.EXCHANGE_REFUSED, ("Keycloak",)),
+    62: Row(
+        "a token of another user",
+        Reason.EXCHANGE_REFUSED,
+        (Control("zerotrust.exchange", "Exchanger._checked", 'claims["sub"] == caller.subject', "True"), "Keycloak"),
+    ),
     63: Row("a token that was given to somebody else", Reason.EXCHANGE_REFUSED, ("Keycloak",)),
     67: Row("a token whose time is over, or that was withdrawn", Reason.EXCHANGE_REFUSED, ("Keycloak",)),
     68: Row(
@@ -381,6 +387,29 @@ ROWS: dict[int, Row] = {
         (at_keycloak.TOO_DEEP, at_keycloak.REPEATED),
     ),
     69: Row("a chain that loses its past", None, (at_keycloak.WHOLE_CHAIN, at_keycloak.WHOLE_LINEAGE)),
+    72: Row(
+        "a token that names nobody who acts",
+        Reason.ACTOR_MISSING,
+        (Control("zerotrust.verify", "_check_actors", "if claims.azp not in expected.login_clients:"),),
+    ),
+    73: Row(
+        "rights that stand in the chain",
+        Reason.SCOPE_MISSING,
+        (
+            _verify(
+                'frozenset(claims.scope.split(" "))',
+                'frozenset(claims.scope.split(" ")) | frozenset((claims.act or {}).get("scope", "").split(" "))',
+            ),
+            _verify(
+                "frozenset(claims.groups)", 'frozenset(claims.groups) | frozenset((claims.act or {}).get("groups", []))'
+            ),
+        ),
+    ),
+    74: Row(
+        "a token that is passed on",
+        Reason.AUDIENCE_MISMATCH,
+        ((FOR_THIS_PARTY, MAY_CALL), (Forwarding, FOR_THIS_PARTY, MAY_CALL)),
+    ),
     75: Row(
         "a client that is none or does not prove it",
         Reason.EXCHANGE_REFUSED,

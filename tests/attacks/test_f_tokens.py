@@ -1,0 +1,99 @@
+"""F. The chain in a token: at every door, and on the way from one to the next.
+
+How the realm keeps the chain is in `test_f_exchange.py`; here is what still holds where a token says otherwise.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.forwarding import Forwarding
+from tests.support.attack import DOORS, Target, Tried, Tries, Watched, attack
+from tests.support.issuer import Issuer
+from tests.support.system import running
+from zerotrust.policy import Reason
+
+READER, WRITER, DOCUMENTS, INFERENCE = "agent/reader", "agent/writer", "tool/documents", "inference"
+NO_CHAIN = {"act": None, "lineage": None, "txn": None}
+
+
+def _handled(target: Target, *parties: str) -> int:
+    """How often one of these got as far as to do something."""
+    services = [target.system.services[party] for party in parties]
+    return sum(len(service.handled) for service in services if isinstance(service, Watched))
+
+
+async def _asked(target: Target, reason: Reason) -> Tried:
+    """What becomes of a task that the reader is given, with a good token; nobody has succeeded yet."""
+    tried = await target.send(READER, target.token(READER), reason=reason)
+    tried.effect = False
+    return tried
+
+
+@attack(62)
+async def test_a_realm_that_hands_out_a_token_of_another_user(target: Target) -> Tries:
+    """The reader asks for alice's and gets bob's: it does nothing with it."""
+    target.issuer.spoil = {"sub": "bob"}
+    tried = await _asked(target, Reason.EXCHANGE_REFUSED)
+    tried.effect = _handled(target, DOCUMENTS, INFERENCE) > 0
+    yield tried
+
+
+@attack(72)
+async def test_a_token_that_names_nobody_who_acts(target: Target) -> Tries:
+    """A token of alice's own client, where it does not belong; and a workload's, with the chain cut off."""
+    for party in DOORS:
+        issued_to = target.issuer.registry.id(READER) if party == "orchestrator" else None
+        holder: dict[str, Any] = {"azp": issued_to} if issued_to else {}
+        yield await target.send(party, target.token(party, **NO_CHAIN, **holder))
+        if not issued_to:
+            yield await target.send(party, target.token(party, **NO_CHAIN, azp="walkthrough"))
+
+
+@attack(73)
+async def test_rights_that_stand_in_the_chain(target: Target) -> Tries:
+    """An actor has a name; whatever else an `act` says of it is not read (RFC 8693 section 4.1)."""
+
+    def token(more: dict[str, Any], **changed: Any) -> str:
+        return target.token(DOCUMENTS, **{"act": target.claims(DOCUMENTS)["act"] | more} | changed)
+
+    yield await target.send(DOCUMENTS, token({"scope": "tool.read"}, scope="inference.run"))
+    for group in ({"groups": ["/engineering"]}, {"roles": ["admin"]}):
+        yield await target.send(DOCUMENTS, token(group, groups=[]), reason=Reason.POLICY_DENIED)
+    now = int(target.clock())
+    late = token({"exp": now + 60, "iat": now}, iat=now - 60, exp=now - 1)
+    yield await target.send(DOCUMENTS, late, reason=Reason.EXPIRED)
+
+
+@attack(74)
+async def test_a_token_that_is_passed_on(target: Target) -> Tries:
+    """By hand, as an intruder inside a party would; and by an agent that was built so."""
+    for holder, onward in [
+        ("orchestrator", READER),
+        (READER, DOCUMENTS),
+        (READER, INFERENCE),
+        (DOCUMENTS, INFERENCE),
+        (INFERENCE, DOCUMENTS),
+    ]:
+        yield await target.send(onward, target.token(holder))
+    # What the agents here do instead: each hop sees a token of its own, that comes from the one before.
+    told = await target.send(READER, target.token(READER, jti="inbound"), reason=Reason.GRANTED)
+    records = [record for party in (DOCUMENTS, INFERENCE) for record in await target.records(party)]
+    told.effect = any(record.get("token_id") == "inbound" for record in records)
+    assert told.effect or [record for record in records if record.get("lineage", [])[-1:] == ["inbound"]]
+    yield told
+
+
+@pytest.mark.attack(74, "refused")
+async def test_an_agent_that_passes_its_token_on_gets_nowhere(tmp_path: Path, issuer: Issuer) -> None:
+    kind = type("ForwardingAndWatched", (Watched, Forwarding), {})
+    async with running(tmp_path, issuer=issuer, kind=kind) as system:
+        target = Target(system, issuer)
+        await target.send(READER, target.token(READER))
+
+        records = [record for party in (DOCUMENTS, INFERENCE) for record in await target.records(party)]
+        refused = [seen["reason"] for record in records for seen in record.get("seen", [record])]
+        assert set(refused) == {Reason.AUDIENCE_MISMATCH}
+        assert _handled(target, DOCUMENTS, INFERENCE) == 0
+        assert issuer.exchanges == []
