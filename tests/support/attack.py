@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from fastapi import FastAPI
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab.without import Control, without
@@ -126,9 +128,13 @@ class Watched(Service):
 
     handled: list[str]
     permissions: Permissions
+    routes: set[tuple[str, str]]
+    """All that the app would answer, ours and its frameworks'."""
 
     def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
         self.handled, self.permissions = [], permissions
+        served = app.routes if isinstance(app, FastAPI) else []
+        self.routes = {(method, r.path) for r in served if isinstance(r, Route) for method in r.methods or ()}
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
