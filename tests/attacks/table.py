@@ -371,16 +371,23 @@ ROWS: dict[int, Row] = {
             at_keycloak.DEAD_FIRST,
             (at_keycloak.OWN_TOKEN, at_keycloak.REPEATED),
             (at_keycloak.NO_SERVICE_ACCOUNTS, at_keycloak.CHAIN_MISSING),
-            "Keycloak",
+            "Keycloak: signature",
         ),
     ),
     62: Row(
         "a token of another user",
         Reason.EXCHANGE_REFUSED,
-        (Control("zerotrust.exchange", "Exchanger._checked", 'claims["sub"] == caller.subject', "True"), "Keycloak"),
+        (
+            Control("zerotrust.exchange", "Exchanger._checked", 'claims["sub"] == caller.subject', "True"),
+            "Keycloak: no such parameter",
+        ),
     ),
-    63: Row("a token that was given to somebody else", Reason.EXCHANGE_REFUSED, ("Keycloak",)),
-    67: Row("a token whose time is over, or that was withdrawn", Reason.EXCHANGE_REFUSED, ("Keycloak",)),
+    63: Row("a token that was given to somebody else", Reason.EXCHANGE_REFUSED, ("Keycloak: only whom it names",)),
+    67: Row(
+        "a token whose time is over, or that was withdrawn",
+        Reason.EXCHANGE_REFUSED,
+        ("Keycloak: exp, session, revoked jti",),
+    ),
     68: Row(
         "a chain that never ends",
         Reason.EXCHANGE_REFUSED,
@@ -413,10 +420,18 @@ ROWS: dict[int, Row] = {
     75: Row(
         "a client that is none or does not prove it",
         Reason.EXCHANGE_REFUSED,
-        (at_keycloak.NO_SECRETS, (at_keycloak.BUILT_IN_DISABLED, at_keycloak.NO_PASSWORD_GRANT), "Keycloak"),
+        (
+            at_keycloak.NO_SECRETS,
+            (at_keycloak.BUILT_IN_DISABLED, at_keycloak.NO_PASSWORD_GRANT),
+            "Keycloak: the bundle's keys",
+        ),
     ),
-    76: Row("a request that is not as RFC 8693 has it", Reason.EXCHANGE_REFUSED, ("Keycloak",)),
-    77: Row("a refresh token in the chain", Reason.EXCHANGE_REFUSED, (at_keycloak.NO_REFRESH_TOKEN, "Keycloak")),
+    76: Row("a request that is not as RFC 8693 has it", Reason.EXCHANGE_REFUSED, ("Keycloak: each parameter once",)),
+    77: Row(
+        "a refresh token in the chain",
+        Reason.EXCHANGE_REFUSED,
+        (at_keycloak.NO_REFRESH_TOKEN, "Keycloak: access tokens only"),
+    ),
     # I. MCP
     98: Row(
         "the headers name one tool and the body another",
@@ -434,7 +449,7 @@ ROWS: dict[int, Row] = {
     ),
     101: Row(
         "a web page that found our address",
-        Reason.GRANTED,
+        Reason.WRONG_HOST,
         (
             Control(
                 "zerotrust.tool",
@@ -461,6 +476,7 @@ ROWS: dict[int, Row] = {
                 "_documents.c.title.icontains(word, autoescape=True)",
                 "_documents.c.title.icontains(word)",
             ),
+            Control("tools.documents.store", "Store.search", "word.isprintable()", "True"),
             "pydantic",
         ),
     ),

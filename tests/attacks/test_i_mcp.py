@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.support.attack import DOORS, META, Target, Tried, Tries, attack, rpc, tool_call
 from tools.documents.main import TOOLS
+from zerotrust.errors import ANSWERS
 from zerotrust.policy import Reason
 
 TOOL = "tool/documents"
@@ -71,15 +72,15 @@ async def test_what_is_json_rpc_but_no_request(target: Target) -> Tries:
 @attack(101)
 async def test_a_web_page_that_found_our_address(target: Target) -> Tries:
     """DNS rebinding: the page's own name points at us now, and its script can reach us; even with a token."""
-    for header, status in (
-        ((b"host", b"attacker.test"), 421),
-        ((b"host", b"127.0.0.1:8105"), 421),
-        ((b"origin", b"http://attacker.test"), 403),
-        ((b"origin", b"null"), 403),
+    for header, reason in (
+        ((b"host", b"attacker.test"), Reason.WRONG_HOST),
+        ((b"host", b"127.0.0.1:8105"), Reason.WRONG_HOST),
+        ((b"origin", b"http://attacker.test"), Reason.WRONG_ORIGIN),
+        ((b"origin", b"null"), Reason.WRONG_ORIGIN),
     ):
-        tried = await target.send(TOOL, target.token(TOOL), headers=[header])
+        tried = await target.send(TOOL, target.token(TOOL), headers=[header], reason=reason)
         tried.effect = "result" in tried.answer.text
-        assert tried.effect or tried.answer.status_code == status
+        assert tried.effect or (tried.answer.status_code, tried.problem["reason"]) == (ANSWERS[reason][0], reason)
         yield tried
     for party in DOORS:
         asks = [(b"origin", b"http://attacker.test"), (b"access-control-request-method", b"POST")]
@@ -119,7 +120,7 @@ async def test_arguments_that_are_more_than_arguments(target: Target) -> Tries:
         tried = await acted(target, target.token(TOOL), tool_call("read", id=name), reason=Reason.GRANTED)
         yield found(tried, "structuredContent")
         yield await acted(target, target.writing(), tool_call("replace", id=name, text="x"), reason=Reason.GRANTED)
-    for query in ("%%%%%%%", "_______", "' or 1=1 --", "*", "[a-z]*", *lures):
+    for query in ("%%%%%%%", "_______", "\0" * 7, "inci\0", "\0incident", "' or 1=1 --", "*", "[a-z]*", *lures):
         tried = await acted(target, target.token(TOOL), tool_call("search", query=query), reason=Reason.GRANTED)
         yield found(tried, "ENG-1")
     bomb = {"$ref": "#/definitions/a", "definitions": {"a": {"allOf": [{"$ref": "#/definitions/a"}] * 2}}}
