@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zerotrust.strict_json import EXACT, strict_object
+from zerotrust.strict_json import EXACT, MAX_DEPTH, strict_object
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ from zerotrust.strict_json import EXACT, strict_object
         (b'{"a": {"a": 1}}', {"a": {"a": 1}}),  # the same name at another place is another name
         (b'{"a": "\\ud83d\\ude00"}', {"a": "\N{GRINNING FACE}"}),
         (b'{"a": %d}' % EXACT, {"a": EXACT}),
+        (b'{"a": 1e308}', {"a": 1e308}),
     ],
 )
 def test_what_every_parser_reads_alike_is_read(text: bytes, found: object) -> None:
@@ -35,6 +36,8 @@ def test_what_every_parser_reads_alike_is_read(text: bytes, found: object) -> No
         pytest.param(b'{"a": %d}' % (EXACT + 1), id="a number that others would round"),
         pytest.param(b'{"a": -%d}' % (EXACT + 1), id="a negative number that others would round"),
         pytest.param(b'{"a": %s}' % (b"9" * 5000), id="a number too long to read"),
+        pytest.param(b'{"a": 1e999}', id="a number that others would not have"),
+        pytest.param(b'{"a": -1e999}', id="a negative number that others would not have"),
         pytest.param(b'{"a": "\\ud800"}', id="half a surrogate pair"),
         pytest.param(b'{"\\udfff": 1}', id="half a surrogate pair as a name"),
         pytest.param(b'{"a": ' * 200_000, id="nested too deep"),
@@ -54,6 +57,20 @@ def test_what_every_parser_reads_alike_is_read(text: bytes, found: object) -> No
 def test_what_two_parsers_could_read_differently_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - that is the promise
         strict_object(text)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b'{"a":', b"}"), (b"[", b"]"), (b'[{"a":', b"}]")])
+def test_nesting_has_a_bound(opening: bytes, closing: bytes) -> None:
+    times = (MAX_DEPTH - 1) // (opening.count(b"{") + opening.count(b"["))
+    text = b'{"a": ' + opening * times + b"0" + closing * times + b"}"
+
+    assert strict_object(text)
+    with pytest.raises(ValueError, match="nested too deep"):
+        strict_object(text.replace(b"0", b'[{"a": 0}]'))
+
+
+def test_many_objects_beside_each_other_are_not_deep() -> None:
+    assert strict_object(b'{"a": [' + b"{}, " * 10_000 + b"[]]}")
 
 
 @given(st.binary() | st.text().map(str.encode) | st.text('{}[]:,"\\\\u0d8e1a').map(str.encode))
