@@ -36,14 +36,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for number, reports in sorted(found.items()):
         table.add_row(str(number), *_told(number, reports))
     Console(width=160).print(table)
-    weakened = sum(len(reports) > 1 for reports in found.values())
+    weakened = sum(any(map(_weakened, reports)) for reports in found.values())
     Console().print(f"{len(found)} attacks; {weakened} of them were also tried without their control.")
 
 
 def _told(number: int, reports: list[pytest.TestReport]) -> list[str]:
     row = ROWS[number]
-    refused = [report for report in reports if dict(report.user_properties)["way"] == "refused"]
-    weakened = [report for report in reports if report not in refused]
+    refused = [report for report in reports if not _weakened(report)]
+    weakened = [report for report in reports if _weakened(report)]
     told = [value for report in refused for name, value in report.user_properties if name == "answers"]
     by = dict.fromkeys(described(way) for way in row.stopped_by)
     return [
@@ -53,6 +53,10 @@ def _told(number: int, reports: list[pytest.TestReport]) -> list[str]:
         "\n".join(by),
         f"{_mark(weakened)} succeeds" if weakened else "cannot be taken away",
     ]
+
+
+def _weakened(report: pytest.TestReport) -> bool:
+    return bool(dict(report.user_properties)["way"] != "refused")
 
 
 def _mark(reports: list[pytest.TestReport]) -> str:

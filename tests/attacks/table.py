@@ -360,7 +360,7 @@ ROWS: dict[int, Row] = {
     ),
     60: Row(
         "a life longer than the parent's, or than a party's",
-        Reason.EXCHANGE_REFUSED,
+        None,
         (at_keycloak.PARENTS_END, at_keycloak.ONLY_SHORTER, at_keycloak.LIFE),
     ),
     61: Row(

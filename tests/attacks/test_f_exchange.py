@@ -197,7 +197,7 @@ async def test_a_token_whose_time_is_over(target: Target) -> Tries:
     answer = await exchanged(READER, expired, DOCUMENTS)
     yield Tried(answer, alive(answer))
 
-    revoked = await target.t0()
+    revoked = (await target.login()).access_token
     assert alive(await exchanged("orchestrator", revoked, READER))
     form = {"client_id": "walkthrough", "token": revoked, "token_type_hint": "access_token"}
     revocation = target.realm.http.post(f"{target.realm.endpoint}/revoke", data=form)
