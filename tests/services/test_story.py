@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.issuer import Issuer
 from tests.support.system import System
+from zerotrust.clock import Forward
 from zerotrust.audit import first_bad_record
 from zerotrust.gate import Gate
 
@@ -206,7 +207,7 @@ async def test_a_stream_of_a_task_does_not_outlive_the_users_token(system: Syste
     system.apps[system.addresses["agent/reader"]] = hangs
     assert isinstance(gate, Gate)
     claims = issuer.claims()
-    gate._clock = lambda: claims["exp"] - 1.0  # a second is left, by this clock for ever
+    gate._clock = Forward(lambda: claims["exp"] - 1.0)  # a second is left, by this clock for ever
     client = system.client("orchestrator", issuer.sign(claims))
     answer = await client.post("/tasks", json=TASK, headers={"accept": "text/event-stream"})
 
