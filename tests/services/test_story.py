@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.issuer import Issuer
 from tests.support.system import System
-from zerotrust.clock import Forward
 from zerotrust.audit import first_bad_record
+from zerotrust.clock import Forward
 from zerotrust.gate import Gate
 
 Stored = Callable[[], dict[str, dict[str, str]]]
