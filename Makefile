@@ -5,7 +5,8 @@ BIN := .venv/bin
 UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test attacks mutations check bench soak register lock
+FUZZ_SECONDS ?= 600
+.PHONY: fuzz help demo up down test attacks mutations check bench soak register lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +28,10 @@ attacks: .venv/ready  ## Try the catalogue of attacks, each also without the con
 
 mutations: .venv/ready  ## Delete every check of zerotrust/, one by one, and show the test that fails
 	@$(BIN)/python -m tests.mutations
+
+fuzz: .venv/ready  ## Fuzz tokens and messages for ten minutes; FUZZ_SECONDS=60 for one
+	@for target in credentials header claims message; do \
+		$(BIN)/python -m tests.fuzz.fuzz $$target -max_total_time=$$(($(FUZZ_SECONDS) / 4)) || exit 1; done
 
 check: .venv/ready  ## Check style, types, and that what is derived from the registry is current
 	@$(BIN)/ruff check .
