@@ -193,8 +193,8 @@ async def _serve() -> int:
     async with running(FOLDER, say=say) as system:
         _show_addresses(system)
         sys.stdout.flush()
-        # Whoever started us has read enough: this end of the pipe says so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever started us has read enough: this end of the pipe says so.  What comes now goes to the terminal itself.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         await asyncio.Event().wait()
     return 0
 

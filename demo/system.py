@@ -22,13 +22,15 @@ from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch, Launched
 from authorities.registry.realm import SCRIPT
 from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port
-from demo.runtime import Say
+from demo.runtime import Say, check_space
 from zerotrust.audit import records
 from zerotrust.registry import Registry, load_registry
 
 ROOT = Path(__file__).parents[1]
 HOST = "127.0.0.1"
 SECONDS_TO_START = 30
+SPACE = 100
+"""Megabytes: several times what a run takes."""
 PID_FILE = "running.pid"
 INSIDER = ("lab/insider", "zerotrust")
 """The code that stands for an intruder; see `lab/insider/main.py`."""
@@ -118,6 +120,7 @@ async def running(
     """
     folder = folder.absolute()  # noqa: ASYNC240 - what is launched runs in another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_space(folder, SPACE)
     registry = load_registry(ROOT / "registry.yaml")
     async with AsyncExitStack() as stack:
         stack.enter_context(_only_one(folder))
@@ -128,7 +131,11 @@ async def running(
         for leftover in ("data", "logs", "insiders"):
             shutil.rmtree(folder / leftover, ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
-        authority = await stack.enter_async_context(Authority(registry, ROOT, folder))
+        try:
+            authority = await stack.enter_async_context(Authority(registry, ROOT, folder))
+        except OSError:
+            check_port(registry.parties["authority/attestation"].port or 0, "authority/attestation")  # just taken
+            raise
         keycloak = Keycloak(folder, truststore=authority.ca_file, say=say, scripts=scripts)
         system = System(registry, folder, keycloak, authority)
         say("Services start, each from its own measured copy")
@@ -140,7 +147,17 @@ async def running(
                 await _until(partial(_healthy, http, address), process, system.log(process.launch.name))
         for name, spy in spies.items():
             await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
+        watched = [
+            (process.launch.name, process.ended.wait, system.log(process.launch.name)) for process in launched.values()
+        ]
+        for name, ended, log in [*watched, ("Keycloak", keycloak.ended, keycloak.log)]:
+            stack.callback(asyncio.create_task(_tell_when_gone(name, ended, log, say)).cancel)
         yield system
+
+
+async def _tell_when_gone(name: str, ended: Callable[[], Awaitable[object]], log: Path, say: Say) -> None:
+    await ended()
+    say(f"{name} has ended by itself, and what needs it is refused until everything is started again; its log: {log}")
 
 
 def _insider(system: System, name: str) -> Launch:
