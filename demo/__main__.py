@@ -102,13 +102,16 @@ def until_told(main: Coroutine[Any, Any, int]) -> int:
     """Run `main` until it ends or is told to; return its exit status, with a sentence where something is in the way."""
 
     async def work_until_told() -> int:
-        work = asyncio.create_task(main)
+        work, loop = asyncio.create_task(main), asyncio.get_running_loop()
         for number in signal.SIGTERM, signal.SIGINT:
-            asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+            loop.add_signal_handler(number, work.cancel, number.name)
         try:
             return await work
-        except asyncio.CancelledError:
-            return 0
+        except asyncio.CancelledError as told:
+            if told.args != ("SIGINT",):
+                return 0
+            console.print("Interrupted; all that had been started has ended.")
+            return 128 + signal.SIGINT
 
     try:
         return asyncio.run(work_until_told())
