@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
+from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, Field
 from sqlalchemy import Column, MetaData, String, Table, Text, and_, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from zerotrust.policy import Resource
 
@@ -88,15 +90,24 @@ class Store:
 
     async def add(self, document: Document) -> None:
         """Keep a new document."""
-        async with self._opened().begin() as connection:
+        async with self._writing() as connection:
             await connection.execute(insert(_documents).values(**document.model_dump()))
 
     async def replace(self, before: Document, text: str) -> bool:
         """Give a document a new text, if it still is what it was when that was decided."""
         unchanged = and_(*(_documents.c[name] == value for name, value in before.model_dump().items()))
-        async with self._opened().begin() as connection:
+        async with self._writing() as connection:
             result = await connection.execute(update(_documents).where(unchanged).values(text=text))
             return result.rowcount == 1
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: all of it, or nothing and a word for the user."""
+        try:
+            async with self._opened().begin() as connection:
+                yield connection
+        except OperationalError as error:
+            raise ToolError("nothing was written: the documents cannot be written now") from error
 
     def _opened(self) -> AsyncEngine:
         assert self._engine  # noqa: S101 - open while the app runs

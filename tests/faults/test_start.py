@@ -1,0 +1,110 @@
+"""Starting where something is in the way: one sentence with the cause and the next step, status 1, no stack trace."""
+
+import asyncio
+import shutil
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from demo import runtime
+from demo.runtime import KeycloakError, find_distribution
+from demo.system import ROOT, DemoError, System, _tell_when_gone, running
+from tests.support.real import RUN
+
+Usage = namedtuple("Usage", "total used free")
+
+UNTIL_TOLD = """
+import asyncio, sys
+from demo.__main__ import until_told
+async def main():
+    print("up", flush=True)
+    await asyncio.sleep(600)
+sys.exit(until_told(main()))
+"""
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 1 << 30, 3 << 20))
+
+
+@pytest.mark.usefixtures("full")
+async def test_a_run_folder_without_room_is_named_before_anything_is_started(tmp_path: Path) -> None:
+    with pytest.raises(KeycloakError) as failed:
+        async with running(tmp_path / "run", say=print):
+            pass
+
+    assert str(failed.value) == f"{tmp_path}/run has 3 MB of free space and 100 MB are needed: make room there."
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.usefixtures("full")
+def test_a_cache_without_room_is_named_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KEYCLOAK_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(runtime, "_download", None)
+    monkeypatch.setattr(runtime, "_with_maven", None)
+
+    with pytest.raises(KeycloakError, match=f"^{tmp_path}/zero-trust-agents has 3 MB of free space and 400 MB"):
+        find_distribution(print)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "says"),
+    [(signal.SIGINT, 130, "Interrupted; all that had been started has ended.\n"), (signal.SIGTERM, 0, "")],
+)
+def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, status: int, says: str) -> None:
+    command = [sys.executable, "-c", UNTIL_TOLD]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603
+        assert process.stdout
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(number)
+        assert process.stdout.read() == says
+    assert process.returncode == status
+
+
+async def test_who_ends_by_himself_is_told_of_in_one_sentence(tmp_path: Path) -> None:
+    said: list[str] = []
+    ended = asyncio.Event()
+    watching = asyncio.create_task(_tell_when_gone("agent/reader", ended.wait, tmp_path / "log", said.append))
+    await asyncio.sleep(0)
+    assert said == []
+
+    ended.set()
+    await watching
+
+    [sentence] = said
+    assert sentence.startswith("agent/reader has ended by itself, and what needs it is refused until")
+    assert str(tmp_path / "log") in sentence
+
+
+@pytest.mark.e2e
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_second_start_in_the_same_clone_is_told_which_process_is_the_first(real: System) -> None:
+    with pytest.raises(DemoError, match=r"^It runs already, as process \d+: `make down` ends it\.$"):
+        async with running(RUN, say=print):
+            pass
+
+
+@pytest.mark.e2e
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_second_clone_is_told_whose_port_it_is_and_how_to_find_who_has_it(real: System, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".venv", ".git", "run", "__pycache__"))
+
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-m", "demo", "walkthrough"], cwd=clone, capture_output=True, text=True
+    )
+
+    assert done.returncode == 1
+    said = " ".join(done.stdout.split())
+    assert said.startswith(
+        "Port 8101 is in use and orchestrator needs it: stop what listens there (`ss -ltnp` names it"
+    )
+    assert "Traceback" not in done.stdout + done.stderr
