@@ -1,0 +1,118 @@
+"""Processes of the real system stop, and end; what the others do then, and that they find them again by themselves."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from authorities.attestation.launch import Launch, Launched
+from demo.__main__ import REQUEST
+from demo.login import sign_in
+from demo.refusals import EVERYTHING
+from demo.system import System, settings
+from zerotrust.audit import first_bad_record
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def user() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(timeout=120, trust_env=False) as http:
+        yield http
+
+
+async def login(system: System) -> str:
+    keycloak = system.keycloak
+    token = await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING)
+    return token.access_token
+
+
+async def task(system: System, user: httpx.AsyncClient, token: str) -> httpx.Response:
+    headers = {"authorization": f"Bearer {token}"}
+    return await user.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, headers=headers)
+
+
+async def finished(system: System, user: httpx.AsyncClient, token: str) -> bool:
+    answer = await task(system, user, token)
+    return answer.status_code == 200 and answer.json()["result"]["event"] == "finished"
+
+
+def process(system: System, name: str) -> Launched:
+    return next(one for one in system.authority.running if one.launch.name == name)
+
+
+async def _until(met: Any, seconds: float = 90) -> None:
+    async with asyncio.timeout(seconds):
+        while not await met():
+            await asyncio.sleep(0.1)
+
+
+async def test_an_agent_that_is_killed_in_mid_step_may_have_done_it_and_another_one_is_found(
+    real: System, user: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token, writer = await login(real), process(real, "agent/writer")
+    writer.process.send_signal(signal.SIGSTOP)
+
+    async def asked() -> bool:  # the kernel has taken the question for it
+        port = f":{real.registry.parties['agent/writer'].port:04X}"
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return any(row[1].endswith(port) and row[3] == "01" and int(row[4][9:], 16) for row in rows)
+
+    working = asyncio.create_task(task(real, user, token))
+    await _until(asked)
+    writer.process.send_signal(signal.SIGKILL)
+    told = (await working).json()
+
+    assert [f"{step['agent']} {step['event']}" for step in told["steps"]] == [
+        "agent/reader started",
+        "agent/reader done",
+        "agent/writer started",
+    ]
+    assert told["result"]["event"] == "unclear"
+    assert told["result"]["text"] == "agent/writer: gave no answer; it may have been done"
+
+    await _until(partial(_said, capsys, "agent/writer has ended by itself"))
+    again = (await task(real, user, token)).json()["result"]
+    assert (again["event"], again["text"]) == ("failed", "agent/writer: could not be reached")
+    await real.authority.launch(Launch.registered(real.registry, "agent/writer", settings(real, "agent/writer")))
+    await _until(partial(finished, real, user, token))
+
+
+async def _said(capsys: pytest.CaptureFixture[str], words: str) -> bool:
+    return words in capsys.readouterr().out
+
+
+async def test_keycloak_stops_goes_on_is_killed_and_comes_back_with_other_keys_and_no_service_is_restarted(
+    real: System, user: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known, new, newer = [await login(real) for _ in range(3)]
+    assert await finished(real, user, known)
+    keycloak = real.keycloak._process
+    assert keycloak
+
+    keycloak.send_signal(signal.SIGSTOP)
+    refused = await task(real, user, new)
+    assert (refused.status_code, refused.json()["reason"]) == (503, "issuer_unavailable")
+    assert refused.headers["retry-after"]
+    assert await finished(real, user, known)  # with what was exchanged for it before
+    keycloak.send_signal(signal.SIGCONT)
+    await _until(partial(finished, real, user, new))
+
+    keycloak.kill()
+    await _until(partial(_said, capsys, "Keycloak has ended by itself"))
+    refused = await task(real, user, newer)
+    assert (refused.status_code, refused.json()["reason"]) == (503, "issuer_unavailable")
+    assert await finished(real, user, new)
+
+    await real.keycloak.__aenter__()  # the same addresses and passwords; everything else is new
+    assert (await task(real, user, newer)).status_code in {401, 403}  # its session is gone
+    fresh = await login(real)
+    await _until(partial(finished, real, user, fresh))
+    for name in real.registry.workloads:
+        assert first_bad_record(real.journal(name)) == 0
