@@ -1,5 +1,6 @@
 """The arithmetic of the benchmark, and that its unguarded parties do the very same task."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
-from lab.bench.measure import SLOW, TASK, VARIANTS, Measured
+from authorities.attestation.launch import Launched
+from demo.system import System as Real
+from lab.bench.measure import SLOW, TASK, VARIANTS, Measured, measure
 from lab.bench.numbers import Ratio, Span, in_series, inside, paired, percentile
 from lab.bench.party.main import thinking
 from lab.bench.party.spans import Spans
 from lab.bench.party.unguarded import Unguarded
 from lab.bench.summary import summarise
-from lab.bench.variants import PARTIES
+from lab.bench.variants import PARTIES, PORTS, launches, spans
+from tests.support.clients import said, use
 from tests.support.issuer import Issuer
 from tests.support.system import System, alive, running
 from zerotrust.service import Service
@@ -56,8 +60,7 @@ def summary() -> tuple[dict[str, float], dict[str, Ratio]]:
     for one in VARIANTS:
         began = tasks[one.name][0][0].began
         for party in PARTIES:
-            spans = by_set.setdefault(one.at, {}).setdefault(party, [])
-            spans.append(span(began + 0.1, began + 0.5))
+            by_set.setdefault(one.at, {}).setdefault(party, []).append(span(began + 0.1, began + 0.5))
     warm, cold = tasks["warm"][0][0].began, tasks["cold"][0][0].began
     by_set["warm"]["orchestrator"] += [span(warm + 0.1, warm + 0.2, "commit"), span(warm + 0.3, warm + 0.5, "commit")]
     by_set["warm"]["orchestrator"] += [span(cold + 0.1, cold + 0.6, "token")]
@@ -116,6 +119,13 @@ async def test_unguarded_parties_do_the_very_same_task(ask: Callable[..., Any], 
     assert all(system.records(name) == [] for name in PARTIES)
 
 
+async def test_handlers_of_unguarded_parties_find_somebody_to_work_for(tmp_path: Path, issuer: Issuer) -> None:
+    async with running(tmp_path, "tool/documents", issuer=issuer, kind=Unguarded) as system:
+        filed = said(await use(system, None, "create", title="t", text="x"))
+
+    assert json.loads(filed)["department"] == "/engineering"
+
+
 async def test_whether_the_model_takes_its_time_does_not_change_the_answer(
     ask: Callable[..., Any], issuer: Issuer
 ) -> None:
@@ -166,3 +176,36 @@ async def test_a_party_notes_when_it_did_what_and_writes_it_down_at_its_end(tmp_
     assert noted.keys() == {"request", "commit", "certs"}
     assert noted["request"][0] < noted["certs"][0] < noted["certs"][1] < noted["commit"][0] < noted["commit"][1]
     assert noted["commit"][1] < noted["request"][1]
+
+
+@pytest.mark.e2e
+@pytest.mark.asyncio(loop_scope="session")
+async def test_every_variant_does_the_task_on_the_real_system(real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.bench.measure.WARM_UP", 1)
+    parties = [(address, await real.authority.launch(launch)) for address, launch in launches(real).items()]
+    try:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for address, party in parties:
+                await answering(http, address, party)
+        measured = await measure(real, rounds=1, say=print)
+    finally:
+        for _, party in parties:
+            party.process.terminate()
+        for _, party in parties:
+            await party.ended.wait()
+
+    numbers, _ = summarise(measured, {name: spans(real, name) for name in PORTS})
+    assert numbers["commits_in_series"] == 9
+    assert numbers["exchanges_in_series"] == 2
+    assert numbers["warm_exchanges"] == 0
+    assert [numbers[f"hop_{party.replace('/', '_')}_requests"] for party in PARTIES] == [1, 1, 3, 3]
+
+
+async def answering(http: httpx.AsyncClient, address: str, party: Launched) -> None:
+    while not party.ended.is_set():
+        try:
+            if (await http.get(f"{address}/health")).is_success:
+                return
+        except httpx.TransportError:
+            await asyncio.sleep(0.05)
+    pytest.fail(f"{party.launch.name} has ended")
