@@ -43,11 +43,12 @@ def main(
 async def _run(system: System, *, seconds: float, count: int) -> tuple[Score, dict[str, list[Held]]]:
     score, samples = Score(), defaultdict[str, list[Held]](list)
     services = {one.launch.name: one.process.pid for one in system.authority.running if one.launch.name != "insider"}
-    began = time.monotonic()
     async with users(system, count) as everybody:
-        working = [asyncio.create_task(work(user, score)) for user in everybody]
-        say(f"{count} users at work for {seconds:.0f} s")
-        before = 0
+        say(f"{count} users sign in, one after the other")
+        for user in everybody:
+            await user.t0()
+        say(f"They are at work for {seconds:.0f} s")
+        working, before, began = [asyncio.create_task(work(user, score)) for user in everybody], 0, time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
             await asyncio.sleep(min(EVERY, seconds - passed))
             now = {name: held(pid) for name, pid in services.items()}
@@ -74,9 +75,9 @@ def _report(score: Score, samples: dict[str, list[Held]], broken: list[str]) -> 
         times = [f"{percentile(took, percent) * 1000:.0f}" for percent in (50, 99)]
         table.add_row(what, str(len(took)), *times)
     console.print(table)
-    table = Table("", "MiB after warm-up", "at the end", "files", "of those connections", box=HORIZONTALS)
+    table = Table("", "MiB after warm-up", "half-way", "at the end", "files", "connections", box=HORIZONTALS)
     for name, seen in samples.items():
-        memory = [f"{one.memory:.1f}" for one in (seen[0], seen[-1])]
+        memory = [f"{one.memory:.1f}" for one in (seen[0], seen[len(seen) // 2], seen[-1])]
         table.add_row(name, *memory, *(f"{getattr(seen[-1], what)}" for what in ("files", "connections")))
     console.print(table)
     console.print(
