@@ -338,6 +338,7 @@ async def _bad_assertions(target: Target) -> list[str]:
 async def test_a_request_that_is_not_as_rfc_8693_has_it(target: Target) -> Tries:
     realm, t0, t1 = target.realm, await target.t0(), await target.t1()
     good = realm.form("orchestrator", t0, audience=READER, scope=READING)
+    assert alive(await realm.token(**good))
     for wrong in (
         {"subject_token_type": f"{TOKEN_TYPE}refresh_token"},
         {"subject_token_type": f"{TOKEN_TYPE}id_token"},
