@@ -22,6 +22,9 @@ STRANGER = b"POST /tasks HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 UPGRADE = HEAD + b"Connection: Upgrade\r\nUpgrade: "
 
+HANG = 30
+"""Seconds after which it is no noise of the machine any more."""
+
 
 class Wire:
     """The orchestrator's door behind a server, and somebody who opens connections to it."""
@@ -42,8 +45,9 @@ class Wire:
         reader, writer = await self.connect(sent)
         answer = b""
         try:
-            while chunk := await reader.read(65536):
-                answer += chunk
+            async with asyncio.timeout(HANG):
+                while chunk := await reader.read(65536):
+                    answer += chunk
         except ConnectionError:  # it did not wait for all that was sent
             pass
         finally:
@@ -70,12 +74,11 @@ async def wire(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -
     door = Door(tmp_path, issuer, handler=handler)
     wire = Wire(door, issuer)
     serving = asyncio.create_task(wire.server.serve())
-    async with asyncio.timeout(60):  # nothing here takes long; only a hang does
-        while not wire.server.started:
-            await asyncio.sleep(0.01)
-        yield wire
-        wire.server.should_exit = True
-        await serving
+    while not wire.server.started:
+        await asyncio.sleep(0.01)
+    yield wire
+    wire.server.should_exit = True
+    await serving
     door.close()
 
 
@@ -265,8 +268,9 @@ async def test_half_a_request_and_then_a_drip_is_broken_off(wire: Wire, sent: by
     dripping = asyncio.create_task(drip())
     answer = b""
     try:
-        answer = await reader.readuntil(b"\r\n")
-        await reader.read()
+        async with asyncio.timeout(HANG):
+            answer = await reader.readuntil(b"\r\n")
+            await reader.read()
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     dripping.cancel()
@@ -300,7 +304,8 @@ async def test_an_answer_that_nobody_reads_is_given_up(wire: Wire) -> None:
 
     wire.door.handler = talkative
     _, writer = await wire.connect(POST + b"Content-Length: 2\r\n\r\n{}")
-    await given_up.wait()
+    async with asyncio.timeout(HANG):
+        await given_up.wait()
     writer.close()
 
 
@@ -323,7 +328,8 @@ async def test_one_connection_too_many_takes_the_place_of_the_one_that_waits_lon
 
     for reader, _ in halves[:2]:
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await reader.readexactly(1)
+            async with asyncio.timeout(HANG):
+                await reader.readexactly(1)
     for reader, writer in halves[2:]:
         writer.write(LAST)
         assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
