@@ -52,6 +52,7 @@ def show(console: Console, numbers: dict[str, float], ratios: dict[str, Ratio]) 
     for name, label, ratio in (
         ("task_none_ms", "no security", None),
         ("task_warm_ms", "zero trust, warm", "warm_ratio"),
+        ("", "   without its commits to the journals", "warm_ratio_without_commits"),
         ("task_cold_ms", "zero trust, cold: an exchange on every hop", "cold_ratio"),
         ("", "   without what Keycloak takes for those", "cold_ratio_without_keycloak"),
         ("task_naive_ms", "naive: introspection and a new client per call", "naive_ratio"),
@@ -73,6 +74,7 @@ def show(console: Console, numbers: dict[str, float], ratios: dict[str, Ratio]) 
         table.add_row(party, f"{numbers[f'{key}_requests']:.0f}", *times)
     console.print(table)
     console.rule("What it is made of: p50 / p99 ms")
+    console.print(f"{numbers['task_warm_commits_ms_p50']:6.2f}  all commits of a warm task together")
     for name, what in (
         ("commit", f"a commit of the journal inside the chain; {numbers['commits_in_series']:.0f} of them in series"),
         ("exchange", "an exchange at Keycloak, nothing else going on"),

@@ -26,6 +26,9 @@ def summarise(measured: Measured, spans: Spans) -> tuple[dict[str, float], dict[
     warm = [task for tasks in measured.tasks["warm"] for task in tasks]
     commits = {task: _waits(spans, "warm", task, "commit") for task in warm}
     numbers |= _spread("commit", (commit for these in commits.values() for commit in these))
+    numbers["task_warm_commits_ms_p50"] = (
+        median(sum(commit.took for commit in these) for these in commits.values()) * 1000
+    )
     numbers["commits_in_series"] = median(len(these) for these in commits.values())
     numbers["warm_exchanges"] = sum(len(_waits(spans, "warm", task, "token")) for task in warm)
     for variant, at in SPANS_OF.items():
@@ -35,22 +38,25 @@ def summarise(measured: Measured, spans: Spans) -> tuple[dict[str, float], dict[
             hops = [hop for task in tasks for hop in inside(task, requests)]
             numbers |= _spread(f"hop_{party.replace('/', '_')}_{variant}", hops)
             numbers[f"hop_{party.replace('/', '_')}_requests"] = len(hops) / len(tasks)
-    ratios = _ratios(measured, waiting)
+    ratios = _ratios(measured, waiting | commits)
     return numbers | {name: ratio.median for name, ratio in ratios.items()}, ratios
 
 
-def _ratios(measured: Measured, waiting: Mapping[Span, Sequence[Span]]) -> dict[str, Ratio]:
+def _ratios(measured: Measured, waits: Mapping[Span, Sequence[Span]]) -> dict[str, Ratio]:
+    """`waits`: what to leave out, for cold tasks Keycloak's exchanges and for warm ones the commits."""
     took = {name: [[task.took for task in tasks] for tasks in rounds] for name, rounds in measured.tasks.items()}
-    without_keycloak = [
-        [task.took - sum(wait.took for wait in waiting[task]) for task in tasks] for tasks in measured.tasks["cold"]
-    ]
+    without = {
+        name: [[task.took - sum(wait.took for wait in waits[task]) for task in tasks] for tasks in measured.tasks[name]]
+        for name in ("warm", "cold")
+    }
     on_core = {name: [[seconds] for seconds in rounds] for name, rounds in measured.on_core.items()}
     return {
         **{f"{name}_cpu_ratio": paired(zip(on_core[name], on_core["none"], strict=True)) for name in SPANS_OF},
         "warm_ratio": paired(zip(took["warm"], took["none"], strict=True)),
+        "warm_ratio_without_commits": paired(zip(without["warm"], took["none"], strict=True)),
         "warm_ratio_model15": paired(zip(took["warm15"], took["none15"], strict=True)),
         "cold_ratio": paired(zip(took["cold"], took["none"], strict=True)),
-        "cold_ratio_without_keycloak": paired(zip(without_keycloak, took["none"], strict=True)),
+        "cold_ratio_without_keycloak": paired(zip(without["cold"], took["none"], strict=True)),
         "naive_ratio": paired(zip(took["naive"], took["none"], strict=True)),
     }
 

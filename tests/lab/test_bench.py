@@ -82,7 +82,8 @@ def test_the_summary_is_one_flat_object_with_every_number_by_its_name(
     ratios = {"warm_ratio", "warm_ratio_model15", "cold_ratio", "cold_ratio_without_keycloak", "naive_ratio"}
     counts = {"commits_in_series", "exchanges_in_series", "warm_exchanges"}
     ratios |= {f"{name}_cpu_ratio" for name in ("warm", "cold", "naive")}
-    counts |= {f"cpu_{one.name}_ms_p50" for one in VARIANTS}
+    ratios |= {"warm_ratio_without_commits"}
+    counts |= {"task_warm_commits_ms_p50"} | {f"cpu_{one.name}_ms_p50" for one in VARIANTS}
     assert {f"{name}_ms_{p}" for name in spread for p in ("p50", "p99")} | ratios | counts <= numbers.keys()
 
 
@@ -96,6 +97,8 @@ def test_what_a_cold_task_waits_for_keycloak_is_taken_off_once_for_exchanges_at_
     assert ratios["cold_ratio"].median == pytest.approx(3)
     assert ratios["cold_ratio_without_keycloak"].median == pytest.approx(2)
     assert ratios["warm_ratio"].median == numbers["warm_ratio"] == pytest.approx(1.2)
+    assert ratios["warm_ratio_without_commits"].median == pytest.approx(0.9)
+    assert numbers["task_warm_commits_ms_p50"] == pytest.approx(300)
     assert ratios["warm_cpu_ratio"].median == pytest.approx(1.2)
     assert (numbers["commits_in_series"], numbers["warm_exchanges"]) == (2, 0)
 
