@@ -28,8 +28,9 @@ class Tally:
 
     async def flush(self) -> None:
         """Write what was counted, now.  Raises `JournalError`."""
-        if self._due and self._counts:
+        if self._due:
             self._due.cancel()
+        if self._counts:
             await self._write()
 
     def _write(self) -> asyncio.Future[None]:

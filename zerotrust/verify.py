@@ -32,7 +32,7 @@ CLOCK_SKEW = 5
 TICK = 1
 """Keycloak reads its clock twice for a token, and between `iat` and `exp` a second may begin."""
 
-_Text = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[\x21-\x7e]+$")]
+_Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
 _Seconds = Annotated[int, Field(ge=0)]
 
 
@@ -104,7 +104,7 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
         claims = _Claims.model_validate(strict_object(signed))
         actors = actor_chain(claims.act)
     except ValidationError as error:
-        raise Refusal(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors() if e["loc"])) from error
+        raise Refusal(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
     except ValueError as error:  # a broken chain, or no object
         raise Refusal(Reason.BAD_CLAIM, str(error)) from error
     # (7)

@@ -92,3 +92,16 @@ async def test_what_was_counted_is_written_when_the_service_ends(tmp_path: Path,
     door.close()
 
     assert [(record["event"], record["seen"][0]["reason"]) for record in written] == [("unverified", "no_token")]
+
+
+async def test_what_was_written_early_is_not_written_again(journal: Journal, tmp_path: Path) -> None:
+    tally = Tally(journal, interval=0.01)
+
+    await tally.flush()
+    tally.count("a", "no_token")
+    await tally.flush()
+    await tally.flush()
+    await asyncio.sleep(0.05)
+    await journal.append({"event": "after", "seen": []})
+
+    assert [len(record["seen"]) for record in records(tmp_path / "journal.jsonl")] == [1, 0]
