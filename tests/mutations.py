@@ -34,11 +34,15 @@ LIBRARIES = ("a2a.client", "a2a.server.routes", "cedarpy", "fastapi", "httpx", "
 ALL = ("tests/unit", "tests/services", "tests/attacks", "tests/input", "tests/faults")
 NOT_IN_PROCESS = ("tests/unit/test_runtime.py", "tests/services/test_keycloak_runner.py")
 FIRST = {
-    "service": ["tests/services/test_server.py", "tests/services"],
+    "a2a": ["tests/services/test_reader.py", "tests/input/test_handlers.py", "tests/faults/test_tasks.py"],
+    "bounded": ["tests/unit/test_keys.py", "tests/faults/test_issuer.py"],
+    "clock": ["tests/faults/test_clock.py"],
+    "gate": ["tests/unit/test_gate.py", "tests/input"],
+    "server": ["tests/input/test_wire.py", "tests/services/test_server.py"],
+    "service": ["tests/services/test_server.py", "tests/services/test_orchestrator.py"],
+    "thinking": ["tests/services/test_reader.py", "tests/faults/test_tasks.py"],
+    "tool": ["tests/services/test_documents.py", "tests/input/test_handlers.py"],
     "workload": ["tests/services/test_attestation.py"],
-    "a2a": ["tests/services/test_reader.py", "tests/services/test_writer.py"],
-    "thinking": ["tests/services/test_reader.py"],
-    "tool": ["tests/services/test_documents.py"],
 }
 """Where a module's own tests are, when not in the unit test of its name."""
 
