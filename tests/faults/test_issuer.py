@@ -1,0 +1,201 @@
+"""Keycloak slow, broken or talking nonsense, over a real socket: what is known goes on, everything else is a 503."""
+
+import asyncio
+import gzip
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.issuer import Issuer
+from tests.unit.test_exchange import caller
+from zerotrust.errors import Refusal
+from zerotrust.exchange import Exchanger
+from zerotrust.keys import MAX_KEY_SET_BYTES, SigningKeys
+from zerotrust.policy import Reason
+from zerotrust.registry import Freshness
+
+Misbehave = Callable[[asyncio.StreamWriter], Awaitable[None]]
+COOLDOWN = 10
+
+
+def told(head: bytes, body: bytes = b"") -> Misbehave:
+    async def tell(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 " + head + b"\r\nconnection: close\r\n\r\n" + body)
+        await writer.drain()
+        writer.close()
+
+    return tell
+
+
+async def silent(_writer: asyncio.StreamWriter) -> None:
+    """Nothing is said, and nothing is closed."""
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def drip(writer: asyncio.StreamWriter) -> None:
+    """A good beginning, and then a blank now and then."""
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{")
+    while not writer.is_closing():
+        writer.write(b" ")
+        await asyncio.sleep(0.02)
+
+
+async def gigabyte(writer: asyncio.StreamWriter) -> None:
+    writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n{"keys": [')
+    for _ in range(1024):
+        writer.write(b" " * (1 << 20))
+        await writer.drain()
+
+
+MISBEHAVIOURS = {
+    "nothing": silent,
+    "a drip": drip,
+    "a gigabyte": gigabyte,
+    "a reset": reset,
+    "a page": told(b"200 OK\r\ncontent-type: text/html", b"<html>We will be right back."),
+    "half an answer": told(b"200 OK\r\ncontent-length: 500", b'{"keys": [{"kid"'),
+    "packed": told(b"200 OK\r\ncontent-encoding: gzip", b"\x1f\x8b"),
+    "another type": told(b"200 OK\r\ncontent-type: image/png", b"\x89PNG"),
+    "nonsense": told(b"200 OK\r\ncontent-type: application/json", b'{"access_token": {}, "keys": {"kid": 7}}'),
+    "empty": told(b"204 No Content"),
+    "elsewhere": told(b"302 Found\r\nlocation: http://127.0.0.1:1/"),
+    "an error": told(b"500 Internal Server Error", b'{"error": "unknown_error"}'),
+    "no HTTP": told(b"\x00\x01\x02 what"),
+}
+MISBEHAVING = pytest.mark.parametrize("how", MISBEHAVIOURS)
+
+
+class StandIn:
+    """An issuer on a socket: it serves its keys, or misbehaves as a test says; a token it never has."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self.keys = httpx.Response(200, json=issuer.key_set).content
+        self.misbehave: Misbehave | None = None
+        self.asked = 0
+        self._calls: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked += 1
+        self._calls[asyncio.current_task()] = writer
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await (self.misbehave or told(b"200 OK", self.keys))(writer)
+        except OSError:
+            pass  # whoever asked has had enough
+
+    async def end(self) -> None:
+        for writer in self._calls.values():
+            writer.transport.abort()
+        await asyncio.gather(*filter(None, self._calls), return_exceptions=True)
+
+
+@pytest.fixture
+async def stand_in(issuer: Issuer) -> AsyncIterator[tuple[StandIn, str]]:
+    stand_in = StandIn(issuer)
+    server = await asyncio.start_server(stand_in.answer, "127.0.0.1", 0)
+    yield stand_in, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    await stand_in.end()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """As a service has it."""
+    async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+        yield http
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten seconds are long for a test: what is shown is that there is an end, whatever comes."""
+    monkeypatch.setattr("zerotrust.bounded.SECONDS", 0.5)
+    monkeypatch.setattr("zerotrust.exchange.SECONDS", 0.5)
+
+
+class Moving:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@MISBEHAVING
+async def test_keys_go_on_within_their_life_and_are_asked_for_once_per_cooldown_and_found_again(
+    stand_in: tuple[StandIn, str], http: httpx.AsyncClient, how: str
+) -> None:
+    issuer, address = stand_in
+    clock = Moving()
+    freshness = Freshness(keys=300, keys_cooldown=COOLDOWN, svid=60)
+    keys = SigningKeys(address, http=http, freshness=freshness, clock=clock)
+    known = await keys.key("k1")
+    issuer.misbehave, clock.now = MISBEHAVIOURS[how], COOLDOWN
+
+    for _ in range(20):
+        assert await _refused(keys.key("another")) is Reason.KEYS_UNAVAILABLE
+        assert await keys.key("k1") is known
+    assert issuer.asked == 2
+
+    clock.now = 301
+    assert await _refused(keys.key("k1")) is Reason.KEYS_UNAVAILABLE
+
+    issuer.misbehave, clock.now = None, 301 + COOLDOWN
+    assert await keys.key("k1") is known
+
+
+async def test_a_key_set_is_not_read_beyond_its_bound(stand_in: tuple[StandIn, str], http: httpx.AsyncClient) -> None:
+    issuer, address = stand_in
+    issuer.misbehave = gigabyte
+    keys = SigningKeys(
+        address, http=http, freshness=Freshness(keys=300, keys_cooldown=10, svid=60), clock=time.monotonic
+    )
+    tracemalloc.start()
+    await _refused(keys.key("k1"))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 50 * MAX_KEY_SET_BYTES  # 3 MiB, most of it the sender's
+
+
+async def test_what_comes_packed_is_not_unpacked(stand_in: tuple[StandIn, str], http: httpx.AsyncClient) -> None:
+    """A thousandth of its size would pass the bound."""
+    issuer, address = stand_in
+    issuer.misbehave = told(b"200 OK\r\ncontent-encoding: gzip", gzip.compress(issuer.keys))
+    keys = SigningKeys(
+        address, http=http, freshness=Freshness(keys=300, keys_cooldown=10, svid=60), clock=time.monotonic
+    )
+
+    assert await _refused(keys.key("k1")) is Reason.KEYS_UNAVAILABLE
+
+
+@MISBEHAVING
+async def test_no_token_comes_of_it_and_nothing_worse(
+    stand_in: tuple[StandIn, str], http: httpx.AsyncClient, how: str
+) -> None:
+    issuer, address = stand_in
+    issuer.misbehave = MISBEHAVIOURS[how]
+
+    async def record(_: object) -> None:
+        pass
+
+    class Proof:
+        async def assertion(self, audience: str) -> str:
+            return audience
+
+    exchanger = Exchanger(issuer=address, workload=Proof(), http=http, record=record, clock=lambda: 1_800_000_000)
+    inference, scopes = "spiffe://agents.example/inference", frozenset({"inference.run"})
+
+    assert await _refused(exchanger.narrow(caller(), audience=inference, scopes=scopes)) is Reason.ISSUER_UNAVAILABLE
+
+
+async def _refused(asked: Coroutine[Any, Any, object]) -> Reason:
+    with pytest.raises(Refusal) as refused:
+        await asyncio.wait_for(asked, 30)
+    assert refused.value.status == 503
+    return refused.value.reason
