@@ -134,8 +134,8 @@ class Launcher:
         status = launched.process.wait()
         os.close(launched.pidfd)
         launched.stage.remove()
+        launched.ended.set()  # before the log, which may find no room
         self._log("ended", party=launched.launch.party_id, pid=launched.process.pid, status=status, asked=self._ending)
-        launched.ended.set()
 
     async def end(self) -> None:
         """End everything launched: SIGTERM, and SIGKILL for what is still there 5 seconds later."""
