@@ -116,6 +116,7 @@ class Gate:
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
         call = _Call(scope)
+        _trace_id.set(call.trace_id)
 
         async def watched(message: Message) -> None:
             call.last = message
@@ -124,7 +125,7 @@ class Gate:
         try:
             await self._serve(call, receive, watched)
         except Exception:  # a mistake of ours: its story is for the log, never for the caller
-            log.exception("failed", extra={"trace_id": call.trace_id})
+            log.exception("failed")
             await self._refuse(call, Refusal(Reason.FAILED), watched)
 
     async def _serve(self, call: _Call, receive: Receive, send: Send) -> None:

@@ -1,5 +1,6 @@
 """Composition: from settings to a running, guarded app.  Every service here is built by these few lines."""
 
+import contextlib
 import json
 import logging
 import sys
@@ -193,13 +194,13 @@ MOST_OF_A_TEXT = 4000
 
 
 class _JsonLines(logging.Formatter):
-    """One JSON object a line: what was said, by whom; never a header, never a body."""
+    """One JSON object a line: what was said, by whom, for which request; never a header, never a body."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()[:MOST_OF_A_TEXT]
         line = {"at": record.created, "level": record.levelname, "logger": record.name, "text": text}
-        if trace_id := getattr(record, "trace_id", None):
-            line["trace_id"] = trace_id
+        with contextlib.suppress(LookupError):  # where nothing was asked, there is none
+            line["trace_id"] = current_trace()
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)[-MOST_OF_A_TEXT:]
         return json.dumps(line)  # ASCII: half a surrogate pair, a control character, a word from right to left

@@ -11,7 +11,7 @@ from tests.support.attack import Target, tool_call
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
 from zerotrust.registry import Registry
-from zerotrust.service import MOST_OF_A_TEXT, log_json_lines
+from zerotrust.service import MOST_OF_A_TEXT, _JsonLines, log_json_lines
 
 NASTY = "\r\nEVIL\x1b[31m\0\u202etxt\u200b\ud800\x9b" + "x" * 1_000_000
 CLEAN = NASTY.replace("\ud800", "")  # as far as a body may go
@@ -72,7 +72,7 @@ def test_what_a_caller_asks_for_is_plain_in_the_log(capfd: pytest.CaptureFixture
         try:
             raise ValueError(NASTY)
         except ValueError:
-            logging.getLogger("tests").exception("failed: %s", NASTY, extra={"trace_id": "0" * 32})
+            logging.getLogger("tests").exception("failed: %s", NASTY)
     finally:
         root.handlers[:] = before
         root.setLevel(level)
@@ -83,5 +83,26 @@ def test_what_a_caller_asks_for_is_plain_in_the_log(capfd: pytest.CaptureFixture
     check_plain(said.encode())
     first, second = map(json.loads, said.splitlines())
     assert first["text"].startswith("read \r\nEVIL")
-    assert second["trace_id"] == "0" * 32
+    assert "trace_id" not in second
     assert "ValueError" in second["trace"] or "x" * 100 in second["trace"]
+
+
+async def test_whatever_is_logged_for_a_request_names_its_trace(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[dict[str, str]] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(_JsonLines().format(record)))
+
+    handler = Kept()
+    monkeypatch.setattr(logging.getLogger("a2a"), "handlers", [handler])
+    monkeypatch.setattr(logging.getLogger("mcp"), "handlers", [handler])
+    monkeypatch.setattr(logging.getLogger("mcp"), "level", logging.INFO)
+
+    agent = await target.send("agent/reader", target.token("agent/reader"), body={"id": []})
+    tool = await target.send("tool/documents", target.token("tool/documents"), body=tool_call("read", id="nothing"))
+
+    traces = {line["logger"].partition(".")[0]: line.get("trace_id") for line in lines}
+    assert traces == {"a2a": agent.recorded[0]["trace_id"], "mcp": tool.recorded[0]["trace_id"]}
