@@ -13,7 +13,8 @@ MAX_CONNECTIONS = 500
 """Connections a process holds.  One more takes the place of the one that has asked for nothing for the longest time."""
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request's head: its target, and its headers at their length and 32 each (as RFC 9113 section 6.5.2)."""
+"""Bytes of a request's headers, at their length and 32 each (as RFC 9113 section 6.5.2), and of whatever else the
+parser keeps to itself until it is whole."""
 
 PATIENCE = 10
 """Seconds for the head of a request, from its first byte or from the connection; and for an answer to be read."""
@@ -60,8 +61,8 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def _waiting(self) -> bool:
-        """Whether nothing has been asked that is not answered yet."""
-        return self.cycle is None or self.cycle.response_complete
+        """Whether it is open and nothing has been asked that is not answered yet."""
+        return not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete)
 
     def data_received(self, data: bytes) -> None:
         self._unread += len(data)
@@ -75,12 +76,11 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._head = True, 0
 
-    def on_url(self, url: bytes) -> None:
-        self._grow(len(url))
-        super().on_url(url)
-
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._grow(len(name) + len(value) + 32)
+        self._unread = 0
+        self._head += len(name) + len(value) + 32
+        if self._head > MAX_HEAD:
+            raise ValueError("too large")
         if self._in_head:  # a trailer is no header (RFC 9110 section 6.5.1), and the gate has read the headers
             super().on_header(name, value)
 
@@ -106,12 +106,6 @@ class Protocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._for_reader.stop()
-
-    def _grow(self, by: int) -> None:
-        self._unread = 0
-        self._head += by
-        if self._head > MAX_HEAD:
-            raise ValueError("too large")
 
 
 def server(app: ASGIApp, *, host: str, port: int) -> uvicorn.Server:

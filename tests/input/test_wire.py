@@ -337,3 +337,22 @@ async def test_one_connection_too_many_takes_the_place_of_the_one_that_waits_lon
     assert (await at_work.readline()).startswith(b"HTTP/1.1 200 ")
     for _, writer in [*halves, (at_work, work)]:
         writer.close()
+
+
+async def test_many_connections_at_once_are_no_more_than_may_be(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zerotrust.server.MAX_CONNECTIONS", 3)
+    monkeypatch.setattr("zerotrust.server.PATIENCE", 1000)
+    opened = await asyncio.gather(*(wire.connect() for _ in range(30)))
+    ended = asyncio.gather(*(reader.read() for reader, _ in opened), return_exceptions=True)
+
+    def broken_off() -> int:
+        return sum(reader.at_eof() or reader.exception() is not None for reader, _ in opened)
+
+    async with asyncio.timeout(HANG):
+        while broken_off() < 27:
+            await asyncio.sleep(0.01)
+
+    assert len(wire.server.server_state.connections) == 3
+    for _, writer in opened:
+        writer.close()
+    await ended
