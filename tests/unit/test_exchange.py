@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from tests.support.door import NOW, Clock
 from tests.support.issuer import ISSUER
 from zerotrust import exchange
+from zerotrust.bounded import TO_TELL
 from zerotrust.errors import Refusal
 from zerotrust.exchange import MARGIN, Exchanger, NarrowedToken, exchange_form
 from zerotrust.identity import Principal
@@ -289,6 +290,15 @@ async def test_an_issuer_that_refuses_is_told_from_one_that_cannot_answer(
     assert await bench.refusal() is reason
     assert bench.reasons == [reason]
     assert len(bench.requests) == 1  # neither repeated nor redirected
+
+
+async def test_nobody_waits_for_the_issuer_longer_than_the_callers_token_lives(bench: Bench) -> None:
+    ending = caller(expires_at=NOW + TO_TELL + 0.2)
+
+    with held(bench):
+        async with asyncio.timeout(30):
+            assert await bench.refusal(ending) is Reason.ISSUER_UNAVAILABLE
+    assert bench.notes[-1]["detail"] == "no answer in time"
 
 
 async def test_without_a_proof_of_who_we_are_nothing_is_sent(bench: Bench) -> None:

@@ -218,12 +218,13 @@ async def test_an_answer_without_an_end_gets_one(kind: str, part: bytes, pause: 
     )
     ending = NarrowedToken(DOCUMENTS, "id", time.time() + TO_TELL + 0.3, "T2")
 
-    with calling_with(ending):
+    async with asyncio.timeout(30):
         if kind == "httpx":
-            with pytest.raises(httpx.TransportError):
+            with calling_with(ending), pytest.raises(httpx.TransportError):
                 await clients.http.post("http://127.0.0.1:8104/")
         else:
-            assert (await clients.mcp_http.post("http://127.0.0.1:8104/")).status_code == 503
+            with calling_with(ending):
+                assert (await clients.mcp_http.post("http://127.0.0.1:8104/")).status_code == 503
     assert body.sent <= MAX_ANSWER + len(part)
 
 
