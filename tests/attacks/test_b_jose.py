@@ -17,6 +17,7 @@ from tests.support.svid import TrustDomain
 from zerotrust.gate import MAX_TOKEN
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.policy import Reason
+from zerotrust.strict_json import MAX_DEPTH
 
 
 @cache
@@ -313,13 +314,15 @@ async def test_a_token_that_is_too_large(target: Target) -> Tries:
 async def test_a_token_that_is_nested_deep(target: Target) -> Tries:
     for party in DOORS:
         azp = target.claims(party)["azp"]
-        for actors in (MAX_ACTORS + 1, 100):
+        for actors in (MAX_ACTORS + 1, MAX_DEPTH - 1):
             act: dict[str, Any] = {"sub": "actor-0"}
             for number in range(1, actors - 1):
                 act = {"sub": f"actor-{number}", "act": act}
             lineage = [f"ancestor-{number}" for number in range(MAX_ACTORS + 1)]
             nested: dict[str, Any] = {"act": {"sub": azp, "act": act}, "lineage": lineage, "txn": lineage[0]}
             yield await target.send(party, target.token(party, **nested))
+        nested["act"] = {"sub": azp, "act": {"sub": "one too many", "act": act}}
+        yield await target.send(party, target.token(party, **nested), reason=Reason.BAD_CLAIM)
         for deep in (b"[" * 4000, b'{"a":' * 900):
             payload = claims(target, party)[:-1] + b', "x": ' + deep
             yield await target.send(party, target.issuer.sign_bytes(header(), payload), reason=Reason.BAD_CLAIM)
