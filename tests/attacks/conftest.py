@@ -8,7 +8,7 @@ from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.table import Table
 
-from tests.attacks.table import ROWS, described
+from tests.attacks.table import ROWS, described, recorded
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,7 +49,7 @@ def _told(number: int, reports: list[pytest.TestReport]) -> list[str]:
     return [
         row.attack,
         f"{_mark(refused)} {', '.join(map(str, told))}",
-        row.reason or "",
+        recorded(row),
         "\n".join(by),
         f"{_mark(weakened)} succeeds" if weakened else "cannot be taken away",
     ]

@@ -543,3 +543,19 @@ ROWS: dict[int, Row] = {
         ),
     ),
 }
+
+
+def recorded(row: Row) -> str:
+    """What a row leaves on record, for a reader."""
+    if row.reason is Reason.GRANTED:
+        return "granted, and nothing gained"
+    return row.reason or "nothing to refuse"
+
+
+def markdown() -> str:
+    """The catalogue as it stands in the README."""
+    lines = ["| row | attack | reason on record | stopped by |", "|---|---|---|---|"]
+    for number, row in sorted(ROWS.items()):
+        by = dict.fromkeys(described(way) for way in row.stopped_by)
+        lines.append(f"| {number} | {row.attack} | {recorded(row)} | {'; '.join(by)} |")
+    return "\n".join(lines)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.table import markdown
 from zerotrust.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
@@ -68,3 +69,7 @@ def test_no_source_file_of_the_library_is_left_out_of_the_readme_or_the_decision
     modules = {path.name for path in (ROOT / "zerotrust").glob("*.py")} - {"__init__.py"}
     left_out = {"errors.py", "policy.py", "registry.py", "service.py", "settings.py"}
     assert {module for module in modules if module not in named} <= left_out
+
+
+def test_the_readme_tells_the_catalogue_as_it_is_tested() -> None:
+    assert markdown() in (ROOT / "README.md").read_text(), "paste what tests.attacks.table.markdown() returns"
