@@ -79,6 +79,7 @@ def show(console: Console, numbers: dict[str, float], ratios: dict[str, Ratio]) 
         ("commit", f"a commit of the journal inside the chain; {numbers['commits_in_series']:.0f} of them in series"),
         ("exchange", "an exchange at Keycloak, nothing else going on"),
         ("cold_exchange", f"a wait for one in a cold task; {numbers['exchanges_in_series']:.0f} of them in series"),
+        ("cold_identity", "an identity from attestation, before each of those"),
         ("introspection", "an introspection at Keycloak"),
     ):
         console.print(f"{numbers[f'{name}_ms_p50']:6.2f} / {numbers[f'{name}_ms_p99']:.2f}  {what}")

@@ -20,8 +20,10 @@ def summarise(measured: Measured, spans: Spans) -> tuple[dict[str, float], dict[
         numbers |= _spread(f"task_{name}", (task for tasks in rounds for task in tasks))
         numbers[f"cpu_{name}_ms_p50"] = median(measured.on_core[name]) * 1000
     numbers |= _spread("exchange", measured.exchanges) | _spread("introspection", measured.introspections)
-    waiting = {task: _waits(spans, "cold", task, "token") for tasks in measured.tasks["cold"] for task in tasks}
+    cold = [task for tasks in measured.tasks["cold"] for task in tasks]
+    waiting = {task: _waits(spans, "cold", task, "token") for task in cold}
     numbers |= _spread("cold_exchange", (wait for waits in waiting.values() for wait in waits))
+    numbers |= _spread("cold_identity", (wait for task in cold for wait in _waits(spans, "cold", task, "identity")))
     numbers["exchanges_in_series"] = median(len(waits) for waits in waiting.values())
     warm = [task for tasks in measured.tasks["warm"] for task in tasks]
     commits = {task: _waits(spans, "warm", task, "commit") for task in warm}

@@ -63,7 +63,7 @@ def summary() -> tuple[dict[str, float], dict[str, Ratio]]:
             by_set.setdefault(one.at, {}).setdefault(party, []).append(span(began + 0.1, began + 0.5))
     warm, cold = tasks["warm"][0][0].began, tasks["cold"][0][0].began
     by_set["warm"]["orchestrator"] += [span(warm + 0.1, warm + 0.2, "commit"), span(warm + 0.3, warm + 0.5, "commit")]
-    by_set["warm"]["orchestrator"] += [span(cold + 0.1, cold + 0.6, "token")]
+    by_set["warm"]["orchestrator"] += [span(cold + 0.1, cold + 0.6, "token"), span(cold, cold + 0.1, "identity")]
     by_set["warm"]["agent/reader"] += [span(cold + 1, cold + 1.5, "token"), span(cold + 1, cold + 1.4, "token")]
     measured = Measured(tasks, {name: [ends[name] / 2] for name in ends}, [span(0, 0.01)], [span(0, 0.006)])
     return summarise(measured, by_set)
@@ -75,7 +75,13 @@ def test_the_summary_is_one_flat_object_with_every_number_by_its_name(
     numbers, _ = summary
 
     assert all(isinstance(value, int | float) for value in json.loads(json.dumps(numbers)).values())
-    spread = {f"task_{one.name}" for one in VARIANTS} | {"exchange", "introspection", "commit", "cold_exchange"}
+    spread = {f"task_{one.name}" for one in VARIANTS} | {
+        "exchange",
+        "introspection",
+        "commit",
+        "cold_exchange",
+        "cold_identity",
+    }
     spread |= {
         f"hop_{party.replace('/', '_')}_{variant}" for party in PARTIES for variant in ("none", "warm", "cold", "naive")
     }
