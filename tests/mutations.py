@@ -1,8 +1,8 @@
 """Deletes every check in `zerotrust/`, one after the other, and proves for each that a test fails: `make mutations`.
 
 Each mutant lives in a process of its own, forked from one that has the libraries loaded and nothing of this project.
-The tests of its module run first, then all that run in process, until the first one fails.  A mutant that nobody
-notices has to be excused in `EXCUSED`, by name and with a reason; an excuse that is not needed is an error as well.
+The tests of its module run until the first one fails.  A mutant that none of them notices has to be excused in
+`EXCUSED`, by name and with a reason; an excuse that is not needed is an error as well.
 """
 
 import ast
@@ -27,24 +27,35 @@ from rich.console import Console
 from tests.support.mutants import Mutant, mutants
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted((ROOT / "zerotrust").glob("*.py"))
+SOURCES = sorted(set((ROOT / "zerotrust").glob("*.py")) - {ROOT / "zerotrust" / "__init__.py"})
 SECONDS = 300
 """After which a mutant that makes the tests hang counts as noticed."""
 LIBRARIES = ("a2a.client", "a2a.server.routes", "cedarpy", "fastapi", "httpx", "hypothesis", "mcp", "pydantic_settings")
-ALL = ("tests/unit", "tests/services", "tests/attacks", "tests/input", "tests/faults")
-NOT_IN_PROCESS = ("tests/unit/test_runtime.py", "tests/services/test_keycloak_runner.py")
-FIRST = {
-    "a2a": ["tests/services/test_reader.py", "tests/input/test_handlers.py", "tests/faults/test_tasks.py"],
-    "bounded": ["tests/unit/test_keys.py", "tests/faults/test_issuer.py"],
-    "clock": ["tests/faults/test_clock.py"],
-    "gate": ["tests/unit/test_gate.py", "tests/input"],
-    "server": ["tests/input/test_wire.py", "tests/services/test_server.py"],
-    "service": ["tests/services/test_server.py", "tests/services/test_orchestrator.py"],
-    "thinking": ["tests/services/test_reader.py", "tests/faults/test_tasks.py"],
-    "tool": ["tests/services/test_documents.py", "tests/input/test_handlers.py"],
-    "workload": ["tests/services/test_attestation.py"],
+TESTS = {
+    "a2a": "services/test_reader input/test_handlers faults/test_tasks services/test_orchestrator attacks/test_j_a2a",
+    "audit": "unit/test_audit faults/test_disk unit/test_gate input/test_values",
+    "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
+    "clock": "faults/test_clock",
+    "errors": "unit/test_errors unit/test_gate",
+    "exchange": "unit/test_exchange faults/test_clock faults/test_issuer attacks/test_f_tokens",
+    "gate": "unit/test_gate unit/test_errors input/test_handlers input/test_values attacks/test_a_credentials",
+    "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
+    "keys": "unit/test_keys faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
+    "mcp": "unit/test_mcp unit/test_gate input/test_handlers attacks/test_i_mcp services/test_documents",
+    "outgoing": "unit/test_outgoing faults/test_tasks services/test_story",
+    "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
+    "registry": "unit/test_registry unit/test_realm",
+    "server": "input/test_wire services/test_server input/test_protocols",
+    "service": "services/test_server services/test_orchestrator input/test_handlers services/test_documents",
+    "settings": "unit/test_settings",
+    "strict_json": "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties",
+    "tally": "unit/test_tally unit/test_gate faults/test_disk",
+    "thinking": "services/test_reader services/test_writer faults/test_tasks services/test_story attacks/test_l_model",
+    "tool": "services/test_documents input/test_handlers attacks/test_i_mcp attacks/test_e_scope",
+    "verify": "unit/test_verify unit/test_imports unit/test_gate faults/test_clock attacks/test_c_claims",
+    "workload": "services/test_attestation",
 }
-"""Where a module's own tests are, when not in the unit test of its name."""
+"""The tests of each module, the likeliest to notice first.  What none of them notices, nobody does."""
 
 EXCUSED: dict[str, str] = {}
 """`module: deleted` to why nobody can notice that it is gone."""
@@ -92,12 +103,6 @@ class _Finder:
         return importlib.util.spec_from_loader(name, loader)
 
 
-def tests_for(module: str) -> list[str]:
-    """What to run, the likeliest first."""
-    own = FIRST.get(module, [f"tests/unit/test_{module}.py"])
-    return [path for path in (*own, *ALL) if (ROOT / path).exists()]
-
-
 def _start(module: str, mutant: Mutant, output: Path) -> int:
     """Run the tests on one mutant in a child process; return its id."""
     if child := os.fork():
@@ -109,7 +114,7 @@ def _start(module: str, mutant: Mutant, output: Path) -> int:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         sys.meta_path.insert(0, _Finder(module, mutant))
-        ignored = [f"--ignore={path}" for path in NOT_IN_PROCESS]
+        tests = [str(ROOT / "tests" / f"{name}.py") for name in TESTS[module].split()]
         # The libraries are there already, so pytest cannot rewrite the assertions in them, nor need it.
         warned = ["-W", "ignore:Module already imported"]
         chosen = [
@@ -118,8 +123,8 @@ def _start(module: str, mutant: Mutant, output: Path) -> int:
             "-k",
             "not succeeds",
         ]  # an attack on a system that lacks a control proves nothing here
-        options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", *chosen, *warned, *ignored]
-        code = int(pytest.main([*options, *tests_for(module)]))
+        options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", *chosen, *warned]
+        code = int(pytest.main([*options, *tests]))
     except BaseException:  # noqa: BLE001 - nothing gets out of here, least of all into the parent's own stack
         traceback.print_exc()
     finally:
@@ -166,11 +171,12 @@ def main(
     """Try all mutants and print what noticed each; fail if one is noticed by nobody."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    files = [file for file in SOURCES if not modules or file.stem in modules]
     console.print("First with nothing deleted: every test must pass, or a failure would prove nothing.")
-    (untouched,) = verdicts([("", Mutant(0, "nothing", ast.Module([], [])))], 1)
-    if untouched.noticed_by:
-        sys.exit(f"{untouched.noticed_by} fails by itself.")
-    chosen = [(f.stem, m) for f in SOURCES if not modules or f.stem in modules for m in mutants(f.read_text())]
+    for untouched in verdicts([(file.stem, _whole(file)) for file in files], workers):
+        if untouched.noticed_by:
+            sys.exit(f"{untouched.noticed_by} fails by itself.")
+    chosen = [(file.stem, mutant) for file in files for mutant in mutants(file.read_text())]
     seen = []
     for verdict in verdicts(chosen, workers):
         seen.append(verdict)
@@ -189,6 +195,10 @@ def main(
     for name in unnoticed + needless:
         console.print(f"[red]{_plain(name)}[/]")
     sys.exit(1 if unnoticed or needless else 0)
+
+
+def _whole(file: Path) -> Mutant:
+    return Mutant(0, "nothing", ast.parse(file.read_text()))
 
 
 def _plain(text: str) -> str:
