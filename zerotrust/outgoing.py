@@ -5,7 +5,7 @@ A call lasts no longer than its token, however slowly it is answered.
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -45,17 +45,22 @@ def _time_left() -> asyncio.Timeout:
     return asyncio.timeout(min(_LONGEST, _token.get().expires_at - time.time() - TO_TELL))
 
 
+async def _whole(sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any]) -> tuple[Any, bytes]:
+    """Send a request and read its answer to the end.  Raises `TimeoutError` and `ValueError` besides the client's."""
+    async with _time_left():
+        answer = await sending(request, **options | {"stream": True})
+        try:
+            return answer, await read(answer)
+        finally:
+            await answer.aclose()
+
+
 class _Bounded(httpx.AsyncClient):
     """Reads every answer to its end, and both have one."""
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         try:
-            async with _time_left():
-                answer = await super().send(request, **options | {"stream": True})
-                try:
-                    body = await read(answer)
-                finally:
-                    await answer.aclose()
+            answer, body = await _whole(super().send, request, options)
         except TimeoutError as error:
             raise httpx.ReadTimeout("no whole answer in time", request=request) from error
         except ValueError as error:
@@ -68,12 +73,7 @@ class _Answering(httpx2.AsyncClient):
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         try:
-            async with _time_left():
-                answer = await super().send(request, **options | {"stream": True})
-                try:
-                    body = await read(answer)
-                finally:
-                    await answer.aclose()
+            answer, body = await _whole(super().send, request, options)
         except (httpx2.HTTPError, Refusal, TimeoutError, ValueError) as error:
             lost = Reason.PEER_UNAVAILABLE if isinstance(error, _NOT_SENT) else Reason.ANSWER_LOST
             refusal = error if isinstance(error, Refusal) else Refusal(lost)
