@@ -49,6 +49,11 @@ def inside(outer: Span, spans: Iterable[Span]) -> list[Span]:
     return [span for span in spans if outer.began <= span.began and span.ended <= outer.ended]
 
 
+def begun_in(outer: Span, spans: Iterable[Span]) -> list[Span]:
+    """The spans that began within another; a server may be done a moment after its client."""
+    return [span for span in spans if outer.began <= span.began < outer.ended]
+
+
 def in_series(spans: Iterable[Span]) -> list[Span]:
     """What one had to wait for, one after the other: spans that overlap count once, as one."""
     waits: list[Span] = []

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 from lab.bench.measure import Measured
-from lab.bench.numbers import Ratio, Span, in_series, inside, paired, percentile
+from lab.bench.numbers import Ratio, Span, begun_in, in_series, inside, paired, percentile
 
 SPANS_OF = {"none": "none", "warm": "warm", "cold": "warm", "naive": "naive"}
 """Whose spans tell what happened in the tasks of a variant."""
@@ -37,7 +37,7 @@ def summarise(measured: Measured, spans: Spans) -> tuple[dict[str, float], dict[
         tasks = [task for tasks in measured.tasks[variant] for task in tasks]
         for party, these in spans[at].items():
             requests = [span for span in these if span.kind == "request"]
-            hops = [hop for task in tasks for hop in inside(task, requests)]
+            hops = [hop for task in tasks for hop in begun_in(task, requests)]
             numbers |= _spread(f"hop_{party.replace('/', '_')}_{variant}", hops)
             numbers[f"hop_{party.replace('/', '_')}_requests"] = len(hops) / len(tasks)
     ratios = _ratios(measured, waiting | commits)

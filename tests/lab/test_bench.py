@@ -12,7 +12,7 @@ import pytest
 from authorities.attestation.launch import Launched
 from demo.system import System as Real
 from lab.bench.measure import SLOW, TASK, VARIANTS, Measured, measure
-from lab.bench.numbers import Ratio, Span, in_series, inside, paired, percentile
+from lab.bench.numbers import Ratio, Span, begun_in, in_series, inside, paired, percentile
 from lab.bench.party.main import thinking
 from lab.bench.party.spans import Spans
 from lab.bench.party.unguarded import Unguarded
@@ -48,7 +48,10 @@ def test_spans_that_overlap_are_waited_for_once() -> None:
 
 
 def test_only_what_lies_wholly_within_a_task_belongs_to_it() -> None:
-    assert inside(span(1, 5), [span(0, 2), span(1, 5), span(2, 3), span(4, 6)]) == [span(1, 5), span(2, 3)]
+    spans = [span(0, 2), span(1, 5), span(2, 3), span(4, 6), span(5, 6)]
+
+    assert inside(span(1, 5), spans) == [span(1, 5), span(2, 3)]
+    assert begun_in(span(1, 5), spans) == [span(1, 5), span(2, 3), span(4, 6)]
 
 
 @pytest.fixture
