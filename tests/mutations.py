@@ -37,11 +37,11 @@ TESTS = {
     "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
     "clock": "faults/test_clock",
     "errors": "unit/test_errors unit/test_gate",
-    "exchange": "unit/test_exchange faults/test_clock faults/test_issuer attacks/test_f_tokens",
-    "gate": "unit/test_gate unit/test_errors input/test_handlers input/test_values attacks/test_a_credentials",
+    "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
+    "gate": "unit/test_gate unit/test_errors unit/test_tally input/test_handlers input/test_values",
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
     "keys": "unit/test_keys faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
-    "mcp": "unit/test_mcp unit/test_gate input/test_handlers attacks/test_i_mcp services/test_documents",
+    "mcp": "unit/test_mcp unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
     "outgoing": "unit/test_outgoing faults/test_tasks services/test_story",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
     "registry": "unit/test_registry unit/test_realm",
@@ -57,7 +57,11 @@ TESTS = {
 }
 """The tests of each module, the likeliest to notice first.  What none of them notices, nobody does."""
 
-EXCUSED: dict[str, str] = {}
+EXCUSED = {
+    "gate: self.principal": "for the type checker: a trace is followed only once the caller is known",
+    "a2a: streaming=False": "what the SDK takes where nothing is said, or the card has said already",
+    "a2a: push_notifications=False": "what the SDK takes where nothing is said",
+}
 """`module: deleted` to why nobody can notice that it is gone."""
 
 console = Console(highlight=False)

@@ -133,7 +133,6 @@ class Gate:
             receive = await self._admit(call, receive)
         except Refusal as refusal:
             return await self._refuse(call, refusal, send)
-        _trace_id.set(call.trace_id)
         if call.principal is None:  # a public route
             return await self._app(call.scope, receive, send)
         _principal.set(call.principal)
@@ -156,6 +155,7 @@ class Gate:
         token = _bearer(call.scope["headers"], hint=call.permission)  # (2)
         call.principal = await self._verify(token)  # (3)
         call.follow_trace()
+        _trace_id.set(call.trace_id)
         if route is None:
             raise Refusal(Reason.NO_PERMISSION_FOR_ROUTE, call.scope["path"])
         receive, asked = await _read(call.scope["headers"], receive)

@@ -8,11 +8,13 @@ import httpx
 import httpx2
 import orjson
 import pytest
+from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.services.test_orchestrator import FILE_IT, NOT_READ, READ, worked
 from tests.support.issuer import Issuer
 from tests.support.system import MCPWire, System, Wire
+from zerotrust.a2a import Answer, PeerError
 
 Stored = Callable[[], dict[str, dict[str, str]]]
 Lose = Callable[[str, bytes], None]
@@ -214,3 +216,27 @@ async def test_what_was_exchanged_goes_on_while_the_issuer_is_down(
 
     assert (await worked(system, token))[1]["event"] == "finished"
     assert len(stored()) == len(before) + 1
+
+
+async def test_an_agent_that_answers_with_an_error_of_its_own_may_have_done_it(system: System, issuer: Issuer) -> None:
+    async def failing(_scope: Scope, _receive: Receive, send: Send) -> None:
+        error = orjson.dumps({"jsonrpc": "2.0", "id": 1, "error": {"code": -32603, "message": "Internal error"}})
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": error})
+
+    system.apps[system.addresses["agent/reader"]] = failing
+
+    _, result = await worked(system, issuer.token())
+
+    assert (result["event"], result["agent"]) == ("unclear", "agent/reader")
+    assert result["text"].startswith("agent/reader: ")
+
+
+def test_what_is_logged_of_a_peer_that_failed_is_what_is_told() -> None:
+    assert str(PeerError("agent/reader: gave no answer")) == "agent/reader: gave no answer"
+
+
+def test_nobody_changes_an_account() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Answer().text = "done"  # type: ignore[misc]

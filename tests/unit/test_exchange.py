@@ -333,6 +333,18 @@ async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(bench: 
     assert len(bench.requests) == 1
 
 
+async def test_an_exchange_that_was_called_off_is_tried_anew(bench: Bench) -> None:
+    with held(bench):
+        waiting = asyncio.create_task(bench.narrow())
+        while not bench.requests:
+            await asyncio.sleep(0)
+        (flight,) = bench.exchanger._flights.values()
+        flight.cancel()
+        await asyncio.wait([flight, waiting])
+
+    assert await bench.narrow()
+
+
 async def test_all_who_wait_for_a_failure_are_told_and_the_next_one_tries_again(bench: Bench) -> None:
     bench.answer = lambda _form: httpx.ConnectError("nobody there")
     with held(bench):

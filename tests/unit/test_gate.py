@@ -596,7 +596,38 @@ async def test_callers_that_were_never_verified_are_counted_by_peer_and_reason(t
     door.close()
 
 
+async def test_a_refused_route_is_on_record_by_its_path(door: Door, issuer: Issuer) -> None:
+    await door.ask(issuer.token(), "GET", "/elsewhere")
+
+    assert door.requests[-1]["operation"] == "GET /elsewhere"
+
+
 # trace ids
+
+
+async def knows_its_trace(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """A handler that answers with the trace it is asked under."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": current_trace().encode()})
+
+
+async def test_the_handler_of_a_stranger_knows_the_trace_of_its_request(door: Door) -> None:
+    door.handler = knows_its_trace
+
+    assert len((await door.ask(method="GET", path="/health")).body) == 32
+
+
+async def test_the_handler_of_a_delegated_caller_knows_the_trace_that_is_continued(
+    tool_door: Door, issuer: Issuer
+) -> None:
+    tool_door.handler = knows_its_trace
+    headers = [(b"mcp-protocol-version", ERA), TRACEPARENT]
+
+    assert (await tool_door.call(for_the_tool(issuer), tool_call(), headers=headers)).body == TRACE.encode()
+
+
+async def test_who_presents_nothing_is_unauthorized(door: Door) -> None:
+    assert (await door.ask()).json()["error"] == "unauthorized"
 
 
 async def test_the_front_door_makes_a_trace_id_and_keeps_the_callers_beside_it(door: Door, issuer: Issuer) -> None:

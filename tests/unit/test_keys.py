@@ -168,6 +168,7 @@ def _octets(secret: bytes) -> str:
 
 OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that is the point
+PRIVATE = {n: v for n, v in jwt.algorithms.RSAAlgorithm.to_jwk(OTHER, as_dict=True).items() if n != "key_ops"}
 CURVE = jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True)
 
 
@@ -204,6 +205,10 @@ CURVE = jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()
         pytest.param(
             lambda good: httpx.Response(200, json={"keys": [{n: v for n, v in good.items() if n != "kid"}]}),
             id="no name",
+        ),
+        pytest.param(
+            lambda _: httpx.Response(200, json={"keys": [PRIVATE | {"kid": "k2", "use": "sig", "alg": "RS256"}]}),
+            id="a private key",
         ),
         pytest.param(lambda _: httpx.Response(200, json={"keys": "k1"}), id="keys a text"),
         pytest.param(lambda _: httpx.Response(200, json={"keys": [7]}), id="a key a number"),

@@ -66,6 +66,8 @@ def test_another_era_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
         {"jsonrpc": "2.0", "id": None, "method": "tools/list"},
         {"jsonrpc": "2.0", "id": True, "method": "tools/list"},
         {"jsonrpc": "2.0", "id": 1.5, "method": "tools/list"},
+        {"jsonrpc": "2.0", "id": "1" * 101, "method": "tools/list"},
+        {"jsonrpc": "2.0", "id": 10**100, "method": "tools/list"},
         {"jsonrpc": "2.0", "method": "tools/list"},
         {"jsonrpc": "2.0", "id": 1, "method": 7},
         {"jsonrpc": "2.0", "id": 1, "result": {}},

@@ -197,7 +197,10 @@ class Endless(httpx.AsyncByteStream, httpx2.AsyncByteStream):
     """A body that goes on: a byte now and then, or all at once."""
 
     def __init__(self, part: bytes, pause: float) -> None:
-        self._part, self._pause, self.sent = part, pause, 0
+        self._part, self._pause, self.sent, self.closed = part, pause, 0, False
+
+    async def aclose(self) -> None:
+        self.closed = True
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
@@ -226,6 +229,7 @@ async def test_an_answer_without_an_end_gets_one(kind: str, part: bytes, pause: 
             with calling_with(ending):
                 assert (await clients.mcp_http.post("http://127.0.0.1:8104/")).status_code == 503
     assert body.sent <= MAX_ANSWER + len(part)
+    assert body.closed  # or the pool would lose a connection each time
 
 
 @pytest.mark.parametrize(("life", "longest"), [(30, 30 - TO_TELL), (3600, 120), (float("inf"), 120)])
