@@ -46,6 +46,8 @@ class Freshness(_Entry):
     keys: PositiveInt
     keys_cooldown: PositiveInt
     svid: Annotated[int, Field(ge=1, le=300)]  # Keycloak refuses assertions 300 s after `iat`
+    x509_svid: Annotated[int, Field(ge=4)]
+    standing: PositiveInt
 
 
 class Registry(_Entry):
@@ -63,6 +65,10 @@ class Registry(_Entry):
             return name
         return f"spiffe://{self.trust_domain}/{name}"
 
+    def dns_name(self, name: str) -> str:
+        """The one DNS name in a party's certificate: `agent/reader` is `reader.agent.<trust domain>`."""
+        return ".".join([*reversed(name.split("/")), self.trust_domain])
+
     def scopes_at(self, name: str) -> list[str]:
         """The scopes that open this party's own APIs."""
         return [scope for scope, entry in self.scopes.items() if name in entry.served_by]
@@ -74,8 +80,13 @@ class Registry(_Entry):
 
     @property
     def workloads(self) -> list[str]:
-        """The parties that run measured code."""
+        """The services: parties that a token can be issued to, or for."""
         return [name for name, party in self.parties.items() if party.kind == "workload"]
+
+    @property
+    def launched(self) -> list[str]:
+        """The parties that run measured code: the services, and authorities outside them."""
+        return [name for name, party in self.parties.items() if party.code]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -101,8 +112,10 @@ class Registry(_Entry):
             ]
             if bool(party.calls) != bool(party.life):
                 found.append(f"{key}.life: needed where there are calls, and only there")
-            if (party.kind == "workload") != bool(party.code):
-                found.append(f"{key}.code: a workload runs measured code, and nobody else does")
+            if party.kind == "workload" and not party.code:
+                found.append(f"{key}.code: a workload runs measured code")
+            if party.kind == "login client" and party.code:
+                found.append(f"{key}.code: a login client runs none of ours")
             for callee in party.calls:
                 found += self._call_problems(f"{key}.calls", name, callee)
         return found
