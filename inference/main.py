@@ -12,7 +12,8 @@ from inference.script import reply
 from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Permissions
 from zerotrust.policy import Reason
-from zerotrust.service import Service, run
+from zerotrust.run import run
+from zerotrust.service import Service
 
 MODEL = "scripted"
 PERMISSIONS: Permissions = {

@@ -18,7 +18,8 @@ from orchestrator.progress import Progress, stopped
 from zerotrust.a2a import PeerError, ask_agent
 from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Permissions
-from zerotrust.service import Service, run
+from zerotrust.run import run
+from zerotrust.service import Service
 
 PERMISSIONS: Permissions = {
     ("POST", "/tasks"): "task.run",

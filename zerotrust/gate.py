@@ -1,8 +1,8 @@
 """The gate: who asks, may they, and is it on record?  All of that before any handler runs.
 
 One pure ASGI wrapper round the whole application, because a framework's dependencies do not run on routes that an
-SDK registers.  In order: (2) credentials  (3) verify  (6) decide  (8) record; then the handler narrows and acts.
-(Binding, standing and confirmation, the steps between, come with mutual TLS and the signals.)
+SDK registers.  In order: (1) peer  (2) credentials  (3) verify  (4) bind  (5) standing  (6) decide  (8) record; then
+the handler narrows and acts.
 """
 
 import asyncio
@@ -27,14 +27,25 @@ from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.keys import SigningKeys
 from zerotrust.mcp import Need, ToolPermissions, error_body
 from zerotrust.policy import Decision, Policy, Reason
+from zerotrust.standing import Standing
 from zerotrust.strict_json import strict_object
+from zerotrust.svid import NOBODY, Peer
 from zerotrust.tally import Tally
 from zerotrust.verify import Expected, Remembered
 
 PUBLIC: Literal["public"] = "public"
 """The permission that everybody holds; a permission like others, to be given by name."""
 
-Permissions = Mapping[tuple[str, str], str | ToolPermissions]
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The permission of parties that come with their certificate alone, and no user's token."""
+
+    names: frozenset[str] | None = None
+    """Who, by name; None for every party of the registry that has a certificate."""
+
+
+Permissions = Mapping[tuple[str, str], str | ToolPermissions | Peers]
 """(method, path) to the permission it needs.  A route that is not in it is refused."""
 
 MAX_TOKEN = 8 * 1024
@@ -49,12 +60,18 @@ _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}
 log = logging.getLogger(__name__)
 
 _principal: ContextVar[Principal] = ContextVar("principal")
+_current_peer: ContextVar[Peer] = ContextVar("peer")
 _trace_id: ContextVar[str] = ContextVar("trace_id")
 
 
 def current_principal() -> Principal:
     """The caller of the request being handled.  Raises `LookupError` where no gate has let one in."""
     return _principal.get()
+
+
+def current_peer() -> Peer:
+    """Who is at the other end of the connection that the current request came by."""
+    return _current_peer.get()
 
 
 def current_trace() -> str:
@@ -69,9 +86,10 @@ class _Call:
     scope: Scope
     received: float = field(default_factory=time.time)
     trace_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    peer: Peer = NOBODY
     caller_trace: str | None = None
     principal: Principal | None = None
-    route: str | ToolPermissions | None = None
+    route: str | ToolPermissions | Peers | None = None
     permission: str | None = None
     operation: str | None = None
     request_id: str | int | None = None
@@ -100,22 +118,28 @@ class Gate:
         expected: Expected,
         keys: SigningKeys,
         policy: Policy,
+        standing: Standing,
         journal: Journal,
         clock: Callable[[], float] = time.time,
         metadata_url: str | None = None,
     ) -> None:
-        self._app, self._permissions, self._expected = app, permissions, expected
-        self._keys, self._policy, self._journal, self._clock = keys, policy, journal, Forward(clock)
+        self._app, self._permissions = app, permissions
+        self._keys, self._standing, self._journal, self._clock = keys, standing, journal, Forward(clock)
         self._metadata_url = metadata_url
-        self._remembered = Remembered()
         self._tally = Tally(journal)
+        self.adopt(expected=expected, policy=policy)
+
+    def adopt(self, *, expected: Expected, policy: Policy) -> None:
+        """Go on with another version of the registry; what was verified by the one before is verified anew."""
+        self._expected, self._policy, self._remembered = expected, policy, Remembered()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self._app(scope, partial(self._hear, receive), send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        call = _Call(scope)
+        call = _Call(scope, peer=scope.get("state", {}).get("peer", NOBODY))
+        _current_peer.set(call.peer)
         _trace_id.set(call.trace_id)
 
         async def watched(message: Message) -> None:
@@ -148,14 +172,20 @@ class Gate:
     async def _admit(self, call: _Call, receive: Receive) -> Receive:
         """Take the steps in order; return what the handler may read, or raise the refusal to send back."""
         route = call.route = self._permissions.get((call.scope["method"], call.scope["path"]))
+        self._check_peer(call.peer)  # (1)
         if route == PUBLIC:
-            self._tally.count(_peer(call.scope), PUBLIC)
+            self._tally.count(_origin(call), PUBLIC)
             return receive
+        if isinstance(route, Peers):
+            return await self._admit_peer(call, route, receive)
         call.permission = route if isinstance(route, str) else None
         token = _bearer(call.scope["headers"], hint=call.permission)  # (2)
         call.principal = await self._verify(token)  # (3)
+        self._bind(call.principal, call.peer)  # (4)
         call.follow_trace()
         _trace_id.set(call.trace_id)
+        if not (standing := self._standing.of(call.principal)):  # (5)
+            raise Refusal(standing.reason, standing.detail)
         if route is None:
             raise Refusal(Reason.NO_PERMISSION_FOR_ROUTE, call.scope["path"])
         receive, asked = await _read(call.scope["headers"], receive)
@@ -166,6 +196,35 @@ class Gate:
         self._decide(call, need)  # (6)
         await self._record(call, Reason.GRANTED)  # (8)
         return receive
+
+    def _check_peer(self, peer: Peer) -> None:
+        """TLS has done the same in the handshake; what it says then is said here for every request."""
+        if peer.until <= self._clock():
+            raise Refusal(Reason.CERTIFICATE_ENDED)
+        if peer.id is None and not self._expected.login_clients:
+            raise Refusal(Reason.NO_CERTIFICATE)
+        if peer.id is not None and peer.id not in self._expected.peers:
+            raise Refusal(Reason.UNKNOWN_PEER, peer.id)
+
+    async def _admit_peer(self, call: _Call, allowed: Peers, receive: Receive) -> Receive:
+        """Let in a party that is known by its certificate.  It asks for nothing in a user's name."""
+        name = self._expected.peers.get(call.peer.id or "")
+        if name is None or (allowed.names is not None and name not in allowed.names):
+            raise Refusal(Reason.UNKNOWN_PEER, str(call.peer.id))
+        if not (standing := self._standing.of_party(str(call.peer.id))):
+            raise Refusal(standing.reason, standing.detail)
+        self._tally.count(_origin(call), Reason.GRANTED)
+        receive, _ = await _read(call.scope["headers"], receive)
+        return receive
+
+    def _bind(self, principal: Principal, peer: Peer) -> None:
+        """A token is good in the hands of whom it was issued to, and in nobody else's.
+
+        A login client has no certificate: its token is good without one, and not over somebody's.
+        """
+        holder = peer.id or (principal.party if principal.party in self._expected.login_clients else None)
+        if principal.party != holder:
+            raise Refusal(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {peer.id or 'nobody known'}")
 
     async def _verify(self, token: UnverifiedToken) -> Principal:
         kid = self._remembered.key_id(token)
@@ -192,6 +251,7 @@ class Gate:
             "event": "request",
             "trace_id": call.trace_id,
             "caller_trace": call.caller_trace,
+            "peer": call.peer.id,
             "operation": plain(f"{call.scope['method']} {call.operation or call.scope['path']}"),
             "permission": call.permission,
             "allowed": reason is Reason.GRANTED,
@@ -207,7 +267,7 @@ class Gate:
 
     async def _refuse(self, call: _Call, refusal: Refusal, send: Send) -> None:
         if call.principal is None:
-            self._tally.count(_peer(call.scope), refusal.reason)
+            self._tally.count(_origin(call), refusal.reason)
         else:
             try:
                 await self._record(call, refusal.reason, refusal.detail)
@@ -219,9 +279,10 @@ class Gate:
         await send_refusal(refusal, call.trace_id, send, metadata_url=self._metadata_url, rpc=rpc)
 
     async def _run(self, call: _Call, receive: Receive, send: Send) -> None:
-        """Run the handler for as long as the token lives: no answer, and no stream, outlives it."""
+        """Run the handler for as long as token and connection are good: no answer, and no stream, outlives them."""
         assert call.principal is not None  # noqa: S101 - for the type checker
-        if (left := call.principal.expires_at - self._clock()) <= 0:  # it took its time to come in, or to be recorded
+        left = min(call.principal.expires_at, call.peer.until) - self._clock()
+        if left <= 0:  # it took its time to come in, or to be recorded
             return await self._refuse(call, Refusal(Reason.EXPIRED, "before it was used"), send)
         try:
             async with asyncio.timeout(left) as life:
@@ -282,8 +343,9 @@ async def _read(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> tup
     return replay, asked
 
 
-def _peer(scope: Scope) -> str:
-    return scope["client"][0] if scope.get("client") else "unknown"
+def _origin(call: _Call) -> str:
+    """Whom a count is for: a party by its name, a stranger by its address."""
+    return call.peer.id or (call.scope["client"][0] if call.scope.get("client") else "unknown")
 
 
 async def send_refusal(

@@ -1,6 +1,7 @@
 """The way out: a token leaves only with the call it was narrowed for, and only to the party it names.
 
-A call lasts no longer than its token, however slowly it is answered.
+That party is at the other end (`connections.py`), and it still stands.  A call lasts no longer than its token, however
+slowly it is answered.
 """
 
 import asyncio
@@ -19,11 +20,10 @@ from zerotrust.exchange import NarrowedToken
 from zerotrust.gate import current_trace
 from zerotrust.mcp import error_body
 from zerotrust.policy import Reason
+from zerotrust.standing import Standing
 
 _token: ContextVar[NarrowedToken] = ContextVar("outgoing_token")
 
-# A connection is kept longer than a pause between calls, and given up before the server gives it up (75 s).
-_KEEP_ALIVE = 60
 _LONGEST = 120
 """Seconds that a call may take, where its token would let it take more."""
 
@@ -89,32 +89,29 @@ class Outgoing:
         self,
         addresses: Mapping[str, str],
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        mcp_transport: httpx2.AsyncBaseTransport | None = None,
+        standing: Standing,
+        transport: httpx.AsyncBaseTransport,
+        mcp_transport: httpx2.AsyncBaseTransport,
     ) -> None:
-        """`addresses`: the origin, `http://host:port`, of each party that may be called, by its SPIFFE ID."""
-        self._audiences = {_origin(httpx.URL(address)): party for party, address in addresses.items()}
-        self.http = _Bounded(
-            event_hooks={"request": [self._attach]},
-            headers=PLAIN,
-            timeout=None,  # its token is the limit
-            limits=httpx.Limits(max_connections=100, keepalive_expiry=_KEEP_ALIVE),
-            transport=transport,
-            trust_env=False,  # a proxy from the environment would see every token
-        )
+        """`addresses`: the origin, `https://host:port`, of each party that may be called, by its SPIFFE ID."""
+        self.adopt(addresses)
+        self._standing = standing
+        # Neither of them has a limit in seconds: the token of each call is its limit.
+        self.http = _Bounded(headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach]})
         self.mcp_http = _Answering(
-            event_hooks={"request": [self._attach]},
-            headers=PLAIN,
-            timeout=None,
-            limits=httpx2.Limits(max_connections=100, keepalive_expiry=_KEEP_ALIVE),
-            transport=mcp_transport,
-            trust_env=False,
+            headers=PLAIN, timeout=None, transport=mcp_transport, event_hooks={"request": [self._attach]}
         )
 
+    def adopt(self, addresses: Mapping[str, str]) -> None:
+        """Go on with other addresses."""
+        self._audiences = {_origin(httpx.URL(address)): party for party, address in addresses.items()}
+
     async def _attach(self, request: httpx.Request | httpx2.Request) -> None:
-        token = _token.get()
-        if self._audiences.get(_origin(request.url)) != token.audience:
+        party = self._audiences.get(_origin(request.url))
+        if (token := _token.get()).audience != party:
             raise Refusal(Reason.WOULD_WIDEN, "a token is for one party, and this call goes to another")
+        if not (standing := self._standing.of_party(party)):
+            raise Refusal(standing.reason, standing.detail)
         request.headers["authorization"] = f"Bearer {token.value}"
         request.headers["traceparent"] = f"00-{current_trace()}-{'0' * 15}1-01"
 

@@ -49,6 +49,13 @@ class Reason(StrEnum):
     CHAIN_TOO_DEEP = "chain_too_deep"
     LINEAGE_MISMATCH = "lineage_mismatch"
 
+    # who presents it, and whether it still stands
+    NO_CERTIFICATE = "no_certificate"
+    CERTIFICATE_ENDED = "certificate_ended"
+    UNKNOWN_PEER = "unknown_peer"
+    NOT_BOUND = "not_bound"
+    WITHDRAWN = "withdrawn"
+
     # what was asked for
     NO_PERMISSION_FOR_ROUTE = "no_permission_for_route"
     LEGACY_ERA = "legacy_era"
@@ -66,12 +73,14 @@ class Reason(StrEnum):
     # what could not be handed on
     WOULD_WIDEN = "would_widen"
     EXCHANGE_REFUSED = "exchange_refused"
+    PEER_UNTRUSTED = "peer_untrusted"
 
     # what is our own fault
     FAILED = "failed"
 
     # what cannot be known now
     POLICY_ERROR = "policy_error"
+    STANDING_UNKNOWN = "standing_unknown"
     KEYS_UNAVAILABLE = "keys_unavailable"
     ISSUER_UNAVAILABLE = "issuer_unavailable"
     IDENTITY_UNAVAILABLE = "identity_unavailable"

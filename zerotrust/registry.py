@@ -67,7 +67,7 @@ class Registry(_Entry):
 
     def dns_name(self, name: str) -> str:
         """The one DNS name in a party's certificate: `agent/reader` is `reader.agent.<trust domain>`."""
-        return ".".join([*reversed(name.split("/")), self.trust_domain])
+        return dns_name(name, self.trust_domain)
 
     def scopes_at(self, name: str) -> list[str]:
         """The scopes that open this party's own APIs."""
@@ -139,6 +139,11 @@ class Registry(_Entry):
             elif party.port is not None and (other := seen.setdefault(party.port, name)) != name:
                 found.append(f"parties.{name}.port: {party.port} is already the port of {other!r}")
         return found
+
+
+def dns_name(name: str, trust_domain: str) -> str:
+    """The one DNS name in the certificate of a party of that name."""
+    return ".".join([*reversed(name.split("/")), trust_domain])
 
 
 class _StrictLoader(yaml.SafeLoader):

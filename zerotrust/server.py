@@ -4,10 +4,14 @@ A body is bounded by the gate, which knows who sends it; what comes before and a
 """
 
 import asyncio
+import ssl
+import time
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from zerotrust.svid import NOBODY, Peer
 
 MAX_CONNECTIONS = 500
 """Connections a process holds.  One more takes the place of the one that has asked for nothing for the longest time."""
@@ -21,6 +25,10 @@ PATIENCE = 10
 
 IDLE = 75
 """Seconds that a silent connection is kept for the next request."""
+
+LAST_CALL = 1
+"""Seconds before the end of a connection's certificates at which it is closed, once what is under way is answered.
+Callers begin nothing on it any more by then."""
 
 
 class _Timer:
@@ -46,6 +54,10 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        peer: Peer = tls.peer if tls else NOBODY
+        self.app_state = {**self.app_state, "peer": peer}  # uvicorn hands it on with every request
+        self._end = self.loop.call_later(peer.until - LAST_CALL - time.time(), self.shutdown) if tls else None
         self._for_head, self._for_reader = _Timer(transport), _Timer(transport)
         self._waits_since = self.loop.time()
         self._in_head, self._head, self._unread = True, 0, 0
@@ -57,6 +69,8 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._for_head.stop()
         self._for_reader.stop()
+        if self._end:
+            self._end.cancel()  # else it would keep the connection in memory
         super().connection_lost(exc)
 
     @property
@@ -108,8 +122,8 @@ class Protocol(HttpToolsProtocol):
         self._for_reader.stop()
 
 
-def server(app: ASGIApp, *, host: str, port: int) -> uvicorn.Server:
-    """A server for one party's app."""
+def server(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None) -> uvicorn.Server:
+    """A server for one party's app.  Without TLS it knows no peer, and then a gate lets nobody in."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -124,5 +138,6 @@ def server(app: ASGIApp, *, host: str, port: int) -> uvicorn.Server:
             reset_contextvars=True,  # else a pipelined request would start in the context of the one before it
             timeout_keep_alive=IDLE,
             timeout_graceful_shutdown=5,
+            ssl_context_factory=(lambda *_: tls) if tls else None,
         )
     )

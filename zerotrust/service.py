@@ -8,10 +8,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
-import uvloop
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -22,13 +21,21 @@ from zerotrust.errors import Refusal
 from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
 from zerotrust.gate import Gate, Permissions, current_principal, current_trace, send_refusal
 from zerotrust.keys import SigningKeys
+from zerotrust.known import Known
 from zerotrust.outgoing import Outgoing
 from zerotrust.policy import Decision, Policy, Reason, Resource, party_entities
-from zerotrust.registry import Registry, load_registry
-from zerotrust.server import server
-from zerotrust.settings import Settings
+from zerotrust.registry import Registry
+from zerotrust.standing import Standing
+from zerotrust.svid import Svid
 from zerotrust.verify import Expected
-from zerotrust.workload import Workload
+
+
+class Identity(Assertions, Protocol):
+    """Who this process is, and the means to show it."""
+
+    @property
+    def svid(self) -> Svid:
+        """The current X.509-SVID."""
 
 
 class Service:
@@ -38,51 +45,82 @@ class Service:
         self,
         name: str,
         *,
-        registry: Registry,
+        known: Known,
         policy: Policy,
+        standing: Standing,
         issuer: str,
-        addresses: Mapping[str, str],
         data: Path,
-        workload: Assertions,
+        workload: Identity,
         outgoing: Outgoing,
         identity_http: httpx.AsyncClient,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`addresses`: where this party and those it calls are found, by name."""
-        self.name, self.registry, self.addresses = name, registry, addresses
-        self.issuer, self.data, self.outgoing = issuer, data, outgoing
-        self._id, self._policy, self._clock, self._identity_http = registry.id(name), policy, clock, identity_http
+        self.name, self.issuer, self.data, self.outgoing = name, issuer, data, outgoing
+        self.standing, self.workload, self.known = standing, workload, known
+        self._policy, self._clock, self._identity_http = policy, clock, identity_http
+        self._id = self.registry.id(name)
+        self._gates: list[Gate] = []
         self._journal = Journal(data / "journal.jsonl")
         self._keys = SigningKeys(
             f"{issuer}/protocol/openid-connect/certs",
             http=identity_http,
-            freshness=registry.freshness,
+            freshness=self.registry.freshness,
             clock=time.monotonic,
         )
         self._exchanger = Exchanger(
-            issuer=issuer, workload=workload, http=identity_http, record=self._record, clock=clock
+            issuer=issuer, workload=workload, http=identity_http, record=self.record, clock=clock
         )
+
+    @property
+    def registry(self) -> Registry:
+        """Who exists."""
+        return self.known.registry
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Where each party that can be called is found, by name."""
+        return self.known.addresses
+
+    @property
+    def for_users(self) -> bool:
+        """Whether people's own clients call this party: they have no certificate."""
+        return bool(self._expected().login_clients)
+
+    def adopt(self, known: Known, policy: Policy) -> None:
+        """Go on with another version of the registry, from the next request on."""
+        self.known, self._policy = known, policy
+        self.outgoing.adopt(known.called())
+        for gate in self._gates:
+            gate.adopt(expected=self._expected(), policy=policy)
 
     def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
         """Put the gate round the whole app: a route that `permissions` does not name is refused.
 
         `metadata_path`: where callers find out how to get a token (RFC 9728), if that is told.
         """
-        parties = self.registry.parties
-        return Gate(
+        gate = Gate(
             app,
             permissions=permissions,
-            expected=Expected(
-                issuer=self.issuer,
-                audience=self._id,
-                lives={self.registry.id(name): party.life for name, party in parties.items() if party.life},
-                login_clients=frozenset(n for n in self.registry.login_clients if self.name in parties[n].calls),
-            ),
+            expected=self._expected(),
             keys=self._keys,
             policy=self._policy,
+            standing=self.standing,
             journal=self._journal,
             clock=self._clock,
             metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
+        )
+        self._gates.append(gate)
+        return gate
+
+    def _expected(self) -> Expected:
+        registry = self.registry
+        parties = registry.parties
+        return Expected(
+            issuer=self.issuer,
+            audience=self._id,
+            lives={registry.id(name): party.life for name, party in parties.items() if party.life},
+            login_clients=frozenset(n for n in registry.login_clients if self.name in parties[n].calls),
+            peers={registry.id(name): name for name in parties if name not in registry.login_clients},
         )
 
     async def narrow(self, audience: str, *scopes: str, lifetime: int | None = None) -> NarrowedToken:
@@ -101,7 +139,7 @@ class Service:
         Raises `Refusal` when the decision cannot be recorded.
         """
         decision = self._policy.decide_on(current_principal(), action, resource)
-        await self._record(
+        await self.record(
             {
                 "event": "decision",
                 "operation": action,
@@ -151,12 +189,13 @@ class Service:
         if refusal.reason is not Reason.FAILED:  # that one reaches the gate, which logs and records it
             try:
                 told = {"event": "refusal", "allowed": False, "reason": refusal.reason, "detail": refusal.detail}
-                await self._record(told)
+                await self.record(told)
             except Refusal as unrecorded:
                 refusal = unrecorded
         return _RefusalResponse(refusal)
 
-    async def _record(self, record: Mapping[str, Any]) -> None:
+    async def record(self, record: Mapping[str, Any]) -> None:
+        """Write down what happened to the current request; done once it is on the disk.  Raises `Refusal`."""
         whole = {"at": time.time(), "service": self._id, "trace_id": current_trace(), **record}
         whole["detail"] = plain(record["detail"])
         try:
@@ -223,29 +262,3 @@ def read_policy(folder: Path, registry: Registry) -> Policy:
         schema=(folder / "schema.cedarschema").read_text(),
         entities=party_entities(registry),
     )
-
-
-def run(name: str, create_app: Callable[[Service], ASGIApp], kind: type[Service] = Service) -> None:
-    """Serve one party until it is told to stop.  The one place where a service reads its environment."""
-    log_json_lines()
-    settings = Settings()
-    registry = load_registry(settings.registry)
-    addresses = {peer: str(url).rstrip("/") for peer, url in settings.peers.items()}
-    port = registry.parties[name].port
-    assert port is not None  # noqa: S101 - the registry refuses a workload without one
-
-    async def serve() -> None:
-        service = kind(
-            name,
-            registry=registry,
-            policy=read_policy(settings.policies, registry),
-            issuer=str(settings.issuer).rstrip("/"),
-            addresses=addresses,
-            data=settings.data,
-            workload=Workload(),
-            outgoing=Outgoing({registry.id(peer): url for peer, url in addresses.items()}),
-            identity_http=httpx.AsyncClient(timeout=10, trust_env=False),
-        )
-        await server(create_app(service), host=settings.host, port=port).serve()
-
-    uvloop.run(serve())

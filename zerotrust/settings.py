@@ -11,15 +11,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ZT_", frozen=True)
 
-    registry: Path
-    """`registry.yaml`."""
+    registry: AnyHttpUrl
+    """Where the registry is found, `https://host:port`.  Who it is, its certificate says."""
     policies: Path
     """The folder of `policies.cedar` and `schema.cedarschema`."""
     issuer: AnyHttpUrl
     """The realm's issuer, exactly as it stands in its tokens."""
     host: str
     """The address to listen at."""
-    peers: dict[str, AnyHttpUrl]
-    """Where each party that this one calls is found, by its name in the registry (JSON)."""
     data: Path
     """The folder for this party's journal and store."""

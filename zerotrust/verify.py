@@ -66,6 +66,8 @@ class Expected:
     """The longest life, in seconds, of a token issued to each party that may hold one."""
     login_clients: frozenset[str]
     """The clients whose token needs no actor at this door."""
+    peers: Mapping[str, str]
+    """The parties that may show a certificate, SPIFFE ID to name."""
 
 
 def key_id(token: UnverifiedToken) -> str:

@@ -1,12 +1,25 @@
 """This process's own identity, from the SPIFFE Workload API it was given (`SPIFFE_ENDPOINT_SOCKET`)."""
 
 import asyncio
+import logging
 import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
+from zerotrust.svid import Svid
+
 SECONDS_TO_WAIT = 5
+SECONDS_BETWEEN_TRIES = 1
+
+log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 
 class WorkloadError(Exception):
@@ -14,11 +27,53 @@ class WorkloadError(Exception):
 
 
 class Workload:
-    """Asks for JWT-SVIDs. One per process: its client keeps a connection."""
+    """Asks for SVIDs. One per process: its client keeps a connection."""
 
     def __init__(self) -> None:
         self._client: WorkloadApiClient | None = None
         self._lock = threading.Lock()
+        self._svid: Svid | None = None
+        self._renewed: list[Callable[[Svid], None]] = []
+
+    @property
+    def svid(self) -> Svid:
+        """The current X.509-SVID.  Raises `WorkloadError` where there is none, or none that is still good."""
+        if self._svid is None or self._svid.not_after <= time.time():
+            raise WorkloadError("no X.509-SVID, or one that has ended")
+        return self._svid
+
+    def on_renewal(self, call: Callable[[Svid], None]) -> None:
+        """Have `call` called with each new SVID, in the event loop's thread."""
+        self._renewed.append(call)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Get the first SVID, and renew it for as long as the block runs.  Raises `WorkloadError`."""
+        self._svid = await asyncio.to_thread(self._with_client, _x509)
+        renewing = asyncio.create_task(self._renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            self.close()
+
+    async def _renew(self) -> None:
+        """Renew at half of its life; where that fails again and again, so that what was restored has it back."""
+        while True:
+            left = (self._svid.not_after if self._svid else 0) - time.time()
+            await asyncio.sleep(max(left / 2, SECONDS_BETWEEN_TRIES))
+            while (svid := await self._tried()) is None:
+                await asyncio.sleep(SECONDS_BETWEEN_TRIES)
+            self._svid = svid
+            for call in self._renewed:
+                call(svid)
+
+    async def _tried(self) -> Svid | None:
+        try:
+            return await asyncio.to_thread(self._with_client, _x509)
+        except WorkloadError as error:
+            log.warning("%s", error)
+            return None
 
     async def assertion(self, audience: str) -> str:
         """Return a fresh JWT-SVID for one audience (SPIFFE JWT-SVID section 3.2).
@@ -26,19 +81,19 @@ class Workload:
         Never kept and never logged: until it ends, whoever holds it can pass for us at that audience.
         Raises `WorkloadError`.
         """
-        return await asyncio.to_thread(self._fetch, audience)  # the client blocks
+        return await asyncio.to_thread(self._with_client, lambda client: client.fetch_jwt_svid({audience}).token)
 
-    def _fetch(self, audience: str) -> str:
+    def _with_client(self, fetch: Callable[[WorkloadApiClient], Found]) -> Found:
         client = None
         try:
-            with self._lock:
+            with self._lock:  # the client blocks, so this is another thread
                 client = self._client = self._client or WorkloadApiClient(default_timeout=SECONDS_TO_WAIT)
-            return client.fetch_jwt_svid({audience}).token
+            return fetch(client)
         except PySpiffeError as error:
             # Left to itself, a gRPC channel takes up to a minute to find back to an authority that was away. It has
             # to be closed, too: as long as it lives, new channels to the same address share its waiting.
             self._close(client)
-            raise WorkloadError(f"no JWT-SVID for {audience!r}: {error}") from error
+            raise WorkloadError(f"no SVID: {error}") from error
 
     def close(self) -> None:
         """Close the connection. The next call would open a new one."""
@@ -50,3 +105,13 @@ class Workload:
                 self._client = None
         if client:
             client.close()
+
+
+def _x509(client: WorkloadApiClient) -> Svid:
+    context = client.fetch_x509_context()
+    found = context.default_svid
+    bundle = context.x509_bundle_set.get_bundle_for_trust_domain(found.spiffe_id.trust_domain)
+    if bundle is None or not isinstance(found.private_key, EllipticCurvePrivateKey):
+        raise WorkloadError("an SVID without its trust domain's authorities, or with a key of another kind")
+    authorities = tuple(bundle.x509_authorities)
+    return Svid(id=str(found.spiffe_id), certificate=found.leaf, key=found.private_key, bundle=authorities)

@@ -9,7 +9,8 @@ from starlette.types import ASGIApp
 
 from zerotrust.a2a import CARD_PATH, PATH, Answer, agent_app
 from zerotrust.gate import PUBLIC, Permissions
-from zerotrust.service import Service, run
+from zerotrust.run import run
+from zerotrust.service import Service
 from zerotrust.thinking import Model, Tools, converse
 
 PERMISSIONS: Permissions = {

@@ -11,7 +11,8 @@ from starlette.types import ASGIApp
 from tools.documents.store import Document, Id, Store, Title, new_id
 from zerotrust.gate import PUBLIC, Permissions, current_principal
 from zerotrust.mcp import ToolPermissions
-from zerotrust.service import Service, run
+from zerotrust.run import run
+from zerotrust.service import Service
 from zerotrust.tool import METADATA_PATH, PATH, tool_app, tool_server
 
 TOOLS = {"search": "tool.read", "read": "tool.read", "create": "tool.write", "replace": "tool.write"}

@@ -1,0 +1,50 @@
+"""What the registry says, signed: who exists, where each is found, and as what each was approved.  Pure.
+
+Everybody takes it from there, never from the party itself.
+"""
+
+from collections.abc import Mapping
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zerotrust.connections import Directory
+from zerotrust.lock import Approved
+from zerotrust.registry import Name, Registry
+from zerotrust.signed import Untrusted
+
+KIND = "agents-registry+jwt"
+SIGNER = "authority/registry"
+
+
+class Known(BaseModel):
+    """One version of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    registry: Registry
+    addresses: dict[Name, str]
+    """The origin of each party that can be called, `https://host:port`."""
+    approved: dict[Name, Approved]
+
+    def called(self) -> dict[str, str]:
+        """The address of each party by its SPIFFE ID."""
+        return {self.registry.id(name): address for name, address in self.addresses.items()}
+
+    def directory(self) -> Directory:
+        """Whom there is to be called, and by which names in certificates they are known."""
+        registry = self.registry
+        names = {address: registry.dns_name(name) for name, address in self.addresses.items()}
+        return Directory(names, {registry.dns_name(name): registry.id(name) for name in self.addresses})
+
+    def as_payload(self) -> bytes:
+        """As it is signed."""
+        return orjson.dumps(self.model_dump(mode="json", exclude_defaults=True), option=orjson.OPT_SORT_KEYS)
+
+
+def known_from(payload: Mapping[str, object]) -> Known:
+    """Read a verified payload.  Raises `Untrusted` where it is no registry."""
+    try:
+        return Known.model_validate_json(orjson.dumps(payload))
+    except ValidationError as error:
+        raise Untrusted(f"the registry's document: {error.errors()[0]['msg']}") from error

@@ -1,0 +1,103 @@
+"""From settings to a running party: identity first, then the registry's word, then the app behind mutual TLS."""
+
+import time
+from collections.abc import Callable
+
+import httpx
+import uvloop
+from starlette.types import ASGIApp
+
+from zerotrust.connections import Connections, Context, Directory, MCPConnections
+from zerotrust.known import SIGNER, Known
+from zerotrust.outgoing import Outgoing
+from zerotrust.registry import dns_name
+from zerotrust.server import server
+from zerotrust.service import Service, log_json_lines, read_policy
+from zerotrust.settings import Settings
+from zerotrust.signals import Signals
+from zerotrust.standing import Standing
+from zerotrust.tls import client_context, issuer_context, server_context, show
+from zerotrust.workload import Workload, WorkloadError
+
+
+def run(name: str, create_app: Callable[[Service], ASGIApp], kind: type[Service] = Service) -> None:
+    """Serve one party until it is told to stop.  The one place where a service reads its environment."""
+    log_json_lines()
+    settings = Settings()
+
+    async def live() -> None:
+        workload = Workload()
+        async with workload.opened():
+            signals = follow(origin(str(settings.registry)), workload)
+            async with signals.opened():
+                known = signals.known
+                calls = Connections(known.directory(), workload.svid)
+                mcp_calls = MCPConnections(known.directory(), workload.svid)
+                standing = signals.standing
+                service = kind(
+                    name,
+                    known=known,
+                    policy=read_policy(settings.policies, known.registry),
+                    standing=standing,
+                    issuer=origin(str(settings.issuer)),
+                    data=settings.data,
+                    workload=workload,
+                    outgoing=Outgoing(known.called(), standing=standing, transport=calls, mcp_transport=mcp_calls),
+                    identity_http=issuer_client(str(settings.issuer), workload),
+                )
+
+                def adopt(known: Known) -> None:
+                    calls.adopt(known.directory())
+                    mcp_calls.adopt(known.directory())
+                    service.adopt(known, read_policy(settings.policies, known.registry))
+
+                workload.on_renewal(calls.renew)
+                workload.on_renewal(mcp_calls.renew)
+                signals.on_change(adopt)
+                await serve(service, create_app(service), workload, settings.host)
+
+    uvloop.run(live())
+
+
+def follow(address: str, workload: Workload) -> Signals:
+    """The registry's word, as this workload hears it."""
+    trust_domain = workload.svid.trust_domain
+    name = dns_name(SIGNER, trust_domain)
+    directory = Directory({address: name}, {name: f"spiffe://{trust_domain}/{SIGNER}"})
+    http = client(directory, workload, client_context, seconds=None)
+    return Signals(address, http=http, identity=lambda: workload.svid, standing=Standing(clock=time.monotonic))
+
+
+def issuer_client(issuer: str, workload: Workload) -> httpx.AsyncClient:
+    """A client of the issuer."""
+    url = httpx.URL(issuer)
+    return client(
+        Directory({f"{url.scheme}://{url.host}:{url.port}": url.host}, {}), workload, issuer_context, seconds=10
+    )
+
+
+def client(directory: Directory, workload: Workload, context: Context, *, seconds: float | None) -> httpx.AsyncClient:
+    """A client of these parties and nobody else, as this workload."""
+    connections = Connections(directory, workload.svid, context)
+    workload.on_renewal(connections.renew)
+    return httpx.AsyncClient(transport=connections, timeout=seconds)
+
+
+async def serve(service: Service, app: ASGIApp, workload: Workload, host: str) -> None:
+    """Serve a party's app at its port, known by its SVID and to those who have one; users come without.
+
+    Raises `WorkloadError` where this process was launched as somebody else.
+    """
+    registry = service.registry
+    if workload.svid.id != registry.id(service.name):
+        raise WorkloadError(f"launched as {workload.svid.id}, and started as {service.name}")
+    context = server_context(workload.svid, certificate_needed=not service.for_users)
+    workload.on_renewal(lambda svid: show(context, svid))
+    port = registry.parties[service.name].port
+    assert port is not None  # noqa: S101 - the registry refuses a party that runs code and has none
+    await server(app, host=host, port=port, tls=context).serve()
+
+
+def origin(url: str) -> str:
+    """An address as it is compared, without a slash at its end."""
+    return url.rstrip("/")

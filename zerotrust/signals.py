@@ -1,0 +1,172 @@
+"""Keeps a party's standing fresh: follows the registry's stream of what exists and what is withdrawn.
+
+Each line is signed by the registry: its document, or a security event token (RFC 8417) in the terms of CAEP and RISC.
+On whatever is amiss the stream is dropped and begun anew, with the whole state first; until that has come, nothing is
+known, and so nothing is allowed.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, get_args
+
+import httpx
+import orjson
+
+from zerotrust.known import KIND, SIGNER, Known, known_from
+from zerotrust.signed import Untrusted, kind_of, verified
+from zerotrust.standing import Gap, Kind, Standing, Subject
+from zerotrust.svid import Svid
+from zerotrust.workload import WorkloadError
+
+SIGNAL = "secevent+jwt"
+PATH = "/signals"
+
+_WITHDRAWN = {
+    "party": "https://schemas.openid.net/secevent/risc/event-type/account-disabled",
+    "user": "https://schemas.openid.net/secevent/risc/event-type/account-disabled",
+    "session": "https://schemas.openid.net/secevent/caep/event-type/session-revoked",
+    "token": "https://schemas.openid.net/secevent/oauth/event-type/token-revoked",
+}
+_REINSTATED = "https://schemas.openid.net/secevent/risc/event-type/account-enabled"
+_STATE = "tag:agents.example,2026:event-type/state"
+_HEARTBEAT = "https://schemas.openid.net/secevent/ssf/event-type/verification"
+
+SECONDS_BETWEEN_TRIES = 0.2
+
+log = logging.getLogger(__name__)
+
+
+def changed(issuer: str, number: int, subject: Subject, cause: str | None) -> bytes:
+    """A security event token's payload: this subject was withdrawn, or with no cause reinstated."""
+    kind, name = subject
+    event = {"number": number, "cause": cause} if cause else {"number": number}
+    return _event(
+        issuer, _WITHDRAWN[kind] if cause else _REINSTATED, event, {"format": "opaque", "id": f"{kind} {name}"}
+    )
+
+
+def state(issuer: str, number: int, withdrawn: Mapping[Subject, str]) -> bytes:
+    """The whole state as of change `number`."""
+    entries = [[*subject, cause] for subject, cause in withdrawn.items()]
+    return _event(issuer, _STATE, {"number": number, "withdrawn": entries})
+
+
+def heartbeat(issuer: str, number: int, sources: Mapping[str, float]) -> bytes:
+    """`number` was the last change; each source was read completely so many seconds ago."""
+    return _event(issuer, _HEARTBEAT, {"number": number, "sources": dict(sources)})
+
+
+def _event(issuer: str, kind: str, event: Mapping[str, Any], subject: Mapping[str, str] | None = None) -> bytes:
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "iat": int(time.time()),
+        "jti": secrets.token_hex(8),
+        "events": {kind: event},
+    }
+    return orjson.dumps(claims | ({"sub_id": subject} if subject else {}))
+
+
+def hear(standing: Standing, claims: Mapping[str, Any]) -> None:
+    """Apply one verified event.  Raises `Gap`, and `Untrusted` for what is none of ours."""
+    try:
+        ((kind, event),) = claims["events"].items()
+        number = event["number"]
+        if kind == _STATE:
+            withdrawn = {(_kind(of), str(name)): str(cause) for of, name, cause in event["withdrawn"]}
+            return standing.replace(number, withdrawn)
+        if kind == _HEARTBEAT:
+            return standing.confirm(number, max(event["sources"].values(), default=0.0))
+        of, _, name = claims["sub_id"]["id"].partition(" ")
+        if kind != (_WITHDRAWN[of] if "cause" in event else _REINSTATED):
+            raise ValueError(kind)
+        standing.change(number, (_kind(of), name), event.get("cause"))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise Untrusted(f"no event of ours: {error}") from error
+
+
+def _kind(name: Any) -> Kind:
+    if name not in get_args(Kind):
+        raise ValueError(f"{name!r} cannot be withdrawn")
+    kind: Kind = name
+    return kind
+
+
+class Signals:
+    """The registry's word, followed for as long as the app runs."""
+
+    def __init__(
+        self, address: str, *, http: httpx.AsyncClient, identity: Callable[[], Svid], standing: Standing
+    ) -> None:
+        """`http` speaks to the registry and nobody else; `identity` gives the current SVID."""
+        self._url, self._http, self._identity, self.standing = f"{address}{PATH}", http, identity, standing
+        self._known: Known | None = None
+        self._complete = asyncio.Event()
+        self._adopt: Callable[[Known], None] | None = None
+
+    @property
+    def known(self) -> Known:
+        """What the registry said last."""
+        assert self._known  # noqa: S101 - `opened` waits for it
+        return self._known
+
+    def on_change(self, adopt: Callable[[Known], None]) -> None:
+        """Have `adopt` called with each new version."""
+        self._adopt = adopt
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Wait until everything has been heard once, however long the registry takes; then follow."""
+        following = asyncio.create_task(self._follow())
+        try:
+            await self._complete.wait()
+            yield
+        finally:
+            following.cancel()
+
+    async def _follow(self) -> None:
+        told = ""
+        while True:
+            try:
+                await self._listen()
+                why = "the stream has ended"
+            except (Untrusted, Gap) as error:  # what has been heard may not be all there was
+                self.standing.forget()
+                why = str(error)
+            except (httpx.HTTPError, OSError, WorkloadError) as error:  # what is known ages, and then counts no more
+                why = f"{type(error).__name__} {error}"
+            if why != told:
+                log.warning("no word from %s: %s", self._url, why)
+            told = why
+            await asyncio.sleep(SECONDS_BETWEEN_TRIES)
+
+    async def _listen(self) -> None:
+        async with self._http.stream("GET", self._url) as answer:
+            if answer.status_code != 200:
+                raise httpx.RemoteProtocolError(f"status {answer.status_code}")
+            lines = answer.aiter_lines()
+            while True:
+                async with asyncio.timeout(self.standing.bound):
+                    line = await anext(lines, None)
+                if line is None:
+                    return
+                self._take(line)
+
+    def _take(self, line: str) -> None:
+        svid = self._identity()
+        kind, signer = kind_of(line), f"spiffe://{svid.trust_domain}/{SIGNER}"
+        said = verified(line, kind=kind, signer=signer, bundle=svid.bundle, now=time.time())
+        if kind == KIND:
+            self._known = known_from(said)
+            self.standing.bound = self._known.registry.freshness.standing
+            if self._adopt:
+                self._adopt(self._known)
+        elif kind == SIGNAL and self._known:
+            hear(self.standing, said)
+            if self.standing.fresh:
+                self._complete.set()
+        else:
+            raise Untrusted(f"a statement of kind {kind}, which is none of ours")

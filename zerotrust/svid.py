@@ -1,0 +1,73 @@
+"""An X.509-SVID, and who is at the other end of a connection by theirs (SPIFFE X.509-SVID sections 2 to 5).  Pure."""
+
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+_SPIFFE_ID = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
+
+
+class NotAnSvid(ValueError):
+    """A certificate that names no party, or several."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Svid:
+    """This process's own identity for a while: certificate, key, and whom to believe."""
+
+    id: str
+    certificate: x509.Certificate
+    key: EllipticCurvePrivateKey = field(repr=False)
+    bundle: tuple[x509.Certificate, ...]
+    """The trust domain's authorities."""
+
+    @property
+    def trust_domain(self) -> str:
+        """The name between `spiffe://` and the path."""
+        return self.id.removeprefix("spiffe://").partition("/")[0]
+
+    @property
+    def not_after(self) -> float:
+        """When it ends, in seconds since the epoch."""
+        return self.certificate.not_valid_after_utc.timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of a TLS connection."""
+
+    id: str | None
+    """Its SPIFFE ID; None where it showed no certificate."""
+    until: float
+    """When the first of both ends' certificates ends, in seconds since the epoch; the connection is void then."""
+
+
+NOBODY = Peer(None, 0.0)
+"""The peer where there is no TLS at all: nobody, and nothing to rely on."""
+
+
+def id_of(certificate: x509.Certificate) -> str:
+    """Return the one SPIFFE ID of a certificate.  Raises `NotAnSvid`."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound as error:
+        raise NotAnSvid("a certificate without a name") from error
+    return _one_id(names.get_values_for_type(x509.UniformResourceIdentifier))
+
+
+def named(shown: Mapping[str, Any]) -> tuple[str, float]:
+    """Return SPIFFE ID and end of a certificate as `SSLObject.getpeercert` shows it.  Raises `NotAnSvid`."""
+    names = [value for kind, value in shown.get("subjectAltName", ()) if kind == "URI"]
+    return _one_id(names), float(ssl.cert_time_to_seconds(shown["notAfter"]))
+
+
+def _one_id(names: list[str]) -> str:
+    # More than one, and two readers might each choose theirs (X.509-SVID section 2).
+    if len(names) != 1 or not _SPIFFE_ID.fullmatch(names[0]):
+        raise NotAnSvid("not exactly one SPIFFE ID")
+    return names[0]

@@ -1,0 +1,122 @@
+"""TLS 1.3 with SVIDs: who is at the other end is known in the handshake, before a byte passes, and until notAfter.
+
+Keys stay in memory.  Libraries look at a certificate once, in the handshake, and keep the connection: so the object
+that every one of them reads and writes with, `ssl.SSLObject`, looks at the clock each time.
+"""
+
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+
+from zerotrust.clock import Forward
+from zerotrust.svid import NOBODY, NotAnSvid, Peer, Svid, named
+
+_clock = Forward(time.time)
+
+
+class Guarded(ssl.SSLObject):
+    """One connection, void once either end's certificate has ended."""
+
+    shown_until: float
+    """When the certificate that this end shows to new connections ends."""
+    own_end: float | None = None
+    peer = NOBODY
+    """Until the handshake is done, nothing passes."""
+
+    def do_handshake(self) -> None:
+        if self.own_end is None:  # what a connection shows is settled as it begins, whatever is shown to later ones
+            self.own_end = type(self).shown_until
+        super().do_handshake()
+        try:
+            self.peer = self._checked(self.getpeercert() or {})
+        except NotAnSvid as error:
+            raise ssl.SSLCertVerificationError(str(error)) from error
+
+    def _checked(self, shown: Mapping[str, Any]) -> Peer:
+        own_end = self.own_end or 0.0
+        if not shown:  # only where the context asks for a certificate and takes none for an answer
+            return Peer(None, own_end)
+        name, end = named(shown)
+        return Peer(name, min(own_end, end))
+
+    def read(self, *arguments: Any) -> Any:
+        self._check_time()
+        return super().read(*arguments)
+
+    def write(self, data: Any) -> int:
+        self._check_time()
+        return super().write(data)
+
+    def _check_time(self) -> None:
+        if _clock() >= self.peer.until:
+            raise ssl.SSLCertVerificationError("a certificate of this connection has ended")
+
+
+def server_context(svid: Svid, *, certificate_needed: bool) -> ssl.SSLContext:
+    """The context of a server.  Renew it in place with `show`.
+
+    Without `certificate_needed` a caller may come without a certificate; one that it shows has to be good.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, svid)
+    context.verify_mode = ssl.CERT_REQUIRED if certificate_needed else ssl.CERT_OPTIONAL
+    context.num_tickets = 0  # a resumed session would not be checked again
+    show(context, svid)
+    return context
+
+
+def client_context(svid: Svid, parties: Mapping[str, str]) -> ssl.SSLContext:
+    """The context of calls to `parties` (DNS name to SPIFFE ID): another peer is refused before anything is sent."""
+
+    class Pinned(Guarded):
+        def _checked(self, shown: Mapping[str, Any]) -> Peer:
+            peer = super()._checked(shown)
+            if peer.id is None or peer.id != parties.get(self.server_hostname or ""):
+                raise NotAnSvid(f"{self.server_hostname} is {peer.id}, which is not who was called")
+            return peer
+
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, svid, Pinned)
+    show(context, svid)
+    return context
+
+
+def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
+    """The context of calls to the issuer, which is no workload: known by its DNS name, and by our authority's word."""
+
+    class Issuer(Guarded):
+        def _checked(self, shown: Mapping[str, Any]) -> Peer:
+            return Peer(None, min(self.own_end or 0.0, ssl.cert_time_to_seconds(shown["notAfter"])))
+
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, svid, Issuer)
+    show(context, svid)
+    return context
+
+
+def _context(protocol: int, svid: Svid, kind: type[Guarded] = Guarded) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    authorities = b"".join(authority.public_bytes(serialization.Encoding.PEM) for authority in svid.bundle)
+    context.load_verify_locations(cadata=authorities.decode())
+    # A class of this context's own: what it knows of our end is not another context's.
+    context.sslobject_class = type(kind.__name__, (kind,), {})
+    return context
+
+
+def show(context: ssl.SSLContext, svid: Svid) -> None:
+    """Show this SVID from now on, in a live context as well.
+
+    In the event loop's thread: certificate and key are taken one after the other.
+    """
+    key = svid.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = os.memfd_create("svid", os.MFD_CLOEXEC)  # `ssl` takes keys from files only; this one is never on a disk
+    try:
+        os.write(file, key + svid.certificate.public_bytes(serialization.Encoding.PEM))
+        context.load_cert_chain(f"/proc/self/fd/{file}")
+    finally:
+        os.close(file)
+    context.sslobject_class.shown_until = svid.not_after  # type: ignore[attr-defined]
