@@ -17,10 +17,10 @@ from a2a.server.context import ServerCallContext
 from a2a.server.events import EventQueue
 from a2a.server.jsonrpc_models import JSONParseError, JSONRPCError, MethodNotFoundError
 from a2a.server.request_handlers import DefaultRequestHandler
-from a2a.server.routes import DefaultServerCallContextBuilder, add_a2a_routes_to_fastapi, create_agent_card_routes
+from a2a.server.routes import DefaultServerCallContextBuilder, add_a2a_routes_to_fastapi
 from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
 from a2a.server.tasks import InMemoryTaskStore
-from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill, Role, SendMessageRequest
+from a2a.types import Role, SendMessageRequest
 from a2a.utils.errors import A2AError, InternalError, UnsupportedOperationError
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
@@ -28,6 +28,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from zerotrust.cards import CARD_PATH, PATH, agent_card, signed_card
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.mcp import LONGEST_ID
@@ -35,8 +36,6 @@ from zerotrust.outgoing import calling_with
 from zerotrust.policy import Reason
 from zerotrust.service import Service
 
-PATH = "/a2a"
-CARD_PATH = "/.well-known/agent-card.json"
 NONSENSE = "answered with something else than one message"
 UNTOUCHED = frozenset(Reason) - {Reason.ANSWER_LOST, Reason.EXPIRED, Reason.FAILED}
 """Reasons for which a party refuses before it does anything; for any other it may have done what was asked."""
@@ -65,44 +64,30 @@ class PeerError(Exception):
         self.told, self.unclear, self.account = told, unclear, account or Answer()
 
 
-def agent_card(name: str, address: str) -> AgentCard:
-    """The public card of an agent.  Callers make it themselves: where to send a token is no stranger's to say."""
-    short = name.rpartition("/")[2]
-    skill = AgentSkill(id=short, name=short, description=f"What the {short} does for a user.", tags=["documents"])
-    return AgentCard(
-        name=name,
-        description=f"The {short} agent. Takes text, answers with text.",
-        version="1.0",
-        supported_interfaces=[
-            AgentInterface(url=f"{address}{PATH}", protocol_binding="JSONRPC", protocol_version="1.0")
-        ],
-        capabilities=AgentCapabilities(streaming=False, push_notifications=False),
-        default_input_modes=["text/plain"],
-        default_output_modes=["text/plain"],
-        skills=[skill],
-    )
-
-
 def agent_app(
     service: Service, answer: Callable[[str], Awaitable[Answer]], *resources: AbstractAsyncContextManager[Any]
 ) -> FastAPI:
     """An app that answers A2A messages with `answer`; the gate's principal is there in the context."""
-    card = agent_card(service.name, service.addresses[service.name])
+    card = agent_card(service.name, service.registry.address(service.name))
     handler = DefaultRequestHandler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)
     app = service.app(*resources)
-    add_a2a_routes_to_fastapi(
-        app,
-        agent_card_routes=create_agent_card_routes(card),
-        jsonrpc_routes=[Route(PATH, _Dispatcher(handler, _Context()).handle_requests, methods=["POST"])],
-    )
+    routes = [Route(PATH, _Dispatcher(handler, _Context()).handle_requests, methods=["POST"])]
+    add_a2a_routes_to_fastapi(app, jsonrpc_routes=routes)
+
+    @app.get(CARD_PATH)
+    async def signed() -> dict[str, Any]:
+        return signed_card(card, service.workload.svid)  # by the SVID of the hour: a signature ends with it
+
     return app
 
 
 async def ask_agent(service: Service, name: str, text: str, token: NarrowedToken) -> Answer:
-    """Ask the agent `name`, with a token narrowed for it.
+    """Ask the agent `name`, with a token narrowed for it, once it has shown that it is the one that was approved.
 
-    Raises `PeerError`, with the agent's account where it came to no end, and `unclear` where none can be had.
+    Raises `Refusal` where it is not, and `PeerError`, with the agent's account where it came to no end, and `unclear`
+    where none can be had.
     """
+    await service.check_card(name)
     config = ClientConfig(streaming=False, httpx_client=service.outgoing.http)
     client = ClientFactory(config).create(agent_card(name, service.addresses[name]))
     question = SendMessageRequest(message=new_message([new_text_part(text)], role=Role.ROLE_USER))

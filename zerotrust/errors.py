@@ -67,6 +67,8 @@ ANSWERS: dict[Reason, tuple[int, str | None]] = {
     Reason.WOULD_WIDEN: _DENIED,
     Reason.EXCHANGE_REFUSED: _DENIED,
     Reason.PEER_UNTRUSTED: _DENIED,
+    Reason.DRIFTED: (409, "invalid_request"),
+    Reason.REGISTRY_UNFIT: (409, "invalid_request"),
     Reason.FAILED: (500, "server_error"),
     Reason.STANDING_UNKNOWN: _UNKNOWN,
     Reason.KEYS_UNAVAILABLE: _UNKNOWN,

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import httpx2
 
-from zerotrust.bounded import PLAIN, TO_TELL, read
+from zerotrust.bounded import PLAIN, SECONDS, TO_TELL, read
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.gate import current_trace
@@ -97,6 +97,7 @@ class Outgoing:
         self.adopt(addresses)
         self._standing = standing
         # Neither of them has a limit in seconds: the token of each call is its limit.
+        self.without_token = httpx.AsyncClient(headers=PLAIN, timeout=SECONDS, transport=transport)
         self.http = _Bounded(headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach]})
         self.mcp_http = _Answering(
             headers=PLAIN, timeout=None, transport=mcp_transport, event_hooks={"request": [self._attach]}
@@ -117,6 +118,7 @@ class Outgoing:
 
     async def close(self) -> None:
         """Close both clients."""
+        await self.without_token.aclose()
         await self.http.aclose()
         await self.mcp_http.aclose()
 

@@ -74,6 +74,8 @@ class Reason(StrEnum):
     WOULD_WIDEN = "would_widen"
     EXCHANGE_REFUSED = "exchange_refused"
     PEER_UNTRUSTED = "peer_untrusted"
+    DRIFTED = "drifted"
+    REGISTRY_UNFIT = "registry_unfit"
 
     # what is our own fault
     FAILED = "failed"

@@ -69,6 +69,10 @@ class Registry(_Entry):
         """The one DNS name in a party's certificate: `agent/reader` is `reader.agent.<trust domain>`."""
         return dns_name(name, self.trust_domain)
 
+    def address(self, name: str) -> str:
+        """A party's origin by its name in certificates: the same wherever it runs, and no place to connect to."""
+        return f"https://{self.dns_name(name)}:{self.parties[name].port}"
+
     def scopes_at(self, name: str) -> list[str]:
         """The scopes that open this party's own APIs."""
         return [scope for scope, entry in self.scopes.items() if name in entry.served_by]

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import httpx
 from fastapi import FastAPI, Request, Response
@@ -17,6 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerotrust.audit import Journal, describe, plain
+from zerotrust.bounded import ask
+from zerotrust.cards import CARD_PATH, check_card
 from zerotrust.errors import Refusal
 from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
 from zerotrust.gate import Gate, Permissions, current_principal, current_trace, send_refusal
@@ -28,6 +30,10 @@ from zerotrust.registry import Registry
 from zerotrust.standing import Standing
 from zerotrust.svid import Svid
 from zerotrust.verify import Expected
+from zerotrust.workload import WorkloadError
+
+MAX_CARD = 64 * 1024
+"""Bytes of an agent's card."""
 
 
 class Identity(Assertions, Protocol):
@@ -60,6 +66,7 @@ class Service:
         self._policy, self._clock, self._identity_http = policy, clock, identity_http
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
+        self._cards: dict[tuple[str, str | None], float] = {}
         self._journal = Journal(data / "journal.jsonl")
         self._keys = SigningKeys(
             f"{issuer}/protocol/openid-connect/certs",
@@ -132,6 +139,32 @@ class Service:
         return await self._exchanger.narrow(
             current_principal(), audience=self.registry.id(audience), scopes=wanted, lifetime=lifetime
         )
+
+    async def check_card(self, name: str) -> None:
+        """Make sure that the agent `name` says of itself what was approved, and signs that with its SVID.
+
+        Asked again when its signature ends.  Raises `Refusal`, also where it cannot be reached.
+        """
+        good = (name, self.known.approved[name].card)
+        if self._cards.get(good, 0.0) > self._clock():
+            return
+        url = f"{self.addresses[name]}{CARD_PATH}"
+        try:
+            _, sent = await ask(self.outgoing.without_token, "GET", url, most=MAX_CARD)
+            signer, bundle = self.registry.id(name), self.workload.svid.bundle
+            until = check_card(sent, signer=signer, digest=good[1], bundle=bundle, now=self._clock())
+        except (httpx.HTTPError, WorkloadError) as error:
+            raise Refusal(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error
+        except ValueError as error:
+            await self.distrust(name, str(error))
+        else:
+            self._cards[good] = until
+
+    async def distrust(self, name: str, why: str) -> NoReturn:
+        """Put on record why a party is not asked for anything, and refuse.  Raises `Refusal`."""
+        found = {"event": "discovery", "operation": name, "allowed": False, "reason": Reason.PEER_UNTRUSTED}
+        await self.record({**found, "detail": why})
+        raise Refusal(Reason.PEER_UNTRUSTED, f"{name}: {why}")
 
     async def decide(self, action: str, resource: Resource) -> Decision:
         """Decide again, now that it is known what would be touched; on record before it is touched.

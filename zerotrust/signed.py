@@ -67,14 +67,19 @@ def chain_entry(certificate: x509.Certificate) -> str:
     return base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
 
 
+def certificate_of(chain: Any) -> x509.Certificate:
+    """The one certificate of an `x5c` header, not trusted yet.  Raises `ValueError` or `TypeError`."""
+    (entry,) = chain
+    return x509.load_der_x509_certificate(base64.b64decode(entry, validate=True))
+
+
 def trusted_key(chain: Any, *, signer: str, bundle: tuple[x509.Certificate, ...], now: float) -> EllipticCurvePublicKey:
     """Return the key of an `x5c` header whose one certificate was issued to `signer` by an authority of `bundle`.
 
     Raises `Untrusted`, also once the certificate has ended: a signature is good while it lives.
     """
     try:
-        (entry,) = chain
-        certificate = x509.load_der_x509_certificate(base64.b64decode(entry, validate=True))
+        certificate = certificate_of(chain)
         name = id_of(certificate)
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except (ValueError, TypeError, NotAnSvid, x509.ExtensionNotFound) as error:

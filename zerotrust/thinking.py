@@ -13,11 +13,12 @@ import httpx
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS
+from mcp_types import INVALID_PARAMS, Tool
 from pydantic import BaseModel, Json
 
 from zerotrust.a2a import NONSENSE, UNTOUCHED, Answer, PeerError, unreached
-from zerotrust.errors import ANSWERS
+from zerotrust.digests import tool_digest
+from zerotrust.errors import ANSWERS, Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.outgoing import calling_with
 from zerotrust.service import Service
@@ -53,6 +54,7 @@ class Tools:
                 listed = (await self._client.list_tools()).tools
         except MCPError as error:
             raise PeerError(f"{self._name}: refused ({_reason(error)})") from error
+        await self._check(listed)
         return [
             {
                 "type": "function",
@@ -60,6 +62,14 @@ class Tools:
             }
             for tool in listed
         ]
+
+    async def _check(self, listed: list[Tool]) -> None:
+        """A model reads what a tool says of itself: only what was approved gets to it.  Raises `Refusal`."""
+        approved = self._service.known.approved[self._name].tools
+        for tool in listed:
+            described = tool.model_dump(mode="json", by_alias=True, exclude_none=True)
+            if approved.get(tool.name) != tool_digest(described):
+                await self._service.distrust(self._name, f"tool {tool.name} is not as it was approved")
 
     async def call(self, name: str, arguments: dict[str, Any], token: NarrowedToken) -> tuple[str, bool]:
         """Call a tool; return what it says and whether it did it.  A refusal is an answer, too.
@@ -119,6 +129,8 @@ class Model:
             raise PeerError(f"{self._name}: refused with {error.response.status_code}") from error
         except httpx.TransportError as error:
             raise unreached(self._name, error) from error
+        except Refusal as error:
+            raise PeerError(f"{self._name}: {error.told}") from error
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise PeerError(f"{self._name}: {NONSENSE}") from error
 

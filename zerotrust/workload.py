@@ -59,14 +59,14 @@ class Workload:
 
     async def _renew(self) -> None:
         """Renew at half of its life; where that fails again and again, so that what was restored has it back."""
+        svid = self._svid
         while True:
-            left = (self._svid.not_after if self._svid else 0) - time.time()
-            await asyncio.sleep(max(left / 2, SECONDS_BETWEEN_TRIES))
-            while (svid := await self._tried()) is None:
-                await asyncio.sleep(SECONDS_BETWEEN_TRIES)
-            self._svid = svid
-            for call in self._renewed:
-                call(svid)
+            wait = (svid.not_after - time.time()) / 2 if svid else 0
+            await asyncio.sleep(max(wait, SECONDS_BETWEEN_TRIES))
+            if svid := await self._tried():
+                self._svid = svid
+                for call in self._renewed:
+                    call(svid)
 
     async def _tried(self) -> Svid | None:
         try:

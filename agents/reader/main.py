@@ -7,15 +7,16 @@ import asyncio
 
 from starlette.types import ASGIApp
 
-from zerotrust.a2a import CARD_PATH, PATH, Answer, agent_app
-from zerotrust.gate import PUBLIC, Permissions
+from zerotrust.a2a import Answer, agent_app
+from zerotrust.cards import CARD_PATH, PATH
+from zerotrust.gate import PUBLIC, Peers, Permissions
 from zerotrust.run import run
 from zerotrust.service import Service
 from zerotrust.thinking import Model, Tools, converse
 
 PERMISSIONS: Permissions = {
     ("POST", PATH): "agent.invoke",
-    ("GET", CARD_PATH): PUBLIC,
+    ("GET", CARD_PATH): Peers(),
     ("GET", "/health"): PUBLIC,
 }
 

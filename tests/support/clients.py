@@ -14,15 +14,18 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
+from tests.support.ca import holder
 from tests.support.system import MCPWire, System
-from zerotrust.a2a import agent_card
+from zerotrust.cards import agent_card
 
 
 @asynccontextmanager
 async def tools(system: System, token: str | None, *, mode: str = "2026-07-28") -> AsyncIterator[MCPClient]:
     """An MCP client of the documents tool."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    async with httpx2.AsyncClient(transport=MCPWire(system.apps), headers=headers) as http:
+    async with httpx2.AsyncClient(
+        transport=MCPWire(system.apps, holder(token, at="tool/documents")), headers=headers
+    ) as http:
         transport = streamable_http_client(f"{system.addresses['tool/documents']}/mcp", http_client=http)
         async with MCPClient(transport, mode=mode, cache=None) as client:
             yield client

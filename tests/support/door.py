@@ -17,13 +17,15 @@ import orjson
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.support.ca import holder
 from tests.support.issuer import ISSUER, Issuer
-from tests.support.system import POLICIES, Wire
+from tests.support.system import POLICIES, Wire, fresh_standing
 from zerotrust.audit import Journal, records
 from zerotrust.gate import PUBLIC, Gate, Permissions
 from zerotrust.keys import SigningKeys
 from zerotrust.mcp import ERA, ToolPermissions
 from zerotrust.service import read_policy
+from zerotrust.svid import NOBODY, Peer
 from zerotrust.tally import Tally
 from zerotrust.verify import Expected
 
@@ -92,6 +94,7 @@ class Door:
         tally_every: float = 0,
     ) -> None:
         registry = issuer.registry
+        self._party, self.standing = party, fresh_standing()
         self.folder, self.clock, self.key_clock = folder, Clock(), Clock()
         self.handled: list[str] = []
         self.handler = handler or self.echo
@@ -107,10 +110,12 @@ class Door:
                     audience=registry.id(party),
                     lives={registry.id(name): entry.life for name, entry in registry.parties.items() if entry.life},
                     login_clients=registry.login_clients if front else frozenset(),
+                    peers={registry.id(name): name for name in registry.parties if name not in registry.login_clients},
                 ),
+                standing=self.standing,
                 keys=SigningKeys(
                     f"{ISSUER}/protocol/openid-connect/certs",
-                    http=httpx.AsyncClient(transport=Wire({"http://issuer.test": issuer.app})),
+                    http=httpx.AsyncClient(transport=Wire({"http://issuer.test": issuer.app}, NOBODY)),
                     freshness=registry.freshness,
                     clock=self.key_clock,
                 ),
@@ -144,13 +149,15 @@ class Door:
         headers: Iterable[tuple[bytes, bytes]] = (),
         body: bytes | list[bytes] = b"",
         query: bytes = b"",
-        peer: str = "192.0.2.1",
+        address: str = "192.0.2.1",
+        peer: Peer | None = None,
         receive: Receive | None = None,
         on_sent: Callable[[Message], Awaitable[None]] | None = None,
     ) -> Reply:
         """Send one request, in a context of its own, and return what came back.
 
-        `receive` stands for a caller that sends its body in its own way.
+        `receive` stands for a caller that sends its body in its own way; `peer` is who is at the other end, by default
+        whom the token was issued to.
         """
         given = [*headers] if token is None else [(b"authorization", f"Bearer {token}".encode()), *headers]
         scope = {
@@ -159,7 +166,8 @@ class Door:
             "path": path,
             "headers": given,
             "query_string": query,
-            "client": (peer, 40000),
+            "client": (address, 40000),
+            "state": {"peer": peer or holder(token, at=self._party)},
         }
         chunks = body if isinstance(body, list) else [body]
         waiting: list[Message] = [

@@ -7,19 +7,25 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import httpx
 import httpx2
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.support.ca import FOREVER, TRUST_DOMAIN, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
 from zerotrust.audit import records
+from zerotrust.known import Known
+from zerotrust.lock import load_lock
 from zerotrust.outgoing import Outgoing
 from zerotrust.registry import Registry, load_registry
 from zerotrust.service import Service, read_policy
+from zerotrust.standing import Standing
+from zerotrust.svid import Peer, Svid
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "authorities" / "policy"
@@ -30,11 +36,25 @@ def registry() -> Registry:
     return load_registry(ROOT / "registry.yaml")
 
 
+def fresh_standing() -> Standing:
+    """Nobody is withdrawn, and that stays known for as long as any test takes."""
+    standing = Standing(clock=time.monotonic)
+    standing.bound = FOREVER
+    standing.replace(0, {})
+    standing.confirm(0, 0.0)
+    return standing
+
+
 class FakeWorkload:
     """Stands for the Workload API."""
 
     def __init__(self, party: str) -> None:
         self._party = party
+
+    @property
+    def svid(self) -> Svid:
+        """A real certificate of the tests' authority."""
+        return _svid(self._party)
 
     async def assertion(self, audience: str) -> str:
         """An assertion that only the fake issuer believes."""
@@ -42,31 +62,50 @@ class FakeWorkload:
         return f"assertion of {self._party}"
 
 
+@cache
+def _svid(party: str) -> Svid:
+    return the_ca().svid(party.removeprefix(f"spiffe://{TRUST_DOMAIN}/"))
+
+
+def over_tls(app: ASGIApp, peer: Peer) -> ASGIApp:
+    """The app, as it is called over a connection with that peer at the other end."""
+
+    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": {**scope.get("state", {}), "peer": peer}}, receive, send)
+
+    return called
+
+
 class Wire(httpx.AsyncBaseTransport):
     """Takes requests to apps by their origin.  Each runs in its own context and to its end, as behind a socket."""
 
-    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
-        self._apps = apps
+    def __init__(self, apps: Mapping[str, ASGIApp], peer: Peer) -> None:
+        """`peer` is who the apps see at the other end."""
+        self._apps, self._peer = apps, peer
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
         if app is None:
             raise httpx.ConnectError("nobody listens there", request=request)
-        handled = httpx.ASGITransport(app, raise_app_exceptions=False).handle_async_request(request)
+        handled = httpx.ASGITransport(over_tls(app, self._peer), raise_app_exceptions=False).handle_async_request(
+            request
+        )
         return await asyncio.shield(asyncio.create_task(handled, context=contextvars.Context()))
 
 
 class MCPWire(httpx2.AsyncBaseTransport):
     """The same for the HTTP client of the MCP SDK."""
 
-    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
-        self._apps = apps
+    def __init__(self, apps: Mapping[str, ASGIApp], peer: Peer) -> None:
+        self._apps, self._peer = apps, peer
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
         if app is None:
             raise httpx2.ConnectError("nobody listens there", request=request)
-        handled = httpx2.ASGITransport(app, raise_app_exceptions=False).handle_async_request(request)
+        handled = httpx2.ASGITransport(over_tls(app, self._peer), raise_app_exceptions=False).handle_async_request(
+            request
+        )
         return await asyncio.shield(asyncio.create_task(handled, context=contextvars.Context()))
 
 
@@ -84,31 +123,35 @@ class System:
     ) -> None:
         self.folder, self.registry, self.issuer, self._kind, self._clock = folder, registry, issuer, kind, clock
         self.apps: dict[str, ASGIApp] = {"http://issuer.test": issuer.app}
-        self.addresses = {n: f"http://{host}:{registry.parties[n].port}" for n in registry.workloads}
+        self.addresses = {n: f"https://{host}:{registry.parties[n].port}" for n in registry.workloads}
+        approved = load_lock(ROOT / "registry.lock").parties
+        self.known = Known(registry=registry, addresses=self.addresses, approved=approved)
+        self.standing = fresh_standing()
         self.services: dict[str, Service] = {}
 
     def service(self, name: str) -> Service:
         """Compose one party as `zerotrust.service.run` does, over this system's wires."""
-        wire, mcp_wire = Wire(self.apps), MCPWire(self.apps)
-        known = {self.registry.id(peer): url for peer, url in self.addresses.items()}
+        peer = Peer(self.registry.id(name), FOREVER)
+        wire, mcp_wire = Wire(self.apps, peer), MCPWire(self.apps, peer)
         self.services[name] = self._kind(
             name,
-            registry=self.registry,
+            known=self.known,
+            standing=self.standing,
             policy=read_policy(POLICIES, self.registry),
             issuer=ISSUER,
-            addresses=self.addresses,
             data=self.folder / name.replace("/", "-"),
             workload=FakeWorkload(self.registry.id(name)),
-            outgoing=Outgoing(known, transport=wire, mcp_transport=mcp_wire),
+            outgoing=Outgoing(self.known.called(), standing=self.standing, transport=wire, mcp_transport=mcp_wire),
             identity_http=httpx.AsyncClient(transport=wire),
             clock=self._clock,
         )
         return self.services[name]
 
-    def client(self, name: str, token: str | None = None) -> httpx.AsyncClient:
-        """A client of that party, with a token or without."""
+    def client(self, name: str, token: str | None = None, *, peer: Peer | None = None) -> httpx.AsyncClient:
+        """A client of that party, with a token or without; in the hands of whom the token was issued to."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        return httpx.AsyncClient(transport=Wire(self.apps), base_url=self.addresses[name], headers=headers)
+        wire = Wire(self.apps, peer or holder(token, at=name))
+        return httpx.AsyncClient(transport=wire, base_url=self.addresses[name], headers=headers)
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """What that party has written down."""

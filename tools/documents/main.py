@@ -4,6 +4,9 @@ The gate has read which tool is called, decided by its scope and recorded it.  W
 department, the state and the owner, is decided here and recorded before anything is touched.
 """
 
+from typing import Any
+
+from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel
 from starlette.types import ASGIApp
@@ -29,9 +32,8 @@ class Found(BaseModel):
     documents: list[dict[str, str]]
 
 
-def create_app(service: Service) -> ASGIApp:
-    """The documents tool, guarded."""
-    store, server = Store(service.data / "documents.db"), tool_server(service, TOOLS)
+def declare(server: MCPServer[Any], service: Service, store: Store) -> None:
+    """Give `server` the four operations."""
 
     async def permitted(action: str, name: str) -> Document:
         document = await store.find(name)
@@ -69,6 +71,11 @@ def create_app(service: Service) -> ASGIApp:
             raise ToolError(f"{id} has changed meanwhile")
         return draft.model_copy(update={"text": text})
 
+
+def create_app(service: Service) -> ASGIApp:
+    """The documents tool, guarded."""
+    store, server = Store(service.data / "documents.db"), tool_server(service, TOOLS)
+    declare(server, service, store)
     app = tool_app(service, server, store.opened())
     return service.guard(app, PERMISSIONS, metadata_path=METADATA_PATH)
 

@@ -1,0 +1,29 @@
+"""Reads what the registry serves: `registry.yaml`, and what was approved of it, `registry.lock`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from zerotrust.known import Known
+from zerotrust.lock import Lock, load_lock
+from zerotrust.registry import Registry, RegistryError, load_registry
+
+
+def load_known(folder: Path, addresses: Mapping[str, str]) -> Known:
+    """Read both files.  Raises `RegistryError` where one of them is unfit, or does not fit the other."""
+    registry, lock = load_registry(folder / "registry.yaml"), load_lock(folder / "registry.lock")
+    if differing := unapproved(registry, lock):
+        raise RegistryError(
+            f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
+        )
+    return Known(registry=registry, addresses=dict(addresses), approved=dict(lock.parties))
+
+
+def unapproved(registry: Registry, lock: Lock) -> list[str]:
+    """The parties that the lock does not know, or knows with other rights."""
+    return sorted(
+        name
+        for name in registry.parties.keys() | lock.parties.keys()
+        if name not in registry.parties
+        or (approved := lock.parties.get(name)) is None
+        or (approved.calls, approved.hands_on) != (registry.parties[name].calls, registry.parties[name].hands_on)
+    )

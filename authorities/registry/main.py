@@ -1,0 +1,60 @@
+"""The registry as a process: reads its files, signs with its own SVID, and follows nobody."""
+
+import time
+from pathlib import Path
+
+import httpx
+import uvloop
+from authorities.registry.keycloak import Administration
+from pydantic import AnyHttpUrl
+
+from authorities.registry.app import create_app
+from authorities.registry.files import load_known
+from zerotrust.known import SIGNER, Known
+from zerotrust.outgoing import Outgoing
+from zerotrust.policy import Policy
+from zerotrust.run import issuer_client, origin, serve
+from zerotrust.service import Service, log_json_lines, read_policy
+from zerotrust.settings import Settings
+from zerotrust.standing import Standing
+from zerotrust.workload import Workload
+
+
+class RegistrySettings(Settings):
+    """What the registry must be told besides."""
+
+    files: Path
+    """The folder of `registry.yaml` and `registry.lock`."""
+    addresses: dict[str, AnyHttpUrl]
+    """Where each party is found, by name (JSON)."""
+
+
+async def live(settings: RegistrySettings) -> None:
+    """Serve until told to stop."""
+
+    def read() -> tuple[Known, Policy]:
+        known = load_known(settings.files, {name: origin(str(url)) for name, url in settings.addresses.items()})
+        return known, read_policy(settings.policies, known.registry)
+
+    known, policy = read()
+    standing, workload, issuer = Standing(clock=time.monotonic), Workload(), origin(str(settings.issuer))
+    async with workload.opened():
+        http = issuer_client(issuer, workload)
+        service = Service(
+            SIGNER,
+            known=known,
+            policy=policy,
+            standing=standing,
+            issuer=issuer,
+            data=settings.data,
+            workload=workload,
+            outgoing=Outgoing(known.called(), standing=standing, transport=httpx.MockTransport),
+            identity_http=http,
+        )
+        clients = Administration(issuer, workload)
+        await serve(service, create_app(service, clients, read), workload, settings.host)
+
+
+if __name__ == "__main__":
+    log_json_lines()
+    uvloop.run(live(RegistrySettings()))

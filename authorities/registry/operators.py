@@ -1,0 +1,91 @@
+"""What operators and attestation do to a party's standing; the rules behind the doors of `main.py`."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from authorities.registry.state import State
+from authorities.registry.stream import Stream
+from zerotrust.errors import Refusal
+from zerotrust.policy import Reason
+
+
+class Clients(Protocol):
+    """The realm's clients, one for each party."""
+
+    async def enable(self, client_id: str) -> None:
+        """Let it get tokens again."""
+
+    async def disable(self, client_id: str) -> None:
+        """Give it no more tokens."""
+
+
+class Parties:
+    """Every party's standing, and who may change it in which way."""
+
+    def __init__(self, stream: Stream, kept: State, clients: Clients) -> None:
+        self._stream, self._kept, self._clients = stream, kept, clients
+        self._drifted: dict[str, str] = {}
+        self._telling: set[asyncio.Task[str]] = set()
+
+    async def attested(self, drifted: Mapping[str, str]) -> list[str]:
+        """Hear which parties do not run what was approved, each with what has changed; return who was suspended for it.
+
+        The whole story each time, so that one that got lost does not matter.  A suspension stays until an operator
+        ends it, whatever becomes of the file.
+        """
+        self._drifted = dict(drifted)
+        new = [name for name in drifted if not self.cause(name)]
+        for name in new:
+            await self._stream.change("party", self._id(name), f"drift: {drifted[name]}")
+            # The realm is told aside: it may be slow, and attestation has to be heard again within the second.
+            self._telling.add(telling := asyncio.create_task(self._told(name, enabled=False)))
+            telling.add_done_callback(self._telling.discard)
+        self._stream.heard("attestation")
+        return new
+
+    async def suspend(self, name: str, cause: str) -> str:
+        """Withdraw a party: here first, then at the realm; return what came of the latter."""
+        await self._stream.change("party", self._id(name), cause)
+        return await self._told(name, enabled=False)
+
+    async def reinstate(self, name: str) -> str:
+        """Let a party take part again.  Raises `Refusal` while it does not run what was approved."""
+        if why := self._drifted.get(name):
+            raise Refusal(Reason.DRIFTED, why)
+        told = await self._told(name, enabled=True)
+        await self._stream.change("party", self._id(name), None)
+        return told
+
+    async def _told(self, name: str, *, enabled: bool) -> str:
+        try:
+            await (self._clients.enable if enabled else self._clients.disable)(self._id(name))
+        except OSError as error:
+            return f"could not be told: {error}"
+        return "told"
+
+    def cause(self, name: str) -> str | None:
+        """Why a party is suspended, if it is."""
+        return self._kept.withdrawn.get(("party", self._id(name)))
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """A party as an operator sees it."""
+        known = self._stream.known
+        party, approved = known.registry.parties[name], known.approved.get(name)
+        cause = self.cause(name)
+        return {
+            "name": name,
+            "id": self._id(name),
+            "kind": party.kind,
+            "state": "drifted" if name in self._drifted else "suspended" if cause else "active",
+            "cause": self._drifted.get(name) or cause,
+            "since": self._kept.since.get(("party", self._id(name))),
+            "code": approved.code if approved else None,
+            "card": approved.card if approved else None,
+            "tools": dict(approved.tools) if approved else {},
+            "calls": party.calls,
+            "hands_on": party.hands_on,
+        }
+
+    def _id(self, name: str) -> str:
+        return self._stream.known.registry.id(name)

@@ -1,0 +1,60 @@
+"""What is withdrawn, numbered change by change, on the disk before anybody hears of it."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import Column, Float, Integer, MetaData, String, Table, insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from zerotrust.standing import Kind, Subject
+
+_changes = Table(
+    "changes",
+    MetaData(),
+    Column("number", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("cause", String),  # none: reinstated
+)
+
+
+class State:
+    """The changes so far, and what they come to."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._engine: AsyncEngine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+        self.number = 0
+        self.withdrawn: dict[Subject, str] = {}
+        self.since: dict[Subject, float] = {}
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Read what was withdrawn before a restart, and stay open."""
+        async with self._engine.begin() as connection:
+            await connection.run_sync(_changes.metadata.create_all)
+            for number, at, kind, name, cause in await connection.execute(select(_changes).order_by("number")):
+                self._apply(number, at, (kind, name), cause)
+        try:
+            yield
+        finally:
+            await self._engine.dispose()
+
+    async def change(self, kind: Kind, name: str, cause: str | None) -> int:
+        """Withdraw, or with no cause reinstate; return the number of the change, once it is on the disk."""
+        number, at = self.number + 1, time.time()
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(_changes).values(number=number, at=at, kind=kind, name=name, cause=cause))
+        self._apply(number, at, (kind, name), cause)
+        return number
+
+    def _apply(self, number: int, at: float, subject: Subject, cause: str | None) -> None:
+        self.number = number
+        if cause is None:
+            self.withdrawn.pop(subject, None)
+            self.since.pop(subject, None)
+        else:
+            self.withdrawn[subject], self.since[subject] = cause, at

@@ -1,0 +1,93 @@
+"""Tells every party what exists and what is withdrawn, each line signed; the sending end of `zerotrust/signals.py`."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+from authorities.registry.state import State
+from zerotrust.known import KIND, Known
+from zerotrust.signals import SIGNAL, changed, heartbeat, state
+from zerotrust.signed import sign
+from zerotrust.standing import Kind, Standing
+from zerotrust.svid import Svid
+
+SECONDS_BETWEEN_HEARTBEATS = 1
+SOURCES = ("attestation",)
+"""Who is read for what to withdraw.  One that was never heard of was last read when this machine was started."""
+
+MAX_BEHIND = 1000
+"""Lines that a follower may be behind; then it is cut off, and begins anew with the whole state."""
+
+
+class Stream:
+    """The changes, in order, to all who follow."""
+
+    def __init__(self, known: Known, kept: State, *, standing: Standing, identity: Callable[[], Svid]) -> None:
+        """`standing` is this authority's own; it is the first to know."""
+        self.known, self._kept, self._standing, self._identity = known, kept, standing, identity
+        self._followers: set[asyncio.Queue[str]] = set()
+        self._read_at: dict[str, float] = {}
+        self._one_at_a_time = asyncio.Lock()
+
+    def heard(self, source: str) -> None:
+        """Note that a source has just been read completely."""
+        self._read_at[source] = time.monotonic()
+
+    async def change(self, kind: Kind, name: str, cause: str | None) -> None:
+        """Withdraw, or with no cause reinstate: on the disk first, then known here, then told to everybody."""
+        async with self._one_at_a_time:
+            number = await self._kept.change(kind, name, cause)
+            self._standing.change(number, (kind, name), cause)
+            self._tell(self._event(changed(self._me, number, (kind, name), cause)))
+
+    def publish(self, known: Known) -> None:
+        """Tell everybody of another version of the registry."""
+        self.known = known
+        self._tell(self._document())
+
+    async def beat(self) -> None:
+        """Send heartbeats for as long as this runs."""
+        self._standing.replace(self._kept.number, self._kept.withdrawn)
+        while True:
+            self._standing.confirm(self._kept.number, 0.0)
+            self._tell(self._heartbeat())
+            await asyncio.sleep(SECONDS_BETWEEN_HEARTBEATS)
+
+    async def follow(self, until: float) -> AsyncIterator[str]:
+        """Yield the document, the whole state, and from then on each line that is told; `until` is in epoch seconds."""
+        lines: asyncio.Queue[str] = asyncio.Queue(MAX_BEHIND)
+        first = [self._document(), self._event(state(self._me, self._kept.number, self._kept.withdrawn))]
+        for line in [*first, self._heartbeat()]:
+            lines.put_nowait(line)
+        self._followers.add(lines)
+        try:
+            while lines in self._followers or not lines.empty():
+                async with asyncio.timeout(until - time.time()):
+                    line = await lines.get()
+                yield f"{line}\n"
+        except TimeoutError:
+            return
+        finally:
+            self._followers.discard(lines)
+
+    def _tell(self, line: str) -> None:
+        for lines in list(self._followers):
+            try:
+                lines.put_nowait(line)
+            except asyncio.QueueFull:
+                self._followers.discard(lines)
+
+    @property
+    def _me(self) -> str:
+        return self._identity().id
+
+    def _document(self) -> str:
+        return sign(self.known.as_payload(), self._identity(), kind=KIND)
+
+    def _heartbeat(self) -> str:
+        now = time.monotonic()
+        ages = {source: now - self._read_at.get(source, 0.0) for source in SOURCES}
+        return self._event(heartbeat(self._me, self._kept.number, ages))
+
+    def _event(self, payload: bytes) -> str:
+        return sign(payload, self._identity(), kind=SIGNAL)

@@ -1,0 +1,132 @@
+"""A trust domain's authority in a test's own hands: certificates for any party, also such as nobody should believe.
+
+ca.svid("agent/reader")              # good
+ca.svid("agent/reader", age=200)     # ended
+CA().svid("agent/reader")            # of another authority
+"""
+
+import datetime as dt
+import ssl
+from collections.abc import Sequence
+from functools import cache
+
+import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from zerotrust.registry import dns_name
+from zerotrust.svid import Peer, Svid
+
+TRUST_DOMAIN = "agents.example"
+FOREVER = 1e12
+
+
+class CA:
+    """Issues X.509-SVIDs."""
+
+    def __init__(self, trust_domain: str = TRUST_DOMAIN) -> None:
+        self.trust_domain, self.key = trust_domain, ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name(
+            [x509.NameAttribute(NameOID.COMMON_NAME, f"{trust_domain} {x509.random_serial_number()}")]
+        )
+        now = dt.datetime.now(dt.UTC)
+        self.certificate = (
+            _builder(self._name, self._name, self.key, now - dt.timedelta(hours=1), now + dt.timedelta(hours=9))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs=False), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    def svid(
+        self,
+        party: str,
+        *,
+        age: float = 0,
+        life: float = 3600,
+        ids: Sequence[str] | None = None,
+        dns: str | None = None,
+        signs: bool = True,
+    ) -> Svid:
+        """An SVID that was made `age` seconds ago for `life` seconds; by default long enough for any test."""
+        ids = [f"spiffe://{self.trust_domain}/{party}"] if ids is None else ids
+        key, begin = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
+        names = [*map(x509.UniformResourceIdentifier, ids), x509.DNSName(dns or dns_name(party, self.trust_domain))]
+        authority = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
+        certificate = (
+            _builder(
+                x509.Name([]), self._name, key, begin - dt.timedelta(seconds=5), begin + dt.timedelta(seconds=life)
+            )
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs=signs), critical=True)
+            .add_extension(
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+                critical=False,
+            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+        return Svid(id=(ids or [""])[0], certificate=certificate, key=key, bundle=(self.certificate,))
+
+    def for_users(self) -> ssl.SSLContext:
+        """What a user's client trusts; it has no certificate of its own."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=self.pem)
+        return context
+
+    @property
+    def pem(self) -> str:
+        """The authority's certificate."""
+        return ssl.DER_cert_to_PEM_cert(self.certificate.public_bytes(serialization.Encoding.DER))
+
+
+@cache
+def the_ca() -> CA:
+    """The one that the in-process systems of all tests share."""
+    return CA()
+
+
+def holder(token: str | None, *, at: str) -> Peer:
+    """Who would present this token: whom it was issued to; without a token, whoever may knock at the party `at`."""
+    party = "walkthrough" if at in _FOR_USERS else f"spiffe://{TRUST_DOMAIN}/orchestrator"
+    if token:
+        try:
+            party = str(jwt.decode(token, options={"verify_signature": False}).get("azp"))
+        except (jwt.InvalidTokenError, ValueError, RecursionError):
+            pass
+    return Peer(party if party.startswith("spiffe://") else None, FOREVER)
+
+
+_FOR_USERS = ("orchestrator", "authority/registry")
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, begin: dt.datetime, end: dt.datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(end)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    no = dict.fromkeys(
+        [
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "encipher_only",
+            "decipher_only",
+        ],
+        False,
+    )
+    return x509.KeyUsage(digital_signature=signs, key_cert_sign=not signs, crl_sign=not signs, **no)

@@ -1,0 +1,82 @@
+"""Agent cards (A2A 1.0 section 8.4): each agent signs its own with its SVID, and nobody believes another.
+
+A caller takes from a card nothing but its word that the agent is still the one that was approved: name, address and
+all else come from the registry.
+"""
+
+import base64
+import json
+from typing import Any
+
+import jwt
+from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill
+from cryptography import x509
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+
+from zerotrust.digests import canonical, card_digest
+from zerotrust.signed import ALGORITHM, Untrusted, certificate_of, chain_entry, trusted_key
+from zerotrust.strict_json import strict_object
+from zerotrust.svid import Svid
+
+PATH = "/a2a"
+CARD_PATH = "/.well-known/agent-card.json"
+_HEADER = {"alg", "kid", "typ", "x5c"}
+
+
+def agent_card(name: str, address: str) -> AgentCard:
+    """The public card of an agent, from its name and address in the registry."""
+    short = name.rpartition("/")[2]
+    skill = AgentSkill(id=short, name=short, description=f"What the {short} does for a user.", tags=["documents"])
+    return AgentCard(
+        name=name,
+        description=f"The {short} agent. Takes text, answers with text.",
+        version="1.0",
+        supported_interfaces=[
+            AgentInterface(url=f"{address}{PATH}", protocol_binding="JSONRPC", protocol_version="1.0")
+        ],
+        capabilities=AgentCapabilities(streaming=False, push_notifications=False),
+        default_input_modes=["text/plain"],
+        default_output_modes=["text/plain"],
+        skills=[skill],
+    )
+
+
+def as_json(card: AgentCard) -> dict[str, Any]:
+    """A card as it is sent."""
+    sent: dict[str, Any] = MessageToDict(card)
+    return sent
+
+
+def signed_card(card: AgentCard, svid: Svid) -> dict[str, Any]:
+    """A card as it is sent, with a signature that is good while this SVID lives."""
+    plain = as_json(card)
+    header = {"typ": "JOSE", "kid": svid.id, "x5c": [chain_entry(svid.certificate)]}
+    protected, _, signature = jwt.PyJWS().encode(canonical(plain), svid.key, ALGORITHM, headers=header).split(".")
+    return plain | {"signatures": [{"protected": protected, "signature": signature}]}
+
+
+def check_card(
+    sent: bytes, *, signer: str, digest: str | None, bundle: tuple[x509.Certificate, ...], now: float
+) -> float:
+    """Check that `signer` (a SPIFFE ID) says of itself what was approved; return until when that is good.
+
+    `digest` is the approved one; times are in seconds since the epoch.  Raises `Untrusted`: no signature, or several;
+    by another algorithm, another party, another trust domain; too old; or another card.
+    """
+    try:
+        card = strict_object(sent)
+        (signature,) = card.pop("signatures")
+        protected = str(signature["protected"])
+        header = strict_object(base64.urlsafe_b64decode(protected + "=" * (-len(protected) % 4)))
+        if header.keys() != _HEADER or header["alg"] != ALGORITHM or header["kid"] != signer:
+            raise Untrusted(f"not signed by {signer}, with {ALGORITHM} and nothing but its certificate")
+        key = trusted_key(header["x5c"], signer=signer, bundle=bundle, now=now)
+        body = base64.urlsafe_b64encode(canonical(card)).rstrip(b"=").decode()
+        jwt.PyJWS([ALGORITHM]).decode(f"{protected}.{body}.{signature['signature']}", key, [ALGORITHM])
+    except (KeyError, TypeError, json.JSONDecodeError, jwt.InvalidTokenError) as error:
+        raise Untrusted(f"no signature of {signer}") from error
+    except ValueError as error:
+        raise error if isinstance(error, Untrusted) else Untrusted(f"no signed card: {error}") from error
+    if card_digest(card) != digest:
+        raise Untrusted("not the card that was approved")
+    return certificate_of(header["x5c"]).not_valid_after_utc.timestamp()
