@@ -4,6 +4,7 @@ The gate has read which tool is called, decided by its scope and recorded it.  W
 department, the state and the owner, is decided here and recorded before anything is touched.
 """
 
+from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel
 from starlette.types import ASGIApp
@@ -31,6 +32,12 @@ class Found(BaseModel):
 def create_app(service: Service) -> ASGIApp:
     """The documents tool, guarded."""
     store, server = Store(service.data / "documents.db"), tool_server(service, TOOLS)
+    declare(server, service, store)
+    return service.guard(tool_app(service, server, store.opened()), PERMISSIONS, metadata_path=METADATA_PATH)
+
+
+def declare(server: MCPServer[None], service: Service, store: Store) -> None:
+    """The four tools; what is approved of them is listed from here."""
 
     async def permitted(action: str, name: str) -> Document:
         document = await store.find(name)
@@ -67,9 +74,6 @@ def create_app(service: Service) -> ASGIApp:
         if not await store.replace(draft, text):
             raise ToolError(f"{id} has changed meanwhile")
         return draft.model_copy(update={"text": text})
-
-    app = tool_app(service, server, store.opened())
-    return service.guard(app, PERMISSIONS, metadata_path=METADATA_PATH)
 
 
 if __name__ == "__main__":
