@@ -37,7 +37,7 @@ check: .venv/ready  ## Check style, types, and that what is derived from the reg
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m authorities.registry.realm --check
+	@$(BIN)/python -m authorities.registry.register --check
 
 bench: .venv/ready  ## Measure what zero trust costs, against the same services without it
 	@$(BIN)/python -m lab.bench
@@ -45,8 +45,8 @@ bench: .venv/ready  ## Measure what zero trust costs, against the same services 
 soak: .venv/ready  ## Put the system under load for ten minutes, stories and attacks mixed
 	@$(BIN)/python -m lab.soak
 
-register: .venv/ready  ## Derive the realm from registry.yaml
-	@$(BIN)/python -m authorities.registry.realm
+register: .venv/ready  ## Approve the parties as they are: derive realm and registry.lock
+	@$(BIN)/python -m authorities.registry.register
 
 .venv/ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -17,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from authorities.attestation.launch import LaunchError
+from cli.login import LoginError, sign_in
 from demo.keycloak import URL
-from demo.login import LoginError, sign_in
 from demo.refusals import EVERYTHING, attempts
 from demo.runtime import KeycloakError
 from demo.system import ROOT, DemoError, System, process_running, running
@@ -27,6 +28,7 @@ from zerotrust.audit import first_bad_record
 from zerotrust.registry import RegistryError
 
 FOLDER = ROOT / "run"
+CA = FOLDER / "ca.pem"
 ISSUER = f"{URL}/realms/agents"
 REQUEST = "Summarise the incident reports of my department and file the result."
 SECONDS_TO_END = 30
@@ -91,7 +93,9 @@ def token(
 ) -> None:
     """Sign a user in at the running system, as a browser would, and print the access token."""
     try:
-        login = asyncio.run(sign_in(ISSUER, "walkthrough", user, password, scope))
+        login = asyncio.run(
+            sign_in(ISSUER, "walkthrough", user, password, scope, verify=ssl.create_default_context(cafile=CA))
+        )
     except LoginError as error:
         console.print(str(error))
         sys.exit(1)
@@ -140,7 +144,9 @@ async def _walkthrough() -> int:
 async def _story(system: System) -> list[Record]:
     """Run alice's task and return everything that was written down about it."""
     keycloak = system.keycloak
-    login = await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING)
+    login = await sign_in(
+        keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING, verify=keycloak.tls
+    )
     say(f"alice signs in, and asks: [italic]{REQUEST}[/italic]")
     headers = {"authorization": f"Bearer {login.access_token}"}
     async with httpx.AsyncClient(timeout=60, trust_env=False) as http:

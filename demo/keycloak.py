@@ -1,7 +1,9 @@
-"""Runs the real Keycloak on this machine: dev mode, embedded database, only on the loopback interface.
+"""Runs the real Keycloak on this machine: embedded database, https only, on the loopback interface.
 
-    async with Keycloak(run_dir, truststore=ca) as keycloak:
-        await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run")
+    async with Keycloak(run_dir, truststore=ca, certificate=crt, key=key) as keycloak:
+        await sign_in(
+            keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
+        )
 
 A second start builds and imports nothing that has not changed. Two seals decide that, each the digest of what it stands
 for. `build.seal` is set once a build has run. `data.seal` is set only at a clean stop, after Keycloak's own events said
@@ -22,6 +24,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -36,16 +39,30 @@ import keycloak as python_keycloak
 from authorities.registry.realm import REALM_FILE, SCRIPT, USERS, build_jar, password_variable
 from demo.runtime import VERSION, KeycloakError, Runtime, Say, cache_folder, find_runtime, whole
 
-PORT = 8080
+PORT = 8443
 HEALTH_PORT = 9000
-URL = f"http://localhost:{PORT}"
+URL = f"https://localhost:{PORT}"
 ADMIN = "admin"
 
 READY_WITHIN = 240
 """Seconds; ten times what a slow machine was seen to need for a warm start."""
 
-_BUILD = ["--features=scripts,spiffe", "--health-enabled=true"]
-_RUN = ["--http-host=127.0.0.1", f"--hostname={URL}", "--http-management-scheme=http"]
+# A certificate is asked for and not demanded: workloads have one, people have none. One of another CA is refused.
+_BUILD = [
+    "--db=dev-file",
+    "--cache=local",
+    "--features=scripts,spiffe",
+    "--health-enabled=true",
+    "--https-client-auth=request",
+]
+_RUN = [
+    "--http-enabled=false",
+    "--http-host=127.0.0.1",
+    f"--https-port={PORT}",
+    "--https-protocols=TLSv1.3",
+    f"--hostname={URL}",
+    "--http-management-scheme=http",  # health, of which nothing is secret
+]
 
 _THREADS = "io.quarkus.bootstrap.forkjoin.QuarkusForkJoinWorkerThreadFactory"
 
@@ -87,19 +104,28 @@ class Keycloak:
 
     issuer: str
     passwords: dict[str, str]
-    """Of alice, bob and eve: made for this run, never stored."""
+    """Of every person of the realm: made for this run, never stored."""
     admin: tuple[str, str]
     """Name and password of this run's administrator, for the admin page."""
 
-    def __init__(
-        self, run_dir: Path, *, truststore: Path, say: Say = print, scripts: tuple[Path, ...] = (SCRIPT,)
+    def __init__(  # noqa: PLR0913 - what it stands on, each by name
+        self,
+        run_dir: Path,
+        *,
+        truststore: Path,
+        certificate: Path,
+        key: Path,
+        say: Say = print,
+        scripts: tuple[Path, ...] = (SCRIPT,),
     ) -> None:
-        """`run_dir` will hold the instance, `truststore` the CA (PEM) of the SPIFFE bundle endpoint.
+        """`run_dir` will hold the instance; all other files are PEM and need to exist when it starts.
 
+        `truststore`: the CA of the SPIFFE bundle endpoint, of Keycloak's own `certificate` (for `localhost`), and of
+        the certificates that callers may show.  `key` is for nobody else to read.
         `scripts` are the mappers that are built in; the realm decides which of them are used.
         """
         self._home = (run_dir / "keycloak").absolute()
-        self._truststore = truststore.absolute()
+        self._truststore, self._certificate, self._key = (f.absolute() for f in (truststore, certificate, key))
         self._say = say
         self._scripts = scripts
         self._realm = REALM_FILE.read_text()
@@ -115,6 +141,11 @@ class Keycloak:
         return self._home / "handover"
 
     @property
+    def tls(self) -> ssl.SSLContext:
+        """How a client without a certificate of its own talks to this Keycloak: it trusts our CA and no other."""
+        return ssl.create_default_context(cafile=self._truststore)
+
+    @property
     def log(self) -> Path:
         """What Keycloak printed."""
         return self._home / "keycloak.log"
@@ -124,6 +155,7 @@ class Keycloak:
         began = time.monotonic()
         for port in (PORT, HEALTH_PORT):
             check_port(port)
+        check_private(self._key)
         runtime = await asyncio.to_thread(find_runtime, self._say)
         handover = await asyncio.to_thread(self._prepare, runtime.distribution)
         self._say("Keycloak starts " + ("with the database of last time" if handover else "and imports the realm"))
@@ -213,7 +245,14 @@ class Keycloak:
     # --- the process --------------------------------------------------------------------------------------------------
 
     async def _start(self, runtime: Runtime, *, fresh: bool) -> None:
-        options = ["start-dev", *_BUILD, *_RUN, f"--truststore-paths={self._truststore}"]
+        options = [
+            "start",  # not `start-dev`, which serves plain http whatever it is told
+            *_BUILD,
+            *_RUN,
+            f"--https-certificate-file={self._certificate}",
+            f"--https-certificate-key-file={self._key}",
+            f"--truststore-paths={self._truststore}",
+        ]
         if fresh:
             options.append("--import-realm")
         self.log.unlink(missing_ok=True)
@@ -311,6 +350,7 @@ class Keycloak:
             password=self.admin[1],
             realm_name=realm or self._name,
             user_realm_name="master",
+            verify=self.tls,  # type: ignore[arg-type] # handed on to httpx, which wants just that
         )
         try:
             yield python_keycloak.KeycloakAdmin(connection=connection)
@@ -371,6 +411,16 @@ def check_port(port: int, needed_by: str = "Keycloak") -> None:
                 f"Port {port} is in use and {needed_by} needs it: stop what listens there (`ss -ltnp` names it; "
                 "where it is another clone of this project, `make down` in that folder)."
             ) from error
+
+
+def check_private(key: Path) -> None:
+    """Raise `KeycloakError` when a private key is missing, or others may read it."""
+    try:
+        mode = key.stat().st_mode & 0o777
+    except OSError as error:
+        raise KeycloakError(f"{key}: Keycloak's key cannot be had ({error.strerror}).") from error
+    if mode & 0o077:
+        raise KeycloakError(f"{key}: others may read Keycloak's key (mode {mode:o}): delete it, and start again.")
 
 
 def tail(log: Path, lines: int = 15) -> str:

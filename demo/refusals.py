@@ -15,7 +15,7 @@ import jwt
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
-from demo.login import sign_in
+from cli.login import sign_in
 from demo.system import System
 from zerotrust.exchange import exchange_form
 
@@ -64,7 +64,9 @@ class Intruder:
     async def login(self, user: str, scope: str = EVERYTHING) -> str:
         """What a user's own client holds: not stolen, for what users try themselves."""
         keycloak = self._system.keycloak
-        return (await sign_in(keycloak.issuer, "walkthrough", user, keycloak.passwords[user], scope)).access_token
+        return (
+            await sign_in(keycloak.issuer, "walkthrough", user, keycloak.passwords[user], scope, verify=keycloak.tls)
+        ).access_token
 
     async def call_tool(self, token: str, tool: str, **arguments: str) -> httpx.Response:
         """Call a tool of the documents server by hand."""

@@ -136,7 +136,14 @@ async def running(
         except OSError:
             check_port(registry.parties["authority/attestation"].port or 0, "authority/attestation")  # just taken
             raise
-        keycloak = Keycloak(folder, truststore=authority.ca_file, say=say, scripts=scripts)
+        keycloak = Keycloak(
+            folder,
+            truststore=authority.ca_file,
+            certificate=folder / "keycloak.crt",
+            key=folder / "keycloak.key",
+            say=say,
+            scripts=scripts,
+        )
         system = System(registry, folder, keycloak, authority)
         say("Services start, each from its own measured copy")
         launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}

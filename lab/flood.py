@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from cli.login import sign_in
 from demo.__main__ import say, until_told
-from demo.login import sign_in
 from demo.system import ROOT, System, running
 
 RATE = 500
@@ -50,7 +50,9 @@ class Flooded:
 async def flood(system: System, seconds: float) -> Flooded:
     """Measure a user for so many seconds, and then once more among strangers."""
     keycloak = system.keycloak
-    login = await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "reasoning.plan")
+    login = await sign_in(
+        keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "reasoning.plan", verify=keycloak.tls
+    )
     headers = {"authorization": f"Bearer {login.access_token}"}
     async with httpx.AsyncClient(base_url=system.address("orchestrator"), headers=headers, trust_env=False) as user:
         quiet = await _plans(user, seconds)

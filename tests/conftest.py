@@ -8,6 +8,7 @@ from tests.support import system
 from tests.support.issuer import Issuer
 from tests.support.real import (
     assertion_for,
+    ca,
     http,
     keycloak,
     last_time,
@@ -22,6 +23,7 @@ from zerotrust.registry import Registry
 
 __all__ = [
     "assertion_for",
+    "ca",
     "http",
     "keycloak",
     "last_time",

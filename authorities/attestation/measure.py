@@ -5,7 +5,7 @@ Every file, not `*.py` alone: a stray `.pyc`, a template or a shared library run
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 BYTECODE_CACHES = frozenset({"__pycache__"})
@@ -16,18 +16,31 @@ class MeasureError(Exception):
 
 
 def measure(root: Path, folders: Iterable[str], *, leave_out: Collection[str] = ()) -> str:
-    """Return the SHA-256, in hex, over names (relative to `root`) and contents of all files in `folders`.
+    """Return the digest over all files in `folders`; the same as `digest_of(measure_files(...))`."""
+    return digest_of(measure_files(root, folders, leave_out=leave_out))
+
+
+def measure_files(
+    root: Path, folders: Iterable[str], *, leave_out: Collection[str] = BYTECODE_CACHES
+) -> dict[str, str]:
+    """Return the SHA-256, in hex, of every file in `folders`, by its path relative to `root`.
 
     Folders of a name in `leave_out` are skipped, at any depth. Raises `MeasureError`.
     """
-    total = hashlib.sha256()
     try:
-        for name in sorted(name for folder in folders for name in _files(root, folder, leave_out)):
-            # Two digests of fixed length, so no name can pass for the beginning of a content.
-            total.update(hashlib.sha256(os.fsencode(name)).digest())
-            total.update(hashlib.sha256((root / name).read_bytes()).digest())
+        names = sorted(name for folder in folders for name in _files(root, folder, leave_out))
+        return {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in names}
     except OSError as error:
         raise MeasureError(f"{error.filename}: {error.strerror}") from error
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """Return one SHA-256, in hex, over the names of files and the digests of their contents (hex)."""
+    total = hashlib.sha256()
+    for name in sorted(files):
+        # Two digests of fixed length, so no name can pass for the beginning of a content.
+        total.update(hashlib.sha256(os.fsencode(name)).digest())
+        total.update(bytes.fromhex(files[name]))
     return total.hexdigest()
 
 

@@ -1,16 +1,15 @@
 """Derives Keycloak's realm from `registry.yaml`: who may log in, call whom, and hand on what.
 
-`make register` writes `keycloak-realm/realm.json`; a test keeps the committed file current.
+`make register` writes it to `keycloak-realm/realm.json`; a test keeps the committed file current.
 `keycloak-realm/README.md` explains what each client, scope and policy is for.
 """
 
 import json
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
-from zerotrust.registry import Party, Registry, RegistryError, load_registry
+from zerotrust.registry import Party, Registry
 
 ROOT = Path(__file__).parents[2]
 REGISTRY = ROOT / "registry.yaml"
@@ -25,7 +24,14 @@ USERS = {
     "alice": ("a11ce000-0000-4000-8000-000000000000", ["/engineering"]),
     "bob": ("b0b00000-0000-4000-8000-000000000000", ["/finance"]),
     "eve": ("e5e00000-0000-4000-8000-000000000000", []),
+    "olga": ("019a0000-0000-4000-8000-000000000000", ["/operators"]),
 }
+
+ADMINISTRATOR = "authority/registry"
+"""The one party that acts at Keycloak for itself, and for no user."""
+
+# It polls what happened, ends a user's sessions, and disables the client of whoever is suspended.
+_ADMINISTRATION = ["view-events", "manage-users", "manage-clients"]
 
 # Keycloak makes these with every realm. Nothing here needs them, so nobody gets in through them.
 _BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admin-console"]
@@ -54,11 +60,13 @@ def realm(registry: Registry) -> dict[str, Any]:
     """Return the whole realm as Keycloak imports it.  Pure; no secret and no password is in it."""
     parties = registry.parties.items()
     callees = {callee for _, party in parties for callee in party.calls}
+    authorities = [name for name in callees if registry.parties[name].kind == "authority"]
+    administrators = [name for name in authorities if name == ADMINISTRATOR]
     login_life = max(party.life or 0 for party in registry.parties.values() if party.kind == "login client")
     return {
         "realm": registry.realm,
         "enabled": True,
-        "sslRequired": "external",  # plain http on this machine and in its private networks, nowhere else
+        "sslRequired": "all",
         "bruteForceProtected": True,
         # Also what makes an import without the passwords' variables fail: an unfilled "${ALICE_PASSWORD}" is shorter.
         "passwordPolicy": "length(20)",
@@ -92,8 +100,12 @@ def realm(registry: Registry) -> dict[str, Any]:
         "clients": [
             *(_login_client(registry, name, party) for name, party in parties if party.kind == "login client"),
             *(_workload(registry, name, party) for name, party in parties if party.kind == "workload"),
+            *(_authority(registry, name, party) for name, party in parties if name in authorities),
             *({"clientId": name, "enabled": False} for name in _BUILT_IN),
         ],
+        "clientScopeMappings": {
+            "realm-management": [{"client": registry.id(name), "roles": _ADMINISTRATION} for name in administrators]
+        },
         "identityProviders": [_spiffe(registry)],
         "clientProfiles": {"profiles": [_PROFILE]},
         "clientPolicies": {
@@ -107,8 +119,11 @@ def realm(registry: Registry) -> dict[str, Any]:
                 }
             ]
         },
-        "groups": [{"name": "engineering"}, {"name": "finance"}],
-        "users": [_user(name, *entry) for name, entry in USERS.items()],
+        "groups": [{"name": "engineering"}, {"name": "finance"}, {"name": "operators"}],
+        "users": [
+            *(_user(name, *entry) for name, entry in USERS.items()),
+            *(_service_account(registry.id(name)) for name in administrators),
+        ],
     }
 
 
@@ -203,18 +218,38 @@ def _login_client(registry: Registry, name: str, party: Party) -> dict[str, Any]
     }
 
 
-def _workload(registry: Registry, name: str, party: Party) -> dict[str, Any]:
+def _workload(registry: Registry, name: str, party: Party, **attributes: str) -> dict[str, Any]:
     credential = {
         "jwt.credential.issuer": "spiffe",  # the identity provider's alias
         "jwt.credential.sub": registry.id(name),
         "standard.token.exchange.enabled": "true" if party.calls else "false",
     }
     claims = ["basic", "groups", "delegation"] if party.calls else ["basic"]
-    return _client(registry, name, party, **credential) | {
+    return _client(registry, name, party, **credential, **attributes) | {
         "publicClient": False,
         # Keycloak gives every confidential client a secret; with this authenticator it opens nothing.
         "clientAuthenticatorType": "federated-jwt",
         "defaultClientScopes": [*claims, *(f"aud:{callee}" for callee in party.calls)],
+    }
+
+
+def _authority(registry: Registry, name: str, party: Party) -> dict[str, Any]:
+    """An authority that people call: a workload like others, unless it also acts at Keycloak for itself."""
+    if name != ADMINISTRATOR:
+        return _workload(registry, name, party)
+    # What its own token may do lives as long as the identity by which it got it.
+    return _workload(registry, name, party, **{"access.token.lifespan": str(registry.freshness.svid)}) | {
+        "serviceAccountsEnabled": True,
+    }
+
+
+def _service_account(client_id: str) -> dict[str, Any]:
+    """What a client is when it acts for itself; no gate takes its token, for nobody acts in it for a user."""
+    return {
+        "username": f"service-account-{client_id}",
+        "enabled": True,
+        "serviceAccountClientId": client_id,
+        "clientRoles": {"realm-management": _ADMINISTRATION},
     }
 
 
@@ -263,20 +298,3 @@ def build_jar(script: Path, target: Path) -> None:
     with zipfile.ZipFile(target, "w") as jar:
         for name, text in [("META-INF/keycloak-scripts.json", json.dumps(contents)), (script.name, script.read_text())]:
             jar.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
-
-
-def main(arguments: list[str]) -> str | None:
-    """Write the realm file, or with `--check` only compare it.  Returns what is wrong, in one sentence."""
-    try:
-        text = as_text(realm(load_registry(REGISTRY)))
-    except RegistryError as error:
-        return str(error)
-    if "--check" not in arguments:
-        REALM_FILE.write_text(text)
-    elif not REALM_FILE.exists() or REALM_FILE.read_text() != text:
-        return f"{REALM_FILE.relative_to(ROOT)} is not what registry.yaml says: run `make register` and commit it."
-    return None
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from demo.login import Login, sign_in
+from cli.login import Login, sign_in
 from demo.refusals import EVERYTHING
 from demo.runtime import Say
 from demo.system import System
@@ -99,7 +99,9 @@ class Client:
 async def measure(system: System, *, rounds: int, say: Say) -> Measured:
     """Warm everything up, then measure."""
     keycloak = system.keycloak
-    login = await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING)
+    login = await sign_in(
+        keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING, verify=keycloak.tls
+    )
     measured = Measured()
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         client = Client(system, http, login)

@@ -11,7 +11,7 @@ from itertools import cycle
 
 import httpx
 
-from demo.login import LoginError
+from cli.login import LoginError
 from demo.refusals import Intruder
 from demo.system import System
 from lab.soak.users import Kind, User, kinds_of

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from authorities.registry.realm import USERS
 from authorities.registry.realm import realm as derive
+from cli.login import sign_in
 from demo.keycloak import Keycloak
-from demo.login import sign_in
 from lab import realm as control
 from lab.realm import RealmControl, weakened
 from tests.support.attack_realm import READING, WRITING, Target, Tried, Tries, alive, attack
@@ -257,7 +257,9 @@ WALKS = st.lists(st.sampled_from(AGENTS), unique=True, min_size=2, max_size=MAX_
 async def test_every_token_of_any_chain_has_its_parents_chain_and_itself(
     long: Realm, keycloak: Keycloak, walk: list[str]
 ) -> None:
-    login = await sign_in(long.issuer, "walkthrough", "alice", keycloak.passwords["alice"], AGENT_SCOPE)
+    login = await sign_in(
+        long.issuer, "walkthrough", "alice", keycloak.passwords["alice"], AGENT_SCOPE, verify=keycloak.tls
+    )
 
     tokens = await _walked(long, login.access_token, walk)
 

@@ -17,8 +17,8 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from authorities.registry.realm import REALM_FILE, REDIRECT, USERS
+from cli.login import LoginError, sign_in
 from demo.keycloak import Keycloak
-from demo.login import LoginError, sign_in
 from tests.support.real import EVERYTHING
 from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, chain, claims, dead
 from tests.support.svid import TrustDomain
@@ -178,7 +178,9 @@ async def test_a_scope_that_is_not_the_partys_to_hand_on_is_refused(
 
 
 async def test_a_scope_that_the_subject_token_lacks_is_refused(realm: Realm, keycloak: Keycloak) -> None:
-    login = await sign_in(realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run agent.invoke")
+    login = await sign_in(
+        realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run agent.invoke", verify=keycloak.tls
+    )
 
     answer = await realm.exchange("orchestrator", login.access_token, audience="agent/writer", scope=WRITING)
 
@@ -324,7 +326,7 @@ async def test_an_id_token_got_by_exchange_opens_nothing(realm: Realm, id_token:
 @pytest.mark.parametrize("kind", ["refresh_token", "id_token"])
 async def test_no_other_token_of_a_login_can_be_exchanged(realm: Realm, keycloak: Keycloak, kind: str) -> None:
     scope = f"openid {EVERYTHING}"
-    login = await sign_in(realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], scope)
+    login = await sign_in(realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], scope, verify=keycloak.tls)
 
     answer = await realm.exchange("orchestrator", getattr(login, kind), audience="agent/reader", scope=READING)
 
@@ -405,7 +407,7 @@ async def test_the_secret_that_keycloak_made_up_opens_nothing(
 
 
 ASSERTIONS: dict[str, dict[str, Any]] = {
-    "for another audience": {"audience": "http://localhost:8080/realms/master"},
+    "for another audience": {"audience": "https://localhost:8443/realms/master"},
     "past its end": {"age": 61},
     "made to live longer than the registry allows, and old": {"age": 61, "life": 3600},
 }
@@ -529,7 +531,9 @@ async def test_a_code_needs_its_verifier(realm: Realm, keycloak: Keycloak, monke
 
     monkeypatch.setattr(httpx.AsyncClient, "post", spoil)
     with pytest.raises(LoginError, match="PKCE"):
-        await sign_in(realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run")
+        await sign_in(
+            realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
+        )
 
 
 @pytest.mark.parametrize("path", ["auth/device", "ext/ciba/auth"])
@@ -543,7 +547,9 @@ async def test_no_other_way_to_sign_in_is_open(realm: Realm, path: str) -> None:
 
 
 async def test_a_refresh_token_is_good_once(realm: Realm, keycloak: Keycloak) -> None:
-    login = await sign_in(realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run")
+    login = await sign_in(
+        realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
+    )
     form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": login.refresh_token}
     assert (await realm.token(**form)).status_code == 200
 
@@ -556,20 +562,20 @@ async def test_a_refresh_token_is_good_once(realm: Realm, keycloak: Keycloak) ->
 async def test_a_users_token_says_who_and_of_which_groups(
     realm: Realm, keycloak: Keycloak, user: str, groups: list[str]
 ) -> None:
-    login = await sign_in(realm.issuer, "walkthrough", user, keycloak.passwords[user], "task.run")
+    login = await sign_in(realm.issuer, "walkthrough", user, keycloak.passwords[user], "task.run", verify=keycloak.tls)
 
     said = claims(login.access_token)
     assert (said["sub"], said.get("groups", [])) == (USERS[user][0], groups)
 
 
-async def test_a_wrong_password_is_told_in_plain_words(realm: Realm) -> None:
+async def test_a_wrong_password_is_told_in_plain_words(realm: Realm, keycloak: Keycloak) -> None:
     with pytest.raises(LoginError, match="eve was not signed in: Invalid username or password"):
-        await sign_in(realm.issuer, "walkthrough", "eve", "wrong", "task.run")
+        await sign_in(realm.issuer, "walkthrough", "eve", "wrong", "task.run", verify=keycloak.tls)
 
 
-async def test_a_sign_in_for_a_scope_nobody_has_is_told_in_plain_words(realm: Realm) -> None:
+async def test_a_sign_in_for_a_scope_nobody_has_is_told_in_plain_words(realm: Realm, keycloak: Keycloak) -> None:
     with pytest.raises(LoginError, match=r"invalid_scope: .*model\.read"):
-        await sign_in(realm.issuer, "walkthrough", "eve", "any", "model.read")
+        await sign_in(realm.issuer, "walkthrough", "eve", "any", "model.read", verify=keycloak.tls)
 
 
 # --- asking and looking back ------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ import pytest_asyncio
 from keycloak.exceptions import KeycloakError
 
 from authorities.registry.realm import realm
+from cli.login import LoginError, sign_in
 from demo.keycloak import Keycloak
-from demo.login import LoginError, sign_in
 from tests.support.real import AGENT_SCOPE as SCOPE
 from tests.support.real import AGENTS
 from tests.support.realm import Realm, chain, claims, dead
@@ -27,7 +27,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 @pytest_asyncio.fixture
 async def root(keycloak: Keycloak, long: Realm) -> str:
     """A fresh token of alice in the long realm."""
-    return (await sign_in(long.issuer, "walkthrough", "alice", keycloak.passwords["alice"], SCOPE)).access_token
+    return (
+        await sign_in(long.issuer, "walkthrough", "alice", keycloak.passwords["alice"], SCOPE, verify=keycloak.tls)
+    ).access_token
 
 
 # --- long and looping chains ------------------------------------------------------------------------------------------
@@ -181,10 +183,10 @@ async def test_an_invented_subject_token_makes_no_chain_in_another_grant(
 async def test_who_guesses_passwords_is_locked_out(keycloak: Keycloak, long: Realm) -> None:
     for _ in range(3):
         with pytest.raises(LoginError):
-            await sign_in(long.issuer, "walkthrough", "eve", "a guess", SCOPE)
+            await sign_in(long.issuer, "walkthrough", "eve", "a guess", SCOPE, verify=keycloak.tls)
 
     with pytest.raises(LoginError, match="Invalid username or password"):
-        await sign_in(long.issuer, "walkthrough", "eve", keycloak.passwords["eve"], SCOPE)
+        await sign_in(long.issuer, "walkthrough", "eve", keycloak.passwords["eve"], SCOPE, verify=keycloak.tls)
 
 
 async def test_a_realm_whose_passwords_were_not_filled_in_is_not_imported(

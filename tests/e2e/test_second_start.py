@@ -2,8 +2,8 @@
 
 import pytest
 
+from cli.login import LoginError, sign_in
 from demo.keycloak import Keycloak
-from demo.login import LoginError, sign_in
 from tests.support.real import EVERYTHING, LastTime
 from tests.support.realm import Realm
 
@@ -27,8 +27,8 @@ async def test_nothing_is_built_or_imported_again(keycloak: Keycloak, before: La
 async def test_everybody_has_a_new_password(keycloak: Keycloak, before: LastTime) -> None:
     for user, password in before.passwords.items():
         with pytest.raises(LoginError, match="Invalid username or password"):
-            await sign_in(keycloak.issuer, "walkthrough", user, password, EVERYTHING)
-        await sign_in(keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING)
+            await sign_in(keycloak.issuer, "walkthrough", user, password, EVERYTHING, verify=keycloak.tls)
+        await sign_in(keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING, verify=keycloak.tls)
 
 
 async def test_no_administrator_of_the_last_run_gets_in(realm: Realm, keycloak: Keycloak, before: LastTime) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from cli.login import sign_in
 from demo.__main__ import REQUEST, steps
-from demo.login import sign_in
 from demo.refusals import EVERYTHING, attempts
 from demo.system import ROOT, System
 from demo.tell import short, tokens_of
@@ -32,7 +32,9 @@ DRAWN = {
 async def task(system: System, user: str, request: str = REQUEST) -> dict[str, Any]:
     """Run a task as a user's client would."""
     keycloak = system.keycloak
-    login = await sign_in(keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING)
+    login = await sign_in(
+        keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING, verify=keycloak.tls
+    )
     headers = {"authorization": f"Bearer {login.access_token}"}
     async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
         answer = await http.post(f"{system.address('orchestrator')}/tasks", json={"request": request}, headers=headers)

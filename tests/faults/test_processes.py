@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from authorities.attestation.launch import Launch, Launched
+from cli.login import sign_in
 from demo.__main__ import REQUEST
-from demo.login import sign_in
 from demo.refusals import EVERYTHING
 from demo.system import System, settings
 from zerotrust.audit import first_bad_record
@@ -29,7 +29,9 @@ async def user() -> AsyncIterator[httpx.AsyncClient]:
 
 async def login(system: System) -> str:
     keycloak = system.keycloak
-    token = await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING)
+    token = await sign_in(
+        keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING, verify=keycloak.tls
+    )
     return token.access_token
 
 

@@ -7,14 +7,22 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
+from authorities.registry.realm import USERS, password_variable
 from demo import keycloak as module
 from demo.keycloak import Keycloak, check_port, tail
 from demo.runtime import VERSION, KeycloakError, Runtime
 
 ROOT = Path(__file__).parents[2]
+
+
+class Files(TypedDict):
+    truststore: Path
+    certificate: Path
+    key: Path
 
 
 @pytest.fixture
@@ -34,9 +42,18 @@ def told() -> list[str]:
 
 
 @pytest.fixture
-def keycloak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]) -> Keycloak:
+def files(tmp_path: Path) -> Files:
+    """The CA, the certificate and the key, as far as nobody reads them."""
+    found = [tmp_path / name for name in ("ca.pem", "server.pem", "key.pem")]
+    for file in found:
+        file.touch(mode=0o600)
+    return Files(truststore=found[0], certificate=found[1], key=found[2])
+
+
+@pytest.fixture
+def keycloak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str], files: Files) -> Keycloak:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return Keycloak(tmp_path / "run", truststore=tmp_path / "ca.pem", say=told.append)
+    return Keycloak(tmp_path / "run", **files, say=told.append)
 
 
 def java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, body: str) -> None:
@@ -74,6 +91,47 @@ async def test_a_port_in_use_is_noticed_before_anything_is_started(
             await keycloak.__aenter__()
 
     assert not keycloak.log.exists()
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+async def test_a_key_that_others_may_read_is_not_used(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, files: Files, mode: int
+) -> None:
+    java(monkeypatch, tmp_path, distribution, "exit 1")
+    files["key"].chmod(mode)
+
+    with pytest.raises(KeycloakError, match=rf"others may read Keycloak's key \(mode {mode:o}\): delete it"):
+        await keycloak.__aenter__()
+
+    assert not keycloak.log.exists()
+
+
+async def test_a_key_that_is_missing_is_named(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, files: Files
+) -> None:
+    java(monkeypatch, tmp_path, distribution, "exit 1")
+    files["key"].unlink()
+
+    with pytest.raises(KeycloakError, match=r"key\.pem: Keycloak's key cannot be had \(No such file"):
+        await keycloak.__aenter__()
+
+
+async def test_keycloak_speaks_https_alone_with_the_newest_tls_and_asks_for_certificates(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, files: Files
+) -> None:
+    java(monkeypatch, tmp_path, distribution, """printf '%s\n' "$@"; exit 1""")
+
+    with pytest.raises(KeycloakError):
+        await keycloak.__aenter__()
+
+    assert set(keycloak.log.read_text().splitlines()) >= {
+        "--http-enabled=false",
+        "--https-protocols=TLSv1.3",
+        "--https-client-auth=request",
+        f"--https-certificate-file={files['certificate']}",
+        f"--https-certificate-key-file={files['key']}",
+        f"--truststore-paths={files['truststore']}",
+    }
 
 
 @pytest.mark.parametrize(
@@ -122,7 +180,7 @@ async def test_java_sees_nothing_of_our_environment_that_could_change_keycloak(
         await keycloak.__aenter__()
 
     names = {line.partition("=")[0] for line in keycloak.log.read_text().splitlines()}
-    passwords = {"ALICE_PASSWORD", "BOB_PASSWORD", "EVE_PASSWORD"}
+    passwords = {password_variable(user) for user in USERS}
     admin = {"KC_BOOTSTRAP_ADMIN_USERNAME", "KC_BOOTSTRAP_ADMIN_PASSWORD"}
     assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "HOME", *passwords, *admin}
 
@@ -217,23 +275,25 @@ def test_another_realm_is_imported_afresh(keycloak: Keycloak, distribution: Path
     assert keycloak._prepare(distribution) is None
 
 
-def test_another_script_is_built_in_and_imported_afresh(keycloak: Keycloak, distribution: Path, tmp_path: Path) -> None:
+def test_another_script_is_built_in_and_imported_afresh(
+    keycloak: Keycloak, distribution: Path, tmp_path: Path, files: Files
+) -> None:
     keycloak._prepare(distribution)
     stop_in_order(keycloak)
     other = tmp_path / "delegation.js"
     other.write_text("exports = null;")
-    changed = Keycloak(tmp_path / "run", truststore=tmp_path / "ca.pem", scripts=(other,))
+    changed = Keycloak(tmp_path / "run", **files, scripts=(other,))
 
     assert changed._prepare(distribution) is None
     assert not changed._sealed("build")
 
 
-def test_each_script_is_given_to_keycloak_in_a_jar_of_its_own(distribution: Path, tmp_path: Path) -> None:
+def test_each_script_is_given_to_keycloak_in_a_jar_of_its_own(distribution: Path, tmp_path: Path, files: Files) -> None:
     scripts = tuple(tmp_path / name for name in ("one.js", "two.js"))
     for script in scripts:
         script.write_text("exports = null;")
 
-    Keycloak(tmp_path / "run", truststore=tmp_path / "ca.pem", scripts=scripts)._prepare(distribution)
+    Keycloak(tmp_path / "run", **files, scripts=scripts)._prepare(distribution)
 
     jars = {jar.name for jar in (tmp_path / "run" / "keycloak" / "providers").iterdir()}
     assert jars == {"one.jar", "two.jar"}
@@ -249,9 +309,9 @@ def test_a_build_never_writes_to_the_shared_distribution(
     assert (distribution / "lib" / "quarkus" / "build").read_text() == "not built"
 
 
-def test_every_run_makes_its_own_passwords(tmp_path: Path) -> None:
-    runs = [Keycloak(tmp_path, truststore=tmp_path) for _ in range(2)]
+def test_every_run_makes_its_own_passwords(tmp_path: Path, files: Files) -> None:
+    runs = [Keycloak(tmp_path, **files) for _ in range(2)]
 
     made = [password for run in runs for password in (*run.passwords.values(), run.admin[1])]
-    assert len(set(made)) == 8
+    assert len(set(made)) == 2 * (len(USERS) + 1)
     assert all(len(password) >= 20 for password in made)

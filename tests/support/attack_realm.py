@@ -22,8 +22,8 @@ import jwt
 import pytest
 
 from authorities.registry.realm import realm as derive
+from cli.login import Login, sign_in
 from demo.keycloak import Keycloak
-from demo.login import Login, sign_in
 from lab.realm import RealmControl, weakened
 from tests.attacks.table import ROWS, Missing, described
 from tests.support.issuer import ISSUER
@@ -86,7 +86,9 @@ class Target:
 
     async def login(self, scope: str = EVERYTHING) -> Login:
         """Alice signs in, for a session of its own."""
-        return await sign_in(self.realm.issuer, "walkthrough", "alice", self.keycloak.passwords["alice"], scope)
+        return await sign_in(
+            self.realm.issuer, "walkthrough", "alice", self.keycloak.passwords["alice"], scope, verify=self.keycloak.tls
+        )
 
     async def t0(self, scope: str = EVERYTHING) -> str:
         """Alice's own token, the same each time."""

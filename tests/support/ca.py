@@ -5,6 +5,7 @@ ca.svid("agent/reader", age=200)     # ended
 CA().svid("agent/reader")            # of another authority
 """
 
+import contextlib
 import datetime as dt
 import ssl
 from collections.abc import Sequence
@@ -28,9 +29,8 @@ class CA:
 
     def __init__(self, trust_domain: str = TRUST_DOMAIN) -> None:
         self.trust_domain, self.key = trust_domain, ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name(
-            [x509.NameAttribute(NameOID.COMMON_NAME, f"{trust_domain} {x509.random_serial_number()}")]
-        )
+        name = f"{trust_domain} {x509.random_serial_number()}"
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = dt.datetime.now(dt.UTC)
         self.certificate = (
             _builder(self._name, self._name, self.key, now - dt.timedelta(hours=1), now + dt.timedelta(hours=9))
@@ -92,10 +92,8 @@ def holder(token: str | None, *, at: str) -> Peer:
     """Who would present this token: whom it was issued to; without a token, whoever may knock at the party `at`."""
     party = "walkthrough" if at in _FOR_USERS else f"spiffe://{TRUST_DOMAIN}/orchestrator"
     if token:
-        try:
+        with contextlib.suppress(jwt.InvalidTokenError, ValueError, RecursionError):
             party = str(jwt.decode(token, options={"verify_signature": False}).get("azp"))
-        except (jwt.InvalidTokenError, ValueError, RecursionError):
-            pass
     return Peer(party if party.startswith("spiffe://") else None, FOREVER)
 
 

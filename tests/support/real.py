@@ -17,10 +17,11 @@ from keycloak import KeycloakDeleteError
 
 from authorities.registry.realm import SCRIPT, as_text, password_variable
 from authorities.registry.realm import realm as derive
+from cli.login import Login, sign_in
 from demo.keycloak import URL, Keycloak
-from demo.login import Login, sign_in
 from demo.system import System, running
 from lab.realm import LAB_SCRIPT
+from tests.support.pki import CA
 from tests.support.realm import Realm
 from tests.support.svid import TrustDomain
 from zerotrust.registry import Registry
@@ -46,15 +47,32 @@ class LastTime:
     login: Login
 
 
+@pytest.fixture(scope="session")
+def ca() -> CA:
+    """The CA of this run: of Keycloak's certificate, and of the workloads' in the tests' hands."""
+    return CA()
+
+
+@asynccontextmanager
+async def keycloak_alone(trust_domain: TrustDomain, ca: CA) -> AsyncIterator[Keycloak]:
+    """Keycloak and the keys that it looks up, without any service."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    ca_file = RUN / "ca.pem"
+    certificate, key = ca.server(RUN)
+    async with trust_domain.served(ca_file):
+        ca_file.write_bytes(ca_file.read_bytes() + ca.pem)
+        async with Keycloak(RUN, truststore=ca_file, certificate=certificate, key=key, scripts=SCRIPTS) as keycloak:
+            yield keycloak
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def last_time(request: pytest.FixtureRequest, registry: Registry) -> LastTime | None:
+async def last_time(request: pytest.FixtureRequest, registry: Registry, ca: CA) -> LastTime | None:
     """A whole life of Keycloak before the one that all tests see; only where the test of a second start is run."""
     if not any("test_second_start" in item.nodeid for item in request.session.items):
         return None
-    RUN.mkdir(parents=True, exist_ok=True)
-    ca_file = RUN / "bundle-ca.pem"
-    async with TrustDomain(registry).served(ca_file), Keycloak(RUN, truststore=ca_file, scripts=SCRIPTS) as keycloak:
-        login = await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING)
+    async with keycloak_alone(TrustDomain(registry), ca) as keycloak:
+        password = keycloak.passwords["alice"]
+        login = await sign_in(keycloak.issuer, "walkthrough", "alice", password, EVERYTHING, verify=keycloak.tls)
         return LastTime(keycloak.passwords, keycloak.admin, await keycloak.edited(), login)
 
 
@@ -66,15 +84,17 @@ async def real(last_time: LastTime | None) -> AsyncIterator[System]:
         yield everything
 
 
-@pytest.fixture(scope="session")
-def keycloak(real: System) -> Keycloak:
-    return real.keycloak
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def keycloak(last_time: LastTime | None, trust_domain: TrustDomain, ca: CA) -> AsyncIterator[Keycloak]:
+    """For now without the services: they do not speak TLS yet."""
+    async with keycloak_alone(trust_domain, ca) as keycloak:
+        yield keycloak
 
 
 @pytest.fixture(scope="session")
-def trust_domain(real: System, registry: Registry) -> TrustDomain:
-    """The running authority's own key, in the tests' hands: for credentials that it would never make."""
-    return TrustDomain(registry, real.authority._issuer)
+def trust_domain(registry: Registry) -> TrustDomain:
+    """The keys of JWT-SVIDs, in the tests' hands: for credentials that no authority would make."""
+    return TrustDomain(registry)
 
 
 @pytest.fixture(scope="session")
@@ -84,8 +104,8 @@ def assertion_for(keycloak: Keycloak, trust_domain: TrustDomain) -> Callable[[st
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+async def http(keycloak: Keycloak) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=30) as client:
         yield client
 
 
@@ -134,7 +154,7 @@ def long_registry() -> Registry:
                 "authority/attestation": {"kind": "authority", "port": 8543},
                 **agents,
             },
-            "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60},
+            "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60, "x509_svid": 120, "standing": 3},
         }
     )
 
@@ -152,5 +172,7 @@ async def long(
 async def t0(keycloak: Keycloak) -> str:
     """Alice's own token, with everything a person may hand on; good for the 300 s that these tests take at most."""
     return (
-        await sign_in(keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING)
+        await sign_in(
+            keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING, verify=keycloak.tls
+        )
     ).access_token

@@ -85,6 +85,56 @@ def test_a_user_without_a_department_may_use_nothing(party: str, scope: str, aud
     assert POLICY.decide(caller(party, groups=""), scope, REGISTRY.id(audience)).reason is Reason.POLICY_DENIED
 
 
+OPERATOR = caller("zt", groups="/operators")
+DOOR = REGISTRY.id("authority/registry")
+
+
+def test_an_operator_uses_the_registrys_door_and_no_other() -> None:
+    opened = {name for name in REGISTRY.parties if POLICY.decide(OPERATOR, "registry.admin", REGISTRY.id(name))}
+
+    assert opened == {"authority/registry"}
+    assert not [scope for scope in SCOPES if scope != "registry.admin" and POLICY.decide(OPERATOR, scope, DOOR)]
+
+
+NO_OPERATORS = {
+    "somebody of a department": caller("zt"),
+    "somebody without a group": caller("zt", groups=""),
+    "a group of that name elsewhere": caller("zt", groups="/engineering/operators"),
+    "a group within it": caller("zt", groups="/operators/trainees"),
+    "a group without its path": caller("zt", groups="operators"),
+    "an operator by another client": caller("walkthrough", groups="/operators"),
+    "an operator for whom somebody acts": caller("zt", groups="/operators", actors=(REGISTRY.id("orchestrator"),)),
+    "an operator's agent": caller("orchestrator", groups="/operators"),
+}
+
+
+@pytest.mark.parametrize("who", NO_OPERATORS)
+def test_nobody_else_uses_the_registrys_door(who: str) -> None:
+    assert POLICY.decide(NO_OPERATORS[who], "registry.admin", DOOR).reason is Reason.POLICY_DENIED
+
+
+def test_an_operator_without_the_scope_in_the_token_is_told_which() -> None:
+    decision = POLICY.decide(caller("zt", "tool.read", groups="/operators"), "registry.admin", DOOR)
+
+    assert decision == Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail="needs registry.admin")
+
+
+def changed_entity(**attributes: Any) -> Policy:
+    """The policies over a registry in which one of these attributes is otherwise: of the client, or of the door."""
+    entities = party_entities(REGISTRY)
+    for entity in entities:
+        for key in attributes.keys() & {"hands_on", "calls"} if entity["uid"]["id"] == "zt" else set():
+            entity["attrs"][key] = attributes[key]
+        for key in attributes.keys() & {"serves"} if entity["uid"]["id"] == DOOR else set():
+            entity["attrs"][key] = attributes[key]
+    return Policy(policies=TEXT, schema=SCHEMA, entities=entities)
+
+
+@pytest.mark.parametrize("attribute", ["hands_on", "calls", "serves"])
+def test_the_registrys_door_is_open_only_as_the_registry_says(attribute: str) -> None:
+    assert not changed_entity(**{attribute: []}).decide(OPERATOR, "registry.admin", DOOR)
+
+
 ME, BOB = "alice", "bob"
 DOCUMENTS = [
     # action, scope held, department, state, owner, delegated, allowed

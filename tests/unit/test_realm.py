@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
-from authorities.registry import realm as module
-from authorities.registry.realm import REALM_FILE, SCRIPT, as_text, build_jar, main, realm
+from authorities.registry.realm import (
+    ADMINISTRATOR,
+    REALM_FILE,
+    SCRIPT,
+    USERS,
+    as_text,
+    build_jar,
+    password_variable,
+    realm,
+)
 from zerotrust.registry import Registry
 
 Json = dict[str, Any]
@@ -25,19 +33,8 @@ def clients(derived: Json) -> dict[str, Json]:
     return {client["clientId"]: client for client in derived["clients"] if client["enabled"]}
 
 
-def test_the_committed_realm_is_what_the_registry_says() -> None:
-    assert main(["--check"]) is None
-
-
-def test_a_realm_file_that_is_not_current_is_told_in_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(module, "REALM_FILE", tmp_path / "realm.json")
-
-    assert main(["--check"]) == "realm.json is not what registry.yaml says: run `make register` and commit it."
-    assert main([]) is None
-    assert main(["--check"]) is None
+def test_the_committed_realm_is_what_the_registry_says(registry: Registry) -> None:
+    assert REALM_FILE.read_text() == as_text(realm(registry))
 
 
 def test_the_same_registry_gives_the_same_bytes(registry: Registry) -> None:
@@ -46,30 +43,30 @@ def test_the_same_registry_gives_the_same_bytes(registry: Registry) -> None:
 
 def test_no_secret_and_no_password_is_in_the_file(derived: Json) -> None:
     text = REALM_FILE.read_text()
-    passwords = [credential["value"] for user in derived["users"] for credential in user["credentials"]]
+    passwords = [credential["value"] for user in derived["users"] for credential in user.get("credentials", [])]
 
     assert not re.search(r'"(?:secret|client_?secret|privateKey|secretData)"', text, re.IGNORECASE)
-    assert sorted(passwords) == ["${ALICE_PASSWORD}", "${BOB_PASSWORD}", "${EVE_PASSWORD}"]
+    assert passwords == [f"${{{password_variable(user)}}}" for user in USERS]
 
 
 def test_a_password_that_was_not_filled_in_is_shorter_than_any_that_is_accepted(derived: Json) -> None:
     least = int(derived["passwordPolicy"].removeprefix("length(").removesuffix(")"))
 
-    assert all(len(user["credentials"][0]["value"]) < least for user in derived["users"])
+    assert all(len(c["value"]) < least for user in derived["users"] for c in user.get("credentials", []))
 
 
 def test_the_parties_that_hold_tokens_are_clients_and_nobody_else_is(
     registry: Registry, clients: dict[str, Json]
 ) -> None:
-    assert set(clients) == {registry.id(name) for name in [*registry.login_clients, *registry.workloads]}
+    assert set(clients) == {registry.id(name) for name in [*registry.login_clients, *registry.workloads, ADMINISTRATOR]}
 
 
 def test_every_grant_is_closed_that_nobody_needs(clients: dict[str, Json]) -> None:
     for name, client in clients.items():
-        assert client["standardFlowEnabled"] is (name == "walkthrough")
+        assert client["standardFlowEnabled"] is (name in ("walkthrough", "zt"))
         assert not client["implicitFlowEnabled"]
         assert not client["directAccessGrantsEnabled"]
-        assert not client["serviceAccountsEnabled"]
+        assert client["serviceAccountsEnabled"] is (name == "spiffe://agents.example/authority/registry")
         assert not client["fullScopeAllowed"]
 
 
@@ -142,12 +139,63 @@ def test_another_registry_gives_another_realm(registry: Registry) -> None:
     assert as_text(realm(changed)) != as_text(realm(registry))
 
 
-def test_plain_http_is_for_this_machine_only_and_events_are_kept(derived: Json) -> None:
-    assert derived["sslRequired"] == "external"
+def test_nobody_is_served_without_tls_and_events_are_kept(derived: Json) -> None:
+    assert derived["sslRequired"] == "all"
     assert derived["eventsEnabled"]
     assert derived["adminEventsEnabled"]
     assert derived["adminEventsDetailsEnabled"]
     assert {"LOGOUT", "REVOKE_GRANT", "TOKEN_EXCHANGE", "INTROSPECT_TOKEN"} <= set(derived["enabledEventTypes"])
+
+
+# --- who acts at Keycloak for itself ----------------------------------------------------------------------------------
+
+
+def test_one_party_administers_and_no_more_than_it_needs(derived: Json) -> None:
+    roles = ["view-events", "manage-users", "manage-clients"]
+    registry_id = "spiffe://agents.example/authority/registry"
+    [account] = [user for user in derived["users"] if "credentials" not in user]
+
+    assert account["serviceAccountClientId"] == registry_id
+    assert account["clientRoles"] == {"realm-management": roles}
+    assert derived["clientScopeMappings"] == {"realm-management": [{"client": registry_id, "roles": roles}]}
+    assert not [user for user in derived["users"] if user is not account and "clientRoles" in user]
+
+
+def test_its_token_says_who_it_is_and_nothing_that_a_gate_would_want(
+    registry: Registry, clients: dict[str, Json]
+) -> None:
+    client = clients[registry.id(ADMINISTRATOR)]
+
+    assert client["defaultClientScopes"] == ["basic"]
+    assert client["optionalClientScopes"] == []
+    assert client["attributes"]["access.token.lifespan"] == str(registry.freshness.svid)
+
+
+def test_operators_are_a_group_that_no_user_of_the_story_is_in(derived: Json) -> None:
+    members = [user["username"] for user in derived["users"] if "/operators" in user.get("groups", [])]
+
+    assert {"name": "operators"} in derived["groups"]
+    assert members == ["olga"]
+
+
+def test_an_authority_that_people_call_and_that_does_not_administer_is_a_client_like_others(registry: Registry) -> None:
+    other = registry.parties["authority/registry"].model_copy(update={"port": 9999})
+    zt = registry.parties["zt"].model_copy(update={"calls": ["authority/audit"]})
+    served = registry.scopes["registry.admin"].model_copy(update={"served_by": ["authority/audit"]})
+    derived = realm(
+        registry.model_copy(
+            update={
+                "parties": {**registry.parties, "authority/audit": other, "zt": zt},
+                "scopes": {**registry.scopes, "registry.admin": served},
+            }
+        )
+    )
+
+    [client] = [c for c in derived["clients"] if c["clientId"] == "spiffe://agents.example/authority/audit"]
+    assert not client["serviceAccountsEnabled"]
+    assert client["clientAuthenticatorType"] == "federated-jwt"
+    assert derived["clientScopeMappings"] == {"realm-management": []}
+    assert not [user for user in derived["users"] if "clientRoles" in user]
 
 
 # --- the JAR ----------------------------------------------------------------------------------------------------------

@@ -29,7 +29,11 @@ def refused(folder: Path, text: str) -> str:
 def test_the_committed_registry_is_good(registry: Registry) -> None:
     assert registry.id("agent/reader") == "spiffe://agents.example/agent/reader"
     assert registry.id("walkthrough") == "walkthrough"
-    assert registry.login_clients == {"walkthrough"}
+    assert registry.id("zt") == "zt"
+    assert registry.login_clients == {"walkthrough", "zt"}
+    assert registry.launched == [*registry.workloads, "authority/registry"]
+    assert registry.dns_name("orchestrator") == "orchestrator.agents.example"
+    assert registry.dns_name("agent/reader") == "reader.agent.agents.example"
     assert registry.scopes_at("tool/documents") == ["tool.read", "tool.write"]
 
 
@@ -105,9 +109,9 @@ MISTAKES = {
         "parties.inference.life: needed where there are calls, and only there",
     ),
     "a workload without code": (without(READER + "code"), "parties.agent/reader.code: a workload runs measured code"),
-    "an authority with code": (
-        change("parties:authority/attestation:code", ["authorities/attestation"]),
-        "parties.authority/attestation.code: a workload runs measured code, and nobody else does",
+    "a login client with code": (
+        change("parties:zt:code", ["cli"]),
+        "parties.zt.code: a login client runs none of ours",
     ),
     "a port missing": (without(READER + "port"), "parties.agent/reader.port: missing"),
     "a port twice": (
@@ -119,6 +123,8 @@ MISTAKES = {
     "a scope that is no scope": (change("scopes:tool.*", {"served_by": ["tool/documents"]}), "scopes.tool.*"),
     "a trust domain that is none": (change("trust_domain", "agents.example/orchestrator"), "trust_domain"),
     "a realm that is a path": (change("realm", "agents/../master"), "realm"),
+    "a certificate that ends before it is renewed": (change("freshness:x509_svid", 3), "freshness.x509_svid"),
+    "news that may be of any age": (change("freshness:standing", 0), "freshness.standing"),
     "an identity that lives for no time": (change("freshness:svid", 0), "freshness.svid"),
     "a key nobody knows": (change(READER + "trusted", value=True), "parties.agent/reader.trusted"),
     "a wrong type": (change(READER + "life", "60"), "parties.agent/reader.life"),
@@ -194,4 +200,4 @@ def test_login_clients_listen_nowhere_however_many_there_are(tmp_path: Path) -> 
     file = tmp_path / "registry.yaml"
     file.write_text(yaml.safe_dump(document))
 
-    assert load_registry(file).login_clients == {"walkthrough", "console"}
+    assert load_registry(file).login_clients == {"walkthrough", "zt", "console"}

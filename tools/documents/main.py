@@ -4,8 +4,6 @@ The gate has read which tool is called, decided by its scope and recorded it.  W
 department, the state and the owner, is decided here and recorded before anything is touched.
 """
 
-from typing import Any
-
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel
@@ -32,8 +30,15 @@ class Found(BaseModel):
     documents: list[dict[str, str]]
 
 
-def declare(server: MCPServer[Any], service: Service, store: Store) -> None:
-    """Give `server` the four operations."""
+def create_app(service: Service) -> ASGIApp:
+    """The documents tool, guarded."""
+    store, server = Store(service.data / "documents.db"), tool_server(service, TOOLS)
+    declare(server, service, store)
+    return service.guard(tool_app(service, server, store.opened()), PERMISSIONS, metadata_path=METADATA_PATH)
+
+
+def declare(server: MCPServer[None], service: Service, store: Store) -> None:
+    """The four tools; what is approved of them is listed from here."""
 
     async def permitted(action: str, name: str) -> Document:
         document = await store.find(name)
@@ -70,14 +75,6 @@ def declare(server: MCPServer[Any], service: Service, store: Store) -> None:
         if not await store.replace(draft, text):
             raise ToolError(f"{id} has changed meanwhile")
         return draft.model_copy(update={"text": text})
-
-
-def create_app(service: Service) -> ASGIApp:
-    """The documents tool, guarded."""
-    store, server = Store(service.data / "documents.db"), tool_server(service, TOOLS)
-    declare(server, service, store)
-    app = tool_app(service, server, store.opened())
-    return service.guard(app, PERMISSIONS, metadata_path=METADATA_PATH)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import hashlib
 import html
 import re
 import secrets
+import ssl
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -33,10 +34,13 @@ class Login:
     scope: frozenset[str]
 
 
-async def sign_in(issuer: str, client_id: str, username: str, password: str, scope: str) -> Login:
+async def sign_in(  # noqa: PLR0913 - who, where, for what
+    issuer: str, client_id: str, username: str, password: str, scope: str, *, verify: ssl.SSLContext
+) -> Login:
     """Sign the user in at a public client and return the tokens.
 
-    `scope` is separated by spaces.  Raises `LoginError`, also when the password is wrong.
+    `scope` is separated by spaces; `verify` trusts the issuer's CA.
+    Raises `LoginError`, also when the password is wrong, and `httpx.TransportError`.
     """
     verifier = secrets.token_urlsafe(48)
     state = secrets.token_urlsafe(16)
@@ -50,7 +54,8 @@ async def sign_in(issuer: str, client_id: str, username: str, password: str, sco
         "code_challenge_method": "S256",
     }
     # A proxy from the environment has no business on the way to this machine.
-    async with httpx.AsyncClient(base_url=f"{issuer}/protocol/openid-connect", trust_env=False, timeout=30) as client:
+    endpoint = f"{issuer}/protocol/openid-connect"
+    async with httpx.AsyncClient(base_url=endpoint, verify=verify, trust_env=False, timeout=30) as client:
         answer = await _fill_in_form(client, await client.get("/auth", params=request), username, password)
         code = _code(answer, issuer, state)
         form = {
@@ -82,10 +87,7 @@ async def _fill_in_form(
     form = re.search(r'<form[^>]* action="([^"]+)"', page.text)
     if not form:
         raise LoginError(f"no login form, but: {_message(page)}")
-    # Keycloak marks its cookies Secure even on http; browsers send them to localhost all the same, httpx does not.
-    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in page.cookies.jar)
-    filled_in = {"username": username, "password": password}
-    answer = await client.post(html.unescape(form[1]), data=filled_in, headers={"Cookie": cookies})
+    answer = await client.post(html.unescape(form[1]), data={"username": username, "password": password})
     if not answer.is_redirect:
         raise LoginError(f"{username} was not signed in: {_message(answer)}")
     return answer

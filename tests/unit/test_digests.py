@@ -1,0 +1,98 @@
+"""The digests of cards and tools: the same for the same, whoever asks, and another for anything that a model reads."""
+
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from a2a.types import AgentCard
+from a2a.utils.signing import create_agent_card_signer, create_signature_verifier
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from authorities.registry.register import listed
+from tests.support.clients import tools
+from tests.support.issuer import Issuer
+from tests.support.system import running
+from zerotrust import digests
+from zerotrust.a2a import agent_card
+from zerotrust.digests import card_digest, tool_digest
+
+TOOL: dict[str, Any] = {
+    "name": "read",
+    "description": "Read one document.",
+    "inputSchema": {"type": "object", "properties": {"id": {"type": "string"}}},
+    "outputSchema": {"type": "object"},
+}
+
+
+def card(address: str = "https://reader.agent.agents.example:8102") -> AgentCard:
+    return agent_card("agent/reader", address)
+
+
+def signed(given: AgentCard, key: ec.EllipticCurvePrivateKey) -> AgentCard:
+    sign = create_agent_card_signer(key, {"alg": "ES256", "kid": "k", "jku": None, "typ": "JOSE"})  # type: ignore[arg-type]
+    return sign(given)
+
+
+def test_a_card_has_the_same_digest_signed_or_not() -> None:
+    assert card_digest(signed(card(), ec.generate_private_key(ec.SECP256R1()))) == card_digest(card())
+
+
+def test_what_is_digested_is_what_the_sdk_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK's canonical form is private to it; by its public functions we see that it is the one."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    seen: list[str] = []
+    monkeypatch.setattr(digests, "_digest", seen.append)
+    given = signed(card(), key)
+    create_signature_verifier(lambda *_: key.public_key(), ["ES256"])(given)  # type: ignore[arg-type]
+
+    card_digest(given)
+
+    signature = given.signatures[0]
+    payload = jwt.utils.base64url_encode(seen[0].encode()).decode()
+    jwt.api_jws.decode(f"{signature.protected}.{payload}.{signature.signature}", key.public_key(), ["ES256"])
+
+
+@pytest.mark.parametrize("field", ["name", "description", "version"])
+def test_a_card_that_says_something_else_has_another_digest(field: str) -> None:
+    other = card()
+    setattr(other, field, "something else")
+
+    assert card_digest(other) != card_digest(card())
+
+
+def test_a_card_that_leads_somewhere_else_has_another_digest() -> None:
+    assert card_digest(card("https://evil.example")) != card_digest(card())
+
+
+@pytest.mark.parametrize("field", TOOL)
+def test_a_tool_that_says_something_else_has_another_digest(field: str) -> None:
+    assert tool_digest(TOOL | {field: {"type": "array"}}) != tool_digest(TOOL)
+    assert tool_digest({key: value for key, value in TOOL.items() if key != field}) != tool_digest(TOOL)
+
+
+def test_the_order_of_names_and_what_is_null_do_not_count() -> None:
+    turned = {key: TOOL[key] for key in reversed(TOOL)}
+
+    assert tool_digest({**turned, "annotations": None}) == tool_digest(TOOL)
+
+
+def test_what_has_no_canonical_form_has_no_digest() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        tool_digest(TOOL | {"inputSchema": {"maximum": float("nan")}})
+
+
+@pytest.mark.parametrize(
+    ("agent", "scope", "names"),
+    [("agent/reader", "tool.read", {"search", "read"}), ("agent/writer", "tool.write", {"create", "replace"})],
+)
+async def test_what_a_client_is_listed_is_what_was_approved(
+    tmp_path: Path, issuer: Issuer, agent: str, scope: str, names: set[str]
+) -> None:
+    """The same digests over the wire, by the official client, as by `make register` without any server."""
+    token = issuer.delegated("orchestrator", agent, aud=issuer.registry.id("tool/documents"), scope=scope)
+    async with running(tmp_path, "tool/documents", issuer=issuer) as system, tools(system, token) as client:
+        seen = [tool.model_dump(mode="json", by_alias=True) for tool in (await client.list_tools()).tools]
+
+    approved = await listed("tools.documents.main")
+    assert {tool["name"]: tool_digest(tool) for tool in seen} == {name: approved[name] for name in names}

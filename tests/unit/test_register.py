@@ -1,0 +1,201 @@
+"""`make register` and `make check`: what was approved of each party, and what is said when it is no longer so."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from authorities.attestation.measure import measure
+from authorities.registry.register import check, current, derive, differences, listed, tool_servers, write
+from tests.support.system import ROOT
+from zerotrust.a2a import agent_card
+from zerotrust.digests import card_digest
+from zerotrust.lock import Approved, Lock, load_lock
+from zerotrust.registry import Registry
+
+ONE, OTHER = "1" * 64, "2" * 64
+FILES = {"agents/reader/main.py": ONE, "orchestrator/main.py": ONE, "zerotrust/gate.py": ONE}
+
+
+@pytest.fixture
+def project(tmp_path: Path, registry: Registry) -> Path:
+    """A copy of this project, as it was registered."""
+    folders = {folder for name in registry.launched for folder in registry.parties[name].code}
+    for folder in [*folders, "keycloak-realm"]:
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "registry.yaml", tmp_path)
+    assert write(tmp_path) is None
+    return tmp_path
+
+
+def test_what_is_committed_is_current() -> None:
+    assert check(ROOT) is None
+
+
+def test_registering_makes_everything_current(project: Path) -> None:
+    assert check(project) is None
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def said(project: Path) -> list[str]:
+    """What `make check` says, without its last line, which says what to do."""
+    *lines, to_do = (check(project) or "").splitlines()
+    assert to_do == "Not as approved: look at each, then run `make register` and commit what it wrote."
+    return lines
+
+
+def test_a_file_that_changed_is_named(project: Path) -> None:
+    with (project / "agents" / "reader" / "main.py").open("a") as file:
+        file.write("\n")
+
+    assert said(project) == ["registry.lock: agents/reader/main.py: changed"]
+
+
+@pytest.mark.parametrize("path", ["agents/reader/plan.py", "zerotrust/planted.pyc", "zerotrust/deep/er.txt"])
+def test_a_file_that_was_added_is_named_whatever_it_is(project: Path, path: str) -> None:
+    (project / path).parent.mkdir(exist_ok=True)
+    (project / path).touch()
+
+    assert said(project) == [f"registry.lock: {path}: added"]
+
+
+def test_a_file_that_is_gone_is_named(project: Path) -> None:
+    (project / "inference" / "script.py").unlink()
+
+    assert said(project) == ["registry.lock: inference/script.py: missing"]
+
+
+def test_what_no_party_runs_is_not_approved_and_may_change(project: Path) -> None:
+    (project / "notes.txt").touch()
+    (project / "agents" / "reader" / "__pycache__").mkdir()
+    (project / "agents" / "reader" / "__pycache__" / "main.pyc").touch()
+
+    assert check(project) is None
+
+
+def test_an_authority_that_grew_is_named_and_so_is_the_realm(project: Path) -> None:
+    registry = project / "registry.yaml"
+    registry.write_text(registry.read_text().replace("hands_on: [tool.read, ", "hands_on: [tool.read, tool.write, ", 1))
+
+    assert said(project) == [
+        "registry.lock: agent/reader: hands_on changed",
+        "keycloak-realm/realm.json: not what registry.yaml says",
+    ]
+
+
+def test_a_realm_that_was_edited_is_named(project: Path) -> None:
+    with (project / "keycloak-realm" / "realm.json").open("a") as file:
+        file.write("\n")
+
+    assert said(project) == ["keycloak-realm/realm.json: not what registry.yaml says"]
+
+
+def test_a_lock_written_by_hand_is_told_from_one_that_was_derived(project: Path) -> None:
+    lock = project / "registry.lock"
+    lock.write_text(lock.read_text().replace("\n", "\n\n", 1))
+
+    assert said(project) == ["registry.lock: written otherwise than `make register` writes it"]
+
+
+def test_a_digest_that_was_edited_is_told(project: Path) -> None:
+    lock = project / "registry.lock"
+    approved = load_lock(lock)
+    reader = approved.parties["agent/reader"]
+    assert reader.card
+    assert reader.code
+    lock.write_text(lock.read_text().replace(reader.card, ONE).replace(reader.code, OTHER))
+
+    assert said(project) == ["registry.lock: agent/reader: code changed", "registry.lock: agent/reader: card changed"]
+
+
+def test_without_a_lock_nothing_is_approved(project: Path) -> None:
+    (project / "registry.lock").unlink()
+
+    assert "registry.lock: cannot be read (No such file or directory): `make register` writes it" in str(check(project))
+
+
+def test_a_registry_with_a_mistake_is_neither_checked_nor_registered(project: Path) -> None:
+    before = (project / "registry.lock").read_text()
+    (project / "registry.yaml").write_text("trust_domain: agents.example")
+
+    assert "registry.yaml: realm: Field required" in str(check(project))
+    assert "registry.yaml: realm: Field required" in str(write(project))
+    assert (project / "registry.lock").read_text() == before
+
+
+def test_code_that_cannot_be_read_whole_is_not_approved(project: Path) -> None:
+    (project / "agents" / "reader" / "link.py").symlink_to(project / "agents" / "writer" / "main.py")
+
+    assert "link.py: neither a file nor a folder" in str(write(project))
+    assert "link.py: neither a file nor a folder" in str(check(project))
+
+
+def test_every_entry_that_differs_has_a_line_of_its_own() -> None:
+    approved = Lock(
+        files=FILES,
+        parties={
+            "a": Approved(code=ONE, calls=["b"], hands_on=["x.y"], card=ONE, tools={"read": ONE, "gone": ONE}),
+            "b": Approved(),
+        },
+    )
+    found = Lock(
+        files=FILES, parties={"a": Approved(code=OTHER, card=OTHER, tools={"read": OTHER, "new": ONE}), "c": Approved()}
+    )
+
+    assert differences(approved, found) == [
+        "a: code changed",
+        "a: hands_on changed",
+        "a: calls changed",
+        "a: card changed",
+        "a: tool gone missing",
+        "a: tool new added",
+        "a: tool read changed",
+        "b: missing",
+        "c: added",
+    ]
+    assert differences(approved, approved) == []
+
+
+# --- what is derived --------------------------------------------------------------------------------------------------
+
+
+def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(registry: Registry) -> None:
+    _, lock = current(ROOT)
+    reader, documents, walkthrough = (lock.parties[n] for n in ("agent/reader", "tool/documents", "walkthrough"))
+
+    assert reader.code == measure(ROOT, ["agents/reader", "zerotrust"], leave_out={"__pycache__"})
+    assert (reader.hands_on, reader.calls) == (["tool.read", "inference.run"], ["tool/documents", "inference"])
+    assert reader.card == card_digest(agent_card("agent/reader", "https://reader.agent.agents.example:8102"))
+    assert set(documents.tools) == {"search", "read", "create", "replace"}
+    assert documents.card is None
+    assert (walkthrough.code, walkthrough.card, walkthrough.tools) == (None, None, {})
+    assert set(lock.parties) == set(registry.parties)
+
+
+def test_who_serves_agents_has_a_card_and_who_serves_tools_has_tools(registry: Registry) -> None:
+    lock = derive(registry, FILES, {"tool/documents": {"read": ONE}})
+
+    assert {name for name, party in lock.parties.items() if party.card} == {"agent/reader", "agent/writer"}
+    assert {name for name, party in lock.parties.items() if party.tools} == {"tool/documents"}
+    assert tool_servers(registry) == ["tool/documents"]
+
+
+def test_what_one_party_runs_does_not_count_for_another(registry: Registry) -> None:
+    before = derive(registry, FILES, {})
+    after = derive(registry, FILES | {"agents/reader/main.py": OTHER}, {})
+
+    assert {name for name in before.parties if before.parties[name] != after.parties[name]} == {"agent/reader"}
+
+
+def test_another_port_is_another_card(registry: Registry) -> None:
+    moved = registry.parties["agent/reader"].model_copy(update={"port": 9999})
+    other = registry.model_copy(update={"parties": {**registry.parties, "agent/reader": moved}})
+
+    cards = [derive(known, FILES, {}).parties["agent/reader"].card for known in (registry, other)]
+    assert cards[0] != cards[1]
+
+
+async def test_what_is_listed_for_approval_is_what_the_server_declares() -> None:
+    assert set(await listed("tools.documents.main")) == {"search", "read", "create", "replace"}
