@@ -149,7 +149,7 @@ async def _story(system: System) -> list[Record]:
     )
     say(f"alice signs in, and asks: [italic]{REQUEST}[/italic]")
     headers = {"authorization": f"Bearer {login.access_token}"}
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+    async with system.user() as http:
         answer = await http.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, headers=headers)
     answer.raise_for_status()
     for step in answer.json()["steps"]:

@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lab.bench.party.naive import Naive
 from lab.bench.party.spans import Spans
 from lab.bench.party.unguarded import Unguarded
-from zerotrust.service import Service, run
+from zerotrust.run import run
+from zerotrust.service import Service
 
 KINDS = {"none": Unguarded, "warm": Service, "naive": Naive}
 THINKING = 0.015
