@@ -116,8 +116,18 @@ class Intruder:
         return httpx.AsyncClient(transport=transport, timeout=30)
 
 
+def said(answer: httpx.Response) -> str:
+    """Status and reason, as a caller sees them."""
+    body = answer.json()
+    if "jsonrpc" in body:
+        if "error" not in body:
+            return f"{answer.status_code} tool error" if body["result"].get("isError") else f"{answer.status_code} ok"
+        body = body["error"]["data"]
+    return f"{answer.status_code} {body.get('reason') or body.get('error') or 'ok'}"
+
+
 async def answer_to(asked: Awaitable[httpx.Response]) -> str:
-    """Status and reason, as a caller sees them; or that no connection came about."""
+    """The same; or that no connection came about."""
     try:
         return said(await asked)
     except httpx.TransportError:

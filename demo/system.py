@@ -142,7 +142,7 @@ def settings(system: System, name: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each by name
     folder: Path,
     *,
     say: Say,

@@ -41,6 +41,8 @@ async def live(settings: RegistrySettings) -> None:
     standing, workload, issuer = Standing(clock=time.monotonic), Workload(), origin(str(settings.issuer))
     async with workload.opened():
         svid, nobody = workload.svid, Directory({}, {})
+        calls, mcp_calls = Connections(nobody, svid), MCPConnections(nobody, svid)
+        calls_nobody = Outgoing({}, standing=standing, transport=calls, mcp_transport=mcp_calls)
         context = issuer_context(svid, {})
         workload.on_renewal(lambda renewed: show(context, renewed))
         service = Service(
