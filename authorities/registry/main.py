@@ -42,7 +42,6 @@ async def live(settings: RegistrySettings) -> None:
     async with workload.opened():
         svid, nobody = workload.svid, Directory({}, {})
         calls, mcp_calls = Connections(nobody, svid), MCPConnections(nobody, svid)
-        calls_nobody = Outgoing({}, standing=standing, transport=calls, mcp_transport=mcp_calls)
         context = issuer_context(svid, {})
         workload.on_renewal(lambda renewed: show(context, renewed))
         service = Service(
@@ -53,9 +52,7 @@ async def live(settings: RegistrySettings) -> None:
             issuer=issuer,
             data=settings.data,
             workload=workload,
-            outgoing=Outgoing(
-                {}, standing=standing, transport=Connections(nobody, svid), mcp_transport=MCPConnections(nobody, svid)
-            ),
+            outgoing=Outgoing({}, standing=standing, transport=calls, mcp_transport=mcp_calls),
             identity_http=issuer_client(issuer, workload),
         )
         clients = Administration(issuer, workload, verify=context)
