@@ -183,13 +183,12 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         system = System(registry, folder, keycloak, authority)
         say("Services start, each from its own measured copy")
         launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
-        reporting = report(system.address(SIGNER), authority.changes, authority.svid, authority.log)
+        reporting = report(system.address(SIGNER), authority)
         stack.callback(asyncio.create_task(reporting).cancel)
         spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # meanwhile: they ask it for nothing until they are asked
-        for address, process in launched.items():
-            ready = partial(_answers, address, authority.ca_file)
-            await _until(ready, process, system.log(process.launch.name))
+        for process in launched.values():
+            await started(system, process)
         for name, spy in spies.items():
             await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
         watched = [
@@ -203,6 +202,14 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
 async def _tell_when_gone(name: str, ended: Callable[[], Awaitable[object]], log: Path, say: Say) -> None:
     await ended()
     say(f"{name} has ended by itself, and what needs it is refused until everything is started again; its log: {log}")
+
+
+async def started(system: System, process: Launched) -> None:
+    """Wait until what was launched answers.  Raises `DemoError` where it does not."""
+    launch = process.launch
+    await _until(
+        partial(_answers, system.address(launch.name), system.authority.ca_file), process, system.log(launch.name)
+    )
 
 
 def _insider(system: System, name: str) -> Launch:

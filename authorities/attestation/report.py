@@ -5,11 +5,11 @@ The whole state each time.  Its silence is news as well: services go on for as l
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
 
 import httpx
 
-from authorities.attestation.launch import Log
 from zerotrust.bounded import MAX_ANSWER, ask
 from zerotrust.connections import Connections, Directory
 from zerotrust.known import SIGNER
@@ -19,28 +19,36 @@ from zerotrust.svid import Svid
 SECONDS_BETWEEN = 1
 
 
-async def report(
-    address: str, changes: Callable[[], AsyncIterator[Mapping[str, str]]], identity: Callable[[], Svid], log: Log
-) -> None:
-    """Report to the registry at `address` until cancelled.
+class Source(Protocol):
+    """Whoever knows what has drifted: the authority."""
 
-    `changes` yields what has drifted, party to file, now and at each change; `identity` makes a new SVID.
-    """
-    svid = identity()
+    def changes(self) -> AsyncIterator[dict[str, str]]:
+        """Yield what has drifted, party to files, now and at each change."""
+
+    def svid(self) -> Svid:
+        """Make a new SVID of its own."""
+
+    def log(self, event: str, **fields: object) -> None:
+        """Write down what happened."""
+
+
+async def report(address: str, source: Source) -> None:
+    """Report to the registry at `address` until cancelled."""
+    svid = source.svid()
     name = dns_name(SIGNER, svid.trust_domain)
     directory = Directory({address: name}, {name: f"spiffe://{svid.trust_domain}/{SIGNER}"})
     connections = Connections(directory, svid)
     renew_at = _half(svid)
-    news = changes()
+    news = source.changes()
     async with httpx.AsyncClient(transport=connections, timeout=SECONDS_BETWEEN) as http:
         drifted, heard, told = await anext(news), asyncio.ensure_future(anext(news)), ""
         while True:
             if time.time() >= renew_at:
-                connections.renew(svid := identity())
+                connections.renew(svid := source.svid())
                 renew_at = _half(svid)
             problem = await _send(http, f"{address}/attestation", drifted)
             if problem != told:
-                log("not reported" if problem else "reported", why=problem)
+                source.log("not reported" if problem else "reported", why=problem)
             told = problem
             await asyncio.wait([heard], timeout=SECONDS_BETWEEN)
             if heard.done():
