@@ -86,7 +86,6 @@ async def withdrawals(system: System, took: list[float]) -> AsyncIterator[Attemp
         await olga.reinstate("agent/writer")
         yield Attempt("the writer, reinstated", "files a draft", "nobody", "200 ok", await call())
 
-        since = time.monotonic()
         PLANTED.touch()
         try:
             yield Attempt(

@@ -34,7 +34,7 @@ from demo.runtime import Say, check_space
 from zerotrust.audit import records
 from zerotrust.connections import Directory
 from zerotrust.known import SIGNER, Known
-from zerotrust.lock import load_lock
+from zerotrust.lock import Lock, load_lock
 from zerotrust.registry import Registry, load_registry
 from zerotrust.svid import Svid
 
@@ -57,6 +57,7 @@ class System:
     """What runs, and where its traces are."""
 
     registry: Registry
+    lock: Lock
     folder: Path
     keycloak: Keycloak
     authority: Authority
@@ -180,7 +181,7 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         keycloak = Keycloak(
             folder, truststore=authority.ca_file, certificate=certificate, key=key, say=say, scripts=scripts
         )
-        system = System(registry, folder, keycloak, authority)
+        system = System(registry, lock, folder, keycloak, authority)
         say("Services start, each from its own measured copy")
         launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
         reporting = report(system.address(SIGNER), authority)
