@@ -24,6 +24,7 @@ from authorities.registry.realm import SCRIPT
 from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port
 from demo.runtime import Say, check_space
 from zerotrust.audit import records
+from zerotrust.lock import load_lock
 from zerotrust.registry import Registry, load_registry
 
 ROOT = Path(__file__).parents[1]
@@ -121,7 +122,7 @@ async def running(
     folder = folder.absolute()  # noqa: ASYNC240 - what is launched runs in another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_space(folder, SPACE)
-    registry = load_registry(ROOT / "registry.yaml")
+    registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
     async with AsyncExitStack() as stack:
         stack.enter_context(_only_one(folder))
         for name in [*registry.workloads, "authority/attestation"]:
@@ -132,7 +133,7 @@ async def running(
             shutil.rmtree(folder / leftover, ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
         try:
-            authority = await stack.enter_async_context(Authority(registry, ROOT, folder))
+            authority = await stack.enter_async_context(Authority(registry, lock, ROOT, folder))
         except OSError:
             check_port(registry.parties["authority/attestation"].port or 0, "authority/attestation")  # just taken
             raise

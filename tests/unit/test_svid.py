@@ -30,7 +30,7 @@ def test_an_svid_says_who_for_whom_and_how_long_and_nothing_else(issuer: Issuer)
 def test_the_header_names_algorithm_type_and_key_and_nothing_else(issuer: Issuer) -> None:
     header = jwt.get_unverified_header(issuer.jwt_svid(READER, ["realm"], now=NOW, life=60))
 
-    [key] = json.loads(issuer.bundle())["keys"]
+    [key] = json.loads(issuer.jwt_bundle())["keys"]
     assert header == {"alg": "ES256", "typ": "JWT", "kid": key["kid"]}
 
 
@@ -50,7 +50,7 @@ def test_the_bundle_holds_the_public_half_for_jwt_svids_alone_and_no_refresh_hin
 
 
 def test_every_issuer_has_its_own_key_under_its_own_name() -> None:
-    keys = [json.loads(Issuer("agents.example").bundle())["keys"][0] for _ in range(2)]
+    keys = [json.loads(Issuer("agents.example").jwt_bundle())["keys"][0] for _ in range(2)]
 
     assert keys[0]["kid"] != keys[1]["kid"]
     assert keys[0]["x"] != keys[1]["x"]
