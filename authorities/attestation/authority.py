@@ -131,7 +131,6 @@ class Authority:
 
         Raises `LaunchError`.
         """
-        await self._drift.look()
         launched = self._launcher.start(launch)
         self._drift.add(launched)
         return launched

@@ -105,16 +105,19 @@ def named(paths: list[str]) -> str:
 
 
 def _walk(root: Path, folder: str, leave_out: Collection[str], *, links: bool) -> Iterator[tuple[str, Stamp]]:
-    with os.scandir(root / folder) as entries:
-        for entry in entries:
-            name = f"{folder}/{entry.name}"
-            if entry.is_file(follow_symlinks=links):
-                yield name, _stamp(entry.stat(follow_symlinks=links))
-            elif not entry.is_dir(follow_symlinks=links):
-                # A link's target would run without having been measured; a pipe would keep us waiting for ever.
-                raise MeasureError(f"{root / name}: neither a file nor a folder")
-            elif entry.name not in leave_out and name not in leave_out:
-                yield from _walk(root, name, leave_out, links=links)
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        with os.scandir(root / folder) as entries:
+            for entry in entries:
+                name = f"{folder}/{entry.name}"
+                if entry.is_file(follow_symlinks=links):
+                    yield name, _stamp(entry.stat(follow_symlinks=links))
+                elif not entry.is_dir(follow_symlinks=links):
+                    # A link's target would run without having been measured; a pipe would keep us waiting for ever.
+                    raise MeasureError(f"{root / name}: neither a file nor a folder")
+                elif entry.name not in leave_out and name not in leave_out:
+                    waiting.append(name)
 
 
 def _read(path: Path) -> Known:
