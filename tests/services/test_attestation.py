@@ -727,6 +727,23 @@ async def test_the_bundle_is_only_for_those_who_trust_its_ca(authority: Authorit
             await http.get(authority.bundle_url)
 
 
+async def test_the_bundle_is_served_over_tls_1_3_only(authority: Authority) -> None:
+    tls = ssl.create_default_context(cafile=authority.ca_file)
+    tls.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with httpx.AsyncClient(verify=tls) as http:
+        with pytest.raises(httpx.ConnectError, match="PROTOCOL_VERSION"):
+            await http.get(authority.bundle_url)
+
+
+async def test_keycloak_gets_a_certificate_of_the_same_ca_by_name_alone(authority: Authority) -> None:
+    key, pem = authority.server_certificate("localhost")
+
+    certificate = x509.load_pem_x509_certificate(pem)
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.ca_file.read_bytes()))
+    assert key.startswith(b"-----BEGIN PRIVATE KEY-----")
+    assert b"spiffe" not in certificate.public_bytes(Encoding.DER)
+
+
 async def test_nothing_but_the_bundle_is_served(authority: Authority) -> None:
     tls = ssl.create_default_context(cafile=authority.ca_file)
     async with httpx.AsyncClient(verify=tls, base_url=authority.bundle_url.removesuffix("/bundle")) as http:

@@ -285,6 +285,21 @@ async def test_whatever_changes_in_the_environment_is_drift_of_all_and_undone_wh
     assert (await probe.run(FETCH)).count(".") == 2
 
 
+async def test_an_environment_that_cannot_be_measured_at_all_is_drift_until_it_can_be(
+    alone: Authority, registry: Registry, place: Path, packages: Path
+) -> None:
+    await (await launch_probe(alone, registry, place)).run("answer = 0")
+    os.mkfifo(packages / "pipe")
+    await noticed(alone, "pipe: neither a file nor a folder")
+    (packages / "planted.pth").touch()
+
+    (packages / "pipe").unlink()
+    await noticed(alone, "planted.pth")
+
+    (packages / "planted.pth").unlink()
+    await restored(alone)
+
+
 async def test_nothing_starts_in_an_environment_that_has_changed(
     registry: Registry, lock: Lock, root: Path, run_dir: Path, installed: Path, packages: Path
 ) -> None:
