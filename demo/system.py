@@ -19,11 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from authorities.attestation.approval import approving
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+from authorities.attestation.approval import approving
 from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch, Launched
 from authorities.attestation.report import report
@@ -99,10 +96,8 @@ class System:
     async def svid(self, name: str) -> Svid:
         """What an intruder inside the workload `name` can get: its certificate and key, good for 120 s at most."""
         told = await self._inside(name, "x509")
-        key = serialization.load_der_private_key(base64.b64decode(told["key"]), None)
-        assert isinstance(key, EllipticCurvePrivateKey)  # noqa: S101 - as its own end has checked
-        own, *bundle = (x509.load_der_x509_certificate(base64.b64decode(one)) for one in told["certificates"])
-        return Svid(id=told["id"], certificate=own, key=key, bundle=tuple(bundle))
+        key, own, *bundle = (base64.b64decode(part) for part in [told["key"], *told["certificates"]])
+        return Svid.from_der(key, own, bundle)
 
     async def _inside(self, name: str, asked: str) -> dict[str, Any]:
         reader, writer = await asyncio.open_unix_connection(_insider_socket(self.folder, name))
