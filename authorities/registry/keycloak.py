@@ -59,8 +59,8 @@ class Administration:
         except WorkloadError as error:
             raise AdministrationError(f"no identity to show to Keycloak: {error}") from error
         # `OSError`: a certificate that Keycloak refuses is told while its answer is read, and httpx lets that through.
-        except (KeycloakError, httpx.HTTPError, OSError, ValueError, TypeError, LookupError) as error:
-            raise AdministrationError(f"Keycloak: {error}"[:300]) from error
+        except (KeycloakError, httpx.HTTPError, OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+            raise AdministrationError(f"Keycloak: {error or type(error).__name__}"[:300]) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -91,6 +91,8 @@ class _Connection(KeycloakOpenIDConnection):
         url = f"{self._issuer}/protocol/openid-connect/token"
         status, answer = await ask(self.http, "POST", url, most=MAX_ANSWER, data=form)
         content = json.loads(answer)
+        if not isinstance(content, dict):
+            raise ValueError(f"no token, but status {status} and something else")
         if status != 200:
             raise ValueError(f"no token: {status}, {content.get('error')}: {content.get('error_description')}")
         self.token = {"access_token": content["access_token"], "expires_in": content["expires_in"]}
