@@ -579,9 +579,9 @@ async def test_what_cannot_be_recorded_is_not_done(door: Door, issuer: Issuer) -
 async def test_callers_that_were_never_verified_are_counted_by_peer_and_reason(tmp_path: Path, issuer: Issuer) -> None:
     door = Door(tmp_path, issuer, tally_every=3600)
     for _ in range(3):
-        await door.ask(peer="192.0.2.1")
-    await door.ask("garbage", peer="192.0.2.1")
-    await door.ask(peer="192.0.2.2")
+        await door.ask(address="192.0.2.1")
+    await door.ask("garbage", address="192.0.2.1")
+    await door.ask(address="192.0.2.2")
 
     assert door.records == []
 
