@@ -56,6 +56,7 @@ async def test_a_good_token_is_let_in_and_recorded_whole(door: Door, issuer: Iss
         "event": "request",
         "trace_id": "",
         "caller_trace": None,
+        "peer": None,  # a user's own client has no certificate
         "operation": "POST /tasks",
         "permission": "task.run",
         "allowed": True,

@@ -47,7 +47,10 @@ class Out:
 
         self.standing = fresh_standing()
         self.outgoing = Outgoing(
-            ADDRESSES, standing=self.standing, transport=httpx.MockTransport(answer), mcp_transport=httpx2.MockTransport(answer2)
+            ADDRESSES,
+            standing=self.standing,
+            transport=httpx.MockTransport(answer),
+            mcp_transport=httpx2.MockTransport(answer2),
         )
 
     async def post(self, kind: str, url: str) -> str:
@@ -145,19 +148,18 @@ async def test_tokens_of_concurrent_users_do_not_mix(out: Out, kind: str) -> Non
 
 
 @KINDS
-def test_no_proxy_of_the_environment_sees_a_token(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_proxy_of_the_environment_sees_a_token(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://attacker.test:3128")
-    clients = Outgoing(
-        ADDRESSES,
-        standing=fresh_standing(),
-        transport=httpx.AsyncHTTPTransport(),
-        mcp_transport=httpx2.AsyncHTTPTransport(),
-    )
+    gate._trace_id.set(TRACE)
+    out = Out()
 
-    client = clients.http if kind == "httpx" else clients.mcp_http
-    assert not client._mounts
-    assert not client.trust_env
+    with calling_with(token()):
+        assert await out.post(kind, "http://127.0.0.1:8104/") == "Bearer T2"
+
+    assert not out.outgoing.http._mounts
+    assert not out.outgoing.mcp_http._mounts
+    assert not out.outgoing.without_token._mounts
 
 
 class Breaking(httpx2.AsyncByteStream):
