@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab.without import Control, without
 from tests.attacks.table import ROWS, Missing, Row, described
-from tests.support.ca import holder
+from tests.support.ca import holder, workload
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.system import System, Wire, running
@@ -91,6 +91,12 @@ DOORS = {
     "tool/documents": Door("/mcp", _READ, ("orchestrator", "agent/reader"), "tool.read", MCP_HEADERS),
     "inference": Door("/v1/chat/completions", _THINK, ("orchestrator", "agent/reader"), "inference.run"),
 }
+
+
+def _holder(token: str | None, party: str) -> Peer:
+    issued_to = holder(token, at=party)
+    chain = DOORS[party].chain
+    return workload(chain[-1]) if chain and (token is None or issued_to.id is None) else issued_to
 
 
 @dataclass
@@ -200,7 +206,8 @@ class Target:
         """Send one request to a door: a good one but for what is given.
 
         A header that is given stands for the good one of that name; None leaves it out.  `peer` is who is at the other
-        end, by default whom the token was issued to: every row but those of the binding is about what that one can do.
+        end, by default whom the token was issued to, or who else may hold a good one for this door: but for the rows
+        that are about the binding, each is about what that one can do.
         """
         door, watched = DOORS[party], self.system.services[party]
         assert isinstance(watched, Watched)
@@ -216,7 +223,7 @@ class Target:
         if token is not None:
             given.append((b"authorization", f"Bearer {token}".encode()))
         url = f"{self.system.addresses[party]}{door.path if path is None else path}{query}"
-        async with httpx.AsyncClient(transport=Wire(self.system.apps, peer or holder(token, at=party))) as http:
+        async with httpx.AsyncClient(transport=Wire(self.system.apps, peer or _holder(token, party))) as http:
             request = httpx.Request(method, url, headers=given, content=content)
             answer = await http.send(request)
         ran = len(watched.handled) > handled
