@@ -33,7 +33,7 @@ class GateAsDependency(Service):
         return app
 
     async def _admit(self, request: Request) -> None:
-        call = _Call(request.scope)
+        call = _Call(request.scope, peer=request.scope["state"]["peer"])
         _trace_id.set(call.trace_id)
         await self._gate._admit(call, _read_already)  # what it raises, the app answers
         if call.principal:

@@ -85,7 +85,9 @@ SIGNATURE = _verify(_DECODE, 'jwt.PyJWS().decode(token, options={"verify_signatu
 _CLAIMS = "_Claims.model_validate(strict_object(signed))"
 _ONLY_THESE = "self._keys = {kid: self._keys[kid] if self._keys.get(kid) == key else key for kid, key in found.items()}"
 FOR_THIS_PARTY = _verify("if claims.aud not in (expected.audience, [expected.audience]):")
-NOT_BEYOND_ITS_LIFE = _gate("Gate._run", "if (left := call.principal.expires_at - self._clock()) <= 0:", "left = 60")
+NOT_BEYOND_ITS_LIFE = _gate(
+    "Gate._run", "left = min(call.principal.expires_at, call.peer.until) - self._clock()", "left = 60.0"
+)
 NEEDS_SCOPE = (
     Control("zerotrust.policy", "Policy.decide", "if permission not in principal.scopes:"),
     _policy("use-an-api", "context.scopes.contains(context.permission) &&", "true &&"),
@@ -99,14 +101,14 @@ ONLY_OWN_DRAFTS = _policy(
 )
 PERMITTED = Control(
     "tools.documents.main",
-    "create_app",
+    "declare",
     "document is None or not await service.decide(action, document.as_resource())",
     "document is None",
     "tools/documents/main.py permitted",
 )
 FILED = Control(
     "tools.documents.main",
-    "create_app",
+    "declare",
     "not await service.decide('document.create', draft.as_resource())",
     "False",
     "tools/documents/main.py create",
@@ -324,7 +326,7 @@ ROWS: dict[int, Row] = {
             OWN_DEPARTMENT,
             Control(
                 "tools.documents.main",
-                "create_app",
+                "declare",
                 "service.permits('document.read', d.as_resource())",
                 "True",
                 "tools/documents/main.py search",
@@ -493,7 +495,8 @@ ROWS: dict[int, Row] = {
         (
             (
                 KEEPS_NO_TASK,
-                _a2a(
+                Control(
+                    "zerotrust.cards",
                     "agent_card",
                     "AgentCapabilities(streaming=False, push_notifications=False)",
                     "AgentCapabilities(streaming=False, push_notifications=True)",

@@ -132,7 +132,7 @@ async def test_keys_go_on_within_their_life_and_are_asked_for_once_per_cooldown_
 ) -> None:
     issuer, address = stand_in
     clock = Moving()
-    freshness = Freshness(keys=300, keys_cooldown=COOLDOWN, svid=60)
+    freshness = Freshness(keys=300, keys_cooldown=COOLDOWN, svid=60, x509_svid=120, standing=3)
     keys = SigningKeys(address, http=http, freshness=freshness, clock=clock)
     known = await keys.key("k1")
     issuer.misbehave, clock.now = MISBEHAVIOURS[how], COOLDOWN
@@ -153,7 +153,10 @@ async def test_a_key_set_is_not_read_beyond_its_bound(stand_in: tuple[StandIn, s
     issuer, address = stand_in
     issuer.misbehave = gigabyte
     keys = SigningKeys(
-        address, http=http, freshness=Freshness(keys=300, keys_cooldown=10, svid=60), clock=time.monotonic
+        address,
+        http=http,
+        freshness=Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, standing=3),
+        clock=time.monotonic,
     )
     tracemalloc.start()
     await _refused(keys.key("k1"))
@@ -168,7 +171,10 @@ async def test_what_comes_packed_is_not_unpacked(stand_in: tuple[StandIn, str], 
     issuer, address = stand_in
     issuer.misbehave = told(b"200 OK\r\ncontent-encoding: gzip", gzip.compress(issuer.keys))
     keys = SigningKeys(
-        address, http=http, freshness=Freshness(keys=300, keys_cooldown=10, svid=60), clock=time.monotonic
+        address,
+        http=http,
+        freshness=Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, standing=3),
+        clock=time.monotonic,
     )
 
     assert await _refused(keys.key("k1")) is Reason.KEYS_UNAVAILABLE

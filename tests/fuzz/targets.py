@@ -36,7 +36,7 @@ def expected() -> Expected:
     parties = registry().parties.items()
     lives = {registry().id(name): party.life for name, party in parties if party.life}
     audience = registry().id("tool/documents")
-    return Expected(issuer=ISSUER, audience=audience, lives=lives, login_clients=frozenset({"walkthrough"}))
+    return Expected(issuer=ISSUER, audience=audience, lives=lives, login_clients=frozenset({"walkthrough"}), peers={})
 
 
 @cache

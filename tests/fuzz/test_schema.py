@@ -99,7 +99,7 @@ def test_whatever_fits_the_schema_and_whatever_does_not_is_answered(
     with asyncio.Runner() as runner:
         alive = AsyncExitStack()
         system = runner.run(alive.enter_async_context(running(tmp_path, issuer=issuer)))
-        target, client = Target(system, issuer), system.client(party)
+        target = Target(system, issuer)
         schema = schemathesis.openapi.from_dict(runner.run(schema_of(target, party)))
         more = {"orchestrator": EVERYTHING, "inference": "inference.run model.read"}.get(party, DOORS[party].scope)
         tokens = [None, target.token(party, scope=more)] + ([target.writing()] if party == "tool/documents" else [])
@@ -114,7 +114,7 @@ def test_whatever_fits_the_schema_and_whatever_does_not_is_answered(
             @given(operation.as_strategy(generation_mode=mode))
             def try_it(case: Case[Any]) -> None:
                 for token in tokens:
-                    answer = runner.run(client.send(request(system, party, token, case)))
+                    answer = runner.run(system.client(party, token).send(request(system, party, token, case)))
                     check(answer)
                     statuses.add((answer.request.method, answer.status_code))
 

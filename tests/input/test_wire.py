@@ -9,18 +9,23 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from starlette.types import Receive, Scope, Send
 
+from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
 from zerotrust.gate import MAX_BODY
 from zerotrust.policy import Reason
-from zerotrust.registry import Registry
+from zerotrust.registry import Registry, dns_name
 from zerotrust.server import MAX_HEAD, server
+from zerotrust.tls import server_context
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer TOKEN\r\n"
 STRANGER = b"POST /tasks HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 UPGRADE = HEAD + b"Connection: Upgrade\r\nUpgrade: "
+
+LONG = 1e9
+"""Seconds that a certificate lives here: the door's clock stands still, in another year."""
 
 HANG = 30
 """Seconds after which it is no noise of the machine any more."""
@@ -32,11 +37,15 @@ class Wire:
     def __init__(self, door: Door, issuer: Issuer) -> None:
         self.door = door
         self.token = issuer.token().encode()
-        self.server = server(door.gate, host="127.0.0.1", port=0)
+        tls = server_context(the_ca().svid("orchestrator", life=LONG), certificate_needed=False)
+        self.server = server(door.gate, host="127.0.0.1", port=0, tls=tls)
 
     async def connect(self, sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A new connection, with these bytes sent."""
-        reader, writer = await asyncio.open_connection(*self.server.servers[0].sockets[0].getsockname())
+        host, port = self.server.servers[0].sockets[0].getsockname()
+        reader, writer = await asyncio.open_connection(
+            host, port, ssl=the_ca().for_users(), server_hostname=dns_name("orchestrator", TRUST_DOMAIN)
+        )
         writer.write(sent.replace(b"TOKEN", self.token))
         return reader, writer
 

@@ -296,7 +296,7 @@ async def test_a_request_for_another_host_is_refused(system: System, reading: To
 async def test_who_has_no_token_is_told_where_to_get_one(system: System) -> None:
     client = system.client("tool/documents")
     challenge = (await client.post("/mcp", json={}, headers=MCP_HEADERS)).headers["www-authenticate"]
-    address = "http://127.0.0.1:8104"
+    address = "https://127.0.0.1:8104"
     assert challenge == (
         f'Bearer realm="zero-trust", resource_metadata="{address}/.well-known/oauth-protected-resource/mcp"'
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.system import System, running
 
@@ -73,9 +74,12 @@ async def test_a_conversation_that_is_none_is_refused(system: System, thinking: 
 
 async def test_a_user_without_a_token_reaches_no_model(system: System, issuer: Issuer) -> None:
     nobody = await system.client("inference").post("/v1/chat/completions", json=HELLO)
-    login = await system.client("inference", issuer.token(aud=issuer.registry.id("inference"))).post(
+    token = issuer.token(aud=issuer.registry.id("inference"))
+    user = await system.client("inference", token).post("/v1/chat/completions", json=HELLO)
+    login = await system.client("inference", token, peer=workload("orchestrator")).post(
         "/v1/chat/completions", json=HELLO
     )
 
     assert (nobody.status_code, nobody.json()["reason"]) == (401, "no_token")
+    assert (user.status_code, user.json()["reason"]) == (403, "no_certificate")  # so the token is not even read
     assert (login.status_code, login.json()["reason"]) == (401, "actor_missing")

@@ -6,10 +6,12 @@ from typing import Any
 import jwt
 import orjson
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.issuer import Issuer
 from tests.support.system import System
 from zerotrust.a2a import NONSENSE
+from zerotrust.cards import CARD_PATH
 
 Stored = Callable[[], dict[str, dict[str, str]]]
 FILE_IT = {"request": "Summarise our incident reports and file the summary."}
@@ -156,8 +158,8 @@ async def test_a_dead_token_is_not_used_and_no_detail_is_told(system: System, is
 @pytest.mark.parametrize(
     ("away", "agent", "text"),
     [
-        ("agent/reader", "agent/reader", "agent/reader: could not be reached"),
-        ("agent/writer", "agent/writer", "agent/writer: could not be reached"),
+        ("agent/reader", "agent/reader", "peer_unavailable"),  # its card is asked for first
+        ("agent/writer", "agent/writer", "peer_unavailable"),
         ("tool/documents", "agent/reader", "agent/reader: tool/documents: refused (peer_unavailable)"),
         ("inference", "agent/reader", "agent/reader: inference: could not be reached"),
     ],
@@ -174,6 +176,17 @@ async def test_a_party_that_is_away_is_named_and_found_again_when_it_is_back(
 
     system.apps[system.addresses[away]] = app
     assert (await worked(system, issuer.token()))[1]["event"] == "finished"
+
+
+async def test_an_agent_that_goes_away_after_it_has_shown_its_card_is_named_as_well(
+    system: System, issuer: Issuer
+) -> None:
+    await worked(system, issuer.token(), READ_IT)
+    del system.apps[system.addresses["agent/reader"]]
+
+    _, result = await worked(system, issuer.token(), READ_IT)
+
+    assert (result["event"], result["text"]) == ("failed", "agent/reader: could not be reached")
 
 
 @pytest.mark.parametrize(
@@ -238,7 +251,8 @@ async def test_a_model_that_talks_nonsense_makes_a_failure_and_nothing_half_done
 async def test_an_agent_that_answers_nonsense_has_failed(
     system: System, issuer: Issuer, status: int, body: bytes, told: str
 ) -> None:
-    system.apps[system.addresses["agent/reader"]] = _answering(status, body)
+    address = system.addresses["agent/reader"]
+    system.apps[address] = _with_its_card(system.apps[address], _answering(status, body))
 
     steps, result = await worked(system, issuer.token())
 
@@ -275,6 +289,15 @@ async def test_no_token_is_told_to_anybody(system: System, issuer: Issuer, caplo
             assert part not in journals
             assert part not in answer.text
             assert part not in caplog.text
+
+
+def _with_its_card(genuine: ASGIApp, app: ASGIApp) -> ASGIApp:
+    """An app that shows the card of the genuine one: who shows none is not asked at all."""
+
+    async def shown(scope: Scope, receive: Receive, send: Send) -> None:
+        await (genuine if scope["path"] == CARD_PATH else app)(scope, receive, send)
+
+    return shown
 
 
 def _answering(status: int, body: bytes) -> Any:

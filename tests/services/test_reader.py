@@ -12,6 +12,7 @@ from a2a.server.events import EventQueue
 from a2a.types import CancelTaskRequest, GetTaskRequest, ListTasksRequest
 from a2a.utils.errors import A2AError, TaskNotFoundError
 
+from tests.support.ca import workload
 from tests.support.clients import agent, ask, question, text_of
 from tests.support.issuer import Issuer
 from tests.support.system import System
@@ -59,7 +60,9 @@ async def test_it_sees_what_its_user_may_see(system: System, asking: Token) -> N
 async def test_whom_it_does_not_work_for(
     system: System, issuer: Issuer, asking: Token, changed: dict[str, Any], status: int, reason: str
 ) -> None:
-    answer = await system.client("agent/reader", asking(**changed)).post("/a2a", json=RPC)
+    # Over the orchestrator's connection, whoever the token says it was issued to: without one the door stays shut.
+    client = system.client("agent/reader", asking(**changed), peer=workload("orchestrator"))
+    answer = await client.post("/a2a", json=RPC)
 
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
     assert issuer.exchanges == []
@@ -79,7 +82,7 @@ async def test_its_card_is_public_and_says_where_to_send_what(system: System) ->
     assert card.name == "agent/reader"
     [interface] = card.supported_interfaces
     assert (interface.url, interface.protocol_binding, interface.protocol_version) == (
-        f"{system.addresses['agent/reader']}/a2a",
+        "https://reader.agent.agents.example:8102/a2a",  # by its name: the same wherever it runs
         "JSONRPC",
         "1.0",
     )

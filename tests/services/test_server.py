@@ -5,7 +5,10 @@ from contextvars import ContextVar
 
 from starlette.types import Receive, Scope, Send
 
+from tests.support.ca import TRUST_DOMAIN, the_ca
+from zerotrust.registry import dns_name
 from zerotrust.server import server
+from zerotrust.tls import server_context
 
 seen: ContextVar[str] = ContextVar("seen", default="nobody")
 
@@ -22,13 +25,16 @@ async def who_came_before(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def talk(request: str) -> str:
     """Send these bytes to a server of ours in one piece, and return all that comes back."""
-    running = server(who_came_before, host="127.0.0.1", port=0)
+    tls = server_context(the_ca().svid("orchestrator"), certificate_needed=False)
+    running = server(who_came_before, host="127.0.0.1", port=0, tls=tls)
     serving = asyncio.create_task(running.serve())
     async with asyncio.timeout(10):
         while not running.started:
             await asyncio.sleep(0.01)
         host, port = running.servers[0].sockets[0].getsockname()
-        reader, writer = await asyncio.open_connection(host, port)
+        reader, writer = await asyncio.open_connection(
+            host, port, ssl=the_ca().for_users(), server_hostname=dns_name("orchestrator", TRUST_DOMAIN)
+        )
         writer.write(request.encode())
         answer = await reader.read()
         writer.close()

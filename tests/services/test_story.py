@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.system import System
 from zerotrust.audit import first_bad_record
@@ -175,13 +176,18 @@ async def test_each_party_answers_health_and_refuses_everybody_else_without_a_to
 async def test_the_users_own_token_opens_no_door_but_the_front_one(system: System, issuer: Issuer, name: str) -> None:
     path = {"tool/documents": "/mcp", "inference": "/v1/chat/completions"}.get(name, "/a2a")
 
-    as_it_is = await system.client(name, issuer.token()).post(path, json={})
-    for_this = await system.client(name, issuer.token(aud=issuer.registry.id(name))).post(path, json={})
+    mine, for_this_door = issuer.token(), issuer.token(aud=issuer.registry.id(name))
+
+    without_certificate = await system.client(name, mine).post(path, json={})
+    as_it_is = await system.client(name, mine, peer=workload("orchestrator")).post(path, json={})
+    for_this = await system.client(name, for_this_door, peer=workload("orchestrator")).post(path, json={})
 
     def reason(answer: Any) -> str:
         body = answer.json()
         return str(body["error"]["data"]["reason"] if "jsonrpc" in body else body["reason"])
 
+    # A user has no certificate, and comes no further; the rest is what an intruder in a workload could do with it.
+    assert (without_certificate.status_code, reason(without_certificate)) == (403, "no_certificate")
     assert (as_it_is.status_code, reason(as_it_is)) == (401, "audience_mismatch")
     assert (for_this.status_code, reason(for_this)) == (401, "actor_missing")
 

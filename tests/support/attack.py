@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab.without import Control, without
 from tests.attacks.table import ROWS, Missing, Row, described
+from tests.support.ca import holder, workload
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.system import System, Wire, running
@@ -32,6 +33,7 @@ from zerotrust.errors import ANSWERS, BEFORE_SIGNATURE
 from zerotrust.gate import Gate, Permissions
 from zerotrust.policy import Reason
 from zerotrust.service import Service
+from zerotrust.svid import Peer
 
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -89,6 +91,12 @@ DOORS = {
     "tool/documents": Door("/mcp", _READ, ("orchestrator", "agent/reader"), "tool.read", MCP_HEADERS),
     "inference": Door("/v1/chat/completions", _THINK, ("orchestrator", "agent/reader"), "inference.run"),
 }
+
+
+def _holder(token: str | None, party: str) -> Peer:
+    issued_to = holder(token, at=party)
+    chain = DOORS[party].chain
+    return workload(chain[-1]) if chain and (token is None or issued_to.id is None) else issued_to
 
 
 @dataclass
@@ -193,10 +201,13 @@ class Target:
         headers: Sequence[tuple[bytes, bytes | None]] = (),
         body: Mapping[str, Any] | bytes | None = None,
         query: str = "",
+        peer: Peer | None = None,
     ) -> Tried:
         """Send one request to a door: a good one but for what is given.
 
-        A header that is given stands for the good one of that name; None leaves it out.
+        A header that is given stands for the good one of that name; None leaves it out.  `peer` is who is at the other
+        end, by default whom the token was issued to, or who else may hold a good one for this door: but for the rows
+        that are about the binding, each is about what that one can do.
         """
         door, watched = DOORS[party], self.system.services[party]
         assert isinstance(watched, Watched)
@@ -212,7 +223,7 @@ class Target:
         if token is not None:
             given.append((b"authorization", f"Bearer {token}".encode()))
         url = f"{self.system.addresses[party]}{door.path if path is None else path}{query}"
-        async with httpx.AsyncClient(transport=Wire(self.system.apps)) as http:
+        async with httpx.AsyncClient(transport=Wire(self.system.apps, peer or _holder(token, party))) as http:
             request = httpx.Request(method, url, headers=given, content=content)
             answer = await http.send(request)
         ran = len(watched.handled) > handled

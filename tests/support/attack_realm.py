@@ -129,6 +129,7 @@ class Target:
             audience=audience[0] if isinstance(audience, list) else audience,
             lives={self.registry.id(name): party.life for name, party in parties.items() if party.life},
             login_clients=frozenset(),
+            peers={},
         )
         try:
             caller = verify(UnverifiedToken(token), key=key, expected=expected, now=claims(token)["iat"])

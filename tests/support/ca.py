@@ -97,6 +97,15 @@ def holder(token: str | None, *, at: str) -> Peer:
     return Peer(party if party.startswith("spiffe://") else None, FOREVER)
 
 
+def workload(party: str) -> Peer:
+    """That party at the other end of a connection."""
+    return Peer(f"spiffe://{TRUST_DOMAIN}/{party}", FOREVER)
+
+
+NO_CERTIFICATE = Peer(None, FOREVER)
+"""Somebody who shows none."""
+
+
 _FOR_USERS = ("orchestrator", "authority/registry")
 
 

@@ -56,6 +56,7 @@ async def test_a_good_token_is_let_in_and_recorded_whole(door: Door, issuer: Iss
         "event": "request",
         "trace_id": "",
         "caller_trace": None,
+        "peer": None,  # a user's own client has no certificate
         "operation": "POST /tasks",
         "permission": "task.run",
         "allowed": True,
@@ -579,9 +580,9 @@ async def test_what_cannot_be_recorded_is_not_done(door: Door, issuer: Issuer) -
 async def test_callers_that_were_never_verified_are_counted_by_peer_and_reason(tmp_path: Path, issuer: Issuer) -> None:
     door = Door(tmp_path, issuer, tally_every=3600)
     for _ in range(3):
-        await door.ask(peer="192.0.2.1")
-    await door.ask("garbage", peer="192.0.2.1")
-    await door.ask(peer="192.0.2.2")
+        await door.ask(address="192.0.2.1")
+    await door.ask("garbage", address="192.0.2.1")
+    await door.ask(address="192.0.2.2")
 
     assert door.records == []
 

@@ -16,7 +16,7 @@ from zerotrust.keys import MAX_KEY_SET_BYTES, SigningKeys
 from zerotrust.policy import Reason
 from zerotrust.registry import Freshness
 
-FRESH = Freshness(keys=300, keys_cooldown=10, svid=60)
+FRESH = Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, standing=3)
 
 
 def entry(key: RSAPrivateKey | RSAPublicKey, kid: str = "k1", **changed: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import httpx2
 import orjson
 import pytest
 
+from tests.support.system import fresh_standing
 from zerotrust import gate, outgoing
 from zerotrust.bounded import MAX_ANSWER, TO_TELL
 from zerotrust.errors import Refusal
@@ -44,8 +45,12 @@ class Out:
                 self.status, headers={"location": self.location}, text=request.headers["authorization"]
             )
 
+        self.standing = fresh_standing()
         self.outgoing = Outgoing(
-            ADDRESSES, transport=httpx.MockTransport(answer), mcp_transport=httpx2.MockTransport(answer2)
+            ADDRESSES,
+            standing=self.standing,
+            transport=httpx.MockTransport(answer),
+            mcp_transport=httpx2.MockTransport(answer2),
         )
 
     async def post(self, kind: str, url: str) -> str:
@@ -143,14 +148,18 @@ async def test_tokens_of_concurrent_users_do_not_mix(out: Out, kind: str) -> Non
 
 
 @KINDS
-def test_no_proxy_of_the_environment_sees_a_token(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_proxy_of_the_environment_sees_a_token(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://attacker.test:3128")
-    clients = Outgoing(ADDRESSES)
+    gate._trace_id.set(TRACE)
+    out = Out()
 
-    client = clients.http if kind == "httpx" else clients.mcp_http
-    assert not client._mounts
-    assert not client.trust_env
+    with calling_with(token()):
+        assert await out.post(kind, "http://127.0.0.1:8104/") == "Bearer T2"
+
+    assert not out.outgoing.http._mounts
+    assert not out.outgoing.mcp_http._mounts
+    assert not out.outgoing.without_token._mounts
 
 
 class Breaking(httpx2.AsyncByteStream):
@@ -184,7 +193,12 @@ async def test_a_tool_that_does_not_answer_is_an_answer_and_no_exception(
             raise answer
         return answer
 
-    clients = Outgoing(ADDRESSES, mcp_transport=httpx2.MockTransport(respond))
+    clients = Outgoing(
+        ADDRESSES,
+        standing=fresh_standing(),
+        transport=httpx.AsyncHTTPTransport(),
+        mcp_transport=httpx2.MockTransport(respond),
+    )
     with calling_with(token()):
         async with clients.mcp_http.stream("POST", "http://127.0.0.1:8104/mcp") as reply:  # as the MCP client does
             body = await reply.aread()
@@ -216,6 +230,7 @@ async def test_an_answer_without_an_end_gets_one(kind: str, part: bytes, pause: 
     body = Endless(part, pause)
     clients = Outgoing(
         ADDRESSES,
+        standing=fresh_standing(),
         transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=body)),
         mcp_transport=httpx2.MockTransport(lambda _: httpx2.Response(200, stream=body)),
     )

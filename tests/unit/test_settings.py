@@ -6,11 +6,10 @@ from pydantic import ValidationError
 from zerotrust.settings import Settings
 
 TOLD = {
-    "ZT_REGISTRY": "registry.yaml",
+    "ZT_REGISTRY": "https://registry.test:8106",
     "ZT_POLICIES": "policy",
     "ZT_ISSUER": "http://issuer.test/realms/agents",
     "ZT_HOST": "127.0.0.1",
-    "ZT_PEERS": '{"inference": "http://127.0.0.1:8105"}',
     "ZT_DATA": "data",
 }
 
@@ -25,7 +24,7 @@ def test_settings_come_from_names_that_begin_with_zt() -> None:
     settings = Settings()
 
     assert settings.host == "127.0.0.1"
-    assert {name: str(url) for name, url in settings.peers.items()} == {"inference": "http://127.0.0.1:8105/"}
+    assert str(settings.registry) == "https://registry.test:8106/"
 
 
 @pytest.mark.parametrize("name", TOLD)

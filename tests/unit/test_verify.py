@@ -44,8 +44,9 @@ FRONT_DOOR = Expected(
     audience=ORCHESTRATOR,
     lives={"walkthrough": 300, ORCHESTRATOR: 120, READER: 60},
     login_clients=frozenset({"walkthrough"}),
+    peers={},
 )
-TOOL_DOOR = Expected(issuer=ISSUER, audience=DOCUMENTS, lives=FRONT_DOOR.lives, login_clients=frozenset())
+TOOL_DOOR = Expected(issuer=ISSUER, audience=DOCUMENTS, lives=FRONT_DOOR.lives, login_clients=frozenset(), peers={})
 
 
 def check(token: str, key: RSAPublicKey, expected: Expected = FRONT_DOOR, now: float = NOW) -> Principal:
