@@ -14,7 +14,7 @@ from tests.support.clients import tools
 from tests.support.issuer import Issuer
 from tests.support.system import running
 from zerotrust import digests
-from zerotrust.a2a import agent_card
+from zerotrust.cards import agent_card
 from zerotrust.digests import card_digest, tool_digest
 
 TOOL: dict[str, Any] = {
