@@ -42,7 +42,7 @@ TESTS = {
     "gate": "unit/test_gate unit/test_errors unit/test_tally input/test_handlers input/test_values",
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
     "keys": "unit/test_keys faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
-    "lock": "unit/test_register",
+    "lock": "unit/test_lock unit/test_register",
     "mcp": "unit/test_mcp unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
     "outgoing": "unit/test_outgoing faults/test_tasks services/test_story",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
