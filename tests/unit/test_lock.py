@@ -70,12 +70,7 @@ def test_nobody_changes_a_lock_once_it_is_read() -> None:
 
 
 def test_the_files_of_a_folder_are_those_within_it() -> None:
-    files = {
-        "agents/reader/main.py": ONE,
-        "agents/reader/deep/er.py": ONE,
-        "agents/readers/main.py": ONE,
-        "agents": ONE,
-    }
+    paths = ["agents/reader/main.py", "agents/reader/deep/er.py", "agents/readers/main.py", "agents"]
 
     assert set(Lock(files=dict.fromkeys(paths, ONE), parties={}).files_of(["agents/reader"])) == {
         "agents/reader/main.py",
