@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 import uvicorn
@@ -267,6 +268,26 @@ def test_a_wrong_password_is_told_and_the_registry_is_not_asked(
 
     assert failed(zt("party", "list")) == "olga was not signed in: Invalid username or password."
     assert registered.asked == []
+
+
+def test_a_keycloak_that_is_away_is_told(zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def sign_in(*_: str, verify: ssl.SSLContext) -> Login:
+        raise httpx.ConnectError("All connection attempts failed")
+
+    monkeypatch.setattr(module, "sign_in", sign_in)
+
+    assert failed(zt("party", "list")).startswith(f"Keycloak does not answer at {URL}/realms/agents (All connection")
+
+
+def test_an_answer_that_breaks_off_leaves_open_what_was_done(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> tuple[int, bytes]:
+        raise httpx.ReadTimeout("no whole answer within 10 s")
+
+    monkeypatch.setattr(module, "ask", broken)
+
+    assert "gave no answer (no whole answer within 10 s), so it may have done it" in failed(zt("reload"))
 
 
 def test_a_system_that_does_not_run_is_told(place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA) -> None:
