@@ -135,7 +135,7 @@ def test_all_parties_are_shown_with_their_standing(zt: Zt, registered: Registere
 
 
 def test_one_party_is_shown_with_what_was_approved(zt: Zt, registered: Registered) -> None:
-    more = {"files": 26, "card": "2" * 64, "tools": {"read": "3" * 64}}
+    more = {"card": "2" * 64, "tools": {"read": "3" * 64}}
     registered.answers["GET /parties/agent/reader"] = (200, READER | more)
 
     shown = zt("party", "show", "agent/reader")
@@ -144,7 +144,6 @@ def test_one_party_is_shown_with_what_was_approved(zt: Zt, registered: Registere
     for told in (
         "spiffe://agents.example/agent/reader",
         "1" * 64,
-        "26 files",
         "2" * 64,
         f"read {'3' * 64}",
         "tool.read",
