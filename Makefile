@@ -48,13 +48,17 @@ soak: .venv/ready  ## Put the system under load for ten minutes, stories and att
 register: .venv/ready  ## Approve the parties as they are: derive realm and registry.lock
 	@$(BIN)/python -m authorities.registry.register
 
-.venv/ready: requirements.lock
+# Made anew each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
+.venv/ready: requirements.lock authorities/attestation/environment.py cli/zt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p .venv
 	@test -x $(UV) || { echo "Getting uv"; PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -m pip install -q --target .venv/uv uv || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
 	@echo "Setting up the Python environment"
+	@rm -rf .venv/bin .venv/lib .venv/bytecode .venv/environment.json
 	@$(UV) venv -q --allow-existing --python $(PYTHON) .venv
-	@UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python $(BIN)/python requirements.lock || { echo "The packages of requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy $(UV) pip sync -q --require-hashes --python $(BIN)/python requirements.lock || { echo "The packages of requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@install -m 755 cli/zt $(BIN)/zt
+	@$(BIN)/python -m authorities.attestation.environment
 	@touch $@
 
 lock:  ## Solve the dependencies of pyproject.toml anew

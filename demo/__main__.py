@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Annotated, Any
 
 import httpx
@@ -20,10 +20,11 @@ from rich.table import Table
 from authorities.attestation.launch import LaunchError
 from cli.login import LoginError, sign_in
 from demo.keycloak import URL
-from demo.refusals import EVERYTHING, attempts
+from demo.refusals import EVERYTHING, Attempt, attempts
 from demo.runtime import KeycloakError
+from demo.standing import rogues, withdrawals
 from demo.system import ROOT, DemoError, System, process_running, running
-from demo.tell import Record, show_tokens, show_trail, tokens_of
+from demo.tell import Record, certificates, show_parties, show_tokens, show_trail, tokens_of
 from zerotrust.audit import first_bad_record
 from zerotrust.registry import RegistryError
 
@@ -127,6 +128,9 @@ def until_told(main: Coroutine[Any, Any, int]) -> int:
 async def _walkthrough() -> int:
     insiders = ("orchestrator", "agent/reader", "agent/writer")
     async with running(FOLDER, say=say, insiders=insiders) as system:
+        console.rule("Who takes part")
+        show_parties(console, system, await certificates(system))
+        failures = await _try("Others who would", rogues(system))
         console.rule("The story")
         records = await _story(system)
         console.rule("Who was who on every hop")
@@ -134,8 +138,11 @@ async def _walkthrough() -> int:
         console.rule("What was written down")
         show_trail(console, records)
         _show_journals(system)
-        console.rule("What is refused")
-        failures = await _refusals(system, records)
+        failures += await _try("What is refused", attempts(system), _poisoned(records))
+        took: list[float] = []
+        failures += await _try("Who loses their standing", withdrawals(system, took))
+        for what, seconds in zip(("suspended by an operator", "a file planted in its code"), took, strict=False):
+            say(f"{what}: refused by the tool after {seconds * 1e3:.0f} ms")
         say("Everything ends")
     console.print("[red]Something answered otherwise than told.[/red]" if failures else "[green]All as told.[/green]")
     return 1 if failures else 0
@@ -149,7 +156,7 @@ async def _story(system: System) -> list[Record]:
     )
     say(f"alice signs in, and asks: [italic]{REQUEST}[/italic]")
     headers = {"authorization": f"Bearer {login.access_token}"}
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+    async with system.user() as http:
         answer = await http.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, headers=headers)
     answer.raise_for_status()
     for step in answer.json()["steps"]:
@@ -172,24 +179,32 @@ def _show_journals(system: System) -> None:
         console.print(f"{journal.relative_to(ROOT)}: {len(system.records(name))} records, {state}")
 
 
-async def _refusals(system: System, records: list[Record]) -> int:
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
-    for column in ("", "who", "tries what", "answer", "stopped by"):
-        table.add_column(column, overflow="fold")
-    failures = 0
+def _poisoned(records: list[Record]) -> list[Attempt]:
+    """What the poisoned report talked the model into, in the story: it is on record how it ended."""
+    found = []
     for who, what, operation, wanted, control in (
         ("the reader, told to by ENG-104", "overwrites a report", "tools/call replace", "scope_missing", "gate: scope"),
         ("the reader, told to by ENG-104", "reads finance's forecast", "document.read", "resource_denied", "policy"),
         ("the writer, told to by the summary", "overwrites a report", "document.replace", "resource_denied", "policy"),
     ):
         reasons = {r["reason"] for r in records if operation in r.get("operation", "") and not r["allowed"]}
-        failures += wanted not in reasons
-        table.add_row(_mark(wanted in reasons), who, what, f"in the journal: {wanted}", control)
-    async for attempt in attempts(system):
+        told = f"in the journal: {wanted}"
+        found.append(Attempt(who, what, control, told, told if wanted in reasons else "not refused"))
+    return found
+
+
+async def _try(title: str, trying: AsyncIterator[Attempt], before: Iterable[Attempt] = ()) -> int:
+    """Show what comes of each attempt; return how many did not end as told."""
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
+    for column in ("", "who", "tries what", "answer", "stopped by"):
+        table.add_column(column, overflow="fold")
+    failures = 0
+    for attempt in [*before, *[one async for one in trying]]:
         failures += not attempt.as_told
         table.add_row(_mark(attempt.as_told), attempt.who, attempt.what, attempt.answered, attempt.control)
         if not attempt.as_told:
             say(f"[red]told {attempt.told}, answered {attempt.answered}[/red]: {attempt.who} {attempt.what}")
+    console.rule(title)
     console.print(table)
     return failures
 

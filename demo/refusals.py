@@ -6,7 +6,8 @@ with the workload's own identity and the tokens that pass through its hands.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,12 @@ from spiffe.errors import PySpiffeError
 
 from cli.login import sign_in
 from demo.system import System
+from zerotrust.connections import Connections
 from zerotrust.exchange import exchange_form
 
 EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run"
 TASK = {"request": "Summarise the incident reports."}
+NO_CONNECTION = "no connection"
 _ERA = {"mcp-protocol-version": "2026-07-28"}
 
 
@@ -41,10 +44,15 @@ class Attempt:
 
 
 class Intruder:
-    """Holds what an intruder inside the workloads could get hold of, and uses it."""
+    """Holds what an intruder inside the workloads could get hold of, and uses it.
 
-    def __init__(self, system: System, http: httpx.AsyncClient) -> None:
-        self._system, self._http = system, http
+    Who calls is a workload's name, with that one's certificate, or nobody: a program of the same user without any.
+    """
+
+    def __init__(self, system: System, stack: AsyncExitStack) -> None:
+        """What is opened is closed with `stack`."""
+        self._system, self._stack = system, stack
+        self._clients: dict[str | None, httpx.AsyncClient] = {}
 
     async def exchange(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> httpx.Response:
         """Ask Keycloak for a token as the workload `who`.  `more`: `lifetime` in seconds, or other form fields."""
@@ -55,7 +63,8 @@ class Intruder:
             assertion=await self._system.assertion(who),
             lifetime=more.pop("lifetime", None),
         )
-        return await self._http.post(f"{self._system.keycloak.issuer}/protocol/openid-connect/token", data=form | more)
+        async with httpx.AsyncClient(verify=self._system.keycloak.tls, trust_env=False) as http:
+            return await http.post(f"{self._system.keycloak.issuer}/protocol/openid-connect/token", data=form | more)
 
     async def token(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> str:
         """The token that an exchange gives."""
@@ -64,11 +73,10 @@ class Intruder:
     async def login(self, user: str, scope: str = EVERYTHING) -> str:
         """What a user's own client holds: not stolen, for what users try themselves."""
         keycloak = self._system.keycloak
-        return (
-            await sign_in(keycloak.issuer, "walkthrough", user, keycloak.passwords[user], scope, verify=keycloak.tls)
-        ).access_token
+        password = keycloak.passwords[user]
+        return (await sign_in(keycloak.issuer, "walkthrough", user, password, scope, verify=keycloak.tls)).access_token
 
-    async def call_tool(self, token: str, tool: str, **arguments: str) -> httpx.Response:
+    async def call_tool(self, who: str | None, token: str, tool: str, **arguments: str) -> httpx.Response:
         """Call a tool of the documents server by hand."""
         meta = {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -77,6 +85,7 @@ class Intruder:
         }
         params = {"name": tool, "arguments": arguments, "_meta": meta}
         return await self.post(
+            who,
             "tool/documents",
             "/mcp",
             token,
@@ -84,15 +93,27 @@ class Intruder:
             headers=_ERA | {"accept": "application/json", "mcp-method": "tools/call", "mcp-name": tool},
         )
 
-    async def post(self, name: str, path: str, token: str | None, **more: Any) -> httpx.Response:
+    async def post(self, who: str | None, name: str, path: str, token: str | None, **more: Any) -> httpx.Response:
         """POST to a party, with a token or without."""
         headers = more.pop("headers", {}) | ({"authorization": f"Bearer {token}"} if token else {})
-        return await self._http.post(f"{self._system.address(name)}{path}", headers=headers, **more)
+        http = await self._client(who)
+        return await http.post(f"{self._system.address(name)}{path}", headers=headers, **more)
 
-    async def get(self, name: str, path: str, token: str) -> httpx.Response:
+    async def get(self, who: str | None, name: str, path: str, token: str) -> httpx.Response:
         """GET from a party."""
-        url = f"{self._system.address(name)}{path}"
-        return await self._http.get(url, headers={"authorization": f"Bearer {token}"})
+        http = await self._client(who)
+        return await http.get(f"{self._system.address(name)}{path}", headers={"authorization": f"Bearer {token}"})
+
+    async def _client(self, who: str | None) -> httpx.AsyncClient:
+        if who not in self._clients:
+            http = await self.client(who) if who else self._system.user()
+            self._clients[who] = await self._stack.enter_async_context(http)
+        return self._clients[who]
+
+    async def client(self, who: str) -> httpx.AsyncClient:
+        """A client that shows the certificate of the workload `who`."""
+        transport = Connections(self._system.directory, await self._system.svid(who))
+        return httpx.AsyncClient(transport=transport, timeout=30)
 
 
 def said(answer: httpx.Response) -> str:
@@ -105,15 +126,24 @@ def said(answer: httpx.Response) -> str:
     return f"{answer.status_code} {body.get('reason') or body.get('error') or 'ok'}"
 
 
+async def answer_to(asked: Awaitable[httpx.Response]) -> str:
+    """The same; or that no connection came about."""
+    try:
+        return said(await asked)
+    except httpx.TransportError:
+        return NO_CONNECTION
+
+
 async def attempts(system: System) -> AsyncIterator[Attempt]:
     """Try everything, one after the other."""
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-        intruder = Intruder(system, http)
+    async with AsyncExitStack() as stack:
+        intruder = Intruder(system, stack)
         t0 = await intruder.login("alice")
         t1 = await intruder.token("orchestrator", t0, "agent/reader", "agent.invoke tool.read inference.run")
         t2 = await intruder.token("agent/reader", t1, "tool/documents", "tool.read")
         for group in (
             _wrong_credentials(intruder, t0, t1),
+            _stolen(intruder, t0, t1, t2),
             _refused_exchanges(intruder, t1, t2),
             _too_little_authority(intruder, system, t0, t2),
         ):
@@ -123,28 +153,52 @@ async def attempts(system: System) -> AsyncIterator[Attempt]:
 
 
 async def _wrong_credentials(intruder: Intruder, t0: str, t1: str) -> AsyncIterator[Attempt]:
-    answer = await intruder.post("orchestrator", "/tasks", None, json=TASK)
-    yield Attempt("a stranger", "runs a task without a token", "credentials", "401 no_token", said(answer))
+    answer = await intruder.post(None, "orchestrator", "/tasks", None, json=TASK)
+    yield Attempt("a stranger", "runs a task without a token", "gate: credentials", "401 no_token", said(answer))
 
-    answer = await intruder.call_tool(t0, "read", id="ENG-101")
-    yield Attempt("alice", "takes her own token to the tool", "audience", "401 audience_mismatch", said(answer))
-
-    answer = await intruder.post("agent/writer", "/a2a", t1, json={})
+    answer = await intruder.post("orchestrator", "agent/writer", "/a2a", t1, json={})
     yield Attempt(
-        "the orchestrator", "shows the reader's token to the writer", "audience", "401 audience_mismatch", said(answer)
+        "the orchestrator",
+        "shows the reader's token to the writer",
+        "gate: audience",
+        "401 audience_mismatch",
+        said(answer),
     )
 
     brief = await intruder.token("agent/reader", t1, "tool/documents", "tool.read", lifetime=1)
     await asyncio.sleep(max(0.0, end_of(brief) - time.time()))
-    answer = await intruder.call_tool(brief, "read", id="ENG-101")
-    yield Attempt("the reader", "uses a token one second too late", "expiry", "401 expired", said(answer))
+    answer = await intruder.call_tool("agent/reader", brief, "read", id="ENG-101")
+    yield Attempt("the reader", "uses a token one second too late", "gate: expiry", "401 expired", said(answer))
 
     wanted = "urn:ietf:params:oauth:token-type:id_token"
     id_token = await intruder.token("orchestrator", t0, "agent/reader", "agent.invoke", requested_token_type=wanted)
-    answer = await intruder.post("orchestrator", "/tasks", id_token, json=TASK)
+    answer = await intruder.post("orchestrator", "orchestrator", "/tasks", id_token, json=TASK)
     yield Attempt(
-        "the orchestrator", "shows an ID token it got by exchange", "token type", "401 not_verified", said(answer)
+        "the orchestrator", "shows an ID token it got by exchange", "gate: token type", "401 not_verified", said(answer)
     )
+
+
+async def _stolen(intruder: Intruder, t0: str, t1: str, t2: str) -> AsyncIterator[Attempt]:
+    """Genuine tokens, for the very door, in other hands; each is good in its own holder's, as the first one shows."""
+    answer = await intruder.call_tool("agent/reader", t2, "read", id="ENG-101")
+    yield Attempt("the reader", "reads a document with its own token", "nobody", "200 ok", said(answer))
+
+    answer = await intruder.call_tool("agent/writer", t2, "read", id="ENG-101")
+    yield Attempt(
+        "the writer", "reads it with the token it stole from the reader", "gate: binding", "401 not_bound", said(answer)
+    )
+
+    answered = await answer_to(intruder.call_tool(None, t2, "read", id="ENG-101"))
+    yield Attempt("a script of the same user", "reads it with that token", "mutual TLS", NO_CONNECTION, answered)
+
+    answered = await answer_to(intruder.post(None, "agent/reader", "/a2a", t1, json={}))
+    yield Attempt("the same script", "takes a stolen T1 to the reader", "mutual TLS", NO_CONNECTION, answered)
+
+    answered = await answer_to(intruder.call_tool(None, t0, "read", id="ENG-101"))
+    yield Attempt("alice", "takes her own token to the tool", "mutual TLS", NO_CONNECTION, answered)
+
+    answer = await intruder.post("agent/reader", "orchestrator", "/tasks", t0, json=TASK)
+    yield Attempt("the reader", "runs a task with alice's token", "gate: binding", "401 not_bound", said(answer))
 
 
 async def _refused_exchanges(intruder: Intruder, t1: str, t2: str) -> AsyncIterator[Attempt]:
@@ -169,7 +223,7 @@ async def _refused_exchanges(intruder: Intruder, t1: str, t2: str) -> AsyncItera
     )
 
     laundered = await intruder.token("agent/reader", t2, "tool/documents", "tool.read")
-    answer = await intruder.call_tool(laundered, "read", id="ENG-101")
+    answer = await intruder.call_tool("agent/reader", laundered, "read", id="ENG-101")
     yield Attempt(
         "the reader",
         "exchanges its own token to shorten the chain, and uses it",
@@ -188,10 +242,10 @@ async def _refused_exchanges(intruder: Intruder, t1: str, t2: str) -> AsyncItera
 
 
 async def _too_little_authority(intruder: Intruder, system: System, t0: str, t2: str) -> AsyncIterator[Attempt]:
-    answer = await intruder.call_tool(t2, "create", title="t", text="x")
+    answer = await intruder.call_tool("agent/reader", t2, "create", title="t", text="x")
     yield Attempt("the reader", "creates a document", "gate: scope of the tool", "403 scope_missing", said(answer))
 
-    answer = await intruder.call_tool(t2, "read", id="FIN-201")
+    answer = await intruder.call_tool("agent/reader", t2, "read", id="FIN-201")
     # The tool says what it says of a document that does not exist; the reason is in its journal alone.
     reason = system.records("tool/documents")[-1]["reason"]
     yield Attempt(
@@ -202,10 +256,10 @@ async def _too_little_authority(intruder: Intruder, system: System, t0: str, t2:
         f"{said(answer)}, {reason}",
     )
 
-    answer = await intruder.post("orchestrator", "/tasks", await intruder.login("eve"), json=TASK)
+    answer = await intruder.post(None, "orchestrator", "/tasks", await intruder.login("eve"), json=TASK)
     yield Attempt("eve, in no department", "runs a task", "policy", "403 policy_denied", said(answer))
 
-    answer = await intruder.get("orchestrator", "/openapi.json", t0)
+    answer = await intruder.get(None, "orchestrator", "/openapi.json", t0)
     yield Attempt(
         "alice", "opens the API's own pages", "gate: default deny", "403 no_permission_for_route", said(answer)
     )

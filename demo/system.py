@@ -5,10 +5,12 @@ genuine workload, is launched only where it is asked for by name.
 """
 
 import asyncio
+import base64
 import fcntl
 import json
 import os
 import shutil
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -18,13 +20,20 @@ from typing import Any
 
 import httpx
 
+from authorities.attestation.approval import approving
 from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch, Launched
+from authorities.attestation.report import report
 from authorities.registry.realm import SCRIPT
+from cli.client import user_client
 from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port
 from demo.runtime import Say, check_space
 from zerotrust.audit import records
+from zerotrust.connections import Directory
+from zerotrust.known import SIGNER, Known
+from zerotrust.lock import Lock, load_lock
 from zerotrust.registry import Registry, load_registry
+from zerotrust.svid import Svid
 
 ROOT = Path(__file__).parents[1]
 HOST = "127.0.0.1"
@@ -45,13 +54,28 @@ class System:
     """What runs, and where its traces are."""
 
     registry: Registry
+    lock: Lock
     folder: Path
     keycloak: Keycloak
     authority: Authority
 
     def address(self, name: str) -> str:
         """Where a party is found."""
-        return f"http://{HOST}:{self.registry.parties[name].port}"
+        return f"https://{HOST}:{self.registry.parties[name].port}"
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each party that runs is found, by name."""
+        return {name: self.address(name) for name in self.registry.launched}
+
+    @property
+    def directory(self) -> Directory:
+        """Whom there is to be called, and by which names they are known."""
+        return Known(registry=self.registry, addresses=self.addresses, approved={}).directory()
+
+    def user(self) -> httpx.AsyncClient:
+        """The client of a person, who has no certificate."""
+        return user_client(self.directory, self.authority.ca_file)
 
     def log(self, name: str) -> Path:
         """A party's log, in JSON lines."""
@@ -67,12 +91,21 @@ class System:
 
     async def assertion(self, name: str) -> str:
         """What an intruder inside the workload `name` can get: a JWT-SVID for the realm, good for 60 s."""
+        return str((await self._inside(name, self.keycloak.issuer))["jwt_svid"])
+
+    async def svid(self, name: str) -> Svid:
+        """What an intruder inside the workload `name` can get: its certificate and key, good for 120 s at most."""
+        told = await self._inside(name, "x509")
+        key, own, *bundle = (base64.b64decode(part) for part in [told["key"], *told["certificates"]])
+        return Svid.from_der(key, own, bundle)
+
+    async def _inside(self, name: str, asked: str) -> dict[str, Any]:
         reader, writer = await asyncio.open_unix_connection(_insider_socket(self.folder, name))
-        writer.write(f"{self.keycloak.issuer}\n".encode())
-        answer = json.loads(await reader.readline())
+        writer.write(f"{asked}\n".encode())
+        answer: dict[str, Any] = json.loads(await reader.readline())
         writer.close()
         await writer.wait_closed()
-        return str(answer["jwt_svid"])
+        return answer
 
     def data(self, name: str) -> Path:
         """Where a party keeps what it writes."""
@@ -84,33 +117,34 @@ Parties = Callable[[System], Mapping[str, Launch]]
 
 
 def registered(system: System) -> dict[str, Launch]:
-    """Every workload of the registry, as it stands there."""
+    """Every party of the registry that runs measured code, as it stands there."""
     return {
         system.address(name): Launch.registered(system.registry, name, settings(system, name))
-        for name in system.registry.workloads
+        for name in system.registry.launched
     }
 
 
 def settings(system: System, name: str) -> dict[str, str]:
-    """What `zerotrust.settings` wants to be told."""
-    known = [name, *system.registry.parties[name].calls]
-    return {
-        "ZT_REGISTRY": str(ROOT / "registry.yaml"),
+    """What `zerotrust.settings` wants to be told; the registry alone is told where everybody else is."""
+    told = {
+        "ZT_REGISTRY": system.address(SIGNER),
         "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
         "ZT_ISSUER": system.keycloak.issuer,
         "ZT_HOST": HOST,
-        "ZT_PEERS": json.dumps({peer: system.address(peer) for peer in known}),
         "ZT_DATA": str(system.data(name)),
     }
+    files = {"ZT_FILES": str(ROOT), "ZT_ADDRESSES": json.dumps(system.addresses)}
+    return told | (files if name == SIGNER else {})
 
 
 @asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each by name
     folder: Path,
     *,
     say: Say,
     insiders: tuple[str, ...] = (),
     parties: Parties = registered,
+    unregistered: Mapping[str, tuple[str, ...]] = {},
     scripts: tuple[Path, ...] = (SCRIPT,),
 ) -> AsyncIterator[System]:
     """Start everything; end everything on the way out.
@@ -121,10 +155,12 @@ async def running(
     folder = folder.absolute()  # noqa: ASYNC240 - what is launched runs in another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_space(folder, SPACE)
-    registry = load_registry(ROOT / "registry.yaml")
+    registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
+    for name, code in {**unregistered, **({"insider": INSIDER} if insiders else {})}.items():
+        lock = approving(lock, ROOT, name, code)
     async with AsyncExitStack() as stack:
         stack.enter_context(_only_one(folder))
-        for name in [*registry.workloads, "authority/attestation"]:
+        for name in [*registry.launched, "authority/attestation"]:
             check_port(registry.parties[name].port or 0, name)
         for port in (PORT, HEALTH_PORT):
             check_port(port)
@@ -132,26 +168,23 @@ async def running(
             shutil.rmtree(folder / leftover, ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
         try:
-            authority = await stack.enter_async_context(Authority(registry, ROOT, folder))
+            authority = await stack.enter_async_context(Authority(registry, lock, ROOT, folder))
         except OSError:
             check_port(registry.parties["authority/attestation"].port or 0, "authority/attestation")  # just taken
             raise
+        certificate, key = _for_keycloak(authority, folder)
         keycloak = Keycloak(
-            folder,
-            truststore=authority.ca_file,
-            certificate=folder / "keycloak.crt",
-            key=folder / "keycloak.key",
-            say=say,
-            scripts=scripts,
+            folder, truststore=authority.ca_file, certificate=certificate, key=key, say=say, scripts=scripts
         )
-        system = System(registry, folder, keycloak, authority)
+        system = System(registry, lock, folder, keycloak, authority)
         say("Services start, each from its own measured copy")
         launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
+        reporting = report(system.address(SIGNER), authority)
+        stack.callback(asyncio.create_task(reporting).cancel)
         spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # meanwhile: they ask it for nothing until they are asked
-        async with httpx.AsyncClient(trust_env=False) as http:
-            for address, process in launched.items():
-                await _until(partial(_healthy, http, address), process, system.log(process.launch.name))
+        for process in launched.values():
+            await started(system, process)
         for name, spy in spies.items():
             await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
         watched = [
@@ -165,6 +198,14 @@ async def running(
 async def _tell_when_gone(name: str, ended: Callable[[], Awaitable[object]], log: Path, say: Say) -> None:
     await ended()
     say(f"{name} has ended by itself, and what needs it is refused until everything is started again; its log: {log}")
+
+
+async def started(system: System, process: Launched) -> None:
+    """Wait until what was launched answers.  Raises `DemoError` where it does not."""
+    launch = process.launch
+    await _until(
+        partial(_answers, system.address(launch.name), system.authority.ca_file), process, system.log(launch.name)
+    )
 
 
 def _insider(system: System, name: str) -> Launch:
@@ -189,11 +230,28 @@ async def _until(met: Callable[[], Awaitable[bool]], process: Launched, log: Pat
     raise DemoError(f"{process.launch.name} does not come up; the end of its log, {log}:\n{_tail(log)}")
 
 
-async def _healthy(http: httpx.AsyncClient, address: str) -> bool:
+async def _answers(address: str, ca_file: Path) -> bool:
+    """Whether somebody of our trust domain listens there: a service listens once it can answer."""
+    host, _, port = address.removeprefix("https://").partition(":")
+    context = ssl.create_default_context(cafile=ca_file)
+    context.check_hostname = False  # who it is, its callers check
     try:
-        return (await http.get(f"{address}/health")).status_code == 200
-    except httpx.TransportError:
+        _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    except OSError:
         return False
+    writer.close()
+    return True
+
+
+def _for_keycloak(authority: Authority, folder: Path) -> tuple[Path, Path]:
+    """Keycloak's certificate and key, for this run: it takes them from files alone, the key's for nobody else."""
+    key, chain = authority.server_certificate("localhost")
+    files = folder / "keycloak.crt", folder / "keycloak.key"
+    for file, content in zip(files, (chain, key), strict=True):
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+        file.write_bytes(content)
+    return files
 
 
 async def _there(path: Path) -> bool:

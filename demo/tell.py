@@ -1,15 +1,22 @@
 """Tells a transaction so that a person sees it: the tokens side by side, and the audit trail as a tree.
 
-It knows nothing but what the parties wrote down.  No token is ever shown; the journals hold none.
+It knows nothing but what the parties show and wrote down.  No token is ever shown; the journals hold none.
 """
 
-from collections.abc import Iterable
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cryptography import x509
 from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
+
+from authorities.attestation.measure import digest_of
+from demo.system import HOST, System
+from zerotrust.svid import id_of
 
 Record = dict[str, Any]
 
@@ -28,6 +35,35 @@ NAMES = {
 def short(party: str) -> str:
     """A party's name without its trust domain."""
     return party.removeprefix("spiffe://").partition("/")[2] or party
+
+
+async def certificates(system: System) -> dict[str, x509.Certificate]:
+    """The certificate that each party shows to whoever calls it."""
+    context = ssl.create_default_context(cafile=system.authority.ca_file)
+    context.check_hostname = False  # they are looked at here, not relied on
+    shown = {}
+    for name in system.registry.launched:
+        _, writer = await asyncio.open_connection(HOST, system.registry.parties[name].port, ssl=context)
+        shown[name] = x509.load_der_x509_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        writer.close()
+    return shown
+
+
+def show_parties(console: Console, system: System, shown: Mapping[str, x509.Certificate]) -> None:
+    """Each party's certificate, and what was measured before it was issued."""
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
+    for column in ("certificate of", "known as", "good for", "its code, measured and approved"):
+        table.add_column(column, no_wrap=True)
+    for name, certificate in shown.items():
+        life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+        code = system.registry.parties[name].code
+        table.add_row(
+            id_of(certificate).partition("//")[2],
+            system.registry.dns_name(name),
+            f"{life.total_seconds():.0f} s",
+            f"{digest_of(system.lock.files_of(code))[:16]}…  {', '.join(code)}",
+        )
+    console.print(table)
 
 
 def tokens_of(records: Iterable[Record]) -> dict[str, Record]:

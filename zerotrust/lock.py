@@ -42,8 +42,13 @@ class Lock(_Entry):
 
     def files_of(self, folders: Iterable[str]) -> dict[str, str]:
         """The approved files in these folders."""
-        inside = tuple(f"{folder}/" for folder in folders)
-        return {path: digest for path, digest in self.files.items() if path.startswith(inside)}
+        return within(self.files, folders)
+
+
+def within(files: Mapping[str, str], folders: Iterable[str]) -> dict[str, str]:
+    """Those of the files that lie in these folders, by their paths."""
+    inside = tuple(f"{folder}/" for folder in folders)
+    return {path: digest for path, digest in files.items() if path.startswith(inside)}
 
 
 def changed(approved: Mapping[str, str], found: Mapping[str, str]) -> list[str]:

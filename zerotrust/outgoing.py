@@ -15,9 +15,11 @@ import httpx
 import httpx2
 
 from zerotrust.bounded import PLAIN, SECONDS, TO_TELL, read
+from zerotrust.connections import Connections, MCPConnections
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.gate import current_trace
+from zerotrust.known import Known
 from zerotrust.mcp import error_body
 from zerotrust.policy import Reason
 from zerotrust.standing import Standing
@@ -94,8 +96,7 @@ class Outgoing:
         mcp_transport: httpx2.AsyncBaseTransport,
     ) -> None:
         """`addresses`: the origin, `https://host:port`, of each party that may be called, by its SPIFFE ID."""
-        self.adopt(addresses)
-        self._standing = standing
+        self._audiences, self._standing, self._transports = _by_origin(addresses), standing, (transport, mcp_transport)
         # Neither of them has a limit in seconds: the token of each call is its limit.
         self.without_token = httpx.AsyncClient(headers=PLAIN, timeout=SECONDS, transport=transport)
         self.http = _Bounded(headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach]})
@@ -103,9 +104,12 @@ class Outgoing:
             headers=PLAIN, timeout=None, transport=mcp_transport, event_hooks={"request": [self._attach]}
         )
 
-    def adopt(self, addresses: Mapping[str, str]) -> None:
-        """Go on with other addresses."""
-        self._audiences = {_origin(httpx.URL(address)): party for party, address in addresses.items()}
+    def adopt(self, known: Known) -> None:
+        """Go on with another version of the registry."""
+        self._audiences = _by_origin(known.called())
+        for transport in self._transports:
+            if isinstance(transport, Connections | MCPConnections):
+                transport.adopt(known.directory())
 
     async def _attach(self, request: httpx.Request | httpx2.Request) -> None:
         party = self._audiences.get(_origin(request.url))
@@ -121,6 +125,10 @@ class Outgoing:
         await self.without_token.aclose()
         await self.http.aclose()
         await self.mcp_http.aclose()
+
+
+def _by_origin(addresses: Mapping[str, str]) -> dict[str, str]:
+    return {_origin(httpx.URL(address)): party for party, address in addresses.items()}
 
 
 def _origin(url: httpx.URL | httpx2.URL) -> str:

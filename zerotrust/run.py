@@ -20,7 +20,7 @@ from zerotrust.tls import client_context, issuer_context, server_context, show
 from zerotrust.workload import Workload, WorkloadError
 
 
-def run(name: str, create_app: Callable[[Service], ASGIApp], kind: type[Service] = Service) -> None:
+def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
     """Serve one party until it is told to stop.  The one place where a service reads its environment."""
     log_json_lines()
     settings = Settings()
@@ -30,33 +30,31 @@ def run(name: str, create_app: Callable[[Service], ASGIApp], kind: type[Service]
         async with workload.opened():
             signals = follow(origin(str(settings.registry)), workload)
             async with signals.opened():
-                known = signals.known
-                calls = Connections(known.directory(), workload.svid)
-                mcp_calls = MCPConnections(known.directory(), workload.svid)
-                standing = signals.standing
-                service = kind(
-                    name,
-                    known=known,
-                    policy=read_policy(settings.policies, known.registry),
-                    standing=standing,
-                    issuer=origin(str(settings.issuer)),
-                    data=settings.data,
-                    workload=workload,
-                    outgoing=Outgoing(known.called(), standing=standing, transport=calls, mcp_transport=mcp_calls),
-                    identity_http=issuer_client(str(settings.issuer), workload),
-                )
-
-                def adopt(known: Known) -> None:
-                    calls.adopt(known.directory())
-                    mcp_calls.adopt(known.directory())
-                    service.adopt(known, read_policy(settings.policies, known.registry))
-
-                workload.on_renewal(calls.renew)
-                workload.on_renewal(mcp_calls.renew)
-                signals.on_change(adopt)
+                service = compose(name, signals.known, settings, workload, signals.standing)
+                signals.on_change(lambda known: service.adopt(known, read_policy(settings.policies, known.registry)))
                 await serve(service, create_app(service), workload, settings.host)
 
     uvloop.run(live())
+
+
+def compose(
+    name: str, known: Known, settings: Settings, workload: Workload, standing: Standing, kind: type[Service] = Service
+) -> Service:
+    """Put a party together from what it was told, and what it knows."""
+    calls, mcp_calls = Connections(known.directory(), workload.svid), MCPConnections(known.directory(), workload.svid)
+    workload.on_renewal(calls.renew)
+    workload.on_renewal(mcp_calls.renew)
+    return kind(
+        name,
+        known=known,
+        policy=read_policy(settings.policies, known.registry),
+        standing=standing,
+        issuer=origin(str(settings.issuer)),
+        data=settings.data,
+        workload=workload,
+        outgoing=Outgoing(known.called(), standing=standing, transport=calls, mcp_transport=mcp_calls),
+        identity_http=issuer_client(str(settings.issuer), workload),
+    )
 
 
 def follow(address: str, workload: Workload) -> Signals:

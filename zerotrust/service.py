@@ -96,7 +96,7 @@ class Service:
     def adopt(self, known: Known, policy: Policy) -> None:
         """Go on with another version of the registry, from the next request on."""
         self.known, self._policy = known, policy
-        self.outgoing.adopt(known.called())
+        self.outgoing.adopt(known)
         for gate in self._gates:
             gate.adopt(expected=self._expected(), policy=policy)
 

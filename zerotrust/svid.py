@@ -2,11 +2,12 @@
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 _SPIFFE_ID = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
@@ -25,6 +26,16 @@ class Svid:
     key: EllipticCurvePrivateKey = field(repr=False)
     bundle: tuple[x509.Certificate, ...]
     """The trust domain's authorities."""
+
+    @classmethod
+    def from_der(cls, key: bytes, certificate: bytes, bundle: Iterable[bytes]) -> Self:
+        """Read an SVID from DER: its key (PKCS#8), its certificate, and the authorities'.  Raises `ValueError`."""
+        private, own = serialization.load_der_private_key(key, None), x509.load_der_x509_certificate(certificate)
+        if not isinstance(private, EllipticCurvePrivateKey):
+            raise ValueError("a key of another kind")
+        return cls(
+            id=id_of(own), certificate=own, key=private, bundle=tuple(map(x509.load_der_x509_certificate, bundle))
+        )
 
     @property
     def trust_domain(self) -> str:

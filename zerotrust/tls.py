@@ -21,8 +21,8 @@ _clock = Forward(time.time)
 class Guarded(ssl.SSLObject):
     """One connection, void once either end's certificate has ended."""
 
-    shown_until: float
-    """When the certificate that this end shows to new connections ends."""
+    shown_until = float("inf")
+    """When the certificate that this end shows to new connections ends, if it shows one."""
     own_end: float | None = None
     peer = NOBODY
     """Until the handshake is done, nothing passes."""
@@ -61,7 +61,7 @@ def server_context(svid: Svid, *, certificate_needed: bool) -> ssl.SSLContext:
 
     Without `certificate_needed` a caller may come without a certificate; one that it shows has to be good.
     """
-    context = _context(ssl.PROTOCOL_TLS_SERVER, svid)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, _pem(svid), Guarded)
     context.verify_mode = ssl.CERT_REQUIRED if certificate_needed else ssl.CERT_OPTIONAL
     context.num_tickets = 0  # a resumed session would not be checked again
     show(context, svid)
@@ -70,6 +70,13 @@ def server_context(svid: Svid, *, certificate_needed: bool) -> ssl.SSLContext:
 
 def client_context(svid: Svid, parties: Mapping[str, str]) -> ssl.SSLContext:
     """The context of calls to `parties` (DNS name to SPIFFE ID): another peer is refused before anything is sent."""
+    context = user_context(_pem(svid), parties)
+    show(context, svid)
+    return context
+
+
+def user_context(authorities: str, parties: Mapping[str, str]) -> ssl.SSLContext:
+    """The same for whoever has no certificate; `authorities` is the trust domain's bundle, in PEM."""
 
     class Pinned(Guarded):
         def _checked(self, shown: Mapping[str, Any]) -> Peer:
@@ -78,9 +85,7 @@ def client_context(svid: Svid, parties: Mapping[str, str]) -> ssl.SSLContext:
                 raise NotAnSvid(f"{self.server_hostname} is {peer.id}, which is not who was called")
             return peer
 
-    context = _context(ssl.PROTOCOL_TLS_CLIENT, svid, Pinned)
-    show(context, svid)
-    return context
+    return _context(ssl.PROTOCOL_TLS_CLIENT, authorities, Pinned)
 
 
 def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
@@ -90,16 +95,19 @@ def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
         def _checked(self, shown: Mapping[str, Any]) -> Peer:
             return Peer(None, min(self.own_end or 0.0, ssl.cert_time_to_seconds(shown["notAfter"])))
 
-    context = _context(ssl.PROTOCOL_TLS_CLIENT, svid, Issuer)
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, _pem(svid), Issuer)
     show(context, svid)
     return context
 
 
-def _context(protocol: int, svid: Svid, kind: type[Guarded] = Guarded) -> ssl.SSLContext:
+def _pem(svid: Svid) -> str:
+    return b"".join(authority.public_bytes(serialization.Encoding.PEM) for authority in svid.bundle).decode()
+
+
+def _context(protocol: int, authorities: str, kind: type[Guarded]) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    authorities = b"".join(authority.public_bytes(serialization.Encoding.PEM) for authority in svid.bundle)
-    context.load_verify_locations(cadata=authorities.decode())
+    context.load_verify_locations(cadata=authorities)
     # A class of this context's own: what it knows of our end is not another context's.
     context.sslobject_class = type(kind.__name__, (kind,), {})
     return context

@@ -48,8 +48,11 @@ class Workload:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Get the first SVID, and renew it for as long as the block runs.  Raises `WorkloadError`."""
-        self._svid = await asyncio.to_thread(self._with_client, _x509)
+        """Wait for the first SVID, and renew it for as long as the block runs."""
+        while self._svid is None:
+            if (svid := await self._tried()) is None:
+                await asyncio.sleep(SECONDS_BETWEEN_TRIES)
+            self._svid = svid
         renewing = asyncio.create_task(self._renew())
         try:
             yield

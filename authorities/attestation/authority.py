@@ -3,6 +3,8 @@
 import datetime as dt
 import json
 import shutil
+import sys
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -10,10 +12,16 @@ from typing import Self
 from grpclib.server import Server
 
 from authorities.attestation.bundle import serve_bundle, tls_context
+from authorities.attestation.certificates import DAYS
+from authorities.attestation.drift import Drift
+from authorities.attestation.environment import Environment, EnvironmentPinError, unfit
 from authorities.attestation.issuer import Issuer
-from authorities.attestation.launch import Launch, Launched, Launcher
+from authorities.attestation.launch import Launch, Launched, Launcher, LaunchError, Places
+from authorities.attestation.process import make_undumpable
 from authorities.attestation.workload_api import WorkloadApi
+from zerotrust.lock import Lock
 from zerotrust.registry import Registry
+from zerotrust.svid import Svid
 
 NAME = "authority/attestation"
 
@@ -21,20 +29,27 @@ NAME = "authority/attestation"
 class Authority:
     """An async context: serves from entry on, launches when asked, ends what it launched on exit.
 
-    Whoever composes it says what is launched in whose name, and is trusted to: a `Launch` is free to give.
+    Whoever composes it says what is launched in whose name, and is trusted to: a `Launch` is free to give, and so is
+    a lock that approves more than `registry.lock` does.
     """
 
-    def __init__(self, registry: Registry, root: Path, run_dir: Path) -> None:
-        """`root` is the folder the registry's `code` is relative to; what is written goes below `run_dir`."""
+    def __init__(
+        self, registry: Registry, lock: Lock, root: Path, run_dir: Path, *, environment: Path = Path(sys.prefix)
+    ) -> None:
+        """`root` is the folder the registry's `code` is relative to; what is written goes below `run_dir`.
+
+        `environment` is the virtual environment that launched parties run in.
+        """
         port = registry.parties[NAME].port
         if port is None:
             raise ValueError(f"the registry gives {NAME} no port")
-        self._registry, self._root, self._port, run_dir = registry, root.resolve(), port, run_dir.resolve()
+        self._registry, self._lock, self._root, self._port = registry, lock, root.resolve(), port
+        self._prefix, run_dir = environment, run_dir.resolve()
         self._private, self._logs = run_dir / "attestation", run_dir / "logs"
         self._issuer = Issuer(registry.trust_domain)
         self._stack = AsyncExitStack()
         self._socket = self._private / "api.sock"
-        self.ca_file = run_dir / "bundle-ca.pem"
+        self.ca_file = run_dir / "ca.pem"
         self.bundle_url = f"https://localhost:{port}/bundle"
 
     @property
@@ -47,21 +62,50 @@ class Authority:
         """The value of `SPIFFE_ENDPOINT_SOCKET`."""
         return f"unix:{self._socket}"
 
+    @property
+    def drifted(self) -> dict[str, str]:
+        """The launched parties that get no identity, by their names in the registry, and which files have changed."""
+        return self._drift.drifted
+
+    def changes(self) -> AsyncIterator[dict[str, str]]:
+        """Yield `drifted` as it is now, and again each time that it has changed."""
+        return self._drift.changes()
+
+    def svid(self) -> Svid:
+        """Return a fresh X.509-SVID of the authority itself, for as long as those of others live."""
+        life, now = self._registry.freshness.x509_svid, dt.datetime.now(dt.UTC)
+        name, dns_name = self._registry.id(NAME), self._registry.dns_name(NAME)
+        return Svid.from_der(*self._issuer.x509_svid(name, dns_name, now=now, life=life), [self._issuer.ca_der])
+
+    def server_certificate(self, dns_name: str) -> tuple[bytes, bytes]:
+        """Return key and certificate, in PEM, for a server that is no workload, such as Keycloak."""
+        return self._issuer.server_certificate(dns_name, now=dt.datetime.now(dt.UTC), life=DAYS * 86400)
+
     async def __aenter__(self) -> Self:
-        """Serve. Raises `OSError` where the port or the run folder cannot be had."""
+        """Serve.
+
+        Raises `OSError` where the port or the run folder cannot be had, and `LaunchError` where nothing can be
+        launched because the environment is not what was installed.
+        """
+        make_undumpable()  # the keys are in this process
+        environment = self._environment()
         async with AsyncExitStack() as stack:
             self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
             # First, for a second authority fails here, before it clears away what is the first one's.
-            tls, ca = tls_context(dt.datetime.now(dt.UTC))
+            tls = tls_context(*self.server_certificate("localhost"))
             bundle = await serve_bundle(self._issuer.bundle(), self._port, tls)
             stack.callback(bundle.close)
-            self.ca_file.write_bytes(ca)
+            self.ca_file.write_bytes(self._issuer.ca_pem)
             shutil.rmtree(self._private, ignore_errors=True)
             self._private.mkdir(mode=0o700)
             stages = self._private / "stages"
             stages.mkdir()
-            self._launcher = Launcher(self._root, stages=stages, logs=self._logs, endpoint=self.endpoint, log=self._log)
-            api = WorkloadApi(self._launcher, self._issuer, life=self._registry.freshness.svid, log=self._log)
+            self._drift = await stack.enter_async_context(Drift(self._root, environment, self.log))
+            if environment.changed:
+                raise LaunchError(unfit(environment))
+            places = Places(root=self._root, stages=stages, logs=self._logs, endpoint=self.endpoint)
+            self._launcher = Launcher(places, self._lock, environment, log=self.log, ended=self._drift.forget)
+            api = WorkloadApi(self._registry, self._launcher, self._drift, self._issuer, self.log)
             server = Server([api])
             await server.start(path=str(self._socket))
             self._socket.chmod(0o600)
@@ -80,9 +124,18 @@ class Authority:
 
         Raises `LaunchError`.
         """
-        return self._launcher.start(launch)
+        launched = self._launcher.start(launch)
+        self._drift.add(launched)
+        return launched
 
-    def _log(self, event: str, **fields: object) -> None:
+    def _environment(self) -> Environment:
+        try:
+            return Environment.pinned(self._prefix)
+        except EnvironmentPinError as error:
+            raise LaunchError(str(error)) from error
+
+    def log(self, event: str, **fields: object) -> None:
+        """Write down what happened, in the authority's own log."""
         line = {"time": dt.datetime.now(dt.UTC).isoformat(), "event": event, **fields}
         with (self._logs / f"{NAME.replace('/', '-')}.log").open("a") as file:
             file.write(json.dumps(line) + "\n")

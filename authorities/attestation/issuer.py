@@ -1,16 +1,17 @@
-"""The trust domain's signing key: makes JWT-SVIDs, and shows the public half.
+"""The trust domain's keys: one signs JWT-SVIDs, one is the CA's. Both are made at start and exist in memory only."""
 
-The key is made at start and exists in memory only. (X.509-SVIDs come with their own issue.)
-"""
-
+import base64
+import datetime as dt
 import json
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import ECAlgorithm
+
+from authorities.attestation.certificates import Key, new_ca, new_key
 
 ALGORITHM = "ES256"
 
@@ -20,9 +21,38 @@ class Issuer:
 
     def __init__(self, trust_domain: str) -> None:
         self.trust_domain_id = f"spiffe://{trust_domain}"
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key = new_key()
         # A new name with every new key: a reader who meets an unknown one reads the bundle again.
         self._key_id = secrets.token_hex(8)
+        self._ca = new_ca(self.trust_domain_id, dt.datetime.now(dt.UTC))
+
+    @property
+    def ca_pem(self) -> bytes:
+        """The CA's certificate, for a file."""
+        return self._ca.certificate.public_bytes(Encoding.PEM)
+
+    @property
+    def ca_der(self) -> bytes:
+        """The CA's certificate, for the Workload API."""
+        return self._ca.certificate.public_bytes(Encoding.DER)
+
+    def x509_svid(self, spiffe_id: str, dns_name: str, *, now: dt.datetime, life: int) -> tuple[bytes, bytes]:
+        """Return a fresh key (PKCS#8) and its certificate (SPIFFE X509-SVID), both in DER.
+
+        `life` is in seconds from `now`.
+        """
+        key = new_key()
+        certificate = self._ca.workload(key.public_key(), spiffe_id, dns_name, now, life)
+        return _private(key, Encoding.DER), certificate.public_bytes(Encoding.DER)
+
+    def server_certificate(self, dns_name: str, *, now: dt.datetime, life: int) -> tuple[bytes, bytes]:
+        """Return a fresh key and its certificate, both in PEM, for a server that is no workload.
+
+        `life` is in seconds from `now`.
+        """
+        key = new_key()
+        certificate = self._ca.server(key.public_key(), dns_name, now, life)
+        return _private(key, Encoding.PEM), certificate.public_bytes(Encoding.PEM)
 
     def jwt_svid(self, spiffe_id: str, audience: Sequence[str], *, now: int, life: int) -> str:
         """Return a signed JWT-SVID (SPIFFE JWT-SVID sections 2 and 3).
@@ -46,11 +76,24 @@ class Issuer:
         required = ["sub", "aud", "iat", "exp", "jti"]
         return jwt.decode(token, self._key.public_key(), [ALGORITHM], audience=audience, options={"require": required})
 
+    def jwt_bundle(self) -> bytes:
+        """Return the key of JWT-SVIDs alone, as the Workload API serves it (section 6.2.2)."""
+        return json.dumps({"keys": [self._jwt_key()]}).encode()
+
     def bundle(self) -> bytes:
-        """Return the public key as a SPIFFE bundle, a JWK set (SPIFFE Trust Domain and Bundle section 4).
+        """Return both public keys as a SPIFFE bundle, a JWK set (SPIFFE Trust Domain and Bundle section 4).
 
         Without `spiffe_refresh_hint`, which the standard would like: Keycloak 26.7.5 reads a hint as an expiry that
         has passed, fetches the keys for nearly every request, and refuses valid SVIDs while we are away.
         """
+        ca_key = ECAlgorithm.to_jwk(self._ca.key.public_key(), as_dict=True)
+        x509_key = {**ca_key, "use": "x509-svid", "x5c": [base64.b64encode(self.ca_der).decode()]}
+        return json.dumps({"keys": [x509_key, self._jwt_key()]}).encode()
+
+    def _jwt_key(self) -> dict[str, Any]:
         key = ECAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
-        return json.dumps({"keys": [{**key, "kid": self._key_id, "use": "jwt-svid", "alg": ALGORITHM}]}).encode()
+        return {**key, "kid": self._key_id, "use": "jwt-svid", "alg": ALGORITHM}
+
+
+def _private(key: Key, encoding: Encoding) -> bytes:
+    return key.private_bytes(encoding, PrivateFormat.PKCS8, NoEncryption())

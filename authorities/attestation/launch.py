@@ -6,15 +6,16 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from authorities.attestation.measure import MeasureError
+from authorities.attestation.environment import Environment, unfit
+from authorities.attestation.measure import MeasureError, digest_of, named
 from authorities.attestation.process import ProcessKey, key_of_child, key_of_peer
 from authorities.attestation.stage import Stage
+from zerotrust.lock import Lock, changed
 from zerotrust.registry import Registry
 
 Log = Callable[..., None]  # an event's name, and its fields by keyword
@@ -28,7 +29,10 @@ class LaunchError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What to run, and in whose name. `code` is relative to the project's root; its first folder holds `main.py`."""
+    """What to run, and in whose name. `code` is relative to the project's root; its first folder holds `main.py`.
+
+    `name` is where the lock has what was approved of this code.
+    """
 
     party_id: str
     name: str
@@ -41,18 +45,23 @@ class Launch:
             raise LaunchError(f"{self.name}: only ZT_* can be set for a launched party, not {', '.join(unfit)}")
 
     @property
+    def party(self) -> str:
+        """The party's name in the registry."""
+        return self.party_id.removeprefix("spiffe://").partition("/")[2]
+
+    @property
     def file_name(self) -> str:
         """The name, fit for a log file."""
         return self.name.replace("/", "-")
 
     @classmethod
     def registered(cls, registry: Registry, name: str, env: Mapping[str, str]) -> Self:
-        """Return the launch of a workload as the registry has it.
+        """Return the launch of a party that runs measured code, as the registry has it.
 
         Raises `LaunchError` for any other name.
         """
-        if name not in registry.workloads:
-            raise LaunchError(f"{name}: no workload in the registry")
+        if name not in registry.launched:
+            raise LaunchError(f"{name}: nothing in the registry that is launched")
         return cls(party_id=registry.id(name), name=name, code=tuple(registry.parties[name].code), env=env)
 
 
@@ -68,41 +77,95 @@ class Launched:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where things are."""
+
+    root: Path
+    """The project's folder."""
+    stages: Path
+    """Private to this user."""
+    logs: Path
+    endpoint: str
+    """The Workload API's address."""
+
+
 class Launcher:
     """The launch table. What is not in it has no identity; what is in it ends with this process."""
 
-    def __init__(self, root: Path, *, stages: Path, logs: Path, endpoint: str, log: Log) -> None:
-        """`root` is the project's folder; `stages` must be private to this user; `endpoint` is the Workload API's."""
-        self._root, self._stages, self._logs, self._endpoint, self._log = root, stages, logs, endpoint, log
+    def __init__(
+        self, places: Places, lock: Lock, environment: Environment, *, log: Log, ended: Callable[[Launched], None]
+    ) -> None:
+        """`ended` is called with what has ended."""
+        self._places, self._lock, self._environment, self._log, self._ended = places, lock, environment, log, ended
         self._table: dict[ProcessKey, Launched] = {}
         self._ending = False
 
     def start(self, launch: Launch) -> Launched:
-        """Copy, measure, run.
+        """Copy, measure, compare with the lock, run.
 
         Call it in the event loop's own thread: the kernel ends a child when the *thread* that made it ends.
         Raises `LaunchError`.
         """
+        self._check_free(launch)
         try:
-            stage = Stage.build(self._root, launch.code, parent=self._stages, prefix=f"{launch.file_name}-")
-            process = self._spawn(launch, stage.path)
+            stage = Stage.build(
+                self._places.root, launch.code, parent=self._places.stages, prefix=f"{launch.file_name}-"
+            )
         except (MeasureError, OSError) as error:
             raise LaunchError(f"{launch.name}: {error}") from error
+        try:
+            self._check_approved(launch, stage)
+            process = self._spawn(launch, stage.path)
+        except (LaunchError, OSError) as error:
+            stage.remove()
+            raise error if isinstance(error, LaunchError) else LaunchError(f"{launch.name}: {error}") from error
         # Nobody but us waits for this child, so its pid cannot have passed to another process yet.
         pidfd = os.pidfd_open(process.pid)
         key = key_of_child(process.pid, pidfd)
         launched = self._table[key] = Launched(launch=launch, stage=stage, process=process, pidfd=pidfd, key=key)
         asyncio.get_running_loop().add_reader(pidfd, self._on_end, launched)
-        self._log("launched", party=launch.party_id, pid=process.pid, code=launch.code, digest=stage.digest)
+        digests = {"code": digest_of(stage.code), "environment": self._environment.digest}
+        self._log("launched", party=launch.party_id, pid=process.pid, folders=launch.code, **digests)
         return launched
+
+    def _check_free(self, launch: Launch) -> None:
+        for other in self._table.values():
+            if (other.launch.name, other.launch.party_id) == (launch.name, launch.party_id):
+                raise LaunchError(f"{launch.name}: runs already, as process {other.process.pid}")
+
+    def _check_approved(self, launch: Launch, stage: Stage) -> None:
+        if self._environment.changed:
+            raise LaunchError(f"{launch.name}: {unfit(self._environment)}")
+        if wrong := changed(self._lock.files_of(launch.code), stage.code):
+            raise LaunchError(
+                f"{launch.name}: not what registry.lock approves: {named(wrong)}.  Put it back as it was, or "
+                f"approve it by `make register` and start again."
+            )
+        # The same files may be approved for another party.
+        entry = self._lock.parties.get(launch.name)
+        if entry is None or entry.code != digest_of(stage.code):
+            raise LaunchError(
+                f"{launch.name}: registry.lock approves {', '.join(launch.code)} for others, but not for this name: "
+                f"`make register` approves what registry.yaml says."
+            )
 
     def _spawn(self, launch: Launch, stage: Path) -> subprocess.Popen[bytes]:
         # -I: no PYTHON* variables, no user's site-packages, no working folder on the path.
         # -B: writes no bytecode, so that whatever appears on the stage is a change to it. -u: logs are there at once.
-        command = [sys.executable, "-I", "-B", "-u", str(stage)]
+        # -X pycache_prefix: reads no bytecode but what was measured.
+        command = [
+            self._environment.python,
+            "-I",
+            "-B",
+            "-u",
+            "-X",
+            f"pycache_prefix={self._environment.bytecode}",
+            str(stage),
+        ]
         # Made from nothing, so that nothing of ours comes through.
-        env = {"LANG": "C.UTF-8", **launch.env, "SPIFFE_ENDPOINT_SOCKET": self._endpoint}
-        with (self._logs / f"{launch.file_name}.log").open("ab") as out:
+        env = {"LANG": "C.UTF-8", **launch.env, "SPIFFE_ENDPOINT_SOCKET": self._places.endpoint}
+        with (self._places.logs / f"{launch.file_name}.log").open("ab") as out:
             return subprocess.Popen(  # noqa: S603 - the interpreter we run in, and a path we made
                 command,
                 env=env,
@@ -133,6 +196,7 @@ class Launcher:
         os.killpg(launched.process.pid, signal.SIGKILL)
         status = launched.process.wait()
         os.close(launched.pidfd)
+        self._ended(launched)
         launched.stage.remove()
         launched.ended.set()  # before the log, which may find no room
         self._log("ended", party=launched.launch.party_id, pid=launched.process.pid, status=status, asked=self._ending)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch, LaunchError
+from zerotrust.lock import load_lock
 from zerotrust.registry import Registry, RegistryError, load_registry
 
 
@@ -30,9 +31,12 @@ class Request(BaseModel):
 
 
 async def serve(root: Path, run_dir: Path) -> None:
-    """Serve until standard input ends. Raises `RegistryError`, and `OSError` where port or folder are taken."""
-    registry = load_registry(root / "registry.yaml")
-    async with Authority(registry, root, run_dir) as authority:
+    """Serve until standard input ends.
+
+    Raises `RegistryError`, `LaunchError`, and `OSError` where port or folder are taken.
+    """
+    registry, lock = load_registry(root / "registry.yaml"), load_lock(root / "registry.lock")
+    async with Authority(registry, lock, root, run_dir) as authority:
         _say(ready=True, endpoint=authority.endpoint, bundle=authority.bundle_url, ca=str(authority.ca_file))
         async for line in await _standard_input():
             await _obey(authority, registry, line)
@@ -61,7 +65,9 @@ def _say(**fields: object) -> None:
 async def _main() -> None:
     parser = argparse.ArgumentParser(description="Attestation for one machine.")
     parser.add_argument("--run-dir", type=Path, required=True, help="where sockets, logs and the CA go")
-    parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="where registry.yaml is")
+    parser.add_argument(
+        "--root", type=Path, default=Path(__file__).parents[2], help="where registry.yaml and registry.lock are"
+    )
     arguments = parser.parse_args()
     serving = asyncio.create_task(serve(arguments.root, arguments.run_dir))
     # Both of them unwind `serve`, so that what was launched gets its chance to end in order.
@@ -74,5 +80,5 @@ async def _main() -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(_main())
-    except (OSError, RegistryError) as error:
+    except (OSError, RegistryError, LaunchError) as error:
         sys.exit(f"attestation: {error}")

@@ -1,41 +1,95 @@
-"""What code is this? One digest over every file of some folders.
+"""What code is this? The SHA-256 of every file of some folders, and one digest over them all.
 
 Every file, not `*.py` alone: a stray `.pyc`, a template or a shared library runs or steers the code just as well.
 """
 
 import hashlib
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 BYTECODE_CACHES = frozenset({"__pycache__"})
+NAMED = 3
+NANOSECONDS_TO_SETTLE = 100_000_000
+"""Far more than the steps in which file systems tell the time."""
 
 
 class MeasureError(Exception):
-    """These folders cannot be measured: one is missing, or holds what is neither a file nor a folder."""
+    """These files cannot be measured: one is missing, or is neither a file nor a folder."""
 
 
-def measure(root: Path, folders: Iterable[str], *, leave_out: Collection[str] = ()) -> str:
-    """Return the digest over all files in `folders`; the same as `digest_of(measure_files(...))`."""
-    return digest_of(measure_files(root, folders, leave_out=leave_out))
+class Stamp(NamedTuple):
+    """Tells whether a file was touched, without reading it: no program can set `ctime` (stat(2)), in nanoseconds."""
+
+    inode: int
+    size: int
+    ctime: int
 
 
-def measure_files(
-    root: Path, folders: Iterable[str], *, leave_out: Collection[str] = BYTECODE_CACHES
-) -> dict[str, str]:
-    """Return the SHA-256, in hex, of every file in `folders`, by its path relative to `root`.
+class Known(NamedTuple):
+    """What was read, and what the file looked like then; without a stamp it is read again."""
 
-    Folders of a name in `leave_out` are skipped, at any depth. Raises `MeasureError`.
+    stamp: Stamp | None
+    digest: str
+
+
+class Files:
+    """Files below one folder, and what was in them: reads again only what its stamp says was touched."""
+
+    def __init__(
+        self, root: Path, *, leave_out: Collection[str], links: bool = False, known: Mapping[str, Known] | None = None
+    ) -> None:
+        """`leave_out` holds folders to skip, by name or by their whole path; `links` are followed, or else refused."""
+        self._root, self._leave_out, self._links = root, leave_out, links
+        self._known = dict(known or {})
+
+    def look(self, folders: Iterable[str], single: Iterable[str] = ()) -> dict[str, str]:
+        """Return the SHA-256, in hex, of each file in `folders`, and of those in `single` that are there.
+
+        By names relative to the root.  Raises `MeasureError`.
+        """
+        try:
+            found = {
+                name: self._digest(name, stamp)
+                for folder in folders
+                for name, stamp in _walk(self._root, folder, self._leave_out, links=self._links)
+            }
+        except OSError as error:
+            raise MeasureError(f"{error.filename}: {error.strerror}") from error
+        return found | {name: digest for name in single if (digest := self.look_at(name)) is not None}
+
+    def look_at(self, name: str) -> str | None:
+        """Return the SHA-256 of one file, or None where there is none.  Raises `MeasureError`."""
+        try:
+            return self._digest(name, _stamp((self._root / name).stat()))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise MeasureError(f"{error.filename}: {error.strerror}") from error
+
+    def known(self) -> dict[str, Known]:
+        """What was read so far, to be held on to."""
+        return dict(self._known)
+
+    def _digest(self, name: str, stamp: Stamp) -> str:
+        known = self._known.get(name)
+        if known is None or known.stamp != stamp:
+            known = self._known[name] = _read(self._root / name)
+        return known.digest
+
+
+def measure_files(root: Path, folders: Iterable[str], *, leave_out: Collection[str] = ()) -> dict[str, str]:
+    """Return the SHA-256, in hex, of every file in `folders`, by its name relative to `root`.
+
+    Folders in `leave_out`, by name or by their whole path, are skipped.  Raises `MeasureError`.
     """
-    try:
-        names = sorted(name for folder in folders for name in _files(root, folder, leave_out))
-        return {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in names}
-    except OSError as error:
-        raise MeasureError(f"{error.filename}: {error.strerror}") from error
+    return Files(root, leave_out=leave_out).look(folders)
 
 
 def digest_of(files: Mapping[str, str]) -> str:
-    """Return one SHA-256, in hex, over the names of files and the digests of their contents (hex)."""
+    """Return the SHA-256, in hex, over names and contents of `files`, which are digests by name."""
     total = hashlib.sha256()
     for name in sorted(files):
         # Two digests of fixed length, so no name can pass for the beginning of a content.
@@ -44,14 +98,37 @@ def digest_of(files: Mapping[str, str]) -> str:
     return total.hexdigest()
 
 
-def _files(root: Path, folder: str, leave_out: Collection[str]) -> Iterator[str]:
-    with os.scandir(root / folder) as entries:
-        for entry in entries:
-            name = f"{folder}/{entry.name}"
-            if entry.is_file(follow_symlinks=False):
-                yield name
-            elif not entry.is_dir(follow_symlinks=False):
-                # A link's target would run without having been measured; a pipe would keep us waiting for ever.
-                raise MeasureError(f"{root / name}: neither a file nor a folder")
-            elif entry.name not in leave_out:
-                yield from _files(root, name, leave_out)
+def named(paths: list[str]) -> str:
+    """The first of these paths, and how many more there are; an empty text where there are none."""
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(paths[:NAMED]) + more
+
+
+def _walk(root: Path, folder: str, leave_out: Collection[str], *, links: bool) -> Iterator[tuple[str, Stamp]]:
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        with os.scandir(root / folder) as entries:
+            for entry in entries:
+                name = f"{folder}/{entry.name}"
+                if entry.is_file(follow_symlinks=links):
+                    yield name, _stamp(entry.stat(follow_symlinks=links))
+                elif not entry.is_dir(follow_symlinks=links):
+                    # A link's target would run without having been measured; a pipe would keep us waiting for ever.
+                    raise MeasureError(f"{root / name}: neither a file nor a folder")
+                elif entry.name not in leave_out and name not in leave_out:
+                    waiting.append(name)
+
+
+def _read(path: Path) -> Known:
+    with path.open("rb") as file:
+        before = _stamp(os.fstat(file.fileno()))
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        after = _stamp(os.fstat(file.fileno()))
+    # Written while we read, or so lately that the next write could bear the same time: not to be relied on.
+    settled = before == after and time.time_ns() - after.ctime > NANOSECONDS_TO_SETTLE
+    return Known(after if settled else None, digest)
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return Stamp(status.st_ino, status.st_size, status.st_ctime_ns)

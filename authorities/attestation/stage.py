@@ -12,28 +12,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from authorities.attestation.measure import BYTECODE_CACHES, MeasureError, measure
+from authorities.attestation.measure import BYTECODE_CACHES, MeasureError, measure_files
 
 _MAIN = """\
-import ctypes, os, runpy, signal
+import ctypes, os, signal
 
+# First, so that there is no moment in which another process of this user could look into this one's memory, or at
+# its variables and open files (PR_SET_DUMPABLE is 4; ptrace(2)).
 # The kernel kills this process when the authority ends, however that ends (PR_SET_PDEATHSIG is 1).
-# If the authority has ended already, nobody will: hence the second look.
-if ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL)) or os.getppid() != {parent}:
+# If the authority has ended already, nobody will: hence the last look.
+prctl = ctypes.CDLL(None).prctl
+if prctl(4, 0) or prctl(1, ctypes.c_ulong(signal.SIGKILL)) or os.getppid() != {parent}:
     os._exit(1)
+
+import runpy
+
 runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`digest` is over the party's code, and what a registry can know; `everything` is over all that lies here."""
+    """`code` is what a registry can know, by paths in the project; `everything` is all that lies here, by full paths.
+
+    Both are SHA-256, in hex, by path.
+    """
 
     path: Path
-    root: Path
-    code: tuple[str, ...]
-    digest: str
-    everything: str
+    code: dict[str, str]
+    everything: dict[str, str]
 
     @classmethod
     def build(cls, root: Path, code: Sequence[str], *, parent: Path, prefix: str) -> Self:
@@ -49,22 +56,10 @@ class Stage:
                 shutil.copytree(root / folder, path / folder, symlinks=True, ignore=leave_out)
             module = code[0].replace("/", ".") + ".main"
             (path / "__main__.py").write_text(_MAIN.format(parent=os.getpid(), module=module))
-            return cls(path, root, tuple(code), measure(path, code), measure(parent, [path.name]))
+            return cls(path, measure_files(path, code), measure_files(Path("/"), [str(path)]))
         except (OSError, MeasureError) as error:
             shutil.rmtree(path, ignore_errors=True)
             raise MeasureError(str(error)) from error
-
-    def drift(self) -> str | None:
-        """Measure again, the project's folders and the copy; return what has changed, or None."""
-        try:
-            # Bytecode caches do not count there, for they were not copied; here nobody writes any.
-            if measure(self.root, self.code, leave_out=BYTECODE_CACHES) != self.digest:
-                return "the code on disk is not what was launched"
-            if measure(self.path.parent, [self.path.name]) != self.everything:
-                return "the private copy of the code was changed"
-        except MeasureError as error:
-            return str(error)
-        return None
 
     def remove(self) -> None:
         """Delete the copy, as far as that is possible."""

@@ -1,11 +1,11 @@
-"""The SPIFFE Workload API (sections 4 and 6): JWT-SVIDs for the processes we launched, and for nobody else.
+"""The SPIFFE Workload API (sections 4 to 6): SVIDs for the processes we launched, and for nobody else.
 
 Messages and their numbers are those of the `spiffe` package, pinned exactly: a second module of the same protocol
-could not be loaded beside it. The X.509 methods come with their own issue; what is not in the mapping is answered
-UNIMPLEMENTED.
+could not be loaded beside it. What is not in the mapping is answered UNIMPLEMENTED.
 """
 
 import asyncio
+import datetime as dt
 import time
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -16,8 +16,10 @@ from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 from spiffe._proto import workload_pb2 as pb
 
+from authorities.attestation.drift import Drift
 from authorities.attestation.issuer import Issuer
 from authorities.attestation.launch import Launched, Launcher, Log
+from zerotrust.registry import Registry
 
 Request = TypeVar("Request")
 
@@ -25,16 +27,18 @@ Request = TypeVar("Request")
 class WorkloadApi:
     """The service `SpiffeWorkloadAPI`, for grpclib's server."""
 
-    def __init__(self, launcher: Launcher, issuer: Issuer, *, life: int, log: Log) -> None:
-        """`life` of a JWT-SVID is in seconds."""
-        self._launcher, self._issuer, self._life, self._log = launcher, issuer, life, log
+    def __init__(self, registry: Registry, launcher: Launcher, drift: Drift, issuer: Issuer, log: Log) -> None:
+        self._registry, self._launcher, self._drift, self._issuer, self._log = registry, launcher, drift, issuer, log
         self._connections: set[asyncio.Transport] = set()
 
     def __mapping__(self) -> Mapping[str, Handler]:
         one, many = Cardinality.UNARY_UNARY, Cardinality.UNARY_STREAM
         service = "/SpiffeWorkloadAPI"
         fetch, bundles, validate = self._fetch_jwt_svid, self._fetch_jwt_bundles, self._validate_jwt_svid
+        x509, x509_bundles = self._fetch_x509_svid, self._fetch_x509_bundles
         return {
+            f"{service}/FetchX509SVID": Handler(x509, many, pb.X509SVIDRequest, pb.X509SVIDResponse),
+            f"{service}/FetchX509Bundles": Handler(x509_bundles, many, pb.X509BundlesRequest, pb.X509BundlesResponse),
             f"{service}/FetchJWTSVID": Handler(fetch, one, pb.JWTSVIDRequest, pb.JWTSVIDResponse),
             f"{service}/FetchJWTBundles": Handler(bundles, many, pb.JWTBundlesRequest, pb.JWTBundlesResponse),
             f"{service}/ValidateJWTSVID": Handler(validate, one, pb.ValidateJWTSVIDRequest, pb.ValidateJWTSVIDResponse),
@@ -45,6 +49,24 @@ class WorkloadApi:
         for connection in self._connections:
             connection.abort()
 
+    async def _fetch_x509_svid(self, stream: Stream[pb.X509SVIDRequest, pb.X509SVIDResponse]) -> None:
+        await self._request(stream)
+        life = self._registry.freshness.x509_svid
+        while True:
+            launched = await self._measured(stream)
+            spiffe_id, dns_name = launched.launch.party_id, self._registry.dns_name(launched.launch.party)
+            key, chain = self._issuer.x509_svid(spiffe_id, dns_name, now=dt.datetime.now(dt.UTC), life=life)
+            svid = pb.X509SVID(spiffe_id=spiffe_id, x509_svid=chain, x509_svid_key=key, bundle=self._issuer.ca_der)
+            await stream.send_message(pb.X509SVIDResponse(svids=[svid]))
+            await self._drift.until(launched, life / 2)
+
+    async def _fetch_x509_bundles(self, stream: Stream[pb.X509BundlesRequest, pb.X509BundlesResponse]) -> None:
+        await self._request(stream)
+        self._attested(stream)
+        bundles = {self._issuer.trust_domain_id: self._issuer.ca_der}
+        await stream.send_message(pb.X509BundlesResponse(bundles=bundles))
+        await asyncio.Event().wait()  # as below
+
     async def _fetch_jwt_svid(self, stream: Stream[pb.JWTSVIDRequest, pb.JWTSVIDResponse]) -> None:
         request = await self._request(stream)
         if not request.audience or not all(request.audience):
@@ -52,13 +74,14 @@ class WorkloadApi:
         spiffe_id = self._attested(stream).launch.party_id
         if request.spiffe_id not in ("", spiffe_id):
             raise self._no_identity("asked for another identity", party=spiffe_id)
-        token = self._issuer.jwt_svid(spiffe_id, request.audience, now=int(time.time()), life=self._life)
+        life = self._registry.freshness.svid
+        token = self._issuer.jwt_svid(spiffe_id, request.audience, now=int(time.time()), life=life)
         await stream.send_message(pb.JWTSVIDResponse(svids=[pb.JWTSVID(spiffe_id=spiffe_id, svid=token)]))
 
     async def _fetch_jwt_bundles(self, stream: Stream[pb.JWTBundlesRequest, pb.JWTBundlesResponse]) -> None:
         await self._request(stream)
         self._attested(stream)
-        bundles = {self._issuer.trust_domain_id: self._issuer.bundle()}
+        bundles = {self._issuer.trust_domain_id: self._issuer.jwt_bundle()}
         await stream.send_message(pb.JWTBundlesResponse(bundles=bundles))
         # The key never changes, but to a client the end of this stream would be an error.
         await asyncio.Event().wait()
@@ -87,15 +110,24 @@ class WorkloadApi:
             raise GRPCError(Status.INVALID_ARGUMENT, "request missing")
         return request
 
+    async def _measured(self, stream: Stream[Any, Any]) -> Launched:
+        """Return the caller as `_attested` does, once every file that it could load has been looked at."""
+        self._launched(stream)
+        await self._drift.look()
+        return self._attested(stream)
+
     def _attested(self, stream: Stream[Any, Any]) -> Launched:
-        """Return the caller: a process we launched, whose code is still what it was then."""
+        """Return the caller: a process we launched, whose code is what was approved."""
+        launched = self._launched(stream)
+        if files := self._drift.check(launched):
+            raise self._no_identity(f"changed: {files}", party=launched.launch.party_id, pid=launched.process.pid)
+        return launched
+
+    def _launched(self, stream: Stream[Any, Any]) -> Launched:
         # Not its pid, which may be another's by now, nor its command line, which it writes itself.
-        connection = stream.peer._transport.get_extra_info("socket")
-        launched = self._launcher.who(connection)
+        launched = self._launcher.who(stream.peer._transport.get_extra_info("socket"))
         if launched is None:
             raise self._no_identity("not launched by this authority")
-        if drift := launched.stage.drift():
-            raise self._no_identity(drift, party=launched.launch.party_id, pid=launched.process.pid)
         return launched
 
     def _no_identity(self, why: str, **fields: object) -> GRPCError:

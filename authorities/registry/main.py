@@ -3,13 +3,13 @@
 import time
 from pathlib import Path
 
-import httpx
 import uvloop
 from authorities.registry.keycloak import Administration
 from pydantic import AnyHttpUrl
 
 from authorities.registry.app import create_app
 from authorities.registry.files import load_known
+from zerotrust.connections import Connections, Directory, MCPConnections
 from zerotrust.known import SIGNER, Known
 from zerotrust.outgoing import Outgoing
 from zerotrust.policy import Policy
@@ -17,6 +17,7 @@ from zerotrust.run import issuer_client, origin, serve
 from zerotrust.service import Service, log_json_lines, read_policy
 from zerotrust.settings import Settings
 from zerotrust.standing import Standing
+from zerotrust.tls import issuer_context, show
 from zerotrust.workload import Workload
 
 
@@ -39,7 +40,10 @@ async def live(settings: RegistrySettings) -> None:
     known, policy = read()
     standing, workload, issuer = Standing(clock=time.monotonic), Workload(), origin(str(settings.issuer))
     async with workload.opened():
-        http = issuer_client(issuer, workload)
+        svid, nobody = workload.svid, Directory({}, {})
+        calls, mcp_calls = Connections(nobody, svid), MCPConnections(nobody, svid)
+        context = issuer_context(svid, {})
+        workload.on_renewal(lambda renewed: show(context, renewed))
         service = Service(
             SIGNER,
             known=known,
@@ -48,10 +52,10 @@ async def live(settings: RegistrySettings) -> None:
             issuer=issuer,
             data=settings.data,
             workload=workload,
-            outgoing=Outgoing(known.called(), standing=standing, transport=httpx.MockTransport),
-            identity_http=http,
+            outgoing=Outgoing({}, standing=standing, transport=calls, mcp_transport=mcp_calls),
+            identity_http=issuer_client(issuer, workload),
         )
-        clients = Administration(issuer, workload)
+        clients = Administration(issuer, workload, verify=context)
         await serve(service, create_app(service, clients, read), workload, settings.host)
 
 

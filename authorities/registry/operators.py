@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from authorities.registry.keycloak import AdministrationError
+
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from zerotrust.errors import Refusal
@@ -13,11 +15,11 @@ from zerotrust.policy import Reason
 class Clients(Protocol):
     """The realm's clients, one for each party."""
 
-    async def enable(self, client_id: str) -> None:
-        """Let it get tokens again."""
+    async def enable_client(self, client_id: str) -> None:
+        """Let it get tokens again.  Raises `AdministrationError`."""
 
-    async def disable(self, client_id: str) -> None:
-        """Give it no more tokens."""
+    async def disable_client(self, client_id: str) -> None:
+        """Give it no more tokens.  Raises `AdministrationError`."""
 
 
 class Parties:
@@ -59,8 +61,8 @@ class Parties:
 
     async def _told(self, name: str, *, enabled: bool) -> str:
         try:
-            await (self._clients.enable if enabled else self._clients.disable)(self._id(name))
-        except OSError as error:
+            await (self._clients.enable_client if enabled else self._clients.disable_client)(self._id(name))
+        except AdministrationError as error:
             return f"could not be told: {error}"
         return "told"
 

@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from mcp.server.mcpserver import MCPServer
 
-from authorities.attestation.measure import MeasureError, digest_of, measure_files
+from authorities.attestation.approval import approved_files
+from authorities.attestation.measure import MeasureError, digest_of
 from authorities.registry import realm
 from zerotrust.cards import agent_card, as_json
 from zerotrust.digests import card_digest, tool_digest
@@ -68,12 +69,11 @@ def current(root: Path) -> tuple[Registry, Lock]:
     Raises `RegistryError`, or `MeasureError` where a party's code cannot be read.
     """
     registry = load_registry(root / realm.REGISTRY.name)
-    folders = sorted({folder for name in registry.launched for folder in registry.parties[name].code})
     tools = {
         name: asyncio.run(listed(registry.parties[name].code[0].replace("/", ".") + ".main"))
         for name in tool_servers(registry)
     }
-    return registry, derive(registry, measure_files(root, folders), tools)
+    return registry, derive(registry, approved_files(registry, root), tools)
 
 
 def differences(approved: Lock, found: Lock) -> list[str]:

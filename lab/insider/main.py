@@ -1,15 +1,30 @@
 """Stands for an intruder who runs code inside a genuine workload: it shows its identity to whoever asks.
 
-Each line on the Unix socket `ZT_INSIDER_SOCKET` names an audience and is answered by one line of JSON, with a fresh
-JWT-SVID or the error. Nothing in `zerotrust` or in a service knows that this exists. It has an identity only where a
-demo or a test composes the authority itself, and launches this folder in a party's name.
+Each line on the Unix socket `ZT_INSIDER_SOCKET` is answered by one line of JSON: `x509` with the certificate and its
+key, anything else, as an audience, with a fresh JWT-SVID; or with the error. Nothing in `zerotrust` or in a service
+knows that this exists. It has an identity only where a demo or a test composes the authority itself, with a lock that
+approves this folder.
 """
 
 import asyncio
+import base64
 import json
 import os
 
+from cryptography.hazmat.primitives import serialization
+
+from zerotrust.svid import Svid
 from zerotrust.workload import Workload, WorkloadError
+
+
+def told(svid: Svid) -> dict[str, object]:
+    """All that makes an SVID, in DER and base64."""
+    key = svid.key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    chain = [svid.certificate, *svid.bundle]
+    certificates = [base64.b64encode(one.public_bytes(serialization.Encoding.DER)).decode() for one in chain]
+    return {"id": svid.id, "key": base64.b64encode(key).decode(), "certificates": certificates}
 
 
 async def main() -> None:
@@ -18,15 +33,17 @@ async def main() -> None:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async for line in reader:
+            asked = line.decode().strip()
             try:
-                shown = {"jwt_svid": await workload.assertion(line.decode().strip())}
+                shown = told(workload.svid) if asked == "x509" else {"jwt_svid": await workload.assertion(asked)}
             except WorkloadError as error:
                 shown = {"error": str(error)}
             writer.write(json.dumps(shown).encode() + b"\n")
         writer.close()
 
-    server = await asyncio.start_unix_server(answer, os.environ["ZT_INSIDER_SOCKET"])
-    await server.serve_forever()
+    async with workload.opened():
+        server = await asyncio.start_unix_server(answer, os.environ["ZT_INSIDER_SOCKET"])
+        await server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The attestation authority with real processes, and with the official SPIFFE client on their side."""
 
 import asyncio
+import ctypes
 import json
 import os
 import py_compile
@@ -20,6 +21,8 @@ import httpx
 import jwt
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 from grpclib import GRPCError, Status
 from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.exceptions import StreamTerminatedError
@@ -29,9 +32,12 @@ from spiffe.workloadapi.errors import WorkloadApiError
 
 from authorities.attestation import launch as launch_module
 from authorities.attestation import process
-from authorities.attestation.authority import NAME, Authority
-from authorities.attestation.launch import Launch, Launched, Launcher, LaunchError
+from authorities.attestation.approval import approved_files, approving, code_digest
+from authorities.attestation.authority import NAME, Authority, Svid
+from authorities.attestation.environment import Environment
+from authorities.attestation.launch import Launch, Launched, Launcher, LaunchError, Places
 from authorities.attestation.stage import Stage
+from zerotrust.lock import Approved, Lock, as_text
 from zerotrust.registry import Registry, load_registry
 from zerotrust.workload import Workload, WorkloadError
 
@@ -124,7 +130,9 @@ def place() -> Iterator[Path]:
         (root / "agents/reader/main.py").write_text(PROBE)
         (root / "agents/reader/helper.py").write_text("value = 'genuine'\n")
         registry = yaml.safe_load((PROJECT / "registry.yaml").read_text())
-        registry["parties"]["agent/reader"]["code"] = ["agents/reader"]
+        for party in registry["parties"].values():
+            if "code" in party:
+                party["code"] = ["agents/reader"]
         with socket.create_server(("127.0.0.1", 0)) as free:
             registry["parties"][NAME]["port"] = free.getsockname()[1]
         (root / "registry.yaml").write_text(yaml.safe_dump(registry))
@@ -147,8 +155,17 @@ def registry(root: Path) -> Registry:
 
 
 @pytest.fixture
-async def authority(registry: Registry, root: Path, run_dir: Path) -> AsyncIterator[Authority]:
-    async with Authority(registry, root, run_dir) as authority:
+def lock(registry: Registry, root: Path) -> Lock:
+    files = approved_files(registry, root)
+    parties = {name: Approved(code=code_digest(registry, name, files)) for name in registry.launched}
+    lock = Lock(files=files, parties=parties)
+    (root / "registry.lock").write_text(as_text(lock))
+    return lock
+
+
+@pytest.fixture
+async def authority(registry: Registry, lock: Lock, root: Path, run_dir: Path) -> AsyncIterator[Authority]:
+    async with Authority(registry, lock, root, run_dir) as authority:
         yield authority
 
 
@@ -160,9 +177,9 @@ class Probe:
         return await ask(self._path, source)
 
 
-async def launch_probe(authority: Authority, registry: Registry, place: Path) -> Probe:
-    path = place / "probe.sock"
-    launch = Launch.registered(registry, "agent/reader", {"ZT_PROBE": str(path)})
+async def launch_probe(authority: Authority, registry: Registry, place: Path, *, party: str = "agent/reader") -> Probe:
+    path = place / f"{party.replace('/', '-')}.sock"
+    launch = Launch.registered(registry, party, {"ZT_PROBE": str(path)})
     return Probe(await authority.launch(launch), path)
 
 
@@ -254,7 +271,10 @@ def test_a_connection_that_outlives_its_process_is_nobodys(
 ) -> None:
     if kernel == "one without pidfs":
         monkeypatch.setattr(process, "PIDFS", False)
-    launcher = Launcher(place, stages=place, logs=place, endpoint="", log=print)
+    places = Places(root=place, stages=place, logs=place, endpoint="")
+    launcher = Launcher(
+        places, Lock(files={}, parties={}), Environment.pinned(Path(sys.prefix)), log=print, ended=lambda _: None
+    )
     address = str(place / "api.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -286,7 +306,7 @@ async def test_code_changed_or_added_on_disk_after_the_launch_ends_the_identity(
         file.write("# changed\n")
 
     assert "no identity issued" in await probe.run(FETCH)
-    assert refusals(run_dir) == ["the code on disk is not what was launched"]
+    assert refusals(run_dir) == [f"changed: agents/reader/{name}"]
 
 
 async def test_code_that_is_put_back_as_it_was_has_its_identity_again(probe: Probe, root: Path) -> None:
@@ -308,7 +328,7 @@ async def test_a_change_to_the_private_copy_ends_the_identity(probe: Probe, run_
     path.write_text("planted")
 
     assert "no identity issued" in await probe.run(FETCH)
-    assert refusals(run_dir) == ["the private copy of the code was changed"]
+    assert refusals(run_dir) == [f"changed: {path}"]
 
 
 async def test_bytecode_planted_in_a_cache_folder_does_not_run(
@@ -337,6 +357,58 @@ async def test_a_link_in_a_partys_code_is_not_launched(authority: Authority, reg
 
     with pytest.raises(LaunchError, match=r"agent/reader: .*neither a file nor a folder"):
         await authority.launch(Launch.registered(registry, "agent/reader", {}))
+
+
+# What was approved
+
+
+@pytest.mark.parametrize("name", ["helper.py", "new.py", "helper.pyc"])
+async def test_what_the_lock_does_not_approve_is_not_launched_and_told_by_name(
+    authority: Authority, registry: Registry, root: Path, run_dir: Path, name: str
+) -> None:
+    with (root / "agents/reader" / name).open("a") as file:
+        file.write("# changed\n")
+
+    with pytest.raises(LaunchError, match=f"not what registry.lock approves: agents/reader/{name}.*make register"):
+        await authority.launch(Launch.registered(registry, "agent/reader", {}))
+
+    assert authority.running == []
+    assert list((run_dir / "attestation/stages").iterdir()) == []
+
+
+async def test_a_file_that_is_missing_is_not_what_was_approved(
+    authority: Authority, registry: Registry, root: Path
+) -> None:
+    (root / "agents/reader/helper.py").unlink()
+
+    with pytest.raises(LaunchError, match=r"agents/reader/helper\.py"):
+        await authority.launch(Launch.registered(registry, "agent/reader", {}))
+
+
+async def test_code_that_is_approved_for_another_party_is_not_launched(
+    registry: Registry, lock: Lock, root: Path, run_dir: Path
+) -> None:
+    (root / "agents/writer").mkdir()
+    (root / "agents/writer/main.py").write_text(PROBE)
+    both = approving(lock, root, "agent/writer", ["agents/writer"])
+    async with Authority(registry, both, root, run_dir) as authority:
+        for name in "agent/reader", "nobody":
+            with pytest.raises(LaunchError, match=f"{name}: .* for others, but not for this name"):
+                await authority.launch(Launch(party_id=READER, name=name, code=("agents/writer",)))
+
+        await authority.launch(Launch(party_id=READER, name="agent/writer", code=("agents/writer",)))
+
+
+async def test_a_party_runs_once(authority: Authority, registry: Registry, probe: Probe, place: Path) -> None:
+    await probe.run("answer = 0")
+    with pytest.raises(LaunchError, match=f"runs already, as process {probe.launched.process.pid}"):
+        await authority.launch(Launch.registered(registry, "agent/reader", {}))
+
+    probe.launched.process.kill()
+    await until(lambda: authority.running == [])
+    (place / "agent-reader.sock").unlink()
+    again = await launch_probe(authority, registry, place)
+    assert (await again.run(FETCH)).count(".") == 2
 
 
 # What a launched process sees
@@ -374,8 +446,73 @@ def test_a_launch_can_set_no_variables_but_those_of_this_project(registry: Regis
 
 @pytest.mark.parametrize("name", ["walkthrough", NAME, "nobody"])
 def test_only_workloads_of_the_registry_are_launched_by_name(registry: Registry, name: str) -> None:
-    with pytest.raises(LaunchError, match="no workload in the registry"):
+    with pytest.raises(LaunchError, match="nothing in the registry that is launched"):
         Launch.registered(registry, name, {})
+
+
+SPY = """
+import os, sys
+
+for name in "environ", "mem", "maps", "fd/1", "exe":
+    path = f"/proc/{sys.argv[1]}/{name}"
+    try:
+        os.readlink(path) if name in {"fd/1", "exe"} else open(path, "rb").read(1 if name != "mem" else 0)
+    except PermissionError:
+        print(name, end=" ")
+"""
+"""Prints what it is not let into."""
+
+
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, Any]]]:
+    """An interpreter, and how to run it as an ordinary user: root may look into everything.
+
+    Where root runs the tests, the interpreter is copied to where others can read it.
+    """
+    if os.geteuid():
+        yield sys.executable, {}
+        return
+    version = f"python3.{sys.version_info.minor}"
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        unneeded = shutil.ignore_patterns("site-packages", "test", "__pycache__", "idlelib", "config-*")
+        shutil.copytree(Path(os.__file__).parent, Path(name, "lib", version), ignore=unneeded)
+        for library in Path(sys.base_prefix, "lib").glob("libpython*.so*"):
+            shutil.copy2(library, Path(name, "lib"))
+        python = Path(name, "bin", version)
+        python.parent.mkdir()
+        shutil.copy2(Path(sys.executable).resolve(), python)
+        yield (
+            str(python),
+            {"user": 54321, "group": 54321, "extra_groups": [], "env": {"LD_LIBRARY_PATH": f"{name}/lib"}},
+        )
+
+
+def test_no_process_of_the_same_user_can_look_into_a_launched_one(
+    root: Path, place: Path, ordinary: tuple[str, dict[str, Any]]
+) -> None:
+    python, user = ordinary
+    place.chmod(0o755)
+    (root / "agents/reader/main.py").write_text("print('ready', flush=True)\nimport time\ntime.sleep(60)\n")
+    stage = Stage.build(root, ["agents/reader"], parent=place, prefix="stage-")
+    for path in [stage.path, *stage.path.rglob("*")]:
+        os.chown(path, user.get("user", -1), -1)
+
+    def shut(*program: str) -> list[str]:
+        with subprocess.Popen([python, "-I", "-B", *program], stdout=subprocess.PIPE, cwd="/", **user) as target:  # noqa: S603
+            assert target.stdout
+            assert target.stdout.readline() == b"ready\n"
+            spy = [python, "-I", "-B", "-c", SPY, str(target.pid)]
+            spied = subprocess.run(spy, stdout=subprocess.PIPE, check=True, cwd="/", **user)  # noqa: S603
+            target.kill()
+        return str(spied.stdout.decode()).split()
+
+    assert "environ" not in shut("-c", (root / "agents/reader/main.py").read_text())  # as it is elsewhere
+    assert shut(str(stage.path)) == ["environ", "mem", "maps", "fd/1", "exe"]
+
+
+async def test_the_authority_which_holds_the_keys_is_shut_as_well(authority: Authority) -> None:
+    assert ctypes.CDLL(None).prctl(3) == 0  # PR_GET_DUMPABLE
 
 
 async def test_what_a_party_prints_is_in_its_own_log(probe: Probe, run_dir: Path) -> None:
@@ -476,10 +613,102 @@ async def test_strangers_are_not_even_shown_keys_here(authority: Authority, call
     assert b"no identity issued" in errors
 
 
-async def test_x509_svids_are_not_implemented_yet(probe: Probe) -> None:
-    assert "UNIMPLEMENTED" in await probe.run(
-        FETCH.replace(f"fetch_jwt_svid({{{REALM!r}}}).token", "fetch_x509_svid()")
+WATCH = """
+import builtins, queue
+from spiffe import WorkloadApiClient
+
+def got(context):
+    svid = context.default_svid
+    seen.put([str(svid.spiffe_id), svid.leaf.serial_number % 10**9, svid.leaf.not_valid_after_utc.timestamp()])
+
+builtins.seen, client = queue.Queue(), WorkloadApiClient()
+builtins.stream = client.stream_x509_contexts(got, lambda error: seen.put(str(error)), retry_connect=False)
+answer = seen.get(timeout=20)
+"""
+
+
+async def test_the_official_client_gets_a_certificate_with_its_key_and_the_ca(
+    authority: Authority, probe: Probe
+) -> None:
+    fetch = """
+from cryptography.hazmat.primitives.serialization import Encoding
+from spiffe import TrustDomain, WorkloadApiClient
+
+with WorkloadApiClient(default_timeout=20) as client:
+    context = client.fetch_x509_context()
+    svid = context.default_svid
+    here = context.x509_bundle_set.get_bundle_for_trust_domain(TrustDomain("agents.example"))
+    alone = client.fetch_x509_bundles().get_bundle_for_trust_domain(TrustDomain("agents.example"))
+pem = lambda bundle: [each.public_bytes(Encoding.PEM).decode() for each in bundle.x509_authorities]
+life = svid.leaf.not_valid_after_utc - svid.leaf.not_valid_before_utc
+answer = [str(svid.spiffe_id), life.total_seconds(), pem(here), pem(alone)]
+"""
+    name, life, here, alone = await probe.run(fetch)
+
+    assert name == READER
+    assert 120 <= life <= 125
+    assert here == alone == [authority.ca_file.read_text()]
+
+
+async def test_a_certificate_is_renewed_at_half_of_its_life(
+    registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path
+) -> None:
+    short = registry.model_copy(update={"freshness": registry.freshness.model_copy(update={"x509_svid": 4})})
+    async with Authority(short, lock, root, run_dir) as authority:
+        probe = await launch_probe(authority, short, place)
+        first = await probe.run(WATCH)
+        second = await probe.run("answer = seen.get(timeout=20)")
+
+    assert first[0] == second[0] == READER
+    assert first[1] != second[1]
+    assert second[2] - first[2] >= 2
+
+
+async def test_only_who_was_launched_gets_a_certificate(probe: Probe, run_dir: Path) -> None:
+    fetch = FETCH.replace(f"fetch_jwt_svid({{{REALM!r}}}).token", "fetch_x509_svid().spiffe_id")
+
+    assert "no identity issued" in await probe.run(
+        FETCH_IN_A_FORK.replace(
+            FETCH.replace(chr(10), chr(10) + "        "), fetch.replace(chr(10), chr(10) + "        ")
+        )
     )
+    assert refusals(run_dir) == ["not launched by this authority"]
+
+
+def tls(authority: Authority, svid: Svid, *, server: bool) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_mode, context.minimum_version = ssl.CERT_REQUIRED, ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.load_verify_locations(authority.ca_file)
+    key = load_der_private_key(svid.key, None).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    certificate = x509.load_der_x509_certificate(svid.certificate).public_bytes(Encoding.PEM)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(key + certificate)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
+async def test_two_certificates_make_a_connection_in_which_each_knows_the_other(
+    authority: Authority, registry: Registry
+) -> None:
+    seen: list[Any] = []
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(writer.get_extra_info("ssl_object").getpeercert()["subjectAltName"])
+        writer.write(b"x")
+        writer.close()
+
+    name = registry.dns_name(NAME)
+    server_tls, client_tls = (tls(authority, authority.svid(), server=server) for server in (True, False))
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client_tls, server_hostname=name)
+        assert await reader.read() == b"x"
+        seen.append(writer.get_extra_info("ssl_object").getpeercert()["subjectAltName"])
+        writer.close()
+
+    assert seen == [(("URI", registry.id(NAME)), ("DNS", "attestation.authority.agents.example"))] * 2
 
 
 async def test_the_socket_is_for_this_user_alone(authority: Authority) -> None:
@@ -496,6 +725,23 @@ async def test_the_bundle_is_only_for_those_who_trust_its_ca(authority: Authorit
     async with httpx.AsyncClient() as http:
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             await http.get(authority.bundle_url)
+
+
+async def test_the_bundle_is_served_over_tls_1_3_only(authority: Authority) -> None:
+    tls = ssl.create_default_context(cafile=authority.ca_file)
+    tls.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with httpx.AsyncClient(verify=tls) as http:
+        with pytest.raises(httpx.ConnectError, match="PROTOCOL_VERSION"):
+            await http.get(authority.bundle_url)
+
+
+async def test_keycloak_gets_a_certificate_of_the_same_ca_by_name_alone(authority: Authority) -> None:
+    key, pem = authority.server_certificate("localhost")
+
+    certificate = x509.load_pem_x509_certificate(pem)
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.ca_file.read_bytes()))
+    assert key.startswith(b"-----BEGIN PRIVATE KEY-----")
+    assert b"spiffe" not in certificate.public_bytes(Encoding.DER)
 
 
 async def test_nothing_but_the_bundle_is_served(authority: Authority) -> None:
@@ -515,11 +761,11 @@ async def test_no_private_key_is_ever_on_disk(authority: Authority, probe: Probe
 
 
 async def test_a_second_authority_does_not_take_the_place_of_the_first(
-    authority: Authority, registry: Registry, root: Path, run_dir: Path, probe: Probe
+    authority: Authority, registry: Registry, lock: Lock, root: Path, run_dir: Path, probe: Probe
 ) -> None:
     ca = authority.ca_file.read_bytes()
     with pytest.raises(OSError, match="address already in use"):
-        async with Authority(registry, root, run_dir):
+        async with Authority(registry, lock, root, run_dir):
             pass
 
     assert authority.ca_file.read_bytes() == ca
@@ -530,9 +776,9 @@ async def test_a_second_authority_does_not_take_the_place_of_the_first(
 
 
 async def test_what_was_launched_ends_with_the_authority(
-    registry: Registry, root: Path, run_dir: Path, place: Path
+    registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path
 ) -> None:
-    async with Authority(registry, root, run_dir) as authority:
+    async with Authority(registry, lock, root, run_dir) as authority:
         probe = await launch_probe(authority, registry, place)
         await probe.run("answer = 0")
 
@@ -542,9 +788,9 @@ async def test_what_was_launched_ends_with_the_authority(
 
 
 async def test_nobody_is_answered_on_an_old_connection_once_the_authority_has_ended(
-    registry: Registry, root: Path, run_dir: Path
+    registry: Registry, lock: Lock, root: Path, run_dir: Path
 ) -> None:
-    async with Authority(registry, root, run_dir) as authority:
+    async with Authority(registry, lock, root, run_dir) as authority:
         channel = Channel(path=authority.endpoint.removeprefix("unix:"))
         assert await call(channel, [REALM], HEADER) is Status.PERMISSION_DENIED
 
@@ -554,10 +800,10 @@ async def test_nobody_is_answered_on_an_old_connection_once_the_authority_has_en
 
 
 async def test_what_does_not_heed_sigterm_is_killed(
-    registry: Registry, root: Path, run_dir: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch_module, "SECONDS_TO_END", 0.3)
-    async with Authority(registry, root, run_dir) as authority:
+    async with Authority(registry, lock, root, run_dir) as authority:
         probe = await launch_probe(authority, registry, place)
         await probe.run("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); answer = 0")
 
@@ -592,7 +838,7 @@ async def test_what_comes_to_life_after_its_authority_has_ended_ends_at_once(roo
 
 
 @pytest.fixture
-async def served(root: Path, run_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def served(lock: Lock, root: Path, run_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     command = [sys.executable, "-m", "authorities.attestation.main", "--root", str(root), "--run-dir", str(run_dir)]
     served = await asyncio.create_subprocess_exec(*command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     yield served
@@ -677,13 +923,17 @@ def with_library(root: Path) -> None:
 
 @pytest.mark.usefixtures("with_library")
 async def test_an_insider_launched_in_a_partys_name_shows_that_partys_identity(
-    authority: Authority, place: Path
+    registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path
 ) -> None:
     path = place / "insider.sock"
     code = ("lab/insider", "zerotrust")
-    await authority.launch(Launch(party_id=READER, name="insider", code=code, env={"ZT_INSIDER_SOCKET": str(path)}))
-
-    answer = await ask(path, f"{REALM}\n")
+    insider = Launch(party_id=READER, name="insider", code=code, env={"ZT_INSIDER_SOCKET": str(path)})
+    async with Authority(registry, lock, root, run_dir) as authority:
+        with pytest.raises(LaunchError, match=r"not what registry\.lock approves"):
+            await authority.launch(insider)
+    async with Authority(registry, approving(lock, root, "insider", code), root, run_dir) as authority:
+        await authority.launch(insider)
+        answer = await ask(path, f"{REALM}\n")
 
     assert jwt.decode(answer["jwt_svid"], options={"verify_signature": False})["sub"] == READER
 
@@ -698,11 +948,11 @@ async def test_a_workload_without_identity_is_told_so(authority: Authority, monk
 
 
 async def test_a_workload_finds_an_authority_that_was_away(
-    registry: Registry, root: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, lock: Lock, root: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Told by the text of the error: this process gets no identity, but from whom it hears that changes."""
     workload = Workload()
-    away = Authority(registry, root, run_dir)
+    away = Authority(registry, lock, root, run_dir)
     monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", away.endpoint)
     with pytest.raises(WorkloadError, match="does not exist"):
         await workload.assertion(REALM)
@@ -712,7 +962,7 @@ async def test_a_workload_finds_an_authority_that_was_away(
             await workload.assertion(REALM)
     with pytest.raises(WorkloadError, match="UNAVAILABLE"):
         await workload.assertion(REALM)
-    async with Authority(registry, root, run_dir):
+    async with Authority(registry, lock, root, run_dir):
         with pytest.raises(WorkloadError, match="no identity issued"):
             await workload.assertion(REALM)
     workload.close()

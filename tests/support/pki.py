@@ -5,6 +5,7 @@ import ipaddress
 import os
 import secrets
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -30,6 +31,11 @@ class CA:
         names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         return self._files(folder, name, names, SERVER)
 
+    def party(self, folder: Path, dns_name: str, *spiffe_ids: str) -> tuple[Path, Path]:
+        """Write a party's certificate and its key, as attestation would for one SPIFFE ID; return the two files."""
+        names = [x509.DNSName(dns_name), *(x509.UniformResourceIdentifier(spiffe_id) for spiffe_id in spiffe_ids)]
+        return self._files(folder, dns_name, names, SERVER)
+
     def workload(self, folder: Path, spiffe_id: str, *, days: int = 1) -> ssl.SSLContext:
         """A client's context with an X.509-SVID; it trusts this CA."""
         name = spiffe_id.rpartition("/")[2]
@@ -44,7 +50,7 @@ class CA:
         return ssl.create_default_context(cadata=self.pem.decode())
 
     def _files(
-        self, folder: Path, name: str, names: list[x509.GeneralName], usage: x509.ObjectIdentifier, *, days: int = 1
+        self, folder: Path, name: str, names: Sequence[x509.GeneralName], usage: x509.ObjectIdentifier, *, days: int = 1
     ) -> tuple[Path, Path]:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} {secrets.token_hex(8)}")])

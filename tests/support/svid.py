@@ -30,12 +30,12 @@ class TrustDomain:
 
     @asynccontextmanager
     async def served(self, ca_file: Path) -> AsyncIterator[None]:
-        """Serve the keys where the realm looks for them; `ca_file` will hold the CA of that endpoint."""
-        tls, ca = tls_context(dt.datetime.now(dt.UTC))
+        """Serve the keys where the realm looks for them; `ca_file` will hold the trust domain's CA."""
+        certificate = self._issuer.server_certificate("localhost", now=dt.datetime.now(dt.UTC), life=3600)
         port = self._registry.parties["authority/attestation"].port
         assert port
-        server = await serve_bundle(self._issuer.bundle(), port, tls)
-        ca_file.write_bytes(ca)
+        server = await serve_bundle(self._issuer.bundle(), port, tls_context(*certificate))
+        ca_file.write_bytes(self._issuer.ca_pem)
         try:
             yield
         finally:

@@ -5,7 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from authorities.attestation.measure import BYTECODE_CACHES, MeasureError, measure
+from authorities.attestation import measure as module
+from authorities.attestation.measure import (
+    BYTECODE_CACHES,
+    NANOSECONDS_TO_SETTLE,
+    Files,
+    MeasureError,
+    digest_of,
+    measure_files,
+    named,
+)
+
+
+def measure(root: Path, folders: list[str], *, leave_out: frozenset[str] = frozenset()) -> str:
+    return digest_of(measure_files(root, folders, leave_out=leave_out))
 
 
 @pytest.fixture
@@ -92,3 +105,98 @@ def test_a_pipe_is_refused_because_reading_it_would_never_end(root: Path) -> Non
 def test_a_missing_folder_is_an_error_and_not_an_empty_measurement(root: Path) -> None:
     with pytest.raises(MeasureError, match="No such file"):
         measure(root, ["code", "nowhere"])
+
+
+# Looking again
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are read."""
+    names: list[str] = []
+    genuine = module._read
+
+    def reading(path: Path) -> module.Known:
+        names.append(path.name)
+        return genuine(path)
+
+    monkeypatch.setattr(module, "_read", reading)
+    return names
+
+
+@pytest.fixture
+def later(root: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A time at which all that was written before is long settled."""
+    now = max(path.stat().st_ctime_ns for path in root.rglob("*")) + 2 * NANOSECONDS_TO_SETTLE
+    monkeypatch.setattr("time.time_ns", lambda: now)
+    return now
+
+
+@pytest.mark.usefixtures("later")
+def test_only_what_was_touched_is_read_again(root: Path, read: list[str]) -> None:
+    files = Files(root, leave_out=())
+    first = files.look(["code"])
+    assert sorted(read) == ["deep.py", "main.py"]
+
+    (root / "code/main.py").touch()
+
+    assert files.look(["code"]) == first
+    assert sorted(read) == ["deep.py", "main.py", "main.py"]
+
+
+def test_what_was_written_at_the_moment_it_was_read_is_read_again(
+    root: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a file system tells the time in steps: the next write could leave the same time behind."""
+    written = (root / "code/main.py").stat().st_ctime_ns
+    monkeypatch.setattr("time.time_ns", lambda: written + NANOSECONDS_TO_SETTLE // 2)
+    files = Files(root, leave_out=())
+
+    for _ in range(2):
+        files.look_at("code/main.py")
+
+    assert read == ["main.py", "main.py"]
+
+
+def test_a_single_file_that_is_not_there_is_not_in_the_table(root: Path) -> None:
+    files = Files(root, leave_out=())
+
+    found = files.look([], ["code/main.py", "code/none.py"])
+
+    assert found.keys() == {"code/main.py"}
+    assert files.look_at("code/none.py") is None
+
+
+def test_a_folder_in_the_place_of_a_single_file_is_an_error(root: Path) -> None:
+    with pytest.raises(MeasureError, match="Is a directory"):
+        Files(root, leave_out=()).look([], ["code"])
+
+
+def test_links_count_by_what_they_point_to_where_they_are_followed(root: Path) -> None:
+    (root / "code/link.py").symlink_to(root / "other/main.py")
+    (root / "code/linked").symlink_to(root / "other")
+
+    found = Files(root, leave_out=(), links=True).look(["code", "other"])
+
+    assert found["code/link.py"] == found["code/linked/main.py"] == found["other/main.py"]
+
+
+def test_a_loop_of_links_is_an_error_and_no_endless_walk(root: Path) -> None:
+    (root / "code/loop").symlink_to(root / "code")
+
+    with pytest.raises(MeasureError, match="Too many levels of symbolic links"):
+        Files(root, leave_out=(), links=True).look(["code"])
+
+
+def test_a_folder_can_be_left_out_by_its_whole_path(root: Path) -> None:
+    found = measure_files(root, ["code", "other"], leave_out={"code/part", "main.py"})
+
+    assert found.keys() == {"code/main.py", "other/main.py"}
+
+
+@pytest.mark.parametrize(
+    ("paths", "text"),
+    [([], ""), (["a"], "a"), (["a", "b", "c"], "a, b, c"), (["a", "b", "c", "d", "e"], "a, b, c and 2 more")],
+)
+def test_the_first_changed_files_are_told_by_name(paths: list[str], text: str) -> None:
+    assert named(paths) == text

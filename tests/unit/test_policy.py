@@ -119,6 +119,14 @@ def test_an_operator_without_the_scope_in_the_token_is_told_which() -> None:
     assert decision == Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail="needs registry.admin")
 
 
+def test_the_policy_by_itself_asks_for_the_scope_as_well() -> None:
+    without = caller("zt", "tool.read", groups="/operators")
+
+    decision = POLICY._ask(without, "registry.admin", Resource("Party", DOOR), permission="registry.admin")
+
+    assert decision.reason is Reason.POLICY_DENIED
+
+
 def changed_entity(**attributes: Any) -> Policy:
     """The policies over a registry in which one of these attributes is otherwise: of the client, or of the door."""
     entities = party_entities(REGISTRY)

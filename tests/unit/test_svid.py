@@ -1,10 +1,17 @@
-"""What a JWT-SVID says, and which ones the issuer takes for its own."""
+"""What SVIDs say, and which ones the issuer takes for its own."""
 
+import base64
+import datetime as dt
 import json
 import time
 
 import jwt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from authorities.attestation.issuer import Issuer
 
@@ -30,7 +37,7 @@ def test_an_svid_says_who_for_whom_and_how_long_and_nothing_else(issuer: Issuer)
 def test_the_header_names_algorithm_type_and_key_and_nothing_else(issuer: Issuer) -> None:
     header = jwt.get_unverified_header(issuer.jwt_svid(READER, ["realm"], now=NOW, life=60))
 
-    [key] = json.loads(issuer.bundle())["keys"]
+    [key] = json.loads(issuer.jwt_bundle())["keys"]
     assert header == {"alg": "ES256", "typ": "JWT", "kid": key["kid"]}
 
 
@@ -40,17 +47,27 @@ def test_no_two_svids_are_the_same(issuer: Issuer) -> None:
     assert len({jwt.decode(token, options={"verify_signature": False})["jti"] for token in tokens}) == 2
 
 
-def test_the_bundle_holds_the_public_half_for_jwt_svids_alone_and_no_refresh_hint(issuer: Issuer) -> None:
+def test_the_bundle_holds_both_public_halves_and_no_refresh_hint(issuer: Issuer) -> None:
     bundle = json.loads(issuer.bundle())
 
     assert bundle.keys() == {"keys"}
-    [key] = bundle["keys"]
-    assert key.keys() == {"kty", "crv", "x", "y", "kid", "use", "alg"}
-    assert key["use"] == "jwt-svid"
+    for_x509, for_jwt = bundle["keys"]
+    assert for_jwt.keys() == {"kty", "crv", "x", "y", "kid", "use", "alg"}
+    assert for_jwt["use"] == "jwt-svid"
+    assert for_x509.keys() == {"kty", "crv", "x", "y", "use", "x5c"}
+    assert for_x509["use"] == "x509-svid"
+    assert [base64.b64decode(certificate) for certificate in for_x509["x5c"]] == [issuer.ca_der]
+    assert for_x509["x"] != for_jwt["x"]
+
+
+def test_the_jwt_bundle_holds_no_other_key(issuer: Issuer) -> None:
+    keys = json.loads(issuer.jwt_bundle())["keys"]
+
+    assert [key["use"] for key in keys] == ["jwt-svid"]
 
 
 def test_every_issuer_has_its_own_key_under_its_own_name() -> None:
-    keys = [json.loads(Issuer("agents.example").bundle())["keys"][0] for _ in range(2)]
+    keys = [json.loads(Issuer("agents.example").jwt_bundle())["keys"][0] for _ in range(2)]
 
     assert keys[0]["kid"] != keys[1]["kid"]
     assert keys[0]["x"] != keys[1]["x"]
@@ -77,3 +94,114 @@ def test_right_words_under_another_key_are_invalid(issuer: Issuer) -> None:
 
     with pytest.raises(jwt.InvalidSignatureError):
         issuer.validate(stranger.jwt_svid(READER, ["realm"], now=NOW, life=LONG), "realm")
+
+
+# Certificates
+
+BEGAN = dt.datetime.now(dt.UTC)
+DNS = "reader.agent.agents.example"
+
+
+def svid(issuer: Issuer, life: int = 120) -> x509.Certificate:
+    return x509.load_der_x509_certificate(issuer.x509_svid(READER, DNS, now=BEGAN, life=life)[1])
+
+
+def names(certificate: x509.Certificate) -> x509.Extension[x509.SubjectAlternativeName]:
+    return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+
+
+def test_a_certificate_says_who_by_one_uri_and_one_dns_name_and_nothing_else(issuer: Issuer) -> None:
+    certificate = svid(issuer)
+
+    assert list(certificate.subject) == []
+    assert names(certificate).critical
+    assert list(names(certificate).value) == [x509.UniformResourceIdentifier(READER), x509.DNSName(DNS)]
+
+
+def test_a_certificate_lives_as_long_as_it_is_told_to(issuer: Issuer) -> None:
+    certificate = svid(issuer, life=120)
+
+    began = BEGAN.replace(microsecond=0)
+    assert certificate.not_valid_after_utc == began + dt.timedelta(seconds=120)
+    assert dt.timedelta(0) < began - certificate.not_valid_before_utc <= dt.timedelta(seconds=5)
+
+
+def test_no_certificate_outlives_its_ca(issuer: Issuer) -> None:
+    ca = x509.load_der_x509_certificate(issuer.ca_der)
+
+    assert svid(issuer, life=10**9).not_valid_after_utc == ca.not_valid_after_utc
+
+
+def test_a_workloads_certificate_is_for_signing_handshakes_on_either_side(issuer: Issuer) -> None:
+    extensions = svid(issuer).extensions
+
+    constraints = extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.critical
+    assert not constraints.value.ca
+    usage = extensions.get_extension_for_class(x509.KeyUsage)
+    assert usage.critical
+    assert usage.value.digital_signature
+    assert not any((usage.value.key_cert_sign, usage.value.crl_sign, usage.value.key_agreement))
+    assert set(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == {
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+    }
+
+
+def test_the_key_belongs_to_the_certificate_and_is_new_each_time(issuer: Issuer) -> None:
+    pairs = [issuer.x509_svid(READER, DNS, now=BEGAN, life=120) for _ in range(2)]
+
+    keys = [load_der_private_key(key, None) for key, _ in pairs]
+    certificates = [x509.load_der_x509_certificate(certificate) for _, certificate in pairs]
+    assert isinstance(keys[0], ec.EllipticCurvePrivateKey)
+    assert keys[0].curve.name == "secp256r1"
+    assert [key.public_key() for key in keys] == [certificate.public_key() for certificate in certificates]
+    assert certificates[0].public_key() != certificates[1].public_key()
+    assert certificates[0].serial_number != certificates[1].serial_number
+
+
+def test_the_ca_is_the_trust_domain_and_signs_no_other_ca(issuer: Issuer) -> None:
+    ca = x509.load_der_x509_certificate(issuer.ca_der)
+
+    constraints = ca.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.critical
+    assert (constraints.value.ca, constraints.value.path_length) == (True, 0)
+    assert list(names(ca).value) == [x509.UniformResourceIdentifier("spiffe://agents.example")]
+    usage = ca.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert usage.key_cert_sign
+    assert not usage.digital_signature
+    assert x509.load_pem_x509_certificate(issuer.ca_pem) == ca
+
+
+def test_a_strict_verifier_takes_what_this_ca_signed_and_nothing_of_another(issuer: Issuer) -> None:
+    def verified(by: Issuer) -> None:
+        store = Store([x509.load_der_x509_certificate(by.ca_der)])
+        at = BEGAN + dt.timedelta(seconds=60)
+        PolicyBuilder().store(store).time(at).build_server_verifier(x509.DNSName(DNS)).verify(svid(issuer), [])
+        PolicyBuilder().store(store).time(at).build_client_verifier().verify(svid(issuer), [])
+
+    verified(issuer)
+    with pytest.raises(VerificationError):
+        verified(Issuer("agents.example"))
+
+
+def test_no_two_runs_have_a_ca_of_the_same_name() -> None:
+    cas = [x509.load_der_x509_certificate(Issuer("agents.example").ca_der) for _ in range(2)]
+
+    assert cas[0].subject != cas[1].subject
+
+
+@pytest.mark.parametrize(("name", "addresses"), [("localhost", ["127.0.0.1"]), ("keycloak.example", [])])
+def test_a_server_that_is_no_workload_has_a_name_and_no_spiffe_id(
+    issuer: Issuer, name: str, addresses: list[str]
+) -> None:
+    key, pem = issuer.server_certificate(name, now=BEGAN, life=3600)
+
+    certificate = x509.load_pem_x509_certificate(pem)
+    found = names(certificate).value
+    assert found.get_values_for_type(x509.UniformResourceIdentifier) == []
+    assert found.get_values_for_type(x509.DNSName) == [name]
+    assert [str(address) for address in found.get_values_for_type(x509.IPAddress)] == addresses
+    usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usages) == [ExtendedKeyUsageOID.SERVER_AUTH]
+    assert load_pem_private_key(key, None).public_key() == certificate.public_key()

@@ -1,0 +1,36 @@
+"""What `make register` approves of the code, and what a launch is held against."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from authorities.attestation.measure import BYTECODE_CACHES, digest_of, measure_files
+from zerotrust.lock import Approved, Lock, within
+from zerotrust.registry import Registry
+
+
+def approved_files(registry: Registry, root: Path) -> dict[str, str]:
+    """Return every file that some party can run, as it lies in the project now: SHA-256, in hex, by path.
+
+    Raises `MeasureError`.
+    """
+    return _measured(root, {folder for name in registry.launched for folder in registry.parties[name].code})
+
+
+def code_digest(registry: Registry, name: str, files: Mapping[str, str]) -> str:
+    """Return the digest over those of `files` that are the code of one party."""
+    return digest_of(within(files, registry.parties[name].code))
+
+
+def approving(lock: Lock, root: Path, name: str, folders: Iterable[str]) -> Lock:
+    """Return a lock that approves what lies in `folders` of `root` as the code of `name`, too.
+
+    For whoever composes an authority that launches more than the registry has.  Raises `MeasureError`.
+    """
+    files = _measured(root, folders)
+    known = lock.parties.get(name, Approved())
+    entry = known.model_copy(update={"code": digest_of(files)})
+    return lock.model_copy(update={"files": lock.files | files, "parties": {**lock.parties, name: entry}})
+
+
+def _measured(root: Path, folders: Iterable[str]) -> dict[str, str]:
+    return measure_files(root, folders, leave_out=BYTECODE_CACHES)

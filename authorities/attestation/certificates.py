@@ -1,0 +1,118 @@
+"""Certificates of a trust domain (SPIFFE X509-SVID; RFC 5280): its CA, a workload's, and those of plain servers.
+
+Pure but for keys and serial numbers, which are random.
+"""
+
+import datetime as dt
+import ipaddress
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+DAYS = 30  # the CA's key ends with the authority; no run is meant to be longer
+SECONDS_BACK = 5
+"""How far a certificate's beginning lies back, for clocks that are not quite ours."""
+
+Key = ec.EllipticCurvePrivateKey
+
+
+def new_key() -> Key:
+    """A key on P-256."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+@dataclass(frozen=True, slots=True)
+class CA:
+    """A CA that signs leaves."""
+
+    key: Key
+    certificate: x509.Certificate
+
+    def workload(
+        self, key: ec.EllipticCurvePublicKey, spiffe_id: str, dns_name: str, now: dt.datetime, life: int
+    ) -> x509.Certificate:
+        """Return a workload's certificate: exactly one URI (X509-SVID section 2), one DNS name; client and server.
+
+        `life` is in seconds from `now`; no leaf lives longer than its CA.
+        """
+        names = [x509.UniformResourceIdentifier(spiffe_id), x509.DNSName(dns_name)]
+        return self._leaf(key, names, [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH], now, life)
+
+    def server(self, key: ec.EllipticCurvePublicKey, dns_name: str, now: dt.datetime, life: int) -> x509.Certificate:
+        """Return the certificate of a server that is no workload: without a SPIFFE ID, it can never pass for one."""
+        names: list[x509.GeneralName] = [x509.DNSName(dns_name)]
+        if dns_name == "localhost":
+            names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        return self._leaf(key, names, [ExtendedKeyUsageOID.SERVER_AUTH], now, life)
+
+    def _leaf(
+        self,
+        key: ec.EllipticCurvePublicKey,
+        names: Sequence[x509.GeneralName],
+        usages: Sequence[x509.ObjectIdentifier],
+        now: dt.datetime,
+        life: int,
+    ) -> x509.Certificate:
+        end = min(now + dt.timedelta(seconds=life), self.certificate.not_valid_after_utc)
+        ca_key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        # Without a subject the alternative name is critical (RFC 5280 section 4.2.1.6).
+        return (
+            _builder(key, x509.Name([]), self.certificate.subject, now, end)
+            .add_extension(ca_key_id, critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(digital_signature=True), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+
+
+def new_ca(trust_domain_id: str, now: dt.datetime) -> CA:
+    """Return a trust domain's CA, with a certificate of its own (X509-SVID sections 2 and 4); it signs no other CA.
+
+    Its name never repeats: where an older CA of the same name is trusted too, Java tries its key and fails.
+    """
+    key = new_key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"trust domain CA {secrets.token_hex(8)}")])
+    certificate = (
+        _builder(key.public_key(), name, name, now, now + dt.timedelta(days=DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(key_cert_sign=True), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(trust_domain_id)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return CA(key, certificate)
+
+
+def _builder(
+    key: ec.EllipticCurvePublicKey, subject: x509.Name, issuer: x509.Name, now: dt.datetime, end: dt.datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(seconds=SECONDS_BACK))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _usage(*, digital_signature: bool = False, key_cert_sign: bool = False) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        key_cert_sign=key_cert_sign,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -1,0 +1,187 @@
+"""What launched processes can load besides the project's code: the interpreter, its library, the installed packages.
+
+`make` runs `python -m authorities.attestation.environment` when it has installed them: all that is there is measured
+and pinned, for this machine.  From then on a difference to the pin is drift, as a change of the project's code is.
+
+Bytecode: any program of this environment may write to the `__pycache__` folders beside the sources, so launched
+processes do not look there, but in one folder that holds a copy made at installation (`-X pycache_prefix`), and that
+is measured like everything else.  Without any it takes three times as long until a service has loaded its libraries.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from authorities.attestation.measure import BYTECODE_CACHES, Files, Known, MeasureError, Stamp, digest_of, named
+from zerotrust.lock import Digest, changed
+
+PIN = "environment.json"
+NOT_LOADED = ("__pycache__", "site-packages", "test", "tests", "idlelib", "lib2to3")
+"""Folders whose bytecode nobody needs."""
+NEXT_STEP = "`rm -r .venv`, then make sets it up anew"
+
+
+class EnvironmentPinError(Exception):
+    """Nothing can be launched in this environment. The text says why, and what to do."""
+
+
+class Pin(BaseModel):
+    """What was measured at installation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    python: str
+    """What is run: the virtual environment's own name for the interpreter."""
+    bytecode: str
+    folders: list[str]
+    single: list[str]
+    """Files that Python looks for outside of these folders; some of them should not be there."""
+    digest: Digest
+    """Over all files."""
+    files: dict[str, tuple[int, int, int, Digest]]
+    """Inode, size, ctime in nanoseconds, SHA-256."""
+
+
+class Environment:
+    """The pinned environment, and which of its files are not what was pinned: the paths in `changed`."""
+
+    def __init__(self, pin: Pin) -> None:
+        self.python, self.bytecode, self.digest = pin.python, pin.bytecode, pin.digest
+        self.folders, self.single = pin.folders, pin.single
+        self.changed: list[str] = []
+        self._pinned = {name: digest for name, (*_, digest) in pin.files.items()}
+        known = {name: Known(Stamp(*stamp), digest) for name, (*stamp, digest) in pin.files.items()}
+        self.leave_out = _leave_out(pin.folders)
+        self._files = Files(Path("/"), leave_out=self.leave_out, links=True, known=known)
+        self._whole = True
+
+    @classmethod
+    def pinned(cls, prefix: Path) -> Self:
+        """Return the environment installed in `prefix`, as it was pinned; nothing of it is looked at yet.
+
+        Raises `EnvironmentPinError`.
+        """
+        path = prefix / PIN
+        try:
+            pin = Pin.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise EnvironmentPinError(f"{path}: {error.strerror}: {NEXT_STEP}") from error
+        except ValidationError as error:
+            raise EnvironmentPinError(f"{path}: no pin of an environment: {NEXT_STEP}") from error
+        return cls(pin)
+
+    def look(self) -> None:
+        """Compare all files with the pin."""
+        try:
+            self.changed, self._whole = changed(self._pinned, self._files.look(self.folders, self.single)), True
+        except MeasureError as error:
+            self.changed, self._whole = [str(error)], False
+
+    def look_at(self, paths: Iterable[str]) -> None:
+        """Compare these files alone."""
+        if not self._whole:
+            return self.look()
+        wrong = set(self.changed)
+        for path in paths:
+            try:
+                right = self._files.look_at(path) == self._pinned.get(path)
+            except MeasureError:
+                return self.look()
+            (wrong.discard if right else wrong.add)(path)
+        self.changed = sorted(wrong)
+        return None
+
+    def holds(self, path: str) -> bool:
+        """Whether this is one of its files, or would be one."""
+        return path in self.single or path.startswith(tuple(f"{folder}/" for folder in self.folders))
+
+
+def unfit(environment: Environment) -> str:
+    """Why nothing is launched in an environment that has changed, and what to do."""
+    return f"the environment is not what was installed: {named(environment.changed)}.  Put it back, or: {NEXT_STEP}."
+
+
+def install() -> Pin:
+    """Copy the bytecode, measure all that this interpreter can load, and write it down in its prefix.
+
+    Raises `MeasureError` or `OSError`.
+    """
+    prefix, bytecode = Path(sys.prefix), Path(sys.prefix, "bytecode")
+    library, packages = _folders()
+    shutil.rmtree(bytecode, ignore_errors=True)
+    for folder in library, packages:
+        _copy_bytecode(folder, bytecode)
+    folders, single = [str(library), str(packages), str(bytecode)], _single(prefix)
+    files = Files(Path("/"), leave_out=_leave_out(folders), links=True)
+    table = files.look(folders, single)
+    pin = Pin(
+        python=str(prefix / "bin/python"),
+        bytecode=str(bytecode),
+        folders=folders,
+        single=single,
+        digest=digest_of(table),
+        files={name: (*(known.stamp or Stamp(0, 0, 0)), known.digest) for name, known in files.known().items()},
+    )
+    (prefix / PIN).write_text(pin.model_dump_json())
+    return pin
+
+
+def _folders() -> tuple[Path, Path]:
+    library, packages = (Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib"))
+    return library, packages
+
+
+def _leave_out(folders: list[str]) -> frozenset[str]:
+    # The library's own site-packages are on the path of no virtual environment.
+    return BYTECODE_CACHES | {f"{folders[0]}/site-packages"}
+
+
+def _single(prefix: Path) -> list[str]:
+    """The interpreter, and what it goes by when it looks for its library (`Modules/getpath.py` of CPython)."""
+    home = Path(sys._base_executable).parent  # type: ignore[attr-defined]
+    base, version = Path(sys.base_prefix), f"{sys.version_info.major}{sys.version_info.minor}"
+    found = [prefix / "bin/python", prefix / "pyvenv.cfg", prefix / "bin/pyvenv.cfg"]
+    found += [home / name for name in ("pyvenv.cfg", "pybuilddir.txt", "Modules", sys.platlibdir)]
+    found += [base / sys.platlibdir / f"python{version}.zip"]
+    if sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        found += [Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME"))]
+    return [str(path) for path in found]
+
+
+def _copy_bytecode(folder: Path, bytecode: Path) -> None:
+    """Copy what was compiled beside the sources, and compile what was not."""
+    missing = []
+    for path, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in NOT_LOADED]
+        target = bytecode / Path(path).relative_to("/")
+        target.mkdir(parents=True, exist_ok=True)
+        for module in (name.removesuffix(".py") for name in names if name.endswith(".py")):
+            compiled = f"{module}.{sys.implementation.cache_tag}.pyc"
+            try:
+                shutil.copyfile(Path(path, "__pycache__", compiled), target / compiled)
+            except FileNotFoundError:
+                missing.append(str(Path(path, f"{module}.py")))
+    if missing:  # or it would compile whatever is on the path
+        command = [sys.executable, "-m", "compileall", "-qq", "-j", "0", "-i", "-"]
+        env = {"PYTHONPYCACHEPREFIX": str(bytecode)}
+        # Without a check, for templates that look like Python are no loss.
+        subprocess.run(command, env=env, input="\n".join(missing), text=True, check=False)  # noqa: S603
+
+
+def _main() -> None:
+    try:
+        pin = install()
+    except (MeasureError, OSError) as error:
+        sys.exit(f"The environment cannot be measured: {error}")
+    print(f"{len(pin.files)} files measured and pinned: {pin.digest}")
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,67 @@
+"""Tells the registry what does not run as approved: at once when it changes, and every second that nothing else has.
+
+The whole state each time.  Its silence is news as well: services go on for as long as the registry's freshness allows.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+import httpx
+
+from zerotrust.bounded import MAX_ANSWER, ask
+from zerotrust.connections import Connections, Directory
+from zerotrust.known import SIGNER
+from zerotrust.registry import dns_name
+from zerotrust.svid import Svid
+
+SECONDS_BETWEEN = 1
+
+
+class Source(Protocol):
+    """Whoever knows what has drifted: the authority."""
+
+    def changes(self) -> AsyncIterator[dict[str, str]]:
+        """Yield what has drifted, party to files, now and at each change."""
+
+    def svid(self) -> Svid:
+        """Make a new SVID of its own."""
+
+    def log(self, event: str, **fields: object) -> None:
+        """Write down what happened."""
+
+
+async def report(address: str, source: Source) -> None:
+    """Report to the registry at `address` until cancelled."""
+    svid = source.svid()
+    name = dns_name(SIGNER, svid.trust_domain)
+    directory = Directory({address: name}, {name: f"spiffe://{svid.trust_domain}/{SIGNER}"})
+    connections = Connections(directory, svid)
+    renew_at = _half(svid)
+    news = source.changes()
+    async with httpx.AsyncClient(transport=connections, timeout=SECONDS_BETWEEN) as http:
+        drifted, heard, told = await anext(news), asyncio.ensure_future(anext(news)), ""
+        while True:
+            if time.time() >= renew_at:
+                connections.renew(svid := source.svid())
+                renew_at = _half(svid)
+            problem = await _send(http, f"{address}/attestation", drifted)
+            if problem != told:
+                source.log("not reported" if problem else "reported", why=problem)
+            told = problem
+            await asyncio.wait([heard], timeout=SECONDS_BETWEEN)
+            if heard.done():
+                drifted, heard = heard.result(), asyncio.ensure_future(anext(news))
+
+
+async def _send(http: httpx.AsyncClient, url: str, drifted: Mapping[str, str]) -> str:
+    try:
+        status, _ = await ask(http, "POST", url, most=MAX_ANSWER, json={"drifted": dict(drifted)})
+    except (httpx.HTTPError, ValueError) as error:
+        return f"{type(error).__name__} {error}"
+    return "" if status == 200 else f"status {status}"
+
+
+def _half(svid: Svid) -> float:
+    return (time.time() + svid.not_after) / 2

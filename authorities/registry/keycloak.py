@@ -1,0 +1,98 @@
+"""The registry's hand at Keycloak: it disables the client of a suspended party, so that no exchange succeeds either.
+
+It acts for no user, by a token of its own that it gets with its JWT-SVID (`client_credentials`, RFC 6749 section 4.4).
+What that token may do is in the realm: read events, manage users, manage clients.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from keycloak import KeycloakAdmin, KeycloakError, KeycloakOpenIDConnection
+
+from zerotrust.bounded import MAX_ANSWER, SECONDS, ask
+from zerotrust.exchange import CLIENT_ASSERTION, Assertions
+from zerotrust.workload import WorkloadError
+
+
+class AdministrationError(Exception):
+    """Keycloak could not be told, or would not do it.  The text says why."""
+
+
+class Administration:
+    """Tells Keycloak what the registry has decided.  One per process: it keeps a token and a connection."""
+
+    def __init__(self, issuer: str, assertions: Assertions, *, verify: ssl.SSLContext) -> None:
+        """`assertions` proves who we are; `verify` trusts the CA of the issuer, and may show a certificate to it."""
+        self._connection = _Connection(issuer, assertions, verify)
+        self._admin = KeycloakAdmin(connection=self._connection)
+
+    async def disable_client(self, client_id: str) -> None:
+        """Let a client get no token any more, by no grant.  Raises `AdministrationError`."""
+        await self._set_enabled(client_id, enabled=False)
+
+    async def enable_client(self, client_id: str) -> None:
+        """Let it get tokens again.  Raises `AdministrationError`."""
+        await self._set_enabled(client_id, enabled=True)
+
+    async def _set_enabled(self, client_id: str, *, enabled: bool) -> None:
+        async with self.asking() as admin:
+            known_as = await admin.a_get_client_id(client_id)
+            if known_as is None:
+                raise AdministrationError(f"Keycloak knows no client {client_id}")
+            await admin.a_update_client(known_as, {"enabled": enabled})
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[KeycloakAdmin]:
+        """Give python-keycloak's administration of the realm for a block that takes 10 s at most.
+
+        Whatever goes wrong at Keycloak in it is raised as `AdministrationError`.
+        """
+        try:
+            async with asyncio.timeout(SECONDS):
+                yield self._admin
+        except TimeoutError as error:
+            raise AdministrationError(f"Keycloak gave no answer within {SECONDS} s") from error
+        except WorkloadError as error:
+            raise AdministrationError(f"no identity to show to Keycloak: {error}") from error
+        # `OSError`: a certificate that Keycloak refuses is told while its answer is read, and httpx lets that through.
+        except (KeycloakError, httpx.HTTPError, OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+            raise AdministrationError(f"Keycloak: {error or type(error).__name__}"[:300]) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connection.aclose()
+        await self._connection.http.aclose()
+
+
+class _Connection(KeycloakOpenIDConnection):
+    """python-keycloak's connection, with our own way to a token: it asks for one before the old one ends."""
+
+    def __init__(self, issuer: str, assertions: Assertions, verify: ssl.SSLContext) -> None:
+        self._issuer, self._assertions = issuer, assertions
+        self.http = httpx.AsyncClient(verify=verify, trust_env=False, timeout=SECONDS)
+        server, _, realm = issuer.rpartition("/realms/")
+        super().__init__(
+            server_url=server,
+            realm_name=realm,
+            timeout=SECONDS,
+            verify=verify,  # type: ignore[arg-type] # handed on to httpx, which wants just that
+        )
+
+    async def a_get_token(self) -> None:
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": CLIENT_ASSERTION,
+            "client_assertion": await self._assertions.assertion(self._issuer),
+        }
+        url = f"{self._issuer}/protocol/openid-connect/token"
+        status, answer = await ask(self.http, "POST", url, most=MAX_ANSWER, data=form)
+        content = json.loads(answer)
+        if not isinstance(content, dict):
+            raise ValueError(f"no token, but status {status} and something else")
+        if status != 200:
+            raise ValueError(f"no token: {status}, {content.get('error')}: {content.get('error_description')}")
+        self.token = {"access_token": content["access_token"], "expires_in": content["expires_in"]}

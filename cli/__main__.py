@@ -1,0 +1,117 @@
+"""`zt`: what an operator can ask of the registry.  Signs the operator in for each command, and keeps nothing.
+
+zt party list
+zt --user olga party suspend agent/reader --because "it was seen reading finance's forecast"
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from cli import tell
+from cli.door import Door, DoorError, Place, signed_in
+from zerotrust.registry import RegistryError, load_registry
+
+ROOT = Path(__file__).parents[1]
+KEYCLOAK = "https://localhost:8443"
+
+app = typer.Typer(name="zt", add_completion=False, no_args_is_help=True)
+parties = typer.Typer(no_args_is_help=True)
+app.add_typer(parties, name="party", help="Who takes part, and in what standing.")
+# Wide enough for the tables where the output is no terminal.
+console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="as in registry.yaml, for example agent/reader")]
+T = TypeVar("T")
+
+
+def place() -> Place:
+    """Where this project's system is found.  Raises `RegistryError`."""
+    return Place.of(load_registry(ROOT / "registry.yaml"), keycloak=KEYCLOAK, ca=ROOT / "run" / "ca.pem")
+
+
+@app.callback()
+def zt(
+    context: typer.Context,
+    user: Annotated[str, typer.Option(envvar="ZT_USER", help="an operator; asked for where it is not given")] = "",
+) -> None:
+    """Ask the registry, as an operator.  The password is asked for, or taken from ZT_PASSWORD."""
+    context.obj = user
+
+
+@parties.command("list")
+def show_all(context: typer.Context) -> None:
+    """All parties, and in what standing each is."""
+    answer = _as_operator(context, lambda door: door.ask("GET", "/parties"))
+    console.print(tell.parties(answer["parties"]))
+
+
+@parties.command("show")
+def show(context: typer.Context, name: Name) -> None:
+    """One party, and what it was approved with."""
+    console.print(tell.party(_as_operator(context, lambda door: door.ask("GET", f"/parties/{name}"))))
+
+
+@parties.command()
+def suspend(
+    context: typer.Context,
+    name: Name,
+    because: Annotated[str, typer.Option(help="for the record")] = "",
+) -> None:
+    """Let nobody call it any more, and nothing that it ever asked for go on."""
+
+    async def suspended(door: Door) -> dict[str, Any]:
+        return await door.ask("POST", f"/parties/{name}/suspend", {"cause": because or f"suspended by {door.user}"})
+
+    _tell_standing(_as_operator(context, suspended))
+
+
+@parties.command()
+def reinstate(context: typer.Context, name: Name) -> None:
+    """Let it take part again."""
+    _tell_standing(_as_operator(context, lambda door: door.ask("POST", f"/parties/{name}/reinstate", {})))
+
+
+@app.command()
+def reload(context: typer.Context) -> None:
+    """Have the registry read registry.yaml and registry.lock anew."""
+    changed = _as_operator(context, lambda door: door.ask("POST", "/reload"))["changed"]
+    console.print(Text(f"Read anew; changed: {', '.join(changed)}" if changed else "Read anew; nothing has changed."))
+
+
+def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> T:
+    """Sign the operator in, do it, and say in a sentence why where that cannot be done."""
+    user = context.obj or typer.prompt("User")
+    password = os.environ.get("ZT_PASSWORD") or typer.prompt("Password", hide_input=True)
+
+    async def done() -> T:
+        async with signed_in(place(), user, password) as door:
+            return await do(door)
+
+    try:
+        return asyncio.run(done())
+    except (DoorError, RegistryError) as error:
+        _fail(str(error))
+
+
+def _tell_standing(answer: dict[str, Any]) -> None:
+    party = answer["party"]
+    console.print(tell.party(party) if "files" in party else tell.parties([party]))
+    if answer["keycloak"] != "told":
+        _fail(f"Services know it, but Keycloak {answer['keycloak']}: say it again once Keycloak answers.")
+
+
+def _fail(why: str) -> NoReturn:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(why, style="red"))
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app(prog_name="zt")

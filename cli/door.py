@@ -1,0 +1,148 @@
+"""The registry's operator door, as an operator's client sees it.
+
+A token goes to the registry and to nobody else: who answers has shown, in the TLS handshake, a certificate of our CA
+with the registry's name and its SPIFFE ID.  Until then nothing is sent.
+"""
+
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cli.login import LoginError, sign_in
+from zerotrust.bounded import MAX_ANSWER, SECONDS, ask
+from zerotrust.registry import Registry
+
+REGISTRY, CLIENT, SCOPE = "authority/registry", "zt", "registry.admin"
+
+
+class DoorError(Exception):
+    """It was not done.  The text names the cause and the next step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where operators sign in, and where the registry is found."""
+
+    issuer: str
+    door: str
+    name: str
+    """The DNS name in the registry's certificate."""
+    spiffe_id: str
+    ca: Path
+
+    @classmethod
+    def of(cls, registry: Registry, *, keycloak: str, ca: Path) -> "Place":
+        """The one that a registry describes, on this machine."""
+        return cls(
+            issuer=f"{keycloak}/realms/{registry.realm}",
+            door=f"https://127.0.0.1:{registry.parties[REGISTRY].port}",
+            name=registry.dns_name(REGISTRY),
+            spiffe_id=registry.id(REGISTRY),
+            ca=ca,
+        )
+
+
+class Door:
+    """Asks the registry, as one operator."""
+
+    def __init__(self, place: Place, http: httpx.AsyncClient, user: str) -> None:
+        self._place, self._http, self.user = place, http, user
+
+    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return what the registry answers.  Raises `DoorError`."""
+        options: dict[str, Any] = {} if body is None else {"json": body}
+        try:
+            status, answer = await ask(
+                self._http,
+                method,
+                f"{self._place.door}{path}",
+                most=MAX_ANSWER,
+                extensions={"sni_hostname": self._place.name},
+                **options,
+            )
+            content = json.loads(answer)
+            if not isinstance(content, dict):
+                raise ValueError("no object")
+        except (ssl.SSLError, httpx.ConnectError) as error:
+            raise self._unreached(error) from error
+        except (httpx.HTTPError, OSError) as error:
+            raise DoorError(
+                f"The registry gave no answer ({error}): it may have done it; `zt party list` tells."
+            ) from error
+        except ValueError as error:
+            raise DoorError(f"The registry answered something else than JSON ({error}); see its log.") from error
+        if status != 200:
+            raise self._refused(status, content, path)
+        return content
+
+    def _unreached(self, error: Exception) -> DoorError:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error) or "certificate of" in str(error):
+            return DoorError(f"Who answers at {self._place.door} is not the registry, and was told nothing: {error}")
+        return DoorError(
+            f"The registry does not answer at {self._place.door} ({error}): is it running? `make up` starts it."
+        )
+
+    def _refused(self, status: int, content: dict[str, Any], path: str) -> DoorError:
+        reason = str(content.get("reason"))
+        if status == 403 and reason == "policy_denied":
+            return DoorError(f"{self.user} is no operator: sign in as somebody of the group /operators.")
+        if status == 404:
+            return DoorError(f"There is no party {_party(path)}: `zt party list` names them all.")
+        told = ", ".join(str(content[key]) for key in ("reason", "detail") if content.get(key))
+        return DoorError(f"The registry refused ({status}: {told}); on record as trace {content.get('trace_id')}.")
+
+
+def _not_running(who: str, where: str, error: Exception) -> DoorError:
+    return DoorError(f"{who} does not answer at {where} ({error}): is it running? `make up` starts it.")
+
+
+def _party(path: str) -> str:
+    return path.removeprefix("/parties/").removesuffix("/suspend").removesuffix("/reinstate")
+
+
+@asynccontextmanager
+async def signed_in(place: Place, user: str, password: str) -> AsyncIterator[Door]:
+    """Sign an operator in, as a browser would; the token is in this block alone, and good for 60 s.
+
+    Raises `DoorError`.
+    """
+    try:
+        trusting = ssl.create_default_context(cafile=place.ca)
+        login = await sign_in(place.issuer, CLIENT, user, password, SCOPE, verify=trusting)
+    except FileNotFoundError as error:
+        raise DoorError(f"There is no {place.ca}: is the system running? `make up` starts it.") from error
+    except LoginError as error:
+        raise DoorError(str(error)) from error
+    except (httpx.HTTPError, OSError) as error:
+        raise DoorError(
+            f"Keycloak does not answer at {place.issuer} ({error}): is it running? `make up` starts it."
+        ) from error
+    headers = {"authorization": f"Bearer {login.access_token}"}
+    tls = expecting(place.ca, place.spiffe_id)
+    async with httpx.AsyncClient(verify=tls, headers=headers, trust_env=False, timeout=SECONDS) as http:
+        yield Door(place, http, user)
+
+
+def expecting(ca: Path, spiffe_id: str) -> ssl.SSLContext:
+    """A client's context that ends the handshake unless the one SPIFFE ID of the certificate is this one.
+
+    SPIFFE X509-SVID section 2; the name for which the certificate stands is checked as with any server.
+    """
+
+    class Expecting(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            names: Any = (self.getpeercert() or {}).get("subjectAltName", ())
+            if (shown := [value for kind, value in names if kind == "URI"]) != [spiffe_id]:
+                raise ssl.SSLCertVerificationError(f"a certificate of {', '.join(shown) or 'nobody'}")
+
+    context = ssl.create_default_context(cafile=ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.sslobject_class = Expecting
+    return context

@@ -1,0 +1,270 @@
+"""The registry's own hand at the real Keycloak: what it can do there, and what its token is good for elsewhere."""
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+import pytest_asyncio
+
+from authorities.registry.keycloak import Administration, AdministrationError
+from authorities.registry.realm import USERS
+from demo.keycloak import Keycloak
+from tests.support.pki import CA
+from tests.support.realm import Realm, claims, dead
+from zerotrust.errors import Refusal
+from zerotrust.identity import UnverifiedToken
+from zerotrust.policy import Reason
+from zerotrust.registry import Registry
+from zerotrust.verify import Expected, key_id, verify
+from zerotrust.workload import WorkloadError
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+REGISTRY = "authority/registry"
+
+
+class Assertions:
+    """The JWT-SVIDs of one party."""
+
+    def __init__(self, party: str, assertion_for: Callable[[str], str]) -> None:
+        self.party, self.asked, self._assertion_for = party, 0, assertion_for
+
+    async def assertion(self, audience: str) -> str:
+        assert audience.endswith("/realms/agents")
+        self.asked += 1
+        return self._assertion_for(self.party)
+
+
+@pytest.fixture
+def assertions(assertion_for: Callable[[str], str]) -> Assertions:
+    return Assertions(REGISTRY, assertion_for)
+
+
+@pytest.fixture
+def verify_context(keycloak: Keycloak, ca: CA, tmp_path: Path) -> ssl.SSLContext:
+    """As a launched process has it: the CA, and its own certificate."""
+    return ca.workload(tmp_path, "spiffe://agents.example/authority/registry")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def administration(
+    keycloak: Keycloak, assertions: Assertions, verify_context: ssl.SSLContext
+) -> AsyncIterator[Administration]:
+    administration = Administration(keycloak.issuer, assertions, verify=verify_context)
+    yield administration
+    await administration.close()
+
+
+async def own_token(realm: Realm, party: str = REGISTRY) -> httpx.Response:
+    return await realm.token(grant_type="client_credentials", **realm.credential(party))
+
+
+# --- what it does -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_disabled_party_exchanges_nothing_and_an_enabled_one_does_again(
+    administration: Administration, realm: Realm, t0: str
+) -> None:
+    reader = realm.id("agent/reader")
+    t1 = await realm.exchanged("orchestrator", t0, audience="agent/reader", scope="agent.invoke tool.read")
+
+    await administration.disable_client(reader)
+    try:
+        refused = await realm.exchange("agent/reader", t1, audience="tool/documents", scope="tool.read")
+    finally:
+        await administration.enable_client(reader)
+    again = await realm.exchange("agent/reader", t1, audience="tool/documents", scope="tool.read")
+
+    assert refused.status_code == 401
+    assert refused.json()["error"] == "invalid_client"
+    assert again.status_code == 200
+    assert not dead(again)
+
+
+async def test_nothing_else_of_a_client_changes_by_that(
+    administration: Administration, realm: Realm, keycloak: Keycloak
+) -> None:
+    writer = realm.id("agent/writer")
+
+    async with keycloak.administration() as admin:
+        internal = str(await admin.a_get_client_id(writer))
+        before = await admin.a_get_client(internal)
+        await administration.disable_client(writer)
+        between = await admin.a_get_client(internal)
+        await administration.enable_client(writer)
+        after = await admin.a_get_client(internal)
+
+    assert between["enabled"] is False
+    assert {**between, "enabled": True} == before == after
+
+
+async def test_a_client_that_there_is_not_is_told(administration: Administration) -> None:
+    with pytest.raises(AdministrationError, match=r"^Keycloak knows no client spiffe://agents\.example/agent/nobody$"):
+        await administration.disable_client("spiffe://agents.example/agent/nobody")
+
+
+async def test_its_token_is_kept_and_renewed_before_its_end(
+    administration: Administration, assertions: Assertions
+) -> None:
+    async with administration.asking() as admin:
+        for _ in range(3):
+            await admin.a_get_events({"max": "1"})
+        assert assertions.asked == 1
+        connection = admin.connection
+        assert connection.token
+        connection.token = {**connection.token, "expires_in": 0}  # what is left of it
+        await admin.a_get_events({"max": "1"})
+
+    assert assertions.asked == 2
+
+
+async def test_a_token_that_keycloak_no_longer_takes_is_replaced(
+    administration: Administration, assertions: Assertions
+) -> None:
+    async with administration.asking() as admin:
+        admin.connection.token = {"access_token": "of.yesterday.", "expires_in": 60}
+        await admin.a_get_events({"max": "1"})
+
+    assert assertions.asked == 1
+
+
+async def test_it_reads_what_happened_and_ends_what_a_user_has_open(
+    administration: Administration, realm: Realm, t0: str
+) -> None:
+    await realm.exchanged("orchestrator", t0, audience="agent/reader", scope="agent.invoke")
+
+    async with administration.asking() as admin:
+        events = await admin.a_get_events({"type": "TOKEN_EXCHANGE", "max": "1"})
+        admin_events = await admin.a_get_admin_events({"max": "1"})
+        await admin.a_user_logout(USERS["bob"][0])
+
+    assert events[0]["clientId"] == realm.id("orchestrator")
+    assert isinstance(admin_events, list)
+
+
+# --- what it cannot do ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("", id="the realm itself"),
+        pytest.param("/identity-provider/instances/spiffe", id="whose keys sign identities"),
+        pytest.param("/authentication/flows", id="how people sign in"),
+        pytest.param("/keys", id="the signing keys"),
+    ],
+)
+async def test_it_has_no_other_power_in_the_realm(realm: Realm, keycloak: Keycloak, path: str) -> None:
+    token = (await own_token(realm)).json()["access_token"]
+    headers = {"authorization": f"Bearer {token}"}
+    base = keycloak.issuer.replace("/realms/", "/admin/realms/")
+
+    changed = await realm.http.put(base, json={"sslRequired": "none"}, headers=headers)
+    read = await realm.http.get(f"{base}{path}", headers=headers)
+
+    assert changed.status_code == 403
+    # Whoever has some power in a realm reads its name; more is not told.
+    assert read.status_code == 403 or (path == "" and "sslRequired" not in read.json())
+
+
+async def test_it_has_no_power_in_another_realm(realm: Realm, keycloak: Keycloak) -> None:
+    headers = {"authorization": f"Bearer {(await own_token(realm)).json()['access_token']}"}
+
+    answer = await realm.http.get(
+        f"{keycloak.issuer.removesuffix('agents').replace('/realms/', '/admin/realms/')}master/clients", headers=headers
+    )
+
+    assert answer.status_code in (401, 403)
+
+
+@pytest.mark.parametrize("party", ["orchestrator", "agent/reader", "tool/documents", "inference"])
+async def test_no_other_party_acts_for_itself(realm: Realm, party: str) -> None:
+    answer = await own_token(realm, party)
+
+    assert answer.status_code in (400, 401)
+    assert answer.json()["error"] == "unauthorized_client"
+
+
+# --- what its token is good for elsewhere -----------------------------------------------------------------------------
+
+
+async def test_its_own_token_names_no_audience_no_user_and_nobody_who_acts(realm: Realm, registry: Registry) -> None:
+    token = claims((await own_token(realm)).json()["access_token"])
+
+    assert token["azp"] == registry.id(REGISTRY)
+    assert token["sub"] not in {identifier for identifier, _ in USERS.values()}
+    assert token["exp"] - token["iat"] == registry.freshness.svid
+    assert token["scope"] == ""
+    named = {"aud", "act", "lineage", "txn", "sid", "groups", "realm_access", "resource_access"}
+    assert not named & token.keys()
+    assert token["azp"] not in registry.login_clients
+
+
+async def test_no_gate_takes_it(realm: Realm, registry: Registry, keycloak: Keycloak) -> None:
+    token = UnverifiedToken((await own_token(realm)).json()["access_token"])
+    keys = (await realm.http.get(f"{realm.endpoint}/certs")).json()["keys"]
+    [key] = [jwt.PyJWK(found) for found in keys if found["kid"] == key_id(token)]
+
+    for name in [*registry.workloads, REGISTRY]:
+        expected = Expected(
+            issuer=keycloak.issuer,
+            audience=registry.id(name),
+            lives={registry.id(n): party.life for n, party in registry.parties.items() if party.life},
+            login_clients=registry.login_clients,
+        )
+        with pytest.raises(Refusal) as refused:
+            verify(token, key=key.key, expected=expected, now=float(claims(token)["iat"]))
+        assert refused.value.reason is Reason.BAD_CLAIM
+
+
+async def test_nobody_exchanges_it(realm: Realm) -> None:
+    token = (await own_token(realm)).json()["access_token"]
+
+    for party, audience in ((REGISTRY, "orchestrator"), ("orchestrator", "agent/reader")):
+        assert dead(await realm.exchange(party, token, audience=audience, scope="agent.invoke"))
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+async def test_an_identity_that_keycloak_does_not_believe_is_told(
+    keycloak: Keycloak, verify_context: ssl.SSLContext
+) -> None:
+    administration = Administration(keycloak.issuer, Assertions(REGISTRY, lambda _: "a.b.c"), verify=verify_context)
+
+    with pytest.raises(AdministrationError, match=r"^Keycloak: no token: 40[01], invalid_client"):
+        await administration.disable_client("spiffe://agents.example/agent/reader")
+    await administration.close()
+
+
+async def test_a_keycloak_of_another_ca_is_not_told_who_we_are(keycloak: Keycloak, assertions: Assertions) -> None:
+    administration = Administration(keycloak.issuer, assertions, verify=CA().client())
+
+    with pytest.raises(AdministrationError, match="CERTIFICATE_VERIFY_FAILED"):
+        await administration.disable_client("spiffe://agents.example/agent/reader")
+    await administration.close()
+
+
+async def test_a_certificate_that_keycloak_refuses_is_told(
+    keycloak: Keycloak, assertions: Assertions, ca: CA, tmp_path: Path
+) -> None:
+    expired = ca.workload(tmp_path, "spiffe://agents.example/authority/registry", days=-1)
+    administration = Administration(keycloak.issuer, assertions, verify=expired)
+
+    with pytest.raises(AdministrationError, match="CERTIFICATE_UNKNOWN"):
+        await administration.disable_client("spiffe://agents.example/agent/reader")
+    await administration.close()
+
+
+async def test_no_identity_is_told(keycloak: Keycloak, verify_context: ssl.SSLContext) -> None:
+    def none(_: str) -> str:
+        raise WorkloadError("no identity issued")
+
+    administration = Administration(keycloak.issuer, Assertions(REGISTRY, none), verify=verify_context)
+
+    with pytest.raises(AdministrationError, match=r"^no identity to show to Keycloak: no identity issued$"):
+        await administration.enable_client("spiffe://agents.example/agent/reader")
+    await administration.close()

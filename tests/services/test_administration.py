@@ -1,0 +1,125 @@
+"""The registry's hand at a Keycloak that is slow, broken or away; the real one is in `tests/e2e`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from authorities.registry import keycloak as module
+from authorities.registry.keycloak import Administration, AdministrationError
+from tests.support.pki import CA
+from tests.support.system import FakeWorkload
+from zerotrust.exchange import CLIENT_ASSERTION
+
+ISSUER = "http://issuer.test/realms/agents"  # the one that `FakeWorkload` expects
+READER = "spiffe://agents.example/agent/reader"
+TOKEN = {"access_token": "ours", "expires_in": 60}
+
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Keycloak:
+    """Answers by path, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[httpx.Request] = []
+        self.token: Answer = lambda _: httpx.Response(200, json=TOKEN)
+        self.clients: Answer = lambda _: httpx.Response(200, json=[{"id": "internal", "clientId": READER}])
+        self.change: Answer = lambda _: httpx.Response(204)
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        if request.url.path.endswith("/token"):
+            return self.token(request)
+        return self.clients(request) if request.method == "GET" else self.change(request)
+
+
+@pytest.fixture
+def keycloak() -> Keycloak:
+    return Keycloak()
+
+
+@pytest.fixture
+async def administration(keycloak: Keycloak) -> AsyncIterator[Administration]:
+    administration = Administration(ISSUER, FakeWorkload("authority/registry"), verify=CA().client())
+    connection = administration._connection
+    for client in (connection.http, connection.async_s):
+        await client.aclose()
+    connection.http = httpx.AsyncClient(transport=httpx.MockTransport(keycloak.answer))
+    connection.async_s = httpx.AsyncClient(transport=httpx.MockTransport(keycloak.answer))
+    yield administration
+    await administration.close()
+
+
+async def test_it_shows_its_identity_and_changes_the_one_client_by_its_own_token(
+    administration: Administration, keycloak: Keycloak
+) -> None:
+    await administration.disable_client(READER)
+    await administration.enable_client(READER)
+
+    token, *told = keycloak.asked
+    assert token.url == f"{ISSUER}/protocol/openid-connect/token"
+    form = dict(httpx.QueryParams(token.content.decode()))
+    assert form == {
+        "grant_type": "client_credentials",
+        "client_assertion_type": CLIENT_ASSERTION,
+        "client_assertion": "assertion of authority/registry",
+    }
+    assert {request.headers["authorization"] for request in told} == {"Bearer ours"}
+    assert [(r.method, r.url.path, r.content) for r in told if r.method == "PUT"] == [
+        ("PUT", "/admin/realms/agents/clients/internal", b'{"enabled": false}'),
+        ("PUT", "/admin/realms/agents/clients/internal", b'{"enabled": true}'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "answer", "told"),
+    [
+        ("token", httpx.Response(401, json={"error": "invalid_client"}), "Keycloak: no token: 401, invalid_client"),
+        ("token", httpx.Response(502, text="<html>"), "Keycloak: Expecting value"),
+        ("token", httpx.Response(200, json=[]), "Keycloak: no token, but status 200"),
+        ("token", httpx.Response(200, json={"access_token": "ours"}), "Keycloak: 'expires_in'"),
+        ("token", httpx.Response(200, text="[" * 100_000), "Keycloak: "),
+        ("clients", httpx.Response(403, json={"error": "forbidden"}), "Keycloak: 403"),
+        ("clients", httpx.Response(200, json={}), "Keycloak: Unexpected response type"),
+        ("clients", httpx.Response(200, json=[]), "Keycloak knows no client"),
+        ("change", httpx.Response(500, json={"error": "unknown_error"}), "Keycloak: 500"),
+        ("change", httpx.Response(200, json={}), "Keycloak: 200"),
+    ],
+)
+async def test_what_keycloak_does_not_do_is_told(
+    administration: Administration, keycloak: Keycloak, where: str, answer: httpx.Response, told: str
+) -> None:
+    setattr(keycloak, where, lambda _: answer)
+
+    with pytest.raises(AdministrationError) as failed:
+        await administration.disable_client(READER)
+
+    assert str(failed.value).startswith(told)
+    assert len(str(failed.value)) <= 300
+
+
+async def test_a_keycloak_that_is_away_is_told(administration: Administration, keycloak: Keycloak) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("All connection attempts failed", request=request)
+
+    keycloak.token = away
+    with pytest.raises(AdministrationError, match=r"^Keycloak: All connection attempts failed$"):
+        await administration.disable_client(READER)
+
+
+async def test_nobody_waits_for_keycloak_for_ever(
+    administration: Administration, keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: Any) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError("waited for ever")
+
+    monkeypatch.setattr(module, "SECONDS", 0.05)
+    administration._connection.async_s = httpx.AsyncClient(transport=httpx.MockTransport(never))
+
+    async with asyncio.timeout(10):  # else this test would wait for ever, too
+        with pytest.raises(AdministrationError, match=r"^Keycloak gave no answer within 0\.05 s$"):
+            await administration.disable_client(READER)

@@ -1,0 +1,354 @@
+"""What happens to an identity when code, packages or the interpreter change under a running service."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from authorities.attestation import measure
+from authorities.attestation.authority import Authority
+from authorities.attestation.environment import PIN, Environment
+from authorities.attestation.launch import LaunchError
+from tests.services.test_attestation import (
+    FETCH,
+    PROJECT,
+    Probe,
+    authority,
+    launch_probe,
+    lock,
+    log_of,
+    place,
+    probe,
+    registry,
+    root,
+    run_dir,
+    until,
+)
+from zerotrust.lock import Lock
+from zerotrust.registry import Registry
+
+__all__ = ["authority", "lock", "place", "probe", "registry", "root", "run_dir"]
+
+PACKAGES = [
+    *("_cffi_backend", "annotated_types", "cffi", "cryptography", "google", "grpc", "jwt", "orjson", "pem"),
+    *("pyasn1", "pyasn1_modules", "pydantic", "pydantic_core", "spiffe", "typing_extensions", "typing_inspection"),
+    "yaml",
+]
+"""What the authority's own command and the official client load."""
+
+FETCH_X509 = """
+from spiffe import WorkloadApiClient
+
+with WorkloadApiClient(default_timeout=20) as client:
+    answer = str(client.fetch_x509_svid().spiffe_id)
+"""
+
+
+async def noticed(authority: Authority, files: str) -> None:
+    await until(lambda: files in authority.drifted.get("agent/reader", ""))
+
+
+async def restored(authority: Authority) -> None:
+    await until(lambda: authority.drifted == {})
+
+
+# The project's code
+
+
+async def test_a_changed_file_is_noticed_at_once_told_by_name_and_forgotten_when_it_is_put_back(
+    authority: Authority, probe: Probe, root: Path, run_dir: Path
+) -> None:
+    helper = root / "agents/reader/helper.py"
+    genuine = helper.read_text()
+    told: list[dict[str, str]] = []
+
+    async def listen() -> None:
+        async for state in authority.changes():
+            told.append(state)
+
+    listening = asyncio.create_task(listen())
+    helper.write_text("value = 'changed'\n")
+    await noticed(authority, "agents/reader/helper.py")
+    assert "no identity issued" in await probe.run(FETCH_X509)
+    helper.write_text(genuine)
+    await restored(authority)
+
+    assert "agent/reader" in await probe.run(FETCH_X509)
+    listening.cancel()
+    assert told == [{}, {"agent/reader": "agents/reader/helper.py"}, {}]
+    events = [line for line in log_of(run_dir) if line["event"] in {"drifted", "restored"}]
+    assert [(line["event"], line.get("changed")) for line in events] == [
+        ("drifted", "agents/reader/helper.py"),
+        ("restored", None),
+    ]
+
+
+def replace(path: Path) -> None:
+    new = path.with_name("new")
+    shutil.copy2(path, new)
+    new.rename(path)
+    new.write_text("")
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda path: (path / "helper.pyc").write_bytes(b"planted"), "helper.pyc"),
+        (lambda path: (path / "helper.py").unlink(), "helper.py"),
+        (lambda path: (path / "helper.py").rename(path / "other.py"), "helper.py"),
+        (lambda path: (path / "deep/er").mkdir(parents=True) or (path / "deep/er/new.py").touch(), "deep/er/new.py"),
+        (lambda path: path.rename(path.with_name("away")), "agents/reader"),
+        (lambda path: (path / "link.py").symlink_to("/etc/hostname"), "link.py"),
+    ],
+    ids=["bytecode planted", "removed", "renamed", "in a new folder", "the folder itself", "a link"],
+)
+async def test_whatever_changes_among_a_partys_files_is_noticed(
+    authority: Authority, probe: Probe, root: Path, change: Callable[[Path], object], name: str
+) -> None:
+    await probe.run("answer = 0")
+
+    change(root / "agents/reader")
+
+    await noticed(authority, name)
+    assert "no identity issued" in await probe.run(FETCH)
+
+
+async def test_a_file_of_another_party_is_no_matter(authority: Authority, probe: Probe, root: Path) -> None:
+    (root / "agents/writer").mkdir()
+    (root / "agents/writer/main.py").touch()
+    (root / "notes.txt").touch()
+
+    await authority._drift.look()
+
+    assert authority.drifted == {}
+
+
+async def test_the_same_bytes_in_another_inode_are_no_drift(authority: Authority, probe: Probe, root: Path) -> None:
+    replace(root / "agents/reader/helper.py")
+    (root / "agents/reader/new").unlink()
+
+    await authority._drift.look()
+
+    assert authority.drifted == {}
+
+
+async def test_a_write_that_leaves_size_and_time_as_they_were_is_found_by_its_ctime(
+    authority: Authority, probe: Probe, root: Path
+) -> None:
+    path = root / "agents/reader/helper.py"
+    assert (await probe.run(FETCH)).count(".") == 2
+    status = path.stat()
+
+    path.write_text(path.read_text().replace("genuine", "planted"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    assert "no identity issued" in await probe.run(FETCH)
+
+
+async def test_a_running_stream_ends_at_drift_and_a_later_call_succeeds_once_it_is_put_back(
+    authority: Authority, probe: Probe, root: Path
+) -> None:
+    await probe.run("""
+import queue
+from spiffe import WorkloadApiClient
+
+import builtins
+builtins.seen, client = queue.Queue(), WorkloadApiClient()
+builtins.stream = client.stream_x509_contexts(
+    lambda context: seen.put(str(context.default_svid.spiffe_id)),
+    lambda error: seen.put(str(error)),
+    retry_connect=False,
+)
+answer = seen.get(timeout=20)
+""")
+    genuine = (root / "agents/reader/helper.py").read_text()
+
+    (root / "agents/reader/helper.py").write_text("changed")
+
+    assert "PERMISSION_DENIED" in await probe.run("answer = seen.get(timeout=20)")
+    (root / "agents/reader/helper.py").write_text(genuine)
+    await restored(authority)
+    assert await probe.run(FETCH_X509) == "spiffe://agents.example/agent/reader"
+
+
+@pytest.mark.parametrize("name", ["registry.yaml", "registry.lock"])
+async def test_the_registrys_own_files_are_part_of_the_registry_authority(
+    authority: Authority, registry: Registry, place: Path, root: Path, name: str
+) -> None:
+    probe = await launch_probe(authority, registry, place, party="authority/registry")
+    await probe.run("answer = 0")
+
+    with (root / name).open("a") as file:
+        file.write("\n")
+
+    await until(lambda: authority.drifted == {"authority/registry": name})
+    assert "no identity issued" in await probe.run(FETCH)
+
+
+async def test_who_has_ended_is_not_drifting(authority: Authority, probe: Probe, root: Path) -> None:
+    await probe.run("answer = 0")
+    (root / "agents/reader/helper.py").write_text("changed")
+    await noticed(authority, "helper.py")
+
+    probe.launched.process.kill()
+
+    await restored(authority)
+
+
+# The environment
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small environment of its own, with an interpreter that can be replaced."""
+    prefix = tmp_path_factory.mktemp("environment") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--copies", "--without-pip", prefix], check=True)  # noqa: S603
+    mine = next((prefix / "lib").glob("python*/site-packages"))
+    packages = Path(pytest.__file__).parents[1]
+    for name in PACKAGES:
+        for found in packages.glob(f"{name}*"):
+            if found.is_dir() and found.name == name:
+                shutil.copytree(found, mine / name)
+            elif found.is_file():
+                shutil.copy2(found, mine)
+    command = [str(prefix / "bin/python"), "-m", "authorities.attestation.environment"]
+    subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)  # noqa: S603
+    return prefix
+
+
+@pytest.fixture
+def packages(installed: Path) -> Path:
+    return next((installed / "lib").glob("python*/site-packages"))
+
+
+@pytest.fixture
+async def alone(registry: Registry, lock: Lock, root: Path, run_dir: Path, installed: Path) -> AsyncIterator[Authority]:
+    async with Authority(registry, lock, root, run_dir, environment=installed) as authority:
+        yield authority
+
+
+async def test_a_launched_process_loads_what_was_installed_and_no_bytecode_beside_it(
+    alone: Authority, registry: Registry, place: Path, installed: Path
+) -> None:
+    probe = await launch_probe(alone, registry, place)
+
+    found = await probe.run(
+        "import sys, spiffe; answer = [spiffe.__file__, spiffe.__cached__, sys.flags.dont_write_bytecode]"
+    )
+
+    assert found[0].startswith(str(installed / "lib"))
+    assert found[1].startswith(str(installed / "bytecode"))
+    assert Path(found[1]).exists()
+    assert found[2] == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "planted.pth",
+        "sitecustomize.py",
+        "planted.pyc",
+        "jwt/api_jwt.py",
+        "bin/python",
+        "pyvenv.cfg",
+        "bin/pyvenv.cfg",
+        "bytecode/x.pyc",
+    ],
+)
+async def test_whatever_changes_in_the_environment_is_drift_of_all_and_undone_when_it_is_put_back(
+    alone: Authority, registry: Registry, place: Path, installed: Path, packages: Path, name: str
+) -> None:
+    probe = await launch_probe(alone, registry, place)
+    assert (await probe.run(FETCH)).count(".") == 2
+    path = (installed if name.startswith(("bin", "pyvenv", "bytecode")) else packages) / name
+    kept = place / "kept"
+    if path.exists():
+        shutil.copy2(path, kept)
+        path.rename(place / "aside")
+
+    path.write_text("# changed")
+
+    await noticed(alone, str(path))
+    assert "no identity issued" in await probe.run(FETCH)
+    with pytest.raises(LaunchError, match=f"the environment is not what was installed: .*{name}"):
+        await launch_probe(alone, registry, place, party="agent/writer")
+    path.unlink()
+    if kept.exists():
+        shutil.move(place / "aside", path)
+    await restored(alone)
+    assert (await probe.run(FETCH)).count(".") == 2
+
+
+async def test_an_environment_that_cannot_be_measured_at_all_is_drift_until_it_can_be(
+    alone: Authority, registry: Registry, place: Path, packages: Path
+) -> None:
+    await (await launch_probe(alone, registry, place)).run("answer = 0")
+    os.mkfifo(packages / "pipe")
+    await noticed(alone, "pipe: neither a file nor a folder")
+    (packages / "planted.pth").touch()
+
+    (packages / "pipe").unlink()
+    await noticed(alone, "planted.pth")
+
+    (packages / "planted.pth").unlink()
+    await restored(alone)
+
+
+async def test_nothing_starts_in_an_environment_that_has_changed(
+    registry: Registry, lock: Lock, root: Path, run_dir: Path, installed: Path, packages: Path
+) -> None:
+    (packages / "planted.pth").touch()
+    try:
+        with pytest.raises(LaunchError, match=r"planted\.pth.*make sets it up anew"):
+            async with Authority(registry, lock, root, run_dir, environment=installed):
+                pass
+    finally:
+        (packages / "planted.pth").unlink()
+
+
+@pytest.mark.parametrize("content", [None, "", "{}"])
+async def test_nothing_starts_without_a_pin(
+    registry: Registry, lock: Lock, root: Path, run_dir: Path, tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / PIN).write_text(content)
+
+    with pytest.raises(LaunchError, match=r"environment\.json: .*make sets it up anew"):
+        async with Authority(registry, lock, root, run_dir, environment=tmp_path):
+            pass
+
+
+async def test_a_change_that_the_kernel_says_nothing_of_is_found_before_the_next_certificate(
+    alone: Authority, registry: Registry, place: Path, packages: Path
+) -> None:
+    """As a write through another hard link would be."""
+    probe = await launch_probe(alone, registry, place)
+    await probe.run("answer = 0")
+    genuine = (packages / "yaml/loader.py").read_text()
+    (place / "link").hardlink_to(packages / "yaml/loader.py")
+    await restored(alone)
+    await asyncio.sleep(0.2)
+
+    (place / "link").write_text("# changed")
+
+    assert "no identity issued" in await probe.run(FETCH_X509)
+    (place / "link").write_text(genuine)
+    assert "agent/reader" in await probe.run(FETCH_X509)
+
+
+def test_measuring_again_reads_nothing_that_was_not_touched(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = Environment.pinned(installed)
+    environment.look()
+    time.sleep(0.2)
+    environment.look()  # what had been written just before it was measured
+    monkeypatch.setattr(measure, "_read", lambda path: pytest.fail(f"{path} was read"))
+
+    environment.look()
+
+    assert environment.changed == []

@@ -1,0 +1,359 @@
+"""`zt` at a door of its own: what it asks the registry, what it tells the operator, and whom it tells nothing."""
+
+import contextlib
+import shutil
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from typer.testing import CliRunner, Result
+
+import cli.__main__ as program
+from cli import door as module
+from cli.door import CLIENT, SCOPE, Place
+from cli.login import Login, LoginError
+from demo.keycloak import URL
+from tests.support.pki import CA
+from tests.support.system import ROOT
+from zerotrust.registry import Registry
+
+READER: dict[str, Any] = {
+    "name": "agent/reader",
+    "id": "spiffe://agents.example/agent/reader",
+    "kind": "workload",
+    "state": "active",
+    "cause": None,
+    "since": None,
+    "code": "1" * 64,
+    "calls": ["tool/documents", "inference"],
+    "hands_on": ["tool.read", "inference.run"],
+}
+SUSPENDED = READER | {"state": "suspended", "cause": "seen [red]reading[/red]", "since": 1795000000}
+
+
+@dataclass
+class Registered:
+    """A registry that answers what it is told to, and keeps what it was asked."""
+
+    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    asked: list[tuple[str, Any, str | None]] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = (await receive())["body"]
+        headers = dict(scope["headers"])
+        what = f"{scope['method']} {scope['path']}"
+        token = headers.get(b"authorization", b"").decode()
+        self.asked.append((what, orjson.loads(body) if body else None, token))
+        status, answer = self.answers.get(what, (404, {"error": "not_found", "reason": "unknown_party"}))
+        raw = answer if isinstance(answer, bytes) else orjson.dumps(answer)
+        length = (b"content-length", b"%d" % len(raw))
+        await send({"type": "http.response.start", "status": status, "headers": [length]})
+        await send({"type": "http.response.body", "body": raw})
+
+
+@contextlib.contextmanager
+def served(app: Registered, certificate: Path, key: Path) -> Iterator[int]:
+    """Serve it over TLS in a thread, as `zt` has a loop of its own; gives the port."""
+    config = uvicorn.Config(
+        app, port=0, ssl_certfile=certificate, ssl_keyfile=key, lifespan="off", ws="none", log_level="error"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def registered() -> Registered:
+    return Registered()
+
+
+@pytest.fixture
+def place(tmp_path: Path, registry: Registry) -> Place:
+    """Where the registry is, but for its port; the CA is there."""
+    return Place.of(registry, keycloak=URL, ca=tmp_path / "ca.pem")
+
+
+Zt = Callable[..., Result]
+
+
+@pytest.fixture
+def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registered: Registered, place: Place, ca: CA) -> Iterator[Zt]:
+    """Run `zt` against the genuine registry, as olga."""
+    with served(registered, *ca.party(tmp_path, place.name, place.spiffe_id)) as port:
+        yield program_at(monkeypatch, place, port, ca)
+
+
+def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA) -> Zt:
+    place.ca.write_bytes(ca.pem)
+
+    async def sign_in(*asked: str, verify: ssl.SSLContext) -> Login:
+        assert asked == (place.issuer, CLIENT, "olga", "right", SCOPE)
+        assert verify.verify_mode is ssl.CERT_REQUIRED
+        return Login(access_token="olgas", refresh_token="", id_token=None, expires_in=60, scope=frozenset({SCOPE}))
+
+    there = Place(
+        issuer=place.issuer, door=f"https://127.0.0.1:{port}", name=place.name, spiffe_id=place.spiffe_id, ca=place.ca
+    )
+    monkeypatch.setattr(module, "sign_in", sign_in)
+    monkeypatch.setattr(program, "place", lambda: there)
+    monkeypatch.setenv("ZT_USER", "olga")
+    monkeypatch.setenv("ZT_PASSWORD", "right")
+    return lambda *words, **more: CliRunner().invoke(program.app, words, **more)
+
+
+# --- what is done -----------------------------------------------------------------------------------------------------
+
+
+def test_all_parties_are_shown_with_their_standing(zt: Zt, registered: Registered) -> None:
+    registered.answers["GET /parties"] = (200, {"parties": [SUSPENDED, READER | {"name": "inference"}]})
+
+    shown = zt("party", "list")
+
+    assert shown.exit_code == 0, shown.output
+    assert registered.asked == [("GET /parties", None, "Bearer olgas")]
+    assert "agent/reader" in shown.output
+    assert "suspended" in shown.output
+    assert "seen [red]reading[/red]" in shown.output  # what somebody wrote is shown as it is
+    assert "active" in shown.output
+
+
+def test_one_party_is_shown_with_what_was_approved(zt: Zt, registered: Registered) -> None:
+    more = {"files": 26, "card": "2" * 64, "tools": {"read": "3" * 64}}
+    registered.answers["GET /parties/agent/reader"] = (200, READER | more)
+
+    shown = zt("party", "show", "agent/reader")
+
+    assert shown.exit_code == 0, shown.output
+    for told in (
+        "spiffe://agents.example/agent/reader",
+        "1" * 64,
+        "26 files",
+        "2" * 64,
+        f"read {'3' * 64}",
+        "tool.read",
+    ):
+        assert told in shown.output
+    assert "why" not in shown.output
+
+
+@pytest.mark.parametrize(("because", "cause"), [(["--because", "odd"], "odd"), ([], "suspended by olga")])
+def test_a_party_is_suspended_with_a_cause(zt: Zt, registered: Registered, because: list[str], cause: str) -> None:
+    answer = {"party": SUSPENDED, "keycloak": "told"}
+    registered.answers["POST /parties/agent/reader/suspend"] = (200, answer)
+
+    shown = zt("party", "suspend", "agent/reader", *because)
+
+    assert shown.exit_code == 0, shown.output
+    assert registered.asked == [("POST /parties/agent/reader/suspend", {"cause": cause}, "Bearer olgas")]
+    assert "suspended" in shown.output
+
+
+def test_a_party_is_reinstated(zt: Zt, registered: Registered) -> None:
+    registered.answers["POST /parties/agent/reader/reinstate"] = (200, {"party": READER, "keycloak": "told"})
+
+    shown = zt("party", "reinstate", "agent/reader")
+
+    assert shown.exit_code == 0, shown.output
+    assert registered.asked == [("POST /parties/agent/reader/reinstate", {}, "Bearer olgas")]
+    assert "active" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [(["agent/reader", "zt"], "Read anew; changed: agent/reader, zt"), ([], "Read anew; nothing has changed.")],
+)
+def test_what_changed_is_told_when_the_registry_reads_anew(
+    zt: Zt, registered: Registered, changed: list[str], told: str
+) -> None:
+    registered.answers["POST /reload"] = (200, {"changed": changed})
+
+    shown = zt("reload")
+
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.strip() == told
+
+
+def test_name_and_password_are_asked_for_where_they_are_not_given(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ZT_USER")
+    monkeypatch.delenv("ZT_PASSWORD")
+    registered.answers["GET /parties"] = (200, {"parties": [READER]})
+
+    shown = zt("party", "list", input="olga\nright\n")
+
+    assert shown.exit_code == 0, shown.output
+    assert "right" not in shown.output
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def failed(shown: Result) -> str:
+    assert shown.exit_code == 1
+    assert shown.stdout == ""
+    return shown.stderr.strip()
+
+
+REFUSALS = [
+    (
+        403,
+        {"error": "access_denied", "reason": "policy_denied", "trace_id": "t"},
+        "olga is no operator: sign in as somebody of the group /operators.",
+    ),
+    (
+        404,
+        {"error": "not_found", "reason": "unknown_party", "trace_id": "t"},
+        "There is no party agent/reader: `zt party list` names them all.",
+    ),
+    (
+        503,
+        {"error": "temporarily_unavailable", "reason": "journal_unavailable", "detail": "disk full", "trace_id": "t1"},
+        "The registry refused (503: journal_unavailable, disk full); on record as trace t1.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "answer", "told"), REFUSALS)
+def test_a_refusal_is_told_with_what_to_do(
+    zt: Zt, registered: Registered, status: int, answer: dict[str, str], told: str
+) -> None:
+    registered.answers["POST /parties/agent/reader/suspend"] = (status, answer)
+
+    assert failed(zt("party", "suspend", "agent/reader")) == told
+
+
+def test_a_suspension_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
+    answer = {"party": SUSPENDED, "keycloak": "could not be told: no answer within 10 s"}
+    registered.answers["POST /parties/agent/reader/suspend"] = (200, answer)
+
+    shown = zt("party", "suspend", "agent/reader")
+
+    assert shown.exit_code == 1
+    assert "suspended" in shown.stdout
+    assert "Keycloak could not be told: no answer within 10 s: say it again" in shown.stderr
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"\xff"])
+def test_an_answer_that_is_none_is_told(zt: Zt, registered: Registered, answer: bytes) -> None:
+    registered.answers["GET /parties"] = (200, answer)
+
+    assert failed(zt("party", "list")).startswith("The registry answered something else than JSON")
+
+
+def test_a_wrong_password_is_told_and_the_registry_is_not_asked(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def sign_in(*_: str, verify: ssl.SSLContext) -> Login:
+        raise LoginError("olga was not signed in: Invalid username or password.")
+
+    monkeypatch.setattr(module, "sign_in", sign_in)
+
+    assert failed(zt("party", "list")) == "olga was not signed in: Invalid username or password."
+    assert registered.asked == []
+
+
+def test_a_system_that_does_not_run_is_told(place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA) -> None:
+    zt = program_at(monkeypatch, place, 1, ca)
+    assert failed(zt("party", "list")).startswith("The registry does not answer at https://127.0.0.1:1 (")
+
+    place.ca.unlink()
+    assert failed(zt("party", "list")) == f"There is no {place.ca}: is the system running? `make up` starts it."
+
+
+# --- whom it tells nothing --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "spiffe_ids"),
+    [
+        pytest.param("reader.agent.agents.example", ["spiffe://agents.example/agent/reader"], id="another party"),
+        pytest.param("registry.authority.agents.example", ["spiffe://agents.example/agent/reader"], id="of that name"),
+        pytest.param("registry.authority.agents.example", [], id="of that name, without an identity"),
+        pytest.param(
+            "registry.authority.agents.example",
+            ["spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"],
+            id="two identities",
+        ),
+        pytest.param("localhost", ["spiffe://agents.example/authority/registry"], id="of another name"),
+    ],
+)
+def test_who_is_not_the_registry_never_sees_a_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Place, ca: CA, name: str, spiffe_ids: list[str]
+) -> None:
+    somebody = Registered()
+    with served(somebody, *ca.party(tmp_path, name, *spiffe_ids)) as port:
+        zt = program_at(monkeypatch, place, port, ca)
+
+        told = failed(zt("party", "list"))
+
+    assert "is not the registry, and was told nothing" in told
+    assert somebody.asked == []
+
+
+def test_a_registry_of_another_ca_never_sees_a_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Place, ca: CA
+) -> None:
+    somebody = Registered()
+    with served(somebody, *CA().party(tmp_path, place.name, place.spiffe_id)) as port:
+        zt = program_at(monkeypatch, place, port, ca)
+
+        assert "is not the registry" in failed(zt("party", "list"))
+
+    assert somebody.asked == []
+
+
+# --- where it looks ---------------------------------------------------------------------------------------------------
+
+
+def test_it_looks_where_the_registry_says(registry: Registry) -> None:
+    found = program.place()
+
+    assert found == Place(
+        issuer=f"{URL}/realms/agents",
+        door=f"https://127.0.0.1:{registry.parties['authority/registry'].port}",
+        name="registry.authority.agents.example",
+        spiffe_id="spiffe://agents.example/authority/registry",
+        ca=ROOT / "run" / "ca.pem",
+    )
+
+
+def test_a_registry_with_a_mistake_is_told(zt: Zt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv("ZT_PASSWORD", "right")
+    monkeypatch.setattr(program, "ROOT", tmp_path)
+
+    shown = CliRunner().invoke(program.app, ["--user", "olga", "party", "list"])
+
+    assert "registry.yaml: cannot be read" in failed(shown)
+
+
+def test_it_is_installed_as_a_script_that_finds_the_project_from_anywhere(tmp_path: Path) -> None:
+    folder = tmp_path / "project" / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "cli" / "zt", folder)
+    python = folder / "python"
+    python.write_text('#!/bin/sh\necho "$PWD" "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "zt").symlink_to(folder / "zt")
+
+    said = subprocess.run([tmp_path / "zt", "party", "list"], capture_output=True, text=True, check=True).stdout  # noqa: S603
+
+    assert said == f"{tmp_path / 'project'} -m cli party list\n"
+    assert "install -m 755 cli/zt $(BIN)/zt" in (ROOT / "Makefile").read_text()

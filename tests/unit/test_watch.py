@@ -1,0 +1,104 @@
+"""What the kernel says about changed files."""
+
+import select
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from authorities.attestation import watch as watch_module
+from authorities.attestation.watch import Watch
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    with Watch() as watch:
+        yield watch
+
+
+@pytest.fixture
+def folder(tmp_path: Path, watch: Watch) -> Path:
+    folder = tmp_path / "watched"
+    (folder / "part").mkdir(parents=True)
+    (folder / "__pycache__").mkdir()
+    (folder / "part/known.py").write_text("x = 1")
+    watch.folder(str(folder), leave_out={"__pycache__", str(folder / "left")})
+    return folder
+
+
+def test_what_happens_to_a_file_is_told_by_its_path(watch: Watch, folder: Path) -> None:
+    (folder / "part/known.py").write_text("x = 2")
+    (folder / "new.py").touch()
+
+    assert select.select([watch], [], [], 5)[0] == [watch]
+    assert watch.read() == {str(folder / "part/known.py"), str(folder / "new.py")}
+    assert watch.read() == set()
+
+
+def test_reading_alone_is_no_news(watch: Watch, folder: Path) -> None:
+    (folder / "part/known.py").read_text()
+
+    assert watch.read() == set()
+
+
+def test_what_is_left_out_is_no_news(watch: Watch, folder: Path) -> None:
+    (folder / "__pycache__/new.pyc").touch()
+    (folder / "left").mkdir()
+    (folder / "left/new.py").touch()
+    (folder.parent / "beside.py").touch()
+
+    assert watch.read() == set()
+
+
+def test_where_a_folder_comes_anything_may_have_changed_and_it_is_watched_from_then_on(
+    watch: Watch, folder: Path
+) -> None:
+    (folder / "deep/er").mkdir(parents=True)
+    assert watch.read() is None
+
+    (folder / "deep/er/new.py").touch()
+
+    assert watch.read() == {str(folder / "deep/er/new.py")}
+
+
+def test_a_watched_folder_that_went_and_came_back_is_watched_again(watch: Watch, folder: Path) -> None:
+    folder.rename(folder.with_name("away"))
+    assert watch.read() is None
+    folder.mkdir()
+    assert watch.read() is None
+
+    (folder / "new.py").touch()
+    (folder / "__pycache__").mkdir()
+
+    assert watch.read() == {str(folder / "new.py")}
+
+
+def test_a_single_file_is_watched_whether_it_is_there_or_not(watch: Watch, tmp_path: Path) -> None:
+    watch.file(str(tmp_path / "single"))
+
+    (tmp_path / "single").touch()
+    (tmp_path / "other").touch()
+
+    assert watch.read() == {str(tmp_path / "single")}
+
+
+def test_where_there_was_too_much_to_tell_anything_may_have_changed(watch: Watch, folder: Path) -> None:
+    room = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    for number in range(room + 10):
+        (folder / f"{number % 2}").touch()  # in turn, for the same event twice in a row is told once
+
+    assert watch.read() is None
+
+
+def test_more_folders_than_the_kernel_watches_is_an_error_that_names_the_setting(
+    watch: Watch, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def inotify_add_watch(self, *_: object) -> int:
+            return -1
+
+    monkeypatch.setattr(watch_module, "_libc", Full())
+    monkeypatch.setattr("ctypes.get_errno", lambda: 28)
+
+    with pytest.raises(OSError, match=r"fs\.inotify\.max_user_watches"):
+        watch.folder(str(folder))
