@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from authorities.attestation.measure import measure
+from authorities.attestation.measure import digest_of, measure_files
 from authorities.registry.register import check, current, derive, differences, listed, tool_servers, write
 from tests.support.system import ROOT
-from zerotrust.a2a import agent_card
+from zerotrust.cards import agent_card, as_json
 from zerotrust.digests import card_digest
 from zerotrust.lock import Approved, Lock, load_lock
 from zerotrust.registry import Registry
@@ -165,9 +165,9 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
     _, lock = current(ROOT)
     reader, documents, walkthrough = (lock.parties[n] for n in ("agent/reader", "tool/documents", "walkthrough"))
 
-    assert reader.code == measure(ROOT, ["agents/reader", "zerotrust"], leave_out={"__pycache__"})
+    assert reader.code == digest_of(measure_files(ROOT, ["agents/reader", "zerotrust"], leave_out={"__pycache__"}))
     assert (reader.hands_on, reader.calls) == (["tool.read", "inference.run"], ["tool/documents", "inference"])
-    assert reader.card == card_digest(agent_card("agent/reader", "https://reader.agent.agents.example:8102"))
+    assert reader.card == card_digest(as_json(agent_card("agent/reader", "https://reader.agent.agents.example:8102")))
     assert set(documents.tools) == {"search", "read", "create", "replace"}
     assert documents.card is None
     assert (walkthrough.code, walkthrough.card, walkthrough.tools) == (None, None, {})
