@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from authorities.registry.keycloak import AdministrationError
-
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from zerotrust.errors import Refusal
