@@ -20,6 +20,7 @@ from zerotrust.clock import Forward
 from zerotrust.errors import Refusal
 from zerotrust.identity import Principal
 from zerotrust.policy import Reason
+from zerotrust.standing import Standing
 from zerotrust.workload import WorkloadError
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -73,43 +74,55 @@ def exchange_form(
 class Exchanger:
     """Narrows tokens for one party; one exchange per need, however many callers wait for it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands on, each by name
         self,
         *,
         issuer: str,
         workload: Assertions,
+        standing: Standing,
         http: httpx.AsyncClient,
         record: Record,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._issuer, self._workload, self._http, self._record = issuer, workload, http, record
         self._clock = Forward(clock)
-        self._flights: dict[tuple[object, ...], asyncio.Task[NarrowedToken]] = {}
+        self._flights: dict[tuple[object, ...], tuple[Principal, asyncio.Task[NarrowedToken]]] = {}
+        self._standing = standing
+        standing.on_change(self._drop_withdrawn)
 
     async def narrow(
         self, caller: Principal, *, audience: str, scopes: frozenset[str], lifetime: int | None = None
     ) -> NarrowedToken:
         """Return a token of the same user for `audience`, with `scopes` and nothing more.
 
-        Raises `Refusal`: would widen, exchange refused, issuer or identity unavailable, journal unavailable.
+        Raises `Refusal`: withdrawn, would widen, exchange refused, issuer or identity unavailable, journal unavailable.
         """
+        if not (standing := self._standing.of(caller)):  # since the gate has looked, much may have happened
+            await self._note(caller, audience, scopes, standing.reason, detail=standing.detail)
+            raise Refusal(standing.reason, standing.detail)
         # Delegation only shrinks.  Wanting more is a bug here, or an attack on us.
         if not scopes <= caller.scopes:
             await self._note(caller, audience, scopes, Reason.WOULD_WIDEN)
             raise Refusal(Reason.WOULD_WIDEN, " ".join(sorted(scopes - caller.scopes)))
         need = (hashlib.sha256(caller.token.encode()).digest(), audience, scopes, lifetime)
-        flight = self._flights.get(need)
+        _, flight = self._flights.get(need, (None, None))
         if flight is None or _spent(flight, self._clock()):
             self._forget()
-            flight = self._flights[need] = asyncio.create_task(self._exchange(caller, audience, scopes, lifetime))
+            flight = asyncio.create_task(self._exchange(caller, audience, scopes, lifetime))
+            self._flights[need] = caller, flight
         return await asyncio.shield(flight)  # a caller who leaves does not take the others' answer along
 
     def _forget(self) -> None:
         if len(self._flights) >= CAPACITY:
             now = self._clock()
-            self._flights = {need: flight for need, flight in self._flights.items() if not _spent(flight, now)}
+            self._flights = {need: known for need, known in self._flights.items() if not _spent(known[1], now)}
         while len(self._flights) >= CAPACITY:
             del self._flights[next(iter(self._flights))]
+
+    def _drop_withdrawn(self) -> None:
+        gone = [n for n, (of, _) in self._flights.items() if self._standing.of(of).reason is Reason.WITHDRAWN]
+        for need in gone:
+            del self._flights[need]
 
     async def _exchange(
         self, caller: Principal, audience: str, scopes: frozenset[str], lifetime: int | None

@@ -1,8 +1,8 @@
 """The gate: who asks, may they, and is it on record?  All of that before any handler runs.
 
 One pure ASGI wrapper round the whole application, because a framework's dependencies do not run on routes that an
-SDK registers.  In order: (1) peer  (2) credentials  (3) verify  (4) bind  (5) standing  (6) decide  (8) record; then
-the handler narrows and acts.
+SDK registers.  In order: (1) peer  (2) credentials  (3) verify  (4) bind  (5) standing  (6) decide  (7) confirm
+(8) record; then the handler narrows and acts, for as long as all of that holds.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,6 +52,11 @@ MAX_TOKEN = 8 * 1024
 MAX_BODY = 1 << 20
 MAX_BODY_SECONDS = 10
 """How long the body of a request may take to come in."""
+LAST_WORDS = 0.5
+"""Seconds that a handler has to tell what was done once its caller is withdrawn; by then nothing more is done for it."""
+
+Confirmation = Callable[[Principal, str], Awaitable[None]]
+"""Asks the issuer about a caller, where the permission that it uses is worth that.  Raises `Refusal`."""
 
 # base64url and dots; with padding, which PyJWT accepts, a token would have two spellings.
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
@@ -93,8 +98,9 @@ class _Call:
     permission: str | None = None
     operation: str | None = None
     request_id: str | int | None = None
+    first: Message | None = None
     last: Message | None = None
-    """What was sent last."""
+    """What was sent first, and last."""
 
     def follow_trace(self) -> None:
         """Our own workloads continue a trace; anybody else gets a new one, and theirs is kept beside it."""
@@ -119,6 +125,7 @@ class Gate:
         keys: SigningKeys,
         policy: Policy,
         standing: Standing,
+        confirm: Confirmation,
         journal: Journal,
         clock: Callable[[], float] = time.time,
         metadata_url: str | None = None,
@@ -126,7 +133,8 @@ class Gate:
         self._app, self._permissions = app, permissions
         self._keys, self._standing, self._journal, self._clock = keys, standing, journal, Forward(clock)
         self._metadata_url = metadata_url
-        self._tally = Tally(journal)
+        self._tally, self._confirm = Tally(journal), confirm
+        standing.on_change(self._forget)
         self.adopt(expected=expected, policy=policy)
 
     def adopt(self, *, expected: Expected, policy: Policy) -> None:
@@ -143,7 +151,7 @@ class Gate:
         _trace_id.set(call.trace_id)
 
         async def watched(message: Message) -> None:
-            call.last = message
+            call.first, call.last = call.first or message, message
             await send(message)
 
         try:
@@ -194,8 +202,12 @@ class Gate:
         else:
             need = Need((route,), call.scope["path"], None)
         self._decide(call, need)  # (6)
+        await self._confirm(call.principal, str(call.permission))  # (7)
         await self._record(call, Reason.GRANTED)  # (8)
         return receive
+
+    def _forget(self) -> None:
+        self._remembered.forget(lambda principal: self._standing.of(principal).reason is Reason.WITHDRAWN)
 
     def _check_peer(self, peer: Peer) -> None:
         """TLS has done the same in the handshake; what it says then is said here for every request."""
@@ -284,16 +296,34 @@ class Gate:
         left = min(call.principal.expires_at, call.peer.until) - self._clock()
         if left <= 0:  # it took its time to come in, or to be recorded
             return await self._refuse(call, Refusal(Reason.EXPIRED, "before it was used"), send)
+        ending = Refusal(Reason.EXPIRED, "while it was being used")
+
+        def lost(decision: Decision) -> None:
+            """Leave the handler a moment to tell what was done."""
+            nonlocal ending
+            ending = Refusal(decision.reason, decision.detail)
+            life.reschedule(min(life.when() or 0.0, asyncio.get_running_loop().time() + LAST_WORDS))
+
         try:
             async with asyncio.timeout(left) as life:
-                await self._app(call.scope, receive, send)
+                with self._standing.watching(call.principal, lost):
+                    await self._app(call.scope, receive, send)
         except TimeoutError:
             if not life.expired():
                 raise
-            begun = call.last
-            await self._refuse(call, Refusal(Reason.EXPIRED, "while it was being used"), send)
-            if begun and (begun["type"] == "http.response.start" or begun.get("more_body")):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._refuse(call, ending, send)
+            await self._cut(call, ending, send)
+
+    async def _cut(self, call: _Call, ending: Refusal, send: Send) -> None:
+        """End an answer that has begun, so that whoever reads it knows that this is not its end."""
+        if call.first is None or call.last is None or (call.last is not call.first and not call.last.get("more_body")):
+            return
+        told = b""
+        if any(
+            name == b"content-type" and value.startswith(b"text/event-stream") for name, value in call.first["headers"]
+        ):
+            told = b"event: error\r\ndata: %b\r\n\r\n" % orjson.dumps(problem(ending, call.trace_id))
+        await send({"type": "http.response.body", "body": told, "more_body": False})
 
 
 def _bearer(headers: Iterable[tuple[bytes, bytes]], *, hint: str | None) -> UnverifiedToken:
@@ -348,6 +378,12 @@ def _origin(call: _Call) -> str:
     return call.peer.id or (call.scope["client"][0] if call.scope.get("client") else "unknown")
 
 
+def problem(refusal: Refusal, trace_id: str) -> dict[str, Any]:
+    """What a refused caller is told."""
+    told: dict[str, Any] = {"error": refusal.error or "unauthorized", "reason": refusal.told, "trace_id": trace_id}
+    return told | ({"scope": refusal.scope} if refusal.scope else {})
+
+
 async def send_refusal(
     refusal: Refusal,
     trace_id: str,
@@ -357,10 +393,8 @@ async def send_refusal(
     rpc: tuple[str | int | None] | None = None,
 ) -> None:
     """Send a refusal as the answer; `rpc` holds the request id where the caller expects JSON-RPC."""
-    problem: dict[str, Any] = {"error": refusal.error or "unauthorized", "reason": refusal.told, "trace_id": trace_id}
-    if refusal.scope:
-        problem["scope"] = refusal.scope
-    body = orjson.dumps(error_body(rpc[0], problem) if rpc else problem)
+    told = problem(refusal, trace_id)
+    body = orjson.dumps(error_body(rpc[0], told) if rpc else told)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

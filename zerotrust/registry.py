@@ -78,6 +78,11 @@ class Registry(_Entry):
         return [scope for scope, entry in self.scopes.items() if name in entry.served_by]
 
     @property
+    def high_risk(self) -> frozenset[str]:
+        """The scopes that are confirmed with the issuer on every use."""
+        return frozenset(name for name, scope in self.scopes.items() if scope.high_risk)
+
+    @property
     def login_clients(self) -> frozenset[str]:
         """The parties a person signs in with; only they may present a token without an actor."""
         return frozenset(name for name, party in self.parties.items() if party.kind == "login client")

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from zerotrust.audit import Journal, describe, plain
 from zerotrust.bounded import ask
 from zerotrust.cards import CARD_PATH, check_card
+from zerotrust.confirm import Confirmer
 from zerotrust.errors import Refusal
 from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
 from zerotrust.gate import Gate, Permissions, current_principal, current_trace, send_refusal
@@ -75,8 +76,10 @@ class Service:
             clock=time.monotonic,
         )
         self._exchanger = Exchanger(
-            issuer=issuer, workload=workload, http=identity_http, record=self.record, clock=clock
+            issuer=issuer, workload=workload, standing=standing, http=identity_http, record=self.record, clock=clock
         )
+        high_risk = self.registry.high_risk
+        self._confirm = Confirmer(issuer=issuer, workload=workload, http=identity_http, high_risk=high_risk)
 
     @property
     def registry(self) -> Registry:
@@ -95,7 +98,7 @@ class Service:
 
     def adopt(self, known: Known, policy: Policy) -> None:
         """Go on with another version of the registry, from the next request on."""
-        self.known, self._policy = known, policy
+        self.known, self._policy, self._confirm.high_risk = known, policy, known.registry.high_risk
         self.outgoing.adopt(known)
         for gate in self._gates:
             gate.adopt(expected=self._expected(), policy=policy)
@@ -112,6 +115,7 @@ class Service:
             keys=self._keys,
             policy=self._policy,
             standing=self.standing,
+            confirm=self._confirm,
             journal=self._journal,
             clock=self._clock,
             metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
@@ -171,7 +175,9 @@ class Service:
 
         Raises `Refusal` when the decision cannot be recorded.
         """
-        decision = self._policy.decide_on(current_principal(), action, resource)
+        decision = self.standing.of(current_principal())
+        if decision:  # since the gate has looked, much may have happened
+            decision = self._policy.decide_on(current_principal(), action, resource)
         await self.record(
             {
                 "event": "decision",

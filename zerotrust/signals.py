@@ -30,6 +30,7 @@ _WITHDRAWN = {
     "user": "https://schemas.openid.net/secevent/risc/event-type/account-disabled",
     "session": "https://schemas.openid.net/secevent/caep/event-type/session-revoked",
     "token": "https://schemas.openid.net/secevent/oauth/event-type/token-revoked",
+    "before": "https://schemas.openid.net/secevent/oauth/event-type/tokens-revoked",
 }
 _REINSTATED = "https://schemas.openid.net/secevent/risc/event-type/account-enabled"
 _STATE = "tag:agents.example,2026:event-type/state"

@@ -4,17 +4,26 @@ It fails closed by its shape: it says yes only where it has heard everything up 
 A gap, or silence, and every answer is that it does not know.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 from zerotrust.identity import Principal
 from zerotrust.policy import Decision, Reason
 
-Kind = Literal["party", "user", "session", "token"]
+Kind = Literal["party", "user", "session", "token", "before"]
 Subject = tuple[Kind, str]
-"""What can be withdrawn: a party, a user, a session, or a token with all that was derived from it."""
+"""What can be withdrawn: a party, a user, a session, a token with all that was derived from it, or all tokens that were
+issued before a time (in seconds since the epoch)."""
+Lost = Callable[[Decision], None]
+"""Called once with why somebody has lost their standing."""
+
+PASSING = ("session", "token")
+KEPT = 900
+"""Seconds for which a withdrawn session or token is remembered: three times the longest life of any token of theirs."""
 
 _GOOD = Decision(allowed=True, reason=Reason.GRANTED)
+_UNKNOWN = Decision(allowed=False, reason=Reason.STANDING_UNKNOWN, detail="no recent word from the registry")
 
 
 class Gap(Exception):
@@ -31,6 +40,10 @@ class Standing:
         """`clock` never goes back (`time.monotonic`)."""
         self._clock = clock
         self._withdrawn: dict[Subject, str] = {}
+        self._passing: dict[Subject, float] = {}
+        self._before = 0
+        self._watched: dict[object, tuple[Principal, Lost]] = {}
+        self._on_change: list[Callable[[], None]] = []
         self._number: int | None = None
         self._whole = False
         self._good_until = float("-inf")
@@ -53,6 +66,7 @@ class Standing:
         if self._number is not None and number < self._number:
             raise Gap(f"state {number} is older than {self._number}")
         self._number, self._withdrawn, self._whole = number, dict(withdrawn), True
+        self._changed()
 
     def change(self, number: int, subject: Subject, cause: str | None) -> None:
         """Withdraw, or with no cause reinstate.  Raises `Gap` unless it is the very next change."""
@@ -63,6 +77,35 @@ class Standing:
             self._withdrawn.pop(subject, None)
         else:
             self._withdrawn[subject] = cause
+        self._changed()
+
+    def _changed(self) -> None:
+        now = self._clock()
+        passing = (subject for subject in self._withdrawn if subject[0] in PASSING)
+        self._passing = {subject: self._passing.get(subject, now) for subject in passing}
+        for subject in [known for known, since in self._passing.items() if since < now - KEPT]:
+            del self._withdrawn[subject]
+        self._before = max((int(name) for kind, name in self._withdrawn if kind == "before"), default=0)
+        for key, (principal, lost) in list(self._watched.items()):
+            if (decision := self._withdrawn_from(principal)) is not None:
+                del self._watched[key]
+                lost(decision)
+        for call in self._on_change:
+            call()
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Have `call` called after every change: what was kept of the withdrawn is to be forgotten."""
+        self._on_change.append(call)
+
+    @contextmanager
+    def watching(self, principal: Principal, lost: Lost) -> Iterator[None]:
+        """Have `lost` called, in this block, as soon as this caller is withdrawn."""
+        key = object()
+        self._watched[key] = (principal, lost)
+        try:
+            yield
+        finally:
+            self._watched.pop(key, None)
 
     def confirm(self, number: int, oldest: float) -> None:
         """Hear that `number` was the last change, from sources the oldest of which was read `oldest` seconds ago.
@@ -79,7 +122,23 @@ class Standing:
 
     def of(self, principal: Principal) -> Decision:
         """Whether this caller still stands: its session, its user, all who act, the token and all it came from."""
-        return self._decide(
+        return self._decision(self._withdrawn_from(principal))
+
+    def of_party(self, party: str) -> Decision:
+        """Whether that party still stands: one that is about to be called, or that calls without a token."""
+        return self._decision(self._first((("party", party),)))
+
+    def _decision(self, lost: Decision | None) -> Decision:
+        if lost is not None:  # first, for what is known to be withdrawn is refused however old the knowledge is
+            return lost
+        return _GOOD if self.fresh else _UNKNOWN
+
+    def _withdrawn_from(self, principal: Principal) -> Decision | None:
+        if not self._withdrawn:
+            return None
+        if principal.issued_at <= self._before:
+            return _withdrawn(f"issued before {self._before}")
+        return self._first(
             (
                 ("session", principal.session),
                 ("user", principal.subject),
@@ -89,16 +148,12 @@ class Standing:
             )
         )
 
-    def of_party(self, party: str) -> Decision:
-        """Whether that party still stands: one that is about to be called, or that calls without a token."""
-        return self._decide((("party", party),))
+    def _first(self, subjects: Iterable[Subject]) -> Decision | None:
+        for subject in subjects:
+            if cause := self._withdrawn.get(subject):
+                return _withdrawn(f"{' '.join(subject)}: {cause}")
+        return None
 
-    def _decide(self, subjects: Iterable[Subject]) -> Decision:
-        # First, for what is known to be withdrawn is refused however old the knowledge is.
-        if self._withdrawn:
-            for subject in subjects:
-                if cause := self._withdrawn.get(subject):
-                    return Decision(allowed=False, reason=Reason.WITHDRAWN, detail=f"{' '.join(subject)}: {cause}")
-        if not self.fresh:
-            return Decision(allowed=False, reason=Reason.STANDING_UNKNOWN, detail="no recent word from the registry")
-        return _GOOD
+
+def _withdrawn(why: str) -> Decision:
+    return Decision(allowed=False, reason=Reason.WITHDRAWN, detail=why)

@@ -6,7 +6,7 @@
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -197,6 +197,10 @@ class Remembered:
             del self._seen[next(iter(self._seen))]
         self._seen[mark] = (kid, key, principal)
         return principal
+
+    def forget(self, gone: Callable[[Principal], bool]) -> None:
+        """Drop the tokens of those who are gone."""
+        self._seen = {mark: entry for mark, entry in self._seen.items() if not gone(entry[2])}
 
 
 def _fingerprint(token: UnverifiedToken) -> bytes:

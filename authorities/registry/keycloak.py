@@ -38,6 +38,29 @@ class Administration:
         """Let it get tokens again.  Raises `AdministrationError`."""
         await self._set_enabled(client_id, enabled=True)
 
+    async def end_session(self, session: str) -> None:
+        """End a session, and let everybody be told who asked to be.  Raises `AdministrationError`."""
+        async with self.asking() as admin:
+            await admin.connection.a_raw_delete(f"admin/realms/{admin.connection.realm_name}/sessions/{session}")
+
+    async def disable_user(self, user: str) -> None:
+        """Let a user, by id, sign in no more, and end their sessions.  Raises `AdministrationError`."""
+        async with self.asking() as admin:
+            await admin.a_update_user(user, {"enabled": False})
+            await admin.a_user_logout(user)
+
+    async def enable_user(self, user: str) -> None:
+        """Let a user sign in again.  Raises `AdministrationError`."""
+        async with self.asking() as admin:
+            await admin.a_update_user(user, {"enabled": True})
+
+    async def user_id(self, name: str) -> str:
+        """The id of the user of that name.  Raises `AdministrationError` where there is none."""
+        async with self.asking() as admin:
+            if (found := await admin.a_get_user_id(name)) is None:
+                raise AdministrationError(f"Keycloak knows no user {name}")
+            return str(found)
+
     async def _set_enabled(self, client_id: str, *, enabled: bool) -> None:
         async with self.asking() as admin:
             known_as = await admin.a_get_client_id(client_id)

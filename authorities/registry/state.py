@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import Column, Float, Integer, MetaData, String, Table, insert, select
+from sqlalchemy import Column, Float, Integer, MetaData, String, Table, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from zerotrust.standing import Kind, Subject
+from zerotrust.standing import KEPT, PASSING, Kind, Subject
 
 _changes = Table(
     "changes",
@@ -46,9 +46,13 @@ class State:
     async def change(self, kind: Kind, name: str, cause: str | None) -> int:
         """Withdraw, or with no cause reinstate; return the number of the change, once it is on the disk."""
         number, at = self.number + 1, time.time()
+        passed = (_changes.c.kind.in_(PASSING)) & (_changes.c.at < at - KEPT)
         async with self._engine.begin() as connection:
             await connection.execute(insert(_changes).values(number=number, at=at, kind=kind, name=name, cause=cause))
+            await connection.execute(delete(_changes).where(passed))
         self._apply(number, at, (kind, name), cause)
+        for subject in [known for known, since in self.since.items() if known[0] in PASSING and since < at - KEPT]:
+            del self.withdrawn[subject], self.since[subject]
         return number
 
     def _apply(self, number: int, at: float, subject: Subject, cause: str | None) -> None:

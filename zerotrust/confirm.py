@@ -1,0 +1,51 @@
+"""confirm(): for what is worth it, the issuer itself is asked on that very call whether a token is active (RFC 7662).
+
+Asked with the identity of the party that was called, for Keycloak answers only whom a token is for.  Of the answer
+nothing but `active` is read: what the token says, its signature says.
+"""
+
+import json
+
+import httpx
+
+from zerotrust.bounded import MAX_ANSWER, ask
+from zerotrust.errors import Refusal
+from zerotrust.exchange import CLIENT_ASSERTION, Assertions
+from zerotrust.identity import Principal
+from zerotrust.policy import Reason
+from zerotrust.workload import WorkloadError
+
+
+class Confirmer:
+    """Asks one issuer, as one party."""
+
+    def __init__(
+        self, *, issuer: str, workload: Assertions, http: httpx.AsyncClient, high_risk: frozenset[str]
+    ) -> None:
+        """`high_risk`: the permissions for which it asks."""
+        self._issuer, self._workload, self._http, self.high_risk = issuer, workload, http, high_risk
+
+    async def __call__(self, caller: Principal, permission: str) -> None:
+        """Ask, where this permission is worth it.
+
+        Raises `Refusal`: withdrawn, or issuer or identity unavailable; whatever is no clear yes is not one.
+        """
+        if permission not in self.high_risk:
+            return
+        try:
+            form = {
+                "client_assertion_type": CLIENT_ASSERTION,
+                "client_assertion": await self._workload.assertion(self._issuer),
+                "token": caller.token,
+            }
+            url = f"{self._issuer}/protocol/openid-connect/token/introspect"
+            status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
+            active = json.loads(answer)["active"] if status == 200 else None
+        except WorkloadError as error:
+            raise Refusal(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
+        except (httpx.HTTPError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise Refusal(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
+        if active is False:
+            raise Refusal(Reason.WITHDRAWN, "the issuer says that it is not active")
+        if active is not True:
+            raise Refusal(Reason.ISSUER_UNAVAILABLE, f"no answer to whether it is active, status {status}")
