@@ -25,6 +25,8 @@ KEYCLOAK = "https://localhost:8443"
 app = typer.Typer(name="zt", add_completion=False, no_args_is_help=True)
 parties = typer.Typer(no_args_is_help=True)
 app.add_typer(parties, name="party", help="Who takes part, and in what standing.")
+revoking = typer.Typer(no_args_is_help=True)
+app.add_typer(revoking, name="revoke", help="Withdraw a session, a user, a token or a whole lineage.")
 # Wide enough for the tables where the output is no terminal.
 console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 
@@ -79,6 +81,61 @@ def reinstate(context: typer.Context, name: Name) -> None:
     _tell_standing(_as_operator(context, lambda door: door.ask("POST", f"/parties/{name}/reinstate", {})))
 
 
+Because = Annotated[str, typer.Option(help="for the record")]
+Sid = Annotated[str, typer.Argument(metavar="SID", help="a session's id, as records have it")]
+User = Annotated[str, typer.Argument(metavar="USER", help="by the name that they sign in with")]
+Jti = Annotated[str, typer.Argument(metavar="JTI", help="a token's id, as records have it")]
+Txn = Annotated[str, typer.Argument(metavar="TXN", help="a transaction's id: that of the token it began with")]
+
+
+@revoking.command("session")
+def revoke_session(context: typer.Context, session: Sid, because: Because = "") -> None:
+    """End a session, and refuse every token of it."""
+    _revoke(context, "session", session, because)
+
+
+@revoking.command("user")
+def revoke_user(context: typer.Context, user: User, because: Because = "") -> None:
+    """Refuse a user everything, and let them sign in no more."""
+    _revoke(context, "user", user, because)
+
+
+@revoking.command("token")
+def revoke_token(context: typer.Context, token: Jti, because: Because = "") -> None:
+    """Refuse one token, by its id, and every token that was derived from it; what was derived beside it lives."""
+    _revoke(context, "token", token, because)
+
+
+@revoking.command("lineage")
+def revoke_lineage(context: typer.Context, transaction: Txn, because: Because = "") -> None:
+    """Refuse a whole transaction, by its id: the token that it began with, and all that was derived from it."""
+    _revoke(context, "token", transaction, because)
+
+
+def _revoke(context: typer.Context, kind: str, name: str, because: str) -> None:
+    async def revoked(door: Door) -> dict[str, Any]:
+        asked = {"kind": kind, "name": name, "cause": because or f"revoked by {door.user}"}
+        return await door.ask("POST", "/withdrawals", asked)
+
+    _tell_keycloak(_as_operator(context, revoked), f"{kind} {name}: refused everywhere.")
+
+
+@app.command("reinstate")
+def reinstate_user(context: typer.Context, user: User) -> None:
+    """Let a revoked user act again."""
+    asked = {"kind": "user", "name": user}
+    answer = _as_operator(context, lambda door: door.ask("POST", "/reinstatements", asked))
+    _tell_keycloak(answer, f"user {user}: reinstated.")
+
+
+@app.command()
+def standing(context: typer.Context) -> None:
+    """Everything that is withdrawn, and how fresh that knowledge is."""
+    answer = _as_operator(context, lambda door: door.ask("GET", "/standing"))
+    console.print(tell.withdrawn(answer["withdrawn"]))
+    console.print(tell.sources(answer["number"], answer["sources"]))
+
+
 @app.command()
 def reload(context: typer.Context) -> None:
     """Have the registry read registry.yaml and registry.lock anew."""
@@ -102,8 +159,13 @@ def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> 
 
 
 def _tell_standing(answer: dict[str, Any]) -> None:
-    party = answer["party"]
-    console.print(tell.parties([party]))
+    console.print(tell.parties([answer["party"]]))
+    _tell_keycloak(answer)
+
+
+def _tell_keycloak(answer: dict[str, Any], done: str = "") -> None:
+    if done:
+        console.print(Text(done))
     if answer["keycloak"].startswith("not told"):
         console.print(f"Keycloak was {answer['keycloak']}.")
     elif answer["keycloak"] != "told":

@@ -27,6 +27,22 @@ def parties(found: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def withdrawn(found: Iterable[Mapping[str, Any]]) -> Table:
+    """All that is withdrawn, a line each."""
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
+    for column in ("what", "which", "since", "why"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        table.add_row(Text(one["kind"]), Text(one["name"]), _since(one), Text(one["cause"]))
+    return table
+
+
+def sources(number: int, ages: Mapping[str, float]) -> Text:
+    """How many changes there were, and how fresh that knowledge is."""
+    read = ", ".join(f"{source} {age:.1f} s ago" for source, age in ages.items())
+    return Text(f"{number} changes so far; read: {read}.")
+
+
 def party(found: Mapping[str, Any]) -> Table:
     """One party, with what it was approved with."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))

@@ -53,7 +53,7 @@ MAX_BODY = 1 << 20
 MAX_BODY_SECONDS = 10
 """How long the body of a request may take to come in."""
 LAST_WORDS = 0.5
-"""Seconds that a handler has to tell what was done once its caller is withdrawn; by then nothing more is done for it."""
+"""Seconds that a handler has to tell what was done once its caller is withdrawn; nothing more is done for it."""
 
 Confirmation = Callable[[Principal, str], Awaitable[None]]
 """Asks the issuer about a caller, where the permission that it uses is worth that.  Raises `Refusal`."""

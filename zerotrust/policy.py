@@ -76,6 +76,7 @@ class Reason(StrEnum):
     PEER_UNTRUSTED = "peer_untrusted"
     DRIFTED = "drifted"
     REGISTRY_UNFIT = "registry_unfit"
+    UNKNOWN_SUBJECT = "unknown_subject"
 
     # what is our own fault
     FAILED = "failed"

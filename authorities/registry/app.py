@@ -7,7 +7,7 @@ operators come with a token of theirs, and without a certificate.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from authorities.registry.operators import Clients, Parties
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
+from authorities.registry.withdrawals import Realm, Withdrawal, Withdrawals
 from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Peers, current_peer, current_principal
 from zerotrust.known import Known
@@ -49,6 +50,9 @@ def permissions(known: Known) -> dict[tuple[str, str], str | ToolPermissions | P
         ("POST", "/attestation"): Peers(frozenset({"authority/attestation"})),
         ("GET", "/parties"): ADMIN,
         ("POST", "/reload"): ADMIN,
+        ("GET", "/standing"): ADMIN,
+        ("POST", "/withdrawals"): ADMIN,
+        ("POST", "/reinstatements"): ADMIN,
     }
     for name in known.registry.parties:
         table["GET", f"/parties/{name}"] = ADMIN
@@ -56,11 +60,16 @@ def permissions(known: Known) -> dict[tuple[str, str], str | ToolPermissions | P
     return table
 
 
-def create_app(service: Service, clients: Clients, read: Callable[[], tuple[Known, Policy]]) -> ASGIApp:
+class Issuer(Clients, Realm, Protocol):
+    """What the registry tells the issuer, after everybody else has heard it."""
+
+
+def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known, Policy]]) -> ASGIApp:
     """The registry, guarded.  `read` reads its files anew, and raises `RegistryError` or `PolicyError`."""
     kept = State(service.data / "standing.db")
     stream = Stream(service.known, kept, standing=service.standing, identity=lambda: service.workload.svid)
-    parties, routes = Parties(stream, kept, clients), permissions(service.known)
+    parties, withdrawals = Parties(stream, kept, clients), Withdrawals(stream, kept, clients)
+    routes = permissions(service.known)
 
     @asynccontextmanager
     async def beating() -> AsyncIterator[None]:
@@ -100,6 +109,22 @@ def create_app(service: Service, clients: Clients, read: Callable[[], tuple[Know
         told = await parties.reinstate(name)
         await service.record(_record("reinstated", name, ""))
         return {"party": parties.describe(name), "keycloak": told}
+
+    @app.get("/standing")
+    async def standing() -> dict[str, Any]:
+        return withdrawals.all()
+
+    @app.post("/withdrawals")
+    async def withdraw(asked: Withdrawal) -> dict[str, str]:
+        told = await withdrawals.withdraw(asked, current_principal().subject)
+        await service.record(_record("withdrawn", f"{asked.kind} {asked.name}", asked.cause))
+        return {"keycloak": told}
+
+    @app.post("/reinstatements")
+    async def reinstate_user(asked: Withdrawal) -> dict[str, str]:
+        told = await withdrawals.reinstate(asked)
+        await service.record(_record("reinstated", f"{asked.kind} {asked.name}", ""))
+        return {"keycloak": told}
 
     @app.post("/reload")
     async def reload() -> dict[str, list[str]]:

@@ -84,10 +84,13 @@ class Stream:
     def _document(self) -> str:
         return sign(self.known.as_payload(), self._identity(), kind=KIND)
 
-    def _heartbeat(self) -> str:
+    def ages(self) -> dict[str, float]:
+        """How many seconds ago each source was read."""
         now = time.monotonic()
-        ages = {source: now - self._read_at.get(source, 0.0) for source in SOURCES}
-        return self._event(heartbeat(self._me, self._kept.number, ages))
+        return {source: now - self._read_at.get(source, 0.0) for source in SOURCES}
+
+    def _heartbeat(self) -> str:
+        return self._event(heartbeat(self._me, self._kept.number, self.ages()))
 
     def _event(self, payload: bytes) -> str:
         return sign(payload, self._identity(), kind=SIGNAL)

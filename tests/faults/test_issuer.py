@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.issuer import Issuer
+from tests.support.system import fresh_standing
 from tests.unit.test_exchange import caller
 from zerotrust.errors import Refusal
 from zerotrust.exchange import Exchanger
@@ -194,7 +195,14 @@ async def test_no_token_comes_of_it_and_nothing_worse(
         async def assertion(self, audience: str) -> str:
             return audience
 
-    exchanger = Exchanger(issuer=address, workload=Proof(), http=http, record=record, clock=lambda: 1_800_000_000)
+    exchanger = Exchanger(
+        issuer=address,
+        standing=fresh_standing(),
+        workload=Proof(),
+        http=http,
+        record=record,
+        clock=lambda: 1_800_000_000,
+    )
     inference, scopes = "spiffe://agents.example/inference", frozenset({"inference.run"})
 
     assert await _refused(exchanger.narrow(caller(), audience=inference, scopes=scopes)) is Reason.ISSUER_UNAVAILABLE

@@ -30,7 +30,7 @@ from tests.support.issuer import ISSUER
 from tests.support.real import EVERYTHING, imported
 from tests.support.realm import Realm, claims
 from tests.support.svid import TrustDomain
-from tests.support.system import POLICIES, FakeWorkload
+from tests.support.system import POLICIES, FakeWorkload, fresh_standing
 from zerotrust.errors import Refusal
 from zerotrust.exchange import Exchanger
 from zerotrust.identity import Principal, UnverifiedToken
@@ -166,7 +166,9 @@ async def our_own_client_says(answer: httpx.Response) -> Reason:
     )
     transport = httpx.MockTransport(lambda _: httpx.Response(answer.status_code, content=answer.content))
     async with httpx.AsyncClient(transport=transport) as http:
-        exchanger = Exchanger(issuer=ISSUER, workload=FakeWorkload("orchestrator"), http=http, record=note)
+        exchanger = Exchanger(
+            issuer=ISSUER, standing=fresh_standing(), workload=FakeWorkload("orchestrator"), http=http, record=note
+        )
         with pytest.raises(Refusal):
             await exchanger.narrow(caller, audience=str(said.get("aud")), scopes=scopes)
     return Reason(notes[-1]["reason"])

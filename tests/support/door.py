@@ -21,7 +21,8 @@ from tests.support.ca import holder
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import POLICIES, Wire, fresh_standing
 from zerotrust.audit import Journal, records
-from zerotrust.gate import PUBLIC, Gate, Permissions
+from zerotrust.gate import PUBLIC, Confirmation, Gate, Permissions
+from zerotrust.identity import Principal
 from zerotrust.keys import SigningKeys
 from zerotrust.mcp import ERA, ToolPermissions
 from zerotrust.service import read_policy
@@ -95,6 +96,7 @@ class Door:
     ) -> None:
         registry = issuer.registry
         self._party, self.standing = party, fresh_standing()
+        self.confirm: Confirmation | None = None
         self.folder, self.clock, self.key_clock = folder, Clock(), Clock()
         self.handled: list[str] = []
         self.handler = handler or self.echo
@@ -113,6 +115,7 @@ class Door:
                     peers={registry.id(name): name for name in registry.parties if name not in registry.login_clients},
                 ),
                 standing=self.standing,
+                confirm=self._confirm,
                 keys=SigningKeys(
                     f"{ISSUER}/protocol/openid-connect/certs",
                     http=httpx.AsyncClient(transport=Wire({"http://issuer.test": issuer.app}, NOBODY)),
@@ -124,6 +127,10 @@ class Door:
                 clock=self.clock,
                 metadata_url=metadata_url,
             )
+
+    async def _confirm(self, caller: Principal, permission: str) -> None:
+        if self.confirm:
+            await self.confirm(caller, permission)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -31,6 +31,10 @@ def encoded(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
+def _form(body: bytes) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(body.decode()).items()}
+
+
 class Issuer:
     """Issues access tokens as the realm does."""
 
@@ -45,6 +49,9 @@ class Issuer:
         self.registry, self.kid, self.clock = registry, kid, clock
         self.key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.down = False
+        self.inactive: set[str] = set()
+        """Tokens, by id, of which introspection says that they are not active."""
+        self.introspections: list[dict[str, str]] = []
         self.exchanges: list[dict[str, str]] = []
         self.key_reads = 0
         self.more_keys: list[dict[str, Any]] = []
@@ -109,15 +116,25 @@ class Issuer:
             body, more = body + message.get("body", b""), message.get("more_body", False)
         if self.down:
             status, answer = 503, {"error": "down"}
+        elif scope["path"].endswith("/introspect"):
+            status, answer = (
+                200,
+                self._introspect({name: values[0] for name, values in parse_qs(body.decode()).items()}),
+            )
         elif scope["path"].endswith("/certs"):
             self.key_reads += 1
             status, answer = 200, self.key_set
         else:
-            status, answer = self._exchange({name: values[0] for name, values in parse_qs(body.decode()).items()})
+            status, answer = self._exchange(_form(body))
         raw = orjson.dumps(answer)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(raw))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": raw})
+
+    def _introspect(self, form: dict[str, str]) -> dict[str, Any]:
+        self.introspections.append(form)
+        claims = jwt.decode(form["token"], options={"verify_signature": False})
+        return {"active": claims["jti"] not in self.inactive and form["client_assertion"].endswith(claims["aud"])}
 
     def _exchange(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         self.exchanges.append(form)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.support.door import NOW, Clock
 from tests.support.issuer import ISSUER
+from tests.support.system import fresh_standing
 from zerotrust import exchange
 from zerotrust.bounded import TO_TELL
 from zerotrust.errors import Refusal
@@ -72,6 +73,7 @@ class Bench:
         self.open.set()
         self.exchanger = Exchanger(
             issuer=ISSUER,
+            standing=fresh_standing(),
             workload=self.proof,
             http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
             record=self._note,
