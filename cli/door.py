@@ -17,6 +17,7 @@ import httpx
 from cli.login import LoginError, sign_in
 from zerotrust.bounded import MAX_ANSWER, SECONDS, ask
 from zerotrust.registry import Registry
+from zerotrust.tls import user_context
 
 REGISTRY, CLIENT, SCOPE = "authority/registry", "zt", "registry.admin"
 
@@ -72,9 +73,7 @@ class Door:
         except (ssl.SSLError, httpx.ConnectError) as error:
             raise self._unreached(error) from error
         except (httpx.HTTPError, OSError) as error:
-            raise DoorError(
-                f"The registry gave no answer ({error}): it may have done it; `zt party list` tells."
-            ) from error
+            raise DoorError(f"The registry gave no answer ({error}), so it may have done it: look.") from error
         except ValueError as error:
             raise DoorError(f"The registry answered something else than JSON ({error}); see its log.") from error
         if status != 200:
@@ -82,17 +81,15 @@ class Door:
         return content
 
     def _unreached(self, error: Exception) -> DoorError:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error) or "certificate of" in str(error):
+        if "CERTIFICATE_VERIFY_FAILED" in str(error) or "not who was called" in str(error):
             return DoorError(f"Who answers at {self._place.door} is not the registry, and was told nothing: {error}")
-        return DoorError(
-            f"The registry does not answer at {self._place.door} ({error}): is it running? `make up` starts it."
-        )
+        return _not_running("The registry", self._place.door, error)
 
     def _refused(self, status: int, content: dict[str, Any], path: str) -> DoorError:
         reason = str(content.get("reason"))
         if status == 403 and reason == "policy_denied":
             return DoorError(f"{self.user} is no operator: sign in as somebody of the group /operators.")
-        if status == 404:
+        if reason == "no_permission_for_route":
             return DoorError(f"There is no party {_party(path)}: `zt party list` names them all.")
         told = ", ".join(str(content[key]) for key in ("reason", "detail") if content.get(key))
         return DoorError(f"The registry refused ({status}: {told}); on record as trace {content.get('trace_id')}.")
@@ -120,29 +117,8 @@ async def signed_in(place: Place, user: str, password: str) -> AsyncIterator[Doo
     except LoginError as error:
         raise DoorError(str(error)) from error
     except (httpx.HTTPError, OSError) as error:
-        raise DoorError(
-            f"Keycloak does not answer at {place.issuer} ({error}): is it running? `make up` starts it."
-        ) from error
+        raise _not_running("Keycloak", place.issuer, error) from error
     headers = {"authorization": f"Bearer {login.access_token}"}
-    tls = expecting(place.ca, place.spiffe_id)
+    tls = user_context(place.ca.read_text(), {place.name: place.spiffe_id})
     async with httpx.AsyncClient(verify=tls, headers=headers, trust_env=False, timeout=SECONDS) as http:
         yield Door(place, http, user)
-
-
-def expecting(ca: Path, spiffe_id: str) -> ssl.SSLContext:
-    """A client's context that ends the handshake unless the one SPIFFE ID of the certificate is this one.
-
-    SPIFFE X509-SVID section 2; the name for which the certificate stands is checked as with any server.
-    """
-
-    class Expecting(ssl.SSLObject):
-        def do_handshake(self) -> None:
-            super().do_handshake()
-            names: Any = (self.getpeercert() or {}).get("subjectAltName", ())
-            if (shown := [value for kind, value in names if kind == "URI"]) != [spiffe_id]:
-                raise ssl.SSLCertVerificationError(f"a certificate of {', '.join(shown) or 'nobody'}")
-
-    context = ssl.create_default_context(cafile=ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.sslobject_class = Expecting
-    return context

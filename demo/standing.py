@@ -80,7 +80,6 @@ async def withdrawals(system: System, took: list[float]) -> AsyncIterator[Attemp
             return answer
 
         yield Attempt("the writer", "files a draft", "nobody", "200 ok", await call())
-        since = time.monotonic()
         await olga.suspend("agent/writer")
         yield Attempt("the writer, suspended", "files a draft", "registry: standing", "401 withdrawn", await refused())
         await olga.reinstate("agent/writer")
@@ -127,7 +126,7 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
                 "agent/writer",
                 card,
                 "mutual TLS: the name",
-                "could not be reached; heard nothing",
+                "peer_unavailable; heard nothing",
             ),
             (
                 "an intruder in the reader itself",

@@ -214,6 +214,7 @@ async def test_no_gate_takes_it(realm: Realm, registry: Registry, keycloak: Keyc
             audience=registry.id(name),
             lives={registry.id(n): party.life for n, party in registry.parties.items() if party.life},
             login_clients=registry.login_clients,
+            peers={},
         )
         with pytest.raises(Refusal) as refused:
             verify(token, key=key.key, expected=expected, now=float(claims(token)["iat"]))

@@ -22,7 +22,7 @@ import jwt
 import pytest
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from grpclib import GRPCError, Status
 from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.exceptions import StreamTerminatedError
@@ -33,12 +33,13 @@ from spiffe.workloadapi.errors import WorkloadApiError
 from authorities.attestation import launch as launch_module
 from authorities.attestation import process
 from authorities.attestation.approval import approved_files, approving, code_digest
-from authorities.attestation.authority import NAME, Authority, Svid
+from authorities.attestation.authority import NAME, Authority
 from authorities.attestation.environment import Environment
 from authorities.attestation.launch import Launch, Launched, Launcher, LaunchError, Places
 from authorities.attestation.stage import Stage
 from zerotrust.lock import Approved, Lock, as_text
 from zerotrust.registry import Registry, load_registry
+from zerotrust.svid import Svid
 from zerotrust.workload import Workload, WorkloadError
 
 PROJECT = Path(__file__).parents[2]
@@ -680,8 +681,8 @@ def tls(authority: Authority, svid: Svid, *, server: bool) -> ssl.SSLContext:
     context.verify_mode, context.minimum_version = ssl.CERT_REQUIRED, ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     context.load_verify_locations(authority.ca_file)
-    key = load_der_private_key(svid.key, None).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    certificate = x509.load_der_x509_certificate(svid.certificate).public_bytes(Encoding.PEM)
+    key = svid.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    certificate = svid.certificate.public_bytes(Encoding.PEM)
     with tempfile.NamedTemporaryFile() as file:
         file.write(key + certificate)
         file.flush()
