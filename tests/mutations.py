@@ -35,40 +35,33 @@ TESTS = {
     "a2a": "services/test_reader input/test_handlers faults/test_tasks services/test_orchestrator attacks/test_j_a2a",
     "audit": "unit/test_audit faults/test_disk unit/test_gate input/test_values",
     "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
+    "cards": "unit/test_cards services/test_reader",
     "clock": "faults/test_clock",
-<<<<<<< HEAD
-    "digests": "unit/test_digests unit/test_imports",
-=======
     "connections": "unit/test_connections",
     "digests": "unit/test_digests unit/test_imports unit/test_cards",
->>>>>>> 6c59482bb500e9dd702791ad9fd7752a2716a711
     "errors": "unit/test_errors unit/test_gate",
     "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
     "gate": "unit/test_gate unit/test_errors unit/test_tally input/test_handlers input/test_values",
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
     "keys": "unit/test_keys faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
-<<<<<<< HEAD
-    "lock": "unit/test_lock unit/test_register",
-=======
     "known": "unit/test_known unit/test_signals",
-    "lock": "unit/test_register",
->>>>>>> 6c59482bb500e9dd702791ad9fd7752a2716a711
+    "lock": "unit/test_lock unit/test_register",
     "mcp": "unit/test_mcp unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
     "outgoing": "unit/test_outgoing faults/test_tasks services/test_story",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
     "registry": "unit/test_registry unit/test_realm",
+    "run": "unit/test_run",
     "server": "input/test_wire services/test_server input/test_protocols",
     "service": "services/test_server services/test_orchestrator input/test_handlers services/test_documents",
-<<<<<<< HEAD
-=======
+    "settings": "unit/test_settings",
     "signals": "unit/test_signals services/test_registry_authority",
     "signed": "unit/test_signed unit/test_cards",
     "standing": "unit/test_standing",
->>>>>>> 6c59482bb500e9dd702791ad9fd7752a2716a711
-    "settings": "unit/test_settings",
     "strict_json": "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties",
+    "svid": "unit/test_svid unit/test_tls unit/test_signed",
     "tally": "unit/test_tally unit/test_gate faults/test_disk",
     "thinking": "services/test_reader services/test_writer faults/test_tasks services/test_story attacks/test_l_model",
+    "tls": "unit/test_tls unit/test_connections",
     "tool": "services/test_documents input/test_handlers attacks/test_i_mcp attacks/test_e_scope",
     "verify": "unit/test_verify unit/test_imports unit/test_gate faults/test_clock attacks/test_c_claims",
     "workload": "services/test_attestation",

@@ -14,14 +14,8 @@ from authorities.registry.register import listed
 from tests.support.clients import tools
 from tests.support.issuer import Issuer
 from tests.support.system import running
-<<<<<<< HEAD
-from zerotrust import digests
-from zerotrust.cards import agent_card
-from zerotrust.digests import card_digest, tool_digest
-=======
 from zerotrust.cards import agent_card, as_json
 from zerotrust.digests import canonical, card_digest, tool_digest
->>>>>>> 6c59482bb500e9dd702791ad9fd7752a2716a711
 
 TOOL: dict[str, Any] = {
     "name": "read",

@@ -8,11 +8,7 @@ import pytest
 from authorities.attestation.measure import digest_of, measure_files
 from authorities.registry.register import check, current, derive, differences, listed, tool_servers, write
 from tests.support.system import ROOT
-<<<<<<< HEAD
-from zerotrust.cards import agent_card
-=======
 from zerotrust.cards import agent_card, as_json
->>>>>>> 6c59482bb500e9dd702791ad9fd7752a2716a711
 from zerotrust.digests import card_digest
 from zerotrust.lock import Approved, Lock, load_lock
 from zerotrust.registry import Registry
