@@ -70,8 +70,8 @@ class Registry:
     async def _stream(self, told: list[str]) -> AsyncIterator[bytes]:
         for line in told:
             yield f"{line}\n".encode()
-        while (line := await self.lines.get()) is not None:
-            yield f"{line}\n".encode()
+        while (more := await self.lines.get()) is not None:
+            yield f"{more}\n".encode()
 
     async def until(self, check: Callable[[], object]) -> None:
         """Wait for something to come true."""
@@ -298,7 +298,7 @@ def test_the_source_that_was_read_longest_ago_says_how_fresh_it_all_is(
 def test_a_gap_is_told_apart_from_nonsense(standing: Standing) -> None:
     with pytest.raises(Gap):
         hear(standing, orjson.loads(changed(ME, 3, ALICE, None)))
-    for nonsense in (
+    no_events: tuple[dict[str, Any], ...] = (
         {},
         {"events": []},
         {"events": {"x": 7}},
@@ -306,7 +306,8 @@ def test_a_gap_is_told_apart_from_nonsense(standing: Standing) -> None:
         {"events": {signals._STATE: {"number": 1, "withdrawn": [["everybody", "x", "y"]]}}},
         {"events": {signals._HEARTBEAT: {"number": 0, "sources": [1]}}},
         {"events": {signals._REINSTATED: {"number": 1}}},
-    ):
+    )
+    for nonsense in no_events:
         with pytest.raises(Untrusted):
             hear(standing, nonsense)
     assert standing.number == 0
