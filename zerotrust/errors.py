@@ -69,7 +69,7 @@ ANSWERS: dict[Reason, tuple[int, str | None]] = {
     Reason.PEER_UNTRUSTED: _DENIED,
     Reason.DRIFTED: (409, "invalid_request"),
     Reason.REGISTRY_UNFIT: (409, "invalid_request"),
-    Reason.UNKNOWN_SUBJECT: (404, "invalid_request"),
+    Reason.UNKNOWN_SUBJECT: _BAD_REQUEST,
     Reason.FAILED: (500, "server_error"),
     Reason.STANDING_UNKNOWN: _UNKNOWN,
     Reason.KEYS_UNAVAILABLE: _UNKNOWN,

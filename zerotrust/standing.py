@@ -41,7 +41,7 @@ class Standing:
         self._clock = clock
         self._withdrawn: dict[Subject, str] = {}
         self._passing: dict[Subject, float] = {}
-        self._before = 0
+        self._before = -1
         self._watched: dict[object, tuple[Principal, Lost]] = {}
         self._on_change: list[Callable[[], None]] = []
         self._number: int | None = None
@@ -85,7 +85,7 @@ class Standing:
         self._passing = {subject: self._passing.get(subject, now) for subject in passing}
         for subject in [known for known, since in self._passing.items() if since < now - KEPT]:
             del self._withdrawn[subject]
-        self._before = max((int(name) for kind, name in self._withdrawn if kind == "before"), default=0)
+        self._before = max((int(name) for kind, name in self._withdrawn if kind == "before"), default=-1)
         for key, (principal, lost) in list(self._watched.items()):
             if (decision := self._withdrawn_from(principal)) is not None:
                 del self._watched[key]
