@@ -20,11 +20,12 @@ from rich.table import Table
 from authorities.attestation.launch import LaunchError
 from cli.login import LoginError, sign_in
 from demo.keycloak import URL
+from demo.levers import pull_all
 from demo.refusals import EVERYTHING, Attempt, attempts
 from demo.runtime import KeycloakError
-from demo.standing import rogues, withdrawals
+from demo.standing import operator, rogues, withdrawals
 from demo.system import ROOT, DemoError, System, process_running, running
-from demo.tell import Record, certificates, show_parties, show_tokens, show_trail, tokens_of
+from demo.tell import Record, certificates, show_levers, show_parties, show_tokens, show_trail, tokens_of
 from zerotrust.audit import first_bad_record
 from zerotrust.registry import RegistryError
 
@@ -143,6 +144,9 @@ async def _walkthrough() -> int:
         failures += await _try("Who loses their standing", withdrawals(system, took))
         for what, seconds in zip(("suspended by an operator", "a file planted in its code"), took, strict=False):
             say(f"{what}: refused by the tool after {seconds * 1e3:.0f} ms")
+        console.rule("How long a yes outlives its reason")
+        async with system.user() as http:
+            show_levers(console, await pull_all(system, await operator(system, http)))
         say("Everything ends")
     console.print("[red]Something answered otherwise than told.[/red]" if failures else "[green]All as told.[/green]")
     return 1 if failures else 0

@@ -44,6 +44,17 @@ class Operator:
         """Let it take part again."""
         return await self._http.post(f"{self._address}/parties/{name}/reinstate", headers=self._headers)
 
+    async def withdraw(self, kind: str, name: str) -> httpx.Response:
+        """Withdraw a session, a user or a token."""
+        asked = {"kind": kind, "name": name, "cause": "the walkthrough shows it"}
+        return await self._http.post(f"{self._address}/withdrawals", json=asked, headers=self._headers)
+
+    async def withdrawn(self) -> list[dict[str, Any]]:
+        """Everything that is withdrawn."""
+        answer = await self._http.get(f"{self._address}/standing", headers=self._headers)
+        told: list[dict[str, Any]] = answer.raise_for_status().json()["withdrawn"]
+        return told
+
     async def state(self, name: str) -> dict[str, Any]:
         """How it stands, and why."""
         answer = await self._http.get(f"{self._address}/parties/{name}", headers=self._headers)
@@ -99,12 +110,13 @@ async def withdrawals(system: System, took: list[float]) -> AsyncIterator[Attemp
             yield Attempt("olga", f"reinstates it as it is ({found})", "registry: drift", "409 drifted", answered)
         finally:
             PLANTED.unlink()
-        await _until_restored(olga)
+        await until_restored(olga)
         await olga.reinstate("agent/writer")
         yield Attempt("the writer, restored", "files a draft", "nobody", "200 ok", await call())
 
 
-async def _until_restored(olga: Operator) -> None:
+async def until_restored(olga: Operator) -> None:
+    """Wait until attestation has seen that the writer's files are what they were."""
     async with asyncio.timeout(SECONDS_TO_WAIT):
         while (await olga.state("agent/writer"))["state"] == "drifted":
             pass

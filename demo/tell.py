@@ -67,6 +67,17 @@ def show_parties(console: Console, system: System, shown: Mapping[str, x509.Cert
     console.print(table)
 
 
+def show_levers(console: Console, took: Mapping[str, Mapping[str, float]]) -> None:
+    """How long each service went on after each lever was acknowledged."""
+    services = list(dict.fromkeys(name for each in took.values() for name in each))
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
+    for column in ("withdrawn by", *services):
+        table.add_column(column, justify="left" if column == "withdrawn by" else "right")
+    for lever, each in took.items():
+        table.add_row(lever, *(f"{each[name] * 1e3:.0f} ms" if name in each else "–" for name in services))
+    console.print(table)
+
+
 def tokens_of(records: Iterable[Record]) -> dict[str, Record]:
     """The tokens of one transaction by their names in the text, each as the party that verified it wrote it down."""
     found: dict[str, Record] = {}

@@ -1,0 +1,216 @@
+"""Every way to withdraw something, pulled for real: and how long each service goes on saying yes afterwards.
+
+A lever is pulled while genuine tokens are in use at every service.  The time runs from the moment that whoever was
+asked has acknowledged it, to the first refusal at each service.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import jwt
+
+from cli.login import Login, sign_in
+from demo.refusals import EVERYTHING, Intruder, answer_to
+from demo.standing import PLANTED, Operator, until_restored
+from demo.system import System
+
+LONGEST = 10
+"""Seconds after which a lever counts as broken."""
+PLAN = {"request": "Summarise the incident reports."}
+READER = "agent/reader"
+
+
+@dataclass(slots=True)
+class Use:
+    """Tokens of one session, in use at every service."""
+
+    system: System
+    intruder: Intruder
+    olga: Operator
+    login: Login
+    t1: str
+    t2: str
+    t3: str
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """What T0 says."""
+        read: dict[str, Any] = jwt.decode(self.login.access_token, options={"verify_signature": False})
+        return read
+
+    def calls(self) -> Mapping[str, Callable[[], Awaitable[httpx.Response]]]:
+        """A call at each service that does next to nothing, as the holder of the token makes it."""
+        ask = self.intruder.post
+        listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+        era = {"mcp-protocol-version": "2026-07-28", "accept": "application/json", "mcp-method": "tools/list"}
+        nobody = {"model": "none", "messages": [{"role": "user", "content": "?"}]}
+        return {
+            "orchestrator": lambda: ask(None, "orchestrator", "/plan", self.login.access_token, json=PLAN),
+            READER: lambda: ask("orchestrator", READER, "/a2a", self.t1, json={}),
+            "tool/documents": lambda: ask(READER, "tool/documents", "/mcp", self.t2, json=listing, headers=era),
+            "inference": lambda: ask(READER, "inference", "/v1/chat/completions", self.t3, json=nobody),
+        }
+
+
+async def in_use(system: System, intruder: Intruder, olga: Operator) -> Use:
+    """Sign alice in, and narrow her token for every hop."""
+    keycloak = system.keycloak
+    password = keycloak.passwords["alice"]
+    login = await sign_in(keycloak.issuer, "walkthrough", "alice", password, EVERYTHING, verify=keycloak.tls)
+    t1 = await intruder.token("orchestrator", login.access_token, READER, "agent.invoke tool.read inference.run")
+    t2 = await intruder.token(READER, t1, "tool/documents", "tool.read")
+    t3 = await intruder.token(READER, t1, "inference", "inference.run")
+    return Use(system, intruder, olga, login, t1, t2, t3)
+
+
+async def _at_the_realm(use: Use, path: str, **form: str) -> None:
+    url = f"{use.system.keycloak.issuer}/protocol/openid-connect/{path}"
+    async with httpx.AsyncClient(verify=use.system.keycloak.tls, trust_env=False) as http:
+        (await http.post(url, data={"client_id": "walkthrough", **form})).raise_for_status()
+
+
+async def logout(use: Use) -> None:
+    """Alice signs out."""
+    await _at_the_realm(use, "logout", refresh_token=use.login.refresh_token)
+
+
+async def session(use: Use) -> None:
+    """An operator ends her session: `zt revoke session`."""
+    await use.olga.withdraw("session", use.claims["sid"])
+
+
+async def token(use: Use) -> None:
+    """An operator withdraws her token and all that was derived from it: `zt revoke lineage`."""
+    await use.olga.withdraw("token", use.claims["jti"])
+
+
+async def suspend(use: Use) -> None:
+    """An operator suspends the reader: `zt party suspend`."""
+    await use.olga.suspend(READER)
+
+
+async def drift(_use: Use) -> None:
+    """A file is planted in the writer's code."""
+    PLANTED.touch()
+
+
+async def disable_user(use: Use) -> None:
+    """An administrator disables alice at Keycloak."""
+    await _user(use, enabled=False)
+
+
+async def revoke_token(use: Use) -> None:
+    """Alice's client revokes T0 at Keycloak (RFC 7009), which keeps what was derived from it."""
+    await _at_the_realm(use, "revoke", token=use.login.access_token, token_type_hint="access_token")
+
+
+async def disable_client(use: Use) -> None:
+    """An administrator disables the reader's client at Keycloak."""
+    await _client(use, enabled=False)
+
+
+async def _user(use: Use, *, enabled: bool) -> None:
+    async with use.system.keycloak.administration() as admin:
+        await admin.a_update_user(use.claims["sub"], {"enabled": enabled})
+
+
+async def _client(use: Use, *, enabled: bool) -> None:
+    async with use.system.keycloak.administration() as admin:
+        known_as = await admin.a_get_client_id(use.system.registry.id(READER))
+        await admin.a_update_client(known_as, {"enabled": enabled})
+
+
+async def _undo_suspend(use: Use) -> None:
+    await use.olga.reinstate(READER)
+
+
+async def _undo_drift(use: Use) -> None:
+    PLANTED.unlink(missing_ok=True)
+    await until_restored(use.olga)
+    await use.olga.reinstate("agent/writer")
+
+
+async def _enable_user(use: Use) -> None:
+    await _user(use, enabled=True)
+    await _until_active(use, "user", use.claims["sub"])
+
+
+async def _enable_client(use: Use) -> None:
+    await _client(use, enabled=True)
+    await _until_active(use, "party", use.system.registry.id(READER))
+
+
+async def _until_active(use: Use, kind: str, name: str) -> None:
+    async with asyncio.timeout(LONGEST):
+        while any((one["kind"], one["name"]) == (kind, name) for one in await use.olga.withdrawn()):
+            await asyncio.sleep(0.05)
+
+
+async def _nothing(_use: Use) -> None:
+    """What is over is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lever:
+    """One way to withdraw something."""
+
+    pull: Callable[[Use], Awaitable[None]]
+    undo: Callable[[Use], Awaitable[None]]
+    pushed: bool
+    """Whether the registry is told, or has to look."""
+    hits: tuple[str, ...]
+    """The services whose caller, or whose caller's history, is withdrawn by it."""
+
+
+EVERYWHERE = ("orchestrator", READER, "tool/documents", "inference")
+BEHIND_THE_READER = ("tool/documents", "inference")
+LEVERS = {
+    "logout": Lever(logout, _nothing, pushed=True, hits=EVERYWHERE),
+    "session": Lever(session, _nothing, pushed=True, hits=EVERYWHERE),
+    "token": Lever(token, _nothing, pushed=True, hits=EVERYWHERE),
+    "suspend": Lever(suspend, _undo_suspend, pushed=True, hits=BEHIND_THE_READER),
+    "disable_user": Lever(disable_user, _enable_user, pushed=False, hits=EVERYWHERE),
+    "revoke_token": Lever(revoke_token, _nothing, pushed=False, hits=EVERYWHERE),
+    "disable_client": Lever(disable_client, _enable_client, pushed=False, hits=BEHIND_THE_READER),
+}
+
+
+async def pull(lever: Lever, use: Use) -> dict[str, float]:
+    """Pull a lever, and undo it; return the seconds from its acknowledgement to the first refusal at each service.
+
+    Raises `RuntimeError` where a service does not say yes before, or refuses for another reason, or not at all.
+    """
+    calls = {name: call for name, call in use.calls().items() if name in lever.hits}
+    for name, call in calls.items():
+        if (answer := await answer_to(call())).startswith("401"):
+            raise RuntimeError(f"{name} says {answer} before anything is withdrawn")
+    try:
+        await lever.pull(use)
+        acknowledged = time.monotonic()
+        took = await asyncio.gather(*(_refused(name, call) for name, call in calls.items()))
+    finally:
+        await lever.undo(use)
+    return {name: at - acknowledged for name, at in took}
+
+
+async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> tuple[str, float]:
+    deadline = time.monotonic() + LONGEST
+    while time.monotonic() < deadline:
+        answer = await answer_to(call())
+        if answer == "401 withdrawn":
+            return name, time.monotonic()
+        if answer.startswith(("401", "5", "no")):
+            raise RuntimeError(f"{name} says {answer}")
+    raise RuntimeError(f"{name} has not refused after {LONGEST} s")
+
+
+async def pull_all(system: System, olga: Operator) -> dict[str, dict[str, float]]:
+    """Each lever once, each with a session of its own."""
+    async with AsyncExitStack() as stack:
+        intruder = Intruder(system, stack)
+        return {name: await pull(lever, await in_use(system, intruder, olga)) for name, lever in LEVERS.items()}
