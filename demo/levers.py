@@ -106,7 +106,7 @@ async def disable_user(use: Use) -> None:
 
 async def revoke_token(use: Use) -> None:
     """Alice's client revokes T0 at Keycloak (RFC 7009), which keeps what was derived from it."""
-    await _at_the_realm(use, "revoke", token=use.login.access_token, token_type_hint="access_token")
+    await _at_the_realm(use, "revoke", token=use.login.access_token)
 
 
 async def disable_client(use: Use) -> None:
@@ -122,7 +122,7 @@ async def _user(use: Use, *, enabled: bool) -> None:
 async def _client(use: Use, *, enabled: bool) -> None:
     async with use.system.keycloak.administration() as admin:
         known_as = await admin.a_get_client_id(use.system.registry.id(READER))
-        await admin.a_update_client(known_as, {"enabled": enabled})
+        await admin.a_update_client(str(known_as), {"enabled": enabled})
 
 
 async def _undo_suspend(use: Use) -> None:
@@ -148,7 +148,7 @@ async def _enable_client(use: Use) -> None:
 async def _until_active(use: Use, kind: str, name: str) -> None:
     async with asyncio.timeout(LONGEST):
         while any((one["kind"], one["name"]) == (kind, name) for one in await use.olga.withdrawn()):
-            await asyncio.sleep(0.05)
+            pass
 
 
 async def _nothing(_use: Use) -> None:

@@ -74,7 +74,7 @@ def show_levers(console: Console, took: Mapping[str, Mapping[str, float]]) -> No
     for column in ("withdrawn by", *services):
         table.add_column(column, justify="left" if column == "withdrawn by" else "right")
     for lever, each in took.items():
-        table.add_row(lever, *(f"{each[name] * 1e3:.0f} ms" if name in each else "–" for name in services))
+        table.add_row(lever, *(f"{each[name] * 1e3:.0f} ms" if name in each else "" for name in services))
     console.print(table)
 
 
