@@ -10,7 +10,7 @@ from typing import Literal
 from zerotrust.identity import Principal
 from zerotrust.policy import Decision, Reason
 
-Kind = Literal["party", "user", "session", "token"]
+Kind = Literal["party", "user", "session", "token", "before"]
 Subject = tuple[Kind, str]
 """What can be withdrawn: a party, a user, a session, or a token with all that was derived from it."""
 
