@@ -32,6 +32,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import httpx
 import keycloak as python_keycloak
@@ -274,6 +275,7 @@ class Keycloak:
             *_JVM,
             f"-Dkc.home.dir={self._home}",
             f"-Djboss.server.config.dir={self._home / 'conf'}",
+            f"-Djdk.net.hosts.file={self._hosts()}",
             *flags,
             "-cp",
             str(self._home / "lib" / "quarkus-run.jar"),
@@ -301,6 +303,15 @@ class Keycloak:
                 preexec_fn=lambda: end_with(parent),
             )
         return self._process
+
+    def _hosts(self) -> Path:
+        """Write the only names that Keycloak will find: on this machine, no other place knows those of parties."""
+        clients = json.loads(self._realm)["clients"]
+        told = {urlsplit(c.get("attributes", {}).get("backchannel.logout.url", "")).hostname for c in clients}
+        names = sorted({"localhost", socket.gethostname(), *filter(None, told)})
+        hosts = self._home / "hosts"
+        hosts.write_text(f"127.0.0.1 {' '.join(names)}\n")
+        return hosts
 
     async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
         """Wait for readiness, not for the port: it listens before the realm is there."""

@@ -30,13 +30,19 @@ USERS = {
 ADMINISTRATOR = "authority/registry"
 """The one party that acts at Keycloak for itself, and for no user."""
 
+SESSION_LIFE = 3600
+"""Seconds from sign-in to the end of a session, however busy it is."""
+
+LOGOUT_PATH = "/backchannel-logout"
+"""Of the administrator's own door, and the only one that Keycloak knocks at."""
+
 # It polls what happened, ends a user's sessions, and disables the client of whoever is suspended.
 _ADMINISTRATION = ["view-events", "manage-users", "manage-clients"]
 
 # Keycloak makes these with every realm. Nothing here needs them, so nobody gets in through them.
 _BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admin-console"]
 
-# What the registry will poll for withdrawals, and what a person looks for after an attack.
+# What the registry polls for withdrawals (`events.py`), and what a person looks for after an attack.
 _EVENTS = [
     "LOGIN",
     "LOGIN_ERROR",
@@ -81,7 +87,7 @@ def realm(registry: Registry) -> dict[str, Any]:
         },
         "accessTokenLifespan": login_life,
         "ssoSessionIdleTimeout": 900,
-        "ssoSessionMaxLifespan": 3600,
+        "ssoSessionMaxLifespan": SESSION_LIFE,
         # A refresh token of a public client is good once (RFC 9700 section 2.2.2).
         "revokeRefreshToken": True,
         "refreshTokenMaxReuse": 0,
@@ -210,11 +216,21 @@ def _client(registry: Registry, name: str, party: Party, **attributes: str) -> d
 
 
 def _login_client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
-    return _client(registry, name, party, **{"pkce.code.challenge.method": "S256"}) | {
+    return _client(registry, name, party, **{"pkce.code.challenge.method": "S256"}, **_told_of_logouts(registry)) | {
         "publicClient": True,
         "standardFlowEnabled": True,
         "redirectUris": [REDIRECT],
         "defaultClientScopes": ["basic", "groups", *(f"aud:{callee}" for callee in party.calls)],
+    }
+
+
+def _told_of_logouts(registry: Registry) -> dict[str, str]:
+    """Where Keycloak tells of each session that ends (OpenID Connect Back-Channel Logout 1.0 section 2.2)."""
+    if ADMINISTRATOR not in registry.parties:
+        return {}
+    return {
+        "backchannel.logout.url": f"{registry.address(ADMINISTRATOR)}{LOGOUT_PATH}",
+        "backchannel.logout.session.required": "true",
     }
 
 

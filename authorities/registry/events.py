@@ -1,0 +1,138 @@
+"""What Keycloak's events withdraw or reinstate; each as Keycloak 26.7.5 was seen to write it.  Pure.
+
+A token carries its user's groups and outlives a change of password, and Keycloak tells nobody.  So every session that
+the user had open until then is withdrawn, and who signs in anew has what is true now.  Where nobody can tell whose
+tokens are concerned, all that were issued until then are withdrawn.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zerotrust.standing import Subject
+
+Event = Mapping[str, Any]
+
+OURS = "keycloak: "
+"""How each cause from here begins: what anybody else has withdrawn, Keycloak does not reinstate."""
+
+USER_EVENTS = ("LOGOUT", "REVOKE_GRANT", "UPDATE_CREDENTIAL", "UPDATE_PASSWORD")
+"""The types that are read; of the others only `LOGIN`, to learn which sessions a user had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Somebody or something is withdrawn, or with no cause reinstated."""
+
+    subject: Subject
+    cause: str | None
+
+    def takes_effect(self, current: str | None) -> bool:
+        """Whether it changes anything for a subject that is withdrawn for the cause `current`, if any.
+
+        The word of an operator, or of attestation, stays.
+        """
+        return current is None if self.cause else current is not None and current.startswith(OURS)
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Every session that a user opened until then is withdrawn; Keycloak has to be asked which those are."""
+
+    user: str
+    until: int
+    """Milliseconds since the epoch."""
+    cause: str
+
+
+Apply = Callable[[Change], Awaitable[None]]
+"""Withdraws or reinstates, where that takes effect; returns once it is on the disk."""
+
+
+def of_user_event(event: Event) -> list[Change | Sessions]:
+    """What it means that a user, or a client for a user, has done this."""
+    session, token = event.get("sessionId"), event.get("details", {}).get("token_id")
+    match event["type"]:
+        case "LOGOUT":
+            return [Change(("session", session), f"{OURS}logout")] if session else []
+        case "REVOKE_GRANT":  # RFC 7009: of a refresh token, which ends its session, or of an access token alone
+            ended: list[Change | Sessions] = [Change(("session", session), f"{OURS}revoked")] if session else []
+            return [*ended, Change(("token", token), f"{OURS}revoked")] if token else ended
+        case "UPDATE_CREDENTIAL" | "UPDATE_PASSWORD":
+            return [Sessions(event["userId"], event["time"], f"{OURS}credential changed")]
+    return []
+
+
+def of_admin_event(  # noqa: PLR0911 - one for each thing that can be done
+    event: Event, clients: Mapping[str, str]
+) -> list[Change | Sessions]:
+    """What it means that an administrator has done this.  `clients`: the realm's client ids, by Keycloak's own ids."""
+    said, at = _representation(event), event["time"]
+    match event["operationType"], event["resourceType"], event.get("resourcePath", "").split("/"):
+        case "UPDATE", "USER", ["users", user]:
+            return _enabled(("user", user), said)
+        case "DELETE", "USER", ["users", user]:
+            return [Change(("user", user), f"{OURS}deleted")]
+        case "ACTION", "USER", ["users", user, "logout"]:
+            return [Sessions(user, at, f"{OURS}logged out")]
+        case "ACTION", "USER", ["users", user, "reset-password" | "credentials" | "disable-credential-types", *_]:
+            return [Sessions(user, at, f"{OURS}credential changed")]
+        case "CREATE" | "DELETE", "GROUP_MEMBERSHIP", ["users", user, "groups", _]:
+            return [Sessions(user, at, f"{OURS}groups changed")]
+        case "UPDATE" | "DELETE", "GROUP", _:
+            return [issued_until(at, "a group changed")]
+        case "DELETE", "USER_SESSION", ["sessions", session]:
+            return [Change(("session", session), f"{OURS}ended")]
+        case "UPDATE", "CLIENT", ["clients", client] if client in clients:
+            return [*_enabled(("party", clients[client]), said), *_not_before(said)]
+        case "DELETE", "CLIENT", ["clients", client]:
+            name = said.get("clientId") or clients.get(client)
+            return [Change(("party", name), f"{OURS}deleted") if name else issued_until(at, "a client was deleted")]
+        case "UPDATE", "REALM", [""]:
+            return _not_before(said)
+        case "ACTION", "REALM", ["logout-all"]:
+            return [issued_until(at, "all logged out")]
+    return []
+
+
+def done_by(event: Event, clients: Mapping[str, str]) -> str | None:
+    """The client by which an administrator did this, if it is one of the realm."""
+    return clients.get(event.get("authDetails", {}).get("clientId", ""))
+
+
+def switches_off(event: Event) -> bool:
+    """Whether from here on something happens of which there is no event."""
+    return event["resourceType"] == "REALM" and any(_representation(event).get(name) is False for name in _SWITCHES)
+
+
+def recorded(config: Mapping[str, Any]) -> bool:
+    """Whether Keycloak records, as it is now, everything that is read here."""
+    # No type at all is how Keycloak says: all of them.
+    types = set(config.get("enabledEventTypes") or [*USER_EVENTS, "LOGIN"])
+    return all(config.get(name) is True for name in _SWITCHES) and {*USER_EVENTS, "LOGIN"} <= types
+
+
+_SWITCHES = ("eventsEnabled", "adminEventsEnabled", "adminEventsDetailsEnabled")
+
+
+def issued_until(milliseconds: int, why: str) -> Change:
+    """Withdraw every token that was issued until then."""
+    return Change(("before", str(milliseconds // 1000)), OURS + why)
+
+
+def _representation(event: Event) -> dict[str, Any]:
+    """What was sent, and so what was not sent did not change; empty where nothing was."""
+    said = json.loads(event.get("representation") or "{}")
+    return said if isinstance(said, dict) else {}
+
+
+def _enabled(subject: Subject, said: Mapping[str, Any]) -> list[Change | Sessions]:
+    if "enabled" not in said:
+        return []
+    return [Change(subject, None if said["enabled"] is True else f"{OURS}disabled")]
+
+
+def _not_before(said: Mapping[str, Any]) -> list[Change | Sessions]:
+    """Of the realm; and of a client, for which there is no narrower word: whoever is concerned gets a new token."""
+    return [issued_until(said["notBefore"] * 1000, "not before")] if said.get("notBefore") else []
