@@ -69,7 +69,7 @@ class Service:
         self._gates: list[Gate] = []
         self._cards: dict[tuple[str, str | None], float] = {}
         self._journal = Journal(data / "journal.jsonl")
-        self._keys = SigningKeys(
+        self.keys = SigningKeys(
             f"{issuer}/protocol/openid-connect/certs",
             http=identity_http,
             freshness=self.registry.freshness,
@@ -112,7 +112,7 @@ class Service:
             app,
             permissions=permissions,
             expected=self._expected(),
-            keys=self._keys,
+            keys=self.keys,
             policy=self._policy,
             standing=self.standing,
             confirm=self._confirm,

@@ -1,20 +1,24 @@
 """Registry: who exists, as what each was approved, and who has lost their standing.  Signed, and told to everybody.
 
-Three doors: parties follow the stream, by their certificate; attestation reports what has drifted, by its own;
-operators come with a token of theirs, and without a certificate.
+Four doors: parties follow the stream, by their certificate; attestation reports what has drifted, by its own;
+operators come with a token of theirs, and without a certificate; and so does the issuer, with logout tokens.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any, Protocol
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp
 
+from authorities.registry.events import Apply
+from authorities.registry.logout import MAX_BODY, Logouts
 from authorities.registry.operators import Clients, Parties
+from authorities.registry.poll import applying
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from authorities.registry.withdrawals import Realm, Withdrawal, Withdrawals
@@ -28,6 +32,7 @@ from zerotrust.service import Service
 from zerotrust.signals import PATH
 
 ADMIN = "registry.admin"
+LOGOUT_PATH = "/backchannel-logout"
 
 
 class Drift(BaseModel):
@@ -46,6 +51,7 @@ def permissions(known: Known) -> dict[tuple[str, str], str | ToolPermissions | P
     """A route for each party: one that does not exist has none, and is refused."""
     table: dict[tuple[str, str], str | ToolPermissions | Peers] = {
         ("GET", "/health"): PUBLIC,
+        ("POST", LOGOUT_PATH): PUBLIC,  # what it brings is signed
         ("GET", PATH): Peers(),
         ("POST", "/attestation"): Peers(frozenset({"authority/attestation"})),
         ("GET", "/parties"): ADMIN,
@@ -64,24 +70,41 @@ class Issuer(Clients, Realm, Protocol):
     """What the registry tells the issuer, after everybody else has heard it."""
 
 
-def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known, Policy]]) -> ASGIApp:
+Follow = Callable[[Apply, Callable[[float], None]], Coroutine[Any, Any, None]]
+"""Follows what the issuer withdraws: has each change applied, and tells when each complete reading began."""
+
+
+def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known, Policy]], follow: Follow) -> ASGIApp:
     """The registry, guarded.  `read` reads its files anew, and raises `RegistryError` or `PolicyError`."""
     kept = State(service.data / "standing.db")
     stream = Stream(service.known, kept, standing=service.standing, identity=lambda: service.workload.svid)
     parties, withdrawals = Parties(stream, kept, clients), Withdrawals(stream, kept, clients)
-    routes = permissions(service.known)
+    routes, apply = permissions(service.known), applying(stream, kept)
+    logouts = Logouts(service.keys, issuer=service.issuer, clients=lambda: service.registry.login_clients, apply=apply)
 
     @asynccontextmanager
-    async def beating() -> AsyncIterator[None]:
-        beat = asyncio.create_task(stream.beat())
+    async def working() -> AsyncIterator[None]:
+        heard = partial(stream.heard, "keycloak")
+        work = [asyncio.create_task(one) for one in (stream.beat(), follow(apply, heard))]
         yield
-        beat.cancel()
+        for one in work:
+            one.cancel()
 
-    app: FastAPI = service.app(kept.opened(), beating())
+    app: FastAPI = service.app(kept.opened(), working())
 
     @app.get(PATH)
     async def signals() -> StreamingResponse:
         return StreamingResponse(stream.follow(current_peer().until - 1), media_type="application/secevent+jwt")
+
+    @app.post(LOGOUT_PATH)
+    async def logout(request: Request) -> Response:
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_BODY:
+                raise Refusal(Reason.BODY_TOO_LARGE)
+        await logouts.receive(body)
+        return Response(status_code=204, headers={"cache-control": "no-store"})
 
     @app.post("/attestation")
     async def attestation(drift: Drift) -> dict[str, Any]:

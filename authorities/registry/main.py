@@ -1,6 +1,7 @@
-"""The registry as a process: reads its files, signs with its own SVID, and follows nobody."""
+"""The registry as a process: reads its files, signs with its own SVID, and follows the issuer."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -9,6 +10,7 @@ from pydantic import AnyHttpUrl
 from authorities.registry.app import create_app
 from authorities.registry.files import load_known
 from authorities.registry.keycloak import Administration
+from authorities.registry.poll import poll
 from zerotrust.connections import Connections, Directory, MCPConnections
 from zerotrust.known import SIGNER, Known
 from zerotrust.outgoing import Outgoing
@@ -16,7 +18,7 @@ from zerotrust.policy import Policy
 from zerotrust.run import issuer_client, origin, serve
 from zerotrust.service import Service, log_json_lines, read_policy
 from zerotrust.settings import Settings
-from zerotrust.standing import Standing
+from zerotrust.standing import KEPT, Standing
 from zerotrust.tls import issuer_context, show
 from zerotrust.workload import Workload
 
@@ -56,7 +58,8 @@ async def live(settings: RegistrySettings) -> None:
             identity_http=issuer_client(issuer, workload),
         )
         clients = Administration(issuer, workload, verify=context)
-        await serve(service, create_app(service, clients, read), workload, settings.host)
+        follow = partial(poll, clients, own=known.registry.id(SIGNER), since=time.time() - KEPT)
+        await serve(service, create_app(service, clients, read, follow), workload, settings.host)
 
 
 if __name__ == "__main__":

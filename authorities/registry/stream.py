@@ -14,7 +14,7 @@ from zerotrust.svid import Svid
 from zerotrust.workload import WorkloadError
 
 SECONDS_BETWEEN_HEARTBEATS = 1
-SOURCES = ("attestation",)
+SOURCES = ("attestation", "keycloak")
 """Who is read for what to withdraw.  One that was never heard of was last read when this machine was started."""
 
 MAX_BEHIND = 1000
@@ -33,9 +33,9 @@ class Stream:
         self._read_at: dict[str, float] = {}
         self._one_at_a_time = asyncio.Lock()
 
-    def heard(self, source: str) -> None:
-        """Note that a source has just been read completely."""
-        self._read_at[source] = time.monotonic()
+    def heard(self, source: str, at: float | None = None) -> None:
+        """Note that a source was read completely at that time (`time.monotonic`), by default now."""
+        self._read_at[source] = time.monotonic() if at is None else at
 
     async def change(self, kind: Kind, name: str, cause: str | None) -> None:
         """Withdraw, or with no cause reinstate: on the disk first, then known here, then told to everybody."""
