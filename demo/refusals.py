@@ -119,6 +119,8 @@ class Intruder:
 def said(answer: httpx.Response) -> str:
     """Status and reason, as a caller sees them."""
     body = answer.json()
+    if not isinstance(body, dict):
+        return f"{answer.status_code} ok"
     if "jsonrpc" in body:
         if "error" not in body:
             return f"{answer.status_code} tool error" if body["result"].get("isError") else f"{answer.status_code} ok"
