@@ -52,7 +52,8 @@ TESTS = {
     "registry": "unit/test_registry unit/test_realm",
     "run": "unit/test_run",
     "server": "input/test_wire services/test_server input/test_protocols",
-    "service": "services/test_discovery services/test_server services/test_orchestrator input/test_handlers services/test_documents",
+    "service": "services/test_discovery services/test_server services/test_orchestrator input/test_handlers "
+    "services/test_documents",
     "settings": "unit/test_settings",
     "signals": "unit/test_signals services/test_registry_authority",
     "signed": "unit/test_signed unit/test_cards",
@@ -60,7 +61,8 @@ TESTS = {
     "strict_json": "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties",
     "svid": "unit/test_svid unit/test_tls unit/test_signed",
     "tally": "unit/test_tally unit/test_gate faults/test_disk",
-    "thinking": "services/test_discovery services/test_reader services/test_writer faults/test_tasks services/test_story attacks/test_l_model",
+    "thinking": "services/test_discovery services/test_reader services/test_writer faults/test_tasks "
+    "services/test_story attacks/test_l_model",
     "tls": "unit/test_tls unit/test_connections",
     "tool": "services/test_documents input/test_handlers attacks/test_i_mcp attacks/test_e_scope",
     "verify": "unit/test_verify unit/test_imports unit/test_gate faults/test_clock attacks/test_c_claims",
