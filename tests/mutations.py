@@ -156,6 +156,8 @@ def _verdict(module: str, mutant: Mutant, code: int, output: Path) -> Verdict:
     if code < 0:
         return Verdict(module, mutant, "the tests do not end")
     said = output.read_text(errors="replace")
+    if "while loading conftest" in said:
+        return Verdict(module, mutant, "nothing can be imported")
     if not (found := re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)):
         raise RuntimeError(f"no test failed, and yet the run did:\n{said[-2000:]}")
     return Verdict(module, mutant, found[1])
