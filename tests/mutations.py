@@ -1,11 +1,12 @@
 """Deletes every check in `zerotrust/`, one after the other, and proves for each that a test fails: `make mutations`.
 
-Each mutant lives in a process of its own, forked from one that has the libraries loaded and nothing of this project.
-The tests of its module run until the first one fails.  A mutant that none of them notices has to be excused in
-`EXCUSED`, by name and with a reason; an excuse that is not needed is an error as well.
+First all tests run with nothing deleted: they must pass, and it is recorded which lines each of them runs.  Then each
+mutant gets a process of its own, forked from one that has the libraries loaded and nothing of this project, and there
+the tests that run the deleted line, until the first one fails.  A mutant that none of them notices has to be excused
+in `EXCUSED`, by name and with a reason; an excuse that is not needed is an error as well.
 """
 
-import ast
+import contextlib
 import importlib.machinery
 import importlib.util
 import os
@@ -13,26 +14,26 @@ import re
 import signal
 import sys
 import tempfile
-import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import TypeVar
 
 import pytest
 import typer
 from rich.console import Console
 
 from tests.support.mutants import Mutant, mutants
+from tests.support.reached import Only, Recorder, Test, recorded
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(set((ROOT / "zerotrust").glob("*.py")) - {ROOT / "zerotrust" / "__init__.py"})
-SECONDS = 300
-"""After which a mutant that makes the tests hang counts as noticed."""
-LIBRARIES = ("a2a.client", "a2a.server.routes", "cedarpy", "fastapi", "httpx", "hypothesis", "mcp", "pydantic_settings")
 TESTS = {
-    "a2a": "services/test_reader input/test_handlers faults/test_tasks services/test_orchestrator attacks/test_j_a2a",
+    "a2a": "services/test_reader faults/test_tasks services/test_orchestrator input/test_protocols attacks/test_j_a2a",
     "audit": "unit/test_audit faults/test_disk unit/test_gate input/test_values",
     "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
     "clock": "faults/test_clock",
@@ -107,28 +108,49 @@ class _Finder:
         return importlib.util.spec_from_loader(name, loader)
 
 
-def _start(module: str, mutant: Mutant, output: Path) -> int:
-    """Run the tests on one mutant in a child process; return its id."""
+def _pytest(files: Iterable[Path], *options: str, plugins: Sequence[object] = ()) -> int:
+    # An attack on a system that lacks a control proves nothing here.
+    chosen = ["-m", "not e2e", "-k", "not succeeds"]
+    # The libraries are there already, so pytest cannot rewrite the assertions in them, nor need it.
+    quiet = ["-x", "-v", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
+    return int(pytest.main([*quiet, *chosen, *options, *map(str, files)], plugins=plugins))
+
+
+def _libraries(files: Iterable[Path], told: Path) -> int:
+    """Tell the names of all modules that the tests import, but for this project's own."""
+    code = _pytest(files, "--collect-only")
+    files_of = {name: str(getattr(module, "__file__", "")) for name, module in list(sys.modules.items())}
+    theirs = [name for name, file in files_of.items() if not file.startswith(f"{ROOT}/") or "site-packages" in file]
+    told.write_text("\n".join(theirs))
+    return code
+
+
+def _record(file: Path, told: Path) -> int:
+    recorder = Recorder(ROOT / "zerotrust")
+    code = _pytest([file], plugins=[recorder])
+    sys.settrace(None)
+    recorder.write(told)
+    return code
+
+
+def _try(module: str, mutant: Mutant, tests: Sequence[Test]) -> int:
+    """Run those tests on a mutant."""
+    sys.meta_path.insert(0, _Finder(module, mutant))
+    files = dict.fromkeys(ROOT / test.id.partition("::")[0] for test in tests)
+    return _pytest(files, plugins=[Only({test.id: test.seconds for test in tests})])
+
+
+def _start(work: Callable[[], int], output: Path) -> int:
+    """Do it in a child process; return its id."""
     if child := os.fork():
         return child
     code = 1
     try:
-        os.setsid()  # whatever the tests start ends with us
+        os.setsid()
         with output.open("w") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        sys.meta_path.insert(0, _Finder(module, mutant))
-        tests = [str(ROOT / "tests" / f"{name}.py") for name in TESTS[module].split()]
-        # The libraries are there already, so pytest cannot rewrite the assertions in them, nor need it.
-        warned = ["-W", "ignore:Module already imported"]
-        chosen = [
-            "-m",
-            "not e2e",
-            "-k",
-            "not succeeds",
-        ]  # an attack on a system that lacks a control proves nothing here
-        options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", *chosen, *warned]
-        code = int(pytest.main([*options, *tests]))
+        code = work()
     except BaseException:  # noqa: BLE001 - nothing gets out of here, least of all into the parent's own stack
         traceback.print_exc()
     finally:
@@ -136,36 +158,76 @@ def _start(module: str, mutant: Mutant, output: Path) -> int:
         os._exit(code)
 
 
-def _verdict(module: str, mutant: Mutant, code: int, output: Path) -> Verdict:
-    if code == 0:
-        return Verdict(module, mutant, "")
-    if code < 0:
-        return Verdict(module, mutant, "the tests do not end")
-    said = output.read_text(errors="replace")
-    if not (found := re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)):
-        raise RuntimeError(f"no test failed, and yet the run did:\n{said[-2000:]}")
-    return Verdict(module, mutant, found[1])
+Job = TypeVar("Job")
 
 
-def verdicts(chosen: Iterable[tuple[str, Mutant]], workers: int) -> Iterator[Verdict]:
-    """Try each mutant, so many at once, in whatever order they end."""
-    waiting = list(chosen)
-    alive: dict[int, tuple[str, Mutant, Path, float]] = {}
+def _each(jobs: Iterable[tuple[Job, Callable[[], int]]], workers: int) -> Iterator[tuple[Job, int, str]]:
+    """Do so many at once; yield what ended, in whatever order, with its exit code and what it said."""
+    waiting = list(jobs)[::-1]
+    alive: dict[int, tuple[Job, Path]] = {}
     with tempfile.TemporaryDirectory() as folder:
         while waiting or alive:
             while waiting and len(alive) < workers:
-                module, mutant = waiting.pop(0)
+                job, work = waiting.pop()
                 output = Path(folder) / f"{len(waiting)}.txt"
-                alive[_start(module, mutant, output)] = (module, mutant, output, time.monotonic() + SECONDS)
-            child, status = os.waitpid(-1, os.WNOHANG)
-            if child:
-                module, mutant, output, _ = alive.pop(child)
-                yield _verdict(module, mutant, os.waitstatus_to_exitcode(status), output)
-                continue
-            for child, (*_, deadline) in alive.items():
-                if time.monotonic() > deadline:
-                    os.killpg(child, signal.SIGKILL)
-            time.sleep(0.05)
+                alive[_start(work, output)] = (job, output)
+            child, status = os.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)  # whatever it started ends with it
+            job, output = alive.pop(child)
+            yield job, os.waitstatus_to_exitcode(status), output.read_text(errors="replace")
+
+
+def record(files: Sequence[Path], workers: int) -> list[Test]:
+    """Run the tests of these files with nothing deleted.  Ends the program where one fails by itself."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        names = Path(folder) / "libraries.txt"
+        for _, code, said in _each([((), partial(_libraries, files, names))], 1):
+            if code:
+                sys.exit(f"The tests cannot be read:\n{said}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name in names.read_text().split():
+                with contextlib.suppress(Exception):  # not every module is there to be imported by its name
+                    importlib.import_module(name)
+        told = {file: Path(folder) / f"{number}.json" for number, file in enumerate(files)}
+        for file, code, said in _each([(file, partial(_record, file, told[file])) for file in files], workers):
+            if code:
+                sys.exit(f"{file.name} fails by itself:\n{said}")
+            found += recorded(told[file])
+    return found
+
+
+def tests_of(module: str, mutant: Mutant, tests: Iterable[Test]) -> list[Test]:
+    """The tests that may notice: all that run the deleted lines, themselves or by a fixture.  The likeliest first."""
+    named = [f"tests/{name}.py" for name in TESTS[module].split()]
+    gone = {(module, line) for line in mutant.lines}
+    may = [test for test in tests if test.id.partition("::")[0] in named and gone & (test.own | test.shared)]
+    return sorted(may, key=lambda test: (not gone & test.own, named.index(test.id.partition("::")[0]), test.seconds))
+
+
+def _noticed_by(code: int, said: str) -> str:
+    """The test that failed, if any did."""
+    if code == 0:
+        return ""
+    if found := re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", said, re.MULTILINE):
+        return found[1]
+    if code == -signal.SIGALRM:
+        return f"{said.splitlines()[-1].strip()} does not end"
+    raise RuntimeError(f"no test failed, and yet the run did, with {code}:\n{said[-2000:]}")
+
+
+def verdicts(chosen: Iterable[tuple[str, Mutant]], tests: Sequence[Test], workers: int) -> Iterator[Verdict]:
+    """Try each mutant, in whatever order they end."""
+    jobs = []
+    for module, mutant in chosen:
+        if may := tests_of(module, mutant, tests):
+            jobs.append(((module, mutant), partial(_try, module, mutant, may)))
+        else:
+            yield Verdict(module, mutant, "")
+    for (module, mutant), code, said in _each(jobs, workers):
+        yield Verdict(module, mutant, _noticed_by(code, said))
 
 
 def main(
@@ -173,16 +235,14 @@ def main(
     workers: int = os.cpu_count() or 1,
 ) -> None:
     """Try all mutants and print what noticed each; fail if one is noticed by nobody."""
-    for library in LIBRARIES:
-        importlib.import_module(library)
-    files = [file for file in SOURCES if not modules or file.stem in modules]
+    sources = [file for file in SOURCES if not modules or file.stem in modules]
     console.print("First with nothing deleted: every test must pass, or a failure would prove nothing.")
-    for untouched in verdicts([(file.stem, _whole(file)) for file in files], workers):
-        if untouched.noticed_by:
-            sys.exit(f"{untouched.noticed_by} fails by itself.")
-    chosen = [(file.stem, mutant) for file in files for mutant in mutants(file.read_text())]
+    named = dict.fromkeys(name for source in sources for name in TESTS[source.stem].split())
+    tests = record([ROOT / "tests" / f"{name}.py" for name in named], workers)
+    console.print(f"{len(tests)} tests pass.")
+    chosen = [(source.stem, mutant) for source in sources for mutant in mutants(source.read_text())]
     seen = []
-    for verdict in verdicts(chosen, workers):
+    for verdict in verdicts(chosen, tests, workers):
         seen.append(verdict)
         excuse = EXCUSED.get(verdict.name)
         good = bool(verdict.noticed_by) != bool(excuse)
@@ -199,10 +259,6 @@ def main(
     for name in unnoticed + needless:
         console.print(f"[red]{_plain(name)}[/]")
     sys.exit(1 if unnoticed or needless else 0)
-
-
-def _whole(file: Path) -> Mutant:
-    return Mutant(0, "nothing", ast.parse(file.read_text()))
 
 
 def _plain(text: str) -> str:

@@ -16,7 +16,7 @@ from zerotrust.audit import GENESIS, Journal, JournalError, first_bad_record, re
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "party" / "journal.jsonl"
+    return tmp_path / "data" / "party" / "journal.jsonl"
 
 
 @pytest.fixture
@@ -148,6 +148,18 @@ async def test_a_record_that_is_not_what_it_was_is_named_and_nobody_goes_on_afte
     assert path.read_bytes() == before
 
 
+async def test_a_journal_that_was_put_right_is_gone_on_with(path: Path) -> None:
+    lines = await filled(path)
+    path.write_bytes(b"".join(change(lines)))
+    with pytest.raises(JournalError):
+        Journal(path)
+    path.write_bytes(b"".join(lines))
+
+    await filled(path, 1)  # nobody keeps it locked
+
+    assert len(list(records(path))) == 6
+
+
 async def test_a_record_rewritten_together_with_its_number_does_not_fit_its_successor(path: Path) -> None:
     lines = await filled(path)
     forged = orjson.loads(lines[2]) | {"what": "nothing happened"}
@@ -157,8 +169,10 @@ async def test_a_record_rewritten_together_with_its_number_does_not_fit_its_succ
 
 
 async def test_a_second_writer_is_refused(journal: Journal, path: Path) -> None:
+    files_open = len(list(Path("/dev/fd").iterdir()))
     with pytest.raises(JournalError, match="another process"):
         Journal(path)
+    assert len(list(Path("/dev/fd").iterdir())) == files_open
 
     await journal.append({"what": "the first goes on"})
     assert len(list(records(path))) == 1
@@ -236,6 +250,19 @@ async def test_who_leaves_before_the_record_is_written_disturbs_nobody(journal: 
     await asyncio.wait_for(second, 5)
 
     assert len(list(records(path))) == 2
+
+
+def test_a_new_journal_is_on_the_disk_together_with_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("zerotrust.audit.os.fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+
+    Journal(path).close()
+
+    assert synced == [path.parent.stat().st_ino]
+
+
+async def test_a_process_that_ends_without_closing_its_journal_ends(journal: Journal) -> None:
+    assert journal._writer.daemon
 
 
 async def test_only_the_party_itself_may_read_its_journal(journal: Journal, path: Path) -> None:
