@@ -28,7 +28,7 @@ import typer
 from rich.console import Console
 
 from tests.support.mutants import Mutant, mutants
-from tests.support.reached import Only, Recorder, Test, recorded
+from tests.support.reached import Only, Passed, Recorder, recorded
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(set((ROOT / "zerotrust").glob("*.py")) - {ROOT / "zerotrust" / "__init__.py"})
@@ -133,7 +133,7 @@ def _record(file: Path, told: Path) -> int:
     return code
 
 
-def _try(module: str, mutant: Mutant, tests: Sequence[Test]) -> int:
+def _try(module: str, mutant: Mutant, tests: Sequence[Passed]) -> int:
     """Run those tests on a mutant."""
     sys.meta_path.insert(0, _Finder(module, mutant))
     files = dict.fromkeys(ROOT / test.id.partition("::")[0] for test in tests)
@@ -178,7 +178,7 @@ def _each(jobs: Iterable[tuple[Job, Callable[[], int]]], workers: int) -> Iterat
             yield job, os.waitstatus_to_exitcode(status), output.read_text(errors="replace")
 
 
-def record(files: Sequence[Path], workers: int) -> list[Test]:
+def record(files: Sequence[Path], workers: int) -> list[Passed]:
     """Run the tests of these files with nothing deleted.  Ends the program where one fails by itself."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -199,7 +199,7 @@ def record(files: Sequence[Path], workers: int) -> list[Test]:
     return found
 
 
-def tests_of(module: str, mutant: Mutant, tests: Iterable[Test]) -> list[Test]:
+def tests_of(module: str, mutant: Mutant, tests: Iterable[Passed]) -> list[Passed]:
     """The tests that may notice: all that run the deleted lines, themselves or by a fixture.  The likeliest first."""
     named = [f"tests/{name}.py" for name in TESTS[module].split()]
     gone = {(module, line) for line in mutant.lines}
@@ -218,7 +218,7 @@ def _noticed_by(code: int, said: str) -> str:
     raise RuntimeError(f"no test failed, and yet the run did, with {code}:\n{said[-2000:]}")
 
 
-def verdicts(chosen: Iterable[tuple[str, Mutant]], tests: Sequence[Test], workers: int) -> Iterator[Verdict]:
+def verdicts(chosen: Iterable[tuple[str, Mutant]], tests: Sequence[Passed], workers: int) -> Iterator[Verdict]:
     """Try each mutant, in whatever order they end."""
     jobs = []
     for module, mutant in chosen:

@@ -16,12 +16,12 @@ import pytest
 Line = tuple[str, int]
 """A module, by its short name, and the number of a line in it."""
 
-PATIENCE = 30
+PATIENCE = 15
 """Seconds that a test may always take, besides five times what it took when it was recorded."""
 
 
 @dataclass(frozen=True)
-class Test:
+class Passed:
     """A test that passed: how long it took, what it ran itself, and what its file ran for all (fixtures, imports)."""
 
     id: str
@@ -71,11 +71,11 @@ class Recorder:
         path.write_text(json.dumps([told, _short(self._shared)]))
 
 
-def recorded(path: Path) -> list[Test]:
+def recorded(path: Path) -> list[Passed]:
     """What a recorder wrote."""
     told, everybodys = json.loads(path.read_text())
     shared = frozenset(map(tuple, everybodys))
-    return [Test(name, seconds, frozenset(map(tuple, own)), shared) for name, (seconds, own) in told.items()]
+    return [Passed(name, seconds, frozenset(map(tuple, own)), shared) for name, (seconds, own) in told.items()]
 
 
 def _short(lines: set[Line]) -> list[Line]:
