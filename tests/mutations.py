@@ -199,7 +199,7 @@ def record(files: Sequence[Path], workers: int) -> list[Passed]:
     return found
 
 
-def tests_of(module: str, mutant: Mutant, tests: Iterable[Passed]) -> list[Passed]:
+def who_may_notice(module: str, mutant: Mutant, tests: Iterable[Passed]) -> list[Passed]:
     """The tests that may notice: all that run the deleted lines, themselves or by a fixture.  The likeliest first."""
     named = [f"tests/{name}.py" for name in TESTS[module].split()]
     gone = {(module, line) for line in mutant.lines}
@@ -222,7 +222,7 @@ def verdicts(chosen: Iterable[tuple[str, Mutant]], tests: Sequence[Passed], work
     """Try each mutant, in whatever order they end."""
     jobs = []
     for module, mutant in chosen:
-        if may := tests_of(module, mutant, tests):
+        if may := who_may_notice(module, mutant, tests):
             jobs.append(((module, mutant), partial(_try, module, mutant, may)))
         else:
             yield Verdict(module, mutant, "")

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -34,6 +35,11 @@ async def filled(path: Path, count: int = 5) -> list[bytes]:
         await journal.append({"what": f"record {number + 1}"})
     journal.close()
     return path.read_bytes().splitlines(keepends=True)
+
+
+def files_open() -> int:
+    """How many files this process holds open."""
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 async def test_each_record_names_the_hash_of_the_one_before(path: Path) -> None:
@@ -169,10 +175,10 @@ async def test_a_record_rewritten_together_with_its_number_does_not_fit_its_succ
 
 
 async def test_a_second_writer_is_refused(journal: Journal, path: Path) -> None:
-    files_open = len(list(Path("/dev/fd").iterdir()))
+    before = files_open()
     with pytest.raises(JournalError, match="another process"):
         Journal(path)
-    assert len(list(Path("/dev/fd").iterdir())) == files_open
+    assert files_open() == before
 
     await journal.append({"what": "the first goes on"})
     assert len(list(records(path))) == 1
@@ -252,13 +258,28 @@ async def test_who_leaves_before_the_record_is_written_disturbs_nobody(journal: 
     assert len(list(records(path))) == 2
 
 
+async def test_a_failure_that_nobody_waits_for_any_more_makes_no_noise(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("zerotrust.audit.os.write", _full)
+    journal.append({"what": "asked for by somebody who left"})
+    for _ in range(2):  # the first is forgotten then
+        with pytest.raises(JournalError):
+            await asyncio.wait_for(journal.append({}), 5)
+    gc.collect()
+
+    assert caplog.messages == []
+
+
 def test_a_new_journal_is_on_the_disk_together_with_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr("zerotrust.audit.os.fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    before = files_open()
 
     Journal(path).close()
 
     assert synced == [path.parent.stat().st_ino]
+    assert files_open() == before
 
 
 async def test_a_process_that_ends_without_closing_its_journal_ends(journal: Journal) -> None:

@@ -2,7 +2,7 @@
 
 import ast
 
-from tests.mutations import ROOT, SOURCES, TESTS, tests_of
+from tests.mutations import ROOT, SOURCES, TESTS, who_may_notice
 from tests.support.mutants import Mutant
 from tests.support.reached import Passed
 
@@ -28,7 +28,7 @@ def test_a_mutant_meets_the_tests_that_run_its_lines_the_likeliest_first() -> No
         Passed("tests/unit/test_keys.py::test_of_another_module", 1, line, frozenset()),
     ]
 
-    chosen = tests_of("tally", Mutant(range(3, 5), "x", ast.parse("")), tests)
+    chosen = who_may_notice("tally", Mutant(range(3, 5), "x", ast.parse("")), tests)
 
     assert [test.id.rpartition("::")[2] for test in chosen] == [
         "test_slower",
