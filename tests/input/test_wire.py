@@ -323,7 +323,12 @@ async def test_what_is_no_http_and_too_large_besides_is_answered_once(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(Protocol, "send_400_response", lambda self, text: (told.append(text), self.transport.close()))
+
+    def refuse(protocol: Protocol, text: str) -> None:
+        told.append(text)
+        protocol.transport.close()
+
+    monkeypatch.setattr(Protocol, "send_400_response", refuse)
     _, writer = await wire.connect()
 
     (await held(wire)).data_received(bytes(2 * MAX_HEAD))
