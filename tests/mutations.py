@@ -9,6 +9,7 @@ in `EXCUSED`, by name and with a reason; an excuse that is not needed is an erro
 import contextlib
 import importlib.machinery
 import importlib.util
+import itertools
 import os
 import re
 import signal
@@ -16,7 +17,8 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -136,8 +138,8 @@ def _record(file: Path, told: Path) -> int:
 def _try(module: str, mutant: Mutant, tests: Sequence[Passed]) -> int:
     """Run those tests on a mutant."""
     sys.meta_path.insert(0, _Finder(module, mutant))
-    files = dict.fromkeys(ROOT / test.id.partition("::")[0] for test in tests)
-    return _pytest(files, plugins=[Only({test.id: test.seconds for test in tests})])
+    files = dict.fromkeys(ROOT / test.file for test in tests)
+    return _pytest(files, plugins=[Only({test.id: test.seconds for test in tests})]) if tests else 0
 
 
 def _start(work: Callable[[], int], output: Path) -> int:
@@ -161,16 +163,18 @@ def _start(work: Callable[[], int], output: Path) -> int:
 Job = TypeVar("Job")
 
 
-def _each(jobs: Iterable[tuple[Job, Callable[[], int]]], workers: int) -> Iterator[tuple[Job, int, str]]:
+def _each(jobs: Iterator[tuple[Job, Callable[[], int]]], workers: int) -> Iterator[tuple[Job, int, str]]:
     """Do so many at once; yield what ended, in whatever order, with its exit code and what it said."""
-    waiting = list(jobs)[::-1]
     alive: dict[int, tuple[Job, Path]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        while waiting or alive:
-            while waiting and len(alive) < workers:
-                job, work = waiting.pop()
-                output = Path(folder) / f"{len(waiting)}.txt"
+        for number in itertools.count():
+            if len(alive) < workers and (following := next(jobs, None)):
+                job, work = following
+                output = Path(folder) / f"{number}.txt"
                 alive[_start(work, output)] = (job, output)
+                continue
+            if not alive:
+                return
             child, status = os.wait()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)  # whatever it started ends with it
@@ -183,7 +187,7 @@ def record(files: Sequence[Path], workers: int) -> list[Passed]:
     found = []
     with tempfile.TemporaryDirectory() as folder:
         names = Path(folder) / "libraries.txt"
-        for _, code, said in _each([((), partial(_libraries, files, names))], 1):
+        for _, code, said in _each(iter([((), partial(_libraries, files, names))]), 1):
             if code:
                 sys.exit(f"The tests cannot be read:\n{said}")
         with warnings.catch_warnings():
@@ -192,19 +196,25 @@ def record(files: Sequence[Path], workers: int) -> list[Passed]:
                 with contextlib.suppress(Exception):  # not every module is there to be imported by its name
                     importlib.import_module(name)
         told = {file: Path(folder) / f"{number}.json" for number, file in enumerate(files)}
-        for file, code, said in _each([(file, partial(_record, file, told[file])) for file in files], workers):
+        for file, code, said in _each(((file, partial(_record, file, told[file])) for file in files), workers):
             if code:
                 sys.exit(f"{file.name} fails by itself:\n{said}")
             found += recorded(told[file])
     return found
 
 
-def who_may_notice(module: str, mutant: Mutant, tests: Iterable[Passed]) -> list[Passed]:
-    """The tests that may notice: all that run the deleted lines, themselves or by a fixture.  The likeliest first."""
+def who_may_notice(module: str, mutant: Mutant, tests: Iterable[Passed], noticed: Mapping[str, int]) -> list[Passed]:
+    """The tests that run the deleted lines, themselves or by a fixture.
+
+    The likeliest come first: those that noticed the most so far (`noticed`), then the quickest.
+    """
     named = [f"tests/{name}.py" for name in TESTS[module].split()]
     gone = {(module, line) for line in mutant.lines}
-    may = [test for test in tests if test.id.partition("::")[0] in named and gone & (test.own | test.shared)]
-    return sorted(may, key=lambda test: (not gone & test.own, named.index(test.id.partition("::")[0]), test.seconds))
+    may = [test for test in tests if test.file in named and gone & (test.own | test.shared)]
+    return sorted(
+        may,
+        key=lambda test: (not gone & test.own, named.index(test.file), -noticed.get(test.id, 0), test.seconds),
+    )
 
 
 def _noticed_by(code: int, said: str) -> str:
@@ -220,14 +230,15 @@ def _noticed_by(code: int, said: str) -> str:
 
 def verdicts(chosen: Iterable[tuple[str, Mutant]], tests: Sequence[Passed], workers: int) -> Iterator[Verdict]:
     """Try each mutant, in whatever order they end."""
-    jobs = []
-    for module, mutant in chosen:
-        if may := who_may_notice(module, mutant, tests):
-            jobs.append(((module, mutant), partial(_try, module, mutant, may)))
-        else:
-            yield Verdict(module, mutant, "")
+    noticed: Counter[str] = Counter()
+    jobs = (
+        ((module, mutant), partial(_try, module, mutant, who_may_notice(module, mutant, tests, noticed)))
+        for module, mutant in chosen
+    )
     for (module, mutant), code, said in _each(jobs, workers):
-        yield Verdict(module, mutant, _noticed_by(code, said))
+        verdict = Verdict(module, mutant, _noticed_by(code, said))
+        noticed[verdict.noticed_by] += 1
+        yield verdict
 
 
 def main(

@@ -29,6 +29,11 @@ class Passed:
     own: frozenset[Line]
     shared: frozenset[Line]
 
+    @property
+    def file(self) -> str:
+        """Where it stands."""
+        return self.id.partition("::")[0]
+
 
 class Recorder:
     """Records all of that while the tests run.  `coverage` knows it, too; of a folder, these few lines are enough."""

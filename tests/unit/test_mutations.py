@@ -23,15 +23,17 @@ def test_a_mutant_meets_the_tests_that_run_its_lines_the_likeliest_first() -> No
         Passed("tests/unit/test_gate.py::test_by_a_fixture", 0.1, frozenset(), line),
         Passed("tests/unit/test_gate.py::test_slow", 2, line, frozenset()),
         Passed("tests/unit/test_gate.py::test_quick", 1, line, frozenset()),
+        Passed("tests/unit/test_gate.py::test_that_noticed_others", 9, line, frozenset()),
         Passed("tests/unit/test_gate.py::test_another_line", 1, frozenset({("tally", 5), ("gate", 3)}), frozenset()),
         Passed("tests/unit/test_tally.py::test_slower", 3, line, frozenset()),
         Passed("tests/unit/test_keys.py::test_of_another_module", 1, line, frozenset()),
     ]
 
-    chosen = who_may_notice("tally", Mutant(range(3, 5), "x", ast.parse("")), tests)
+    chosen = who_may_notice("tally", Mutant(range(3, 5), "x", ast.parse("")), tests, {tests[3].id: 1})
 
     assert [test.id.rpartition("::")[2] for test in chosen] == [
         "test_slower",
+        "test_that_noticed_others",
         "test_quick",
         "test_slow",
         "test_by_a_fixture",
