@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from contextvars import ContextVar
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from tests.support.system import running
 from zerotrust.server import _Timer, server
 
 seen: ContextVar[str] = ContextVar("seen", default="nobody")
@@ -88,3 +90,12 @@ async def test_a_timer_that_is_started_twice_is_one_timer(monkeypatch: pytest.Mo
     await asyncio.sleep(0.01)
 
     transport.abort.assert_not_called()
+
+
+async def test_what_a_party_stands_on_is_closed_with_it(tmp_path: Path) -> None:
+    async with running(tmp_path, "inference") as system:
+        service = system.services["inference"]
+
+    clients = (service.outgoing.http, service.outgoing.mcp_http, service._identity_http)
+    assert [client.is_closed for client in clients] == [True, True, True]
+    assert not service._journal._writer.is_alive()
