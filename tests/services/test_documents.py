@@ -270,6 +270,16 @@ async def test_the_official_client_finds_the_right_era_by_itself(system: System,
         assert not (await client.call_tool("read", {"id": "ENG-101"})).is_error
 
 
+async def test_there_is_nothing_to_subscribe_to(system: System, reading: Token) -> None:
+    async with tools(system, reading(), mode="auto") as client:
+        offered = client.server_capabilities
+
+    assert offered.tools is not None
+    assert offered.resources is not None
+    assert not offered.tools.list_changed
+    assert not offered.resources.subscribe
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS"])
 async def test_nothing_but_post_is_known_at_the_tools_address(system: System, reading: Token, method: str) -> None:
     answer = await system.client("tool/documents", reading()).request(method, "/mcp", headers=MCP_HEADERS)
