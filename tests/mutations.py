@@ -226,8 +226,9 @@ def _noticed_by(code: int, said: str) -> str:
         return ""
     if found := re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", said, re.MULTILINE):
         return found[1]
-    if code == -signal.SIGALRM:
-        return f"{said.splitlines()[-1].strip()} does not end"
+    if code == -signal.SIGALRM and (last := said.splitlines()[-1].strip()).startswith("tests/"):
+        name, failed, _ = last.partition(" FAILED")
+        return name if failed else f"{name} does not end"
     raise RuntimeError(f"no test failed, and yet the run did, with {code}:\n{said[-2000:]}")
 
 
