@@ -124,6 +124,8 @@ def said(answer: httpx.Response) -> str:
     if "jsonrpc" in body:
         if "error" not in body:
             return f"{answer.status_code} tool error" if body["result"].get("isError") else f"{answer.status_code} ok"
+        if not isinstance(body["error"].get("data"), dict):  # not the gate's: it was let in, and then made no sense
+            return f"{answer.status_code} {body['error']['code']}"
         body = body["error"]["data"]
     return f"{answer.status_code} {body.get('reason') or body.get('error') or 'ok'}"
 
