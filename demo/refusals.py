@@ -24,6 +24,8 @@ from zerotrust.exchange import exchange_form
 EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run"
 TASK = {"request": "Summarise the incident reports."}
 NO_CONNECTION = "no connection"
+MARGIN = 20
+"""Seconds before the end of an intruder's certificate at which it shows another one."""
 _ERA = {"mcp-protocol-version": "2026-07-28"}
 
 
@@ -53,6 +55,8 @@ class Intruder:
         """What is opened is closed with `stack`."""
         self._system, self._stack = system, stack
         self._clients: dict[str | None, httpx.AsyncClient] = {}
+        self._held: dict[str, tuple[Connections, float]] = {}
+        self._connecting = asyncio.Lock()
 
     async def exchange(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> httpx.Response:
         """Ask Keycloak for a token as the workload `who`.  `more`: `lifetime` in seconds, or other form fields."""
@@ -105,15 +109,26 @@ class Intruder:
         return await http.get(f"{self._system.address(name)}{path}", headers={"authorization": f"Bearer {token}"})
 
     async def _client(self, who: str | None) -> httpx.AsyncClient:
-        if who not in self._clients:
-            http = await self.client(who) if who else self._system.user()
-            self._clients[who] = await self._stack.enter_async_context(http)
-        return self._clients[who]
+        async with self._connecting:
+            if who:
+                await self._renew(who)
+            elif None not in self._clients:
+                self._clients[None] = await self._stack.enter_async_context(self._system.user())
+            return self._clients[who]
 
-    async def client(self, who: str) -> httpx.AsyncClient:
-        """A client that shows the certificate of the workload `who`."""
-        transport = Connections(self._system.directory, await self._system.svid(who))
-        return httpx.AsyncClient(transport=transport, timeout=30)
+    async def _renew(self, who: str) -> None:
+        """Have a client that shows a certificate of the workload `who`, and one that does not end right away."""
+        held = self._held.get(who)
+        if held and held[1] > time.time() + MARGIN:
+            return
+        svid = await self._system.svid(who)
+        if held:
+            held[0].renew(svid)
+        connections = held[0] if held else Connections(self._system.directory, svid)
+        self._held[who] = connections, svid.not_after
+        if not held:
+            http = httpx.AsyncClient(transport=connections, timeout=30)
+            self._clients[who] = await self._stack.enter_async_context(http)
 
 
 def said(answer: httpx.Response) -> str:

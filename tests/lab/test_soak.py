@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -33,8 +34,7 @@ async def test_everybody_does_everything_at_once_and_every_answer_is_right(real:
 
 @pytest.fixture
 async def alice() -> User:
-    async with httpx.AsyncClient() as http:
-        return User("alice", Intruder(None, http), random.Random(1), asyncio.Lock())  # type: ignore[arg-type]  # noqa: S311
+    return User("alice", Intruder(None, AsyncExitStack()), random.Random(1), asyncio.Lock())  # type: ignore[arg-type]  # noqa: S311
 
 
 def told(user: User, text: str, *, event: str = "finished", trace: str = "t1", agent: str = "agent/reader") -> str:
