@@ -103,8 +103,10 @@ def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> 
 
 def _tell_standing(answer: dict[str, Any]) -> None:
     party = answer["party"]
-    console.print(tell.party(party) if "files" in party else tell.parties([party]))
-    if answer["keycloak"] != "told":
+    console.print(tell.parties([party]))
+    if answer["keycloak"].startswith("not told"):
+        console.print(f"Keycloak was {answer['keycloak']}.")
+    elif answer["keycloak"] != "told":
         _fail(f"Services know it, but Keycloak {answer['keycloak']}: say it again once Keycloak answers.")
 
 

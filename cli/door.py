@@ -73,9 +73,7 @@ class Door:
         except (ssl.SSLError, httpx.ConnectError) as error:
             raise self._unreached(error) from error
         except (httpx.HTTPError, OSError) as error:
-            raise DoorError(
-                f"The registry gave no answer ({error}): it may have done it; `zt party list` tells."
-            ) from error
+            raise DoorError(f"The registry gave no answer ({error}), so it may have done it: look.") from error
         except ValueError as error:
             raise DoorError(f"The registry answered something else than JSON ({error}); see its log.") from error
         if status != 200:
@@ -85,9 +83,7 @@ class Door:
     def _unreached(self, error: Exception) -> DoorError:
         if "CERTIFICATE_VERIFY_FAILED" in str(error) or "not who was called" in str(error):
             return DoorError(f"Who answers at {self._place.door} is not the registry, and was told nothing: {error}")
-        return DoorError(
-            f"The registry does not answer at {self._place.door} ({error}): is it running? `make up` starts it."
-        )
+        return _not_running("The registry", self._place.door, error)
 
     def _refused(self, status: int, content: dict[str, Any], path: str) -> DoorError:
         reason = str(content.get("reason"))
@@ -121,9 +117,7 @@ async def signed_in(place: Place, user: str, password: str) -> AsyncIterator[Doo
     except LoginError as error:
         raise DoorError(str(error)) from error
     except (httpx.HTTPError, OSError) as error:
-        raise DoorError(
-            f"Keycloak does not answer at {place.issuer} ({error}): is it running? `make up` starts it."
-        ) from error
+        raise _not_running("Keycloak", place.issuer, error) from error
     headers = {"authorization": f"Bearer {login.access_token}"}
     tls = user_context(place.ca.read_text(), {place.name: place.spiffe_id})
     async with httpx.AsyncClient(verify=tls, headers=headers, trust_env=False, timeout=SECONDS) as http:

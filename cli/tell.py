@@ -14,7 +14,7 @@ _COLOURS = {"active": "green", "suspended": "red", "drifted": "yellow"}
 def parties(found: Iterable[Mapping[str, Any]]) -> Table:
     """All parties, a line each."""
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
-    for column in ("party", "kind", "state", "since", "why", "calls", "hands on"):
+    for column in ("party", "kind", "state", "since", "why"):
         table.add_column(column, overflow="fold")
     for party in found:
         table.add_row(
@@ -23,8 +23,6 @@ def parties(found: Iterable[Mapping[str, Any]]) -> Table:
             _state(party),
             _since(party),
             Text(party["cause"] or ""),
-            _lines(party["calls"]),
-            _lines(party["hands_on"]),
         )
     return table
 
@@ -41,7 +39,7 @@ def party(found: Mapping[str, Any]) -> Table:
         ("why", Text(found["cause"] or "")),
         ("calls", _lines(found["calls"])),
         ("hands on", _lines(found["hands_on"])),
-        ("code", Text(f"{found['code']}\n{found['files']} files" if found["code"] else "")),
+        ("code", Text(found["code"] or "")),
         ("card", Text(found["card"] or "")),
         ("tools", _lines(f"{tool} {digest}" for tool, digest in found["tools"].items())),
     ):

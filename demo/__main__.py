@@ -240,8 +240,8 @@ def steps(system: System) -> str:
     return _STEPS.format(
         password=system.keycloak.passwords["alice"],
         request=json.dumps({"request": REQUEST}),
-        orchestrator=system.address("orchestrator"),
-        documents=system.address("tool/documents"),
+        orchestrator=system.registry.address("orchestrator"),
+        documents=system.registry.address("tool/documents"),
         journal=system.journal("tool/documents").relative_to(ROOT),
     )
 
@@ -249,19 +249,26 @@ def steps(system: System) -> str:
 _STEPS = """
 The passwords are of this run only.  Step by step:
 
+  # whom to believe, and where the names in certificates are found
+  alias ask='curl -sS --cacert run/ca.pem --connect-to ::127.0.0.1:'
+
   # alice signs in, as a browser would
   TOKEN=$(.venv/bin/python -m demo token alice '{password}')
 
   # what would be done, and then doing it
-  curl -sS {orchestrator}/plan -H "Authorization: Bearer $TOKEN" --json '{request}'
-  curl -sSN {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" -H "Accept: text/event-stream" --json '{request}'
+  ask {orchestrator}/plan -H "Authorization: Bearer $TOKEN" --json '{request}'
+  ask -N {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" -H "Accept: text/event-stream" --json '{request}'
 
-  # no token; and her own token, taken to the tool
-  curl -sSi {orchestrator}/tasks --json '{request}'
-  curl -sSi {documents}/mcp -H "Authorization: Bearer $TOKEN" --json '{{}}'
+  # no token; and her own token, taken to the tool, which wants a certificate first
+  ask -i {orchestrator}/tasks --json '{request}'
+  ask -i {documents}/mcp -H "Authorization: Bearer $TOKEN" --json '{{}}'
 
-  # how the tool says whom to ask for a token (RFC 9728), and what it wrote down
-  curl -sS {documents}/.well-known/oauth-protected-resource/mcp
+  # who takes part; and what happens to a task while one of them is suspended
+  .venv/bin/zt --user olga party list
+  .venv/bin/zt --user olga party suspend agent/reader
+  .venv/bin/zt --user olga party reinstate agent/reader
+
+  # what the tool wrote down
   tail -n 3 {journal}
 
 `make down` ends it."""

@@ -128,7 +128,7 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
                 "agent/writer",
                 card,
                 "mutual TLS: the name",
-                "could not be reached; heard nothing",
+                "peer_unavailable; heard nothing",
             ),
             (
                 "an intruder in the reader itself",

@@ -4,6 +4,7 @@ It knows nothing but what the parties show and wrote down.  No token is ever sho
 """
 
 import asyncio
+import datetime as dt
 import ssl
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -52,15 +53,15 @@ async def certificates(system: System) -> dict[str, x509.Certificate]:
 def show_parties(console: Console, system: System, shown: Mapping[str, x509.Certificate]) -> None:
     """Each party's certificate, and what was measured before it was issued."""
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
-    for column in ("certificate of", "known as", "good for", "its code, measured and approved"):
+    for column in ("certificate of", "known as", "left", "its code, measured and approved"):
         table.add_column(column, no_wrap=True)
     for name, certificate in shown.items():
-        life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+        left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
         code = system.registry.parties[name].code
         table.add_row(
-            id_of(certificate).partition("//")[2],
+            short(id_of(certificate)),
             system.registry.dns_name(name),
-            f"{life.total_seconds():.0f} s",
+            f"{left.total_seconds():.0f} s",
             f"{digest_of(system.lock.files_of(code))[:16]}…  {', '.join(code)}",
         )
     console.print(table)

@@ -38,14 +38,14 @@ TESTS = {
     "cards": "unit/test_cards services/test_reader",
     "clock": "faults/test_clock",
     "connections": "unit/test_connections",
-    "digests": "unit/test_digests unit/test_cards",
+    "digests": "unit/test_digests unit/test_imports unit/test_cards",
     "errors": "unit/test_errors unit/test_gate",
     "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
     "gate": "unit/test_gate unit/test_errors unit/test_tally input/test_handlers input/test_values",
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
     "keys": "unit/test_keys faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "known": "unit/test_known unit/test_signals",
-    "lock": "unit/test_registry unit/test_register",
+    "lock": "unit/test_register",
     "mcp": "unit/test_mcp unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
     "outgoing": "unit/test_outgoing faults/test_tasks services/test_story",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
@@ -53,7 +53,7 @@ TESTS = {
     "run": "unit/test_run",
     "server": "input/test_wire services/test_server input/test_protocols",
     "service": "services/test_server services/test_orchestrator input/test_handlers services/test_documents",
-    "signals": "unit/test_signals services/test_registry",
+    "signals": "unit/test_signals services/test_registry_authority",
     "signed": "unit/test_signed unit/test_cards",
     "standing": "unit/test_standing",
     "settings": "unit/test_settings",
@@ -70,8 +70,8 @@ TESTS = {
 
 EXCUSED = {
     "gate: self.principal": "for the type checker: a trace is followed only once the caller is known",
-    "a2a: streaming=False": "what the SDK takes where nothing is said, or the card has said already",
-    "a2a: push_notifications=False": "what the SDK takes where nothing is said",
+    "a2a: streaming=False": "the card has said so already",
+    "cards: push_notifications=False": "what the SDK takes where nothing is said",
 }
 """`module: deleted` to why nobody can notice that it is gone."""
 

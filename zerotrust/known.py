@@ -9,7 +9,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zerotrust.connections import Directory
-from zerotrust.lock import Approved
+from zerotrust.lock import Approved, Digest
 from zerotrust.registry import Name, Registry
 from zerotrust.signed import Untrusted
 
@@ -26,6 +26,8 @@ class Known(BaseModel):
     addresses: dict[Name, str]
     """The origin of each party that can be called, `https://host:port`."""
     approved: dict[Name, Approved]
+    read_from: dict[str, Digest] = {}
+    """The files that all of this was read from, by name, with their SHA-256."""
 
     def called(self) -> dict[str, str]:
         """The address of each party by its SPIFFE ID."""

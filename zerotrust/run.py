@@ -37,7 +37,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
     uvloop.run(live())
 
 
-def compose(
+def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
     name: str, known: Known, settings: Settings, workload: Workload, standing: Standing, kind: type[Service] = Service
 ) -> Service:
     """Put a party together from what it was told, and what it knows."""

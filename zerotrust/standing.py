@@ -32,6 +32,7 @@ class Standing:
         self._clock = clock
         self._withdrawn: dict[Subject, str] = {}
         self._number: int | None = None
+        self._whole = False
         self._good_until = float("-inf")
 
     @property
@@ -51,7 +52,7 @@ class Standing:
         """
         if self._number is not None and number < self._number:
             raise Gap(f"state {number} is older than {self._number}")
-        self._number, self._withdrawn = number, dict(withdrawn)
+        self._number, self._withdrawn, self._whole = number, dict(withdrawn), True
 
     def change(self, number: int, subject: Subject, cause: str | None) -> None:
         """Withdraw, or with no cause reinstate.  Raises `Gap` unless it is the very next change."""
@@ -68,13 +69,13 @@ class Standing:
 
         Raises `Gap` where it is not the last change that is known here.
         """
-        if number != self._number:
-            raise Gap(f"there are {number} changes, and {self._number} are known")
+        if number != self._number or not self._whole:
+            raise Gap(f"there are {number} changes, and {self._number} are known, or not for sure")
         self._good_until = self._clock() + self.bound - oldest
 
     def forget(self) -> None:
         """Know nothing, until the whole state comes again."""
-        self._good_until = float("-inf")
+        self._good_until, self._whole = float("-inf"), False
 
     def of(self, principal: Principal) -> Decision:
         """Whether this caller still stands: its session, its user, all who act, the token and all it came from."""

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -19,7 +19,7 @@ from authorities.attestation.issuer import Issuer
 from authorities.attestation.launch import Launch, Launched, Launcher, LaunchError, Places
 from authorities.attestation.process import make_undumpable
 from authorities.attestation.workload_api import WorkloadApi
-from zerotrust.lock import Lock
+from zerotrust.lock import Lock, load_lock
 from zerotrust.registry import Registry
 from zerotrust.svid import Svid
 
@@ -76,6 +76,11 @@ class Authority:
         life, now = self._registry.freshness.x509_svid, dt.datetime.now(dt.UTC)
         name, dns_name = self._registry.id(NAME), self._registry.dns_name(NAME)
         return Svid.from_der(*self._issuer.x509_svid(name, dns_name, now=now, life=life), [self._issuer.ca_der])
+
+    def adopt(self, read_from: Mapping[str, str]) -> None:
+        """Launch by the lock that the registry goes by since an operator's reload.  Raises `RegistryError`."""
+        if self._drift.adopt(read_from):
+            self._launcher.lock = load_lock(self._root / "registry.lock")
 
     def server_certificate(self, dns_name: str) -> tuple[bytes, bytes]:
         """Return key and certificate, in PEM, for a server that is no workload, such as Keycloak."""

@@ -5,7 +5,7 @@ Before each certificate all files are looked at, whether anything was heard of o
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Self
@@ -65,6 +65,17 @@ class Drift:
             self._watch.folder(f"{self._root}/{folder}", leave_out=BYTECODE_CACHES)
         self._watch.folder(str(launched.stage.path))
         self.check(launched)
+
+    def adopt(self, read_from: Mapping[str, str]) -> bool:
+        """Hold the registry to the files that it goes by since an operator's reload; return whether they are new.
+
+        Only where that is what lies here: whoever says so has read the same.
+        """
+        if read_from == self._registry or read_from != self._project.look((), REGISTRY_FILES):
+            return False
+        self._registry = dict(read_from)
+        self._check_all()
+        return True
 
     def forget(self, launched: Launched) -> None:
         """It has ended."""

@@ -97,7 +97,7 @@ class Launcher:
         self, places: Places, lock: Lock, environment: Environment, *, log: Log, ended: Callable[[Launched], None]
     ) -> None:
         """`ended` is called with what has ended."""
-        self._places, self._lock, self._environment, self._log, self._ended = places, lock, environment, log, ended
+        self._places, self.lock, self._environment, self._log, self._ended = places, lock, environment, log, ended
         self._table: dict[ProcessKey, Launched] = {}
         self._ending = False
 
@@ -137,13 +137,13 @@ class Launcher:
     def _check_approved(self, launch: Launch, stage: Stage) -> None:
         if self._environment.changed:
             raise LaunchError(f"{launch.name}: {unfit(self._environment)}")
-        if wrong := changed(self._lock.files_of(launch.code), stage.code):
+        if wrong := changed(self.lock.files_of(launch.code), stage.code):
             raise LaunchError(
                 f"{launch.name}: not what registry.lock approves: {named(wrong)}.  Put it back as it was, or "
                 f"approve it by `make register` and start again."
             )
         # The same files may be approved for another party.
-        entry = self._lock.parties.get(launch.name)
+        entry = self.lock.parties.get(launch.name)
         if entry is None or entry.code != digest_of(stage.code):
             raise LaunchError(
                 f"{launch.name}: registry.lock approves {', '.join(launch.code)} for others, but not for this name: "

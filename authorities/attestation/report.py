@@ -4,6 +4,7 @@ The whole state each time.  Its silence is news as well: services go on for as l
 """
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
@@ -24,6 +25,9 @@ class Source(Protocol):
 
     def changes(self) -> AsyncIterator[dict[str, str]]:
         """Yield what has drifted, party to files, now and at each change."""
+
+    def adopt(self, read_from: Mapping[str, str]) -> None:
+        """Hear which files the registry goes by, by name, with their SHA-256."""
 
     def svid(self) -> Svid:
         """Make a new SVID of its own."""
@@ -46,7 +50,8 @@ async def report(address: str, source: Source) -> None:
             if time.time() >= renew_at:
                 connections.renew(svid := source.svid())
                 renew_at = _half(svid)
-            problem = await _send(http, f"{address}/attestation", drifted)
+            problem, read_from = await _send(http, f"{address}/attestation", drifted)
+            source.adopt(read_from)
             if problem != told:
                 source.log("not reported" if problem else "reported", why=problem)
             told = problem
@@ -55,12 +60,15 @@ async def report(address: str, source: Source) -> None:
                 drifted, heard = heard.result(), asyncio.ensure_future(anext(news))
 
 
-async def _send(http: httpx.AsyncClient, url: str, drifted: Mapping[str, str]) -> str:
+async def _send(http: httpx.AsyncClient, url: str, drifted: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return what went wrong, and which files the registry goes by."""
     try:
-        status, _ = await ask(http, "POST", url, most=MAX_ANSWER, json={"drifted": dict(drifted)})
-    except (httpx.HTTPError, ValueError) as error:
-        return f"{type(error).__name__} {error}"
-    return "" if status == 200 else f"status {status}"
+        status, answer = await ask(http, "POST", url, most=MAX_ANSWER, json={"drifted": dict(drifted)})
+        if status != 200:
+            return f"status {status}", {}
+        return "", dict(json.loads(answer)["read_from"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        return f"{type(error).__name__} {error}", {}
 
 
 def _half(svid: Svid) -> float:

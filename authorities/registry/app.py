@@ -75,11 +75,11 @@ def create_app(service: Service, clients: Clients, read: Callable[[], tuple[Know
         return StreamingResponse(stream.follow(current_peer().until - 1), media_type="application/secevent+jwt")
 
     @app.post("/attestation")
-    async def attestation(drift: Drift) -> dict[str, list[str]]:
+    async def attestation(drift: Drift) -> dict[str, Any]:
         suspended = await parties.attested(drift.drifted)
         for name in suspended:
             await service.record(_record("drift", name, drift.drifted[name]))
-        return {"suspended": suspended}
+        return {"suspended": suspended, "read_from": service.known.read_from}
 
     @app.get("/parties")
     async def all_of_them() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Reads what the registry serves: `registry.yaml`, and what was approved of it, `registry.lock`."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,15 +8,18 @@ from zerotrust.known import Known
 from zerotrust.lock import Lock, load_lock
 from zerotrust.registry import Registry, RegistryError, load_registry
 
+FILES = ("registry.yaml", "registry.lock")
+
 
 def load_known(folder: Path, addresses: Mapping[str, str]) -> Known:
     """Read both files.  Raises `RegistryError` where one of them is unfit, or does not fit the other."""
-    registry, lock = load_registry(folder / "registry.yaml"), load_lock(folder / "registry.lock")
+    registry, lock = load_registry(folder / FILES[0]), load_lock(folder / FILES[1])
     if differing := unapproved(registry, lock):
         raise RegistryError(
             f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
         )
-    return Known(registry=registry, addresses=dict(addresses), approved=dict(lock.parties))
+    read_from = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    return Known(registry=registry, addresses=dict(addresses), approved=dict(lock.parties), read_from=read_from)
 
 
 def unapproved(registry: Registry, lock: Lock) -> list[str]:

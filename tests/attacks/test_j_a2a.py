@@ -6,7 +6,6 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from tests.support.attack import LURES, Target, Tried, Tries, attack, message, rpc
-from zerotrust.cards import CARD_PATH
 from zerotrust.policy import Reason
 
 READER, WRITER = "agent/reader", "agent/writer"
@@ -106,13 +105,8 @@ def taken_over(target: Target, result: dict[str, Any]) -> list[bytes]:
     They have its identity, too: without its card they would not be asked.
     """
     heard: list[bytes] = []
-    address = target.system.addresses[READER]
-    genuine = target.system.apps[address]
 
-    async def rogue(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == CARD_PATH:
-            await genuine(scope, receive, send)
-            return
+    async def rogue(_scope: Scope, receive: Receive, send: Send) -> None:
         body = (await receive())["body"]
         heard.append(body)
         answer = orjson.dumps({"jsonrpc": "2.0", "id": orjson.loads(body)["id"], "result": result})
@@ -120,5 +114,5 @@ def taken_over(target: Target, result: dict[str, Any]) -> list[bytes]:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    target.system.apps[address] = rogue
+    target.system.behind_its_card(READER, rogue)
     return heard

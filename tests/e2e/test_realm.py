@@ -362,7 +362,7 @@ async def test_only_our_clients_are_enabled(keycloak: Keycloak, registry: Regist
         clients = await admin.a_get_clients()
 
     usable = {client["clientId"] for client in clients if client["enabled"] and not client["bearerOnly"]}
-    assert usable == {"walkthrough", *map(registry.id, registry.workloads)}
+    assert usable == {"walkthrough", "zt", *map(registry.id, [*registry.workloads, "authority/registry"])}
 
 
 @pytest.mark.parametrize("client", ["account", "account-console", "admin-cli", "broker", "security-admin-console"])

@@ -30,7 +30,8 @@ def lose(system: System, monkeypatch: pytest.MonkeyPatch) -> Lose:
 
             async def losing(self: Any, request: Any, handle: Any = handle, error: Any = error) -> Any:
                 answer = await handle(self, request)
-                if str(request.url).startswith(system.addresses[party]) and words in request.content:
+                asked = request.method == "POST" and str(request.url).startswith(system.addresses[party])
+                if asked and words in request.content:
                     raise error("cut off", request=request)
                 return answer
 
@@ -143,7 +144,10 @@ async def test_a_party_that_hangs_is_not_waited_for_for_ever(
     system: System, issuer: Issuer, hang: ASGIApp, monkeypatch: pytest.MonkeyPatch, party: str
 ) -> None:
     """How long is the token's to say: see `tests/unit/test_outgoing.py`."""
-    system.apps[system.addresses[party]] = hang
+    if party.startswith("agent/"):
+        system.behind_its_card(party, hang)
+    else:
+        system.apps[system.addresses[party]] = hang
     monkeypatch.setattr("zerotrust.outgoing._LONGEST", 1)
 
     steps, result = await worked(system, issuer.token())
@@ -161,7 +165,8 @@ async def test_what_was_done_before_a_party_hangs_is_told(
         await reader(scope, receive, send)
         monkeypatch.setattr("zerotrust.outgoing._LONGEST", 0.3)
 
-    system.apps |= {system.addresses["agent/reader"]: last_act, system.addresses["agent/writer"]: hang}
+    system.behind_its_card("agent/reader", last_act)
+    system.behind_its_card("agent/writer", hang)
 
     steps, result = await worked(system, issuer.token())
 
@@ -197,7 +202,7 @@ async def test_an_issuer_that_goes_down_between_two_steps_leaves_the_first_one_d
         await reader(scope, receive, send)
         issuer.down = True
 
-    system.apps[system.addresses["agent/reader"]] = last_act
+    system.behind_its_card("agent/reader", last_act)
 
     steps, result = await worked(system, issuer.token())
 
@@ -225,7 +230,7 @@ async def test_an_agent_that_answers_with_an_error_of_its_own_may_have_done_it(s
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": error})
 
-    system.apps[system.addresses["agent/reader"]] = failing
+    system.behind_its_card("agent/reader", failing)
 
     _, result = await worked(system, issuer.token())
 

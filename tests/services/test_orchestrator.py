@@ -6,12 +6,10 @@ from typing import Any
 import jwt
 import orjson
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.issuer import Issuer
 from tests.support.system import System
 from zerotrust.a2a import NONSENSE
-from zerotrust.cards import CARD_PATH
 
 Stored = Callable[[], dict[str, dict[str, str]]]
 FILE_IT = {"request": "Summarise our incident reports and file the summary."}
@@ -251,8 +249,7 @@ async def test_a_model_that_talks_nonsense_makes_a_failure_and_nothing_half_done
 async def test_an_agent_that_answers_nonsense_has_failed(
     system: System, issuer: Issuer, status: int, body: bytes, told: str
 ) -> None:
-    address = system.addresses["agent/reader"]
-    system.apps[address] = _with_its_card(system.apps[address], _answering(status, body))
+    system.behind_its_card("agent/reader", _answering(status, body))
 
     steps, result = await worked(system, issuer.token())
 
@@ -289,15 +286,6 @@ async def test_no_token_is_told_to_anybody(system: System, issuer: Issuer, caplo
             assert part not in journals
             assert part not in answer.text
             assert part not in caplog.text
-
-
-def _with_its_card(genuine: ASGIApp, app: ASGIApp) -> ASGIApp:
-    """An app that shows the card of the genuine one: who shows none is not asked at all."""
-
-    async def shown(scope: Scope, receive: Receive, send: Send) -> None:
-        await (genuine if scope["path"] == CARD_PATH else app)(scope, receive, send)
-
-    return shown
 
 
 def _answering(status: int, body: bytes) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 import uvicorn
@@ -134,7 +135,7 @@ def test_all_parties_are_shown_with_their_standing(zt: Zt, registered: Registere
 
 
 def test_one_party_is_shown_with_what_was_approved(zt: Zt, registered: Registered) -> None:
-    more = {"files": 26, "card": "2" * 64, "tools": {"read": "3" * 64}}
+    more = {"card": "2" * 64, "tools": {"read": "3" * 64}}
     registered.answers["GET /parties/agent/reader"] = (200, READER | more)
 
     shown = zt("party", "show", "agent/reader")
@@ -143,7 +144,6 @@ def test_one_party_is_shown_with_what_was_approved(zt: Zt, registered: Registere
     for told in (
         "spiffe://agents.example/agent/reader",
         "1" * 64,
-        "26 files",
         "2" * 64,
         f"read {'3' * 64}",
         "tool.read",
@@ -267,6 +267,26 @@ def test_a_wrong_password_is_told_and_the_registry_is_not_asked(
 
     assert failed(zt("party", "list")) == "olga was not signed in: Invalid username or password."
     assert registered.asked == []
+
+
+def test_a_keycloak_that_is_away_is_told(zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def sign_in(*_: str, verify: ssl.SSLContext) -> Login:
+        raise httpx.ConnectError("All connection attempts failed")
+
+    monkeypatch.setattr(module, "sign_in", sign_in)
+
+    assert failed(zt("party", "list")).startswith(f"Keycloak does not answer at {URL}/realms/agents (All connection")
+
+
+def test_an_answer_that_breaks_off_leaves_open_what_was_done(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> tuple[int, bytes]:
+        raise httpx.ReadTimeout("no whole answer within 10 s")
+
+    monkeypatch.setattr(module, "ask", broken)
+
+    assert "gave no answer (no whole answer within 10 s), so it may have done it" in failed(zt("reload"))
 
 
 def test_a_system_that_does_not_run_is_told(place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA) -> None:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.support.ca import FOREVER, TRUST_DOMAIN, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
 from zerotrust.audit import records
+from zerotrust.cards import CARD_PATH
 from zerotrust.known import Known
 from zerotrust.lock import load_lock
 from zerotrust.outgoing import Outgoing
@@ -152,6 +153,15 @@ class System:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         wire = Wire(self.apps, peer or holder(token, at=name))
         return httpx.AsyncClient(transport=wire, base_url=self.addresses[name], headers=headers)
+
+    def behind_its_card(self, name: str, app: ASGIApp) -> None:
+        """Let `app` answer in the place of that agent, which goes on showing its card: else nobody would ask it."""
+        genuine = self.apps[self.addresses[name]]
+
+        async def shown(scope: Scope, receive: Receive, send: Send) -> None:
+            await (genuine if scope["path"] == CARD_PATH else app)(scope, receive, send)
+
+        self.apps[self.addresses[name]] = shown
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """What that party has written down."""

@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.system import ROOT
 
-PURE = ["identity", "strict_json", "errors", "policy", "verify", "mcp", "digests"]
+GATE = ["identity", "strict_json", "errors", "policy", "verify", "mcp", "standing"]
+PURE = [*GATE, "svid", "signed", "digests", "cards"]
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
 SERVICES = ["orchestrator", "agents/reader", "agents/writer", "tools/documents", "inference"]
 

@@ -8,7 +8,7 @@ import pytest
 from authorities.attestation.measure import digest_of, measure_files
 from authorities.registry.register import check, current, derive, differences, listed, tool_servers, write
 from tests.support.system import ROOT
-from zerotrust.cards import agent_card
+from zerotrust.cards import agent_card, as_json
 from zerotrust.digests import card_digest
 from zerotrust.lock import Approved, Lock, load_lock
 from zerotrust.registry import Registry
@@ -167,7 +167,7 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
 
     assert reader.code == digest_of(measure_files(ROOT, ["agents/reader", "zerotrust"], leave_out={"__pycache__"}))
     assert (reader.hands_on, reader.calls) == (["tool.read", "inference.run"], ["tool/documents", "inference"])
-    assert reader.card == card_digest(agent_card("agent/reader", "https://reader.agent.agents.example:8102"))
+    assert reader.card == card_digest(as_json(agent_card("agent/reader", "https://reader.agent.agents.example:8102")))
     assert set(documents.tools) == {"search", "read", "create", "replace"}
     assert documents.card is None
     assert (walkthrough.code, walkthrough.card, walkthrough.tools) == (None, None, {})

@@ -1,0 +1,82 @@
+"""The lock: a mistake in it is refused with file, key and reason, and nobody starts on half of one."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from zerotrust.lock import Lock, as_text, changed, load_lock
+from zerotrust.registry import RegistryError
+
+ONE, OTHER = "1" * 64, "2" * 64
+GOOD = {"files": {"inference/main.py": ONE}, "parties": {"inference": {"code": ONE}}}
+
+
+def written(folder: Path, document: object) -> Path:
+    file = folder / "registry.lock"
+    file.write_bytes(orjson.dumps(document))
+    return file
+
+
+def test_what_was_written_is_read_again(tmp_path: Path) -> None:
+    lock = Lock.model_validate(GOOD)
+    file = tmp_path / "registry.lock"
+    file.write_text(as_text(lock))
+
+    assert load_lock(file) == lock
+    assert orjson.loads(file.read_bytes()) == GOOD  # what nobody was approved with is not there
+
+
+MISTAKES = {
+    "no digest": ({"files": {"a": "1"}, "parties": {}}, "files.a"),
+    "a digest in capitals": ({"files": {"a": "A" * 64}, "parties": {}}, "files.a"),
+    "a key nobody knows": (GOOD | {"trusted": True}, "trusted"),
+    "a key of a party nobody knows": (GOOD | {"parties": {"inference": {"codes": ONE}}}, "parties.inference.codes"),
+    "a number for a name": (GOOD | {"parties": {"inference": {"calls": [1]}}}, "parties.inference.calls.0"),
+    "a name that is none": (GOOD | {"parties": {"../inference": {}}}, "parties.../inference"),
+    "no files": ({"parties": {}}, "files"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_refused_with_file_key_and_reason(tmp_path: Path, mistake: str) -> None:
+    document, key = MISTAKES[mistake]
+    file = written(tmp_path, document)
+
+    with pytest.raises(RegistryError) as refused:
+        load_lock(file)
+
+    assert str(refused.value).startswith(f"{file}: {key}")
+
+
+def test_several_mistakes_are_all_named(tmp_path: Path) -> None:
+    file = written(tmp_path, {"files": {"a": "1", "b": "2"}, "parties": {}})
+
+    with pytest.raises(RegistryError) as refused:
+        load_lock(file)
+
+    assert [line.split(": ")[1] for line in str(refused.value).splitlines()] == ["files.a", "files.b"]
+
+
+def test_only_what_it_means_literally_is_taken() -> None:
+    with pytest.raises(ValidationError):
+        Lock.model_validate({"files": {"a": ONE.encode()}, "parties": {}})
+
+
+def test_nobody_changes_a_lock_once_it_is_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Lock.model_validate(GOOD).files = {}  # type: ignore[misc]
+
+
+def test_the_files_of_a_folder_are_those_within_it() -> None:
+    paths = ["agents/reader/main.py", "agents/reader/deep/er.py", "agents/readers/main.py", "agents"]
+
+    assert set(Lock(files=dict.fromkeys(paths, ONE), parties={}).files_of(["agents/reader"])) == {
+        "agents/reader/main.py",
+        "agents/reader/deep/er.py",
+    }
+
+
+def test_what_changed_was_changed_added_or_is_missing() -> None:
+    assert changed({"a": ONE, "b": ONE, "c": ONE}, {"a": ONE, "b": OTHER, "d": ONE}) == ["b", "c", "d"]

@@ -1,0 +1,339 @@
+"""Mutual TLS over a real socket: who is at the other end is settled before a byte passes, and not for ever."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.ca import CA, TRUST_DOMAIN, the_ca
+from tests.support.door import Clock
+from zerotrust import tls
+from zerotrust.registry import dns_name
+from zerotrust.svid import NOBODY, Peer, Svid
+from zerotrust.tls import client_context, issuer_context, server_context, show
+
+READER, WRITER = "agent/reader", "agent/writer"
+READERS_NAME = dns_name(READER, TRUST_DOMAIN)
+PARTIES = {dns_name(party, TRUST_DOMAIN): f"spiffe://{TRUST_DOMAIN}/{party}" for party in (READER, WRITER)}
+REFUSED = (ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)
+
+
+def id_of(party: str) -> str:
+    return f"spiffe://{TRUST_DOMAIN}/{party}"
+
+
+class Listening:
+    """Somebody who listens: what came in, from whom, over which connection."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.context = context
+        self.received: list[bytes] = []
+        self.peers: list[Peer] = []
+        self.writers: list[asyncio.StreamWriter] = []
+        self.port = 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.peers.append(writer.get_extra_info("ssl_object").peer)
+        self.writers.append(writer)
+        try:
+            while line := await reader.readline():
+                self.received.append(line)
+                writer.write(line)
+        except (OSError, ValueError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def listening(context: ssl.SSLContext) -> AsyncIterator[Listening]:
+    there = Listening(context)
+    server = await asyncio.start_server(there._serve, "127.0.0.1", 0, ssl=context)
+    there.port = server.sockets[0].getsockname()[1]
+    try:
+        yield there
+    finally:
+        server.close()
+        for writer in there.writers:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def connected(
+    there: Listening, context: ssl.SSLContext, name: str = READERS_NAME
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", there.port, ssl=context, server_hostname=name)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, words: bytes) -> bytes:
+    """Say something, and return the echo; whatever is the matter is raised."""
+    async with asyncio.timeout(10):
+        writer.write(words)
+        await writer.drain()
+        return await reader.readuntil(b"\n")
+
+
+async def refused(there: Listening, context: ssl.SSLContext, name: str = READERS_NAME) -> None:
+    """Try to say something to whoever listens there: it must not get through."""
+    with pytest.raises(REFUSED):
+        async with connected(there, context, name) as (reader, writer):
+            await said(reader, writer, b"secret\n")
+    assert there.received == []
+
+
+def without_certificate() -> ssl.SSLContext:
+    return the_ca().for_users()
+
+
+def plain_client(svid: Svid, authority: CA | None = None) -> ssl.SSLContext:
+    """A client of another make, which shows this certificate and believes our authority."""
+    context = (authority or the_ca()).for_users()
+    shown = client_context(svid, {})
+    context.sslobject_class = shown.sslobject_class  # only so that `show` finds what it wants
+    show(context, svid)
+    context.sslobject_class = ssl.SSLObject
+    return context
+
+
+# who is at the other end
+
+
+async def test_both_ends_know_each_other_before_anything_is_said() -> None:
+    svid, mine = the_ca().svid(READER, life=600), the_ca().svid(WRITER, life=300)
+    async with (
+        listening(server_context(svid, certificate_needed=True)) as there,
+        connected(there, client_context(mine, PARTIES)) as (reader, writer),
+    ):
+        assert await said(reader, writer, b"hello\n") == b"hello\n"
+        peer: Peer = writer.get_extra_info("ssl_object").peer
+
+    until = mine.not_after  # the first to end
+    assert peer == Peer(id_of(READER), until)
+    assert there.peers == [Peer(id_of(WRITER), until)]
+
+
+WRONG_SERVERS: dict[str, Any] = {
+    "another party under its own name": lambda: the_ca().svid(WRITER),
+    "another party with this one's DNS name": lambda: the_ca().svid(WRITER, dns=READERS_NAME),
+    "the right party under another DNS name": lambda: the_ca().svid(READER, dns="reader.test"),
+    "two SPIFFE IDs": lambda: the_ca().svid(READER, ids=[id_of(READER), id_of(WRITER)]),
+    "the same SPIFFE ID twice": lambda: the_ca().svid(READER, ids=[id_of(READER)] * 2),
+    "no SPIFFE ID": lambda: the_ca().svid(READER, ids=[]),
+    "another trust domain": lambda: the_ca().svid(READER, ids=["spiffe://elsewhere.example/agent/reader"]),
+    "an ID that only begins like it": lambda: the_ca().svid(READER, ids=[f"{id_of(READER)}/x"]),
+    "another authority": lambda: CA().svid(READER),
+    "an ended certificate": lambda: the_ca().svid(READER, age=200, life=100),
+    "one that has not begun": lambda: the_ca().svid(READER, age=-100),
+}
+
+
+@pytest.mark.parametrize("server", WRONG_SERVERS.values(), ids=list(WRONG_SERVERS))
+async def test_nothing_is_sent_to_whom_was_not_called(server: Any) -> None:
+    async with listening(server_context(server(), certificate_needed=False)) as there:
+        await refused(there, client_context(the_ca().svid(WRITER), PARTIES))
+
+
+async def test_who_is_in_no_directory_is_not_called() -> None:
+    async with listening(server_context(the_ca().svid("inference"), certificate_needed=False)) as there:
+        await refused(there, client_context(the_ca().svid(WRITER), PARTIES), dns_name("inference", TRUST_DOMAIN))
+
+
+WRONG_CLIENTS: dict[str, Any] = {
+    "another authority": lambda: CA().svid(WRITER),
+    "an ended certificate": lambda: the_ca().svid(WRITER, age=200, life=100),
+    "one that has not begun": lambda: the_ca().svid(WRITER, age=-100),
+    "two SPIFFE IDs": lambda: the_ca().svid(WRITER, ids=[id_of(WRITER), id_of(READER)]),
+    "no SPIFFE ID": lambda: the_ca().svid(WRITER, ids=[]),
+    "a SPIFFE ID without a path": lambda: the_ca().svid(WRITER, ids=["spiffe://agents.example"]),
+    "another kind of URI": lambda: the_ca().svid(WRITER, ids=["https://agents.example/agent/writer"]),
+}
+
+
+@pytest.mark.parametrize("certificate_needed", [True, False], ids=["needed", "optional"])
+@pytest.mark.parametrize("client", WRONG_CLIENTS.values(), ids=list(WRONG_CLIENTS))
+async def test_whoever_shows_a_bad_certificate_is_refused_where_none_is_needed_as_well(
+    client: Any, certificate_needed: bool
+) -> None:
+    async with listening(server_context(the_ca().svid(READER), certificate_needed=certificate_needed)) as there:
+        await refused(there, plain_client(client()))
+
+
+async def test_without_a_certificate_only_a_door_for_users_opens_and_nobody_is_there() -> None:
+    svid = the_ca().svid(READER)
+    async with listening(server_context(svid, certificate_needed=True)) as there:
+        await refused(there, without_certificate())
+    async with (
+        listening(server_context(svid, certificate_needed=False)) as there,
+        connected(there, without_certificate()) as (reader, writer),
+    ):
+        assert await said(reader, writer, b"hello\n") == b"hello\n"
+    assert there.peers == [Peer(None, svid.not_after)]
+
+
+async def test_the_issuer_is_known_by_its_dns_name_and_our_authority_and_sees_our_certificate() -> None:
+    svid, mine = the_ca().svid(READER, ids=[], dns="keycloak.test"), the_ca().svid(WRITER)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # Keycloak's; none of ours would show such a certificate
+    server.sslobject_class = type("_", (tls.Guarded,), {})
+    server.load_verify_locations(cadata=the_ca().pem)
+    server.verify_mode = ssl.CERT_REQUIRED
+    show(server, svid)
+    async with (
+        listening(server) as there,
+        connected(there, issuer_context(mine, {}), "keycloak.test") as (reader, writer),
+    ):
+        assert await said(reader, writer, b"hello\n") == b"hello\n"
+        assert writer.get_extra_info("ssl_object").peer.until == min(svid.not_after, mine.not_after)
+    assert [peer.id for peer in there.peers] == [id_of(WRITER)]
+
+    for name, certificate in (("issuer.test", svid), ("keycloak.test", CA().svid(READER, dns="keycloak.test"))):
+        async with listening(server_context(certificate, certificate_needed=False)) as there:
+            await refused(there, issuer_context(mine, {}), name)
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+async def test_tls_1_2_is_not_spoken(side: str) -> None:
+    server, client = server_context(the_ca().svid(READER), certificate_needed=False), without_certificate()
+    if side == "client":  # an old one comes
+        client.maximum_version = ssl.TLSVersion.TLSv1_2
+    else:
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.maximum_version = ssl.TLSVersion.TLSv1_2
+        server.sslobject_class = type("_", (tls.Guarded,), {})
+        show(server, the_ca().svid(READER))
+        client = client_context(the_ca().svid(WRITER), PARTIES)
+    async with listening(server) as there:
+        await refused(there, client)
+
+
+# not for ever
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which connections end."""
+    clock = Clock(time.time())
+    monkeypatch.setattr(tls, "_clock", clock)
+    return clock
+
+
+@pytest.mark.parametrize("lives", [{READER: 100, WRITER: 1000}, {READER: 1000, WRITER: 100}], ids=["theirs", "ours"])
+async def test_a_kept_connection_is_void_once_either_ends_certificate_has_ended(
+    clock: Clock, lives: Mapping[str, float]
+) -> None:
+    mine = the_ca().svid(WRITER, life=lives[WRITER])
+    context = server_context(the_ca().svid(READER, life=lives[READER]), certificate_needed=True)
+    async with listening(context) as there, connected(there, client_context(mine, PARTIES)) as (reader, writer):
+        clock.now += 90
+        assert await said(reader, writer, b"in time\n") == b"in time\n"
+        clock.now += 11
+        with pytest.raises(REFUSED):
+            await said(reader, writer, b"too late\n")
+
+    assert there.received == [b"in time\n"]
+
+
+async def test_a_connection_ends_on_the_servers_side_too_whatever_the_client_thinks_of_time(clock: Clock) -> None:
+    context = server_context(the_ca().svid(READER, life=100), certificate_needed=False)
+    async with listening(context) as there, connected(there, without_certificate()) as (reader, writer):
+        assert await said(reader, writer, b"in time\n") == b"in time\n"
+        clock.now += 101
+        with pytest.raises(REFUSED):
+            await said(reader, writer, b"too late\n")
+
+    assert there.received == [b"in time\n"]
+
+
+async def test_a_certificate_really_ends() -> None:
+    """The same by the clock on the wall, once."""
+    svid = the_ca().svid(READER, life=2)
+    async with (
+        listening(server_context(svid, certificate_needed=False)) as there,
+        connected(there, client_context(the_ca().svid(WRITER), PARTIES)) as (reader, writer),
+    ):
+        await asyncio.sleep(max(0.0, svid.not_after - time.time()) + 0.01)
+        with pytest.raises(REFUSED):
+            await said(reader, writer, b"too late\n")
+    assert there.received == []
+
+
+async def test_a_renewed_certificate_is_shown_to_new_connections_and_does_not_lengthen_old_ones(clock: Clock) -> None:
+    first, second = the_ca().svid(READER, life=100), the_ca().svid(READER, life=1000)
+    context, mine = server_context(first, certificate_needed=False), the_ca().svid(WRITER)
+    async with listening(context) as there, connected(there, client_context(mine, PARTIES)) as (reader, writer):
+        assert await said(reader, writer, b"first\n") == b"first\n"
+        show(context, second)
+        async with connected(there, client_context(mine, PARTIES)) as (other_reader, other):
+            assert await said(other_reader, other, b"second\n") == b"second\n"
+            assert [peer.until for peer in there.peers] == [first.not_after, second.not_after]
+            clock.now += 101
+            with pytest.raises(REFUSED):
+                await said(reader, writer, b"too late\n")
+            assert await said(other_reader, other, b"still\n") == b"still\n"
+
+
+def test_one_contexts_renewal_is_no_matter_of_anothers() -> None:
+    one, other = (server_context(the_ca().svid(READER, life=life), certificate_needed=False) for life in (100, 200))
+
+    assert one.sslobject_class.shown_until != other.sslobject_class.shown_until  # type: ignore[attr-defined]
+
+
+# one handshake after the other, without a network
+
+
+class Handshake:
+    """Both ends of one connection, joined by memory."""
+
+    def __init__(self, server: ssl.SSLContext, client: ssl.SSLContext, session: ssl.SSLSession | None = None) -> None:
+        to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.server = server.wrap_bio(to_server, to_client, server_side=True)
+        self.client = client.wrap_bio(to_client, to_server, server_hostname=READERS_NAME, session=session)
+
+    def done(self) -> "Handshake":
+        for end in (self.client, self.server) * 3:
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+        self.server.write(b"hello")
+        assert self.client.read(100) == b"hello"
+        return self
+
+
+def test_no_session_is_taken_up_again_for_it_would_not_be_checked_again() -> None:
+    server = server_context(the_ca().svid(READER), certificate_needed=True)
+    client = plain_client(the_ca().svid(WRITER))
+
+    first = Handshake(server, client).done()
+    again = Handshake(server, client, first.client.session).done()
+
+    assert not (first.client.session and first.client.session.has_ticket)
+    assert not again.client.session_reused
+    assert again.server.getpeercert()  # shown anew
+
+
+def test_nothing_passes_before_the_handshake_is_done() -> None:
+    server = server_context(the_ca().svid(READER), certificate_needed=True)
+    joined = Handshake(server, client_context(the_ca().svid(WRITER), PARTIES))
+
+    assert joined.client.peer == NOBODY  # type: ignore[attr-defined]
+    for end in (joined.client, joined.server):
+        with pytest.raises(ssl.SSLError):
+            end.write(b"secret")
+        with pytest.raises(ssl.SSLError):
+            end.read(1)
+
+
+def test_showing_a_certificate_leaves_nothing_open() -> None:
+    context = server_context(the_ca().svid(READER), certificate_needed=True)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        show(context, the_ca().svid(READER))
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
