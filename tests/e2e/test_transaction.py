@@ -1,13 +1,16 @@
 """The whole system as `make demo` runs it: real Keycloak, real attestation, real processes."""
 
 import asyncio
+import os
+import re
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from cli.login import sign_in
+from demo.__main__ import CA as CA_FILE
 from demo.__main__ import REQUEST, steps
 from demo.refusals import EVERYTHING, attempts
 from demo.system import ROOT, System
@@ -36,7 +39,7 @@ async def task(system: System, user: str, request: str = REQUEST) -> dict[str, A
         keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING, verify=keycloak.tls
     )
     headers = {"authorization": f"Bearer {login.access_token}"}
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
+    async with system.user() as http:
         answer = await http.post(f"{system.address('orchestrator')}/tasks", json={"request": request}, headers=headers)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -117,12 +120,27 @@ async def test_every_journal_is_whole_and_holds_no_token(system: System) -> None
         assert b"eyJ" not in system.log(name).read_bytes()
 
 
-async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System) -> None:
-    """Typed into a shell, from the project's folder."""
-    command = ["bash", "-euo", "pipefail", "-c", steps(system).partition("`make down`")[0].partition(":\n")[2]]
+@pytest.fixture
+def by_hand(system: System) -> Iterator[dict[str, str]]:
+    """What `make up` leaves for whoever types: the CA in its place; passwords are typed, or in the environment."""
+    before = CA_FILE.read_bytes() if CA_FILE.exists() else None
+    CA_FILE.write_bytes(system.authority.ca_file.read_bytes())
+    yield {**os.environ, "ZT_PASSWORD": system.keycloak.passwords["olga"]}
+    CA_FILE.unlink() if before is None else CA_FILE.write_bytes(before)
 
-    typed = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System, by_hand: dict[str, str]) -> None:
+    """Typed into a shell, from the project's folder."""
+    told = steps(system).partition("`make down`")[0].partition(":\n")[2]
+    command = ["bash", "-O", "expand_aliases", "-uo", "pipefail", "-c", told]
+
+    typed = await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60, env=by_hand
+    )
 
     assert typed.returncode == 0, typed.stderr
-    for expected in ("agent/writer", "event: finished", "no_token", "audience_mismatch", "authorization_servers"):
+    for expected in ("agent/writer", "event: finished", "no_token", "authority/registry", "suspended", '"reason"'):
         assert expected in typed.stdout
+    # The tool wants a certificate, and says so in the handshake; nothing else fails.
+    assert re.findall(r"curl: \(\d+\).*", typed.stderr) == [typed.stderr.strip()]
+    assert "certificate required" in typed.stderr
