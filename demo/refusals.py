@@ -82,20 +82,7 @@ class Intruder:
 
     async def call_tool(self, who: str | None, token: str, tool: str, **arguments: str) -> httpx.Response:
         """Call a tool of the documents server by hand."""
-        meta = {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": {"name": "intruder", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": {},
-        }
-        params = {"name": tool, "arguments": arguments, "_meta": meta}
-        return await self.post(
-            who,
-            "tool/documents",
-            "/mcp",
-            token,
-            json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
-            headers=_ERA | {"accept": "application/json", "mcp-method": "tools/call", "mcp-name": tool},
-        )
+        return await self.post(who, "tool/documents", "/mcp", token, **tool_call(tool, **arguments))
 
     async def post(self, who: str | None, name: str, path: str, token: str | None, **more: Any) -> httpx.Response:
         """POST to a party, with a token or without."""
@@ -129,6 +116,20 @@ class Intruder:
         if not held:
             http = httpx.AsyncClient(transport=connections, timeout=30)
             self._clients[who] = await self._stack.enter_async_context(http)
+
+
+def tool_call(tool: str, **arguments: str) -> dict[str, Any]:
+    """Body and headers of a call (MCP 2026-07-28)."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "intruder", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = {"name": tool, "arguments": arguments, "_meta": meta}
+    return {
+        "json": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
+        "headers": _ERA | {"accept": "application/json", "mcp-method": "tools/call", "mcp-name": tool},
+    }
 
 
 def said(answer: httpx.Response) -> str:

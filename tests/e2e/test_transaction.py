@@ -1,16 +1,13 @@
 """The whole system as `make demo` runs it: real Keycloak, real attestation, real processes."""
 
 import asyncio
-import os
 import re
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from cli.login import sign_in
-from demo.__main__ import CA as CA_FILE
 from demo.__main__ import REQUEST, steps
 from demo.refusals import EVERYTHING, attempts
 from demo.system import ROOT, System
@@ -118,15 +115,6 @@ async def test_every_journal_is_whole_and_holds_no_token(system: System) -> None
         assert first_bad_record(journal) == 0
         assert b"eyJ" not in journal.read_bytes()
         assert b"eyJ" not in system.log(name).read_bytes()
-
-
-@pytest.fixture
-def by_hand(system: System) -> Iterator[dict[str, str]]:
-    """What `make up` leaves for whoever types: the CA in its place; passwords are typed, or in the environment."""
-    before = CA_FILE.read_bytes() if CA_FILE.exists() else None
-    CA_FILE.write_bytes(system.authority.ca_file.read_bytes())
-    yield {**os.environ, "ZT_PASSWORD": system.keycloak.passwords["olga"]}
-    CA_FILE.unlink() if before is None else CA_FILE.write_bytes(before)
 
 
 async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System, by_hand: dict[str, str]) -> None:
