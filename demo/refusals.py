@@ -201,14 +201,20 @@ async def _stolen(intruder: Intruder, t0: str, t1: str, t2: str) -> AsyncIterato
 
     answer = await intruder.call_tool("agent/writer", t2, "read", id="ENG-101")
     yield Attempt(
-        "the writer", "reads it with the token it stole from the reader", "gate: binding", "401 not_bound", said(answer)
+        "the writer",
+        "reads a document with the token it stole from the reader",
+        "gate: binding",
+        "401 not_bound",
+        said(answer),
     )
 
     answered = await answer_to(intruder.call_tool(None, t2, "read", id="ENG-101"))
-    yield Attempt("a script of the same user", "reads it with that token", "mutual TLS", NO_CONNECTION, answered)
+    yield Attempt(
+        "a script of the same user", "reads a document with that token", "mutual TLS", NO_CONNECTION, answered
+    )
 
     answered = await answer_to(intruder.post(None, "agent/reader", "/a2a", t1, json={}))
-    yield Attempt("the same script", "takes a stolen T1 to the reader", "mutual TLS", NO_CONNECTION, answered)
+    yield Attempt("a script of the same user", "takes a stolen T1 to the reader", "mutual TLS", NO_CONNECTION, answered)
 
     answered = await answer_to(intruder.call_tool(None, t0, "read", id="ENG-101"))
     yield Attempt("alice", "takes her own token to the tool", "mutual TLS", NO_CONNECTION, answered)

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from authorities.attestation.launch import Launch
-from demo.refusals import NO_CONNECTION, Intruder, answer_to, said, tool_call
+from demo.refusals import NO_CONNECTION, TASK, Intruder, answer_to, said, tool_call
 from demo.standing import PLANTED, rogues, withdrawals
 from demo.system import ROOT, System, settings, started
 from tests.e2e.test_transaction import task
@@ -37,11 +37,18 @@ async def t2(intruder: Intruder) -> str:
     return await intruder.token(READER, t1, "tool/documents", "tool.read")
 
 
+async def run(intruder: Intruder, t0: str) -> dict[str, str]:
+    """What comes of a task."""
+    answer = await intruder.post(None, "orchestrator", "/tasks", t0, json=TASK)
+    result: dict[str, str] = answer.json()["result"]
+    return result
+
+
 @pytest.fixture
 def zt(by_hand: dict[str, str]) -> Callable[..., str]:
     """The installed program, as olga."""
 
-    def run(*words: str) -> str:
+    def typed(*words: str) -> str:
         command = [str(ROOT / ".venv/bin/zt"), *words]
         done = subprocess.run(  # noqa: S603 - our own program
             command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60, env=by_hand
@@ -49,7 +56,7 @@ def zt(by_hand: dict[str, str]) -> Callable[..., str]:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    return run
+    return typed
 
 
 # --- an operator ------------------------------------------------------------------------------------------------------
@@ -58,13 +65,15 @@ def zt(by_hand: dict[str, str]) -> Callable[..., str]:
 async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_nothing_until_it_is_reinstated(
     system: System, intruder: Intruder, zt: Callable[..., str]
 ) -> None:
-    reading = await t2(intruder)
-    t1 = await intruder.token("orchestrator", await intruder.login("alice"), READER, "agent.invoke tool.read")
+    reading, t0 = await t2(intruder), await intruder.login("alice")
+    t1 = await intruder.token("orchestrator", t0, READER, "agent.invoke tool.read")
+    assert (await run(intruder, t0))["event"] == "finished"
     assert said(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
 
     shown = await asyncio.to_thread(zt, "party", "suspend", READER, "--because", "it was seen")
     try:
-        called = await task(system, "alice")
+        called = await run(intruder, t0)  # with what was exchanged for it before
+        begun = await intruder.post(None, "orchestrator", "/tasks", await intruder.login("alice"), json=TASK)
         heard = await intruder.call_tool(READER, reading, "read", id="ENG-101")
         given = await intruder.exchange(READER, t1, "tool/documents", "tool.read")
         listed = await asyncio.to_thread(zt, "party", "list")
@@ -72,12 +81,12 @@ async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_n
         await asyncio.to_thread(zt, "party", "reinstate", READER)
 
     assert "suspended" in shown
-    assert called["result"]["event"] == "failed"
-    assert "withdrawn" in called["result"]["text"]
+    assert (called["event"], called["text"]) == ("failed", "withdrawn")
+    assert said(begun) == "403 exchange_refused"
     assert said(heard) == "401 withdrawn"
     assert said(given) == "401 invalid_client"
     assert "it was seen" in listed
-    assert (await task(system, "alice"))["result"]["event"] == "finished"
+    assert (await run(intruder, t0))["event"] == "finished"
     assert said(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
 
 

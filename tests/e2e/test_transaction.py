@@ -129,6 +129,5 @@ async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System, 
     assert typed.returncode == 0, typed.stderr
     for expected in ("agent/writer", "event: finished", "no_token", "authority/registry", "suspended", '"reason"'):
         assert expected in typed.stdout
-    # The tool wants a certificate, and says so in the handshake; nothing else fails.
-    assert re.findall(r"curl: \(\d+\).*", typed.stderr) == [typed.stderr.strip()]
-    assert "certificate required" in typed.stderr
+    # The tool wants a certificate: it ends the connection before it reads a byte.  Nothing else fails.
+    assert re.fullmatch(r"curl: \((52|56)\) .*\n", typed.stderr), typed.stderr
