@@ -42,16 +42,15 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
 
     async def permitted(action: str, name: str) -> Document:
         document = await store.find(name)
-        # Somebody else's document and no document look the same from outside.
         if document is None or not await service.decide(action, document.as_resource()):
-            raise ToolError(f"there is no document {name} for {action}")
+            raise ToolError(f"there is no document {name} for {action}")  # somebody else's looks just the same
         return document
 
     @server.tool()
     async def search(query: str) -> Found:
         """Find documents by the words of their titles."""
-        seen = [d for d in await store.search(query) if service.permits("document.read", d.as_resource())]
-        return Found(documents=[{"id": d.id, "title": d.title} for d in seen])
+        found = [d for d in await store.search(query) if service.permits("document.read", d.as_resource())]
+        return Found(documents=[{"id": d.id, "title": d.title} for d in found])
 
     @server.tool()
     async def read(id: Id) -> Document:
