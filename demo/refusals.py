@@ -67,7 +67,7 @@ class Intruder:
             assertion=await self._system.assertion(who),
             lifetime=more.pop("lifetime", None),
         )
-        async with httpx.AsyncClient(verify=self._system.keycloak.tls, trust_env=False) as http:
+        async with httpx.AsyncClient(verify=self._system.keycloak.tls, trust_env=False, timeout=30) as http:
             return await http.post(f"{self._system.keycloak.issuer}/protocol/openid-connect/token", data=form | more)
 
     async def token(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> str:
@@ -143,10 +143,10 @@ def said(answer: httpx.Response) -> str:
 
 
 async def answer_to(asked: Awaitable[httpx.Response]) -> str:
-    """The same; or that no connection came about."""
+    """The same; or that no connection came about.  Raises `httpx.TimeoutException`: slow is another thing."""
     try:
         return said(await asked)
-    except httpx.TransportError:
+    except (httpx.NetworkError, httpx.ProtocolError):
         return NO_CONNECTION
 
 

@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 import uvloop
-from authorities.registry.keycloak import Administration
 from pydantic import AnyHttpUrl
 
 from authorities.registry.app import create_app
 from authorities.registry.files import load_known
+from authorities.registry.keycloak import Administration
 from zerotrust.connections import Connections, Directory, MCPConnections
 from zerotrust.known import SIGNER, Known
 from zerotrust.outgoing import Outgoing

@@ -20,6 +20,8 @@ from lab.soak.users import THROUGH_THE_WRITER, Kind, User, kinds_of
 NAMES = ("alice", "bob", "alice", "bob", "eve")
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 """Whose identities some of the refused attempts are made with."""
+LONGEST = 500
+"""Letters that are shown of a wrong answer: its end says why."""
 PAUSE = 0.5
 """Seconds, on average, that a user thinks."""
 
@@ -49,7 +51,9 @@ class Score:
         if what in THROUGH_THE_WRITER:
             wrong = self.suspensions.judged(wrong, began, ended)
         if wrong:
-            self.wrong.append(f"{user.name} {what}: {wrong[:500]}")
+            self.wrong.append(
+                f"{user.name} {what}: {wrong if len(wrong) < LONGEST else f'{wrong[:100]} … {wrong[-LONGEST:]}'}"
+            )
 
 
 @asynccontextmanager
