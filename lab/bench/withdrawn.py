@@ -60,7 +60,7 @@ async def _tampered(olga: Operator, call: Call) -> Span:
 
 
 async def _refused(kind: str, began: float, call: Call) -> Span:
-    while (answer := await call()) == GOOD and time.monotonic() < began + SECONDS_TO_WAIT:
+    while (answer := await call()).startswith("200") and time.monotonic() < began + SECONDS_TO_WAIT:
         pass
     span = Span(kind, began, time.monotonic())
     if answer != REFUSED:

@@ -11,11 +11,12 @@ import pytest_asyncio
 
 from authorities.attestation.launch import Launch
 from demo.refusals import NO_CONNECTION, TASK, Intruder, answer_to, said, tool_call
-from demo.standing import PLANTED, rogues, withdrawals
+from demo.standing import PLANTED, Operator, operator, rogues, withdrawals
 from demo.system import ROOT, System, settings, started
 from tests.e2e.test_transaction import task
 from tests.support.ca import CA
 from zerotrust.connections import Connections
+from zerotrust.known import SIGNER
 from zerotrust.svid import Svid
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -90,8 +91,31 @@ async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_n
     assert said(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
 
 
-async def test_the_registry_reads_its_files_anew_when_it_is_told_to(zt: Callable[..., str]) -> None:
-    assert await asyncio.to_thread(zt, "reload") == "Read anew; nothing has changed.\n"
+async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it_read_them_anew(
+    system: System, zt: Callable[..., str]
+) -> None:
+    """One line more, which says nothing; then as it was."""
+    file = ROOT / "registry.yaml"
+    before = file.read_bytes()
+    async with system.user() as http:
+        try:
+            for content in (before + b"# one line more\n", before):
+                olga = await operator(system, http)
+                file.write_bytes(content)
+                await until(olga, "drifted")
+                assert (await olga.reinstate(SIGNER)).status_code == 409
+                assert await asyncio.to_thread(zt, "reload") == "Read anew; nothing has changed.\n"
+                await until(olga, "suspended")
+                assert (await olga.reinstate(SIGNER)).status_code == 200
+        finally:
+            file.write_bytes(before)
+    assert (await task(system, "alice"))["result"]["event"] == "finished"
+
+
+async def until(olga: Operator, state: str) -> None:
+    async with asyncio.timeout(30):
+        while (await olga.state(SIGNER))["state"] != state:
+            await asyncio.sleep(0.02)
 
 
 # --- code that changes, and agents that are none ----------------------------------------------------------------------
