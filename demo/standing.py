@@ -74,7 +74,7 @@ async def withdrawals(system: System, took: list[float]) -> AsyncIterator[Attemp
         async def refused() -> str:
             """Ask until the answer is another one."""
             since = time.monotonic()
-            while (answer := await call()) == "200 ok" and time.monotonic() < since + SECONDS_TO_WAIT:
+            while (answer := await call()).startswith("200") and time.monotonic() < since + SECONDS_TO_WAIT:
                 pass
             took.append(time.monotonic() - since)
             return answer

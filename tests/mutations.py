@@ -1,38 +1,41 @@
 """Deletes every check in `zerotrust/`, one after the other, and proves for each that a test fails: `make mutations`.
 
-Each mutant lives in a process of its own, forked from one that has the libraries loaded and nothing of this project.
-The tests of its module run until the first one fails.  A mutant that none of them notices has to be excused in
-`EXCUSED`, by name and with a reason; an excuse that is not needed is an error as well.
+First all tests run with nothing deleted: they must pass, and it is recorded which lines each of them runs.  Then each
+mutant gets a process of its own, forked from one that has the libraries loaded and nothing of this project, and there
+the tests that run the deleted line, until the first one fails.  A mutant that none of them notices has to be excused
+in `EXCUSED`, by name and with a reason; an excuse that is not needed is an error as well.
 """
 
-import ast
+import contextlib
 import importlib.machinery
 import importlib.util
+import itertools
 import os
 import re
 import signal
 import sys
 import tempfile
-import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import TypeVar
 
 import pytest
 import typer
 from rich.console import Console
 
 from tests.support.mutants import Mutant, mutants
+from tests.support.reached import Only, Passed, Recorder, recorded
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(set((ROOT / "zerotrust").glob("*.py")) - {ROOT / "zerotrust" / "__init__.py"})
-SECONDS = 300
-"""After which a mutant that makes the tests hang counts as noticed."""
-LIBRARIES = ("a2a.client", "a2a.server.routes", "cedarpy", "fastapi", "httpx", "hypothesis", "mcp", "pydantic_settings")
 TESTS = {
-    "a2a": "services/test_reader input/test_handlers faults/test_tasks services/test_orchestrator attacks/test_j_a2a",
+    "a2a": "services/test_reader faults/test_tasks services/test_orchestrator input/test_protocols attacks/test_j_a2a",
     "audit": "unit/test_audit faults/test_disk unit/test_gate input/test_values",
     "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
     "cards": "unit/test_cards services/test_reader",
@@ -41,26 +44,28 @@ TESTS = {
     "digests": "unit/test_digests unit/test_imports unit/test_cards",
     "errors": "unit/test_errors unit/test_gate",
     "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
-    "gate": "unit/test_gate unit/test_errors unit/test_tally input/test_handlers input/test_values",
+    "gate": "unit/test_gate unit/test_binding unit/test_errors unit/test_tally input/test_handlers input/test_values",
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
     "keys": "unit/test_keys faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "known": "unit/test_known unit/test_signals",
-    "lock": "unit/test_register",
+    "lock": "unit/test_lock unit/test_register",
     "mcp": "unit/test_mcp unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
     "outgoing": "unit/test_outgoing faults/test_tasks services/test_story",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
     "registry": "unit/test_registry unit/test_realm",
     "run": "unit/test_run",
-    "server": "input/test_wire services/test_server input/test_protocols",
-    "service": "services/test_server services/test_orchestrator input/test_handlers services/test_documents",
+    "server": "input/test_wire services/test_server",
+    "service": "services/test_discovery services/test_server services/test_orchestrator input/test_handlers "
+    "services/test_documents input/test_values",
+    "settings": "unit/test_settings",
     "signals": "unit/test_signals services/test_registry_authority",
     "signed": "unit/test_signed unit/test_cards",
     "standing": "unit/test_standing",
-    "settings": "unit/test_settings",
     "strict_json": "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties",
     "svid": "unit/test_svid unit/test_tls unit/test_signed",
     "tally": "unit/test_tally unit/test_gate faults/test_disk",
-    "thinking": "services/test_reader services/test_writer faults/test_tasks services/test_story attacks/test_l_model",
+    "thinking": "services/test_discovery services/test_reader services/test_writer faults/test_tasks "
+    "services/test_story attacks/test_l_model",
     "tls": "unit/test_tls unit/test_connections",
     "tool": "services/test_documents input/test_handlers attacks/test_i_mcp attacks/test_e_scope",
     "verify": "unit/test_verify unit/test_imports unit/test_gate faults/test_clock attacks/test_c_claims",
@@ -69,9 +74,13 @@ TESTS = {
 """The tests of each module, the likeliest to notice first.  What none of them notices, nobody does."""
 
 EXCUSED = {
-    "gate: self.principal": "for the type checker: a trace is followed only once the caller is known",
+    "a2a: super().__init__(told)": "Python keeps what an exception is made with before that is called",
     "a2a: streaming=False": "the card has said so already",
+    "cards: streaming=False": "what the SDK takes where nothing is said",
     "cards: push_notifications=False": "what the SDK takes where nothing is said",
+    "gate: self.principal": "for the type checker: a trace is followed only once the caller is known",
+    "server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
+    "tool: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",
 }
 """`module: deleted` to why nobody can notice that it is gone."""
 
@@ -118,28 +127,49 @@ class _Finder:
         return importlib.util.spec_from_loader(name, loader)
 
 
-def _start(module: str, mutant: Mutant, output: Path) -> int:
-    """Run the tests on one mutant in a child process; return its id."""
+def _pytest(files: Iterable[Path], *options: str, plugins: Sequence[object] = ()) -> int:
+    # An attack on a system that lacks a control proves nothing here, nor does what fails where a machine is too busy.
+    chosen = ["-m", "not e2e", "-k", "not succeeds and not fifty_users_at_once"]
+    # The libraries are there already, so pytest cannot rewrite the assertions in them, nor need it.
+    quiet = ["-x", "-v", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
+    return int(pytest.main([*quiet, *chosen, *options, *map(str, files)], plugins=plugins))
+
+
+def _libraries(files: Iterable[Path], told: Path) -> int:
+    """Tell the names of all modules that the tests import, but for this project's own."""
+    code = _pytest(files, "--collect-only")
+    files_of = {name: str(getattr(module, "__file__", "")) for name, module in list(sys.modules.items())}
+    theirs = [name for name, file in files_of.items() if not file.startswith(f"{ROOT}/") or "site-packages" in file]
+    told.write_text("\n".join(theirs))
+    return code
+
+
+def _record(file: Path, told: Path) -> int:
+    recorder = Recorder(ROOT / "zerotrust")
+    code = _pytest([file], plugins=[recorder])
+    sys.settrace(None)
+    recorder.write(told)
+    return code
+
+
+def _try(module: str, mutant: Mutant, tests: Sequence[Passed]) -> int:
+    """Run those tests on a mutant."""
+    sys.meta_path.insert(0, _Finder(module, mutant))
+    files = dict.fromkeys(ROOT / test.file for test in tests)
+    return _pytest(files, plugins=[Only({test.id: test.seconds for test in tests})]) if tests else 0
+
+
+def _start(work: Callable[[], int], output: Path) -> int:
+    """Do it in a child process; return its id."""
     if child := os.fork():
         return child
     code = 1
     try:
-        os.setsid()  # whatever the tests start ends with us
+        os.setsid()
         with output.open("w") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        sys.meta_path.insert(0, _Finder(module, mutant))
-        tests = [str(ROOT / "tests" / f"{name}.py") for name in TESTS[module].split()]
-        # The libraries are there already, so pytest cannot rewrite the assertions in them, nor need it.
-        warned = ["-W", "ignore:Module already imported"]
-        chosen = [
-            "-m",
-            "not e2e",
-            "-k",
-            "not succeeds",
-        ]  # an attack on a system that lacks a control proves nothing here
-        options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", *chosen, *warned]
-        code = int(pytest.main([*options, *tests]))
+        code = work()
     except BaseException:  # noqa: BLE001 - nothing gets out of here, least of all into the parent's own stack
         traceback.print_exc()
     finally:
@@ -147,36 +177,86 @@ def _start(module: str, mutant: Mutant, output: Path) -> int:
         os._exit(code)
 
 
-def _verdict(module: str, mutant: Mutant, code: int, output: Path) -> Verdict:
-    if code == 0:
-        return Verdict(module, mutant, "")
-    if code < 0:
-        return Verdict(module, mutant, "the tests do not end")
-    said = output.read_text(errors="replace")
-    if not (found := re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)):
-        raise RuntimeError(f"no test failed, and yet the run did:\n{said[-2000:]}")
-    return Verdict(module, mutant, found[1])
+Job = TypeVar("Job")
 
 
-def verdicts(chosen: Iterable[tuple[str, Mutant]], workers: int) -> Iterator[Verdict]:
-    """Try each mutant, so many at once, in whatever order they end."""
-    waiting = list(chosen)
-    alive: dict[int, tuple[str, Mutant, Path, float]] = {}
+def _each(jobs: Iterator[tuple[Job, Callable[[], int]]], workers: int) -> Iterator[tuple[Job, int, str]]:
+    """Do so many at once; yield what ended, in whatever order, with its exit code and what it said."""
+    alive: dict[int, tuple[Job, Path]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        while waiting or alive:
-            while waiting and len(alive) < workers:
-                module, mutant = waiting.pop(0)
-                output = Path(folder) / f"{len(waiting)}.txt"
-                alive[_start(module, mutant, output)] = (module, mutant, output, time.monotonic() + SECONDS)
-            child, status = os.waitpid(-1, os.WNOHANG)
-            if child:
-                module, mutant, output, _ = alive.pop(child)
-                yield _verdict(module, mutant, os.waitstatus_to_exitcode(status), output)
+        for number in itertools.count():
+            if len(alive) < workers and (following := next(jobs, None)):
+                job, work = following
+                output = Path(folder) / f"{number}.txt"
+                alive[_start(work, output)] = (job, output)
                 continue
-            for child, (*_, deadline) in alive.items():
-                if time.monotonic() > deadline:
-                    os.killpg(child, signal.SIGKILL)
-            time.sleep(0.05)
+            if not alive:
+                return
+            child, status = os.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)  # whatever it started ends with it
+            job, output = alive.pop(child)
+            yield job, os.waitstatus_to_exitcode(status), output.read_text(errors="replace")
+
+
+def record(files: Sequence[Path], workers: int) -> list[Passed]:
+    """Run the tests of these files with nothing deleted.  Ends the program where one fails by itself."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        names = Path(folder) / "libraries.txt"
+        for _, code, said in _each(iter([((), partial(_libraries, files, names))]), 1):
+            if code:
+                sys.exit(f"The tests cannot be read:\n{said}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name in names.read_text().split():
+                with contextlib.suppress(Exception):  # not every module is there to be imported by its name
+                    importlib.import_module(name)
+        told = {file: Path(folder) / f"{number}.json" for number, file in enumerate(files)}
+        for file, code, said in _each(((file, partial(_record, file, told[file])) for file in files), workers):
+            if code:
+                sys.exit(f"{file.name} fails by itself:\n{said}")
+            found += recorded(told[file])
+    return found
+
+
+def who_may_notice(module: str, mutant: Mutant, tests: Iterable[Passed], noticed: Mapping[str, int]) -> list[Passed]:
+    """The tests that run the deleted lines, themselves or by a fixture.
+
+    The likeliest come first: those that noticed the most so far (`noticed`), then the quickest.
+    """
+    named = [f"tests/{name}.py" for name in TESTS[module].split()]
+    gone = {(module, line) for line in mutant.lines}
+    may = [test for test in tests if test.file in named and gone & (test.own | test.shared)]
+    return sorted(
+        may,
+        key=lambda test: (not gone & test.own, named.index(test.file), -noticed.get(test.id, 0), test.seconds),
+    )
+
+
+def _noticed_by(code: int, said: str) -> str:
+    """The test that failed, if any did."""
+    if code == 0:
+        return ""
+    if found := re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", said, re.MULTILINE):
+        return found[1]
+    if code == -signal.SIGALRM and (last := said.splitlines()[-1].strip()).startswith("tests/"):
+        name, failed, _ = last.partition(" FAILED")
+        return name if failed else f"{name} does not end"
+    raise RuntimeError(f"no test failed, and yet the run did, with {code}:\n{said[-2000:]}")
+
+
+def verdicts(chosen: Iterable[tuple[str, Mutant]], tests: Sequence[Passed], workers: int) -> Iterator[Verdict]:
+    """Try each mutant, in whatever order they end."""
+    noticed: Counter[str] = Counter()
+    jobs = (
+        ((module, mutant), partial(_try, module, mutant, who_may_notice(module, mutant, tests, noticed)))
+        for module, mutant in chosen
+    )
+    for (module, mutant), code, said in _each(jobs, workers):
+        verdict = Verdict(module, mutant, _noticed_by(code, said))
+        noticed[verdict.noticed_by] += 1
+        yield verdict
 
 
 def main(
@@ -184,16 +264,14 @@ def main(
     workers: int = os.cpu_count() or 1,
 ) -> None:
     """Try all mutants and print what noticed each; fail if one is noticed by nobody."""
-    for library in LIBRARIES:
-        importlib.import_module(library)
-    files = [file for file in SOURCES if not modules or file.stem in modules]
+    sources = [file for file in SOURCES if not modules or file.stem in modules]
     console.print("First with nothing deleted: every test must pass, or a failure would prove nothing.")
-    for untouched in verdicts([(file.stem, _whole(file)) for file in files], workers):
-        if untouched.noticed_by:
-            sys.exit(f"{untouched.noticed_by} fails by itself.")
-    chosen = [(file.stem, mutant) for file in files for mutant in mutants(file.read_text())]
+    named = dict.fromkeys(name for source in sources for name in TESTS[source.stem].split())
+    tests = record([ROOT / "tests" / f"{name}.py" for name in named], workers)
+    console.print(f"{len(tests)} tests pass.")
+    chosen = [(source.stem, mutant) for source in sources for mutant in mutants(source.read_text())]
     seen = []
-    for verdict in verdicts(chosen, workers):
+    for verdict in verdicts(chosen, tests, workers):
         seen.append(verdict)
         excuse = EXCUSED.get(verdict.name)
         good = bool(verdict.noticed_by) != bool(excuse)
@@ -210,10 +288,6 @@ def main(
     for name in unnoticed + needless:
         console.print(f"[red]{_plain(name)}[/]")
     sys.exit(1 if unnoticed or needless else 0)
-
-
-def _whole(file: Path) -> Mutant:
-    return Mutant(0, "nothing", ast.parse(file.read_text()))
 
 
 def _plain(text: str) -> str:

@@ -35,7 +35,7 @@ class _Server(MCPServer[Any]):
         except ToolError as error:
             if not isinstance(error.__cause__, ValidationError):
                 raise
-            wrong = {str(found["loc"][0]) for found in error.__cause__.errors() if found["loc"]}
+            wrong = {str(found["loc"][0]) for found in error.__cause__.errors()}
             raise ToolError(f"{name}: missing, too long or no text: {', '.join(sorted(wrong))}") from None
 
 
@@ -44,7 +44,8 @@ def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
 
     async def only_callable(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         result = await call_next(ctx)
-        if ctx.method == "tools/list" and isinstance(result, dict):
+        if ctx.method == "tools/list":
+            assert isinstance(result, dict)  # noqa: S101 - for the type checker: nothing else can be listed
             listed = [tool for tool in result["tools"] if service.may_use(tools[tool["name"]])]
             result = {**result, "tools": listed}
         return result

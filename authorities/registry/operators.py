@@ -29,6 +29,7 @@ class Parties:
         self._stream, self._kept, self._clients = stream, kept, clients
         self._drifted: dict[str, str] = {}
         self._telling: set[asyncio.Task[str]] = set()
+        self._one_after_the_other = asyncio.Lock()
 
     async def attested(self, drifted: Mapping[str, str]) -> list[str]:
         """Hear which parties do not run what was approved, each with what has changed; return who was suspended for it.
@@ -36,8 +37,9 @@ class Parties:
         The whole story each time, so that one that got lost does not matter.  A suspension stays until an operator
         ends it, whatever becomes of the file.
         """
-        self._drifted = dict(drifted)
-        new = [name for name in drifted if not self.cause(name)]
+        parties = self._stream.known.registry.parties
+        self._drifted = {name: why for name, why in drifted.items() if name in parties}
+        new = [name for name in self._drifted if not self.cause(name)]
         for name in new:
             await self._stream.change("party", self._id(name), f"drift: {drifted[name]}")
             # The realm is told aside: it may be slow, and attestation has to be heard again within the second.
@@ -63,7 +65,8 @@ class Parties:
         if name == SIGNER:
             return "not told: without its client there, no operator gets a token for this door"
         try:
-            await (self._clients.enable_client if enabled else self._clients.disable_client)(self._id(name))
+            async with self._one_after_the_other:  # what was decided last has to be what the realm hears last
+                await (self._clients.enable_client if enabled else self._clients.disable_client)(self._id(name))
         except AdministrationError as error:
             return f"could not be told: {error}"
         return "told"

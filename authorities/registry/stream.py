@@ -1,6 +1,7 @@
 """Tells every party what exists and what is withdrawn, each line signed; the sending end of `zerotrust/signals.py`."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -10,6 +11,7 @@ from zerotrust.signals import SIGNAL, changed, heartbeat, state
 from zerotrust.signed import sign
 from zerotrust.standing import Kind, Standing
 from zerotrust.svid import Svid
+from zerotrust.workload import WorkloadError
 
 SECONDS_BETWEEN_HEARTBEATS = 1
 SOURCES = ("attestation",)
@@ -17,6 +19,8 @@ SOURCES = ("attestation",)
 
 MAX_BEHIND = 1000
 """Lines that a follower may be behind; then it is cut off, and begins anew with the whole state."""
+
+log = logging.getLogger(__name__)
 
 
 class Stream:
@@ -50,7 +54,12 @@ class Stream:
         self._standing.replace(self._kept.number, self._kept.withdrawn)
         while True:
             self._standing.confirm(self._kept.number, 0.0)
-            self._tell(self._heartbeat())
+            try:
+                self._tell(self._heartbeat())
+            except (
+                WorkloadError
+            ) as error:  # then everybody refuses, and hears again as soon as there is one to sign with
+                log.warning("no heartbeat: %s", error)
             await asyncio.sleep(SECONDS_BETWEEN_HEARTBEATS)
 
     async def follow(self, until: float) -> AsyncIterator[str]:

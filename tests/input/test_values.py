@@ -69,6 +69,9 @@ def test_what_a_caller_asks_for_is_plain_in_the_log(capfd: pytest.CaptureFixture
     try:
         log_json_lines()
         logging.getLogger("tests").info("read %s", NASTY)
+        for chatty in ("httpx", "httpx2"):
+            logging.getLogger(chatty).info("every call, with its address")
+        logging.getLogger("uvicorn.error").warning("whatever strangers send")
         try:
             raise ValueError(NASTY)
         except ValueError:

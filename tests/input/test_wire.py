@@ -15,7 +15,7 @@ from tests.support.issuer import Issuer
 from zerotrust.gate import MAX_BODY
 from zerotrust.policy import Reason
 from zerotrust.registry import Registry, dns_name
-from zerotrust.server import MAX_HEAD, server
+from zerotrust.server import MAX_HEAD, Protocol, server
 from zerotrust.tls import server_context
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\n"
@@ -316,6 +316,63 @@ async def test_an_answer_that_nobody_reads_is_given_up(wire: Wire) -> None:
     async with asyncio.timeout(HANG):
         await given_up.wait()
     writer.close()
+
+
+async def held(wire: Wire) -> Protocol:
+    """The one connection that the server holds."""
+    async with asyncio.timeout(HANG):
+        while not wire.server.server_state.connections:
+            await asyncio.sleep(0.01)
+    (protocol,) = wire.server.server_state.connections
+    assert isinstance(protocol, Protocol)
+    return protocol
+
+
+async def test_what_is_no_http_and_too_large_besides_is_answered_once(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def refuse(protocol: Protocol, text: str) -> None:
+        told.append(text)
+        protocol.transport.close()
+
+    monkeypatch.setattr(Protocol, "send_400_response", refuse)
+    _, writer = await wire.connect()
+
+    (await held(wire)).data_received(bytes(2 * MAX_HEAD))
+
+    assert told == ["Invalid HTTP request received."]
+    writer.close()
+
+
+async def test_whoever_goes_on_to_read_is_not_given_up(wire: Wire) -> None:
+    _, writer = await wire.connect(HEAD)
+    protocol = await held(wire)
+
+    protocol.pause_writing()
+    assert protocol.flow.write_paused
+    assert protocol._for_reader._due
+    protocol.resume_writing()
+
+    assert not protocol.flow.write_paused
+    assert protocol._for_reader._due is None
+    writer.close()
+
+
+async def test_nothing_is_timed_any_more_when_a_connection_is_gone(wire: Wire) -> None:
+    _, writer = await wire.connect(HEAD)
+    protocol = await held(wire)
+    protocol.pause_writing()
+    assert protocol._for_head._due
+    writer.close()
+
+    async with asyncio.timeout(HANG):
+        while wire.server.server_state.connections:
+            await asyncio.sleep(0.01)
+
+    assert protocol._for_head._due is None
+    assert protocol._for_reader._due is None
 
 
 async def test_one_connection_too_many_takes_the_place_of_the_one_that_waits_longest(

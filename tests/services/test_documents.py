@@ -10,6 +10,7 @@ import httpx
 import orjson
 import pytest
 
+from tests.support.attack import tool_call
 from tests.support.clients import refused, said, tools, use
 from tests.support.issuer import Issuer
 from tests.support.system import System, running
@@ -268,6 +269,25 @@ async def test_the_official_client_in_legacy_mode_is_refused(system: System, rea
 async def test_the_official_client_finds_the_right_era_by_itself(system: System, reading: Token) -> None:
     async with tools(system, reading(), mode="auto") as client:
         assert not (await client.call_tool("read", {"id": "ENG-101"})).is_error
+
+
+async def test_who_takes_json_alone_gets_json(system: System, reading: Token) -> None:
+    headers = MCP_HEADERS | {"mcp-method": "tools/call", "mcp-name": "read"}
+    client = system.client("tool/documents", reading())
+
+    answer = await client.post("/mcp", json=tool_call("read", id="ENG-101"), headers=headers)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+
+
+async def test_there_is_nothing_to_subscribe_to(system: System, reading: Token) -> None:
+    async with tools(system, reading(), mode="auto") as client:
+        offered = client.server_capabilities
+
+    assert offered.tools is not None
+    assert offered.resources is not None
+    assert not offered.tools.list_changed
+    assert not offered.resources.subscribe
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS"])

@@ -1,13 +1,18 @@
 """The HTTP server round every party: what its options are for, shown over a real socket."""
 
 import asyncio
+import logging
 from contextvars import ContextVar
+from pathlib import Path
+from unittest.mock import Mock
 
+import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.support.ca import TRUST_DOMAIN, the_ca
+from tests.support.system import running
 from zerotrust.registry import dns_name
-from zerotrust.server import server
+from zerotrust.server import _Timer, server
 from zerotrust.tls import server_context
 
 seen: ContextVar[str] = ContextVar("seen", default="nobody")
@@ -70,3 +75,33 @@ async def test_a_web_socket_is_not_opened() -> None:
 
 async def test_the_server_does_not_say_what_it_is() -> None:
     assert "\r\nserver:" not in (await talk(f"{GET}{LAST}")).lower()
+
+
+async def test_the_server_keeps_no_log_of_who_asked_for_what(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    await talk(f"{GET}{LAST}")
+
+    assert [record.message for record in caplog.records if "GET" in record.message] == []
+
+
+async def test_a_timer_that_is_started_twice_is_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zerotrust.server.PATIENCE", 0)
+    transport = Mock()
+    timer = _Timer(transport)
+
+    timer.start()
+    timer.start()
+    timer.stop()
+    await asyncio.sleep(0.01)
+
+    transport.abort.assert_not_called()
+
+
+async def test_what_a_party_stands_on_is_closed_with_it(tmp_path: Path) -> None:
+    async with running(tmp_path, "inference") as system:
+        service = system.services["inference"]
+
+    clients = (service.outgoing.http, service.outgoing.mcp_http, service._identity_http)
+    assert [client.is_closed for client in clients] == [True, True, True]
+    assert not service._journal._writer.is_alive()

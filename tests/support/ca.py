@@ -10,6 +10,7 @@ import datetime as dt
 import ssl
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import jwt
 from cryptography import x509
@@ -48,10 +49,14 @@ class CA:
         ids: Sequence[str] | None = None,
         dns: str | None = None,
         signs: bool = True,
+        key: Any = None,
     ) -> Svid:
-        """An SVID that was made `age` seconds ago for `life` seconds; by default long enough for any test."""
+        """An SVID that was made `age` seconds ago for `life` seconds; by default long enough for any test.
+
+        `key` is one of its own, of whatever kind.
+        """
         ids = [f"spiffe://{self.trust_domain}/{party}"] if ids is None else ids
-        key, begin = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
+        key, begin = key or ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
         names = [*map(x509.UniformResourceIdentifier, ids), x509.DNSName(dns or dns_name(party, self.trust_domain))]
         authority = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
         certificate = (

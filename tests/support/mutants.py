@@ -1,7 +1,7 @@
 """Every check in a piece of source, deleted: one mutant for each.  Pure.
 
 What counts as a check, and what is left when it is deleted:
-  if X: raise, return ...      nothing
+  if X: raise, return ...      X, of which nothing follows
   X or Y, X and Y              Y; and X
   f(x), await f(x)             nothing, where it stands as a statement: a record, a count, a check with a name
   raise A from B               B as it came, where it is the answer to B
@@ -23,9 +23,15 @@ LAYOUT = {"slots", "kw_only", None}
 class Mutant:
     """A module with one check deleted."""
 
-    line: int
+    lines: range
+    """Where it stood: nobody notices who runs none of them."""
     deleted: str
     tree: ast.Module
+
+    @property
+    def line(self) -> int:
+        """Where it began."""
+        return self.lines[0]
 
     def __str__(self) -> str:
         return f"{self.line}: {self.deleted}"
@@ -38,9 +44,9 @@ def mutants(source: str) -> Iterator[Mutant]:
     while True:
         deletion = _Deletion(number)
         tree = deletion.visit(ast.parse(source))
-        if deletion.line is None:
+        if deletion.lines is None:
             return (yield from sorted(found, key=lambda mutant: mutant.line))
-        found.append(Mutant(deletion.line, deletion.deleted, ast.fix_missing_locations(tree)))
+        found.append(Mutant(deletion.lines, deletion.deleted, ast.fix_missing_locations(tree)))
         number += 1
 
 
@@ -50,25 +56,33 @@ class _Deletion(ast.NodeTransformer):
     def __init__(self, number: int) -> None:
         self._left = number
         self._answering = False
-        self.line: int | None = None
+        self.lines: range | None = None
         self.deleted = ""
 
     def _hit(self, check: ast.stmt | ast.expr | ast.keyword) -> bool:
         self._left -= 1
         if self._left != -1:
             return False
-        self.line, self.deleted = check.lineno, ast.unparse(check).partition("\n")[0]
+        head = check.test if isinstance(check, ast.If) else check
+        self.lines = range(check.lineno, (head.end_lineno or check.lineno) + 1)
+        self.deleted = ast.unparse(check).partition("\n")[0]
         return True
 
     def visit_If(self, node: ast.If) -> ast.AST:
         if not node.orelse and self._hit(node):
-            return ast.Pass()
+            return ast.Expr(node.test)  # it may give a name to something
         return self.generic_visit(node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         for number, operand in enumerate(node.values):
             if self._hit(operand):
                 rest = node.values[:number] + node.values[number + 1 :]
+                if any(
+                    isinstance(part, ast.NamedExpr) for part in ast.walk(operand)
+                ):  # the name is needed, its worth not
+                    and_or, worth = (ast.Or(), True) if isinstance(node.op, ast.And) else (ast.And(), False)
+                    rest = [*node.values]
+                    rest[number] = ast.BoolOp(and_or, [operand, ast.Constant(worth)])
                 return ast.BoolOp(node.op, rest) if len(rest) > 1 else rest[0]
         return self.generic_visit(node)
 

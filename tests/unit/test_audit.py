@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from zerotrust.audit import GENESIS, Journal, JournalError, first_bad_record, re
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "party" / "journal.jsonl"
+    return tmp_path / "data" / "party" / "journal.jsonl"
 
 
 @pytest.fixture
@@ -34,6 +35,11 @@ async def filled(path: Path, count: int = 5) -> list[bytes]:
         await journal.append({"what": f"record {number + 1}"})
     journal.close()
     return path.read_bytes().splitlines(keepends=True)
+
+
+def files_open() -> int:
+    """How many files this process holds open."""
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 async def test_each_record_names_the_hash_of_the_one_before(path: Path) -> None:
@@ -148,6 +154,18 @@ async def test_a_record_that_is_not_what_it_was_is_named_and_nobody_goes_on_afte
     assert path.read_bytes() == before
 
 
+async def test_a_journal_that_was_put_right_is_gone_on_with(path: Path) -> None:
+    lines = await filled(path)
+    path.write_bytes(b"".join(change(lines)))
+    with pytest.raises(JournalError):
+        Journal(path)
+    path.write_bytes(b"".join(lines))
+
+    await filled(path, 1)  # nobody keeps it locked
+
+    assert len(list(records(path))) == 6
+
+
 async def test_a_record_rewritten_together_with_its_number_does_not_fit_its_successor(path: Path) -> None:
     lines = await filled(path)
     forged = orjson.loads(lines[2]) | {"what": "nothing happened"}
@@ -157,8 +175,10 @@ async def test_a_record_rewritten_together_with_its_number_does_not_fit_its_succ
 
 
 async def test_a_second_writer_is_refused(journal: Journal, path: Path) -> None:
+    before = files_open()
     with pytest.raises(JournalError, match="another process"):
         Journal(path)
+    assert files_open() == before
 
     await journal.append({"what": "the first goes on"})
     assert len(list(records(path))) == 1
@@ -236,6 +256,34 @@ async def test_who_leaves_before_the_record_is_written_disturbs_nobody(journal: 
     await asyncio.wait_for(second, 5)
 
     assert len(list(records(path))) == 2
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_makes_no_noise(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("zerotrust.audit.os.write", _full)
+    journal.append({"what": "asked for by somebody who left"})
+    for _ in range(2):  # the first is forgotten then
+        with pytest.raises(JournalError):
+            await asyncio.wait_for(journal.append({}), 5)
+    gc.collect()
+
+    assert caplog.messages == []
+
+
+def test_a_new_journal_is_on_the_disk_together_with_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("zerotrust.audit.os.fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    before = files_open()
+
+    Journal(path).close()
+
+    assert synced == [path.parent.stat().st_ino]
+    assert files_open() == before
+
+
+async def test_a_process_that_ends_without_closing_its_journal_ends(journal: Journal) -> None:
+    assert journal._writer.daemon
 
 
 async def test_only_the_party_itself_may_read_its_journal(journal: Journal, path: Path) -> None:

@@ -741,6 +741,18 @@ async def test_a_stream_is_passed_on_at_once_and_cut_at_the_tokens_end(door: Doo
     assert [r["reason"] for r in door.records] == [Reason.GRANTED, Reason.EXPIRED]
 
 
+async def test_an_answer_of_which_only_the_head_was_sent_is_ended_with_the_token(door: Door, issuer: Issuer) -> None:
+    async def hesitates(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.Event().wait()
+
+    door.handler = hesitates
+    door.clock.now = NOW + 59.95
+    reply = await door.ask(issuer.token())
+
+    assert reply.messages[1:] == [{"type": "http.response.body", "body": b"", "more_body": False}]
+
+
 async def test_nothing_is_added_to_an_answer_that_was_whole_when_the_token_ended(door: Door, issuer: Issuer) -> None:
     async def lingers(scope: Scope, receive: Receive, send: Send) -> None:
         await Door.echo(scope, receive, send)

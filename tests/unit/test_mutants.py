@@ -17,10 +17,13 @@ def answer(x):
 @pytest.mark.parametrize(
     ("source", "left"),
     [
-        ("if x:\n    raise E", ["pass"]),
+        ("if x:\n    raise E", ["x"]),
+        ("if (y := x):\n    raise E", ["(y := x)"]),
         ("if x:\n    a()\nelse:\n    b = 1", ["if x:\n    pass\nelse:\n    b = 1"]),
         ("a = x or y", ["a = y", "a = x"]),
         ("a = x and y and z", ["a = y and z", "a = x and z", "a = x and y"]),
+        ("a = (b := x) and y", ["a = ((b := x) or True) and y", "a = (b := x)"]),
+        ("a = x or (b := y)", ["a = (b := y)", "a = x or ((b := y) and False)"]),
         ("check(x)", ["pass"]),
         ("await record(x)", ["pass"]),
         ('"a docstring"', []),
@@ -39,4 +42,4 @@ def test_one_check_is_deleted_at_a_time(source: str, left: list[str]) -> None:
 def test_a_mutant_says_what_it_lacks_and_where() -> None:
     (mutant,) = mutants(CHECKED)
 
-    assert (str(mutant), ast.unparse(mutant.tree).splitlines()[1]) == ("3: if x < 1:", "    pass")
+    assert (str(mutant), ast.unparse(mutant.tree).splitlines()[1]) == ("3: if x < 1:", "    x < 1")

@@ -105,6 +105,34 @@ async def test_a_token_goes_nowhere_else(out: Out, kind: str, url: str) -> None:
 
 
 @KINDS
+@pytest.mark.parametrize("known", [True, False], ids=["withdrawn", "unknown"])
+async def test_who_has_lost_their_standing_gets_nothing(out: Out, kind: str, known: bool) -> None:
+    if known:
+        out.standing.change(1, ("party", DOCUMENTS), "drift")
+    else:
+        out.standing.forget()
+    reason = Reason.WITHDRAWN if known else Reason.STANDING_UNKNOWN
+
+    with calling_with(token()):
+        if kind == "httpx":
+            with pytest.raises(Refusal) as refused:
+                await out.post(kind, "http://127.0.0.1:8104/")
+            assert refused.value.reason is reason
+        else:
+            assert orjson.loads(await out.post(kind, "http://127.0.0.1:8104/"))["error"]["data"]["reason"] == reason
+
+    assert out.sent == []
+
+
+@KINDS
+async def test_somebody_elses_loss_is_no_matter(out: Out, kind: str) -> None:
+    out.standing.change(1, ("party", READER), "drift")
+
+    with calling_with(token()):
+        assert await out.post(kind, "http://127.0.0.1:8104/") == "Bearer T2"
+
+
+@KINDS
 async def test_without_a_token_nothing_is_sent(out: Out, kind: str) -> None:
     with pytest.raises(LookupError):
         await out.post(kind, "http://127.0.0.1:8104/")

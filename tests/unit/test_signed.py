@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 import orjson
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.ca import CA, the_ca
@@ -77,6 +78,11 @@ def test_a_statement_is_good_while_the_certificate_lives(at: float, good: bool) 
 def test_a_key_that_is_for_something_else_does_not_sign() -> None:
     with pytest.raises(Untrusted, match="does not sign"):
         check(sign(SAID, the_ca().svid("authority/registry", signs=False), kind=KIND))
+
+
+def test_a_key_of_another_kind_signs_nothing_here(signing_key: RSAPrivateKey) -> None:
+    with pytest.raises(Untrusted, match="does not sign"):
+        check(forged(the_ca().svid("authority/registry", key=signing_key), key=the_ca().key))
 
 
 @pytest.mark.parametrize("ids", [[], [REGISTRY, READER], ["https://agents.example/x"], ["spiffe://agents.example"]])

@@ -1,0 +1,499 @@
+"""The registry in process: its doors, what operators and attestation do behind them, and what everybody is told."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from authorities.registry import stream as sending
+from authorities.registry.app import changes, create_app, permissions
+from authorities.registry.keycloak import AdministrationError
+from authorities.registry.state import State
+from authorities.registry.stream import Stream
+from tests.support.ca import NO_CERTIFICATE, the_ca, workload
+from tests.support.issuer import Issuer
+from tests.support.system import POLICIES, FakeWorkload, System, Wire, alive
+from zerotrust.known import KIND, Known, known_from
+from zerotrust.policy import Policy, PolicyError, Reason
+from zerotrust.registry import RegistryError
+from zerotrust.service import Service, read_policy
+from zerotrust.signals import SIGNAL, hear
+from zerotrust.signed import kind_of, verified
+from zerotrust.standing import Standing
+from zerotrust.svid import Peer, Svid
+from zerotrust.workload import WorkloadError
+
+NAME, READER, ATTESTATION = "authority/registry", "agent/reader", "authority/attestation"
+READERS_ID = "spiffe://agents.example/agent/reader"
+ME = "spiffe://agents.example/authority/registry"
+ADDRESS = "https://127.0.0.1:8106"
+
+
+class Realm:
+    """The realm's clients, and what the registry thought at the time it told them."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, bool]] = []
+        self.away = False
+        self.standing: Standing | None = None
+
+    async def _tell(self, what: str, client_id: str) -> None:
+        assert self.standing
+        self.told.append((what, client_id, bool(self.standing.of_party(client_id))))
+        if self.away:
+            raise AdministrationError("Keycloak is away")
+
+    async def enable_client(self, client_id: str) -> None:
+        await self._tell("enable", client_id)
+
+    async def disable_client(self, client_id: str) -> None:
+        await self._tell("disable", client_id)
+
+
+class Authority:
+    """The registry, alive, and who comes to its doors."""
+
+    def __init__(self, folder: Path, issuer: Issuer) -> None:
+        self.system, self.issuer, self.realm = (
+            System(folder, issuer.registry, issuer, "127.0.0.1", Service, time.time),
+            issuer,
+            Realm(),
+        )
+        self.realm.standing = self.standing = self.system.standing
+        self.found: Callable[[], tuple[Known, Policy]] = lambda: (self.system.known, self._policy)
+        self._policy = read_policy(POLICIES, issuer.registry)
+        self.app = create_app(self.system.service(NAME), self.realm, self._found)
+
+    def _found(self) -> tuple[Known, Policy]:
+        return self.found()
+
+    def operators_token(self, **changed: Any) -> str:
+        good = {"azp": "zt", "aud": ME, "scope": "registry.admin", "groups": ["/operators"], "sub": "olivia"}
+        return self.issuer.token(**(good | changed))
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, token: str | None = None, peer: Peer = NO_CERTIFICATE
+    ) -> httpx.Response:
+        """One request, by whoever is at the other end."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        async with httpx.AsyncClient(transport=Wire({ADDRESS: self.app}, peer), base_url=ADDRESS) as http:
+            return await http.request(method, path, json=body, headers=headers)
+
+    async def operate(self, method: str, path: str, body: Any = None) -> Any:
+        """One request of an operator's, which succeeds."""
+        answer = await self.ask(method, path, body, token=self.operators_token())
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def report(self, drifted: dict[str, str]) -> list[str]:
+        """What attestation says is not as it was approved."""
+        answer = await self.ask("POST", "/attestation", {"drifted": drifted}, peer=workload(ATTESTATION))
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["suspended"])
+
+    async def heard(self, party: str = READER, seconds: float = 0.2) -> list[dict[str, Any]]:
+        """What a party hears that follows for a moment, verified: a connection ends a second before its certificate."""
+        peer = Peer(self.issuer.registry.id(party), time.time() + 1 + seconds)
+        answer = await self.ask("GET", "/signals", peer=peer)
+        assert answer.status_code == 200, answer.text
+        return [read(line) for line in answer.text.splitlines()]
+
+    @property
+    def events(self) -> list[tuple[str, str]]:
+        """What was done, as the journal has it."""
+        return [
+            (record["event"], record.get("operation", ""))
+            for record in self.system.records(NAME)
+            if record["event"] not in {"request", "unverified"}
+        ]
+
+
+def read(line: str) -> dict[str, Any]:
+    """What the registry says in one line of its stream."""
+    said = verified(line, kind=kind_of(line), signer=ME, bundle=(the_ca().certificate,), now=time.time())
+    return said | {"kind": kind_of(line)}
+
+
+@asynccontextmanager
+async def authority_in(folder: Path, issuer: Issuer) -> AsyncIterator[Authority]:
+    authority = Authority(folder, issuer)
+    async with alive(authority.app):
+        yield authority
+
+
+@pytest.fixture
+async def authority(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
+    async with authority_in(tmp_path, issuer) as authority:
+        yield authority
+
+
+# doors
+
+FOR_OPERATORS = [
+    ("GET", "/parties"),
+    ("GET", f"/parties/{READER}"),
+    ("POST", f"/parties/{READER}/suspend"),
+    ("POST", f"/parties/{READER}/reinstate"),
+    ("POST", "/reload"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), FOR_OPERATORS)
+async def test_what_operators_do_nobody_else_does(authority: Authority, method: str, path: str) -> None:
+    chain = {"act": {"sub": "zt"}, "lineage": ["a"], "txn": "a"}
+    workloads = authority.issuer.chain("orchestrator")
+    for token, peer, reason in (
+        (None, NO_CERTIFICATE, Reason.NO_TOKEN),
+        (None, workload(READER), Reason.NO_TOKEN),
+        (None, workload(ATTESTATION), Reason.NO_TOKEN),
+        (authority.operators_token(groups=["/engineering"]), NO_CERTIFICATE, Reason.POLICY_DENIED),
+        (authority.operators_token(groups=[]), NO_CERTIFICATE, Reason.POLICY_DENIED),
+        (authority.operators_token(scope="task.run"), NO_CERTIFICATE, Reason.SCOPE_MISSING),
+        (authority.operators_token(aud="spiffe://agents.example/orchestrator"), NO_CERTIFICATE, "audience_mismatch"),
+        (authority.operators_token(azp="walkthrough"), NO_CERTIFICATE, Reason.ACTOR_MISSING),
+        (authority.operators_token(), workload(READER), Reason.NOT_BOUND),
+        (authority.operators_token(**chain), NO_CERTIFICATE, Reason.POLICY_DENIED),
+        (authority.operators_token(**workloads), workload("orchestrator"), Reason.POLICY_DENIED),
+    ):
+        answer = await authority.ask(method, path, {"cause": "x"}, token=token, peer=peer)
+        assert answer.json()["reason"] == reason, answer.text
+    assert authority.events == []
+    assert authority.realm.told == []
+
+
+async def test_a_party_that_does_not_exist_has_no_door(authority: Authority) -> None:
+    for method, path in (("GET", "/parties/nobody"), ("POST", "/parties/nobody/suspend"), ("DELETE", "/parties")):
+        answer = await authority.ask(method, path, {"cause": "x"}, token=authority.operators_token())
+        assert (answer.status_code, answer.json()["reason"]) == (403, Reason.NO_PERMISSION_FOR_ROUTE)
+
+
+async def test_only_attestation_reports_drift_and_nobody_in_a_users_name(authority: Authority) -> None:
+    body = {"drifted": {READER: "agents/reader/main.py"}}
+    for peer, token in (
+        (workload(READER), None),
+        (workload("orchestrator"), None),
+        (NO_CERTIFICATE, None),
+        (NO_CERTIFICATE, authority.operators_token()),
+    ):
+        answer = await authority.ask("POST", "/attestation", body, peer=peer, token=token)
+        assert (answer.status_code, answer.json()["reason"]) == (403, Reason.UNKNOWN_PEER)
+    assert authority.standing.of_party(READERS_ID)
+
+
+async def test_every_party_follows_by_its_certificate_and_nobody_without_one(authority: Authority) -> None:
+    for party in (READER, "inference", ATTESTATION):
+        assert await authority.heard(party, seconds=0.05)
+    for token in (None, authority.operators_token()):
+        answer = await authority.ask("GET", "/signals", token=token)
+        assert (answer.status_code, answer.json()["reason"]) == (403, Reason.UNKNOWN_PEER)
+
+
+async def test_a_suspended_party_follows_nothing(authority: Authority) -> None:
+    await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
+
+    answer = await authority.ask("GET", "/signals", peer=workload(READER))
+
+    assert (answer.status_code, answer.json()["reason"]) == (401, Reason.WITHDRAWN)
+
+
+# operators
+
+
+async def test_operators_see_every_party_as_what_it_was_approved_and_in_what_state(authority: Authority) -> None:
+    told = (await authority.operate("GET", "/parties"))["parties"]
+
+    assert [party["name"] for party in told] == list(authority.issuer.registry.parties)
+    assert {party["state"] for party in told} == {"active"}
+    reader = await authority.operate("GET", f"/parties/{READER}")
+    approved = authority.system.known.approved[READER]
+    assert reader in told
+    assert (reader["id"], reader["code"], reader["card"]) == (READERS_ID, approved.code, approved.card)
+    assert (reader["cause"], reader["since"]) == (None, None)
+
+
+async def test_a_suspended_party_stands_no_more_here_first_and_at_the_realm_second(authority: Authority) -> None:
+    told = await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
+
+    assert told["keycloak"] == "told"
+    assert (told["party"]["state"], told["party"]["cause"]) == ("suspended", "a theft (operator olivia)")
+    assert told["party"]["since"] == pytest.approx(time.time(), abs=60)
+    assert authority.standing.of_party(READERS_ID).reason is Reason.WITHDRAWN
+    assert authority.realm.told == [("disable", READERS_ID, False)]  # it did not stand any more when that was told
+    assert authority.events == [("suspended", READER)]
+
+    told = await authority.operate("POST", f"/parties/{READER}/reinstate", {})
+
+    assert (told["party"]["state"], told["party"]["cause"], told["keycloak"]) == ("active", None, "told")
+    assert authority.standing.of_party(READERS_ID)
+    assert authority.realm.told[1:] == [("enable", READERS_ID, False)]
+    assert authority.events == [("suspended", READER), ("reinstated", READER)]
+
+
+async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: Authority) -> None:
+    authority.realm.away = True
+
+    told = await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
+
+    assert told["keycloak"] == "could not be told: Keycloak is away"
+    assert not authority.standing.of_party(READERS_ID)
+
+
+@pytest.mark.parametrize("body", [{}, {"cause": ""}, {"cause": "x" * 201}, {"cause": 7}])
+async def test_nobody_is_suspended_without_a_cause(authority: Authority, body: object) -> None:
+    answer = await authority.ask("POST", f"/parties/{READER}/suspend", body, token=authority.operators_token())
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, Reason.MALFORMED_BODY)
+    assert authority.standing.of_party(READERS_ID)
+
+
+# drift
+
+
+async def test_who_does_not_run_what_was_approved_is_suspended_and_stays_so_until_an_operator_ends_it(
+    authority: Authority,
+) -> None:
+    drifted = {READER: "agents/reader/main.py: changed"}
+    assert await authority.report(drifted) == [READER]
+    assert await authority.report(drifted) == []  # the same story again
+
+    assert authority.standing.of_party(READERS_ID).detail.endswith("drift: agents/reader/main.py: changed")
+    assert (await authority.operate("GET", f"/parties/{READER}"))["state"] == "drifted"
+    answer = await authority.ask("POST", f"/parties/{READER}/reinstate", {}, token=authority.operators_token())
+    assert (answer.status_code, answer.json()["reason"]) == (409, Reason.DRIFTED)
+    assert not authority.standing.of_party(READERS_ID)
+
+    assert await authority.report({}) == []  # the file is as it was
+    assert (await authority.operate("GET", f"/parties/{READER}"))["state"] == "suspended"
+    assert not authority.standing.of_party(READERS_ID)
+    await authority.operate("POST", f"/parties/{READER}/reinstate", {})
+    assert authority.standing.of_party(READERS_ID)
+    assert [event for event, _ in authority.events if event != "refusal"] == ["drift", "reinstated"]
+    assert ("disable", READERS_ID, False) in authority.realm.told
+
+
+async def test_attestation_is_heard_again_at_once_however_slow_the_realm_is(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(_client_id: str) -> None:
+        await go_on.wait()
+
+    monkeypatch.setattr(authority.realm, "disable_client", slow)
+    async with asyncio.timeout(5):
+        assert await authority.report({READER: "x"}) == [READER]
+        assert await authority.report({READER: "x"}) == []
+    go_on.set()
+
+
+# reload
+
+
+async def test_another_version_is_told_to_everybody_and_counts_here_at_once(authority: Authority) -> None:
+    known = authority.system.known
+    raw = known.registry.model_dump()
+    raw["parties"]["agent/editor"] = raw["parties"][READER] | {"port": 8199}
+    registry = type(known.registry).model_validate(raw)
+    other = known.model_copy(update={"registry": registry})
+    authority.found = lambda: (other, read_policy(POLICIES, registry))
+    path = "/parties/agent/editor"
+    assert (await authority.ask("GET", path, token=authority.operators_token())).status_code == 403
+
+    assert await authority.operate("POST", "/reload", {}) == {"changed": ["agent/editor"]}
+
+    assert (await authority.operate("GET", path))["state"] == "active"
+    document = (await authority.heard(seconds=0.05))[0]
+    assert known_from({name: value for name, value in document.items() if name != "kind"}) == other
+    assert authority.events == [("reload", "registry")]
+
+
+@pytest.mark.parametrize("error", [RegistryError("agents: unknown scope"), PolicyError("line 3")])
+async def test_a_registry_that_is_unfit_changes_nothing(authority: Authority, error: Exception) -> None:
+    def unfit() -> tuple[Known, Policy]:
+        raise error
+
+    authority.found = unfit
+    answer = await authority.ask("POST", "/reload", {}, token=authority.operators_token())
+
+    assert (answer.status_code, answer.json()["reason"]) == (409, Reason.REGISTRY_UNFIT)
+    assert authority.system.services[NAME].known is authority.system.known
+    assert (await authority.operate("GET", f"/parties/{READER}"))["state"] == "active"
+    refusal = next(record for record in authority.system.records(NAME) if record["event"] == "refusal")
+    assert refusal["detail"] == str(error)  # for the operator's eyes, in the journal
+
+
+def test_what_changed_is_named(issuer: Issuer, tmp_path: Path) -> None:
+    known = System(tmp_path, issuer.registry, issuer, "127.0.0.1", Service, time.time).known
+    moved = known.model_copy(update={"addresses": known.addresses | {READER: "https://elsewhere.test:1"}})
+    approved = known.approved | {"inference": known.approved["inference"].model_copy(update={"code": "0" * 64})}
+
+    assert changes(known, known) == []
+    assert changes(known, moved) == [READER]
+    assert changes(moved, known.model_copy(update={"approved": approved})) == [READER, "inference"]
+    assert ("POST", f"/parties/{READER}/suspend") in permissions(known)
+
+
+# what everybody is told
+
+
+async def test_a_stream_begins_with_the_document_the_state_and_how_fresh_it_is(authority: Authority) -> None:
+    await authority.report({})
+    await authority.operate("POST", "/parties/inference/suspend", {"cause": "a theft"})
+
+    document, state, beat, *_ = await authority.heard()
+
+    assert (document["kind"], state["kind"], beat["kind"]) == (KIND, SIGNAL, SIGNAL)
+    [told] = state["events"].values()
+    inference = authority.issuer.registry.id("inference")
+    assert told == {"number": 1, "withdrawn": [["party", inference, "a theft (operator olivia)"]]}
+    [told] = beat["events"].values()
+    assert told["number"] == 1
+    assert 0 <= told["sources"]["attestation"] < 60
+
+
+async def test_a_source_that_was_never_heard_makes_nothing_fresh(authority: Authority) -> None:
+    *_, beat = (await authority.heard(seconds=0.05))[:3]
+    standing = Standing(clock=lambda: 0.0)
+    standing.replace(0, {})
+
+    hear(standing, beat)
+
+    assert not standing.fresh
+
+
+async def test_what_was_withdrawn_stays_so_after_a_restart(tmp_path: Path, issuer: Issuer) -> None:
+    async with authority_in(tmp_path, issuer) as authority:
+        await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
+        await authority.operate("POST", "/parties/inference/suspend", {"cause": "a theft"})
+        await authority.operate("POST", "/parties/inference/reinstate", {})
+        before = await authority.operate("GET", f"/parties/{READER}")
+    async with authority_in(tmp_path, issuer) as again:
+        assert await again.operate("GET", f"/parties/{READER}") == before
+        assert not again.standing.of_party(READERS_ID)
+        assert again.standing.number == 3
+        [told] = (await again.heard("inference", seconds=0.05))[1]["events"].values()
+        assert told["number"] == 3
+        await again.operate("POST", f"/parties/{READER}/reinstate", {})
+        assert again.standing.number == 4
+
+
+class Follower:
+    """A party's own view of what it hears."""
+
+    def __init__(self) -> None:
+        self.standing = Standing(clock=time.monotonic)
+        self.numbers: list[int] = []
+
+    async def follow(self, stream: Stream, until: int) -> None:
+        async for line in stream.follow(time.time() + 60):
+            said = read(line.rstrip("\n"))
+            if said["kind"] == SIGNAL:
+                hear(self.standing, said)
+                self.numbers.append(self.standing.number or 0)
+                if self.numbers[-1] == until:
+                    return
+
+
+@asynccontextmanager
+async def streaming(folder: Path, issuer: Issuer, identity: Callable[[], Svid] | None = None) -> AsyncIterator[Stream]:
+    kept, standing = State(folder / "standing.db"), Standing(clock=time.monotonic)
+    known = System(folder, issuer.registry, issuer, "127.0.0.1", Service, time.time).known
+    svid = FakeWorkload(ME).svid
+    async with kept.opened():
+        stream = Stream(known, kept, standing=standing, identity=identity or (lambda: svid))
+        standing.replace(kept.number, kept.withdrawn)
+        yield stream
+
+
+async def test_many_changes_at_once_are_told_one_after_the_other(tmp_path: Path, issuer: Issuer) -> None:
+    async with streaming(tmp_path, issuer) as stream, asyncio.timeout(30):
+        early, late = Follower(), Follower()
+        following = [asyncio.create_task(early.follow(stream, 60))]
+        await asyncio.sleep(0)
+        changing = [stream.change("user", f"user-{n % 7}", None if n % 3 == 2 else "x") for n in range(30)]
+        await asyncio.gather(*changing)
+        following.append(asyncio.create_task(late.follow(stream, 60)))
+        await asyncio.gather(*(stream.change("user", f"user-{n % 5}", "y" if n % 2 else None) for n in range(30)))
+        await asyncio.gather(*following)
+
+        own = stream._standing
+        for follower in (early, late):  # with a gap, `hear` would have raised
+            assert follower.numbers == sorted(follower.numbers)
+            assert follower.standing._withdrawn == own._withdrawn == stream._kept.withdrawn
+        assert early.numbers[-60:] == list(range(1, 61))
+
+
+async def test_a_change_is_on_the_disk_before_anybody_hears_of_it(
+    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with streaming(tmp_path, issuer) as stream:
+        monkeypatch.setattr(stream._kept, "change", _failing)
+        lines = stream.follow(time.time() + 60)
+        for _ in range(3):
+            await anext(lines)
+        with pytest.raises(OSError, match="no room"):
+            await stream.change("user", "alice", "a theft")
+
+        assert stream._standing.number == 0
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await anext(lines)
+
+
+async def _left(lines: AsyncIterator[str]) -> None:
+    """What the server does when a follower is gone."""
+    assert isinstance(lines, AsyncGenerator)
+    await lines.aclose()
+
+
+async def _failing(*_: object) -> int:
+    raise OSError("no room")
+
+
+async def test_a_follower_that_is_too_slow_is_cut_off_and_holds_up_nobody(
+    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "MAX_BEHIND", 5)
+    async with streaming(tmp_path, issuer) as stream, asyncio.timeout(10):
+        slow, quick = stream.follow(time.time() + 60), stream.follow(time.time() + 60)
+        await anext(slow)
+        heard = [await anext(quick) for _ in range(3)]
+        for number in range(10):
+            await stream.change("user", f"user-{number}", "x")
+            heard.append(await anext(quick))
+
+        assert len([line async for line in slow]) == 5  # what was waiting for it; then it has to begin anew
+        assert len(heard) == 13
+        assert len(stream._followers) == 1
+        await _left(quick)
+        assert not stream._followers
+
+
+async def test_a_heartbeat_goes_on_after_a_time_without_an_identity(
+    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "SECONDS_BETWEEN_HEARTBEATS", 0.005)
+    svid, missing = FakeWorkload(ME).svid, list[bool]()
+
+    def identity() -> Svid:
+        if missing:
+            raise WorkloadError("no X.509-SVID, or one that has ended")
+        return svid
+
+    async with streaming(tmp_path, issuer, identity) as stream, asyncio.timeout(10):
+        lines, beat = stream.follow(time.time() + 60), asyncio.create_task(stream.beat())
+        for _ in range(4):
+            await anext(lines)
+        missing.append(True)
+        await asyncio.sleep(0.05)
+        missing.clear()
+        for _ in range(20):  # more than were waiting
+            assert read((await anext(lines)).rstrip("\n"))["kind"] == SIGNAL
+        assert not beat.done()
+        beat.cancel()
+        await _left(lines)

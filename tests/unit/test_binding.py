@@ -1,0 +1,318 @@
+"""The gate, and who is at the other end: (1) peer  (4) bind  (5) standing, and the doors that a certificate opens."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from tests.support.ca import FOREVER, NO_CERTIFICATE, workload
+from tests.support.door import NOW, Door
+from tests.support.issuer import Issuer
+from zerotrust.gate import MAX_BODY, PUBLIC, Peers, Permissions, current_peer, current_principal
+from zerotrust.policy import Reason
+from zerotrust.standing import Standing, Subject
+from zerotrust.svid import NOBODY, Peer
+
+READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
+
+
+@pytest.fixture
+def issuer(still_issuer: Issuer) -> Issuer:
+    return still_issuer
+
+
+def for_the_tool(issuer: Issuer, **changed: Any) -> str:
+    good = {"aud": issuer.registry.id("tool/documents"), "scope": "tool.read"}
+    return issuer.delegated(ORCHESTRATOR, READER, **(good | changed))
+
+
+def read() -> bytes:
+    return orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "read"}})
+
+
+async def at_the_tool(door: Door, token: str | None, peer: Peer | None = None) -> Any:
+    version = [(b"mcp-protocol-version", b"2026-07-28")]
+    return await door.ask(token, path="/mcp", headers=version, body=read(), peer=peer)
+
+
+# (1) peer
+
+
+@pytest.mark.parametrize(
+    ("peer", "reason"),
+    [
+        (NO_CERTIFICATE, Reason.NO_CERTIFICATE),
+        (NOBODY, Reason.CERTIFICATE_ENDED),
+        (Peer("spiffe://agents.example/agent/reader", NOW), Reason.CERTIFICATE_ENDED),
+        (Peer("spiffe://agents.example/agent/reader", NOW - 1), Reason.CERTIFICATE_ENDED),
+        (Peer("spiffe://agents.example/agent/mallory", FOREVER), Reason.UNKNOWN_PEER),
+        (Peer("spiffe://elsewhere.example/agent/reader", FOREVER), Reason.UNKNOWN_PEER),
+        (Peer("walkthrough", FOREVER), Reason.UNKNOWN_PEER),
+        (Peer("", FOREVER), Reason.UNKNOWN_PEER),
+    ],
+)
+async def test_whoever_is_not_known_at_the_other_end_is_let_in_nowhere(
+    tool_door: Door, issuer: Issuer, peer: Peer, reason: Reason
+) -> None:
+    """Whatever token they hold, and for what is public as well."""
+    replies = [
+        await at_the_tool(tool_door, for_the_tool(issuer), peer),
+        await at_the_tool(tool_door, "garbage", peer),
+        await at_the_tool(tool_door, None, peer),
+        await tool_door.ask(method="GET", path="/health", peer=peer),
+    ]
+
+    assert {(reply.status, reply.reason) for reply in replies} == {(403, reason)}
+    assert tool_door.handled == []
+    assert tool_door.requests == []
+    assert {seen["reason"] for seen in await tool_door.counted(4)} == {reason}
+
+
+async def test_a_server_without_tls_has_no_peer_and_lets_nobody_in(door: Door, issuer: Issuer) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    headers = [(b"authorization", f"Bearer {issuer.token()}".encode())]
+    scope = {"type": "http", "method": "POST", "path": "/tasks", "headers": headers, "client": None}
+    await door.gate(scope, receive, send)
+
+    assert sent[0]["status"] == 403
+    assert orjson.loads(sent[1]["body"])["reason"] == Reason.CERTIFICATE_ENDED
+    assert door.handled == []
+
+
+async def test_a_user_without_a_certificate_is_let_in_at_the_front_door(door: Door, issuer: Issuer) -> None:
+    assert (await door.ask(issuer.token(), peer=NO_CERTIFICATE)).status == 200
+    assert (await door.ask(method="GET", path="/health", peer=NO_CERTIFICATE)).status == 200
+
+
+async def test_at_the_front_door_too_a_certificate_that_is_shown_has_to_be_a_partys(door: Door, issuer: Issuer) -> None:
+    reply = await door.ask(issuer.token(), peer=Peer("spiffe://agents.example/agent/mallory", FOREVER))
+
+    assert (reply.status, reply.reason) == (403, Reason.UNKNOWN_PEER)
+
+
+# (4) bind
+
+
+@pytest.mark.parametrize("thief", [WRITER, ORCHESTRATOR, "tool/documents", "inference", "authority/registry"])
+async def test_a_token_is_good_in_the_hands_of_whom_it_was_issued_to_and_in_nobody_elses(
+    tool_door: Door, issuer: Issuer, thief: str
+) -> None:
+    token = for_the_tool(issuer)
+
+    first = await at_the_tool(tool_door, token, workload(thief))
+    good = await at_the_tool(tool_door, token, workload(READER))
+    again = await at_the_tool(tool_door, token, workload(thief))  # a token that is remembered is looked at as well
+
+    for reply in (first, again):
+        assert (reply.status, reply.reason) == (401, Reason.NOT_BOUND)
+        assert 'error="invalid_token"' in reply.headers["www-authenticate"]
+    assert good.status == 200
+    assert tool_door.handled == ["POST /mcp"]
+    reader = issuer.registry.id(READER)
+    assert [record["reason"] for record in tool_door.requests] == ["not_bound", "granted", "not_bound"]
+    stolen = tool_door.requests[0]
+    assert (stolen["party"], stolen["peer"]) == (reader, issuer.registry.id(thief))
+    assert stolen["detail"] == f"issued to {reader}, presented by {issuer.registry.id(thief)}"
+
+
+async def test_a_users_token_is_not_good_over_a_workloads_connection(door: Door, issuer: Issuer) -> None:
+    """Whoever stole it from a user has no certificate, and whoever has one has tokens of its own."""
+    for thief in (READER, WRITER, ORCHESTRATOR):
+        reply = await door.ask(issuer.token(), peer=workload(thief))
+        assert (reply.status, reply.reason) == (401, Reason.NOT_BOUND)
+    assert door.handled == []
+
+
+async def test_a_workloads_token_is_not_good_without_its_certificate(door: Door, issuer: Issuer) -> None:
+    stolen = issuer.delegated(READER, aud=issuer.registry.id(ORCHESTRATOR), scope="task.run")
+
+    reply = await door.ask(stolen, peer=NO_CERTIFICATE)
+
+    assert (reply.status, reply.reason) == (401, Reason.NOT_BOUND)
+    assert door.requests[0]["detail"].endswith("presented by nobody known")
+    assert door.handled == []
+
+
+async def test_whom_a_token_was_issued_to_says_azp_and_not_the_rest_of_the_chain(
+    tool_door: Door, issuer: Issuer
+) -> None:
+    """The orchestrator stands in the chain, and handed it on: that makes it no holder."""
+    reply = await at_the_tool(tool_door, for_the_tool(issuer), workload(ORCHESTRATOR))
+
+    assert reply.reason == Reason.NOT_BOUND
+
+
+# (5) standing
+
+WITHDRAWN: list[Subject] = [
+    ("user", "alice"),
+    ("session", "session-1"),
+    ("token", "T2"),
+    ("token", "ancestor-0"),
+    ("token", "ancestor-1"),
+    ("party", "spiffe://agents.example/agent/reader"),
+    ("party", "spiffe://agents.example/orchestrator"),
+]
+
+
+@pytest.mark.parametrize("subject", WITHDRAWN, ids=" ".join)
+async def test_from_the_moment_it_is_known_what_was_withdrawn_opens_nothing(
+    tool_door: Door, issuer: Issuer, subject: Subject
+) -> None:
+    token = for_the_tool(issuer, jti="T2")
+    assert (await at_the_tool(tool_door, token)).status == 200
+
+    tool_door.standing.change(1, subject, "a theft")
+    refused = await at_the_tool(tool_door, token)
+    tool_door.standing.change(2, subject, None)
+    again = await at_the_tool(tool_door, token)
+
+    assert (refused.status, refused.reason) == (401, Reason.WITHDRAWN)
+    assert again.status == 200
+    assert len(tool_door.handled) == 2
+    assert tool_door.requests[1]["detail"] == f"{' '.join(subject)}: a theft"
+    assert "theft" not in refused.body.decode()  # that is for the record
+
+
+async def test_where_nothing_recent_is_known_nobody_is_let_in(tool_door: Door, issuer: Issuer) -> None:
+    tool_door.standing.forget()
+
+    reply = await at_the_tool(tool_door, for_the_tool(issuer))
+
+    assert (reply.status, reply.reason) == (503, Reason.STANDING_UNKNOWN)
+    assert reply.headers["retry-after"] == "1"
+    assert tool_door.handled == []
+    assert tool_door.requests[0]["reason"] == "standing_unknown"
+
+
+async def test_who_presents_a_stolen_token_is_not_told_what_became_of_it(tool_door: Door, issuer: Issuer) -> None:
+    tool_door.standing.change(1, ("user", "alice"), "a theft")
+
+    assert (await at_the_tool(tool_door, for_the_tool(issuer), workload(WRITER))).reason == Reason.NOT_BOUND
+
+
+# doors that a certificate opens
+
+
+async def who(_scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with who is at the other end, and with the body."""
+    body = (await receive()).get("body", b"")
+    try:
+        caller = current_principal().subject
+    except LookupError:
+        caller = "nobody"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": f"{current_peer().id} {caller} ".encode() + body})
+
+
+@pytest.fixture(params=["tool/documents", ORCHESTRATOR], ids=["inner", "front"])
+def peers_door(tmp_path: Path, issuer: Issuer, request: pytest.FixtureRequest) -> Any:
+    permissions: Permissions = {
+        ("GET", "/card"): Peers(),
+        ("POST", "/report"): Peers(frozenset({READER})),
+        ("GET", "/health"): PUBLIC,
+    }
+    door = Door(tmp_path, issuer, party=request.param, permissions=permissions, handler=who)
+    yield door
+    door.close()
+
+
+async def test_any_party_gets_in_by_its_certificate_and_asks_for_nothing_in_a_users_name(
+    peers_door: Door, issuer: Issuer
+) -> None:
+    for name in (READER, WRITER, ORCHESTRATOR, "inference", "authority/attestation"):
+        reply = await peers_door.ask(None, "GET", "/card", peer=workload(name))
+        assert (reply.status, reply.body.decode()) == (200, f"{issuer.registry.id(name)} nobody ")
+    with_token = await peers_door.ask(issuer.token(), "GET", "/card", peer=workload(READER))
+    assert with_token.body.decode().split() == [issuer.registry.id(READER), "nobody"]
+    assert {seen["peer"] for seen in await peers_door.counted(6)} >= {issuer.registry.id(READER)}
+
+
+async def test_a_door_for_one_party_is_shut_to_the_others(peers_door: Door, issuer: Issuer) -> None:
+    good = await peers_door.ask(None, "POST", "/report", peer=workload(READER), body=b"{}")
+    assert good.body.decode() == f"{issuer.registry.id(READER)} nobody {{}}"
+
+    for name in (WRITER, ORCHESTRATOR, "authority/attestation"):
+        reply = await peers_door.ask(None, "POST", "/report", peer=workload(name), body=b"{}")
+        assert (reply.status, reply.reason) == (403, Reason.UNKNOWN_PEER)
+    assert peers_door.handled == ["POST /report"]
+
+
+async def test_without_a_certificate_no_such_door_opens_whatever_token_is_shown(
+    peers_door: Door, issuer: Issuer
+) -> None:
+    for method, path in (("GET", "/card"), ("POST", "/report")):
+        for token in (None, issuer.token(), for_the_tool(issuer)):
+            reply = await peers_door.ask(token, method, path, peer=NO_CERTIFICATE)
+            assert reply.status == 403
+            assert reply.reason in {Reason.UNKNOWN_PEER, Reason.NO_CERTIFICATE}
+    assert peers_door.handled == []
+
+
+async def test_a_suspended_party_gets_in_nowhere_by_its_certificate(peers_door: Door, issuer: Issuer) -> None:
+    peers_door.standing.change(1, ("party", issuer.registry.id(READER)), "drift")
+
+    refused = await peers_door.ask(None, "GET", "/card", peer=workload(READER))
+    other = await peers_door.ask(None, "GET", "/card", peer=workload(WRITER))
+
+    assert (refused.status, refused.reason) == (401, Reason.WITHDRAWN)
+    assert other.status == 200
+    peers_door.standing.forget()
+    unknown = await peers_door.ask(None, "GET", "/card", peer=workload(WRITER))
+    assert (unknown.status, unknown.reason) == (503, Reason.STANDING_UNKNOWN)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"a": 1, "a": 2}', b" " * (MAX_BODY + 1)])
+async def test_what_a_party_sends_is_one_strict_object_too(peers_door: Door, body: bytes) -> None:
+    reply = await peers_door.ask(None, "POST", "/report", peer=workload(READER), body=body)
+
+    assert reply.reason in {Reason.MALFORMED_BODY, Reason.BODY_TOO_LARGE}
+    assert peers_door.handled == []
+
+
+async def test_a_call_ends_with_the_connections_certificate(door: Door, issuer: Issuer) -> None:
+    started, over = asyncio.Event(), asyncio.Event()
+
+    async def endless(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        started.set()
+        await over.wait()
+
+    door.handler = endless
+    reply = await door.ask(issuer.token(), peer=Peer(None, NOW + 0.05))
+
+    assert started.is_set()
+    assert (reply.status, reply.reason) == (401, Reason.EXPIRED)
+
+
+# another version of the registry
+
+
+async def test_what_was_verified_by_the_version_before_is_verified_anew(tool_door: Door, issuer: Issuer) -> None:
+    token, expected = for_the_tool(issuer), tool_door.gate._expected
+    assert (await at_the_tool(tool_door, token)).status == 200
+
+    reader = issuer.registry.id(READER)
+    without = replace(expected, lives={party: life for party, life in expected.lives.items() if party != reader})
+    tool_door.gate.adopt(expected=without, policy=tool_door.gate._policy)
+    assert (await at_the_tool(tool_door, token)).reason == Reason.UNKNOWN_PARTY
+
+    gone = replace(expected, peers={party: name for party, name in expected.peers.items() if party != reader})
+    tool_door.gate.adopt(expected=gone, policy=tool_door.gate._policy)
+    assert (await at_the_tool(tool_door, token)).reason == Reason.UNKNOWN_PEER
+
+
+def test_outside_a_request_there_is_no_peer() -> None:
+    with pytest.raises(LookupError):
+        current_peer()
+    assert Standing(clock=lambda: 0.0).number is None

@@ -1,0 +1,358 @@
+"""Calls to other parties, by both HTTP clients over a real socket: each by its name, none on a void connection."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import ModuleType
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from tests.support.ca import CA, TRUST_DOMAIN, the_ca
+from zerotrust import connections
+from zerotrust.connections import MARGIN, Connections, Directory, MCPConnections
+from zerotrust.registry import dns_name
+from zerotrust.server import IDLE, LAST_CALL, server
+from zerotrust.svid import Svid
+from zerotrust.tls import server_context, show
+
+READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
+
+
+class Party:
+    """A server of ours that answers with who asked, and counts connections by their ports."""
+
+    def __init__(self, svid: Svid) -> None:
+        self.context = server_context(svid, certificate_needed=True)
+        self.asked: list[str | None] = []
+        self.connections: set[int] = set()
+        self.before: Callable[[], Awaitable[object]] | None = None
+        """What to wait for before a request is answered."""
+        self.server = server(self, host="127.0.0.1", port=0, tls=self.context)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        if self.before:
+            await self.before()
+        self.asked.append(scope["state"]["peer"].id)
+        self.connections.add(scope["client"][1])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+
+    @property
+    def address(self) -> str:
+        """Its origin."""
+        return f"https://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def alive(party: Party) -> AsyncIterator[Party]:
+    serving = asyncio.create_task(party.server.serve())
+    async with asyncio.timeout(10):
+        while not party.server.started:
+            await asyncio.sleep(0.005)
+    yield party
+    party.server.should_exit = True
+    await serving
+
+
+def directory(party: Party, name: str = READER) -> Directory:
+    called = dns_name(name, TRUST_DOMAIN)
+    return Directory({party.address: called}, {called: f"spiffe://{TRUST_DOMAIN}/{name}"})
+
+
+@pytest.fixture
+async def reader() -> AsyncIterator[Party]:
+    async with alive(Party(the_ca().svid(READER))) as party:
+        yield party
+
+
+Kind = tuple[ModuleType, type[Any]]
+KINDS = pytest.mark.parametrize("kind", [(httpx, Connections), (httpx2, MCPConnections)], ids=["httpx", "httpx2"])
+
+
+@asynccontextmanager
+async def client(kind: Kind, to: Directory, svid: Svid | None = None) -> AsyncIterator[tuple[Any, Any]]:
+    """A client of one of the two libraries, and its transport."""
+    library, connect = kind
+    transport = connect(to, svid or the_ca().svid(ORCHESTRATOR))
+    async with library.AsyncClient(transport=transport) as http:
+        yield http, transport
+
+
+@KINDS
+async def test_a_party_is_reached_by_its_name_and_sees_ours(reader: Party, kind: Kind) -> None:
+    async with client(kind, directory(reader)) as (http, _):
+        answers = [await http.post(reader.address, content=b"x" * size) for size in (0, 1, 100_000, 1_000_000)]
+
+    assert [len(answer.content) for answer in answers] == [0, 1, 100_000, 1_000_000]
+    assert reader.asked == [f"spiffe://{TRUST_DOMAIN}/{ORCHESTRATOR}"] * 4
+    assert len(reader.connections) == 1  # and it is kept
+
+
+@KINDS
+async def test_an_answer_is_streamed_and_a_request_is_told_of_in_time(reader: Party, kind: Kind) -> None:
+    async with client(kind, directory(reader)) as (http, _), http.stream("POST", reader.address, content=b"abc") as got:
+        assert b"".join([part async for part in got.aiter_bytes()]) == b"abc"
+
+
+@KINDS
+async def test_an_unknown_origin_is_not_called(reader: Party, kind: Kind) -> None:
+    port = reader.address.rpartition(":")[2]
+    async with client(kind, directory(reader)) as (http, _):
+        for url in (
+            f"http://127.0.0.1:{port}/",
+            f"https://localhost:{port}/",
+            "https://127.0.0.1/",
+            f"https://127.0.0.1:{port}@attacker.test/",
+            f"https://{dns_name(READER, TRUST_DOMAIN)}:{port}/",
+        ):
+            with pytest.raises(kind[0].ConnectError, match="nobody is known there"):
+                await http.get(url)
+
+    assert reader.asked == []
+    assert not reader.server.server_state.connections
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "svid",
+    [
+        lambda: the_ca().svid(WRITER),
+        lambda: the_ca().svid(WRITER, dns=dns_name(READER, TRUST_DOMAIN)),
+        lambda: CA().svid(READER),
+        lambda: the_ca().svid(READER, age=200, life=100),
+    ],
+    ids=["another party", "with its DNS name", "another authority", "ended"],
+)
+async def test_a_wrong_peer_is_nobody_to_connect_to(kind: Kind, svid: Callable[[], Svid]) -> None:
+    """So that whoever calls knows that nothing was sent."""
+    async with alive(Party(svid())) as party, client(kind, directory(party)) as (http, _):
+        with pytest.raises(kind[0].ConnectError):
+            await http.post(party.address, content=b"secret")
+    assert party.asked == []
+
+
+@KINDS
+async def test_nobody_there_is_an_error_of_connecting(reader: Party, kind: Kind) -> None:
+    to = Directory({"https://127.0.0.1:9": dns_name(READER, TRUST_DOMAIN)}, directory(reader).parties)
+    async with client(kind, to) as (http, _):
+        with pytest.raises(kind[0].ConnectError):
+            await http.get("https://127.0.0.1:9/")
+
+
+@KINDS
+async def test_a_handshake_that_does_not_come_to_an_end_is_given_up(kind: Kind) -> None:
+    kept: list[asyncio.StreamWriter] = []
+
+    async def keep(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kept.append(writer)
+
+    silent = await asyncio.start_server(keep, "127.0.0.1", 0)
+    address = f"https://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    name = dns_name(READER, TRUST_DOMAIN)
+    async with client(kind, Directory({address: name}, {name: f"spiffe://{TRUST_DOMAIN}/{READER}"})) as (http, _):
+        with pytest.raises(kind[0].ConnectTimeout):
+            await http.get(address, timeout=0.2)
+    silent.close()
+    for writer in kept:
+        writer.transport.abort()
+
+
+@KINDS
+async def test_an_answer_that_does_not_come_is_given_up(reader: Party, kind: Kind) -> None:
+    over = asyncio.Event()
+    reader.before = over.wait
+    async with client(kind, directory(reader)) as (http, _):
+        with pytest.raises(kind[0].ReadTimeout):
+            await http.get(reader.address, timeout=0.2)
+    over.set()
+
+
+@KINDS
+async def test_no_new_request_is_begun_on_a_connection_near_its_end(
+    reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    svid = the_ca().svid(ORCHESTRATOR, life=600)
+    async with client(kind, directory(reader), svid) as (http, _):
+        await http.get(reader.address)
+        monkeypatch.setattr(connections, "MARGIN", svid.not_after - time.time() - 30)
+        await http.get(reader.address)
+        assert len(reader.connections) == 1
+        monkeypatch.setattr(connections, "MARGIN", svid.not_after - time.time() + 30)
+        await http.get(reader.address)
+
+    assert len(reader.connections) == 2
+    assert MARGIN >= 2  # a request that has just been sent is read in time
+
+
+@KINDS
+async def test_a_connection_that_the_other_end_has_closed_is_not_used_again(reader: Party, kind: Kind) -> None:
+    async with client(kind, directory(reader)) as (http, _):
+        await http.get(reader.address)
+        for connection in list(reader.server.server_state.connections):
+            connection.transport.close()
+        async with asyncio.timeout(10):
+            while reader.server.server_state.connections:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        await http.get(reader.address)
+
+    assert len(reader.connections) == 2
+
+
+@KINDS
+async def test_after_a_renewal_calls_are_made_with_the_new_certificate(reader: Party, kind: Kind) -> None:
+    async with client(kind, directory(reader), the_ca().svid(ORCHESTRATOR)) as (http, transport):
+        await http.get(reader.address)
+        transport.renew(the_ca().svid(WRITER))
+        await http.get(reader.address)
+
+    assert reader.asked == [f"spiffe://{TRUST_DOMAIN}/{name}" for name in (ORCHESTRATOR, WRITER)]
+    assert len(reader.connections) == 2
+
+
+@KINDS
+async def test_what_is_under_way_at_a_renewal_comes_to_its_end(reader: Party, kind: Kind) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        begun.set()
+        await go_on.wait()
+
+    reader.before = slow
+    async with client(kind, directory(reader)) as (http, transport):
+        asking = asyncio.create_task(http.post(reader.address, content=b"long"))
+        await begun.wait()
+        transport.renew(the_ca().svid(ORCHESTRATOR))
+        go_on.set()
+        assert (await asking).content == b"long"
+
+
+@KINDS
+async def test_the_old_pool_is_closed_when_its_certificate_ends(reader: Party, kind: Kind) -> None:
+    svid = the_ca().svid(ORCHESTRATOR, life=1.9)
+    async with client(kind, directory(reader), svid) as (http, transport):
+        transport._pool, closed = _Noting(transport._pool), asyncio.Event()
+        transport._pool.closed = closed
+        transport.renew(the_ca().svid(ORCHESTRATOR))
+        assert len(transport._ending) == 1
+        async with asyncio.timeout(10):
+            await closed.wait()
+        await asyncio.sleep(0)
+        assert not transport._ending
+        await http.get(reader.address)
+
+
+class _Noting:
+    """A pool that says when it is closed."""
+
+    closed: asyncio.Event
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+        self.closed.set()
+
+
+@KINDS
+async def test_another_directory_counts_from_the_next_call_on(reader: Party, kind: Kind) -> None:
+    async with client(kind, directory(reader, WRITER)) as (http, transport):
+        with pytest.raises(kind[0].ConnectError):
+            await http.get(reader.address)
+        transport.adopt(directory(reader))
+        await http.get(reader.address)
+        transport.adopt(Directory({}, {}))
+        with pytest.raises(kind[0].ConnectError, match="nobody is known there"):
+            await http.get(reader.address)
+
+    assert len(reader.asked) == 1
+
+
+@KINDS
+async def test_closing_it_leaves_nothing_behind(reader: Party, kind: Kind) -> None:
+    async with client(kind, directory(reader)) as (http, transport):
+        await http.get(reader.address)
+        transport.renew(the_ca().svid(ORCHESTRATOR))
+        [ending] = transport._ending
+    await asyncio.sleep(0)
+
+    assert ending.cancelled()
+
+
+@KINDS
+async def test_nothing_of_the_environment_says_whom_to_believe(
+    reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, "/nowhere")
+    async with client(kind, directory(reader)) as (http, _):
+        assert (await http.post(reader.address, content=b"x")).content == b"x"
+
+
+@KINDS
+async def test_under_load_certificates_are_renewed_again_and_again_and_no_request_is_lost(kind: Kind) -> None:
+    """At both ends, by turns; a certificate lives four seconds, so a connection is good for calls for one or two."""
+
+    def short(party: str) -> Svid:
+        return the_ca().svid(party, life=4)
+
+    async with alive(Party(short(READER))) as party, client(kind, directory(party), short(ORCHESTRATOR)) as (http, out):
+
+        async def renewing() -> None:
+            while True:
+                for _ in range(3):
+                    await asyncio.sleep(0.3)
+                    show(party.context, short(READER))
+                out.renew(short(ORCHESTRATOR))
+
+        async def user(number: int) -> int:
+            answered = 0
+            until = time.monotonic() + 2.5
+            while time.monotonic() < until or answered < 20:
+                words = f"{number} {answered}".encode()
+                assert (await http.post(party.address, content=words)).content == words
+                answered += 1
+            return answered
+
+        turning = asyncio.create_task(renewing())
+        answered = await asyncio.gather(*map(user, range(10)))
+        turning.cancel()
+
+    assert sum(answered) == len(party.asked) >= 200
+    assert len(party.connections) > 10
+
+
+@KINDS
+async def test_what_is_sent_goes_out_in_one_record(reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Head and body of a request: the other end reads once."""
+    chunks: list[int] = []
+    written = asyncio.StreamWriter.write
+
+    def write(self: asyncio.StreamWriter, data: bytes) -> None:
+        chunks.append(len(data))
+        written(self, data)
+
+    monkeypatch.setattr(asyncio.StreamWriter, "write", write)
+    async with client(kind, directory(reader)) as (http, _):
+        await http.post(reader.address, content=b"x" * 1000)
+
+    assert len(chunks) == 1
+
+
+def test_the_server_ends_a_connection_after_its_callers_have_stopped_beginning_on_it() -> None:
+    assert MARGIN > LAST_CALL
+    assert connections.KEEP_ALIVE < IDLE

@@ -1,0 +1,78 @@
+"""What the registry says: complete, or not believed at all."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.support.system import ROOT, registry
+from zerotrust.known import Known, known_from
+from zerotrust.lock import load_lock
+from zerotrust.signed import Untrusted
+
+KNOWN = Known(
+    registry=registry(),
+    addresses={"agent/reader": "https://127.0.0.1:8102", "authority/registry": "https://127.0.0.1:8106"},
+    approved=load_lock(ROOT / "registry.lock").parties,
+)
+
+
+def test_what_is_signed_is_read_back_whole() -> None:
+    assert known_from(orjson.loads(KNOWN.as_payload())) == KNOWN
+
+
+def test_the_same_is_signed_the_same() -> None:
+    turned = KNOWN.model_copy(update={"addresses": dict(reversed(KNOWN.addresses.items()))})
+
+    assert turned.as_payload() == KNOWN.as_payload()
+
+
+def test_a_party_is_called_by_its_name_in_certificates_wherever_it_is_found() -> None:
+    to = KNOWN.directory()
+
+    assert to.names == {
+        "https://127.0.0.1:8102": "reader.agent.agents.example",
+        "https://127.0.0.1:8106": "registry.authority.agents.example",
+    }
+    assert to.parties == {
+        "reader.agent.agents.example": "spiffe://agents.example/agent/reader",
+        "registry.authority.agents.example": "spiffe://agents.example/authority/registry",
+    }
+    assert KNOWN.called() == {
+        "spiffe://agents.example/agent/reader": "https://127.0.0.1:8102",
+        "spiffe://agents.example/authority/registry": "https://127.0.0.1:8106",
+    }
+
+
+def _without(name: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda said: said.pop(name)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _without("registry"),
+        _without("addresses"),
+        _without("approved"),
+        lambda said: said.update(more=1),
+        lambda said: said.update(addresses={"Agent": "https://x"}),
+        lambda said: said.update(addresses={"agent/reader": 7}),
+        lambda said: said["registry"]["parties"]["orchestrator"].update(calls=["nobody"]),
+        lambda said: said["registry"]["parties"]["orchestrator"].update(admin=True),
+        lambda said: said["registry"]["freshness"].update(standing=0),
+        lambda said: said["registry"]["freshness"].update(standing="3"),
+        lambda said: said["approved"]["agent/reader"].update(card="0"),
+    ],
+)
+def test_half_a_registry_is_none(spoil: Callable[[dict[str, Any]], Any]) -> None:
+    said = orjson.loads(KNOWN.as_payload())
+    spoil(said)
+
+    with pytest.raises(Untrusted, match="the registry's document"):
+        known_from(said)
+
+
+def test_nobody_changes_what_was_said() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        KNOWN.addresses = {}  # type: ignore[misc]

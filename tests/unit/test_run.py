@@ -1,0 +1,196 @@
+"""From settings to a running party, over real sockets: the registry is followed, and the party is known by its SVID."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+import uvicorn
+from starlette.types import ASGIApp
+
+from authorities.registry.app import create_app as create_registry
+from inference.main import create_app as create_inference
+from tests.support.ca import TRUST_DOMAIN, the_ca
+from tests.support.system import POLICIES, ROOT, registry
+from zerotrust import run
+from zerotrust.known import SIGNER, Known
+from zerotrust.lock import load_lock
+from zerotrust.policy import Reason
+from zerotrust.registry import Registry
+from zerotrust.run import compose, follow, origin, serve
+from zerotrust.server import server
+from zerotrust.service import Service, read_policy
+from zerotrust.settings import Settings
+from zerotrust.standing import Standing
+from zerotrust.svid import Svid
+from zerotrust.tls import client_context
+from zerotrust.workload import Workload, WorkloadError
+
+INFERENCE = "inference"
+ISSUER = "https://127.0.0.1:1/realms/agents"
+
+
+class Launched:
+    """Stands for the Workload API: an SVID, and another when a test says so."""
+
+    def __init__(self, party: str) -> None:
+        self.party, self.svid = party, the_ca().svid(party)
+        self._renewed: list[Callable[[Svid], None]] = []
+
+    def on_renewal(self, call: Callable[[Svid], None]) -> None:
+        self._renewed.append(call)
+
+    def renew(self, svid: Svid) -> None:
+        self.svid = svid
+        for call in self._renewed:
+            call(svid)
+
+    async def assertion(self, audience: str) -> str:
+        raise WorkloadError(f"none for {audience}")
+
+
+def launched(party: str) -> Workload:
+    return cast("Workload", Launched(party))
+
+
+@pytest.fixture
+def ports() -> dict[str, int]:
+    """Free ones."""
+    found = {}
+    for name in (SIGNER, INFERENCE):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            found[name] = free.getsockname()[1]
+    return found
+
+
+@pytest.fixture
+def known(ports: dict[str, int]) -> Known:
+    raw = registry().model_dump()
+    for name, port in ports.items():
+        raw["parties"][name]["port"] = port
+    addresses = {name: f"https://127.0.0.1:{port}" for name, port in ports.items()}
+    approved = load_lock(ROOT / "registry.lock").parties
+    return Known(registry=Registry.model_validate(raw), addresses=addresses, approved=approved)
+
+
+def settings(known: Known, folder: Path) -> Settings:
+    told: dict[str, Any] = {
+        "registry": known.addresses[SIGNER],
+        "policies": POLICIES,
+        "issuer": ISSUER,
+        "host": "127.0.0.1",
+        "data": folder,
+    }
+    return Settings(**told)
+
+
+@asynccontextmanager
+async def serving(service: Service, app: ASGIApp, workload: Workload) -> AsyncIterator[None]:
+    """Serve a party until the block ends."""
+    servers: list[uvicorn.Server] = []
+    with pytest.MonkeyPatch.context() as patch:
+
+        def noted(*arguments: Any, **named: Any) -> uvicorn.Server:
+            servers.append(server(*arguments, **named))
+            return servers[-1]
+
+        patch.setattr(run, "server", noted)
+        task = asyncio.create_task(serve(service, app, workload, "127.0.0.1"))
+        async with asyncio.timeout(10):
+            while not (servers and servers[0].started):
+                await asyncio.sleep(0.005)
+    try:
+        yield
+    finally:
+        servers[0].should_exit = True
+        await task
+
+
+@asynccontextmanager
+async def registry_alive(known: Known, folder: Path) -> AsyncIterator[Service]:
+    standing, workload = Standing(clock=time.monotonic), launched(SIGNER)
+    service = compose(SIGNER, known, settings(known, folder / "registry"), workload, standing)
+    clients: Any = None  # nobody is suspended here
+    app = create_registry(service, clients, lambda: (known, read_policy(POLICIES, known.registry)))
+    async with serving(service, app, workload):
+        yield service
+
+
+async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid(known: Known, tmp_path: Path) -> None:
+    workload = launched(INFERENCE)
+    async with asyncio.timeout(30), registry_alive(known, tmp_path):
+        signals = follow(known.addresses[SIGNER], workload)
+        # Attestation was not heard of yet: nothing is fresh, and a party that starts now would wait.
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3), signals.opened():
+                pass
+        assert signals.standing.of_party(workload.svid.id).reason is Reason.STANDING_UNKNOWN
+
+        await report(known)
+        signals = follow(known.addresses[SIGNER], workload)
+        async with signals.opened():
+            assert signals.known == known
+            service = compose(INFERENCE, signals.known, settings(known, tmp_path), workload, signals.standing)
+            async with serving(service, create_inference(service), workload):
+                url = f"{known.addresses[INFERENCE]}/health"
+                async with caller(known, "agent/reader") as reader:
+                    assert (await reader.get(url)).json() == {"status": "ok"}
+                    cast("Launched", workload).renew(the_ca().svid(INFERENCE))
+                    assert (await reader.get(url)).status_code == 200
+                async with httpx.AsyncClient(verify=the_ca().for_users(), trust_env=False) as user:
+                    with pytest.raises(httpx.TransportError):
+                        await user.get(url, extensions={"sni_hostname": "inference.agents.example"})
+
+
+@asynccontextmanager
+async def caller(known: Known, party: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with run.client(known.directory(), launched(party), client_context, seconds=5) as http:
+        yield http
+
+
+async def report(known: Known) -> None:
+    """As attestation: everything is as it was approved."""
+    async with caller(known, "authority/attestation") as http:
+        answer = await http.post(f"{known.addresses[SIGNER]}/attestation", json={"drifted": {}})
+        assert answer.json()["suspended"] == []
+
+
+async def test_users_come_to_the_registry_without_a_certificate(known: Known, tmp_path: Path) -> None:
+    user = httpx.AsyncClient(verify=the_ca().for_users(), trust_env=False)
+    async with asyncio.timeout(30), registry_alive(known, tmp_path), user:
+        sni = {"sni_hostname": f"registry.authority.{TRUST_DOMAIN}"}
+        health = await user.get(f"{known.addresses[SIGNER]}/health", extensions=sni)
+        parties = await user.get(f"{known.addresses[SIGNER]}/parties", extensions=sni)
+
+    assert health.json() == {"status": "ok"}
+    assert (parties.status_code, parties.json()["reason"]) == (401, Reason.NO_TOKEN)
+
+
+async def test_nobody_else_at_the_registrys_address_is_believed(known: Known, tmp_path: Path) -> None:
+    """Another workload, even one of ours, which took its port."""
+    workload, standing = launched(INFERENCE), Standing(clock=time.monotonic)
+    service = compose(INFERENCE, known, settings(known, tmp_path), workload, standing)
+    async with serving(service, create_inference(service), workload):
+        signals = follow(known.addresses[INFERENCE], launched("agent/reader"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5), signals.opened():
+                pass
+    assert not signals.standing.fresh
+
+
+async def test_who_was_launched_as_somebody_else_does_not_serve(known: Known, tmp_path: Path) -> None:
+    workload = launched("agent/reader")
+    service = compose(INFERENCE, known, settings(known, tmp_path), workload, Standing(clock=time.monotonic))
+
+    with pytest.raises(WorkloadError, match=r"launched as .*/agent/reader, and started as inference"):
+        await serve(service, create_inference(service), workload, "127.0.0.1")
+
+
+def test_an_address_is_compared_without_a_slash_at_its_end() -> None:
+    assert origin("https://127.0.0.1:8106/") == origin("https://127.0.0.1:8106") == "https://127.0.0.1:8106"

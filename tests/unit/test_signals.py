@@ -1,0 +1,313 @@
+"""The registry's word, as a party follows it: on whatever is amiss nothing is known, until the whole state has come."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from tests.support.ca import CA, the_ca
+from tests.support.system import ROOT, registry
+from zerotrust import signals
+from zerotrust.identity import Principal
+from zerotrust.known import KIND, Known
+from zerotrust.lock import load_lock
+from zerotrust.policy import Reason
+from zerotrust.signals import SIGNAL, Signals, changed, hear, heartbeat, state
+from zerotrust.signed import Untrusted, sign
+from zerotrust.standing import Gap, Standing, Subject
+from zerotrust.svid import Svid
+from zerotrust.workload import WorkloadError
+
+ME = "spiffe://agents.example/authority/registry"
+READER: Subject = ("party", "spiffe://agents.example/agent/reader")
+ALICE: Subject = ("user", "alice")
+KNOWN = Known(registry=registry(), addresses={}, approved=load_lock(ROOT / "registry.lock").parties)
+
+
+def signed(payload: bytes, kind: str = SIGNAL, svid: Svid | None = None) -> str:
+    return sign(payload, svid or the_ca().svid("authority/registry"), kind=kind)
+
+
+def document(known: Known = KNOWN) -> str:
+    return signed(known.as_payload(), KIND)
+
+
+def whole(number: int = 0, withdrawn: dict[Subject, str] | None = None) -> list[str]:
+    """What every stream begins with: the document, the state, and that it is recent."""
+    return [document(), signed(state(ME, number, withdrawn or {})), signed(heartbeat(ME, number, {"attestation": 0.0}))]
+
+
+class Registry:
+    """A registry's stream: what it says, connection by connection; then it keeps silent, until it is told to end."""
+
+    def __init__(self, *streams: list[str] | int | Exception) -> None:
+        self.streams = list(streams)
+        self.asked: list[str] = []
+        self.lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self.standing = Standing(clock=time.monotonic)
+        self.svid: Svid | Exception = the_ca().svid("agent/reader")
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        self.signals = Signals("https://registry.test", http=http, identity=self._identity, standing=self.standing)
+
+    def _identity(self) -> Svid:
+        if isinstance(self.svid, Exception):
+            raise self.svid
+        return self.svid
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(str(request.url))
+        told = self.streams.pop(0) if self.streams else whole()
+        if isinstance(told, Exception):
+            raise told
+        if isinstance(told, int):
+            return httpx.Response(told)
+        return httpx.Response(200, content=self._stream(told))
+
+    async def _stream(self, told: list[str]) -> AsyncIterator[bytes]:
+        for line in told:
+            yield f"{line}\n".encode()
+        while (more := await self.lines.get()) is not None:
+            yield f"{more}\n".encode()
+
+    async def until(self, check: Callable[[], object]) -> None:
+        """Wait for something to come true."""
+        async with asyncio.timeout(5):
+            while not check():
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "SECONDS_BETWEEN_TRIES", 0.001)
+
+
+def caller() -> Principal:
+    return Principal(
+        subject="alice",
+        party=READER[1],
+        actors=(READER[1],),
+        audience="",
+        scopes=frozenset(),
+        groups=frozenset(),
+        token_id="T",
+        lineage=("T0",),
+        session="S",
+        issued_at=0,
+        expires_at=0,
+        token="",
+    )
+
+
+async def test_what_the_registry_says_is_known_as_soon_as_it_is_heard() -> None:
+    there = Registry(whole())
+    async with there.signals.opened():
+        assert there.asked == ["https://registry.test/signals"]
+        assert there.signals.known == KNOWN
+        assert there.standing.of(caller())
+
+        for number, subject in enumerate([READER, ALICE, ("session", "S"), ("token", "T0")], 1):
+            there.lines.put_nowait(signed(changed(ME, 2 * number - 1, subject, "a theft")))
+            await there.until(lambda: not there.standing.of(caller()))
+            assert there.standing.of(caller()).reason is Reason.WITHDRAWN
+            there.lines.put_nowait(signed(changed(ME, 2 * number, subject, None)))
+            await there.until(lambda: there.standing.of(caller()))
+    assert len(there.asked) == 1
+
+
+async def test_what_was_withdrawn_before_is_in_the_state() -> None:
+    there = Registry(whole(7, {ALICE: "a theft"}))
+    async with there.signals.opened():
+        assert there.standing.of(caller()).detail == "user alice: a theft"
+
+
+@pytest.mark.parametrize("heard", [0, 1, 2])
+async def test_a_party_does_not_start_on_half_of_it(heard: int) -> None:
+    there = Registry(whole()[:heard])
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1), there.signals.opened():
+            pass
+    assert there.standing.of(caller()).reason is Reason.STANDING_UNKNOWN
+
+
+SPOILED: dict[str, Callable[[], str]] = {
+    "signed by another party": lambda: signed(changed(ME, 1, ALICE, None), svid=the_ca().svid("agent/writer")),
+    "signed by another authority": lambda: signed(changed(ME, 1, ALICE, None), svid=CA().svid("authority/registry")),
+    "signed long ago": lambda: signed(changed(ME, 1, ALICE, None), svid=the_ca().svid("authority/registry", age=9000)),
+    "not signed": lambda: changed(ME, 1, ALICE, None).decode(),
+    "an empty line": lambda: "",
+    "another kind of statement": lambda: signed(changed(ME, 1, ALICE, None), "JWT"),
+    "a change as a document": lambda: signed(changed(ME, 1, ALICE, None), KIND),
+    "a document as a change": lambda: signed(KNOWN.as_payload()),
+    "a change that is not the next": lambda: signed(changed(ME, 2, ALICE, "a theft")),
+    "the same number again": lambda: signed(changed(ME, 0, ALICE, "a theft")),
+    "a heartbeat that knows of more": lambda: signed(heartbeat(ME, 1, {})),
+    "something that cannot be withdrawn": lambda: signed(changed(ME, 1, ALICE, "x").replace(b"user alice", b"x alice")),
+    "another event": lambda: signed(changed(ME, 1, ALICE, "x").replace(b"account-disabled", b"account-purged")),
+    "two events": lambda: signed(orjson.dumps({"events": {"a": {"number": 1}, "b": {"number": 1}}})),
+    "no event": lambda: signed(b'{"events": {}}'),
+    "nothing at all": lambda: signed(b"{}"),
+}
+
+
+@pytest.mark.parametrize("spoiled", SPOILED.values(), ids=list(SPOILED))
+async def test_on_whatever_is_amiss_nothing_is_known_until_the_whole_state_has_come_again(
+    spoiled: Callable[[], str],
+) -> None:
+    there = Registry(whole(), [])
+    async with there.signals.opened():
+        assert there.standing.of(caller())
+        there.lines.put_nowait(spoiled())
+        await there.until(lambda: len(there.asked) == 2)
+
+        assert there.standing.of(caller()).reason is Reason.STANDING_UNKNOWN
+        for line in whole(1):
+            there.lines.put_nowait(line)
+        await there.until(lambda: there.standing.of(caller()))
+
+
+async def test_an_old_state_reinstates_nobody() -> None:
+    there = Registry(whole(5, {ALICE: "a theft"}), whole(4))
+    async with there.signals.opened():
+        there.lines.put_nowait(None)
+        await there.until(lambda: len(there.asked) >= 3)
+
+        assert there.standing.of(caller()).reason is Reason.WITHDRAWN
+
+
+async def test_a_stream_that_ends_is_begun_anew_and_what_is_known_stays_so_for_its_time() -> None:
+    there = Registry(whole(), [])
+    async with there.signals.opened():
+        there.lines.put_nowait(None)
+        await there.until(lambda: len(there.asked) == 2)
+
+        assert there.standing.of(caller())
+
+
+async def test_silence_means_not_knowing_and_asking_again() -> None:
+    freshness = KNOWN.registry.freshness.model_copy(update={"standing": 1})
+    brief = KNOWN.model_copy(update={"registry": KNOWN.registry.model_copy(update={"freshness": freshness})})
+    there = Registry([document(brief), *whole()[1:]], [])
+    async with there.signals.opened():
+        assert there.standing.bound == 1
+        await there.until(lambda: len(there.asked) == 2)  # nothing was heard for a second
+
+        assert there.standing.of(caller()).reason is Reason.STANDING_UNKNOWN
+
+
+@pytest.mark.parametrize("trouble", [503, 301, httpx.ConnectError("nobody there"), OSError("void")])
+async def test_a_registry_that_is_away_is_asked_again_and_waited_for(trouble: Any) -> None:
+    there = Registry(trouble, trouble, whole())
+    async with asyncio.timeout(5), there.signals.opened():
+        assert len(there.asked) == 3
+        assert there.standing.of(caller())
+
+
+async def test_without_an_identity_nobody_is_believed_and_with_it_again() -> None:
+    there = Registry(whole())
+    there.svid = WorkloadError("none")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05), there.signals.opened():
+            pass
+    there.svid = the_ca().svid("agent/reader")
+    async with asyncio.timeout(5), there.signals.opened():
+        assert there.standing.of(caller())
+
+
+async def test_each_new_version_of_the_document_is_adopted() -> None:
+    there, adopted = Registry(whole()), list[Known]()
+    there.signals.on_change(adopted.append)
+    other = KNOWN.model_copy(update={"addresses": {"inference": "https://127.0.0.1:8105"}})
+    async with there.signals.opened():
+        there.lines.put_nowait(document(other))
+        await there.until(lambda: len(adopted) == 2)
+
+        assert adopted == [KNOWN, other]
+        assert there.signals.known == other
+        assert there.standing.of(caller())
+
+
+async def test_nothing_is_followed_any_more_once_it_is_closed() -> None:
+    there = Registry(whole())
+    async with there.signals.opened():
+        pass
+    before = len(asyncio.all_tasks())
+    await asyncio.sleep(0.01)
+
+    assert len(there.asked) == 1
+    assert len(asyncio.all_tasks()) <= before
+
+
+async def test_why_there_is_no_word_is_told_once_and_not_every_time(caplog: pytest.LogCaptureFixture) -> None:
+    there = Registry(*[503] * 5, 404, whole())
+    async with asyncio.timeout(5), there.signals.opened():
+        pass
+
+    said = [record.getMessage() for record in caplog.records if record.name == "zerotrust.signals"]
+    assert [line.partition(": ")[2] for line in said] == [
+        "RemoteProtocolError status 503",
+        "RemoteProtocolError status 404",
+    ]
+
+
+# the events by themselves
+
+
+@pytest.fixture
+def standing() -> Standing:
+    standing = Standing(clock=lambda: 1000.0)
+    standing.replace(0, {})
+    return standing
+
+
+@pytest.mark.parametrize(
+    ("subject", "event"),
+    [
+        (READER, "risc/event-type/account-disabled"),
+        (ALICE, "risc/event-type/account-disabled"),
+        (("session", "S"), "caep/event-type/session-revoked"),
+        (("token", "T"), "oauth/event-type/token-revoked"),
+    ],
+)
+def test_a_withdrawal_is_a_security_event_token_in_the_terms_of_caep_and_risc(
+    standing: Standing, subject: Subject, event: str
+) -> None:
+    said = orjson.loads(changed(ME, 1, subject, "a theft"))
+    hear(standing, said)
+
+    assert standing.number == 1
+    assert list(said["events"]) == [f"https://schemas.openid.net/secevent/{event}"]
+    assert said["iss"] == ME
+    assert said["sub_id"] == {"format": "opaque", "id": " ".join(subject)}
+    assert {"iat", "jti"} <= said.keys()
+
+
+@pytest.mark.parametrize(("age", "fresh"), [({}, True), ({"a": 2.0}, True), ({"a": 0.0, "b": 3.5}, False)])
+def test_the_source_that_was_read_longest_ago_says_how_fresh_it_all_is(
+    standing: Standing, age: dict[str, float], fresh: bool
+) -> None:
+    hear(standing, orjson.loads(heartbeat(ME, 0, age)))
+
+    assert standing.fresh is fresh
+
+
+def test_a_gap_is_told_apart_from_nonsense(standing: Standing) -> None:
+    with pytest.raises(Gap):
+        hear(standing, orjson.loads(changed(ME, 3, ALICE, None)))
+    no_events: tuple[dict[str, Any], ...] = (
+        {},
+        {"events": []},
+        {"events": {"x": 7}},
+        {"events": {signals._STATE: {"number": 1, "withdrawn": [["user", "alice"]]}}},
+        {"events": {signals._STATE: {"number": 1, "withdrawn": [["everybody", "x", "y"]]}}},
+        {"events": {signals._HEARTBEAT: {"number": 0, "sources": [1]}}},
+        {"events": {signals._REINSTATED: {"number": 1}}},
+    )
+    for nonsense in no_events:
+        with pytest.raises(Untrusted):
+            hear(standing, nonsense)
+    assert standing.number == 0
