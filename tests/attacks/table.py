@@ -24,8 +24,9 @@ class Row:
     """One attack."""
 
     attack: str
-    reason: Reason | None
-    """None where there is nothing to refuse: what the attacker sends is not read at all."""
+    reason: Reason | str | None
+    """None where there is nothing to refuse: what the attacker sends is not read at all.  A text where it is not one of
+    our services that refuses."""
     stopped_by: tuple[Missing | tuple[Missing, ...] | str, ...]
     """Each stops it, or a variant of it, alone; those in a tuple stop it one behind the other."""
 
@@ -88,6 +89,21 @@ FOR_THIS_PARTY = _verify("if claims.aud not in (expected.audience, [expected.aud
 NOT_BEYOND_ITS_LIFE = _gate(
     "Gate._run", "left = min(call.principal.expires_at, call.peer.until) - self._clock()", "left = 60.0"
 )
+BOUND = _gate("Gate._bind", "if principal.party != holder:")
+KNOWN_PEER = _gate("Gate._check_peer", "if peer.id is not None and peer.id not in self._expected.peers:")
+CERTIFICATE_NEEDED = _gate("Gate._check_peer", "if peer.id is None and not self._expected.login_clients:")
+_HOLDER = "peer.id or (principal.party if principal.party in self._expected.login_clients else None)"
+ONE_ID = Control("zerotrust.svid", "_one_id", "if len(names) != 1 or not _SPIFFE_ID.fullmatch(names[0]):")
+WHO_WAS_CALLED = Control(
+    "zerotrust.tls", "user_context", "if peer.id is None or peer.id != parties.get(self.server_hostname or ''):"
+)
+_ALL_WHO_ACT = "*(('party', actor) for actor in (principal.actors or (principal.party,)))"
+OPERATOR_IN_PERSON = _policy("operate", 'context.groups.contains("/operators") &&\n  !context.delegated', "true")
+STILL_DRIFTED = Control("authorities.registry.operators", "Parties.reinstate", "if why := self._drifted.get(name):")
+SIGNER = Control("zerotrust.signed", "trusted_key", "if name != signer:")
+OUR_AUTHORITY = Control(
+    "zerotrust.signed", "trusted_key", "if not any(_issued(authority, certificate) for authority in bundle):"
+)
 NEEDS_SCOPE = (
     Control("zerotrust.policy", "Policy.decide", "if permission not in principal.scopes:"),
     _policy("use-an-api", "context.scopes.contains(context.permission) &&", "true &&"),
@@ -137,6 +153,7 @@ def _answering(take: str, put: str) -> Control:
 _KEEPING = "__import__('lab.keeping', fromlist=['lab'])"
 _SAID = f"{_KEEPING}.with_what_was_said(self, context)"
 _HANDLER = "DefaultRequestHandler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)"
+_AGAIN = "__import__('lab.again', fromlist=['lab'])"
 KEEPS_NO_TASK = _answering("new_message(parts, role=Role.ROLE_AGENT)", f"{_KEEPING}.as_task(context, parts)")
 
 ROWS: dict[int, Row] = {
@@ -305,6 +322,78 @@ ROWS: dict[int, Row] = {
         Reason.ACTOR_MISMATCH,
         (Control("zerotrust.verify", "_check_actors", "if actors[0] != claims.azp:"),),
     ),
+    # D. replay and theft: the connection is the proof, so there is none that could be recorded and sent again
+    36: Row("a token in other hands", Reason.NOT_BOUND, (BOUND, (KNOWN_PEER, BOUND))),
+    37: Row(
+        "a bound token as a mere bearer token",
+        Reason.NO_CERTIFICATE,
+        (
+            (CERTIFICATE_NEEDED, BOUND),
+            _gate(
+                "Gate._bind",
+                _HOLDER,
+                "principal.party if principal.party in self._expected.login_clients else peer.id",
+            ),
+        ),
+    ),
+    38: Row("another certificate", Reason.NOT_BOUND, (BOUND, ONE_ID, "OpenSSL: one authority, and until its end")),
+    39: Row("a recorded request is sent again", Reason.NOT_BOUND, (BOUND, "OpenSSL: keys of one connection")),
+    40: Row(
+        "somebody else is at the other end",
+        "a handshake that fails",
+        (
+            WHO_WAS_CALLED,
+            Control("zerotrust.tls", "_context", "context.minimum_version = ssl.TLSVersion.TLSv1_3"),
+            "OpenSSL: one authority, one name, and until its end",
+        ),
+    ),
+    41: Row(
+        "a decision about what has changed since",
+        Reason.GRANTED,
+        (
+            Control(
+                "tools.documents.store",
+                "Store.replace",
+                "and_(*(_documents.c[name] == value for name, value in before.model_dump().items()))",
+                "_documents.c.id == before.id",
+            ),
+        ),
+    ),
+    42: Row("a client assertion is used again", Reason.EXCHANGE_REFUSED, (BOUND, "Keycloak: exp and aud, within 60 s")),
+    43: Row(
+        "an answer kept back, so that it is done twice",
+        Reason.GRANTED,
+        (
+            Control(
+                "zerotrust.outgoing",
+                "_whole",
+                "answer = await sending(request, **options | {'stream': True})",
+                f"answer = await {_AGAIN}.twice(sending, request, options | {{'stream': True}})",
+                "zerotrust/outgoing.py: nothing is tried twice",
+            ),
+        ),
+    ),
+    44: Row(
+        "a connection from before",
+        Reason.CERTIFICATE_ENDED,
+        (
+            (_gate("Gate._check_peer", "if peer.until <= self._clock():"), NOT_BEYOND_ITS_LIFE),
+            (
+                Control("zerotrust.tls", "Guarded._check_time", "if _clock() >= self.peer.until:"),
+                _gate("Gate._check_peer", "if peer.until <= self._clock():"),
+                NOT_BEYOND_ITS_LIFE,
+            ),
+            Control("zerotrust.tls", "server_context", "context.num_tickets = 0"),
+        ),
+    ),
+    45: Row(
+        "a token where it could be read",
+        Reason.GRANTED,
+        (
+            _a2a("_Context.build", "context.state['headers'].pop('authorization', None)"),
+            Control("zerotrust.audit", "plain", "_TOKEN.sub('(a token)', text[:200])", "text[:200]"),
+        ),
+    ),
     # E. scope and authorisation
     46: Row("without the scope of the door", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE)),
     47: Row("a token for one tool calls another", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE, MAY_HOLD)),
@@ -433,6 +522,48 @@ ROWS: dict[int, Row] = {
         "a refresh token in the chain",
         Reason.EXCHANGE_REFUSED,
         (at_keycloak.NO_REFRESH_TOKEN, "Keycloak: access tokens only"),
+    ),
+    # G. standing
+    83: Row(
+        "a party that was suspended goes on",
+        Reason.WITHDRAWN,
+        (
+            _gate("Gate._admit", "if not (standing := self._standing.of(call.principal)):"),
+            _gate("Gate._admit_peer", "if not (standing := self._standing.of_party(str(call.peer.id))):"),
+            Control("zerotrust.standing", "Standing.of", _ALL_WHO_ACT, "*(('party', actor) for actor in ())"),
+            Control("zerotrust.standing", "Standing.of", _ALL_WHO_ACT, "('party', principal.party)"),
+            Control("zerotrust.outgoing", "Outgoing._attach", "if not (standing := self._standing.of_party(party)):"),
+        ),
+    ),
+    89: Row(
+        "a party that makes itself what it likes",
+        Reason.POLICY_DENIED,
+        (
+            OPERATOR_IN_PERSON,
+            _policy("operate", 'context.groups.contains("/operators") &&', "true &&"),
+            _gate(
+                "Gate._admit_peer", "if name is None or (allowed.names is not None and name not in allowed.names):"
+            ),
+            STILL_DRIFTED,
+            SIGNER,
+            OUR_AUTHORITY,
+            Control("zerotrust.standing", "Standing.replace", "if self._number is not None and number < self._number:"),
+            "pydantic",
+        ),
+    ),
+    90: Row(
+        "a token from before the registry took it away",
+        Reason.POLICY_DENIED,
+        (
+            MAY_HOLD,
+            MAY_CALL,
+            _gate(
+                "Gate.adopt",
+                "self._expected, self._policy, self._remembered = expected, policy, Remembered()",
+                "self._expected, self._policy, self._remembered = "
+                "expected, getattr(self, '_policy', policy), Remembered()",
+            ),
+        ),
     ),
     # I. MCP
     98: Row(
