@@ -541,9 +541,7 @@ ROWS: dict[int, Row] = {
         (
             OPERATOR_IN_PERSON,
             _policy("operate", 'context.groups.contains("/operators") &&', "true &&"),
-            _gate(
-                "Gate._admit_peer", "if name is None or (allowed.names is not None and name not in allowed.names):"
-            ),
+            _gate("Gate._admit_peer", "if name is None or (allowed.names is not None and name not in allowed.names):"),
             STILL_DRIFTED,
             SIGNER,
             OUR_AUTHORITY,

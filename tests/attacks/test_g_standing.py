@@ -77,15 +77,20 @@ async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tr
     await _reported(target, {READER: "agents/reader/main.py"})
     for method, path, body in doors:
         door: dict[str, Any] = {"method": method, "path": path, "body": body}
-        mine = target.operating(**target.issuer.chain(ORCHESTRATOR, READER), **OPERATORS)
-        yield await target.send(REGISTRY, mine, **door, reason=Reason.POLICY_DENIED)
+        for agent, reason in ((READER, Reason.WITHDRAWN), (WRITER, Reason.POLICY_DENIED)):
+            mine = target.operating(**(target.issuer.chain(ORCHESTRATOR, agent) | OPERATORS))
+            yield await target.send(REGISTRY, mine, **door, reason=reason)
         yield await target.send(REGISTRY, None, **door, peer=workload(READER), reason=Reason.NO_TOKEN)
         alice = target.operating(sub="alice", groups=["/engineering"])
         yield await target.send(REGISTRY, alice, **door, reason=Reason.POLICY_DENIED)
         others = target.operating(azp="walkthrough")
         yield await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING)
         yield await target.send(REGISTRY, target.operating(), **door, peer=workload(READER), reason=Reason.NOT_BOUND)
-    for method, path in (("POST", "/parties"), ("PUT", f"/parties/{READER}"), ("POST", "/parties/agent/shadow/reinstate")):
+    for method, path in (
+        ("POST", "/parties"),
+        ("PUT", f"/parties/{READER}"),
+        ("POST", "/parties/agent/shadow/reinstate"),
+    ):
         token = target.operating()
         no_door: dict[str, Any] = {"method": method, "path": path, "body": {}}
         yield await target.send(REGISTRY, token, **no_door, reason=Reason.NO_PERMISSION_FOR_ROUTE)
