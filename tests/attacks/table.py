@@ -68,6 +68,18 @@ def _mcp(take: str, put: str = "") -> Control:
     return Control("zerotrust.mcp", "ToolPermissions.need", take, put)
 
 
+def _card(take: str) -> Control:
+    return Control("zerotrust.cards", "check_card", take)
+
+
+def _keys(take: str) -> Control:
+    return Control("zerotrust.keys", "_usable_keys", take)
+
+
+def _launch(function: str, take: str) -> Control:
+    return Control("authorities.attestation.launch", f"Launcher.{function}", take)
+
+
 def _policy(rule: str, line: str, put: str) -> Control:
     """A line of the policies, which are read as text."""
     read = '(folder / "policies.cedar").read_text()'
@@ -99,11 +111,40 @@ WHO_WAS_CALLED = Control(
 )
 _ALL_WHO_ACT = "*(('party', actor) for actor in (principal.actors or (principal.party,)))"
 OPERATOR_IN_PERSON = _policy("operate", 'context.groups.contains("/operators") &&\n  !context.delegated', "true")
+STANDS = _gate("Gate._admit", "if not (standing := self._standing.of(call.principal)):")
 STILL_DRIFTED = Control("authorities.registry.operators", "Parties.reinstate", "if why := self._drifted.get(name):")
 SIGNER = Control("zerotrust.signed", "trusted_key", "if name != signer:")
 OUR_AUTHORITY = Control(
     "zerotrust.signed", "trusted_key", "if not any(_issued(authority, certificate) for authority in bundle):"
 )
+NO_IDENTITY = "no identity issued"
+APPROVED_FOR_IT = "if entry is None or entry.code != digest_of(stage.code):"
+_VALIDATED = "jwt.decode(token, self._key.public_key(), [ALGORITHM], audience=audience, options={'require': required})"
+APPROVED_TOOLS = Control("zerotrust.thinking", "Tools._check", "if approved.get(tool.name) != tool_digest(described):")
+TO_ITS_PARTY = Control(
+    "zerotrust.outgoing", "Outgoing._attach", "if (token := _token.get()).audience != party:", "token = _token.get()"
+)
+FOLLOWS = Control(
+    "zerotrust.outgoing",
+    "_whole",
+    "answer = await sending(request, **options | {'stream': True})",
+    "answer = await sending(request, **options | {'stream': True, 'follow_redirects': True})",
+    "zerotrust/outgoing.py: no redirect is followed",
+)
+CARD_SIGNATURE = _card(
+    "jwt.PyJWS([ALGORITHM]).decode(f\"{protected}.{body}.{signature['signature']}\", key, [ALGORITHM])"
+)
+CARD_DIGEST = _card("if card_digest(card) != digest:")
+BELIEVES_CARD = Control(
+    "zerotrust.a2a",
+    "ask_agent",
+    "agent_card(name, service.addresses[name])",
+    "await __import__('a2a.client', fromlist=['a2a'])"
+    ".A2ACardResolver(service.outgoing.without_token, service.addresses[name]).get_agent_card()",
+)
+MOST_OF_AN_ANSWER = Control("zerotrust.bounded", "read", "if len(body) > most:")
+_ONE_BINDING = "add_a2a_routes_to_fastapi(app, jsonrpc_routes=routes)"
+_REST = "__import__('a2a.server.routes', fromlist=['a2a']).create_rest_routes(handler, _Context())"
 NEEDS_SCOPE = (
     Control("zerotrust.policy", "Policy.decide", "if permission not in principal.scopes:"),
     _policy("use-an-api", "context.scopes.contains(context.permission) &&", "true &&"),
@@ -528,7 +569,7 @@ ROWS: dict[int, Row] = {
         "a party that was suspended goes on",
         Reason.WITHDRAWN,
         (
-            _gate("Gate._admit", "if not (standing := self._standing.of(call.principal)):"),
+            STANDS,
             _gate("Gate._admit_peer", "if not (standing := self._standing.of_party(str(call.peer.id))):"),
             Control("zerotrust.standing", "Standing.of", _ALL_WHO_ACT, "*(('party', actor) for actor in ())"),
             Control("zerotrust.standing", "Standing.of", _ALL_WHO_ACT, "('party', principal.party)"),
@@ -561,6 +602,81 @@ ROWS: dict[int, Row] = {
                 "self._expected, self._policy, self._remembered = "
                 "expected, getattr(self, '_policy', policy), Remembered()",
             ),
+        ),
+    ),
+    # H. attestation
+    92: Row(
+        "a process that nobody launched",
+        NO_IDENTITY,
+        (
+            Control(
+                "authorities.attestation.workload_api",
+                "WorkloadApi._launched",
+                "if launched is None:",
+                "launched = launched or self._launcher.running[0]",
+            ),
+        ),
+    ),
+    93: Row(
+        "an identity of somebody else",
+        NO_IDENTITY,
+        (
+            Control(
+                "authorities.attestation.workload_api",
+                "WorkloadApi._fetch_jwt_svid",
+                "if request.spiffe_id not in ('', spiffe_id):",
+                "spiffe_id = request.spiffe_id or spiffe_id",
+            ),
+            Control(
+                "authorities.attestation.issuer",
+                "Issuer.validate",
+                _VALIDATED,
+                "jwt.decode(token, options={'verify_signature': False})",
+            ),
+        ),
+    ),
+    94: Row(
+        "code that is not what was approved",
+        NO_IDENTITY,
+        (
+            (
+                _launch("_check_approved", "if wrong := changed(self._lock.files_of(launch.code), stage.code):"),
+                _launch("_check_approved", APPROVED_FOR_IT),
+            ),
+            _launch("_check_approved", APPROVED_FOR_IT),
+            Control(
+                "authorities.attestation.workload_api",
+                "WorkloadApi._attested",
+                "if files := self._drift.check(launched):",
+            ),
+        ),
+    ),
+    95: Row("a name that nearly is somebody's", Reason.UNKNOWN_PEER, ((KNOWN_PEER, BOUND), "OpenSSL: one authority")),
+    96: Row(
+        "code that changes under a running party",
+        Reason.WITHDRAWN,
+        (
+            Control(
+                "authorities.registry.operators",
+                "Parties.attested",
+                "await self._stream.change('party', self._id(name), f'drift: {drifted[name]}')",
+            ),
+            STILL_DRIFTED,
+            STANDS,
+        ),
+    ),
+    97: Row(
+        "a key where it could be taken",
+        NO_IDENTITY,
+        (
+            Control(
+                "zerotrust.tls",
+                "show",
+                "os.memfd_create('svid', os.MFD_CLOEXEC)",
+                "__import__('tempfile').mkstemp()[0]",
+            ),
+            _launch("_check_free", "if (other.launch.name, other.launch.party_id) == (launch.name, launch.party_id):"),
+            "the kernel: PR_SET_DUMPABLE",
         ),
     ),
     # I. MCP
@@ -611,7 +727,53 @@ ROWS: dict[int, Row] = {
             "pydantic",
         ),
     ),
+    104: Row("a tool that is not described as it was approved", Reason.PEER_UNTRUSTED, (APPROVED_TOOLS,)),
+    105: Row("a tool beside those that were approved", Reason.PEER_UNTRUSTED, (APPROVED_TOOLS,)),
+    106: Row(
+        "an agent that is pointed somewhere else",
+        Reason.GRANTED,
+        (TO_ITS_PARTY, "Connections: origins of the registry"),
+    ),
     # J. A2A
+    109: Row(
+        "a card that somebody else shows",
+        Reason.PEER_UNTRUSTED,
+        (
+            _a2a("ask_agent", "await service.check_card(name)"),
+            _card("if header.keys() != _HEADER or header['alg'] != ALGORITHM or header['kid'] != signer:"),
+            SIGNER,
+            OUR_AUTHORITY,
+            CARD_SIGNATURE,
+            CARD_DIGEST,
+        ),
+    ),
+    110: Row(
+        "a card from before",
+        Reason.PEER_UNTRUSTED,
+        (
+            CARD_DIGEST,
+            Control(
+                "zerotrust.signed",
+                "trusted_key",
+                "if not certificate.not_valid_before_utc <= at < certificate.not_valid_after_utc:",
+            ),
+            Control(
+                "zerotrust.service", "Service.check_card", "self._cards[good] = until", "self._cards[good] = 2.0**40"
+            ),
+            Control(
+                "zerotrust.service",
+                "Service.check_card",
+                "self._cards.get(good, 0.0)",
+                "max((until for (known, _), until in self._cards.items() if known == name), default=0.0)",
+            ),
+        ),
+    ),
+    111: Row("a card with more in it", Reason.PEER_UNTRUSTED, (CARD_DIGEST, (CARD_SIGNATURE, CARD_DIGEST))),
+    112: Row(
+        "an agent that offers an older or a plainer way",
+        Reason.PEER_UNTRUSTED,
+        ((CARD_DIGEST, BELIEVES_CARD, TO_ITS_PARTY), "a2a-sdk"),
+    ),
     113: Row("the task of somebody else", Reason.GRANTED, (KEEPS_NO_TASK,)),
     114: Row(
         "the conversation of somebody else",
@@ -639,7 +801,27 @@ ROWS: dict[int, Row] = {
         Reason.GRANTED,
         (_a2a("ask_agent", "if not reply.HasField('message'):"),),
     ),
-    # K. keys
+    117: Row(
+        "an agent that answers more than it was asked",
+        Reason.GRANTED,
+        (
+            _a2a("ask_agent", "if not reply.HasField('message'):"),
+            MOST_OF_AN_ANSWER,
+            ONLY_OWN_DRAFTS,
+        ),
+    ),
+    118: Row(
+        "the same by another binding",
+        Reason.NO_PERMISSION_FOR_ROUTE,
+        (
+            (
+                _a2a("agent_app", _ONE_BINDING, f"{_ONE_BINDING[:-1]}, rest_routes={_REST})"),
+                _gate("Gate._admit", "if route is None:"),
+                DECIDE,
+            ),
+        ),
+    ),
+    # K. keys and metadata
     119: Row(
         "a flood of keys that nobody knows",
         Reason.UNKNOWN_KEY,
@@ -649,6 +831,41 @@ ROWS: dict[int, Row] = {
                 "SigningKeys._start_reading",
                 "if self._clock() - self._tried_at < self._freshness.keys_cooldown:",
             ),
+        ),
+    ),
+    120: Row(
+        "an answer that sends a service elsewhere",
+        Reason.GRANTED,
+        (
+            Control(
+                "zerotrust.bounded",
+                "ask",
+                "http.stream(method, url, headers=PLAIN, **options)",
+                "http.stream(method, url, headers=PLAIN, follow_redirects=True, **options)",
+                "zerotrust/bounded.py: no redirect is followed",
+            ),
+            (FOLLOWS, TO_ITS_PARTY),
+        ),
+    ),
+    121: Row(
+        "another issuer that is named somewhere",
+        Reason.ISSUER_MISMATCH,
+        (_verify("if claims.iss != expected.issuer:"),),
+    ),
+    122: Row(
+        "a key set that is not as it should be",
+        Reason.KEYS_UNAVAILABLE,
+        (
+            _keys("if not keys or len(keys) != len(entries):"),
+            _keys("if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):"),
+            MOST_OF_AN_ANSWER,
+            Control(
+                "zerotrust.keys",
+                "SigningKeys._read",
+                "json.loads(answer) if status == 200 else None",
+                "json.loads(answer)",
+            ),
+            "PyJWT",
         ),
     ),
     # L. the model

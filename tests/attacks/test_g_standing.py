@@ -28,8 +28,8 @@ async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
     """Its own calls, those in which it acted before, those to it; and a task in the middle of which it happened."""
     standing = target.system.standing
     tokens = {party: target.token(party) for party in DOORS}
-    for party in tokens:
-        assert (await target.send(party, tokens[party])).handled
+    for party, token in tokens.items():
+        assert (await target.send(party, token)).handled
     standing.change(1, ("party", spiffe_id(ORCHESTRATOR)), "an operator")
     for party, token in tokens.items():  # as who acts, and as who acted before
         if DOORS[party].chain:

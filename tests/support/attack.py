@@ -185,6 +185,17 @@ class Watched(Service):
         return super().guard(watched, permissions, metadata_path=metadata_path)
 
 
+def redirecting(status: int, url: str) -> ASGIApp:
+    """Somebody who sends whoever asks to another address."""
+
+    async def redirect(_scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [(b"location", url.encode()), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    return redirect
+
+
 LURES = ("http://attacker.test", "http://169.254.169.254")
 """Where a token or a message may try to send a service; somebody listens there, and must not hear anything."""
 
