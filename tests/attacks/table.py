@@ -139,8 +139,7 @@ BELIEVES_CARD = Control(
     "zerotrust.a2a",
     "ask_agent",
     "agent_card(name, service.addresses[name])",
-    "await __import__('a2a.client', fromlist=['a2a'])"
-    ".A2ACardResolver(service.outgoing.without_token, service.addresses[name]).get_agent_card()",
+    "await __import__('lab.believing', fromlist=['lab']).card_of(service, name)",
 )
 MOST_OF_AN_ANSWER = Control("zerotrust.bounded", "read", "if len(body) > most:")
 _ONE_BINDING = "add_a2a_routes_to_fastapi(app, jsonrpc_routes=routes)"
