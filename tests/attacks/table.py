@@ -399,7 +399,11 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
-    42: Row("a client assertion is used again", Reason.EXCHANGE_REFUSED, (BOUND, "Keycloak: exp and aud, within 60 s")),
+    42: Row(
+        "a client assertion is used again",
+        Reason.EXCHANGE_REFUSED,
+        (BOUND, "Keycloak: exp and aud, though not within its 60 s"),
+    ),
     43: Row(
         "an answer kept back, so that it is done twice",
         Reason.GRANTED,
@@ -666,7 +670,7 @@ ROWS: dict[int, Row] = {
     ),
     97: Row(
         "a key where it could be taken",
-        NO_IDENTITY,
+        "not launched",
         (
             Control(
                 "zerotrust.tls",

@@ -16,7 +16,7 @@ from zerotrust.registry import Registry
 from zerotrust.service import read_policy
 from zerotrust.signals import SIGNAL, Signals, changed, state
 from zerotrust.signed import Untrusted, sign
-from zerotrust.standing import Gap
+from zerotrust.standing import Gap, Subject
 from zerotrust.svid import Svid
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
@@ -34,8 +34,8 @@ async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
     for party, token in tokens.items():  # as who acts, and as who acted before
         if DOORS[party].chain:
             yield await target.send(party, token)
-    body = {"method": "GET", "path": CARD_PATH, "body": b""}
-    yield await target.send(READER, None, **body, peer=workload(ORCHESTRATOR))
+    card: dict[str, Any] = {"method": "GET", "path": CARD_PATH, "body": b""}
+    yield await target.send(READER, None, **card, peer=workload(ORCHESTRATOR))
     standing.change(2, ("party", spiffe_id(ORCHESTRATOR)), None)
     assert (await target.send(READER, tokens[READER])).handled
 
@@ -100,8 +100,8 @@ async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tr
     again.effect = spiffe_id(READER) not in target.withdrawn
     yield again
     for peer in (workload(READER), workload(ORCHESTRATOR), NO_CERTIFICATE, workload("authority/attestation/evil")):
-        body = {"drifted": {WRITER: "a rival"}}
-        yield await target.send(REGISTRY, None, path="/attestation", body=body, peer=peer, reason=Reason.UNKNOWN_PEER)
+        report: dict[str, Any] = {"drifted": {WRITER: "a rival"}}
+        yield await target.send(REGISTRY, None, path="/attestation", body=report, peer=peer, reason=Reason.UNKNOWN_PEER)
     for tried in _named_nearly(target):
         yield tried
     for tried in _on_the_stream(target):
@@ -124,7 +124,7 @@ def _named_nearly(target: Target) -> list[Attempt]:
 def _on_the_stream(target: Target) -> list[Attempt]:
     """What is not the registry's word is not heard, and an old word reinstates nobody."""
     registrar, reader = the_ca().svid(REGISTRY), the_ca().svid(READER)
-    lost = {("party", spiffe_id(READER)): "drift"}
+    lost: dict[Subject, str] = {("party", spiffe_id(READER)): "drift"}
     document = target.system.known.as_payload()
     tries = []
     for signer, kind, payload in [

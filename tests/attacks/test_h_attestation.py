@@ -44,7 +44,7 @@ async def test_an_identity_of_somebody_else(target: Machine) -> Tries:
     altered = jwt.encode(claims | {"sub": spiffe_id("agent/writer")}, "x" * 32, "HS256", headers=other)
     for token, audience in (
         (by_somebody, REALM),
-        (jwt.encode(claims, None, "none"), REALM),
+        (jwt.encode(claims, "", "none"), REALM),
         (f"{altered.rpartition('.')[0]}.{signature}", REALM),
         (genuine, "https://elsewhere.test"),
     ):

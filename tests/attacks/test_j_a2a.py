@@ -188,7 +188,13 @@ async def test_a_card_with_more_in_it(target: Target) -> Tries:
     """What nobody knows is signed like the rest, and part of what was approved: it cannot be added, by anybody."""
     card, reader = _card(target), the_ca().svid(READER)
     needed = {"extensions": [{"uri": f"{LURES[0]}/extension", "required": True}]}
-    for more in ({"tokenEndpoint": LURES[0]}, {"capabilities": needed}, {"security": [{"none": []}]}, {"": None}):
+    added: list[dict[str, Any]] = [
+        {"tokenEndpoint": LURES[0]},
+        {"capabilities": needed},
+        {"security": [{"none": []}]},
+        {"": None},
+    ]
+    for more in added:
         yield await _shown(target, orjson.dumps(_signed(card | more, reader)))
         yield await _shown(target, orjson.dumps(_signed(card, reader) | more))
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from authorities.registry.app import create_app
 from tests.support.attack import REGISTRY, Target, in_process
@@ -31,9 +32,9 @@ class Registered(Target):
 
     clients: Clients
 
-    def operating(self, **changed: object) -> str:
+    def operating(self, **changed: Any) -> str:
         """An operator's token for the registry."""
-        good = {"azp": "zt", "sub": "olga", "groups": ["/operators"]}
+        good: dict[str, Any] = {"azp": "zt", "sub": "olga", "groups": ["/operators"]}
         return self.token(REGISTRY, **(good | changed))
 
     @property
