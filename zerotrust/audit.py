@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import queue
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,9 @@ import orjson
 from zerotrust.identity import Principal
 
 GENESIS = "0" * 64
+
+_TOKEN = re.compile(r"eyJ[\w.-]*")
+"""What every JWT begins with: `{"`, in base64."""
 
 
 class JournalError(OSError):
@@ -116,8 +120,8 @@ class Journal:
 
 
 def plain(text: str) -> str:
-    """What others sent, fit to be read in a record: not too much of it, and only what is printable ASCII."""
-    return text[:200].encode("unicode_escape").decode()
+    """What others sent, fit to be read in a record: not too much of it, only what is printable ASCII, and no token."""
+    return _TOKEN.sub("(a token)", text[:200]).encode("unicode_escape").decode()
 
 
 def describe(principal: Principal) -> dict[str, Any]:

@@ -24,8 +24,9 @@ class Row:
     """One attack."""
 
     attack: str
-    reason: Reason | None
-    """None where there is nothing to refuse: what the attacker sends is not read at all."""
+    reason: Reason | str | None
+    """None where there is nothing to refuse: what the attacker sends is not read at all.  A text where it is not one of
+    our services that refuses."""
     stopped_by: tuple[Missing | tuple[Missing, ...] | str, ...]
     """Each stops it, or a variant of it, alone; those in a tuple stop it one behind the other."""
 
@@ -67,6 +68,18 @@ def _mcp(take: str, put: str = "") -> Control:
     return Control("zerotrust.mcp", "ToolPermissions.need", take, put)
 
 
+def _card(take: str) -> Control:
+    return Control("zerotrust.cards", "check_card", take)
+
+
+def _keys(take: str) -> Control:
+    return Control("zerotrust.keys", "_usable_keys", take)
+
+
+def _launch(function: str, take: str) -> Control:
+    return Control("authorities.attestation.launch", f"Launcher.{function}", take)
+
+
 def _policy(rule: str, line: str, put: str) -> Control:
     """A line of the policies, which are read as text."""
     read = '(folder / "policies.cedar").read_text()'
@@ -88,6 +101,49 @@ FOR_THIS_PARTY = _verify("if claims.aud not in (expected.audience, [expected.aud
 NOT_BEYOND_ITS_LIFE = _gate(
     "Gate._run", "left = min(call.principal.expires_at, call.peer.until) - self._clock()", "left = 60.0"
 )
+BOUND = _gate("Gate._bind", "if principal.party != holder:")
+KNOWN_PEER = _gate("Gate._check_peer", "if peer.id is not None and peer.id not in self._expected.peers:")
+CERTIFICATE_NEEDED = _gate("Gate._check_peer", "if peer.id is None and not self._expected.login_clients:")
+_HOLDER = "peer.id or (principal.party if principal.party in self._expected.login_clients else None)"
+ONE_ID = Control("zerotrust.svid", "_one_id", "if len(names) != 1 or not _SPIFFE_ID.fullmatch(names[0]):")
+WHO_WAS_CALLED = Control(
+    "zerotrust.tls", "user_context", "if peer.id is None or peer.id != parties.get(self.server_hostname or ''):"
+)
+_ALL_WHO_ACT = "*(('party', actor) for actor in (principal.actors or (principal.party,)))"
+OPERATOR_IN_PERSON = _policy("operate", 'context.groups.contains("/operators") &&\n  !context.delegated', "true")
+STANDS = _gate("Gate._admit", "if not (standing := self._standing.of(call.principal)):")
+STILL_DRIFTED = Control("authorities.registry.operators", "Parties.reinstate", "if why := self._drifted.get(name):")
+SIGNER = Control("zerotrust.signed", "trusted_key", "if name != signer:")
+OUR_AUTHORITY = Control(
+    "zerotrust.signed", "trusted_key", "if not any(_issued(authority, certificate) for authority in bundle):"
+)
+NO_IDENTITY = "no identity issued"
+APPROVED_FOR_IT = "if entry is None or entry.code != digest_of(stage.code):"
+_VALIDATED = "jwt.decode(token, self._key.public_key(), [ALGORITHM], audience=audience, options={'require': required})"
+APPROVED_TOOLS = Control("zerotrust.thinking", "Tools._check", "if approved.get(tool.name) != tool_digest(described):")
+TO_ITS_PARTY = Control(
+    "zerotrust.outgoing", "Outgoing._attach", "if (token := _token.get()).audience != party:", "token = _token.get()"
+)
+FOLLOWS = Control(
+    "zerotrust.outgoing",
+    "_whole",
+    "answer = await sending(request, **options | {'stream': True})",
+    "answer = await sending(request, **options | {'stream': True, 'follow_redirects': True})",
+    "zerotrust/outgoing.py: no redirect is followed",
+)
+CARD_SIGNATURE = _card(
+    "jwt.PyJWS([ALGORITHM]).decode(f\"{protected}.{body}.{signature['signature']}\", key, [ALGORITHM])"
+)
+CARD_DIGEST = _card("if card_digest(card) != digest:")
+BELIEVES_CARD = Control(
+    "zerotrust.a2a",
+    "ask_agent",
+    "agent_card(name, service.addresses[name])",
+    "await __import__('lab.believing', fromlist=['lab']).card_of(service, name)",
+)
+MOST_OF_AN_ANSWER = Control("zerotrust.bounded", "read", "if len(body) > most:")
+_ONE_BINDING = "add_a2a_routes_to_fastapi(app, jsonrpc_routes=routes)"
+_REST = "__import__('a2a.server.routes', fromlist=['a2a']).create_rest_routes(handler, _Context())"
 NEEDS_SCOPE = (
     Control("zerotrust.policy", "Policy.decide", "if permission not in principal.scopes:"),
     _policy("use-an-api", "context.scopes.contains(context.permission) &&", "true &&"),
@@ -137,6 +193,7 @@ def _answering(take: str, put: str) -> Control:
 _KEEPING = "__import__('lab.keeping', fromlist=['lab'])"
 _SAID = f"{_KEEPING}.with_what_was_said(self, context)"
 _HANDLER = "DefaultRequestHandler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)"
+_AGAIN = "__import__('lab.again', fromlist=['lab'])"
 KEEPS_NO_TASK = _answering("new_message(parts, role=Role.ROLE_AGENT)", f"{_KEEPING}.as_task(context, parts)")
 
 ROWS: dict[int, Row] = {
@@ -305,6 +362,82 @@ ROWS: dict[int, Row] = {
         Reason.ACTOR_MISMATCH,
         (Control("zerotrust.verify", "_check_actors", "if actors[0] != claims.azp:"),),
     ),
+    # D. replay and theft: the connection is the proof, so there is none that could be recorded and sent again
+    36: Row("a token in other hands", Reason.NOT_BOUND, (BOUND, (KNOWN_PEER, BOUND))),
+    37: Row(
+        "a bound token as a mere bearer token",
+        Reason.NO_CERTIFICATE,
+        (
+            (CERTIFICATE_NEEDED, BOUND),
+            _gate(
+                "Gate._bind",
+                _HOLDER,
+                "principal.party if principal.party in self._expected.login_clients else peer.id",
+            ),
+        ),
+    ),
+    38: Row("another certificate", Reason.NOT_BOUND, (BOUND, ONE_ID, "OpenSSL: one authority, and until its end")),
+    39: Row("a recorded request is sent again", Reason.NOT_BOUND, (BOUND, "OpenSSL: keys of one connection")),
+    40: Row(
+        "somebody else is at the other end",
+        "a handshake that fails",
+        (
+            WHO_WAS_CALLED,
+            Control("zerotrust.tls", "_context", "context.minimum_version = ssl.TLSVersion.TLSv1_3"),
+            "OpenSSL: one authority, one name, and until its end",
+        ),
+    ),
+    41: Row(
+        "a decision about what has changed since",
+        Reason.GRANTED,
+        (
+            Control(
+                "tools.documents.store",
+                "Store.replace",
+                "and_(*(_documents.c[name] == value for name, value in before.model_dump().items()))",
+                "_documents.c.id == before.id",
+            ),
+        ),
+    ),
+    42: Row(
+        "a client assertion is used again",
+        Reason.EXCHANGE_REFUSED,
+        (BOUND, "Keycloak: exp and aud, though not within its 60 s"),
+    ),
+    43: Row(
+        "an answer kept back, so that it is done twice",
+        Reason.GRANTED,
+        (
+            Control(
+                "zerotrust.outgoing",
+                "_whole",
+                "answer = await sending(request, **options | {'stream': True})",
+                f"answer = await {_AGAIN}.twice(sending, request, options | {{'stream': True}})",
+                "zerotrust/outgoing.py: nothing is tried twice",
+            ),
+        ),
+    ),
+    44: Row(
+        "a connection from before",
+        Reason.CERTIFICATE_ENDED,
+        (
+            (_gate("Gate._check_peer", "if peer.until <= self._clock():"), NOT_BEYOND_ITS_LIFE),
+            (
+                Control("zerotrust.tls", "Guarded._check_time", "if _clock() >= self.peer.until:"),
+                _gate("Gate._check_peer", "if peer.until <= self._clock():"),
+                NOT_BEYOND_ITS_LIFE,
+            ),
+            Control("zerotrust.tls", "server_context", "context.num_tickets = 0"),
+        ),
+    ),
+    45: Row(
+        "a token where it could be read",
+        Reason.GRANTED,
+        (
+            _a2a("_Context.build", "context.state['headers'].pop('authorization', None)"),
+            Control("zerotrust.audit", "plain", "_TOKEN.sub('(a token)', text[:200])", "text[:200]"),
+        ),
+    ),
     # E. scope and authorisation
     46: Row("without the scope of the door", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE)),
     47: Row("a token for one tool calls another", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE, MAY_HOLD)),
@@ -434,6 +567,121 @@ ROWS: dict[int, Row] = {
         Reason.EXCHANGE_REFUSED,
         (at_keycloak.NO_REFRESH_TOKEN, "Keycloak: access tokens only"),
     ),
+    # G. standing
+    83: Row(
+        "a party that was suspended goes on",
+        Reason.WITHDRAWN,
+        (
+            STANDS,
+            _gate("Gate._admit_peer", "if not (standing := self._standing.of_party(str(call.peer.id))):"),
+            Control("zerotrust.standing", "Standing.of", _ALL_WHO_ACT, "*(('party', actor) for actor in ())"),
+            Control("zerotrust.standing", "Standing.of", _ALL_WHO_ACT, "('party', principal.party)"),
+            Control("zerotrust.outgoing", "Outgoing._attach", "if not (standing := self._standing.of_party(party)):"),
+        ),
+    ),
+    89: Row(
+        "a party that makes itself what it likes",
+        Reason.POLICY_DENIED,
+        (
+            OPERATOR_IN_PERSON,
+            _policy("operate", 'context.groups.contains("/operators") &&', "true &&"),
+            _gate("Gate._admit_peer", "if name is None or (allowed.names is not None and name not in allowed.names):"),
+            STILL_DRIFTED,
+            SIGNER,
+            OUR_AUTHORITY,
+            Control("zerotrust.standing", "Standing.replace", "if self._number is not None and number < self._number:"),
+            "pydantic",
+        ),
+    ),
+    90: Row(
+        "a token from before the registry took it away",
+        Reason.POLICY_DENIED,
+        (
+            MAY_HOLD,
+            MAY_CALL,
+            _gate(
+                "Gate.adopt",
+                "self._expected, self._policy, self._remembered = expected, policy, Remembered()",
+                "self._expected, self._policy, self._remembered = "
+                "expected, getattr(self, '_policy', policy), Remembered()",
+            ),
+        ),
+    ),
+    # H. attestation
+    92: Row(
+        "a process that nobody launched",
+        NO_IDENTITY,
+        (
+            Control(
+                "authorities.attestation.workload_api",
+                "WorkloadApi._launched",
+                "if launched is None:",
+                "launched = launched or self._launcher.running[0]",
+            ),
+        ),
+    ),
+    93: Row(
+        "an identity of somebody else",
+        NO_IDENTITY,
+        (
+            Control(
+                "authorities.attestation.workload_api",
+                "WorkloadApi._fetch_jwt_svid",
+                "if request.spiffe_id not in ('', spiffe_id):",
+                "spiffe_id = request.spiffe_id or spiffe_id",
+            ),
+            Control(
+                "authorities.attestation.issuer",
+                "Issuer.validate",
+                _VALIDATED,
+                "jwt.decode(token, options={'verify_signature': False})",
+            ),
+        ),
+    ),
+    94: Row(
+        "code that is not what was approved",
+        NO_IDENTITY,
+        (
+            (
+                _launch("_check_approved", "if wrong := changed(self._lock.files_of(launch.code), stage.code):"),
+                _launch("_check_approved", APPROVED_FOR_IT),
+            ),
+            _launch("_check_approved", APPROVED_FOR_IT),
+            Control(
+                "authorities.attestation.workload_api",
+                "WorkloadApi._attested",
+                "if files := self._drift.check(launched):",
+            ),
+        ),
+    ),
+    95: Row("a name that nearly is somebody's", Reason.UNKNOWN_PEER, ((KNOWN_PEER, BOUND), "OpenSSL: one authority")),
+    96: Row(
+        "code that changes under a running party",
+        Reason.WITHDRAWN,
+        (
+            Control(
+                "authorities.registry.operators",
+                "Parties.attested",
+                "await self._stream.change('party', self._id(name), f'drift: {drifted[name]}')",
+            ),
+            STILL_DRIFTED,
+            STANDS,
+        ),
+    ),
+    97: Row(
+        "a key where it could be taken",
+        "not launched",
+        (
+            Control(
+                "zerotrust.tls",
+                "show",
+                "os.memfd_create('svid', os.MFD_CLOEXEC)",
+                "__import__('tempfile').mkstemp()[0]",
+            ),
+            _launch("_check_free", "if (other.launch.name, other.launch.party_id) == (launch.name, launch.party_id):"),
+            "the kernel: PR_SET_DUMPABLE",
+        ),
+    ),
     # I. MCP
     98: Row(
         "the headers name one tool and the body another",
@@ -482,7 +730,53 @@ ROWS: dict[int, Row] = {
             "pydantic",
         ),
     ),
+    104: Row("a tool that is not described as it was approved", Reason.PEER_UNTRUSTED, (APPROVED_TOOLS,)),
+    105: Row("a tool beside those that were approved", Reason.PEER_UNTRUSTED, (APPROVED_TOOLS,)),
+    106: Row(
+        "an agent that is pointed somewhere else",
+        Reason.GRANTED,
+        (TO_ITS_PARTY, "Connections: origins of the registry"),
+    ),
     # J. A2A
+    109: Row(
+        "a card that somebody else shows",
+        Reason.PEER_UNTRUSTED,
+        (
+            _a2a("ask_agent", "await service.check_card(name)"),
+            _card("if header.keys() != _HEADER or header['alg'] != ALGORITHM or header['kid'] != signer:"),
+            SIGNER,
+            OUR_AUTHORITY,
+            CARD_SIGNATURE,
+            CARD_DIGEST,
+        ),
+    ),
+    110: Row(
+        "a card from before",
+        Reason.PEER_UNTRUSTED,
+        (
+            CARD_DIGEST,
+            Control(
+                "zerotrust.signed",
+                "trusted_key",
+                "if not certificate.not_valid_before_utc <= at < certificate.not_valid_after_utc:",
+            ),
+            Control(
+                "zerotrust.service", "Service.check_card", "self._cards[good] = until", "self._cards[good] = 2.0**40"
+            ),
+            Control(
+                "zerotrust.service",
+                "Service.check_card",
+                "self._cards.get(good, 0.0)",
+                "max((until for (known, _), until in self._cards.items() if known == name), default=0.0)",
+            ),
+        ),
+    ),
+    111: Row("a card with more in it", Reason.PEER_UNTRUSTED, (CARD_DIGEST, (CARD_SIGNATURE, CARD_DIGEST))),
+    112: Row(
+        "an agent that offers an older or a plainer way",
+        Reason.PEER_UNTRUSTED,
+        ((CARD_DIGEST, BELIEVES_CARD, TO_ITS_PARTY), "a2a-sdk"),
+    ),
     113: Row("the task of somebody else", Reason.GRANTED, (KEEPS_NO_TASK,)),
     114: Row(
         "the conversation of somebody else",
@@ -510,7 +804,27 @@ ROWS: dict[int, Row] = {
         Reason.GRANTED,
         (_a2a("ask_agent", "if not reply.HasField('message'):"),),
     ),
-    # K. keys
+    117: Row(
+        "an agent that answers more than it was asked",
+        Reason.GRANTED,
+        (
+            _a2a("ask_agent", "if not reply.HasField('message'):"),
+            MOST_OF_AN_ANSWER,
+            ONLY_OWN_DRAFTS,
+        ),
+    ),
+    118: Row(
+        "the same by another binding",
+        Reason.NO_PERMISSION_FOR_ROUTE,
+        (
+            (
+                _a2a("agent_app", _ONE_BINDING, f"{_ONE_BINDING[:-1]}, rest_routes={_REST})"),
+                _gate("Gate._admit", "if route is None:"),
+                DECIDE,
+            ),
+        ),
+    ),
+    # K. keys and metadata
     119: Row(
         "a flood of keys that nobody knows",
         Reason.UNKNOWN_KEY,
@@ -520,6 +834,41 @@ ROWS: dict[int, Row] = {
                 "SigningKeys._start_reading",
                 "if self._clock() - self._tried_at < self._freshness.keys_cooldown:",
             ),
+        ),
+    ),
+    120: Row(
+        "an answer that sends a service elsewhere",
+        Reason.GRANTED,
+        (
+            Control(
+                "zerotrust.bounded",
+                "ask",
+                "http.stream(method, url, headers=PLAIN, **options)",
+                "http.stream(method, url, headers=PLAIN, follow_redirects=True, **options)",
+                "zerotrust/bounded.py: no redirect is followed",
+            ),
+            (FOLLOWS, TO_ITS_PARTY),
+        ),
+    ),
+    121: Row(
+        "another issuer that is named somewhere",
+        Reason.ISSUER_MISMATCH,
+        (_verify("if claims.iss != expected.issuer:"),),
+    ),
+    122: Row(
+        "a key set that is not as it should be",
+        Reason.KEYS_UNAVAILABLE,
+        (
+            _keys("if not keys or len(keys) != len(entries):"),
+            _keys("if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):"),
+            MOST_OF_AN_ANSWER,
+            Control(
+                "zerotrust.keys",
+                "SigningKeys._read",
+                "json.loads(answer) if status == 200 else None",
+                "json.loads(answer)",
+            ),
+            "PyJWT",
         ),
     ),
     # L. the model

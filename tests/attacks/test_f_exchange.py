@@ -285,7 +285,7 @@ async def test_a_chain_that_loses_its_past_is_noticed(
 ) -> None:
     derived = weakened(derive(long_registry), missing) | {"realm": "weakened"}
     async with imported(keycloak, http, trust_domain, derived) as realm:
-        target = Target(realm, keycloak, long_registry)
+        target = Target(realm, keycloak, long_registry, trust_domain)
         root, parent, child = await _walked(realm, await target.t0(AGENT_SCOPE), AGENTS[:3])
         answer = await realm.exchange(AGENTS[1], parent, audience=AGENTS[2], scope=AGENT_SCOPE)
 

@@ -1,15 +1,23 @@
-"""K. Keys: what makes a service ask the issuer, and how often anybody can make it."""
+"""K. Keys and metadata: what makes a service ask the issuer, how often, and whether anybody can send it elsewhere."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import jwt
 import orjson
+from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.utils import base64url_encode
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.support.attack import Target, Tries, attack
+from tests.attacks.test_b_jose import attacker
+from tests.support.attack import LURES, Target, Tried, Tries, Watched, attack, redirecting
 from tests.support.door import Clock
 from zerotrust.policy import Reason
 
-TOOL = "tool/documents"
+ORCHESTRATOR, READER, TOOL = "orchestrator", "agent/reader", "tool/documents"
+ISSUER_AT = "http://issuer.test"
 FLOOD = 1000
 
 
@@ -52,3 +60,124 @@ def signed_by(kid: str, token: str) -> str:
     """The token with another name of a key in its header."""
     header = base64url_encode(orjson.dumps({"alg": "RS256", "typ": "at+jwt", "kid": kid})).decode()
     return header + token[token.index(".") :]
+
+
+# --- metadata ---------------------------------------------------------------------------------------------------------
+
+
+@attack(120)
+async def test_an_answer_that_sends_a_service_elsewhere(target: Target) -> Tries:
+    """By a redirect or a challenge, from a tool, a model, an agent or the issuer: nobody asks for anything there."""
+    places = {TOOL: READER, "inference": READER, READER: ORCHESTRATOR}
+    at_a_party = {target.system.addresses[party]: caller for party, caller in places.items()}
+    for lure in LURES:
+        for origin, caller in at_a_party.items():
+            for answer in (
+                *(redirecting(status, f"{lure}/") for status in (301, 302, 303, 307, 308)),
+                _challenge(lure),
+            ):
+                with _in_its_place(target, origin, answer):
+                    yield _lured(target, await _task(target, caller))
+        for status in (302, 307):
+            with _in_its_place(target, ISSUER_AT, redirecting(status, f"{lure}/keys")):
+                yield _lured(target, await _task(target, READER))
+                _forget_keys(target, TOOL)
+                yield _lured(target, await target.send(TOOL, target.token(TOOL), reason=Reason.KEYS_UNAVAILABLE))
+            _forget_keys(target, TOOL)
+
+
+@attack(121)
+async def test_another_issuer_that_is_named_somewhere(target: Target) -> Tries:
+    """In a tool's metadata, which nobody asks for; and in a token that came back from an exchange."""
+    for lure in LURES:
+        with _in_its_place(target, target.system.addresses[TOOL], _challenge(lure)):
+            tried = _lured(target, await _task(target, READER))
+            tried.reason = Reason.GRANTED
+            yield tried
+        target.issuer.spoil = {"iss": f"{lure}/realms/agents"}
+        on_record, tool = len(await target.records(TOOL)), target.system.services[TOOL]
+        assert isinstance(tool, Watched)
+        before = len(tool.handled)
+        tried = await _task(target, READER)
+        tried.recorded = (await target.records(TOOL))[on_record:]
+        tried.effect = len(tool.handled) > before
+        yield tried
+        target.issuer.spoil = {}
+
+
+@attack(122)
+async def test_a_key_set_that_is_not_as_it_should_be(target: Target) -> Tries:
+    """The attacker's key is in it, and each time something that makes the whole of it worth nothing."""
+    mine = attacker(target, kid="k2").key_set["keys"][0]
+    good = target.issuer.key_set["keys"]
+    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()  # noqa: S505 - it is to be weak
+    small = jwt.algorithms.RSAAlgorithm.to_jwk(weak, as_dict=True) | {"kid": "k3", "use": "sig", "alg": "RS256"}
+    shared = {"kty": "oct", "k": "c2VjcmV0", "kid": "k4", "use": "sig", "alg": "RS256"}
+    for status, document in [
+        (200, {"keys": [*good, mine, mine]}),
+        (200, {"keys": [*good, mine, small]}),
+        (200, {"keys": [*good, mine, shared]}),
+        (200, {"keys": [*good, mine], "more": "x" * 10_000_000}),
+        (500, {"keys": [*good, mine]}),
+        (302, {"keys": [*good, mine]}),
+        (200, [*good, mine]),
+        (200, {"keys": {"k2": mine}}),
+    ]:
+        assert (await target.send(TOOL, target.token(TOOL))).handled
+        with _in_its_place(target, ISSUER_AT, _document(status, orjson.dumps(document))):
+            _may_read_again(target, TOOL)
+            forged = attacker(target, kid="k2").sign(target.claims(TOOL))
+            yield await target.send(TOOL, forged)
+            assert (await target.send(TOOL, target.token(TOOL))).handled  # what was known is kept
+
+
+def _task_of(target: Target, party: str) -> dict[str, Any]:
+    if party == READER:
+        return {"token": target.token(READER)}
+    return {"token": target.issuer.token(), "path": "/tasks", "body": {"request": "Read the incident reports."}}
+
+
+async def _task(target: Target, party: str) -> Tried:
+    """Give that party something to do."""
+    return await target.send(party, **_task_of(target, party))
+
+
+def _lured(target: Target, tried: Tried) -> Tried:
+    """The attack succeeds where anything is asked for at the other address."""
+    tried.effect = bool(target.lured)
+    return tried
+
+
+@contextmanager
+def _in_its_place(target: Target, origin: str, app: ASGIApp) -> Iterator[None]:
+    """Let somebody else answer at an address."""
+    genuine, target.system.apps[origin] = target.system.apps[origin], app
+    yield
+    target.system.apps[origin] = genuine
+
+
+def _challenge(lure: str) -> ASGIApp:
+    """Somebody who wants a token of another issuer, as RFC 9728 section 5.1 has it."""
+    return _document(401, b"{}", (b"www-authenticate", f'Bearer resource_metadata="{lure}/metadata"'.encode()))
+
+
+def _document(status: int, document: bytes, *more: tuple[bytes, bytes]) -> ASGIApp:
+    """Somebody who answers with this, whatever is asked."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(document)), *more]
+
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": document})
+
+    return answer
+
+
+def _may_read_again(target: Target, party: str) -> None:
+    """Time goes by, and a key that nobody knows is asked for at once."""
+    target.system.services[party]._keys._tried_at = float("-inf")
+
+
+def _forget_keys(target: Target, party: str) -> None:
+    """More time goes by: what was read is too old to be believed."""
+    keys = target.system.services[party]._keys
+    keys._read_at = keys._tried_at = float("-inf")

@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def user() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=120, trust_env=False) as http:
+async def user(real: System) -> AsyncIterator[httpx.AsyncClient]:
+    async with real.user() as http:
         yield http
 
 

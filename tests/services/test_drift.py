@@ -15,21 +15,8 @@ from authorities.attestation import measure
 from authorities.attestation.authority import Authority
 from authorities.attestation.environment import PIN, Environment
 from authorities.attestation.launch import LaunchError
-from tests.services.test_attestation import (
-    FETCH,
-    PROJECT,
-    Probe,
-    authority,
-    launch_probe,
-    lock,
-    log_of,
-    place,
-    probe,
-    registry,
-    root,
-    run_dir,
-    until,
-)
+from tests.services.test_attestation import authority, lock, place, probe, registry, root, run_dir
+from tests.support.launched import FETCH, PROJECT, Probe, launch_probe, log_of, until
 from zerotrust.lock import Lock
 from zerotrust.registry import Registry
 

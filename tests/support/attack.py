@@ -6,14 +6,17 @@
 
 As it is, each attempt must be answered, recorded and told apart as the row of `tests/attacks/table.py` says, and no
 handler may have run.  Without any one of the row's controls, at least one of the attempts must get through.
+
+What is no request to a door, such as a handshake or a launch, is an `Attempt`; where it happens is a scene.
 """
 
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import orjson
@@ -91,11 +94,18 @@ DOORS = {
     "tool/documents": Door("/mcp", _READ, ("orchestrator", "agent/reader"), "tool.read", MCP_HEADERS),
     "inference": Door("/v1/chat/completions", _THINK, ("orchestrator", "agent/reader"), "inference.run"),
 }
+REGISTRY = "authority/registry"
+OPERATORS = Door("/parties", {}, (), "registry.admin")
+"""The registry's door, for the rows that bring that authority to life."""
+
+
+def _door(party: str) -> Door:
+    return OPERATORS if party == REGISTRY else DOORS[party]
 
 
 def _holder(token: str | None, party: str) -> Peer:
     issued_to = holder(token, at=party)
-    chain = DOORS[party].chain
+    chain = _door(party).chain
     return workload(chain[-1]) if chain and (token is None or issued_to.id is None) else issued_to
 
 
@@ -125,10 +135,33 @@ class Tried:
     @property
     def reasons(self) -> list[str]:
         """The reasons on record."""
-        return [str(r["reason"]) for record in self.recorded for r in record.get("seen", [record]) if "reason" in r]
+        return reasons(self.recorded)
+
+    @property
+    def told(self) -> str:
+        """The answer, for the table."""
+        return str(self.answer.status_code)
 
 
-Tries = AsyncIterator[Tried]
+def reasons(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The reasons in some records, those that were only counted among them."""
+    return [str(r["reason"]) for record in records for r in record.get("seen", [record]) if "reason" in r]
+
+
+@dataclass
+class Attempt:
+    """One attempt that is no request to a door: what came of it, and whether the attacker got what it wanted."""
+
+    told: str
+    """What came of it, for the table."""
+    succeeded: bool
+    recorded: Sequence[str] = ()
+    """The reasons on record; a handshake that fails leaves none."""
+    reason: str | None = None
+    """The one that must be among them."""
+
+
+Tries = AsyncIterator[Tried | Attempt]
 
 
 class Watched(Service):
@@ -150,6 +183,17 @@ class Watched(Service):
             await app(scope, receive, send)
 
         return super().guard(watched, permissions, metadata_path=metadata_path)
+
+
+def redirecting(status: int, url: str) -> ASGIApp:
+    """Somebody who sends whoever asks to another address."""
+
+    async def redirect(_scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [(b"location", url.encode()), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    return redirect
 
 
 LURES = ("http://attacker.test", "http://169.254.169.254")
@@ -174,7 +218,7 @@ class Target:
 
     def claims(self, party: str, **changed: Any) -> dict[str, Any]:
         """What a good token for that party's door says, with `changed` claims; None leaves a claim out."""
-        door = DOORS[party]
+        door = _door(party)
         good: dict[str, Any] = {"aud": self.issuer.registry.id(party), "scope": door.scope}
         if door.chain:
             good |= self.issuer.chain(*door.chain)
@@ -209,7 +253,7 @@ class Target:
         end, by default whom the token was issued to, or who else may hold a good one for this door: but for the rows
         that are about the binding, each is about what that one can do.
         """
-        door, watched = DOORS[party], self.system.services[party]
+        door, watched = _door(party), self.system.services[party]
         assert isinstance(watched, Watched)
         records, handled = len(self.system.records(party)), len(watched.handled)
         asked = door.body if body is None else body
@@ -238,20 +282,31 @@ class Target:
         return self.system.records(party)
 
     def check_journals(self) -> None:
-        """Every journal is whole, and no token is in any."""
-        for journal in self.system.folder.glob("*/journal.jsonl"):
+        """Every journal is whole."""
+        for journal in self._journals:
             assert first_bad_record(journal) == 0
-            assert b"eyJ" not in journal.read_bytes()
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a token is in any journal."""
+        return any(b"eyJ" in journal.read_bytes() for journal in self._journals)
+
+    @property
+    def _journals(self) -> list[Path]:
+        return list(self.system.folder.glob("*/journal.jsonl"))
 
 
-def check_refused(tried: Tried, row: Row) -> None:
+def check_refused(tried: Tried | Attempt, row: Row) -> None:
     """What every refusal owes: an answer, a record, and nothing done."""
     assert not tried.succeeded, tried
+    if isinstance(tried, Attempt):
+        assert tried.reason is None or tried.reason in tried.recorded, tried
+        return
     if tried.effect is not None:  # a handler refused, or answered without doing it; the attack knows how
         assert row.reason is None or (tried.reason or row.reason) in tried.reasons
         return
     reason = tried.reason or row.reason
-    assert reason is not None
+    assert isinstance(reason, Reason)
     told = Reason.NOT_VERIFIED if reason in BEFORE_SIGNATURE else reason
     assert (tried.answer.status_code, tried.problem["reason"]) == (ANSWERS[reason][0], told)
     assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope"}  # and no word more
@@ -267,7 +322,32 @@ def check_log(caplog: pytest.LogCaptureFixture) -> None:
     assert "eyJ" not in "".join(said)
 
 
-def attack(number: int) -> Callable[[Callable[[Target], Tries]], Callable[..., Any]]:
+class Scene(Protocol):
+    """Where attacks are made."""
+
+    lured: list[str]
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a token or a key was written down."""
+
+    def check_journals(self) -> None:
+        """Raise `AssertionError` where what was written down is not whole."""
+
+
+Place = Callable[[Path, Issuer, type[Service]], AbstractAsyncContextManager[Any]]
+"""Builds a scene: in a folder, with an issuer and a kind of service, for as long as the block runs."""
+
+
+@asynccontextmanager
+async def in_process(folder: Path, issuer: Issuer, kind: type[Service]) -> AsyncIterator[Target]:
+    """All services, alive."""
+    clock = Clock(time.time())
+    async with running(folder, issuer=issuer, kind=kind, clock=clock) as system:
+        yield Target(system, issuer, clock)
+
+
+def attack(number: int, place: Place = in_process) -> Callable[[Callable[[Any], Tries]], Callable[..., Any]]:
     """Make two kinds of tests of one attack; see the head of this file."""
     row = ROWS[number]
     ways = [(), *row.removable]
@@ -277,7 +357,7 @@ def attack(number: int) -> Callable[[Callable[[Target], Tries]], Callable[..., A
         for way, name in zip(ways, names, strict=True)
     ]
 
-    def decorate(try_it: Callable[[Target], Tries]) -> Callable[..., Any]:
+    def decorate(try_it: Callable[[Any], Tries]) -> Callable[..., Any]:
         @pytest.mark.parametrize("missing", cases)
         async def test(
             missing: tuple[Missing, ...],
@@ -290,21 +370,20 @@ def attack(number: int) -> Callable[[Callable[[Target], Tries]], Callable[..., A
             controls = [control for control in missing if isinstance(control, Control)]
             kinds = [kind for kind in missing if isinstance(kind, type)]
             kind: type[Service] = type("Weakened", (Watched, *kinds), {})
-            clock = Clock(time.time())
             with without(*controls):
-                async with running(tmp_path, issuer=issuer, kind=kind, clock=clock) as system:
-                    target = Target(system, issuer, clock)
+                async with place(tmp_path, issuer, kind) as target:
                     tries = [tried async for tried in try_it(target)]
                     target.check_journals()
+                    assert missing or not target.leaks
             assert tries
             check_log(caplog)
             if missing:
-                assert any(tried.succeeded for tried in tries), [tried.answer.text for tried in tries]
+                assert any(tried.succeeded for tried in tries), tries
                 return
             for tried in tries:
                 check_refused(tried, row)
             assert target.lured == []
-            record_property("answers", ", ".join(sorted({str(tried.answer.status_code) for tried in tries})))
+            record_property("answers", ", ".join(sorted({tried.told for tried in tries})))
 
         test.__name__, test.__doc__ = try_it.__name__, try_it.__doc__
         return test

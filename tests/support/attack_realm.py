@@ -80,8 +80,8 @@ def alive(answer: httpx.Response) -> bool:
 class Target:
     """A realm, as somebody meets it who is inside a workload."""
 
-    def __init__(self, realm: Realm, keycloak: Keycloak, registry: Registry) -> None:
-        self.realm, self.keycloak, self.registry = realm, keycloak, registry
+    def __init__(self, realm: Realm, keycloak: Keycloak, registry: Registry, trust_domain: TrustDomain) -> None:
+        self.realm, self.keycloak, self.registry, self.trust_domain = realm, keycloak, registry, trust_domain
         self._t0: dict[str, str] = {}
 
     async def login(self, scope: str = EVERYTHING) -> Login:
@@ -207,7 +207,7 @@ def attack(number: int, fixture: str = "") -> Callable[[Callable[[Target], Tries
                     derived = weakened(derive(known), *controls) | {"realm": "weakened"}
                     derived["users"] = derived["users"][:1]  # a password costs time, and alice is enough
                     attacked = await stack.enter_async_context(imported(keycloak, http, trust_domain, derived))
-                target = Target(attacked, keycloak, known)
+                target = Target(attacked, keycloak, known, trust_domain)
                 before = {} if missing else await target.events()
                 tries = [tried async for tried in try_it(target)]
                 assert tries

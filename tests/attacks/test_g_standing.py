@@ -1,0 +1,185 @@
+"""G. Standing: who was withdrawn, and who would like to say so, or to say otherwise."""
+
+from contextlib import suppress
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tries, Watched, attack, message
+from tests.support.attack_registry import Registered, spiffe_id, with_registry
+from tests.support.ca import CA, NO_CERTIFICATE, the_ca, workload
+from tests.support.system import POLICIES, fresh_standing
+from zerotrust.cards import CARD_PATH
+from zerotrust.known import KIND
+from zerotrust.policy import Reason
+from zerotrust.registry import Registry
+from zerotrust.service import read_policy
+from zerotrust.signals import SIGNAL, Signals, changed, state
+from zerotrust.signed import Untrusted, sign
+from zerotrust.standing import Gap, Subject
+from zerotrust.svid import Svid
+
+ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
+OPERATORS: dict[str, Any] = {"sub": "olga", "groups": ["/operators"]}
+
+
+@attack(83)
+async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
+    """Its own calls, those in which it acted before, those to it; and a task in the middle of which it happened."""
+    standing = target.system.standing
+    tokens = {party: target.token(party) for party in DOORS}
+    for party, token in tokens.items():
+        assert (await target.send(party, token)).handled
+    standing.change(1, ("party", spiffe_id(ORCHESTRATOR)), "an operator")
+    for party, token in tokens.items():  # as who acts, and as who acted before
+        if DOORS[party].chain:
+            yield await target.send(party, token)
+    card: dict[str, Any] = {"method": "GET", "path": CARD_PATH, "body": b""}
+    yield await target.send(READER, None, **card, peer=workload(ORCHESTRATOR))
+    standing.change(2, ("party", spiffe_id(ORCHESTRATOR)), None)
+    assert (await target.send(READER, tokens[READER])).handled
+
+    standing.change(3, ("party", spiffe_id(READER)), "an operator")
+    reader = target.system.services[READER]
+    assert isinstance(reader, Watched)
+    before = len(reader.handled)
+    asked = {"request": "Read the incident reports."}
+    tried = await target.send(ORCHESTRATOR, target.issuer.token(), path="/tasks", body=asked, reason=Reason.GRANTED)
+    # It would be asked for its card at most, which takes no token.
+    tried.effect = f"POST {DOORS[READER].path}" in reader.handled[before:]
+    yield tried
+    standing.change(4, ("party", spiffe_id(READER)), None)
+
+    thought = target.system.apps[target.system.addresses["inference"]]
+
+    async def while_it_thinks(scope: Scope, receive: Receive, send: Send) -> None:
+        if standing.number == 4:
+            standing.change(5, ("party", spiffe_id(READER)), "an operator")
+        await thought(scope, receive, send)
+
+    target.system.apps[target.system.addresses["inference"]] = while_it_thinks
+    on_record = len(await target.records("inference"))
+    tried = await target.send(READER, target.token(READER), body=message("Read the incident reports."))
+    tried.recorded = (await target.records("inference"))[on_record:]
+    tried.effect = "certificate" in tried.answer.text
+    yield tried
+
+
+@attack(89, with_registry)
+async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tries:
+    """At the registry's doors, in its file by a name that nearly reads like another, and on its stream."""
+    doors = [
+        ("POST", f"/parties/{READER}/reinstate", {}),
+        ("POST", f"/parties/{WRITER}/suspend", {"cause": "a rival"}),
+        ("POST", "/reload", {}),
+        ("GET", "/parties", b""),
+    ]
+    await _reported(target, {READER: "agents/reader/main.py"})
+    for method, path, body in doors:
+        door: dict[str, Any] = {"method": method, "path": path, "body": body}
+        for agent, reason in ((READER, Reason.WITHDRAWN), (WRITER, Reason.POLICY_DENIED)):
+            mine = target.operating(**(target.issuer.chain(ORCHESTRATOR, agent) | OPERATORS))
+            yield await target.send(REGISTRY, mine, **door, reason=reason)
+        yield await target.send(REGISTRY, None, **door, peer=workload(READER), reason=Reason.NO_TOKEN)
+        alice = target.operating(sub="alice", groups=["/engineering"])
+        yield await target.send(REGISTRY, alice, **door, reason=Reason.POLICY_DENIED)
+        others = target.operating(azp="walkthrough")
+        yield await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING)
+        yield await target.send(REGISTRY, target.operating(), **door, peer=workload(READER), reason=Reason.NOT_BOUND)
+    for method, path in (
+        ("POST", "/parties"),
+        ("PUT", f"/parties/{READER}"),
+        ("POST", "/parties/agent/shadow/reinstate"),
+    ):
+        token = target.operating()
+        no_door: dict[str, Any] = {"method": method, "path": path, "body": {}}
+        yield await target.send(REGISTRY, token, **no_door, reason=Reason.NO_PERMISSION_FOR_ROUTE)
+    again = await target.send(
+        REGISTRY, target.operating(), path=f"/parties/{READER}/reinstate", body={}, reason=Reason.DRIFTED
+    )
+    again.effect = spiffe_id(READER) not in target.withdrawn
+    yield again
+    for peer in (workload(READER), workload(ORCHESTRATOR), NO_CERTIFICATE, workload("authority/attestation/evil")):
+        report: dict[str, Any] = {"drifted": {WRITER: "a rival"}}
+        yield await target.send(REGISTRY, None, path="/attestation", body=report, peer=peer, reason=Reason.UNKNOWN_PEER)
+    for tried in _named_nearly(target):
+        yield tried
+    for tried in _on_the_stream(target):
+        yield tried
+
+
+def _named_nearly(target: Target) -> list[Attempt]:
+    """A name that looks like a party's does not get into the registry's file."""
+    tries = []
+    known = target.issuer.registry
+    for name in ("agent/re\u0430der", "agent/Reader", "agent/reader ", "agent/reader/", "agent//reader"):
+        entries = {**known.model_dump()["parties"], name: known.model_dump()["parties"][READER] | {"port": 8199}}
+        with suppress(ValueError):
+            Registry.model_validate(known.model_dump() | {"parties": entries})
+            tries.append(Attempt("registered", succeeded=True))
+        tries.append(Attempt("no name", succeeded=False))
+    return tries
+
+
+def _on_the_stream(target: Target) -> list[Attempt]:
+    """What is not the registry's word is not heard, and an old word reinstates nobody."""
+    registrar, reader = the_ca().svid(REGISTRY), the_ca().svid(READER)
+    lost: dict[Subject, str] = {("party", spiffe_id(READER)): "drift"}
+    document = target.system.known.as_payload()
+    tries = []
+    for signer, kind, payload in [
+        (reader, SIGNAL, changed(reader.id, 8, ("party", spiffe_id(READER)), None)),
+        (CA().svid(REGISTRY), SIGNAL, changed(registrar.id, 8, ("party", spiffe_id(READER)), None)),
+        (the_ca().svid(REGISTRY, age=200, life=100), SIGNAL, state(registrar.id, 9, {})),
+        (reader, KIND, document),
+        (registrar, SIGNAL, state(registrar.id, 6, {})),  # genuine, and old
+        (registrar, SIGNAL, changed(registrar.id, 7, ("party", spiffe_id(READER)), None)),  # heard already
+        (registrar, "JWT", changed(registrar.id, 8, ("party", spiffe_id(READER)), None)),
+    ]:
+        signals = _following(target, registrar)
+        signals.standing.replace(7, lost)
+        heard, told = True, signals._known
+        try:
+            signals._take(sign(payload, signer, kind=kind))
+        except (Untrusted, Gap):
+            heard = False
+        gained = heard and (signals.standing._withdrawn != lost or signals._known is not told)
+        tries.append(Attempt("not heard", gained))
+    return tries
+
+
+def _following(target: Target, identity: Svid) -> Signals:
+    signals = Signals("https://registry.test", http=None, identity=lambda: identity, standing=fresh_standing())  # type: ignore[arg-type] # nothing is asked
+    signals._take(sign(target.system.known.as_payload(), identity, kind=KIND))
+    return signals
+
+
+async def _reported(target: Registered, drifted: dict[str, str]) -> None:
+    """Attestation tells what it has found."""
+    peer = workload("authority/attestation")
+    assert (await target.send(REGISTRY, None, path="/attestation", body={"drifted": drifted}, peer=peer)).handled
+
+
+@attack(90)
+async def test_a_token_from_before_the_registry_took_it_away(target: Target) -> Tries:
+    """A token says what was true when it was made; what the registry says now is what counts."""
+    reading, asking = target.token(TOOL), target.token(READER)
+    assert (await target.send(TOOL, reading)).handled
+    assert (await target.send(READER, asking)).handled
+    _narrowed(target, READER, hands_on=["tool.write", "inference.run"])
+    yield await target.send(TOOL, reading)
+    _narrowed(target, READER, hands_on=["tool.read", "inference.run"], calls=["inference"])
+    yield await target.send(TOOL, reading)
+    _narrowed(target, ORCHESTRATOR, calls=[WRITER])
+    yield await target.send(READER, asking)
+    assert (await target.send(WRITER, target.token(WRITER))).handled
+
+
+def _narrowed(target: Target, name: str, **entry: Any) -> None:
+    """The registry has another version, and everybody has heard of it."""
+    known = target.system.known
+    said = known.registry.model_dump()
+    said["parties"][name] |= entry
+    registry = Registry.model_validate(said)
+    for service in target.system.services.values():
+        service.adopt(known.model_copy(update={"registry": registry}), read_policy(POLICIES, registry))

@@ -1,0 +1,154 @@
+"""H. Attestation: an identity for whom it is not, or for code that nobody approved."""
+
+import tempfile
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from authorities.attestation.launch import Launch
+from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tries, attack
+from tests.support.attack_launch import Machine, machine
+from tests.support.attack_registry import Registered, spiffe_id, with_registry
+from tests.support.ca import FOREVER, workload
+from tests.support.launched import FETCH, FETCH_IN_A_FORK, READER, REALM
+from zerotrust.policy import Reason
+from zerotrust.svid import Peer
+from zerotrust.tls import client_context, server_context
+
+NOT_LAUNCHED = "not launched by this authority"
+
+
+@attack(92, machine)
+async def test_a_process_that_nobody_launched(target: Machine) -> Tries:
+    """It knows the right words, is the same user's, and a launched party's own child; that is not who it is."""
+    probe = await target.probe()
+    assert (await probe.run(FETCH)).count(".") == 2
+    yield await target.stranger(FETCH, NOT_LAUNCHED)
+    yield await target.answered(probe, FETCH_IN_A_FORK, NOT_LAUNCHED)
+
+
+@attack(93, machine)
+async def test_an_identity_of_somebody_else(target: Machine) -> Tries:
+    """Asked for by name; and made by whoever likes, for the authority itself to say that it is good."""
+    probe = await target.probe()
+    writer = f"__import__('spiffe').SpiffeId({spiffe_id('agent/writer')!r})"
+    yield await target.answered(probe, FETCH.replace("})", f"}}, {writer})"), "asked for another identity")
+
+    genuine = await probe.run(FETCH)
+    header, claims = jwt.get_unverified_header(genuine), jwt.decode(genuine, options={"verify_signature": False})
+    assert await probe.run(_validated(genuine)) == READER
+    other = {"kid": header["kid"], "typ": "JWT"}
+    by_somebody = jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), "ES256", headers=other)
+    signature = genuine.rpartition(".")[2]
+    altered = jwt.encode(claims | {"sub": spiffe_id("agent/writer")}, "x" * 32, "HS256", headers=other)
+    for token, audience in (
+        (by_somebody, REALM),
+        (jwt.encode(claims, "", "none"), REALM),
+        (f"{altered.rpartition('.')[0]}.{signature}", REALM),
+        (genuine, "https://elsewhere.test"),
+    ):
+        answer = await probe.run(_validated(token, audience))
+        yield Attempt("INVALID_ARGUMENT", "INVALID_ARGUMENT" not in answer)
+
+
+def _validated(token: str, audience: str = REALM) -> str:
+    """A program that has the authority say whose token this is."""
+    return f"""
+from spiffe import WorkloadApiClient
+with WorkloadApiClient(default_timeout=5) as client:
+    answer = str(client.validate_jwt_svid({token!r}, {audience!r}).spiffe_id)
+"""
+
+
+@attack(94, machine)
+async def test_code_that_is_not_what_was_approved(target: Machine) -> Tries:
+    """Changed before the launch, or after it; approved, but for somebody else."""
+    helper = target.code / "helper.py"
+    genuine = helper.read_text()
+
+    def launch(party: str) -> Launch:
+        path = target.place / f"{party.replace('/', '-')}.sock"
+        return Launch(party_id=spiffe_id(party), name=party, code=("agents/reader",), env={"ZT_PROBE": str(path)})
+
+    for name in ("helper.py", "planted.py", "helper.pyc"):
+        (target.code / name).write_text("value = 'another'\n")
+        yield await target.launched(launch("inference"), f"agents/reader/{name}")
+        (target.code / name).unlink()
+        helper.write_text(genuine)
+    yield await target.launched(launch("agent/nobody"), "for others, but not for this name")
+
+    probe = await target.probe()
+    assert (await probe.run(FETCH)).count(".") == 2
+    for name in ("main.py", "helper.py", "planted.py"):
+        before = (target.code / name).read_text() if (target.code / name).exists() else None
+        (target.code / name).write_text("value = 'another'\n")
+        yield await target.answered(probe, FETCH, f"changed: agents/reader/{name}")
+        (target.code / name).unlink() if before is None else (target.code / name).write_text(before)
+    planted = probe.launched.stage.path / "jwt.py"
+    planted.write_text("")
+    yield await target.answered(probe, FETCH, f"changed: {planted}")
+
+
+@attack(95)
+async def test_a_name_that_nearly_is_somebodys(target: Target) -> Tries:
+    """Certificates that some authority may have issued, for names that begin, or read, like that of who may call."""
+    for party, door in DOORS.items():
+        if not door.chain:
+            continue
+        name = target.claims(party)["azp"]
+        for nearly in (
+            f"{name}-evil",
+            f"{name}/evil",
+            name.replace("agents.example", "agents.example.evil"),
+            name.replace("agents.example", "evil"),
+            name[:-1],
+            name.upper(),
+            name.replace("spiffe", "https"),
+            name.replace("a", "\u0430", 1),
+        ):
+            yield await target.send(party, target.token(party), peer=Peer(nearly, FOREVER))
+
+
+@attack(96, with_registry)
+async def test_code_that_changes_under_a_running_party(target: Registered) -> Tries:
+    """Its tokens live for a minute yet, and are worth nothing; and no operator can say that all is well."""
+    reader, tool = "agent/reader", "tool/documents"
+    reading = target.token(tool)
+    assert (await target.send(tool, reading)).handled
+    peer = workload("authority/attestation")
+    drifted = {"drifted": {reader: "agents/reader/main.py"}}
+    assert (await target.send(REGISTRY, None, path="/attestation", body=drifted, peer=peer)).handled
+    yield await target.send(tool, reading)
+    yield await target.send("inference", target.token("inference"))
+    again = await target.send(
+        REGISTRY, target.operating(), path=f"/parties/{reader}/reinstate", body={}, reason=Reason.DRIFTED
+    )
+    again.effect = spiffe_id(reader) not in target.withdrawn
+    yield again
+    if not again.effect:  # what is put back is not trusted again by itself
+        assert spiffe_id(reader) in target.clients.disabled
+        await target.send(REGISTRY, None, path="/attestation", body={"drifted": {}}, peer=peer)
+        yield await target.send(tool, reading)
+
+
+@attack(97, machine)
+async def test_a_key_where_it_could_be_taken(target: Machine) -> Tries:
+    """No key is in any file, at no time that a file could be kept; and no second process has the same identity."""
+    folder = target.place / "tmp"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        svid = target.authority.svid()
+        server_context(svid, certificate_needed=True)
+        client_context(svid, {})
+        assert target.authority.server_certificate("localhost")
+    probe = await target.probe()
+    await probe.run(FETCH)
+    yield Attempt("no key", target.leaks)
+    environment = await probe.run("import os; answer = repr(dict(os.environ))")
+    yield Attempt("no key", "PRIVATE" in environment or "eyJ" in environment)
+
+    path = target.place / "second.sock"
+    twin = Launch.registered(target.registry, "agent/reader", {"ZT_PROBE": str(path)})
+    yield await target.launched(twin, "runs already")

@@ -1,0 +1,64 @@
+"""The registry authority in an attacked system: alive beside the services, which hear at once what it withdraws."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from authorities.registry.app import create_app
+from tests.support.attack import REGISTRY, Target, in_process
+from tests.support.ca import TRUST_DOMAIN
+from tests.support.issuer import Issuer
+from tests.support.system import POLICIES, alive
+from zerotrust.service import Service, read_policy
+
+
+@dataclass
+class Clients:
+    """Stands for Keycloak's administration; keeps which clients get no tokens."""
+
+    disabled: set[str] = field(default_factory=set)
+
+    async def enable_client(self, client_id: str) -> None:
+        self.disabled.discard(client_id)
+
+    async def disable_client(self, client_id: str) -> None:
+        self.disabled.add(client_id)
+
+
+class Registered(Target):
+    """The system with its registry."""
+
+    clients: Clients
+
+    def operating(self, **changed: Any) -> str:
+        """An operator's token for the registry."""
+        good: dict[str, Any] = {"azp": "zt", "sub": "olga", "groups": ["/operators"]}
+        return self.token(REGISTRY, **(good | changed))
+
+    @property
+    def withdrawn(self) -> set[str]:
+        """The parties that have lost their standing, as everybody knows them."""
+        return {name for kind, name in self.system.standing._withdrawn if kind == "party"}
+
+
+@asynccontextmanager
+async def with_registry(folder: Path, issuer: Issuer, kind: type[Service]) -> AsyncIterator[Registered]:
+    """All services and the registry."""
+    async with in_process(folder, issuer, kind) as plain:
+        target = Registered(plain.system, issuer, plain.clock)
+        target.clients, system = Clients(), target.system
+        known = system.known
+        address = f"https://127.0.0.1:{known.registry.parties[REGISTRY].port}"
+        system.addresses[REGISTRY] = address
+        service = system.service(REGISTRY)
+        app = create_app(service, target.clients, lambda: (known, read_policy(POLICIES, known.registry)))
+        system.apps[address] = app
+        async with alive(app):
+            yield target
+
+
+def spiffe_id(name: str) -> str:
+    """A party's SPIFFE ID."""
+    return f"spiffe://{TRUST_DOMAIN}/{name}"

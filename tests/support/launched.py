@@ -1,0 +1,143 @@
+"""A project of a test's own, whose parties are launched and measured for real; and what can be asked of them."""
+
+import asyncio
+import json
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from authorities.attestation.approval import approved_files, code_digest
+from authorities.attestation.authority import NAME, Authority
+from authorities.attestation.launch import Launch, Launched
+from zerotrust.lock import Approved, Lock, as_text
+from zerotrust.registry import Registry
+
+PROJECT = Path(__file__).parents[2]
+READER = "spiffe://agents.example/agent/reader"
+REALM = "https://localhost:8443/realms/agents"
+
+# A party for these tests: runs what it is sent, and answers with what that calls `answer`.
+PROBE = """
+import json, os, socket
+
+server = socket.socket(socket.AF_UNIX)
+server.bind(os.environ["ZT_PROBE"])
+server.listen()
+while True:
+    connection, _ = server.accept()
+    with connection:
+        source = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+        scope = {}
+        try:
+            exec(source, scope)
+        except Exception as error:
+            scope["answer"] = f"{type(error).__name__}: {error}"
+        connection.sendall(json.dumps(scope["answer"]).encode())
+"""
+
+FETCH = f"""
+from spiffe import WorkloadApiClient
+
+with WorkloadApiClient(default_timeout=5) as client:
+    answer = client.fetch_jwt_svid({{{REALM!r}}}).token
+"""
+
+FETCH_IN_A_FORK = f"""
+import os
+
+read, write = os.pipe()
+if os.fork() == 0:
+    try:
+        {FETCH.replace(chr(10), chr(10) + "        ")}
+    except Exception as error:
+        answer = str(error)
+    os.write(write, answer.encode())
+    os._exit(0)
+os.close(write)
+answer = os.read(read, 65536).decode()
+os.wait()
+"""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must become true within ten seconds."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def ask(path: Path, text: str) -> Any:
+    """Send something to a program's socket once it is there, and return its answer."""
+    await until(path.exists)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(path)
+                break
+            except ConnectionRefusedError:  # bound, and not listening yet
+                await asyncio.sleep(0.01)
+        writer.write(text.encode())
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    return json.loads(answer)
+
+
+@contextmanager
+def project() -> Iterator[Path]:
+    """A project of its own. Not `tmp_path`: that is too long for the address of a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="zt-") as name:
+        place = Path(name)
+        root = place / "project"
+        (root / "agents/reader").mkdir(parents=True)
+        (root / "agents/reader/main.py").write_text(PROBE)
+        (root / "agents/reader/helper.py").write_text("value = 'genuine'\n")
+        registry = yaml.safe_load((PROJECT / "registry.yaml").read_text())
+        for party in registry["parties"].values():
+            if "code" in party:
+                party["code"] = ["agents/reader"]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            registry["parties"][NAME]["port"] = free.getsockname()[1]
+        (root / "registry.yaml").write_text(yaml.safe_dump(registry))
+        yield place
+
+
+def locked(registry: Registry, root: Path) -> Lock:
+    """Approve a project as it is."""
+    files = approved_files(registry, root)
+    parties = {name: Approved(code=code_digest(registry, name, files)) for name in registry.launched}
+    lock = Lock(files=files, parties=parties)
+    (root / "registry.lock").write_text(as_text(lock))
+    return lock
+
+
+class Probe:
+    def __init__(self, launched: Launched, path: Path) -> None:
+        self.launched, self._path = launched, path
+
+    async def run(self, source: str) -> Any:
+        return await ask(self._path, source)
+
+
+async def launch_probe(authority: Authority, registry: Registry, place: Path, *, party: str = "agent/reader") -> Probe:
+    path = place / f"{party.replace('/', '-')}.sock"
+    launch = Launch.registered(registry, party, {"ZT_PROBE": str(path)})
+    return Probe(await authority.launch(launch), path)
+
+
+def log_of(run_dir: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run_dir / "logs/authority-attestation.log").read_text().splitlines()]
+
+
+def files_in(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refusals(run_dir: Path) -> list[str]:
+    return [line["why"] for line in log_of(run_dir) if line["event"] == "refused"]
