@@ -200,7 +200,6 @@ async def test_what_else_is_in_the_form_is_ignored(door: Door) -> None:
         b"logout_token",
         b"token=x",
         b"logout_token=x&logout_token=y",
-        b"&".join(b"a%d=1" % n for n in range(9)),
         "logout_token=ä".encode(),
     ],
 )
