@@ -62,7 +62,7 @@ class Reader:
     async def read(self) -> None:
         """Read everything there is by now, and return once all of it has had its effect.
 
-        Raises `AdministrationError`, or what `apply` does; nothing is lost by that: the next call begins where this did.
+        Raises `AdministrationError`, or what `apply` does.  Nothing is lost: the next call begins where this did.
         """
         async with self._administration.asking() as admin:
             users = await _all(admin.a_get_events, {"type": list(USER_EVENTS), "dateFrom": str(self._users.begins)})
