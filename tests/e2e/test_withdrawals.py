@@ -339,7 +339,7 @@ async def test_what_the_registry_does_there_itself_is_no_news(place: Place, hear
     assert [change for _, change in heard.changes[before:] if change.subject == ("party", READER)] == []
 
 
-async def test_more_than_a_page_between_two_reads_is_not_lost(
+async def test_more_than_is_asked_for_at_first_is_not_lost(
     place: Place, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE", 2)
