@@ -145,7 +145,7 @@ def _token(body: bytes) -> str:
     if len(body) > MAX_BODY:
         raise Refusal(Reason.BODY_TOO_LARGE)
     try:
-        form = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=8)
+        form = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
     except ValueError as error:
         raise Refusal(Reason.MALFORMED_BODY, str(error)) from error
     tokens = [value for name, value in form if name == "logout_token"]

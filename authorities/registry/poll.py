@@ -37,7 +37,7 @@ from authorities.registry.window import Window
 
 SECONDS_BETWEEN_READS = 0.4
 PAGE = 100
-"""Keycloak gives no more at once unless it is asked to."""
+"""How many events to ask for at first; Keycloak gives no more than it is asked to."""
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Reader:
     async def read(self) -> None:
         """Read everything there is by now, and return once all of it has had its effect.
 
-        Raises `AdministrationError`, or what `apply` does; nothing is lost by that: the next call begins where this did.
+        Raises `AdministrationError`, or what `apply` does.  Nothing is lost: the next call begins where this did.
         """
         async with self._administration.asking() as admin:
             users = await _all(admin.a_get_events, {"type": list(USER_EVENTS), "dateFrom": str(self._users.begins)})
@@ -106,13 +106,11 @@ class Reader:
 
 
 async def _all(read: Callable[[dict[str, Any]], Awaitable[list[Event]]], query: Mapping[str, Any]) -> list[Event]:
-    """Every page.  Newest first: one that comes meanwhile is found next time, and only moves what is read twice."""
-    found: list[Event] = []
-    while True:
-        page = await read({**query, "first": str(len(found)), "max": str(PAGE)})
-        found += page
-        if len(page) < PAGE:
-            return found
+    """Everything, in one answer: between two pages, events of the same millisecond may change places."""
+    most = PAGE
+    while len(found := await read({**query, "max": str(most)})) >= most:
+        most *= 4
+    return found
 
 
 async def _config(admin: KeycloakAdmin) -> dict[str, Any]:

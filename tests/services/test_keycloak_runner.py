@@ -134,6 +134,20 @@ async def test_keycloak_speaks_https_alone_with_the_newest_tls_and_asks_for_cert
     }
 
 
+async def test_keycloak_finds_itself_and_whom_it_tells_of_logouts_and_nobody_else(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
+) -> None:
+    java(monkeypatch, tmp_path, distribution, """printf '%s\n' "$@"; exit 1""")
+
+    with pytest.raises(KeycloakError):
+        await keycloak.__aenter__()
+
+    [option] = [line for line in keycloak.log.read_text().splitlines() if line.startswith("-Djdk.net.hosts.file=")]
+    address, *names = Path(option.partition("=")[2]).read_text().split()
+    assert address == "127.0.0.1"
+    assert set(names) == {"localhost", socket.gethostname(), "registry.authority.agents.example"}
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

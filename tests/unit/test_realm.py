@@ -147,6 +147,26 @@ def test_nobody_is_served_without_tls_and_events_are_kept(derived: Json) -> None
     assert {"LOGOUT", "REVOKE_GRANT", "TOKEN_EXCHANGE", "INTROSPECT_TOKEN"} <= set(derived["enabledEventTypes"])
 
 
+def test_the_registry_is_told_of_each_session_that_ends_wherever_a_person_signs_in(
+    registry: Registry, clients: dict[str, Json]
+) -> None:
+    told = {name: client["attributes"].get("backchannel.logout.url") for name, client in clients.items()}
+
+    url = "https://registry.authority.agents.example:8106/backchannel-logout"
+    assert dict.fromkeys(registry.login_clients, url) == {name: there for name, there in told.items() if there}
+    assert {clients[name]["attributes"]["backchannel.logout.session.required"] for name in registry.login_clients} == {
+        "true"
+    }
+
+
+def test_where_no_registry_takes_part_nobody_is_told(registry: Registry) -> None:
+    parties = {name: party for name, party in registry.parties.items() if name not in (ADMINISTRATOR, "zt")}
+
+    derived = realm(registry.model_copy(update={"parties": parties}))
+
+    assert "backchannel" not in as_text(derived)
+
+
 # --- who acts at Keycloak for itself ----------------------------------------------------------------------------------
 
 

@@ -1,0 +1,393 @@
+"""Reading Keycloak's events where Keycloak is slow, away or strange; the real one is in `tests/e2e`."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from keycloak import KeycloakAdmin
+
+from authorities.registry import poll as module
+from authorities.registry.events import USER_EVENTS, Change
+from authorities.registry.keycloak import AdministrationError
+from authorities.registry.poll import Reader, applying, poll
+from authorities.registry.realm import SESSION_LIFE
+from authorities.registry.state import State
+from authorities.registry.stream import Stream
+from tests.support.system import FakeWorkload, fresh_standing
+from zerotrust.known import Known
+from zerotrust.registry import Registry
+
+OWN, READER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"
+NOW = 1_795_563_637_000
+
+Json = dict[str, Any]
+
+
+class Connection:
+    realm_name = "agents"
+
+    def __init__(self, config: Json) -> None:
+        self.config = config
+
+    async def a_raw_get(self, path: str) -> Any:
+        assert path == "admin/realms/agents/events/config"
+        return Answer(self.config)
+
+
+class Answer:
+    status_code = 200
+    content = b"something"
+
+    def __init__(self, content: Json) -> None:
+        self._content = content
+
+    def json(self) -> Json:
+        return self._content
+
+
+class Keycloak:
+    """Keeps events as Keycloak does, and gives the newest first, as many as it is asked for."""
+
+    def __init__(self) -> None:
+        self.users, self.admins = list[Json](), list[Json]()
+        self.clients = [{"id": "own", "clientId": OWN}, {"id": "reader", "clientId": READER}]
+        self.config: Json = {
+            "eventsEnabled": True,
+            "adminEventsEnabled": True,
+            "adminEventsDetailsEnabled": True,
+            "enabledEventTypes": [*USER_EVENTS, "LOGIN"],
+        }
+        self.connection = Connection(self.config)
+        self.asked = list[Json]()
+        self.down: str | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[KeycloakAdmin]:
+        if self.down:
+            raise AdministrationError(self.down)
+        yield cast("KeycloakAdmin", self)
+
+    async def a_get_events(self, query: Json) -> list[Json]:
+        of_user = [event for event in self.users if query.get("user") in (None, event["userId"])]
+        return self._page([event for event in of_user if event["type"] in query["type"]], query)
+
+    async def a_get_admin_events(self, query: Json) -> list[Json]:
+        return self._page(self.admins, query)
+
+    def _page(self, events: list[Json], query: Json) -> list[Json]:
+        self.asked.append(query)
+        since, most = int(query["dateFrom"]), int(query["max"])
+        found = sorted((event for event in events if event["time"] >= since), key=lambda e: -int(e["time"]))
+        self.meanwhile()
+        return found[:most]
+
+    async def a_get_clients(self) -> list[Json]:
+        return self.clients
+
+    def logout(self, session: str, *, at: int = NOW) -> None:
+        self._user("LOGOUT", session, at)
+
+    def login(self, session: str, *, at: int, user: str = "alice") -> None:
+        self._user("LOGIN", session, at, user)
+
+    def _user(self, kind: str, session: str, at: int, user: str = "alice") -> None:
+        event = {"id": f"{kind} {session} {at}", "time": at, "type": kind, "userId": user, "sessionId": session}
+        self.users.append(event)
+
+    def admin(self, done: str, kind: str, path: str, said: str = "{}", *, at: int = NOW, client: str = "other") -> None:
+        self.admins.append(
+            {
+                "id": f"{done} {path} {at}",
+                "time": at,
+                "operationType": done,
+                "resourceType": kind,
+                "resourcePath": path,
+                "representation": said,
+                "authDetails": {"clientId": client},
+            }
+        )
+
+
+class Applied:
+    def __init__(self) -> None:
+        self.changes = list[Change]()
+        self.fails = 0
+
+    async def __call__(self, change: Change) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise OSError("no space left")
+        self.changes.append(change)
+
+    @property
+    def names(self) -> list[str]:
+        return [change.subject[1] for change in self.changes]
+
+
+@pytest.fixture
+def keycloak() -> Keycloak:
+    return Keycloak()
+
+
+@pytest.fixture
+def applied() -> Applied:
+    return Applied()
+
+
+@pytest.fixture
+def reader(keycloak: Keycloak, applied: Applied) -> Reader:
+    return Reader(keycloak, applied, own=OWN, since=NOW / 1000)
+
+
+# --- nothing missed, nothing twice ------------------------------------------------------------------------------------
+
+
+async def test_what_is_read_again_is_taken_once(keycloak: Keycloak, applied: Applied, reader: Reader) -> None:
+    keycloak.logout("a")
+    await reader.read()
+    keycloak.logout("late", at=NOW - 9_000)
+    keycloak.logout("b", at=NOW + 1)
+    await reader.read()
+    await reader.read()
+
+    assert applied.names == ["a", "late", "b"]
+
+
+async def test_what_was_before_the_beginning_is_left(keycloak: Keycloak, applied: Applied, reader: Reader) -> None:
+    keycloak.logout("old", at=NOW - 10_001)
+    await reader.read()
+
+    assert applied.names == []
+
+
+@pytest.mark.parametrize("many", [99, 100, 101, 250])
+async def test_however_many_there_are_all_are_read(
+    keycloak: Keycloak, applied: Applied, reader: Reader, many: int
+) -> None:
+    for number in range(many):
+        keycloak.logout(f"session {number}", at=NOW + number)
+        keycloak.admin("DELETE", "USER_SESSION", f"sessions/ended {number}", at=NOW + number)
+    await reader.read()
+
+    assert len(set(applied.names)) == len(applied.names) == 2 * many
+
+
+async def test_what_comes_between_two_questions_moves_nothing_out_of_sight(
+    keycloak: Keycloak, applied: Applied, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGE", 2)
+    for number in range(5):
+        keycloak.logout(f"session {number}", at=NOW + number)
+    late = iter(range(10, 15))
+
+    def another() -> None:
+        if (at := next(late, None)) is not None:
+            keycloak.logout(f"session {at}", at=NOW + at)
+
+    keycloak.meanwhile = another
+    await reader.read()
+    await reader.read()
+
+    assert sorted(applied.names) == sorted(f"session {number}" for number in [*range(5), *range(10, 15)])
+
+
+async def test_users_and_administrators_are_heard_in_the_order_of_what_they_did(
+    keycloak: Keycloak, applied: Applied, reader: Reader
+) -> None:
+    keycloak.admin("UPDATE", "USER", "users/bob", '{"enabled": true}', at=NOW + 2)
+    keycloak.logout("a", at=NOW + 1)
+    keycloak.admin("UPDATE", "USER", "users/bob", '{"enabled": false}', at=NOW)
+    await reader.read()
+
+    assert applied.changes == [
+        Change(("user", "bob"), "keycloak: disabled"),
+        Change(("session", "a"), "keycloak: logout"),
+        Change(("user", "bob"), None),
+    ]
+
+
+async def test_what_could_not_be_applied_is_tried_again(keycloak: Keycloak, applied: Applied, reader: Reader) -> None:
+    keycloak.logout("a")
+    applied.fails = 1
+    with pytest.raises(OSError, match="no space left"):
+        await reader.read()
+    await reader.read()
+
+    assert applied.names == ["a"]
+
+
+# --- whose sessions ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_sessions_that_the_user_began_until_then_and_no_others(
+    keycloak: Keycloak, applied: Applied, reader: Reader
+) -> None:
+    keycloak.login("too old", at=NOW - SESSION_LIFE * 1000 - 1)
+    keycloak.login("first", at=NOW - SESSION_LIFE * 1000)
+    keycloak.login("first", at=NOW - 5)  # signed in at another client
+    keycloak.login("second", at=NOW)
+    keycloak.login("new", at=NOW + 1)
+    keycloak.login("bob's", at=NOW - 5, user="bob")
+    keycloak.admin("ACTION", "USER", "users/alice/reset-password")
+    await reader.read()
+
+    assert sorted(applied.names) == ["first", "second"]
+    assert {change.cause for change in applied.changes} == {"keycloak: credential changed"}
+
+
+# --- clients ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_the_registry_itself_did_is_no_news(keycloak: Keycloak, applied: Applied, reader: Reader) -> None:
+    keycloak.admin("UPDATE", "CLIENT", "clients/reader", '{"enabled": false}', client="own")
+    await reader.read()
+    assert applied.changes == []
+
+    keycloak.admin("UPDATE", "CLIENT", "clients/reader", '{"enabled": false}', at=NOW + 1)
+    await reader.read()
+    assert applied.changes == [Change(("party", READER), "keycloak: disabled")]
+
+
+async def test_a_client_that_came_later_is_looked_up(keycloak: Keycloak, applied: Applied, reader: Reader) -> None:
+    await reader.read()
+    keycloak.clients.append({"id": "late", "clientId": "spiffe://agents.example/agent/late"})
+    keycloak.admin("UPDATE", "CLIENT", "clients/late", '{"enabled": false}')
+    await reader.read()
+
+    assert applied.names == ["spiffe://agents.example/agent/late"]
+
+
+# --- what may have been lost ------------------------------------------------------------------------------------------
+
+
+async def test_what_is_not_recorded_is_not_read_completely_and_its_tokens_are_withdrawn_afterwards(
+    keycloak: Keycloak, applied: Applied, reader: Reader
+) -> None:
+    keycloak.config["eventsEnabled"] = False
+    keycloak.logout("a")
+    for _ in range(2):
+        with pytest.raises(AdministrationError, match="switched off"):
+            await reader.read()
+    assert applied.names == ["a"]
+
+    began = int(time.time())
+    keycloak.config["eventsEnabled"] = True
+    await reader.read()
+    await reader.read()
+
+    [_, change] = applied.changes
+    assert change.subject[0] == "before"
+    assert began <= int(change.subject[1]) <= time.time()
+
+
+async def test_events_that_were_off_between_two_reads_are_missed(
+    keycloak: Keycloak, applied: Applied, reader: Reader
+) -> None:
+    keycloak.admin("UPDATE", "REALM", "events/config", '{"adminEventsEnabled": false}')
+    await reader.read()
+    await reader.read()
+
+    assert [change.cause for change in applied.changes] == ["keycloak: events may have been lost"]
+
+
+@pytest.mark.parametrize("which", ["users", "admins"])
+async def test_events_that_were_cleared_are_missed(
+    keycloak: Keycloak, applied: Applied, reader: Reader, which: str
+) -> None:
+    keycloak.logout("a")
+    keycloak.admin("CREATE", "USER", "users/x")
+    await reader.read()
+    getattr(keycloak, which).clear()
+    await reader.read()
+    await reader.read()
+
+    assert [change.cause for change in applied.changes[1:]] == ["keycloak: events may have been lost"]
+
+
+# --- the loop ---------------------------------------------------------------------------------------------------------
+
+
+async def test_only_a_complete_read_counts_from_its_beginning_and_an_error_is_told_once(
+    keycloak: Keycloak, applied: Applied, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_READS", 0.001)
+    caplog.set_level(logging.WARNING)
+    heard, tried = list[float](), asyncio.Semaphore(0)
+    keycloak.meanwhile = tried.release
+    began = time.monotonic()
+    polling = asyncio.create_task(poll(keycloak, applied, heard.append, own=OWN, since=NOW / 1000))
+
+    async def reads(times: int) -> None:
+        async with asyncio.timeout(60):
+            for _ in range(2 * times):
+                await tried.acquire()
+
+    await reads(3)
+    assert heard
+    assert began <= heard[0] <= time.monotonic()
+
+    keycloak.config["eventsEnabled"] = False
+    await reads(2)  # one of them may have begun before
+    known = len(heard)
+    await reads(5)
+    assert len(heard) == known
+
+    keycloak.config["eventsEnabled"] = True
+    await reads(3)
+    assert len(heard) > known
+    polling.cancel()
+
+    said = [record.message for record in caplog.records]
+    assert len(said) == 2
+    assert said[0].startswith("Keycloak's events are not read: its events are switched off")
+    assert said[1] == "Keycloak's events are read again"
+
+
+async def test_whatever_goes_wrong_is_tried_again_and_does_not_count(
+    keycloak: Keycloak, applied: Applied, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_READS", 0.001)
+    heard = asyncio.Event()
+    keycloak.users.append({"id": "strange", "time": NOW, "type": "UPDATE_PASSWORD"})  # of nobody
+    polling = asyncio.create_task(poll(keycloak, applied, lambda _: heard.set(), own=OWN, since=NOW / 1000))
+
+    async with asyncio.timeout(60):
+        while not caplog.records:
+            await asyncio.sleep(0.001)
+    assert not heard.is_set()
+    keycloak.users.clear()
+    async with asyncio.timeout(60):
+        await heard.wait()
+    polling.cancel()
+
+
+# --- what it comes to -------------------------------------------------------------------------------------------------
+
+
+async def test_keycloak_has_no_say_over_what_an_operator_withdrew(registry: Registry, tmp_path: Path) -> None:
+    kept = State(tmp_path / "standing.db")
+    known = Known(registry=registry, addresses={}, approved={})
+    async with kept.opened():
+        workload = FakeWorkload("authority/registry")
+        standing = fresh_standing()
+        standing.replace(0, {})
+        stream = Stream(known, kept, standing=standing, identity=lambda: workload.svid)
+        apply = applying(stream, kept)
+        await stream.change("party", READER, "odd answers (operator olga)")
+
+        await apply(Change(("party", READER), "keycloak: disabled"))
+        await apply(Change(("party", READER), None))
+        assert kept.withdrawn == {("party", READER): "odd answers (operator olga)"}
+        await apply(Change(("user", "bob"), "keycloak: disabled"))
+        await apply(Change(("user", "bob"), "keycloak: disabled"))
+        assert kept.withdrawn["user", "bob"] == "keycloak: disabled"
+        await apply(Change(("user", "bob"), None))
+
+    assert kept.withdrawn == {("party", READER): "odd answers (operator olga)"}
+    assert kept.number == 3
