@@ -40,23 +40,31 @@ TESTS = {
     "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
     "cards": "unit/test_cards services/test_reader",
     "clock": "faults/test_clock",
+    "confirm": "unit/test_confirm services/test_withdrawal",
     "connections": "unit/test_connections",
     "digests": "unit/test_digests unit/test_imports unit/test_cards",
     "errors": "unit/test_errors unit/test_gate",
     "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
-    "gate": "unit/test_gate unit/test_binding unit/test_errors unit/test_tally input/test_handlers input/test_values",
+    "gate": (
+        "unit/test_gate unit/test_withdrawn unit/test_binding unit/test_errors "
+        "unit/test_tally input/test_handlers input/test_values"
+    ),
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
+    "incoming": "unit/test_gate input/test_wire attacks/test_a_credentials",
     "keys": "unit/test_keys faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "known": "unit/test_known unit/test_signals",
     "lock": "unit/test_lock unit/test_register",
     "mcp": "unit/test_mcp unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
     "outgoing": "unit/test_outgoing faults/test_tasks services/test_story",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
+    "refusing": "unit/test_gate unit/test_withdrawn unit/test_errors",
     "registry": "unit/test_registry unit/test_realm",
     "run": "unit/test_run",
     "server": "input/test_wire services/test_server",
-    "service": "services/test_discovery services/test_server services/test_orchestrator input/test_handlers "
-    "services/test_documents input/test_values",
+    "service": (
+        "services/test_discovery services/test_withdrawal services/test_server services/test_orchestrator "
+        "input/test_handlers services/test_documents input/test_values"
+    ),
     "settings": "unit/test_settings",
     "signals": "unit/test_signals services/test_registry_authority",
     "signed": "unit/test_signed unit/test_cards",
@@ -64,8 +72,10 @@ TESTS = {
     "strict_json": "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties",
     "svid": "unit/test_svid unit/test_tls unit/test_signed",
     "tally": "unit/test_tally unit/test_gate faults/test_disk",
-    "thinking": "services/test_discovery services/test_reader services/test_writer faults/test_tasks "
-    "services/test_story attacks/test_l_model",
+    "thinking": (
+        "services/test_discovery services/test_reader services/test_writer faults/test_tasks "
+        "services/test_story attacks/test_l_model"
+    ),
     "tls": "unit/test_tls unit/test_connections",
     "tool": "services/test_documents input/test_handlers attacks/test_i_mcp attacks/test_e_scope",
     "verify": "unit/test_verify unit/test_imports unit/test_gate faults/test_clock attacks/test_c_claims",

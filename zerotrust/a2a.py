@@ -37,7 +37,7 @@ from zerotrust.policy import Reason
 from zerotrust.service import Service
 
 NONSENSE = "answered with something else than one message"
-UNTOUCHED = frozenset(Reason) - {Reason.ANSWER_LOST, Reason.EXPIRED, Reason.FAILED}
+UNTOUCHED = frozenset(Reason) - {Reason.ANSWER_LOST, Reason.EXPIRED, Reason.WITHDRAWN, Reason.FAILED}
 """Reasons for which a party refuses before it does anything; for any other it may have done what was asked."""
 
 

@@ -131,6 +131,8 @@ class Exchanger:
         try:
             async with asyncio.timeout(min(SECONDS, left)):
                 token = await self._ask(caller, audience, scopes, lifetime)
+            if not (standing := self._standing.of(caller)):  # nobody waits for a token that is good for nothing
+                raise Refusal(standing.reason, standing.detail)
         except (Refusal, TimeoutError) as error:
             refusal = error if isinstance(error, Refusal) else Refusal(Reason.ISSUER_UNAVAILABLE, "no answer in time")
             await self._note(caller, audience, scopes, refusal.reason, detail=refusal.detail)

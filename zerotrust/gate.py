@@ -8,27 +8,26 @@ SDK registers.  In order: (1) peer  (2) credentials  (3) verify  (4) bind  (5) s
 import asyncio
 import contextlib
 import logging
-import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
-import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from zerotrust import incoming
 from zerotrust.audit import Journal, describe, plain
 from zerotrust.clock import Forward
 from zerotrust.errors import Refusal
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.keys import SigningKeys
-from zerotrust.mcp import Need, ToolPermissions, error_body
+from zerotrust.mcp import Need, ToolPermissions
 from zerotrust.policy import Decision, Policy, Reason
+from zerotrust.refusing import cut_off, send_refusal
 from zerotrust.standing import Standing
-from zerotrust.strict_json import strict_object
 from zerotrust.svid import NOBODY, Peer
 from zerotrust.tally import Tally
 from zerotrust.verify import Expected, Remembered
@@ -48,19 +47,11 @@ class Peers:
 Permissions = Mapping[tuple[str, str], str | ToolPermissions | Peers]
 """(method, path) to the permission it needs.  A route that is not in it is refused."""
 
-MAX_TOKEN = 8 * 1024
-MAX_BODY = 1 << 20
-MAX_BODY_SECONDS = 10
-"""How long the body of a request may take to come in."""
 LAST_WORDS = 0.5
 """Seconds that a handler has to tell what was done once its caller is withdrawn; nothing more is done for it."""
 
 Confirmation = Callable[[Principal, str], Awaitable[None]]
 """Asks the issuer about a caller, where the permission that it uses is worth that.  Raises `Refusal`."""
-
-# base64url and dots; with padding, which PyJWT accepts, a token would have two spellings.
-_TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
-_TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 log = logging.getLogger(__name__)
 
@@ -102,11 +93,15 @@ class _Call:
     last: Message | None = None
     """What was sent first, and last."""
 
+    @property
+    def unfinished(self) -> Message | None:
+        """How an answer has begun that has no end yet."""
+        ended = self.last is not self.first and self.last is not None and not self.last.get("more_body")
+        return None if ended else self.first
+
     def follow_trace(self) -> None:
         """Our own workloads continue a trace; anybody else gets a new one, and theirs is kept beside it."""
-        given = [value for name, value in self.scope["headers"] if name == b"traceparent"]
-        if len(given) == 1 and (found := _TRACEPARENT.fullmatch(given[0])):
-            theirs = found[1].decode()
+        if theirs := incoming.trace(self.scope["headers"]):
             if self.principal and self.principal.delegated:
                 self.trace_id = theirs
             else:
@@ -187,7 +182,7 @@ class Gate:
         if isinstance(route, Peers):
             return await self._admit_peer(call, route, receive)
         call.permission = route if isinstance(route, str) else None
-        token = _bearer(call.scope["headers"], hint=call.permission)  # (2)
+        token = incoming.bearer(call.scope["headers"], hint=call.permission)  # (2)
         call.principal = await self._verify(token)  # (3)
         self._bind(call.principal, call.peer)  # (4)
         call.follow_trace()
@@ -196,7 +191,7 @@ class Gate:
             raise Refusal(standing.reason, standing.detail)
         if route is None:
             raise Refusal(Reason.NO_PERMISSION_FOR_ROUTE, call.scope["path"])
-        receive, asked = await _read(call.scope["headers"], receive)
+        receive, asked = await incoming.body(call.scope["headers"], receive)
         if isinstance(route, ToolPermissions):
             need = route.need(call.scope["headers"], asked)
         else:
@@ -226,7 +221,7 @@ class Gate:
         if not (standing := self._standing.of_party(str(call.peer.id))):
             raise Refusal(standing.reason, standing.detail)
         self._tally.count(_origin(call), Reason.GRANTED)
-        receive, _ = await _read(call.scope["headers"], receive)
+        receive, _ = await incoming.body(call.scope["headers"], receive)
         return receive
 
     def _bind(self, principal: Principal, peer: Peer) -> None:
@@ -296,11 +291,15 @@ class Gate:
         left = min(call.principal.expires_at, call.peer.until) - self._clock()
         if left <= 0:  # it took its time to come in, or to be recorded
             return await self._refuse(call, Refusal(Reason.EXPIRED, "before it was used"), send)
+        if not (standing := self._standing.of(call.principal)):  # and all that while nobody was watching
+            return await self._refuse(call, Refusal(standing.reason, standing.detail), send)
         ending = Refusal(Reason.EXPIRED, "while it was being used")
 
         def lost(decision: Decision) -> None:
             """Leave the handler a moment to tell what was done."""
             nonlocal ending
+            if life.expired():  # it is being ended already
+                return
             ending = Refusal(decision.reason, decision.detail)
             life.reschedule(min(life.when() or 0.0, asyncio.get_running_loop().time() + LAST_WORDS))
 
@@ -312,94 +311,10 @@ class Gate:
             if not life.expired():
                 raise
             await self._refuse(call, ending, send)
-            await self._cut(call, ending, send)
-
-    async def _cut(self, call: _Call, ending: Refusal, send: Send) -> None:
-        """End an answer that has begun, so that whoever reads it knows that this is not its end."""
-        if call.first is None or call.last is None or (call.last is not call.first and not call.last.get("more_body")):
-            return
-        told = b""
-        if any(
-            name == b"content-type" and value.startswith(b"text/event-stream") for name, value in call.first["headers"]
-        ):
-            told = b"event: error\r\ndata: %b\r\n\r\n" % orjson.dumps(problem(ending, call.trace_id))
-        await send({"type": "http.response.body", "body": told, "more_body": False})
-
-
-def _bearer(headers: Iterable[tuple[bytes, bytes]], *, hint: str | None) -> UnverifiedToken:
-    """The one bearer token of a request (RFC 6750 section 2.1); in a query or a body it is as if absent."""
-    given = [value for name, value in headers if name == b"authorization"]
-    if not given:
-        raise Refusal(Reason.NO_TOKEN, scope=hint)
-    if len(given) > 1:
-        raise Refusal(Reason.MALFORMED_CREDENTIALS, "more than one Authorization header")
-    kind, _, token = given[0].partition(b" ")
-    if kind.lower() != b"bearer":
-        raise Refusal(Reason.UNSUPPORTED_SCHEME, scope=hint)
-    if len(token) > MAX_TOKEN:
-        raise Refusal(Reason.TOKEN_TOO_LARGE)
-    if not token or token.translate(None, _TOKEN_BYTES):
-        raise Refusal(Reason.MALFORMED_CREDENTIALS)
-    return UnverifiedToken(token.decode())
-
-
-async def _read(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> tuple[Receive, dict[str, Any]]:
-    """Read the body: nothing at all, or one strict JSON object.
-
-    It is given back byte for byte to whoever reads next.
-    """
-    body, more = b"", True
-    try:
-        if any(name == b"content-length" and int(value) > MAX_BODY for name, value in headers):
-            raise Refusal(Reason.BODY_TOO_LARGE)
-        async with asyncio.timeout(MAX_BODY_SECONDS):
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Refusal(Reason.MALFORMED_BODY, "the caller left")
-                body, more = body + message.get("body", b""), message.get("more_body", False)
-                if len(body) > MAX_BODY:
-                    raise Refusal(Reason.BODY_TOO_LARGE)
-        asked = strict_object(body) if body else {}
-    except TimeoutError as error:
-        raise Refusal(Reason.BODY_TOO_SLOW) from error
-    except ValueError as error:
-        raise Refusal(Reason.MALFORMED_BODY, str(error)) from error
-    again: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return again.pop() if again else await receive()  # then the real one: it tells when the caller leaves
-
-    return replay, asked
+            if first := call.unfinished:
+                await cut_off(ending, call.trace_id, send, first=first)
 
 
 def _origin(call: _Call) -> str:
     """Whom a count is for: a party by its name, a stranger by its address."""
     return call.peer.id or (call.scope["client"][0] if call.scope.get("client") else "unknown")
-
-
-def problem(refusal: Refusal, trace_id: str) -> dict[str, Any]:
-    """What a refused caller is told."""
-    told: dict[str, Any] = {"error": refusal.error or "unauthorized", "reason": refusal.told, "trace_id": trace_id}
-    return told | ({"scope": refusal.scope} if refusal.scope else {})
-
-
-async def send_refusal(
-    refusal: Refusal,
-    trace_id: str,
-    send: Send,
-    *,
-    metadata_url: str | None = None,
-    rpc: tuple[str | int | None] | None = None,
-) -> None:
-    """Send a refusal as the answer; `rpc` holds the request id where the caller expects JSON-RPC."""
-    told = problem(refusal, trace_id)
-    body = orjson.dumps(error_body(rpc[0], told) if rpc else told)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        *refusal.headers(metadata_url),
-    ]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -22,11 +22,12 @@ from zerotrust.cards import CARD_PATH, check_card
 from zerotrust.confirm import Confirmer
 from zerotrust.errors import Refusal
 from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
-from zerotrust.gate import Gate, Permissions, current_principal, current_trace, send_refusal
+from zerotrust.gate import Gate, Permissions, current_principal, current_trace
 from zerotrust.keys import SigningKeys
 from zerotrust.known import Known
 from zerotrust.outgoing import Outgoing
 from zerotrust.policy import Decision, Policy, Reason, Resource, party_entities
+from zerotrust.refusing import send_refusal
 from zerotrust.registry import Registry
 from zerotrust.standing import Standing
 from zerotrust.svid import Svid

@@ -41,7 +41,7 @@ class Standing:
         self._clock = clock
         self._withdrawn: dict[Subject, str] = {}
         self._passing: dict[Subject, float] = {}
-        self._before = -1
+        self._before, self._why_before = -1, ""
         self._watched: dict[object, tuple[Principal, Lost]] = {}
         self._on_change: list[Callable[[], None]] = []
         self._number: int | None = None
@@ -66,6 +66,7 @@ class Standing:
         if self._number is not None and number < self._number:
             raise Gap(f"state {number} is older than {self._number}")
         self._number, self._withdrawn, self._whole = number, dict(withdrawn), True
+        self._passing = {}  # since when, the registry knows; it leaves out what has passed
         self._changed()
 
     def change(self, number: int, subject: Subject, cause: str | None) -> None:
@@ -77,6 +78,7 @@ class Standing:
             self._withdrawn.pop(subject, None)
         else:
             self._withdrawn[subject] = cause
+            self._passing.pop(subject, None)  # from now on, also where it was withdrawn before
         self._changed()
 
     def _changed(self) -> None:
@@ -85,7 +87,8 @@ class Standing:
         self._passing = {subject: self._passing.get(subject, now) for subject in passing}
         for subject in [known for known, since in self._passing.items() if since < now - KEPT]:
             del self._withdrawn[subject]
-        self._before = max((int(name) for kind, name in self._withdrawn if kind == "before"), default=-1)
+        before = [(int(name), cause) for (kind, name), cause in self._withdrawn.items() if kind == "before"]
+        self._before, self._why_before = max(before, default=(-1, ""))
         for key, (principal, lost) in list(self._watched.items()):
             if (decision := self._withdrawn_from(principal)) is not None:
                 del self._watched[key]
@@ -137,7 +140,7 @@ class Standing:
         if not self._withdrawn:
             return None
         if principal.issued_at <= self._before:
-            return _withdrawn(f"issued before {self._before}")
+            return _withdrawn(f"issued before {self._before}: {self._why_before}")
         return self._first(
             (
                 ("session", principal.session),

@@ -6,16 +6,20 @@ What that token may do is in the realm: read events, manage users, manage client
 
 import asyncio
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
-from keycloak import KeycloakAdmin, KeycloakError, KeycloakOpenIDConnection
+from keycloak import KeycloakAdmin, KeycloakDeleteError, KeycloakError, KeycloakOpenIDConnection
+from keycloak.exceptions import raise_error_from_response
 
 from zerotrust.bounded import MAX_ANSWER, SECONDS, ask
 from zerotrust.exchange import CLIENT_ASSERTION, Assertions
 from zerotrust.workload import WorkloadError
+
+_ID = re.compile(r"[\w-]+", re.ASCII)
 
 
 class AdministrationError(Exception):
@@ -40,8 +44,12 @@ class Administration:
 
     async def end_session(self, session: str) -> None:
         """End a session, and let everybody be told who asked to be.  Raises `AdministrationError`."""
+        if not _ID.fullmatch(session):  # it becomes a part of a path, and `..` would lead elsewhere
+            raise AdministrationError("no session has such an id")
         async with self.asking() as admin:
-            await admin.connection.a_raw_delete(f"admin/realms/{admin.connection.realm_name}/sessions/{session}")
+            path = f"admin/realms/{admin.connection.realm_name}/sessions/{session}"
+            if (answer := await admin.connection.a_raw_delete(path)).status_code != 404:  # then it has ended already
+                raise_error_from_response(answer, KeycloakDeleteError, expected_codes=[204])
 
     async def disable_user(self, user: str) -> None:
         """Let a user, by id, sign in no more, and end their sessions.  Raises `AdministrationError`."""
@@ -54,12 +62,11 @@ class Administration:
         async with self.asking() as admin:
             await admin.a_update_user(user, {"enabled": True})
 
-    async def user_id(self, name: str) -> str:
-        """The id of the user of that name.  Raises `AdministrationError` where there is none."""
+    async def user_id(self, name: str) -> str | None:
+        """The id of the user of that name, if there is one.  Raises `AdministrationError`."""
         async with self.asking() as admin:
-            if (found := await admin.a_get_user_id(name)) is None:
-                raise AdministrationError(f"Keycloak knows no user {name}")
-            return str(found)
+            found: str | None = await admin.a_get_user_id(name)
+            return found
 
     async def _set_enabled(self, client_id: str, *, enabled: bool) -> None:
         async with self.asking() as admin:

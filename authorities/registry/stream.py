@@ -32,13 +32,22 @@ class Stream:
         self._followers: set[asyncio.Queue[str]] = set()
         self._read_at: dict[str, float] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._changing: set[asyncio.Task[None]] = set()
 
     def heard(self, source: str, at: float | None = None) -> None:
         """Note that a source was read completely at that time (`time.monotonic`), by default now."""
         self._read_at[source] = time.monotonic() if at is None else at
 
     async def change(self, kind: Kind, name: str, cause: str | None) -> None:
-        """Withdraw, or with no cause reinstate: on the disk first, then known here, then told to everybody."""
+        """Withdraw, or with no cause reinstate: on the disk first, then known here, then told to everybody.
+
+        Once begun it is done, also where whoever asked for it is cut off: half of it would be a gap for ever.
+        """
+        self._changing.add(changing := asyncio.create_task(self._change(kind, name, cause)))
+        changing.add_done_callback(self._changing.discard)
+        await asyncio.shield(changing)
+
+    async def _change(self, kind: Kind, name: str, cause: str | None) -> None:
         async with self._one_at_a_time:
             number = await self._kept.change(kind, name, cause)
             self._standing.change(number, (kind, name), cause)

@@ -16,8 +16,8 @@ TOLD, NOBODY_TO_TELL = "told", "not told: it does not know what was derived from
 class Realm(Protocol):
     """What the realm does about it; each raises `AdministrationError`."""
 
-    async def user_id(self, name: str) -> str:
-        """The id of a user."""
+    async def user_id(self, name: str) -> str | None:
+        """The id of the user of that name, if there is one."""
 
     async def disable_user(self, user: str) -> None:
         """Let a user sign in no more, and end their sessions."""
@@ -44,7 +44,7 @@ class Withdrawals:
         self._stream, self._kept, self._realm = stream, kept, realm
 
     async def withdraw(self, asked: Withdrawal, operator: str) -> str:
-        """Return what came of telling the realm.  Raises `Refusal` where there is no such user."""
+        """Return what came of telling the realm.  Raises `Refusal` where nobody knows whom that is."""
         name = await self._id(asked)
         await self._stream.change(asked.kind, name, f"{asked.cause} (operator {operator})")
         try:
@@ -74,9 +74,12 @@ class Withdrawals:
         if asked.kind != "user":
             return asked.name
         try:
-            return await self._realm.user_id(asked.name)
+            found = await self._realm.user_id(asked.name)
         except AdministrationError as error:
-            raise Refusal(Reason.UNKNOWN_SUBJECT, str(error)) from error
+            raise Refusal(Reason.ISSUER_UNAVAILABLE, str(error)) from error
+        if found is None:
+            raise Refusal(Reason.UNKNOWN_SUBJECT, f"Keycloak knows no user {asked.name}")
+        return found
 
     def all(self) -> dict[str, Any]:
         """Everything that is withdrawn now, and how long ago each source was read."""

@@ -64,6 +64,10 @@ def _gate(function: str, take: str, put: str = "") -> Control:
     return Control("zerotrust.gate", function, take, put)
 
 
+def _bearer(take: str, put: str = "") -> Control:
+    return Control("zerotrust.incoming", "bearer", take, put)
+
+
 def _mcp(take: str, put: str = "") -> Control:
     return Control("zerotrust.mcp", "ToolPermissions.need", take, put)
 
@@ -206,7 +210,7 @@ ROWS: dict[int, Row] = {
         (
             _gate(
                 "Gate._admit",
-                'token = _bearer(call.scope["headers"], hint=call.permission)',
+                'token = incoming.bearer(call.scope["headers"], hint=call.permission)',
                 'token = UnverifiedToken(call.scope["query_string"].decode().removeprefix("access_token="))',
             ),
         ),
@@ -214,25 +218,25 @@ ROWS: dict[int, Row] = {
     4: Row(
         "two Authorization headers",
         Reason.MALFORMED_CREDENTIALS,
-        (_gate("_bearer", "if len(given) > 1:"),),
+        (_bearer("if len(given) > 1:"),),
     ),
     5: Row(
         "two tokens in one header, and other spellings",
         Reason.MALFORMED_CREDENTIALS,
         (
-            _gate("_bearer", "if not token or token.translate(None, _TOKEN_BYTES):"),
-            _gate("_bearer", 'given[0].partition(b" ")', 'b"bearer", b"", given[0].split()[-1]'),
+            _bearer("if not token or token.translate(None, _TOKEN_BYTES):"),
+            _bearer('given[0].partition(b" ")', 'b"bearer", b"", given[0].split()[-1]'),
         ),
     ),
     6: Row(
         "another scheme; a bearer of nothing",
         Reason.UNSUPPORTED_SCHEME,
-        (_gate("_bearer", 'if kind.lower() != b"bearer":'),),
+        (_bearer('if kind.lower() != b"bearer":'),),
     ),
     7: Row(
         "token or identity in a proxy's header or a cookie",
         Reason.NO_TOKEN,
-        (_gate("_bearer", 'name == b"authorization"', 'name in (b"authorization", b"x-forwarded-access-token")'),),
+        (_bearer('name == b"authorization"', 'name in (b"authorization", b"x-forwarded-access-token")'),),
     ),
     9: Row(
         "other methods, other spellings of a path",
@@ -281,7 +285,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     22: Row("claims of another type", Reason.BAD_CLAIM, (_verify(_CLAIMS, _CLAIMS.replace("))", "), strict=False)")),)),
-    24: Row("a token that is too large", Reason.TOKEN_TOO_LARGE, (_gate("_bearer", "if len(token) > MAX_TOKEN:"),)),
+    24: Row("a token that is too large", Reason.TOKEN_TOO_LARGE, (_bearer("if len(token) > MAX_TOKEN:"),)),
     25: Row(
         "a token that is nested deep",
         Reason.CHAIN_TOO_DEEP,

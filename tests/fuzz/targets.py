@@ -14,8 +14,8 @@ from tests.support.door import NOW, TOOLS
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import registry
 from zerotrust.errors import Refusal
-from zerotrust.gate import _bearer
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
+from zerotrust.incoming import bearer
 from zerotrust.mcp import ERA, LONGEST_ID, ToolPermissions
 from zerotrust.strict_json import strict_object
 from zerotrust.verify import CLOCK_SKEW, Expected, key_id, verify
@@ -69,7 +69,7 @@ def principal_of(token: str) -> Principal | None:
 def credentials(value: bytes) -> None:
     """Any value of the header `Authorization`: whoever gets in is the caller of the good token."""
     try:
-        token = _bearer([(b"authorization", value)], hint=None)
+        token = bearer([(b"authorization", value)], hint=None)
     except Refusal:
         return
     if found := principal_of(token):

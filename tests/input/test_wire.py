@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
-from zerotrust.gate import MAX_BODY
+from zerotrust.incoming import MAX_BODY
 from zerotrust.policy import Reason
 from zerotrust.registry import Registry, dns_name
 from zerotrust.server import MAX_HEAD, Protocol, server
@@ -250,7 +250,7 @@ async def test_a_body_too_large_is_refused_while_it_comes_in(wire: Wire) -> None
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zerotrust.server.PATIENCE", 0.5)
-    monkeypatch.setattr("zerotrust.gate.MAX_BODY_SECONDS", 0.5)
+    monkeypatch.setattr("zerotrust.incoming.MAX_BODY_SECONDS", 0.5)
 
 
 @pytest.mark.parametrize(

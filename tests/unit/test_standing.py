@@ -1,5 +1,7 @@
 """Standing: yes only where everything was heard up to a moment that is recent enough."""
 
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.support.door import Clock
 from zerotrust.identity import Principal
-from zerotrust.policy import Reason
-from zerotrust.standing import Gap, Standing, Subject
+from zerotrust.policy import Decision, Reason
+from zerotrust.standing import KEPT, PASSING, Gap, Standing, Subject
 
 READER, ORCHESTRATOR = "spiffe://agents.example/agent/reader", "spiffe://agents.example/orchestrator"
 CALLER = Principal(
@@ -196,7 +198,176 @@ def test_what_was_forgotten_is_not_known_until_the_whole_state_has_come_again(st
     assert standing.of(CALLER)
 
 
-SUBJECTS = st.sampled_from([*WITHDRAWN, ("user", "bob"), ("session", "session-2")])
+# what was issued before a time
+
+
+@pytest.mark.parametrize(("issued_at", "good"), [(0, False), (99, False), (100, False), (101, True), (10**10, True)])
+def test_what_was_issued_before_a_time_or_at_it_is_withdrawn(standing: Standing, issued_at: int, good: bool) -> None:
+    caller = replace(CALLER, issued_at=issued_at)
+    standing.change(1, ("before", "100"), "the realm's not-before")
+
+    assert bool(standing.of(caller)) is good
+    if not good:
+        assert standing.of(caller) == Decision(
+            allowed=False, reason=Reason.WITHDRAWN, detail="issued before 100: the realm's not-before"
+        )
+
+
+def test_the_latest_of_several_times_counts_in_whatever_order_they_came(standing: Standing) -> None:
+    for number, name in enumerate(("100", "20", "9"), 1):  # as words, 9 would be the latest
+        standing.change(number, ("before", name), "the realm's not-before")
+
+    assert not standing.of(replace(CALLER, issued_at=100))
+    assert standing.of(replace(CALLER, issued_at=101))
+
+    standing.change(4, ("before", "100"), None)
+    assert standing.of(replace(CALLER, issued_at=21))
+    assert not standing.of(replace(CALLER, issued_at=20))
+
+    standing.replace(5, {})
+    assert standing.of(replace(CALLER, issued_at=0))
+
+
+def test_a_time_takes_nothing_from_who_comes_without_a_token(standing: Standing) -> None:
+    standing.change(1, ("before", "100"), "the realm's not-before")
+
+    assert standing.of_party(READER)
+
+
+# whoever is watched
+
+
+def test_who_watches_a_caller_is_told_once_and_at_once_when_it_is_withdrawn(standing: Standing) -> None:
+    told: list[Decision] = []
+
+    with standing.watching(CALLER, told.append):
+        standing.change(1, ("user", "bob"), "another's")
+        assert told == []
+        standing.change(2, ("token", "T1"), "a theft")
+        assert told == [Decision(allowed=False, reason=Reason.WITHDRAWN, detail="token T1: a theft")]
+        standing.change(3, ("user", "alice"), "a theft")
+        standing.change(4, ("token", "T1"), None)
+        standing.change(5, ("token", "T1"), "again")
+
+    assert len(told) == 1
+
+
+def test_who_watches_is_told_of_the_whole_state_too(standing: Standing) -> None:
+    told: list[Decision] = []
+
+    with standing.watching(CALLER, told.append):
+        standing.replace(7, {("user", "bob"): "another's"})
+        assert told == []
+        standing.replace(8, {("session", "session-1"): "a logout"})
+
+    assert [decision.detail for decision in told] == ["session session-1: a logout"]
+
+
+def test_who_watches_no_more_is_told_nothing_and_what_it_does_then_is_its_own_affair(standing: Standing) -> None:
+    told: list[Decision] = []
+
+    with standing.watching(CALLER, told.append):
+        pass
+    with pytest.raises(ValueError, match="broken"), standing.watching(CALLER, told.append):
+        raise ValueError("broken")
+    standing.change(1, ("user", "alice"), "a theft")
+
+    assert told == []
+    assert standing._watched == {}
+
+
+def test_each_of_many_who_watch_is_told_of_its_own_caller_alone(standing: Standing) -> None:
+    told: dict[str, list[Decision]] = {"first": [], "second": [], "bob": []}
+
+    with (
+        standing.watching(CALLER, told["first"].append),
+        standing.watching(CALLER, told["second"].append),
+        standing.watching(replace(CALLER, subject="bob"), told["bob"].append),
+    ):
+        standing.change(1, ("user", "alice"), "a theft")
+
+    assert {name: len(decisions) for name, decisions in told.items()} == {"first": 1, "second": 1, "bob": 0}
+
+
+def test_silence_tells_nobody_that_somebody_was_withdrawn(standing: Standing, clock: Clock) -> None:
+    told: list[Decision] = []
+
+    with standing.watching(CALLER, told.append):
+        clock.now += 1e6
+        standing.forget()
+        standing.change(1, ("user", "bob"), "another's")
+
+    assert told == []
+
+
+def test_after_every_change_all_who_keep_something_are_called_and_know_it_already(standing: Standing) -> None:
+    known: list[tuple[str, Reason]] = []
+    for name in ("first", "second"):
+        standing.on_change(lambda name=name: known.append((name, standing.of(CALLER).reason)))  # type: ignore[misc]
+
+    standing.change(1, ("user", "alice"), "a theft")
+    standing.change(2, ("user", "alice"), None)
+    standing.replace(3, {("user", "alice"): "a theft"})
+    with pytest.raises(Gap):
+        standing.change(3, ("user", "alice"), None)
+    standing.confirm(3, 0.0)
+
+    assert known == [(n, r) for r in (Reason.WITHDRAWN, Reason.GRANTED, Reason.WITHDRAWN) for n in ("first", "second")]
+
+
+# what is forgotten
+
+
+@pytest.mark.parametrize("subject", [*WITHDRAWN, ("before", "5")], ids=" ".join)
+def test_sessions_and_tokens_are_forgotten_when_no_token_of_theirs_can_be_alive_and_nothing_else_is(
+    standing: Standing, clock: Clock, subject: Subject
+) -> None:
+    standing.change(1, subject, "a theft")
+    clock.now += KEPT
+    standing.change(2, ("user", "bob"), "another's")
+    assert not standing.of(CALLER)  # to the second
+
+    clock.now += 0.001
+    standing.change(3, ("user", "carol"), "another's")
+    standing.confirm(3, 0.0)
+
+    assert bool(standing.of(CALLER)) is (subject[0] in PASSING)
+    assert ("user", "bob") in standing._withdrawn
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_what_is_withdrawn_once_more_is_remembered_from_then_on(
+    standing: Standing, clock: Clock, forgotten: bool
+) -> None:
+    standing.change(1, ("session", "session-1"), "Keycloak was away")
+    clock.now += KEPT + 1 if forgotten else KEPT - 1
+    standing.change(2, ("user", "bob"), "another's")
+
+    standing.change(3, ("session", "session-1"), "once more")
+    clock.now += KEPT
+    standing.change(4, ("user", "carol"), "another's")
+
+    assert standing.of(CALLER).detail == "session session-1: once more"
+
+
+def test_what_the_whole_state_names_is_remembered_from_then_on(standing: Standing, clock: Clock) -> None:
+    standing.change(1, ("token", "T1"), "a theft")
+    clock.now += KEPT - 1
+    standing.replace(5, {("token", "T1"): "once more, as nobody here has heard"})
+    clock.now += KEPT
+    standing.change(6, ("user", "bob"), "another's")
+
+    assert not standing.of(CALLER)
+
+
+SUBJECTS = st.sampled_from(
+    [*WITHDRAWN, ("user", "bob"), ("session", "session-2"), ("before", "-5"), ("before", "0"), ("before", "10")]
+)
+
+
+def loses(subject: Subject) -> bool:
+    """Whether the caller falls with it; its token was issued at 0."""
+    return subject in WITHDRAWN or (subject[0] == "before" and int(subject[1]) >= 0)
 
 
 class Told(RuleBasedStateMachine):
@@ -209,11 +380,36 @@ class Told(RuleBasedStateMachine):
         self.number = 0
         self.withdrawn: dict[Subject, str] = {}  # as the registry has it
         self.known: dict[Subject, str] = {}  # as far as it was heard here
+        self.passing: dict[Subject, float] = {}  # since when, of what is forgotten after a while
         self.heard: int | None = None
         self.whole = False
         self.good_until = float("-inf")
         self.since: dict[Subject, float] = {}
+        self.last: dict[Subject, float] = {}
         self.old: list[tuple[int, dict[Subject, str]]] = []
+        self.watching: list[AbstractContextManager[None]] = []
+        self.told: list[list[Decision]] = []
+        self.to_be_told: list[list[str]] = []
+        self.changes = self.told_of_changes = 0
+        self.standing.on_change(self.changed)
+
+    def changed(self) -> None:
+        self.told_of_changes += 1
+
+    def applied(self) -> None:
+        """Do by hand what a change that was heard brings with it."""
+        self.changes += 1
+        for subject in [s for s, since in self.passing.items() if since < self.clock.now - KEPT]:
+            del self.passing[subject]
+            del self.known[subject]
+        if any(loses(subject) for subject in self.known):
+            for expected in self.to_be_told:
+                expected[:] = ["told"]
+
+    def knows_all(self, number: int, withdrawn: dict[Subject, str]) -> None:
+        self.known, self.heard, self.whole = dict(withdrawn), number, True
+        self.passing = {subject: self.clock.now for subject in withdrawn if subject[0] in PASSING}
+        self.applied()
 
     @rule(subject=SUBJECTS, back=st.booleans(), lost=st.booleans())
     def change(self, subject: Subject, *, back: bool, lost: bool) -> None:
@@ -228,11 +424,16 @@ class Told(RuleBasedStateMachine):
             self.since.pop(subject, None)
         else:
             self.since.setdefault(subject, self.clock.now)
+            self.last[subject] = self.clock.now
         if lost:
             return
         if self.heard == self.number - 1:
             self.standing.change(self.number, subject, cause)
             self.heard = self.number
+            self.passing.pop(subject, None)
+            if cause and subject[0] in PASSING:
+                self.passing[subject] = self.clock.now
+            self.applied()
         else:
             with pytest.raises(Gap):
                 self.standing.change(self.number, subject, cause)
@@ -240,7 +441,7 @@ class Told(RuleBasedStateMachine):
     @rule()
     def state(self) -> None:
         self.standing.replace(self.number, self.withdrawn)
-        self.known, self.heard, self.whole = dict(self.withdrawn), self.number, True
+        self.knows_all(self.number, self.withdrawn)
 
     @precondition(lambda self: self.old)
     @rule(data=st.data())
@@ -251,7 +452,7 @@ class Told(RuleBasedStateMachine):
                 self.standing.replace(number, withdrawn)
         else:
             self.standing.replace(number, withdrawn)
-            self.known, self.heard, self.whole = dict(withdrawn), number, True
+            self.knows_all(number, withdrawn)
 
     @rule(oldest=st.floats(0, 10))
     def heartbeat(self, oldest: float) -> None:
@@ -262,7 +463,7 @@ class Told(RuleBasedStateMachine):
             with pytest.raises(Gap):
                 self.standing.confirm(self.number, oldest)
 
-    @rule(seconds=st.floats(0, 5))
+    @rule(seconds=st.one_of(st.floats(0, 5), st.floats(KEPT - 5, KEPT + 5)))
     def silence(self, seconds: float) -> None:
         self.clock.now += seconds
 
@@ -271,23 +472,51 @@ class Told(RuleBasedStateMachine):
         self.standing.forget()
         self.whole, self.good_until = False, float("-inf")
 
+    @rule()
+    def watch(self) -> None:
+        told: list[Decision] = []
+        watching = self.standing.watching(CALLER, told.append)
+        watching.__enter__()
+        self.watching.append(watching)
+        self.told.append(told)
+        self.to_be_told.append([])
+
+    @precondition(lambda self: self.watching)
+    @rule(data=st.data())
+    def leave(self, data: Any) -> None:
+        number = data.draw(st.integers(0, len(self.watching) - 1))
+        self.watching.pop(number).__exit__(None, None, None)
+        assert len(self.told.pop(number)) == len(self.to_be_told.pop(number))
+
     @invariant()
     def it_says_what_it_was_told(self) -> None:
-        stands_on = [s for s in WITHDRAWN if s in self.known]
+        stands_on = [s for s in self.known if loses(s)]
         answer = self.standing.of(CALLER)
         if stands_on:
             assert answer.reason is Reason.WITHDRAWN
-            assert any(answer.detail == f"{' '.join(s)}: {self.known[s]}" for s in stands_on)
+            assert any(answer.detail.endswith(f": {self.known[s]}") for s in stands_on)
         else:
             assert answer.allowed is (self.clock.now <= self.good_until)
         assert self.standing.number == self.heard
 
     @invariant()
+    def who_watches_was_told_once_of_every_loss_and_of_nothing_else(self) -> None:
+        assert [len(told) for told in self.told] == [len(expected) for expected in self.to_be_told]
+        assert all(decision.reason is Reason.WITHDRAWN for told in self.told for decision in told)
+        assert self.told_of_changes == self.changes
+
+    @invariant()
+    def it_remembers_no_more_than_the_model(self) -> None:
+        assert self.standing._withdrawn == self.known
+
+    @invariant()
     def nobody_is_let_in_longer_than_the_bound_after_being_withdrawn(self) -> None:
-        for party in (READER, ORCHESTRATOR):
-            if self.standing.of_party(party) and ("party", party) in self.since:
-                assert self.clock.now - self.since["party", party] <= self.standing.bound
+        """But for sessions and tokens so long after that none of theirs can be alive."""
+        if self.standing.of(CALLER):
+            for subject in filter(loses, self.since):
+                dead = subject[0] in PASSING and self.clock.now - self.last[subject] > KEPT
+                assert dead or self.clock.now - self.since[subject] <= self.standing.bound
 
 
-Told.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=30)
+Told.TestCase.settings = settings(deadline=None, max_examples=80, stateful_step_count=40)
 TestWhatAPartyMakesOfWhatItIsTold = Told.TestCase

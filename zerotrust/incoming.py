@@ -1,0 +1,85 @@
+"""What a request brings along: one bearer token, a trace to continue, and a body that is one strict JSON object.
+
+Read, and nothing more: whether any of it is good is the gate's to say.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.types import Message, Receive
+
+from zerotrust.errors import Refusal
+from zerotrust.identity import UnverifiedToken
+from zerotrust.policy import Reason
+from zerotrust.strict_json import strict_object
+
+MAX_TOKEN = 8 * 1024
+MAX_BODY = 1 << 20
+MAX_BODY_SECONDS = 10
+"""How long the body of a request may take to come in."""
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+# base64url and dots; with padding, which PyJWT accepts, a token would have two spellings.
+_TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+_TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def bearer(headers: Headers, *, hint: str | None) -> UnverifiedToken:
+    """The one bearer token of a request (RFC 6750 section 2.1); in a query or a body it is as if absent.
+
+    `hint`: the scope to name where there is none.  Raises `Refusal`.
+    """
+    given = [value for name, value in headers if name == b"authorization"]
+    if not given:
+        raise Refusal(Reason.NO_TOKEN, scope=hint)
+    if len(given) > 1:
+        raise Refusal(Reason.MALFORMED_CREDENTIALS, "more than one Authorization header")
+    kind, _, token = given[0].partition(b" ")
+    if kind.lower() != b"bearer":
+        raise Refusal(Reason.UNSUPPORTED_SCHEME, scope=hint)
+    if len(token) > MAX_TOKEN:
+        raise Refusal(Reason.TOKEN_TOO_LARGE)
+    if not token or token.translate(None, _TOKEN_BYTES):
+        raise Refusal(Reason.MALFORMED_CREDENTIALS)
+    return UnverifiedToken(token.decode())
+
+
+def trace(headers: Headers) -> str | None:
+    """The trace that a request says it belongs to (W3C Trace Context section 3.2); None where it says none, or two."""
+    given = [value for name, value in headers if name == b"traceparent"]
+    if len(given) != 1 or not (found := _TRACEPARENT.fullmatch(given[0])):
+        return None
+    return found[1].decode()
+
+
+async def body(headers: Headers, receive: Receive) -> tuple[Receive, dict[str, Any]]:
+    """Read the body: nothing at all, or one strict JSON object.
+
+    It is given back byte for byte to whoever reads next.  Raises `Refusal`.
+    """
+    raw, more = b"", True
+    try:
+        if any(name == b"content-length" and int(value) > MAX_BODY for name, value in headers):
+            raise Refusal(Reason.BODY_TOO_LARGE)
+        async with asyncio.timeout(MAX_BODY_SECONDS):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refusal(Reason.MALFORMED_BODY, "the caller left")
+                raw, more = raw + message.get("body", b""), message.get("more_body", False)
+                if len(raw) > MAX_BODY:
+                    raise Refusal(Reason.BODY_TOO_LARGE)
+        asked = strict_object(raw) if raw else {}
+    except TimeoutError as error:
+        raise Refusal(Reason.BODY_TOO_SLOW) from error
+    except ValueError as error:
+        raise Refusal(Reason.MALFORMED_BODY, str(error)) from error
+    again: list[Message] = [{"type": "http.request", "body": raw, "more_body": False}]
+
+    async def replay() -> Message:
+        return again.pop() if again else await receive()  # then the real one: it tells when the caller leaves
+
+    return replay, asked
