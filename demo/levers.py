@@ -91,7 +91,7 @@ async def token(use: Use) -> None:
 
 async def suspend(use: Use) -> None:
     """An operator suspends the reader: `zt party suspend`."""
-    await use.olga.suspend(READER)
+    await use.olga.suspend(READER, "the walkthrough shows it")
 
 
 async def drift(_use: Use) -> None:

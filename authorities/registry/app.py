@@ -12,7 +12,7 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, Field
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp
 
 from authorities.registry.events import Apply
@@ -79,7 +79,7 @@ def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known
     kept = State(service.data / "standing.db")
     stream = Stream(service.known, kept, standing=service.standing, identity=lambda: service.workload.svid)
     parties, withdrawals = Parties(stream, kept, clients), Withdrawals(stream, kept, clients)
-    routes, apply = permissions(service.known), applying(stream, kept)
+    routes, apply = permissions(service.known), applying(stream)
     logouts = Logouts(service.keys, issuer=service.issuer, clients=lambda: service.registry.login_clients, apply=apply)
 
     @asynccontextmanager
@@ -103,8 +103,15 @@ def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known
             body += part
             if len(body) > MAX_BODY:
                 raise Refusal(Reason.BODY_TOO_LARGE)
-        await logouts.receive(body)
-        return Response(status_code=204, headers={"cache-control": "no-store"})
+        no_store = {"cache-control": "no-store"}
+        try:
+            await logouts.receive(body)
+        except Refusal as refusal:
+            if refusal.status == 503:
+                raise
+            await service.record(_record("logout", "refused", str(refusal)) | {"allowed": False, "reason": refusal.reason})
+            return JSONResponse({"error": "invalid_request"}, 400, no_store)  # OIDC Back-Channel Logout section 2.8
+        return Response(status_code=204, headers=no_store)
 
     @app.post("/attestation")
     async def attestation(drift: Drift) -> dict[str, Any]:

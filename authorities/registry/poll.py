@@ -31,7 +31,6 @@ from authorities.registry.events import (
 )
 from authorities.registry.keycloak import AdministrationError
 from authorities.registry.realm import SESSION_LIFE
-from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from authorities.registry.window import Window
 
@@ -122,13 +121,12 @@ async def _config(admin: KeycloakAdmin) -> dict[str, Any]:
     return config
 
 
-def applying(stream: Stream, kept: State) -> Apply:
+def applying(stream: Stream) -> Apply:
     """What Keycloak tells becomes a change, where it takes effect."""
 
     async def apply(change: Change) -> None:
-        if change.takes_effect(kept.withdrawn.get(change.subject)):
-            kind, name = change.subject
-            await stream.change(kind, name, change.cause)
+        kind, name = change.subject
+        await stream.change(kind, name, change.cause, where=change.takes_effect)
 
     return apply
 

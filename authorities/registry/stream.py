@@ -38,17 +38,23 @@ class Stream:
         """Note that a source was read completely at that time (`time.monotonic`), by default now."""
         self._read_at[source] = time.monotonic() if at is None else at
 
-    async def change(self, kind: Kind, name: str, cause: str | None) -> None:
+    async def change(
+        self, kind: Kind, name: str, cause: str | None, *, where: Callable[[str | None], bool] = lambda _: True
+    ) -> None:
         """Withdraw, or with no cause reinstate: on the disk first, then known here, then told to everybody.
 
-        Once begun it is done, also where whoever asked for it is cut off: half of it would be a gap for ever.
+        `where` is told the cause that holds at that moment, if any, and says whether this takes effect.  Once begun it is done, also where whoever asked for it is cut off: half of it would be a gap for ever.
         """
-        self._changing.add(changing := asyncio.create_task(self._change(kind, name, cause)))
+        self._changing.add(changing := asyncio.create_task(self._change(kind, name, cause, where)))
         changing.add_done_callback(self._changing.discard)
         await asyncio.shield(changing)
 
-    async def _change(self, kind: Kind, name: str, cause: str | None) -> None:
+    async def _change(
+        self, kind: Kind, name: str, cause: str | None, where: Callable[[str | None], bool]
+    ) -> None:
         async with self._one_at_a_time:
+            if not where(self._kept.withdrawn.get((kind, name))):
+                return
             number = await self._kept.change(kind, name, cause)
             self._standing.change(number, (kind, name), cause)
             self._tell(self._event(changed(self._me, number, (kind, name), cause)))
@@ -65,9 +71,7 @@ class Stream:
             self._standing.confirm(self._kept.number, 0.0)
             try:
                 self._tell(self._heartbeat())
-            except (
-                WorkloadError
-            ) as error:  # then everybody refuses, and hears again as soon as there is one to sign with
+            except WorkloadError as error:  # everybody refuses, and hears again once there is one to sign with
                 log.warning("no heartbeat: %s", error)
             await asyncio.sleep(SECONDS_BETWEEN_HEARTBEATS)
 

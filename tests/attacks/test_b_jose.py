@@ -344,7 +344,7 @@ async def test_a_key_that_is_not_for_this_or_not_any_more(target: Target) -> Tri
     old = {party: target.token(party) for party in DOORS}
     for party, token in old.items():
         assert (await target.send(party, token)).handled
-        target.system.services[party]._keys._tried_at = float("-inf")  # time goes by, and the issuer changes its key
+        target.system.services[party].keys._tried_at = float("-inf")  # time goes by, and the issuer changes its key
     target.issuer.kid, target.issuer.key = "k2", attackers_key()
     for party, token in old.items():
         assert (await target.send(party, target.token(party))).handled

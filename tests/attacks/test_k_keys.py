@@ -24,7 +24,7 @@ FLOOD = 1000
 @attack(119)
 async def test_a_flood_of_keys_that_nobody_knows(target: Target) -> Tries:
     """Each might be a new key, so the issuer is asked; once, and then not until a pause is over."""
-    keys, fresh, issuer = target.system.services[TOOL]._keys, target.issuer.registry.freshness, target.issuer
+    keys, fresh, issuer = target.system.services[TOOL].keys, target.issuer.registry.freshness, target.issuer
     keys._clock = clock = Clock()
 
     async def is_let_in() -> bool:
@@ -174,10 +174,10 @@ def _document(status: int, document: bytes, *more: tuple[bytes, bytes]) -> ASGIA
 
 def _may_read_again(target: Target, party: str) -> None:
     """Time goes by, and a key that nobody knows is asked for at once."""
-    target.system.services[party]._keys._tried_at = float("-inf")
+    target.system.services[party].keys._tried_at = float("-inf")
 
 
 def _forget_keys(target: Target, party: str) -> None:
     """More time goes by: what was read is too old to be believed."""
-    keys = target.system.services[party]._keys
+    keys = target.system.services[party].keys
     keys._read_at = keys._tried_at = float("-inf")

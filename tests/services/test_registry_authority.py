@@ -12,6 +12,7 @@ import pytest
 
 from authorities.registry import stream as sending
 from authorities.registry.app import changes, create_app, permissions
+from authorities.registry.events import Apply
 from authorities.registry.keycloak import AdministrationError
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
@@ -54,6 +55,24 @@ class Realm:
     async def disable_client(self, client_id: str) -> None:
         await self._tell("disable", client_id)
 
+    async def user_id(self, name: str) -> str:
+        if name != "alice":
+            raise AdministrationError(f"Keycloak knows no user {name}")
+        return "id-of-alice"
+
+    async def disable_user(self, user: str) -> None:
+        await self._tell("disable", user)
+
+    async def enable_user(self, user: str) -> None:
+        await self._tell("enable", user)
+
+    async def end_session(self, session: str) -> None:
+        await self._tell("end", session)
+
+
+async def follow_nobody(_apply: Apply, _heard: Callable[[float], None]) -> None:
+    """Nothing is heard of the issuer here."""
+
 
 class Authority:
     """The registry, alive, and who comes to its doors."""
@@ -67,7 +86,7 @@ class Authority:
         self.realm.standing = self.standing = self.system.standing
         self.found: Callable[[], tuple[Known, Policy]] = lambda: (self.system.known, self._policy)
         self._policy = read_policy(POLICIES, issuer.registry)
-        self.app = create_app(self.system.service(NAME), self.realm, self._found)
+        self.app = create_app(self.system.service(NAME), self.realm, self._found, follow_nobody)
 
     def _found(self) -> tuple[Known, Policy]:
         return self.found()

@@ -26,6 +26,18 @@ class Clients:
     async def disable_client(self, client_id: str) -> None:
         self.disabled.add(client_id)
 
+    async def user_id(self, name: str) -> str:
+        return name
+
+    async def disable_user(self, user: str) -> None:
+        self.disabled.add(user)
+
+    async def enable_user(self, user: str) -> None:
+        self.disabled.discard(user)
+
+    async def end_session(self, session: str) -> None:
+        self.disabled.add(session)
+
 
 class Registered(Target):
     """The system with its registry."""
@@ -43,6 +55,10 @@ class Registered(Target):
         return {name for kind, name in self.system.standing._withdrawn if kind == "party"}
 
 
+async def follow_nobody(_apply: object, _heard: object) -> None:
+    """Nothing is heard of the issuer here."""
+
+
 @asynccontextmanager
 async def with_registry(folder: Path, issuer: Issuer, kind: type[Service]) -> AsyncIterator[Registered]:
     """All services and the registry."""
@@ -53,7 +69,7 @@ async def with_registry(folder: Path, issuer: Issuer, kind: type[Service]) -> As
         address = f"https://127.0.0.1:{known.registry.parties[REGISTRY].port}"
         system.addresses[REGISTRY] = address
         service = system.service(REGISTRY)
-        app = create_app(service, target.clients, lambda: (known, read_policy(POLICIES, known.registry)))
+        app = create_app(service, target.clients, lambda: (known, read_policy(POLICIES, known.registry)), follow_nobody)
         system.apps[address] = app
         async with alive(app):
             yield target

@@ -112,12 +112,16 @@ async def serving(service: Service, app: ASGIApp, workload: Workload) -> AsyncIt
         await task
 
 
+async def follow_nobody(_apply: object, _heard: object) -> None:
+    """Nothing is heard of the issuer here."""
+
+
 @asynccontextmanager
 async def registry_alive(known: Known, folder: Path) -> AsyncIterator[Service]:
     standing, workload = Standing(clock=time.monotonic), launched(SIGNER)
     service = compose(SIGNER, known, settings(known, folder / "registry"), workload, standing)
     clients: Any = None  # nobody is suspended here
-    app = create_registry(service, clients, lambda: (known, read_policy(POLICIES, known.registry)))
+    app = create_registry(service, clients, lambda: (known, read_policy(POLICIES, known.registry)), follow_nobody)
     async with serving(service, app, workload):
         yield service
 
