@@ -44,7 +44,8 @@ class Realm:
 
     async def _tell(self, what: str, client_id: str) -> None:
         assert self.standing
-        self.told.append((what, client_id, bool(self.standing.of_party(client_id))))
+        withdrawn = {name for _, name in self.standing._withdrawn}
+        self.told.append((what, client_id, client_id not in withdrawn))
         if self.away:
             raise AdministrationError("Keycloak is away")
 
@@ -53,6 +54,20 @@ class Realm:
 
     async def disable_client(self, client_id: str) -> None:
         await self._tell("disable", client_id)
+
+    async def user_id(self, name: str) -> str | None:
+        if self.away:
+            raise AdministrationError("Keycloak is away")
+        return {"alice": "alices-id"}.get(name)
+
+    async def disable_user(self, user: str) -> None:
+        await self._tell("disable user", user)
+
+    async def enable_user(self, user: str) -> None:
+        await self._tell("enable user", user)
+
+    async def end_session(self, session: str) -> None:
+        await self._tell("end session", session)
 
 
 class Authority:
@@ -140,6 +155,9 @@ FOR_OPERATORS = [
     ("POST", f"/parties/{READER}/suspend"),
     ("POST", f"/parties/{READER}/reinstate"),
     ("POST", "/reload"),
+    ("GET", "/standing"),
+    ("POST", "/withdrawals"),
+    ("POST", "/reinstatements"),
 ]
 
 
