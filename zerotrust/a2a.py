@@ -4,9 +4,11 @@ An agent answers with a message, not with a stored task: nothing is kept once th
 account of what it did, also where it came to no end.  Where no account can be had, it is unclear what was done.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -130,15 +132,23 @@ def unreached(name: str, error: httpx.TransportError) -> PeerError:
     return PeerError(f"{name}: gave no answer", unclear=True)
 
 
+_works: ContextVar[set[asyncio.Future[Answer]]] = ContextVar("works")
+"""What the agent does for the request being handled; the SDK runs it in a task that no request ends."""
+
+
 class _Executor(AgentExecutor):
     def __init__(self, answer: Callable[[str], Awaitable[Answer]]) -> None:
         self._answer = answer
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
+        working = asyncio.ensure_future(self._answer(context.get_user_input()))
+        _works.get().add(working)
         try:
-            found = await self._answer(context.get_user_input())
+            found = await working
         except (Refusal, PeerError) as error:
             found = Answer(broken=error.told)
+        except asyncio.CancelledError:
+            found = Answer(broken="cut off")  # which nobody reads; it is for the SDK, which waits for an event
         parts = [new_text_part(found.text), new_data_part(found.model_dump(mode="json", exclude={"text"}))]
         await event_queue.enqueue_event(new_message(parts, role=Role.ROLE_AGENT))
 
@@ -151,7 +161,15 @@ class _Dispatcher(JsonRpcDispatcher):
         """The same, for a request whose id can be echoed."""
         if (asked := await request.body()) and len(str(json.loads(asked).get("id"))) > LONGEST_ID:
             raise Refusal(Reason.MALFORMED_BODY, "an id too long")
-        return await super().handle_requests(request)
+        works: set[asyncio.Future[Answer]] = set()
+        _works.set(works)
+        answering = asyncio.create_task(super().handle_requests(request))
+        try:
+            return await asyncio.shield(answering)
+        except asyncio.CancelledError:  # the SDK would go on: it takes that for a client that looks in again later
+            for working in works:
+                working.cancel()
+            raise
 
     def _generate_error_response(self, request_id: str | int | None, error: Exception | JSONRPCError) -> JSONResponse:
         """The SDK would tell what Python said, and quote the caller.  Which error it is must do."""

@@ -109,7 +109,9 @@ def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known
         except Refusal as refusal:
             if refusal.status == 503:
                 raise
-            await service.record(_record("logout", "refused", str(refusal)) | {"allowed": False, "reason": refusal.reason})
+            await service.record(
+                _record("logout", "refused", str(refusal)) | {"allowed": False, "reason": refusal.reason}
+            )
             return JSONResponse({"error": "invalid_request"}, 400, no_store)  # OIDC Back-Channel Logout section 2.8
         return Response(status_code=204, headers=no_store)
 

@@ -49,9 +49,7 @@ class Stream:
         changing.add_done_callback(self._changing.discard)
         await asyncio.shield(changing)
 
-    async def _change(
-        self, kind: Kind, name: str, cause: str | None, where: Callable[[str | None], bool]
-    ) -> None:
+    async def _change(self, kind: Kind, name: str, cause: str | None, where: Callable[[str | None], bool]) -> None:
         async with self._one_at_a_time:
             if not where(self._kept.withdrawn.get((kind, name))):
                 return

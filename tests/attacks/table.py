@@ -785,7 +785,7 @@ ROWS: dict[int, Row] = {
     114: Row(
         "the conversation of somebody else",
         Reason.GRANTED,
-        (_answering("found = await self._answer(context.get_user_input())", f"found = await self._answer({_SAID})"),),
+        (_answering("self._answer(context.get_user_input())", f"self._answer({_SAID})"),),
     ),
     115: Row(
         "a web address to be told of a task",

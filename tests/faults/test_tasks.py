@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.services.test_orchestrator import FILE_IT, NOT_READ, READ, worked
+from tests.services.test_orchestrator import FILE_IT, NOT_READ, READ, READ_IT, worked
 from tests.support.issuer import Issuer
 from tests.support.system import MCPWire, System, Wire
 from zerotrust.a2a import Answer, PeerError
@@ -219,8 +219,9 @@ async def test_what_was_exchanged_goes_on_while_the_issuer_is_down(
     before = stored()
     issuer.down = True
 
-    assert (await worked(system, token))[1]["event"] == "finished"
-    assert len(stored()) == len(before) + 1
+    assert (await worked(system, token, READ_IT))[1]["event"] == "finished"
+    assert (await worked(system, token, FILE_IT))[1]["event"] == "failed"  # about what writes, the issuer is asked
+    assert stored() == before
 
 
 async def test_an_agent_that_answers_with_an_error_of_its_own_may_have_done_it(system: System, issuer: Issuer) -> None:

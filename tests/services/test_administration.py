@@ -123,3 +123,59 @@ async def test_nobody_waits_for_keycloak_for_ever(
     async with asyncio.timeout(10):  # else this test would wait for ever, too
         with pytest.raises(AdministrationError, match=r"^Keycloak gave no answer within 0\.05 s$"):
             await administration.disable_client(READER)
+
+
+async def test_a_session_is_ended_and_a_user_disabled_and_enabled(
+    administration: Administration, keycloak: Keycloak
+) -> None:
+    await administration.end_session("a1b2-c3_d4")
+    await administration.disable_user("alices-id")
+    await administration.enable_user("alices-id")
+
+    users = "/admin/realms/agents/users/alices-id"
+    assert [(r.method, r.url.path, r.content) for r in keycloak.asked if not r.url.path.endswith("/token")] == [
+        ("DELETE", "/admin/realms/agents/sessions/a1b2-c3_d4", b""),
+        ("PUT", users, b'{"enabled": false}'),
+        ("POST", f"{users}/logout", b""),
+        ("PUT", users, b'{"enabled": true}'),
+    ]
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 500])
+async def test_a_session_that_keycloak_does_not_end_is_told(
+    administration: Administration, keycloak: Keycloak, status: int
+) -> None:
+    keycloak.change = lambda _: httpx.Response(status, json={})
+
+    with pytest.raises(AdministrationError, match=f"^Keycloak: {status}"):
+        await administration.end_session("s")
+
+
+async def test_a_session_that_is_not_there_has_ended(administration: Administration, keycloak: Keycloak) -> None:
+    keycloak.change = lambda _: httpx.Response(404, json={})
+
+    await administration.end_session("s")
+
+
+@pytest.mark.parametrize("session", ["", ".", "..", "../users/alices-id", "a/b", "a?b", "a#b", "a%2fb", "a b", "é"])
+async def test_what_is_no_sessions_id_leads_nowhere_else(
+    administration: Administration, keycloak: Keycloak, session: str
+) -> None:
+    with pytest.raises(AdministrationError, match=r"^no session has such an id$"):
+        await administration.end_session(session)
+
+    assert keycloak.asked == []
+
+
+async def test_a_user_is_found_by_name_or_not_at_all(administration: Administration, keycloak: Keycloak) -> None:
+    keycloak.clients = lambda _: httpx.Response(200, json=[{"id": "alices-id"}])
+    assert await administration.user_id("alice") == "alices-id"
+    asked = dict(keycloak.asked[-1].url.params)
+    assert (asked["username"], asked["exact"].lower()) == ("alice", "true")
+
+    keycloak.clients = lambda _: httpx.Response(200, json=[])
+    assert await administration.user_id("nobody") is None
+
+    keycloak.clients = lambda _: httpx.Response(500, json={})
+    with pytest.raises(AdministrationError, match=r"^Keycloak: 500"):
+        await administration.user_id("alice")

@@ -378,7 +378,7 @@ async def test_keycloak_has_no_say_over_what_an_operator_withdrew(registry: Regi
         standing = fresh_standing()
         standing.replace(0, {})
         stream = Stream(known, kept, standing=standing, identity=lambda: workload.svid)
-        apply = applying(stream, kept)
+        apply = applying(stream)
         await stream.change("party", READER, "odd answers (operator olga)")
 
         await apply(Change(("party", READER), "keycloak: disabled"))

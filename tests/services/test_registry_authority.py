@@ -45,7 +45,8 @@ class Realm:
 
     async def _tell(self, what: str, client_id: str) -> None:
         assert self.standing
-        self.told.append((what, client_id, bool(self.standing.of_party(client_id))))
+        withdrawn = {name for _, name in self.standing._withdrawn}
+        self.told.append((what, client_id, client_id not in withdrawn))
         if self.away:
             raise AdministrationError("Keycloak is away")
 
@@ -55,19 +56,19 @@ class Realm:
     async def disable_client(self, client_id: str) -> None:
         await self._tell("disable", client_id)
 
-    async def user_id(self, name: str) -> str:
-        if name != "alice":
-            raise AdministrationError(f"Keycloak knows no user {name}")
-        return "id-of-alice"
+    async def user_id(self, name: str) -> str | None:
+        if self.away:
+            raise AdministrationError("Keycloak is away")
+        return {"alice": "alices-id"}.get(name)
 
     async def disable_user(self, user: str) -> None:
-        await self._tell("disable", user)
+        await self._tell("disable user", user)
 
     async def enable_user(self, user: str) -> None:
-        await self._tell("enable", user)
+        await self._tell("enable user", user)
 
     async def end_session(self, session: str) -> None:
-        await self._tell("end", session)
+        await self._tell("end session", session)
 
 
 async def follow_nobody(_apply: Apply, _heard: Callable[[float], None]) -> None:
@@ -159,6 +160,9 @@ FOR_OPERATORS = [
     ("POST", f"/parties/{READER}/suspend"),
     ("POST", f"/parties/{READER}/reinstate"),
     ("POST", "/reload"),
+    ("GET", "/standing"),
+    ("POST", "/withdrawals"),
+    ("POST", "/reinstatements"),
 ]
 
 

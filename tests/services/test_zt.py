@@ -174,6 +174,82 @@ def test_a_party_is_reinstated(zt: Zt, registered: Registered) -> None:
     assert "active" in shown.output
 
 
+@pytest.mark.parametrize(("because", "cause"), [(["--because", "odd"], "odd"), ([], "revoked by olga")])
+@pytest.mark.parametrize(
+    ("word", "kind", "name"),
+    [
+        ("session", "session", "a1b2"),
+        ("user", "user", "alice"),
+        ("token", "token", "ntrtte:T1"),
+        ("lineage", "token", "onrtac:T0"),
+    ],
+)
+def test_what_is_revoked_is_withdrawn_with_a_cause(
+    zt: Zt, registered: Registered, word: str, kind: str, name: str, because: list[str], cause: str
+) -> None:
+    registered.answers["POST /withdrawals"] = (200, {"keycloak": "told"})
+
+    shown = zt("revoke", word, name, *because)
+
+    assert shown.exit_code == 0, shown.output
+    asked = {"kind": kind, "name": name, "cause": cause}
+    assert registered.asked == [("POST /withdrawals", asked, "Bearer olgas")]
+    assert shown.output == f"{kind} {name}: refused everywhere.\n"
+
+
+def test_what_keycloak_has_no_word_for_is_told_and_is_a_success(zt: Zt, registered: Registered) -> None:
+    told = "not told: it does not know what was derived from a token"
+    registered.answers["POST /withdrawals"] = (200, {"keycloak": told})
+
+    shown = zt("revoke", "token", "T1")
+
+    assert shown.exit_code == 0, shown.output
+    assert f"Keycloak was {told}." in shown.output
+
+
+def test_a_withdrawal_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
+    registered.answers["POST /withdrawals"] = (200, {"keycloak": "could not be told: no answer within 10 s"})
+
+    shown = zt("revoke", "user", "alice")
+
+    assert shown.exit_code == 1
+    assert "user alice: refused everywhere." in shown.stdout
+    assert "Keycloak could not be told: no answer within 10 s: say it again" in shown.stderr
+
+
+def test_a_user_that_nobody_knows_is_told(zt: Zt, registered: Registered) -> None:
+    refusal = {"error": "invalid_request", "reason": "unknown_subject", "trace_id": "t1"}
+    registered.answers["POST /withdrawals"] = (400, refusal)
+
+    assert failed(zt("revoke", "user", "nobody")) == (
+        "The registry refused (400: unknown_subject); on record as trace t1."
+    )
+
+
+def test_a_user_is_reinstated(zt: Zt, registered: Registered) -> None:
+    registered.answers["POST /reinstatements"] = (200, {"keycloak": "told"})
+
+    shown = zt("reinstate", "alice")
+
+    assert shown.exit_code == 0, shown.output
+    assert registered.asked == [("POST /reinstatements", {"kind": "user", "name": "alice"}, "Bearer olgas")]
+    assert shown.output == "user alice: reinstated.\n"
+
+
+def test_everything_that_is_withdrawn_is_shown_and_how_fresh_that_is(zt: Zt, registered: Registered) -> None:
+    one = {"kind": "session", "name": "a1b2", "cause": "seen [red]reading[/red]", "since": 1795000000}
+    answer = {"number": 12, "sources": {"attestation": 0.34, "keycloak": 1.0}, "withdrawn": [one]}
+    registered.answers["GET /standing"] = (200, answer)
+
+    shown = zt("standing")
+
+    assert shown.exit_code == 0, shown.output
+    assert registered.asked == [("GET /standing", None, "Bearer olgas")]
+    for told in ("session", "a1b2", "seen [red]reading[/red]", "12 changes so far", "attestation 0.3 s ago"):
+        assert told in shown.output
+    assert "keycloak 1.0 s ago" in shown.output
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [(["agent/reader", "zt"], "Read anew; changed: agent/reader, zt"), ([], "Read anew; nothing has changed.")],
@@ -218,8 +294,8 @@ REFUSALS = [
         "olga is no operator: sign in as somebody of the group /operators.",
     ),
     (
-        404,
-        {"error": "not_found", "reason": "unknown_party", "trace_id": "t"},
+        403,
+        {"error": "access_denied", "reason": "no_permission_for_route", "trace_id": "t"},
         "There is no party agent/reader: `zt party list` names them all.",
     ),
     (

@@ -26,7 +26,7 @@ class Clients:
     async def disable_client(self, client_id: str) -> None:
         self.disabled.add(client_id)
 
-    async def user_id(self, name: str) -> str:
+    async def user_id(self, name: str) -> str | None:
         return name
 
     async def disable_user(self, user: str) -> None:

@@ -71,9 +71,10 @@ class Bench:
         self.answer: Callable[[dict[str, str]], httpx.Response | Exception] = self.granted
         self.open = asyncio.Event()
         self.open.set()
+        self.standing = fresh_standing()
         self.exchanger = Exchanger(
             issuer=ISSUER,
-            standing=fresh_standing(),
+            standing=self.standing,
             workload=self.proof,
             http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
             record=self._note,
@@ -434,6 +435,71 @@ async def test_memory_is_bounded_and_what_is_spent_goes_first(bench: Bench, monk
         await bench.narrow(caller(f"alice.many.{number}"))
     assert len(bench.exchanger._flights) == 3
     assert await bench.narrow(kept[0]) is not first
+
+
+# the withdrawn
+
+
+def withdraw(bench: Bench, kind: Any = "user", name: str = "alice") -> None:
+    bench.standing.change((bench.standing.number or 0) + 1, (kind, name), "a theft")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("user", "alice"), ("token", "t1"), ("token", "t0"), ("session", "s"), ("before", str(int(NOW)))]
+)
+async def test_for_the_withdrawn_nothing_is_asked_and_that_is_on_record(bench: Bench, kind: str, name: str) -> None:
+    withdraw(bench, kind, name)
+
+    assert await bench.refusal() is Reason.WITHDRAWN
+    assert bench.requests == []
+    assert bench.proof.asked == []
+    [note] = bench.notes
+    assert (note["allowed"], note["reason"], note["from_token"]) == (False, Reason.WITHDRAWN, "t1")
+    assert note["detail"].endswith(": a theft")
+
+
+async def test_nothing_is_asked_while_nobody_knows_who_is_withdrawn(bench: Bench) -> None:
+    await bench.narrow()
+    bench.standing.forget()
+
+    assert await bench.refusal() is Reason.STANDING_UNKNOWN
+    assert len(bench.requests) == 1
+    assert bench.reasons == [Reason.GRANTED, Reason.STANDING_UNKNOWN]
+
+
+async def test_what_was_kept_of_the_withdrawn_dies_at_once_and_what_others_have_is_kept(bench: Bench) -> None:
+    sibling = caller("alice.token.2", token_id="t1-b")
+    first, other = await bench.narrow(), await bench.narrow(sibling)
+
+    withdraw(bench, "token", "t1")
+    assert [of.token_id for of, _ in bench.exchanger._flights.values()] == ["t1-b"]
+    assert await bench.refusal() is Reason.WITHDRAWN
+    assert await bench.narrow(sibling) is other
+
+    bench.standing.change(2, ("token", "t1"), None)
+    assert (await bench.narrow()).value != first.value  # asked for anew
+    assert len(bench.requests) == 3
+
+
+async def test_not_knowing_is_no_reason_to_forget(bench: Bench) -> None:
+    first = await bench.narrow()
+    bench.standing.forget()
+    bench.standing.replace(0, {})
+    bench.standing.confirm(0, 0.0)
+
+    assert await bench.narrow() is first
+
+
+async def test_who_is_withdrawn_while_the_issuer_takes_its_time_gets_no_token(bench: Bench) -> None:
+    with held(bench):
+        waiting = [asyncio.create_task(bench.narrow()) for _ in range(3)]
+        await _until(lambda: len(bench.requests) == 1)
+        withdraw(bench)
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [outcome.reason for outcome in outcomes if isinstance(outcome, Refusal)] == [Reason.WITHDRAWN] * 3
+    assert bench.reasons == [Reason.WITHDRAWN]
+    assert bench.exchanger._flights == {}
 
 
 async def _until(condition: Callable[[], bool]) -> None:

@@ -290,12 +290,8 @@ async def test_it_does_not_matter_which_part_of_a_caller_was_withdrawn(
 
 async def test_the_calls_of_others_go_on(door: Door, issuer: Issuer) -> None:
     handler = Handler(door)
-
-    def of_somebody_else(door: Door) -> None:
-        withdraw(door, "user", "bob")
-        handler.go_on.set()
-
-    handler.withdraw = of_somebody_else
+    handler.withdraw = lambda door: withdraw(door, "user", "bob")
+    handler.go_on.set()
 
     assert (await door.ask(issuer.token())).body == b"what was done"
     assert door.standing._watched == {}  # nobody watches over a call that has ended

@@ -1,0 +1,311 @@
+"""What operators withdraw besides parties, in process: whom it reaches in which order, and for how long it is known."""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from authorities.registry.keycloak import AdministrationError
+from authorities.registry.state import State
+from authorities.registry.stream import Stream
+from authorities.registry.withdrawals import NOBODY_TO_TELL, TOLD, Withdrawal, Withdrawals
+from tests.services.test_registry_authority import Authority, Follower, Realm, authority_in, read, streaming
+from tests.support.issuer import Issuer
+from zerotrust.policy import Reason
+from zerotrust.signals import SIGNAL
+from zerotrust.standing import KEPT, Subject
+
+
+@pytest.fixture
+async def authority(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
+    async with authority_in(tmp_path, issuer) as authority:
+        yield authority
+
+
+def body(kind: str, name: str, cause: str = "a theft") -> dict[str, str]:
+    return {"kind": kind, "name": name, "cause": cause}
+
+
+async def withdrawn(authority: Authority) -> list[tuple[str, str, str]]:
+    """What the registry says is withdrawn."""
+    told = await authority.operate("GET", "/standing")
+    return [(one["kind"], one["name"], one["cause"]) for one in told["withdrawn"]]
+
+
+# its doors
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "subject", "told", "realm"),
+    [
+        ("user", "alice", ("user", "alices-id"), TOLD, [("disable user", "alices-id", False)]),
+        ("session", "session-1", ("session", "session-1"), TOLD, [("end session", "session-1", False)]),
+        ("token", "ntrtte:T0", ("token", "ntrtte:T0"), NOBODY_TO_TELL, []),
+    ],
+)
+async def test_what_operators_withdraw_is_known_here_first_and_told_at_the_realm_second(
+    authority: Authority, kind: str, name: str, subject: Subject, told: str, realm: list[Any]
+) -> None:
+    answer = await authority.operate("POST", "/withdrawals", body(kind, name))
+
+    assert answer == {"keycloak": told}
+    assert authority.standing._withdrawn == {subject: "a theft (operator olivia)"}
+    assert authority.realm.told == realm  # it was withdrawn already when that was told
+    assert authority.events == [("withdrawn", f"{kind} {name}")]
+    [event] = [e for e in authority.system.records("authority/registry") if e["event"] == "withdrawn"]
+    assert event["detail"] == "a theft"
+
+
+async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: Authority) -> None:
+    authority.realm.away = True
+
+    answer = await authority.operate("POST", "/withdrawals", body("session", "session-1"))
+
+    assert answer == {"keycloak": "could not be told: Keycloak is away"}
+    assert ("session", "session-1") in authority.standing._withdrawn
+
+
+@pytest.mark.parametrize("path", ["/withdrawals", "/reinstatements"])
+@pytest.mark.parametrize(
+    ("away", "status", "reason"), [(False, 400, Reason.UNKNOWN_SUBJECT), (True, 503, Reason.ISSUER_UNAVAILABLE)]
+)
+async def test_a_user_that_nobody_knows_is_told_from_one_that_nobody_can_be_asked_about(
+    authority: Authority, path: str, away: bool, status: int, reason: Reason
+) -> None:
+    authority.realm.away = away
+
+    answer = await authority.ask("POST", path, body("user", "nobody"), token=authority.operators_token())
+
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    assert authority.standing._withdrawn == {}
+    assert authority.realm.told == []
+    assert authority.standing.number == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"kind": "party", "name": "agent/reader"},
+        {"kind": "before", "name": "1"},
+        {"kind": "everything", "name": "x"},
+        {"kind": "token", "name": ""},
+        {"kind": "token", "name": "x" * 513},
+        {"kind": "token", "name": 7},
+        {"kind": "token"},
+        {"name": "alice"},
+        {"kind": "user", "name": "alice", "cause": ""},
+        {"kind": "user", "name": "alice", "cause": "x" * 201},
+    ],
+)
+async def test_what_is_no_withdrawal_withdraws_nothing(authority: Authority, asked: dict[str, Any]) -> None:
+    answer = await authority.ask("POST", "/withdrawals", asked, token=authority.operators_token())
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, Reason.MALFORMED_BODY)
+    assert authority.standing.number == 0
+
+
+async def test_a_user_comes_back_and_at_the_realm_first(authority: Authority) -> None:
+    await authority.operate("POST", "/withdrawals", body("user", "alice"))
+
+    assert await authority.operate("POST", "/reinstatements", body("user", "alice")) == {"keycloak": TOLD}
+
+    assert authority.realm.told[1:] == [("enable user", "alices-id", False)]  # it was still withdrawn by then
+    assert authority.standing._withdrawn == {}
+    assert [event for event, _ in authority.events] == ["withdrawn", "reinstated"]
+
+
+@pytest.mark.parametrize("kind", ["session", "token"])
+async def test_a_session_and_a_token_do_not_come_back(authority: Authority, kind: str) -> None:
+    await authority.operate("POST", "/withdrawals", body(kind, "x"))
+
+    answer = await authority.ask("POST", "/reinstatements", body(kind, "x"), token=authority.operators_token())
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, Reason.MALFORMED_BODY)
+    assert (kind, "x") in authority.standing._withdrawn
+
+
+async def test_nobody_comes_back_whom_the_realm_does_not_let_back(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_user: str) -> None:
+        raise AdministrationError("Keycloak is away")
+
+    await authority.operate("POST", "/withdrawals", body("user", "alice"))
+    monkeypatch.setattr(authority.realm, "enable_user", away)
+    answer = await authority.ask("POST", "/reinstatements", body("user", "alice"), token=authority.operators_token())
+
+    assert (answer.status_code, answer.json()["reason"]) == (503, Reason.ISSUER_UNAVAILABLE)
+    assert ("user", "alices-id") in authority.standing._withdrawn
+
+
+async def test_operators_see_what_is_withdrawn_since_when_and_how_fresh_that_is(authority: Authority) -> None:
+    await authority.report({})
+    await authority.operate("POST", "/withdrawals", body("token", "T0"))
+    await authority.operate("POST", "/withdrawals", body("user", "alice"))
+
+    told = await authority.operate("GET", "/standing")
+
+    assert told["number"] == 2
+    assert [(one["kind"], one["name"], one["cause"]) for one in told["withdrawn"]] == [
+        ("token", "T0", "a theft (operator olivia)"),
+        ("user", "alices-id", "a theft (operator olivia)"),
+    ]
+    assert all(one["since"] == pytest.approx(time.time(), abs=60) for one in told["withdrawn"])
+    assert 0 <= told["sources"]["attestation"] < 60
+
+
+async def test_an_operator_who_is_withdrawn_withdraws_nothing_more(authority: Authority) -> None:
+    token = authority.operators_token()
+    await authority.ask("POST", "/withdrawals", body("session", "session-1"), token=token)
+
+    answer = await authority.ask("POST", "/withdrawals", body("user", "alice"), token=token)
+
+    assert (answer.status_code, answer.json()["reason"]) == (401, Reason.WITHDRAWN)
+
+
+# how long it is remembered
+
+
+async def test_what_was_withdrawn_stays_so_after_a_restart(tmp_path: Path, issuer: Issuer) -> None:
+    async with authority_in(tmp_path, issuer) as before:
+        for kind, name in (("token", "T0"), ("session", "s"), ("user", "alice")):
+            await before.operate("POST", "/withdrawals", body(kind, name))
+        await before.operate("POST", "/reinstatements", body("user", "alice"))
+        known = await withdrawn(before)
+    async with authority_in(tmp_path, issuer) as again:
+        assert await withdrawn(again) == known
+        assert {kind for kind, _, _ in known} == {"token", "session"}
+        assert again.standing.number == 4
+
+
+class Clock:
+    """The time as the state has it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_800_000_000.0
+        monkeypatch.setattr("authorities.registry.state.time", SimpleNamespace(time=lambda: self.now))
+
+
+def rows(folder: Path) -> list[tuple[int, str, str]]:
+    """What is on the disk."""
+    with contextlib.closing(sqlite3.connect(folder / "standing.db")) as database:
+        return list(database.execute("select number, kind, name from changes order by number"))
+
+
+async def test_sessions_and_tokens_are_forgotten_when_none_of_theirs_can_be_alive_and_the_numbers_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, state = Clock(monkeypatch), State(tmp_path / "standing.db")
+    async with state.opened():
+        subjects: list[Subject] = [("token", "T0"), ("session", "s"), ("user", "u"), ("party", "p"), ("before", "5")]
+        for number, (kind, name) in enumerate(subjects, 1):
+            assert await state.change(kind, name, "a theft") == number
+        clock.now += KEPT
+        await state.change("session", "s-2", "a theft")
+        assert list(state.withdrawn) == [*subjects, ("session", "s-2")]  # to the second
+
+        clock.now += 1
+        assert await state.change("user", "u-2", "a theft") == 7
+        kept: list[Subject] = [("user", "u"), ("party", "p"), ("before", "5"), ("session", "s-2"), ("user", "u-2")]
+        assert list(state.withdrawn) == list(state.since) == kept
+    assert [(kind, name) for _, kind, name in rows(tmp_path)] == kept
+
+    again = State(tmp_path / "standing.db")
+    async with again.opened():
+        assert (again.number, list(again.withdrawn), again.since) == (7, kept, state.since)
+        assert await again.change("user", "u-2", None) == 8
+
+
+async def test_what_is_withdrawn_once_more_is_remembered_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, state = Clock(monkeypatch), State(tmp_path / "standing.db")
+    async with state.opened():
+        await state.change("session", "s", "Keycloak was away")
+        clock.now += KEPT - 1
+        await state.change("session", "s", "once more")
+        clock.now += KEPT
+        await state.change("user", "u", "a theft")
+
+        assert state.withdrawn["session", "s"] == "once more"
+    again = State(tmp_path / "standing.db")
+    async with again.opened():
+        assert again.withdrawn["session", "s"] == "once more"
+
+
+# in which order it is told
+
+
+async def test_everybody_has_heard_before_the_realm_is_told(tmp_path: Path, issuer: Issuer) -> None:
+    async with streaming(tmp_path, issuer) as stream, asyncio.timeout(30):
+        lines = stream.follow(time.time() + 60)
+        for _ in range(3):
+            await anext(lines)
+        heard: list[dict[str, Any]] = []
+
+        class Slow(Realm):
+            async def end_session(self, session: str) -> None:
+                heard.append(read((await anext(lines)).rstrip("\n")))  # with nothing told, this would wait for ever
+                assert stream._kept.withdrawn == stream._standing._withdrawn == {("session", session): "x (operator o)"}
+
+        answer = await Withdrawals(stream, stream._kept, Slow()).withdraw(
+            Withdrawal(kind="session", name="s", cause="x"), "o"
+        )
+
+        assert answer == TOLD
+        assert [event["sub_id"]["id"] for event in heard] == ["session s"]
+        assert heard[0]["kind"] == SIGNAL
+
+
+async def test_a_late_follower_gets_what_is_left_of_the_state_and_then_the_changes(
+    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    async with streaming(tmp_path, issuer) as stream, asyncio.timeout(30):
+        await stream.change("token", "T0", "passed")
+        await stream.change("user", "u", "stays")
+        clock.now += KEPT + 1
+        await stream.change("before", "7", "stays")
+        late = Follower()
+        following = asyncio.create_task(late.follow(stream, 5))
+        while not late.numbers:
+            await asyncio.sleep(0)
+        assert late.standing._withdrawn == {("user", "u"): "stays", ("before", "7"): "stays"}
+
+        await stream.change("session", "s", "new")
+        await stream.change("user", "u", None)
+        await following
+
+        assert late.standing._withdrawn == {("before", "7"): "stays", ("session", "s"): "new"}
+        assert late.numbers[0] == 3
+        assert late.numbers[-2:] == [4, 5]
+
+
+async def test_a_change_that_has_begun_is_done_although_whoever_asked_for_it_is_cut_off(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    async with streaming(tmp_path, issuer) as stream, asyncio.timeout(30):
+        for number in range(20):  # wherever in it the end may come
+            asking = asyncio.create_task(_changed(stream, f"u-{number}"))
+            for _ in range(number):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait([asking])
+        while stream._changing:
+            await asyncio.wait(stream._changing)
+        await stream.change("user", "last", "x")
+
+        assert stream._kept.number == stream._standing.number
+        assert stream._kept.withdrawn == stream._standing._withdrawn
+        assert ("user", "last") in stream._kept.withdrawn
+        assert len(rows(tmp_path)) == stream._kept.number > 1
+
+
+async def _changed(stream: Stream, name: str) -> None:
+    await stream.change("user", name, "x")
