@@ -98,21 +98,12 @@ def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known
 
     @app.post(LOGOUT_PATH)
     async def logout(request: Request) -> Response:
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_BODY:
-                raise Refusal(Reason.BODY_TOO_LARGE)
         no_store = {"cache-control": "no-store"}
         try:
-            await logouts.receive(body)
-        except Refusal as refusal:
-            if refusal.status == 503:
-                raise
-            await service.record(
-                _record("logout", "refused", str(refusal)) | {"allowed": False, "reason": refusal.reason}
-            )
-            return JSONResponse({"error": "invalid_request"}, 400, no_store)  # OIDC Back-Channel Logout section 2.8
+            await logouts.receive(await _bounded(request))
+        except Refusal as refusal:  # anybody may come here, so it is counted, by the gate, and not written down
+            status = 503 if refusal.status == 503 else 400  # OIDC Back-Channel Logout section 2.8
+            return JSONResponse({"error": refusal.error if status == 503 else "invalid_request"}, status, no_store)
         return Response(status_code=204, headers=no_store)
 
     @app.post("/attestation")
@@ -122,6 +113,27 @@ def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known
             await service.record(_record("drift", name, drift.drifted[name]))
         return {"suspended": suspended, "read_from": service.known.read_from}
 
+    _add_operators_doors(app, service, parties, withdrawals)
+
+    @app.post("/reload")
+    async def reload() -> dict[str, list[str]]:
+        before = service.known
+        try:
+            known, policy = read()
+        except (RegistryError, PolicyError) as error:
+            raise Refusal(Reason.REGISTRY_UNFIT, str(error)) from error
+        service.adopt(known, policy)
+        routes.clear()
+        routes.update(permissions(known))
+        stream.publish(known)
+        changed = changes(before, known)
+        await service.record(_record("reload", "registry", ", ".join(changed)))
+        return {"changed": changed}
+
+    return service.guard(app, routes)
+
+
+def _add_operators_doors(app: FastAPI, service: Service, parties: Parties, withdrawals: Withdrawals) -> None:
     @app.get("/parties")
     async def all_of_them() -> dict[str, Any]:
         return {"parties": [parties.describe(name) for name in service.registry.parties]}
@@ -158,22 +170,14 @@ def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known
         await service.record(_record("reinstated", f"{asked.kind} {asked.name}", ""))
         return {"keycloak": told}
 
-    @app.post("/reload")
-    async def reload() -> dict[str, list[str]]:
-        before = service.known
-        try:
-            known, policy = read()
-        except (RegistryError, PolicyError) as error:
-            raise Refusal(Reason.REGISTRY_UNFIT, str(error)) from error
-        service.adopt(known, policy)
-        routes.clear()
-        routes.update(permissions(known))
-        stream.publish(known)
-        changed = changes(before, known)
-        await service.record(_record("reload", "registry", ", ".join(changed)))
-        return {"changed": changed}
 
-    return service.guard(app, routes)
+async def _bounded(request: Request) -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            raise Refusal(Reason.BODY_TOO_LARGE)
+    return body
 
 
 def changes(before: Known, after: Known) -> list[str]:

@@ -43,7 +43,8 @@ class Stream:
     ) -> None:
         """Withdraw, or with no cause reinstate: on the disk first, then known here, then told to everybody.
 
-        `where` is told the cause that holds at that moment, if any, and says whether this takes effect.  Once begun it is done, also where whoever asked for it is cut off: half of it would be a gap for ever.
+        `where` is told the cause that holds at that moment, if any, and says whether this takes effect.  Once begun it
+        is done, also where whoever asked for it is cut off: half of it would be a gap for ever.
         """
         self._changing.add(changing := asyncio.create_task(self._change(kind, name, cause, where)))
         changing.add_done_callback(self._changing.discard)
