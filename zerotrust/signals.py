@@ -160,9 +160,10 @@ class Signals:
         kind, signer = kind_of(line), f"spiffe://{svid.trust_domain}/{SIGNER}"
         said = verified(line, kind=kind, signer=signer, bundle=svid.bundle, now=time.time())
         if kind == KIND:
-            self._known = known_from(said)
+            before, self._known = self._known, known_from(said)
             self.standing.bound = self._known.registry.freshness.standing
-            if self._adopt:
+            # A stream that begins anew says the same again: connections and what is remembered need not go for that.
+            if self._adopt and self._known != before:
                 self._adopt(self._known)
         elif kind == SIGNAL and self._known:
             hear(self.standing, said)
