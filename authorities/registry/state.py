@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import Column, Float, Integer, MetaData, String, Table, insert, select
+from sqlalchemy import Column, Float, Integer, MetaData, String, Table, event, insert, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from zerotrust.standing import Kind, Subject
 
@@ -27,6 +29,7 @@ class State:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._engine: AsyncEngine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+        event.listen(self._engine.sync_engine, "connect", _sync_once)
         self.number = 0
         self.withdrawn: dict[Subject, str] = {}
         self.since: dict[Subject, float] = {}
@@ -58,3 +61,11 @@ class State:
             self.since.pop(subject, None)
         else:
             self.withdrawn[subject], self.since[subject] = cause, at
+
+
+def _sync_once(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    """Have a change on the disk after one sync, and not after three: until then nobody hears of it."""
+    cursor = connection.cursor()
+    for setting in ("journal_mode=WAL", "synchronous=FULL"):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
