@@ -24,6 +24,8 @@ from zerotrust.exchange import exchange_form
 EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run"
 TASK = {"request": "Summarise the incident reports."}
 NO_CONNECTION = "no connection"
+MARGIN = 20
+"""Seconds before the end of an intruder's certificate at which it shows another one."""
 _ERA = {"mcp-protocol-version": "2026-07-28"}
 
 
@@ -53,6 +55,8 @@ class Intruder:
         """What is opened is closed with `stack`."""
         self._system, self._stack = system, stack
         self._clients: dict[str | None, httpx.AsyncClient] = {}
+        self._held: dict[str, tuple[Connections, float]] = {}
+        self._connecting = asyncio.Lock()
 
     async def exchange(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> httpx.Response:
         """Ask Keycloak for a token as the workload `who`.  `more`: `lifetime` in seconds, or other form fields."""
@@ -63,7 +67,7 @@ class Intruder:
             assertion=await self._system.assertion(who),
             lifetime=more.pop("lifetime", None),
         )
-        async with httpx.AsyncClient(verify=self._system.keycloak.tls, trust_env=False) as http:
+        async with httpx.AsyncClient(verify=self._system.keycloak.tls, trust_env=False, timeout=30) as http:
             return await http.post(f"{self._system.keycloak.issuer}/protocol/openid-connect/token", data=form | more)
 
     async def token(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> str:
@@ -78,20 +82,7 @@ class Intruder:
 
     async def call_tool(self, who: str | None, token: str, tool: str, **arguments: str) -> httpx.Response:
         """Call a tool of the documents server by hand."""
-        meta = {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": {"name": "intruder", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": {},
-        }
-        params = {"name": tool, "arguments": arguments, "_meta": meta}
-        return await self.post(
-            who,
-            "tool/documents",
-            "/mcp",
-            token,
-            json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
-            headers=_ERA | {"accept": "application/json", "mcp-method": "tools/call", "mcp-name": tool},
-        )
+        return await self.post(who, "tool/documents", "/mcp", token, **tool_call(tool, **arguments))
 
     async def post(self, who: str | None, name: str, path: str, token: str | None, **more: Any) -> httpx.Response:
         """POST to a party, with a token or without."""
@@ -105,15 +96,40 @@ class Intruder:
         return await http.get(f"{self._system.address(name)}{path}", headers={"authorization": f"Bearer {token}"})
 
     async def _client(self, who: str | None) -> httpx.AsyncClient:
-        if who not in self._clients:
-            http = await self.client(who) if who else self._system.user()
-            self._clients[who] = await self._stack.enter_async_context(http)
-        return self._clients[who]
+        async with self._connecting:
+            if who:
+                await self._renew(who)
+            elif None not in self._clients:
+                self._clients[None] = await self._stack.enter_async_context(self._system.user())
+            return self._clients[who]
 
-    async def client(self, who: str) -> httpx.AsyncClient:
-        """A client that shows the certificate of the workload `who`."""
-        transport = Connections(self._system.directory, await self._system.svid(who))
-        return httpx.AsyncClient(transport=transport, timeout=30)
+    async def _renew(self, who: str) -> None:
+        """Have a client that shows a certificate of the workload `who`, and one that does not end right away."""
+        held = self._held.get(who)
+        if held and held[1] > time.time() + MARGIN:
+            return
+        svid = await self._system.svid(who)
+        if held:
+            held[0].renew(svid)
+        connections = held[0] if held else Connections(self._system.directory, svid)
+        self._held[who] = connections, svid.not_after
+        if not held:
+            http = httpx.AsyncClient(transport=connections, timeout=30)
+            self._clients[who] = await self._stack.enter_async_context(http)
+
+
+def tool_call(tool: str, **arguments: str) -> dict[str, Any]:
+    """Body and headers of a call (MCP 2026-07-28)."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "intruder", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = {"name": tool, "arguments": arguments, "_meta": meta}
+    return {
+        "json": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
+        "headers": _ERA | {"accept": "application/json", "mcp-method": "tools/call", "mcp-name": tool},
+    }
 
 
 def said(answer: httpx.Response) -> str:
@@ -127,10 +143,10 @@ def said(answer: httpx.Response) -> str:
 
 
 async def answer_to(asked: Awaitable[httpx.Response]) -> str:
-    """The same; or that no connection came about."""
+    """The same; or that no connection came about.  Raises `httpx.TimeoutException`: slow is another thing."""
     try:
         return said(await asked)
-    except httpx.TransportError:
+    except (httpx.NetworkError, httpx.ProtocolError):
         return NO_CONNECTION
 
 
@@ -185,14 +201,20 @@ async def _stolen(intruder: Intruder, t0: str, t1: str, t2: str) -> AsyncIterato
 
     answer = await intruder.call_tool("agent/writer", t2, "read", id="ENG-101")
     yield Attempt(
-        "the writer", "reads it with the token it stole from the reader", "gate: binding", "401 not_bound", said(answer)
+        "the writer",
+        "reads a document with the token it stole from the reader",
+        "gate: binding",
+        "401 not_bound",
+        said(answer),
     )
 
     answered = await answer_to(intruder.call_tool(None, t2, "read", id="ENG-101"))
-    yield Attempt("a script of the same user", "reads it with that token", "mutual TLS", NO_CONNECTION, answered)
+    yield Attempt(
+        "a script of the same user", "reads a document with that token", "mutual TLS", NO_CONNECTION, answered
+    )
 
     answered = await answer_to(intruder.post(None, "agent/reader", "/a2a", t1, json={}))
-    yield Attempt("the same script", "takes a stolen T1 to the reader", "mutual TLS", NO_CONNECTION, answered)
+    yield Attempt("a script of the same user", "takes a stolen T1 to the reader", "mutual TLS", NO_CONNECTION, answered)
 
     answered = await answer_to(intruder.call_tool(None, t0, "read", id="ENG-101"))
     yield Attempt("alice", "takes her own token to the tool", "mutual TLS", NO_CONNECTION, answered)

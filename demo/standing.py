@@ -35,10 +35,10 @@ class Operator:
     def __init__(self, system: System, http: httpx.AsyncClient, token: str) -> None:
         self._address, self._http, self._headers = system.address(SIGNER), http, {"authorization": f"Bearer {token}"}
 
-    async def suspend(self, name: str) -> httpx.Response:
+    async def suspend(self, name: str, cause: str) -> httpx.Response:
         """Suspend a party."""
         url = f"{self._address}/parties/{name}/suspend"
-        return await self._http.post(url, json={"cause": "the walkthrough shows it"}, headers=self._headers)
+        return await self._http.post(url, json={"cause": cause}, headers=self._headers)
 
     async def reinstate(self, name: str) -> httpx.Response:
         """Let it take part again."""
@@ -80,8 +80,9 @@ async def withdrawals(system: System, took: list[float]) -> AsyncIterator[Attemp
             return answer
 
         yield Attempt("the writer", "files a draft", "nobody", "200 ok", await call())
-        await olga.suspend("agent/writer")
+        suspending = asyncio.create_task(olga.suspend("agent/writer", "the walkthrough shows it"))  # waits for Keycloak
         yield Attempt("the writer, suspended", "files a draft", "registry: standing", "401 withdrawn", await refused())
+        await suspending
         await olga.reinstate("agent/writer")
         yield Attempt("the writer, reinstated", "files a draft", "nobody", "200 ok", await call())
 
@@ -99,12 +100,13 @@ async def withdrawals(system: System, took: list[float]) -> AsyncIterator[Attemp
             yield Attempt("olga", f"reinstates it as it is ({found})", "registry: drift", "409 drifted", answered)
         finally:
             PLANTED.unlink()
-        await _until_restored(olga)
+        await until_restored(olga)
         await olga.reinstate("agent/writer")
         yield Attempt("the writer, restored", "files a draft", "nobody", "200 ok", await call())
 
 
-async def _until_restored(olga: Operator) -> None:
+async def until_restored(olga: Operator) -> None:
+    """Wait until attestation has told that the writer is as it was approved."""
     async with asyncio.timeout(SECONDS_TO_WAIT):
         while (await olga.state("agent/writer"))["state"] == "drifted":
             pass
@@ -143,7 +145,7 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
                 who, "takes the orchestrator's call", control, told, f"{text}; heard {', '.join(heard) or 'nothing'}"
             )
         relaunched = Launch.registered(system.registry, "agent/reader", settings(system, "agent/reader"))
-        await started(system, await system.authority.launch(relaunched))
+        await started(system, system.address("agent/reader"), await system.authority.launch(relaunched))
 
 
 @asynccontextmanager

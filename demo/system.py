@@ -91,15 +91,16 @@ class System:
 
     async def assertion(self, name: str) -> str:
         """What an intruder inside the workload `name` can get: a JWT-SVID for the realm, good for 60 s."""
-        return str((await self._inside(name, self.keycloak.issuer))["jwt_svid"])
+        return str((await self.inside(name, self.keycloak.issuer))["jwt_svid"])
 
     async def svid(self, name: str) -> Svid:
         """What an intruder inside the workload `name` can get: its certificate and key, good for 120 s at most."""
-        told = await self._inside(name, "x509")
+        told = await self.inside(name, "x509")
         key, own, *bundle = (base64.b64decode(part) for part in [told["key"], *told["certificates"]])
         return Svid.from_der(key, own, bundle)
 
-    async def _inside(self, name: str, asked: str) -> dict[str, Any]:
+    async def inside(self, name: str, asked: str) -> dict[str, Any]:
+        """What the intruder inside the workload `name` answers; see `lab/insider/main.py`."""
         reader, writer = await asyncio.open_unix_connection(_insider_socket(self.folder, name))
         writer.write(f"{asked}\n".encode())
         answer: dict[str, Any] = json.loads(await reader.readline())
@@ -183,8 +184,8 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         stack.callback(asyncio.create_task(reporting).cancel)
         spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # meanwhile: they ask it for nothing until they are asked
-        for process in launched.values():
-            await started(system, process)
+        for address, process in launched.items():
+            await started(system, address, process)
         for name, spy in spies.items():
             await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
         watched = [
@@ -200,12 +201,9 @@ async def _tell_when_gone(name: str, ended: Callable[[], Awaitable[object]], log
     say(f"{name} has ended by itself, and what needs it is refused until everything is started again; its log: {log}")
 
 
-async def started(system: System, process: Launched) -> None:
-    """Wait until what was launched answers.  Raises `DemoError` where it does not."""
-    launch = process.launch
-    await _until(
-        partial(_answers, system.address(launch.name), system.authority.ca_file), process, system.log(launch.name)
-    )
+async def started(system: System, address: str, process: Launched) -> None:
+    """Wait until what was launched answers there.  Raises `DemoError` where it does not."""
+    await _until(partial(_answers, address, system.authority.ca_file), process, system.log(process.launch.name))
 
 
 def _insider(system: System, name: str) -> Launch:
@@ -231,12 +229,15 @@ async def _until(met: Callable[[], Awaitable[bool]], process: Launched, log: Pat
 
 
 async def _answers(address: str, ca_file: Path) -> bool:
-    """Whether somebody of our trust domain listens there: a service listens once it can answer."""
-    host, _, port = address.removeprefix("https://").partition(":")
+    """Whether somebody of our trust domain listens there: a service listens once it can answer.
+
+    A lab launches some without TLS, and those are known by their port alone.
+    """
+    url = httpx.URL(address)
     context = ssl.create_default_context(cafile=ca_file)
     context.check_hostname = False  # who it is, its callers check
     try:
-        _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+        _, writer = await asyncio.open_connection(url.host, url.port, ssl=context if url.scheme == "https" else None)
     except OSError:
         return False
     writer.close()

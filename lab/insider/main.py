@@ -1,20 +1,21 @@
 """Stands for an intruder who runs code inside a genuine workload: it shows its identity to whoever asks.
 
 Each line on the Unix socket `ZT_INSIDER_SOCKET` is answered by one line of JSON: `x509` with the certificate and its
-key, anything else, as an audience, with a fresh JWT-SVID; or with the error. Nothing in `zerotrust` or in a service
-knows that this exists. It has an identity only where a demo or a test composes the authority itself, with a lock that
-approves this folder.
+key, `x509 anew` with fresh ones, anything else, as an audience, with a fresh JWT-SVID, and each with the seconds that
+it took to get; or with the error. Nothing in `zerotrust` or in a service knows that this exists. It has an identity
+only where a demo or a test composes the authority itself, with a lock that approves this folder.
 """
 
 import asyncio
 import base64
 import json
 import os
+import time
 
 from cryptography.hazmat.primitives import serialization
 
 from zerotrust.svid import Svid
-from zerotrust.workload import Workload, WorkloadError
+from zerotrust.workload import Workload, WorkloadError, _x509
 
 
 def told(svid: Svid) -> dict[str, object]:
@@ -33,13 +34,18 @@ async def main() -> None:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async for line in reader:
-            asked = line.decode().strip()
+            began = time.monotonic()
             try:
-                shown = told(workload.svid) if asked == "x509" else {"jwt_svid": await workload.assertion(asked)}
+                shown = await shown_for(line.decode().strip())
             except WorkloadError as error:
                 shown = {"error": str(error)}
-            writer.write(json.dumps(shown).encode() + b"\n")
+            writer.write(json.dumps(shown | {"seconds": time.monotonic() - began}).encode() + b"\n")
         writer.close()
+
+    async def shown_for(asked: str) -> dict[str, object]:
+        if asked == "x509 anew":
+            return told(await asyncio.to_thread(workload._with_client, _x509))
+        return told(workload.svid) if asked == "x509" else {"jwt_svid": await workload.assertion(asked)}
 
     async with workload.opened():
         server = await asyncio.start_unix_server(answer, os.environ["ZT_INSIDER_SOCKET"])
