@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import httpx
@@ -10,9 +11,10 @@ from cli.login import Login, sign_in
 from demo.refusals import EVERYTHING
 from demo.runtime import Say
 from demo.system import System
+from lab.bench.apart import apart
 from lab.bench.numbers import Span
-from lab.bench.variants import on_core, variant
-from zerotrust.exchange import CLIENT_ASSERTION, exchange_form
+from lab.bench.variants import PORTS, address, on_core, user
+from lab.bench.withdrawn import withdrawals
 
 TASK = "What do we know about the leaked key?"
 """The smallest task that goes all the way: it searches, reads one document and thinks in between.  Nobody refuses any
@@ -39,12 +41,14 @@ class Variant:
 
 VARIANTS = (
     Variant("none", "none", 8),
+    Variant("tls", "tls", 8),
     Variant("warm", "warm", 8),
     Variant("none15", "none", 3, SLOW),
     Variant("warm15", "warm", 3, SLOW),
     Variant("cold", "warm", 4, fresh=True),
     Variant("naive", "naive", 1, fresh=True),
 )
+(WARM,) = (one for one in VARIANTS if one.name == "warm")
 
 
 @dataclass(slots=True)
@@ -53,43 +57,44 @@ class Measured:
 
     tasks: dict[str, list[list[Span]]] = field(default_factory=lambda: defaultdict(list))
     on_core: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    exchanges: list[Span] = field(default_factory=list)
-    introspections: list[Span] = field(default_factory=list)
+    apart: dict[str, list[Span]] = field(default_factory=lambda: defaultdict(list))
+    """By kind: what was measured by itself."""
 
 
 class Client:
     """alice's client.  A token that was just issued is in nobody's cache, so every hop of its task is a cold one."""
 
-    def __init__(self, system: System, http: httpx.AsyncClient, login: Login) -> None:
-        self._system, self._http, self._refresh = system, http, login.refresh_token
+    def __init__(self, system: System, clients: dict[str, httpx.AsyncClient], login: Login) -> None:
+        """`clients`: one of Keycloak, and one of each set."""
+        self._system, self._clients, self._refresh = system, clients, login.refresh_token
         self._token, self._until = login.access_token, time.monotonic() + login.expires_in - MARGIN
         self._answers: set[str] = set()
 
-    async def run(self, variant_: Variant) -> Span:
+    async def run(self, variant: Variant) -> Span:
         """Do the task once.  Raises `RuntimeError` where it does not end as it does everywhere else."""
-        token = await self.fresh_token() if variant_.fresh else self._token
-        url = f"{variant(self._system, variant_.at).address('orchestrator')}/tasks"
+        token = await self.fresh_token() if variant.fresh else self._token
+        http, url = self._clients[variant.at], f"{address(self._system, variant.at, 'orchestrator')}/tasks"
         began = time.monotonic()
-        answer = await self._http.post(
-            url, json={"request": variant_.task}, headers={"authorization": f"Bearer {token}"}
-        )
-        span = Span(variant_.name, began, time.monotonic())
+        answer = await http.post(url, json={"request": variant.task}, headers={"authorization": f"Bearer {token}"})
+        span = Span(variant.name, began, time.monotonic())
         result = answer.json().get("result", {})
         self._answers.add(str(result.get("text")))
         if result.get("event") != "finished" or len(self._answers) != 1:
-            raise RuntimeError(f"{variant_.name}: {answer.text}")
+            raise RuntimeError(f"{variant.name}: {answer.text}")
         return span
 
     async def stay_warm(self) -> None:
         """Between two rounds: change the token that is about to end, and let it be known everywhere."""
         if time.monotonic() > self._until:
             self._token, self._until = await self.fresh_token(), time.monotonic() + LIFE - MARGIN
-            await self.run(VARIANTS[1])
+            await self.run(WARM)
 
     async def fresh_token(self) -> str:
         """Another token of the same session (RFC 6749 section 6)."""
         form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": self._refresh}
-        answer = await self._http.post(f"{self._system.keycloak.issuer}/protocol/openid-connect/token", data=form)
+        answer = await self._clients["keycloak"].post(
+            f"{self._system.keycloak.issuer}/protocol/openid-connect/token", data=form
+        )
         answer.raise_for_status()
         tokens = answer.json()
         self._refresh = tokens["refresh_token"]  # it is good once
@@ -103,8 +108,11 @@ async def measure(system: System, *, rounds: int, say: Say) -> Measured:
         keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING, verify=keycloak.tls
     )
     measured = Measured()
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
-        client = Client(system, http, login)
+    async with AsyncExitStack() as stack:
+        clients = {name: await stack.enter_async_context(user(system, name)) for name in PORTS}
+        asking = httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=60)
+        clients["keycloak"] = await stack.enter_async_context(asking)
+        client = Client(system, clients, login)
         say("Every variant warms up")
         for one in VARIANTS:
             for _ in range(WARM_UP):
@@ -119,29 +127,10 @@ async def measure(system: System, *, rounds: int, say: Say) -> Measured:
                 before = on_core(system, one.at)
                 measured.tasks[one.name].append([await client.run(one) for _ in range(one.times)])
                 measured.on_core[one.name].append((on_core(system, one.at) - before) / one.times)
-            await _ask_keycloak(system, http, await client.fresh_token(), measured)
+            for alone in (
+                apart(system, asking, await client.fresh_token()),
+                withdrawals(system, await client.fresh_token()),
+            ):
+                async for span in alone:
+                    measured.apart[span.kind].append(span)
     return measured
-
-
-async def _ask_keycloak(system: System, http: httpx.AsyncClient, token: str, measured: Measured) -> None:
-    """One exchange, and one introspection of what came of it, over a connection that is kept."""
-    endpoint = f"{system.keycloak.issuer}/protocol/openid-connect/token"
-    form = exchange_form(
-        token,
-        audience=system.registry.id("agent/reader"),
-        scopes=frozenset({"agent.invoke", "tool.read", "inference.run"}),
-        assertion=await system.assertion("orchestrator"),
-    )
-    began = time.monotonic()
-    answer = await http.post(endpoint, data=form)
-    measured.exchanges.append(Span("exchange", began, time.monotonic()))
-    form = {
-        "client_assertion_type": CLIENT_ASSERTION,
-        "client_assertion": await system.assertion("agent/reader"),
-        "token": answer.json()["access_token"],
-    }
-    began = time.monotonic()
-    answer = await http.post(f"{endpoint}/introspect", data=form)
-    measured.introspections.append(Span("introspection", began, time.monotonic()))
-    if not answer.json()["active"]:
-        raise RuntimeError("Keycloak does not know the token that it has just issued")

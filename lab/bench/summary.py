@@ -6,7 +6,7 @@ from statistics import median
 from lab.bench.measure import Measured
 from lab.bench.numbers import Ratio, Span, begun_in, in_series, inside, paired, percentile
 
-SPANS_OF = {"none": "none", "warm": "warm", "cold": "warm", "naive": "naive"}
+SPANS_OF = {"none": "none", "tls": "tls", "warm": "warm", "cold": "warm", "naive": "naive"}
 """Whose spans tell what happened in the tasks of a variant."""
 
 Spans = Mapping[str, Mapping[str, Sequence[Span]]]
@@ -19,7 +19,8 @@ def summarise(measured: Measured, spans: Spans) -> tuple[dict[str, float], dict[
     for name, rounds in measured.tasks.items():
         numbers |= _spread(f"task_{name}", (task for tasks in rounds for task in tasks))
         numbers[f"cpu_{name}_ms_p50"] = median(measured.on_core[name]) * 1000
-    numbers |= _spread("exchange", measured.exchanges) | _spread("introspection", measured.introspections)
+    for kind, alone in measured.apart.items():
+        numbers |= _spread(kind, alone)
     cold = [task for tasks in measured.tasks["cold"] for task in tasks]
     waiting = {task: _waits(spans, "cold", task, "token") for task in cold}
     numbers |= _spread("cold_exchange", (wait for waits in waiting.values() for wait in waits))
@@ -54,6 +55,7 @@ def _ratios(measured: Measured, waits: Mapping[Span, Sequence[Span]]) -> dict[st
     on_core = {name: [[seconds] for seconds in rounds] for name, rounds in measured.on_core.items()}
     return {
         **{f"{name}_cpu_ratio": paired(zip(on_core[name], on_core["none"], strict=True)) for name in SPANS_OF},
+        "mtls_ratio": paired(zip(took["tls"], took["none"], strict=True)),
         "warm_ratio": paired(zip(took["warm"], took["none"], strict=True)),
         "warm_ratio_without_commits": paired(zip(without["warm"], took["none"], strict=True)),
         "warm_ratio_model15": paired(zip(took["warm15"], took["none15"], strict=True)),

@@ -1,4 +1,4 @@
-"""The same parties several times over: each variant a set of its own, at ports of its own, from its own registry."""
+"""The same parties several times over: each variant a set of its own, at ports of its own, by the one registry."""
 
 import json
 import shutil
@@ -6,16 +6,32 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
+
 from authorities.attestation.launch import Launch
 from demo.keycloak import check_port
-from demo.system import System, settings
+from demo.system import HOST, System, registered, settings
 from lab.bench.numbers import Span
+from zerotrust.connections import Directory
+from zerotrust.known import SIGNER, Known
 from zerotrust.registry import Registry
 
-PORTS = {"none": 1000, "warm": 2000, "naive": 3000}
+PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000}
 """The sets, and how far their ports lie above those of the registry."""
 PARTIES = ("orchestrator", "agent/reader", "tool/documents", "inference")
 """Whoever takes part in the task."""
+WITHDRAWN = "agent/writer"
+"""Whoever is suspended and tampered with: it takes no part, and runs as registered."""
+
+
+def scheme(name: str) -> str:
+    """How a set is spoken to."""
+    return "http" if name == "none" else "https"
+
+
+def address(system: System, name: str, party: str) -> str:
+    """Where a party of a set is found."""
+    return f"{scheme(name)}://{HOST}:{(system.registry.parties[party].port or 0) + PORTS[name]}"
 
 
 def variant(system: System, name: str) -> System:
@@ -28,37 +44,59 @@ def variant(system: System, name: str) -> System:
     return replace(system, registry=registry, folder=system.folder / name)
 
 
+def directory(system: System, name: str) -> Directory:
+    """Whom there is to be called in one set."""
+    found = {party: address(system, name, party) for party in PARTIES}
+    return Known(registry=system.registry, addresses=found, approved={}).directory()
+
+
+def user(system: System, name: str) -> httpx.AsyncClient:
+    """A person's client of one set."""
+    return httpx.AsyncClient(trust_env=False, timeout=60) if name == "none" else variant(system, name).user()
+
+
+def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
+    """The folders that each launch of a set runs: the party's own, and what is put round it."""
+    return {
+        f"{name}/{party}": ("lab/bench/party", *registry.parties[party].code) for name in PORTS for party in PARTIES
+    }
+
+
 def launches(system: System) -> dict[str, Launch]:
-    """All sets, by the addresses where their parties will answer."""
+    """The registry, whoever is withdrawn, and all sets, by the addresses where they will answer."""
+    return {url: launch for url, launch in registered(system).items() if launch.name in (SIGNER, WITHDRAWN)} | sets(
+        system
+    )
+
+
+def sets(system: System) -> dict[str, Launch]:
+    """All sets."""
     found = {}
     for name in PORTS:
-        these = variant(system, name)
-        shutil.rmtree(these.folder, ignore_errors=True)
-        these.folder.mkdir()
-        file = _written(these.registry, these.folder / "registry.yaml")
+        folder = system.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         for party in PARTIES:
-            check_port(these.registry.parties[party].port or 0, f"{name} {party}")
-            found[these.address(party)] = _launch(these, name, party, file)
+            url = address(system, name, party)
+            check_port(httpx.URL(url).port or 0, f"{name} {party}")
+            found[url] = _launch(system, name, party)
     return found
 
 
-def _written(registry: Registry, file: Path) -> Path:
-    file.write_text(registry.model_dump_json())  # JSON is YAML
-    return file
-
-
-def _launch(system: System, name: str, party: str, registry: Path) -> Launch:
-    code = system.registry.parties[party].code
+def _launch(system: System, name: str, party: str) -> Launch:
+    launch = f"{name}/{party}"
     return Launch(
         party_id=system.registry.id(party),
-        name=f"{name}/{party}",
-        code=("lab/bench/party", *code),
+        name=launch,
+        code=unregistered(system.registry)[launch],
         env=settings(system, party)
         | {
-            "ZT_REGISTRY": str(registry),
+            "ZT_DATA": str(variant(system, name).data(party)),
             "ZT_BENCH_VARIANT": name,
+            "ZT_BENCH_SCHEME": scheme(name),
+            "ZT_BENCH_PORTS": str(PORTS[name]),
             "ZT_BENCH_PARTY": party,
-            "ZT_BENCH_MODULE": f"{code[0].replace('/', '.')}.main",
+            "ZT_BENCH_MODULE": f"{system.registry.parties[party].code[0].replace('/', '.')}.main",
         },
     )
 

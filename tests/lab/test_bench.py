@@ -1,6 +1,5 @@
 """The arithmetic of the benchmark, and that its unguarded parties do the very same task."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,19 +8,23 @@ from typing import Any
 import httpx
 import pytest
 
-from authorities.attestation.launch import Launched
+from demo.standing import PLANTED
 from demo.system import System as Real
+from demo.system import started
 from lab.bench.measure import SLOW, TASK, VARIANTS, Measured, measure
 from lab.bench.numbers import Ratio, Span, begun_in, in_series, inside, paired, percentile
 from lab.bench.party.main import thinking
 from lab.bench.party.spans import Spans
 from lab.bench.party.unguarded import Unguarded
-from lab.bench.summary import summarise
-from lab.bench.variants import PARTIES, PORTS, launches, spans
+from lab.bench.summary import SPANS_OF, summarise
+from lab.bench.variants import PARTIES, PORTS, sets, spans
 from tests.support.clients import said, use
 from tests.support.issuer import Issuer
 from tests.support.system import System, alive, running
 from zerotrust.service import Service
+
+APART = {"exchange", "introspection", "plain_call", "mtls_call", "handshake", "svid", "jwt_svid"}
+APART |= {"suspend_to_refusal", "drift_to_refusal"}
 
 
 def span(began: float, ended: float, kind: str = "request") -> Span:
@@ -57,7 +60,7 @@ def test_only_what_lies_wholly_within_a_task_belongs_to_it() -> None:
 @pytest.fixture
 def summary() -> tuple[dict[str, float], dict[str, Ratio]]:
     """One round: without security a task takes 1 s, warm 1.2 s, cold 3 s of which 1 s is Keycloak's, naive 10 s."""
-    ends = {"none": 1.0, "warm": 1.2, "none15": 2.0, "warm15": 2.2, "cold": 3.0, "naive": 10.0}
+    ends = {"none": 1.0, "tls": 1.1, "warm": 1.2, "none15": 2.0, "warm15": 2.2, "cold": 3.0, "naive": 10.0}
     tasks = {one.name: [[Span(one.name, 100 * n, 100 * n + ends[one.name])]] for n, one in enumerate(VARIANTS)}
     by_set: dict[str, dict[str, list[Span]]] = {}
     for one in VARIANTS:
@@ -68,7 +71,7 @@ def summary() -> tuple[dict[str, float], dict[str, Ratio]]:
     by_set["warm"]["orchestrator"] += [span(warm + 0.1, warm + 0.2, "commit"), span(warm + 0.3, warm + 0.5, "commit")]
     by_set["warm"]["orchestrator"] += [span(cold + 0.1, cold + 0.6, "token"), span(cold, cold + 0.1, "identity")]
     by_set["warm"]["agent/reader"] += [span(cold + 1, cold + 1.5, "token"), span(cold + 1, cold + 1.4, "token")]
-    measured = Measured(tasks, {name: [ends[name] / 2] for name in ends}, [span(0, 0.01)], [span(0, 0.006)])
+    measured = Measured(tasks, {name: [ends[name] / 2] for name in ends}, {kind: [span(0, 0.01)] for kind in APART})
     return summarise(measured, by_set)
 
 
@@ -78,19 +81,18 @@ def test_the_summary_is_one_flat_object_with_every_number_by_its_name(
     numbers, _ = summary
 
     assert all(isinstance(value, int | float) for value in json.loads(json.dumps(numbers)).values())
-    spread = {f"task_{one.name}" for one in VARIANTS} | {
-        "exchange",
-        "introspection",
-        "commit",
-        "cold_exchange",
-        "cold_identity",
+    spread = {f"task_{one.name}" for one in VARIANTS} | {"commit", "cold_exchange", "cold_identity"} | APART
+    spread |= {f"hop_{party.replace('/', '_')}_{variant}" for party in PARTIES for variant in SPANS_OF}
+    ratios = {
+        "warm_ratio",
+        "warm_ratio_model15",
+        "cold_ratio",
+        "cold_ratio_without_keycloak",
+        "naive_ratio",
+        "mtls_ratio",
     }
-    spread |= {
-        f"hop_{party.replace('/', '_')}_{variant}" for party in PARTIES for variant in ("none", "warm", "cold", "naive")
-    }
-    ratios = {"warm_ratio", "warm_ratio_model15", "cold_ratio", "cold_ratio_without_keycloak", "naive_ratio"}
     counts = {"commits_in_series", "exchanges_in_series", "warm_exchanges"}
-    ratios |= {f"{name}_cpu_ratio" for name in ("warm", "cold", "naive")}
+    ratios |= {f"{name}_cpu_ratio" for name in ("tls", "warm", "cold", "naive")}
     ratios |= {"warm_ratio_without_commits"}
     counts |= {"task_warm_commits_ms_p50"} | {f"cpu_{one.name}_ms_p50" for one in VARIANTS}
     assert {f"{name}_ms_{p}" for name in spread for p in ("p50", "p99")} | ratios | counts <= numbers.keys()
@@ -194,30 +196,21 @@ async def test_a_party_notes_when_it_did_what_and_writes_it_down_at_its_end(tmp_
 @pytest.mark.asyncio(loop_scope="session")
 async def test_every_variant_does_the_task_on_the_real_system(real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.bench.measure.WARM_UP", 1)
-    parties = [(address, await real.authority.launch(launch)) for address, launch in launches(real).items()]
+    parties = {address: await real.authority.launch(launch) for address, launch in sets(real).items()}
     try:
-        async with httpx.AsyncClient(trust_env=False) as http:
-            for address, party in parties:
-                await answering(http, address, party)
+        for address, party in parties.items():
+            await started(real, address, party)
         measured = await measure(real, rounds=1, say=print)
     finally:
-        for _, party in parties:
+        for party in parties.values():
             party.process.terminate()
-        for _, party in parties:
+        for party in parties.values():
             await party.ended.wait()
 
     numbers, _ = summarise(measured, {name: spans(real, name) for name in PORTS})
     assert numbers["commits_in_series"] in (9, 10)  # ten, where a count of strangers falls between
     assert numbers["exchanges_in_series"] in (2, 3)  # the reader's two overlap, unless one is very late
     assert numbers["warm_exchanges"] == 0
+    assert measured.apart.keys() == APART
+    assert not PLANTED.exists()
     assert [numbers[f"hop_{party.replace('/', '_')}_requests"] for party in PARTIES] == [1, 1, 3, 3]
-
-
-async def answering(http: httpx.AsyncClient, address: str, party: Launched) -> None:
-    while not party.ended.is_set():
-        try:
-            if (await http.get(f"{address}/health")).is_success:
-                return
-        except httpx.TransportError:
-            await asyncio.sleep(0.05)
-    pytest.fail(f"{party.launch.name} has ended")

@@ -3,24 +3,24 @@
 import asyncio
 import os
 from importlib import import_module
-from typing import Any
 
-import httpx
-import httpx2
 import uvloop
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lab.bench.party.naive import Naive
 from lab.bench.party.spans import Spans
 from lab.bench.party.unguarded import Unguarded
+from zerotrust.cards import agent_card, as_json
+from zerotrust.digests import card_digest
 from zerotrust.known import Known
-from zerotrust.outgoing import Outgoing
 from zerotrust.run import compose, follow, origin, serve
 from zerotrust.server import server
-from zerotrust.service import Service, log_json_lines
+from zerotrust.service import Service, log_json_lines, read_policy
 from zerotrust.settings import Settings
 from zerotrust.workload import Workload
 
+KINDS: dict[str, type[Service]] = {"none": Unguarded, "tls": Unguarded, "warm": Service, "naive": Naive}
+"""By variant."""
 THINKING = 0.015
 """Seconds that a model takes for a reply, where the request asks it to take its time."""
 
@@ -48,39 +48,48 @@ def create_app(service: Service) -> ASGIApp:
 
 
 def shifted(known: Known, ports: int, scheme: str) -> Known:
-    """The registry of a set: the same parties, at ports that lie so far above."""
+    """The registry as a set has it: the same parties, at ports that lie so far above, approved with those."""
     parties = {
         name: party.model_copy(update={"port": party.port and party.port + ports})
         for name, party in known.registry.parties.items()
     }
     registry = known.registry.model_copy(update={"parties": parties})
     addresses = {name: f"{scheme}://127.0.0.1:{parties[name].port}" for name in known.addresses}
-    return known.model_copy(update={"registry": registry, "addresses": addresses})
+    approved = {
+        name: entry.model_copy(update={"card": card_digest(as_json(agent_card(name, registry.address(name))))})
+        if entry.card
+        else entry
+        for name, entry in known.approved.items()
+    }
+    return known.model_copy(update={"registry": registry, "addresses": addresses, "approved": approved})
 
 
-async def live(settings: Settings, variant: str, name: str, ports: int) -> None:
-    """Serve until told to stop."""
-    workload = Workload()
+async def live(settings: Settings, variant: str, name: str, ports: int, scheme: str) -> None:
+    """Serve until told to stop.  Every set has an identity and heard of the registry once; the guarded ones go on."""
+    workload, kind = Workload(), KINDS[variant]
     async with workload.opened():
         signals = follow(origin(str(settings.registry)), workload)
         async with signals.opened():
-            known = shifted(signals.known, ports, "http" if variant == "none" else "https")
-            service = compose(name, known, settings, workload, signals.standing)
-            if variant == "none":
-                parts: dict[str, Any] = {
-                    "transport": httpx.AsyncHTTPTransport(),
-                    "mcp_transport": httpx2.AsyncHTTPTransport(),
-                }
-                service.outgoing = Outgoing(known.called(), standing=signals.standing, **parts)
-            service.__class__ = {"none": Unguarded, "warm": Service, "naive": Naive}[variant]
-            app = create_app(service)
-            if variant == "none":
-                port = known.registry.parties[name].port or 0
-                return await server(app, host=settings.host, port=port, tls=None).serve()
+            known = shifted(signals.known, ports, scheme)
+            if kind is not Unguarded:
+                service = compose(name, known, settings, workload, signals.standing, kind)
+                signals.on_change(
+                    lambda known: service.adopt(
+                        shifted(known, ports, scheme), read_policy(settings.policies, known.registry)
+                    )
+                )
+                await serve(service, create_app(service), workload, settings.host)
+                return
+        service = compose(name, known, settings, workload, signals.standing, kind)
+        app = create_app(service)
+        if scheme == "https":
             await serve(service, app, workload, settings.host)
+        else:
+            port = known.registry.parties[name].port or 0
+            await server(app, host=settings.host, port=port, tls=None).serve()
 
 
 if __name__ == "__main__":
     log_json_lines()
-    told = (os.environ["ZT_BENCH_VARIANT"], os.environ["ZT_BENCH_PARTY"], int(os.environ["ZT_BENCH_PORTS"]))
-    uvloop.run(live(Settings(), *told))
+    told = {name: os.environ[f"ZT_BENCH_{name.upper()}"] for name in ("variant", "party", "ports", "scheme")}
+    uvloop.run(live(Settings(), told["variant"], told["party"], int(told["ports"]), told["scheme"]))

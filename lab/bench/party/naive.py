@@ -1,23 +1,29 @@
 """A service that is secure the obvious way: it asks Keycloak about every call, and makes a new client for each."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import httpx2
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from zerotrust.connections import Connections, Directory, MCPConnections
 from zerotrust.exchange import CLIENT_ASSERTION
 from zerotrust.gate import Permissions
 from zerotrust.outgoing import Outgoing
 from zerotrust.service import Service
+from zerotrust.tls import issuer_context
 
 
 class _New(httpx.AsyncBaseTransport):
-    """A pool and a TLS context for one call: that, and little else, is what a new client is."""
+    """A TLS context, a pool and a handshake for one call: that, and little else, is what a new client is."""
+
+    def __init__(self, make: Callable[[], Connections]) -> None:
+        self._make = make
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        async with httpx.AsyncHTTPTransport() as once:
-            answer = await once.handle_async_request(request)
+        async with self._make() as once:
+            answer: httpx.Response = await once.handle_async_request(request)
             await answer.aread()
         return answer
 
@@ -25,9 +31,12 @@ class _New(httpx.AsyncBaseTransport):
 class _NewMcp(httpx2.AsyncBaseTransport):
     """The same for the HTTP client of the MCP SDK."""
 
+    def __init__(self, make: Callable[[], MCPConnections]) -> None:
+        self._make = make
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        async with httpx2.AsyncHTTPTransport() as once:
-            answer = await once.handle_async_request(request)
+        async with self._make() as once:
+            answer: httpx2.Response = await once.handle_async_request(request)
             await answer.aread()
         return answer
 
@@ -36,10 +45,18 @@ class Naive(Service):
     """The real gate, and before it an introspection (RFC 7662) of every token; no connection is ever used again."""
 
     def __init__(self, name: str, **parts: Any) -> None:
-        known = {parts["registry"].id(peer): url for peer, url in parts["addresses"].items()}
-        parts["outgoing"] = Outgoing(known, transport=_New(), mcp_transport=_NewMcp())
-        parts["identity_http"] = self._http = httpx.AsyncClient(transport=_New())
-        self._workload = parts["workload"]
+        known, workload, issuer = parts["known"], parts["workload"], httpx.URL(parts["issuer"])
+        directory = known.directory()
+        at_issuer = Directory({f"{issuer.scheme}://{issuer.host}:{issuer.port}": issuer.host}, {})
+        parts["outgoing"] = Outgoing(
+            known.called(),
+            standing=parts["standing"],
+            transport=_New(lambda: Connections(directory, workload.svid)),
+            mcp_transport=_NewMcp(lambda: MCPConnections(directory, workload.svid)),
+        )
+        parts["identity_http"] = httpx.AsyncClient(
+            transport=_New(lambda: Connections(at_issuer, workload.svid, issuer_context)), timeout=10
+        )
         super().__init__(name, **parts)
 
     def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
@@ -56,9 +73,9 @@ class Naive(Service):
     async def _introspect(self, token: str) -> None:
         form = {
             "client_assertion_type": CLIENT_ASSERTION,
-            "client_assertion": await self._workload.assertion(self.issuer),
+            "client_assertion": await self.workload.assertion(self.issuer),
             "token": token,
         }
-        answer = await self._http.post(f"{self.issuer}/protocol/openid-connect/token/introspect", data=form)
+        answer = await self._identity_http.post(f"{self.issuer}/protocol/openid-connect/token/introspect", data=form)
         if not answer.json()["active"]:
             raise PermissionError("not active")
