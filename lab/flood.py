@@ -8,13 +8,13 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import httpx
 
 from cli.login import sign_in
 from demo.__main__ import say, until_told
 from demo.system import ROOT, System, running
+from zerotrust.tls import user_context
 
 RATE = 500
 CONNECTIONS = 10
@@ -54,10 +54,11 @@ async def flood(system: System, seconds: float) -> Flooded:
         keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "reasoning.plan", verify=keycloak.tls
     )
     headers = {"authorization": f"Bearer {login.access_token}"}
-    async with httpx.AsyncClient(base_url=system.address("orchestrator"), headers=headers, trust_env=False) as user:
+    async with system.user() as user:
+        user.base_url, user.headers = httpx.URL(system.address("orchestrator")), httpx.Headers(headers)
         quiet = await _plans(user, seconds)
         before, began = _written(system), time.perf_counter()
-        refused, loud = await asyncio.gather(_strangers(system.address("orchestrator"), seconds), _plans(user, seconds))
+        refused, loud = await asyncio.gather(_strangers(system, seconds), _plans(user, seconds))
         await asyncio.sleep(1.5)  # what was counted is written once a second
         written, took = _written(system) - before, time.perf_counter() - began
     return Flooded(refused, written, took, quiet, loud)
@@ -72,12 +73,19 @@ async def _plans(user: httpx.AsyncClient, seconds: float) -> list[float]:
     return took
 
 
-async def _strangers(address: str, seconds: float) -> int:
-    return sum(await asyncio.gather(*(_stranger(address, seconds) for _ in range(CONNECTIONS))))
+async def _strangers(system: System, seconds: float) -> int:
+    return sum(await asyncio.gather(*(_stranger(system, seconds) for _ in range(CONNECTIONS))))
 
 
-async def _stranger(address: str, seconds: float) -> int:
-    reader, writer = await asyncio.open_connection(urlsplit(address).hostname, urlsplit(address).port)
+async def _stranger(system: System, seconds: float) -> int:
+    """Over TLS and without a certificate: at the front door nobody needs one."""
+    directory, address = system.directory, httpx.URL(system.address("orchestrator"))
+    reader, writer = await asyncio.open_connection(
+        address.host,
+        address.port,
+        ssl=user_context(system.authority.ca_file.read_text(), directory.parties),
+        server_hostname=directory.names[system.address("orchestrator")],
+    )
     refused, began = 0, time.perf_counter()
     for number in range(int(RATE / CONNECTIONS * seconds)):
         await asyncio.sleep(began + number * CONNECTIONS / RATE - time.perf_counter())

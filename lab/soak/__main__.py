@@ -48,7 +48,9 @@ async def _run(system: System, *, seconds: float, count: int) -> tuple[Score, di
         for user in everybody:
             await user.t0()
         say(f"They are at work for {seconds:.0f} s")
-        working, before, began = [asyncio.create_task(work(user, score)) for user in everybody], 0, time.monotonic()
+        working = [asyncio.create_task(work(user, score)) for user in everybody]
+        working.append(asyncio.create_task(score.suspensions.go_on(system)))
+        before, began = 0, time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
             await asyncio.sleep(min(EVERY, seconds - passed))
             now = {name: held(pid) for name, pid in services.items()}
@@ -87,7 +89,10 @@ def _report(score: Score, samples: dict[str, list[Held]], broken: list[str]) -> 
     found = [*score.wrong[:20], *grown(samples), *(f"the journal of {name} is broken" for name in broken)]
     for one in found:
         console.print(f"[red]{one}[/red]")
-    say(f"{score.tried} requests, {len(score.wrong)} wrong answers, {len(broken)} broken journals")
+    say(
+        f"{score.tried} requests, {len(score.wrong)} wrong answers, {len(broken)} broken journals; "
+        f"{len(score.suspensions.seen)} suspensions, which {score.suspensions.refused} answers told of"
+    )
     return 1 if found else 0
 
 

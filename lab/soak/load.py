@@ -5,7 +5,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
 
@@ -14,11 +14,14 @@ import httpx
 from cli.login import LoginError
 from demo.refusals import Intruder
 from demo.system import System
-from lab.soak.users import Kind, User, kinds_of
+from lab.soak.operator import Suspensions
+from lab.soak.users import THROUGH_THE_WRITER, Kind, User, kinds_of
 
 NAMES = ("alice", "bob", "alice", "bob", "eve")
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 """Whose identities some of the refused attempts are made with."""
+LONGEST = 500
+"""Letters that are shown of a wrong answer: its end says why."""
 PAUSE = 0.5
 """Seconds, on average, that a user thinks."""
 
@@ -29,6 +32,7 @@ class Score:
 
     took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     wrong: list[str] = field(default_factory=list)
+    suspensions: Suspensions = field(default_factory=Suspensions)
 
     @property
     def tried(self) -> int:
@@ -42,19 +46,24 @@ class Score:
             wrong = await kind(user)
         except (LoginError, httpx.HTTPError, ValueError, LookupError, TypeError) as error:
             wrong = f"{type(error).__name__}: {error}"
-        self.took[what].append(time.monotonic() - began)
+        ended = time.monotonic()
+        self.took[what].append(ended - began)
+        if what in THROUGH_THE_WRITER:
+            wrong = self.suspensions.judged(wrong, began, ended)
         if wrong:
-            self.wrong.append(f"{user.name} {what}: {wrong[:500]}")
+            self.wrong.append(
+                f"{user.name} {what}: {wrong if len(wrong) < LONGEST else f'{wrong[:100]} … {wrong[-LONGEST:]}'}"
+            )
 
 
 @asynccontextmanager
 async def users(system: System, count: int) -> AsyncIterator[list[User]]:
-    """So many users, each with a client and a session of its own, as alice, bob or eve."""
+    """So many users, each with a session of its own, as alice, bob or eve."""
     accounts = defaultdict[str, asyncio.Lock](asyncio.Lock)
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as http:
+    async with AsyncExitStack() as stack:
+        intruder = Intruder(system, stack)
         yield [
-            User(name, Intruder(system, http), random.Random(number), accounts[name])  # noqa: S311 - to be the same every time
+            User(name, intruder, random.Random(number), accounts[name])  # noqa: S311 - to be the same every time
             for number, name in zip(range(count), cycle(NAMES), strict=False)
         ]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from demo.__main__ import REQUEST
-from demo.refusals import TASK, Intruder, end_of, said
+from demo.refusals import NO_CONNECTION, TASK, Intruder, answer_to, end_of
 
 MARGIN = 20
 """Seconds before its end at which a token is no longer used: whatever it is used for has to be over by then."""
@@ -24,7 +24,7 @@ TOO_BIG = 1 << 20
 
 @dataclass(slots=True)
 class User:
-    """One user's client with a session of its own, and what an intruder could do with what passes through."""
+    """One user with a session of its own, and what an intruder could do with what passes through."""
 
     name: str
     intruder: Intruder
@@ -94,14 +94,19 @@ async def asks(user: User) -> str:
 
 
 async def _task(user: User, request: str, last: str, told: str) -> str:
-    answer = await user.intruder.post("orchestrator", "/tasks", await user.t0(), json={"request": request})
+    answer = await user.intruder.post(None, "orchestrator", "/tasks", await user.t0(), json={"request": request})
     return wrong(user, answer, [*answer.json().get("steps", ()), answer.json().get("result")], last, told)
 
 
 async def streams(user: User) -> str:
     """The story as it happens, event by event."""
     answer = await user.intruder.post(
-        "orchestrator", "/tasks", await user.t0(), json={"request": REQUEST}, headers={"accept": "text/event-stream"}
+        None,
+        "orchestrator",
+        "/tasks",
+        await user.t0(),
+        json={"request": REQUEST},
+        headers={"accept": "text/event-stream"},
     )
     told = [json.loads(line[5:]) for line in answer.text.splitlines() if line.startswith("data:")]
     return wrong(user, answer, told, "agent/writer", OWN[user.name])
@@ -122,7 +127,7 @@ def wrong(user: User, answer: httpx.Response, told: list[dict[str, str]], last: 
 
 async def plans(user: User) -> str:
     """What would be done."""
-    answer = await user.intruder.post("orchestrator", "/plan", await user.t0(), json={"request": REQUEST})
+    answer = await user.intruder.post(None, "orchestrator", "/plan", await user.t0(), json={"request": REQUEST})
     agents = [step["agent"] for step in answer.json()] if answer.status_code == 200 else []
     return "" if agents == ["agent/reader", "agent/writer"] else f"{answer.status_code}: {answer.text}"
 
@@ -137,46 +142,62 @@ STORIES: dict[str, Kind] = {
 
 
 async def no_token(user: User) -> httpx.Response:  # noqa: D103 - its name below says it, here as in what follows
-    return await user.intruder.post("orchestrator", "/tasks", None, json=TASK)
+    return await user.intruder.post(None, "orchestrator", "/tasks", None, json=TASK)
 
 
 async def forged(user: User) -> httpx.Response:  # noqa: D103
     head, _, signature = (await user.t0()).rpartition(".")
-    return await user.intruder.post("orchestrator", "/tasks", f"{head}.{signature[::-1]}", json=TASK)
+    return await user.intruder.post(None, "orchestrator", "/tasks", f"{head}.{signature[::-1]}", json=TASK)
 
 
 async def elsewhere(user: User) -> httpx.Response:  # noqa: D103
-    return await user.intruder.call_tool(await user.t0(), "read", id="ENG-101")
+    return await user.intruder.call_tool(None, await user.t0(), "read", id="ENG-101")
+
+
+async def shown_to_another(user: User) -> httpx.Response:  # noqa: D103
+    return await user.intruder.post("orchestrator", "agent/writer", "/a2a", await user.t1(), json={})
+
+
+async def stolen_by_a_workload(user: User) -> httpx.Response:  # noqa: D103
+    return await user.intruder.call_tool("agent/writer", await user.t2(), "read", id="ENG-101")
+
+
+async def stolen_by_a_script(user: User) -> httpx.Response:  # noqa: D103
+    return await user.intruder.call_tool(None, await user.t2(), "read", id="ENG-101")
+
+
+async def stolen_at_the_front_door(user: User) -> httpx.Response:  # noqa: D103
+    return await user.intruder.post("agent/reader", "orchestrator", "/tasks", await user.t0(), json=TASK)
 
 
 async def too_late(user: User) -> httpx.Response:  # noqa: D103
-    return await user.intruder.call_tool(await user.ended(), "read", id="ENG-101")
+    return await user.intruder.call_tool("agent/reader", await user.ended(), "read", id="ENG-101")
 
 
 async def own_pages(user: User) -> httpx.Response:  # noqa: D103
-    return await user.intruder.get("orchestrator", "/openapi.json", await user.t0())
+    return await user.intruder.get(None, "orchestrator", "/openapi.json", await user.t0())
 
 
 async def unknown_tool(user: User) -> httpx.Response:  # noqa: D103
-    return await user.intruder.call_tool(await user.t2(), "delete", id="ENG-101")
+    return await user.intruder.call_tool("agent/reader", await user.t2(), "delete", id="ENG-101")
 
 
 async def writing_reader(user: User) -> httpx.Response:  # noqa: D103
-    return await user.intruder.call_tool(await user.t2(), "create", title="t", text="x")
+    return await user.intruder.call_tool("agent/reader", await user.t2(), "create", title="t", text="x")
 
 
 async def others_document(user: User) -> httpx.Response:  # noqa: D103
     other = {"alice": "FIN-201", "bob": "ENG-101"}[user.name]
-    return await user.intruder.call_tool(await user.t2(), "read", id=other)
+    return await user.intruder.call_tool("agent/reader", await user.t2(), "read", id=other)
 
 
 async def too_big(user: User) -> httpx.Response:  # noqa: D103
-    return await user.intruder.post("orchestrator", "/tasks", await user.t0(), json={"request": "x" * TOO_BIG})
+    return await user.intruder.post(None, "orchestrator", "/tasks", await user.t0(), json={"request": "x" * TOO_BIG})
 
 
 async def broken(user: User) -> httpx.Response:  # noqa: D103
     body = user.chance.choice([b'{"request"', b'{"request":"a","request":"b"}', b"\xff\xfe{\x00", b"[" * 9000])
-    return await user.intruder.post("orchestrator", "/tasks", await user.t0(), content=body)
+    return await user.intruder.post(None, "orchestrator", "/tasks", await user.t0(), content=body)
 
 
 async def others_exchange(user: User) -> httpx.Response:  # noqa: D103
@@ -184,7 +205,7 @@ async def others_exchange(user: User) -> httpx.Response:  # noqa: D103
 
 
 async def nobodys_task(user: User) -> httpx.Response:  # noqa: D103
-    return await user.intruder.post("orchestrator", "/tasks", await user.t0(), json=TASK)
+    return await user.intruder.post(None, "orchestrator", "/tasks", await user.t0(), json=TASK)
 
 
 Refusal = tuple[Callable[[User], Awaitable[httpx.Response]], str]
@@ -192,12 +213,16 @@ Refusal = tuple[Callable[[User], Awaitable[httpx.Response]], str]
 AT_THE_DOOR: dict[str, Refusal] = {
     "no token": (no_token, "401 no_token"),
     "a forged token": (forged, "401 not_verified"),
-    "a token taken elsewhere": (elsewhere, "401 audience_mismatch"),
+    "a token taken elsewhere": (elsewhere, NO_CONNECTION),
+    "a user's token, stolen by a workload": (stolen_at_the_front_door, "401 not_bound"),
     "the API's own pages": (own_pages, "403 no_permission_for_route"),
 }
 """What anybody tries, eve as well."""
 
 FURTHER_IN: dict[str, Refusal] = {
+    "a token shown to another": (shown_to_another, "401 audience_mismatch"),
+    "a token stolen by a workload": (stolen_by_a_workload, "401 not_bound"),
+    "a token stolen by a script": (stolen_by_a_script, NO_CONNECTION),
     "a token too late": (too_late, "401 expired"),
     "an unknown tool": (unknown_tool, "403 no_permission_for_route"),
     "a reader that writes": (writing_reader, "403 scope_missing"),
@@ -209,12 +234,16 @@ FURTHER_IN: dict[str, Refusal] = {
 IN_NO_DEPARTMENT: dict[str, Refusal] = {"a task of eve's": (nobodys_task, "403 policy_denied")}
 
 
+THROUGH_THE_WRITER = {"files a summary", "follows a task", "another's token, exchanged"}
+"""What ends otherwise while the writer is suspended."""
+
+
 def refused(attempt: Refusal) -> Kind:
     """An attempt as a kind: anything but the answer it was told to get is wrong."""
     tried, told = attempt
 
     async def kind(user: User) -> str:
-        answer = said(await tried(user))
+        answer = await answer_to(tried(user))
         return "" if answer == told else f"told {told}, answered {answer}"
 
     return kind

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from demo.refusals import Intruder
 from demo.system import System
 from lab.soak.load import Score, users
+from lab.soak.operator import Suspension, Suspensions
 from lab.soak.users import OWN, User, kinds_of, wrong
 from lab.soak.watch import MOST_FILES, SLACK, Held, grown, held
 
@@ -24,17 +26,17 @@ async def test_everybody_does_everything_at_once_and_every_answer_is_right(real:
             await score.once(user, what, kinds[what])
 
     async with users(real, 5) as everybody:
-        await asyncio.gather(*(everything(user) for user in everybody))
+        await asyncio.gather(score.suspensions.once(real), *(everything(user) for user in everybody))
 
     assert score.wrong == []
+    assert len(score.suspensions.seen) == 1
     assert score.tried == sum(len(kinds_of(name)) for name in ("alice", "bob", "alice", "bob", "eve"))
     assert all(held(one.process.pid).files < MOST_FILES for one in real.authority.running)
 
 
 @pytest.fixture
 async def alice() -> User:
-    async with httpx.AsyncClient() as http:
-        return User("alice", Intruder(None, http), random.Random(1), asyncio.Lock())  # type: ignore[arg-type]  # noqa: S311
+    return User("alice", Intruder(None, AsyncExitStack()), random.Random(1), asyncio.Lock())  # type: ignore[arg-type]  # noqa: S311
 
 
 def told(user: User, text: str, *, event: str = "finished", trace: str = "t1", agent: str = "agent/reader") -> str:
@@ -74,6 +76,30 @@ async def test_an_error_on_the_way_is_counted_as_wrong(alice: User) -> None:
     await score.once(alice, "fails", fails)
 
     assert (score.tried, score.wrong) == (1, ["alice fails: ReadError: gone"])
+
+
+REFUSED = "200: agent/writer: refused with 401, withdrawn"
+
+
+@pytest.mark.parametrize(
+    ("answer", "began", "ended", "wrong"),
+    [
+        ("", 0, 9, ""),
+        ("", 9, 11, ""),  # it may have been before her word was heard everywhere
+        ("", 13, 14, "it was done, and agent/writer was suspended"),
+        (REFUSED, 13, 14, ""),
+        (REFUSED, 9, 21, ""),
+        (REFUSED, 0, 9, REFUSED),
+        (REFUSED, 22, 23, REFUSED),
+        ("500: failed", 13, 14, "500: failed"),
+    ],
+)
+def test_what_the_suspended_writer_has_a_part_in_is_refused_meanwhile_and_at_no_other_time(
+    answer: str, began: float, ended: float, wrong: str
+) -> None:
+    suspensions = Suspensions([Suspension(began=10, holds=12, ending=20, over=21)])
+
+    assert suspensions.judged(answer, began, ended) == wrong
 
 
 def test_a_process_that_keeps_its_memory_is_flat() -> None:
