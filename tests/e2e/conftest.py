@@ -1,7 +1,11 @@
 """What the end-to-end tests call the system: the real one."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 
+from demo.__main__ import CA
 from demo.system import System
 
 
@@ -9,3 +13,12 @@ from demo.system import System
 def system(real: System) -> System:
     """Everything, as `make demo` starts it."""
     return real
+
+
+@pytest.fixture
+def by_hand(system: System) -> Iterator[dict[str, str]]:
+    """As somebody types after `make up`: the CA's certificate in its place, and an environment with the password."""
+    before = CA.read_bytes() if CA.exists() else None
+    CA.write_bytes(system.authority.ca_file.read_bytes())
+    yield {**os.environ, "ZT_USER": "olga", "ZT_PASSWORD": system.keycloak.passwords["olga"]}
+    CA.unlink() if before is None else CA.write_bytes(before)

@@ -44,9 +44,9 @@ def assertions(assertion_for: Callable[[str], str]) -> Assertions:
 
 
 @pytest.fixture
-def verify_context(keycloak: Keycloak, ca: CA, tmp_path: Path) -> ssl.SSLContext:
+def verify_context(keycloak: Keycloak, own_ca: CA, tmp_path: Path) -> ssl.SSLContext:
     """As a launched process has it: the CA, and its own certificate."""
-    return ca.workload(tmp_path, "spiffe://agents.example/authority/registry")
+    return own_ca.workload(tmp_path, "spiffe://agents.example/authority/registry")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -250,9 +250,9 @@ async def test_a_keycloak_of_another_ca_is_not_told_who_we_are(keycloak: Keycloa
 
 
 async def test_a_certificate_that_keycloak_refuses_is_told(
-    keycloak: Keycloak, assertions: Assertions, ca: CA, tmp_path: Path
+    keycloak: Keycloak, assertions: Assertions, own_ca: CA, tmp_path: Path
 ) -> None:
-    expired = ca.workload(tmp_path, "spiffe://agents.example/authority/registry", days=-1)
+    expired = own_ca.workload(tmp_path, "spiffe://agents.example/authority/registry", days=-1)
     administration = Administration(keycloak.issuer, assertions, verify=expired)
 
     with pytest.raises(AdministrationError, match="CERTIFICATE_UNKNOWN"):

@@ -28,23 +28,23 @@ async def reached(keycloak: Keycloak, context: ssl.SSLContext) -> str:
 
 
 async def test_a_person_shows_no_certificate_and_a_workload_one_of_ours(
-    keycloak: Keycloak, ca: CA, tmp_path: Path
+    keycloak: Keycloak, own_ca: CA, tmp_path: Path
 ) -> None:
     assert await reached(keycloak, keycloak.tls) == "TLSv1.3"
-    assert await reached(keycloak, ca.workload(tmp_path, READER)) == "TLSv1.3"
+    assert await reached(keycloak, own_ca.workload(tmp_path, READER)) == "TLSv1.3"
 
 
-async def test_a_certificate_of_another_ca_is_refused(keycloak: Keycloak, ca: CA, tmp_path: Path) -> None:
+async def test_a_certificate_of_another_ca_is_refused(keycloak: Keycloak, own_ca: CA, tmp_path: Path) -> None:
     stranger = CA().workload(tmp_path, READER)
-    stranger.load_verify_locations(cadata=ca.pem.decode())
+    stranger.load_verify_locations(cadata=own_ca.pem.decode())
 
     with pytest.raises(ssl.SSLError, match="CERTIFICATE_UNKNOWN"):  # told on reading: httpx lets it through
         await reached(keycloak, stranger)
 
 
-async def test_a_certificate_that_has_ended_is_refused(keycloak: Keycloak, ca: CA, tmp_path: Path) -> None:
+async def test_a_certificate_that_has_ended_is_refused(keycloak: Keycloak, own_ca: CA, tmp_path: Path) -> None:
     with pytest.raises(ssl.SSLError, match="CERTIFICATE_UNKNOWN"):  # told on reading: httpx lets it through
-        await reached(keycloak, ca.workload(tmp_path, READER, days=-1))
+        await reached(keycloak, own_ca.workload(tmp_path, READER, days=-1))
 
 
 async def test_an_older_tls_is_refused(keycloak: Keycloak) -> None:

@@ -13,18 +13,25 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from authorities.attestation import certificates
+
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 class CA:
     """Signs for the length of a test run; its name is its own, or Java tries the key of another of that name."""
 
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, genuine: certificates.CA | None = None) -> None:
+        """`genuine`: the CA of a running authority, whose key is then in the test's hands."""
+        self._key = genuine.key if genuine else ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"CA {secrets.token_hex(8)}")])
-        constraints = x509.BasicConstraints(ca=True, path_length=0)
-        certificate = self._builder(self._name, self._key, days=1).add_extension(constraints, critical=True)
-        self.pem = certificate.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        if genuine:
+            self._name, certificate = genuine.certificate.subject, genuine.certificate
+        else:
+            constraints = x509.BasicConstraints(ca=True, path_length=0)
+            builder = self._builder(self._name, self._key, days=1).add_extension(constraints, critical=True)
+            certificate = builder.sign(self._key, hashes.SHA256())
+        self.pem = certificate.public_bytes(serialization.Encoding.PEM)
 
     def server(self, folder: Path, name: str = "localhost") -> tuple[Path, Path]:
         """Write a server's certificate and its key, and return the two files."""

@@ -15,11 +15,13 @@ import pytest
 import pytest_asyncio
 from keycloak import KeycloakDeleteError
 
+from authorities.attestation.launch import Launch
 from authorities.registry.realm import SCRIPT, as_text, password_variable
 from authorities.registry.realm import realm as derive
 from cli.login import Login, sign_in
 from demo.keycloak import URL, Keycloak
-from demo.system import System, running
+from demo.system import System, running, settings, started
+from lab.bench.variants import unregistered
 from lab.realm import LAB_SCRIPT
 from tests.support.pki import CA
 from tests.support.realm import Realm
@@ -49,7 +51,7 @@ class LastTime:
 
 @pytest.fixture(scope="session")
 def ca() -> CA:
-    """The CA of this run: of Keycloak's certificate, and of the workloads' in the tests' hands."""
+    """A CA of this run that no running authority knows."""
     return CA()
 
 
@@ -77,24 +79,38 @@ async def last_time(request: pytest.FixtureRequest, registry: Registry, ca: CA) 
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def real(last_time: LastTime | None) -> AsyncIterator[System]:
+async def real(last_time: LastTime | None, registry: Registry) -> AsyncIterator[System]:
     """Everything, as `make demo` starts it: attestation, Keycloak, services, an intruder inside three of them."""
-    insiders = ("orchestrator", "agent/reader", "agent/writer")
-    async with running(RUN, say=print, insiders=insiders, scripts=SCRIPTS) as everything:
+    insiders, bench = ("orchestrator", "agent/reader", "agent/writer"), unregistered(registry)
+    async with running(RUN, say=print, insiders=insiders, scripts=SCRIPTS, unregistered=bench) as everything:
         yield everything
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def keycloak(last_time: LastTime | None, trust_domain: TrustDomain, ca: CA) -> AsyncIterator[Keycloak]:
-    """For now without the services: they do not speak TLS yet."""
-    async with keycloak_alone(trust_domain, ca) as keycloak:
-        yield keycloak
+async def relaunched(system: System, name: str) -> None:
+    """End a party, if it runs, and launch it anew: it remembers nothing."""
+    for one in system.authority.running:
+        if one.launch.name == name:
+            one.process.terminate()
+            await one.ended.wait()
+    launch = Launch.registered(system.registry, name, settings(system, name))
+    await started(system, system.address(name), await system.authority.launch(launch))
 
 
 @pytest.fixture(scope="session")
-def trust_domain(registry: Registry) -> TrustDomain:
-    """The keys of JWT-SVIDs, in the tests' hands: for credentials that no authority would make."""
-    return TrustDomain(registry)
+def keycloak(real: System) -> Keycloak:
+    return real.keycloak
+
+
+@pytest.fixture(scope="session")
+def trust_domain(real: System, registry: Registry) -> TrustDomain:
+    """The running authority's own key, in the tests' hands: for credentials that it would never make."""
+    return TrustDomain(registry, real.authority._issuer)
+
+
+@pytest.fixture(scope="session")
+def own_ca(real: System) -> CA:
+    """The running authority's own CA, likewise."""
+    return CA(real.authority._issuer._ca)
 
 
 @pytest.fixture(scope="session")
