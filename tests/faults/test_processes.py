@@ -11,11 +11,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from authorities.attestation.launch import Launch, Launched
+from authorities.attestation.launch import Launched
 from cli.login import sign_in
 from demo.__main__ import REQUEST
 from demo.refusals import EVERYTHING
-from demo.system import System, settings
+from demo.system import System
+from tests.support.real import relaunched
 from zerotrust.audit import first_bad_record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -59,6 +60,8 @@ async def test_an_agent_that_is_killed_in_mid_step_may_have_done_it_and_another_
     real: System, user: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     token, writer = await login(real), process(real, "agent/writer")
+    await relaunched(real, "orchestrator")
+    assert await finished(real, user, token)  # now it knows the writer's card, and will for a minute
     writer.process.send_signal(signal.SIGSTOP)
 
     async def asked() -> bool:  # the kernel has taken the question for it
@@ -82,7 +85,7 @@ async def test_an_agent_that_is_killed_in_mid_step_may_have_done_it_and_another_
     await _until(partial(_said, capsys, "agent/writer has ended by itself"))
     again = (await task(real, user, token)).json()["result"]
     assert (again["event"], again["text"]) == ("failed", "agent/writer: could not be reached")
-    await real.authority.launch(Launch.registered(real.registry, "agent/writer", settings(real, "agent/writer")))
+    await relaunched(real, "agent/writer")
     await _until(partial(finished, real, user, token))
 
 

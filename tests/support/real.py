@@ -15,11 +15,12 @@ import pytest
 import pytest_asyncio
 from keycloak import KeycloakDeleteError
 
+from authorities.attestation.launch import Launch
 from authorities.registry.realm import SCRIPT, as_text, password_variable
 from authorities.registry.realm import realm as derive
 from cli.login import Login, sign_in
 from demo.keycloak import URL, Keycloak
-from demo.system import System, running
+from demo.system import System, running, settings, started
 from lab.bench.variants import unregistered
 from lab.realm import LAB_SCRIPT
 from tests.support.pki import CA
@@ -83,6 +84,16 @@ async def real(last_time: LastTime | None, registry: Registry) -> AsyncIterator[
     insiders, bench = ("orchestrator", "agent/reader", "agent/writer"), unregistered(registry)
     async with running(RUN, say=print, insiders=insiders, scripts=SCRIPTS, unregistered=bench) as everything:
         yield everything
+
+
+async def relaunched(system: System, name: str) -> None:
+    """End a party, if it runs, and launch it anew: it remembers nothing."""
+    for one in system.authority.running:
+        if one.launch.name == name:
+            one.process.terminate()
+            await one.ended.wait()
+    launch = Launch.registered(system.registry, name, settings(system, name))
+    await started(system, system.address(name), await system.authority.launch(launch))
 
 
 @pytest.fixture(scope="session")
