@@ -7,7 +7,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.system import running
@@ -28,10 +28,10 @@ async def who_came_before(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": body})
 
 
-async def talk(request: str) -> str:
+async def talk(request: str, app: ASGIApp = who_came_before) -> str:
     """Send these bytes to a server of ours in one piece, and return all that comes back."""
     tls = server_context(the_ca().svid("orchestrator"), certificate_needed=False)
-    running = server(who_came_before, host="127.0.0.1", port=0, tls=tls)
+    running = server(app, host="127.0.0.1", port=0, tls=tls)
     serving = asyncio.create_task(running.serve())
     async with asyncio.timeout(10):
         while not running.started:
@@ -105,3 +105,16 @@ async def test_what_a_party_stands_on_is_closed_with_it(tmp_path: Path) -> None:
     clients = (service.outgoing.http, service.outgoing.mcp_http, service._identity_http)
     assert [client.is_closed for client in clients] == [True, True, True]
     assert not service._journal._writer.is_alive()
+
+
+async def test_an_answer_that_gets_no_end_does_not_look_whole() -> None:
+    """So the gate leaves one that it cuts off: `zerotrust/refusing.py`."""
+
+    async def half(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half of it", "more_body": True})
+
+    answer = await talk(f"{GET}\r\n", half)  # and closes, or this would wait for ever
+
+    assert "transfer-encoding: chunked" in answer
+    assert answer.endswith("half of it\r\n")  # without the last chunk (RFC 9112 section 7.1)

@@ -325,7 +325,7 @@ def test_sessions_and_tokens_are_forgotten_when_no_token_of_theirs_can_be_alive_
     standing.change(1, subject, "a theft")
     clock.now += KEPT
     standing.change(2, ("user", "bob"), "another's")
-    assert not standing.of(CALLER)  # to the second
+    assert standing.of(CALLER).reason is Reason.WITHDRAWN  # to the second
 
     clock.now += 0.001
     standing.change(3, ("user", "carol"), "another's")
@@ -357,7 +357,7 @@ def test_what_the_whole_state_names_is_remembered_from_then_on(standing: Standin
     clock.now += KEPT
     standing.change(6, ("user", "bob"), "another's")
 
-    assert not standing.of(CALLER)
+    assert standing.of(CALLER).reason is Reason.WITHDRAWN
 
 
 SUBJECTS = st.sampled_from(
