@@ -130,7 +130,11 @@ class Authority:
         Raises `LaunchError`.
         """
         launched = self._launcher.start(launch)
-        self._drift.add(launched)
+        try:
+            self._drift.add(launched)
+        except OSError as error:
+            launched.process.kill()
+            raise LaunchError(f"{launch.name}: {error}") from error
         return launched
 
     def _environment(self) -> Environment:

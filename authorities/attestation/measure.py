@@ -5,6 +5,7 @@ Every file, not `*.py` alone: a stray `.pyc`, a template or a shared library run
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -62,8 +63,12 @@ class Files:
 
     def look_at(self, name: str) -> str | None:
         """Return the SHA-256 of one file, or None where there is none.  Raises `MeasureError`."""
+        path = self._root / name
         try:
-            return self._digest(name, _stamp((self._root / name).stat()))
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise MeasureError(f"{path}: no file")
+            return self._digest(name, _stamp(status))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -121,7 +126,8 @@ def _walk(root: Path, folder: str, leave_out: Collection[str], *, links: bool) -
 
 
 def _read(path: Path) -> Known:
-    with path.open("rb") as file:
+    # Should a pipe have taken the file's place just now, we do not wait for it to be written to.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         before = _stamp(os.fstat(file.fileno()))
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         after = _stamp(os.fstat(file.fileno()))

@@ -39,7 +39,7 @@ from zerotrust.registry import dns_name
 from zerotrust.svid import Peer, Svid
 
 READER, WRITER, TOOL = "agent/reader", "agent/writer", "tool/documents"
-FILE_IT = {"request": "Read the incident reports and file a summary."}
+FILE_IT = "Read the incident reports and file a summary."
 PARTIES = ("orchestrator", READER, WRITER, TOOL, "inference", "authority/registry", "authority/attestation")
 
 
@@ -242,7 +242,7 @@ async def test_an_answer_that_is_kept_back_so_that_it_is_done_twice(target: Targ
     for party in (TOOL, WRITER):
         before, on_record = target.system.documents(), len(target.system.records("orchestrator"))
         with _cut_off(target, party):
-            tried = await target.send("orchestrator", target.issuer.token(), path="/tasks", body=FILE_IT)
+            tried = await target.give("orchestrator", FILE_IT)
         tried.recorded = target.system.records("orchestrator")[on_record:]
         new = target.system.documents().keys() - before.keys()
         assert new
@@ -309,7 +309,7 @@ async def test_a_token_where_it_could_be_read(target: Target) -> Tries:
         _tap(target, party, noted)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(a2a._Executor, "execute", _noting(a2a._Executor.execute, noted))
-        tried = await target.send("orchestrator", target.issuer.token(), path="/tasks", body=FILE_IT)
+        tried = await target.give("orchestrator", FILE_IT)
         assert tried.answer.json()["result"]["event"] == "finished"
         user = target.issuer.token()
         wrong: list[Any] = [{"request": [user]}, {"request": {"x": user}}, [user], user.encode(), {user: user}]

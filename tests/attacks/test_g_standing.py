@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tries, Watched, attack, message
+from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tries, Watched, attack
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
 from tests.support.ca import CA, NO_CERTIFICATE, the_ca, workload
 from tests.support.system import POLICIES, fresh_standing
@@ -43,8 +43,7 @@ async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
     reader = target.system.services[READER]
     assert isinstance(reader, Watched)
     before = len(reader.handled)
-    asked = {"request": "Read the incident reports."}
-    tried = await target.send(ORCHESTRATOR, target.issuer.token(), path="/tasks", body=asked, reason=Reason.GRANTED)
+    tried = await target.give(ORCHESTRATOR, reason=Reason.GRANTED)
     # It would be asked for its card at most, which takes no token.
     tried.effect = f"POST {DOORS[READER].path}" in reader.handled[before:]
     yield tried
@@ -59,7 +58,7 @@ async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
 
     target.system.apps[target.system.addresses["inference"]] = while_it_thinks
     on_record = len(await target.records("inference"))
-    tried = await target.send(READER, target.token(READER), body=message("Read the incident reports."))
+    tried = await target.give(READER)
     tried.recorded = (await target.records("inference"))[on_record:]
     tried.effect = "certificate" in tried.answer.text
     yield tried

@@ -14,7 +14,6 @@ from tests.support.attack import (
     Tried,
     Tries,
     attack,
-    message,
     rpc,
     tool_call,
 )
@@ -232,7 +231,7 @@ async def _shown(target: Target, tools: list[dict[str, Any]]) -> Tried:
 
     on_record = len(target.system.records(READER))
     target.system.apps |= {address: rogue, model: listening}
-    tried = await target.send(READER, target.token(READER), body=message("Read the incident reports."))
+    tried = await target.give(READER)
     target.system.apps |= {address: genuine, model: thinking}
     tried.recorded = target.system.records(READER)[on_record:]
     tried.effect = bool(prompts)
@@ -244,19 +243,12 @@ async def test_an_agent_that_is_pointed_somewhere_else(target: Target) -> Tries:
     """Somebody has put another address into the memory of an agent: for a model, for a tool, for an agent."""
     for lure in LURES:
         for party, callee in ((READER, "inference"), ("orchestrator", READER)):
-            service, token, path, body = target.system.services[party], *_task(target, party)
+            service = target.system.services[party]
             moved = {**service.known.addresses, callee: lure}
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(service, "known", service.known.model_copy(update={"addresses": moved}))
-                tried = await target.send(party, token, path=path, body=body)
+                tried = await target.give(party)
             # A card may be asked for there, and never with a token.
             tried.effect = any(not path.endswith("agent-card.json") for path in target.lured)
             target.lured.clear()
             yield tried
-
-
-def _task(target: Target, party: str) -> tuple[str, str, dict[str, Any]]:
-    """A token for a party's task, where to send it, and what to ask."""
-    if party == READER:
-        return target.token(READER), "/a2a", message("Hi.")
-    return target.issuer.token(), "/tasks", {"request": "Read the incident reports."}

@@ -103,7 +103,7 @@ async def test_an_agent_that_asks_for_a_token_in_its_answer(target: Target) -> T
 
 
 async def run_task(target: Target, request: str = "Read the incident reports and file a summary.") -> Tried:
-    return await target.send("orchestrator", target.issuer.token(), path="/tasks", body={"request": request})
+    return await target.give("orchestrator", request)
 
 
 def taken_over(target: Target, result: dict[str, Any]) -> list[bytes]:

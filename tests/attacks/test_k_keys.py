@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import jwt
 import orjson
@@ -77,10 +76,10 @@ async def test_an_answer_that_sends_a_service_elsewhere(target: Target) -> Tries
                 _challenge(lure),
             ):
                 with _in_its_place(target, origin, answer):
-                    yield _lured(target, await _task(target, caller))
+                    yield _lured(target, await target.give(caller))
         for status in (302, 307):
             with _in_its_place(target, ISSUER_AT, redirecting(status, f"{lure}/keys")):
-                yield _lured(target, await _task(target, READER))
+                yield _lured(target, await target.give(READER))
                 _forget_keys(target, TOOL)
                 yield _lured(target, await target.send(TOOL, target.token(TOOL), reason=Reason.KEYS_UNAVAILABLE))
             _forget_keys(target, TOOL)
@@ -91,14 +90,14 @@ async def test_another_issuer_that_is_named_somewhere(target: Target) -> Tries:
     """In a tool's metadata, which nobody asks for; and in a token that came back from an exchange."""
     for lure in LURES:
         with _in_its_place(target, target.system.addresses[TOOL], _challenge(lure)):
-            tried = _lured(target, await _task(target, READER))
+            tried = _lured(target, await target.give(READER))
             tried.reason = Reason.GRANTED
             yield tried
         target.issuer.spoil = {"iss": f"{lure}/realms/agents"}
         on_record, tool = len(await target.records(TOOL)), target.system.services[TOOL]
         assert isinstance(tool, Watched)
         before = len(tool.handled)
-        tried = await _task(target, READER)
+        tried = await target.give(READER)
         tried.recorded = (await target.records(TOOL))[on_record:]
         tried.effect = len(tool.handled) > before
         yield tried
@@ -129,17 +128,6 @@ async def test_a_key_set_that_is_not_as_it_should_be(target: Target) -> Tries:
             forged = attacker(target, kid="k2").sign(target.claims(TOOL))
             yield await target.send(TOOL, forged)
             assert (await target.send(TOOL, target.token(TOOL))).handled  # what was known is kept
-
-
-def _task_of(target: Target, party: str) -> dict[str, Any]:
-    if party == READER:
-        return {"token": target.token(READER)}
-    return {"token": target.issuer.token(), "path": "/tasks", "body": {"request": "Read the incident reports."}}
-
-
-async def _task(target: Target, party: str) -> Tried:
-    """Give that party something to do."""
-    return await target.send(party, **_task_of(target, party))
 
 
 def _lured(target: Target, tried: Tried) -> Tried:

@@ -634,7 +634,7 @@ async def test_the_bundle_is_served_over_tls_1_3_only(authority: Authority) -> N
     tls = ssl.create_default_context(cafile=authority.ca_file)
     tls.maximum_version = ssl.TLSVersion.TLSv1_2
     async with httpx.AsyncClient(verify=tls) as http:
-        with pytest.raises(httpx.ConnectError, match="PROTOCOL_VERSION"):
+        with pytest.raises(httpx.ConnectError):
             await http.get(authority.bundle_url)
 
 
@@ -796,6 +796,23 @@ async def test_whatever_ends_it_ends_what_it_launched(
     assert served.returncode == (-signal.SIGKILL if way == "SIGKILL" else 0)
 
 
+async def test_after_kill_9_the_next_one_starts_clean(
+    served: asyncio.subprocess.Process, registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path
+) -> None:
+    await told(served)
+    pid = await launched_by(served, place)
+    left = list((run_dir / "attestation/stages").iterdir())
+    served.kill()
+    await until(lambda: not is_running(pid))
+
+    (place / "agent-reader.sock").unlink(missing_ok=True)
+    async with Authority(registry, lock, root, run_dir) as authority:
+        assert left
+        assert list((run_dir / "attestation/stages").iterdir()) == []
+        probe = await launch_probe(authority, registry, place)
+        assert (await probe.run(FETCH)).count(".") == 2
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -845,7 +862,7 @@ async def test_a_workload_without_identity_is_told_so(authority: Authority, monk
     monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", authority.endpoint)
     workload = Workload()
 
-    with pytest.raises(WorkloadError, match=f"no JWT-SVID for '{REALM}': .*no identity issued"):
+    with pytest.raises(WorkloadError, match=r"no SVID: .*no identity issued"):
         await workload.assertion(REALM)
     workload.close()
 

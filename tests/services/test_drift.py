@@ -1,6 +1,7 @@
 """What happens to an identity when code, packages or the interpreter change under a running service."""
 
 import asyncio
+import errno
 import os
 import shutil
 import subprocess
@@ -176,6 +177,37 @@ async def test_the_registrys_own_files_are_part_of_the_registry_authority(
 
     await until(lambda: authority.drifted == {"authority/registry": name})
     assert "no identity issued" in await probe.run(FETCH)
+
+
+async def test_drift_is_noticed_where_there_is_no_room_to_log_it(
+    authority: Authority, probe: Probe, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await probe.run("answer = 0")
+    helper = root / "agents/reader/helper.py"
+    genuine = helper.read_text()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(authority._drift, "_log", full)
+
+    helper.write_text("changed")
+    await noticed(authority, "helper.py")
+    helper.write_text(genuine)
+    await restored(authority)
+
+
+async def test_what_cannot_be_watched_does_not_run(
+    authority: Authority, registry: Registry, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "cannot be watched")
+
+    monkeypatch.setattr(authority._drift._watch, "folder", full)
+
+    with pytest.raises(LaunchError, match=r"agent/reader: .*cannot be watched"):
+        await launch_probe(authority, registry, place)
+    await until(lambda: authority.running == [])
 
 
 async def test_who_has_ended_is_not_drifting(authority: Authority, probe: Probe, root: Path) -> None:

@@ -274,6 +274,12 @@ class Target:
         new = (await self.records(party))[records:]
         return Tried(answer, new, ran, reason)
 
+    async def give(self, party: str, request: str = "Read the incident reports.", **how: Any) -> Tried:
+        """Give the orchestrator a task, or an agent its part of one."""
+        if party == "orchestrator":
+            return await self.send(party, self.issuer.token(), path="/tasks", body={"request": request}, **how)
+        return await self.send(party, self.token(party), body=message(request), **how)
+
     async def records(self, party: str) -> list[dict[str, Any]]:
         """All that a party has written down, with what it has only counted so far."""
         gate = self.system.apps[self.system.addresses[party]]

@@ -168,8 +168,21 @@ def test_a_single_file_that_is_not_there_is_not_in_the_table(root: Path) -> None
 
 
 def test_a_folder_in_the_place_of_a_single_file_is_an_error(root: Path) -> None:
-    with pytest.raises(MeasureError, match="Is a directory"):
+    with pytest.raises(MeasureError, match="code: no file"):
         Files(root, leave_out=()).look([], ["code"])
+
+
+def test_a_pipe_in_the_place_of_a_single_file_is_an_error(root: Path) -> None:
+    os.mkfifo(root / "code/pipe")
+
+    with pytest.raises(MeasureError, match="pipe: no file"):
+        Files(root, leave_out=()).look_at("code/pipe")
+
+
+def test_a_pipe_that_takes_a_files_place_while_we_look_keeps_nobody_waiting(root: Path) -> None:
+    os.mkfifo(root / "code/pipe")
+
+    assert module._read(root / "code/pipe").digest
 
 
 def test_links_count_by_what_they_point_to_where_they_are_followed(root: Path) -> None:
