@@ -41,6 +41,7 @@ check: .venv/ready  ## Check style, types, and that what is derived from the reg
 
 bench: .venv/ready  ## Measure what zero trust costs, against the same services without it
 	@$(BIN)/python -m lab.bench
+	@$(BIN)/python -m lab.levers
 
 soak: .venv/ready  ## Put the system under load for ten minutes, stories and attacks mixed
 	@$(BIN)/python -m lab.soak

@@ -22,7 +22,8 @@ from demo.system import System
 LONGEST = 10
 """Seconds after which a lever counts as broken."""
 PLAN = {"request": "Summarise the incident reports."}
-READER = "agent/reader"
+READER, WRITER = "agent/reader", "agent/writer"
+ACTS = {READER: "tool.read", WRITER: "tool.write"}
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class Use:
     system: System
     intruder: Intruder
     olga: Operator
+    agent: str
     login: Login
     t1: str
     t2: str
@@ -51,21 +53,22 @@ class Use:
         nobody = {"model": "none", "messages": [{"role": "user", "content": "?"}]}
         return {
             "orchestrator": lambda: ask(None, "orchestrator", "/plan", self.login.access_token, json=PLAN),
-            READER: lambda: ask("orchestrator", READER, "/a2a", self.t1, json={}),
-            "tool/documents": lambda: ask(READER, "tool/documents", "/mcp", self.t2, json=listing, headers=era),
-            "inference": lambda: ask(READER, "inference", "/v1/chat/completions", self.t3, json=nobody),
+            "agent": lambda: ask("orchestrator", self.agent, "/a2a", self.t1, json={}),
+            "tool/documents": lambda: ask(self.agent, "tool/documents", "/mcp", self.t2, json=listing, headers=era),
+            "inference": lambda: ask(self.agent, "inference", "/v1/chat/completions", self.t3, json=nobody),
         }
 
 
-async def in_use(system: System, intruder: Intruder, olga: Operator) -> Use:
-    """Sign alice in, and narrow her token for every hop."""
+async def in_use(system: System, intruder: Intruder, olga: Operator, agent: str = READER) -> Use:
+    """Sign alice in, and narrow her token for every hop on the way through one agent."""
     keycloak = system.keycloak
     password = keycloak.passwords["alice"]
     login = await sign_in(keycloak.issuer, "walkthrough", "alice", password, EVERYTHING, verify=keycloak.tls)
-    t1 = await intruder.token("orchestrator", login.access_token, READER, "agent.invoke tool.read inference.run")
-    t2 = await intruder.token(READER, t1, "tool/documents", "tool.read")
-    t3 = await intruder.token(READER, t1, "inference", "inference.run")
-    return Use(system, intruder, olga, login, t1, t2, t3)
+    acts = ACTS[agent]
+    t1 = await intruder.token("orchestrator", login.access_token, agent, f"agent.invoke {acts} inference.run")
+    t2 = await intruder.token(agent, t1, "tool/documents", acts)
+    t3 = await intruder.token(agent, t1, "inference", "inference.run")
+    return Use(system, intruder, olga, agent, login, t1, t2, t3)
 
 
 async def _at_the_realm(use: Use, path: str, **form: str) -> None:
@@ -132,7 +135,7 @@ async def _undo_suspend(use: Use) -> None:
 async def _undo_drift(use: Use) -> None:
     PLANTED.unlink(missing_ok=True)
     await until_restored(use.olga)
-    await use.olga.reinstate("agent/writer")
+    await use.olga.reinstate(WRITER)
 
 
 async def _enable_user(use: Use) -> None:
@@ -165,18 +168,20 @@ class Lever:
     """Whether the registry is told, or has to look."""
     hits: tuple[str, ...]
     """The services whose caller, or whose caller's history, is withdrawn by it."""
+    agent: str = READER
 
 
-EVERYWHERE = ("orchestrator", READER, "tool/documents", "inference")
-BEHIND_THE_READER = ("tool/documents", "inference")
+EVERYWHERE = ("orchestrator", "agent", "tool/documents", "inference")
+BEHIND_THE_AGENT = ("tool/documents", "inference")
 LEVERS = {
     "logout": Lever(logout, _nothing, pushed=True, hits=EVERYWHERE),
     "session": Lever(session, _nothing, pushed=True, hits=EVERYWHERE),
     "token": Lever(token, _nothing, pushed=True, hits=EVERYWHERE),
-    "suspend": Lever(suspend, _undo_suspend, pushed=True, hits=BEHIND_THE_READER),
+    "suspend": Lever(suspend, _undo_suspend, pushed=True, hits=BEHIND_THE_AGENT),
+    "drift": Lever(drift, _undo_drift, pushed=True, hits=BEHIND_THE_AGENT, agent=WRITER),
     "disable_user": Lever(disable_user, _enable_user, pushed=False, hits=EVERYWHERE),
     "revoke_token": Lever(revoke_token, _nothing, pushed=False, hits=EVERYWHERE),
-    "disable_client": Lever(disable_client, _enable_client, pushed=False, hits=BEHIND_THE_READER),
+    "disable_client": Lever(disable_client, _enable_client, pushed=False, hits=BEHIND_THE_AGENT),
 }
 
 
@@ -213,4 +218,6 @@ async def pull_all(system: System, olga: Operator) -> dict[str, dict[str, float]
     """Each lever once, each with a session of its own."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
-        return {name: await pull(lever, await in_use(system, intruder, olga)) for name, lever in LEVERS.items()}
+        return {
+            name: await pull(lever, await in_use(system, intruder, olga, lever.agent)) for name, lever in LEVERS.items()
+        }

@@ -40,8 +40,8 @@ class Directory:
     """The SPIFFE ID that belongs to each DNS name."""
 
 
-Context = Callable[[Svid, Mapping[str, str]], ssl.SSLContext]
-"""Makes the TLS context of calls to these parties, as the holder of this SVID."""
+Context = Callable[[Any, Mapping[str, str]], ssl.SSLContext]
+"""Makes the TLS context of calls to these parties, as the holder of an SVID, or as a person, who has None."""
 
 
 class _Renewing:
@@ -50,7 +50,7 @@ class _Renewing:
     _library: ModuleType
     _core: ModuleType
 
-    def __init__(self, directory: Directory, svid: Svid, context: Context = client_context) -> None:
+    def __init__(self, directory: Directory, svid: Svid | None, context: Context = client_context) -> None:
         self._context, self._backend = context, _backend(self._core)
         self._ending: set[asyncio.Task[None]] = set()
         self._directory, self._svid, self._pool = directory, svid, self._new_pool(directory, svid)
@@ -63,12 +63,13 @@ class _Renewing:
         """Make new calls to these parties."""
         self._replace(directory, self._svid)
 
-    def _replace(self, directory: Directory, svid: Svid) -> None:
-        self._ending.add(ending := asyncio.create_task(self._end(self._pool, self._svid.not_after)))
+    def _replace(self, directory: Directory, svid: Svid | None) -> None:
+        end = self._svid.not_after if self._svid else 0.0
+        self._ending.add(ending := asyncio.create_task(self._end(self._pool, end)))
         ending.add_done_callback(self._ending.discard)
         self._directory, self._svid, self._pool = directory, svid, self._new_pool(directory, svid)
 
-    def _new_pool(self, directory: Directory, svid: Svid) -> Any:
+    def _new_pool(self, directory: Directory, svid: Svid | None) -> Any:
         context = self._context(svid, directory.parties)
         transport = self._library.AsyncHTTPTransport(verify=context, trust_env=False)
         transport._pool = self._core.AsyncConnectionPool(

@@ -1,5 +1,6 @@
 """What operators withdraw besides parties: users, sessions, tokens with all that was derived from them."""
 
+import asyncio
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, Field
@@ -9,7 +10,9 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from zerotrust.errors import Refusal
 from zerotrust.policy import Reason
+from zerotrust.standing import Kind
 
+SECONDS_BETWEEN_TRIES = 5
 TOLD, NOBODY_TO_TELL = "told", "not told: it does not know what was derived from a token"
 
 
@@ -42,21 +45,32 @@ class Withdrawals:
 
     def __init__(self, stream: Stream, kept: State, realm: Realm) -> None:
         self._stream, self._kept, self._realm = stream, kept, realm
+        self._retrying: set[asyncio.Task[None]] = set()
 
     async def withdraw(self, asked: Withdrawal, operator: str) -> str:
         """Return what came of telling the realm.  Raises `Refusal` where nobody knows whom that is."""
         name = await self._id(asked)
         await self._stream.change(asked.kind, name, f"{asked.cause} (operator {operator})")
+        if asked.kind == "token":
+            return NOBODY_TO_TELL
+        told = await self._told(asked.kind, name)
+        if told != TOLD:
+            self._retrying.add(retrying := asyncio.create_task(self._until_told(asked.kind, name)))
+            retrying.add_done_callback(self._retrying.discard)
+        return told
+
+    async def _told(self, kind: str, name: str) -> str:
         try:
-            if asked.kind == "user":
-                await self._realm.disable_user(name)
-            elif asked.kind == "session":
-                await self._realm.end_session(name)
-            else:
-                return NOBODY_TO_TELL
+            await (self._realm.disable_user if kind == "user" else self._realm.end_session)(name)
         except AdministrationError as error:
             return f"could not be told: {error}"
         return TOLD
+
+    async def _until_told(self, kind: Kind, name: str) -> None:
+        """Go on until the realm has heard it: a session that lives on there gets new tokens when ours is forgotten."""
+        await asyncio.sleep(SECONDS_BETWEEN_TRIES)
+        while (kind, name) in self._kept.withdrawn and await self._told(kind, name) != TOLD:  # noqa: ASYNC110
+            await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def reinstate(self, asked: Withdrawal) -> str:
         """Let a user act again: at the realm first.  Raises `Refusal`, also for what does not come back."""
