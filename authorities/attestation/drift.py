@@ -19,7 +19,7 @@ from zerotrust.lock import changed
 REGISTRY = "authority/registry"
 REGISTRY_FILES = ("registry.yaml", "registry.lock")
 """What that party says is what these say."""
-SECONDS_TO_GATHER = 0.02
+SECONDS_TO_GATHER = 0.005
 """One save of an editor, or of git, is many changes."""
 
 

@@ -119,13 +119,13 @@ async def place(
     http: httpx.AsyncClient,
     trust_domain: TrustDomain,
     registry: Registry,
-    ca: CA,
+    own_ca: CA,
     heard: Heard,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Place]:
     """The realm, its registry's door for logouts, and the poll."""
     folder, issuer = tmp_path_factory.mktemp("registry"), keycloak.issuer.replace("/agents", f"/{REALM}")
-    own = Administration(issuer, Assertions(trust_domain), verify=ca.workload(folder, registry.id(ADMINISTRATOR)))
+    own = Administration(issuer, Assertions(trust_domain), verify=own_ca.workload(folder, registry.id(ADMINISTRATOR)))
     keys = SigningKeys(
         f"{issuer}/protocol/openid-connect/certs", http=http, freshness=registry.freshness, clock=time.monotonic
     )
@@ -141,7 +141,7 @@ async def place(
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(door, "127.0.0.1", ssl=served(ca, folder, registry.dns_name(ADMINISTRATOR)))
+    server = await asyncio.start_server(door, "127.0.0.1", ssl=served(own_ca, folder, registry.dns_name(ADMINISTRATOR)))
     port = server.sockets[0].getsockname()[1]
     derived = {**derive(registry), "realm": REALM}
     told = f"{registry.address(ADMINISTRATOR)}{LOGOUT_PATH}"  # the port is the real registry's, which may be running
