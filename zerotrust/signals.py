@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, get_args
 
 import httpx
@@ -149,7 +149,9 @@ class Signals:
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def _listen(self) -> None:
-        async with self._http.stream("GET", self._url) as answer:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(self.standing.bound):  # whoever is not there does not refuse: nothing comes back
+                answer = await stack.enter_async_context(self._http.stream("GET", self._url))
             if answer.status_code != 200:
                 raise httpx.RemoteProtocolError(f"status {answer.status_code}")
             lines = answer.aiter_lines()

@@ -44,7 +44,7 @@ def whole(number: int = 0, withdrawn: dict[Subject, str] | None = None) -> list[
 class Registry:
     """A registry's stream: what it says, connection by connection; then it keeps silent, until it is told to end."""
 
-    def __init__(self, *streams: list[str] | int | Exception) -> None:
+    def __init__(self, *streams: list[str] | int | float | Exception) -> None:
         self.streams = list(streams)
         self.asked: list[str] = []
         self.lines: asyncio.Queue[str | None] = asyncio.Queue()
@@ -63,6 +63,9 @@ class Registry:
         told = self.streams.pop(0) if self.streams else whole()
         if isinstance(told, Exception):
             raise told
+        if isinstance(told, float):  # the seconds after which an answer would come
+            await asyncio.sleep(told)
+            return httpx.Response(503)
         if isinstance(told, int):
             return httpx.Response(told)
         return httpx.Response(200, content=self._stream(told))
@@ -205,6 +208,13 @@ async def test_a_registry_that_is_away_is_asked_again_and_waited_for(trouble: An
     async with asyncio.timeout(5), there.signals.opened():
         assert len(there.asked) == 3
         assert there.standing.of(caller())
+
+
+async def test_a_registry_that_does_not_even_refuse_is_asked_again() -> None:
+    there = Registry(60.0, whole())
+    there.standing.bound = 0.01
+    async with asyncio.timeout(5), there.signals.opened():
+        assert len(there.asked) == 2
 
 
 async def test_without_an_identity_nobody_is_believed_and_with_it_again() -> None:
