@@ -57,11 +57,11 @@ class Use:
         }
 
 
-async def in_use(system: System, intruder: Intruder, olga: Operator) -> Use:
-    """Sign alice in, and narrow her token for every hop."""
+async def in_use(system: System, intruder: Intruder, olga: Operator, user: str = "alice") -> Use:
+    """Sign a user in, and narrow the token for every hop."""
     keycloak = system.keycloak
-    password = keycloak.passwords["alice"]
-    login = await sign_in(keycloak.issuer, "walkthrough", "alice", password, EVERYTHING, verify=keycloak.tls)
+    password = keycloak.passwords[user]
+    login = await sign_in(keycloak.issuer, "walkthrough", user, password, EVERYTHING, verify=keycloak.tls)
     t1 = await intruder.token("orchestrator", login.access_token, READER, "agent.invoke tool.read inference.run")
     t2 = await intruder.token(READER, t1, "tool/documents", "tool.read")
     t3 = await intruder.token(READER, t1, "inference", "inference.run")
@@ -81,17 +81,17 @@ async def logout(use: Use) -> None:
 
 async def session(use: Use) -> None:
     """An operator ends her session: `zt revoke session`."""
-    await use.olga.withdraw("session", use.claims["sid"])
+    (await use.olga.withdraw("session", use.claims["sid"])).raise_for_status()
 
 
 async def token(use: Use) -> None:
     """An operator withdraws her token and all that was derived from it: `zt revoke lineage`."""
-    await use.olga.withdraw("token", use.claims["jti"])
+    (await use.olga.withdraw("token", use.claims["jti"])).raise_for_status()
 
 
 async def suspend(use: Use) -> None:
     """An operator suspends the reader: `zt party suspend`."""
-    await use.olga.suspend(READER, "the walkthrough shows it")
+    (await use.olga.suspend(READER, "the walkthrough shows it")).raise_for_status()
 
 
 async def drift(_use: Use) -> None:
