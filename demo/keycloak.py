@@ -183,6 +183,12 @@ class Keycloak:
         finally:
             self._kill()
 
+    @property
+    def pid(self) -> int:
+        """The process that runs."""
+        assert self._process  # noqa: S101 - it was started
+        return self._process.pid
+
     async def ended(self) -> None:
         """Wait until the process is gone, whoever ended it."""
         assert self._process  # noqa: S101 - it was started

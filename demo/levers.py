@@ -59,6 +59,7 @@ class Use:
         }
 
 
+<<<<<<< HEAD
 async def in_use(system: System, intruder: Intruder, olga: Operator, agent: str = READER) -> Use:
     """Sign alice in, and narrow her token for every hop on the way through one agent."""
     keycloak = system.keycloak
@@ -69,6 +70,17 @@ async def in_use(system: System, intruder: Intruder, olga: Operator, agent: str 
     t2 = await intruder.token(agent, t1, "tool/documents", acts)
     t3 = await intruder.token(agent, t1, "inference", "inference.run")
     return Use(system, intruder, olga, agent, login, t1, t2, t3)
+=======
+async def in_use(system: System, intruder: Intruder, olga: Operator, user: str = "alice") -> Use:
+    """Sign a user in, and narrow the token for every hop."""
+    keycloak = system.keycloak
+    password = keycloak.passwords[user]
+    login = await sign_in(keycloak.issuer, "walkthrough", user, password, EVERYTHING, verify=keycloak.tls)
+    t1 = await intruder.token("orchestrator", login.access_token, READER, "agent.invoke tool.read inference.run")
+    t2 = await intruder.token(READER, t1, "tool/documents", "tool.read")
+    t3 = await intruder.token(READER, t1, "inference", "inference.run")
+    return Use(system, intruder, olga, login, t1, t2, t3)
+>>>>>>> abcc1c0868d83278cce8a9965bef7b93aeb01db6
 
 
 async def _at_the_realm(use: Use, path: str, **form: str) -> None:
@@ -84,17 +96,17 @@ async def logout(use: Use) -> None:
 
 async def session(use: Use) -> None:
     """An operator ends her session: `zt revoke session`."""
-    await use.olga.withdraw("session", use.claims["sid"])
+    (await use.olga.withdraw("session", use.claims["sid"])).raise_for_status()
 
 
 async def token(use: Use) -> None:
     """An operator withdraws her token and all that was derived from it: `zt revoke lineage`."""
-    await use.olga.withdraw("token", use.claims["jti"])
+    (await use.olga.withdraw("token", use.claims["jti"])).raise_for_status()
 
 
 async def suspend(use: Use) -> None:
     """An operator suspends the reader: `zt party suspend`."""
-    await use.olga.suspend(READER, "the walkthrough shows it")
+    (await use.olga.suspend(READER, "the walkthrough shows it")).raise_for_status()
 
 
 async def drift(_use: Use) -> None:

@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, get_args
 
 import httpx
@@ -64,15 +64,18 @@ def heartbeat(issuer: str, number: int, sources: Mapping[str, float]) -> bytes:
 def _event(issuer: str, kind: str, event: Mapping[str, Any], subject: Mapping[str, str] | None = None) -> bytes:
     claims: dict[str, Any] = {
         "iss": issuer,
-        "iat": int(time.time()),
+        "iat": time.time(),  # to the fraction: how late a heartbeat comes counts (RFC 7519 section 2)
         "jti": secrets.token_hex(8),
         "events": {kind: event},
     }
     return orjson.dumps(claims | ({"sub_id": subject} if subject else {}))
 
 
-def hear(standing: Standing, claims: Mapping[str, Any]) -> None:
-    """Apply one verified event.  Raises `Gap`, and `Untrusted` for what is none of ours."""
+def hear(standing: Standing, claims: Mapping[str, Any], *, now: float) -> None:
+    """Apply one verified event; `now` in seconds since the epoch.
+
+    Raises `Gap`, and `Untrusted` for what is none of ours.
+    """
     try:
         ((kind, event),) = claims["events"].items()
         number = event["number"]
@@ -80,7 +83,8 @@ def hear(standing: Standing, claims: Mapping[str, Any]) -> None:
             withdrawn = {(_kind(of), str(name)): str(cause) for of, name, cause in event["withdrawn"]}
             return standing.replace(number, withdrawn)
         if kind == _HEARTBEAT:
-            return standing.confirm(number, max(event["sources"].values(), default=0.0))
+            # As of when it was said: whoever holds the stream back gains nothing.
+            return standing.confirm(number, max(event["sources"].values(), default=0.0) + max(0.0, now - claims["iat"]))
         of, _, name = claims["sub_id"]["id"].partition(" ")
         if kind != (_WITHDRAWN[of] if "cause" in event else _REINSTATED):
             raise ValueError(kind)
@@ -145,7 +149,9 @@ class Signals:
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def _listen(self) -> None:
-        async with self._http.stream("GET", self._url) as answer:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(self.standing.bound):  # whoever is not there does not refuse: nothing comes back
+                answer = await stack.enter_async_context(self._http.stream("GET", self._url))
             if answer.status_code != 200:
                 raise httpx.RemoteProtocolError(f"status {answer.status_code}")
             lines = answer.aiter_lines()
@@ -167,7 +173,7 @@ class Signals:
             if self._adopt and self._known != before:
                 self._adopt(self._known)
         elif kind == SIGNAL and self._known:
-            hear(self.standing, said)
+            hear(self.standing, said, now=time.time())
             if self.standing.fresh:
                 self._complete.set()
         else:

@@ -384,7 +384,7 @@ async def test_a_source_that_was_never_heard_makes_nothing_fresh(authority: Auth
     standing = Standing(clock=lambda: 0.0)
     standing.replace(0, {})
 
-    hear(standing, beat)
+    hear(standing, beat, now=time.time())
 
     assert not standing.fresh
 
@@ -416,7 +416,7 @@ class Follower:
         async for line in stream.follow(time.time() + 60):
             said = read(line.rstrip("\n"))
             if said["kind"] == SIGNAL:
-                hear(self.standing, said)
+                hear(self.standing, said, now=time.time())
                 self.numbers.append(self.standing.number or 0)
                 if self.numbers[-1] == until:
                     return

@@ -44,7 +44,7 @@ def whole(number: int = 0, withdrawn: dict[Subject, str] | None = None) -> list[
 class Registry:
     """A registry's stream: what it says, connection by connection; then it keeps silent, until it is told to end."""
 
-    def __init__(self, *streams: list[str] | int | Exception) -> None:
+    def __init__(self, *streams: list[str] | int | float | Exception) -> None:
         self.streams = list(streams)
         self.asked: list[str] = []
         self.lines: asyncio.Queue[str | None] = asyncio.Queue()
@@ -63,6 +63,9 @@ class Registry:
         told = self.streams.pop(0) if self.streams else whole()
         if isinstance(told, Exception):
             raise told
+        if isinstance(told, float):  # the seconds after which an answer would come
+            await asyncio.sleep(told)
+            return httpx.Response(503)
         if isinstance(told, int):
             return httpx.Response(told)
         return httpx.Response(200, content=self._stream(told))
@@ -207,6 +210,13 @@ async def test_a_registry_that_is_away_is_asked_again_and_waited_for(trouble: An
         assert there.standing.of(caller())
 
 
+async def test_a_registry_that_does_not_even_refuse_is_asked_again() -> None:
+    there = Registry(60.0, whole())
+    there.standing.bound = 0.01
+    async with asyncio.timeout(5), there.signals.opened():
+        assert len(there.asked) == 2
+
+
 async def test_without_an_identity_nobody_is_believed_and_with_it_again() -> None:
     there = Registry(whole())
     there.svid = WorkloadError("none")
@@ -277,7 +287,7 @@ def test_a_withdrawal_is_a_security_event_token_in_the_terms_of_caep_and_risc(
     standing: Standing, subject: Subject, event: str
 ) -> None:
     said = orjson.loads(changed(ME, 1, subject, "a theft"))
-    hear(standing, said)
+    hear(standing, said, now=said["iat"])
 
     assert standing.number == 1
     assert list(said["events"]) == [f"https://schemas.openid.net/secevent/{event}"]
@@ -290,14 +300,25 @@ def test_a_withdrawal_is_a_security_event_token_in_the_terms_of_caep_and_risc(
 def test_the_source_that_was_read_longest_ago_says_how_fresh_it_all_is(
     standing: Standing, age: dict[str, float], fresh: bool
 ) -> None:
-    hear(standing, orjson.loads(heartbeat(ME, 0, age)))
+    said = orjson.loads(heartbeat(ME, 0, age))
+    hear(standing, said, now=said["iat"])
+
+    assert standing.fresh is fresh
+
+
+@pytest.mark.parametrize(("late", "fresh"), [(-5.0, True), (1.9, True), (2.1, False), (60.0, False)])
+def test_a_heartbeat_that_was_held_back_is_as_old_as_when_it_was_said(
+    standing: Standing, late: float, fresh: bool
+) -> None:
+    said = orjson.loads(heartbeat(ME, 0, {"a": 1.0}))
+    hear(standing, said, now=said["iat"] + late)
 
     assert standing.fresh is fresh
 
 
 def test_a_gap_is_told_apart_from_nonsense(standing: Standing) -> None:
     with pytest.raises(Gap):
-        hear(standing, orjson.loads(changed(ME, 3, ALICE, None)))
+        hear(standing, orjson.loads(changed(ME, 3, ALICE, None)), now=0)
     no_events: tuple[dict[str, Any], ...] = (
         {},
         {"events": []},
@@ -305,9 +326,10 @@ def test_a_gap_is_told_apart_from_nonsense(standing: Standing) -> None:
         {"events": {signals._STATE: {"number": 1, "withdrawn": [["user", "alice"]]}}},
         {"events": {signals._STATE: {"number": 1, "withdrawn": [["everybody", "x", "y"]]}}},
         {"events": {signals._HEARTBEAT: {"number": 0, "sources": [1]}}},
+        {"events": {signals._HEARTBEAT: {"number": 0, "sources": {}}}},  # said nobody knows when
         {"events": {signals._REINSTATED: {"number": 1}}},
     )
     for nonsense in no_events:
         with pytest.raises(Untrusted):
-            hear(standing, nonsense)
+            hear(standing, nonsense, now=0)
     assert standing.number == 0
