@@ -115,7 +115,9 @@ WHO_WAS_CALLED = Control(
 )
 _ALL_WHO_ACT = "*(('party', actor) for actor in (principal.actors or (principal.party,)))"
 OPERATOR_IN_PERSON = _policy("operate", 'context.groups.contains("/operators") &&\n  !context.delegated', "true")
-STANDS = _gate("Gate._admit", "if not (standing := self._standing.of(call.principal)):")
+_STANDS = "if not (standing := self._standing.of(call.principal)):"
+STANDS = (_gate("Gate._admit", _STANDS), _gate("Gate._run", _STANDS))
+"""Looked at when a call comes in, and again when its body has and it is on record."""
 STILL_DRIFTED = Control("authorities.registry.operators", "Parties.reinstate", "if why := self._drifted.get(name):")
 SIGNER = Control("zerotrust.signed", "trusted_key", "if name != signer:")
 OUR_AUTHORITY = Control(
@@ -578,8 +580,10 @@ ROWS: dict[int, Row] = {
         (
             STANDS,
             _gate("Gate._admit_peer", "if not (standing := self._standing.of_party(str(call.peer.id))):"),
-            Control("zerotrust.standing", "Standing.of", _ALL_WHO_ACT, "*(('party', actor) for actor in ())"),
-            Control("zerotrust.standing", "Standing.of", _ALL_WHO_ACT, "('party', principal.party)"),
+            Control(
+                "zerotrust.standing", "Standing._withdrawn_from", _ALL_WHO_ACT, "*(('party', actor) for actor in ())"
+            ),
+            Control("zerotrust.standing", "Standing._withdrawn_from", _ALL_WHO_ACT, "('party', principal.party)"),
             Control("zerotrust.outgoing", "Outgoing._attach", "if not (standing := self._standing.of_party(party)):"),
         ),
     ),
@@ -647,7 +651,7 @@ ROWS: dict[int, Row] = {
         NO_IDENTITY,
         (
             (
-                _launch("_check_approved", "if wrong := changed(self._lock.files_of(launch.code), stage.code):"),
+                _launch("_check_approved", "if wrong := changed(self.lock.files_of(launch.code), stage.code):"),
                 _launch("_check_approved", APPROVED_FOR_IT),
             ),
             _launch("_check_approved", APPROVED_FOR_IT),
