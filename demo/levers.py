@@ -59,28 +59,19 @@ class Use:
         }
 
 
-<<<<<<< HEAD
-async def in_use(system: System, intruder: Intruder, olga: Operator, agent: str = READER) -> Use:
-    """Sign alice in, and narrow her token for every hop on the way through one agent."""
+async def in_use(
+    system: System, intruder: Intruder, olga: Operator, *, agent: str = READER, user: str = "alice"
+) -> Use:
+    """Sign a user in, and narrow the token for every hop on the way through one agent."""
     keycloak = system.keycloak
-    password = keycloak.passwords["alice"]
-    login = await sign_in(keycloak.issuer, "walkthrough", "alice", password, EVERYTHING, verify=keycloak.tls)
+    login = await sign_in(
+        keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING, verify=keycloak.tls
+    )
     acts = ACTS[agent]
     t1 = await intruder.token("orchestrator", login.access_token, agent, f"agent.invoke {acts} inference.run")
     t2 = await intruder.token(agent, t1, "tool/documents", acts)
     t3 = await intruder.token(agent, t1, "inference", "inference.run")
     return Use(system, intruder, olga, agent, login, t1, t2, t3)
-=======
-async def in_use(system: System, intruder: Intruder, olga: Operator, user: str = "alice") -> Use:
-    """Sign a user in, and narrow the token for every hop."""
-    keycloak = system.keycloak
-    password = keycloak.passwords[user]
-    login = await sign_in(keycloak.issuer, "walkthrough", user, password, EVERYTHING, verify=keycloak.tls)
-    t1 = await intruder.token("orchestrator", login.access_token, READER, "agent.invoke tool.read inference.run")
-    t2 = await intruder.token(READER, t1, "tool/documents", "tool.read")
-    t3 = await intruder.token(READER, t1, "inference", "inference.run")
-    return Use(system, intruder, olga, login, t1, t2, t3)
->>>>>>> abcc1c0868d83278cce8a9965bef7b93aeb01db6
 
 
 async def _at_the_realm(use: Use, path: str, **form: str) -> None:
@@ -230,6 +221,7 @@ async def pull_all(system: System, olga: Operator) -> dict[str, dict[str, float]
     """Each lever once, each with a session of its own."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
-        return {
-            name: await pull(lever, await in_use(system, intruder, olga, lever.agent)) for name, lever in LEVERS.items()
-        }
+        took = {}
+        for name, lever in LEVERS.items():
+            took[name] = await pull(lever, await in_use(system, intruder, olga, agent=lever.agent))
+        return took

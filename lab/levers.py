@@ -39,7 +39,7 @@ async def measure(system: System, pushed: int, polled: int) -> Took:
             async with AsyncExitStack() as stack:  # a token of hers lives 60 s
                 http, intruder = await stack.enter_async_context(system.user()), Intruder(system, stack)
                 olga = await operator(system, http)
-                found = await pull(lever, await in_use(system, intruder, olga, lever.agent))
+                found = await pull(lever, await in_use(system, intruder, olga, agent=lever.agent))
             if number >= 0:
                 for service, seconds in found.items():
                     took[name][service].append(seconds)
