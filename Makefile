@@ -42,8 +42,9 @@ check: .venv/ready  ## Check style, types, and that what is derived from the reg
 bench: .venv/ready  ## Measure what zero trust costs, against the same services without it
 	@$(BIN)/python -m lab.bench
 
-soak: .venv/ready  ## Put the system under load for ten minutes, stories and attacks mixed
+soak: .venv/ready  ## Load and attacks for ten minutes, then ten of withdrawals while everything is killed, paused, cut off
 	@$(BIN)/python -m lab.soak
+	@$(BIN)/python -m lab.withdrawn
 
 register: .venv/ready  ## Approve the parties as they are: derive realm and registry.lock
 	@$(BIN)/python -m authorities.registry.register
