@@ -64,8 +64,8 @@ def _report(evidence: Evidence) -> int:
         console.print(f"[red]{one}[/red]")
     worst = max([0.0, *evidence.delays(evidence.withdrawals).values()])
     say(
-        f"{len(evidence.calls)} calls, {len(evidence.withdrawals)} withdrawals and {evidence.not_acknowledged} that were "
-        f"not acknowledged, {len(evidence.faults)} faults; worst delay {worst:.2f} s of {evidence.bound} s, "
+        f"{len(evidence.calls)} calls, {len(evidence.withdrawals)} withdrawals and {evidence.not_acknowledged} that "
+        f"nobody acknowledged, {len(evidence.faults)} faults; worst delay {worst:.2f} s of {evidence.bound} s, "
         f"{len(violations)} violations"
     )
     return 1 if violations else 0
