@@ -43,8 +43,9 @@ bench: .venv/ready  ## Measure what zero trust costs, against the same services 
 	@$(BIN)/python -m lab.bench
 	@$(BIN)/python -m lab.levers
 
-soak: .venv/ready  ## Put the system under load for ten minutes, stories and attacks mixed
+soak: .venv/ready  ## Load and attacks for ten minutes, then ten of withdrawals while everything is killed, paused, cut off
 	@$(BIN)/python -m lab.soak
+	@$(BIN)/python -m lab.withdrawn
 
 register: .venv/ready  ## Approve the parties as they are: derive realm and registry.lock
 	@$(BIN)/python -m authorities.registry.register

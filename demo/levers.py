@@ -132,7 +132,9 @@ async def _client(use: Use, *, enabled: bool) -> None:
 
 
 async def _undo_suspend(use: Use) -> None:
-    await use.olga.reinstate(READER)
+    answer = (await use.olga.reinstate(READER)).raise_for_status()
+    if (told := answer.json()["keycloak"]) != "told":
+        raise RuntimeError(f"{READER} is reinstated, and Keycloak was not told: {told}")
 
 
 async def _undo_drift(use: Use) -> None:
