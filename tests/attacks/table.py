@@ -91,6 +91,14 @@ def _policy(rule: str, line: str, put: str) -> Control:
     return Control("zerotrust.service", "read_policy", read, put, f"policies.cedar {rule}")
 
 
+def _withdrawn(take: str, put: str = "") -> Control:
+    return Control("zerotrust.standing", "Standing._withdrawn_from", take, put)
+
+
+def _logout(function: str, take: str, put: str = "") -> Control:
+    return Control("authorities.registry.logout", function, take, put)
+
+
 ADMIT = _gate("Gate._serve", "receive = await self._admit(call, receive)")
 """The gate itself."""
 _ROUTE = '(call.scope["method"], call.scope["path"])'
@@ -137,6 +145,14 @@ FOLLOWS = Control(
     "answer = await sending(request, **options | {'stream': True, 'follow_redirects': True})",
     "zerotrust/outgoing.py: no redirect is followed",
 )
+ASK_FOLLOWS = Control(
+    "zerotrust.bounded",
+    "ask",
+    "http.stream(method, url, headers=PLAIN, **options)",
+    "http.stream(method, url, headers=PLAIN, follow_redirects=True, **options)",
+    "zerotrust/bounded.py: no redirect is followed",
+)
+CONFIRM = _gate("Gate._admit", "await self._confirm(call.principal, str(call.permission))")
 CARD_SIGNATURE = _card(
     "jwt.PyJWS([ALGORITHM]).decode(f\"{protected}.{body}.{signature['signature']}\", key, [ALGORITHM])"
 )
@@ -574,17 +590,88 @@ ROWS: dict[int, Row] = {
         (at_keycloak.NO_REFRESH_TOKEN, "Keycloak: access tokens only"),
     ),
     # G. standing
+    81: Row(
+        "a token that was withdrawn is used again",
+        Reason.WITHDRAWN,
+        (
+            STANDS,
+            _withdrawn('("token", principal.token_id)', "('party', '')"),
+            _withdrawn('("session", principal.session)', "('party', '')"),
+            _withdrawn('("user", principal.subject)', "('party', '')"),
+            _withdrawn("if principal.issued_at <= self._before:"),
+        ),
+    ),
+    82: Row(
+        "what was derived outlives what it came from",
+        Reason.WITHDRAWN,
+        (
+            STANDS,
+            _withdrawn("*(('token', ancestor) for ancestor in principal.lineage)", "*(('token', '') for _ in ())"),
+            Control("zerotrust.exchange", "Exchanger.narrow", "if not (standing := self._standing.of(caller)):"),
+        ),
+    ),
     83: Row(
         "a party that was suspended goes on",
         Reason.WITHDRAWN,
         (
             STANDS,
             _gate("Gate._admit_peer", "if not (standing := self._standing.of_party(str(call.peer.id))):"),
-            Control(
-                "zerotrust.standing", "Standing._withdrawn_from", _ALL_WHO_ACT, "*(('party', actor) for actor in ())"
-            ),
-            Control("zerotrust.standing", "Standing._withdrawn_from", _ALL_WHO_ACT, "('party', principal.party)"),
+            _withdrawn(_ALL_WHO_ACT, "*(('party', actor) for actor in ())"),
+            _withdrawn(_ALL_WHO_ACT, "('party', principal.party)"),
             Control("zerotrust.outgoing", "Outgoing._attach", "if not (standing := self._standing.of_party(party)):"),
+        ),
+    ),
+    84: Row(
+        "those who would have to say no say nothing",
+        Reason.STANDING_UNKNOWN,
+        (
+            STANDS,
+            Control("zerotrust.standing", "Standing._decision", "_GOOD if self.fresh else _UNKNOWN", "_GOOD"),
+            Control(
+                "zerotrust.standing",
+                "Standing.confirm",
+                "self._good_until = self._clock() + self.bound - oldest",
+                "self._good_until = self._clock() + self.bound",
+            ),
+            Control("zerotrust.standing", "Standing.forget", "self._good_until, self._whole = float('-inf'), False"),
+            CONFIRM,
+            Control("zerotrust.confirm", "Confirmer.__call__", "if active is not True:"),
+        ),
+    ),
+    85: Row(
+        "a stream outlives its token",
+        Reason.WITHDRAWN,
+        (
+            _gate("Gate._run", "asyncio.timeout(left)", "asyncio.timeout(60)"),
+            _gate(
+                "Gate._run",
+                "with self._standing.watching(call.principal, lost):",
+                "await self._app(call.scope, receive, send)",
+            ),
+        ),
+    ),
+    86: Row("a yes from before", Reason.WITHDRAWN, (CONFIRM,)),
+    87: Row(
+        "an answer of the issuer that somebody else gave",
+        Reason.ISSUER_UNAVAILABLE,
+        (
+            ASK_FOLLOWS,
+            Control(
+                "zerotrust.confirm",
+                "Confirmer.__call__",
+                'active = json.loads(answer)["active"] if status == 200 else None',
+                'active = json.loads(answer)["active"]',
+            ),
+            "OpenSSL: one authority, one name",
+        ),
+    ),
+    88: Row(
+        "somebody else withdraws, or reinstates",
+        Reason.POLICY_DENIED,
+        (
+            OPERATOR_IN_PERSON,
+            _policy("operate", 'context.groups.contains("/operators") &&', "true &&"),
+            BOUND,
         ),
     ),
     89: Row(
@@ -613,6 +700,23 @@ ROWS: dict[int, Row] = {
                 "self._expected, self._policy, self._remembered = "
                 "expected, getattr(self, '_policy', policy), Remembered()",
             ),
+        ),
+    ),
+    91: Row(
+        "somebody else says that a session has ended, or that nobody was withdrawn",
+        None,
+        (
+            _logout("key_id", 'if header.get("typ") != TYPE:'),
+            _logout("logout_of", _DECODE, 'jwt.PyJWS().decode(token, options={"verify_signature": False})'),
+            _logout("logout_of", "if claims.iss != issuer:"),
+            _logout("logout_of", "if len(audience) != 1 or audience[0] not in clients:"),
+            _logout("logout_of", "if claims.events.keys() != {EVENT}:"),
+            _logout("logout_of", 'if "nonce" in said:'),
+            _logout("logout_of", "if claims.exp <= now or claims.iat + MAX_AGE <= now:"),
+            _logout("Logouts.receive", "if logout.token_id in self._seen:"),
+            SIGNER,
+            OUR_AUTHORITY,
+            Control("zerotrust.standing", "Standing.change", "if self._number is None or number != self._number + 1:"),
         ),
     ),
     # H. attestation
@@ -848,13 +952,7 @@ ROWS: dict[int, Row] = {
         "an answer that sends a service elsewhere",
         Reason.GRANTED,
         (
-            Control(
-                "zerotrust.bounded",
-                "ask",
-                "http.stream(method, url, headers=PLAIN, **options)",
-                "http.stream(method, url, headers=PLAIN, follow_redirects=True, **options)",
-                "zerotrust/bounded.py: no redirect is followed",
-            ),
+            ASK_FOLLOWS,
             (FOLLOWS, TO_ITS_PARTY),
         ),
     ),
