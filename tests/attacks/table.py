@@ -152,6 +152,9 @@ ASK_FOLLOWS = Control(
     "http.stream(method, url, headers=PLAIN, follow_redirects=True, **options)",
     "zerotrust/bounded.py: no redirect is followed",
 )
+NO_WEAK_KEY = _keys(
+    "if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):"
+)
 CONFIRM = _gate("Gate._admit", "await self._confirm(call.principal, str(call.permission))")
 CARD_SIGNATURE = _card(
     "jwt.PyJWS([ALGORITHM]).decode(f\"{protected}.{body}.{signature['signature']}\", key, [ALGORITHM])"
@@ -256,6 +259,18 @@ ROWS: dict[int, Row] = {
         Reason.NO_TOKEN,
         (_bearer('name == b"authorization"', 'name in (b"authorization", b"x-forwarded-access-token")'),),
     ),
+    8: Row(
+        "one request inside another",
+        "400, or no answer",
+        (
+            Control(
+                "zerotrust.server",
+                "Protocol.on_headers_complete",
+                'if self.parser.should_upgrade() or [name for name, _ in self.headers].count(b"host") != 1:',
+            ),
+            "llhttp: one length, and one way to give it",
+        ),
+    ),
     9: Row(
         "other methods, other spellings of a path",
         Reason.NO_PERMISSION_FOR_ROUTE,
@@ -265,6 +280,11 @@ ROWS: dict[int, Row] = {
         ),
     ),
     # B. JWT and JOSE
+    10: Row(
+        "what a refusal tells about a forged token",
+        Reason.BAD_SIGNATURE,
+        (Control("zerotrust.refusing", "problem", "refusal.told", "refusal.reason"),),
+    ),
     11: Row("nobody signed it", Reason.ALGORITHM_NOT_ALLOWED, ((ONE_ALGORITHM, SIGNATURE),)),
     12: Row("our public key as a shared secret", Reason.ALGORITHM_NOT_ALLOWED, ((ONE_ALGORITHM, SIGNATURE), "PyJWT")),
     13: Row(
@@ -303,6 +323,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     22: Row("claims of another type", Reason.BAD_CLAIM, (_verify(_CLAIMS, _CLAIMS.replace("))", "), strict=False)")),)),
+    23: Row("a key that can be guessed or factored", Reason.KEYS_UNAVAILABLE, (NO_WEAK_KEY,)),
     24: Row("a token that is too large", Reason.TOKEN_TOO_LARGE, (_bearer("if len(token) > MAX_TOKEN:"),)),
     25: Row(
         "a token that is nested deep",
@@ -473,6 +494,13 @@ ROWS: dict[int, Row] = {
         Reason.SCOPE_MISSING,
         (NEEDS_SCOPE, _verify("frozenset(claims.scope.split(' '))", "frozenset(claims.scope.split())"), "pydantic"),
     ),
+    50: Row("a scope that seems to include another", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE)),
+    51: Row(
+        "a refusal that names a scope to ask for",
+        Reason.GRANTED,
+        ("orchestrator/main.py: scopes of the plan, none of a challenge",),
+    ),
+    52: Row("a door that refuses for ever", Reason.GRANTED, ("zerotrust/a2a.py ask_agent: asks once",)),
     53: Row(
         "somebody else's document by its id",
         Reason.RESOURCE_DENIED,
@@ -488,6 +516,11 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
+    54: Row(
+        "a handle of somebody else's task",
+        Reason.NO_PERMISSION_FOR_ROUTE,
+        ((_gate("Gate._admit", "if route is None:"), DECIDE),),
+    ),
     55: Row(
         "a listing shows what the caller cannot use",
         Reason.NO_PERMISSION_FOR_ROUTE,
@@ -501,6 +534,19 @@ ROWS: dict[int, Row] = {
             ),
             DECIDE,
             "a2a-sdk",
+        ),
+    ),
+    56: Row(
+        "what was allowed a moment ago",
+        Reason.WITHDRAWN,
+        (
+            STANDS,
+            Control(
+                "zerotrust.service",
+                "Service.decide",
+                "decision = self.standing.of(current_principal())",
+                "decision = Decision(allowed=True, reason=Reason.GRANTED)",
+            ),
         ),
     ),
     57: Row("a parameter says who the user is", None, (BelievesHeaders,)),
@@ -551,6 +597,31 @@ ROWS: dict[int, Row] = {
         (at_keycloak.TOO_DEEP, at_keycloak.REPEATED),
     ),
     69: Row("a chain that loses its past", None, (at_keycloak.WHOLE_CHAIN, at_keycloak.WHOLE_LINEAGE)),
+    70: Row(
+        "rights of somebody who acted before",
+        Reason.POLICY_DENIED,
+        (
+            MAY_HOLD,
+            Control(
+                "zerotrust.policy",
+                "Policy._evaluate",
+                "{'type': 'Party', 'id': principal.party}",
+                "{'type': 'Party', 'id': (principal.actors * 2 or (principal.party,))[1]}",
+            ),
+        ),
+    ),
+    71: Row(
+        "an agent does what is for a person alone",
+        Reason.RESOURCE_DENIED,
+        (
+            PERMITTED,
+            _policy(
+                "replace-published-in-person",
+                'resource.state == "published" &&\n  !context.delegated',
+                'resource.state == "published"',
+            ),
+        ),
+    ),
     72: Row(
         "a token that names nobody who acts",
         Reason.ACTOR_MISSING,
@@ -966,7 +1037,7 @@ ROWS: dict[int, Row] = {
         Reason.KEYS_UNAVAILABLE,
         (
             _keys("if not keys or len(keys) != len(entries):"),
-            _keys("if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):"),
+            NO_WEAK_KEY,
             MOST_OF_AN_ANSWER,
             Control(
                 "zerotrust.keys",
