@@ -91,6 +91,14 @@ def _policy(rule: str, line: str, put: str) -> Control:
     return Control("zerotrust.service", "read_policy", read, put, f"policies.cedar {rule}")
 
 
+def _withdrawn(take: str, put: str = "") -> Control:
+    return Control("zerotrust.standing", "Standing._withdrawn_from", take, put)
+
+
+def _logout(function: str, take: str, put: str = "") -> Control:
+    return Control("authorities.registry.logout", function, take, put)
+
+
 ADMIT = _gate("Gate._serve", "receive = await self._admit(call, receive)")
 """The gate itself."""
 _ROUTE = '(call.scope["method"], call.scope["path"])'
@@ -137,6 +145,17 @@ FOLLOWS = Control(
     "answer = await sending(request, **options | {'stream': True, 'follow_redirects': True})",
     "zerotrust/outgoing.py: no redirect is followed",
 )
+ASK_FOLLOWS = Control(
+    "zerotrust.bounded",
+    "ask",
+    "http.stream(method, url, headers=PLAIN, **options)",
+    "http.stream(method, url, headers=PLAIN, follow_redirects=True, **options)",
+    "zerotrust/bounded.py: no redirect is followed",
+)
+NO_WEAK_KEY = _keys(
+    "if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):"
+)
+CONFIRM = _gate("Gate._admit", "await self._confirm(call.principal, str(call.permission))")
 CARD_SIGNATURE = _card(
     "jwt.PyJWS([ALGORITHM]).decode(f\"{protected}.{body}.{signature['signature']}\", key, [ALGORITHM])"
 )
@@ -240,6 +259,18 @@ ROWS: dict[int, Row] = {
         Reason.NO_TOKEN,
         (_bearer('name == b"authorization"', 'name in (b"authorization", b"x-forwarded-access-token")'),),
     ),
+    8: Row(
+        "one request inside another",
+        "400, or no answer",
+        (
+            Control(
+                "zerotrust.server",
+                "Protocol.on_headers_complete",
+                'if self.parser.should_upgrade() or [name for name, _ in self.headers].count(b"host") != 1:',
+            ),
+            "llhttp: one length, and one way to give it",
+        ),
+    ),
     9: Row(
         "other methods, other spellings of a path",
         Reason.NO_PERMISSION_FOR_ROUTE,
@@ -249,6 +280,11 @@ ROWS: dict[int, Row] = {
         ),
     ),
     # B. JWT and JOSE
+    10: Row(
+        "what a refusal tells about a forged token",
+        Reason.BAD_SIGNATURE,
+        (Control("zerotrust.refusing", "problem", "refusal.told", "refusal.reason"),),
+    ),
     11: Row("nobody signed it", Reason.ALGORITHM_NOT_ALLOWED, ((ONE_ALGORITHM, SIGNATURE),)),
     12: Row("our public key as a shared secret", Reason.ALGORITHM_NOT_ALLOWED, ((ONE_ALGORITHM, SIGNATURE), "PyJWT")),
     13: Row(
@@ -287,6 +323,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     22: Row("claims of another type", Reason.BAD_CLAIM, (_verify(_CLAIMS, _CLAIMS.replace("))", "), strict=False)")),)),
+    23: Row("a key that can be guessed or factored", Reason.KEYS_UNAVAILABLE, (NO_WEAK_KEY,)),
     24: Row("a token that is too large", Reason.TOKEN_TOO_LARGE, (_bearer("if len(token) > MAX_TOKEN:"),)),
     25: Row(
         "a token that is nested deep",
@@ -457,6 +494,13 @@ ROWS: dict[int, Row] = {
         Reason.SCOPE_MISSING,
         (NEEDS_SCOPE, _verify("frozenset(claims.scope.split(' '))", "frozenset(claims.scope.split())"), "pydantic"),
     ),
+    50: Row("a scope that seems to include another", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE)),
+    51: Row(
+        "a refusal that names a scope to ask for",
+        Reason.GRANTED,
+        ("orchestrator/main.py: scopes of the plan, none of a challenge",),
+    ),
+    52: Row("a door that refuses for ever", Reason.GRANTED, ("zerotrust/a2a.py ask_agent: asks once",)),
     53: Row(
         "somebody else's document by its id",
         Reason.RESOURCE_DENIED,
@@ -472,6 +516,11 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
+    54: Row(
+        "a handle of somebody else's task",
+        Reason.NO_PERMISSION_FOR_ROUTE,
+        ((_gate("Gate._admit", "if route is None:"), DECIDE),),
+    ),
     55: Row(
         "a listing shows what the caller cannot use",
         Reason.NO_PERMISSION_FOR_ROUTE,
@@ -485,6 +534,19 @@ ROWS: dict[int, Row] = {
             ),
             DECIDE,
             "a2a-sdk",
+        ),
+    ),
+    56: Row(
+        "what was allowed a moment ago",
+        Reason.WITHDRAWN,
+        (
+            STANDS,
+            Control(
+                "zerotrust.service",
+                "Service.decide",
+                "decision = self.standing.of(current_principal())",
+                "decision = Decision(allowed=True, reason=Reason.GRANTED)",
+            ),
         ),
     ),
     57: Row("a parameter says who the user is", None, (BelievesHeaders,)),
@@ -535,6 +597,31 @@ ROWS: dict[int, Row] = {
         (at_keycloak.TOO_DEEP, at_keycloak.REPEATED),
     ),
     69: Row("a chain that loses its past", None, (at_keycloak.WHOLE_CHAIN, at_keycloak.WHOLE_LINEAGE)),
+    70: Row(
+        "rights of somebody who acted before",
+        Reason.POLICY_DENIED,
+        (
+            MAY_HOLD,
+            Control(
+                "zerotrust.policy",
+                "Policy._evaluate",
+                "{'type': 'Party', 'id': principal.party}",
+                "{'type': 'Party', 'id': (principal.actors * 2 or (principal.party,))[1]}",
+            ),
+        ),
+    ),
+    71: Row(
+        "an agent does what is for a person alone",
+        Reason.RESOURCE_DENIED,
+        (
+            PERMITTED,
+            _policy(
+                "replace-published-in-person",
+                'resource.state == "published" &&\n  !context.delegated',
+                'resource.state == "published"',
+            ),
+        ),
+    ),
     72: Row(
         "a token that names nobody who acts",
         Reason.ACTOR_MISSING,
@@ -574,17 +661,88 @@ ROWS: dict[int, Row] = {
         (at_keycloak.NO_REFRESH_TOKEN, "Keycloak: access tokens only"),
     ),
     # G. standing
+    81: Row(
+        "a token that was withdrawn is used again",
+        Reason.WITHDRAWN,
+        (
+            STANDS,
+            _withdrawn('("token", principal.token_id)', "('party', '')"),
+            _withdrawn('("session", principal.session)', "('party', '')"),
+            _withdrawn('("user", principal.subject)', "('party', '')"),
+            _withdrawn("if principal.issued_at <= self._before:"),
+        ),
+    ),
+    82: Row(
+        "what was derived outlives what it came from",
+        Reason.WITHDRAWN,
+        (
+            STANDS,
+            _withdrawn("*(('token', ancestor) for ancestor in principal.lineage)", "*(('token', '') for _ in ())"),
+            Control("zerotrust.exchange", "Exchanger.narrow", "if not (standing := self._standing.of(caller)):"),
+        ),
+    ),
     83: Row(
         "a party that was suspended goes on",
         Reason.WITHDRAWN,
         (
             STANDS,
             _gate("Gate._admit_peer", "if not (standing := self._standing.of_party(str(call.peer.id))):"),
-            Control(
-                "zerotrust.standing", "Standing._withdrawn_from", _ALL_WHO_ACT, "*(('party', actor) for actor in ())"
-            ),
-            Control("zerotrust.standing", "Standing._withdrawn_from", _ALL_WHO_ACT, "('party', principal.party)"),
+            _withdrawn(_ALL_WHO_ACT, "*(('party', actor) for actor in ())"),
+            _withdrawn(_ALL_WHO_ACT, "('party', principal.party)"),
             Control("zerotrust.outgoing", "Outgoing._attach", "if not (standing := self._standing.of_party(party)):"),
+        ),
+    ),
+    84: Row(
+        "those who would have to say no say nothing",
+        Reason.STANDING_UNKNOWN,
+        (
+            STANDS,
+            Control("zerotrust.standing", "Standing._decision", "_GOOD if self.fresh else _UNKNOWN", "_GOOD"),
+            Control(
+                "zerotrust.standing",
+                "Standing.confirm",
+                "self._good_until = self._clock() + self.bound - oldest",
+                "self._good_until = self._clock() + self.bound",
+            ),
+            Control("zerotrust.standing", "Standing.forget", "self._good_until, self._whole = float('-inf'), False"),
+            CONFIRM,
+            Control("zerotrust.confirm", "Confirmer.__call__", "if active is not True:"),
+        ),
+    ),
+    85: Row(
+        "a stream outlives its token",
+        Reason.WITHDRAWN,
+        (
+            _gate("Gate._run", "asyncio.timeout(left)", "asyncio.timeout(60)"),
+            _gate(
+                "Gate._run",
+                "with self._standing.watching(call.principal, lost):",
+                "await self._app(call.scope, receive, send)",
+            ),
+        ),
+    ),
+    86: Row("a yes from before", Reason.WITHDRAWN, (CONFIRM,)),
+    87: Row(
+        "an answer of the issuer that somebody else gave",
+        Reason.ISSUER_UNAVAILABLE,
+        (
+            ASK_FOLLOWS,
+            Control(
+                "zerotrust.confirm",
+                "Confirmer.__call__",
+                'active = json.loads(answer)["active"] if status == 200 else None',
+                'active = json.loads(answer)["active"]',
+            ),
+            "OpenSSL: one authority, one name",
+        ),
+    ),
+    88: Row(
+        "somebody else withdraws, or reinstates",
+        Reason.POLICY_DENIED,
+        (
+            OPERATOR_IN_PERSON,
+            _policy("operate", 'context.groups.contains("/operators") &&', "true &&"),
+            BOUND,
         ),
     ),
     89: Row(
@@ -613,6 +771,23 @@ ROWS: dict[int, Row] = {
                 "self._expected, self._policy, self._remembered = "
                 "expected, getattr(self, '_policy', policy), Remembered()",
             ),
+        ),
+    ),
+    91: Row(
+        "somebody else says that a session has ended, or that nobody was withdrawn",
+        None,
+        (
+            _logout("key_id", 'if header.get("typ") != TYPE:'),
+            _logout("logout_of", _DECODE, 'jwt.PyJWS().decode(token, options={"verify_signature": False})'),
+            _logout("logout_of", "if claims.iss != issuer:"),
+            _logout("logout_of", "if len(audience) != 1 or audience[0] not in clients:"),
+            _logout("logout_of", "if claims.events.keys() != {EVENT}:"),
+            _logout("logout_of", 'if "nonce" in said:'),
+            _logout("logout_of", "if claims.exp <= now or claims.iat + MAX_AGE <= now:"),
+            _logout("Logouts.receive", "if logout.token_id in self._seen:"),
+            SIGNER,
+            OUR_AUTHORITY,
+            Control("zerotrust.standing", "Standing.change", "if self._number is None or number != self._number + 1:"),
         ),
     ),
     # H. attestation
@@ -848,13 +1023,7 @@ ROWS: dict[int, Row] = {
         "an answer that sends a service elsewhere",
         Reason.GRANTED,
         (
-            Control(
-                "zerotrust.bounded",
-                "ask",
-                "http.stream(method, url, headers=PLAIN, **options)",
-                "http.stream(method, url, headers=PLAIN, follow_redirects=True, **options)",
-                "zerotrust/bounded.py: no redirect is followed",
-            ),
+            ASK_FOLLOWS,
             (FOLLOWS, TO_ITS_PARTY),
         ),
     ),
@@ -868,7 +1037,7 @@ ROWS: dict[int, Row] = {
         Reason.KEYS_UNAVAILABLE,
         (
             _keys("if not keys or len(keys) != len(entries):"),
-            _keys("if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):"),
+            NO_WEAK_KEY,
             MOST_OF_AN_ANSWER,
             Control(
                 "zerotrust.keys",

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from lab.gates import GateAsDependency
-from tests.support.attack import DOORS, META, Target, Tries, Watched, attack
+from tests.support.attack import DOORS, META, Attempt, Target, Tries, Watched, attack
+from tests.support.attack_wire import asked_once, request, served
+from tests.support.ca import the_ca
 from tests.support.issuer import Issuer
 from tests.support.system import running
 from zerotrust.gate import PUBLIC, Peers
@@ -154,3 +156,66 @@ async def test_other_methods_and_paths_that_a_careless_reader_takes_for_open_one
         escaped = f"/%{ord(door.path[1]):x}{door.path[2:]}"  # the server has undone this before the gate looks
         yield await target.send(party, None, path=escaped, reason=Reason.NO_TOKEN)
         assert (await target.send(party, target.token(party), path=escaped)).handled
+
+
+@attack(10)
+async def test_what_a_refusal_tells_about_a_forged_token(target: Target) -> Tries:
+    """Until a signature is known to be good, every answer is the same, to the byte but for its trace id."""
+    for party in DOORS:
+        claims = target.claims(party)
+        forged = Issuer(target.issuer.registry, clock=target.clock)
+        first = ""
+        for token, reason in (
+            (forged.sign(claims), Reason.BAD_SIGNATURE),
+            (target.issuer.sign(claims, header={"kid": "nobody"}), Reason.UNKNOWN_KEY),
+            (target.issuer.sign(claims, header={"typ": "JWT"}), Reason.WRONG_TYPE),
+            (target.issuer.sign(claims, header={"jku": "http://attacker.test"}), Reason.FORBIDDEN_HEADER),
+            (
+                target.issuer.sign_bytes(b'{"alg":"none","typ":"at+jwt","kid":"k1"}', b"{}"),
+                Reason.ALGORITHM_NOT_ALLOWED,
+            ),
+            ("a.b.c", Reason.MALFORMED_TOKEN),
+            # What has ended, and was not signed either.
+            (forged.sign(claims | {"exp": 1}), Reason.BAD_SIGNATURE),
+        ):
+            tried = await target.send(party, token, reason=reason)
+            assert not tried.handled
+            headers = sorted(tried.answer.headers.items())
+            said = f"{tried.answer.status_code} {headers} {tried.answer.text.replace(tried.problem['trace_id'], '')}"
+            first = first or said
+            tried.effect = said != first
+            yield tried
+
+
+@attack(8)
+async def test_one_request_inside_another(target: Target) -> Tries:
+    """What a proxy and we could read differently (RFC 9112 section 11.2) is read by nobody, and ends the connection."""
+    party = "orchestrator"
+    token = target.token(party)
+    watched = target.system.services[party]
+    assert isinstance(watched, Watched)
+    whole = request(party, token)
+    head, _, body = whole.partition(b"\r\n\r\n")
+    inside = b"0\r\n\r\n" + whole
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    without_length = b"\r\n".join(line for line in head.split(b"\r\n") if not line.startswith(b"content-length"))
+    async with served(target, party) as port:
+        tls = the_ca().for_users()
+        assert b" 200 " in await asked_once(port, party, tls, whole)
+        for sent in (
+            head + b"\r\ntransfer-encoding: chunked\r\n\r\n" + inside,  # CL.TE, and TE.CL
+            head.replace(b"content-length", b"transfer-encoding: chunked\r\ncontent-length") + b"\r\n\r\n" + inside,
+            head + b"\r\ncontent-length: 0\r\n\r\n" + body,
+            without_length + b"\r\ntransfer-encoding: xchunked\r\n\r\n" + chunks,
+            without_length + b"\r\ntransfer-encoding: chunked, identity\r\n\r\n" + chunks,
+            head.replace(b"content-length: ", b"content-length: +") + b"\r\n\r\n" + body,
+            head + b"\r\nx-one: 1\r\n\tfolded: 2\nauthorization : x\r\n\r\n" + body,
+            head + b"\r\nhost: another\r\n\r\n" + body,
+            head.replace(b"host: x\r\n", b"") + b"\r\n\r\n" + body,
+            head + b"\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n" + body,
+        ):
+            handled = len(watched.handled)
+            answer = await asked_once(port, party, tls, sent)
+            done = len(watched.handled) > handled
+            assert done or answer == b"" or b" 400 " in answer.split(b"\r\n")[0]
+            yield Attempt("400, or the end of the connection", done)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab.forwarding import Forwarding
-from tests.support.attack import DOORS, Target, Tried, Tries, Watched, attack
+from tests.support.attack import DOORS, Target, Tried, Tries, Watched, attack, tool_call
 from tests.support.issuer import Issuer
 from tests.support.system import running
 from zerotrust.policy import Reason
@@ -97,3 +97,27 @@ async def test_an_agent_that_passes_its_token_on_gets_nowhere(tmp_path: Path, is
         assert set(refused) == {Reason.AUDIENCE_MISMATCH}
         assert _handled(target, DOCUMENTS, INFERENCE) == 0
         assert issuer.exchanges == []
+
+
+@attack(70)
+async def test_rights_of_somebody_who_acted_before(target: Target) -> Tries:
+    """Only who acts now counts for a decision (RFC 8693 section 4.1), whoever stands behind it in the chain."""
+    for chain, scope, body in (
+        (("orchestrator", READER, WRITER), "tool.read", tool_call("read", id="ENG-101")),
+        ((READER, WRITER), "tool.read", tool_call("read", id="ENG-101")),
+        ((WRITER, READER), "tool.write", tool_call("create", title="x", text="x")),
+        ((READER, "orchestrator"), "tool.read", tool_call("read", id="ENG-101")),
+    ):
+        token = target.token(DOCUMENTS, **target.issuer.chain(*chain), scope=scope)
+        yield await target.send(DOCUMENTS, token, body=body)
+
+
+@attack(71)
+async def test_an_agent_does_what_is_for_a_person_alone(target: Target) -> Tries:
+    """What is published may be replaced by its department, in person: not by an agent for one of them."""
+    for chain in (("orchestrator", WRITER), ("orchestrator", READER, WRITER), (WRITER,)):
+        before = target.system.documents()
+        token = target.writing(**target.issuer.chain(*chain))
+        tried = await target.send(DOCUMENTS, token, body=tool_call("replace", id="ENG-101", text="Gone."))
+        tried.effect = target.system.documents() != before
+        yield tried

@@ -1,18 +1,20 @@
 """K. Keys and metadata: what makes a service ask the issuer, how often, and whether anybody can send it elsewhere."""
 
 import asyncio
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import jwt
 import orjson
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.utils import base64url_encode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.attacks.test_b_jose import attacker
 from tests.support.attack import LURES, Target, Tried, Tries, Watched, attack, redirecting
 from tests.support.door import Clock
+from tests.support.issuer import Issuer
 from zerotrust.policy import Reason
 
 ORCHESTRATOR, READER, TOOL = "orchestrator", "agent/reader", "tool/documents"
@@ -127,6 +129,27 @@ async def test_a_key_set_that_is_not_as_it_should_be(target: Target) -> Tries:
             _may_read_again(target, TOOL)
             forged = attacker(target, kid="k2").sign(target.claims(TOOL))
             yield await target.send(TOOL, forged)
+            assert (await target.send(TOOL, target.token(TOOL))).handled  # what was known is kept
+
+
+@attack(23)
+async def test_a_key_that_can_be_guessed_or_factored(target: Target) -> Tries:
+    """A token is genuine by a key of 1024 bits, on a curve or shared: were it registered, it would be worth nothing."""
+    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - it is to be weak
+    small = jwt.algorithms.RSAAlgorithm.to_jwk(weak.public_key(), as_dict=True)
+    curve = jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True)
+    shared = {"kty": "oct", "k": "c2VjcmV0"}
+    good = target.issuer.key_set["keys"]
+    assert (await target.send(TOOL, target.token(TOOL))).handled
+    for entry in (small, curve, shared):
+        document = {"keys": [*good, entry | {"kid": "k3", "use": "sig", "alg": "RS256"}]}
+        with _in_its_place(target, ISSUER_AT, _document(200, orjson.dumps(document))):
+            _may_read_again(target, TOOL)
+            by_it = Issuer(target.issuer.registry, key=weak, kid="k3", clock=target.clock)
+            header = b'{"alg":"RS256","typ":"at+jwt","kid":"k3"}'
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the library, which only warns
+                yield await target.send(TOOL, by_it.sign_bytes(header, orjson.dumps(target.claims(TOOL))))
             assert (await target.send(TOOL, target.token(TOOL))).handled  # what was known is kept
 
 

@@ -171,6 +171,8 @@ class Watched(Service):
     permissions: Permissions
     routes: set[tuple[str, str]]
     """All that the app would answer, ours and its frameworks'."""
+    entered: Callable[[], None] | None = None
+    """Called as soon as a request is past the gate."""
 
     def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
         self.handled, self.permissions = [], permissions
@@ -180,6 +182,8 @@ class Watched(Service):
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
                 self.handled.append(f"{scope['method']} {scope['path']}")
+                if self.entered:
+                    self.entered()
             await app(scope, receive, send)
 
         return super().guard(watched, permissions, metadata_path=metadata_path)
