@@ -89,6 +89,8 @@ def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known
         yield
         for one in work:
             one.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        await stream.settled()
 
     app: FastAPI = service.app(kept.opened(), working())
 

@@ -58,6 +58,10 @@ class Stream:
             self._standing.change(number, (kind, name), cause)
             self._tell(self._event(changed(self._me, number, (kind, name), cause)))
 
+    async def settled(self) -> None:
+        """Return once every change that has begun is on the disk."""
+        await asyncio.gather(*self._changing, return_exceptions=True)
+
     def publish(self, known: Known) -> None:
         """Tell everybody of another version of the registry."""
         self.known = known

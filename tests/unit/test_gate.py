@@ -751,7 +751,7 @@ async def test_an_answer_of_which_only_the_head_was_sent_is_ended_with_the_token
     door.clock.now = NOW + 59.95
     reply = await door.ask(issuer.token())
 
-    assert reply.messages[1:] == [{"type": "http.response.body", "body": b"", "more_body": False}]
+    assert reply.messages[1:] == []  # an end would make it look whole: the server closes the connection instead
 
 
 async def test_nothing_is_added_to_an_answer_that_was_whole_when_the_token_ended(door: Door, issuer: Issuer) -> None:

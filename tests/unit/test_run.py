@@ -112,8 +112,11 @@ async def serving(service: Service, app: ASGIApp, workload: Workload) -> AsyncIt
         await task
 
 
-async def follow_nobody(_apply: object, _heard: object) -> None:
-    """Nothing is heard of the issuer here."""
+async def follow_nobody(_apply: object, heard: Callable[[float], None]) -> None:
+    """Nothing was withdrawn at the issuer, time and again."""
+    while True:
+        heard(time.monotonic())
+        await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
