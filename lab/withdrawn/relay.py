@@ -33,6 +33,7 @@ class Relay:
             yield
         finally:
             server.close()
+            self._how = "cut"  # for who has come, and was not let in yet
             self._abort()
             await asyncio.gather(*self._open, return_exceptions=True)
 
