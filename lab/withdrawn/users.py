@@ -71,7 +71,7 @@ class Users:
     async def _signed_in(self, account: str) -> tuple[Use, Chain]:
         olga = await self._operator()
         async with self._signing_in[account]:
-            use = await in_use(self._system, self._intruder, olga, account)
+            use = await in_use(self._system, self._intruder, olga, user=account)
         return use, Chain(account, use.claims["sid"])
 
     async def _operator(self) -> Operator:

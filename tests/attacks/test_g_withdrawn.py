@@ -1,6 +1,7 @@
 """G. Withdrawn: what has lost its standing, and who would like to use it, to prolong it, or to make it so."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -91,7 +92,7 @@ async def test_those_who_would_have_to_say_no_say_nothing(target: Target) -> Tri
     standing, registrar = target.system.standing, the_ca().svid(REGISTRY).id
 
     def heard(**sources: float) -> None:
-        hear(standing, orjson.loads(heartbeat(registrar, standing.number or 0, sources)))
+        hear(standing, orjson.loads(heartbeat(registrar, standing.number or 0, sources)), now=time.time())
 
     def silent() -> None:
         heard(registry=FOREVER + 1)

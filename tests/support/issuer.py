@@ -125,6 +125,8 @@ class Issuer:
         while more:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
+        status: int
+        answer: Any
         if self.down:
             status, answer = 503, {"error": "down"}
         elif "/admin/realms/" in scope["path"]:
@@ -132,10 +134,7 @@ class Issuer:
         elif b"grant_type=client_credentials" in body:
             status, answer = 200, {"access_token": self.token(), "expires_in": 60, "token_type": "Bearer"}
         elif scope["path"].endswith("/introspect"):
-            status, answer = (
-                200,
-                self._introspect({name: values[0] for name, values in parse_qs(body.decode()).items()}),
-            )
+            status, answer = 200, self._introspect(_form(body))
         elif scope["path"].endswith("/certs"):
             self.key_reads += 1
             status, answer = 200, self.key_set
