@@ -152,6 +152,13 @@ ASK_FOLLOWS = Control(
     "http.stream(method, url, headers=PLAIN, follow_redirects=True, **options)",
     "zerotrust/bounded.py: no redirect is followed",
 )
+ASKS_ONCE = Control(
+    "orchestrator.main",
+    "create_app",
+    'ask_agent(service, step.agent, f"{step.instruction}\\n{text}", token)',
+    "__import__('lab.obliging', fromlist=['lab']).ask_agent(service, step, text, token)",
+    "orchestrator/main.py: a step is asked for once, with the scopes of the plan",
+)
 NO_WEAK_KEY = _keys(
     "if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):"
 )
@@ -495,12 +502,8 @@ ROWS: dict[int, Row] = {
         (NEEDS_SCOPE, _verify("frozenset(claims.scope.split(' '))", "frozenset(claims.scope.split())"), "pydantic"),
     ),
     50: Row("a scope that seems to include another", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE)),
-    51: Row(
-        "a refusal that names a scope to ask for",
-        Reason.GRANTED,
-        ("orchestrator/main.py: scopes of the plan, none of a challenge",),
-    ),
-    52: Row("a door that refuses for ever", Reason.GRANTED, ("zerotrust/a2a.py ask_agent: asks once",)),
+    51: Row("a refusal that names a scope to ask for", Reason.GRANTED, (ASKS_ONCE,)),
+    52: Row("a door that refuses for ever", Reason.GRANTED, (ASKS_ONCE,)),
     53: Row(
         "somebody else's document by its id",
         Reason.RESOURCE_DENIED,
@@ -721,7 +724,22 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
-    86: Row("a yes from before", Reason.WITHDRAWN, (CONFIRM,)),
+    86: Row(
+        "a yes from before",
+        Reason.WITHDRAWN,
+        (
+            CONFIRM,
+            Control(
+                "zerotrust.confirm",
+                "Confirmer.__call__",
+                "if permission not in self.high_risk:",
+                "if permission not in self.high_risk"
+                " or caller.token_id in (said := vars(self).setdefault('said', set()))"
+                " or said.add(caller.token_id): return",
+                "zerotrust/confirm.py: no answer is kept",
+            ),
+        ),
+    ),
     87: Row(
         "an answer of the issuer that somebody else gave",
         Reason.ISSUER_UNAVAILABLE,

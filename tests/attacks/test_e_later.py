@@ -30,14 +30,14 @@ async def test_a_scope_that_seems_to_include_another(target: Target) -> Tries:
 @attack(51)
 async def test_a_refusal_that_names_a_scope_to_ask_for(target: Target) -> Tries:
     """An agent that was taken over answers that more would help (RFC 6750 section 3.1); nobody goes and gets more."""
-    wanted = "registry.admin tool.write task.run"
+    wanted = "agent.invoke tool.read tool.write"
     challenge = f'Bearer error="insufficient_scope", scope="{wanted}"'.encode()
     target.system.behind_its_card(READER, _refusing(b"www-authenticate", challenge, scope=wanted))
     before = len(target.issuer.exchanges)
     tried = await target.give(ORCHESTRATOR, "Summarise our incident reports.", reason=Reason.GRANTED)
     asked = [form["scope"] for form in target.issuer.exchanges[before:]]
     assert asked
-    tried.effect = any(scope in said.split() for said in asked for scope in wanted.split())
+    tried.effect = any("tool.write" in said.split() for said in asked)
     yield tried
 
 
