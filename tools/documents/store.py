@@ -1,10 +1,12 @@
 """The documents, in SQLite.  It finds and keeps; who may see or change what is decided before it is asked."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import yaml
 from mcp.server.mcpserver.exceptions import ToolError
@@ -49,12 +51,30 @@ class Document(BaseModel):
         return Resource("Document", self.id, known)
 
 
+P, R = ParamSpec("P"), TypeVar("R")
+
+
+def finished(
+    work: Callable[Concatenate["Store", P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["Store", P], Coroutine[Any, Any, R]]:
+    """What has begun at the database is finished, also where whoever asked is cut off: a connection is given back."""
+
+    @wraps(work)
+    async def whole(store: "Store", *args: P.args, **kwargs: P.kwargs) -> R:
+        store.under_way.add(task := asyncio.create_task(work(store, *args, **kwargs)))
+        task.add_done_callback(store.under_way.discard)
+        return await asyncio.shield(task)
+
+    return whole
+
+
 class Store:
     """All documents of all departments."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._engine: AsyncEngine | None = None
+        self.under_way: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -68,8 +88,10 @@ class Store:
                     await connection.execute(insert(_documents), seed)
             yield
         finally:
+            await asyncio.gather(*self.under_way, return_exceptions=True)
             await self._engine.dispose()
 
+    @finished
     async def search(self, query: str) -> list[Document]:
         """Documents with a word of the query in their title, in the order of their ids."""
         words = dict.fromkeys(word.strip(".,;:!?").rstrip("s") for word in query.lower().split())
@@ -82,17 +104,20 @@ class Store:
             rows = await connection.execute(select(_documents).where(or_(*matches)).order_by(_documents.c.id))
             return [Document.model_validate(row._asdict()) for row in rows]
 
+    @finished
     async def find(self, name: str) -> Document | None:
         """The document of that id, if there is one."""
         async with self._opened().connect() as connection:
             row = (await connection.execute(select(_documents).where(_documents.c.id == name))).first()
             return Document.model_validate(row._asdict()) if row else None
 
+    @finished
     async def add(self, document: Document) -> None:
         """Keep a new document."""
         async with self._writing() as connection:
             await connection.execute(insert(_documents).values(**document.model_dump()))
 
+    @finished
     async def replace(self, before: Document, text: str) -> bool:
         """Give a document a new text, if it still is what it was when that was decided."""
         unchanged = and_(*(_documents.c[name] == value for name, value in before.model_dump().items()))
