@@ -67,7 +67,7 @@ async def flood(system: System, seconds: float) -> Flooded:
 async def _plans(user: httpx.AsyncClient, seconds: float) -> list[float]:
     took, end = [], time.perf_counter() + seconds
     while (began := time.perf_counter()) < end:
-        while (answer := await user.post("/plan", json={"request": "Summarise."})).status_code == 503:
+        while (answer := await user.post("/plan", json={"request": "Summarise."})).status_code == 503:  # noqa: ASYNC110
             await asyncio.sleep(float(answer.headers["retry-after"]))  # as it is asked to; the wait counts
         answer.raise_for_status()
         took.append((time.perf_counter() - began) * 1000)

@@ -51,7 +51,8 @@ class Document(BaseModel):
         return Resource("Document", self.id, known)
 
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def finished(
