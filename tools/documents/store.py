@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from mcp.server.mcpserver.exceptions import ToolError
@@ -51,18 +51,15 @@ class Document(BaseModel):
         return Resource("Document", self.id, known)
 
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def finished(
-    work: Callable[Concatenate["Store", P], Coroutine[Any, Any, R]],
-) -> Callable[Concatenate["Store", P], Coroutine[Any, Any, R]]:
+def finished(work: Callable[..., Coroutine[Any, Any, R]]) -> Callable[..., Coroutine[Any, Any, R]]:
     """What has begun at the database is finished, also where whoever asked is cut off: a connection is given back."""
 
     @wraps(work)
-    async def whole(store: "Store", *args: P.args, **kwargs: P.kwargs) -> R:
-        store.under_way.add(task := asyncio.create_task(work(store, *args, **kwargs)))
+    async def whole(store: "Store", *asked: Any) -> R:
+        store.under_way.add(task := asyncio.create_task(work(store, *asked)))
         task.add_done_callback(store.under_way.discard)
         return await asyncio.shield(task)
 
