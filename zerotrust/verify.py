@@ -70,10 +70,10 @@ class Expected:
     """The parties that may show a certificate, SPIFFE ID to name."""
 
 
-def key_id(token: UnverifiedToken) -> str:
+def key_id(token: UnverifiedToken, *, typ: str = "at+jwt") -> str:
     """Return the name of the key that is said to have signed; nothing else in the header is ours to follow.
 
-    Raises `Refusal`, always with a reason that the caller is not told.
+    `typ` is the kind of token that is good here.  Raises `Refusal`, always with a reason that the caller is not told.
     """
     # (1) A header is an object with every name once; PyJWT would take the last of two.
     try:
@@ -86,8 +86,8 @@ def key_id(token: UnverifiedToken) -> str:
     # (3)
     if not header.keys() <= KNOWN_HEADERS:
         raise Refusal(Reason.FORBIDDEN_HEADER, ", ".join(sorted(header.keys() - KNOWN_HEADERS)))
-    # (4) An ID token or a logout token is signed by the same key (RFC 9068 section 4).
-    if header.get("typ") != "at+jwt":
+    # (4) One key signs access, ID and logout tokens, and none may pass for another (RFC 9068 section 4).
+    if header.get("typ") != typ:
         raise Refusal(Reason.WRONG_TYPE)
     if not isinstance(kid := header.get("kid"), str):
         raise Refusal(Reason.UNKNOWN_KEY, "no key is named")

@@ -1,6 +1,6 @@
 """What Keycloak pushes: a logout token for each session that ends (OpenID Connect Back-Channel Logout 1.0).
 
-`key_id` reads the header and `logout_of` the rest, both pure, in the order of section 2.6; `Logouts` is the door.
+`logout_of` reads one, in the order of section 2.6; `Logouts` is the door.
 The token needs no caller that can be trusted: whoever brings it, only the realm can have signed it.
 """
 
@@ -12,15 +12,15 @@ from urllib.parse import parse_qsl
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from jwt.utils import base64url_decode
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from authorities.registry.events import Apply, Change
 from zerotrust.errors import Refusal
+from zerotrust.identity import UnverifiedToken
 from zerotrust.keys import SigningKeys
 from zerotrust.policy import Reason
 from zerotrust.strict_json import strict_object
-from zerotrust.verify import ALGORITHM, CLOCK_SKEW, KNOWN_HEADERS
+from zerotrust.verify import ALGORITHM, CLOCK_SKEW, key_id
 
 MAX_BODY = 16 * 1024
 """Bytes; Keycloak's have about one thousand."""
@@ -56,25 +56,9 @@ class Logout:
     issued_at: int
 
 
-def key_id(token: str) -> str:
-    """Return the name of the key that is said to have signed.  Raises `Refusal`."""
-    try:
-        header = strict_object(base64url_decode(token.split(".", 1)[0]))
-    except ValueError as error:
-        raise Refusal(Reason.MALFORMED_TOKEN, str(error)) from error
-    if header.get("alg") != ALGORITHM:
-        raise Refusal(Reason.ALGORITHM_NOT_ALLOWED)
-    if not header.keys() <= KNOWN_HEADERS:
-        raise Refusal(Reason.FORBIDDEN_HEADER, ", ".join(sorted(header.keys() - KNOWN_HEADERS)))
-    # The same key signs access tokens and ID tokens: neither may end a session.
-    if header.get("typ") != TYPE:
-        raise Refusal(Reason.WRONG_TYPE)
-    if not isinstance(kid := header.get("kid"), str):
-        raise Refusal(Reason.UNKNOWN_KEY, "no key is named")
-    return kid
-
-
-def logout_of(token: str, *, key: RSAPublicKey, issuer: str, clients: Collection[str], now: float) -> Logout:
+def logout_of(
+    token: UnverifiedToken, *, key: RSAPublicKey, issuer: str, clients: Collection[str], now: float
+) -> Logout:
     """Return what this logout token says, or raise `Refusal` (section 2.6).
 
     `clients` are those that people sign in with; `now` is in seconds since the epoch.
@@ -129,7 +113,7 @@ class Logouts:
         Raises `Refusal`, also for a token that came before.
         """
         token = _token(body)
-        key = await self._keys.key(key_id(token))
+        key = await self._keys.key(key_id(token, typ=TYPE))
         now = self._clock()
         logout = logout_of(token, key=key, issuer=self._issuer, clients=self._clients(), now=now)
         # Nobody else can fill this: what is remembered was signed by the realm.
@@ -140,7 +124,7 @@ class Logouts:
         await self._apply(Change(("session", logout.session), "keycloak: logout"))
 
 
-def _token(body: bytes) -> str:
+def _token(body: bytes) -> UnverifiedToken:
     """The one `logout_token` of a form (section 2.5); whatever else is in it is ignored, as asked there."""
     if len(body) > MAX_BODY:
         raise Refusal(Reason.BODY_TOO_LARGE)
@@ -151,4 +135,4 @@ def _token(body: bytes) -> str:
     tokens = [value for name, value in form if name == "logout_token"]
     if len(tokens) != 1:
         raise Refusal(Reason.MALFORMED_BODY, f"{len(tokens)} logout tokens")
-    return tokens[0]
+    return UnverifiedToken(tokens[0])

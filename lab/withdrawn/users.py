@@ -66,6 +66,7 @@ class Users:
             calls = [await _once(chain, name, call) for name, call in use.calls().items()]
         except FAILURES:
             return False
+        self._evidence.calls += calls
         return all(call.allowed for call in calls)
 
     async def _signed_in(self, account: str) -> tuple[Use, Chain]:

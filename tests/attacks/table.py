@@ -319,7 +319,7 @@ ROWS: dict[int, Row] = {
     17: Row("a header that says where the key is", Reason.FORBIDDEN_HEADER, (KNOWN_HEADERS_ONLY,)),
     18: Row("a header that brings its own key", Reason.FORBIDDEN_HEADER, (KNOWN_HEADERS_ONLY,)),
     19: Row("a header that asks for another reading", Reason.FORBIDDEN_HEADER, (KNOWN_HEADERS_ONLY,)),
-    20: Row("another kind of token", Reason.WRONG_TYPE, (_key_id('if header.get("typ") != "at+jwt":'),)),
+    20: Row("another kind of token", Reason.WRONG_TYPE, (_key_id('if header.get("typ") != typ:'),)),
     21: Row(
         "what two parsers would read differently",
         Reason.MALFORMED_TOKEN,
@@ -795,7 +795,7 @@ ROWS: dict[int, Row] = {
         "somebody else says that a session has ended, or that nobody was withdrawn",
         None,
         (
-            _logout("key_id", 'if header.get("typ") != TYPE:'),
+            _key_id('if header.get("typ") != typ:'),
             _logout("logout_of", _DECODE, 'jwt.PyJWS().decode(token, options={"verify_signature": False})'),
             _logout("logout_of", "if claims.iss != issuer:"),
             _logout("logout_of", "if len(audience) != 1 or audience[0] not in clients:"),

@@ -19,13 +19,21 @@ from lab.withdrawn.run import tried
 async def test_no_call_is_allowed_too_late_whatever_is_killed_paused_or_cut_off_meanwhile(real: System) -> None:
     evidence = Evidence(bound=real.registry.freshness.standing)
 
-    await tried(real, evidence, seconds=14, seed=6, wires=["tool/documents"])
+    for seed in 6, 7, 8:  # again where the machine is so busy that not enough has happened
+        await tried(real, evidence, seconds=14, seed=seed, wires=["tool/documents"])
+        assert list(evidence.violations()) == []
+        if enough := _enough(evidence):
+            break
 
-    assert list(evidence.violations()) == []
-    assert len(evidence.withdrawals) >= 3
-    assert len(evidence.faults) >= 4
+    assert enough
     assert {call.service for call in evidence.calls if call.allowed} == set(EVERYWHERE)
-    assert {"401 withdrawn", "503 standing_unknown"} <= {call.answer for call in evidence.calls}
+
+
+def _enough(evidence: Evidence) -> bool:
+    """Whether so much went wrong that to have seen no violation means something."""
+    answers = {call.answer for call in evidence.calls}
+    seen = {"401 withdrawn", "503 standing_unknown"} <= answers
+    return seen and len(evidence.withdrawals) >= 3 and len(evidence.faults) >= 4
 
 
 # what it judges by
