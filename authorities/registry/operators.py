@@ -54,11 +54,19 @@ class Parties:
         return await self._told(name, enabled=False)
 
     async def reinstate(self, name: str) -> str:
-        """Let a party take part again.  Raises `Refusal` while it does not run what was approved."""
+        """Let a party take part again, unless it drifts or is suspended once more before the realm has heard of it.
+
+        Raises `Refusal` while it does not run what was approved.
+        """
         if why := self._drifted.get(name):
             raise Refusal(Reason.DRIFTED, why)
+        suspended = self.since(name)
         told = await self._told(name, enabled=True)
-        await self._stream.change("party", self._id(name), None)
+
+        def still_meant(_cause: str | None) -> bool:
+            return self.since(name) == suspended and name not in self._drifted
+
+        await self._stream.change("party", self._id(name), None, where=still_meant)
         return told
 
     async def _told(self, name: str, *, enabled: bool) -> str:
@@ -75,6 +83,10 @@ class Parties:
         """Why a party is suspended, if it is."""
         return self._kept.withdrawn.get(("party", self._id(name)))
 
+    def since(self, name: str) -> float | None:
+        """Since when, in seconds since the epoch."""
+        return self._kept.since.get(("party", self._id(name)))
+
     def describe(self, name: str) -> dict[str, Any]:
         """A party as an operator sees it."""
         known = self._stream.known
@@ -86,7 +98,7 @@ class Parties:
             "kind": party.kind,
             "state": "drifted" if name in self._drifted else "suspended" if cause else "active",
             "cause": self._drifted.get(name) or cause,
-            "since": self._kept.since.get(("party", self._id(name))),
+            "since": self.since(name),
             "code": approved.code if approved else None,
             "card": approved.card if approved else None,
             "tools": dict(approved.tools) if approved else {},

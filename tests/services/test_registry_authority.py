@@ -257,6 +257,34 @@ async def test_a_suspended_party_stands_no_more_here_first_and_at_the_realm_seco
     assert authority.events == [("suspended", READER), ("reinstated", READER)]
 
 
+@pytest.mark.parametrize("again", ["suspended", "drifted"])
+async def test_who_is_suspended_again_while_the_realm_hears_of_the_reinstatement_stays_so(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
+    meanwhile: list[asyncio.Task[Any]] = []
+
+    async def enable_client(client_id: str) -> None:
+        if again == "drifted":
+            await authority.report({READER: "agents/reader/main.py"})
+        else:
+            suspend = authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
+            meanwhile.append(asyncio.create_task(suspend))
+            since = authority.standing._number
+            while authority.standing._number == since:
+                await asyncio.sleep(0)
+        await authority.realm._tell("enable", client_id)
+
+    monkeypatch.setattr(authority.realm, "enable_client", enable_client)
+    told = await authority.operate("POST", f"/parties/{READER}/reinstate", {})
+    await asyncio.gather(*meanwhile)
+
+    assert told["party"]["state"] == again
+    assert not authority.standing.of_party(READERS_ID)
+    if again == "suspended":  # what was decided last is what the realm heard last
+        assert [what for what, *_ in authority.realm.told] == ["disable", "enable", "disable"]
+
+
 async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: Authority) -> None:
     authority.realm.away = True
 
