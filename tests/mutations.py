@@ -35,13 +35,16 @@ from tests.support.reached import Only, Passed, Recorder, recorded
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(set((ROOT / "zerotrust").glob("*.py")) - {ROOT / "zerotrust" / "__init__.py"})
 TESTS = {
-    "a2a": "services/test_reader faults/test_tasks services/test_orchestrator input/test_protocols attacks/test_j_a2a",
+    "a2a": (
+        "services/test_reader faults/test_tasks services/test_orchestrator input/test_protocols attacks/test_j_a2a "
+        "services/test_withdrawal"
+    ),
     "audit": "unit/test_audit faults/test_disk unit/test_gate input/test_values",
     "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
     "cards": "unit/test_cards services/test_reader",
     "clock": "faults/test_clock",
     "confirm": "unit/test_confirm services/test_withdrawal",
-    "connections": "unit/test_connections",
+    "connections": "unit/test_connections unit/test_imports",
     "digests": "unit/test_digests unit/test_imports unit/test_cards",
     "errors": "unit/test_errors unit/test_gate",
     "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",

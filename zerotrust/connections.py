@@ -52,7 +52,7 @@ class _Renewing:
 
     def __init__(self, directory: Directory, svid: Svid | None, context: Context = client_context) -> None:
         self._context, self._backend = context, _backend(self._core)
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: dict[Any, asyncio.Task[None]] = {}
         self._directory, self._svid, self._pool = directory, svid, self._new_pool(directory, svid)
 
     def renew(self, svid: Svid) -> None:
@@ -65,13 +65,12 @@ class _Renewing:
 
     def _replace(self, directory: Directory, svid: Svid | None) -> None:
         end = self._svid.not_after if self._svid else 0.0
-        self._ending.add(ending := asyncio.create_task(self._end(self._pool, end)))
-        ending.add_done_callback(self._ending.discard)
+        self._ending[self._pool] = asyncio.create_task(self._end(self._pool, end))
         self._directory, self._svid, self._pool = directory, svid, self._new_pool(directory, svid)
 
     def _new_pool(self, directory: Directory, svid: Svid | None) -> Any:
         context = self._context(svid, directory.parties)
-        transport = self._library.AsyncHTTPTransport(verify=context, trust_env=False)
+        transport = self._library.AsyncHTTPTransport(verify=context)
         transport._pool = self._core.AsyncConnectionPool(
             ssl_context=context,
             network_backend=self._backend,
@@ -81,10 +80,10 @@ class _Renewing:
         )
         return transport
 
-    @staticmethod
-    async def _end(pool: Any, at: float) -> None:
+    async def _end(self, pool: Any, at: float) -> None:
         await asyncio.sleep(max(0.0, at - time.time()))
         await pool.aclose()
+        del self._ending[pool]
 
     async def handle_async_request(self, request: Any) -> Any:
         url = request.url
@@ -95,9 +94,10 @@ class _Renewing:
         return await self._pool.handle_async_request(request)
 
     async def aclose(self) -> None:
-        for ending in self._ending:
+        for ending in self._ending.values():
             ending.cancel()
-        await self._pool.aclose()
+        for pool in (*self._ending, self._pool):
+            await pool.aclose()
 
 
 class Connections(_Renewing, httpx.AsyncBaseTransport):
@@ -149,13 +149,9 @@ def _backend(core: Any) -> Any:
             server_hostname: str | None = None,
             timeout: float | None = None,  # noqa: ASYNC109
         ) -> Any:
-            try:
-                with _as(core.ConnectTimeout, core.ConnectError):
-                    async with asyncio.timeout(timeout):
-                        await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
-            except BaseException:
-                self._writer.close()
-                raise
+            with _as(core.ConnectTimeout, core.ConnectError):
+                async with asyncio.timeout(timeout):
+                    await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
             return self
 
         def get_extra_info(self, info: str) -> Any:

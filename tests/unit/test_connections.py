@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
 from zerotrust import connections
@@ -152,10 +152,12 @@ async def test_nobody_there_is_an_error_of_connecting(reader: Party, kind: Kind)
 
 @KINDS
 async def test_a_handshake_that_does_not_come_to_an_end_is_given_up(kind: Kind) -> None:
-    kept: list[asyncio.StreamWriter] = []
+    let_go = asyncio.Event()
 
-    async def keep(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        kept.append(writer)
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        let_go.set()
+        writer.transport.abort()
 
     silent = await asyncio.start_server(keep, "127.0.0.1", 0)
     address = f"https://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
@@ -163,9 +165,9 @@ async def test_a_handshake_that_does_not_come_to_an_end_is_given_up(kind: Kind) 
     async with client(kind, Directory({address: name}, {name: f"spiffe://{TRUST_DOMAIN}/{READER}"})) as (http, _):
         with pytest.raises(kind[0].ConnectTimeout):
             await http.get(address, timeout=0.2)
+        async with asyncio.timeout(5):
+            await let_go.wait()
     silent.close()
-    for writer in kept:
-        writer.transport.abort()
 
 
 @KINDS
@@ -285,9 +287,13 @@ async def test_closing_it_leaves_nothing_behind(reader: Party, kind: Kind) -> No
     async with client(kind, directory(reader)) as (http, transport):
         await http.get(reader.address)
         transport.renew(the_ca().svid(ORCHESTRATOR))
-        [ending] = transport._ending
-    await asyncio.sleep(0)
+        await http.get(reader.address)
+        [ending] = transport._ending.values()
+    async with asyncio.timeout(5):
+        while reader.server.server_state.connections:
+            await asyncio.sleep(0.005)
 
+    assert len(reader.connections) == 2
     assert ending.cancelled()
 
 
@@ -351,6 +357,35 @@ async def test_what_is_sent_goes_out_in_one_record(reader: Party, kind: Kind, mo
         await http.post(reader.address, content=b"x" * 1000)
 
     assert len(chunks) == 1
+
+
+class _Hearing(Party):
+    """Says when it has heard something of a request."""
+
+    def __init__(self, svid: Svid) -> None:
+        super().__init__(svid)
+        self.heard = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def hear() -> Message:
+            message = await receive()
+            self.heard.set()
+            return message
+
+        await super().__call__(scope, hear, send)
+
+
+@KINDS
+async def test_what_is_long_goes_out_while_it_is_made(kind: Kind) -> None:
+    async with alive(party := _Hearing(the_ca().svid(READER))), client(kind, directory(party)) as (http, _):
+
+        async def made() -> AsyncIterator[bytes]:
+            party.heard.clear()
+            yield b"x" * connections._MOST_AT_ONCE
+            async with asyncio.timeout(5):
+                await party.heard.wait()
+
+        assert (await http.post(party.address, content=made())).status_code == 200
 
 
 def test_the_server_ends_a_connection_after_its_callers_have_stopped_beginning_on_it() -> None:

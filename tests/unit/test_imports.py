@@ -38,7 +38,7 @@ def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) ->
     assert ours <= {*PURE, "registry"}
 
 
-@pytest.mark.parametrize("module", [*PURE, "exchange"])
+@pytest.mark.parametrize("module", [*PURE, "connections", "exchange"])
 def test_a_value_stays_what_it_was_decided_to_be(module: str) -> None:
     found: list[Any] = [kind for kind in vars(import_module(f"zerotrust.{module}")).values() if is_dataclass(kind)]
 
