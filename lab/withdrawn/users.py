@@ -108,24 +108,25 @@ class Users:
             return service in lever.hits and _one_of(name, other) == one
 
         async with self._pulling[one]:
+            pulling = asyncio.ensure_future(lever.pull(use))
             ban = None
             try:
-                await lever.pull(use)
+                await asyncio.shield(pulling)
                 ban = Ban(name, covers, since=time.monotonic())
                 self._evidence.withdrawals.append(ban)
                 await asyncio.sleep(self._evidence.bound + chance.uniform(0.5, 4))
             except FAILURES:
                 self._evidence.not_acknowledged += 1
             finally:
-                if name not in OF_A_CHAIN:
-                    if ban:
-                        ban.until = time.monotonic()
-                    self._undoing.append(undoing := asyncio.create_task(self._undo(name, use)))
-                    await asyncio.shield(undoing)  # once begun, also where this is cut off
+                if ban and name not in OF_A_CHAIN:
+                    ban.until = time.monotonic()
+                self._undoing.append(undoing := asyncio.create_task(self._undo(name, use, pulling)))
+                await asyncio.shield(undoing)  # once begun, also where this is cut off
 
-    async def _undo(self, name: str, use: Use) -> None:
-        """For as long as it takes: whoever is needed for it may be away."""
-        while True:
+    async def _undo(self, name: str, use: Use, pulling: asyncio.Future[None]) -> None:
+        """For as long as it takes: whoever is needed for it may be away, or hear only now that it was pulled."""
+        await asyncio.gather(pulling, return_exceptions=True)
+        while name not in OF_A_CHAIN:
             try:
                 use.olga = await self._operator()
                 return await LEVERS[name].undo(use)
