@@ -53,7 +53,7 @@ class Use:
         nobody = {"model": "none", "messages": [{"role": "user", "content": "?"}]}
         return {
             "orchestrator": lambda: ask(None, "orchestrator", "/plan", self.login.access_token, json=PLAN),
-            "agent": lambda: ask("orchestrator", self.agent, "/a2a", self.t1, json={}),
+            self.agent: lambda: ask("orchestrator", self.agent, "/a2a", self.t1, json={}),
             "tool/documents": lambda: ask(self.agent, "tool/documents", "/mcp", self.t2, json=listing, headers=era),
             "inference": lambda: ask(self.agent, "inference", "/v1/chat/completions", self.t3, json=nobody),
         }
@@ -176,8 +176,8 @@ class Lever:
     agent: str = READER
 
 
-EVERYWHERE = ("orchestrator", "agent", "tool/documents", "inference")
 BEHIND_THE_AGENT = ("tool/documents", "inference")
+EVERYWHERE = ("orchestrator", READER, *BEHIND_THE_AGENT)
 LEVERS = {
     "logout": Lever(logout, _nothing, pushed=True, hits=EVERYWHERE),
     "session": Lever(session, _nothing, pushed=True, hits=EVERYWHERE),

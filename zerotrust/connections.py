@@ -156,12 +156,12 @@ def _backend(core: Any) -> Any:
 
         def get_extra_info(self, info: str) -> Any:
             if info == "is_readable":  # asked of a kept connection before it is used again: has it come to its end?
-                return self._reader.at_eof() or self._writer.transport.is_closing() or self._ends_soon()
+                return self._writer.transport.is_closing() or self._ends_soon()
             return self._writer.get_extra_info(info)
 
         def _ends_soon(self) -> bool:
-            tls = self._writer.get_extra_info("ssl_object")
-            return tls is not None and bool(tls.peer.until - MARGIN <= time.time())
+            peer = self._writer.get_extra_info("ssl_object").peer
+            return bool(peer.until - MARGIN <= time.time())
 
     class Backend(core.AsyncNetworkBackend):  # type: ignore[misc]
         async def connect_tcp(
@@ -175,9 +175,6 @@ def _backend(core: Any) -> Any:
             with _as(core.ConnectTimeout, core.ConnectError):
                 async with asyncio.timeout(timeout):
                     return Stream(*await asyncio.open_connection(host, port))
-
-        async def sleep(self, seconds: float) -> None:
-            await asyncio.sleep(seconds)
 
     return Backend()
 

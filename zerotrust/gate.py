@@ -215,7 +215,7 @@ class Gate:
 
     async def _admit_peer(self, call: _Call, allowed: Peers, receive: Receive) -> Receive:
         """Let in a party that is known by its certificate.  It asks for nothing in a user's name."""
-        name = self._expected.peers.get(call.peer.id or "")
+        name = self._expected.peers.get(str(call.peer.id))
         if name is None or (allowed.names is not None and name not in allowed.names):
             raise Refusal(Reason.UNKNOWN_PEER, str(call.peer.id))
         if not (standing := self._standing.of_party(str(call.peer.id))):
@@ -293,15 +293,16 @@ class Gate:
             return await self._refuse(call, Refusal(Reason.EXPIRED, "before it was used"), send)
         if not (standing := self._standing.of(call.principal)):  # and all that while nobody was watching
             return await self._refuse(call, Refusal(standing.reason, standing.detail), send)
-        ending = Refusal(Reason.EXPIRED, "while it was being used")
+        ending, loop = Refusal(Reason.EXPIRED, "while it was being used"), asyncio.get_running_loop()
+        end = loop.time() + left
 
         def lost(decision: Decision) -> None:
             """Leave the handler a moment to tell what was done."""
-            nonlocal ending
+            nonlocal ending, end
             if life.expired():  # it is being ended already
                 return
-            ending = Refusal(decision.reason, decision.detail)
-            life.reschedule(min(life.when() or 0.0, asyncio.get_running_loop().time() + LAST_WORDS))
+            ending, end = Refusal(decision.reason, decision.detail), min(end, loop.time() + LAST_WORDS)
+            life.reschedule(end)
 
         try:
             async with asyncio.timeout(left) as life:

@@ -78,11 +78,12 @@ class Faults:
     async def _killed(self, name: str) -> AsyncIterator[None]:
         one = process(self._system, name)
         one.process.kill()
-        await one.ended.wait()
         try:
+            await one.ended.wait()
             with self._silence(name, "killed"):
                 yield
         finally:
+            await one.ended.wait()
             await launched(self._system, one.launch)
 
     @asynccontextmanager

@@ -129,7 +129,8 @@ class Users:
         while name not in OF_A_CHAIN:
             try:
                 use.olga = await self._operator()
-                return await LEVERS[name].undo(use)
+                await LEVERS[name].undo(use)
+                break
             except FAILURES:
                 await asyncio.sleep(0.5)
 

@@ -12,6 +12,7 @@ from demo.system import System
 from lab.withdrawn.judge import MARGIN, NO, Ban, Call, Chain, Evidence
 from lab.withdrawn.relay import Relay
 from lab.withdrawn.run import tried
+from zerotrust.registry import Registry
 
 
 @pytest.mark.e2e
@@ -85,6 +86,10 @@ def test_the_worst_delay_is_that_of_the_last_yes() -> None:
 
 
 # what it breaks
+
+
+def test_whom_it_breaks_is_there(registry: Registry) -> None:
+    assert set(EVERYWHERE) <= set(registry.workloads)
 
 
 class End:

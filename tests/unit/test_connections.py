@@ -1,9 +1,10 @@
 """Calls to other parties, by both HTTP clients over a real socket: each by its name, none on a void connection."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from types import ModuleType
 from typing import Any
 
@@ -168,6 +169,37 @@ async def test_a_handshake_that_does_not_come_to_an_end_is_given_up(kind: Kind) 
         async with asyncio.timeout(5):
             await let_go.wait()
     silent.close()
+
+
+@KINDS
+async def test_nobody_is_waited_for_who_does_not_take_the_call(kind: Kind) -> None:
+    with socket.socket() as full, ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):  # nobody takes these either, so there is no room for one more
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(full.getsockname())
+        address = f"https://127.0.0.1:{full.getsockname()[1]}"
+        async with client(kind, Directory({address: "reader.test"}, {})) as (http, _):
+            with pytest.raises(kind[0].ConnectTimeout):
+                await http.get(address, timeout=kind[0].Timeout(20, connect=0.2))
+
+
+@KINDS
+async def test_nobody_is_waited_for_who_does_not_read(reader: Party, kind: Kind) -> None:
+    async def deaf(scope: Scope, _receive: Receive, _send: Send) -> None:
+        if scope["type"] == "http":
+            await asyncio.Event().wait()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 1_000_000
+
+    async with client(kind, directory(reader)) as (http, _):
+        reader.server.config.loaded_app = deaf
+        with pytest.raises(kind[0].WriteTimeout):
+            await http.post(reader.address, content=endless(), timeout=kind[0].Timeout(20, write=0.2))
 
 
 @KINDS

@@ -38,11 +38,12 @@ def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) ->
     assert ours <= {*PURE, "registry"}
 
 
-@pytest.mark.parametrize("module", [*PURE, "connections", "exchange"])
+@pytest.mark.parametrize("module", [*PURE, "connections", "exchange", "gate"])
 def test_a_value_stays_what_it_was_decided_to_be(module: str) -> None:
     found: list[Any] = [kind for kind in vars(import_module(f"zerotrust.{module}")).values() if is_dataclass(kind)]
 
-    assert [kind for kind in found if not kind.__dataclass_params__.frozen] == []
+    changing = [kind.__name__ for kind in found if not kind.__dataclass_params__.frozen]
+    assert changing == (["_Call"] if module == "gate" else [])
 
 
 @pytest.mark.parametrize("service", SERVICES)
