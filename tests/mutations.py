@@ -58,7 +58,7 @@ TESTS = {
     "known": "unit/test_known unit/test_signals",
     "lock": "unit/test_lock unit/test_register",
     "mcp": "unit/test_mcp unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
-    "outgoing": "unit/test_outgoing faults/test_tasks services/test_story",
+    "outgoing": "unit/test_outgoing faults/test_tasks services/test_story services/test_withdrawal",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
     "refusing": "unit/test_gate unit/test_withdrawn unit/test_errors",
     "registry": "unit/test_registry unit/test_realm",

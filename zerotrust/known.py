@@ -41,7 +41,7 @@ class Known(BaseModel):
 
     def as_payload(self) -> bytes:
         """As it is signed."""
-        return orjson.dumps(self.model_dump(mode="json", exclude_defaults=True), option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
 
 
 def known_from(payload: Mapping[str, object]) -> Known:

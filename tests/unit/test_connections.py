@@ -188,9 +188,11 @@ async def test_nobody_is_waited_for_who_does_not_take_the_call(kind: Kind) -> No
 
 @KINDS
 async def test_nobody_is_waited_for_who_does_not_read(reader: Party, kind: Kind) -> None:
+    over = asyncio.Event()
+
     async def deaf(scope: Scope, _receive: Receive, _send: Send) -> None:
         if scope["type"] == "http":
-            await asyncio.Event().wait()
+            await over.wait()
 
     async def endless() -> AsyncIterator[bytes]:
         while True:
@@ -200,6 +202,7 @@ async def test_nobody_is_waited_for_who_does_not_read(reader: Party, kind: Kind)
         reader.server.config.loaded_app = deaf
         with pytest.raises(kind[0].WriteTimeout):
             await http.post(reader.address, content=endless(), timeout=kind[0].Timeout(20, write=0.2))
+    over.set()
 
 
 @KINDS

@@ -663,8 +663,10 @@ async def test_the_trace_of_a_delegated_caller_is_continued(tool_door: Door, iss
     ],
 )
 async def test_a_trace_that_is_none_is_ignored(tool_door: Door, issuer: Issuer, headers: Headers) -> None:
-    await tool_door.call(for_the_tool(issuer), tool_call(), headers=[(b"mcp-protocol-version", ERA), *headers])
+    headers = [(b"mcp-protocol-version", ERA), *headers]
+    reply = await tool_door.call(for_the_tool(issuer), tool_call(), headers=headers)
 
+    assert reply.status == 200
     [record] = tool_door.records
     assert record["trace_id"] not in {TRACE, "0" * 32}
     assert len(record["trace_id"]) == 32

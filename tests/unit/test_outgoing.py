@@ -9,11 +9,14 @@ import httpx2
 import orjson
 import pytest
 
-from tests.support.system import fresh_standing
+from tests.support.ca import the_ca
+from tests.support.system import fresh_standing, registry
 from zerotrust import gate, outgoing
 from zerotrust.bounded import MAX_ANSWER, TO_TELL
+from zerotrust.connections import Connections, Directory, MCPConnections
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
+from zerotrust.known import Known
 from zerotrust.outgoing import Outgoing, calling_with
 from zerotrust.policy import Reason
 
@@ -289,8 +292,20 @@ async def test_a_call_ends_before_its_token_so_that_the_caller_can_still_be_told
     assert before + longest <= (patience.when() or 0) <= loop.time() + longest
 
 
-async def test_both_clients_are_closed(out: Out) -> None:
+async def test_all_clients_are_closed(out: Out) -> None:
     await out.outgoing.close()
 
     assert out.outgoing.http.is_closed
     assert out.outgoing.mcp_http.is_closed
+    assert out.outgoing.without_token.is_closed
+
+
+async def test_another_version_of_the_registry_says_whom_there_is_to_be_called(out: Out) -> None:
+    nobody, reader = Directory({}, {}), the_ca().svid("agent/reader")
+    transport, mcp_transport = Connections(nobody, reader), MCPConnections(nobody, reader)
+    outgoing = Outgoing({}, standing=out.standing, transport=transport, mcp_transport=mcp_transport)
+    known = Known(registry=registry(), addresses={"agent/reader": "https://127.0.0.1:8102"}, approved={})
+    outgoing.adopt(known)
+    await outgoing.close()
+
+    assert transport._directory == mcp_transport._directory == known.directory() != nobody

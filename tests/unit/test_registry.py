@@ -194,6 +194,10 @@ def test_nobody_changes_a_registry_once_it_is_read() -> None:
         load_registry(ROOT / "registry.yaml").realm = "master"  # type: ignore[misc]
 
 
+def test_a_scope_that_writes_is_confirmed_on_every_use(registry: Registry) -> None:
+    assert registry.high_risk == {"tool.write"}
+
+
 def test_login_clients_listen_nowhere_however_many_there_are(tmp_path: Path) -> None:
     document = copy.deepcopy(COMMITTED)
     change("parties:console", document["parties"]["walkthrough"])(document)

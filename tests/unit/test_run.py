@@ -11,6 +11,7 @@ from typing import Any, cast
 import httpx
 import pytest
 import uvicorn
+from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.types import ASGIApp
 
 from authorities.registry.app import create_app as create_registry
@@ -150,6 +151,9 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
                     assert (await reader.get(url)).json() == {"status": "ok"}
                     cast("Launched", workload).renew(the_ca().svid(INFERENCE))
                     assert (await reader.get(url)).status_code == 200
+                async with caller(known, "agent/writer") as writer:  # on a connection that is new
+                    tls = (await writer.get(url)).extensions["network_stream"].get_extra_info("ssl_object")
+                    assert tls.getpeercert(binary_form=True) == workload.svid.certificate.public_bytes(Encoding.DER)
                 async with httpx.AsyncClient(verify=the_ca().for_users(), trust_env=False) as user:
                     with pytest.raises(httpx.TransportError):
                         await user.get(url, extensions={"sni_hostname": "inference.agents.example"})
@@ -189,6 +193,63 @@ async def test_nobody_else_at_the_registrys_address_is_believed(known: Known, tm
             async with asyncio.timeout(0.5), signals.opened():
                 pass
     assert not signals.standing.fresh
+
+
+async def test_what_a_party_calls_with_is_renewed_with_it(known: Known, tmp_path: Path) -> None:
+    workload = launched(INFERENCE)
+    service = compose(INFERENCE, known, settings(known, tmp_path), workload, Standing(clock=time.monotonic))
+    alone = run.client(known.directory(), workload, client_context, seconds=5)
+    cast("Launched", workload).renew(the_ca().svid(INFERENCE))
+
+    calling: list[Any] = [*service.outgoing._transports, service._identity_http._transport, alone._transport]
+    assert [connections._svid for connections in calling] == [workload.svid] * 4
+    for connections in calling:
+        await connections.aclose()
+
+
+def test_a_party_is_put_together_from_what_it_is_told(
+    known: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`run`, but for its two ends: a Workload API, and a registry to follow."""
+    workload, standing = launched(INFERENCE), Standing(clock=time.monotonic)
+    news: list[Callable[[Known], None]] = []
+    served: list[Service] = []
+
+    class Followed:
+        def __init__(self) -> None:
+            self.known, self.standing, self.on_change = known, standing, news.append
+
+        @asynccontextmanager
+        async def opened(self) -> AsyncIterator[None]:
+            yield
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[None]:
+        yield
+
+    async def noted(service: Service, app: ASGIApp, *who: object) -> None:
+        assert (app, *who) == (service, workload, "127.0.0.1")
+        served.append(service)
+        news[0](other)
+        assert service.known == other
+        await service.outgoing.close()
+
+    other = known.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})
+    told = settings(known, tmp_path)
+    log: list[bool] = []
+    workload.opened = opened  # type: ignore[method-assign] # it is open already
+    for name, instead in {
+        "Workload": lambda: workload,
+        "Settings": lambda: told,
+        "follow": lambda address, _: Followed() if address == known.addresses[SIGNER] else None,
+        "serve": noted,
+        "log_json_lines": lambda: log.append(True),
+    }.items():
+        monkeypatch.setattr(run, name, instead)
+    run.run(INFERENCE, lambda service: cast("ASGIApp", service))
+
+    assert [service.name for service in served] == [INFERENCE]
+    assert log == [True]
 
 
 async def test_who_was_launched_as_somebody_else_does_not_serve(known: Known, tmp_path: Path) -> None:
