@@ -82,7 +82,7 @@ TESTS = {
     "tls": "unit/test_tls unit/test_connections",
     "tool": "services/test_documents input/test_handlers attacks/test_i_mcp attacks/test_e_scope",
     "verify": "unit/test_verify unit/test_imports unit/test_gate faults/test_clock attacks/test_c_claims",
-    "workload": "services/test_attestation",
+    "workload": "unit/test_workload services/test_attestation",
 }
 """The tests of each module, the likeliest to notice first.  What none of them notices, nobody does."""
 
