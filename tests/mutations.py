@@ -63,7 +63,7 @@ TESTS = {
     "refusing": "unit/test_gate unit/test_withdrawn unit/test_errors",
     "registry": "unit/test_registry unit/test_realm",
     "run": "unit/test_run",
-    "server": "input/test_wire services/test_server",
+    "server": "services/test_server unit/test_connections input/test_wire",
     "service": (
         "services/test_discovery services/test_withdrawal services/test_server services/test_orchestrator "
         "input/test_handlers services/test_documents input/test_values"

@@ -324,12 +324,14 @@ async def test_closing_it_leaves_nothing_behind(reader: Party, kind: Kind) -> No
         transport.renew(the_ca().svid(ORCHESTRATOR))
         await http.get(reader.address)
         [ending] = transport._ending.values()
+        held: list[Any] = list(reader.server.server_state.connections)
     async with asyncio.timeout(5):
         while reader.server.server_state.connections:
             await asyncio.sleep(0.005)
 
-    assert len(reader.connections) == 2
+    assert len(reader.connections) == len(held) == 2
     assert ending.cancelled()
+    assert all(connection._end.cancelled() for connection in held)  # else it would be held until then
 
 
 @KINDS
