@@ -38,6 +38,17 @@ __all__ = [
 ]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is tried on the real system comes last, and in one piece: its attestation lives in this very process, and
+    stands still while other tests run.  At the very end its processes are killed, and Keycloak gets another key."""
+
+    def turn(item: pytest.Item) -> tuple[bool, bool]:
+        return "real" in getattr(item, "fixturenames", ()), "test_processes" in item.nodeid
+
+    items.sort(key=turn)
+
+
 def new_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
