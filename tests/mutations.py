@@ -258,6 +258,8 @@ def _noticed_by(code: int, said: str) -> str:
     if code == -signal.SIGALRM and (last := said.splitlines()[-1].strip()).startswith("tests/"):
         name, failed, _ = last.partition(" FAILED")
         return name if failed else f"{name} does not end"
+    if "ImportError while loading conftest" in said:
+        return "every test: it cannot be imported"
     raise RuntimeError(f"no test failed, and yet the run did, with {code}:\n{said[-2000:]}")
 
 

@@ -20,7 +20,7 @@ REGISTRY = "authority/registry"
 REGISTRY_FILES = ("registry.yaml", "registry.lock")
 """What that party says is what these say."""
 SECONDS_TO_GATHER = 0.005
-"""One save of an editor, or of git, is many changes."""
+"""After a look, until the next: one save of an editor, or of git, is many changes."""
 
 
 class Drift:
@@ -136,7 +136,6 @@ class Drift:
     async def _follow(self) -> None:
         while True:
             await self._heard.wait()
-            await asyncio.sleep(SECONDS_TO_GATHER)
             self._heard.clear()
             paths, self._paths = self._paths, set()
             if paths is None:
@@ -145,6 +144,7 @@ class Drift:
                 async with self._looking:
                     await asyncio.to_thread(self._environment.look_at, environments)
             self._check_all()
+            await asyncio.sleep(SECONDS_TO_GATHER)
 
     def _check_all(self) -> None:
         for launched in list(self._found):
