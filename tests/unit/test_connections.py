@@ -101,6 +101,18 @@ async def test_a_party_is_reached_by_its_name_and_sees_ours(reader: Party, kind:
 
 
 @KINDS
+async def test_a_connection_without_tls_has_no_certificates_that_end(kind: Kind) -> None:
+    party = Party(the_ca().svid(READER))
+    party.server = server(party, host="127.0.0.1", port=0, tls=None)
+    async with alive(party):
+        address = party.address.replace("https", "http")
+        async with client(kind, Directory({address: "reader.test"}, {})) as (http, _):
+            assert [(await http.post(address, content=b"x")).content for _ in range(2)] == [b"x", b"x"]
+
+    assert party.asked == [None, None]  # and nobody is known by it
+
+
+@KINDS
 async def test_an_answer_is_streamed_and_a_request_is_told_of_in_time(reader: Party, kind: Kind) -> None:
     async with client(kind, directory(reader)) as (http, _), http.stream("POST", reader.address, content=b"abc") as got:
         assert b"".join([part async for part in got.aiter_bytes()]) == b"abc"
