@@ -24,7 +24,7 @@ _changes = Table(
 
 
 class State:
-    """The changes so far, and what they come to."""
+    """The last change of each subject, and what they come to."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,9 +50,10 @@ class State:
         """Withdraw, or with no cause reinstate; return the number of the change, once it is on the disk."""
         number, at = self.number + 1, time.time()
         passed = (_changes.c.kind.in_(PASSING)) & (_changes.c.at < at - KEPT)
+        outdone = (_changes.c.kind == kind) & (_changes.c.name == name)
         async with self._engine.begin() as connection:
+            await connection.execute(delete(_changes).where(passed | outdone))
             await connection.execute(insert(_changes).values(number=number, at=at, kind=kind, name=name, cause=cause))
-            await connection.execute(delete(_changes).where(passed))
         self._apply(number, at, (kind, name), cause)
         for subject in [known for known, since in self.since.items() if known[0] in PASSING and since < at - KEPT]:
             del self.withdrawn[subject], self.since[subject]

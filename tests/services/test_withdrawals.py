@@ -222,6 +222,20 @@ async def test_sessions_and_tokens_are_forgotten_when_none_of_theirs_can_be_aliv
         assert await again.change("user", "u-2", None) == 8
 
 
+async def test_of_each_subject_the_last_change_alone_stays_on_the_disk(tmp_path: Path) -> None:
+    state = State(tmp_path / "standing.db")
+    async with state.opened():
+        for cause in ("drift", None, "a theft", None):
+            await state.change("party", "p", cause)
+            await state.change("user", "u", cause)
+        await state.change("user", "p", "another subject of that name")
+    assert rows(tmp_path) == [(7, "party", "p"), (8, "user", "u"), (9, "user", "p")]
+
+    again = State(tmp_path / "standing.db")
+    async with again.opened():
+        assert (again.number, again.withdrawn) == (9, {("user", "p"): "another subject of that name"})
+
+
 async def test_what_is_withdrawn_once_more_is_remembered_from_then_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
