@@ -126,7 +126,10 @@ OPERATOR_IN_PERSON = _policy("operate", 'context.groups.contains("/operators") &
 _STANDS = "if not (standing := self._standing.of(call.principal)):"
 STANDS = (_gate("Gate._admit", _STANDS), _gate("Gate._run", _STANDS))
 """Looked at when a call comes in, and again when its body has and it is on record."""
-STILL_DRIFTED = Control("authorities.registry.operators", "Parties.reinstate", "if why := self._drifted.get(name):")
+STILL_DRIFTED = (
+    Control("authorities.registry.operators", "Parties.reinstate", "if why := self._drifted.get(name):"),
+    Control("authorities.registry.operators", "Parties.reinstate", "name not in self._drifted", "True"),
+)
 SIGNER = Control("zerotrust.signed", "trusted_key", "if name != signer:")
 OUR_AUTHORITY = Control(
     "zerotrust.signed", "trusted_key", "if not any(_issued(authority, certificate) for authority in bundle):"
