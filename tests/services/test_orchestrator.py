@@ -37,6 +37,18 @@ async def test_a_question_takes_the_reader_and_nobody_else(system: System, issue
     assert system.records("agent/writer") == []
 
 
+async def test_an_agent_that_has_moved_is_found_where_the_registry_says_it_is_now(
+    system: System, issuer: Issuer
+) -> None:
+    moved, orchestrator = "https://127.0.0.1:9999", system.services["orchestrator"]
+    system.apps[moved] = system.apps.pop(system.addresses["agent/reader"])
+    addresses = {**system.known.addresses, "agent/reader": moved}
+    orchestrator.adopt(system.known.model_copy(update={"addresses": addresses}), orchestrator._policy)
+
+    _, result = await worked(system, issuer.token(), READ_IT)
+    assert result["event"] == "finished"
+
+
 async def test_what_is_to_be_kept_takes_the_writer_as_well(system: System, issuer: Issuer, stored: Stored) -> None:
     before = stored()
     steps, result = await worked(system, issuer.token())

@@ -93,7 +93,7 @@ def test_a_certificate_without_exactly_one_spiffe_id_is_no_svid(ids: list[str]) 
 
 def test_exactly_one_certificate_is_brought(registry: Svid) -> None:
     own, other = chain_entry(registry.certificate), chain_entry(the_ca().svid("agent/reader").certificate)
-    for chain in ([], [own, own], [own, other], own, None, 7, {"a": own}, ["!!!"], [7], [encoded(b"x")]):
+    for chain in ([], [own, own], [own, other], own, None, 7, {"a": own}, ["!!!"], [7], [encoded(b"x")], [f"{own}\n"]):
         with pytest.raises(Untrusted):
             check(forged(registry, x5c=chain))
 
