@@ -137,8 +137,6 @@ class Standing:
         return _GOOD if self.fresh else _UNKNOWN
 
     def _withdrawn_from(self, principal: Principal) -> Decision | None:
-        if not self._withdrawn:
-            return None
         if principal.issued_at <= self._before:
             return _withdrawn(f"issued before {self._before}: {self._why_before}")
         return self._first(
