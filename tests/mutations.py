@@ -73,15 +73,19 @@ TESTS = {
     "signed": "unit/test_signed unit/test_cards",
     "standing": "unit/test_standing",
     "strict_json": "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties",
-    "svid": "unit/test_svid unit/test_tls unit/test_signed",
+    "svid": "unit/test_svid unit/test_tls unit/test_signed unit/test_imports",
     "tally": "unit/test_tally unit/test_gate faults/test_disk",
     "thinking": (
-        "services/test_discovery services/test_reader services/test_writer faults/test_tasks "
+        "unit/test_thinking services/test_discovery services/test_reader services/test_writer faults/test_tasks "
         "services/test_story attacks/test_l_model"
     ),
     "tls": "unit/test_tls unit/test_connections",
-    "tool": "services/test_documents input/test_handlers attacks/test_i_mcp attacks/test_e_scope",
-    "verify": "unit/test_verify unit/test_imports unit/test_gate faults/test_clock attacks/test_c_claims",
+    "tool": (
+        "services/test_documents input/test_handlers input/test_protocols attacks/test_i_mcp attacks/test_e_scope"
+    ),
+    "verify": (
+        "unit/test_verify unit/test_imports unit/test_gate unit/test_withdrawn faults/test_clock attacks/test_c_claims"
+    ),
     "workload": "unit/test_workload services/test_attestation",
 }
 """The tests of each module, the likeliest to notice first.  What none of them notices, nobody does."""

@@ -67,7 +67,7 @@ class Tools:
         """A model reads what a tool says of itself: only what was approved gets to it.  Raises `Refusal`."""
         approved = self._service.known.approved[self._name].tools
         for tool in listed:
-            described = tool.model_dump(mode="json", by_alias=True, exclude_none=True)
+            described = tool.model_dump(mode="json", by_alias=True)
             if approved.get(tool.name) != tool_digest(described):
                 await self._service.distrust(self._name, f"tool {tool.name} is not as it was approved")
 

@@ -23,25 +23,25 @@ class Guarded(ssl.SSLObject):
 
     shown_until = float("inf")
     """When the certificate that this end shows to new connections ends, if it shows one."""
-    own_end: float | None = None
+    own_end = 0.0
+    """When the one that this connection shows ends."""
     peer = NOBODY
     """Until the handshake is done, nothing passes."""
 
     def do_handshake(self) -> None:
-        if self.own_end is None:  # what a connection shows is settled as it begins, whatever is shown to later ones
+        if not self.own_end:  # what a connection shows is settled as it begins, whatever is shown to later ones
             self.own_end = type(self).shown_until
         super().do_handshake()
         try:
-            self.peer = self._checked(self.getpeercert() or {})
+            self.peer = self._checked(self.getpeercert())
         except NotAnSvid as error:
             raise ssl.SSLCertVerificationError(str(error)) from error
 
-    def _checked(self, shown: Mapping[str, Any]) -> Peer:
-        own_end = self.own_end or 0.0
+    def _checked(self, shown: Any) -> Peer:
         if not shown:  # only where the context asks for a certificate and takes none for an answer
-            return Peer(None, own_end)
+            return Peer(None, self.own_end)
         name, end = named(shown)
-        return Peer(name, min(own_end, end))
+        return Peer(name, min(self.own_end, end))
 
     def read(self, *arguments: Any) -> Any:
         self._check_time()
@@ -79,9 +79,9 @@ def user_context(authorities: str, parties: Mapping[str, str]) -> ssl.SSLContext
     """The same for whoever has no certificate; `authorities` is the trust domain's bundle, in PEM."""
 
     class Pinned(Guarded):
-        def _checked(self, shown: Mapping[str, Any]) -> Peer:
+        def _checked(self, shown: Any) -> Peer:
             peer = super()._checked(shown)
-            if peer.id is None or peer.id != parties.get(self.server_hostname or ""):
+            if peer.id != parties.get(str(self.server_hostname), "nobody"):
                 raise NotAnSvid(f"{self.server_hostname} is {peer.id}, which is not who was called")
             return peer
 
@@ -92,8 +92,8 @@ def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
     """The context of calls to the issuer, which is no workload: known by its DNS name, and by our authority's word."""
 
     class Issuer(Guarded):
-        def _checked(self, shown: Mapping[str, Any]) -> Peer:
-            return Peer(None, min(self.own_end or 0.0, ssl.cert_time_to_seconds(shown["notAfter"])))
+        def _checked(self, shown: Any) -> Peer:
+            return Peer(None, min(self.own_end, ssl.cert_time_to_seconds(shown["notAfter"])))
 
     context = _context(ssl.PROTOCOL_TLS_CLIENT, _pem(svid), Issuer)
     show(context, svid)

@@ -119,7 +119,7 @@ CERTIFICATE_NEEDED = _gate("Gate._check_peer", "if peer.id is None and not self.
 _HOLDER = "peer.id or (principal.party if principal.party in self._expected.login_clients else None)"
 ONE_ID = Control("zerotrust.svid", "_one_id", "if len(names) != 1 or not _SPIFFE_ID.fullmatch(names[0]):")
 WHO_WAS_CALLED = Control(
-    "zerotrust.tls", "user_context", "if peer.id is None or peer.id != parties.get(self.server_hostname or ''):"
+    "zerotrust.tls", "user_context", "if peer.id != parties.get(str(self.server_hostname), 'nobody'):"
 )
 _ALL_WHO_ACT = "*(('party', actor) for actor in (principal.actors or (principal.party,)))"
 OPERATOR_IN_PERSON = _policy("operate", 'context.groups.contains("/operators") &&\n  !context.delegated', "true")

@@ -8,12 +8,20 @@ import time
 import jwt
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from authorities.attestation.issuer import Issuer
+from tests.support.ca import the_ca
+from zerotrust.svid import NotAnSvid, Svid, id_of
 
 NOW = int(time.time())
 LONG = 3600  # outlives any run of the tests, which may have begun long ago
@@ -206,3 +214,20 @@ def test_a_server_that_is_no_workload_has_a_name_and_no_spiffe_id(
     usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usages) == [ExtendedKeyUsageOID.SERVER_AUTH]
     assert load_pem_private_key(key, None).public_key() == certificate.public_key()
+
+
+def test_a_key_of_another_kind_is_no_svids(signing_key: rsa.RSAPrivateKey, issuer: Issuer) -> None:
+    _, certificate = issuer.x509_svid(READER, "reader.test", now=dt.datetime.now(dt.UTC), life=LONG)
+    other = signing_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    with pytest.raises(ValueError, match="a key of another kind"):
+        Svid.from_der(other, certificate, [])
+
+
+def test_a_certificate_that_names_nobody_is_no_svid() -> None:
+    with pytest.raises(NotAnSvid, match="without a name"):
+        id_of(the_ca().certificate)
+
+
+def test_a_key_is_not_shown_with_its_certificate(issuer: Issuer) -> None:
+    der = issuer.x509_svid(READER, "reader.test", now=dt.datetime.now(dt.UTC), life=LONG)
+    assert "key" not in repr(Svid.from_der(*der, []))

@@ -306,6 +306,19 @@ class Handshake:
         return self
 
 
+def test_neither_end_says_or_hears_anything_once_a_certificate_has_ended(clock: Clock) -> None:
+    server = server_context(the_ca().svid(READER), certificate_needed=True)
+    joined = Handshake(server, client_context(the_ca().svid(WRITER), PARTIES)).done()
+    joined.server.write(b"before")
+    clock.now += 1_000_000
+
+    for end in joined.client, joined.server:
+        with pytest.raises(ssl.SSLCertVerificationError, match="has ended"):
+            end.write(b"secret")
+        with pytest.raises(ssl.SSLCertVerificationError, match="has ended"):
+            end.read(1)
+
+
 def test_no_session_is_taken_up_again_for_it_would_not_be_checked_again() -> None:
     server = server_context(the_ca().svid(READER), certificate_needed=True)
     client = plain_client(the_ca().svid(WRITER))

@@ -1,16 +1,22 @@
-"""The client of the Workload API that a process keeps: one, for as long as it works; what it asks is in
+"""A process's own identity, and the one client of the Workload API that it keeps; the real one is asked in
 `tests/services/test_attestation.py`."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from spiffe import SpiffeId
 from spiffe.errors import PySpiffeError
 
+from tests.support.ca import the_ca
 from zerotrust import workload as module
+from zerotrust.svid import Svid
 from zerotrust.workload import Workload, WorkloadError
 
+PARTY = "agent/reader"
 AUDIENCE = "https://keycloak.test/realms/agents"
 
 
@@ -19,6 +25,8 @@ class Client:
 
     opened: list["Client"]
     fails = ""
+    asked, away, life = 0, 0, 3600.0
+    """How often it was asked for a certificate, how often it was away before, and how long they live, in seconds."""
 
     def __init__(self, *, default_timeout: float) -> None:
         assert default_timeout == module.SECONDS_TO_WAIT
@@ -35,6 +43,16 @@ class Client:
             raise PySpiffeError("away")
         return SimpleNamespace(token=f"token {Client.opened.index(self)}")
 
+    def fetch_x509_context(self) -> Any:
+        Client.asked += 1
+        if Client.asked <= Client.away:
+            raise PySpiffeError("away")
+        svid = the_ca().svid(PARTY, life=Client.life)
+        found = SimpleNamespace(spiffe_id=SpiffeId(svid.id), leaf=svid.certificate, private_key=svid.key)
+        bundle = SimpleNamespace(x509_authorities=svid.bundle)
+        bundles = SimpleNamespace(get_bundle_for_trust_domain=lambda _: bundle)
+        return SimpleNamespace(default_svid=found, x509_bundle_set=bundles)
+
     def close(self) -> None:
         self.open = False
 
@@ -42,7 +60,9 @@ class Client:
 @pytest.fixture(autouse=True)
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     monkeypatch.setattr(module, "WorkloadApiClient", Client)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_TRIES", 0.01)
     Client.opened, Client.fails = [], ""
+    Client.asked, Client.away, Client.life = 0, 0, 3600.0
     return Client.opened
 
 
@@ -92,3 +112,55 @@ async def test_a_call_that_fails_late_closes_its_own_connection_and_not_its_succ
 
     assert await workload.assertion(AUDIENCE) == "token 1"
     assert [client.open for client in opened] == [False, True]
+
+
+# certificates
+
+
+async def until(check: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not check():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_process_waits_for_its_first_certificate_and_says_why(
+    opened: list[Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    workload, Client.away = Workload(), 2
+    with pytest.raises(WorkloadError, match="^no X"):
+        assert workload.svid
+    before = time.monotonic()
+    async with workload.opened():
+        assert workload.svid.id == f"spiffe://{the_ca().trust_domain}/{PARTY}"
+        assert Client.asked == 3
+        assert time.monotonic() - before >= 2 * module.SECONDS_BETWEEN_TRIES
+    assert caplog.messages == ["no SVID: away"] * 2
+    assert not any(client.open for client in opened)
+
+
+async def test_a_certificate_is_renewed_at_half_of_its_life_and_whoever_wants_to_know_is_told() -> None:
+    workload, Client.life, told = Workload(), 2.0, list[Svid]()
+    workload.on_renewal(told.append)
+    async with workload.opened():
+        first = workload.svid
+        await asyncio.sleep(0.2)
+        assert (workload.svid, Client.asked) == (first, 1)
+        await until(lambda: told)
+        assert told == [workload.svid] != [first]
+        assert time.time() < first.not_after
+    asked = Client.asked
+    await asyncio.sleep(1.5)
+    assert Client.asked == asked
+
+
+async def test_a_certificate_that_has_ended_is_none_and_whoever_gives_them_is_asked_until_there_is_one() -> None:
+    workload, Client.life = Workload(), 1.0
+    async with workload.opened():
+        Client.away, Client.life = Client.asked + 1000, 3600.0
+        first = workload.svid
+        await until(lambda: time.time() > first.not_after)
+        with pytest.raises(WorkloadError, match="has ended"):
+            assert workload.svid
+        Client.away = 0
+        await until(lambda: workload._svid is not first)
+        assert workload.svid.not_after > time.time()
