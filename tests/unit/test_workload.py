@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from spiffe import SpiffeId
 from spiffe.errors import PySpiffeError
 
@@ -27,6 +28,10 @@ class Client:
     fails = ""
     asked, away, life = 0, 0, 3600.0
     """How often it was asked for a certificate, how often it was away before, and how long they live, in seconds."""
+    key: Any = None
+    """Another key than the certificate's."""
+    trusts = True
+    """Whether there is a bundle."""
 
     def __init__(self, *, default_timeout: float) -> None:
         assert default_timeout == module.SECONDS_TO_WAIT
@@ -48,8 +53,8 @@ class Client:
         if Client.asked <= Client.away:
             raise PySpiffeError("away")
         svid = the_ca().svid(PARTY, life=Client.life)
-        found = SimpleNamespace(spiffe_id=SpiffeId(svid.id), leaf=svid.certificate, private_key=svid.key)
-        bundle = SimpleNamespace(x509_authorities=svid.bundle)
+        found = SimpleNamespace(spiffe_id=SpiffeId(svid.id), leaf=svid.certificate, private_key=Client.key or svid.key)
+        bundle = SimpleNamespace(x509_authorities=svid.bundle) if Client.trusts else None
         bundles = SimpleNamespace(get_bundle_for_trust_domain=lambda _: bundle)
         return SimpleNamespace(default_svid=found, x509_bundle_set=bundles)
 
@@ -62,7 +67,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     monkeypatch.setattr(module, "WorkloadApiClient", Client)
     monkeypatch.setattr(module, "SECONDS_BETWEEN_TRIES", 0.01)
     Client.opened, Client.fails = [], ""
-    Client.asked, Client.away, Client.life = 0, 0, 3600.0
+    Client.asked, Client.away, Client.life, Client.key, Client.trusts = 0, 0, 3600.0, None, True
     return Client.opened
 
 
@@ -127,7 +132,7 @@ async def test_a_process_waits_for_its_first_certificate_and_says_why(
     opened: list[Client], caplog: pytest.LogCaptureFixture
 ) -> None:
     workload, Client.away = Workload(), 2
-    with pytest.raises(WorkloadError, match="^no X"):
+    with pytest.raises(WorkloadError, match=r"no X\.509"):
         assert workload.svid
     before = time.monotonic()
     async with workload.opened():
@@ -151,6 +156,19 @@ async def test_a_certificate_is_renewed_at_half_of_its_life_and_whoever_wants_to
     asked = Client.asked
     await asyncio.sleep(1.5)
     assert Client.asked == asked
+
+
+@pytest.mark.parametrize("amiss", ["no bundle", "a key of another kind"])
+async def test_what_nobody_could_use_is_no_identity(amiss: str, signing_key: RSAPrivateKey) -> None:
+    if amiss == "no bundle":
+        Client.trusts = False
+    else:
+        Client.key = signing_key
+    workload = Workload()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2), workload.opened():
+            pass
+    assert Client.asked > 1
 
 
 async def test_a_certificate_that_has_ended_is_none_and_whoever_gives_them_is_asked_until_there_is_one() -> None:
