@@ -156,7 +156,7 @@ def _backend(core: Any) -> Any:
 
         def get_extra_info(self, info: str) -> Any:
             if info == "is_readable":  # asked of a kept connection before it is used again: has it come to its end?
-                return self._writer.transport.is_closing() or self._ends_soon()
+                return self._reader.at_eof() or self._writer.transport.is_closing() or self._ends_soon()
             return self._writer.get_extra_info(info)
 
         def _ends_soon(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -245,10 +246,16 @@ async def test_no_new_request_is_begun_on_a_connection_near_its_end(
 
 
 @KINDS
-async def test_a_connection_that_the_other_end_has_closed_is_not_used_again(reader: Party, kind: Kind) -> None:
+@pytest.mark.parametrize("how", ["closed", "reset"])
+async def test_a_connection_that_the_other_end_has_ended_is_not_used_again(reader: Party, kind: Kind, how: str) -> None:
     async with client(kind, directory(reader)) as (http, _):
         await http.get(reader.address)
-        for connection in list(reader.server.server_state.connections):
+        for held in list(reader.server.server_state.connections):
+            connection: Any = held
+            if how == "reset":  # nothing is said any more, not even that it is the end
+                its_socket = connection.transport.get_extra_info("socket")
+                its_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.transport.abort()
             connection.transport.close()
         async with asyncio.timeout(10):
             while reader.server.server_state.connections:
@@ -257,6 +264,29 @@ async def test_a_connection_that_the_other_end_has_closed_is_not_used_again(read
         await http.get(reader.address)
 
     assert len(reader.connections) == 2
+
+
+@KINDS
+async def test_a_connection_whose_other_end_will_say_no_more_is_not_used_again(kind: Kind) -> None:
+    """Without TLS, where it could still be spoken to."""
+    asked: list[asyncio.StreamWriter] = []
+
+    async def once(there: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        asked.append(back)
+        await there.readuntil(b"\r\n\r\n")
+        back.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        back.write_eof()
+
+    answering = await asyncio.start_server(once, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{answering.sockets[0].getsockname()[1]}"
+    async with client(kind, Directory({address: "reader.test"}, {})) as (http, _):
+        for _ in range(2):
+            assert (await http.get(address)).status_code == 200
+            await asyncio.sleep(0.05)
+    answering.close()
+    for back in asked:
+        back.transport.abort()
+    assert len(asked) == 2
 
 
 @KINDS
