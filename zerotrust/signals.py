@@ -133,8 +133,9 @@ class Signals:
             following.cancel()
 
     async def _follow(self) -> None:
-        told = ""
+        told, loop = "", asyncio.get_running_loop()
         while True:
+            next_try = loop.time() + SECONDS_BETWEEN_TRIES
             try:
                 await self._listen()
                 why = "the stream has ended"
@@ -146,7 +147,8 @@ class Signals:
             if why != told:
                 log.warning("no word from %s: %s", self._url, why)
             told = why
-            await asyncio.sleep(SECONDS_BETWEEN_TRIES)
+            # A stream ends with the certificates of its connection: what is withdrawn just then must not wait.
+            await asyncio.sleep(next_try - loop.time())
 
     async def _listen(self) -> None:
         async with AsyncExitStack() as stack:

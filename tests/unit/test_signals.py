@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -202,6 +203,21 @@ async def test_a_stream_that_ends_is_begun_anew_and_what_is_known_stays_so_for_i
         await there.until(lambda: len(there.asked) == 2)
 
         assert there.standing.of(caller())
+
+
+@pytest.mark.parametrize(("lasted", "asked"), [(0.0, 1), (2.1, 2)])
+async def test_a_stream_that_has_lasted_is_begun_anew_at_once_and_another_one_in_its_time(
+    monkeypatch: pytest.MonkeyPatch, lasted: float, asked: int
+) -> None:
+    monkeypatch.setattr(signals, "SECONDS_BETWEEN_TRIES", 2)
+    there = Registry(whole(), whole())
+    async with there.signals.opened():
+        await asyncio.sleep(lasted)
+        there.lines.put_nowait(None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.5):
+                await there.until(lambda: len(there.asked) == 2)
+        assert len(there.asked) == asked
 
 
 async def test_silence_means_not_knowing_and_asking_again() -> None:
