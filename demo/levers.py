@@ -50,13 +50,11 @@ class Use:
     def calls(self) -> Mapping[str, Callable[[], Awaitable[httpx.Response]]]:
         """A call at each service that does next to nothing, as the holder of the token makes it."""
         ask = self.intruder.post
-        listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
-        era = {"mcp-protocol-version": "2026-07-28", "accept": "application/json", "mcp-method": "tools/list"}
         nobody = {"model": "none", "messages": [{"role": "user", "content": "?"}]}
         return {
             "orchestrator": lambda: ask(None, "orchestrator", "/plan", self.login.access_token, json=PLAN),
             self.agent: lambda: ask("orchestrator", self.agent, "/a2a", self.t1, json={}),
-            "tool/documents": lambda: ask(self.agent, "tool/documents", "/mcp", self.t2, json=listing, headers=era),
+            "tool/documents": lambda: self.intruder.list_tools(self.agent, self.t2),
             "inference": lambda: ask(self.agent, "inference", "/v1/chat/completions", self.t3, json=nobody),
         }
 

@@ -84,6 +84,10 @@ class Intruder:
         """Call a tool of the documents server by hand."""
         return await self.post(who, "tool/documents", "/mcp", token, **tool_call(tool, **arguments))
 
+    async def list_tools(self, who: str, token: str) -> httpx.Response:
+        """Ask the documents server for its tools."""
+        return await self.post(who, "tool/documents", "/mcp", token, **_mcp("tools/list"))
+
     async def post(self, who: str | None, name: str, path: str, token: str | None, **more: Any) -> httpx.Response:
         """POST to a party, with a token or without."""
         headers = more.pop("headers", {}) | ({"authorization": f"Bearer {token}"} if token else {})
@@ -120,15 +124,20 @@ class Intruder:
 
 def tool_call(tool: str, **arguments: str) -> dict[str, Any]:
     """Body and headers of a call (MCP 2026-07-28)."""
+    call = _mcp("tools/call", name=tool, arguments=arguments)
+    call["headers"]["mcp-name"] = tool
+    return call
+
+
+def _mcp(method: str, **params: Any) -> dict[str, Any]:
     meta = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "intruder", "version": "1"},
         "io.modelcontextprotocol/clientCapabilities": {},
     }
-    params = {"name": tool, "arguments": arguments, "_meta": meta}
     return {
-        "json": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
-        "headers": _ERA | {"accept": "application/json", "mcp-method": "tools/call", "mcp-name": tool},
+        "json": {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}},
+        "headers": _ERA | {"accept": "application/json", "mcp-method": method},
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+from demo.levers import PAUSE
 from demo.refusals import Intruder, answer_to
 from demo.standing import PLANTED, Operator, operator, until_restored
 from demo.system import System
@@ -30,7 +31,7 @@ async def withdrawals(system: System, token: str) -> AsyncIterator[Span]:
         t2 = await intruder.token(WITHDRAWN, t1, "tool/documents", "tool.write")
 
         async def call() -> str:
-            return await answer_to(intruder.call_tool(WITHDRAWN, t2, "create", title="A draft", text="text"))
+            return await answer_to(intruder.list_tools(WITHDRAWN, t2))
 
         for withdrawn in (_suspended, _tampered):
             if (answer := await call()) != GOOD:
@@ -60,8 +61,8 @@ async def _tampered(olga: Operator, call: Call) -> Span:
 
 
 async def _refused(kind: str, began: float, call: Call) -> Span:
-    while (answer := await call()).startswith("200") and time.monotonic() < began + SECONDS_TO_WAIT:
-        pass
+    while (answer := await call()).startswith("200") and time.monotonic() < began + SECONDS_TO_WAIT:  # noqa: ASYNC110
+        await asyncio.sleep(PAUSE)
     span = Span(kind, began, time.monotonic())
     if answer != REFUSED:
         raise RuntimeError(f"{kind}: {answer}")
