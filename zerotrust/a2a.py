@@ -112,17 +112,22 @@ async def ask_agent(service: Service, name: str, text: str, token: NarrowedToken
 
 
 def _unanswered(name: str, error: A2AClientError) -> PeerError:
-    """The reason that a refusing party gave, or what kept us from hearing one."""
+    """What to tell of a party that gave no answer."""
     cause = error.__cause__
     if isinstance(cause, httpx.TransportError):
         return unreached(name, cause)
     if not isinstance(cause, httpx.HTTPStatusError):
         return PeerError(f"{name}: {NONSENSE}", unclear=True)
+    return refused(name, cause.response)
+
+
+def refused(name: str, answer: httpx.Response) -> PeerError:
+    """What to tell of a party that answered with an error."""
     try:
-        reason = str(cause.response.json()["reason"])
+        reason = str(answer.json()["reason"])
     except (ValueError, KeyError, TypeError):
-        return PeerError(f"{name}: answered with status {cause.response.status_code}", unclear=True)
-    return PeerError(f"{name}: refused with {cause.response.status_code}, {reason}", unclear=reason not in UNTOUCHED)
+        return PeerError(f"{name}: answered with status {answer.status_code}", unclear=True)
+    return PeerError(f"{name}: refused with {answer.status_code}, {reason}", unclear=reason not in UNTOUCHED)
 
 
 def unreached(name: str, error: httpx.TransportError) -> PeerError:

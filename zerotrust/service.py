@@ -153,10 +153,14 @@ class Service:
         good = (name, self.known.approved[name].card)
         if self._cards.get(good, 0.0) > self._clock():
             return
-        url = f"{self.addresses[name]}{CARD_PATH}"
+        url, signer = f"{self.addresses[name]}{CARD_PATH}", self.registry.id(name)
+        if not (standing := self.standing.of_party(signer)):
+            raise Refusal(standing.reason, standing.detail)
         try:
-            _, sent = await ask(self.outgoing.without_token, "GET", url, most=MAX_CARD)
-            signer, bundle = self.registry.id(name), self.workload.svid.bundle
+            status, sent = await ask(self.outgoing.without_token, "GET", url, most=MAX_CARD)
+            if status == 503:
+                raise Refusal(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
+            bundle = self.workload.svid.bundle
             until = check_card(sent, signer=signer, digest=good[1], bundle=bundle, now=self._clock())
         except (httpx.HTTPError, WorkloadError) as error:
             raise Refusal(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error

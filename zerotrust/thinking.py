@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Tool
 from pydantic import BaseModel, Json
 
-from zerotrust.a2a import NONSENSE, UNTOUCHED, Answer, PeerError, unreached
+from zerotrust.a2a import NONSENSE, UNTOUCHED, Answer, PeerError, refused, unreached
 from zerotrust.digests import tool_digest
 from zerotrust.errors import ANSWERS, Refusal
 from zerotrust.exchange import NarrowedToken
@@ -126,7 +126,7 @@ class Model:
             answer.raise_for_status()
             return Reply.model_validate(answer.json()["choices"][0]["message"])
         except httpx.HTTPStatusError as error:
-            raise PeerError(f"{self._name}: refused with {error.response.status_code}") from error
+            raise refused(self._name, error.response) from error
         except httpx.TransportError as error:
             raise unreached(self._name, error) from error
         except Refusal as error:

@@ -130,6 +130,27 @@ async def test_a_card_is_asked_for_once_for_as_long_as_its_signature_is_good(
     assert len(called) == 3
 
 
+async def test_who_has_lost_their_standing_is_not_even_asked_for_a_card(system: System, called: list[str]) -> None:
+    system.standing.change(1, ("party", f"spiffe://agents.example/{READER}"), "drift")
+    with pytest.raises(Refusal) as refused:
+        await system.services[ORCHESTRATOR].check_card(READER)
+
+    assert refused.value.reason is Reason.WITHDRAWN
+    assert called == []
+
+
+async def test_an_agent_that_cannot_answer_now_is_away_and_no_liar(system: System, called: list[str]) -> None:
+    async def busy(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    system.apps[system.addresses[READER]] = busy
+    with pytest.raises(Refusal) as refused:
+        await system.services[ORCHESTRATOR].check_card(READER)
+
+    assert refused.value.reason is Reason.PEER_UNAVAILABLE
+
+
 async def test_when_another_card_is_approved_it_is_asked_for_anew(system: System, called: list[str]) -> None:
     service = system.services[ORCHESTRATOR]
     await service.check_card(READER)

@@ -37,8 +37,9 @@ def words(content: str | None) -> httpx.Response:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (httpx.Response(500), "refused with 500"),
-        (httpx.Response(403, json={"choices": [{"message": {"role": "assistant"}}]}), "refused with 403"),
+        (httpx.Response(500), "answered with status 500"),
+        (httpx.Response(403, json={"choices": [{"message": {"role": "assistant"}}]}), "answered with status 403"),
+        (httpx.Response(401, json={"reason": "withdrawn"}), "refused with 401, withdrawn"),
         (Refusal(Reason.WOULD_WIDEN), "would_widen"),
         (httpx.Response(200, content=b"no JSON"), NONSENSE),
         (httpx.Response(200, json={"choices": []}), NONSENSE),
