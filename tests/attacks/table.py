@@ -695,7 +695,14 @@ ROWS: dict[int, Row] = {
             _gate("Gate._admit_peer", "if not (standing := self._standing.of_party(str(call.peer.id))):"),
             _withdrawn(_ALL_WHO_ACT, "*(('party', actor) for actor in ())"),
             _withdrawn(_ALL_WHO_ACT, "('party', principal.party)"),
-            Control("zerotrust.outgoing", "Outgoing._attach", "if not (standing := self._standing.of_party(party)):"),
+            (
+                Control(
+                    "zerotrust.outgoing", "Outgoing._attach", "if not (standing := self._standing.of_party(party)):"
+                ),
+                Control(
+                    "zerotrust.service", "Service.check_card", "if not (standing := self.standing.of_party(signer)):"
+                ),
+            ),
         ),
     ),
     84: Row(
