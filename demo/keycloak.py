@@ -132,8 +132,9 @@ class Keycloak:
         self._realm = REALM_FILE.read_text()
         self._name = str(json.loads(self._realm)["realm"])
         self.issuer = f"{URL}/realms/{self._name}"
-        self.passwords = {user: secrets.token_urlsafe(18) for user in USERS}
-        self.admin = (ADMIN, secrets.token_urlsafe(18))
+        # Hexadecimal, for they are typed: what begins with a dash would be taken for an option.
+        self.passwords = {user: secrets.token_hex(16) for user in USERS}
+        self.admin = (ADMIN, secrets.token_hex(16))
         self._process: asyncio.subprocess.Process | None = None
         self._since = 0  # milliseconds since 1970; what happens in the admin API from here on is not our doing
 
