@@ -15,7 +15,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authorities.registry.logout import EVENT, MAX_AGE
 from tests.attacks.test_b_jose import attacker
-from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tried, Tries, Watched, attack, reasons, tool_call
+from tests.support.attack import (
+    DOORS,
+    REGISTRY,
+    Attempt,
+    Target,
+    Tried,
+    Tries,
+    Watched,
+    answering_with,
+    attack,
+    reasons,
+    tool_call,
+)
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
 from tests.support.ca import CA, FOREVER, NO_CERTIFICATE, the_ca, workload
 from tests.support.door import NOW, Door
@@ -111,7 +123,13 @@ async def test_those_who_would_have_to_say_no_say_nothing(target: Target) -> Tri
         heard(registry=0.0)
 
     yes, no = b'{"active": true}', b'{"active": '
-    for answer in (_document(503, yes), _document(200, no), _document(200, b'{"active": "true"}'), _never, _gone):
+    for answer in (
+        answering_with(503, yes),
+        answering_with(200, no),
+        answering_with(200, b'{"active": "true"}'),
+        _never,
+        _gone,
+    ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("zerotrust.bounded.SECONDS", 0.05)
             with _at_the_issuer(target, answer):
@@ -201,12 +219,12 @@ async def test_an_answer_of_the_issuer_that_somebody_else_gave(target: Target) -
     """A redirect to who says yes, a yes that is none by its status, and one that says more than it was asked."""
     yes = b'{"active": true}'
     elsewhere = "http://attacker.test"
-    target.system.apps[elsewhere] = _document(200, yes)
+    target.system.apps[elsewhere] = answering_with(200, yes)
     for status in (301, 302, 307, 308):
-        with _at_the_issuer(target, _document(status, yes, (b"location", f"{elsewhere}/introspect".encode()))):
+        with _at_the_issuer(target, answering_with(status, yes, (b"location", f"{elsewhere}/introspect".encode()))):
             yield await target.send(TOOL, target.writing(), body=WRITE)
     more = orjson.dumps({"active": True, "sub": "bob", "groups": ["/finance"], "scope": "tool.read tool.write"})
-    with _at_the_issuer(target, _document(200, more)):
+    with _at_the_issuer(target, answering_with(200, more)):
         before = target.system.documents()
         tried = await target.send(TOOL, target.writing(), body=WRITE, reason=Reason.GRANTED)
         [new] = [document for id_, document in target.system.documents().items() if id_ not in before]
@@ -306,21 +324,10 @@ def _on_the_stream(target: Registered) -> list[Attempt]:
 FORM: list[tuple[bytes, bytes | None]] = [(b"content-type", b"application/x-www-form-urlencoded")]
 
 
-def _document(status: int, document: bytes, *more: tuple[bytes, bytes]) -> ASGIApp:
-    """Somebody who answers with this, whatever is asked."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(document)), *more]
-
-    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": document})
-
-    return answer
-
-
 async def _never(_scope: Scope, _receive: Receive, send: Send) -> None:
     """Takes longer than anybody waits."""
     await asyncio.sleep(0.5)
-    await _document(200, b'{"active": true}')(_scope, _receive, send)
+    await answering_with(200, b'{"active": true}')(_scope, _receive, send)
 
 
 async def _gone(_scope: Scope, _receive: Receive, _send: Send) -> None:

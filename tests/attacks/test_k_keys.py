@@ -9,10 +9,10 @@ import jwt
 import orjson
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.utils import base64url_encode
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from tests.attacks.test_b_jose import attacker
-from tests.support.attack import LURES, Target, Tried, Tries, Watched, attack, redirecting
+from tests.support.attack import LURES, Target, Tried, Tries, Watched, answering_with, attack, redirecting
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from zerotrust.policy import Reason
@@ -125,7 +125,7 @@ async def test_a_key_set_that_is_not_as_it_should_be(target: Target) -> Tries:
         (200, {"keys": {"k2": mine}}),
     ]:
         assert (await target.send(TOOL, target.token(TOOL))).handled
-        with _in_its_place(target, ISSUER_AT, _document(status, orjson.dumps(document))):
+        with _in_its_place(target, ISSUER_AT, answering_with(status, orjson.dumps(document))):
             _may_read_again(target, TOOL)
             forged = attacker(target, kid="k2").sign(target.claims(TOOL))
             yield await target.send(TOOL, forged)
@@ -143,7 +143,7 @@ async def test_a_key_that_can_be_guessed_or_factored(target: Target) -> Tries:
     assert (await target.send(TOOL, target.token(TOOL))).handled
     for entry in (small, curve, shared):
         document = {"keys": [*good, entry | {"kid": "k3", "use": "sig", "alg": "RS256"}]}
-        with _in_its_place(target, ISSUER_AT, _document(200, orjson.dumps(document))):
+        with _in_its_place(target, ISSUER_AT, answering_with(200, orjson.dumps(document))):
             _may_read_again(target, TOOL)
             by_it = Issuer(target.issuer.registry, key=weak, kid="k3", clock=target.clock)
             header = b'{"alg":"RS256","typ":"at+jwt","kid":"k3"}'
@@ -169,18 +169,7 @@ def _in_its_place(target: Target, origin: str, app: ASGIApp) -> Iterator[None]:
 
 def _challenge(lure: str) -> ASGIApp:
     """Somebody who wants a token of another issuer, as RFC 9728 section 5.1 has it."""
-    return _document(401, b"{}", (b"www-authenticate", f'Bearer resource_metadata="{lure}/metadata"'.encode()))
-
-
-def _document(status: int, document: bytes, *more: tuple[bytes, bytes]) -> ASGIApp:
-    """Somebody who answers with this, whatever is asked."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(document)), *more]
-
-    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": document})
-
-    return answer
+    return answering_with(401, b"{}", (b"www-authenticate", f'Bearer resource_metadata="{lure}/metadata"'.encode()))
 
 
 def _may_read_again(target: Target, party: str) -> None:

@@ -399,3 +399,14 @@ def attack(number: int, place: Place = in_process) -> Callable[[Callable[[Any], 
         return test
 
     return decorate
+
+
+def answering_with(status: int, body: bytes, *more: tuple[bytes, bytes]) -> ASGIApp:
+    """Somebody who answers with this, whatever is asked."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
+
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return answer
