@@ -129,8 +129,7 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
         intruder, http = Intruder(system, stack), await stack.enter_async_context(system.user())
         headers = {"authorization": f"Bearer {await intruder.login('alice')}"}
         (reader,) = [one for one in system.authority.running if one.launch.name == "agent/reader"]
-        reader.process.terminate()
-        await reader.ended.wait()
+        await reader.end()
         card = agent_card("agent/reader", system.registry.address("agent/reader"))
         forged = agent_card("agent/reader", "https://evil.example")
         for who, inside, shown, control, told in (

@@ -189,15 +189,24 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         for name, spy in spies.items():
             await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
         watched = [
-            (process.launch.name, process.ended.wait, system.log(process.launch.name)) for process in launched.values()
+            (one.launch.name, one.ended.wait, one.asked.is_set, system.log(one.launch.name))
+            for one in launched.values()
         ]
-        for name, ended, log in [*watched, ("Keycloak", keycloak.ended, keycloak.log)]:
-            stack.callback(asyncio.create_task(_tell_when_gone(name, ended, log, say)).cancel)
+        for told in [*watched, ("Keycloak", keycloak.ended, _never, keycloak.log)]:
+            stack.callback(asyncio.create_task(_tell_when_gone(*told, say)).cancel)
         yield system
 
 
-async def _tell_when_gone(name: str, ended: Callable[[], Awaitable[object]], log: Path, say: Say) -> None:
+def _never() -> bool:
+    return False
+
+
+async def _tell_when_gone(
+    name: str, ended: Callable[[], Awaitable[object]], asked: Callable[[], bool], log: Path, say: Say
+) -> None:
     await ended()
+    if asked():
+        return
     say(f"{name} has ended by itself, and what needs it is refused until everything is started again; its log: {log}")
 
 

@@ -67,14 +67,25 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Launched:
-    """A process that was launched. `ended` is set once it is gone."""
+    """A process that was launched. `asked` is set once we have told it to end, `ended` once it is gone."""
 
     launch: Launch
     stage: Stage
     process: subprocess.Popen[bytes]
     pidfd: int
     key: ProcessKey
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def end(self) -> None:
+        """Tell it to end, and return once it is gone."""
+        self.tell(signal.SIGTERM)
+        await self.ended.wait()
+
+    def tell(self, number: signal.Signals) -> None:
+        """Tell it to end, by this signal."""
+        self.asked.set()
+        signal.pidfd_send_signal(self.pidfd, number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +110,6 @@ class Launcher:
         """`ended` is called with what has ended."""
         self._places, self.lock, self._environment, self._log, self._ended = places, lock, environment, log, ended
         self._table: dict[ProcessKey, Launched] = {}
-        self._ending = False
 
     def start(self, launch: Launch) -> Launched:
         """Copy, measure, compare with the lock, run.
@@ -199,15 +209,15 @@ class Launcher:
         self._ended(launched)
         launched.stage.remove()
         launched.ended.set()  # before the log, which may find no room
-        self._log("ended", party=launched.launch.party_id, pid=launched.process.pid, status=status, asked=self._ending)
+        asked = launched.asked.is_set()
+        self._log("ended", party=launched.launch.party_id, pid=launched.process.pid, status=status, asked=asked)
 
     async def end(self) -> None:
         """End everything launched: SIGTERM, and SIGKILL for what is still there 5 seconds later."""
-        self._ending = True
         for number in signal.SIGTERM, signal.SIGKILL:
             running = self.running
             for launched in running:
-                signal.pidfd_send_signal(launched.pidfd, number)
+                launched.tell(number)
             try:
                 async with asyncio.timeout(SECONDS_TO_END):
                     for launched in running:

@@ -64,8 +64,7 @@ async def _wired(system: System, to: dict[str, str]) -> None:
 
     async def one(name: str, address: str) -> None:
         there = process(system, name)
-        there.process.terminate()
-        await there.ended.wait()
+        await there.end()
         await launched(system, replace(there.launch, env={**there.launch.env, "ZT_REGISTRY": address}))
 
     await asyncio.gather(*(one(name, address) for name, address in to.items()))

@@ -69,10 +69,10 @@ def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, stat
     assert process.returncode == status
 
 
-async def test_who_ends_by_himself_is_told_of_in_one_sentence(tmp_path: Path) -> None:
+async def test_who_ends_by_himself_is_told_of_in_one_sentence_and_who_was_told_to_is_not(tmp_path: Path) -> None:
     said: list[str] = []
-    ended = asyncio.Event()
-    watching = asyncio.create_task(_tell_when_gone("agent/reader", ended.wait, tmp_path / "log", said.append))
+    ended, asked, log = asyncio.Event(), asyncio.Event(), tmp_path / "log"
+    watching = asyncio.create_task(_tell_when_gone("agent/reader", ended.wait, asked.is_set, log, said.append))
     await asyncio.sleep(0)
     assert said == []
 
@@ -81,7 +81,11 @@ async def test_who_ends_by_himself_is_told_of_in_one_sentence(tmp_path: Path) ->
 
     [sentence] = said
     assert sentence.startswith("agent/reader has ended by itself, and what needs it is refused until")
-    assert str(tmp_path / "log") in sentence
+    assert str(log) in sentence
+
+    asked.set()
+    await _tell_when_gone("agent/reader", ended.wait, asked.is_set, log, said.append)
+    assert said == [sentence]
 
 
 @pytest.mark.e2e

@@ -1,5 +1,6 @@
 """The arithmetic of the benchmark, and that its unguarded parties do the very same task."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -202,10 +203,7 @@ async def test_every_variant_does_the_task_on_the_real_system(real: Real, monkey
             await started(real, address, party)
         measured = await measure(real, rounds=1, say=print)
     finally:
-        for party in parties.values():
-            party.process.terminate()
-        for party in parties.values():
-            await party.ended.wait()
+        await asyncio.gather(*(party.end() for party in parties.values()))
 
     numbers, _ = summarise(measured, {name: spans(real, name) for name in PORTS})
     assert numbers["commits_in_series"] in (9, 10)  # ten, where a count of strangers falls between

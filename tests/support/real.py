@@ -90,8 +90,7 @@ async def relaunched(system: System, name: str) -> None:
     """End a party, if it runs, and launch it anew: it remembers nothing."""
     for one in system.authority.running:
         if one.launch.name == name:
-            one.process.terminate()
-            await one.ended.wait()
+            await one.end()
     launch = Launch.registered(system.registry, name, settings(system, name))
     await started(system, system.address(name), await system.authority.launch(launch))
 
