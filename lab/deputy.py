@@ -6,21 +6,21 @@ from typing import ClassVar
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from zerotrust import gate
-from zerotrust.gate import Permissions, current_principal
+from zerotrust.current import PRINCIPAL, current_principal
+from zerotrust.gate import Permissions
 from zerotrust.service import Service
 
 
 class BelievesHeaders(Service):
     """Takes the user and the department from headers, where they are given."""
 
-    instead_of: ClassVar = "zerotrust/gate.py current_principal"
+    instead_of: ClassVar = "zerotrust/current.py current_principal"
 
     def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
         async def renamed(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http" and "x-user" in (headers := Headers(scope=scope)):
                 groups = frozenset({headers["x-groups"]})
-                gate._principal.set(replace(current_principal(), subject=headers["x-user"], groups=groups))
+                PRINCIPAL.set(replace(current_principal(), subject=headers["x-user"], groups=groups))
             await app(scope, receive, send)
 
         return super().guard(renamed, permissions, metadata_path=metadata_path)

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
+from zerotrust.current import current_principal
 from zerotrust.exchange import NarrowedToken
-from zerotrust.gate import current_principal
 from zerotrust.service import Service
 
 

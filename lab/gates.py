@@ -7,7 +7,8 @@ from fastapi import Depends, FastAPI
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message
 
-from zerotrust.gate import Gate, Permissions, _Call, _principal, _trace_id
+from zerotrust.current import PRINCIPAL, TRACE
+from zerotrust.gate import Gate, Permissions, _Call
 from zerotrust.service import Service
 
 
@@ -34,10 +35,10 @@ class GateAsDependency(Service):
 
     async def _admit(self, request: Request) -> None:
         call = _Call(request.scope, peer=request.scope["state"]["peer"])
-        _trace_id.set(call.trace_id)
+        TRACE.set(call.trace_id)
         await self._gate._admit(call, _read_already)  # what it raises, the app answers
         if call.principal:
-            _principal.set(call.principal)
+            PRINCIPAL.set(call.principal)
 
 
 async def _read_already() -> Message:

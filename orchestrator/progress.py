@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from zerotrust.a2a import PeerError
+from zerotrust.current import current_trace
 from zerotrust.errors import Refusal
-from zerotrust.gate import current_trace
 
 
 class Progress(BaseModel):

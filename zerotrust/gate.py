@@ -11,7 +11,6 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -21,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zerotrust import incoming
 from zerotrust.audit import Journal, describe, plain
 from zerotrust.clock import Forward
+from zerotrust.current import PEER, PRINCIPAL, TRACE
 from zerotrust.errors import Refusal
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.keys import SigningKeys
@@ -54,25 +54,6 @@ Confirmation = Callable[[Principal, str], Awaitable[None]]
 """Asks the issuer about a caller, where the permission that it uses is worth that.  Raises `Refusal`."""
 
 log = logging.getLogger(__name__)
-
-_principal: ContextVar[Principal] = ContextVar("principal")
-_current_peer: ContextVar[Peer] = ContextVar("peer")
-_trace_id: ContextVar[str] = ContextVar("trace_id")
-
-
-def current_principal() -> Principal:
-    """The caller of the request being handled.  Raises `LookupError` where no gate has let one in."""
-    return _principal.get()
-
-
-def current_peer() -> Peer:
-    """Who is at the other end of the connection that the current request came by."""
-    return _current_peer.get()
-
-
-def current_trace() -> str:
-    """The trace id of the request being handled: 32 hexadecimal digits."""
-    return _trace_id.get()
 
 
 @dataclass(slots=True)
@@ -142,8 +123,8 @@ class Gate:
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
         call = _Call(scope, peer=scope.get("state", {}).get("peer", NOBODY))
-        _current_peer.set(call.peer)
-        _trace_id.set(call.trace_id)
+        PEER.set(call.peer)
+        TRACE.set(call.trace_id)
 
         async def watched(message: Message) -> None:
             call.first, call.last = call.first or message, message
@@ -162,7 +143,7 @@ class Gate:
             return await self._refuse(call, refusal, send)
         if call.principal is None:  # a public route
             return await self._app(call.scope, receive, send)
-        _principal.set(call.principal)
+        PRINCIPAL.set(call.principal)
         return await self._run(call, receive, send)
 
     async def _hear(self, receive: Receive) -> Message:
@@ -186,7 +167,7 @@ class Gate:
         call.principal = await self._verify(token)  # (3)
         self._bind(call.principal, call.peer)  # (4)
         call.follow_trace()
-        _trace_id.set(call.trace_id)
+        TRACE.set(call.trace_id)
         if not (standing := self._standing.of(call.principal)):  # (5)
             raise Refusal(standing.reason, standing.detail)
         if route is None:

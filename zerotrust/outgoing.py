@@ -16,9 +16,9 @@ import httpx2
 
 from zerotrust.bounded import PLAIN, SECONDS, TO_TELL, read
 from zerotrust.connections import Connections, MCPConnections
+from zerotrust.current import current_trace
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
-from zerotrust.gate import current_trace
 from zerotrust.known import Known
 from zerotrust.mcp import error_body
 from zerotrust.policy import Reason

@@ -3,10 +3,15 @@
 from typing import Any
 
 import orjson
-from starlette.types import Message, Send
+from fastapi import Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
+from zerotrust.current import current_trace
 from zerotrust.errors import Refusal
 from zerotrust.mcp import error_body
+from zerotrust.policy import Reason
 
 
 def problem(refusal: Refusal, trace_id: str) -> dict[str, Any]:
@@ -45,3 +50,27 @@ async def cut_off(refusal: Refusal, trace_id: str, send: Send, *, first: Message
     if any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in first["headers"]):
         event = b"event: error\r\ndata: %b\r\n\r\n" % orjson.dumps(problem(refusal, trace_id))
         await send({"type": "http.response.body", "body": event, "more_body": False})
+
+
+def as_refusal(error: Exception) -> Refusal:
+    """What a handler or its framework ran into, as a refusal; their own answers would quote the caller, or us."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, RequestValidationError):
+        places = (".".join(map(str, found["loc"])) for found in error.errors())
+        return Refusal(Reason.MALFORMED_BODY, ", ".join(places))
+    if isinstance(error, HTTPException):
+        missing = error.status_code in (404, 405)
+        return Refusal(Reason.NO_PERMISSION_FOR_ROUTE if missing else Reason.MALFORMED_BODY, error.detail)
+    return Refusal(Reason.FAILED)
+
+
+class RefusalResponse(Response):
+    """A refusal that a handler ran into, answered like the gate's own."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(status_code=refusal.status)
+        self._refusal = refusal
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send_refusal(self._refusal, current_trace(), send)

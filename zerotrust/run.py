@@ -9,10 +9,11 @@ from starlette.types import ASGIApp
 
 from zerotrust.connections import Connections, Context, Directory, MCPConnections
 from zerotrust.known import SIGNER, Known
+from zerotrust.logs import log_json_lines
 from zerotrust.outgoing import Outgoing
 from zerotrust.registry import dns_name
 from zerotrust.server import server
-from zerotrust.service import Service, log_json_lines, read_policy
+from zerotrust.service import Service, read_policy
 from zerotrust.settings import Settings
 from zerotrust.signals import Signals
 from zerotrust.standing import Standing

@@ -1,9 +1,5 @@
 """Composition: from settings to a running, guarded app.  Every service here is built by these few lines."""
 
-import contextlib
-import json
-import logging
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -14,20 +10,21 @@ import httpx
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from zerotrust.audit import Journal, describe, plain
 from zerotrust.bounded import ask
 from zerotrust.cards import CARD_PATH, check_card
 from zerotrust.confirm import Confirmer
+from zerotrust.current import current_principal, current_trace
 from zerotrust.errors import Refusal
 from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
-from zerotrust.gate import Gate, Permissions, current_principal, current_trace
+from zerotrust.gate import Gate, Permissions
 from zerotrust.keys import SigningKeys
 from zerotrust.known import Known
 from zerotrust.outgoing import Outgoing
 from zerotrust.policy import Decision, Policy, Reason, Resource, party_entities
-from zerotrust.refusing import send_refusal
+from zerotrust.refusing import RefusalResponse, as_refusal
 from zerotrust.registry import Registry
 from zerotrust.standing import Standing
 from zerotrust.svid import Svid
@@ -229,14 +226,14 @@ class Service:
         return app
 
     async def _answer(self, _request: Request, error: Exception) -> Response:
-        refusal = _as_refusal(error)
+        refusal = as_refusal(error)
         if refusal.reason is not Reason.FAILED:  # that one reaches the gate, which logs and records it
             try:
                 told = {"event": "refusal", "allowed": False, "reason": refusal.reason, "detail": refusal.detail}
                 await self.record(told)
             except Refusal as unrecorded:
                 refusal = unrecorded
-        return _RefusalResponse(refusal)
+        return RefusalResponse(refusal)
 
     async def record(self, record: Mapping[str, Any]) -> None:
         """Write down what happened to the current request; done once it is on the disk.  Raises `Refusal`."""
@@ -246,57 +243,6 @@ class Service:
             await self._journal.append(whole)
         except OSError as error:
             raise Refusal(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
-
-
-def _as_refusal(error: Exception) -> Refusal:
-    """What a handler or its framework ran into, as a refusal; their own answers would quote the caller, or us."""
-    if isinstance(error, Refusal):
-        return error
-    if isinstance(error, RequestValidationError):
-        places = (".".join(map(str, found["loc"])) for found in error.errors())
-        return Refusal(Reason.MALFORMED_BODY, ", ".join(places))
-    if isinstance(error, HTTPException):
-        missing = error.status_code in (404, 405)
-        return Refusal(Reason.NO_PERMISSION_FOR_ROUTE if missing else Reason.MALFORMED_BODY, error.detail)
-    return Refusal(Reason.FAILED)
-
-
-class _RefusalResponse(Response):
-    """A refusal that a handler ran into, answered like the gate's own."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(status_code=refusal.status)
-        self._refusal = refusal
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_refusal(self._refusal, current_trace(), send)
-
-
-MOST_OF_A_TEXT = 4000
-"""Characters of what is said that go into the log, and of a stack trace: the caller may have put them there."""
-
-
-class _JsonLines(logging.Formatter):
-    """One JSON object a line: what was said, by whom, for which request; never a header, never a body."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = record.getMessage()[:MOST_OF_A_TEXT]
-        line = {"at": record.created, "level": record.levelname, "logger": record.name, "text": text}
-        with contextlib.suppress(LookupError):  # where nothing was asked, there is none
-            line["trace_id"] = current_trace()
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)[-MOST_OF_A_TEXT:]
-        return json.dumps(line)  # ASCII: half a surrogate pair, a control character, a word from right to left
-
-
-def log_json_lines() -> None:
-    """Send this process's log to standard error, one JSON object a line."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # They log every call with its address, and whatever strangers send that is no HTTP; the journal says it better.
-    for chatty, level in [("httpx", "WARNING"), ("httpx2", "WARNING"), ("uvicorn.error", "ERROR")]:
-        logging.getLogger(chatty).setLevel(level)
 
 
 def read_policy(folder: Path, registry: Registry) -> Policy:

@@ -22,8 +22,9 @@ from authorities.registry.poll import applying
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from authorities.registry.withdrawals import Realm, Withdrawal, Withdrawals
+from zerotrust.current import current_peer, current_principal
 from zerotrust.errors import Refusal
-from zerotrust.gate import PUBLIC, Peers, current_peer, current_principal
+from zerotrust.gate import PUBLIC, Peers
 from zerotrust.known import Known
 from zerotrust.mcp import ToolPermissions
 from zerotrust.policy import Policy, PolicyError, Reason

@@ -13,10 +13,11 @@ from authorities.registry.keycloak import Administration
 from authorities.registry.poll import poll
 from zerotrust.connections import Connections, Directory, MCPConnections
 from zerotrust.known import SIGNER, Known
+from zerotrust.logs import log_json_lines
 from zerotrust.outgoing import Outgoing
 from zerotrust.policy import Policy
 from zerotrust.run import issuer_client, origin, serve
-from zerotrust.service import Service, log_json_lines, read_policy
+from zerotrust.service import Service, read_policy
 from zerotrust.settings import Settings
 from zerotrust.standing import KEPT, Standing
 from zerotrust.tls import issuer_context, show

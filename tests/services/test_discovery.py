@@ -11,7 +11,7 @@ from tests.services.test_orchestrator import FILE_IT, READ_IT, worked
 from tests.support.ca import CA, the_ca
 from tests.support.issuer import Issuer
 from tests.support.system import System
-from zerotrust import gate
+from zerotrust import current
 from zerotrust.cards import CARD_PATH, agent_card, signed_card
 from zerotrust.errors import Refusal
 from zerotrust.policy import Reason
@@ -96,7 +96,7 @@ async def test_an_agent_that_does_not_show_the_approved_card_is_asked_nothing_an
 @pytest.fixture
 def called(system: System, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every card that is asked for; the request that it is for is not handled here."""
-    gate._trace_id.set("0" * 32)
+    current.TRACE.set("0" * 32)
     seen: list[str] = []
     for name in ("agent/reader", "agent/writer"):
         app = system.apps[system.addresses[name]]

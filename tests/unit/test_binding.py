@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 from tests.support.ca import FOREVER, NO_CERTIFICATE, workload
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
-from zerotrust.gate import PUBLIC, Peers, Permissions, current_peer, current_principal
+from zerotrust.current import current_peer, current_principal
+from zerotrust.gate import PUBLIC, Peers, Permissions
 from zerotrust.incoming import MAX_BODY
 from zerotrust.policy import Reason
 from zerotrust.standing import Standing, Subject

@@ -13,7 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.door import NOW, Door, Headers
 from tests.support.issuer import Issuer
-from zerotrust.gate import Gate, current_principal, current_trace
+from zerotrust.current import current_principal, current_trace
+from zerotrust.gate import Gate
 from zerotrust.incoming import MAX_BODY, MAX_TOKEN
 from zerotrust.mcp import ERA
 from zerotrust.policy import Reason

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.ca import the_ca
 from tests.support.system import fresh_standing, registry
-from zerotrust import gate, outgoing
+from zerotrust import current, outgoing
 from zerotrust.bounded import MAX_ANSWER, TO_TELL
 from zerotrust.connections import Connections, Directory, MCPConnections
 from zerotrust.errors import Refusal
@@ -63,7 +63,7 @@ class Out:
 
 @pytest.fixture
 async def out() -> Out:
-    gate._trace_id.set(TRACE)  # what the gate does for the request being handled
+    current.TRACE.set(TRACE)  # what the gate does for the request being handled
     return Out()
 
 
@@ -182,7 +182,7 @@ async def test_tokens_of_concurrent_users_do_not_mix(out: Out, kind: str) -> Non
 async def test_no_proxy_of_the_environment_sees_a_token(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://attacker.test:3128")
-    gate._trace_id.set(TRACE)
+    current.TRACE.set(TRACE)
     out = Out()
 
     with calling_with(token()):
@@ -217,7 +217,7 @@ async def test_a_tool_that_does_not_answer_is_an_answer_and_no_exception(
     answer: httpx2.Response | Exception, reason: Reason
 ) -> None:
     """The MCP client is shared by all users of a process, and one exception in its transport would end it."""
-    gate._trace_id.set(TRACE)
+    current.TRACE.set(TRACE)
 
     def respond(_request: httpx2.Request) -> httpx2.Response:
         if isinstance(answer, Exception):
@@ -257,7 +257,7 @@ class Endless(httpx.AsyncByteStream, httpx2.AsyncByteStream):
 @KINDS
 @pytest.mark.parametrize(("part", "pause"), [(b"x", 0.01), (b"x" * 65536, 0)], ids=["a drip", "a flood"])
 async def test_an_answer_without_an_end_gets_one(kind: str, part: bytes, pause: float) -> None:
-    gate._trace_id.set(TRACE)
+    current.TRACE.set(TRACE)
     body = Endless(part, pause)
     clients = Outgoing(
         ADDRESSES,

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp
 
 from tools.documents.store import Document, Id, Store, Title, new_id
-from zerotrust.gate import PUBLIC, Permissions, current_principal
+from zerotrust.current import current_principal
+from zerotrust.gate import PUBLIC, Permissions
 from zerotrust.mcp import ToolPermissions
 from zerotrust.run import run
 from zerotrust.service import Service

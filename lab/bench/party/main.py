@@ -13,9 +13,10 @@ from lab.bench.party.unguarded import Unguarded
 from zerotrust.cards import agent_card, as_json
 from zerotrust.digests import card_digest
 from zerotrust.known import Known
+from zerotrust.logs import log_json_lines
 from zerotrust.run import compose, follow, origin, serve
 from zerotrust.server import server
-from zerotrust.service import Service, log_json_lines, read_policy
+from zerotrust.service import Service, read_policy
 from zerotrust.settings import Settings
 from zerotrust.workload import Workload
 

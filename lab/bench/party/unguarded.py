@@ -5,8 +5,9 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from zerotrust.current import PRINCIPAL, TRACE
 from zerotrust.exchange import NarrowedToken
-from zerotrust.gate import Permissions, _principal, _trace_id
+from zerotrust.gate import Permissions
 from zerotrust.identity import Principal
 from zerotrust.policy import Decision, Reason, Resource
 from zerotrust.service import Service
@@ -40,8 +41,8 @@ class Unguarded(Service):
         """Let everybody in; handlers find what they read from the context, and nobody has looked at it."""
 
         async def open_door(scope: Scope, receive: Receive, send: Send) -> None:
-            _trace_id.set(secrets.token_hex(16))
-            _principal.set(ANYBODY)
+            TRACE.set(secrets.token_hex(16))
+            PRINCIPAL.set(ANYBODY)
             await app(scope, receive, send)
 
         return open_door
