@@ -5,23 +5,14 @@
             keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
         )
 
-A second start builds and imports nothing that has not changed. Two seals decide that, each the digest of what it stands
-for. `build.seal` is set once a build has run. `data.seal` is set only at a clean stop, after Keycloak's own events said
-that nobody edited the realm, and is broken at start: so a crash, another realm file and a change made in the admin page
-all lead to a fresh import, and never to a realm that is silently not the committed one.
-
-Nobody's password outlives the run. A stopped database has one administrator whose random password lies beside it
-(`handover`, good for one start): Keycloak makes an administrator only together with the database. Whoever can read that
-file can read the database too, and with it the realm's signing key; the folder is its owner's alone.
+What a start finds, and leaves to the next one, is in `instance.py`.
 """
 
 import asyncio
 import ctypes
-import hashlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import ssl
@@ -32,13 +23,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import httpx
 import keycloak as python_keycloak
 
-from authorities.registry.realm import REALM_FILE, SCRIPT, USERS, build_jar, password_variable
-from demo.runtime import VERSION, KeycloakError, Runtime, Say, cache_folder, find_runtime, whole
+from authorities.registry.realm import REALM_FILE, SCRIPT, USERS, password_variable
+from demo.instance import BUILD, Instance
+from demo.runtime import KeycloakError, Runtime, Say, find_runtime
 
 PORT = 8443
 HEALTH_PORT = 9000
@@ -48,14 +39,6 @@ ADMIN = "admin"
 READY_WITHIN = 240
 """Seconds; ten times what a slow machine was seen to need for a warm start."""
 
-# A certificate is asked for and not demanded: workloads have one, people have none. One of another CA is refused.
-_BUILD = [
-    "--db=dev-file",
-    "--cache=local",
-    "--features=scripts,spiffe",
-    "--health-enabled=true",
-    "--https-client-auth=request",
-]
 _RUN = [
     "--http-enabled=false",
     "--http-host=127.0.0.1",
@@ -125,22 +108,17 @@ class Keycloak:
         the certificates that callers may show.  `key` is for nobody else to read.
         `scripts` are the mappers that are built in; the realm decides which of them are used.
         """
-        self._home = (run_dir / "keycloak").absolute()
         self._truststore, self._certificate, self._key = (f.absolute() for f in (truststore, certificate, key))
         self._say = say
-        self._scripts = scripts
-        self._realm = REALM_FILE.read_text()
-        self._name = str(json.loads(self._realm)["realm"])
+        realm = REALM_FILE.read_text()
+        self._instance = Instance((run_dir / "keycloak").absolute(), realm=realm, scripts=scripts)
+        self._name = str(json.loads(realm)["realm"])
         self.issuer = f"{URL}/realms/{self._name}"
         # Hexadecimal, for they are typed: what begins with a dash would be taken for an option.
         self.passwords = {user: secrets.token_hex(16) for user in USERS}
         self.admin = (ADMIN, secrets.token_hex(16))
         self._process: asyncio.subprocess.Process | None = None
         self._since = 0  # milliseconds since 1970; what happens in the admin API from here on is not our doing
-
-    @property
-    def _handover(self) -> Path:
-        return self._home / "handover"
 
     @property
     def tls(self) -> ssl.SSLContext:
@@ -150,7 +128,7 @@ class Keycloak:
     @property
     def log(self) -> Path:
         """What Keycloak printed."""
-        return self._home / "keycloak.log"
+        return self._instance.home / "keycloak.log"
 
     async def __aenter__(self) -> Self:
         """Start, and return when Keycloak is ready.  Raises `KeycloakError`."""
@@ -159,7 +137,7 @@ class Keycloak:
             check_port(port)
         check_private(self._key)
         runtime = await asyncio.to_thread(find_runtime, self._say)
-        handover = await asyncio.to_thread(self._prepare, runtime.distribution)
+        handover = await asyncio.to_thread(self._instance.prepare, runtime.distribution)
         self._say("Keycloak starts " + ("with the database of last time" if handover else "and imports the realm"))
         try:
             await self._start(runtime, fresh=not handover)
@@ -176,9 +154,7 @@ class Keycloak:
         try:
             handover = await self._leave()
             if await self._stop() and handover:
-                self._handover.touch(mode=0o600)
-                self._handover.write_text(handover)
-                self._seal("data")
+                self._instance.leave(handover)
         except (python_keycloak.KeycloakError, httpx.HTTPError, OSError):
             pass  # then it is not sealed, and the next start is a fresh one
         finally:
@@ -195,67 +171,12 @@ class Keycloak:
         assert self._process  # noqa: S101 - it was started
         await self._process.wait()
 
-    # --- the instance -------------------------------------------------------------------------------------------------
-
-    def _digest(self, kind: str) -> str:
-        """What the seal of `kind` stands for."""
-        scripts = [script.read_text() for script in self._scripts]
-        parts = {"build": [VERSION, *_BUILD, *scripts], "data": [VERSION, *scripts, self._realm]}
-        return hashlib.sha256(json.dumps(parts[kind]).encode()).hexdigest()
-
-    def _built(self) -> Path:
-        """Where this user's clones keep a build: it depends on nothing but what its digest covers."""
-        return cache_folder() / f"keycloak-{VERSION}-built-{self._digest('build')[:16]}"
-
-    def _seal(self, kind: str) -> None:
-        (self._home / f"{kind}.seal").write_text(self._digest(kind))
-
-    def _sealed(self, kind: str) -> bool:
-        seal = self._home / f"{kind}.seal"
-        return seal.exists() and seal.read_text() == self._digest(kind)
-
-    def _prepare(self, distribution: Path) -> str | None:
-        """Lay out the instance around the shared distribution.
-
-        Returns the administrator's password that the last run left us, or None where the database is made afresh.
-        """
-        shared = self._home / "lib" / "lib"
-        if not self._sealed("build") or shared.resolve() != (distribution / "lib" / "lib").resolve():
-            shutil.rmtree(self._home, ignore_errors=True)
-            self._lay_out(distribution)
-        if self._sealed("data") and self._handover.exists():
-            handover = self._handover.read_text()
-        else:
-            handover = None
-            shutil.rmtree(self._home / "data", ignore_errors=True)
-            (self._home / "data" / "import").mkdir(parents=True)
-            (self._home / "data" / "import" / "realm.json").write_text(self._realm)
-        for broken in ("data.seal", "handover"):
-            (self._home / broken).unlink(missing_ok=True)
-        return handover
-
-    def _lay_out(self, distribution: Path) -> None:
-        """The libraries are shared; what a build writes, and what is found by its own place, is a copy."""
-        self._home.mkdir(parents=True, mode=0o700)
-        (self._home / "lib").mkdir()
-        (self._home / "providers").mkdir()
-        for name in ("lib", "app"):
-            (self._home / "lib" / name).symlink_to((distribution / "lib" / name).absolute())
-        shutil.copy2(distribution / "lib" / "quarkus-run.jar", self._home / "lib")
-        built = self._built()
-        shutil.copytree(built if built.exists() else distribution / "lib" / "quarkus", self._home / "lib" / "quarkus")
-        if built.exists():
-            self._seal("build")
-        shutil.copytree(distribution / "conf", self._home / "conf")
-        for script in self._scripts:
-            build_jar(script, self._home / "providers" / f"{script.stem}.jar")
-
     # --- the process --------------------------------------------------------------------------------------------------
 
     async def _start(self, runtime: Runtime, *, fresh: bool) -> None:
         options = [
             "start",  # not `start-dev`, which serves plain http whatever it is told
-            *_BUILD,
+            *BUILD,
             *_RUN,
             f"--https-certificate-file={self._certificate}",
             f"--https-certificate-key-file={self._key}",
@@ -264,28 +185,27 @@ class Keycloak:
         if fresh:
             options.append("--import-realm")
         self.log.unlink(missing_ok=True)
-        if not self._sealed("build"):
+        if not self._instance.built:
             self._say("Keycloak builds itself with our script mapper (once)")
             process = await self._launch(runtime, ["-XX:TieredStopAtLevel=1"], options)
             if await process.wait() != _BUILT:
                 raise self._died(process)
-            if not self._built().exists():
-                with whole(self._built()) as unfinished:
-                    shutil.copytree(self._home / "lib" / "quarkus", unfinished)
+            self._instance.keep_build()
         process = await self._launch(runtime, ["-Dkc.config.built=true"], options)
         await self._wait_until_ready(process)
-        self._seal("build")
+        self._instance.has_run()
 
     async def _launch(self, runtime: Runtime, flags: list[str], options: list[str]) -> asyncio.subprocess.Process:
+        home = self._instance.home
         command = [
             str(runtime.java),
             *_JVM,
-            f"-Dkc.home.dir={self._home}",
-            f"-Djboss.server.config.dir={self._home / 'conf'}",
-            f"-Djdk.net.hosts.file={self._hosts()}",
+            f"-Dkc.home.dir={home}",
+            f"-Djboss.server.config.dir={home / 'conf'}",
+            f"-Djdk.net.hosts.file={self._instance.hosts()}",
             *flags,
             "-cp",
-            str(self._home / "lib" / "quarkus-run.jar"),
+            str(home / "lib" / "quarkus-run.jar"),
             "io.quarkus.bootstrap.runner.QuarkusEntryPoint",
             *options,
         ]
@@ -302,7 +222,7 @@ class Keycloak:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 env=environment,
-                cwd=self._home,
+                cwd=home,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -310,15 +230,6 @@ class Keycloak:
                 preexec_fn=lambda: end_with(parent),
             )
         return self._process
-
-    def _hosts(self) -> Path:
-        """Write the only names that Keycloak will find: on this machine, no other place knows those of parties."""
-        clients = json.loads(self._realm)["clients"]
-        told = {urlsplit(c.get("attributes", {}).get("backchannel.logout.url", "")).hostname for c in clients}
-        names = sorted({"localhost", socket.gethostname(), *filter(None, told)})
-        hosts = self._home / "hosts"
-        hosts.write_text(f"127.0.0.1 {' '.join(names)}\n")
-        return hosts
 
     async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
         """Wait for readiness, not for the port: it listens before the realm is there."""

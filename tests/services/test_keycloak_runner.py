@@ -237,13 +237,12 @@ def test_what_was_started_ends_with_its_parent_even_when_that_is_killed() -> Non
 
 def stop_in_order(keycloak: Keycloak) -> None:
     """What a clean stop leaves behind."""
-    keycloak._seal("build")
-    keycloak._seal("data")
-    keycloak._handover.write_text("good once")
+    keycloak._instance.has_run()
+    keycloak._instance.leave("good once")
 
 
 def test_a_first_start_imports_the_committed_realm(keycloak: Keycloak, distribution: Path, tmp_path: Path) -> None:
-    assert keycloak._prepare(distribution) is None
+    assert keycloak._instance.prepare(distribution) is None
 
     home = tmp_path / "run" / "keycloak"
     imported = (home / "data" / "import" / "realm.json").read_text()
@@ -254,52 +253,52 @@ def test_a_first_start_imports_the_committed_realm(keycloak: Keycloak, distribut
 def test_after_a_clean_stop_build_and_database_are_kept_and_the_handover_is_gone(
     keycloak: Keycloak, distribution: Path, tmp_path: Path
 ) -> None:
-    keycloak._prepare(distribution)
+    keycloak._instance.prepare(distribution)
     stop_in_order(keycloak)
     database = tmp_path / "run" / "keycloak" / "data" / "database"
     database.touch()
 
-    assert keycloak._prepare(distribution) == "good once"
+    assert keycloak._instance.prepare(distribution) == "good once"
 
     assert database.exists()
-    assert not keycloak._handover.exists()
-    assert keycloak._sealed("build")
+    assert not (tmp_path / "run" / "keycloak" / "handover").exists()
+    assert keycloak._instance.built
 
 
 def test_after_a_crash_the_database_is_made_afresh_and_the_build_is_kept(
     keycloak: Keycloak, distribution: Path, tmp_path: Path
 ) -> None:
-    keycloak._prepare(distribution)
+    keycloak._instance.prepare(distribution)
     stop_in_order(keycloak)
-    keycloak._prepare(distribution)  # and then no clean stop
+    keycloak._instance.prepare(distribution)  # and then no clean stop
     database = tmp_path / "run" / "keycloak" / "data" / "database"
     database.touch()
 
-    assert keycloak._prepare(distribution) is None
+    assert keycloak._instance.prepare(distribution) is None
 
     assert not database.exists()
-    assert keycloak._sealed("build")
+    assert keycloak._instance.built
 
 
 def test_another_realm_is_imported_afresh(keycloak: Keycloak, distribution: Path) -> None:
-    keycloak._prepare(distribution)
+    keycloak._instance.prepare(distribution)
     stop_in_order(keycloak)
-    keycloak._realm += " "
+    keycloak._instance.realm += " "
 
-    assert keycloak._prepare(distribution) is None
+    assert keycloak._instance.prepare(distribution) is None
 
 
 def test_another_script_is_built_in_and_imported_afresh(
     keycloak: Keycloak, distribution: Path, tmp_path: Path, files: Files
 ) -> None:
-    keycloak._prepare(distribution)
+    keycloak._instance.prepare(distribution)
     stop_in_order(keycloak)
     other = tmp_path / "delegation.js"
     other.write_text("exports = null;")
     changed = Keycloak(tmp_path / "run", **files, scripts=(other,))
 
-    assert changed._prepare(distribution) is None
-    assert not changed._sealed("build")
+    assert changed._instance.prepare(distribution) is None
+    assert not changed._instance.built
 
 
 def test_each_script_is_given_to_keycloak_in_a_jar_of_its_own(distribution: Path, tmp_path: Path, files: Files) -> None:
@@ -307,7 +306,7 @@ def test_each_script_is_given_to_keycloak_in_a_jar_of_its_own(distribution: Path
     for script in scripts:
         script.write_text("exports = null;")
 
-    Keycloak(tmp_path / "run", **files, scripts=scripts)._prepare(distribution)
+    Keycloak(tmp_path / "run", **files, scripts=scripts)._instance.prepare(distribution)
 
     jars = {jar.name for jar in (tmp_path / "run" / "keycloak" / "providers").iterdir()}
     assert jars == {"one.jar", "two.jar"}
@@ -316,7 +315,7 @@ def test_each_script_is_given_to_keycloak_in_a_jar_of_its_own(distribution: Path
 def test_a_build_never_writes_to_the_shared_distribution(
     keycloak: Keycloak, distribution: Path, tmp_path: Path
 ) -> None:
-    keycloak._prepare(distribution)
+    keycloak._instance.prepare(distribution)
 
     (tmp_path / "run" / "keycloak" / "lib" / "quarkus" / "build").write_text("built")
 
