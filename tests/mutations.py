@@ -45,6 +45,7 @@ TESTS = {
     "clock": "faults/test_clock",
     "confirm": "unit/test_confirm services/test_withdrawal",
     "connections": "unit/test_connections unit/test_imports",
+    "current": "unit/test_gate unit/test_binding",
     "digests": "unit/test_digests unit/test_imports unit/test_cards",
     "errors": "unit/test_errors unit/test_gate",
     "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
@@ -57,10 +58,14 @@ TESTS = {
     "keys": "unit/test_keys faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "known": "unit/test_known unit/test_signals",
     "lock": "unit/test_lock unit/test_register",
+    "logs": "input/test_values faults/test_disk",
     "mcp": "unit/test_mcp unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
     "outgoing": "unit/test_outgoing faults/test_tasks services/test_story services/test_withdrawal",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
-    "refusing": "unit/test_gate unit/test_withdrawn unit/test_errors",
+    "refusing": (
+        "unit/test_gate unit/test_withdrawn unit/test_errors input/test_handlers input/test_values "
+        "services/test_orchestrator services/test_server"
+    ),
     "registry": "unit/test_registry unit/test_realm",
     "run": "unit/test_run",
     "server": "services/test_server unit/test_connections input/test_wire",
@@ -98,8 +103,8 @@ EXCUSED = {
     "connections: if not self._unsent:": "to write nothing does nothing; it is quicker not to",
     "gate: self.last is not None": "for the type checker: nothing was sent last where nothing was sent first",
     "gate: self.principal": "for the type checker: a trace is followed only once the caller is known",
+    "refusing: super().__init__(status_code=refusal.status)": "nobody looks into an answer that sends itself",
     "server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
-    "service: super().__init__(status_code=refusal.status)": "nobody looks into an answer that sends itself",
     "tool: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",
 }
 """`module: deleted` to why nobody can notice that it is gone."""

@@ -66,6 +66,7 @@ ANSWERS: dict[Reason, tuple[int, str | None]] = {
     Reason.RESOURCE_DENIED: _DENIED,
     Reason.WOULD_WIDEN: _DENIED,
     Reason.EXCHANGE_REFUSED: _DENIED,
+    Reason.PEER_WITHDRAWN: _DENIED,
     Reason.PEER_UNTRUSTED: _DENIED,
     Reason.DRIFTED: (409, "invalid_request"),
     Reason.REGISTRY_UNFIT: (409, "invalid_request"),

@@ -95,11 +95,14 @@ class Exchanger:
     ) -> NarrowedToken:
         """Return a token of the same user for `audience`, with `scopes` and nothing more.
 
-        Raises `Refusal`: withdrawn, would widen, exchange refused, issuer or identity unavailable, journal unavailable.
+        Raises `Refusal`: withdrawn, peer withdrawn, would widen, exchange refused, issuer or identity unavailable,
+        journal unavailable.
         """
-        if not (standing := self._standing.of(caller)):  # since the gate has looked, much may have happened
-            await self._note(caller, audience, scopes, standing.reason, detail=standing.detail)
-            raise Refusal(standing.reason, standing.detail)
+        # Since the gate has looked, much may have happened; and at the other party it has not looked.
+        for standing in self._standing.of(caller), self._standing.of_peer(audience):
+            if not standing:
+                await self._note(caller, audience, scopes, standing.reason, detail=standing.detail)
+                raise Refusal(standing.reason, standing.detail)
         # Delegation only shrinks.  Wanting more is a bug here, or an attack on us.
         if not scopes <= caller.scopes:
             await self._note(caller, audience, scopes, Reason.WOULD_WIDEN)

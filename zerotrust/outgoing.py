@@ -115,7 +115,7 @@ class Outgoing:
         party = self._audiences.get(_origin(request.url))
         if (token := _token.get()).audience != party:
             raise Refusal(Reason.WOULD_WIDEN, "a token is for one party, and this call goes to another")
-        if not (standing := self._standing.of_party(party)):
+        if not (standing := self._standing.of_peer(party)):
             raise Refusal(standing.reason, standing.detail)
         request.headers["authorization"] = f"Bearer {token.value}"
         request.headers["traceparent"] = f"00-{current_trace()}-{'0' * 15}1-01"

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     # what could not be handed on
     WOULD_WIDEN = "would_widen"
     EXCHANGE_REFUSED = "exchange_refused"
+    PEER_WITHDRAWN = "peer_withdrawn"
     PEER_UNTRUSTED = "peer_untrusted"
     DRIFTED = "drifted"
     REGISTRY_UNFIT = "registry_unfit"

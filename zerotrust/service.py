@@ -151,8 +151,6 @@ class Service:
         if self._cards.get(good, 0.0) > self._clock():
             return
         url, signer = f"{self.addresses[name]}{CARD_PATH}", self.registry.id(name)
-        if not (standing := self.standing.of_party(signer)):
-            raise Refusal(standing.reason, standing.detail)
         try:
             status, sent = await ask(self.outgoing.without_token, "GET", url, most=MAX_CARD)
             if status == 503:

@@ -6,6 +6,7 @@ A gap, or silence, and every answer is that it does not know.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal
 
 from zerotrust.identity import Principal
@@ -128,8 +129,14 @@ class Standing:
         return self._decision(self._withdrawn_from(principal))
 
     def of_party(self, party: str) -> Decision:
-        """Whether that party still stands: one that is about to be called, or that calls without a token."""
+        """Whether a party that calls without a token still stands."""
         return self._decision(self._first((("party", party),)))
+
+    def of_peer(self, party: str) -> Decision:
+        """Whether a party that is about to be called still stands.  Where it does not, the caller has lost nothing."""
+        decision = self.of_party(party)
+        lost = decision.reason is Reason.WITHDRAWN
+        return replace(decision, reason=Reason.PEER_WITHDRAWN) if lost else decision
 
     def _decision(self, lost: Decision | None) -> Decision:
         if lost is not None:  # first, for what is known to be withdrawn is refused however old the knowledge is

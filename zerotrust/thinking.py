@@ -21,13 +21,14 @@ from zerotrust.digests import tool_digest
 from zerotrust.errors import ANSWERS, Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.outgoing import calling_with
+from zerotrust.policy import Reason
 from zerotrust.service import Service
 
 MAX_TURNS = 16
 """Replies of a model after which a task is given up."""
 LONGEST = 100
 """Letters that are told of a call that was done, and of what came back."""
-AWAY = frozenset(reason for reason, (status, _) in ANSWERS.items() if status == 503)
+AWAY = frozenset(reason for reason, (status, _) in ANSWERS.items() if status == 503) | {Reason.PEER_WITHDRAWN}
 """Reasons for which a tool cannot be used at all now, whatever is asked of it."""
 
 

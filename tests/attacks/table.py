@@ -684,7 +684,7 @@ ROWS: dict[int, Row] = {
         (
             STANDS,
             _withdrawn("*(('token', ancestor) for ancestor in principal.lineage)", "*(('token', '') for _ in ())"),
-            Control("zerotrust.exchange", "Exchanger.narrow", "if not (standing := self._standing.of(caller)):"),
+            Control("zerotrust.exchange", "Exchanger.narrow", "if not standing:"),
         ),
     ),
     83: Row(
@@ -697,10 +697,13 @@ ROWS: dict[int, Row] = {
             _withdrawn(_ALL_WHO_ACT, "('party', principal.party)"),
             (
                 Control(
-                    "zerotrust.outgoing", "Outgoing._attach", "if not (standing := self._standing.of_party(party)):"
+                    "zerotrust.exchange",
+                    "Exchanger.narrow",
+                    "self._standing.of_peer(audience)",
+                    "self._standing.of(caller)",
                 ),
                 Control(
-                    "zerotrust.service", "Service.check_card", "if not (standing := self.standing.of_party(signer)):"
+                    "zerotrust.outgoing", "Outgoing._attach", "if not (standing := self._standing.of_peer(party)):"
                 ),
             ),
         ),

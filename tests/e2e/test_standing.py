@@ -82,8 +82,8 @@ async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_n
         await asyncio.to_thread(zt, "party", "reinstate", READER)
 
     assert "suspended" in shown
-    assert (called["event"], called["text"]) == ("failed", "withdrawn")
-    assert said(begun) == "403 exchange_refused"
+    assert (called["event"], called["text"]) == ("failed", "peer_withdrawn")
+    assert said(begun) == "403 peer_withdrawn"
     assert said(heard) == "401 withdrawn"
     assert said(given) == "401 invalid_client"
     assert "it was seen" in listed

@@ -15,6 +15,7 @@ from tests.services.test_orchestrator import FILE_IT, NOT_READ, READ, READ_IT, w
 from tests.support.issuer import Issuer
 from tests.support.system import MCPWire, System, Wire
 from zerotrust.a2a import Answer, PeerError
+from zerotrust.policy import Reason
 
 Stored = Callable[[], dict[str, dict[str, str]]]
 Lose = Callable[[str, bytes], None]
@@ -101,24 +102,29 @@ async def test_an_agent_that_breaks_off_says_what_it_had_done_by_then(
     assert result["unclear"] == []
 
 
+@pytest.mark.parametrize("why", [Reason.PEER_UNAVAILABLE, Reason.PEER_WITHDRAWN])
 async def test_a_tool_that_goes_away_between_two_calls_makes_no_summary_of_half_the_documents(
-    system: System, issuer: Issuer, stored: Stored, monkeypatch: pytest.MonkeyPatch
+    system: System, issuer: Issuer, stored: Stored, why: Reason
 ) -> None:
     before, tool = stored(), system.apps[system.addresses["tool/documents"]]
 
     async def leaving(scope: Scope, receive: Receive, send: Send) -> None:
         await tool(scope, receive, send)
         if (b"mcp-name", b"search") in scope["headers"]:
-            del system.apps[system.addresses["tool/documents"]]
+            if why is Reason.PEER_UNAVAILABLE:
+                del system.apps[system.addresses["tool/documents"]]
+            else:
+                system.standing.change(1, ("party", "spiffe://agents.example/tool/documents"), "drift")
 
     system.apps[system.addresses["tool/documents"]] = leaving
 
     steps, result = await worked(system, issuer.token())
 
     assert (steps, result["event"]) == (NOT_READ, "failed")
-    assert result["text"] == "agent/reader: tool/documents: refused (peer_unavailable)"
+    assert result["text"] == f"agent/reader: tool/documents: refused ({why})"
     assert [call.partition(" ")[0] for call in result["done"]] == ["search"]
     assert [call.partition(" ")[0] for call in result["refused"]] == ["read"]
+    assert result["unclear"] == []
     system.apps[system.addresses["tool/documents"]] = tool
     assert stored() == before
 

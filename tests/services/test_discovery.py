@@ -17,7 +17,7 @@ from zerotrust.errors import Refusal
 from zerotrust.policy import Reason
 from zerotrust.service import MAX_CARD
 
-READER, ORCHESTRATOR, TOOL = "agent/reader", "orchestrator", "tool/documents"
+READER, WRITER, ORCHESTRATOR, TOOL = "agent/reader", "agent/writer", "orchestrator", "tool/documents"
 CARD = agent_card(READER, "https://reader.agent.agents.example:8102")
 Json = dict[str, Any]
 
@@ -130,13 +130,16 @@ async def test_a_card_is_asked_for_once_for_as_long_as_its_signature_is_good(
     assert len(called) == 3
 
 
-async def test_who_has_lost_their_standing_is_not_even_asked_for_a_card(system: System, called: list[str]) -> None:
-    system.standing.change(1, ("party", f"spiffe://agents.example/{READER}"), "drift")
-    with pytest.raises(Refusal) as refused:
-        await system.services[ORCHESTRATOR].check_card(READER)
+async def test_who_has_lost_their_standing_is_not_even_asked_for_a_card(
+    system: System, issuer: Issuer, called: list[str]
+) -> None:
+    system.standing.change(1, ("party", f"spiffe://agents.example/{WRITER}"), "drift")
 
-    assert refused.value.reason is Reason.WITHDRAWN
-    assert called == []
+    steps, result = await worked(system, issuer.token(), FILE_IT)
+
+    assert steps == ["agent/reader started", "agent/reader done", "agent/writer started"]
+    assert (result["event"], result["agent"], result["text"]) == ("failed", WRITER, Reason.PEER_WITHDRAWN)
+    assert called == [READER]
 
 
 async def test_an_agent_that_cannot_answer_now_is_away_and_no_liar(system: System, called: list[str]) -> None:

@@ -458,6 +458,16 @@ async def test_for_the_withdrawn_nothing_is_asked_and_that_is_on_record(bench: B
     assert note["detail"].endswith(": a theft")
 
 
+async def test_for_a_party_that_is_withdrawn_nothing_is_asked_also_where_a_token_is_kept(bench: Bench) -> None:
+    await bench.narrow()
+    withdraw(bench, "party", DOCUMENTS)
+
+    assert await bench.refusal() is Reason.PEER_WITHDRAWN
+    assert len(bench.requests) == 1
+    assert bench.reasons == [Reason.GRANTED, Reason.PEER_WITHDRAWN]
+    assert bench.notes[-1]["detail"] == f"party {DOCUMENTS}: a theft"
+
+
 async def test_nothing_is_asked_while_nobody_knows_who_is_withdrawn(bench: Bench) -> None:
     await bench.narrow()
     bench.standing.forget()

@@ -114,7 +114,7 @@ async def test_who_has_lost_their_standing_gets_nothing(out: Out, kind: str, kno
         out.standing.change(1, ("party", DOCUMENTS), "drift")
     else:
         out.standing.forget()
-    reason = Reason.WITHDRAWN if known else Reason.STANDING_UNKNOWN
+    reason = Reason.PEER_WITHDRAWN if known else Reason.STANDING_UNKNOWN
 
     with calling_with(token()):
         if kind == "httpx":

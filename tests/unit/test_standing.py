@@ -106,6 +106,11 @@ def test_a_party_that_is_called_or_calls_by_itself_stands_or_not(standing: Stand
 
     assert standing.of_party(READER).reason is Reason.WITHDRAWN
     assert standing.of_party(ORCHESTRATOR)
+    lost = standing.of_peer(READER)
+    assert (lost.allowed, lost.reason, lost.detail) == (False, Reason.PEER_WITHDRAWN, f"party {READER}: drift")
+    assert standing.of_peer(ORCHESTRATOR)
+    standing.forget()
+    assert standing.of_peer(ORCHESTRATOR).reason is Reason.STANDING_UNKNOWN
 
 
 def test_at_first_nothing_is_known_and_so_nothing_is_allowed(clock: Clock) -> None:

@@ -1,7 +1,6 @@
 """Documents: the tool (MCP 2026-07-28).  Four operations, two scopes, and a second decision once the document is known.
 
-The gate has read which tool is called, decided by its scope and recorded it.  What only the data can tell, the
-department, the state and the owner, is decided here and recorded before anything is touched.
+The gate has decided by scope.  What only the data can tell (department, state, owner) is decided and recorded here.
 """
 
 from mcp.server.mcpserver import MCPServer
