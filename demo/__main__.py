@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -220,11 +221,20 @@ def _mark(as_told: bool) -> str:  # noqa: FBT001
 async def _serve() -> int:
     async with running(FOLDER, say=say) as system:
         _show_addresses(system)
-        sys.stdout.flush()
-        # Whoever started us has read enough: this end of the pipe says so.  What comes now goes to the terminal itself.
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        let_go(FOLDER / "logs" / "demo.log")
         await asyncio.Event().wait()
     return 0
+
+
+def let_go(log: Path) -> None:
+    """Give the pipe back to whoever started us.  What is said from now on goes to the terminal, or to `log`."""
+    sys.stdout.flush()
+    if sys.stderr.isatty():
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        return
+    with log.open("ab") as file:  # whoever waits for the end of our errors would wait for as long as we run
+        for stream in sys.stdout, sys.stderr:
+            os.dup2(file.fileno(), stream.fileno())
 
 
 def _show_addresses(system: System) -> None:

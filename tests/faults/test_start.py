@@ -69,6 +69,29 @@ def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, stat
     assert process.returncode == status
 
 
+LET_GO = """
+import sys
+from pathlib import Path
+from demo.__main__ import let_go
+print("ready", flush=True)
+let_go(Path(sys.argv[1]))
+print("the reader has ended", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_whoever_reads_what_make_up_prints_comes_to_its_end_while_it_runs_on(tmp_path: Path) -> None:
+    command, log = [sys.executable, "-c", LET_GO, str(tmp_path / "log")], tmp_path / "log"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:  # noqa: S603
+        assert process.stdout
+        assert process.stderr
+        assert (process.stdout.read(), process.stderr.read()) == ("ready\n", "")
+        assert process.poll() is None
+        process.communicate("")
+    assert log.read_text() == "the reader has ended\n"
+
+
 async def test_who_ends_by_himself_is_told_of_in_one_sentence_and_who_was_told_to_is_not(tmp_path: Path) -> None:
     said: list[str] = []
     ended, asked, log = asyncio.Event(), asyncio.Event(), tmp_path / "log"
