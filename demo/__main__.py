@@ -253,6 +253,7 @@ def steps(system: System) -> str:
     """What a person can type while the system runs, one step after the other."""
     return _STEPS.format(
         password=system.keycloak.passwords["alice"],
+        olga=system.keycloak.passwords["olga"],
         request=json.dumps({"request": REQUEST}),
         orchestrator=system.registry.address("orchestrator"),
         documents=system.registry.address("tool/documents"),
@@ -266,7 +267,7 @@ The passwords are of this run only.  Step by step:
   # whom to believe, and where the names in certificates are found
   alias ask='curl -sS --cacert run/ca.pem --connect-to ::127.0.0.1:'
 
-  # alice signs in, as a browser would
+  # alice signs in, as a browser would; her token is good for five minutes
   TOKEN=$(.venv/bin/python -m demo token alice '{password}')
 
   # what would be done, and then doing it
@@ -278,9 +279,18 @@ The passwords are of this run only.  Step by step:
   ask -i {documents}/mcp -H "Authorization: Bearer $TOKEN" --json '{{}}'
 
   # who takes part; and what happens to a task while one of them is suspended
-  .venv/bin/zt --user olga party list
-  .venv/bin/zt --user olga party suspend agent/reader
-  .venv/bin/zt --user olga party reinstate agent/reader
+  export ZT_USER=olga ZT_PASSWORD='{olga}'
+  .venv/bin/zt party list
+  .venv/bin/zt party suspend agent/reader
+  ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json '{request}'
+  .venv/bin/zt party reinstate agent/reader
+
+  # one file more among the writer's, and it is nobody any more; put back, an operator has to say so
+  touch agents/writer/planted.py; sleep 1
+  .venv/bin/zt party show agent/writer
+  ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json '{request}'
+  rm agents/writer/planted.py; sleep 1
+  .venv/bin/zt party reinstate agent/writer
 
   # what the tool wrote down
   tail -n 3 {journal}

@@ -10,6 +10,7 @@ import pytest
 from cli.login import sign_in
 from demo.__main__ import REQUEST, steps
 from demo.refusals import EVERYTHING, attempts
+from demo.standing import PLANTED, operator, until_restored
 from demo.system import ROOT, System
 from demo.tell import short, tokens_of
 from zerotrust.audit import first_bad_record
@@ -122,12 +123,20 @@ async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System, 
     told = steps(system).partition("`make down`")[0].partition(":\n")[2]
     command = ["bash", "-O", "expand_aliases", "-uo", "pipefail", "-c", told]
 
-    typed = await asyncio.to_thread(
-        subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60, env=by_hand
-    )
+    try:
+        typed = await asyncio.to_thread(
+            subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60, env=by_hand
+        )
+    finally:
+        PLANTED.unlink(missing_ok=True)
+        async with system.user() as http:
+            olga = await operator(system, http)
+            await until_restored(olga)
+            await olga.reinstate("agent/writer")
 
     assert typed.returncode == 0, typed.stderr
-    for expected in ("agent/writer", "event: finished", "no_token", "authority/registry", "suspended", '"reason"'):
+    shown = "agent/writer, event: finished, no_token, authority/registry, suspended, peer_withdrawn, planted.py"
+    for expected in shown.split(", "):
         assert expected in typed.stdout
     # The tool wants a certificate: it ends the connection before it reads a byte.  Nothing else fails.
     assert re.fullmatch(r"curl: \((52|56)\) .*\n", typed.stderr), typed.stderr
