@@ -269,26 +269,27 @@ The passwords are of this run only.  Step by step:
 
   # alice signs in, as a browser would; her token is good for five minutes
   TOKEN=$(.venv/bin/python -m demo token alice '{password}')
+  TASK='{request}'
 
   # what would be done, and then doing it
-  ask {orchestrator}/plan -H "Authorization: Bearer $TOKEN" --json '{request}'
-  ask -N {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" -H "Accept: text/event-stream" --json '{request}'
+  ask {orchestrator}/plan -H "Authorization: Bearer $TOKEN" --json "$TASK"
+  ask -N {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" -H "Accept: text/event-stream" --json "$TASK"
 
   # no token; and her own token, taken to the tool, which wants a certificate first
-  ask -i {orchestrator}/tasks --json '{request}'
+  ask -i {orchestrator}/tasks --json "$TASK"
   ask -i {documents}/mcp -H "Authorization: Bearer $TOKEN" --json '{{}}'
 
   # who takes part; and what happens to a task while one of them is suspended
   export ZT_USER=olga ZT_PASSWORD='{olga}'
   .venv/bin/zt party list
   .venv/bin/zt party suspend agent/reader
-  ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json '{request}'
+  ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json "$TASK"
   .venv/bin/zt party reinstate agent/reader
 
   # one file more among the writer's, and it is nobody any more; put back, an operator has to say so
   touch agents/writer/planted.py; sleep 1
   .venv/bin/zt party show agent/writer
-  ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json '{request}'
+  ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json "$TASK"
   rm agents/writer/planted.py; sleep 1
   .venv/bin/zt party reinstate agent/writer
 
