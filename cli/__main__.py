@@ -138,7 +138,7 @@ def standing(context: typer.Context) -> None:
 
 @app.command()
 def reload(context: typer.Context) -> None:
-    """Have the registry read registry.yaml and registry.lock anew."""
+    """Have the registry read registry.yaml, registry.lock and the policies anew."""
     changed = _as_operator(context, lambda door: door.ask("POST", "/reload"))["changed"]
     console.print(Text(f"Read anew; changed: {', '.join(changed)}" if changed else "Read anew; nothing has changed."))
 

@@ -26,6 +26,8 @@ class Known(BaseModel):
     addresses: dict[Name, str]
     """The origin of each party that can be called, `https://host:port`."""
     approved: dict[Name, Approved]
+    policies: str = ""
+    """The digest of the policies that everybody goes by."""
     read_from: dict[str, Digest] = {}
     """The files that all of this was read from, by name, with their SHA-256."""
 

@@ -137,6 +137,7 @@ class Policy:
         except ValueError as error:
             raise PolicyError(str(error)) from error
         self._schema = cedarpy.Schema.from_str(schema)
+        self.digest = hashlib.sha256("\0".join([policies, schema]).encode()).hexdigest()
         content = "\0".join([policies, schema, json.dumps(entities)])
         self.version = hashlib.sha256(content.encode()).hexdigest()[:12]
         self._memory: dict[tuple[object, ...], Decision] = {}

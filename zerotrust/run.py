@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import uvloop
@@ -11,6 +12,7 @@ from zerotrust.connections import Connections, Context, Directory, MCPConnection
 from zerotrust.known import SIGNER, Known
 from zerotrust.logs import log_json_lines
 from zerotrust.outgoing import Outgoing
+from zerotrust.policy import Policy, PolicyError
 from zerotrust.registry import dns_name
 from zerotrust.server import server
 from zerotrust.service import Service, read_policy
@@ -32,7 +34,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
             signals = follow(origin(str(settings.registry)), workload)
             async with signals.opened():
                 service = compose(name, signals.known, settings, workload, signals.standing)
-                signals.on_change(lambda known: service.adopt(known, read_policy(settings.policies, known.registry)))
+                signals.on_change(lambda known: service.adopt(known, policy_of(known, settings.policies)))
                 await serve(service, create_app(service), workload, settings.host)
 
     uvloop.run(live())
@@ -48,7 +50,7 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
     return kind(
         name,
         known=known,
-        policy=read_policy(settings.policies, known.registry),
+        policy=policy_of(known, settings.policies),
         standing=standing,
         issuer=origin(str(settings.issuer)),
         data=settings.data,
@@ -56,6 +58,14 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
         outgoing=Outgoing(known.called(), standing=standing, transport=calls, mcp_transport=mcp_calls),
         identity_http=issuer_client(str(settings.issuer), workload),
     )
+
+
+def policy_of(known: Known, folder: Path) -> Policy:
+    """The policies of a folder, where they are those that the registry goes by.  Raises `OSError` or `PolicyError`."""
+    policy = read_policy(folder, known.registry)
+    if policy.digest != known.policies:
+        raise PolicyError(f"the policies in {folder} are not those that the registry has read: `zt reload`")
+    return policy
 
 
 def follow(address: str, workload: Workload) -> Signals:

@@ -17,6 +17,7 @@ import httpx
 import orjson
 
 from zerotrust.known import KIND, SIGNER, Known, known_from
+from zerotrust.policy import PolicyError
 from zerotrust.signed import Untrusted, kind_of, verified
 from zerotrust.standing import Gap, Kind, Standing, Subject
 from zerotrust.svid import Svid
@@ -119,7 +120,7 @@ class Signals:
         return self._known
 
     def on_change(self, adopt: Callable[[Known], None]) -> None:
-        """Have `adopt` called with each new version."""
+        """Have `adopt` called with each new version.  While that raises `PolicyError`, nothing is known."""
         self._adopt = adopt
 
     @asynccontextmanager
@@ -139,7 +140,7 @@ class Signals:
             try:
                 await self._listen()
                 why = "the stream has ended"
-            except (Untrusted, Gap) as error:  # what has been heard may not be all there was
+            except (Untrusted, Gap, PolicyError) as error:  # what is known here may not be all there is
                 self.standing.forget()
                 why = str(error)
             except (httpx.HTTPError, OSError, WorkloadError) as error:  # what is known ages, and then counts no more
@@ -169,11 +170,11 @@ class Signals:
         kind, signer = kind_of(line), f"spiffe://{svid.trust_domain}/{SIGNER}"
         said = verified(line, kind=kind, signer=signer, bundle=svid.bundle, now=time.time())
         if kind == KIND:
-            before, self._known = self._known, known_from(said)
-            self.standing.bound = self._known.registry.freshness.standing
+            known = known_from(said)
             # A stream that begins anew says the same again: connections and what is remembered need not go for that.
-            if self._adopt and self._known != before:
-                self._adopt(self._known)
+            if self._adopt and known != self._known:
+                self._adopt(known)
+            self._known, self.standing.bound = known, known.registry.freshness.standing
         elif kind == SIGNAL and self._known:
             hear(self.standing, said, now=time.time())
             if self.standing.fresh:

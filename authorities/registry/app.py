@@ -184,13 +184,14 @@ async def _bounded(request: Request) -> bytes:
 
 
 def changes(before: Known, after: Known) -> list[str]:
-    """The parties whose entry, address or approval differs."""
+    """The parties whose entry, address or approval differs, and `policies` where those do."""
     names = before.registry.parties.keys() | after.registry.parties.keys()
 
     def entry(known: Known, name: str) -> tuple[object, ...]:
         return known.registry.parties.get(name), known.addresses.get(name), known.approved.get(name)
 
-    return sorted(name for name in names if entry(before, name) != entry(after, name))
+    parties = sorted(name for name in names if entry(before, name) != entry(after, name))
+    return parties + ["policies"] * (before.policies != after.policies)
 
 
 def _record(event: str, name: str, why: str) -> dict[str, Any]:

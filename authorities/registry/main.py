@@ -38,7 +38,8 @@ async def live(settings: RegistrySettings) -> None:
 
     def read() -> tuple[Known, Policy]:
         known = load_known(settings.files, {name: origin(str(url)) for name, url in settings.addresses.items()})
-        return known, read_policy(settings.policies, known.registry)
+        policy = read_policy(settings.policies, known.registry)
+        return known.model_copy(update={"policies": policy.digest}), policy
 
     known, policy = read()
     standing, workload, issuer = Standing(clock=time.monotonic), Workload(), origin(str(settings.issuer))

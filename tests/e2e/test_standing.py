@@ -112,6 +112,30 @@ async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it
     assert (await task(system, "alice"))["result"]["event"] == "finished"
 
 
+async def test_policies_that_were_read_anew_count_at_every_party(system: System, zt: Callable[..., str]) -> None:
+    """One line more, which says nothing; then as it was."""
+    file = ROOT / "authorities" / "policy" / "policies.cedar"
+    before, old = file.read_bytes(), await versions(system)
+    try:
+        for content in (before + b"// one line more\n", before):
+            file.write_bytes(content)
+            assert await asyncio.to_thread(zt, "reload") == "Read anew; changed: policies\n"
+            async with asyncio.timeout(30):
+                while not old.isdisjoint(new := await versions(system)):
+                    await asyncio.sleep(0.02)
+            old = new
+    finally:
+        file.write_bytes(before)
+
+
+async def versions(system: System) -> set[str]:
+    """The versions of the policies by which a task is decided, at all parties."""
+    trace = (await task(system, "alice"))["result"]["trace_id"]
+    found = [r for name in system.registry.workloads for r in system.records(name) if r.get("trace_id") == trace]
+    assert len({record["service"] for record in found}) == 5
+    return {record["policy"] for record in found if "policy" in record}
+
+
 async def until(olga: Operator, state: str) -> None:
     async with asyncio.timeout(30):
         while (await olga.state(SIGNER))["state"] != state:

@@ -384,6 +384,7 @@ def test_what_changed_is_named(issuer: Issuer, tmp_path: Path) -> None:
     approved = known.approved | {"inference": known.approved["inference"].model_copy(update={"code": "0" * 64})}
 
     assert changes(known, known) == []
+    assert changes(known, known.model_copy(update={"policies": "others"})) == ["policies"]
     assert changes(known, moved) == [READER]
     assert changes(moved, known.model_copy(update={"approved": approved})) == [READER, "inference"]
     assert ("POST", f"/parties/{READER}/suspend") in permissions(known)

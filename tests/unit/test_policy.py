@@ -332,6 +332,15 @@ def test_a_change_of_policies_schema_or_parties_is_another_version() -> None:
     assert len(versions) == 4
 
 
+def test_the_digest_is_of_policies_and_schema_whatever_the_parties_are() -> None:
+    entities = party_entities(REGISTRY)
+    one = Policy(policies=TEXT, schema=SCHEMA, entities=entities).digest
+
+    assert Policy(policies=TEXT, schema=SCHEMA, entities=entities[1:]).digest == one
+    assert Policy(policies=TEXT + "\n", schema=SCHEMA, entities=entities).digest != one
+    assert Policy(policies=TEXT, schema=SCHEMA + "\n", entities=entities).digest != one
+
+
 def test_the_policies_only_permit() -> None:
     """Cedar skips a `forbid` that errs."""
     assert re.findall(r"^\s*(permit|forbid)\b", TEXT, re.MULTILINE).count("forbid") == 0

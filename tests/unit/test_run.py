@@ -1,6 +1,7 @@
 """From settings to a running party, over real sockets: the registry is followed, and the party is known by its SVID."""
 
 import asyncio
+import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -21,9 +22,9 @@ from tests.support.system import POLICIES, ROOT, registry
 from zerotrust import run
 from zerotrust.known import SIGNER, Known
 from zerotrust.lock import load_lock
-from zerotrust.policy import Reason
+from zerotrust.policy import PolicyError, Reason
 from zerotrust.registry import Registry
-from zerotrust.run import compose, follow, origin, serve
+from zerotrust.run import compose, follow, origin, policy_of, serve
 from zerotrust.server import server
 from zerotrust.service import Service, read_policy
 from zerotrust.settings import Settings
@@ -77,7 +78,8 @@ def known(ports: dict[str, int]) -> Known:
         raw["parties"][name]["port"] = port
     addresses = {name: f"https://127.0.0.1:{port}" for name, port in ports.items()}
     approved = load_lock(ROOT / "registry.lock").parties
-    return Known(registry=Registry.model_validate(raw), addresses=addresses, approved=approved)
+    found = Registry.model_validate(raw)
+    return Known(registry=found, addresses=addresses, approved=approved, policies=read_policy(POLICIES, found).digest)
 
 
 def settings(known: Known, folder: Path) -> Settings:
@@ -250,6 +252,23 @@ def test_a_party_is_put_together_from_what_it_is_told(
 
     assert [service.name for service in served] == [INFERENCE]
     assert log == [True]
+
+
+async def test_policies_that_the_registry_has_not_read_are_nobodys(known: Known, tmp_path: Path) -> None:
+    """Neither at the start nor later."""
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    assert policy_of(known, folder).digest == known.policies
+
+    for name in ("policies.cedar", "schema.cedarschema"):
+        with (folder / name).open("a") as file:
+            file.write("// one line more\n")
+        told = settings(known, tmp_path).model_copy(update={"policies": folder})
+        workload, standing = launched(INFERENCE), Standing(clock=time.monotonic)
+        with pytest.raises(PolicyError, match=r"not those that the registry has read: `zt reload`"):
+            compose(INFERENCE, known, told, workload, standing)
+        known = known.model_copy(update={"policies": read_policy(folder, known.registry).digest})
+        assert policy_of(known, folder).digest == known.policies
 
 
 async def test_who_was_launched_as_somebody_else_does_not_serve(known: Known, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from zerotrust import signals
 from zerotrust.identity import Principal
 from zerotrust.known import KIND, Known
 from zerotrust.lock import load_lock
-from zerotrust.policy import Reason
+from zerotrust.policy import PolicyError, Reason
 from zerotrust.signals import SIGNAL, Signals, changed, hear, heartbeat, state
 from zerotrust.signed import Untrusted, sign
 from zerotrust.standing import Gap, Standing, Subject
@@ -269,6 +269,26 @@ async def test_each_new_version_of_the_document_is_adopted() -> None:
         assert adopted == [KNOWN, other]
         assert there.signals.known == other
         assert there.standing.of(caller())
+
+
+async def test_where_a_new_version_cannot_be_adopted_nothing_is_known_until_it_can() -> None:
+    there, tried = Registry(whole(), whole()), list[str]()
+    other = KNOWN.model_copy(update={"policies": "a digest"})
+
+    def adopt(known: Known) -> None:
+        tried.append(known.policies)
+        if known == other:
+            raise PolicyError("not those that the registry has read")
+
+    async with there.signals.opened():
+        there.signals.on_change(adopt)
+        there.lines.put_nowait(document(other))
+        await there.until(lambda: not there.standing.fresh)
+        assert there.signals.known == KNOWN
+
+        await there.until(lambda: there.standing.fresh)  # the stream began anew, with what can be adopted
+        assert tried == ["a digest"]
+        assert there.signals.known == KNOWN
 
 
 async def test_nothing_is_followed_any_more_once_it_is_closed() -> None:

@@ -14,9 +14,9 @@ from zerotrust.cards import agent_card, as_json
 from zerotrust.digests import card_digest
 from zerotrust.known import Known
 from zerotrust.logs import log_json_lines
-from zerotrust.run import compose, follow, origin, serve
+from zerotrust.run import compose, follow, origin, policy_of, serve
 from zerotrust.server import server
-from zerotrust.service import Service, read_policy
+from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.workload import Workload
 
@@ -75,9 +75,7 @@ async def live(settings: Settings, variant: str, name: str, ports: int, scheme: 
             if kind is not Unguarded:
                 service = compose(name, known, settings, workload, signals.standing, kind)
                 signals.on_change(
-                    lambda known: service.adopt(
-                        shifted(known, ports, scheme), read_policy(settings.policies, known.registry)
-                    )
+                    lambda known: service.adopt(shifted(known, ports, scheme), policy_of(known, settings.policies))
                 )
                 await serve(service, create_app(service), workload, settings.host)
                 return
