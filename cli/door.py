@@ -91,8 +91,7 @@ class Door:
             return DoorError(f"{self.user} is no operator: sign in as somebody of the group /operators.")
         if reason == "no_permission_for_route":
             return DoorError(f"There is no party {_party(path)}: `zt party list` names them all.")
-        told = ", ".join(str(content[key]) for key in ("reason", "detail") if content.get(key))
-        return DoorError(f"The registry refused ({status}: {told}); on record as trace {content.get('trace_id')}.")
+        return DoorError(f"The registry refused ({status}: {reason}); on record as trace {content.get('trace_id')}.")
 
 
 def _not_running(who: str, where: str, error: Exception) -> DoorError:

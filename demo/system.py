@@ -26,7 +26,7 @@ from authorities.attestation.launch import Launch, Launched
 from authorities.attestation.report import report
 from authorities.registry.realm import SCRIPT
 from cli.client import user_client
-from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port
+from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port, tail
 from demo.runtime import Say, check_space
 from zerotrust.audit import records
 from zerotrust.connections import Directory
@@ -234,7 +234,7 @@ async def _until(met: Callable[[], Awaitable[bool]], process: Launched, log: Pat
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pass
-    raise DemoError(f"{process.launch.name} does not come up; the end of its log, {log}:\n{_tail(log)}")
+    raise DemoError(f"{process.launch.name} does not come up; the end of its log, {log}:\n{tail(log)}")
 
 
 async def _answers(address: str, ca_file: Path) -> bool:
@@ -266,10 +266,6 @@ def _for_keycloak(authority: Authority, folder: Path) -> tuple[Path, Path]:
 
 async def _there(path: Path) -> bool:
     return path.exists()  # noqa: ASYNC240 - a local socket
-
-
-def _tail(log: Path, lines: int = 20) -> str:
-    return "\n".join(log.read_text().splitlines()[-lines:]) if log.exists() else "(no log)"
 
 
 def process_running(folder: Path) -> int | None:

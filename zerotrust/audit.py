@@ -1,4 +1,4 @@
-"""The local journal: what was decided is on the disk before anything is done, and nobody can quietly change it.
+"""The local journal: what was decided is on the disk before anything is done, and no record can change alone.
 
 One line a record, each naming the hash of the one before.  Records that wait at the same time go out in one commit.
 """
@@ -150,7 +150,7 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
 def first_bad_record(path: Path) -> int:
     """The number of the first record that is not what it was, or 0.
 
-    The last record has no successor to vouch for it: a changed or cut-off end needs an anchor outside this file.
+    Nothing vouches for the end: where it is changed, rewritten or cut off, that takes an anchor outside this file.
     """
     head = GENESIS
     for number, line in enumerate(_lines(path), 1):

@@ -95,8 +95,8 @@ class Exchanger:
     ) -> NarrowedToken:
         """Return a token of the same user for `audience`, with `scopes` and nothing more.
 
-        Raises `Refusal`: withdrawn, peer withdrawn, would widen, exchange refused, issuer or identity unavailable,
-        journal unavailable.
+        Raises `Refusal`: withdrawn, peer withdrawn, standing unknown, would widen, exchange refused, issuer or identity
+        unavailable, journal unavailable.
         """
         # Since the gate has looked, much may have happened; and at the other party it has not looked.
         for standing in self._standing.of(caller), self._standing.of_peer(audience):

@@ -85,7 +85,7 @@ class _Answering(httpx2.AsyncClient):
 
 
 class Outgoing:
-    """One HTTP client of each kind that the SDKs want; both attach the token of the current call."""
+    """One HTTP client of each kind that the SDKs want, which attach the token of the current call; and one without."""
 
     def __init__(
         self,
@@ -97,8 +97,8 @@ class Outgoing:
     ) -> None:
         """`addresses`: the origin, `https://host:port`, of each party that may be called, by its SPIFFE ID."""
         self._audiences, self._standing, self._transports = _by_origin(addresses), standing, (transport, mcp_transport)
-        # Neither of them has a limit in seconds: the token of each call is its limit.
         self.without_token = httpx.AsyncClient(headers=PLAIN, timeout=SECONDS, transport=transport)
+        # Neither of these has a limit in seconds: the token of each call is its limit.
         self.http = _Bounded(headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach]})
         self.mcp_http = _Answering(
             headers=PLAIN, timeout=None, transport=mcp_transport, event_hooks={"request": [self._attach]}
@@ -121,7 +121,7 @@ class Outgoing:
         request.headers["traceparent"] = f"00-{current_trace()}-{'0' * 15}1-01"
 
     async def close(self) -> None:
-        """Close both clients."""
+        """Close all three."""
         await self.without_token.aclose()
         await self.http.aclose()
         await self.mcp_http.aclose()

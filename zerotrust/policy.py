@@ -75,6 +75,8 @@ class Reason(StrEnum):
     EXCHANGE_REFUSED = "exchange_refused"
     PEER_WITHDRAWN = "peer_withdrawn"
     PEER_UNTRUSTED = "peer_untrusted"
+
+    # what an operator cannot have
     DRIFTED = "drifted"
     REGISTRY_UNFIT = "registry_unfit"
     UNKNOWN_SUBJECT = "unknown_subject"

@@ -1,4 +1,4 @@
-"""Composition: from settings to a running, guarded app.  Every service here is built by these few lines."""
+"""One party: what it stands on, the gate round its app, and the verbs that its handlers use (`run.py` composes it)."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping

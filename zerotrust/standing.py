@@ -1,7 +1,7 @@
 """What has been withdrawn, and how fresh that knowledge is.  Pure, in memory, asked on every call.
 
 It fails closed by its shape: it says yes only where it has heard everything up to a moment that is recent enough.
-A gap, or silence, and every answer is that it does not know.
+A gap, or silence, and nobody gets a yes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -11,7 +11,7 @@ MAX_PEERS = 1000
 
 
 class Tally:
-    """Refusals before verification, and uses of public routes, by peer and reason."""
+    """Refusals before verification, and what a caller did without a token, by peer and reason."""
 
     def __init__(self, journal: Journal, *, interval: float = 1.0) -> None:
         self._journal, self._interval = journal, interval

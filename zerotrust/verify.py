@@ -116,7 +116,7 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
     if claims.aud not in (expected.audience, [expected.audience]):
         raise Refusal(Reason.AUDIENCE_MISMATCH)
     # A party is nobody's user, least of all its own (RFC 9700 section 4.15).
-    if claims.sub in expected.lives:
+    if claims.sub in expected.lives or claims.sub in expected.peers:
         raise Refusal(Reason.BAD_CLAIM, "sub")
     # (9) The end may not lie further off than this party may ever hold a token.
     if (life := expected.lives.get(claims.azp)) is None:

@@ -1,10 +1,10 @@
 """What `make register` approves of the code, and what a launch is held against."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from authorities.attestation.measure import BYTECODE_CACHES, digest_of, measure_files
-from zerotrust.lock import Approved, Lock, within
+from zerotrust.lock import Approved, Lock
 from zerotrust.registry import Registry
 
 
@@ -14,11 +14,6 @@ def approved_files(registry: Registry, root: Path) -> dict[str, str]:
     Raises `MeasureError`.
     """
     return _measured(root, {folder for name in registry.launched for folder in registry.parties[name].code})
-
-
-def code_digest(registry: Registry, name: str, files: Mapping[str, str]) -> str:
-    """Return the digest over those of `files` that are the code of one party."""
-    return digest_of(within(files, registry.parties[name].code))
 
 
 def approving(lock: Lock, root: Path, name: str, folders: Iterable[str]) -> Lock:

@@ -1,4 +1,4 @@
-"""The registry's hand at Keycloak: it disables the client of a suspended party, so that no exchange succeeds either.
+"""The registry's hand at Keycloak: who is withdrawn loses client, account or session there, and `poll.py` reads events.
 
 It acts for no user, by a token of its own that it gets with its JWT-SVID (`client_credentials`, RFC 6749 section 4.4).
 What that token may do is in the realm: read events, manage users, manage clients.

@@ -1,4 +1,4 @@
-"""What operators and attestation do to a party's standing; the rules behind the doors of `main.py`."""
+"""What operators and attestation do to a party's standing; the rules behind the doors of `app.py`."""
 
 import asyncio
 from collections.abc import Mapping

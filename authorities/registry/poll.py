@@ -134,7 +134,7 @@ def applying(stream: Stream) -> Apply:
 async def poll(administration: Asking, apply: Apply, heard: Callable[[float], None], *, own: str, since: float) -> None:
     """Read for as long as this runs; `heard` is told when each complete read began, by `time.monotonic`.
 
-    `own` and `since` as for `Reader`: of the last complete read before a restart, or as long ago as a token may live.
+    `own` and `since` as for `Reader`: at a start, as long ago as what is withdrawn may still matter.
     """
     reader, told = Reader(administration, apply, own=own, since=since), ""
     while True:

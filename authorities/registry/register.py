@@ -22,7 +22,6 @@ from zerotrust.registry import Registry, RegistryError, load_registry
 
 ROOT = realm.ROOT
 LOCK_NAME = "registry.lock"
-NEXT = "Not as approved: look at each, then run `make register` and commit what it wrote."
 
 
 def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Mapping[str, str]]) -> Lock:

@@ -406,7 +406,7 @@ ROWS: dict[int, Row] = {
                 '_Claims.model_validate((said := strict_object(signed)) | {"sub": "anybody"})'
                 '.model_copy(update={"sub": said["sub"]})',
             ),
-            _verify("if claims.sub in expected.lives:"),
+            _verify("if claims.sub in expected.lives or claims.sub in expected.peers:"),
             ONLY_OWN_DRAFTS,
         ),
     ),

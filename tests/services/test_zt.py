@@ -300,8 +300,8 @@ REFUSALS = [
     ),
     (
         503,
-        {"error": "temporarily_unavailable", "reason": "journal_unavailable", "detail": "disk full", "trace_id": "t1"},
-        "The registry refused (503: journal_unavailable, disk full); on record as trace t1.",
+        {"error": "temporarily_unavailable", "reason": "journal_unavailable", "trace_id": "t1"},
+        "The registry refused (503: journal_unavailable); on record as trace t1.",
     ),
 ]
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from authorities.attestation.approval import approved_files, code_digest
+from authorities.attestation.approval import approved_files
 from authorities.attestation.authority import NAME, Authority
 from authorities.attestation.launch import Launch, Launched
+from authorities.attestation.measure import digest_of
 from zerotrust.lock import Approved, Lock, as_text
 from zerotrust.registry import Registry
 
@@ -111,8 +112,9 @@ def project() -> Iterator[Path]:
 def locked(registry: Registry, root: Path) -> Lock:
     """Approve a project as it is."""
     files = approved_files(registry, root)
-    parties = {name: Approved(code=code_digest(registry, name, files)) for name in registry.launched}
-    lock = Lock(files=files, parties=parties)
+    everything = Lock(files=files, parties={})
+    code = {name: everything.files_of(registry.parties[name].code) for name in registry.launched}
+    lock = Lock(files=files, parties={name: Approved(code=digest_of(mine)) for name, mine in code.items()})
     (root / "registry.lock").write_text(as_text(lock))
     return lock
 

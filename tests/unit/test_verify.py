@@ -1,6 +1,7 @@
 """From an unverified token to a principal: every way in which a token can be wrong, each beside one that is right."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -346,6 +347,12 @@ def test_signed_claims_that_two_parsers_could_read_differently_are_refused(
 def test_a_party_is_nobodys_user(issuer: Issuer, key: RSAPublicKey, party: str) -> None:
     assert refusal(issuer.token(sub=party), key) is Reason.BAD_CLAIM
     assert refusal(at_the_tool(issuer, sub=party), key, TOOL_DOOR) is Reason.BAD_CLAIM
+
+
+def test_a_party_that_holds_no_tokens_is_nobodys_user_either(issuer: Issuer, key: RSAPublicKey) -> None:
+    known = replace(TOOL_DOOR, peers={DOCUMENTS: "tool/documents"})
+
+    assert refusal(at_the_tool(issuer, sub=DOCUMENTS), key, known) is Reason.BAD_CLAIM
 
 
 # (7) issuer  (8) audience
