@@ -98,6 +98,10 @@ class Environment:
         self.changed = sorted(wrong)
         return None
 
+    def pins(self, path: str, digest: str) -> bool:
+        """Whether this is what the file at `path` was pinned as."""
+        return self._pinned.get(path) == digest
+
     def holds(self, path: str) -> bool:
         """Whether this is one of its files, or would be one."""
         return path in self.single or path.startswith(tuple(f"{folder}/" for folder in self.folders))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from authorities.attestation.environment import Environment, unfit
+from authorities.attestation.environment import NEXT_STEP, Environment, unfit
+from authorities.attestation.interpreter import Interpreter
 from authorities.attestation.measure import MeasureError, digest_of, named
 from authorities.attestation.process import ProcessKey, key_of_child, key_of_peer
 from authorities.attestation.stage import Stage
@@ -107,9 +108,13 @@ class Launcher:
     def __init__(
         self, places: Places, lock: Lock, environment: Environment, *, log: Log, ended: Callable[[Launched], None]
     ) -> None:
-        """`ended` is called with what has ended."""
+        """`ended` is called with what has ended.  Raises `LaunchError` where the interpreter is not as it was pinned."""
         self._places, self.lock, self._environment, self._log, self._ended = places, lock, environment, log, ended
         self._table: dict[ProcessKey, Launched] = {}
+        self._interpreter = Interpreter(environment.python)
+        if not environment.pins(environment.python, self._interpreter.digest):
+            self._interpreter.close()
+            raise LaunchError(f"{environment.python} has just changed: {NEXT_STEP}")
 
     def start(self, launch: Launch) -> Launched:
         """Copy, measure, compare with the lock, run.
@@ -174,10 +179,17 @@ class Launcher:
             str(stage),
         ]
         # Made from nothing, so that nothing of ours comes through.
-        env = {"LANG": "C.UTF-8", **launch.env, "SPIFFE_ENDPOINT_SOCKET": self._places.endpoint}
+        env = {
+            "LANG": "C.UTF-8",
+            **self._interpreter.env,
+            **launch.env,
+            "SPIFFE_ENDPOINT_SOCKET": self._places.endpoint,
+        }
         with (self._places.logs / f"{launch.file_name}.log").open("ab") as out:
             return subprocess.Popen(  # noqa: S603 - the interpreter we run in, and a path we made
                 command,
+                executable=self._interpreter.path,
+                pass_fds=(self._interpreter.fd,),
                 env=env,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -224,3 +236,4 @@ class Launcher:
                         await launched.ended.wait()
             except TimeoutError:
                 self._log("still running", parties=[left.launch.party_id for left in self._table.values()])
+        self._interpreter.close()

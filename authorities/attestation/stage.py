@@ -17,8 +17,9 @@ from authorities.attestation.measure import BYTECODE_CACHES, MeasureError, measu
 _MAIN = """\
 import ctypes, os, signal
 
-# First, so that there is no moment in which another process of this user could look into this one's memory, or at
-# its variables and open files (PR_SET_DUMPABLE is 4; ptrace(2)).
+# No other process of this user looks into this one's memory, or at its variables and open files: the kernel has seen
+# to that since the first instruction (`interpreter.py`), and where it is set up otherwise (fs.suid_dumpable), this does
+# (PR_SET_DUMPABLE is 4; ptrace(2)).
 # The kernel kills this process when the authority ends, however that ends (PR_SET_PDEATHSIG is 1).
 # If the authority has ended already, nobody will: hence the last look.
 prctl = ctypes.CDLL(None).prctl

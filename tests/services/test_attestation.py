@@ -2,6 +2,8 @@
 
 import asyncio
 import ctypes
+import errno
+import hashlib
 import json
 import os
 import py_compile
@@ -34,6 +36,7 @@ from authorities.attestation import process
 from authorities.attestation.approval import approving
 from authorities.attestation.authority import NAME, Authority
 from authorities.attestation.environment import Environment
+from authorities.attestation.interpreter import Interpreter
 from authorities.attestation.launch import Launch, Launcher, LaunchError, Places
 from authorities.attestation.stage import Stage
 from tests.support.launched import (
@@ -412,6 +415,109 @@ def test_no_process_of_the_same_user_can_look_into_a_launched_one(
 
     assert "environ" not in shut("-c", (root / "agents/reader/main.py").read_text())  # as it is elsewhere
     assert shut(str(stage.path)) == ["environ", "mem", "maps", "fd/1", "exe"]
+
+
+EARLY_SPY = """
+import os, sys, time
+
+print("looking", flush=True)
+until, target, opened = time.monotonic() + 20, sys.argv[1].encode(), False
+while time.monotonic() < until and not opened:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if pid == str(os.getpid()) or target not in open(f"/proc/{pid}/cmdline", "rb").read():
+                continue
+            os.open(f"/proc/{pid}/mem", os.O_RDONLY)
+            opened = True
+        except OSError:
+            pass
+print("opened", flush=True)
+"""
+"""Says that it could open the memory of a process that it waits for, in whatever moment of its life."""
+
+
+def test_not_even_in_its_first_moment_can_a_launched_process_be_looked_into(
+    root: Path, place: Path, ordinary: tuple[str, dict[str, Any]]
+) -> None:
+    python, user = ordinary
+    place.chmod(0o755)
+    (root / "agents/reader/main.py").write_text("print('ready', flush=True)\n")
+    stage = Stage.build(root, ["agents/reader"], parent=place, prefix="stage-")
+    for path in [stage.path, *stage.path.rglob("*")]:
+        os.chown(path, user.get("user", -1), -1)
+    interpreter = Interpreter(python)
+    closed = {"executable": interpreter.path, "pass_fds": (interpreter.fd,)}
+
+    def opened(how: dict[str, Any]) -> bool:
+        spy = [python, "-I", "-B", "-c", EARLY_SPY, str(stage.path)]
+        with subprocess.Popen(spy, stdout=subprocess.PIPE, cwd="/", **user) as looking:  # noqa: S603
+            assert looking.stdout
+            assert looking.stdout.readline() == b"looking\n"
+            for _ in range(10):
+                target = [python, "-I", "-B", str(stage.path)]
+                done = subprocess.run(target, stdout=subprocess.PIPE, check=True, cwd="/", **how, **user)  # noqa: S603
+                assert done.stdout == b"ready\n"
+            looking.kill()
+            return bool(looking.stdout.read())
+
+    assert opened({})  # as it is where a process shuts itself
+    assert not opened(closed)
+    interpreter.close()
+
+
+def test_the_copy_of_the_interpreter_can_be_run_and_neither_read_nor_written(
+    ordinary: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python, user = ordinary
+    for kernel in "this one", "one before 6.3":
+        if kernel != "this one":
+            known = os.memfd_create
+
+            def older(name: str, flags: int) -> int:
+                if flags & 0x10:
+                    raise OSError(errno.EINVAL, "what flag?")
+                return known(name, flags)
+
+            monkeypatch.setattr(os, "memfd_create", older)
+        interpreter = Interpreter(python)
+        assert interpreter.digest == hashlib.sha256(Path(python).read_bytes()).hexdigest()
+        assert os.stat(interpreter.fd).st_mode & 0o777 == 0o111
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.write(interpreter.fd, b"x")
+        run = subprocess.run(  # noqa: S603
+            [python, "-I", "-c", "import sys; print(sys.executable)"],
+            executable=interpreter.path,
+            pass_fds=(interpreter.fd,),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            cwd="/",
+            **user,
+        )
+        assert run.stdout == f"{python}\n"
+        interpreter.close()
+
+
+def test_an_interpreter_that_finds_its_library_by_its_own_place_is_told_the_place(tmp_path: Path) -> None:
+    for content, env in ((b"RPATH $ORIGIN/../lib", {"LD_LIBRARY_PATH": str(tmp_path / "lib")}), (b"RPATH /lib", {})):
+        python = tmp_path / "bin" / "python"
+        python.parent.mkdir(exist_ok=True)
+        python.write_bytes(content)
+        interpreter = Interpreter(str(python))
+        assert interpreter.env == env
+        interpreter.close()
+
+
+async def test_whatever_is_launched_runs_that_copy(probe: Probe) -> None:
+    assert await probe.run("import os; answer = os.readlink('/proc/self/exe')") == "/memfd:python (deleted)"
+
+
+async def test_an_interpreter_that_is_not_as_it_was_pinned_launches_nothing(place: Path) -> None:
+    environment = Environment.pinned(Path(sys.prefix))
+    environment._pinned[environment.python] = "0" * 64
+    places = Places(root=place, stages=place, logs=place, endpoint="")
+    with pytest.raises(LaunchError, match=r"python has just changed"):
+        Launcher(places, Lock(files={}, parties={}), environment, log=print, ended=lambda _: None)
 
 
 async def test_the_authority_which_holds_the_keys_is_shut_as_well(authority: Authority) -> None:
