@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -151,12 +151,21 @@ def _single(prefix: Path) -> list[str]:
     """The interpreter, and what it goes by when it looks for its library (`Modules/getpath.py` of CPython)."""
     home = Path(sys._base_executable).parent  # type: ignore[attr-defined]
     base, version = Path(sys.base_prefix), f"{sys.version_info.major}{sys.version_info.minor}"
-    found = [prefix / "bin/python", prefix / "pyvenv.cfg", prefix / "bin/pyvenv.cfg"]
+    found = [*_links(prefix / "bin/python"), prefix / "pyvenv.cfg", prefix / "bin/pyvenv.cfg"]
     found += [home / name for name in ("pyvenv.cfg", "pybuilddir.txt", "Modules", sys.platlibdir)]
     found += [base / sys.platlibdir / f"python{version}.zip"]
     if sysconfig.get_config_var("Py_ENABLE_SHARED"):
         found += [Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME"))]
     return [str(path) for path in found]
+
+
+def _links(path: Path) -> Iterator[Path]:
+    """What a name stands for, each link on the way there, and what is there."""
+    while path.is_symlink():
+        yield path
+        target = path.parent / path.readlink()
+        path = target.parent.resolve() / target.name
+    yield path
 
 
 def _copy_bytecode(folder: Path, bytecode: Path) -> None:

@@ -108,7 +108,7 @@ class Launcher:
     def __init__(
         self, places: Places, lock: Lock, environment: Environment, *, log: Log, ended: Callable[[Launched], None]
     ) -> None:
-        """`ended` is called with what has ended.  Raises `LaunchError` where the interpreter is not as it was pinned."""
+        """`ended` is called with what has ended.  Raises `LaunchError` for an interpreter that was not pinned."""
         self._places, self.lock, self._environment, self._log, self._ended = places, lock, environment, log, ended
         self._table: dict[ProcessKey, Launched] = {}
         self._interpreter = Interpreter(environment.python)

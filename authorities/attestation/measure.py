@@ -104,7 +104,11 @@ def digest_of(files: Mapping[str, str]) -> str:
 
 
 def named(paths: list[str]) -> str:
-    """The first of these paths, and how many more there are; an empty text where there are none."""
+    """The first of these paths, and how many more there are; an empty text where there are none.
+
+    Fit to be sent and shown, for a name can be any bytes.
+    """
+    paths = [path.encode("unicode_escape").decode() for path in paths]
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     return ", ".join(paths[:NAMED]) + more
 

@@ -25,7 +25,8 @@ class Watch:
     def __init__(self) -> None:
         """Raises `OSError` where this user has too many already."""
         self._paths: dict[int, str] = {}
-        self._names: dict[int, set[str]] = {}  # what is of interest in a folder that is not watched as a whole
+        # What is of interest in a folder that is not watched as a whole: names, and by which paths they were asked for.
+        self._names: dict[int, dict[str, set[str]]] = {}
         self._whole: dict[int, Collection[str]] = {}  # the others, and what is not of interest in them
         self._folders: dict[str, Collection[str]] = {}  # as asked for, to be found again when they come back
         self._fd = int(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
@@ -57,7 +58,7 @@ class Watch:
         parent, _, name = path.rpartition("/")
         number = self._add(parent)
         if number is not None:
-            self._names.setdefault(number, set()).add(name)
+            self._names.setdefault(number, {}).setdefault(name, set()).add(path)
 
     def read(self) -> set[str] | None:
         """Return the files that may have changed since the last time; None means any may have.  Raises `OSError`."""
@@ -81,13 +82,13 @@ class Watch:
                 table.pop(number, None)
             return False
         path = f"{self._paths.get(number, '')}/{name}"
-        leave_out = self._whole.get(number)
-        if name not in self._names.get(number, ()) and (leave_out is None or _left_out(path, name, leave_out)):
+        leave_out, asked_for = self._whole.get(number), self._names.get(number, {}).get(name, set())
+        if not asked_for and (leave_out is None or _left_out(path, name, leave_out)):
             return False
         if mask & _IS_FOLDER:
             self._below(path, self._folders.get(path, leave_out or ()))
             return True
-        found.add(path)
+        found |= {path, *asked_for}
         return False
 
     def _events(self) -> bytes:
@@ -103,7 +104,7 @@ class Watch:
         self._whole[number] = leave_out
         try:
             with os.scandir(path) as entries:
-                folders = [entry for entry in entries if entry.is_dir()]
+                folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]  # links can go in circles
         except OSError:
             return  # gone again, which we shall be told
         for entry in folders:

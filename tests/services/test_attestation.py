@@ -469,9 +469,9 @@ def test_the_copy_of_the_interpreter_can_be_run_and_neither_read_nor_written(
     ordinary: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python, user = ordinary
+    known = os.memfd_create
     for kernel in "this one", "one before 6.3":
         if kernel != "this one":
-            known = os.memfd_create
 
             def older(name: str, flags: int) -> int:
                 if flags & 0x10:
@@ -481,7 +481,7 @@ def test_the_copy_of_the_interpreter_can_be_run_and_neither_read_nor_written(
             monkeypatch.setattr(os, "memfd_create", older)
         interpreter = Interpreter(python)
         assert interpreter.digest == hashlib.sha256(Path(python).read_bytes()).hexdigest()
-        assert os.stat(interpreter.fd).st_mode & 0o777 == 0o111
+        assert os.fstat(interpreter.fd).st_mode & 0o777 == 0o111
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.write(interpreter.fd, b"x")
         run = subprocess.run(  # noqa: S603

@@ -236,7 +236,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 shutil.copytree(found, mine / name)
             elif found.is_file():
                 shutil.copy2(found, mine)
-    command = [str(prefix / "bin/python"), "-m", "authorities.attestation.environment"]
+    elsewhere, python = prefix.parent / "elsewhere", prefix / "bin/python"
+    elsewhere.mkdir()
+    (elsewhere / "python").symlink_to("python-itself")  # as most environments have it: a link, and not the only one
+    python.rename(elsewhere / "python-itself")
+    python.symlink_to(elsewhere / "python")
+    command = [str(python), "-m", "authorities.attestation.environment"]
     subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)  # noqa: S603
     return prefix
 
@@ -302,6 +307,27 @@ async def test_whatever_changes_in_the_environment_is_drift_of_all_and_undone_wh
         shutil.move(place / "aside", path)
     await restored(alone)
     assert (await probe.run(FETCH)).count(".") == 2
+
+
+@pytest.mark.parametrize("name", ["python", "python-itself"])
+async def test_an_interpreter_is_watched_wherever_its_links_lead(
+    alone: Authority, registry: Registry, place: Path, installed: Path, name: str
+) -> None:
+    probe = await launch_probe(alone, registry, place)
+    path = installed.parent / "elsewhere" / name
+    path.rename(place / "aside")
+
+    shutil.copy2(sys.executable, path)
+    with path.open("ab") as file:
+        file.write(b"changed")
+
+    async with asyncio.timeout(5):
+        while str(path) not in str(alone.drifted):
+            await asyncio.sleep(0.01)
+    assert "no identity issued" in await probe.run(FETCH)
+    path.unlink()
+    (place / "aside").rename(path)
+    await restored(alone)
 
 
 async def test_an_environment_that_cannot_be_measured_at_all_is_drift_until_it_can_be(

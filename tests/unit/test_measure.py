@@ -209,7 +209,13 @@ def test_a_folder_can_be_left_out_by_its_whole_path(root: Path) -> None:
 
 @pytest.mark.parametrize(
     ("paths", "text"),
-    [([], ""), (["a"], "a"), (["a", "b", "c"], "a, b, c"), (["a", "b", "c", "d", "e"], "a, b, c and 2 more")],
+    [
+        ([], ""),
+        (["a"], "a"),
+        (["a", "b", "c"], "a, b, c"),
+        (["a", "b", "c", "d", "e"], "a, b, c and 2 more"),
+        (["\udcff\x1b"], r"\udcff\x1b"),
+    ],
 )
 def test_the_first_changed_files_are_told_by_name(paths: list[str], text: str) -> None:
     assert named(paths) == text

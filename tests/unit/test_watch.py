@@ -82,6 +82,26 @@ def test_a_single_file_is_watched_whether_it_is_there_or_not(watch: Watch, tmp_p
     assert watch.read() == {str(tmp_path / "single")}
 
 
+def test_a_single_file_is_told_by_every_path_that_it_was_asked_for_by(watch: Watch, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "other").symlink_to("folder")
+    asked_for = {str(tmp_path / folder / "file") for folder in ("folder", "other")}
+    for path in asked_for:
+        watch.file(path)
+
+    (tmp_path / "folder" / "file").touch()
+    assert watch.read() == asked_for
+
+
+def test_links_that_go_in_circles_are_not_followed(watch: Watch, tmp_path: Path) -> None:
+    for name in "one", "two":
+        (tmp_path / name).symlink_to(".")
+    watch.folder(str(tmp_path))
+
+    (tmp_path / "file").touch()
+    assert watch.read() == {str(tmp_path / "file")}
+
+
 def test_where_there_was_too_much_to_tell_anything_may_have_changed(watch: Watch, folder: Path) -> None:
     room = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     for number in range(room + 10):
