@@ -5,6 +5,7 @@ head and body of a request go out in one record.
 """
 
 import asyncio
+import math
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -21,8 +22,9 @@ import httpx2
 from zerotrust.svid import Svid
 from zerotrust.tls import client_context
 
-MARGIN = 2
-"""Seconds before the end of a connection's certificates at which no new request is begun on it."""
+REUSED = 0.5
+"""The part of the life which a connection's certificates have left when it is made, for which requests are begun on it.
+What is begun last has the rest to come to its end."""
 
 KEEP_ALIVE = 60
 """Seconds that a silent connection is kept: longer than a pause between calls, and less than the server's (75 s)."""
@@ -119,6 +121,7 @@ def _backend(core: Any) -> Any:
         def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._reader, self._writer = reader, writer
             self._unsent: list[bytes] = []
+            self._reused_until = math.inf  # in the lab alone, which measures what TLS costs
 
         async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - its signature
             self._unsent.append(bytes(buffer))
@@ -152,16 +155,15 @@ def _backend(core: Any) -> Any:
             with _as(core.ConnectTimeout, core.ConnectError):
                 async with asyncio.timeout(timeout):
                     await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+            now, until = time.time(), self._writer.get_extra_info("ssl_object").peer.until
+            self._reused_until = now + (until - now) * REUSED
             return self
 
         def get_extra_info(self, info: str) -> Any:
             if info == "is_readable":  # asked of a kept connection before it is used again: has it come to its end?
-                return self._reader.at_eof() or self._writer.transport.is_closing() or self._ends_soon()
+                ended = self._reader.at_eof() or self._writer.transport.is_closing()
+                return ended or self._reused_until <= time.time()
             return self._writer.get_extra_info(info)
-
-        def _ends_soon(self) -> bool:
-            tls = self._writer.get_extra_info("ssl_object")  # none in the lab alone, which measures what TLS costs
-            return tls is not None and bool(tls.peer.until - MARGIN <= time.time())
 
     class Backend(core.AsyncNetworkBackend):  # type: ignore[misc]
         async def connect_tcp(

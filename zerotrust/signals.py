@@ -17,9 +17,8 @@ import httpx
 import orjson
 
 from zerotrust.known import KIND, SIGNER, Known, known_from
-from zerotrust.policy import PolicyError
 from zerotrust.signed import Untrusted, kind_of, verified
-from zerotrust.standing import Gap, Kind, Standing, Subject
+from zerotrust.standing import Kind, Standing, Subject
 from zerotrust.svid import Svid
 from zerotrust.workload import WorkloadError
 
@@ -120,7 +119,7 @@ class Signals:
         return self._known
 
     def on_change(self, adopt: Callable[[Known], None]) -> None:
-        """Have `adopt` called with each new version.  While that raises `PolicyError`, nothing is known."""
+        """Have `adopt` called with each new version.  While that raises anything, nothing is known."""
         self._adopt = adopt
 
     @asynccontextmanager
@@ -140,10 +139,10 @@ class Signals:
             try:
                 await self._listen()
                 why = "the stream has ended"
-            except (Untrusted, Gap, PolicyError) as error:  # what is known here may not be all there is
-                self.standing.forget()
-                why = str(error)
             except (httpx.HTTPError, OSError, WorkloadError) as error:  # what is known ages, and then counts no more
+                why = f"{type(error).__name__} {error}"
+            except Exception as error:  # noqa: BLE001 - a gap, a forgery, a version that cannot be adopted, our mistake:
+                self.standing.forget()  # what is known here may not be all there is
                 why = f"{type(error).__name__} {error}"
             if why != told:
                 log.warning("no word from %s: %s", self._url, why)

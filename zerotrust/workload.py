@@ -66,10 +66,19 @@ class Workload:
         while True:
             wait = (svid.not_after - time.time()) / 2 if svid else 0
             await asyncio.sleep(max(wait, SECONDS_BETWEEN_TRIES))
-            if svid := await self._tried():
-                self._svid = svid
-                for call in self._renewed:
-                    call(svid)
+            if (svid := await self._tried()) and not self._used(svid):
+                svid = None  # another one, in a second
+
+    def _used(self, svid: Svid) -> bool:
+        """Have everybody go on with a new SVID; return whether all of them could."""
+        self._svid, all_of_them = svid, True
+        for call in self._renewed:
+            try:
+                call(svid)
+            except Exception:  # no descriptor left, for one: the others must not go without, nor the next renewal
+                log.exception("a new SVID could not be used")
+                all_of_them = False
+        return all_of_them
 
     async def _tried(self) -> Svid | None:
         try:

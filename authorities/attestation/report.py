@@ -63,7 +63,8 @@ async def report(address: str, source: Source) -> None:
 async def _send(http: httpx.AsyncClient, url: str, drifted: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """Return what went wrong, and which files the registry goes by."""
     try:
-        status, answer = await ask(http, "POST", url, most=MAX_ANSWER, json={"drifted": dict(drifted)})
+        told = {"drifted": dict(drifted), "at": time.time()}
+        status, answer = await ask(http, "POST", url, most=MAX_ANSWER, json=told)
         if status != 200:
             return f"status {status}", {}
         return "", dict(json.loads(answer)["read_from"])

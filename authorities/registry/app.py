@@ -37,9 +37,11 @@ LOGOUT_PATH = "/backchannel-logout"
 
 
 class Drift(BaseModel):
-    """Everything that is not as it was approved, now: a file for each party."""
+    """Everything that is not as it was approved: a file for each party."""
 
     drifted: dict[str, str]
+    at: float
+    """When that was so, in seconds since the epoch: a report that was held back is no news."""
 
 
 class Cause(BaseModel):
@@ -111,7 +113,7 @@ def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known
 
     @app.post("/attestation")
     async def attestation(drift: Drift) -> dict[str, Any]:
-        suspended = await parties.attested(drift.drifted)
+        suspended = await parties.attested(drift.drifted, drift.at)
         for name in suspended:
             await service.record(_record("drift", name, drift.drifted[name]))
         return {"suspended": suspended, "read_from": service.known.read_from}

@@ -12,14 +12,18 @@ FILES = ("registry.yaml", "registry.lock")
 
 
 def load_known(folder: Path, addresses: Mapping[str, str]) -> Known:
-    """Read both files.  Raises `RegistryError` where one of them is unfit, or does not fit the other."""
+    """Read both files; of `addresses` count those of the parties that they have.
+
+    Raises `RegistryError` where one of them is unfit, or does not fit the other.
+    """
     registry, lock = load_registry(folder / FILES[0]), load_lock(folder / FILES[1])
     if differing := unapproved(registry, lock):
         raise RegistryError(
             f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
         )
     read_from = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
-    return Known(registry=registry, addresses=dict(addresses), approved=dict(lock.parties), read_from=read_from)
+    there = {name: address for name, address in addresses.items() if name in registry.parties}
+    return Known(registry=registry, addresses=there, approved=dict(lock.parties), read_from=read_from)
 
 
 def unapproved(registry: Registry, lock: Lock) -> list[str]:

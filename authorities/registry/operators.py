@@ -1,6 +1,7 @@
 """What operators and attestation do to a party's standing; the rules behind the doors of `app.py`."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -10,6 +11,9 @@ from authorities.registry.stream import Stream
 from zerotrust.errors import Refusal
 from zerotrust.known import SIGNER
 from zerotrust.policy import Reason
+
+SECONDS_BETWEEN_TRIES = 5
+UNTOLD = "could not be told"
 
 
 class Clients(Protocol):
@@ -28,30 +32,31 @@ class Parties:
     def __init__(self, stream: Stream, kept: State, clients: Clients) -> None:
         self._stream, self._kept, self._clients = stream, kept, clients
         self._drifted: dict[str, str] = {}
-        self._telling: set[asyncio.Task[str]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         self._one_after_the_other = asyncio.Lock()
 
-    async def attested(self, drifted: Mapping[str, str]) -> list[str]:
+    async def attested(self, drifted: Mapping[str, str], at: float) -> list[str]:
         """Hear which parties do not run what was approved, each with what has changed; return who was suspended for it.
 
-        The whole story each time, so that one that got lost does not matter.  A suspension stays until an operator
-        ends it, whatever becomes of the file.
+        `at`: when that was so, in seconds since the epoch.  It is the whole story each time, so that one that got lost
+        does not matter.  A suspension stays until an operator ends it, whatever becomes of the file.
         """
         parties = self._stream.known.registry.parties
         self._drifted = {name: why for name, why in drifted.items() if name in parties}
         new = [name for name in self._drifted if not self.cause(name)]
         for name in new:
             await self._stream.change("party", self._id(name), f"drift: {drifted[name]}")
-            # The realm is told aside: it may be slow, and attestation has to be heard again within the second.
-            self._telling.add(telling := asyncio.create_task(self._told(name, enabled=False)))
-            telling.add_done_callback(self._telling.discard)
-        self._stream.heard("attestation")
+            self._tell_aside(name)  # the realm may be slow, and attestation has to be heard again within the second
+        self._stream.heard("attestation", time.monotonic() - max(0.0, time.time() - at))
         return new
 
     async def suspend(self, name: str, cause: str) -> str:
         """Withdraw a party: here first, then at the realm; return what came of the latter."""
         await self._stream.change("party", self._id(name), cause)
-        return await self._told(name, enabled=False)
+        told = await self._told(name, enabled=False)
+        if told.startswith(UNTOLD):
+            self._tell_aside(name)
+        return told
 
     async def reinstate(self, name: str) -> str:
         """Let a party take part again, unless it drifts or is suspended once more before the realm has heard of it.
@@ -67,7 +72,19 @@ class Parties:
             return self.since(name) == suspended and name not in self._drifted
 
         await self._stream.change("party", self._id(name), None, where=still_meant)
+        if self.cause(name):
+            self._tell_aside(name)  # suspended once more meanwhile, which has to be what the realm hears last
         return told
+
+    def _tell_aside(self, name: str) -> None:
+        """Tell the realm that a party is suspended, again and again until it has heard, or that is over."""
+
+        async def tell() -> None:
+            while self.cause(name) and (await self._told(name, enabled=False)).startswith(UNTOLD):  # noqa: ASYNC110
+                await asyncio.sleep(SECONDS_BETWEEN_TRIES)
+
+        self._telling.add(telling := asyncio.create_task(tell()))
+        telling.add_done_callback(self._telling.discard)
 
     async def _told(self, name: str, *, enabled: bool) -> str:
         if name == SIGNER:
@@ -76,7 +93,7 @@ class Parties:
             async with self._one_after_the_other:  # what was decided last has to be what the realm hears last
                 await (self._clients.enable_client if enabled else self._clients.disable_client)(self._id(name))
         except AdministrationError as error:
-            return f"could not be told: {error}"
+            return f"{UNTOLD}: {error}"
         return "told"
 
     def cause(self, name: str) -> str | None:

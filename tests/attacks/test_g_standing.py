@@ -1,5 +1,6 @@
 """G. Standing: who was withdrawn, and who would like to say so, or to say otherwise."""
 
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -99,7 +100,7 @@ async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tr
     again.effect = spiffe_id(READER) not in target.withdrawn
     yield again
     for peer in (workload(READER), workload(ORCHESTRATOR), NO_CERTIFICATE, workload("authority/attestation/evil")):
-        report: dict[str, Any] = {"drifted": {WRITER: "a rival"}}
+        report: dict[str, Any] = {"drifted": {WRITER: "a rival"}, "at": time.time()}
         yield await target.send(REGISTRY, None, path="/attestation", body=report, peer=peer, reason=Reason.UNKNOWN_PEER)
     for tried in _named_nearly(target):
         yield tried
@@ -156,7 +157,9 @@ def _following(target: Target, identity: Svid) -> Signals:
 async def _reported(target: Registered, drifted: dict[str, str]) -> None:
     """Attestation tells what it has found."""
     peer = workload("authority/attestation")
-    assert (await target.send(REGISTRY, None, path="/attestation", body={"drifted": drifted}, peer=peer)).handled
+    assert (
+        await target.send(REGISTRY, None, path="/attestation", body={"drifted": drifted, "at": time.time()}, peer=peer)
+    ).handled
 
 
 @attack(90)

@@ -1,6 +1,7 @@
 """H. Attestation: an identity for whom it is not, or for code that nobody approved."""
 
 import tempfile
+import time
 
 import jwt
 import pytest
@@ -117,7 +118,7 @@ async def test_code_that_changes_under_a_running_party(target: Registered) -> Tr
     reading = target.token(tool)
     assert (await target.send(tool, reading)).handled
     peer = workload("authority/attestation")
-    drifted = {"drifted": {reader: "agents/reader/main.py"}}
+    drifted = {"drifted": {reader: "agents/reader/main.py"}, "at": time.time()}
     assert (await target.send(REGISTRY, None, path="/attestation", body=drifted, peer=peer)).handled
     yield await target.send(tool, reading)
     yield await target.send("inference", target.token("inference"))
@@ -128,7 +129,7 @@ async def test_code_that_changes_under_a_running_party(target: Registered) -> Tr
     yield again
     if not again.effect:  # what is put back is not trusted again by itself
         assert spiffe_id(reader) in target.clients.disabled
-        await target.send(REGISTRY, None, path="/attestation", body={"drifted": {}}, peer=peer)
+        await target.send(REGISTRY, None, path="/attestation", body={"drifted": {}, "at": time.time()}, peer=peer)
         yield await target.send(tool, reading)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from authorities.registry import operators
 from authorities.registry import stream as sending
 from authorities.registry.app import changes, create_app, permissions
 from authorities.registry.events import Apply
@@ -110,9 +111,14 @@ class Authority:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    async def report(self, drifted: dict[str, str]) -> list[str]:
+    async def report(self, drifted: dict[str, str], at: float | None = None) -> list[str]:
         """What attestation says is not as it was approved."""
-        answer = await self.ask("POST", "/attestation", {"drifted": drifted}, peer=workload(ATTESTATION))
+        answer = await self.ask(
+            "POST",
+            "/attestation",
+            {"drifted": drifted, "at": time.time() if at is None else at},
+            peer=workload(ATTESTATION),
+        )
         assert answer.status_code == 200, answer.text
         return list(answer.json()["suspended"])
 
@@ -196,7 +202,7 @@ async def test_a_party_that_does_not_exist_has_no_door(authority: Authority) -> 
 
 
 async def test_only_attestation_reports_drift_and_nobody_in_a_users_name(authority: Authority) -> None:
-    body = {"drifted": {READER: "agents/reader/main.py"}}
+    body = {"drifted": {READER: "agents/reader/main.py"}, "at": time.time()}
     for peer, token in (
         (workload(READER), None),
         (workload("orchestrator"), None),
@@ -281,8 +287,9 @@ async def test_who_is_suspended_again_while_the_realm_hears_of_the_reinstatement
 
     assert told["party"]["state"] == again
     assert not authority.standing.of_party(READERS_ID)
-    if again == "suspended":  # what was decided last is what the realm heard last
-        assert [what for what, *_ in authority.realm.told] == ["disable", "enable", "disable"]
+    async with asyncio.timeout(5):  # what was decided last is what the realm hears last
+        while [what for what, *_ in authority.realm.told][:3] != ["disable", "enable", "disable"]:
+            await asyncio.sleep(0)
 
 
 async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: Authority) -> None:
@@ -292,6 +299,55 @@ async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: A
 
     assert told["keycloak"] == "could not be told: Keycloak is away"
     assert not authority.standing.of_party(READERS_ID)
+
+
+@pytest.mark.parametrize("how", ["an operator", "drift"])
+async def test_a_realm_that_was_away_is_told_of_a_suspension_until_it_has_heard_or_that_is_over(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(operators, "SECONDS_BETWEEN_TRIES", 0.01)
+    authority.realm.away = True
+
+    async def suspended() -> None:
+        if how == "drift":
+            await authority.report({READER: "agents/reader/main.py"})
+            await authority.report({})
+        else:
+            await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
+
+    async def settled() -> int:
+        """How often it was told, once that is all."""
+        async with asyncio.timeout(5):
+            count = -1
+            while count != (count := len(authority.realm.told)):
+                await asyncio.sleep(0.1)
+        return count
+
+    await suspended()
+    async with asyncio.timeout(5):
+        while len(authority.realm.told) < 3:
+            await asyncio.sleep(0.01)
+    authority.realm.away = False
+    count = await settled()
+    assert {what for what, *_ in authority.realm.told} == {"disable"}
+
+    await authority.operate("POST", f"/parties/{READER}/reinstate", {})
+    authority.realm.away = True
+    await suspended()
+    await authority.operate("POST", f"/parties/{READER}/reinstate", {})
+    await settled()  # although it is away
+    assert len(authority.realm.told) > count
+
+
+async def test_a_report_that_was_held_back_is_no_news(authority: Authority) -> None:
+    await authority.report({}, at=time.time() - 60)
+    async with asyncio.timeout(5):
+        while "attestation" not in (told := (await authority.operate("GET", "/standing"))["sources"]):
+            await asyncio.sleep(0)
+    assert told["attestation"] == pytest.approx(60, abs=10)
+
+    await authority.report({}, at=time.time() + 60)  # by a clock that is ahead: now, and no later
+    assert 0 <= (await authority.operate("GET", "/standing"))["sources"]["attestation"] < 30
 
 
 @pytest.mark.parametrize("body", [{}, {"cause": ""}, {"cause": "x" * 201}, {"cause": 7}])

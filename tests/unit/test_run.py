@@ -170,7 +170,7 @@ async def caller(known: Known, party: str) -> AsyncIterator[httpx.AsyncClient]:
 async def report(known: Known) -> None:
     """As attestation: everything is as it was approved."""
     async with caller(known, "authority/attestation") as http:
-        answer = await http.post(f"{known.addresses[SIGNER]}/attestation", json={"drifted": {}})
+        answer = await http.post(f"{known.addresses[SIGNER]}/attestation", json={"drifted": {}, "at": time.time()})
         assert answer.json()["suspended"] == []
 
 

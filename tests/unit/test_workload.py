@@ -2,6 +2,7 @@
 `tests/services/test_attestation.py`."""
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -120,6 +121,25 @@ async def test_a_call_that_fails_late_closes_its_own_connection_and_not_its_succ
 
 
 # certificates
+
+
+async def test_where_somebody_cannot_go_on_with_a_new_certificate_the_others_do_and_another_one_is_asked_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    workload, Client.life, told, tries = Workload(), 2.0, list[Svid](), list[Svid]()
+
+    def unable(svid: Svid) -> None:
+        tries.append(svid)
+        if len(tries) == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    workload.on_renewal(unable)
+    workload.on_renewal(told.append)
+    async with workload.opened():
+        await until(lambda: len(told) == 2)
+        assert tries == told
+        assert workload.svid is told[1]
+    assert [record.message for record in caplog.records] == ["a new SVID could not be used"]
 
 
 async def until(check: Callable[[], object]) -> None:
