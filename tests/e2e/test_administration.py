@@ -259,7 +259,7 @@ async def test_a_certificate_that_keycloak_refuses_is_told(
     administration = Administration(keycloak.issuer, assertions, verify=expired)
 
     # Which of the two arrives first, the alert or the end of the connection, is a matter of how busy the machine is.
-    with pytest.raises(AdministrationError, match="CERTIFICATE_UNKNOWN|^Keycloak: $"):
+    with pytest.raises(AdministrationError, match=r"CERTIFICATE_UNKNOWN|^Keycloak: $"):
         await administration.disable_client("spiffe://agents.example/agent/reader")
     await administration.close()
 
