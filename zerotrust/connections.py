@@ -22,6 +22,9 @@ import httpx2
 from zerotrust.svid import Svid
 from zerotrust.tls import client_context
 
+MARGIN = 2
+"""Seconds before the end of a connection's certificates at which no new request is begun on it in any case."""
+
 REUSED = 0.5
 """The part of the life which a connection's certificates have left when it is made, for which requests are begun on it.
 What is begun last has the rest to come to its end."""
@@ -156,7 +159,7 @@ def _backend(core: Any) -> Any:
                 async with asyncio.timeout(timeout):
                     await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
             now, until = time.time(), self._writer.get_extra_info("ssl_object").peer.until
-            self._reused_until = now + (until - now) * REUSED
+            self._reused_until = min(now + (until - now) * REUSED, until - MARGIN)
             return self
 
         def get_extra_info(self, info: str) -> Any:

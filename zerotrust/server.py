@@ -4,8 +4,11 @@ A body is bounded by the gate, which knows who sends it; what comes before and a
 """
 
 import asyncio
+import socket
 import ssl
 import time
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -21,7 +24,8 @@ MAX_HEAD = 64 * 1024
 parser keeps to itself until it is whole."""
 
 PATIENCE = 10
-"""Seconds for the head of a request, from its first byte or from the connection; and for an answer to be read."""
+"""Seconds for the handshake; for the head of a request, from its first byte or from the connection; and for an answer
+to be read."""
 
 IDLE = 75
 """Seconds that a silent connection is kept for the next request."""
@@ -122,9 +126,22 @@ class Protocol(HttpToolsProtocol):
         self._for_reader.stop()
 
 
+class _Server(uvicorn.Server):
+    """Gives a handshake no more time than the head of a request."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop: Any = asyncio.get_running_loop()
+        if self.config.ssl:  # uvicorn has no option for it, and hands none on
+            loop.create_server = partial(loop.create_server, ssl_handshake_timeout=PATIENCE)
+        try:
+            await super().startup(sockets)
+        finally:
+            loop.__dict__.pop("create_server", None)
+
+
 def server(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None) -> uvicorn.Server:
     """A server for one party's app.  Without TLS it knows no peer, and then a gate lets nobody in."""
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             app,
             host=host,

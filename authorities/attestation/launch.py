@@ -84,7 +84,9 @@ class Launched:
         await self.ended.wait()
 
     def tell(self, number: signal.Signals) -> None:
-        """Tell it to end, by this signal."""
+        """Tell it to end, by this signal, if it is still there."""
+        if self.ended.is_set():  # its pidfd is closed, and the number may be another file's by now
+            return
         self.asked.set()
         signal.pidfd_send_signal(self.pidfd, number)
 

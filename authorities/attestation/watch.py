@@ -97,19 +97,24 @@ class Watch:
         except BlockingIOError:
             return b""
 
-    def _below(self, path: str, leave_out: Collection[str]) -> None:
+    def _below(self, path: str, leave_out: Collection[str], seen: dict[int, str] | None = None) -> None:
+        """Watch a folder and those in it, each by the first way that leads there: links can go in circles."""
+        seen = {} if seen is None else seen
         number = self._add(path)
         if number is None:
+            return
+        if (first := seen.setdefault(number, path)) != path:
+            self._paths[number] = first
             return
         self._whole[number] = leave_out
         try:
             with os.scandir(path) as entries:
-                folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]  # links can go in circles
+                folders = [entry for entry in entries if entry.is_dir()]
         except OSError:
             return  # gone again, which we shall be told
         for entry in folders:
             if not _left_out(entry.path, entry.name, leave_out):
-                self._below(entry.path, leave_out)
+                self._below(entry.path, leave_out, seen)
 
     def _add(self, path: str) -> int | None:
         number = int(_libc.inotify_add_watch(self._fd, os.fsencode(path or "/"), _CHANGES | _ONLY_FOLDERS))

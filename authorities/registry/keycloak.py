@@ -90,7 +90,7 @@ class Administration:
             raise AdministrationError(f"no identity to show to Keycloak: {error}") from error
         # `OSError`: a certificate that Keycloak refuses is told while its answer is read, and httpx lets that through.
         except (KeycloakError, httpx.HTTPError, OSError, ValueError, TypeError, LookupError, RecursionError) as error:
-            raise AdministrationError(f"Keycloak: {error or type(error).__name__}"[:300]) from error
+            raise AdministrationError(f"Keycloak: {str(error) or type(error).__name__}"[:300]) from error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -5,15 +5,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from authorities.registry.keycloak import AdministrationError
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
+from authorities.registry.telling import UNTOLD, Aside, tell
 from zerotrust.errors import Refusal
 from zerotrust.known import SIGNER
 from zerotrust.policy import Reason
-
-SECONDS_BETWEEN_TRIES = 5
-UNTOLD = "could not be told"
 
 
 class Clients(Protocol):
@@ -32,7 +29,7 @@ class Parties:
     def __init__(self, stream: Stream, kept: State, clients: Clients) -> None:
         self._stream, self._kept, self._clients = stream, kept, clients
         self._drifted: dict[str, str] = {}
-        self._telling: set[asyncio.Task[None]] = set()
+        self._aside = Aside()
         self._one_after_the_other = asyncio.Lock()
 
     async def attested(self, drifted: Mapping[str, str], at: float) -> list[str]:
@@ -77,24 +74,15 @@ class Parties:
         return told
 
     def _tell_aside(self, name: str) -> None:
-        """Tell the realm that a party is suspended, again and again until it has heard, or that is over."""
-
-        async def tell() -> None:
-            while self.cause(name) and (await self._told(name, enabled=False)).startswith(UNTOLD):  # noqa: ASYNC110
-                await asyncio.sleep(SECONDS_BETWEEN_TRIES)
-
-        self._telling.add(telling := asyncio.create_task(tell()))
-        telling.add_done_callback(self._telling.discard)
+        self._aside.until_told(lambda: self._told(name, enabled=False), wanted=lambda: self.cause(name) is not None)
 
     async def _told(self, name: str, *, enabled: bool) -> str:
         if name == SIGNER:
             return "not told: without its client there, no operator gets a token for this door"
-        try:
-            async with self._one_after_the_other:  # what was decided last has to be what the realm hears last
-                await (self._clients.enable_client if enabled else self._clients.disable_client)(self._id(name))
-        except AdministrationError as error:
-            return f"{UNTOLD}: {error}"
-        return "told"
+        async with self._one_after_the_other:  # what was decided last has to be what the realm hears last
+            return await tell(
+                (self._clients.enable_client if enabled else self._clients.disable_client)(self._id(name))
+            )
 
     def cause(self, name: str) -> str | None:
         """Why a party is suspended, if it is."""

@@ -1,6 +1,5 @@
 """What operators withdraw besides parties: users, sessions, tokens with all that was derived from them."""
 
-import asyncio
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, Field
@@ -8,12 +7,12 @@ from pydantic import BaseModel, Field
 from authorities.registry.keycloak import AdministrationError
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
+from authorities.registry.telling import TOLD, Aside, tell
 from zerotrust.errors import Refusal
 from zerotrust.policy import Reason
-from zerotrust.standing import Kind
+from zerotrust.standing import Subject
 
-SECONDS_BETWEEN_TRIES = 5
-TOLD, NOBODY_TO_TELL = "told", "not told: it does not know what was derived from a token"
+NOBODY_TO_TELL = "not told: it does not know what was derived from a token"
 
 
 class Realm(Protocol):
@@ -45,7 +44,7 @@ class Withdrawals:
 
     def __init__(self, stream: Stream, kept: State, realm: Realm) -> None:
         self._stream, self._kept, self._realm = stream, kept, realm
-        self._retrying: set[asyncio.Task[None]] = set()
+        self._aside = Aside()
 
     async def withdraw(self, asked: Withdrawal, operator: str) -> str:
         """Return what came of telling the realm.  Raises `Refusal` where nobody knows whom that is."""
@@ -54,23 +53,15 @@ class Withdrawals:
         if asked.kind == "token":
             return NOBODY_TO_TELL
         told = await self._told(asked.kind, name)
-        if told != TOLD:
-            self._retrying.add(retrying := asyncio.create_task(self._until_told(asked.kind, name)))
-            retrying.add_done_callback(self._retrying.discard)
+        if told != TOLD:  # a session that lives on there gets new tokens when ours is forgotten
+            withdrawn: Subject = (asked.kind, name)
+            self._aside.until_told(
+                lambda: self._told(asked.kind, name), wanted=lambda: withdrawn in self._kept.withdrawn
+            )
         return told
 
     async def _told(self, kind: str, name: str) -> str:
-        try:
-            await (self._realm.disable_user if kind == "user" else self._realm.end_session)(name)
-        except AdministrationError as error:
-            return f"could not be told: {error}"
-        return TOLD
-
-    async def _until_told(self, kind: Kind, name: str) -> None:
-        """Go on until the realm has heard it: a session that lives on there gets new tokens when ours is forgotten."""
-        await asyncio.sleep(SECONDS_BETWEEN_TRIES)
-        while (kind, name) in self._kept.withdrawn and await self._told(kind, name) != TOLD:  # noqa: ASYNC110
-            await asyncio.sleep(SECONDS_BETWEEN_TRIES)
+        return await tell((self._realm.disable_user if kind == "user" else self._realm.end_session)(name))
 
     async def reinstate(self, asked: Withdrawal) -> str:
         """Let a user act again: at the realm first.  Raises `Refusal`, also for what does not come back."""

@@ -394,15 +394,21 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, di
         )
 
 
+def staged(root: Path, place: Path, user: dict[str, Any], main: str) -> Stage:
+    """A stage with this program, which that user can run."""
+    place.chmod(0o755)
+    (root / "agents/reader/main.py").write_text(main)
+    stage = Stage.build(root, ["agents/reader"], parent=place, prefix="stage-")
+    for path in [stage.path, *stage.path.rglob("*")]:
+        os.chown(path, user.get("user", -1), -1)
+    return stage
+
+
 def test_no_process_of_the_same_user_can_look_into_a_launched_one(
     root: Path, place: Path, ordinary: tuple[str, dict[str, Any]]
 ) -> None:
     python, user = ordinary
-    place.chmod(0o755)
-    (root / "agents/reader/main.py").write_text("print('ready', flush=True)\nimport time\ntime.sleep(60)\n")
-    stage = Stage.build(root, ["agents/reader"], parent=place, prefix="stage-")
-    for path in [stage.path, *stage.path.rglob("*")]:
-        os.chown(path, user.get("user", -1), -1)
+    stage = staged(root, place, user, "print('ready', flush=True)\nimport time\ntime.sleep(60)\n")
 
     def shut(*program: str) -> list[str]:
         with subprocess.Popen([python, "-I", "-B", *program], stdout=subprocess.PIPE, cwd="/", **user) as target:  # noqa: S603
@@ -440,11 +446,7 @@ def test_not_even_in_its_first_moment_can_a_launched_process_be_looked_into(
     root: Path, place: Path, ordinary: tuple[str, dict[str, Any]]
 ) -> None:
     python, user = ordinary
-    place.chmod(0o755)
-    (root / "agents/reader/main.py").write_text("print('ready', flush=True)\n")
-    stage = Stage.build(root, ["agents/reader"], parent=place, prefix="stage-")
-    for path in [stage.path, *stage.path.rglob("*")]:
-        os.chown(path, user.get("user", -1), -1)
+    stage = staged(root, place, user, "print('ready', flush=True)\n")
     interpreter = Interpreter(python)
     closed = {"executable": interpreter.path, "pass_fds": (interpreter.fd,)}
 

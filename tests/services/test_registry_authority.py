@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from authorities.registry import operators
 from authorities.registry import stream as sending
+from authorities.registry import telling
 from authorities.registry.app import changes, create_app, permissions
 from authorities.registry.events import Apply
 from authorities.registry.keycloak import AdministrationError
@@ -305,7 +305,7 @@ async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: A
 async def test_a_realm_that_was_away_is_told_of_a_suspension_until_it_has_heard_or_that_is_over(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(operators, "SECONDS_BETWEEN_TRIES", 0.01)
+    monkeypatch.setattr(telling, "SECONDS_BETWEEN_TRIES", 0.01)
     authority.realm.away = True
 
     async def suspended() -> None:

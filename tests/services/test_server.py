@@ -1,12 +1,15 @@
 """The HTTP server round every party: what its options are for, shown over a real socket."""
 
 import asyncio
+import contextlib
 import logging
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
+import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.ca import TRUST_DOMAIN, the_ca
@@ -83,6 +86,28 @@ async def test_the_server_keeps_no_log_of_who_asked_for_what(caplog: pytest.LogC
     await talk(f"{GET}{LAST}")
 
     assert [record.message for record in caplog.records if "GET" in record.message] == []
+
+
+@pytest.mark.parametrize("kind", [asyncio, uvloop], ids=["asyncio", "uvloop"])
+def test_a_handshake_that_comes_to_no_end_is_broken_off(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zerotrust.server.PATIENCE", 0.2)
+
+    async def silent() -> None:
+        tls = server_context(the_ca().svid("orchestrator"), certificate_needed=False)
+        running = server(who_came_before, host="127.0.0.1", port=0, tls=tls)
+        serving = asyncio.create_task(running.serve())
+        async with asyncio.timeout(10):
+            while not running.started:
+                await asyncio.sleep(0.01)
+            assert "create_server" not in asyncio.get_running_loop().__dict__
+            reader, writer = await asyncio.open_connection(*running.servers[0].sockets[0].getsockname())
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+            running.should_exit = True
+            await serving
+
+    kind.run(silent())
 
 
 async def test_a_timer_that_is_started_twice_is_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from authorities.registry import telling
 from authorities.registry.keycloak import AdministrationError
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from authorities.registry.withdrawals import NOBODY_TO_TELL, TOLD, Withdrawal, Withdrawals
+from authorities.registry.telling import TOLD
+from authorities.registry.withdrawals import NOBODY_TO_TELL, Withdrawal, Withdrawals
 from tests.services.test_registry_authority import Authority, Follower, Realm, authority_in, read, streaming
 from tests.support.issuer import Issuer
 from zerotrust.policy import Reason
@@ -69,6 +71,25 @@ async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: A
 
     assert answer == {"keycloak": "could not be told: Keycloak is away"}
     assert ("session", "session-1") in authority.standing._withdrawn
+
+
+async def test_a_realm_that_was_away_is_told_until_it_has_heard(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "SECONDS_BETWEEN_TRIES", 0.01)
+    authority.realm.away = True
+
+    await authority.operate("POST", "/withdrawals", body("session", "session-1"))
+    async with asyncio.timeout(5):
+        while len(authority.realm.told) < 3:
+            await asyncio.sleep(0.005)
+    authority.realm.away = False
+    count = -1
+    async with asyncio.timeout(5):
+        while count != (count := len(authority.realm.told)):
+            await asyncio.sleep(0.1)
+
+    assert {what for what, *_ in authority.realm.told} == {"end session"}
 
 
 @pytest.mark.parametrize("path", ["/withdrawals", "/reinstatements"])

@@ -17,9 +17,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
 from zerotrust import connections
-from zerotrust.connections import Connections, Directory, MCPConnections
+from zerotrust.connections import MARGIN, Connections, Directory, MCPConnections
 from zerotrust.registry import dns_name
-from zerotrust.server import IDLE, server
+from zerotrust.server import IDLE, LAST_CALL, server
 from zerotrust.svid import Svid
 from zerotrust.tls import server_context, show
 
@@ -466,5 +466,19 @@ async def test_what_is_long_goes_out_while_it_is_made(kind: Kind) -> None:
         assert (await http.post(party.address, content=made())).status_code == 200
 
 
-def test_the_server_keeps_a_connection_for_longer_than_its_callers() -> None:
+@KINDS
+async def test_no_second_request_is_begun_on_a_connection_that_was_made_near_its_end(
+    reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    svid = the_ca().svid(ORCHESTRATOR, life=600)
+    monkeypatch.setattr(connections, "MARGIN", svid.not_after - time.time() + 30)
+    async with client(kind, directory(reader), svid) as (http, _):
+        for made in 1, 2:
+            await http.get(reader.address)
+            assert len(reader.connections) == made
+
+
+def test_the_server_ends_a_connection_after_its_callers_have_stopped_beginning_on_it() -> None:
+    assert MARGIN >= 2  # a request that has just been sent is read in time
+    assert MARGIN > LAST_CALL
     assert connections.KEEP_ALIVE < IDLE

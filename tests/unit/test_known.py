@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from authorities.registry.files import load_known
 from tests.support.system import ROOT, registry
 from zerotrust.known import Known, known_from
 from zerotrust.lock import load_lock
@@ -71,6 +72,15 @@ def test_half_a_registry_is_none(spoil: Callable[[dict[str, Any]], Any]) -> None
 
     with pytest.raises(Untrusted, match="the registry's document"):
         known_from(said)
+
+
+def test_a_party_that_is_registered_no_more_has_no_address_either() -> None:
+    addresses = {"agent/reader": "https://127.0.0.1:8102", "agent/gone": "https://127.0.0.1:8199"}
+
+    known = load_known(ROOT, addresses)
+
+    assert known.addresses.keys() == {"agent/reader"}
+    assert known.called() == {registry().id("agent/reader"): "https://127.0.0.1:8102"}
 
 
 def test_nobody_changes_what_was_said() -> None:

@@ -93,13 +93,16 @@ def test_a_single_file_is_told_by_every_path_that_it_was_asked_for_by(watch: Wat
     assert watch.read() == asked_for
 
 
-def test_links_that_go_in_circles_are_not_followed(watch: Watch, tmp_path: Path) -> None:
-    for name in "one", "two":
-        (tmp_path / name).symlink_to(".")
-    watch.folder(str(tmp_path))
+def test_links_are_followed_and_not_in_circles(watch: Watch, tmp_path: Path) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (folder := tmp_path / "folder").mkdir()
+    for name, target in (("one", "."), ("two", "."), ("linked", elsewhere)):
+        (folder / name).symlink_to(target)
+    watch.folder(str(folder))
 
-    (tmp_path / "file").touch()
-    assert watch.read() == {str(tmp_path / "file")}
+    (folder / "file").touch()
+    (elsewhere / "file").touch()
+    assert watch.read() == {str(folder / "file"), str(folder / "linked" / "file")}
 
 
 def test_where_there_was_too_much_to_tell_anything_may_have_changed(watch: Watch, folder: Path) -> None:
