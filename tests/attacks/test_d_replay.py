@@ -30,6 +30,7 @@ from tests.support.attack_wire import (
 )
 from tests.support.ca import CA, NO_CERTIFICATE, TRUST_DOMAIN, the_ca, workload
 from tests.support.issuer import ISSUER
+from tests.support.leaks import holds_token
 from tests.support.system import MCPWire, Wire
 from tools.documents.store import Document, Store
 from zerotrust import a2a
@@ -321,7 +322,7 @@ async def test_a_token_where_it_could_be_read(target: Target) -> Tries:
         task = await target.send(READER, target.token(READER), body={"method": "ListTasks", "id": 1, "jsonrpc": "2.0"})
         noted.append(task.answer.text)
     noted += [orjson.dumps(list(target.system.documents().values())).decode(), tried.answer.text]
-    tried.effect = target.leaks or any("eyJ" in said for said in noted)
+    tried.effect = target.leaks or any(holds_token(said) for said in noted)
     assert len(noted) > 20
     yield tried
 

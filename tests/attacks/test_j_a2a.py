@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.support.attack import A2A_HEADERS, LURES, Target, Tried, Tries, attack, message, rpc
 from tests.support.ca import CA, the_ca
+from tests.support.leaks import holds_token
 from zerotrust.bounded import MAX_ANSWER
 from zerotrust.cards import CARD_PATH, agent_card, as_json
 from zerotrust.digests import canonical
@@ -92,13 +93,13 @@ async def test_an_agent_that_asks_for_a_token_in_its_answer(target: Target) -> T
     for result in ({"task": waits}, {"task": answered}):
         heard = taken_over(target, result)
         tried = await run_task(target)
-        tried.effect = tried.answer.json()["result"]["event"] == "finished" or b"eyJ" in b"".join(heard)
+        tried.effect = tried.answer.json()["result"]["event"] == "finished" or holds_token(b"".join(heard))
         assert heard
         yield tried
     heard = taken_over(target, {"message": said})
     tried = await run_task(target)
     assert tried.answer.json()["result"]["event"] == "finished"  # it is text, and text is all it is
-    tried.effect = "eyJ" in tried.answer.text or b"eyJ" in b"".join(heard)
+    tried.effect = holds_token(tried.answer.text) or holds_token(b"".join(heard))
     yield tried
 
 

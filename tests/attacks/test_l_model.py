@@ -9,6 +9,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from tests.support.attack import LURES, Target, Tried, Tries, attack, message, tool_call
+from tests.support.leaks import holds_token
 from zerotrust.policy import Reason
 
 READER, TOOL = "agent/reader", "tool/documents"
@@ -58,7 +59,7 @@ async def test_a_model_that_wants_more_than_it_was_given(target: Target) -> Trie
         tried = await target.send(READER, target.token(READER), reason=reason)
         tried.recorded = target.system.records(TOOL)[on_record:]
         tried.effect = SECRET in b"".join(heard).decode() or target.system.documents() != before
-        assert b"eyJ" not in b"".join(heard)  # a model never sees a token
+        assert not holds_token(b"".join(heard))  # a model never sees a token
         assert len(heard) == 2
         yield tried
 

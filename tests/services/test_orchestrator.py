@@ -160,7 +160,7 @@ async def test_a_dead_token_is_not_used_and_no_detail_is_told(system: System, is
     answer = await system.client("orchestrator", issuer.token()).post("/tasks", json=FILE_IT)
 
     assert (answer.status_code, answer.json()["reason"]) == (403, "exchange_refused")
-    assert "dead" not in answer.text
+    assert answer.json().keys() == {"error", "reason", "trace_id"}
     assert system.records("agent/reader") == []
     assert system.reasons("orchestrator")[:2] == ["granted", "exchange_refused"]
 

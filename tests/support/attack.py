@@ -30,6 +30,7 @@ from tests.attacks.table import ROWS, Missing, Row, described
 from tests.support.ca import holder, workload
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
+from tests.support.leaks import holds_token
 from tests.support.system import System, Wire, running
 from zerotrust.audit import first_bad_record
 from zerotrust.errors import ANSWERS, BEFORE_SIGNATURE
@@ -299,7 +300,7 @@ class Target:
     @property
     def leaks(self) -> bool:
         """Whether a token is in any journal."""
-        return any(b"eyJ" in journal.read_bytes() for journal in self._journals)
+        return any(holds_token(journal.read_bytes()) for journal in self._journals)
 
     @property
     def _journals(self) -> list[Path]:
@@ -329,7 +330,7 @@ def check_refused(tried: Tried | Attempt, row: Row) -> None:
 def check_log(caplog: pytest.LogCaptureFixture) -> None:
     """No token is in the log; what the attacker's own client says is not the services'."""
     said = [caplog.handler.format(record) for record in caplog.records if not record.name.startswith("http")]
-    assert "eyJ" not in "".join(said)
+    assert not holds_token("".join(said))
 
 
 class Scene(Protocol):
