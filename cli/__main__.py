@@ -33,6 +33,8 @@ console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="as in registry.yaml, for example agent/reader")]
 T = TypeVar("T")
 
+BY_ITSELF = "it is told again until it has heard"
+
 
 def place() -> Place:
     """Where this project's system is found.  Raises `RegistryError`."""
@@ -72,13 +74,14 @@ def suspend(
     async def suspended(door: Door) -> dict[str, Any]:
         return await door.ask("POST", f"/parties/{name}/suspend", {"cause": because or f"suspended by {door.user}"})
 
-    _tell_standing(_as_operator(context, suspended))
+    _tell_standing(_as_operator(context, suspended), BY_ITSELF)
 
 
 @parties.command()
 def reinstate(context: typer.Context, name: Name) -> None:
     """Let it take part again."""
-    _tell_standing(_as_operator(context, lambda door: door.ask("POST", f"/parties/{name}/reinstate", {})))
+    reinstated = _as_operator(context, lambda door: door.ask("POST", f"/parties/{name}/reinstate", {}))
+    _tell_standing(reinstated, "say it again once Keycloak answers")
 
 
 Because = Annotated[str, typer.Option(help="for the record")]
@@ -117,15 +120,17 @@ def _revoke(context: typer.Context, kind: str, name: str, because: str) -> None:
         asked = {"kind": kind, "name": name, "cause": because or f"revoked by {door.user}"}
         return await door.ask("POST", "/withdrawals", asked)
 
-    _tell_keycloak(_as_operator(context, revoked), f"{kind} {name}: refused everywhere.")
+    answer = _as_operator(context, revoked)
+    console.print(Text(f"{kind} {name}: refused everywhere."))
+    _tell_keycloak(answer, BY_ITSELF)
 
 
 @app.command("reinstate")
 def reinstate_user(context: typer.Context, user: User) -> None:
     """Let a revoked user act again."""
     asked = {"kind": "user", "name": user}
-    answer = _as_operator(context, lambda door: door.ask("POST", "/reinstatements", asked))
-    _tell_keycloak(answer, f"user {user}: reinstated.")
+    _as_operator(context, lambda door: door.ask("POST", "/reinstatements", asked))
+    console.print(Text(f"user {user}: reinstated."))
 
 
 @app.command()
@@ -158,18 +163,16 @@ def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> 
         _fail(str(error))
 
 
-def _tell_standing(answer: dict[str, Any]) -> None:
+def _tell_standing(answer: dict[str, Any], otherwise: str) -> None:
     console.print(tell.parties([answer["party"]]))
-    _tell_keycloak(answer)
+    _tell_keycloak(answer, otherwise)
 
 
-def _tell_keycloak(answer: dict[str, Any], done: str = "") -> None:
-    if done:
-        console.print(Text(done))
+def _tell_keycloak(answer: dict[str, Any], otherwise: str) -> None:
     if answer["keycloak"].startswith("not told"):
         console.print(f"Keycloak was {answer['keycloak']}.")
     elif answer["keycloak"] != "told":
-        _fail(f"Services know it, but Keycloak {answer['keycloak']}: say it again once Keycloak answers.")
+        _fail(f"Services know it, but Keycloak {answer['keycloak']}: {otherwise}.")
 
 
 def _fail(why: str) -> NoReturn:

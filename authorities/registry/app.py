@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, Field
@@ -17,11 +17,12 @@ from starlette.types import ASGIApp
 
 from authorities.registry.events import Apply
 from authorities.registry.logout import MAX_BODY, Logouts
-from authorities.registry.operators import Clients, Parties
+from authorities.registry.operators import Parties
 from authorities.registry.poll import applying
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from authorities.registry.withdrawals import Realm, Withdrawal, Withdrawals
+from authorities.registry.telling import Realm, Telling
+from authorities.registry.withdrawals import Withdrawal, Withdrawals
 from zerotrust.current import current_peer, current_principal
 from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Peers
@@ -69,19 +70,16 @@ def permissions(known: Known) -> dict[tuple[str, str], str | ToolPermissions | P
     return table
 
 
-class Issuer(Clients, Realm, Protocol):
-    """What the registry tells the issuer, after everybody else has heard it."""
-
-
 Follow = Callable[[Apply, Callable[[float], None]], Coroutine[Any, Any, None]]
 """Follows what the issuer withdraws: has each change applied, and tells when each complete reading began."""
 
 
-def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known, Policy]], follow: Follow) -> ASGIApp:
+def create_app(service: Service, realm: Realm, read: Callable[[], tuple[Known, Policy]], follow: Follow) -> ASGIApp:
     """The registry, guarded.  `read` reads its files anew, and raises `RegistryError` or `PolicyError`."""
     kept = State(service.data / "standing.db")
     stream = Stream(service.known, kept, standing=service.standing, identity=lambda: service.workload.svid)
-    parties, withdrawals = Parties(stream, kept, clients), Withdrawals(stream, kept, clients)
+    telling = Telling(realm, kept)
+    parties, withdrawals = Parties(stream, kept, realm, telling), Withdrawals(stream, kept, realm, telling)
     routes, apply = permissions(service.known), applying(stream)
     logouts = Logouts(service.keys, issuer=service.issuer, clients=lambda: service.registry.login_clients, apply=apply)
 
@@ -95,7 +93,7 @@ def create_app(service: Service, clients: Issuer, read: Callable[[], tuple[Known
         await asyncio.gather(*work, return_exceptions=True)
         await stream.settled()
 
-    app: FastAPI = service.app(kept.opened(), working())
+    app: FastAPI = service.app(kept.opened(), telling.opened(), working())
 
     @app.get(PATH)
     async def signals() -> StreamingResponse:

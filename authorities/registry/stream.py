@@ -39,22 +39,31 @@ class Stream:
         self._read_at[source] = time.monotonic() if at is None else at
 
     async def change(
-        self, kind: Kind, name: str, cause: str | None, *, where: Callable[[str | None], bool] = lambda _: True
+        self,
+        kind: Kind,
+        name: str,
+        cause: str | None,
+        *,
+        where: Callable[[str | None], bool] = lambda _: True,
+        untold: bool = False,
     ) -> None:
         """Withdraw, or with no cause reinstate: on the disk first, then known here, then told to everybody.
 
-        `where` is told the cause that holds at that moment, if any, and says whether this takes effect.  Once begun it
-        is done, also where whoever asked for it is cut off: half of it would be a gap for ever.
+        `where` is told the cause that holds at that moment, if any, and says whether this takes effect; `untold`: the
+        realm has to hear of it, too.  Once begun it is done, also where whoever asked for it is cut off: half of it
+        would be a gap for ever.
         """
-        self._changing.add(changing := asyncio.create_task(self._change(kind, name, cause, where)))
+        self._changing.add(changing := asyncio.create_task(self._change(kind, name, cause, where, untold=untold)))
         changing.add_done_callback(self._changing.discard)
         await asyncio.shield(changing)
 
-    async def _change(self, kind: Kind, name: str, cause: str | None, where: Callable[[str | None], bool]) -> None:
+    async def _change(
+        self, kind: Kind, name: str, cause: str | None, where: Callable[[str | None], bool], *, untold: bool
+    ) -> None:
         async with self._one_at_a_time:
             if not where(self._kept.withdrawn.get((kind, name))):
                 return
-            number = await self._kept.change(kind, name, cause)
+            number = await self._kept.change(kind, name, cause, untold=untold)
             self._standing.change(number, (kind, name), cause)
             self._tell(self._event(changed(self._me, number, (kind, name), cause)))
 

@@ -1,35 +1,88 @@
 """What the realm has to hear of a withdrawal.  It comes second: it may be slow or away, and then it is told again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
 
 from authorities.registry.keycloak import AdministrationError
+from authorities.registry.state import State
+from zerotrust.standing import Subject
 
 TOLD, UNTOLD = "told", "could not be told"
 SECONDS_BETWEEN_TRIES = 5
 
 
-async def tell(telling: Awaitable[None]) -> str:
-    """Tell the realm once; return what came of it: TOLD, or UNTOLD and why."""
-    try:
-        await telling
-    except AdministrationError as error:
-        return f"{UNTOLD}: {error}"
-    return TOLD
+class Realm(Protocol):
+    """What the realm does about it; each raises `AdministrationError`."""
+
+    async def disable_client(self, client_id: str) -> None:
+        """Give a party no more tokens."""
+
+    async def enable_client(self, client_id: str) -> None:
+        """Let a party get tokens again."""
+
+    async def user_id(self, name: str) -> str | None:
+        """The id of the user of that name, if there is one."""
+
+    async def disable_user(self, user: str) -> None:
+        """Let a user sign in no more, and end their sessions."""
+
+    async def enable_user(self, user: str) -> None:
+        """Let a user sign in again."""
+
+    async def end_session(self, session: str) -> None:
+        """End a session."""
 
 
-class Aside:
-    """Tells the realm while nobody waits for it."""
+class Telling:
+    """Tells the realm of what was withdrawn, until it has heard: what it has not is on the disk, as `State.untold`."""
 
-    def __init__(self) -> None:
-        self._telling: set[asyncio.Task[None]] = set()
+    def __init__(self, realm: Realm, kept: State) -> None:
+        self._realm, self._kept = realm, kept
+        self._turns: defaultdict[Subject, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._asides: set[asyncio.Task[None]] = set()
 
-    def until_told(self, telling: Callable[[], Awaitable[str]], *, wanted: Callable[[], bool]) -> None:
-        """Tell it again and again, until it has heard or that is not `wanted` any more."""
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Go on with what the realm had not heard before a restart."""
+        for subject in self._kept.untold:
+            self.tell_aside(subject)
+        yield
+        for task in self._asides:
+            task.cancel()
+        await asyncio.gather(*self._asides, return_exceptions=True)
 
-        async def go_on() -> None:
-            while wanted() and (await telling()).startswith(UNTOLD):  # noqa: ASYNC110 - nobody says when it is back
+    def turn(self, subject: Subject) -> asyncio.Lock:
+        """Whoever tells the realm of a subject holds this: what was decided last has to be what it hears last."""
+        return self._turns[subject]
+
+    async def tell(self, subject: Subject) -> str:
+        """Tell it now; return TOLD, or UNTOLD and why: then it is told again, and nobody waits for that."""
+        if (told := await self._once(subject)) != TOLD:
+            self.tell_aside(subject)
+        return told
+
+    def tell_aside(self, subject: Subject) -> None:
+        """Tell it while nobody waits."""
+
+        async def until_told() -> None:
+            while await self._once(subject) != TOLD:  # noqa: ASYNC110 - nobody says when it is back
                 await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
-        self._telling.add(task := asyncio.create_task(go_on()))
-        task.add_done_callback(self._telling.discard)
+        self._asides.add(task := asyncio.create_task(until_told()))
+        task.add_done_callback(self._asides.discard)
+
+    async def _once(self, subject: Subject) -> str:
+        kind, name = subject
+        realm = self._realm
+        tell = {"party": realm.disable_client, "user": realm.disable_user, "session": realm.end_session}[kind]
+        async with self.turn(subject):
+            if subject in self._kept.untold:  # and neither told nor reinstated by whoever was before us
+                try:
+                    await tell(name)
+                except AdministrationError as error:
+                    return f"{UNTOLD}: {error}"
+                await self._kept.told(kind, name)
+        return TOLD

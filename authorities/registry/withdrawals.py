@@ -1,34 +1,17 @@
 """What operators withdraw besides parties: users, sessions, tokens with all that was derived from them."""
 
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from authorities.registry.keycloak import AdministrationError
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from authorities.registry.telling import TOLD, Aside, tell
+from authorities.registry.telling import TOLD, Realm, Telling
 from zerotrust.errors import Refusal
 from zerotrust.policy import Reason
-from zerotrust.standing import Subject
 
 NOBODY_TO_TELL = "not told: it does not know what was derived from a token"
-
-
-class Realm(Protocol):
-    """What the realm does about it; each raises `AdministrationError`."""
-
-    async def user_id(self, name: str) -> str | None:
-        """The id of the user of that name, if there is one."""
-
-    async def disable_user(self, user: str) -> None:
-        """Let a user sign in no more, and end their sessions."""
-
-    async def enable_user(self, user: str) -> None:
-        """Let a user sign in again."""
-
-    async def end_session(self, session: str) -> None:
-        """End a session."""
 
 
 class Withdrawal(BaseModel):
@@ -42,37 +25,26 @@ class Withdrawal(BaseModel):
 class Withdrawals:
     """Withdraws: here first, so that everybody hears of it at once, and at the realm second."""
 
-    def __init__(self, stream: Stream, kept: State, realm: Realm) -> None:
-        self._stream, self._kept, self._realm = stream, kept, realm
-        self._aside = Aside()
+    def __init__(self, stream: Stream, kept: State, realm: Realm, telling: Telling) -> None:
+        self._stream, self._kept, self._realm, self._telling = stream, kept, realm, telling
 
     async def withdraw(self, asked: Withdrawal, operator: str) -> str:
         """Return what came of telling the realm.  Raises `Refusal` where nobody knows whom that is."""
-        name = await self._id(asked)
-        await self._stream.change(asked.kind, name, f"{asked.cause} (operator {operator})")
-        if asked.kind == "token":
-            return NOBODY_TO_TELL
-        told = await self._told(asked.kind, name)
-        if told != TOLD:  # a session that lives on there gets new tokens when ours is forgotten
-            withdrawn: Subject = (asked.kind, name)
-            self._aside.until_told(
-                lambda: self._told(asked.kind, name), wanted=lambda: withdrawn in self._kept.withdrawn
-            )
-        return told
-
-    async def _told(self, kind: str, name: str) -> str:
-        return await tell((self._realm.disable_user if kind == "user" else self._realm.end_session)(name))
+        name, to_tell = await self._id(asked), asked.kind != "token"
+        await self._stream.change(asked.kind, name, f"{asked.cause} (operator {operator})", untold=to_tell)
+        return await self._telling.tell((asked.kind, name)) if to_tell else NOBODY_TO_TELL
 
     async def reinstate(self, asked: Withdrawal) -> str:
         """Let a user act again: at the realm first.  Raises `Refusal`, also for what does not come back."""
         if asked.kind != "user":
             raise Refusal(Reason.MALFORMED_BODY, f"a {asked.kind} does not come back")
         name = await self._id(asked)
-        try:
-            await self._realm.enable_user(name)
-        except AdministrationError as error:
-            raise Refusal(Reason.ISSUER_UNAVAILABLE, str(error)) from error
-        await self._stream.change("user", name, None)
+        async with self._telling.turn(("user", name)):
+            try:
+                await self._realm.enable_user(name)
+            except AdministrationError as error:
+                raise Refusal(Reason.ISSUER_UNAVAILABLE, str(error)) from error
+            await self._stream.change("user", name, None)
         return TOLD
 
     async def _id(self, asked: Withdrawal) -> str:

@@ -559,7 +559,7 @@ async def _left(lines: AsyncIterator[str]) -> None:
     await lines.aclose()
 
 
-async def _failing(*_: object) -> int:
+async def _failing(*_: object, **__: object) -> int:
     raise OSError("no room")
 
 

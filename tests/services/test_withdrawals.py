@@ -15,7 +15,7 @@ from authorities.registry import telling
 from authorities.registry.keycloak import AdministrationError
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from authorities.registry.telling import TOLD
+from authorities.registry.telling import TOLD, Telling
 from authorities.registry.withdrawals import NOBODY_TO_TELL, Withdrawal, Withdrawals
 from tests.services.test_registry_authority import Authority, Follower, Realm, authority_in, read, streaming
 from tests.support.issuer import Issuer
@@ -289,9 +289,9 @@ async def test_everybody_has_heard_before_the_realm_is_told(tmp_path: Path, issu
                 heard.append(read((await anext(lines)).rstrip("\n")))  # with nothing told, this would wait for ever
                 assert stream._kept.withdrawn == stream._standing._withdrawn == {("session", session): "x (operator o)"}
 
-        answer = await Withdrawals(stream, stream._kept, Slow()).withdraw(
-            Withdrawal(kind="session", name="s", cause="x"), "o"
-        )
+        realm = Slow()
+        withdrawals = Withdrawals(stream, stream._kept, realm, Telling(realm, stream._kept))
+        answer = await withdrawals.withdraw(Withdrawal(kind="session", name="s", cause="x"), "o")
 
         assert answer == TOLD
         assert [event["sub_id"]["id"] for event in heard] == ["session s"]

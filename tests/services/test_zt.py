@@ -214,7 +214,7 @@ def test_a_withdrawal_that_keycloak_does_not_know_of_is_told_and_is_no_success(z
 
     assert shown.exit_code == 1
     assert "user alice: refused everywhere." in shown.stdout
-    assert "Keycloak could not be told: no answer within 10 s: say it again" in shown.stderr
+    assert "Keycloak could not be told: no answer within 10 s: it is told again until it has heard." in shown.stderr
 
 
 def test_a_user_that_nobody_knows_is_told(zt: Zt, registered: Registered) -> None:
@@ -323,7 +323,19 @@ def test_a_suspension_that_keycloak_does_not_know_of_is_told_and_is_no_success(z
 
     assert shown.exit_code == 1
     assert "suspended" in shown.stdout
-    assert "Keycloak could not be told: no answer within 10 s: say it again" in shown.stderr
+    assert "Keycloak could not be told: no answer within 10 s: it is told again until it has heard." in shown.stderr
+
+
+def test_a_reinstatement_that_keycloak_does_not_know_of_is_told_and_is_no_success(
+    zt: Zt, registered: Registered
+) -> None:
+    answer = {"party": SUSPENDED | {"state": "active"}, "keycloak": "could not be told: no answer within 10 s"}
+    registered.answers["POST /parties/agent/reader/reinstate"] = (200, answer)
+
+    shown = zt("party", "reinstate", "agent/reader")
+
+    assert shown.exit_code == 1
+    assert "Keycloak could not be told: no answer within 10 s: say it again once Keycloak answers." in shown.stderr
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"\xff"])

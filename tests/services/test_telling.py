@@ -1,0 +1,174 @@
+"""What the realm hears of a withdrawal: all of it, in the order of the decisions, and also after a restart."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authorities.registry import telling
+from authorities.registry.state import State
+from tests.services.test_registry_authority import READER, READERS_ID, Authority, authority_in
+from tests.support.issuer import Issuer
+from zerotrust.known import SIGNER
+from zerotrust.standing import KEPT
+
+ALICE = {"kind": "user", "name": "alice", "cause": "a theft"}
+SESSION = {"kind": "session", "name": "session-2", "cause": "a theft"}
+BECAUSE = {"cause": "a theft"}
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling, "SECONDS_BETWEEN_TRIES", 0.01)
+
+
+@pytest.fixture
+async def authority(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
+    async with authority_in(tmp_path, issuer) as authority:
+        yield authority
+
+
+async def told(authority: Authority, least: int) -> list[tuple[str, str]]:
+    """What the realm was told, once that is all and no less than so much."""
+    async with asyncio.timeout(10):
+        while len(authority.realm.told) < least:
+            await asyncio.sleep(0.01)
+        count = -1
+        while count != (count := len(authority.realm.told)):
+            await asyncio.sleep(0.1)
+    return [(what, name) for what, name, _ in authority.realm.told]
+
+
+async def test_what_the_realm_had_not_heard_before_a_restart_it_hears_after_it(
+    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with authority_in(tmp_path, issuer) as before:
+        await before.operate("POST", "/parties/inference/suspend", BECAUSE)  # it hears of that
+        monkeypatch.setattr(before.realm, "user_id", alices_id)  # then it is away for the rest
+        before.realm.away = True
+        await before.operate("POST", f"/parties/{READER}/suspend", BECAUSE)
+        await before.operate("POST", "/withdrawals", ALICE)
+        await before.operate("POST", "/withdrawals", SESSION)
+        await before.operate("POST", "/parties/agent/writer/suspend", BECAUSE)
+        await before.operate("POST", "/parties/agent/writer/reinstate", {})
+
+    async with authority_in(tmp_path, issuer) as again:
+        assert sorted(await told(again, 3)) == [
+            ("disable", READERS_ID),
+            ("disable user", "alices-id"),
+            ("end session", "session-2"),
+        ]
+    async with authority_in(tmp_path, issuer) as at_last:
+        assert await told(at_last, 0) == []
+
+
+async def alices_id(_name: str) -> str:
+    return "alices-id"
+
+
+async def test_what_it_has_not_to_hear_it_does_not_hear_after_a_restart_either(tmp_path: Path, issuer: Issuer) -> None:
+    """Without the registry's client, no operator would get a token; of what was derived from one, it knows nothing."""
+    async with authority_in(tmp_path, issuer) as before:
+        await before.operate("POST", "/withdrawals", {"kind": "token", "name": "T1", "cause": "a theft"})
+        await before.operate("POST", f"/parties/{SIGNER}/suspend", BECAUSE)
+        assert {kind for kind, _ in before.standing._withdrawn} == {"token", "party"}
+        assert before.realm.told == []
+    state = State(next(tmp_path.rglob("standing.db")))
+    async with state.opened():
+        assert state.untold == set()
+
+
+async def test_what_was_forgotten_meanwhile_is_told_all_the_same(tmp_path: Path) -> None:
+    """A session that lives on at the realm would get new tokens once nobody here remembers that it is withdrawn."""
+    state = State(tmp_path / "standing.db")
+    async with state.opened():
+        await state.change("session", "s", "a theft", untold=True)
+        state.since["session", "s"] -= KEPT + 1
+        await state.change("user", "u", "keycloak: disabled")
+        assert ("session", "s") not in state.withdrawn
+    again = State(tmp_path / "standing.db")
+    async with again.opened():
+        assert again.untold == {("session", "s")}
+        await again.told("session", "s")
+    at_last = State(tmp_path / "standing.db")
+    async with at_last.opened():
+        assert at_last.untold == set()
+
+
+async def suspend(authority: Authority) -> None:
+    await authority.operate("POST", f"/parties/{READER}/suspend", BECAUSE)
+
+
+async def reinstate(authority: Authority) -> Any:
+    return await authority.operate("POST", f"/parties/{READER}/reinstate", {})
+
+
+async def revoke(authority: Authority) -> None:
+    await authority.operate("POST", "/withdrawals", ALICE)
+
+
+async def reinstate_user(authority: Authority) -> Any:
+    return await authority.operate("POST", "/reinstatements", ALICE)
+
+
+Step = Callable[[Authority], Awaitable[Any]]
+PARTY = (suspend, reinstate, "enable_client", ("enable", READERS_ID))
+USER = (revoke, reinstate_user, "enable_user", ("enable user", "alices-id"))
+
+
+@pytest.mark.parametrize(("withdraw", "back", "enable", "last"), [PARTY, USER], ids=["party", "user"])
+async def test_a_realm_that_was_away_does_not_hear_of_a_suspension_after_its_end(
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    withdraw: Step,
+    back: Step,
+    enable: str,
+    last: tuple[str, str],
+) -> None:
+    """It is told again all the while, also while it is being told of the reinstatement."""
+    heard = getattr(authority.realm, enable)
+
+    async def slow(name: str) -> None:
+        await heard(name)
+        await asyncio.sleep(0.1)  # ten times as long as between two tries
+
+    monkeypatch.setattr(authority.realm, enable, slow)
+    monkeypatch.setattr(authority.realm, "user_id", alices_id)
+    authority.realm.away = True
+    await withdraw(authority)
+    authority.realm.away = False
+    await back(authority)
+
+    assert (await told(authority, 2))[-1] == last
+    assert not authority.standing._withdrawn
+
+
+async def test_a_suspension_ends_no_later_one_that_it_had_to_wait_for(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await suspend(authority)
+    go_on, waits = asyncio.Event(), asyncio.Event()
+    heard = authority.realm.disable_client
+
+    async def slow(name: str) -> None:
+        waits.set()
+        await go_on.wait()
+        await heard(name)
+
+    monkeypatch.setattr(authority.realm, "disable_client", slow)
+    async with asyncio.timeout(10):
+        once_more = asyncio.create_task(suspend(authority))
+        await waits.wait()
+        ending = asyncio.create_task(reinstate(authority))
+        await asyncio.sleep(0.1)
+        third = asyncio.create_task(suspend(authority))
+        await asyncio.sleep(0.1)
+        go_on.set()
+        answer = await ending
+        await asyncio.gather(once_more, third)
+
+    assert answer["keycloak"] == "not told: it was suspended once more"
+    assert answer["party"]["state"] == "suspended"
+    assert ("enable", READERS_ID) not in await told(authority, 2)
