@@ -1,6 +1,6 @@
 """Who is asked is the one that was approved: agents by their signed card, tools by what they say of themselves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -94,9 +94,9 @@ async def test_an_agent_that_does_not_show_the_approved_card_is_asked_nothing_an
 
 
 @pytest.fixture
-def called(system: System, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def called(system: System) -> Iterator[list[str]]:
     """Every card that is asked for; the request that it is for is not handled here."""
-    current.TRACE.set("0" * 32)
+    trace = current.TRACE.set("0" * 32)
     seen: list[str] = []
     for name in ("agent/reader", "agent/writer"):
         app = system.apps[system.addresses[name]]
@@ -107,7 +107,8 @@ def called(system: System, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             await app(scope, receive, send)
 
         system.apps[system.addresses[name]] = noting
-    return seen
+    yield seen
+    current.TRACE.reset(trace)
 
 
 async def test_a_card_is_asked_for_once_for_as_long_as_its_signature_is_good(
