@@ -3,6 +3,7 @@ system, started once as well, for whoever asks for it."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import HealthCheck, settings
 
 from tests.support import system
 from tests.support.issuer import Issuer
@@ -36,6 +37,11 @@ __all__ = [
     "t0",
     "trust_domain",
 ]
+
+
+# No test fails on a clock or by chance; what is new is looked for by `make fuzz`.
+settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 @pytest.hookimpl(trylast=True)

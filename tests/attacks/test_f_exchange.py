@@ -252,7 +252,7 @@ WALKS = st.lists(st.sampled_from(AGENTS), unique=True, min_size=2, max_size=MAX_
 
 
 @pytest.mark.attack(69, "refused")
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8)
 @given(walk=WALKS)
 async def test_every_token_of_any_chain_has_its_parents_chain_and_itself(
     long: Realm, keycloak: Keycloak, walk: list[str]

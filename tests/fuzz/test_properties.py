@@ -15,7 +15,7 @@ from tests.support.issuer import Issuer
 from zerotrust.policy import Reason
 from zerotrust.registry import Registry
 
-quick = settings(deadline=None, derandomize=True, max_examples=150)
+quick = settings(max_examples=150)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -110,7 +110,7 @@ def test_whatever_fits_the_schema_and_whatever_does_not_is_answered(
             if mode is GenerationMode.NEGATIVE and operation.method == "get":
                 continue  # there is nothing that could be wrong with it
 
-            @settings(deadline=None, derandomize=True, max_examples=15, database=None)
+            @settings(max_examples=15)
             @given(operation.as_strategy(generation_mode=mode))
             def try_it(case: Case[Any]) -> None:
                 for token in tokens:

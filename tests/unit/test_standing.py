@@ -523,5 +523,5 @@ class Told(RuleBasedStateMachine):
                 assert dead or self.clock.now - self.since[subject] <= self.standing.bound
 
 
-Told.TestCase.settings = settings(deadline=None, max_examples=80, stateful_step_count=40)
+Told.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
 TestWhatAPartyMakesOfWhatItIsTold = Told.TestCase

@@ -474,7 +474,7 @@ def chained(issuer: Issuer, actors: list[str]) -> str:
     return at_the_tool(issuer, act=act, lineage=lineage, txn=lineage[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ACTORS)
 def test_a_chain_is_good_when_it_is_short_and_names_nobody_twice(
     module_issuer: Issuer, key: RSAPublicKey, actors: list[str]
@@ -547,7 +547,7 @@ def test_a_scope_is_separated_by_spaces_and_means_what_it_spells(issuer: Issuer,
     assert "tool.write" not in check(issuer.token(scope=scope), key).scopes
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.text("abc.,\t\u00a0\u2003\u3000*", max_size=6), max_size=5))
 def test_scopes_are_what_stands_between_the_spaces(module_issuer: Issuer, key: RSAPublicKey, names: list[str]) -> None:
     assert check(module_issuer.token(scope=" ".join(names)), key).scopes == set(names) - {""}
