@@ -9,10 +9,11 @@ import pytest
 
 from authorities.registry import telling
 from authorities.registry.state import State
+from authorities.registry.telling import Telling
 from tests.services.test_registry_authority import READER, READERS_ID, Authority, authority_in
 from tests.support.issuer import Issuer
 from zerotrust.known import SIGNER
-from zerotrust.standing import KEPT
+from zerotrust.standing import KEPT, Subject
 
 ALICE = {"kind": "user", "name": "alice", "cause": "a theft"}
 SESSION = {"kind": "session", "name": "session-2", "cause": "a theft"}
@@ -97,16 +98,16 @@ async def test_what_was_forgotten_meanwhile_is_told_all_the_same(tmp_path: Path)
         assert at_last.untold == set()
 
 
-async def suspend(authority: Authority) -> None:
-    await authority.operate("POST", f"/parties/{READER}/suspend", BECAUSE)
+async def suspend(authority: Authority) -> Any:
+    return await authority.operate("POST", f"/parties/{READER}/suspend", BECAUSE)
 
 
 async def reinstate(authority: Authority) -> Any:
     return await authority.operate("POST", f"/parties/{READER}/reinstate", {})
 
 
-async def revoke(authority: Authority) -> None:
-    await authority.operate("POST", "/withdrawals", ALICE)
+async def revoke(authority: Authority) -> Any:
+    return await authority.operate("POST", "/withdrawals", ALICE)
 
 
 async def reinstate_user(authority: Authority) -> Any:
@@ -148,27 +149,29 @@ async def test_a_realm_that_was_away_does_not_hear_of_a_suspension_after_its_end
 async def test_a_suspension_ends_no_later_one_that_it_had_to_wait_for(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await suspend(authority)
-    go_on, waits = asyncio.Event(), asyncio.Event()
-    heard = authority.realm.disable_client
+    go_on, turns = asyncio.Event(), 0
+    heard, turn = authority.realm.disable_client, Telling.turn
 
     async def slow(name: str) -> None:
-        waits.set()
         await go_on.wait()
         await heard(name)
 
+    def noting(self: Telling, subject: Subject) -> asyncio.Lock:
+        nonlocal turns
+        turns += 1
+        return turn(self, subject)
+
     monkeypatch.setattr(authority.realm, "disable_client", slow)
+    monkeypatch.setattr(Telling, "turn", noting)
+    asked: list[asyncio.Task[Any]] = []
     async with asyncio.timeout(10):
-        once_more = asyncio.create_task(suspend(authority))
-        await waits.wait()
-        ending = asyncio.create_task(reinstate(authority))
-        await asyncio.sleep(0.1)
-        third = asyncio.create_task(suspend(authority))
-        await asyncio.sleep(0.1)
+        for place, step in enumerate((suspend, reinstate, suspend), 1):
+            asked.append(asyncio.create_task(step(authority)))
+            while turns < place:  # it has done what it does before its turn
+                await asyncio.sleep(0)
         go_on.set()
-        answer = await ending
-        await asyncio.gather(once_more, third)
+        _, answer, _ = await asyncio.gather(*asked)
 
     assert answer["keycloak"] == "not told: it was suspended once more"
     assert answer["party"]["state"] == "suspended"
-    assert ("enable", READERS_ID) not in await told(authority, 2)
+    assert {what for what, _ in await told(authority, 1)} == {"disable"}
