@@ -10,7 +10,10 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zerotrust.registry import Name, RegistryError, ScopeName
+from zerotrust.registry import Name, RegistryError, ScopeName, content
+
+FILES = REGISTRY, LOCK = "registry.yaml", "registry.lock"
+"""What the registry reads, in the project's folder: who exists, and as what each was approved."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256, in hex."""
@@ -65,12 +68,10 @@ def _plain(lock: Lock) -> dict[str, Any]:
     return lock.model_dump(exclude_defaults=True)
 
 
-def load_lock(path: Path) -> Lock:
-    """Read the lock.  Raises `RegistryError` naming the file and the reason."""
+def load_lock(path: Path, digest: str | None = None) -> Lock:
+    """Read the lock, as `content` reads it.  Raises `RegistryError` naming the file and the reason."""
     try:
-        return Lock.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RegistryError(f"{path}: cannot be read ({error.strerror}): `make register` writes it") from error
+        return Lock.model_validate_json(content(path, digest, hint=": `make register` writes it"))
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
         raise RegistryError("\n".join(f"{path}: {problem}" for problem in problems)) from error

@@ -3,6 +3,7 @@
 A mistake in the file is refused with file, key and reason; nobody starts on half a registry.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -172,15 +173,27 @@ def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 
-def load_registry(path: Path) -> Registry:
-    """Read and check the registry.
+def content(path: Path, digest: str | None = None, *, hint: str = "") -> bytes:
+    """Read a file at once.
+
+    Raises `RegistryError`, with a `hint`, where that cannot be done, or where it has another SHA-256, in hex.
+    """
+    try:
+        found = path.read_bytes()
+    except OSError as error:
+        raise RegistryError(f"{path}: cannot be read ({error.strerror}){hint}") from error
+    if digest not in (None, hashlib.sha256(found).hexdigest()):
+        raise RegistryError(f"{path}: has changed while it was being read")
+    return found
+
+
+def load_registry(path: Path, digest: str | None = None) -> Registry:
+    """Read and check the registry, as `content` reads it.
 
     Raises `RegistryError` naming the file, the key and the reason.
     """
     try:
-        return Registry.model_validate(yaml.load(path.read_text(), _StrictLoader))  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        raise RegistryError(f"{path}: cannot be read: {error.strerror}") from error
+        return Registry.model_validate(yaml.load(content(path, digest).decode(), _StrictLoader))  # noqa: S506 - safe
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RegistryError(f"{path}: {error}") from error
     except ValidationError as error:

@@ -1,5 +1,6 @@
 """The attestation authority of one machine: launcher, Workload API and key endpoint, put together."""
 
+import contextlib
 import datetime as dt
 import json
 import shutil
@@ -17,10 +18,11 @@ from authorities.attestation.drift import Drift
 from authorities.attestation.environment import Environment, EnvironmentPinError, unfit
 from authorities.attestation.issuer import Issuer
 from authorities.attestation.launch import Launch, Launched, Launcher, LaunchError, Places
+from authorities.attestation.measure import MeasureError
 from authorities.attestation.process import make_undumpable
 from authorities.attestation.workload_api import WorkloadApi
-from zerotrust.lock import Lock, load_lock
-from zerotrust.registry import Registry
+from zerotrust.lock import LOCK, Lock, load_lock
+from zerotrust.registry import Registry, RegistryError
 from zerotrust.svid import Svid
 
 NAME = "authority/attestation"
@@ -78,9 +80,11 @@ class Authority:
         return Svid.from_der(*self._issuer.x509_svid(name, dns_name, now=now, life=life), [self._issuer.ca_der])
 
     def adopt(self, read_from: Mapping[str, str]) -> None:
-        """Launch by the lock that the registry goes by since an operator's reload.  Raises `RegistryError`."""
-        if self._drift.adopt(read_from):
-            self._launcher.lock = load_lock(self._root / "registry.lock")
+        """Launch by the lock that the registry goes by since an operator's reload, where that is what lies here."""
+        with contextlib.suppress(RegistryError, MeasureError):  # it has changed again, which is drift, and that says so
+            if self._drift.reloaded(read_from):
+                self._launcher.lock = load_lock(self._root / LOCK, read_from[LOCK])
+                self._drift.adopt(read_from)
 
     def server_certificate(self, dns_name: str) -> tuple[bytes, bytes]:
         """Return key and certificate, in PEM, for a server that is no workload, such as Keycloak."""

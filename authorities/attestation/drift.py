@@ -14,11 +14,9 @@ from authorities.attestation.environment import Environment
 from authorities.attestation.launch import Launched, Log
 from authorities.attestation.measure import BYTECODE_CACHES, Files, MeasureError, named
 from authorities.attestation.watch import Watch
-from zerotrust.lock import changed
+from zerotrust.known import SIGNER
+from zerotrust.lock import FILES, changed
 
-REGISTRY = "authority/registry"
-REGISTRY_FILES = ("registry.yaml", "registry.lock")
-"""What that party says is what these say."""
 SECONDS_TO_GATHER = 0.005
 """After a look, until the next: one save of an editor, or of git, is many changes."""
 
@@ -31,7 +29,7 @@ class Drift:
         self._root, self._environment, self._log = root, environment, log
         self._project = Files(root, leave_out=BYTECODE_CACHES)
         self._stages = Files(Path("/"), leave_out=())
-        self._registry = self._project.look((), REGISTRY_FILES)
+        self._registry = self._project.look((), FILES)
         self._found: dict[Launched, str] = {}
         self._news, self._heard = asyncio.Event(), asyncio.Event()
         self._paths: set[str] | None = set()
@@ -46,7 +44,7 @@ class Drift:
             self._watch = stack.enter_context(Watch())
             for folder in self._environment.folders:
                 self._watch.folder(folder, leave_out=self._environment.leave_out)
-            for file in [*self._environment.single, *(f"{self._root}/{name}" for name in REGISTRY_FILES)]:
+            for file in [*self._environment.single, *(f"{self._root}/{name}" for name in FILES)]:
                 self._watch.file(file)
             loop.add_reader(self._watch, self._hear)
             stack.callback(loop.remove_reader, self._watch)
@@ -66,16 +64,17 @@ class Drift:
         self._watch.folder(str(launched.stage.path))
         self.check(launched)
 
-    def adopt(self, read_from: Mapping[str, str]) -> bool:
-        """Hold the registry to the files that it goes by since an operator's reload; return whether they are new.
+    def reloaded(self, read_from: Mapping[str, str]) -> bool:
+        """Whether the registry goes by other files since an operator's reload, and by those that lie here.
 
-        Only where that is what lies here: whoever says so has read the same.
+        `read_from`: their digests, as it says; whoever says so has read the same.  Raises `MeasureError`.
         """
-        if read_from == self._registry or read_from != self._project.look((), REGISTRY_FILES):
-            return False
+        return read_from != self._registry and read_from == self._project.look((), FILES)
+
+    def adopt(self, read_from: Mapping[str, str]) -> None:
+        """Hold the registry to these files from now on."""
         self._registry = dict(read_from)
         self._check_all()
-        return True
 
     def forget(self, launched: Launched) -> None:
         """It has ended."""
@@ -155,8 +154,8 @@ class Drift:
         try:
             wrong += changed(stage.code, self._project.look(launched.launch.code))
             wrong += changed(stage.everything, self._stages.look([str(stage.path)]))
-            if launched.launch.party == REGISTRY:
-                wrong += changed(self._registry, self._project.look((), REGISTRY_FILES))
+            if launched.launch.party == SIGNER:  # what it says is what its files say
+                wrong += changed(self._registry, self._project.look((), FILES))
         except MeasureError as error:
             wrong.append(str(error))
         return named(wrong)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch, LaunchError
-from zerotrust.lock import load_lock
+from zerotrust.lock import LOCK, REGISTRY, load_lock
 from zerotrust.registry import Registry, RegistryError, load_registry
 
 
@@ -35,7 +35,7 @@ async def serve(root: Path, run_dir: Path) -> None:
 
     Raises `RegistryError`, `LaunchError`, and `OSError` where port or folder are taken.
     """
-    registry, lock = load_registry(root / "registry.yaml"), load_lock(root / "registry.lock")
+    registry, lock = load_registry(root / REGISTRY), load_lock(root / LOCK)
     async with Authority(registry, lock, root, run_dir) as authority:
         _say(ready=True, endpoint=authority.endpoint, bundle=authority.bundle_url, ca=str(authority.ca_file))
         async for line in await _standard_input():

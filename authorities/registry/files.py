@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zerotrust.known import Known
-from zerotrust.lock import Lock, load_lock
-from zerotrust.registry import Registry, RegistryError, load_registry
-
-FILES = ("registry.yaml", "registry.lock")
+from zerotrust.lock import FILES, LOCK, REGISTRY, Lock, load_lock
+from zerotrust.registry import Registry, RegistryError, content, load_registry
 
 
 def load_known(folder: Path, addresses: Mapping[str, str]) -> Known:
@@ -16,12 +14,13 @@ def load_known(folder: Path, addresses: Mapping[str, str]) -> Known:
 
     Raises `RegistryError` where one of them is unfit, or does not fit the other.
     """
-    registry, lock = load_registry(folder / FILES[0]), load_lock(folder / FILES[1])
+    read_from = {name: hashlib.sha256(content(folder / name)).hexdigest() for name in FILES}
+    registry = load_registry(folder / REGISTRY, read_from[REGISTRY])
+    lock = load_lock(folder / LOCK, read_from[LOCK])
     if differing := unapproved(registry, lock):
         raise RegistryError(
             f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
         )
-    read_from = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
     there = {name: address for name, address in addresses.items() if name in registry.parties}
     return Known(registry=registry, addresses=there, approved=dict(lock.parties), read_from=read_from)
 

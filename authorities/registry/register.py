@@ -17,11 +17,10 @@ from authorities.attestation.measure import MeasureError, digest_of
 from authorities.registry import realm
 from zerotrust.cards import agent_card, as_json
 from zerotrust.digests import card_digest, tool_digest
-from zerotrust.lock import Approved, Lock, as_text, changed, load_lock
+from zerotrust.lock import LOCK, Approved, Lock, as_text, changed, load_lock
 from zerotrust.registry import Registry, RegistryError, load_registry
 
 ROOT = realm.ROOT
-LOCK_NAME = "registry.lock"
 
 
 def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Mapping[str, str]]) -> Lock:
@@ -100,13 +99,13 @@ def check(root: Path) -> str | None:
     """Return what is not current, in lines, or None."""
     try:
         registry, found = current(root)
-        lock = root / LOCK_NAME
+        lock = root / LOCK
         wrong = differences(load_lock(lock), found)
     except (RegistryError, MeasureError) as error:
         return str(error)
     if not wrong and lock.read_text() != as_text(found):
         wrong = ["written otherwise than `make register` writes it"]
-    lines = [f"{LOCK_NAME}: {line}" for line in wrong]
+    lines = [f"{LOCK}: {line}" for line in wrong]
     file = root / realm.REALM_FILE.relative_to(ROOT)
     if not file.exists() or file.read_text() != realm.as_text(realm.realm(registry)):
         lines.append(f"{file.relative_to(root)}: not what {realm.REGISTRY.name} says")
@@ -124,7 +123,7 @@ def write(root: Path) -> str | None:
     except (RegistryError, MeasureError) as error:
         return str(error)
     (root / realm.REALM_FILE.relative_to(ROOT)).write_text(realm.as_text(realm.realm(registry)))
-    (root / LOCK_NAME).write_text(as_text(found))
+    (root / LOCK).write_text(as_text(found))
     return None
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import errno
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ from authorities.attestation.authority import Authority
 from authorities.attestation.environment import PIN, Environment
 from authorities.attestation.launch import LaunchError
 from tests.services.test_attestation import authority, lock, place, probe, registry, root, run_dir
-from tests.support.launched import FETCH, PROJECT, Probe, launch_probe, log_of, until
-from zerotrust.lock import Lock
+from tests.support.launched import FETCH, PROJECT, Probe, launch_probe, locked, log_of, until
+from zerotrust.lock import FILES, LOCK, REGISTRY, Lock
 from zerotrust.registry import Registry
 
 __all__ = ["authority", "lock", "place", "probe", "registry", "root", "run_dir"]
@@ -44,6 +45,11 @@ async def noticed(authority: Authority, files: str) -> None:
 
 async def restored(authority: Authority) -> None:
     await until(lambda: authority.drifted == {})
+
+
+def lying(root: Path) -> dict[str, str]:
+    """The registry's files, as the registry would say that it has read them."""
+    return {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in FILES}
 
 
 # The project's code
@@ -177,6 +183,74 @@ async def test_the_registrys_own_files_are_part_of_the_registry_authority(
 
     await until(lambda: authority.drifted == {"authority/registry": name})
     assert "no identity issued" in await probe.run(FETCH)
+
+    authority.adopt(lying(root))  # an operator has it read them anew
+    assert authority.drifted == {}
+    assert await probe.run(FETCH_X509) == "spiffe://agents.example/authority/registry"
+
+
+# The lock
+
+
+async def started(authority: Authority, registry: Registry, place: Path) -> bool:
+    """Whether the reader is launched."""
+    try:
+        return await (await launch_probe(authority, registry, place)).run("answer = True") is True
+    except LaunchError:
+        return False
+
+
+async def test_another_lock_counts_once_the_registry_goes_by_it(
+    authority: Authority, registry: Registry, place: Path, root: Path
+) -> None:
+    (root / "agents/reader/helper.py").write_text("value = 'newer'\n")
+    before = lying(root)
+    locked(registry, root)
+    assert not await started(authority, registry, place)
+
+    for read_from in ({}, before, {REGISTRY: before[REGISTRY]}, lying(root) | {LOCK: "0" * 64}):
+        authority.adopt(read_from)
+        assert not await started(authority, registry, place)
+
+    authority.adopt(lying(root))
+    assert await started(authority, registry, place)
+
+
+async def test_a_lock_that_is_changed_while_the_registry_reads_counts_for_nobody(
+    authority: Authority, registry: Registry, place: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a look at it and reading it, there is time to write."""
+    (root / "agents/reader/helper.py").write_text("value = 'newer'\n")
+    with (root / LOCK).open("a") as file:
+        file.write("\n")
+    read_from, look = lying(root), authority._drift.reloaded
+
+    def then_changed(read_from: Mapping[str, str]) -> bool:
+        found = look(read_from)
+        locked(registry, root)
+        return found
+
+    monkeypatch.setattr(authority._drift, "reloaded", then_changed)
+    authority.adopt(read_from)
+
+    assert not await started(authority, registry, place)
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a folder"])
+async def test_a_lock_that_is_gone_again_is_no_end_of_the_authority(
+    authority: Authority, root: Path, instead: str
+) -> None:
+    before = authority._launcher.lock
+    with (root / LOCK).open("a") as file:
+        file.write("\n")
+    read_from = lying(root)
+    (root / LOCK).unlink()
+    if instead == "a folder":
+        (root / LOCK).mkdir()
+
+    authority.adopt(read_from)
+
+    assert authority._launcher.lock is before
 
 
 async def test_drift_is_noticed_where_there_is_no_room_to_log_it(

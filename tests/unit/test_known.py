@@ -1,15 +1,18 @@
 """What the registry says: complete, or not believed at all."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from authorities.registry import files
 from authorities.registry.files import load_known
 from tests.support.system import ROOT, registry
 from zerotrust.known import Known, known_from
-from zerotrust.lock import load_lock
+from zerotrust.lock import FILES, LOCK, REGISTRY, load_lock
+from zerotrust.registry import RegistryError
 from zerotrust.signed import Untrusted
 
 KNOWN = Known(
@@ -86,3 +89,22 @@ def test_a_party_that_is_registered_no_more_has_no_address_either() -> None:
 def test_nobody_changes_what_was_said() -> None:
     with pytest.raises(ValueError, match="frozen"):
         KNOWN.addresses = {}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("name", "loader"), [(REGISTRY, "load_registry"), (LOCK, "load_lock")])
+def test_what_is_changed_while_it_is_being_read_is_not_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, loader: str
+) -> None:
+    """Attestation is told digests, and launches by them: they have to be those of what was read."""
+    for file in FILES:
+        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
+    load = getattr(files, loader)
+
+    def changed(path: Path, *digest: str) -> object:
+        path.write_bytes(path.read_bytes() + b"\n")
+        return load(path, *digest)
+
+    assert load_known(tmp_path, {}).read_from.keys() == set(FILES)
+    monkeypatch.setattr(files, loader, changed)
+    with pytest.raises(RegistryError, match=f"{name}: has changed while it was being read"):
+        load_known(tmp_path, {})
