@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from authorities.attestation.launch import LaunchError
+from authorities.attestation.measure import MeasureError
 from cli.login import LoginError, sign_in
 from demo.keycloak import URL
 from demo.levers import pull_all
@@ -35,6 +36,8 @@ CA = FOLDER / "ca.pem"
 ISSUER = f"{URL}/realms/agents"
 REQUEST = "Summarise the incident reports of my department and file the result."
 SECONDS_TO_END = 30
+OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, RegistryError)
+"""What is in the way, each with a sentence that says so."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 # Wide enough for the tables where the output is no terminal.
@@ -122,7 +125,7 @@ def until_told(main: Coroutine[Any, Any, int]) -> int:
 
     try:
         return asyncio.run(work_until_told())
-    except (DemoError, KeycloakError, LaunchError, LoginError, RegistryError, OSError, httpx.HTTPError) as error:
+    except (*OURS, OSError, httpx.HTTPError) as error:
         console.print(f"[red]{error}[/red]", markup=True)
         return 1
 

@@ -150,8 +150,9 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
 ) -> AsyncIterator[System]:
     """Start everything; end everything on the way out.
 
-    `folder` keeps data, logs and Keycloak's database; `parties` are all workloads of the registry where nobody says
-    otherwise, and `scripts` the mappers built into Keycloak.  Raises `DemoError`, `KeycloakError` or `LaunchError`.
+    `folder` keeps data, logs and Keycloak's database; `parties` are all that the registry has launched where nobody
+    says otherwise, and `scripts` the mappers built into Keycloak.  Raises `DemoError`, `KeycloakError`, `LaunchError`,
+    `MeasureError` or `RegistryError`.
     """
     folder = folder.absolute()  # noqa: ASYNC240 - what is launched runs in another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -68,10 +68,15 @@ def _plain(lock: Lock) -> dict[str, Any]:
     return lock.model_dump(exclude_defaults=True)
 
 
-def load_lock(path: Path, digest: str | None = None) -> Lock:
-    """Read the lock, as `content` reads it.  Raises `RegistryError` naming the file and the reason."""
+def load_lock(path: Path) -> Lock:
+    """Read the lock.  Raises `RegistryError` naming the file and the reason."""
+    return lock_of(content(path, hint=": `make register` writes it"), path)
+
+
+def lock_of(text: bytes, path: Path) -> Lock:
+    """Check a lock that was read from `path`.  Raises `RegistryError` naming the file and the reason."""
     try:
-        return Lock.model_validate_json(content(path, digest, hint=": `make register` writes it"))
+        return Lock.model_validate_json(text)
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
         raise RegistryError("\n".join(f"{path}: {problem}" for problem in problems)) from error

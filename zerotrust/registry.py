@@ -3,7 +3,6 @@
 A mistake in the file is refused with file, key and reason; nobody starts on half a registry.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -173,33 +172,29 @@ def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 
-def content(path: Path, digest: str | None = None, *, hint: str = "") -> bytes:
-    """Read a file at once.
-
-    Raises `RegistryError`, with a `hint`, where that cannot be done, or where it has another SHA-256, in hex.
-    """
+def content(path: Path, *, hint: str = "") -> bytes:
+    """Read a file.  Raises `RegistryError`, with a `hint`, where that cannot be done."""
     try:
-        found = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise RegistryError(f"{path}: cannot be read ({error.strerror}){hint}") from error
-    if digest not in (None, hashlib.sha256(found).hexdigest()):
-        raise RegistryError(f"{path}: has changed while it was being read")
-    return found
 
 
-def load_registry(path: Path, digest: str | None = None) -> Registry:
-    """Read and check the registry, as `content` reads it.
+def load_registry(path: Path) -> Registry:
+    """Read and check the registry.  Raises `RegistryError` naming the file, the key and the reason."""
+    return registry_of(content(path), path)
 
-    Raises `RegistryError` naming the file, the key and the reason.
-    """
+
+def registry_of(text: bytes, path: Path) -> Registry:
+    """Check a registry that was read from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
     try:
-        return Registry.model_validate(yaml.load(content(path, digest).decode(), _StrictLoader))  # noqa: S506 - safe
+        return Registry.model_validate(yaml.load(text.decode(), _StrictLoader))  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RegistryError(f"{path}: {error}") from error
     except ValidationError as error:
         lines = []
         for problem in error.errors():
             key = ".".join(str(part) for part in problem["loc"])
-            text = problem["msg"].removeprefix("Value error, ")
-            lines += [f"{path}: {key + ': ' if key else ''}{line}" for line in text.splitlines()]
+            why = problem["msg"].removeprefix("Value error, ")
+            lines += [f"{path}: {key + ': ' if key else ''}{line}" for line in why.splitlines()]
         raise RegistryError("\n".join(lines)) from error

@@ -61,7 +61,7 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
 
 
 def policy_of(known: Known, folder: Path) -> Policy:
-    """The policies of a folder, where they are those that the registry goes by.  Raises `OSError` or `PolicyError`."""
+    """The policies of a folder, where they are those that the registry goes by.  Raises `PolicyError`."""
     policy = read_policy(folder, known.registry)
     if policy.digest != known.policies:
         raise PolicyError(f"the policies in {folder} are not those that the registry has read: `zt reload`")

@@ -23,7 +23,7 @@ from zerotrust.gate import Gate, Permissions
 from zerotrust.keys import SigningKeys
 from zerotrust.known import Known
 from zerotrust.outgoing import Outgoing
-from zerotrust.policy import Decision, Policy, Reason, Resource, party_entities
+from zerotrust.policy import Decision, Policy, PolicyError, Reason, Resource, party_entities
 from zerotrust.refusing import RefusalResponse, as_refusal
 from zerotrust.registry import Registry
 from zerotrust.standing import Standing
@@ -244,9 +244,9 @@ class Service:
 
 
 def read_policy(folder: Path, registry: Registry) -> Policy:
-    """The policies of a folder, over the registry's parties.  Raises `OSError` or `PolicyError`."""
-    return Policy(
-        policies=(folder / "policies.cedar").read_text(),
-        schema=(folder / "schema.cedarschema").read_text(),
-        entities=party_entities(registry),
-    )
+    """The policies of a folder, over the registry's parties.  Raises `PolicyError`."""
+    try:
+        policies, schema = ((folder / name).read_text() for name in ("policies.cedar", "schema.cedarschema"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{folder}: {error}") from error
+    return Policy(policies=policies, schema=schema, entities=party_entities(registry))

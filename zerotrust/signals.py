@@ -139,7 +139,7 @@ class Signals:
             try:
                 await self._listen()
                 why = "the stream has ended"
-            except (httpx.HTTPError, OSError, WorkloadError) as error:  # what is known ages, and then counts no more
+            except (httpx.HTTPError, TimeoutError, WorkloadError) as error:  # what is known ages, and then is nothing
                 why = f"{type(error).__name__} {error}"
             except Exception as error:  # noqa: BLE001 - a gap, a forgery, a version that cannot be adopted, our mistake:
                 self.standing.forget()  # what is known here may not be all there is

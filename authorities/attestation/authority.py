@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import hashlib
 import json
 import shutil
 import sys
@@ -21,8 +22,8 @@ from authorities.attestation.launch import Launch, Launched, Launcher, LaunchErr
 from authorities.attestation.measure import MeasureError
 from authorities.attestation.process import make_undumpable
 from authorities.attestation.workload_api import WorkloadApi
-from zerotrust.lock import LOCK, Lock, load_lock
-from zerotrust.registry import Registry, RegistryError
+from zerotrust.lock import LOCK, Lock, lock_of
+from zerotrust.registry import Registry, RegistryError, content
 from zerotrust.svid import Svid
 
 NAME = "authority/attestation"
@@ -83,8 +84,10 @@ class Authority:
         """Launch by the lock that the registry goes by since an operator's reload, where that is what lies here."""
         with contextlib.suppress(RegistryError, MeasureError):  # it has changed again, which is drift, and that says so
             if self._drift.reloaded(read_from):
-                self._launcher.lock = load_lock(self._root / LOCK, read_from[LOCK])
-                self._drift.adopt(read_from)
+                text = content(file := self._root / LOCK)
+                if hashlib.sha256(text).hexdigest() == read_from[LOCK]:
+                    self._launcher.lock = lock_of(text, file)
+                    self._drift.adopt(read_from)
 
     def server_certificate(self, dns_name: str) -> tuple[bytes, bytes]:
         """Return key and certificate, in PEM, for a server that is no workload, such as Keycloak."""
@@ -93,8 +96,9 @@ class Authority:
     async def __aenter__(self) -> Self:
         """Serve.
 
-        Raises `OSError` where the port or the run folder cannot be had, and `LaunchError` where nothing can be
-        launched because the environment is not what was installed.
+        Raises `OSError` where the port or the run folder cannot be had, `MeasureError` where the registry's files
+        cannot be read, and `LaunchError` where nothing can be launched because the environment is not what was
+        installed.
         """
         make_undumpable()  # the keys are in this process
         environment = self._environment()

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch, LaunchError
+from authorities.attestation.measure import MeasureError
 from zerotrust.lock import LOCK, REGISTRY, load_lock
 from zerotrust.registry import Registry, RegistryError, load_registry
 
@@ -33,7 +34,7 @@ class Request(BaseModel):
 async def serve(root: Path, run_dir: Path) -> None:
     """Serve until standard input ends.
 
-    Raises `RegistryError`, `LaunchError`, and `OSError` where port or folder are taken.
+    Raises `RegistryError`, `LaunchError`, `MeasureError`, and `OSError` where port or folder are taken.
     """
     registry, lock = load_registry(root / REGISTRY), load_lock(root / LOCK)
     async with Authority(registry, lock, root, run_dir) as authority:
@@ -80,5 +81,5 @@ async def _main() -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(_main())
-    except (OSError, RegistryError, LaunchError) as error:
+    except (OSError, RegistryError, LaunchError, MeasureError) as error:
         sys.exit(f"attestation: {error}")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zerotrust.known import Known
-from zerotrust.lock import FILES, LOCK, REGISTRY, Lock, load_lock
-from zerotrust.registry import Registry, RegistryError, content, load_registry
+from zerotrust.lock import FILES, LOCK, REGISTRY, Lock, lock_of
+from zerotrust.registry import Registry, RegistryError, content, registry_of
 
 
 def load_known(folder: Path, addresses: Mapping[str, str]) -> Known:
@@ -14,13 +14,13 @@ def load_known(folder: Path, addresses: Mapping[str, str]) -> Known:
 
     Raises `RegistryError` where one of them is unfit, or does not fit the other.
     """
-    read_from = {name: hashlib.sha256(content(folder / name)).hexdigest() for name in FILES}
-    registry = load_registry(folder / REGISTRY, read_from[REGISTRY])
-    lock = load_lock(folder / LOCK, read_from[LOCK])
+    texts = {name: content(folder / name) for name in FILES}
+    registry, lock = registry_of(texts[REGISTRY], folder / REGISTRY), lock_of(texts[LOCK], folder / LOCK)
     if differing := unapproved(registry, lock):
         raise RegistryError(
             f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
         )
+    read_from = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
     there = {name: address for name, address in addresses.items() if name in registry.parties}
     return Known(registry=registry, addresses=there, approved=dict(lock.parties), read_from=read_from)
 

@@ -271,6 +271,18 @@ async def test_policies_that_the_registry_has_not_read_are_nobodys(known: Known,
         assert policy_of(known, folder).digest == known.policies
 
 
+@pytest.mark.parametrize("name", ["policies.cedar", "schema.cedarschema"])
+def test_policies_that_cannot_be_read_are_said_to_be_that(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    (folder / name).write_bytes(b"\xff")
+    with pytest.raises(PolicyError, match=r"policies: .*utf-8"):
+        read_policy(folder, registry())
+    (folder / name).unlink()
+    with pytest.raises(PolicyError, match=f"No such file.*{name}"):
+        read_policy(folder, registry())
+
+
 async def test_who_was_launched_as_somebody_else_does_not_serve(known: Known, tmp_path: Path) -> None:
     workload = launched("agent/reader")
     service = compose(INFERENCE, known, settings(known, tmp_path), workload, Standing(clock=time.monotonic))

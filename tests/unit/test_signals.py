@@ -271,19 +271,24 @@ async def test_each_new_version_of_the_document_is_adopted() -> None:
         assert there.standing.of(caller())
 
 
-async def test_where_a_new_version_cannot_be_adopted_nothing_is_known_until_it_can() -> None:
+@pytest.mark.parametrize("error", [PolicyError("not those that the registry has read"), OSError("no memory")])
+async def test_where_a_new_version_cannot_be_adopted_nothing_is_known_until_it_can(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     there, tried = Registry(whole(), whole()), list[str]()
     other = KNOWN.model_copy(update={"policies": "a digest"})
 
     def adopt(known: Known) -> None:
         tried.append(known.policies)
         if known == other:
-            raise PolicyError("not those that the registry has read")
+            raise error
 
     async with there.signals.opened():
+        forget, forgotten = there.standing.forget, list[None]()
+        monkeypatch.setattr(there.standing, "forget", lambda: forgotten.append(forget()))
         there.signals.on_change(adopt)
         there.lines.put_nowait(document(other))
-        await there.until(lambda: not there.standing.fresh)
+        await there.until(lambda: forgotten)
         assert there.signals.known == KNOWN
 
         await there.until(lambda: there.standing.fresh)  # the stream began anew, with what can be adopted
