@@ -151,11 +151,12 @@ def _single(prefix: Path) -> list[str]:
     """The interpreter, and what it goes by when it looks for its library (`Modules/getpath.py` of CPython)."""
     home = Path(sys._base_executable).parent  # type: ignore[attr-defined]
     base, version = Path(sys.base_prefix), f"{sys.version_info.major}{sys.version_info.minor}"
-    found = [*_links(prefix / "bin/python"), prefix / "pyvenv.cfg", prefix / "bin/pyvenv.cfg"]
-    found += [home / name for name in ("pyvenv.cfg", "pybuilddir.txt", "Modules", sys.platlibdir)]
-    found += [base / sys.platlibdir / f"python{version}.zip"]
+    run = [*_links(prefix / "bin/python")]
     if sysconfig.get_config_var("Py_ENABLE_SHARED"):
-        found += [Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME"))]
+        run += [Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME"))]
+    found = [*run, *(path.with_name(f"{path.name}._pth") for path in run)]  # it would be the path, also with `-I`
+    found += [prefix / "pyvenv.cfg", prefix / "bin/pyvenv.cfg", base / sys.platlibdir / f"python{version}.zip"]
+    found += [home / name for name in ("pyvenv.cfg", "pybuilddir.txt", "Modules", sys.platlibdir)]
     return [str(path) for path in found]
 
 

@@ -356,6 +356,7 @@ async def test_a_launched_process_loads_what_was_installed_and_no_bytecode_besid
         "bin/python",
         "pyvenv.cfg",
         "bin/pyvenv.cfg",
+        "bin/python._pth",
         "bytecode/x.pyc",
     ],
 )
