@@ -158,6 +158,7 @@ class Gate:
         route = call.route = self._permissions.get((call.scope["method"], call.scope["path"]))
         self._check_peer(call.peer)  # (1)
         if route == PUBLIC:
+            receive, _ = await incoming.whole(call.scope["headers"], receive, most=incoming.MAX_PUBLIC_BODY)
             self._tally.count(_origin(call), PUBLIC)
             return receive
         if isinstance(route, Peers):

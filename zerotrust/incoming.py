@@ -17,6 +17,8 @@ from zerotrust.strict_json import strict_object
 
 MAX_TOKEN = 8 * 1024
 MAX_BODY = 1 << 20
+MAX_PUBLIC_BODY = 16 * 1024
+"""Bytes, where nobody knows who sends them: a logout token has about one thousand."""
 MAX_BODY_SECONDS = 10
 """How long the body of a request may take to come in."""
 
@@ -55,14 +57,14 @@ def trace(headers: Headers) -> str | None:
     return found[1].decode()
 
 
-async def body(headers: Headers, receive: Receive) -> tuple[Receive, dict[str, Any]]:
-    """Read the body: nothing at all, or one strict JSON object.
+async def whole(headers: Headers, receive: Receive, *, most: int = MAX_BODY) -> tuple[Receive, bytes]:
+    """Read the body, whatever it is, up to so many bytes.
 
     It is given back byte for byte to whoever reads next.  Raises `Refusal`.
     """
     raw, more = b"", True
     try:
-        if any(name == b"content-length" and int(value) > MAX_BODY for name, value in headers):
+        if any(name == b"content-length" and int(value) > most for name, value in headers):
             raise Refusal(Reason.BODY_TOO_LARGE)
         async with asyncio.timeout(MAX_BODY_SECONDS):
             while more:
@@ -70,9 +72,8 @@ async def body(headers: Headers, receive: Receive) -> tuple[Receive, dict[str, A
                 if message["type"] == "http.disconnect":
                     raise Refusal(Reason.MALFORMED_BODY, "the caller left")
                 raw, more = raw + message.get("body", b""), message.get("more_body", False)
-                if len(raw) > MAX_BODY:
+                if len(raw) > most:
                     raise Refusal(Reason.BODY_TOO_LARGE)
-        asked = strict_object(raw) if raw else {}
     except TimeoutError as error:
         raise Refusal(Reason.BODY_TOO_SLOW) from error
     except ValueError as error:
@@ -82,4 +83,13 @@ async def body(headers: Headers, receive: Receive) -> tuple[Receive, dict[str, A
     async def replay() -> Message:
         return again.pop() if again else await receive()  # then the real one: it tells when the caller leaves
 
-    return replay, asked
+    return replay, raw
+
+
+async def body(headers: Headers, receive: Receive) -> tuple[Receive, dict[str, Any]]:
+    """The same for a body that is nothing at all, or one strict JSON object.  Raises `Refusal`."""
+    receive, raw = await whole(headers, receive)
+    try:
+        return receive, strict_object(raw) if raw else {}
+    except ValueError as error:
+        raise Refusal(Reason.MALFORMED_BODY, str(error)) from error

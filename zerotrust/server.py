@@ -17,7 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from zerotrust.svid import NOBODY, Peer
 
 MAX_CONNECTIONS = 500
-"""Connections a process holds.  One more takes the place of the one that has asked for nothing for the longest time."""
+"""Connections a process holds.  One more takes the place of the one that has asked for nothing for the longest time, or
+is still at it: a body that comes in slowly keeps nobody out."""
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's headers, at their length and 32 each (as RFC 9113 section 6.5.2), and of whatever else the
@@ -67,7 +68,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head, self._head, self._unread = True, 0, 0
         self._for_head.start()
         if len(self.connections) > MAX_CONNECTIONS:
-            waiting = [other for other in self.connections if isinstance(other, Protocol) and other._waiting]
+            waiting = [other for other in self.connections if isinstance(other, Protocol) and other._asks_nothing]
             min(waiting, key=lambda other: other._waits_since).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -81,6 +82,11 @@ class Protocol(HttpToolsProtocol):
     def _waiting(self) -> bool:
         """Whether it is open and nothing has been asked that is not answered yet."""
         return not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete)
+
+    @property
+    def _asks_nothing(self) -> bool:
+        """Whether nothing that was asked in whole waits for its answer."""
+        return self._waiting or (self.cycle is not None and self.cycle.more_body)
 
     def data_received(self, data: bytes) -> None:
         self._unread += len(data)

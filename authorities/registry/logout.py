@@ -22,8 +22,6 @@ from zerotrust.policy import Reason
 from zerotrust.strict_json import strict_object
 from zerotrust.verify import ALGORITHM, CLOCK_SKEW, key_id
 
-MAX_BODY = 16 * 1024
-"""Bytes; Keycloak's have about one thousand."""
 MAX_AGE = 120
 """Seconds from `iat` on in which a logout token is believed, whatever its `exp`; as long is its `jti` remembered."""
 TYPE = "logout+jwt"
@@ -126,8 +124,6 @@ class Logouts:
 
 def _token(body: bytes) -> UnverifiedToken:
     """The one `logout_token` of a form (section 2.5); whatever else is in it is ignored, as asked there."""
-    if len(body) > MAX_BODY:
-        raise Refusal(Reason.BODY_TOO_LARGE)
     try:
         form = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
     except ValueError as error:

@@ -405,6 +405,22 @@ async def test_one_connection_too_many_takes_the_place_of_the_one_that_waits_lon
         writer.close()
 
 
+async def test_bodies_that_come_in_slowly_keep_nobody_out(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zerotrust.server.MAX_CONNECTIONS", 3)
+    monkeypatch.setattr("zerotrust.incoming.MAX_BODY_SECONDS", 1000)
+    ok, opened = b"HTTP/1.1 200 ", [await wire.connect()]
+    kept, keeping = opened[0]
+    async with asyncio.timeout(HANG):
+        for _ in range(8):
+            opened.append(await wire.connect(HEAD + b"Content-Length: 100\r\n\r\na"))
+            keeping.write(HEAD + b"\r\n")
+            await kept.readuntil(ok)
+        opened.append(await wire.connect(HEAD + b"\r\n"))
+        await opened[-1][0].readuntil(ok)
+    for _, writer in opened:
+        writer.close()
+
+
 async def test_many_connections_at_once_are_no_more_than_may_be(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zerotrust.server.MAX_CONNECTIONS", 3)
     monkeypatch.setattr("zerotrust.server.PATIENCE", 1000)

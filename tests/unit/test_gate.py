@@ -15,7 +15,7 @@ from tests.support.door import NOW, Door, Headers
 from tests.support.issuer import Issuer
 from zerotrust.current import current_principal, current_trace
 from zerotrust.gate import Gate
-from zerotrust.incoming import MAX_BODY, MAX_TOKEN
+from zerotrust.incoming import MAX_BODY, MAX_PUBLIC_BODY, MAX_TOKEN
 from zerotrust.mcp import ERA
 from zerotrust.policy import Reason
 
@@ -315,6 +315,25 @@ async def test_a_body_that_drips_is_refused(door: Door, issuer: Issuer, monkeypa
 
     assert (reply.status, reply.reason) == (408, Reason.BODY_TOO_SLOW)
     assert door.handled == []
+
+
+async def test_a_stranger_sends_no_long_and_no_slow_body_to_a_public_door_either(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zerotrust.incoming.MAX_BODY_SECONDS", 0.05)
+
+    assert (await door.ask(method="GET", path="/health", body=b"x" * MAX_PUBLIC_BODY)).status == 200
+    large = await door.ask(method="GET", path="/health", body=b"x" * (MAX_PUBLIC_BODY + 1))
+    slow = await door.ask(method="GET", path="/health", receive=_late)
+
+    assert (large.status, large.reason) == (413, Reason.BODY_TOO_LARGE)
+    assert (slow.status, slow.reason) == (408, Reason.BODY_TOO_SLOW)
+    assert len(door.handled) == 1
+
+
+async def _late() -> Message:
+    await asyncio.sleep(5)
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def test_a_caller_that_leaves_in_the_middle_of_its_body_is_refused(door: Door, issuer: Issuer) -> None:

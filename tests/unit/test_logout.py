@@ -9,7 +9,7 @@ import pytest
 from jwt.utils import base64url_decode
 
 from authorities.registry.events import Change
-from authorities.registry.logout import EVENT, MAX_AGE, MAX_BODY, Logouts
+from authorities.registry.logout import EVENT, MAX_AGE, Logouts
 from tests.support.door import Clock
 from tests.support.issuer import ISSUER, Issuer
 from zerotrust.errors import Refusal
@@ -208,15 +208,6 @@ async def test_the_form_has_one_logout_token(door: Door, body: bytes) -> None:
         await door.logouts.receive(body)
 
     assert refused.value.reason is Reason.MALFORMED_BODY
-
-
-async def test_the_form_has_an_end(door: Door) -> None:
-    form = urlencode({"logout_token": door.token(), "more": "x" * MAX_BODY}).encode()
-
-    with pytest.raises(Refusal) as refused:
-        await door.logouts.receive(form)
-
-    assert refused.value.reason is Reason.BODY_TOO_LARGE
 
 
 async def test_without_the_keys_nothing_is_said_either_way(door: Door) -> None:
