@@ -83,7 +83,7 @@ class Authority:
     def adopt(self, read_from: Mapping[str, str]) -> None:
         """Launch by the lock that the registry goes by since an operator's reload, where that is what lies here."""
         with contextlib.suppress(RegistryError, MeasureError):  # it has changed again, which is drift, and that says so
-            if self._drift.reloaded(read_from):
+            if LOCK in read_from and self._drift.reloaded(read_from):
                 text = content(file := self._root / LOCK)
                 if hashlib.sha256(text).hexdigest() == read_from[LOCK]:
                     self._launcher.lock = lock_of(text, file)
@@ -152,7 +152,7 @@ class Authority:
             raise LaunchError(str(error)) from error
 
     def log(self, event: str, **fields: object) -> None:
-        """Write down what happened, in the authority's own log."""
+        """Write down what happened, in the authority's own log; no room for a line is no reason to stop watching."""
         line = {"time": dt.datetime.now(dt.UTC).isoformat(), "event": event, **fields}
-        with (self._logs / f"{NAME.replace('/', '-')}.log").open("a") as file:
+        with contextlib.suppress(OSError), (self._logs / f"{NAME.replace('/', '-')}.log").open("a") as file:
             file.write(json.dumps(line) + "\n")

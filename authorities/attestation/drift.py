@@ -107,7 +107,7 @@ class Drift:
             self._found[launched] = files
             self._tell()
             event = {"changed": files} if files else {}
-            self._say("drifted" if files else "restored", party=launched.launch.party_id, **event)
+            self._log("drifted" if files else "restored", party=launched.launch.party_id, **event)
         return files
 
     async def look(self) -> None:
@@ -126,7 +126,7 @@ class Drift:
         try:
             heard = self._watch.read()
         except OSError as error:
-            self._say("not watched", why=str(error))
+            self._log("not watched", why=str(error))
             heard = None
         self._paths = None if heard is None or self._paths is None else self._paths | heard
         if self._paths != set():
@@ -163,7 +163,3 @@ class Drift:
     def _tell(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
-
-    def _say(self, event: str, **fields: object) -> None:
-        with suppress(OSError):  # no room for a line is no reason to stop watching
-            self._log(event, **fields)

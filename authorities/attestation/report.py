@@ -47,11 +47,14 @@ async def report(address: str, source: Source) -> None:
     async with httpx.AsyncClient(transport=connections, timeout=SECONDS_BETWEEN) as http:
         drifted, heard, told = await anext(news), asyncio.ensure_future(anext(news)), ""
         while True:
-            if time.time() >= renew_at:
-                connections.renew(svid := source.svid())
-                renew_at = _half(svid)
-            problem, read_from = await _send(http, f"{address}/attestation", drifted)
-            source.adopt(read_from)
+            problem = ""
+            try:
+                if time.time() >= renew_at:
+                    connections.renew(svid := source.svid())
+                    renew_at = _half(svid)
+                source.adopt(await _send(http, f"{address}/attestation", drifted))
+            except Exception as error:  # noqa: BLE001 - nobody away, no descriptor left: whatever it is, it may pass
+                problem = f"{type(error).__name__} {error}"
             if problem != told:
                 source.log("not reported" if problem else "reported", why=problem)
             told = problem
@@ -60,16 +63,13 @@ async def report(address: str, source: Source) -> None:
                 drifted, heard = heard.result(), asyncio.ensure_future(anext(news))
 
 
-async def _send(http: httpx.AsyncClient, url: str, drifted: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Return what went wrong, and which files the registry goes by."""
-    try:
-        told = {"drifted": dict(drifted), "at": time.time()}
-        status, answer = await ask(http, "POST", url, most=MAX_ANSWER, json=told)
-        if status != 200:
-            return f"status {status}", {}
-        return "", dict(json.loads(answer)["read_from"])
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        return f"{type(error).__name__} {error}", {}
+async def _send(http: httpx.AsyncClient, url: str, drifted: Mapping[str, str]) -> dict[str, str]:
+    """Return which files the registry goes by.  Raises whatever is in the way."""
+    told = {"drifted": dict(drifted), "at": time.time()}
+    status, answer = await ask(http, "POST", url, most=MAX_ANSWER, json=told)
+    if status != 200:
+        raise httpx.RemoteProtocolError(f"status {status}")
+    return dict(json.loads(answer)["read_from"])
 
 
 def _half(svid: Svid) -> float:

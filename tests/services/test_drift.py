@@ -254,16 +254,14 @@ async def test_a_lock_that_is_gone_again_is_no_end_of_the_authority(
 
 
 async def test_drift_is_noticed_where_there_is_no_room_to_log_it(
-    authority: Authority, probe: Probe, root: Path, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, probe: Probe, root: Path, run_dir: Path
 ) -> None:
     await probe.run("answer = 0")
     helper = root / "agents/reader/helper.py"
     genuine = helper.read_text()
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(authority._drift, "_log", full)
+    log = run_dir / "logs/authority-attestation.log"
+    log.unlink()
+    log.symlink_to("/dev/full")
 
     helper.write_text("changed")
     await noticed(authority, "helper.py")
