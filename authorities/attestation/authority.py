@@ -20,7 +20,7 @@ from authorities.attestation.environment import Environment, EnvironmentPinError
 from authorities.attestation.issuer import Issuer
 from authorities.attestation.launch import Launch, Launched, Launcher, LaunchError, Places
 from authorities.attestation.measure import MeasureError
-from authorities.attestation.process import make_undumpable
+from authorities.attestation.process import allow_open_files, make_undumpable
 from authorities.attestation.workload_api import WorkloadApi
 from zerotrust.lock import LOCK, Lock, lock_of
 from zerotrust.registry import Registry, RegistryError, content
@@ -101,6 +101,7 @@ class Authority:
         installed.
         """
         make_undumpable()  # the keys are in this process
+        allow_open_files()
         environment = self._environment()
         async with AsyncExitStack() as stack:
             self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)

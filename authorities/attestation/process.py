@@ -6,6 +6,7 @@ And who may look into it.
 import ctypes
 import os
 import re
+import resource
 import socket
 import struct
 from pathlib import Path
@@ -25,6 +26,15 @@ def make_undumpable() -> None:
     """
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0):
         raise OSError(ctypes.get_errno(), "this process cannot be made undumpable")
+
+
+def allow_open_files() -> None:
+    """Let this process, and those it launches, have as many files open as this user may; for many, the limit is lower.
+
+    Each connection that a stranger begins takes one, and what cannot be opened cannot be measured.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def key_of_child(pid: int, pidfd: int) -> ProcessKey:

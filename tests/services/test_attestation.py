@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import py_compile
+import resource
 import shutil
 import signal
 import socket
@@ -108,6 +109,20 @@ async def probe(authority: Authority, registry: Registry, place: Path) -> Probe:
 
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_parties_may_open_as_many_files_as_this_user_may(
+    registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] - 1, before[1]))
+    try:
+        async with Authority(registry, lock, root, run_dir) as authority:
+            probe = await launch_probe(authority, registry, place)
+            asked = "import resource; answer = resource.getrlimit(resource.RLIMIT_NOFILE)"
+            assert await probe.run(asked) == [before[1], before[1]]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 # Who gets an identity
