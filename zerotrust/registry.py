@@ -35,19 +35,19 @@ class Party(_Entry):
     kind: Literal["login client", "workload", "authority"]
     calls: list[Name] = []
     hands_on: list[ScopeName] = []
-    life: PositiveInt | None = None
+    life: Annotated[int, Field(ge=1, le=300)] | None = None
     code: list[Folder] = []
     port: Annotated[int, Field(ge=1024, le=65535)] | None = None
 
 
 class Freshness(_Entry):
-    """How old knowledge may get, in seconds."""
+    """How old knowledge may get, in seconds.  It may be made shorter, and no longer than the README says."""
 
-    keys: PositiveInt
+    keys: Annotated[int, Field(ge=1, le=300)]
     keys_cooldown: PositiveInt
-    svid: Annotated[int, Field(ge=1, le=300)]  # Keycloak refuses assertions 300 s after `iat`
-    x509_svid: Annotated[int, Field(ge=4)]
-    standing: PositiveInt
+    svid: Annotated[int, Field(ge=1, le=60)]
+    x509_svid: Annotated[int, Field(ge=4, le=120)]
+    standing: Annotated[int, Field(ge=1, le=3)]
 
 
 class Registry(_Entry):

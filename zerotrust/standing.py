@@ -20,8 +20,9 @@ Lost = Callable[[Decision], None]
 """Called once with why somebody has lost their standing."""
 
 PASSING = ("session", "token")
-KEPT = 900
-"""Seconds for which a withdrawn session or token is remembered: three times the longest life of any token of theirs."""
+KEPT = 3600 + 900
+"""Seconds for which a withdrawn session or token is remembered: for as long as the realm may go on with a session, and
+three times the longest life of any token of theirs."""
 
 _GOOD = Decision(allowed=True, reason=Reason.GRANTED)
 _UNKNOWN = Decision(allowed=False, reason=Reason.STANDING_UNKNOWN, detail="no recent word from the registry")

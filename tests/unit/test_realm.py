@@ -12,6 +12,7 @@ from authorities.registry.realm import (
     ADMINISTRATOR,
     REALM_FILE,
     SCRIPT,
+    SESSION_LIFE,
     USERS,
     as_text,
     build_jar,
@@ -19,6 +20,7 @@ from authorities.registry.realm import (
     realm,
 )
 from zerotrust.registry import Registry
+from zerotrust.standing import KEPT
 
 Json = dict[str, Any]
 
@@ -137,6 +139,16 @@ def test_another_registry_gives_another_realm(registry: Registry) -> None:
     )
 
     assert as_text(realm(changed)) != as_text(realm(registry))
+
+
+def test_a_withdrawn_session_is_remembered_until_it_and_all_its_tokens_have_ended(
+    registry: Registry, derived: Json
+) -> None:
+    """Keycloak ends no session for a changed password, and whoever stole its refresh token goes on with it."""
+    longest = max(party.life or 0 for party in registry.parties.values())
+
+    assert derived["ssoSessionMaxLifespan"] == SESSION_LIFE
+    assert derived["ssoSessionMaxLifespan"] + 3 * longest <= KEPT
 
 
 def test_nobody_is_served_without_tls_and_events_are_kept(derived: Json) -> None:

@@ -132,7 +132,11 @@ MISTAKES = {
     "a kind nobody knows": (change(READER + "kind", "friend"), "parties.agent/reader.kind"),
     "a folder outside": (change(READER + "code", ["../elsewhere"]), "parties.agent/reader.code"),
     "a name that is no name": (change("parties:Reader", {"kind": "authority", "port": 9000}), "parties.Reader"),
-    "an identity longer than Keycloak takes": (change("freshness:svid", 301), "freshness.svid"),
+    "an identity that lives too long": (change("freshness:svid", 61), "freshness.svid"),
+    "a certificate that lives too long": (change("freshness:x509_svid", 121), "freshness.x509_svid"),
+    "keys that are believed too long": (change("freshness:keys", 301), "freshness.keys"),
+    "news that is too old": (change("freshness:standing", 4), "freshness.standing"),
+    "a token that lives too long": (change("parties:agent/reader:life", 301), "parties.agent/reader.life"),
     "no parties": (without("parties"), "parties"),
 }
 
