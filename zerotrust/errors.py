@@ -69,6 +69,7 @@ ANSWERS: dict[Reason, tuple[int, str | None]] = {
     Reason.PEER_WITHDRAWN: _DENIED,
     Reason.PEER_UNTRUSTED: _DENIED,
     Reason.DRIFTED: (409, "invalid_request"),
+    Reason.WOULD_LOCK_OUT: (409, "invalid_request"),
     Reason.REGISTRY_UNFIT: (409, "invalid_request"),
     Reason.UNKNOWN_SUBJECT: _BAD_REQUEST,
     Reason.FAILED: (500, "server_error"),

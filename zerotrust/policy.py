@@ -78,6 +78,7 @@ class Reason(StrEnum):
 
     # what an operator cannot have
     DRIFTED = "drifted"
+    WOULD_LOCK_OUT = "would_lock_out"
     REGISTRY_UNFIT = "registry_unfit"
     UNKNOWN_SUBJECT = "unknown_subject"
 

@@ -246,7 +246,7 @@ class Service:
 def read_policy(folder: Path, registry: Registry) -> Policy:
     """The policies of a folder, over the registry's parties.  Raises `PolicyError`."""
     try:
-        policies, schema = ((folder / name).read_text() for name in ("policies.cedar", "schema.cedarschema"))
+        policies, schema = (folder / "policies.cedar").read_text(), (folder / "schema.cedarschema").read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"{folder}: {error}") from error
     return Policy(policies=policies, schema=schema, entities=party_entities(registry))

@@ -40,7 +40,13 @@ class Parties:
         return new
 
     async def suspend(self, name: str, cause: str) -> str:
-        """Withdraw a party: here first, then at the realm; return what came of the latter."""
+        """Withdraw a party: here first, then at the realm; return what came of the latter.
+
+        Raises `Refusal` for the client that operators themselves come by: nobody could reinstate it.
+        """
+        party = self._stream.known.registry.parties[name]
+        if party.kind == "login client" and SIGNER in party.calls:
+            raise Refusal(Reason.WOULD_LOCK_OUT, name)
         await self._withdraw(name, cause)
         return NOT_TOLD if name == SIGNER else await self._telling.tell(self._subject(name))
 

@@ -876,7 +876,7 @@ ROWS: dict[int, Row] = {
             Control(
                 "authorities.registry.operators",
                 "Parties.attested",
-                "await self._stream.change('party', self._id(name), f'drift: {drifted[name]}')",
+                "await self._withdraw(name, f'drift: {drifted[name]}')",
             ),
             STILL_DRIFTED,
             STANDS,

@@ -258,3 +258,12 @@ async def test_what_no_model_is_told_may_change(system: System, issuer: Issuer) 
     system.apps[address] = answering(system.apps[address], retitle)
 
     assert (await worked(system, issuer.token(), READ_IT))[1]["event"] == "finished"
+
+
+def test_who_has_tokens_and_who_has_a_certificate_is_the_registrys_to_say(system: System) -> None:
+    expected, registry = system.services[TOOL]._expected(), system.registry
+    with_life = {name for name, party in registry.parties.items() if party.life}
+
+    assert expected.lives.keys() == {registry.id(name) for name in with_life}
+    assert expected.peers.keys() == {registry.id(name) for name in registry.parties.keys() - registry.login_clients}
+    assert TOOL not in with_life

@@ -263,6 +263,17 @@ async def test_a_suspended_party_stands_no_more_here_first_and_at_the_realm_seco
     assert authority.events == [("suspended", READER), ("reinstated", READER)]
 
 
+async def test_nobody_is_locked_out_who_alone_could_open_again(authority: Authority) -> None:
+    token = authority.operators_token()
+
+    answer = await authority.ask("POST", "/parties/zt/suspend", {"cause": "a theft"}, token=token)
+
+    assert (answer.status_code, answer.json()["reason"]) == (409, Reason.WOULD_LOCK_OUT)
+    assert authority.realm.told == []
+    assert (await authority.operate("GET", "/parties/zt"))["state"] == "active"
+    assert (await authority.operate("POST", "/parties/walkthrough/suspend", {"cause": "a theft"}))["keycloak"] == "told"
+
+
 @pytest.mark.parametrize("again", ["suspended", "drifted"])
 async def test_who_is_suspended_again_while_the_realm_hears_of_the_reinstatement_stays_so(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, again: str
