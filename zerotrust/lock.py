@@ -54,7 +54,7 @@ def within(files: Mapping[str, str], folders: Iterable[str]) -> dict[str, str]:
     return {path: digest for path, digest in files.items() if path.startswith(inside)}
 
 
-def changed(approved: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+def changed(approved: Mapping[str, object], found: Mapping[str, object]) -> list[str]:
     """The paths that are not what was approved: changed, added or missing, in order."""
     return sorted(path for path in approved.keys() | found.keys() if approved.get(path) != found.get(path))
 

@@ -12,7 +12,7 @@ from typing import Self
 
 from authorities.attestation.environment import Environment
 from authorities.attestation.launch import Launched, Log
-from authorities.attestation.measure import BYTECODE_CACHES, Files, MeasureError, named
+from authorities.attestation.measure import BYTECODE_CACHES, Files, MeasureError, named, stamps
 from authorities.attestation.watch import Watch
 from zerotrust.known import SIGNER
 from zerotrust.lock import FILES, changed
@@ -28,7 +28,6 @@ class Drift:
         """`root` is the project's folder.  Raises `MeasureError`."""
         self._root, self._environment, self._log = root, environment, log
         self._project = Files(root, leave_out=BYTECODE_CACHES)
-        self._stages = Files(Path("/"), leave_out=())
         self._registry = self._project.look((), FILES)
         self._found: dict[Launched, str] = {}
         self._news, self._heard = asyncio.Event(), asyncio.Event()
@@ -153,7 +152,7 @@ class Drift:
         stage, wrong = launched.stage, list(self._environment.changed)
         try:
             wrong += changed(stage.code, self._project.look(launched.launch.code))
-            wrong += changed(stage.everything, self._stages.look([str(stage.path)]))
+            wrong += changed(stage.everything, stamps(stage.path))
             if launched.launch.party == SIGNER:  # what it says is what its files say
                 wrong += changed(self._registry, self._project.look((), FILES))
         except MeasureError as error:

@@ -93,6 +93,14 @@ def measure_files(root: Path, folders: Iterable[str], *, leave_out: Collection[s
     return Files(root, leave_out=leave_out).look(folders)
 
 
+def stamps(folder: Path) -> dict[str, Stamp]:
+    """Return how every file in `folder` lies there, by its full path.  Raises `MeasureError`."""
+    try:
+        return dict(_walk(Path("/"), str(folder), (), links=False))
+    except OSError as error:
+        raise MeasureError(f"{error.filename}: {error.strerror}") from error
+
+
 def digest_of(files: Mapping[str, str]) -> str:
     """Return the SHA-256, in hex, over names and contents of `files`, which are digests by name."""
     total = hashlib.sha256()

@@ -2,17 +2,21 @@
 
 Were the project's root on its path instead, any folder planted there could be what some library imports when it is
 present. And what a party imports late comes from the copy as well, not from files that have changed since.
+
+Nobody has anything to do here once it is made.  So a file that was touched is not held to its content, as elsewhere:
+it could have been changed for as long as the party loads it, and put back.
 """
 
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from authorities.attestation.measure import BYTECODE_CACHES, MeasureError, measure_files
+from authorities.attestation.measure import BYTECODE_CACHES, MeasureError, Stamp, measure_files, stamps
 
 _MAIN = """\
 import ctypes, os, signal
@@ -34,14 +38,14 @@ runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`code` is what a registry can know, by paths in the project; `everything` is all that lies here, by full paths.
+    """`code` is what a registry can know: SHA-256, in hex, by paths in the project.
 
-    Both are SHA-256, in hex, by path.
+    `everything` is how all that lies here was touched last, by full paths.
     """
 
     path: Path
     code: dict[str, str]
-    everything: dict[str, str]
+    everything: dict[str, Stamp]
 
     @classmethod
     def build(cls, root: Path, code: Sequence[str], *, parent: Path, prefix: str) -> Self:
@@ -55,9 +59,14 @@ class Stage:
             for folder in code:
                 leave_out = shutil.ignore_patterns(*BYTECODE_CACHES)
                 shutil.copytree(root / folder, path / folder, symlinks=True, ignore=leave_out)
-            module = code[0].replace("/", ".") + ".main"
-            (path / "__main__.py").write_text(_MAIN.format(parent=os.getpid(), module=module))
-            return cls(path, measure_files(path, code), measure_files(Path("/"), [str(path)]))
+            main, module = path / "__main__.py", code[0].replace("/", ".") + ".main"
+            main.write_text(text := _MAIN.format(parent=os.getpid(), module=module))
+            everything = stamps(path)
+            _settle(everything)
+            measured = measure_files(path, code)
+            if everything.keys() != {str(path / name) for name in measured} | {str(main)} or main.read_text() != text:
+                raise MeasureError(f"{path}: touched while it was being made")
+            return cls(path, measured, everything)
         except (OSError, MeasureError) as error:
             shutil.rmtree(path, ignore_errors=True)
             raise MeasureError(str(error)) from error
@@ -65,3 +74,15 @@ class Stage:
     def remove(self) -> None:
         """Delete the copy, as far as that is possible."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _settle(files: Iterable[str]) -> None:
+    """From now on, whoever writes to one of these files changes its stamp, also through a mapping (mmap(2)).
+
+    The kernel tells the time in steps of 10 ms at most, and notes the first store to a page that is on the disk.
+    """
+    time.sleep(0.02)
+    for name in files:
+        file = os.open(name, os.O_RDONLY)
+        os.fsync(file)
+        os.close(file)

@@ -8,15 +8,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from mmap import mmap
 from pathlib import Path
 
 import pytest
 
-from authorities.attestation import measure
+from authorities.attestation import measure, stage
 from authorities.attestation.authority import Authority
 from authorities.attestation.environment import PIN, Environment
 from authorities.attestation.launch import LaunchError
+from authorities.attestation.measure import Stamp, stamps
 from tests.services.test_attestation import authority, lock, place, probe, registry, root, run_dir
 from tests.support.launched import FETCH, PROJECT, Probe, launch_probe, locked, log_of, until
 from zerotrust.lock import FILES, LOCK, REGISTRY, Lock
@@ -187,6 +190,83 @@ async def test_the_registrys_own_files_are_part_of_the_registry_authority(
     authority.adopt(lying(root))  # an operator has it read them anew
     assert authority.drifted == {}
     assert await probe.run(FETCH_X509) == "spiffe://agents.example/authority/registry"
+
+
+# The copy that a party runs from
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[mmap]:
+    """The file's content in memory: who writes to it writes to the file, and no program is told."""
+    with path.open("r+b") as file, mmap(file.fileno(), 0) as content:
+        yield content
+
+
+@pytest.fixture
+def noted(place: Path) -> None:
+    """Where the kernel notes such writes: on a disk it does, in memory (tmpfs) not."""
+    file = place / "file"
+    file.write_text("a")
+    before = file.stat().st_ctime_ns
+    time.sleep(0.02)
+    with mapped(file) as content:
+        content[:] = b"b"
+    if file.stat().st_ctime_ns == before:
+        pytest.skip("this file system does not note what is written through a mapping")
+
+
+@pytest.mark.usefixtures("noted")
+async def test_what_is_changed_while_a_party_loads_it_and_put_back_is_no_identity(
+    authority: Authority, probe: Probe
+) -> None:
+    assert (await probe.run(FETCH)).count(".") == 2
+    helper = probe.launched.stage.path / "agents/reader/helper.py"
+
+    with mapped(helper) as content:
+        genuine = content[:]
+        content[:] = genuine.replace(b"genuine", b"changed")
+        content[:] = genuine
+
+    assert "no identity issued" in await probe.run(FETCH)
+    assert "helper.py" in authority.drifted["agent/reader"]
+
+
+@pytest.mark.usefixtures("noted")
+async def test_who_holds_a_file_of_the_copy_since_it_was_made_changes_nothing_unnoticed(
+    authority: Authority, registry: Registry, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that was written to before is noted by the kernel once it is on the disk, and then anew."""
+    with ExitStack() as stack:
+        held: list[mmap] = []
+
+        def hold(folder: Path) -> dict[str, Stamp]:
+            content = stack.enter_context(mapped(folder / "agents/reader/helper.py"))
+            content[:] = content[:]
+            held.append(content)
+            return stamps(folder)
+
+        monkeypatch.setattr(stage, "stamps", hold)
+        probe = await launch_probe(authority, registry, place)
+        assert (await probe.run(FETCH)).count(".") == 2
+        genuine = held[0][:]
+        held[0][:] = genuine.replace(b"genuine", b"changed")
+        held[0][:] = genuine
+
+    assert "no identity issued" in await probe.run(FETCH)
+
+
+@pytest.mark.parametrize("name", ["runpy.py", "__main__.py", "agents/reader/helper.py"])
+async def test_a_copy_that_was_touched_while_it_was_being_made_is_not_run(
+    authority: Authority, registry: Registry, place: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def planted(folder: Path) -> dict[str, Stamp]:
+        (folder / name).write_text("raise SystemExit")
+        return stamps(folder)
+
+    monkeypatch.setattr(stage, "stamps", planted)
+
+    with pytest.raises(LaunchError, match=r"touched while it was being made|not what registry\.lock approves"):
+        await launch_probe(authority, registry, place)
 
 
 # The lock
