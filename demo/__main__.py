@@ -36,6 +36,9 @@ CA = FOLDER / "ca.pem"
 ISSUER = f"{URL}/realms/agents"
 REQUEST = "Summarise the incident reports of my department and file the result."
 SECONDS_TO_END = 30
+READY = "`make down` ends it."
+"""The last line of what is said before everything is left running: whoever has not read it knows that it failed."""
+INTERRUPTED = "Interrupted; all that had been started has ended."
 OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, RegistryError)
 """What is in the way, each with a sentence that says so."""
 
@@ -59,14 +62,35 @@ def walkthrough() -> None:
 @app.command()
 def up() -> None:
     """Start everything and leave it running."""
-    command = [sys.executable, "-m", "demo", "serve"]
-    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        assert process.stdout  # noqa: S101 - a pipe, as asked for
-        for line in process.stdout:
-            print(line, end="", flush=True)
-        if process.poll() is not None:
-            sys.exit(process.returncode)
-        os._exit(0)  # it goes on without us
+    sys.exit(left_running([sys.executable, "-m", "demo", "serve"]))
+
+
+def left_running(command: list[str]) -> int:
+    """Start a program, pass on what it says, and leave it running once it has said `READY`; return our exit status.
+
+    One that ends before has failed, whatever its own status.  Where we are told to end, it is too, and waited for.
+    """
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    told: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        if not told:  # told twice, it would break off its own ending
+            process.terminate()
+        told.append(number)
+
+    for number in signal.SIGTERM, signal.SIGINT:
+        signal.signal(number, end)
+    assert process.stdout  # noqa: S101 - a pipe, as asked for
+    line = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+    if line.rstrip() == READY and not told:
+        return 0
+    status = process.wait()  # at the end of what it says it may still be ending
+    if told:
+        console.print(INTERRUPTED)
+        return 128 + told[0]
+    return status or 1
 
 
 @app.command()
@@ -120,7 +144,7 @@ def until_told(main: Coroutine[Any, Any, int]) -> int:
         except asyncio.CancelledError as told:
             if told.args != ("SIGINT",):
                 return 0
-            console.print("Interrupted; all that had been started has ended.")
+            console.print(INTERRUPTED)
             return 128 + signal.SIGINT
 
     try:
@@ -261,6 +285,7 @@ def steps(system: System) -> str:
         orchestrator=system.registry.address("orchestrator"),
         documents=system.registry.address("tool/documents"),
         journal=system.journal("tool/documents").relative_to(ROOT),
+        ready=READY,
     )
 
 
@@ -299,7 +324,7 @@ The passwords are of this run only.  Step by step:
   # what the tool wrote down
   tail -n 3 {journal}
 
-`make down` ends it."""
+{ready}"""
 
 
 if __name__ == "__main__":

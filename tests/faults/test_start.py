@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from demo import runtime
+from demo.__main__ import READY
 from demo.runtime import KeycloakError, find_distribution
 from demo.system import ROOT, DemoError, System, _tell_when_gone, running
 from tests.support.real import RUN
@@ -67,6 +68,48 @@ def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, stat
         process.send_signal(number)
         assert process.stdout.read() == says
     assert process.returncode == status
+
+
+LEFT_RUNNING = """
+import sys
+from demo.__main__ import left_running
+sys.exit(left_running([sys.executable, "-c", *sys.argv[1:]]))
+"""
+
+SAYS_AND_ENDS_LATER = """
+import os, sys, time
+print(sys.argv[1], flush=True)
+os.close(1)
+time.sleep(1)
+sys.exit(int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("says", "ends", "status"),
+    [(READY, 3, 0), ("Port 8103 is in use.", 3, 3), ("", 0, 1)],
+    ids=["left running", "failed", "told to end by somebody else"],
+)
+def test_make_up_has_succeeded_where_everything_is_said_to_run_and_nowhere_else(
+    says: str, ends: int, status: int
+) -> None:
+    """Whoever has closed his end of the pipe may still be ending, so there is no telling by that."""
+    command = [sys.executable, "-c", LEFT_RUNNING, SAYS_AND_ENDS_LATER, says, str(ends)]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert (done.returncode, done.stdout, done.stderr) == (status, f"{says}\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_during_make_up_ends_everything_and_says_so(number: int) -> None:
+    command = [sys.executable, "-c", LEFT_RUNNING, UNTIL_TOLD]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603
+        assert process.stdout
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(number)
+        said = process.stdout.read()  # to its end, so whoever could still write there is gone
+    assert (process.returncode, said) == (128 + number, "Interrupted; all that had been started has ended.\n")
 
 
 LET_GO = """
