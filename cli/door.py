@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from cli.login import LoginError, sign_in
+from cli.login import Login, LoginError, sign_in
 from zerotrust.bounded import MAX_ANSWER, SECONDS, ask
 from zerotrust.registry import Registry
 from zerotrust.tls import user_context
@@ -102,21 +102,31 @@ def _party(path: str) -> str:
     return path.removeprefix("/parties/").removesuffix("/suspend").removesuffix("/reinstate")
 
 
+async def sign_in_at(  # noqa: PLR0913 - where, who, for what
+    issuer: str, client_id: str, user: str, password: str, scope: str, *, ca: Path
+) -> Login:
+    """Sign a person in as `sign_in` does, trusting the CA (PEM) of a system that should be running.
+
+    Raises `DoorError`, also where it is not running.
+    """
+    try:
+        trusting = ssl.create_default_context(cafile=ca)
+        return await sign_in(issuer, client_id, user, password, scope, verify=trusting)
+    except FileNotFoundError as error:
+        raise DoorError(f"There is no {ca}: is the system running? `make up` starts it.") from error
+    except LoginError as error:
+        raise DoorError(str(error)) from error
+    except (httpx.HTTPError, OSError) as error:
+        raise _not_running("Keycloak", issuer, error) from error
+
+
 @asynccontextmanager
 async def signed_in(place: Place, user: str, password: str) -> AsyncIterator[Door]:
     """Sign an operator in, as a browser would; the token is in this block alone, and good for 60 s.
 
     Raises `DoorError`.
     """
-    try:
-        trusting = ssl.create_default_context(cafile=place.ca)
-        login = await sign_in(place.issuer, CLIENT, user, password, SCOPE, verify=trusting)
-    except FileNotFoundError as error:
-        raise DoorError(f"There is no {place.ca}: is the system running? `make up` starts it.") from error
-    except LoginError as error:
-        raise DoorError(str(error)) from error
-    except (httpx.HTTPError, OSError) as error:
-        raise _not_running("Keycloak", place.issuer, error) from error
+    login = await sign_in_at(place.issuer, CLIENT, user, password, SCOPE, ca=place.ca)
     headers = {"authorization": f"Bearer {login.access_token}"}
     tls = user_context(place.ca.read_text(), {place.name: place.spiffe_id})
     async with httpx.AsyncClient(verify=tls, headers=headers, trust_env=False, timeout=SECONDS) as http:

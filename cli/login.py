@@ -108,5 +108,7 @@ def _code(answer: httpx.Response, issuer: str, state: str) -> str:
 
 def _message(page: httpx.Response) -> str:
     """Return what an HTML page of Keycloak tells the user, as far as it can be found."""
-    found = re.search(r'(?:id="input-error-\w+"|class="instruction")[^>]*>\s*(?:<[^>]+>)?([^<]+)', page.text)
+    found = re.search(
+        r'(?:id="input-error-\w+"|class="instruction"|kc-feedback-text")[^>]*>\s*(?:<[^>]+>)?([^<]+)', page.text
+    )
     return html.unescape(found[1]).strip() if found else f"status {page.status_code}"

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import ssl
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from rich.table import Table
 
 from authorities.attestation.launch import LaunchError
 from authorities.attestation.measure import MeasureError
+from cli.door import DoorError, sign_in_at
 from cli.login import LoginError, sign_in
 from demo.keycloak import URL
 from demo.levers import pull_all
@@ -123,11 +123,9 @@ def token(
 ) -> None:
     """Sign a user in at the running system, as a browser would, and print the access token."""
     try:
-        login = asyncio.run(
-            sign_in(ISSUER, "walkthrough", user, password, scope, verify=ssl.create_default_context(cafile=CA))
-        )
-    except LoginError as error:
-        console.print(str(error))
+        login = asyncio.run(sign_in_at(ISSUER, "walkthrough", user, password, scope, ca=CA))
+    except DoorError as error:
+        typer.echo(error, err=True)  # what is printed is taken for the token
         sys.exit(1)
     print(login.access_token)
 

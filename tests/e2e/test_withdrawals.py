@@ -22,7 +22,7 @@ from authorities.registry.logout import Logouts
 from authorities.registry.poll import poll
 from authorities.registry.realm import ADMINISTRATOR, LOGOUT_PATH
 from authorities.registry.realm import realm as derive
-from cli.login import Login, sign_in
+from cli.login import Login, LoginError, sign_in
 from demo.keycloak import Keycloak
 from tests.support.pki import CA
 from tests.support.real import EVERYTHING, imported
@@ -264,6 +264,8 @@ async def test_a_disabled_user_is_withdrawn_until_it_is_enabled(place: Place, he
 
     await place.admin.a_update_user(bob, {"enabled": False})
     assert await heard.of("user", bob) == "keycloak: disabled"
+    with pytest.raises(LoginError, match="bob was not signed in: Account is disabled, contact your administrator"):
+        await place.sign_in("bob")
 
     await place.admin.a_update_user(bob, {"enabled": True})
     await heard.reinstated("user", bob)

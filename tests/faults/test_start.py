@@ -1,6 +1,7 @@
 """Starting where something is in the way: one sentence with the cause and the next step, status 1, no stack trace."""
 
 import asyncio
+import re
 import shutil
 import signal
 import subprocess
@@ -9,11 +10,14 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import demo.__main__ as program
 from demo import runtime
 from demo.__main__ import READY
 from demo.runtime import KeycloakError, find_distribution
 from demo.system import ROOT, DemoError, System, _tell_when_gone, running
+from tests.support.pki import CA
 from tests.support.real import RUN
 
 Usage = namedtuple("Usage", "total used free")
@@ -133,6 +137,24 @@ def test_whoever_reads_what_make_up_prints_comes_to_its_end_while_it_runs_on(tmp
         assert process.poll() is None
         process.communicate("")
     assert log.read_text() == "the reader has ended\n"
+
+
+def test_a_token_of_a_system_that_does_not_run_is_none_and_the_next_step_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca: CA
+) -> None:
+    where, there = "https://localhost:1/realms/agents", tmp_path / "ca.pem"
+    monkeypatch.setattr(program, "ISSUER", where)
+    monkeypatch.setattr(program, "CA", there)
+
+    done = [CliRunner().invoke(program.app, ["token", "alice", "foo"])]
+    there.write_bytes(ca.pem)
+    done.append(CliRunner().invoke(program.app, ["token", "alice", "foo"]))
+
+    assert [(one.exit_code, one.stdout) for one in done] == [(1, "")] * 2
+    assert done[0].stderr == f"There is no {there}: is the system running? `make up` starts it.\n"
+    assert re.fullmatch(
+        rf"Keycloak does not answer at {where} \(.+\): is it running\? `make up` starts it\.\n", done[1].stderr
+    )
 
 
 async def test_who_ends_by_himself_is_told_of_in_one_sentence_and_who_was_told_to_is_not(tmp_path: Path) -> None:
