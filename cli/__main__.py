@@ -112,16 +112,16 @@ def revoke_token(context: typer.Context, token: Jti, because: Because = "") -> N
 @revoking.command("lineage")
 def revoke_lineage(context: typer.Context, transaction: Txn, because: Because = "") -> None:
     """Refuse a whole transaction, by its id: the token that it began with, and all that was derived from it."""
-    _revoke(context, "token", transaction, because)
+    _revoke(context, "token", transaction, because, called="lineage")
 
 
-def _revoke(context: typer.Context, kind: str, name: str, because: str) -> None:
+def _revoke(context: typer.Context, kind: str, name: str, because: str, *, called: str = "") -> None:
     async def revoked(door: Door) -> dict[str, Any]:
         asked = {"kind": kind, "name": name, "cause": because or f"revoked by {door.user}"}
         return await door.ask("POST", "/withdrawals", asked)
 
     answer = _as_operator(context, revoked)
-    console.print(Text(f"{kind} {name}: refused everywhere."))
+    console.print(Text(f"{called or kind} {name}: refused everywhere."))
     _tell_keycloak(answer, BY_ITSELF)
 
 
@@ -130,7 +130,7 @@ def reinstate_user(context: typer.Context, user: User) -> None:
     """Let a revoked user act again."""
     asked = {"kind": "user", "name": user}
     _as_operator(context, lambda door: door.ask("POST", "/reinstatements", asked))
-    console.print(Text(f"user {user}: reinstated."))
+    console.print(Text(f"user {user}: reinstated. They may sign in again; what they were given before stays refused."))
 
 
 @app.command()
@@ -170,7 +170,7 @@ def _tell_standing(answer: dict[str, Any], otherwise: str) -> None:
 
 def _tell_keycloak(answer: dict[str, Any], otherwise: str) -> None:
     if answer["keycloak"].startswith("not told"):
-        console.print(f"Keycloak was {answer['keycloak']}.")
+        console.print(Text(f"Nothing to do at Keycloak{answer['keycloak'].removeprefix('not told')}."))
     elif answer["keycloak"] != "told":
         _fail(f"Services know it, but Keycloak {answer['keycloak']}: {otherwise}.")
 

@@ -20,6 +20,8 @@ from zerotrust.registry import Registry
 from zerotrust.tls import user_context
 
 REGISTRY, CLIENT, SCOPE = "authority/registry", "zt", "registry.admin"
+JOURNAL = "run/data/authority-registry/journal.jsonl"
+"""What the registry wrote down, on this machine."""
 
 
 class DoorError(Exception):
@@ -91,7 +93,10 @@ class Door:
             return DoorError(f"{self.user} is no operator: sign in as somebody of the group /operators.")
         if reason == "no_permission_for_route":
             return DoorError(f"There is no party {_party(path)}: `zt party list` names them all.")
-        return DoorError(f"The registry refused ({status}: {reason}); on record as trace {content.get('trace_id')}.")
+        if reason == "journal_unavailable":
+            return DoorError(f"The registry refused ({status}: {reason}): it cannot write in {JOURNAL}; see its log.")
+        trace = content.get("trace_id")
+        return DoorError(f"The registry refused ({status}: {reason}); on record as trace {trace} in {JOURNAL}.")
 
 
 def _not_running(who: str, where: str, error: Exception) -> DoorError:

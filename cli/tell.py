@@ -1,6 +1,7 @@
 """What the registry answered, as a person reads it.  Pure: from an answer to something that rich prints."""
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,31 +10,23 @@ from rich.table import Table
 from rich.text import Text
 
 _COLOURS = {"active": "green", "suspended": "red", "drifted": "yellow"}
+_BRIEF = "%m-%d %H:%M"
 
 
 def parties(found: Iterable[Mapping[str, Any]]) -> Table:
-    """All parties, a line each."""
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
-    for column in ("party", "kind", "state", "since", "why"):
-        table.add_column(column, overflow="fold")
+    """All parties, a line each where there is room for the cause."""
+    table = _table("party", "kind", "state", "since", "why")
     for party in found:
-        table.add_row(
-            Text(party["name"]),
-            Text(party["kind"]),
-            _state(party),
-            _since(party),
-            Text(party["cause"] or ""),
-        )
+        why = _in_brief(party["cause"] or "")
+        table.add_row(Text(party["name"]), Text(party["kind"]), _state(party), _since(party, _BRIEF), why)
     return table
 
 
 def withdrawn(found: Iterable[Mapping[str, Any]]) -> Table:
-    """All that is withdrawn, a line each."""
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
-    for column in ("what", "which", "since", "why"):
-        table.add_column(column, overflow="fold")
+    """All that is withdrawn, a line each where there is room for the cause."""
+    table = _table("what", "which", "since", "why")
     for one in found:
-        table.add_row(Text(one["kind"]), Text(one["name"]), _since(one), Text(one["cause"]))
+        table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), _in_brief(one["cause"]))
     return table
 
 
@@ -52,7 +45,7 @@ def party(found: Mapping[str, Any]) -> Table:
         ("kind", Text(found["kind"])),
         ("state", _state(found)),
         ("since", _since(found)),
-        ("why", Text(found["cause"] or "")),
+        ("why", Text(_why(found))),
         ("calls", _lines(found["calls"])),
         ("hands on", _lines(found["hands_on"])),
         ("code", Text(found["code"] or "")),
@@ -68,9 +61,31 @@ def _state(found: Mapping[str, Any]) -> Text:
     return Text(found["state"], style=_COLOURS.get(found["state"], ""))
 
 
-def _since(found: Mapping[str, Any]) -> Text:
+def _since(found: Mapping[str, Any], form: str = "%Y-%m-%d %H:%M:%S") -> Text:
     at = found["since"]
-    return Text(f"{dt.datetime.fromtimestamp(at, dt.UTC).astimezone():%Y-%m-%d %H:%M:%S}" if at else "")
+    return Text(f"{dt.datetime.fromtimestamp(at, dt.UTC).astimezone():{form}}" if at else "")
+
+
+def _why(found: Mapping[str, Any]) -> str:
+    """The cause, and where there is nothing else left to do, how it ends."""
+    cause = found["cause"] or ""
+    if found["state"] != "suspended" or not cause.startswith("drift: "):
+        return cause
+    what = cause.removeprefix("drift: ")
+    return f"it had drifted ({what}), and is as approved again: `zt party reinstate {found['name']}`"
+
+
+def _in_brief(cause: str) -> Text:
+    """Without most of an operator's id: `party show` and the records have all of it."""
+    return Text(re.sub(r"(?<=\(operator )([\w-]{4})[\w-]+(?=\)$)", r"\1…", cause))
+
+
+def _table(*columns: str) -> Table:
+    """Of several columns only the last is broken into lines: all else is copied, or compared."""
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=column != columns[-1], overflow="fold")
+    return table
 
 
 def _lines(found: Iterable[str]) -> Text:

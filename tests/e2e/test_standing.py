@@ -1,6 +1,7 @@
 """Who loses their standing on the real system, and how: by an operator with `zt`, by changed code, by being a rogue."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -88,6 +89,20 @@ async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_n
     assert "it was seen" in listed
     assert (await run(intruder, t0))["event"] == "finished"
     assert said(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
+
+
+async def test_what_the_registry_refuses_an_operator_is_on_record_where_the_operator_is_told(
+    system: System, by_hand: dict[str, str]
+) -> None:
+    command = [str(ROOT / ".venv/bin/zt"), "revoke", "user", "nobody"]
+
+    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, env=by_hand)
+
+    assert done.returncode == 1
+    told = re.fullmatch(r".* \(400: unknown_subject\); on record as trace (\w+) in run/(\S+)\.\n", done.stderr)
+    assert told, done.stderr
+    assert system.journal(SIGNER) == system.folder / told[2]
+    assert [r["reason"] for r in system.records(SIGNER) if r.get("trace_id") == told[1]][-1] == "unknown_subject"
 
 
 async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it_read_them_anew(

@@ -1,6 +1,7 @@
 """`zt` at a door of its own: what it asks the registry, what it tells the operator, and whom it tells nothing."""
 
 import contextlib
+import re
 import shutil
 import ssl
 import subprocess
@@ -15,12 +16,15 @@ import httpx
 import orjson
 import pytest
 import uvicorn
+from rich.console import Console
 from starlette.types import Receive, Scope, Send
 from typer.testing import CliRunner, Result
 
 import cli.__main__ as program
+from authorities.registry.realm import USERS
 from cli import door as module
-from cli.door import CLIENT, SCOPE, Place
+from cli import tell
+from cli.door import CLIENT, JOURNAL, SCOPE, Place
 from cli.login import Login, LoginError
 from demo.keycloak import URL
 from tests.support.pki import CA
@@ -152,6 +156,45 @@ def test_one_party_is_shown_with_what_was_approved(zt: Zt, registered: Registere
     assert "why" not in shown.output
 
 
+@pytest.mark.parametrize(
+    ("state", "cause", "why"),
+    [
+        (
+            "suspended",
+            "drift: agents/reader/main.py",
+            "it had drifted (agents/reader/main.py), and is as approved again: `zt party reinstate agent/reader`",
+        ),
+        ("drifted", "agents/reader/main.py", "agents/reader/main.py"),
+        ("suspended", "the drift: of things", "the drift: of things"),
+    ],
+)
+def test_of_one_that_had_drifted_it_is_told_how_its_suspension_ends(
+    zt: Zt, registered: Registered, state: str, cause: str, why: str
+) -> None:
+    more: dict[str, Any] = {"state": state, "cause": cause, "card": None, "tools": {}}
+    registered.answers["GET /parties/agent/reader"] = (200, READER | more)
+
+    assert f" {why} " in zt("party", "show", "agent/reader").output
+
+
+def test_names_and_dates_are_whole_where_a_terminal_is_narrow(registry: Registry) -> None:
+    cause = f"suspended by olga (operator {USERS['olga'][0]})"
+    listed = [{**SUSPENDED, "name": n, "kind": p.kind, "cause": cause} for n, p in registry.parties.items()]
+    ids = ["onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5", *(registry.id(name) for name in registry.launched)]
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(tell.parties(listed))
+        console.print(tell.withdrawn({"kind": "session", "name": n, "cause": cause, "since": 1795000000} for n in ids))
+        console.print(tell.party({**listed[0], "card": None, "tools": {}}))
+
+    shown = captured.get()
+    for name in [*registry.parties, *ids]:
+        assert re.search(rf" {name} .* \d\d-\d\d \d\d:\d\d  suspended ", shown), name
+    assert shown.count(" suspended by olga \n") == len(listed)
+    assert shown.count("(operator 019a…)") == len(listed)
+    assert f"  {cause} " in shown
+
+
 @pytest.mark.parametrize(("because", "cause"), [(["--because", "odd"], "odd"), ([], "suspended by olga")])
 def test_a_party_is_suspended_with_a_cause(zt: Zt, registered: Registered, because: list[str], cause: str) -> None:
     answer = {"party": SUSPENDED, "keycloak": "told"}
@@ -194,17 +237,17 @@ def test_what_is_revoked_is_withdrawn_with_a_cause(
     assert shown.exit_code == 0, shown.output
     asked = {"kind": kind, "name": name, "cause": cause}
     assert registered.asked == [("POST /withdrawals", asked, "Bearer olgas")]
-    assert shown.output == f"{kind} {name}: refused everywhere.\n"
+    assert shown.output == f"{word} {name}: refused everywhere.\n"
 
 
 def test_what_keycloak_has_no_word_for_is_told_and_is_a_success(zt: Zt, registered: Registered) -> None:
-    told = "not told: it does not know what was derived from a token"
-    registered.answers["POST /withdrawals"] = (200, {"keycloak": told})
+    why = "it does not know what was derived from a token"
+    registered.answers["POST /withdrawals"] = (200, {"keycloak": f"not told: {why}"})
 
     shown = zt("revoke", "token", "T1")
 
     assert shown.exit_code == 0, shown.output
-    assert f"Keycloak was {told}." in shown.output
+    assert shown.output == f"token T1: refused everywhere.\nNothing to do at Keycloak: {why}.\n"
 
 
 def test_a_withdrawal_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
@@ -222,7 +265,7 @@ def test_a_user_that_nobody_knows_is_told(zt: Zt, registered: Registered) -> Non
     registered.answers["POST /withdrawals"] = (400, refusal)
 
     assert failed(zt("revoke", "user", "nobody")) == (
-        "The registry refused (400: unknown_subject); on record as trace t1."
+        f"The registry refused (400: unknown_subject); on record as trace t1 in {JOURNAL}."
     )
 
 
@@ -233,7 +276,9 @@ def test_a_user_is_reinstated(zt: Zt, registered: Registered) -> None:
 
     assert shown.exit_code == 0, shown.output
     assert registered.asked == [("POST /reinstatements", {"kind": "user", "name": "alice"}, "Bearer olgas")]
-    assert shown.output == "user alice: reinstated.\n"
+    assert shown.output == (
+        "user alice: reinstated. They may sign in again; what they were given before stays refused.\n"
+    )
 
 
 def test_everything_that_is_withdrawn_is_shown_and_how_fresh_that_is(zt: Zt, registered: Registered) -> None:
@@ -301,7 +346,7 @@ REFUSALS = [
     (
         503,
         {"error": "temporarily_unavailable", "reason": "journal_unavailable", "trace_id": "t1"},
-        "The registry refused (503: journal_unavailable); on record as trace t1.",
+        f"The registry refused (503: journal_unavailable): it cannot write in {JOURNAL}; see its log.",
     ),
 ]
 
