@@ -33,6 +33,10 @@ NAMES = {
 }
 
 
+WIDE = 120
+"""Columns of a terminal where nothing has to be left out."""
+
+
 def short(party: str) -> str:
     """A party's name without its trust domain."""
     return party.removeprefix("spiffe://").partition("/")[2] or party
@@ -51,9 +55,9 @@ async def certificates(system: System) -> dict[str, x509.Certificate]:
 
 
 def show_parties(console: Console, system: System, shown: Mapping[str, x509.Certificate]) -> None:
-    """Each party's certificate, and what was measured before it was issued."""
+    """Each party's certificate, and what was measured before it was issued; by which folders, where there is room."""
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
-    for column in ("certificate of", "known as", "left", "its code, measured and approved"):
+    for column in ("certificate of", "known as", "left", "code, as approved"):
         table.add_column(column, no_wrap=True)
     for name, certificate in shown.items():
         left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
@@ -62,7 +66,7 @@ def show_parties(console: Console, system: System, shown: Mapping[str, x509.Cert
             short(id_of(certificate)),
             system.registry.dns_name(name),
             f"{left.total_seconds():.0f} s",
-            f"{digest_of(system.lock.files_of(code))[:16]}…  {', '.join(code)}",
+            f"{digest_of(system.lock.files_of(code))[:8]}…" + (f"  {', '.join(code)}" if console.width >= WIDE else ""),
         )
     console.print(table)
 
