@@ -19,6 +19,7 @@ from rich.table import Table
 
 from authorities.attestation.launch import LaunchError
 from authorities.attestation.measure import MeasureError
+from authorities.registry.realm import USERS
 from cli.door import DoorError, sign_in_at
 from cli.login import LoginError, sign_in
 from demo.keycloak import URL
@@ -270,7 +271,7 @@ def _show_addresses(system: System) -> None:
     console.print(f"  {'Keycloak':<16} {keycloak.issuer}")
     console.print(f"  {'its admin page':<16} {URL}/admin  as {admin}, password {password}")
     for user, secret in keycloak.passwords.items():
-        console.print(f"  {user:<16} password {secret}")
+        console.print(f"  {user:<16} password {secret}  in {', '.join(USERS[user][1]) or 'no group'}")
     console.print(steps(system), soft_wrap=True, markup=False)
 
 
@@ -287,40 +288,45 @@ def steps(system: System) -> str:
     )
 
 
-_STEPS = """
-The passwords are of this run only.  Step by step:
+_STEPS = r"""
+The passwords are of this run only.  Step by step, in bash (in zsh: `setopt interactive_comments` first):
 
-  # whom to believe, and where the names in certificates are found
-  alias ask='curl -sS --cacert run/ca.pem --connect-to ::127.0.0.1:'
+  # whom to believe, and where the names in certificates are found; each answer ends its line
+  alias ask='curl -sS -w "\n" --cacert run/ca.pem --connect-to ::127.0.0.1:'
 
-  # alice signs in, as a browser would; her token is good for five minutes
+  # alice signs in, as a browser would; after five minutes her token is "expired": then do this again
   TOKEN=$(.venv/bin/python -m demo token alice '{password}')
   TASK='{request}'
 
-  # what would be done, and then doing it
+  # what would be done; and then doing it, each event as it comes, "finished" at last
   ask {orchestrator}/plan -H "Authorization: Bearer $TOKEN" --json "$TASK"
   ask -N {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" -H "Accept: text/event-stream" --json "$TASK"
 
-  # no token; and her own token, taken to the tool, which wants a certificate first
+  # no token: 401 no_token
   ask -i {orchestrator}/tasks --json "$TASK"
+
+  # her own token, taken to the tool: no answer at all (curl 52 or 56), for the tool wants a certificate first
   ask -i {documents}/mcp -H "Authorization: Bearer $TOKEN" --json '{{}}'
 
-  # who takes part; and what happens to a task while one of them is suspended
+  # olga, an operator, sees who takes part, and suspends one: a task that needs it fails, peer_withdrawn
   export ZT_USER=olga ZT_PASSWORD='{olga}'
   .venv/bin/zt party list
   .venv/bin/zt party suspend agent/reader
   ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json "$TASK"
   .venv/bin/zt party reinstate agent/reader
 
-  # one file more among the writer's, and it is nobody any more; put back, an operator has to say so
+  # one file more among the writer's, and it is nobody any more: drifted, and peer_withdrawn
   touch agents/writer/planted.py; sleep 1
   .venv/bin/zt party show agent/writer
   ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json "$TASK"
+
+  # as it was approved again, it stays suspended until an operator says otherwise
   rm agents/writer/planted.py; sleep 1
+  .venv/bin/zt party show agent/writer
   .venv/bin/zt party reinstate agent/writer
 
-  # what the tool wrote down
-  tail -n 3 {journal}
+  # what the tool decided, and wrote down before it did it; the whole records say who asked, for whom, by which token
+  grep -oE '"operation":.*"reason":"[a-z_]+"' {journal} | tail -n 5
 
 {ready}"""
 
