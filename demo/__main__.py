@@ -169,8 +169,10 @@ async def _walkthrough() -> int:
         failures += await _try("What is refused", attempts(system), _poisoned(records))
         took: list[float] = []
         failures += await _try("Who loses their standing", withdrawals(system, took))
-        for what, seconds in zip(("suspended by an operator", "a file planted in its code"), took, strict=False):
-            say(f"{what}: refused by the tool after {seconds * 1e3:.0f} ms")
+        for what, seconds in zip(
+            ("its suspension was asked for", "a file was planted in its code"), took, strict=False
+        ):
+            say(f"the tool refused the writer {seconds * 1e3:.0f} ms after {what}")
         console.rule("How long a yes outlives its reason")
         async with system.user() as http:
             show_levers(console, await pull_all(system, await operator(system, http)))

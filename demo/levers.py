@@ -167,6 +167,8 @@ async def _nothing(_use: Use) -> None:
 class Lever:
     """One way to withdraw something."""
 
+    called: str
+    """As the README calls it."""
     pull: Callable[[Use], Awaitable[None]]
     undo: Callable[[Use], Awaitable[None]]
     pushed: bool
@@ -179,14 +181,20 @@ class Lever:
 BEHIND_THE_AGENT = ("tool/documents", "inference")
 EVERYWHERE = ("orchestrator", READER, *BEHIND_THE_AGENT)
 LEVERS = {
-    "logout": Lever(logout, _nothing, pushed=True, hits=EVERYWHERE),
-    "session": Lever(session, _nothing, pushed=True, hits=EVERYWHERE),
-    "token": Lever(token, _nothing, pushed=True, hits=EVERYWHERE),
-    "suspend": Lever(suspend, _undo_suspend, pushed=True, hits=BEHIND_THE_AGENT),
-    "drift": Lever(drift, _undo_drift, pushed=True, hits=BEHIND_THE_AGENT, agent=WRITER),
-    "disable_user": Lever(disable_user, _enable_user, pushed=False, hits=EVERYWHERE),
-    "revoke_token": Lever(revoke_token, _nothing, pushed=False, hits=EVERYWHERE),
-    "disable_client": Lever(disable_client, _enable_client, pushed=False, hits=BEHIND_THE_AGENT),
+    "logout": Lever("alice signs out", logout, _nothing, pushed=True, hits=EVERYWHERE),
+    "session": Lever("zt revoke session", session, _nothing, pushed=True, hits=EVERYWHERE),
+    "token": Lever("zt revoke lineage", token, _nothing, pushed=True, hits=EVERYWHERE),
+    "suspend": Lever("zt party suspend", suspend, _undo_suspend, pushed=True, hits=BEHIND_THE_AGENT),
+    "drift": Lever(
+        "a file in a party's code changes", drift, _undo_drift, pushed=True, hits=BEHIND_THE_AGENT, agent=WRITER
+    ),
+    "disable_user": Lever("a user is disabled at Keycloak", disable_user, _enable_user, pushed=False, hits=EVERYWHERE),
+    "revoke_token": Lever(
+        "a token is revoked at Keycloak (RFC 7009)", revoke_token, _nothing, pushed=False, hits=EVERYWHERE
+    ),
+    "disable_client": Lever(
+        "a client is disabled at Keycloak", disable_client, _enable_client, pushed=False, hits=BEHIND_THE_AGENT
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from authorities.attestation.measure import digest_of
+from demo.levers import LEVERS
 from demo.system import HOST, System
 from zerotrust.svid import id_of
 
@@ -33,6 +34,7 @@ NAMES = {
 }
 
 
+NO = "\N{EN DASH}"
 WIDE = 120
 """Columns of a terminal where nothing has to be left out."""
 
@@ -57,7 +59,7 @@ async def certificates(system: System) -> dict[str, x509.Certificate]:
 def show_parties(console: Console, system: System, shown: Mapping[str, x509.Certificate]) -> None:
     """Each party's certificate, and what was measured before it was issued; by which folders, where there is room."""
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
-    for column in ("certificate of", "known as", "left", "code, as approved"):
+    for column in ("certificate of", "known as", "left", "approved code"):
         table.add_column(column, no_wrap=True)
     for name, certificate in shown.items():
         left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
@@ -74,11 +76,14 @@ def show_parties(console: Console, system: System, shown: Mapping[str, x509.Cert
 def show_levers(console: Console, took: Mapping[str, Mapping[str, float]]) -> None:
     """How long each service went on after each lever was acknowledged."""
     services = list(dict.fromkeys(name for each in took.values() for name in each))
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
-    for column in ("withdrawn by", *services):
-        table.add_column(column, justify="left" if column == "withdrawn by" else "right")
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), caption_justify="left")
+    table.caption = f"From acknowledgement to first refusal.  {NO}: nobody who calls it is withdrawn."
+    table.add_column("withdrawn by")
+    for name in services:
+        table.add_column(name, justify="right", no_wrap=True)
     for lever, each in took.items():
-        table.add_row(lever, *(f"{each[name] * 1e3:.0f} ms" if name in each else "" for name in services))
+        cells = (f"{each[name] * 1e3:.0f} ms" if name in each else NO for name in services)
+        table.add_row(LEVERS[lever].called, *cells)
     console.print(table)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.levers import LEVERS
 from tests.attacks.table import markdown
 from zerotrust.registry import load_registry
 
@@ -62,6 +63,14 @@ def test_the_readme_tells_every_refusal_that_the_walkthrough_tries() -> None:
 
     assert len(refused) >= 15
     assert refused <= set(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", told, re.MULTILINE))
+
+
+def test_the_walkthrough_calls_every_lever_as_the_readme_does() -> None:
+    told = re.findall(
+        r"^\| ([^|]+) \| [^|]+ \| \d+ ms \|", (ROOT / "README.md").read_text().replace("`", ""), re.MULTILINE
+    )
+
+    assert [lever.called for lever in LEVERS.values()] == told
 
 
 def test_no_source_file_of_the_library_is_left_out_of_the_readme_or_the_decisions() -> None:
