@@ -33,11 +33,11 @@ fuzz: .venv/ready  ## Fuzz tokens and messages for ten minutes; FUZZ_SECONDS=60 
 	@for target in credentials header claims message; do \
 		$(BIN)/python -m tests.fuzz.fuzz $$target -max_total_time=$$(($(FUZZ_SECONDS) / 4)) || exit 1; done
 
-check: .venv/ready  ## Check style, types, and that what is derived from the registry is current
+check: .venv/ready  ## Check that what is derived from the registry is current, style and types
+	@$(BIN)/python -m authorities.registry.register --check
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m authorities.registry.register --check
 
 bench: .venv/ready  ## Measure what zero trust costs, against the same services without it
 	@$(BIN)/python -m lab.bench
