@@ -5,6 +5,8 @@
 //
 //   lineage   the ids of the tokens this one comes from, root first: withdraw any of them and this one falls too
 //   txn       the first of them, which names the whole transaction
+//   root      whom that one was issued to (`azp`) and when (`iat`): withdraw the client, or all tokens until a time, and
+//             nothing gets away by an exchange
 //   exp       never past the subject token's end, and earlier still where `requested_lifetime` asks for it
 //
 // A script that throws does not stop Keycloak: the token goes out all the same, without `act`. Whoever holds it could
@@ -71,6 +73,15 @@ function delegate() {
   token.getOtherClaims().put("lineage", lineage);
   token.getOtherClaims().put("txn", lineage.get(0));
 
+  var root = subject.getOtherClaims().get("root");
+  require((root == null) == (before == null), "root broken");
+  if (root == null) {
+    root = new LinkedHashMap();
+    root.put("azp", holder);
+    root.put("iat", subject.getIat());
+  }
+  token.getOtherClaims().put("root", root);
+
   var act = new LinkedHashMap();
   act.put("sub", actor);
   if (before != null) act.put("act", before);
@@ -86,7 +97,7 @@ function delegate() {
 function repeat() {
   var asked = decoded("token");
   if (asked == null) return null;
-  ["lineage", "txn"].forEach(function (claim) {
+  ["lineage", "txn", "root"].forEach(function (claim) {
     var value = asked.getOtherClaims().get(claim);
     if (value != null) token.getOtherClaims().put(claim, value);
   });

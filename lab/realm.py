@@ -121,6 +121,7 @@ REPEATED = _script('require(actors.indexOf(actor) < 0, "actor repeated");')
 TOO_DEEP = _script('require(actors.length < MAX_ACTORS, "chain too deep");')
 ONE_AUDIENCE = _script('require(form.get("audience") != null && form.get("audience").size() == 1, "not one audience");')
 WHOLE_LINEAGE = _script("if (ancestors != null) lineage.addAll(ancestors);", where="the whole lineage")
+ROOT = _script("if (root == null) {", "if (true) {", where="the root stays")
 ACTOR = _script(
     "context.getClient().getClientId();",
     'form.getFirst("actor") || context.getClient().getClientId();',

@@ -26,10 +26,14 @@ class Principal:
     token_id: str
     lineage: tuple[str, ...]
     """The ids of the tokens this one was exchanged from, root first."""
+    client: str
+    """The login client by which the user came: whom the token was issued to that all of this comes from."""
+    begun_at: int
+    """When that was."""
     session: str
     issued_at: int
     expires_at: int
-    """Seconds since the epoch, like `issued_at`."""
+    """Seconds since the epoch, like `issued_at` and `begun_at`."""
 
     token: str = field(repr=False, compare=False)
     """To exchange for a narrower one.  Never to forward, and never to log."""

@@ -126,7 +126,7 @@ class Standing:
         self._good_until, self._whole = float("-inf"), False
 
     def of(self, principal: Principal) -> Decision:
-        """Whether this caller still stands: its session, its user, all who act, the token and all it came from."""
+        """Whether this caller still stands: session, user, client, all who act, the token and all it comes from."""
         return self._decision(self._withdrawn_from(principal))
 
     def of_party(self, party: str) -> Decision:
@@ -145,15 +145,15 @@ class Standing:
         return _GOOD if self.fresh else _UNKNOWN
 
     def _withdrawn_from(self, principal: Principal) -> Decision | None:
-        if principal.issued_at <= self._before:
-            return _withdrawn(f"issued before {self._before}: {self._why_before}")
+        if principal.begun_at <= self._before:
+            return _withdrawn(f"begun before {self._before}: {self._why_before}")
         return self._first(
             (
                 ("session", principal.session),
                 ("user", principal.subject),
                 ("token", principal.token_id),
                 *(("token", ancestor) for ancestor in principal.lineage),
-                *(("party", actor) for actor in (principal.actors or (principal.party,))),
+                *(("party", party) for party in (principal.client, *principal.actors)),
             )
         )
 

@@ -36,6 +36,13 @@ _Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
 _Seconds = Annotated[int, Field(ge=0)]
 
 
+class _Root(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    azp: _Text
+    iat: _Seconds
+
+
 class _Claims(BaseModel):
     model_config = ConfigDict(strict=True)  # exp "9999999999" is no number
 
@@ -52,6 +59,7 @@ class _Claims(BaseModel):
     groups: list[str] = []
     lineage: list[_Text] = []
     txn: _Text | None = None
+    root: _Root | None = None
     act: Any = None
 
 
@@ -129,6 +137,9 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
     # (11) One ancestor for each exchange, so that whatever withdraws one of them withdraws this token.
     if len(claims.lineage) != len(actors) or claims.txn != (claims.lineage[0] if claims.lineage else None):
         raise Refusal(Reason.LINEAGE_MISMATCH)
+    if (claims.root is None) != (not actors):
+        raise Refusal(Reason.LINEAGE_MISMATCH, "root")
+    root = claims.root or _Root(azp=claims.azp, iat=begins)
     return Principal(
         subject=claims.sub,
         party=claims.azp,
@@ -138,6 +149,8 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
         groups=frozenset(claims.groups),
         token_id=claims.jti,
         lineage=tuple(claims.lineage),
+        client=root.azp,
+        begun_at=min(root.iat, begins),
         session=claims.sid,
         issued_at=begins,
         expires_at=claims.exp,

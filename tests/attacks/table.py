@@ -121,7 +121,7 @@ ONE_ID = Control("zerotrust.svid", "_one_id", "if len(names) != 1 or not _SPIFFE
 WHO_WAS_CALLED = Control(
     "zerotrust.tls", "user_context", "if peer.id != parties.get(str(self.server_hostname), 'nobody'):"
 )
-_ALL_WHO_ACT = "*(('party', actor) for actor in (principal.actors or (principal.party,)))"
+_ALL_WHO_ACT = "*(('party', party) for party in (principal.client, *principal.actors))"
 OPERATOR_IN_PERSON = _policy("operate", 'context.groups.contains("/operators") &&\n  !context.delegated', "true")
 _STANDS = "if not (standing := self._standing.of(call.principal)):"
 STANDS = (_gate("Gate._admit", _STANDS), _gate("Gate._run", _STANDS))
@@ -602,7 +602,9 @@ ROWS: dict[int, Row] = {
         Reason.EXCHANGE_REFUSED,
         (at_keycloak.TOO_DEEP, at_keycloak.REPEATED),
     ),
-    69: Row("a chain that loses its past", None, (at_keycloak.WHOLE_CHAIN, at_keycloak.WHOLE_LINEAGE)),
+    69: Row(
+        "a chain that loses its past", None, (at_keycloak.WHOLE_CHAIN, at_keycloak.WHOLE_LINEAGE, at_keycloak.ROOT)
+    ),
     70: Row(
         "rights of somebody who acted before",
         Reason.POLICY_DENIED,
@@ -675,7 +677,8 @@ ROWS: dict[int, Row] = {
             _withdrawn('("token", principal.token_id)', "('party', '')"),
             _withdrawn('("session", principal.session)', "('party', '')"),
             _withdrawn('("user", principal.subject)', "('party', '')"),
-            _withdrawn("if principal.issued_at <= self._before:"),
+            _withdrawn("if principal.begun_at <= self._before:"),
+            _withdrawn("principal.begun_at <= self._before", "principal.issued_at <= self._before"),
         ),
     ),
     82: Row(
@@ -694,7 +697,8 @@ ROWS: dict[int, Row] = {
             STANDS,
             _gate("Gate._admit_peer", "if not (standing := self._standing.of_party(str(call.peer.id))):"),
             _withdrawn(_ALL_WHO_ACT, "*(('party', actor) for actor in ())"),
-            _withdrawn(_ALL_WHO_ACT, "('party', principal.party)"),
+            _withdrawn(_ALL_WHO_ACT, "*(('party', party) for party in (principal.client, principal.party))"),
+            _withdrawn(_ALL_WHO_ACT, "*(('party', party) for party in (principal.actors or (principal.party,)))"),
             (
                 Control(
                     "zerotrust.exchange",

@@ -117,7 +117,7 @@ async def _written(target: Target) -> Tries:
         {"claims": json.dumps({"access_token": {"act": {"value": nicer}}})},
         {"actor": name(WRITER)},
         {"actor_token": await target.t1(WRITER), "actor_token_type": f"{TOKEN_TYPE}access_token"},
-        {"may_act": nicer, "lineage": "[]", "txn": "other"},
+        {"may_act": nicer, "lineage": "[]", "txn": "other", "root": json.dumps({"azp": "zt", "iat": 1})},
     ):
         answer = await target.realm.exchange(READER, t1, audience=DOCUMENTS, scope="tool.read", **wish)
         assert alive(answer)
@@ -245,7 +245,9 @@ def _faithful(parent: str, child: str) -> bool:
     before, after = claims(parent), claims(child)
     act = {"sub": after["azp"]} | ({"act": before["act"]} if "act" in before else {})
     lineage = [*before.get("lineage", []), before["jti"]]
-    return bool(after["act"] == act and after["lineage"] == lineage and after["txn"] == lineage[0])
+    root = before.get("root", {"azp": before["azp"], "iat": before["iat"]})
+    same = after["act"] == act and after["lineage"] == lineage and after["txn"] == lineage[0]
+    return bool(same and after["root"] == root)
 
 
 WALKS = st.lists(st.sampled_from(AGENTS), unique=True, min_size=2, max_size=MAX_ACTORS + 1)

@@ -15,7 +15,7 @@ from tests.support.system import running
 from zerotrust.policy import Reason
 
 READER, WRITER, DOCUMENTS, INFERENCE = "agent/reader", "agent/writer", "tool/documents", "inference"
-NO_CHAIN = {"act": None, "lineage": None, "txn": None}
+NO_CHAIN = {"act": None, "lineage": None, "txn": None, "root": None}
 
 
 def _handled(target: Target, *parties: str) -> int:

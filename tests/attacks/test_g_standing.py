@@ -26,7 +26,10 @@ OPERATORS: dict[str, Any] = {"sub": "olga", "groups": ["/operators"]}
 
 @attack(83)
 async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
-    """Its own calls, those in which it acted before, those to it; and a task in the middle of which it happened."""
+    """Its own calls, those in which it acted before, those to it; and a task in the middle of which it happened.
+
+    And a client that people sign in with: what it was given, and all that was derived from that.
+    """
     standing = target.system.standing
     tokens = {party: target.token(party) for party in DOORS}
     for party, token in tokens.items():
@@ -63,6 +66,11 @@ async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
     tried.recorded = (await target.records("inference"))[on_record:]
     tried.effect = "certificate" in tried.answer.text
     yield tried
+
+    standing.change(6, ("party", spiffe_id(READER)), None)
+    standing.change(7, ("party", "walkthrough"), "an operator")
+    for party, token in tokens.items():  # as the client by which the user came
+        yield await target.send(party, token)
 
 
 @attack(89, with_registry)

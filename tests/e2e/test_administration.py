@@ -202,7 +202,7 @@ async def test_its_own_token_names_no_audience_no_user_and_nobody_who_acts(realm
     assert token["sub"] not in {identifier for identifier, _ in USERS.values()}
     assert token["exp"] - token["iat"] == registry.freshness.svid
     assert token["scope"] == ""
-    named = {"aud", "act", "lineage", "txn", "sid", "groups", "realm_access", "resource_access"}
+    named = {"aud", "act", "lineage", "txn", "root", "sid", "groups", "realm_access", "resource_access"}
     assert not named & token.keys()
     assert token["azp"] not in registry.login_clients
 

@@ -114,6 +114,8 @@ async def test_a_token_names_its_ancestors_and_its_transaction(story: dict[str, 
 
     assert said.get("lineage", []) == ancestors
     assert said.get("txn") == (ancestors[0] if ancestors else None)
+    first = claims(story["T0"])
+    assert said.get("root") == ({"azp": "walkthrough", "iat": first["iat"]} if ancestors else None)
     assert len({claims(token)["jti"] for token in story.values()}) == len(story)
 
 
@@ -585,8 +587,8 @@ async def test_introspection_repeats_the_chain_to_the_audience(realm: Realm, sto
     answer = await realm.introspected("tool/documents", story["T2"])
 
     assert answer["active"] is True
-    assert {name: answer[name] for name in ("act", "lineage", "txn", "sub")} == {
-        name: claims(story["T2"])[name] for name in ("act", "lineage", "txn", "sub")
+    assert {name: answer[name] for name in ("act", "lineage", "txn", "root", "sub")} == {
+        name: claims(story["T2"])[name] for name in ("act", "lineage", "txn", "root", "sub")
     }
 
 

@@ -118,6 +118,9 @@ async def test_a_scope_given_to_a_workload_by_mistake_is_not_gained_by_exchange(
     assert "not present in the initial access token" in answer.json()["error_description"]
 
 
+ROOT = {"azp": "walkthrough", "iat": 1}
+
+
 def _hard_coded(claim: str, value: object) -> dict[str, Any]:
     config = {
         "claim.name": claim,
@@ -137,11 +140,12 @@ def _hard_coded(claim: str, value: object) -> dict[str, Any]:
     "claimed",
     [
         {},
-        {"act": {"sub": "spiffe://agents.example/agent/z"}, "lineage": ["made up"]},
-        {"act": {"sub": "spiffe://agents.example/agent/b"}},
-        {"act": {"sub": "spiffe://agents.example/agent/b"}, "lineage": ["made", "up"]},
+        {"act": {"sub": "spiffe://agents.example/agent/z"}, "lineage": ["made up"], "root": ROOT},
+        {"act": {"sub": "spiffe://agents.example/agent/b"}, "root": ROOT},
+        {"act": {"sub": "spiffe://agents.example/agent/b"}, "lineage": ["made", "up"], "root": ROOT},
+        {"act": {"sub": "spiffe://agents.example/agent/b"}, "lineage": ["made up"]},
     ],
-    ids=["no chain", "somebody else's chain", "no lineage", "a lineage of another length"],
+    ids=["no chain", "somebody else's chain", "no lineage", "a lineage of another length", "no root"],
 )
 async def test_what_a_workload_holds_without_an_exchange_starts_no_chain(
     keycloak: Keycloak, long: Realm, change: Callable[..., Any], claimed: dict[str, Any]
@@ -174,7 +178,7 @@ async def test_an_invented_subject_token_makes_no_chain_in_another_grant(
     answer = await long.token(grant_type="client_credentials", subject_token=root, **long.credential("agent/a"))
 
     assert answer.status_code == 200
-    assert not {"act", "lineage", "txn"} & claims(answer.json()["access_token"]).keys()
+    assert not {"act", "lineage", "txn", "root"} & claims(answer.json()["access_token"]).keys()
 
 
 # --- the doors of the realm -------------------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ FOR_OPERATORS = [
 
 @pytest.mark.parametrize(("method", "path"), FOR_OPERATORS)
 async def test_what_operators_do_nobody_else_does(authority: Authority, method: str, path: str) -> None:
-    chain = {"act": {"sub": "zt"}, "lineage": ["a"], "txn": "a"}
+    chain = {"act": {"sub": "zt"}, "lineage": ["a"], "txn": "a", "root": {"azp": "zt", "iat": 1}}
     workloads = authority.issuer.chain("orchestrator")
     for token, peer, reason in (
         (None, NO_CERTIFICATE, Reason.NO_TOKEN),

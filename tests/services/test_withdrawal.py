@@ -83,7 +83,7 @@ AGENTS = {"agent/reader", "agent/writer"}
         pytest.param("user", "alice", set(DOORS), id="the user"),
         pytest.param("party", ORCHESTRATOR, AGENTS | DEEP, id="a party that acted"),
         pytest.param("party", READER, DEEP, id="a party that acts"),
-        pytest.param("party", "walkthrough", {"orchestrator"}, id="the login client"),
+        pytest.param("party", "walkthrough", set(DOORS), id="the login client"),
         pytest.param("before", "9999999999", set(DOORS), id="everything that was ever issued"),
     ],
 )

@@ -160,6 +160,8 @@ async def our_own_client_says(answer: httpx.Response) -> Reason:
         groups=frozenset(),
         token_id="t0",
         lineage=(),
+        client="walkthrough",
+        begun_at=0,
         session="s",
         issued_at=0,
         expires_at=2**40,

@@ -101,7 +101,8 @@ class Issuer:
         for name in chain:
             act = {"sub": self.registry.id(name)} | ({"act": act} if act else {})
         lineage = [f"ancestor-{number}" for number in range(len(chain))]
-        return {"azp": self.registry.id(chain[-1]), "act": act, "lineage": lineage, "txn": lineage[0]}
+        root = {"azp": "walkthrough", "iat": int(self.clock())}
+        return {"azp": self.registry.id(chain[-1]), "act": act, "lineage": lineage, "txn": lineage[0], "root": root}
 
     def sign(self, claims: dict[str, Any], *, header: dict[str, Any] | None = None) -> str:
         """Sign any claims at all."""
@@ -169,5 +170,6 @@ class Issuer:
             "act": {"sub": me} | ({"act": parent["act"]} if "act" in parent else {}),
             "lineage": lineage,
             "txn": lineage[0],
+            "root": parent.get("root", {"azp": parent["azp"], "iat": parent["iat"]}),
         }
         return 200, {"access_token": self.sign(claims | self.spoil), "token_type": "Bearer"}

@@ -38,6 +38,8 @@ def caller(token: str = "alice.token.1", **changed: Any) -> Principal:  # noqa: 
         "groups": frozenset({"/engineering"}),
         "token_id": "t1",
         "lineage": ("t0",),
+        "client": "walkthrough",
+        "begun_at": 0,
         "session": "s",
         "issued_at": int(NOW),
         "expires_at": int(NOW) + 120,

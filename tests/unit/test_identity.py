@@ -29,6 +29,8 @@ def principal(**changed: Any) -> Principal:
         "groups": frozenset({"/engineering"}),
         "token_id": "token-1",
         "lineage": (),
+        "client": "walkthrough",
+        "begun_at": 0,
         "session": "session-1",
         "issued_at": 0,
         "expires_at": 60,

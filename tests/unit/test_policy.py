@@ -35,6 +35,8 @@ def caller(party: str, scopes: str = "", groups: str = "/engineering", **changed
         groups=frozenset(groups.split()),
         token_id="t",
         lineage=(),
+        client="walkthrough",
+        begun_at=0,
         session="s",
         issued_at=0,
         expires_at=1,

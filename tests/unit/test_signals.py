@@ -27,9 +27,6 @@ ME = "spiffe://agents.example/authority/registry"
 READER: Subject = ("party", "spiffe://agents.example/agent/reader")
 ALICE: Subject = ("user", "alice")
 KNOWN = Known(registry=registry(), addresses={}, approved=load_lock(ROOT / "registry.lock").parties)
-_PATIENT = KNOWN.registry.freshness.model_copy(update={"standing": 60})
-PATIENT = KNOWN.model_copy(update={"registry": KNOWN.registry.model_copy(update={"freshness": _PATIENT})})
-"""A registry that may be silent for long."""
 
 
 def signed(payload: bytes, kind: str = SIGNAL, svid: Svid | None = None) -> str:
@@ -106,6 +103,8 @@ def caller() -> Principal:
         groups=frozenset(),
         token_id="T",
         lineage=("T0",),
+        client="walkthrough",
+        begun_at=0,
         session="S",
         issued_at=0,
         expires_at=0,
@@ -173,9 +172,10 @@ SPOILED: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("spoiled", SPOILED.values(), ids=list(SPOILED))
 async def test_on_whatever_is_amiss_nothing_is_known_until_the_whole_state_has_come_again(
-    spoiled: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch, spoiled: Callable[[], str]
 ) -> None:
-    there = Registry(whole(known=PATIENT), [])
+    there, now = Registry(whole(), []), time.monotonic()
+    monkeypatch.setattr(there.standing, "_clock", lambda: now)  # nothing ages
     async with there.signals.opened():
         assert there.standing.of(caller())
         there.lines.put_nowait(spoiled())

@@ -24,6 +24,8 @@ CALLER = Principal(
     groups=frozenset(),
     token_id="T2",
     lineage=("T0", "T1"),
+    client="walkthrough",
+    begun_at=0,
     session="session-1",
     issued_at=0,
     expires_at=60,
@@ -38,6 +40,8 @@ USER = Principal(
     groups=frozenset(),
     token_id="T0",
     lineage=(),
+    client="walkthrough",
+    begun_at=0,
     session="session-1",
     issued_at=0,
     expires_at=60,
@@ -98,7 +102,8 @@ def test_a_login_client_can_be_withdrawn_too(standing: Standing) -> None:
     standing.change(1, ("party", "walkthrough"), "a theft")
 
     assert standing.of(USER).reason is Reason.WITHDRAWN
-    assert standing.of(CALLER)  # who did not come by it
+    assert standing.of(CALLER).reason is Reason.WITHDRAWN  # what was derived from what it was given
+    assert standing.of(replace(CALLER, client="console"))
 
 
 def test_a_party_that_is_called_or_calls_by_itself_stands_or_not(standing: Standing) -> None:
@@ -206,15 +211,15 @@ def test_what_was_forgotten_is_not_known_until_the_whole_state_has_come_again(st
 # what was issued before a time
 
 
-@pytest.mark.parametrize(("issued_at", "good"), [(0, False), (99, False), (100, False), (101, True), (10**10, True)])
-def test_what_was_issued_before_a_time_or_at_it_is_withdrawn(standing: Standing, issued_at: int, good: bool) -> None:
-    caller = replace(CALLER, issued_at=issued_at)
+@pytest.mark.parametrize(("begun_at", "good"), [(0, False), (99, False), (100, False), (101, True), (10**10, True)])
+def test_what_was_issued_before_a_time_or_at_it_is_withdrawn(standing: Standing, begun_at: int, good: bool) -> None:
+    caller = replace(CALLER, begun_at=begun_at)
     standing.change(1, ("before", "100"), "the realm's not-before")
 
     assert bool(standing.of(caller)) is good
     if not good:
         assert standing.of(caller) == Decision(
-            allowed=False, reason=Reason.WITHDRAWN, detail="issued before 100: the realm's not-before"
+            allowed=False, reason=Reason.WITHDRAWN, detail="begun before 100: the realm's not-before"
         )
 
 
@@ -222,15 +227,15 @@ def test_the_latest_of_several_times_counts_in_whatever_order_they_came(standing
     for number, name in enumerate(("100", "20", "9"), 1):  # as words, 9 would be the latest
         standing.change(number, ("before", name), "the realm's not-before")
 
-    assert not standing.of(replace(CALLER, issued_at=100))
-    assert standing.of(replace(CALLER, issued_at=101))
+    assert not standing.of(replace(CALLER, begun_at=100))
+    assert standing.of(replace(CALLER, begun_at=101))
 
     standing.change(4, ("before", "100"), None)
-    assert standing.of(replace(CALLER, issued_at=21))
-    assert not standing.of(replace(CALLER, issued_at=20))
+    assert standing.of(replace(CALLER, begun_at=21))
+    assert not standing.of(replace(CALLER, begun_at=20))
 
     standing.replace(5, {})
-    assert standing.of(replace(CALLER, issued_at=0))
+    assert standing.of(replace(CALLER, begun_at=0))
 
 
 def test_a_time_takes_nothing_from_who_comes_without_a_token(standing: Standing) -> None:

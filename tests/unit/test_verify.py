@@ -85,6 +85,8 @@ def test_a_login_token_becomes_a_principal(issuer: Issuer, key: RSAPublicKey) ->
         groups=frozenset({"/engineering", "/staff"}),
         token_id="token-1",
         lineage=(),
+        client="walkthrough",
+        begun_at=NOW,
         session="session-1",
         issued_at=NOW,
         expires_at=NOW + 60,
@@ -510,6 +512,7 @@ def test_eight_actors_are_enough_and_nine_too_many(issuer: Issuer, key: RSAPubli
         {"txn": None},
         {"txn": "ancestor-1"},
         {"txn": "something-else"},
+        {"root": None},
     ],
 )
 def test_each_exchange_leaves_one_ancestor_and_the_first_names_the_transaction(
@@ -518,7 +521,25 @@ def test_each_exchange_leaves_one_ancestor_and_the_first_names_the_transaction(
     assert refusal(at_the_tool(issuer, **changed), key, TOOL_DOOR) is Reason.LINEAGE_MISMATCH
 
 
-@pytest.mark.parametrize("changed", [{"lineage": ["ancestor"], "txn": "ancestor"}, {"txn": "ancestor"}])
+def test_it_says_by_which_client_the_user_came_and_when(issuer: Issuer, key: RSAPublicKey) -> None:
+    for begun, found in ((NOW - 200, NOW - 200), (NOW + 1, NOW)):  # never later than the token itself
+        caller = check(at_the_tool(issuer, root={"azp": "console", "iat": begun}), key, TOOL_DOOR)
+        assert (caller.client, caller.begun_at) == ("console", found)
+
+
+@pytest.mark.parametrize("root", ["walkthrough", {}, {"azp": "a"}, {"azp": "", "iat": 1}, {"azp": "a", "iat": "1"}])
+def test_a_root_that_is_none_is_refused(issuer: Issuer, key: RSAPublicKey, root: object) -> None:
+    assert refusal(at_the_tool(issuer, root=root), key, TOOL_DOOR) is Reason.BAD_CLAIM
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"lineage": ["ancestor"], "txn": "ancestor"},
+        {"txn": "ancestor"},
+        {"root": {"azp": "walkthrough", "iat": NOW}},
+    ],
+)
 def test_a_login_token_has_no_ancestors(issuer: Issuer, key: RSAPublicKey, changed: dict[str, Any]) -> None:
     assert refusal(issuer.token(**changed), key) is Reason.LINEAGE_MISMATCH
 
