@@ -88,15 +88,17 @@ class Door:
         return _not_running("The registry", self._place.door, error)
 
     def _refused(self, status: int, content: dict[str, Any], path: str) -> DoorError:
-        reason = str(content.get("reason"))
-        if status == 403 and reason == "policy_denied":
-            return DoorError(f"{self.user} is no operator: sign in as somebody of the group /operators.")
-        if reason == "no_permission_for_route":
-            return DoorError(f"There is no party {_party(path)}: `zt party list` names them all.")
-        if reason == "journal_unavailable":
-            return DoorError(f"The registry refused ({status}: {reason}): it cannot write in {JOURNAL}; see its log.")
-        trace = content.get("trace_id")
-        return DoorError(f"The registry refused ({status}: {reason}); on record as trace {trace} in {JOURNAL}.")
+        reason, party = str(content.get("reason")), _party(path)
+        refused = f"The registry refused ({status}: {reason})"
+        sentences = {
+            "policy_denied": f"{self.user} is no operator: sign in as somebody of the group /operators.",
+            "no_permission_for_route": f"There is no party {party}: `zt party list` names them all.",
+            "drifted": f"{party} does not run what was approved: put back what `zt party show {party}` names.",
+            "would_lock_out": f"Not done: {party} is what operators come by, and nobody could reinstate it.",
+            "journal_unavailable": f"{refused}: it cannot write in {JOURNAL}; see its log.",
+        }
+        on_record = f"{refused}; on record as trace {content.get('trace_id')} in {JOURNAL}."
+        return DoorError(sentences.get(reason, on_record))
 
 
 def _not_running(who: str, where: str, error: Exception) -> DoorError:

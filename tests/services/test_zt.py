@@ -344,6 +344,21 @@ REFUSALS = [
         "There is no party agent/reader: `zt party list` names them all.",
     ),
     (
+        409,
+        {"error": "invalid_request", "reason": "drifted", "trace_id": "t"},
+        "agent/reader does not run what was approved: put back what `zt party show agent/reader` names.",
+    ),
+    (
+        409,
+        {"error": "invalid_request", "reason": "would_lock_out", "trace_id": "t"},
+        "Not done: agent/reader is what operators come by, and nobody could reinstate it.",
+    ),
+    (
+        409,
+        {"error": "invalid_request", "reason": "registry_unfit", "trace_id": "t1"},
+        f"The registry refused (409: registry_unfit); on record as trace t1 in {JOURNAL}.",
+    ),
+    (
         503,
         {"error": "temporarily_unavailable", "reason": "journal_unavailable", "trace_id": "t1"},
         f"The registry refused (503: journal_unavailable): it cannot write in {JOURNAL}; see its log.",
