@@ -16,10 +16,11 @@ import httpx
 
 from cli.login import Login, LoginError, sign_in
 from zerotrust.bounded import MAX_ANSWER, SECONDS, ask
+from zerotrust.known import SIGNER
 from zerotrust.registry import Registry
 from zerotrust.tls import user_context
 
-REGISTRY, CLIENT, SCOPE = "authority/registry", "zt", "registry.admin"
+CLIENT, SCOPE = "zt", "registry.admin"
 JOURNAL = "run/data/authority-registry/journal.jsonl"
 """What the registry wrote down, on this machine."""
 
@@ -44,9 +45,9 @@ class Place:
         """The one that a registry describes, on this machine."""
         return cls(
             issuer=f"{keycloak}/realms/{registry.realm}",
-            door=f"https://127.0.0.1:{registry.parties[REGISTRY].port}",
-            name=registry.dns_name(REGISTRY),
-            spiffe_id=registry.id(REGISTRY),
+            door=f"https://127.0.0.1:{registry.parties[SIGNER].port}",
+            name=registry.dns_name(SIGNER),
+            spiffe_id=registry.id(SIGNER),
             ca=ca,
         )
 

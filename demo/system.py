@@ -30,7 +30,7 @@ from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port, tail
 from demo.runtime import Say, check_space
 from zerotrust.audit import records
 from zerotrust.connections import Directory
-from zerotrust.known import SIGNER, Known
+from zerotrust.known import ATTESTATION, SIGNER, Known
 from zerotrust.lock import Lock, load_lock
 from zerotrust.registry import Registry, load_registry
 from zerotrust.svid import Svid
@@ -162,7 +162,7 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         lock = approving(lock, ROOT, name, code)
     async with AsyncExitStack() as stack:
         stack.enter_context(_only_one(folder))
-        for name in [*registry.launched, "authority/attestation"]:
+        for name in [*registry.launched, ATTESTATION]:
             check_port(registry.parties[name].port or 0, name)
         for port in (PORT, HEALTH_PORT):
             check_port(port)
@@ -172,7 +172,7 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         try:
             authority = await stack.enter_async_context(Authority(registry, lock, ROOT, folder))
         except OSError:
-            check_port(registry.parties["authority/attestation"].port or 0, "authority/attestation")  # just taken
+            check_port(registry.parties[ATTESTATION].port or 0, ATTESTATION)  # just taken
             raise
         certificate, key = _for_keycloak(authority, folder)
         keycloak = Keycloak(

@@ -11,7 +11,7 @@ import httpx
 
 MAX_ANSWER = 1 << 20
 SECONDS = 10
-"""How long the issuer may take for one answer, from asking to its last byte."""
+"""How long one answer may take, from asking to its last byte."""
 TO_TELL = 1
 """Seconds before the end of a caller's token at which nobody else is waited for: it has to hear what was done."""
 PLAIN = {"accept-encoding": "identity"}

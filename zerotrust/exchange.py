@@ -201,7 +201,7 @@ class Exchanger:
                 "token_id": token_id,
                 "allowed": reason is Reason.GRANTED,
                 "reason": reason,
-                "detail": detail[:200],
+                "detail": detail,
             }
         )
 

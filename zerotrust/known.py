@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zerotrust.connections import Directory
 from zerotrust.lock import Approved, Digest
-from zerotrust.registry import Name, Registry
+from zerotrust.registry import Name, Registry, dns_name
 from zerotrust.signed import Untrusted
 
 KIND = "agents-registry+jwt"
-SIGNER = "authority/registry"
+SIGNER, ATTESTATION = "authority/registry", "authority/attestation"
 
 
 class Known(BaseModel):
@@ -44,6 +44,17 @@ class Known(BaseModel):
     def as_payload(self) -> bytes:
         """As it is signed."""
         return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+
+
+def the_registry_alone(address: str, trust_domain: str) -> Directory:
+    """Where the registry is, before it has said anything."""
+    name = dns_name(SIGNER, trust_domain)
+    return Directory({address: name}, {name: signer(trust_domain)})
+
+
+def signer(trust_domain: str) -> str:
+    """Whose word it is: the registry's SPIFFE ID."""
+    return f"spiffe://{trust_domain}/{SIGNER}"
 
 
 def known_from(payload: Mapping[str, object]) -> Known:

@@ -89,7 +89,7 @@ class Registry(_Entry):
 
     @property
     def workloads(self) -> list[str]:
-        """The services: parties that a token can be issued to, or for."""
+        """The services: parties that take part in the tasks of users."""
         return [name for name, party in self.parties.items() if party.kind == "workload"]
 
     @property

@@ -9,11 +9,10 @@ import uvloop
 from starlette.types import ASGIApp
 
 from zerotrust.connections import Connections, Context, Directory, MCPConnections
-from zerotrust.known import SIGNER, Known
+from zerotrust.known import Known, the_registry_alone
 from zerotrust.logs import log_json_lines
 from zerotrust.outgoing import Outgoing
 from zerotrust.policy import Policy, PolicyError
-from zerotrust.registry import dns_name
 from zerotrust.server import server
 from zerotrust.service import Service, read_policy
 from zerotrust.settings import Settings
@@ -31,7 +30,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
     async def live() -> None:
         workload = Workload()
         async with workload.opened():
-            signals = follow(origin(str(settings.registry)), workload)
+            signals = follow(without_slash(str(settings.registry)), workload)
             async with signals.opened():
                 service = compose(name, signals.known, settings, workload, signals.standing)
                 signals.on_change(lambda known: service.adopt(known, policy_of(known, settings.policies)))
@@ -52,7 +51,7 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
         known=known,
         policy=policy_of(known, settings.policies),
         standing=standing,
-        issuer=origin(str(settings.issuer)),
+        issuer=without_slash(str(settings.issuer)),
         data=settings.data,
         workload=workload,
         outgoing=Outgoing(known.called(), standing=standing, transport=calls, mcp_transport=mcp_calls),
@@ -70,9 +69,7 @@ def policy_of(known: Known, folder: Path) -> Policy:
 
 def follow(address: str, workload: Workload) -> Signals:
     """The registry's word, as this workload hears it."""
-    trust_domain = workload.svid.trust_domain
-    name = dns_name(SIGNER, trust_domain)
-    directory = Directory({address: name}, {name: f"spiffe://{trust_domain}/{SIGNER}"})
+    directory = the_registry_alone(address, workload.svid.trust_domain)
     http = client(directory, workload, client_context, seconds=None)
     return Signals(address, http=http, identity=lambda: workload.svid, standing=Standing(clock=time.monotonic))
 
@@ -107,6 +104,6 @@ async def serve(service: Service, app: ASGIApp, workload: Workload, host: str) -
     await server(app, host=host, port=port, tls=context).serve()
 
 
-def origin(url: str) -> str:
+def without_slash(url: str) -> str:
     """An address as it is compared, without a slash at its end."""
     return url.rstrip("/")

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import httpx
 import orjson
 
-from zerotrust.known import KIND, SIGNER, Known, known_from
+from zerotrust.known import KIND, Known, known_from, signer
 from zerotrust.signed import Untrusted, kind_of, verified
 from zerotrust.standing import Kind, Standing, Subject
 from zerotrust.svid import Svid
@@ -166,8 +166,8 @@ class Signals:
 
     def _take(self, line: str) -> None:
         svid = self._identity()
-        kind, signer = kind_of(line), f"spiffe://{svid.trust_domain}/{SIGNER}"
-        said = verified(line, kind=kind, signer=signer, bundle=svid.bundle, now=time.time())
+        kind = kind_of(line)
+        said = verified(line, kind=kind, signer=signer(svid.trust_domain), bundle=svid.bundle, now=time.time())
         if kind == KIND:
             known = known_from(said)
             # A stream that begins anew says the same again: connections and what is remembered need not go for that.

@@ -1,4 +1,4 @@
-"""JSON that two parsers cannot read differently (RFC 8725 section 3.7).  Pure."""
+"""JSON that two parsers cannot read differently (RFC 7493 sections 2.1 to 2.3).  Pure."""
 
 import json
 import math

@@ -28,6 +28,7 @@ MAX_TURNS = 16
 """Replies of a model after which a task is given up."""
 LONGEST = 100
 """Letters that are told of a call that was done, and of what came back."""
+INFERENCE, MODEL = "inference", "scripted"
 AWAY = frozenset(reason for reason, (status, _) in ANSWERS.items() if status == 503) | {Reason.PEER_WITHDRAWN}
 """Reasons for which a tool cannot be used at all now, whatever is asked of it."""
 
@@ -48,7 +49,10 @@ class Tools:
             yield
 
     async def offered(self, token: NarrowedToken) -> list[dict[str, Any]]:
-        """The tools that the holder of `token` may call, as a model wants them described."""
+        """The tools that the holder of `token` may call, as a model wants them described.
+
+        Raises `PeerError`, or `Refusal` where they are not as approved.
+        """
         assert self._client  # noqa: S101 - open while the app runs
         try:
             with calling_with(token):
@@ -114,33 +118,34 @@ class Reply(BaseModel):
 class Model:
     """A model behind an OpenAI-compatible API."""
 
-    def __init__(self, service: Service, name: str = "inference", model: str = "scripted") -> None:
-        self._service, self._name, self._model = service, name, model
+    def __init__(self, service: Service) -> None:
+        self._service = service
 
     async def reply(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: NarrowedToken) -> Reply:
         """The model's next message.  Raises `PeerError`, also for one that is none."""
-        body = {"model": self._model, "messages": messages, "tools": tools}
-        url = f"{self._service.addresses[self._name]}/v1/chat/completions"
+        body = {"model": MODEL, "messages": messages, "tools": tools}
+        url = f"{self._service.addresses[INFERENCE]}/v1/chat/completions"
         try:
             with calling_with(token):
                 answer = await self._service.outgoing.http.post(url, json=body)
             answer.raise_for_status()
             return Reply.model_validate(answer.json()["choices"][0]["message"])
         except httpx.HTTPStatusError as error:
-            raise refused(self._name, error.response) from error
+            raise refused(INFERENCE, error.response) from error
         except httpx.TransportError as error:
-            raise unreached(self._name, error) from error
+            raise unreached(INFERENCE, error) from error
         except Refusal as error:
-            raise PeerError(f"{self._name}: {error.told}") from error
+            raise PeerError(f"{INFERENCE}: {error.told}") from error
         except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise PeerError(f"{self._name}: {NONSENSE}") from error
+            raise PeerError(f"{INFERENCE}: {NONSENSE}") from error
 
 
 async def converse(task: str, *, model: Model, thinking: NarrowedToken, tools: Tools, acting: NarrowedToken) -> Answer:
     """Let the model work on `task` with the tools until it answers in words.
 
-    `thinking` is the token for the model, `acting` the one for the tools.  Raises `PeerError` before anything was done;
-    what breaks off later is told in the answer, together with what was done by then.
+    `thinking` is the token for the model, `acting` the one for the tools.  Raises `PeerError`, or `Refusal` for tools
+    that are not as approved, before anything was done; what breaks off later is told in the answer, together with what
+    was done by then.
     """
     messages: list[dict[str, Any]] = [{"role": "user", "content": task}]
     offered = await tools.offered(acting)

@@ -22,11 +22,12 @@ from authorities.attestation.launch import Launch, Launched, Launcher, LaunchErr
 from authorities.attestation.measure import MeasureError
 from authorities.attestation.process import allow_open_files, make_undumpable
 from authorities.attestation.workload_api import WorkloadApi
+from zerotrust.known import ATTESTATION
 from zerotrust.lock import LOCK, Lock, lock_of
 from zerotrust.registry import Registry, RegistryError, content
 from zerotrust.svid import Svid
 
-NAME = "authority/attestation"
+NAME = ATTESTATION
 
 
 class Authority:

@@ -12,9 +12,8 @@ from typing import Protocol
 import httpx
 
 from zerotrust.bounded import MAX_ANSWER, ask
-from zerotrust.connections import Connections, Directory
-from zerotrust.known import SIGNER
-from zerotrust.registry import dns_name
+from zerotrust.connections import Connections
+from zerotrust.known import the_registry_alone
 from zerotrust.svid import Svid
 
 SECONDS_BETWEEN = 1
@@ -39,9 +38,7 @@ class Source(Protocol):
 async def report(address: str, source: Source) -> None:
     """Report to the registry at `address` until cancelled."""
     svid = source.svid()
-    name = dns_name(SIGNER, svid.trust_domain)
-    directory = Directory({address: name}, {name: f"spiffe://{svid.trust_domain}/{SIGNER}"})
-    connections = Connections(directory, svid)
+    connections = Connections(the_registry_alone(address, svid.trust_domain), svid)
     renew_at = _half(svid)
     news = source.changes()
     async with httpx.AsyncClient(transport=connections, timeout=SECONDS_BETWEEN) as http:

@@ -19,6 +19,7 @@ from authorities.registry.events import Apply
 from authorities.registry.logout import Logouts
 from authorities.registry.operators import Parties
 from authorities.registry.poll import applying
+from authorities.registry.realm import LOGOUT_PATH
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from authorities.registry.telling import Realm, Telling
@@ -26,7 +27,7 @@ from authorities.registry.withdrawals import Withdrawal, Withdrawals
 from zerotrust.current import current_peer, current_principal
 from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Peers
-from zerotrust.known import Known
+from zerotrust.known import ATTESTATION, Known
 from zerotrust.mcp import ToolPermissions
 from zerotrust.policy import Policy, PolicyError, Reason
 from zerotrust.registry import RegistryError
@@ -34,11 +35,10 @@ from zerotrust.service import Service
 from zerotrust.signals import PATH
 
 ADMIN = "registry.admin"
-LOGOUT_PATH = "/backchannel-logout"
 
 
 class Drift(BaseModel):
-    """Everything that is not as it was approved: a file for each party."""
+    """Everything that is not as it was approved: which files, for each party."""
 
     drifted: dict[str, str]
     at: float
@@ -57,7 +57,7 @@ def permissions(known: Known) -> dict[tuple[str, str], str | ToolPermissions | P
         ("GET", "/health"): PUBLIC,
         ("POST", LOGOUT_PATH): PUBLIC,  # what it brings is signed
         ("GET", PATH): Peers(),
-        ("POST", "/attestation"): Peers(frozenset({"authority/attestation"})),
+        ("POST", "/attestation"): Peers(frozenset({ATTESTATION})),
         ("GET", "/parties"): ADMIN,
         ("POST", "/reload"): ADMIN,
         ("GET", "/standing"): ADMIN,

@@ -92,7 +92,7 @@ class Administration:
         except (KeycloakError, httpx.HTTPError, OSError, ValueError, TypeError, LookupError, RecursionError) as error:
             raise AdministrationError(f"Keycloak: {str(error) or type(error).__name__}"[:300]) from error
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connections."""
         await self._connection.aclose()
         await self._connection.http.aclose()

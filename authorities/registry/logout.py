@@ -14,7 +14,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from authorities.registry.events import Apply, Change
+from authorities.registry.events import OURS, Apply, Change
 from zerotrust.errors import Refusal
 from zerotrust.identity import UnverifiedToken
 from zerotrust.keys import SigningKeys
@@ -119,7 +119,7 @@ class Logouts:
         if logout.token_id in self._seen:
             raise Refusal(Reason.BAD_CLAIM, "jti: this logout token came before")
         self._seen[logout.token_id] = logout.issued_at
-        await self._apply(Change(("session", logout.session), "keycloak: logout"))
+        await self._apply(Change(("session", logout.session), f"{OURS}logout"))
 
 
 def _token(body: bytes) -> UnverifiedToken:

@@ -1,6 +1,7 @@
 """The registry as a process: reads its files, signs with its own SVID, and follows the issuer."""
 
 import time
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from zerotrust.known import SIGNER, Known
 from zerotrust.logs import log_json_lines
 from zerotrust.outgoing import Outgoing
 from zerotrust.policy import Policy
-from zerotrust.run import issuer_client, origin, serve
+from zerotrust.run import issuer_client, serve, without_slash
 from zerotrust.service import Service, read_policy
 from zerotrust.settings import Settings
 from zerotrust.standing import KEPT, Standing
@@ -37,12 +38,12 @@ async def live(settings: RegistrySettings) -> None:
     """Serve until told to stop."""
 
     def read() -> tuple[Known, Policy]:
-        known = load_known(settings.files, {name: origin(str(url)) for name, url in settings.addresses.items()})
+        known = load_known(settings.files, {name: without_slash(str(url)) for name, url in settings.addresses.items()})
         policy = read_policy(settings.policies, known.registry)
         return known.model_copy(update={"policies": policy.digest}), policy
 
     known, policy = read()
-    standing, workload, issuer = Standing(clock=time.monotonic), Workload(), origin(str(settings.issuer))
+    standing, workload, issuer = Standing(clock=time.monotonic), Workload(), without_slash(str(settings.issuer))
     async with workload.opened():
         svid, nobody = workload.svid, Directory({}, {})
         calls, mcp_calls = Connections(nobody, svid), MCPConnections(nobody, svid)
@@ -59,9 +60,9 @@ async def live(settings: RegistrySettings) -> None:
             outgoing=Outgoing({}, standing=standing, transport=calls, mcp_transport=mcp_calls),
             identity_http=issuer_client(issuer, workload),
         )
-        clients = Administration(issuer, workload, verify=context)
-        follow = partial(poll, clients, own=known.registry.id(SIGNER), since=time.time() - KEPT)
-        await serve(service, create_app(service, clients, read, follow), workload, settings.host)
+        async with aclosing(Administration(issuer, workload, verify=context)) as realm:
+            follow = partial(poll, realm, own=known.registry.id(SIGNER), since=time.time() - KEPT)
+            await serve(service, create_app(service, realm, read, follow), workload, settings.host)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from zerotrust.known import ATTESTATION, SIGNER
 from zerotrust.registry import Party, Registry
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ USERS = {
     "olga": ("019a0000-0000-4000-8000-000000000000", ["/operators"]),
 }
 
-ADMINISTRATOR = "authority/registry"
+ADMINISTRATOR = SIGNER
 """The one party that acts at Keycloak for itself, and for no user."""
 
 SESSION_LIFE = 3600
@@ -270,7 +271,7 @@ def _service_account(client_id: str) -> dict[str, Any]:
 
 
 def _spiffe(registry: Registry) -> dict[str, Any]:
-    port = registry.parties["authority/attestation"].port
+    port = registry.parties[ATTESTATION].port
     return {
         "alias": "spiffe",
         "providerId": "spiffe",

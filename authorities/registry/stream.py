@@ -34,9 +34,9 @@ class Stream:
         self._one_at_a_time = asyncio.Lock()
         self._changing: set[asyncio.Task[None]] = set()
 
-    def heard(self, source: str, at: float | None = None) -> None:
-        """Note that a source was read completely at that time (`time.monotonic`), by default now."""
-        self._read_at[source] = time.monotonic() if at is None else at
+    def heard(self, source: str, at: float) -> None:
+        """Note that a source was read completely at that time (`time.monotonic`)."""
+        self._read_at[source] = at
 
     async def change(
         self,

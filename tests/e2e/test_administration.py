@@ -56,7 +56,7 @@ async def administration(
 ) -> AsyncIterator[Administration]:
     administration = Administration(keycloak.issuer, assertions, verify=verify_context)
     yield administration
-    await administration.close()
+    await administration.aclose()
 
 
 async def own_token(realm: Realm, party: str = REGISTRY) -> httpx.Response:
@@ -242,7 +242,7 @@ async def test_an_identity_that_keycloak_does_not_believe_is_told(
 
     with pytest.raises(AdministrationError, match=r"^Keycloak: no token: 40[01], invalid_client"):
         await administration.disable_client("spiffe://agents.example/agent/reader")
-    await administration.close()
+    await administration.aclose()
 
 
 async def test_a_keycloak_of_another_ca_is_not_told_who_we_are(keycloak: Keycloak, assertions: Assertions) -> None:
@@ -250,7 +250,7 @@ async def test_a_keycloak_of_another_ca_is_not_told_who_we_are(keycloak: Keycloa
 
     with pytest.raises(AdministrationError, match="CERTIFICATE_VERIFY_FAILED"):
         await administration.disable_client("spiffe://agents.example/agent/reader")
-    await administration.close()
+    await administration.aclose()
 
 
 async def test_a_certificate_that_keycloak_refuses_is_told(
@@ -266,7 +266,7 @@ async def test_a_certificate_that_keycloak_refuses_is_told(
             with pytest.raises(AdministrationError, match=r"^Keycloak: .") as refused:
                 await administration.disable_client("spiffe://agents.example/agent/reader")
             told = str(refused.value)
-    await administration.close()
+    await administration.aclose()
 
 
 async def test_no_identity_is_told(keycloak: Keycloak, verify_context: ssl.SSLContext) -> None:
@@ -277,4 +277,4 @@ async def test_no_identity_is_told(keycloak: Keycloak, verify_context: ssl.SSLCo
 
     with pytest.raises(AdministrationError, match=r"^no identity to show to Keycloak: no identity issued$"):
         await administration.enable_client("spiffe://agents.example/agent/reader")
-    await administration.close()
+    await administration.aclose()

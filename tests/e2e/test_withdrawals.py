@@ -154,7 +154,7 @@ async def place(
         place.pushed = pushed
         yield place
         polling.cancel()
-    await own.close()
+    await own.aclose()
     server.close()
 
 

@@ -50,7 +50,7 @@ async def administration(keycloak: Keycloak) -> AsyncIterator[Administration]:
     connection.http = httpx.AsyncClient(transport=httpx.MockTransport(keycloak.answer))
     connection.async_s = httpx.AsyncClient(transport=httpx.MockTransport(keycloak.answer))
     yield administration
-    await administration.close()
+    await administration.aclose()
 
 
 async def test_it_shows_its_identity_and_changes_the_one_client_by_its_own_token(

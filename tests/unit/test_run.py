@@ -24,7 +24,7 @@ from zerotrust.known import SIGNER, Known
 from zerotrust.lock import load_lock
 from zerotrust.policy import PolicyError, Reason
 from zerotrust.registry import Registry
-from zerotrust.run import compose, follow, origin, policy_of, serve
+from zerotrust.run import compose, follow, policy_of, serve, without_slash
 from zerotrust.server import server
 from zerotrust.service import Service, read_policy
 from zerotrust.settings import Settings
@@ -292,4 +292,6 @@ async def test_who_was_launched_as_somebody_else_does_not_serve(known: Known, tm
 
 
 def test_an_address_is_compared_without_a_slash_at_its_end() -> None:
-    assert origin("https://127.0.0.1:8106/") == origin("https://127.0.0.1:8106") == "https://127.0.0.1:8106"
+    assert (
+        without_slash("https://127.0.0.1:8106/") == without_slash("https://127.0.0.1:8106") == "https://127.0.0.1:8106"
+    )

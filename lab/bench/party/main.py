@@ -14,7 +14,7 @@ from zerotrust.cards import agent_card, as_json
 from zerotrust.digests import card_digest
 from zerotrust.known import Known
 from zerotrust.logs import log_json_lines
-from zerotrust.run import compose, follow, origin, policy_of, serve
+from zerotrust.run import compose, follow, policy_of, serve, without_slash
 from zerotrust.server import server
 from zerotrust.service import Service
 from zerotrust.settings import Settings
@@ -69,7 +69,7 @@ async def live(settings: Settings, variant: str, name: str, ports: int, scheme: 
     """Serve until told to stop.  Every set has an identity and heard of the registry once; the guarded ones go on."""
     workload, kind = Workload(), KINDS[variant]
     async with workload.opened():
-        signals = follow(origin(str(settings.registry)), workload)
+        signals = follow(without_slash(str(settings.registry)), workload)
         async with signals.opened():
             known = shifted(signals.known, ports, scheme)
             if kind is not Unguarded:
