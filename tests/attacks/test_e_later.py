@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.attacks.test_g_withdrawn import WRITE, withdraw
@@ -78,7 +79,9 @@ async def test_what_was_allowed_a_moment_ago(target: Target) -> Tries:
     assert isinstance(tool, Watched)
     tool.entered = lambda: withdraw(target, ("token", "T2w-b"))
     before = target.system.documents()
-    tried = await target.send(TOOL, target.writing(jti="T2w-b"), body=WRITE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zerotrust.gate.LAST_WORDS", 60)  # however slow the machine is, it is not cut off before
+        tried = await target.send(TOOL, target.writing(jti="T2w-b"), body=WRITE)
     tried.effect = target.system.documents() != before
     yield tried
 

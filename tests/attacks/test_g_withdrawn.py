@@ -99,7 +99,9 @@ async def test_what_was_derived_outlives_what_it_came_from(target: Target) -> Tr
     orchestrator.entered = lambda: withdraw(target, ("token", "T1"))
     exchanges = len(target.issuer.exchanges)
     body = {"request": "Summarise our incident reports."}
-    tried = await target.send(ORCHESTRATOR, target.issuer.token(jti="T1"), path="/tasks", body=body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zerotrust.gate.LAST_WORDS", 60)  # however slow the machine is, it is not cut off before
+        tried = await target.send(ORCHESTRATOR, target.issuer.token(jti="T1"), path="/tasks", body=body)
     tried.effect = len(target.issuer.exchanges) > exchanges
     yield tried
 
