@@ -27,6 +27,8 @@ class Login:
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
+    id_token: str | None = field(repr=False)
+    """Only where the scope held `openid`."""
     expires_in: int
     """Seconds."""
 
@@ -69,6 +71,7 @@ async def sign_in(  # noqa: PLR0913 - who, where, for what
     return Login(
         access_token=found["access_token"],
         refresh_token=found["refresh_token"],
+        id_token=found.get("id_token"),
         expires_in=found["expires_in"],
     )
 

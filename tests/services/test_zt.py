@@ -110,7 +110,7 @@ def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA)
     async def sign_in(*asked: str, verify: ssl.SSLContext) -> Login:
         assert asked == (place.issuer, CLIENT, "olga", "right", SCOPE)
         assert verify.verify_mode is ssl.CERT_REQUIRED
-        return Login(access_token="olgas", refresh_token="", expires_in=60)
+        return Login(access_token="olgas", refresh_token="", id_token=None, expires_in=60)
 
     there = Place(
         issuer=place.issuer, door=f"https://127.0.0.1:{port}", name=place.name, spiffe_id=place.spiffe_id, ca=place.ca
