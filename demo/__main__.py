@@ -1,7 +1,6 @@
 """The walkthrough, and the system left running: `make demo`, `make up`, `make down`."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from authorities.attestation.measure import MeasureError
 from authorities.registry.realm import USERS
 from cli.door import DoorError, sign_in_at
 from cli.login import LoginError, sign_in
+from demo.by_hand import READY, REQUEST, steps
 from demo.keycloak import URL
 from demo.levers import pull_all
 from demo.refusals import EVERYTHING, Attempt, attempts
@@ -35,10 +35,7 @@ from zerotrust.registry import RegistryError
 FOLDER = ROOT / "run"
 CA = FOLDER / "ca.pem"
 ISSUER = f"{URL}/realms/agents"
-REQUEST = "Summarise the incident reports of my department and file the result."
 SECONDS_TO_END = 30
-READY = "`make down` ends it."
-"""The last line of what is said before everything is left running: whoever has not read it knows that it failed."""
 INTERRUPTED = "Interrupted; all that had been started has ended."
 OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, RegistryError)
 """What is in the way, each with a sentence that says so."""
@@ -275,62 +272,6 @@ def _show_addresses(system: System) -> None:
     for user, secret in keycloak.passwords.items():
         console.print(f"  {user:<16} password {secret}  in {', '.join(USERS[user][1]) or 'no group'}")
     console.print(steps(system), soft_wrap=True, markup=False)
-
-
-def steps(system: System) -> str:
-    """What a person can type while the system runs, one step after the other."""
-    return _STEPS.format(
-        password=system.keycloak.passwords["alice"],
-        olga=system.keycloak.passwords["olga"],
-        request=json.dumps({"request": REQUEST}),
-        orchestrator=system.registry.address("orchestrator"),
-        documents=system.registry.address("tool/documents"),
-        journal=system.journal("tool/documents").relative_to(ROOT),
-        ready=READY,
-    )
-
-
-_STEPS = r"""
-The passwords are of this run only.  Step by step, in bash (in zsh: `setopt interactive_comments` first):
-
-  # whom to believe, and where the names in certificates are found; each answer ends its line
-  alias ask='curl -sS -w "\n" --cacert run/ca.pem --connect-to ::127.0.0.1:'
-
-  # alice signs in, as a browser would; after five minutes her token is "expired": then do this again
-  TOKEN=$(.venv/bin/python -m demo token alice '{password}')
-  TASK='{request}'
-
-  # what would be done; and then doing it, each event as it comes, "finished" at last
-  ask {orchestrator}/plan -H "Authorization: Bearer $TOKEN" --json "$TASK"
-  ask -N {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" -H "Accept: text/event-stream" --json "$TASK"
-
-  # no token: 401 no_token
-  ask -i {orchestrator}/tasks --json "$TASK"
-
-  # her own token, taken to the tool: no answer at all (curl 52 or 56), for the tool wants a certificate first
-  ask -i {documents}/mcp -H "Authorization: Bearer $TOKEN" --json '{{}}'
-
-  # olga, an operator, sees who takes part, and suspends one: a task that needs it fails, peer_withdrawn
-  export ZT_USER=olga ZT_PASSWORD='{olga}'
-  .venv/bin/zt party list
-  .venv/bin/zt party suspend agent/reader
-  ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json "$TASK"
-  .venv/bin/zt party reinstate agent/reader
-
-  # one file more among the writer's, and it is nobody any more: drifted, and peer_withdrawn
-  touch agents/writer/planted.py; sleep 1
-  .venv/bin/zt party show agent/writer
-  ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json "$TASK"
-
-  # as it was approved again, it stays suspended until an operator says otherwise
-  rm agents/writer/planted.py; sleep 1
-  .venv/bin/zt party show agent/writer
-  .venv/bin/zt party reinstate agent/writer
-
-  # what the tool decided, and wrote down before it did it; the whole records say who asked, for whom, by which token
-  grep -oE '"operation":.*"reason":"[a-z_]+"' {journal} | tail -n 5
-
-{ready}"""
 
 
 if __name__ == "__main__":

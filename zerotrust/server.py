@@ -85,8 +85,9 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def _asks_nothing(self) -> bool:
-        """Whether nothing that was asked in whole waits for its answer."""
-        return self._waiting or (self.cycle is not None and self.cycle.more_body)
+        """Whether it is open and nothing that was asked in whole waits for its answer."""
+        unfinished = self.cycle is not None and self.cycle.more_body
+        return self._waiting or (unfinished and not self.transport.is_closing())
 
     def data_received(self, data: bytes) -> None:
         self._unread += len(data)

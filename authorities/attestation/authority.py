@@ -84,7 +84,7 @@ class Authority:
     def adopt(self, read_from: Mapping[str, str]) -> None:
         """Launch by the lock that the registry goes by since an operator's reload, where that is what lies here."""
         with contextlib.suppress(RegistryError, MeasureError):  # it has changed again, which is drift, and that says so
-            if LOCK in read_from and self._drift.reloaded(read_from):
+            if self._drift.reloaded(read_from):
                 text = content(file := self._root / LOCK)
                 if hashlib.sha256(text).hexdigest() == read_from[LOCK]:
                     self._launcher.lock = lock_of(text, file)

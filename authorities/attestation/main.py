@@ -32,10 +32,7 @@ class Request(BaseModel):
 
 
 async def serve(root: Path, run_dir: Path) -> None:
-    """Serve until standard input ends.
-
-    Raises `RegistryError`, `LaunchError`, `MeasureError`, and `OSError` where port or folder are taken.
-    """
+    """Serve until standard input ends.  Raises `RegistryError`, `LaunchError`, `MeasureError` or `OSError`."""
     registry, lock = load_registry(root / REGISTRY), load_lock(root / LOCK)
     async with Authority(registry, lock, root, run_dir) as authority:
         _say(ready=True, endpoint=authority.endpoint, bundle=authority.bundle_url, ca=str(authority.ca_file))
@@ -66,9 +63,7 @@ def _say(**fields: object) -> None:
 async def _main() -> None:
     parser = argparse.ArgumentParser(description="Attestation for one machine.")
     parser.add_argument("--run-dir", type=Path, required=True, help="where sockets, logs and the CA go")
-    parser.add_argument(
-        "--root", type=Path, default=Path(__file__).parents[2], help="where registry.yaml and registry.lock are"
-    )
+    parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="the project's folder")
     arguments = parser.parse_args()
     serving = asyncio.create_task(serve(arguments.root, arguments.run_dir))
     # Both of them unwind `serve`, so that what was launched gets its chance to end in order.

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import Column, Delete, Float, Integer, MetaData, String, Table, delete, event, insert, select
+from sqlalchemy import Column, ColumnElement, Float, Integer, MetaData, String, Table, delete, event, insert, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -63,19 +63,18 @@ class State:
         """
         number, at = self.number + 1, time.time()
         passed = (_changes.c.kind.in_(PASSING)) & (_changes.c.at < at - KEPT)
-        outdone = (_changes.c.kind == kind) & (_changes.c.name == name)
         async with self._engine.begin() as connection:
-            await connection.execute(delete(_changes).where(passed | outdone))
+            await connection.execute(delete(_changes).where(passed | _of(_changes, kind, name)))
             await connection.execute(insert(_changes).values(number=number, at=at, kind=kind, name=name, cause=cause))
-            if cause is None or untold:
-                await connection.execute(_not_untold(kind, name))
             if untold:
-                await connection.execute(insert(_untold).values(kind=kind, name=name))
+                await connection.execute(insert(_untold).prefix_with("OR IGNORE").values(kind=kind, name=name))
+            elif cause is None:
+                await connection.execute(delete(_untold).where(_of(_untold, kind, name)))
         self._apply(number, at, (kind, name), cause)
-        if cause is None:
-            self.untold.discard((kind, name))
-        elif untold:
+        if untold:
             self.untold.add((kind, name))
+        elif cause is None:
+            self.untold.discard((kind, name))
         for subject in [known for known, since in self.since.items() if known[0] in PASSING and since < at - KEPT]:
             del self.withdrawn[subject], self.since[subject]
         return number
@@ -84,7 +83,7 @@ class State:
         """Note that the realm has heard of a withdrawal."""
         self.untold.discard((kind, name))
         async with self._engine.begin() as connection:
-            await connection.execute(_not_untold(kind, name))
+            await connection.execute(delete(_untold).where(_of(_untold, kind, name)))
 
     def _apply(self, number: int, at: float, subject: Subject, cause: str | None) -> None:
         self.number = number
@@ -95,8 +94,8 @@ class State:
             self.withdrawn[subject], self.since[subject] = cause, at
 
 
-def _not_untold(kind: Kind, name: str) -> Delete:
-    return delete(_untold).where((_untold.c.kind == kind) & (_untold.c.name == name))
+def _of(table: Table, kind: Kind, name: str) -> ColumnElement[bool]:
+    return (table.c.kind == kind) & (table.c.name == name)
 
 
 def _sync_once(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

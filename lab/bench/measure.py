@@ -20,7 +20,7 @@ TASK = "What do we know about the leaked key?"
 """The smallest task that goes all the way: it searches, reads one document and thinks in between.  Nobody refuses any
 of it, so that the unguarded parties do exactly the same."""
 SLOW = f"{TASK} Take your time."
-"""The same for a model that takes its time; see `lab/bench/party/main.py`."""
+"""The same for a model that takes its time; see `lab/bench/party/thinking.py`."""
 
 LIFE, MARGIN = 300, 30
 """Seconds: how long alice's token lives, and how long before its end it is changed."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from demo.__main__ import REQUEST
+from demo.by_hand import REQUEST
 from demo.refusals import NO_CONNECTION, TASK, Intruder, answer_to, end_of
 
 MARGIN = 20

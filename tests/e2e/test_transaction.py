@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli.login import sign_in
-from demo.__main__ import REQUEST, steps
+from demo.by_hand import REQUEST, steps
 from demo.refusals import EVERYTHING, attempts
 from demo.standing import PLANTED, operator, until_restored
 from demo.system import ROOT, System

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from authorities.attestation.launch import Launched
 from cli.login import sign_in
-from demo.__main__ import REQUEST
+from demo.by_hand import REQUEST
 from demo.refusals import EVERYTHING
 from demo.system import System
 from tests.support.real import relaunched

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import demo.__main__ as program
 from demo import runtime
-from demo.__main__ import READY
+from demo.by_hand import READY
 from demo.runtime import KeycloakError, find_distribution
 from demo.system import ROOT, DemoError, System, _tell_when_gone, running
 from tests.support.pki import CA

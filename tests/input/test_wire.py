@@ -421,6 +421,22 @@ async def test_bodies_that_come_in_slowly_keep_nobody_out(wire: Wire, monkeypatc
         writer.close()
 
 
+async def test_no_connection_gives_up_its_place_twice(wire: Wire) -> None:
+    """Else of several that come at once only the first would take somebody's place."""
+    _, writer = await wire.connect(HEAD + b"Content-Length: 100\r\n\r\na")
+    async with asyncio.timeout(HANG):
+        while not [one for one in wire.server.server_state.connections if isinstance(one, Protocol) and one.cycle]:
+            await asyncio.sleep(0.01)
+    [slow] = wire.server.server_state.connections
+    assert isinstance(slow, Protocol)
+    assert slow._asks_nothing
+
+    slow.transport.abort()
+
+    assert not slow._asks_nothing
+    writer.close()
+
+
 async def test_many_connections_at_once_are_no_more_than_may_be(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zerotrust.server.MAX_CONNECTIONS", 3)
     monkeypatch.setattr("zerotrust.server.PATIENCE", 1000)

@@ -14,8 +14,8 @@ from demo.system import System as Real
 from demo.system import started
 from lab.bench.measure import SLOW, TASK, VARIANTS, Measured, measure
 from lab.bench.numbers import Ratio, Span, begun_in, in_series, inside, paired, percentile
-from lab.bench.party.main import thinking
 from lab.bench.party.spans import Spans
+from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
 from lab.bench.summary import SPANS_OF, summarise
 from lab.bench.variants import PARTIES, PORTS, sets, spans
@@ -159,7 +159,7 @@ async def test_a_model_takes_its_time_where_it_is_asked_to_and_nowhere_else(monk
     async def app(_scope: Any, receive: Any, _send: Any) -> None:
         await receive()
 
-    monkeypatch.setattr("lab.bench.party.main.asyncio.sleep", sleep)
+    monkeypatch.setattr("lab.bench.party.thinking.asyncio.sleep", sleep)
     for task in (TASK, SLOW):
 
         async def receive(task: str = task) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """Runs one party of one variant: the party's own `create_app` in a service of the kind that the variant says."""
 
-import asyncio
 import os
 from importlib import import_module
 
 import uvloop
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from lab.bench.party.naive import Naive
 from lab.bench.party.spans import Spans
+from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
 from zerotrust.cards import agent_card, as_json
 from zerotrust.digests import card_digest
@@ -22,23 +22,6 @@ from zerotrust.workload import Workload
 
 KINDS: dict[str, type[Service]] = {"none": Unguarded, "tls": Unguarded, "warm": Service, "naive": Naive}
 """By variant."""
-THINKING = 0.015
-"""Seconds that a model takes for a reply, where the request asks it to take its time."""
-
-
-def thinking(app: ASGIApp) -> ASGIApp:
-    """The app of a model that takes its time when it is told to."""
-
-    async def thoughtful(scope: Scope, receive: Receive, send: Send) -> None:
-        async def read() -> Message:
-            message = await receive()
-            if b"Take your time" in message.get("body", b""):
-                await asyncio.sleep(THINKING)
-            return message
-
-        await app(scope, read if scope["type"] == "http" else receive, send)
-
-    return thoughtful
 
 
 def create_app(service: Service) -> ASGIApp:
