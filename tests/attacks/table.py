@@ -4,6 +4,7 @@ Where a control is a piece of our own code, a test takes it away and shows that 
 cannot name the wrong function.  A text in its place says what stops the attack that is not ours to take away.
 """
 
+import sys
 from dataclasses import dataclass
 
 from lab import realm as at_keycloak
@@ -1106,7 +1107,19 @@ ROWS: dict[int, Row] = {
             Control("zerotrust.verify", "_fingerprint", "hashlib.sha256(token.encode()).digest()", "b''"),
         ),
     ),
+    # M. another process of the same user
+    # N. what is started is what was signed
+    # O. what one caller costs the others at a door
+    # P. revocation as a weapon
+    # Q. what a restart forgets, and what nobody hears
+    # R. text between departments, and text without an end
+    # S. operators, terminals, sessions
 }
+
+
+_INTRODUCTION = """\
+Written by `python -m tests.attacks.table`. `make attacks` tries every row, and tries it again without the control that
+stops it: then the attack succeeds. Where several controls stand one behind the other, all of them are taken away."""
 
 
 def recorded(row: Row) -> str:
@@ -1117,9 +1130,18 @@ def recorded(row: Row) -> str:
 
 
 def markdown() -> str:
-    """The catalogue as it stands in the README."""
+    """The catalogue as it stands in `docs/attacks.md`."""
+    lines = ["# The catalogue of attacks", "", _INTRODUCTION, "", *_rows()]
+    return "\n".join(lines) + "\n"
+
+
+def _rows() -> list[str]:
     lines = ["| row | attack | reason on record | stopped by |", "|---|---|---|---|"]
     for number, row in sorted(ROWS.items()):
         by = dict.fromkeys(described(way) for way in row.stopped_by)
         lines.append(f"| {number} | {row.attack} | {recorded(row)} | {'; '.join(by)} |")
-    return "\n".join(lines)
+    return lines
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -1,7 +1,9 @@
 """What the texts name exists: files, make targets, ports, scopes, reasons; so a text cannot drift from the code."""
 
+import importlib
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,12 @@ from tests.attacks.table import markdown
 from zerotrust.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
-TEXTS = [ROOT / "README.md", ROOT / "DECISIONS.md", ROOT / "keycloak-realm" / "README.md"]
+TEXTS = [
+    ROOT / "README.md",
+    ROOT / "DECISIONS.md",
+    ROOT / "keycloak-realm" / "README.md",
+    *(ROOT / "docs").glob("*.md"),
+]
 MAKEFILE = (ROOT / "Makefile").read_text()
 REGISTRY = load_registry(ROOT / "registry.yaml")
 
@@ -82,5 +89,29 @@ def test_no_source_file_of_the_library_is_left_out_of_the_readme_or_the_decision
     assert {module for module in modules if module not in named} <= left_out
 
 
-def test_the_readme_tells_the_catalogue_as_it_is_tested() -> None:
-    assert markdown() in (ROOT / "README.md").read_text(), "paste what tests.attacks.table.markdown() returns"
+def test_the_catalogue_is_told_as_it_is_tested() -> None:
+    assert markdown() == (ROOT / "docs" / "attacks.md").read_text(), "python -m tests.attacks.table > docs/attacks.md"
+
+
+BOUNDS = re.findall(
+    r"^\| `([\w/]+)\.py` `([A-Z_.a-z]+)` \| ([^|]+) \| [^|]+ \| [^|]+ \| (.+) \|$",
+    (ROOT / "docs" / "bounds.md").read_text(),
+    re.MULTILINE,
+)
+
+
+def test_every_row_of_the_bounds_can_be_read() -> None:
+    rows = re.findall(r"^\| `", (ROOT / "docs" / "bounds.md").read_text(), re.MULTILINE)
+
+    assert len(BOUNDS) == len(rows) > 0
+
+
+@pytest.mark.parametrize(("module", "name", "number", "test"), BOUNDS)
+def test_a_bound_has_the_number_that_the_page_says_and_a_test(module: str, name: str, number: str, test: str) -> None:
+    found: Any = importlib.import_module(module.replace("/", "."))
+    for part in name.split("."):
+        found = getattr(found, part)
+    assert str(found) == number.partition(" ")[0].replace(",", "")
+
+    for file, function in re.findall(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)", test) or pytest.fail("no test"):
+        assert f"def {file}(" in (ROOT / function).read_text()
