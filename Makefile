@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# No folder of the project is on the module path of what it runs.
+RUN := scripts/run
 UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
@@ -12,55 +14,55 @@ help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready  ## Start everything, run the story, try the refusals, end everything
-	@$(BIN)/python -m demo walkthrough
+	@$(RUN) demo walkthrough
 
 up: .venv/ready  ## Start everything and leave it running
-	@$(BIN)/python -m demo up
+	@$(RUN) demo up
 
 down: .venv/ready  ## End what `make up` left running
-	@$(BIN)/python -m demo down
+	@$(RUN) demo down
 
 test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
-	@$(BIN)/python -m pytest
+	@$(RUN) pytest
 
 attacks: .venv/ready  ## Try the catalogue of attacks, each also without the control that stops it
-	@$(BIN)/python -m pytest tests/attacks -q --table
+	@$(RUN) pytest tests/attacks -q --table
 
 mutations: .venv/ready  ## Delete every check of zerotrust/, one by one, and show the test that fails
-	@$(BIN)/python -m tests.mutations
+	@$(RUN) tests.mutations
 
 fuzz: .venv/ready  ## Fuzz tokens and messages for ten minutes; FUZZ_SECONDS=60 for one
 	@for target in credentials header claims message; do \
-		$(BIN)/python -m tests.fuzz.fuzz $$target -max_total_time=$$(($(FUZZ_SECONDS) / 4)) || exit 1; done
+		$(RUN) tests.fuzz.fuzz $$target -max_total_time=$$(($(FUZZ_SECONDS) / 4)) || exit 1; done
 
 check: .venv/ready  ## Check that what is derived from the registry is current, style and types
-	@$(BIN)/python -m authorities.registry.register --check
+	@$(RUN) authorities.registry.register --check
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(RUN) mypy
 
 bench: .venv/ready  ## Measure what zero trust costs, against the same services without it
-	@$(BIN)/python -m lab.bench
-	@$(BIN)/python -m lab.levers
+	@$(RUN) lab.bench
+	@$(RUN) lab.levers
 
 soak: .venv/ready  ## Load and attacks for ten minutes, then ten of withdrawals while everything is killed, paused, cut off
-	@$(BIN)/python -m lab.soak
-	@$(BIN)/python -m lab.withdrawn
+	@$(RUN) lab.soak
+	@$(RUN) lab.withdrawn
 
 register: .venv/ready  ## Approve the parties as they are: derive realm and registry.lock
-	@$(BIN)/python -m authorities.registry.register
+	@$(RUN) authorities.registry.register
 
 # Made anew each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
-.venv/ready: requirements.lock authorities/attestation/environment.py cli/zt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+.venv/ready: requirements.lock authorities/attestation/environment.py cli/zt scripts/run scripts/run.py
+	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p .venv
-	@test -x $(UV) || { echo "Getting uv"; PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -m pip install -q --target .venv/uv uv || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
+	@test -x $(UV) || { echo "Getting uv"; PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --target .venv/uv uv || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
 	@echo "Setting up the Python environment"
 	@rm -rf .venv/bin .venv/lib .venv/bytecode .venv/environment.json
 	@$(UV) venv -q --allow-existing --python $(PYTHON) .venv
 	@UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy $(UV) pip sync -q --require-hashes --python $(BIN)/python requirements.lock || { echo "The packages of requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@install -m 755 cli/zt $(BIN)/zt
-	@$(BIN)/python -m authorities.attestation.environment
+	@$(RUN) authorities.attestation.environment
 	@touch $@
 
 lock:  ## Solve the dependencies of pyproject.toml anew

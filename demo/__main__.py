@@ -60,7 +60,7 @@ def walkthrough() -> None:
 @app.command()
 def up() -> None:
     """Start everything and leave it running."""
-    sys.exit(left_running([sys.executable, "-m", "demo", "serve"]))
+    sys.exit(left_running([str(ROOT / "scripts" / "run"), "demo", "serve"]))
 
 
 def left_running(command: list[str]) -> int:

@@ -149,7 +149,7 @@ def _installer() -> list[str]:
     """The command that installs wheels: uv, also where `make` put it, else this Python's pip."""
     if uv := shutil.which("uv") or shutil.which("uv", path=Path(sys.prefix) / "uv" / "bin"):
         return [uv, "pip", "install", "--python", sys.executable]
-    return [sys.executable, "-m", "pip", "install"]
+    return [sys.executable, "-I", "-m", "pip", "install"]
 
 
 # --- Keycloak ---------------------------------------------------------------------------------------------------------
@@ -272,9 +272,12 @@ def check_space(folder: Path, megabytes: int) -> None:
 
 
 def _run(command: list[str]) -> None:
-    """Run to the end.  Raises `KeycloakError` with the last thing the command said."""
+    """Run to the end.  Raises `KeycloakError` with the last thing the command said.
+
+    Not in the user's working folder: Maven and uv would take configuration, Maven even extensions, from there.
+    """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)  # noqa: S603
+        done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=900, check=False)  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:
         raise KeycloakError(f"`{' '.join(command[:3])}` failed: {error}") from error
     if done.returncode != 0:

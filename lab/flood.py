@@ -1,6 +1,6 @@
 """500 requests of strangers a second: what they cost the disk, and what they cost a user who is signed in.
 
-python -m lab.flood [SECONDS]
+scripts/run lab.flood [SECONDS]
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What launched processes can load besides the project's code: the interpreter, its library, the installed packages.
 
-`make` runs `python -m authorities.attestation.environment` when it has installed them: all that is there is measured
+`make` runs `scripts/run authorities.attestation.environment` when it has installed them: all that is there is measured
 and pinned, for this machine.  From then on a difference to the pin is drift, as a change of the project's code is.
 
 Bytecode: any program of this environment may write to the `__pycache__` folders beside the sources, so launched
@@ -184,7 +184,7 @@ def _copy_bytecode(folder: Path, bytecode: Path) -> None:
                 missing.append(str(Path(path, f"{module}.py")))
     if missing:  # or it would compile whatever is on the path
         command = [sys.executable, "-m", "compileall", "-qq", "-j", "0", "-i", "-"]
-        env = {"PYTHONPYCACHEPREFIX": str(bytecode)}
+        env = {"PYTHONPYCACHEPREFIX": str(bytecode), "PYTHONSAFEPATH": "1"}  # no working folder on the path
         # Without a check, for templates that look like Python are no loss.
         subprocess.run(command, env=env, input="\n".join(missing), text=True, check=False)  # noqa: S603
 

@@ -1,4 +1,4 @@
-"""The attestation authority as a process: `python -m authorities.attestation.main --run-dir run`.
+"""The attestation authority as a process: `scripts/run authorities.attestation.main --run-dir run`.
 
 Serves at once and says so in one line of JSON. Then each line on standard input is a launch,
 `{"party": "agent/reader", "env": {"ZT_NAME": "value"}}`, answered by one line. The end of the input ends the

@@ -1109,6 +1109,14 @@ ROWS: dict[int, Row] = {
     ),
     # M. another process of the same user
     # N. what is started is what was signed
+    135: Row(
+        "a module planted in the project's folder",
+        None,
+        (
+            Control("scripts.run", "Project.find_spec", "if path is not None or name not in PACKAGES:"),
+            "scripts/run (-I, -B, -X pycache_prefix)",
+        ),
+    ),
     # O. what one caller costs the others at a door
     # P. revocation as a weapon
     # Q. what a restart forgets, and what nobody hears
@@ -1118,8 +1126,9 @@ ROWS: dict[int, Row] = {
 
 
 _INTRODUCTION = """\
-Written by `python -m tests.attacks.table`. `make attacks` tries every row, and tries it again without the control that
-stops it: then the attack succeeds. Where several controls stand one behind the other, all of them are taken away."""
+Written by `scripts/run tests.attacks.table`. `make attacks` tries every row, and tries it again without the control
+that stops it: then the attack succeeds. Where several controls stand one behind the other, all of them are taken
+away."""
 
 
 def recorded(row: Row) -> str:

@@ -90,7 +90,7 @@ def test_no_source_file_of_the_library_is_left_out_of_the_readme_or_the_decision
 
 
 def test_the_catalogue_is_told_as_it_is_tested() -> None:
-    assert markdown() == (ROOT / "docs" / "attacks.md").read_text(), "python -m tests.attacks.table > docs/attacks.md"
+    assert markdown() == (ROOT / "docs" / "attacks.md").read_text(), "scripts/run tests.attacks.table > docs/attacks.md"
 
 
 BOUNDS = re.findall(

@@ -15,7 +15,7 @@ BYTES_A_SECOND = 1024
 async def test_a_flood_of_strangers_is_refused_and_written_down_in_a_bounded_number_of_bytes(
     real: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`python -m lab.flood` does it for a minute."""
+    """`scripts/run lab.flood` does it for a minute."""
     seen = await flood(real, SECONDS)
 
     with capsys.disabled():

@@ -1,0 +1,58 @@
+"""Runs one module of this project: `scripts/run demo up` does what `python -m demo up` would do, but more safely.
+
+`python -m` puts the working folder first on the module path, so a file `typer.py` planted there would run in place of
+the package.  Here no folder of the project is on the path at all.
+
+- `-I`: no working folder, no `PYTHON*` variables, no packages of the user.
+- `-B` and `-X pycache_prefix`: a planted `__pycache__/x.pyc` beside a source runs in place of that source.  So no such
+  folder is read or written; the packages' bytecode comes from `.venv/bytecode`, which is measured.
+- The project's packages are found by name, and by nothing else: `Project` is asked last, so it can shadow nothing, and
+  it answers for the names in `PACKAGES` alone.  So `brotli.py` in the project's root does not answer either where a
+  library imports an optional package that is not installed.
+"""
+
+import runpy
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = frozenset(
+    {"zerotrust", "orchestrator", "agents", "tools", "inference", "authorities"}
+    | {"cli", "demo", "lab", "scripts", "tests"}
+)
+
+
+class Project:
+    """Finds the project's own top-level packages; an entry of `sys.meta_path`."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, _target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return the spec of one of `PACKAGES`.  Only its folder counts: `agents.py` would not be found."""
+        if path is not None or name not in PACKAGES:
+            return None
+        folder = str(ROOT / name)
+        init = ROOT / name / "__init__.py"
+        if init.exists():
+            return spec_from_file_location(name, init, submodule_search_locations=[folder])
+        namespace = ModuleSpec(name, None, is_package=True)
+        namespace.submodule_search_locations = [folder]
+        return namespace
+
+
+def main() -> None:
+    """Run the module that the first argument names, with the rest as its arguments."""
+    if not (sys.flags.isolated and sys.flags.dont_write_bytecode and sys.pycache_prefix):
+        sys.exit("Start it by scripts/run, which sets what keeps planted code out.")
+    if len(sys.argv) < 2:
+        sys.exit("usage: scripts/run MODULE [ARGUMENT ...]")
+    sys.meta_path.append(Project)
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What is started runs the project's code and the installed packages, whatever else lies in the working folder."""
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import run
+from tests.support.planted import MARK, ROOT, copy_of_the_project, plant, said_by
+
+STARTED = [
+    (["scripts/run", "demo", "--help"], "walkthrough"),
+    ([".venv/bin/zt", "--help"], "reinstate"),
+    (["scripts/run", "authorities.registry.register", "--nothing"], ""),
+    (["scripts/run", "tests.attacks.table"], "catalogue"),
+    (["scripts/run", "pytest", "--version"], "pytest"),
+]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = copy_of_the_project(tmp_path_factory.mktemp("project") / "planted")
+    plant(folder)
+    return folder
+
+
+@pytest.mark.parametrize(("command", "says"), STARTED, ids=[" ".join(command) for command, _ in STARTED])
+def test_nothing_that_is_planted_beside_the_project_runs(planted: Path, command: list[str], says: str) -> None:
+    said = said_by([str(planted / command[0]), *command[1:]], planted)
+
+    assert MARK not in said
+    assert says in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("module", ["demo", "cli"])
+def test_otherwise_it_would(planted: Path, module: str) -> None:
+    assert MARK in said_by([str(planted / ".venv/bin/python"), "-m", module, "--help"], planted)
+    # Without the working folder, but with bytecode beside the sources:
+    found = f"import sys, runpy; sys.path.append({str(planted)!r}); runpy.run_module({module!r}, run_name='__main__')"
+    assert MARK in said_by([str(planted / ".venv/bin/python"), "-I", "-c", found], planted)
+
+
+def test_what_is_run_without_what_keeps_planted_code_out_refuses(planted: Path) -> None:
+    for flags in ([], ["-I"], ["-I", "-B"], ["-P", "-B", "-X", "pycache_prefix=/nowhere"]):
+        command = [sys.executable, *flags, "scripts/run.py", "demo", "--help"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+        assert (done.returncode, done.stderr) == (
+            1,
+            "Start it by scripts/run, which sets what keeps planted code out.\n",
+        )
+
+
+def test_only_folders_of_the_project_are_found_by_their_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    for name in ("brotli", "demo"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents.py").touch()
+
+    assert run.Project.find_spec("brotli") is None
+    assert run.Project.find_spec("demo", ["/elsewhere"]) is None
+    demo, agents = run.Project.find_spec("demo"), run.Project.find_spec("agents")
+    assert demo
+    assert demo.origin == str(tmp_path / "demo" / "__init__.py")
+    assert agents
+    assert (agents.origin, agents.submodule_search_locations) == (None, [str(tmp_path / "agents")])
+
+
+def test_no_package_that_is_installed_has_the_name_of_one_of_ours() -> None:
+    """The project is asked last, so it would not be found."""
+    assert run.PACKAGES.isdisjoint(importlib.metadata.packages_distributions())
+    assert run.PACKAGES.isdisjoint(sys.stdlib_module_names)
+
+
+def test_every_folder_with_code_is_one_of_the_packages() -> None:
+    folders = (path for path in ROOT.iterdir() if path.name != "run" and not path.name.startswith("."))
+
+    assert {folder.name for folder in folders if any(folder.rglob("*.py"))} == run.PACKAGES
+
+
+def test_no_recipe_runs_python_with_the_working_folder_on_its_path() -> None:
+    recipes = [line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("\t")]
+    runs = [run for line in recipes for run in re.findall(r"(?:\$\(PYTHON\)|/python|python3) -.*", line)]
+
+    assert runs
+    assert not [run for run in runs if not re.match(r"\S+ -[IP] ", run)]
