@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from cli import tell
 from cli.door import Door, DoorError, Place, signed_in
+from cli.terminal import Terminal
 from zerotrust.registry import RegistryError, load_registry
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +28,7 @@ app.add_typer(parties, name="party", help="Who takes part, and in what standing.
 revoking = typer.Typer(no_args_is_help=True)
 app.add_typer(revoking, name="revoke", help="Withdraw a session, a user, a token or a whole lineage.")
 # Wide enough for the tables where the output is no terminal.
-console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+console = Terminal(width=None if sys.stdout.isatty() else 160, highlight=False)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="as in registry.yaml, for example agent/reader")]
 T = TypeVar("T")
@@ -176,7 +176,7 @@ def _tell_keycloak(answer: dict[str, Any], otherwise: str) -> None:
 
 
 def _fail(why: str) -> NoReturn:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(why, style="red"))
+    Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(why, style="red"))
     raise typer.Exit(1)
 
 

@@ -13,14 +13,15 @@ from typing import Annotated, Any
 import httpx
 import typer
 from rich.box import HORIZONTALS
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from authorities.attestation.launch import LaunchError
 from authorities.attestation.measure import MeasureError
 from authorities.registry.realm import USERS
 from cli.door import DoorError, sign_in_at
 from cli.login import LoginError, sign_in
+from cli.terminal import Terminal
 from demo.by_hand import READY, REQUEST, steps
 from demo.keycloak import URL
 from demo.levers import pull_all
@@ -42,13 +43,13 @@ OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, Registr
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 # Wide enough for the tables where the output is no terminal.
-console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+console = Terminal(width=None if sys.stdout.isatty() else 120, highlight=False)
 _began = time.monotonic()
 
 
-def say(text: str) -> None:
-    """One line of progress, with the seconds since the start."""
-    console.print(f"[dim]{time.monotonic() - _began:5.1f} s[/dim]  {text}")
+def say(text: str | Text) -> None:
+    """One line of progress, with the seconds since the start.  A `str` is printed as it is, and never as markup."""
+    console.print(Text.assemble((f"{time.monotonic() - _began:5.1f} s", "dim"), "  ", text))
 
 
 @app.command()
@@ -146,7 +147,7 @@ def until_told(main: Coroutine[Any, Any, int]) -> int:
     try:
         return asyncio.run(work_until_told())
     except (*OURS, OSError, httpx.HTTPError) as error:
-        console.print(f"[red]{error}[/red]", markup=True)
+        console.print(Text(str(error), style="red"))
         return 1
 
 
@@ -184,16 +185,16 @@ async def _story(system: System) -> list[Record]:
     login = await sign_in(
         keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING, verify=keycloak.tls
     )
-    say(f"alice signs in, and asks: [italic]{REQUEST}[/italic]")
+    say(Text.assemble("alice signs in, and asks: ", (REQUEST, "italic")))
     headers = {"authorization": f"Bearer {login.access_token}"}
     async with system.user() as http:
         answer = await http.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, headers=headers)
     answer.raise_for_status()
     for step in answer.json()["steps"]:
         if step["event"] != "started":
-            say(f"[bold]{step['agent']}[/bold] {step['event']}: {step['text']}")
+            say(Text.assemble((step["agent"], "bold"), f" {step['event']}: {step['text']}"))
             for refused in step["refused"]:
-                say(f"   [red]tried in vain:[/red] {refused}")
+                say(Text.assemble("   ", ("tried in vain:", "red"), f" {refused}"))
     result = answer.json()["result"]
     say(f"the task {result['event']}: {result['text']}")
     trace = result["trace_id"]
@@ -231,9 +232,11 @@ async def _try(title: str, trying: AsyncIterator[Attempt], before: Iterable[Atte
     failures = 0
     for attempt in [*before, *[one async for one in trying]]:
         failures += not attempt.as_told
-        table.add_row(_mark(attempt.as_told), attempt.who, attempt.what, attempt.answered, attempt.control)
+        cells = (attempt.who, attempt.what, attempt.answered, attempt.control)
+        table.add_row(_mark(attempt.as_told), *map(Text, cells))
         if not attempt.as_told:
-            say(f"[red]told {attempt.told}, answered {attempt.answered}[/red]: {attempt.who} {attempt.what}")
+            why = f"told {attempt.told}, answered {attempt.answered}"
+            say(Text.assemble((why, "red"), f": {attempt.who} {attempt.what}"))
     console.rule(title)
     console.print(table)
     return failures

@@ -12,6 +12,7 @@ from typing import Any
 from cryptography import x509
 from rich.box import HORIZONTALS
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
@@ -137,5 +138,5 @@ def show_trail(console: Console, records: list[Record]) -> None:
             branch = branches[record["token_id"]] = above.add(label)
         what = record["operation"] + (f" ({record['resource']})" if "resource" in record else "")
         colour = "green" if record["allowed"] else "red"
-        branch.add(f"[{colour}]{record['reason']}[/{colour}]  {what}")
+        branch.add(f"[{colour}]{escape(record['reason'])}[/{colour}]  {escape(what)}")
     console.print(tree)

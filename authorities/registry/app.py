@@ -23,7 +23,7 @@ from authorities.registry.realm import LOGOUT_PATH
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from authorities.registry.telling import Realm, Telling
-from authorities.registry.withdrawals import Withdrawal, Withdrawals
+from authorities.registry.withdrawals import CauseText, Withdrawal, Withdrawals
 from zerotrust.current import current_peer, current_principal
 from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Peers
@@ -48,7 +48,7 @@ class Drift(BaseModel):
 class Cause(BaseModel):
     """Why an operator does something."""
 
-    cause: Annotated[str, Field(min_length=1, max_length=200)]
+    cause: CauseText
 
 
 def permissions(known: Known) -> dict[tuple[str, str], str | ToolPermissions | Peers]:

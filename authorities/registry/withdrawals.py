@@ -1,6 +1,6 @@
 """What operators withdraw besides parties: users, sessions, tokens with all that was derived from them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -14,12 +14,19 @@ from zerotrust.policy import Reason
 NOBODY_TO_TELL = "not told: it does not know what was derived from a token"
 
 
+PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
+"""No control or format characters, and no line breaks: names and causes go to terminals and into records."""
+
+CauseText = Annotated[str, Field(max_length=200, pattern=PRINTABLE)]
+"""Why something was withdrawn, for the record."""
+
+
 class Withdrawal(BaseModel):
     """What to withdraw, and why.  A user is given by name, all else by its id."""
 
     kind: Literal["user", "session", "token"]
-    name: str = Field(min_length=1, max_length=512)
-    cause: str = Field(default="withdrawn", min_length=1, max_length=200)
+    name: str = Field(max_length=512, pattern=PRINTABLE)
+    cause: CauseText = "withdrawn"
 
 
 class Withdrawals:

@@ -232,6 +232,16 @@ _HANDLER = "DefaultRequestHandler(agent_executor=_Executor(answer), task_store=I
 _AGAIN = "__import__('lab.again', fromlist=['lab'])"
 KEEPS_NO_TASK = _answering("new_message(parts, role=Role.ROLE_AGENT)", f"{_KEEPING}.as_task(context, parts)")
 
+PRINTED = Control(
+    "cli.terminal", "printable", "c if c.isprintable() or c == '\\n' else c.encode('unicode_escape').decode()", "c"
+)
+PLAIN_PROGRESS = Control(
+    "demo.__main__",
+    "say",
+    "console.print(Text.assemble((f'{time.monotonic() - _began:5.1f} s', 'dim'), '  ', text))",
+    "console.print(text)",
+)
+
 ROWS: dict[int, Row] = {
     # A. credentials and HTTP
     1: Row("no token, at any door", Reason.NO_TOKEN, (ADMIT,)),
@@ -1122,6 +1132,13 @@ ROWS: dict[int, Row] = {
     # Q. what a restart forgets, and what nobody hears
     # R. text between departments, and text without an end
     # S. operators, terminals, sessions
+    182: Row("a cause that a terminal would obey, listed by zt", None, (PRINTED,)),
+    183: Row("a document whose markup ends the walkthrough", None, (PLAIN_PROGRESS,)),
+    184: Row(
+        "a withdrawal named so that a terminal would obey",
+        Reason.MALFORMED_BODY,
+        ("registry: the pattern of names and causes",),
+    ),
 }
 
 

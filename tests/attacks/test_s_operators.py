@@ -1,0 +1,77 @@
+"""S. Operators, terminals, sessions: who keeps an operator out, or has their terminal do something."""
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from rich.errors import MarkupError
+
+import demo.__main__ as walkthrough
+from cli import tell
+from cli.terminal import Terminal
+from tests.support.attack import REGISTRY, Attempt, Tries, attack
+from tests.support.attack_registry import Registered, with_registry
+from tests.support.issuer import Issuer
+from zerotrust.service import Service
+
+HOSTILE = "\x1b]0;owned\x07 \u202egnp"
+
+
+class Screen:
+    """A terminal; nothing else is there."""
+
+    lured: list[str] = []  # noqa: RUF012 - nobody is lured anywhere
+    leaks = False
+
+    def __init__(self) -> None:
+        self.file = io.StringIO()
+        self.terminal = Terminal(file=self.file, width=160)
+
+    def check_journals(self) -> None:
+        """There are none."""
+
+
+@asynccontextmanager
+async def at_a_screen(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Screen]:
+    yield Screen()
+
+
+@attack(182, at_a_screen)
+async def test_a_cause_that_a_terminal_would_obey_is_listed(screen: Screen) -> Tries:
+    """Names and causes also come from Keycloak, so whatever is listed is escaped."""
+    one = {"kind": "session", "name": HOSTILE, "cause": HOSTILE, "since": 1795000000}
+    party = {"name": "zt", "kind": "workload", "state": "suspended", "since": None, "cause": HOSTILE}
+    for table in (tell.withdrawn([one]), tell.parties([party])):
+        screen.terminal.print(table)
+        printed = screen.file.getvalue()
+        yield Attempt("escaped" if "\\x1b" in printed else "raw", any(c in printed for c in "\x1b\x07\u202e"))
+
+
+@attack(183, at_a_screen)
+async def test_a_document_ends_the_walkthrough_with_its_markup(screen: Screen) -> Tries:
+    """Rich reads `[/red]` in a string as the end of a style, and raises where none began."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walkthrough, "console", screen.terminal)
+        try:
+            walkthrough.say("the task finished: [/red] [bold]Filed[/bold]")
+            broken = False
+        except MarkupError:
+            broken = True
+    yield Attempt("printed", broken or "[/red] [bold]Filed[/bold]" not in screen.file.getvalue())
+
+
+@attack(184, with_registry)
+async def test_a_withdrawal_is_named_so_that_a_terminal_would_obey(target: Registered) -> Tries:
+    """The registry takes no control character, no mark of direction and no line break into a name or a cause."""
+    token = target.operating()
+    for text in ("\x1b[2J", "a\nb", "\u202egnp", "\u2028", "\u200b", "\x00", "\x9b2J"):
+        for path, body in (
+            ("/withdrawals", {"kind": "session", "name": text, "cause": "a theft"}),
+            ("/withdrawals", {"kind": "session", "name": "s1", "cause": text}),
+            ("/parties/agent/reader/suspend", {"cause": text}),
+        ):
+            tried = await target.send(REGISTRY, token, path=path, body=body)
+            tried.effect = tried.answer.status_code == 200
+            yield tried

@@ -1,0 +1,76 @@
+"""What is printed is text: a terminal finds nothing in it to obey, whoever wrote it."""
+
+import io
+
+import pytest
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from cli.terminal import Terminal, printable
+from demo.tell import show_trail
+
+TITLE = "\x1b]0;owned\x07"
+RIGHT_TO_LEFT = "\u202egnp.exe"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain – text, ✓\nand a second line", "plain – text, ✓\nand a second line"),
+        (TITLE, r"\x1b]0;owned\x07"),
+        ("\x9b2J", r"\x9b2J"),
+        ("a\rb\tc\x7f", r"a\rb\tc\x7f"),
+        (RIGHT_TO_LEFT, r"\u202egnp.exe"),
+        ("zero\u200bwidth\ufeff", r"zero\u200bwidth\ufeff"),
+        ("line\u2028end", r"line\u2028end"),
+        ("half a pair \ud800", r"half a pair \ud800"),
+    ],
+)
+def test_what_a_terminal_would_obey_or_hide_is_shown_as_its_escape(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert printable(shown) == shown
+
+
+@pytest.mark.parametrize("where", ["text", "table", "tree", "markup"])
+def test_wherever_it_is_printed(where: str) -> None:
+    hostile = f"{TITLE}{RIGHT_TO_LEFT}"
+    table, tree = Table("head"), Tree(Text(hostile))
+    table.add_row(Text(hostile))
+    printed = {"text": Text(hostile), "table": table, "tree": tree, "markup": f"[bold]{escape(hostile)}[/bold]"}
+    file = io.StringIO()
+
+    Terminal(file=file, width=120, force_terminal=False).print(printed[where])
+
+    assert all(character.isprintable() or character == "\n" for character in file.getvalue())
+    assert r"\x1b]0;owned" in file.getvalue()
+
+
+def test_styles_stay() -> None:
+    file = io.StringIO()
+
+    Terminal(file=file, force_terminal=True, color_system="standard").print(Text("red\x1b[0m", style="red"))
+
+    assert file.getvalue().startswith("\x1b[31mred\\x1b[0m")
+
+
+def test_a_record_with_markup_in_it_is_shown_as_it_is() -> None:
+    record = {
+        "event": "request",
+        "transaction": "t",
+        "policy": "p",
+        "at": 1.0,
+        "token_id": "t0",
+        "lineage": [],
+        "party": "walkthrough",
+        "audience": "spiffe://agents.example/orchestrator",
+        "operation": "read [/red]",
+        "allowed": False,
+        "reason": "denied",
+    }
+    file = io.StringIO()
+
+    show_trail(Terminal(file=file, width=120), [record])
+
+    assert "read [/red]" in file.getvalue()
