@@ -8,7 +8,7 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 600
-.PHONY: fuzz help demo up down test attacks mutations check bench soak register lock
+.PHONY: fuzz help demo up down test attacks mutations check bench soak crowding register lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: .venv/ready  ## Measure what zero trust costs, against the same services 
 soak: .venv/ready  ## Load and attacks for ten minutes, then ten of withdrawals while everything is killed, paused, cut off
 	@$(RUN) lab.soak
 	@$(RUN) lab.withdrawn
+
+crowding: .venv/ready  ## One caller does all it can to crowd the others out, while another user works
+	@$(BIN)/python -m lab.crowding
 
 register: .venv/ready  ## Approve the parties as they are: derive realm and registry.lock
 	@$(RUN) authorities.registry.register

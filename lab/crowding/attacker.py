@@ -1,0 +1,55 @@
+"""The attacker's own process: it shares the cores with everybody, and no event loop with them.
+
+python -m lab.crowding.attacker: one line of JSON on standard input says what it has got; the end of the input ends it,
+and then it prints what it was answered.  Before that it says when it is at work.
+"""
+
+import asyncio
+import json
+import ssl
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from authorities.attestation.authority import Authority
+from demo.keycloak import Keycloak
+from demo.refusals import Intruder
+from demo.system import ROOT, System
+from lab.crowding.attacks import ATTACKS, Attacker, counted
+from zerotrust.lock import load_lock
+from zerotrust.registry import load_registry
+
+
+def as_seen(told: dict[str, Any]) -> System:
+    """The running system, as far as somebody outside of its process sees it."""
+    folder = Path(told["folder"])
+    ca = folder / "ca.pem"
+    tls = ssl.create_default_context(cafile=str(ca))
+    keycloak = SimpleNamespace(issuer=told["issuer"], passwords=told["passwords"], tls=tls)
+    registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
+    return System(registry, lock, folder, cast("Keycloak", keycloak), cast("Authority", SimpleNamespace(ca_file=ca)))
+
+
+async def main() -> None:
+    """Attack until the input ends."""
+    told = json.loads(await asyncio.to_thread(sys.stdin.readline))
+    async with AsyncExitStack() as stack:
+        system, seen = as_seen(told), Counter[str]()
+        attack = asyncio.create_task(ATTACKS[told["attack"]](Attacker(system, Intruder(system, stack), seen)))
+        ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+        while not seen and not attack.done():  # noqa: ASYNC110 - a Counter tells nobody of its first answer
+            await asyncio.sleep(0.01)
+        print("at work", flush=True)
+        await asyncio.wait((attack, ended), return_when=asyncio.FIRST_COMPLETED)
+        if attack.done():
+            attack.result()
+        attack.cancel()
+        await asyncio.gather(attack, return_exceptions=True)
+        print(counted(seen), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,195 @@
+"""What crowds: each attack as it was carried out against this system before it had bounds.
+
+An attack runs for ever, in many tasks, until its process is ended; `seen` counts what it was answered.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from cli.login import sign_in
+from demo.refusals import EVERYTHING, Intruder, end_of, tool_call
+from demo.system import System
+from lab.crowding.wire import Wire, json_bytes
+from zerotrust.known import SIGNER
+from zerotrust.signals import PATH as SIGNALS
+from zerotrust.tls import client_context, user_context
+
+MIB = 1 << 20
+DEEP = b'{"kind":[' + b",".join([b"[" * 60 + b"]" * 60] * (MIB // 121 - 1)) + b"]}"
+MANY = b'{"kind":[' + b",".join([b'{"":0}'] * (MIB // 7 - 2)) + b"]}"
+"""Good JSON of nearly 1 MiB that took the parser and the checks behind it half a second."""
+MARGIN = 15
+"""Seconds before its end at which an attacker renews a token."""
+WRITE = "agent.invoke tool.write inference.run"
+
+
+@dataclass(slots=True)
+class Attacker:
+    """Who attacks: a user who may sign in, or code inside a compromised party."""
+
+    system: System
+    intruder: Intruder
+    seen: Counter[str]
+
+    def wire(self, name: str, tls: Any = None) -> Wire:
+        """A connection to a party, without a certificate where none is given."""
+        directory, address = self.system.directory, self.system.address(name)
+        tls = tls or user_context(self.system.authority.ca_file.read_text(), directory.parties)
+        return Wire(address, directory.names[address], tls)
+
+    async def inside(self, who: str, name: str) -> Wire:
+        """A connection to `name` with the certificate of the workload `who`."""
+        return self.wire(name, client_context(await self.system.svid(who), self.system.directory.parties))
+
+    async def login(self, user: str, client: str, scope: str) -> Any:
+        """Sign a user in, at any client."""
+        keycloak = self.system.keycloak
+        return await sign_in(keycloak.issuer, client, user, keycloak.passwords[user], scope, verify=keycloak.tls)
+
+    async def often(self, at_once: int, once: Callable[[int], Awaitable[object]]) -> None:
+        """Do it again and again, in so many tasks."""
+
+        async def one(number: int) -> None:
+            while True:
+                try:
+                    self.seen[str(await once(number))] += 1
+                except (OSError, EOFError, TimeoutError, httpx.HTTPError) as error:
+                    self.seen[type(error).__name__] += 1
+                    await asyncio.sleep(0.05)
+
+        await asyncio.gather(*(one(number) for number in range(at_once)))
+
+
+class Renewed:
+    """A token that is asked for again before it ends; one request for it at a time."""
+
+    def __init__(self, get: Callable[[], Awaitable[str]]) -> None:
+        self._get, self._token, self._one = get, "", asyncio.Lock()
+
+    async def now(self) -> str:
+        """The token."""
+        async with self._one:
+            if not self._token or end_of(self._token) < time.time() + MARGIN:
+                self._token = await self._get()
+            return self._token
+
+
+async def nested_bodies(attacker: Attacker) -> None:
+    """eve, in no department: 1 MiB of nested JSON at the registry's operators' door, and at the orchestrator."""
+
+    async def operator() -> str:
+        return str((await attacker.login("eve", "zt", "registry.admin")).access_token)
+
+    async def user() -> str:
+        return str((await attacker.login("eve", "walkthrough", EVERYTHING)).access_token)
+
+    doors = [(SIGNER, "/withdrawals", Renewed(operator)), ("orchestrator", "/tasks", Renewed(user))]
+    for *_, token in doors:  # one after the other: of two sign-ins at once Keycloak takes the second for a guess
+        await token.now()
+    wires = [attacker.wire(doors[number % 2][0]) for number in range(60)]
+
+    async def once(number: int) -> object:
+        _, path, token = doors[number % 2]
+        return await wires[number].ask(
+            "POST", path, await token.now(), (DEEP, MANY)[number // 2 % 2], content_type="application/json"
+        )
+
+    await attacker.often(len(wires), once)
+
+
+async def streams(attacker: Attacker) -> None:
+    """A compromised reader: 620 streams of signals at the registry, each begun again when it ends."""
+
+    async def once(_number: int) -> object:
+        wire = await attacker.inside("agent/reader", SIGNER)
+        return "streamed" if await wire.listen(SIGNALS) else "ended at once"
+
+    await attacker.often(620, once)
+
+
+async def revocations(attacker: Attacker) -> None:
+    """eve again: she refreshes her session and revokes the token that she got, in 20 sessions at once (RFC 7009)."""
+    keycloak = attacker.system.keycloak
+    sessions = [await attacker.login("eve", "walkthrough", "task.run") for _ in range(20)]
+    refresh = [session.refresh_token for session in sessions]
+    async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=30) as http:
+        endpoint = f"{keycloak.issuer}/protocol/openid-connect"
+
+        async def once(number: int) -> object:
+            form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": refresh[number]}
+            answer = await http.post(f"{endpoint}/token", data=form)
+            if answer.status_code != 200:  # the session has been ended
+                refresh[number] = (await attacker.login("eve", "walkthrough", "task.run")).refresh_token
+                return f"refresh {answer.status_code}"
+            refresh[number] = answer.json()["refresh_token"]
+            form = {"client_id": "walkthrough", "token": answer.json()["access_token"]}
+            return f"revoke {(await http.post(f'{endpoint}/revoke', data=form)).status_code}"
+
+        await attacker.often(len(sessions), once)
+
+
+async def refusals(attacker: Attacker) -> None:
+    """eve: as many calls as she can make that are refused, for each of them was written down."""
+    token = Renewed(lambda: attacker.intruder.login("eve"))
+    wires = [attacker.wire("orchestrator") for _ in range(20)]
+
+    async def once(number: int) -> object:
+        return await wires[number].ask("POST", "/plan", await token.now(), b'{"request":"x"}')
+
+    await attacker.often(len(wires), once)
+
+
+async def drafts(attacker: Attacker) -> None:
+    """A compromised writer: one draft of nearly 1 MiB after the other, for alice."""
+
+    async def get() -> str:
+        t1 = await attacker.intruder.token("orchestrator", await t0.now(), "agent/writer", WRITE)
+        return await attacker.intruder.token("agent/writer", t1, "tool/documents", "tool.write")
+
+    t0 = Renewed(lambda: attacker.intruder.login("alice"))
+    token = Renewed(get)
+    call = tool_call("create", title="pager storm", text="x" * 1_000_000, department="/engineering")
+    small = tool_call("create", title="pager storm", text="x" * 10_000, department="/engineering")
+
+    async def once(number: int) -> object:
+        more = call if number % 2 else small
+        answer = await attacker.intruder.post("agent/writer", "tool/documents", "/mcp", await token.now(), **more)
+        error = answer.json().get("error") or answer.json().get("result", {})
+        return f"{answer.status_code} {'refused' if error.get('isError') or 'code' in error else 'filed'}"
+
+    await attacker.often(4, once)
+
+
+async def tasks(attacker: Attacker) -> None:
+    """alice: 500 tasks at once, each on a connection of its own."""
+    token = Renewed(lambda: attacker.intruder.login("alice"))
+    wires = [attacker.wire("orchestrator") for _ in range(500)]
+    body = json_bytes({"request": "Summarise the incident reports of my department."})
+
+    async def once(number: int) -> object:
+        return await wires[number].ask("POST", "/tasks", await token.now(), body, content_type="application/json")
+
+    await attacker.often(len(wires), once)
+
+
+Attack = Callable[[Attacker], Coroutine[Any, Any, None]]
+ATTACKS: dict[str, Attack] = {
+    "nested bodies": nested_bodies,
+    "streams": streams,
+    "revocations": revocations,
+    "refusals": refusals,
+    "drafts": drafts,
+    "tasks": tasks,
+}
+
+
+def counted(seen: Counter[str]) -> str:
+    """What an attacker was answered, as one line of JSON."""
+    return json.dumps(dict(seen))

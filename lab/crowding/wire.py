@@ -1,0 +1,67 @@
+"""An attacker's own HTTP client: one TLS connection, raw bytes, no pool that would bound it."""
+
+import asyncio
+import json
+import ssl
+from typing import Any
+
+import httpx
+
+
+class Wire:
+    """One connection at a time to one party, opened again when the party has ended it."""
+
+    def __init__(self, address: str, name: str, tls: ssl.SSLContext) -> None:
+        """`address` is where the party listens, `name` the DNS name in its certificate."""
+        self._url, self._name, self._tls = httpx.URL(address), name, tls
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, method: str, path: str, token: str | None = None, body: bytes = b"", **headers: str) -> int:
+        """Send one request, read the whole answer, and return its status.  Raises `OSError` where there is none."""
+        reader, writer = self._streams = self._streams or await self._open()
+        try:
+            writer.write(self._head(method, path, token, len(body), headers) + body)
+            await writer.drain()
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            if b"content-length:" in head:
+                await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r")[0]))
+            if b"connection: close" in head:
+                self.close()
+        except (OSError, EOFError, ValueError) as error:
+            self.close()
+            raise OSError(str(error)) from error
+        return int(head.split(b" ", 2)[1])
+
+    async def listen(self, path: str) -> int:
+        """Ask for a stream, read it to its end, and return how many bytes came.  Raises `OSError`."""
+        reader, writer = self._streams = await self._open()
+        try:
+            writer.write(self._head("GET", path, None, 0, {}))
+            came = 0
+            while chunk := await reader.read(1 << 16):
+                came += len(chunk)
+            return came
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._streams:
+            self._streams[1].transport.abort()
+        self._streams = None
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(
+            self._url.host, self._url.port, ssl=self._tls, server_hostname=self._name, ssl_handshake_timeout=30
+        )
+
+    def _head(self, method: str, path: str, token: str | None, length: int, headers: dict[str, str]) -> bytes:
+        lines = [f"{method} {path} HTTP/1.1", f"host: {self._url.netloc.decode()}", f"content-length: {length}"]
+        lines += [f"authorization: Bearer {token}"] if token else []
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode()
+
+
+def json_bytes(value: Any) -> bytes:
+    """A body."""
+    return json.dumps(value).encode()

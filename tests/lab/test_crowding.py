@@ -1,0 +1,34 @@
+"""What `make crowding` calls good and bad, and that its bodies are what they say."""
+
+import json
+
+import pytest
+
+from lab.crowding.__main__ import MOST_WRITTEN, Seen, _report
+from lab.crowding.attacks import DEEP, MANY, MIB
+
+
+@pytest.mark.parametrize("body", [DEEP, MANY], ids=["deep", "many"])
+def test_a_body_that_crowds_is_good_json_of_nearly_a_mebibyte(body: bytes) -> None:
+    assert 0.99 * MIB < len(body) <= MIB
+    assert len(json.loads(body)["kind"]) > 8000
+
+
+def seen(**more: object) -> dict[str, Seen]:
+    good = Seen(quiet=[0.1], loud=[0.2], operators=1, seconds=1.0, answers={"403": 7})
+    for name, value in more.items():
+        setattr(good, name, value)
+    return {"refusals": good}
+
+
+def test_a_user_who_was_never_refused_is_what_is_wanted() -> None:
+    assert _report(seen()) == 0
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"wrong": ["503: [/red]"]}, {"operators": 0}, {"written": MOST_WRITTEN["refusals"] + 1.0}],
+    ids=["refused", "no operator", "written"],
+)
+def test_what_an_attack_must_not_do_is_a_failure(more: dict[str, object]) -> None:
+    assert _report(seen(**more)) == 1
