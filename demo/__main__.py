@@ -1,5 +1,10 @@
 """The walkthrough, and the system left running: `make demo`, `make up`, `make down`."""
 
+from authorities.attestation.closed import NotClosedError, go_on_closed
+
+if __name__ == "__main__":
+    go_on_closed()  # keys will be in this process; before all else is imported, which takes a second
+
 import asyncio
 import os
 import signal
@@ -38,7 +43,7 @@ CA = FOLDER / "ca.pem"
 ISSUER = f"{URL}/realms/agents"
 SECONDS_TO_END = 30
 INTERRUPTED = "Interrupted; all that had been started has ended."
-OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, RegistryError)
+OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, NotClosedError, RegistryError)
 """What is in the way, each with a sentence that says so."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)

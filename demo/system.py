@@ -147,12 +147,13 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
     parties: Parties = registered,
     unregistered: Mapping[str, tuple[str, ...]] = {},
     scripts: tuple[Path, ...] = (SCRIPT,),
+    attestation: type[Authority] = Authority,
 ) -> AsyncIterator[System]:
     """Start everything; end everything on the way out.
 
     `folder` keeps data, logs and Keycloak's database; `parties` are all that the registry has launched where nobody
-    says otherwise, and `scripts` the mappers built into Keycloak.  Raises `DemoError`, `KeycloakError`, `LaunchError`,
-    `MeasureError` or `RegistryError`.
+    says otherwise, `scripts` the mappers built into Keycloak, and `attestation` who measures and launches.  Raises
+    `DemoError`, `KeycloakError`, `LaunchError`, `MeasureError`, `NotClosedError` or `RegistryError`.
     """
     folder = folder.absolute()  # noqa: ASYNC240 - what is launched runs in another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -170,7 +171,7 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
             shutil.rmtree(folder / leftover, ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
         try:
-            authority = await stack.enter_async_context(Authority(registry, lock, ROOT, folder))
+            authority = await stack.enter_async_context(attestation(registry, lock, ROOT, folder))
         except OSError:
             check_port(registry.parties[ATTESTATION].port or 0, ATTESTATION)  # just taken
             raise

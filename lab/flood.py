@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from authorities.attestation.closed import go_on_closed
 from cli.login import sign_in
 from demo.__main__ import say, until_told
 from demo.system import ROOT, System, running
@@ -113,4 +114,5 @@ async def _main() -> int:
 
 
 if __name__ == "__main__":
+    go_on_closed()
     sys.exit(until_told(_main()))

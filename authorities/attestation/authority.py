@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -15,12 +15,13 @@ from grpclib.server import Server
 
 from authorities.attestation.bundle import serve_bundle, tls_context
 from authorities.attestation.certificates import DAYS
+from authorities.attestation.closed import check_closed
 from authorities.attestation.drift import Drift
 from authorities.attestation.environment import Environment, EnvironmentPinError, unfit
 from authorities.attestation.issuer import Issuer
 from authorities.attestation.launch import Launch, Launched, Launcher, LaunchError, Places
 from authorities.attestation.measure import MeasureError
-from authorities.attestation.process import allow_open_files, make_undumpable
+from authorities.attestation.process import allow_open_files
 from authorities.attestation.workload_api import WorkloadApi
 from zerotrust.known import ATTESTATION
 from zerotrust.lock import LOCK, Lock, lock_of
@@ -30,6 +31,12 @@ from zerotrust.svid import Svid
 NAME = ATTESTATION
 
 
+def issuer_of_closed_process(trust_domain: str) -> Issuer:
+    """Make the keys, where no other process can read them.  Raises `NotClosedError`."""
+    check_closed()
+    return Issuer(trust_domain)
+
+
 class Authority:
     """An async context: serves from entry on, launches when asked, ends what it launched on exit.
 
@@ -37,12 +44,20 @@ class Authority:
     a lock that approves more than `registry.lock` does.
     """
 
-    def __init__(
-        self, registry: Registry, lock: Lock, root: Path, run_dir: Path, *, environment: Path = Path(sys.prefix)
+    def __init__(  # noqa: PLR0913 - what it stands on, each by name
+        self,
+        registry: Registry,
+        lock: Lock,
+        root: Path,
+        run_dir: Path,
+        *,
+        environment: Path = Path(sys.prefix),
+        issuer: Callable[[str], Issuer] = issuer_of_closed_process,
     ) -> None:
         """`root` is the folder the registry's `code` is relative to; what is written goes below `run_dir`.
 
-        `environment` is the virtual environment that launched parties run in.
+        `environment` is the virtual environment that launched parties run in; `issuer` makes the keys of a trust
+        domain.  Raises `NotClosedError` where others could read them.
         """
         port = registry.parties[NAME].port
         if port is None:
@@ -50,7 +65,7 @@ class Authority:
         self._registry, self._lock, self._root, self._port = registry, lock, root.resolve(), port
         self._prefix, run_dir = environment, run_dir.resolve()
         self._private, self._logs = run_dir / "attestation", run_dir / "logs"
-        self._issuer = Issuer(registry.trust_domain)
+        self._issuer = issuer(registry.trust_domain)
         self._stack = AsyncExitStack()
         self._socket = self._private / "api.sock"
         self.ca_file = run_dir / "ca.pem"
@@ -101,7 +116,6 @@ class Authority:
         cannot be read, and `LaunchError` where nothing can be launched because the environment is not what was
         installed.
         """
-        make_undumpable()  # the keys are in this process
         allow_open_files()
         environment = self._environment()
         async with AsyncExitStack() as stack:

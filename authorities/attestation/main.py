@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authorities.attestation.authority import Authority
+from authorities.attestation.closed import NotClosedError, go_on_closed
 from authorities.attestation.launch import Launch, LaunchError
 from authorities.attestation.measure import MeasureError
 from zerotrust.lock import LOCK, REGISTRY, load_lock
@@ -32,7 +33,10 @@ class Request(BaseModel):
 
 
 async def serve(root: Path, run_dir: Path) -> None:
-    """Serve until standard input ends.  Raises `RegistryError`, `LaunchError`, `MeasureError` or `OSError`."""
+    """Serve until standard input ends.
+
+    Raises `NotClosedError`, `RegistryError`, `LaunchError`, `MeasureError` or `OSError`.
+    """
     registry, lock = load_registry(root / REGISTRY), load_lock(root / LOCK)
     async with Authority(registry, lock, root, run_dir) as authority:
         _say(ready=True, endpoint=authority.endpoint, bundle=authority.bundle_url, ca=str(authority.ca_file))
@@ -73,8 +77,14 @@ async def _main() -> None:
         await serving
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run as a program: see the head of this file."""
+    go_on_closed()
     try:
         asyncio.run(_main())
-    except (OSError, RegistryError, LaunchError, MeasureError) as error:
+    except (OSError, NotClosedError, RegistryError, LaunchError, MeasureError) as error:
         sys.exit(f"attestation: {error}")
+
+
+if __name__ == "__main__":
+    run()

@@ -11,6 +11,7 @@ import typer
 from rich.box import HORIZONTALS
 from rich.table import Table
 
+from authorities.attestation.closed import go_on_closed
 from demo.__main__ import FOLDER, console, say, until_told
 from demo.levers import EVERYWHERE
 from demo.system import running
@@ -72,4 +73,5 @@ def _report(evidence: Evidence) -> int:
 
 
 if __name__ == "__main__":
+    go_on_closed()
     typer.run(main)

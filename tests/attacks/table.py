@@ -85,6 +85,9 @@ def _launch(function: str, take: str) -> Control:
     return Control("authorities.attestation.launch", f"Launcher.{function}", take)
 
 
+_CLOSED = "authorities.attestation.closed"
+
+
 def _policy(rule: str, line: str, put: str) -> Control:
     """A line of the policies, which are read as text."""
     read = '(folder / "policies.cedar").read_text()'
@@ -1118,6 +1121,17 @@ ROWS: dict[int, Row] = {
         ),
     ),
     # M. another process of the same user
+    130: Row(
+        "a process of the same user that reads the memory of the authority, or opened it at its start",
+        "not closed",
+        (
+            (
+                Control(_CLOSED, "go_on_closed", "_begin_again()"),
+                Control(_CLOSED, "go_on_closed", "check_closed()"),
+                Control("authorities.attestation.authority", "issuer_of_closed_process", "check_closed()"),
+            ),
+        ),
+    ),
     # N. what is started is what was signed
     135: Row(
         "a module planted in the project's folder",

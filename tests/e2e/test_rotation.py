@@ -16,12 +16,12 @@ import httpx
 import pytest
 import uvicorn
 
-from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch
 from authorities.attestation.report import report
 from demo.refusals import said, tool_call
 from demo.system import ROOT, System, settings, started
 from tests.support.issuer import Issuer
+from tests.support.launched import Authority
 from zerotrust.connections import Connections
 from zerotrust.known import SIGNER
 from zerotrust.lock import load_lock

@@ -1,7 +1,6 @@
 """The attestation authority with real processes, and with the official SPIFFE client on their side."""
 
 import asyncio
-import ctypes
 import errno
 import hashlib
 import json
@@ -35,7 +34,7 @@ from spiffe.workloadapi.errors import WorkloadApiError
 from authorities.attestation import launch as launch_module
 from authorities.attestation import process
 from authorities.attestation.approval import approving
-from authorities.attestation.authority import NAME, Authority
+from authorities.attestation.authority import NAME
 from authorities.attestation.environment import Environment
 from authorities.attestation.interpreter import Interpreter
 from authorities.attestation.launch import Launch, Launcher, LaunchError, Places
@@ -47,6 +46,7 @@ from tests.support.launched import (
     PROJECT,
     READER,
     REALM,
+    Authority,
     Probe,
     ask,
     files_in,
@@ -535,10 +535,6 @@ async def test_an_interpreter_that_is_not_as_it_was_pinned_launches_nothing(plac
     places = Places(root=place, stages=place, logs=place, endpoint="")
     with pytest.raises(LaunchError, match=r"python has just changed"):
         Launcher(places, Lock(files={}, parties={}), environment, log=print, ended=lambda _: None)
-
-
-async def test_the_authority_which_holds_the_keys_is_shut_as_well(authority: Authority) -> None:
-    assert ctypes.CDLL(None).prctl(3) == 0  # PR_GET_DUMPABLE
 
 
 async def test_what_a_party_prints_is_in_its_own_log(probe: Probe, run_dir: Path) -> None:

@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 
 from authorities.attestation import measure, stage
-from authorities.attestation.authority import Authority
 from authorities.attestation.environment import PIN, Environment
 from authorities.attestation.launch import LaunchError
 from authorities.attestation.measure import Stamp, stamps
 from tests.services.test_attestation import authority, lock, place, probe, registry, root, run_dir
-from tests.support.launched import FETCH, PROJECT, Probe, launch_probe, locked, log_of, until
+from tests.support.launched import FETCH, PROJECT, Authority, Probe, launch_probe, locked, log_of, until
 from zerotrust.lock import FILES, LOCK, REGISTRY, Lock
 from zerotrust.registry import Registry
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch, LaunchError
 from tests.support.attack import Attempt
 from tests.support.issuer import Issuer
-from tests.support.launched import FETCH, Probe, files_in, launch_probe, locked, project, refusals
+from tests.support.launched import FETCH, Authority, Probe, files_in, launch_probe, locked, project, refusals
 from tests.support.leaks import holds_token
 from zerotrust.registry import Registry, load_registry
 from zerotrust.service import Service

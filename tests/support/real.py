@@ -23,6 +23,7 @@ from demo.keycloak import URL, Keycloak
 from demo.system import System, running, settings, started
 from lab.bench.variants import unregistered
 from lab.realm import LAB_SCRIPT
+from tests.support.launched import Authority
 from tests.support.pki import CA
 from tests.support.realm import Realm
 from tests.support.svid import TrustDomain
@@ -82,7 +83,9 @@ async def last_time(request: pytest.FixtureRequest, registry: Registry, ca: CA) 
 async def real(last_time: LastTime | None, registry: Registry) -> AsyncIterator[System]:
     """Everything, as `make demo` starts it: attestation, Keycloak, services, an intruder inside three of them."""
     insiders, bench = ("orchestrator", "agent/reader", "agent/writer"), unregistered(registry)
-    async with running(RUN, say=print, insiders=insiders, scripts=SCRIPTS, unregistered=bench) as everything:
+    async with running(
+        RUN, say=print, insiders=insiders, scripts=SCRIPTS, unregistered=bench, attestation=Authority
+    ) as everything:
         yield everything
 
 

@@ -1,0 +1,87 @@
+"""Runs the process that holds the trust domain's keys closed to other processes of the same user, from its start.
+
+A process that closes itself (`PR_SET_DUMPABLE`) has been open until then.  Another process of the same user that opened
+`/proc/PID/mem` in that time reads every key that is made later.  So the process replaces itself: execve(2) of a file
+that its user may not read gives it new memory, and the kernel closes that memory before the first instruction.  A
+descriptor that somebody opened before refers to the old memory, which is gone.
+"""
+
+import ctypes
+import os
+import re
+import struct
+import sys
+from pathlib import Path
+
+from authorities.attestation.interpreter import Interpreter
+from authorities.attestation.process import make_undumpable
+
+_PR_GET_DUMPABLE = 3  # <sys/prctl.h>
+_CAPABILITY_VERSION = 0x20080522  # <linux/capability.h>: version 3, two words for each set
+_READS_ANY_FILE = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+_READABLE = 0o444
+_OPEN_TO_THE_USER = 1  # SUID_DUMP_USER
+
+NEXT_STEP = "Start it by `make demo` or `make up`, which run it closed from its first instruction."
+
+
+class NotClosedError(Exception):
+    """No keys are made in this process, for others can read its memory.  The text says why, and what to do."""
+
+
+def go_on_closed() -> None:
+    """Return in a process that was closed from its start: this one, or the same command in its place.
+
+    The new program has the same process id, descriptors, arguments and environment.  Call it before any key is made,
+    and early: what was imported is imported again.  Where it cannot be done, the process ends with a sentence.
+    """
+    try:
+        if not _started_from_unreadable_file():
+            _begin_again()
+        check_closed()
+    except NotClosedError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"This system cannot run a program from a file that nobody may read: {error}.")
+
+
+def _begin_again() -> None:
+    make_undumpable()  # as early as possible, for a process that traces this one goes on tracing after execve
+    interpreter = Interpreter(sys.executable)
+    _give_up_reading_any_file()
+    os.execve(interpreter.fd, [sys.executable, *sys.orig_argv[1:]], os.environ | interpreter.env)  # noqa: S606
+
+
+def check_closed() -> None:
+    """Raise `NotClosedError` unless the kernel closed this process from its first instruction on."""
+    if not _started_from_unreadable_file():
+        raise NotClosedError(f"Keys are not made in a process that others could open at its start.  {NEXT_STEP}")
+    if ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE) == _OPEN_TO_THE_USER:
+        raise NotClosedError("The kernel left this process open to others: is fs.suid_dumpable 1?  Set it to 0.")
+    if tracer := _tracer():
+        raise NotClosedError(f"Process {tracer} traces this one and could take its keys.  End it, and start again.")
+
+
+def _started_from_unreadable_file() -> bool:
+    return not Path("/proc/self/exe").stat().st_mode & _READABLE
+
+
+def _tracer() -> int:
+    """The process that has attached itself to this one (ptrace(2)), or 0: it stays attached through execve."""
+    found = re.search(r"^TracerPid:\s*(\d+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _give_up_reading_any_file() -> None:
+    """Let modes count for root, too, until execve gives it its capabilities back (capabilities(7)).
+
+    For the kernel closes a process only where its user may not read the file.  Raises `OSError`.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
+    sets = ctypes.create_string_buffer(24)  # effective, permitted, inheritable; the lower words first
+    if libc.capget(header, sets):
+        raise OSError(ctypes.get_errno(), "the capabilities of this process cannot be read")
+    effective, *others = struct.unpack("6I", sets.raw)
+    if libc.capset(header, struct.pack("6I", effective & ~_READS_ANY_FILE, *others)):
+        raise OSError(ctypes.get_errno(), "the capabilities of this process cannot be changed")

@@ -1,0 +1,202 @@
+"""The process that holds the trust domain's keys, and other processes of the same user."""
+
+import asyncio
+import ctypes
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from authorities.attestation import authority as module
+from authorities.attestation import closed
+from authorities.attestation.closed import NotClosedError, check_closed
+from tests.support.launched import PROJECT, locked, project
+from tests.support.spy import ORDINARY, Spy
+from zerotrust.registry import load_registry
+
+MAIN = [sys.executable, "-m", "authorities.attestation.main"]
+PTRACE_SEIZE = 0x4206  # <linux/ptrace.h>
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with project() as place:
+        locked(load_registry(place / "project/registry.yaml"), place / "project")
+        yield place
+
+
+async def started(*program: str, **how: Any) -> asyncio.subprocess.Process:
+    pipe = subprocess.PIPE
+    return await asyncio.create_subprocess_exec(*program, cwd=PROJECT, stdin=pipe, stdout=pipe, **how)
+
+
+async def line(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout
+    return (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
+
+
+def say(process: asyncio.subprocess.Process, text: str = "") -> None:
+    assert process.stdin
+    process.stdin.write(f"{text}\n".encode())
+
+
+async def test_who_waits_for_the_authority_and_opens_its_memory_at_its_start_finds_no_key_in_it(place: Path) -> None:
+    """Its own command, as an ordinary user's; the spy keeps what it could open before the program was replaced."""
+    run_dir = place / "run"
+    async with Spy(str(run_dir)) as spy:
+        serving = await started(*MAIN, "--root", str(place / "project"), "--run-dir", str(run_dir), **ORDINARY)
+        assert json.loads(await line(serving))["ready"]
+        ca = x509.load_pem_x509_certificate((run_dir / "ca.pem").read_bytes()).public_key()
+        assert isinstance(ca, EllipticCurvePublicKey)
+        await spy.has("refused")  # it has found the process, too late
+        _, found = await spy.found([ca])
+        serving.terminate()
+        await serving.communicate()
+
+    assert not found
+
+
+GOES_ON = """
+import sys
+print("open", flush=True)
+sys.stdin.readline()
+from authorities.attestation.closed import go_on_closed
+go_on_closed()
+print("closed", flush=True)
+sys.stdin.readline()
+"""
+
+LOOK = """
+import ctypes, os, sys
+
+pid = sys.argv[1]
+def refused(look):
+    try:
+        return not look()
+    except PermissionError:
+        return True
+
+def opened(name):
+    return os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
+
+early = {name: opened(name) for name in ("mem", "maps", "environ", "smaps")} if sys.argv[2] == "early" else {}
+area = os.pread(early["maps"], 100, 0).split(b"-")[0] if early else b""
+pidfd, seen = os.pidfd_open(int(pid)), {}
+print("looked", flush=True)
+sys.stdin.readline()
+for name in "mem", "maps", "environ", "auxv", "pagemap", "fd/0", "exe", "cwd":
+    seen[name] = refused(lambda: os.readlink(f"/proc/{pid}/{name}") if name in {"fd/0", "exe", "cwd"} else opened(name))
+for name, file in early.items():
+    seen[f"{name}, opened before"] = refused(lambda: os.pread(file, 100, int(area, 16) if name == "mem" else 0))
+libc = ctypes.CDLL(None, use_errno=True)
+seen["ptrace"] = libc.ptrace(0x4206, int(pid), 0, 0) != 0
+seen["pidfd_getfd"] = libc.syscall(438, pidfd, 0, 0) == -1
+print(sorted(name for name, was_refused in seen.items() if not was_refused), flush=True)
+"""
+
+
+async def test_nothing_that_was_opened_before_shows_the_memory_of_the_program_that_took_its_place() -> None:
+    target = await started(sys.executable, "-c", GOES_ON, **ORDINARY)
+    assert await line(target) == "open"
+    early, late = [
+        await started(sys.executable, "-I", "-c", LOOK, str(target.pid), when, **ORDINARY) for when in ("early", "late")
+    ]
+    assert [await line(early), await line(late)] == ["looked", "looked"]
+    say(late)
+    assert "'maps', 'mem'" in await line(late)  # as it is with any other process
+    say(target)
+    assert await line(target) == "open"  # the same command, from its beginning
+    say(target)
+    assert await line(target) == "closed"
+
+    say(early)
+    assert await line(early) == "[]"
+    for process in target, early, late:
+        await process.communicate(b"\n")
+
+
+async def test_it_goes_on_as_the_same_process_with_the_same_arguments_and_environment() -> None:
+    show = """
+import json, os, sys
+first = [os.getpid(), sys.executable, sys.prefix, sys.argv, sys.flags.isolated, dict(os.environ)]
+print(json.dumps(first), flush=True)
+sys.path.append(sys.argv[1])
+from authorities.attestation.closed import go_on_closed
+go_on_closed()
+sys.exit(7)
+"""
+    process = await started(sys.executable, "-I", "-c", show, str(PROJECT), "é", "", env={"A": "b"})
+    output, _ = await process.communicate()
+
+    before, after = map(json.loads, output.splitlines())
+    for environment in before[-1], after[-1]:
+        environment.pop("LC_CTYPE", None)
+        environment.pop("LD_LIBRARY_PATH", None)  # where the interpreter finds its library by its own place
+    assert before == after
+    assert process.returncode == 7
+
+
+def test_where_the_system_cannot_do_it_the_process_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(closed, "make_undumpable", lambda: None)
+    monkeypatch.setattr(os, "memfd_create", no_memory)
+    with pytest.raises(SystemExit, match=r"cannot run a program from a file that nobody may read: .*Permission denied"):
+        closed.go_on_closed()
+
+
+# Who makes keys
+
+
+def test_no_keys_are_made_in_a_process_that_was_started_like_any_other(place: Path) -> None:
+    registry = load_registry(place / "project/registry.yaml")
+    with pytest.raises(NotClosedError, match=r"could open at its start\.  Start it by `make demo`"):
+        module.Authority(registry, locked(registry, place / "project"), place / "project", place / "run")
+
+
+CHECKS = """
+import sys
+print("open", flush=True)
+sys.stdin.readline()
+from authorities.attestation import closed
+closed.check_closed = lambda: None
+closed.go_on_closed()
+import importlib
+try:
+    importlib.reload(closed).check_closed()
+    print("makes keys", flush=True)
+except closed.NotClosedError as error:
+    print(error, flush=True)
+"""
+
+
+async def test_a_process_that_is_traced_makes_no_keys() -> None:
+    """Who has attached itself before is not got rid of by execve."""
+    for traced in False, True:
+        target = await started(sys.executable, "-c", CHECKS)
+        assert await line(target) == "open"
+        if traced:
+            assert ctypes.CDLL(None).ptrace(PTRACE_SEIZE, target.pid, 0, 0) == 0
+        say(target)
+        assert await line(target) == "open"
+        say(target)
+        told = await line(target)
+        assert told.startswith(f"Process {os.getpid()} traces this one") if traced else told == "makes keys"
+        await target.communicate()
+
+
+def test_a_kernel_that_leaves_such_a_process_open_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closed, "_started_from_unreadable_file", lambda: True)
+    if ctypes.CDLL(None).prctl(closed._PR_GET_DUMPABLE) != 1:
+        pytest.skip("these tests run in a closed process")
+    with pytest.raises(NotClosedError, match=re.escape("fs.suid_dumpable")):
+        check_closed()
