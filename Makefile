@@ -50,7 +50,7 @@ soak: .venv/ready  ## Load and attacks for ten minutes, then ten of withdrawals 
 	@$(RUN) lab.withdrawn
 
 crowding: .venv/ready  ## One caller does all it can to crowd the others out, while another user works
-	@$(BIN)/python -m lab.crowding
+	@$(RUN) lab.crowding
 
 register: .venv/ready  ## Approve the parties as they are: derive realm and registry.lock
 	@$(RUN) authorities.registry.register

@@ -23,7 +23,7 @@ from cli.login import LoginError
 from demo.__main__ import FOLDER, console, say, until_told
 from demo.refusals import Intruder
 from demo.standing import operator
-from demo.system import System, running
+from demo.system import ROOT, System, running
 from lab.bench.numbers import percentile
 from lab.crowding.attacks import ATTACKS
 from lab.soak.users import User, reads
@@ -133,8 +133,7 @@ async def _attacker(system: System, name: str) -> asyncio.subprocess.Process:
         "passwords": system.keycloak.passwords,
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
+        str(ROOT / "scripts" / "run"),
         "lab.crowding.attacker",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

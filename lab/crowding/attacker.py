@@ -1,6 +1,6 @@
 """The attacker's own process: it shares the cores with everybody, and no event loop with them.
 
-python -m lab.crowding.attacker: one line of JSON on standard input says what it has got; the end of the input ends it,
+scripts/run lab.crowding.attacker: one line of JSON on standard input says what it has got; the end of the input ends it,
 and then it prints what it was answered.  Before that it says when it is at work.
 """
 
