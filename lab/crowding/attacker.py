@@ -1,7 +1,7 @@
 """The attacker's own process: it shares the cores with everybody, and no event loop with them.
 
-scripts/run lab.crowding.attacker: one line of JSON on standard input says what it has got; the end of the input ends it,
-and then it prints what it was answered.  Before that it says when it is at work.
+scripts/run lab.crowding.attacker: one line of JSON on standard input says what it has got.  It says when it is at work;
+the end of the input ends it, and then it prints what it was answered.
 """
 
 import asyncio
