@@ -1,7 +1,7 @@
 """A confused deputy: a service that lets the caller say who the user is, as one behind a trusted proxy would."""
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,11 +16,11 @@ class BelievesHeaders(Service):
 
     instead_of: ClassVar = "zerotrust/current.py current_principal"
 
-    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
+    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:
         async def renamed(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http" and "x-user" in (headers := Headers(scope=scope)):
                 groups = frozenset({headers["x-groups"]})
                 PRINCIPAL.set(replace(current_principal(), subject=headers["x-user"], groups=groups))
             await app(scope, receive, send)
 
-        return super().guard(renamed, permissions, metadata_path=metadata_path)
+        return super().guard(renamed, permissions, **how)

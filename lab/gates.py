@@ -26,9 +26,9 @@ class GateAsDependency(Service):
         app.router.dependencies.append(Depends(self._admit))
         return app
 
-    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
+    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:
         """Leave the app as it is: its routes have the gate within."""
-        gate = super().guard(app, permissions, metadata_path=metadata_path)
+        gate = super().guard(app, permissions, **how)
         assert isinstance(gate, Gate)  # noqa: S101 - for the type checker
         self._gate = gate
         return app

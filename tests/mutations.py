@@ -36,8 +36,8 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted(set((ROOT / "zerotrust").glob("*.py")) - {ROOT / "zerotrust" / "__init__.py"})
 TESTS = {
     "a2a": (
-        "services/test_reader faults/test_tasks services/test_orchestrator input/test_protocols attacks/test_j_a2a "
-        "services/test_withdrawal"
+        "services/test_reader services/test_clients faults/test_tasks services/test_orchestrator "
+        "input/test_protocols attacks/test_j_a2a services/test_withdrawal"
     ),
     "audit": "unit/test_audit faults/test_disk unit/test_gate input/test_values",
     "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
@@ -46,6 +46,7 @@ TESTS = {
     "confirm": "unit/test_confirm services/test_withdrawal",
     "connections": "unit/test_connections unit/test_imports",
     "current": "unit/test_gate unit/test_binding",
+    "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate",
     "digests": "unit/test_digests unit/test_imports unit/test_cards",
     "errors": "unit/test_errors unit/test_gate",
     "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
@@ -55,6 +56,7 @@ TESTS = {
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
     "incoming": "unit/test_gate input/test_wire attacks/test_a_credentials",
+    "jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols",
     "keys": "unit/test_keys faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "known": "unit/test_known unit/test_signals",
     "lock": "unit/test_lock unit/test_register",

@@ -6,7 +6,7 @@ account of what it did, also where it came to no end.  Where no account can be h
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import Any
@@ -22,22 +22,30 @@ from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.routes import DefaultServerCallContextBuilder, add_a2a_routes_to_fastapi
 from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
 from a2a.server.tasks import InMemoryTaskStore
-from a2a.types import Role, SendMessageRequest
-from a2a.utils.errors import A2AError, InternalError, UnsupportedOperationError
+from a2a.types import Message, Part, Role, SendMessageRequest, Task
+from a2a.utils.errors import (
+    A2AError,
+    ContentTypeNotSupportedError,
+    InternalError,
+    InvalidRequestError,
+    UnsupportedOperationError,
+)
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from zerotrust.cards import CARD_PATH, PATH, agent_card, signed_card
+from zerotrust.cards import CARD_PATH, INPUT_MODES, OUTPUT_MODES, PATH, agent_card, signed_card
+from zerotrust.dialect import Dialect
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
-from zerotrust.mcp import LONGEST_ID
+from zerotrust.jsonrpc import LONGEST_ID, error_body
 from zerotrust.outgoing import calling_with
 from zerotrust.policy import Reason
 from zerotrust.service import Service
 
+DIALECTS = {PATH: Dialect(error_body, media_type=b"application/json")}
 NONSENSE = "answered with something else than one message"
 UNTOUCHED = frozenset(Reason) - {Reason.ANSWER_LOST, Reason.EXPIRED, Reason.WITHDRAWN, Reason.FAILED}
 """Reasons for which a party refuses before it does anything; for any other it may have done what was asked."""
@@ -71,7 +79,7 @@ def agent_app(
 ) -> FastAPI:
     """An app that answers A2A messages with `answer`; the gate's principal is there in the context."""
     card = agent_card(service.name, service.registry.address(service.name))
-    handler = DefaultRequestHandler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)
+    handler = _Handler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)
     app = service.app(*resources)
     routes = [Route(PATH, _Dispatcher(handler, _Context()).handle_requests, methods=["POST"])]
     add_a2a_routes_to_fastapi(app, jsonrpc_routes=routes)
@@ -124,7 +132,8 @@ def _unanswered(name: str, error: A2AClientError) -> PeerError:
 def refused(name: str, answer: httpx.Response) -> PeerError:
     """What to tell of a party that answered with an error."""
     try:
-        reason = str(answer.json()["reason"])
+        told = answer.json()
+        reason = str((told["error"]["data"] if "jsonrpc" in told else told)["reason"])
     except (ValueError, KeyError, TypeError):
         return PeerError(f"{name}: answered with status {answer.status_code}", unclear=True)
     return PeerError(f"{name}: refused with {answer.status_code}, {reason}", unclear=reason not in UNTOUCHED)
@@ -154,18 +163,47 @@ class _Executor(AgentExecutor):
             found = Answer(broken=error.told)
         except asyncio.CancelledError:
             found = Answer(broken="cut off")  # which nobody reads; it is for the SDK, which waits for an event
-        parts = [new_text_part(found.text), new_data_part(found.model_dump(mode="json", exclude={"text"}))]
-        await event_queue.enqueue_event(new_message(parts, role=Role.ROLE_AGENT))
+        wanted = context.configuration.accepted_output_modes if context.configuration else ()
+        parts = _parts(found, wanted)
+        answer = new_message(parts, context_id=context.context_id, role=Role.ROLE_AGENT)  # A2A 1.0 section 3.4.1
+        await event_queue.enqueue_event(answer)
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:  # noqa: ARG002
         raise UnsupportedOperationError
 
 
+def _accepted(mode: str, wanted: Collection[str]) -> bool:
+    """Whether a caller takes parts of that media type; who does not say takes all."""
+    return not wanted or not {mode, f"{mode.partition('/')[0]}/*", "*/*"}.isdisjoint(wanted)
+
+
+def _parts(found: Answer, wanted: Collection[str]) -> list[Part]:
+    """An answer in the media types that the caller takes (A2A 1.0 section 3.2.2)."""
+    text, data = (_accepted(mode, wanted) for mode in OUTPUT_MODES)
+    account = found.model_dump(mode="json", exclude={"text"} if text else None)
+    return [*([new_text_part(found.text)] if text else []), *([new_data_part(account)] if data else [])]
+
+
+class _Handler(DefaultRequestHandler):
+    async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
+        """The same, for what can be read and answered: nothing of a message is left out without a word."""
+        readable = (part.HasField("text") and part.media_type in {"", *INPUT_MODES} for part in params.message.parts)
+        answerable = (_accepted(mode, params.configuration.accepted_output_modes) for mode in OUTPUT_MODES)
+        if not all(readable) or not any(answerable):
+            raise ContentTypeNotSupportedError
+        sent: Message | Task = await super().on_message_send(params, context)
+        return sent
+
+
 class _Dispatcher(JsonRpcDispatcher):
     async def handle_requests(self, request: Request) -> Response:
-        """The same, for a request whose id can be echoed."""
-        if (asked := await request.body()) and len(str(json.loads(asked).get("id"))) > LONGEST_ID:
-            raise Refusal(Reason.MALFORMED_BODY, "an id too long")
+        """The same, for a request whose id can be echoed; without one, nobody would hear what came of it."""
+        if asked := await request.body():
+            given = json.loads(asked).get("id")
+            if len(str(given)) > LONGEST_ID:
+                raise Refusal(Reason.MALFORMED_BODY, "an id too long")
+            if given is None:
+                return self._generate_error_response(None, InvalidRequestError())
         works: set[asyncio.Future[Answer]] = set()
         _works.set(works)
         answering = asyncio.create_task(super().handle_requests(request))

@@ -9,7 +9,17 @@ import json
 from typing import Any
 
 import jwt
-from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill
+from a2a.types import (
+    AgentCapabilities,
+    AgentCard,
+    AgentInterface,
+    AgentSkill,
+    HTTPAuthSecurityScheme,
+    MutualTlsSecurityScheme,
+    SecurityRequirement,
+    SecurityScheme,
+    StringList,
+)
 from cryptography import x509
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
@@ -20,6 +30,11 @@ from zerotrust.svid import Svid
 
 PATH = "/a2a"
 CARD_PATH = "/.well-known/agent-card.json"
+INPUT_MODES = ("text/plain",)
+OUTPUT_MODES = ("text/plain", "application/json")
+"""Media types of the parts of an answer: what was found, and the account of it."""
+SCOPE, ROLE = "agent.invoke", "workload"
+"""What the caller's token holds, and whom its certificate names."""
 _HEADER = {"alg", "kid", "typ", "x5c"}
 
 
@@ -35,9 +50,23 @@ def agent_card(name: str, address: str) -> AgentCard:
             AgentInterface(url=f"{address}{PATH}", protocol_binding="JSONRPC", protocol_version="1.0")
         ],
         capabilities=AgentCapabilities(streaming=False, push_notifications=False),
-        default_input_modes=["text/plain"],
-        default_output_modes=["text/plain"],
+        default_input_modes=INPUT_MODES,
+        default_output_modes=OUTPUT_MODES,
         skills=[skill],
+        security_schemes={
+            "certificate": SecurityScheme(
+                mtls_security_scheme=MutualTlsSecurityScheme(description="An X.509-SVID of the agent's trust domain.")
+            ),
+            "token": SecurityScheme(
+                http_auth_security_scheme=HTTPAuthSecurityScheme(
+                    scheme="Bearer", bearer_format="JWT", description="Issued to the party that the certificate names."
+                )
+            ),
+        },
+        security_requirements=[
+            # Both.  A role for the certificate, too: the SDK leaves empty lists out of what it signs and verifies.
+            SecurityRequirement(schemes={"certificate": StringList(list=[ROLE]), "token": StringList(list=[SCOPE])})
+        ],
     )
 
 

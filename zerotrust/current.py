@@ -5,12 +5,14 @@ The gate writes it down; whatever a handler calls may read it.
 
 from contextvars import ContextVar
 
+from zerotrust.dialect import Form
 from zerotrust.identity import Principal
 from zerotrust.svid import Peer
 
 PRINCIPAL: ContextVar[Principal] = ContextVar("principal")
 PEER: ContextVar[Peer] = ContextVar("peer")
 TRACE: ContextVar[str] = ContextVar("trace_id")
+FORM: ContextVar[Form] = ContextVar("form")
 
 
 def current_principal() -> Principal:

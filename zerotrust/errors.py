@@ -4,6 +4,9 @@ Inside, a refusal has a reason and a detail; they go to the audit record.  Outsi
 and no word that came from the caller.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from zerotrust.policy import Reason
 
 RETRY_AFTER = 1
@@ -52,10 +55,12 @@ ANSWERS: dict[Reason, tuple[int, str | None]] = {
     Reason.NOT_BOUND: _BAD_TOKEN,
     Reason.WITHDRAWN: _BAD_TOKEN,
     Reason.NO_PERMISSION_FOR_ROUTE: _DENIED,
+    Reason.UNKNOWN_METHOD: (404, "invalid_request"),
     Reason.LEGACY_ERA: _BAD_REQUEST,
     Reason.MALFORMED_HEADERS: _BAD_REQUEST,
     Reason.WRONG_HOST: (421, "invalid_request"),
     Reason.WRONG_ORIGIN: _DENIED,
+    Reason.UNSUPPORTED_CONTENT: (415, "invalid_request"),
     Reason.MALFORMED_BODY: _BAD_REQUEST,
     Reason.BODY_TOO_LARGE: (413, "invalid_request"),
     Reason.BODY_TOO_SLOW: (408, "invalid_request"),
@@ -86,12 +91,21 @@ ANSWERS: dict[Reason, tuple[int, str | None]] = {
 class Refusal(Exception):
     """A request that goes no further, with its reason.
 
-    `detail` is for the record only; `scope` is the one that would help, if one would.
+    `detail` is for the record only; `scope` is the one that would help, if one would.  `advice` is a sentence on what
+    to do instead, and `more` are members that the protocol of the door wants besides.
     """
 
-    def __init__(self, reason: Reason, detail: str = "", *, scope: str | None = None) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        scope: str | None = None,
+        advice: str | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
-        self.reason, self.detail, self.scope = reason, detail, scope
+        self.reason, self.detail, self.scope, self.advice, self.more = reason, detail, scope, advice, more or {}
         self.status, self.error = ANSWERS[reason]
 
     @property

@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -20,9 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zerotrust import incoming
 from zerotrust.audit import Journal, describe, plain
 from zerotrust.clock import Forward
-from zerotrust.current import PEER, PRINCIPAL, TRACE
+from zerotrust.current import FORM, PEER, PRINCIPAL, TRACE
+from zerotrust.dialect import PLAIN, Dialect, Form
 from zerotrust.errors import Refusal
 from zerotrust.identity import Principal, UnverifiedToken
+from zerotrust.jsonrpc import request_id
 from zerotrust.keys import SigningKeys
 from zerotrust.mcp import Need, ToolPermissions
 from zerotrust.policy import Decision, Policy, Reason
@@ -66,10 +68,9 @@ class _Call:
     peer: Peer = NOBODY
     caller_trace: str | None = None
     principal: Principal | None = None
-    route: str | ToolPermissions | Peers | None = None
     permission: str | None = None
     operation: str | None = None
-    request_id: str | int | None = None
+    form: Form = field(default_factory=Form)
     first: Message | None = None
     last: Message | None = None
     """What was sent first, and last."""
@@ -105,10 +106,12 @@ class Gate:
         journal: Journal,
         clock: Callable[[], float] = time.time,
         metadata_url: str | None = None,
+        dialects: Mapping[str, Dialect] | None = None,
     ) -> None:
+        """`dialects`: how a path is spoken to whose protocol has errors of its own."""
         self._app, self._permissions = app, permissions
         self._keys, self._standing, self._journal, self._clock = keys, standing, journal, Forward(clock)
-        self._metadata_url = metadata_url
+        self._metadata_url, self._dialects = metadata_url, dialects or {}
         self._tally, self._confirm = Tally(journal), confirm
         standing.on_change(self._forget)
         self.adopt(expected=expected, policy=policy)
@@ -122,7 +125,9 @@ class Gate:
             return await self._app(scope, partial(self._hear, receive), send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        call = _Call(scope, peer=scope.get("state", {}).get("peer", NOBODY))
+        form = Form(self._metadata_url, self._dialects.get(scope["path"], PLAIN))
+        call = _Call(scope, peer=scope.get("state", {}).get("peer", NOBODY), form=form)
+        FORM.set(form)
         PEER.set(call.peer)
         TRACE.set(call.trace_id)
 
@@ -155,7 +160,7 @@ class Gate:
 
     async def _admit(self, call: _Call, receive: Receive) -> Receive:
         """Take the steps in order; return what the handler may read, or raise the refusal to send back."""
-        route = call.route = self._permissions.get((call.scope["method"], call.scope["path"]))
+        route = self._permissions.get((call.scope["method"], call.scope["path"]))
         self._check_peer(call.peer)  # (1)
         if route == PUBLIC:
             receive, _ = await incoming.whole(call.scope["headers"], receive, most=incoming.MAX_PUBLIC_BODY)
@@ -173,11 +178,14 @@ class Gate:
             raise Refusal(standing.reason, standing.detail)
         if route is None:
             raise Refusal(Reason.NO_PERMISSION_FOR_ROUTE, call.scope["path"])
+        call.form.dialect.check(call.scope["headers"])
         receive, asked = await incoming.body(call.scope["headers"], receive)
+        call.form = replace(call.form, request_id=request_id(asked), parsed=True)
+        FORM.set(call.form)
         if isinstance(route, ToolPermissions):
             need = route.need(call.scope["headers"], asked)
         else:
-            need = Need((route,), call.scope["path"], None)
+            need = Need((route,), call.scope["path"])
         self._decide(call, need)  # (6)
         await self._confirm(call.principal, str(call.permission))  # (7)
         await self._record(call, Reason.GRANTED)  # (8)
@@ -222,8 +230,8 @@ class Gate:
 
     def _decide(self, call: _Call, need: Need) -> None:
         assert call.principal is not None  # noqa: S101 - for the type checker: verified above
-        call.operation, call.request_id = need.operation, need.request_id
-        decision = Decision(allowed=False, reason=Reason.NO_PERMISSION_FOR_ROUTE, detail=need.operation)
+        call.operation = need.operation
+        decision = Decision(allowed=False, reason=need.otherwise, detail=need.operation)
         for permission in need.permissions:
             call.permission = permission
             if decision := self._policy.decide(call.principal, permission, self._expected.audience):
@@ -264,8 +272,7 @@ class Gate:
                 refusal = unrecorded
         if call.last is not None:  # an answer is under way, and can only be cut off
             return
-        rpc = (call.request_id,) if isinstance(call.route, ToolPermissions) else None
-        await send_refusal(refusal, call.trace_id, send, metadata_url=self._metadata_url, rpc=rpc)
+        await send_refusal(refusal, call.trace_id, send, call.form)
 
     async def _run(self, call: _Call, receive: Receive, send: Send) -> None:
         """Run the handler for as long as token and connection are good: no answer, and no stream, outlives them."""

@@ -4,27 +4,32 @@ The SDK's own authorisation stays off.  It serves older eras by the header alone
 request of any other era is refused here.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from zerotrust.errors import Refusal
+from zerotrust.jsonrpc import request_id
 from zerotrust.policy import Reason
 
 ERA = b"2026-07-28"
-LONGEST_ID = 100
-"""Characters of a request's id, which is echoed."""
+ADVICE = (
+    f"This server speaks MCP {ERA.decode()} only: use a client that speaks that revision"
+    ' (in the official SDKs, version 2 with the mode "auto" or the revision itself).'
+)
 
 _LISTINGS = frozenset({"server/discover", "tools/list"})
+_REVISION = re.compile(r"[0-9A-Za-z.-]{1,32}")
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one request needs: any one of `permissions`, for `operation`; `request_id` is to be echoed."""
+    """What one request needs: any one of `permissions`, for `operation`; where there are none, why."""
 
     permissions: tuple[str, ...]
     operation: str
-    request_id: str | int | None
+    otherwise: Reason = Reason.NO_PERMISSION_FOR_ROUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +43,28 @@ class ToolPermissions:
 
         Raises `Refusal` for another era and for a message that is not one request.
         """
-        if [value for name, value in headers if name == b"mcp-protocol-version"] != [ERA]:
-            raise Refusal(Reason.LEGACY_ERA)
+        versions = [value for name, value in headers if name == b"mcp-protocol-version"]
+        if versions != [ERA]:
+            told = {"supported": [ERA.decode()], "requested": _requested(versions, message)}
+            raise Refusal(Reason.LEGACY_ERA, advice=ADVICE, more=told)
         try:
-            method, request_id = message["method"], message["id"]
-            if not isinstance(method, str) or type(request_id) not in (str, int) or len(str(request_id)) > LONGEST_ID:
+            method = message["method"]
+            if not isinstance(method, str) or request_id(message) is None:
                 raise ValueError("a request has a method and an id")
             if method == "tools/call":
                 tool = message["params"]["name"]
                 permission = self.tools.get(tool)
-                return Need((permission,) if permission else (), f"tools/call {tool}"[:100], request_id)
+                return Need((permission,) if permission else (), f"tools/call {tool}"[:100])
         except (ValueError, KeyError, TypeError) as error:
             raise Refusal(Reason.MALFORMED_BODY, type(error).__name__) from error
-        held_by_any = tuple(dict.fromkeys(self.tools.values())) if method in _LISTINGS else ()
-        return Need(held_by_any, method[:100], request_id)
+        if method in _LISTINGS:
+            return Need(tuple(dict.fromkeys(self.tools.values())), method)
+        return Need((), method[:100], Reason.UNKNOWN_METHOD)
 
 
-def error_body(request_id: str | int | None, problem: dict[str, Any]) -> dict[str, Any]:
-    """A refusal as JSON-RPC, which the SDK's clients understand; anything else they report as an internal error."""
-    return {
-        "jsonrpc": "2.0",
-        "id": request_id,
-        "error": {"code": -32001, "message": problem["error"], "data": problem},
-    }
+def _requested(versions: list[bytes], message: Mapping[str, Any]) -> str:
+    """The revision that a request is of: by its header, or of the old handshake by its body.  Else, or twice, ""."""
+    params = message.get("params")
+    in_body = params.get("protocolVersion") if isinstance(params, dict) else None
+    found = versions[0].decode("latin-1") if len(versions) == 1 else in_body if not versions else None
+    return found if isinstance(found, str) and _REVISION.fullmatch(found) else ""

@@ -17,10 +17,11 @@ import httpx2
 from zerotrust.bounded import PLAIN, SECONDS, TO_TELL, read
 from zerotrust.connections import Connections, MCPConnections
 from zerotrust.current import current_trace
+from zerotrust.dialect import Form
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
+from zerotrust.jsonrpc import error_body
 from zerotrust.known import Known
-from zerotrust.mcp import error_body
 from zerotrust.policy import Reason
 from zerotrust.standing import Standing
 
@@ -80,7 +81,8 @@ class _Answering(httpx2.AsyncClient):
             lost = Reason.PEER_UNAVAILABLE if isinstance(error, _NOT_SENT) else Reason.ANSWER_LOST
             refusal = error if isinstance(error, Refusal) else Refusal(lost)
             problem = {"error": refusal.error, "reason": refusal.told}
-            return httpx2.Response(refusal.status, json=error_body(None, problem), request=request)
+            told = error_body(refusal, problem, Form(parsed=True))
+            return httpx2.Response(refusal.status, json=told, request=request)
         return httpx2.Response(answer.status_code, headers=answer.headers, content=body, request=request)
 
 

@@ -58,10 +58,12 @@ class Reason(StrEnum):
 
     # what was asked for
     NO_PERMISSION_FOR_ROUTE = "no_permission_for_route"
+    UNKNOWN_METHOD = "unknown_method"
     LEGACY_ERA = "legacy_era"
     MALFORMED_HEADERS = "malformed_headers"
     WRONG_HOST = "wrong_host"
     WRONG_ORIGIN = "wrong_origin"
+    UNSUPPORTED_CONTENT = "unsupported_content"
     MALFORMED_BODY = "malformed_body"
     BODY_TOO_LARGE = "body_too_large"
     BODY_TOO_SLOW = "body_too_slow"

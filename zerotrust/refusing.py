@@ -8,34 +8,27 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from zerotrust.current import current_trace
+from zerotrust.current import FORM, current_trace
+from zerotrust.dialect import Form
 from zerotrust.errors import Refusal
-from zerotrust.mcp import error_body
 from zerotrust.policy import Reason
 
 
 def problem(refusal: Refusal, trace_id: str) -> dict[str, Any]:
     """What a refused caller is told."""
     told: dict[str, Any] = {"error": refusal.error or "unauthorized", "reason": refusal.told, "trace_id": trace_id}
-    return told | ({"scope": refusal.scope} if refusal.scope else {})
+    return told | ({"scope": refusal.scope} if refusal.scope else {}) | dict(refusal.more)
 
 
-async def send_refusal(
-    refusal: Refusal,
-    trace_id: str,
-    send: Send,
-    *,
-    metadata_url: str | None = None,
-    rpc: tuple[str | int | None] | None = None,
-) -> None:
-    """Send a refusal as the answer; `rpc` holds the request id where the caller expects JSON-RPC."""
+async def send_refusal(refusal: Refusal, trace_id: str, send: Send, form: Form) -> None:
+    """Send a refusal as the answer."""
     told = problem(refusal, trace_id)
-    body = orjson.dumps(error_body(rpc[0], told) if rpc else told)
+    body = orjson.dumps(form.dialect.error_body(refusal, told, form))
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
-        *refusal.headers(metadata_url),
+        *refusal.headers(form.metadata_url),
     ]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -73,4 +66,4 @@ class RefusalResponse(Response):
         self._refusal = refusal
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_refusal(self._refusal, current_trace(), send)
+        await send_refusal(self._refusal, current_trace(), send, FORM.get(Form()))

@@ -17,6 +17,7 @@ from zerotrust.bounded import ask
 from zerotrust.cards import CARD_PATH, check_card
 from zerotrust.confirm import Confirmer
 from zerotrust.current import current_principal, current_trace
+from zerotrust.dialect import Dialect
 from zerotrust.errors import Refusal
 from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
 from zerotrust.gate import Gate, Permissions
@@ -101,10 +102,18 @@ class Service:
         for gate in self._gates:
             gate.adopt(expected=self._expected(), policy=policy)
 
-    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
+    def guard(
+        self,
+        app: ASGIApp,
+        permissions: Permissions,
+        *,
+        metadata_path: str | None = None,
+        dialects: Mapping[str, Dialect] | None = None,
+    ) -> ASGIApp:
         """Put the gate round the whole app: a route that `permissions` does not name is refused.
 
-        `metadata_path`: where callers find out how to get a token (RFC 9728), if that is told.
+        `metadata_path`: where callers find out how to get a token (RFC 9728), if that is told.  `dialects`: how a
+        path is spoken to whose protocol has errors of its own.
         """
         gate = Gate(
             app,
@@ -117,6 +126,7 @@ class Service:
             journal=self._journal,
             clock=self._clock,
             metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
+            dialects=dialects,
         )
         self._gates.append(gate)
         return gate

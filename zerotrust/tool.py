@@ -14,12 +14,16 @@ from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from zerotrust import VERSION
 from zerotrust.errors import Refusal
+from zerotrust.jsonrpc import JSON_RPC
 from zerotrust.policy import Reason
 from zerotrust.service import Service
 
 PATH = "/mcp"
 METADATA_PATH = "/.well-known/oauth-protected-resource/mcp"
+AT_THE_DOOR: dict[str, Any] = {"metadata_path": METADATA_PATH, "dialects": {PATH: JSON_RPC}}
+"""What `Service.guard` is to know of a tool server."""
 
 _REASONS = {421: Reason.WRONG_HOST, 403: Reason.WRONG_ORIGIN}
 """Why the SDK's transport refuses, by its status; otherwise it is for a header that it wants otherwise."""
@@ -42,15 +46,18 @@ class _Server(MCPServer[Any]):
 def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
     """A server for `tools` (name to permission) that lists to each caller only what that caller may call."""
 
-    async def only_callable(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    async def only_what_is_served(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         result = await call_next(ctx)
         if ctx.method == "tools/list":
             assert isinstance(result, dict)  # noqa: S101 - for the type checker: nothing else can be listed
             listed = [tool for tool in result["tools"] if service.may_use(tools[tool["name"]])]
             result = {**result, "tools": listed}
+        if ctx.method == "server/discover":  # the SDK advertises prompts and resources, and the gate lets nobody there
+            assert isinstance(result, dict)  # noqa: S101 - as above
+            result = {**result, "capabilities": {"tools": result["capabilities"]["tools"]}}
         return result
 
-    return _Server(service.name, subscriptions=False, middleware=[only_callable])
+    return _Server(service.name, version=VERSION, subscriptions=False, middleware=[only_what_is_served])
 
 
 def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsyncContextManager[Any]) -> FastAPI:

@@ -7,7 +7,7 @@ import asyncio
 
 from starlette.types import ASGIApp
 
-from zerotrust.a2a import Answer, agent_app
+from zerotrust.a2a import DIALECTS, Answer, agent_app
 from zerotrust.cards import CARD_PATH, PATH
 from zerotrust.gate import PUBLIC, Peers, Permissions
 from zerotrust.run import run
@@ -35,7 +35,7 @@ def create_app(service: Service) -> ASGIApp:
         return await converse(task, model=model, thinking=thinking, tools=documents, acting=writing)
 
     app = agent_app(service, answer, documents.opened())
-    return service.guard(app, PERMISSIONS)
+    return service.guard(app, PERMISSIONS, dialects=DIALECTS)
 
 
 if __name__ == "__main__":

@@ -209,7 +209,7 @@ FILED = Control(
     "tools/documents/main.py create",
 )
 NAMED_IN_BODY = _mcp("message['params']['name']", "dict(headers)[b'mcp-name'].decode()")
-ERA = _mcp("if [value for name, value in headers if name == b'mcp-protocol-version'] != [ERA]:")
+ERA = _mcp("if versions != [ERA]:")
 _SERVED = """server.streamable_http_app(
     streamable_http_path=PATH,
     stateless_http=True,
@@ -231,9 +231,11 @@ def _answering(take: str, put: str) -> Control:
 
 _KEEPING = "__import__('lab.keeping', fromlist=['lab'])"
 _SAID = f"{_KEEPING}.with_what_was_said(self, context)"
-_HANDLER = "DefaultRequestHandler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)"
+_HANDLER = "_Handler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)"
 _AGAIN = "__import__('lab.again', fromlist=['lab'])"
-KEEPS_NO_TASK = _answering("new_message(parts, role=Role.ROLE_AGENT)", f"{_KEEPING}.as_task(context, parts)")
+KEEPS_NO_TASK = _answering(
+    "new_message(parts, context_id=context.context_id, role=Role.ROLE_AGENT)", f"{_KEEPING}.as_task(context, parts)"
+)
 
 PRINTED = Control(
     "cli.terminal", "printable", "c if c.isprintable() or c == '\\n' else c.encode('unicode_escape').decode()", "c"
@@ -550,7 +552,7 @@ ROWS: dict[int, Row] = {
                 "tool_server",
                 "service.may_use(tools[tool['name']])",
                 "True",
-                "zerotrust/tool.py only_callable",
+                "zerotrust/tool.py only_what_is_served",
             ),
             DECIDE,
             "a2a-sdk",
@@ -925,8 +927,8 @@ ROWS: dict[int, Row] = {
         "what is JSON-RPC but no request",
         Reason.MALFORMED_BODY,
         (
-            _mcp("type(request_id) not in (str, int)", "False"),
-            _mcp("tuple(dict.fromkeys(self.tools.values())) if method in _LISTINGS else ()", "('tool.read',)"),
+            _mcp("request_id(message) is None", "False"),
+            _mcp("Need((), method[:100], Reason.UNKNOWN_METHOD)", "Need(('tool.read',), method[:100])"),
         ),
     ),
     101: Row(

@@ -78,9 +78,7 @@ async def test_what_is_json_rpc_but_no_request(target: Target) -> Tries:
     for request in no_requests:
         yield await target.send(TOOL, target.token(TOOL), body=request, headers=[(b"mcp-method", b"tools/call")])
     for method in ("TOOLS/CALL", "tools/call ", "Tools/Call", "tools//call", "tools/c\u0430ll", ""):
-        yield await target.send(
-            TOOL, target.token(TOOL), body=call | {"method": method}, reason=Reason.NO_PERMISSION_FOR_ROUTE
-        )
+        yield await target.send(TOOL, target.token(TOOL), body=call | {"method": method}, reason=Reason.UNKNOWN_METHOD)
 
 
 @attack(101)

@@ -16,7 +16,8 @@ from tests.support.system import registry
 from zerotrust.errors import Refusal
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
 from zerotrust.incoming import bearer
-from zerotrust.mcp import ERA, LONGEST_ID, ToolPermissions
+from zerotrust.jsonrpc import LONGEST_ID, request_id
+from zerotrust.mcp import ERA, ToolPermissions
 from zerotrust.strict_json import strict_object
 from zerotrust.verify import CLOCK_SKEW, Expected, key_id, verify
 
@@ -102,8 +103,8 @@ def message(value: bytes) -> None:
         need = ToolPermissions(TOOLS).need([(b"mcp-protocol-version", ERA)], found)
     except Refusal:
         return
-    assert need.request_id == found["id"]
-    assert len(str(need.request_id)) <= LONGEST_ID
+    assert request_id(found) == found["id"]
+    assert len(str(request_id(found))) <= LONGEST_ID
     assert len(need.operation) <= 100
     if found["method"] == "tools/call":
         permission = TOOLS.get(found["params"]["name"])

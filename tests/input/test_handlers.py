@@ -64,14 +64,14 @@ class Broken(Service):
 
     error: Exception
 
-    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
+    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:
         assert isinstance(app, FastAPI)
 
         @app.post("/broken")
         async def fail() -> None:
             raise self.error
 
-        return super().guard(app, {**permissions, ("POST", "/broken"): "inference.run"}, metadata_path=metadata_path)
+        return super().guard(app, {**permissions, ("POST", "/broken"): "inference.run"}, **how)
 
 
 async def broken(folder: Path, issuer: Issuer, error: Exception) -> tuple[httpx.Response, list[dict[str, Any]]]:

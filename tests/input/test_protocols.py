@@ -6,13 +6,20 @@ from typing import Any
 import pytest
 
 from tests.support.attack import DOORS, Target, message, tool_call
-from zerotrust.mcp import LONGEST_ID
+from zerotrust.jsonrpc import LONGEST_ID
 from zerotrust.policy import Reason
 
 INTERNALS = ("Error:", "error for", "Traceback", "pydantic", "NoneType", "site-packages", "Failed to parse", "sqlite")
 DEEP = json.loads('{"a":' * 60 + "1" + "}" * 60)
 HI = message("Hi.")
 SAID = HI["params"]["message"]
+UNREADABLE: dict[str, list[dict[str, Any]]] = {
+    "an image": [{"raw": "AAAA", "mediaType": "image/png"}],
+    "an image beside a text": [{"text": "Summarise this."}, {"raw": "AAAA", "mediaType": "image/png"}],
+    "a file that lies elsewhere": [{"url": "http://attacker.test/x", "mediaType": "text/plain"}],
+    "data": [{"data": {"query": "incident"}}],
+    "a text that is a page": [{"text": "<p>Hi.</p>", "mediaType": "text/html"}],
+}
 
 
 def check_told(text: str) -> None:
@@ -54,6 +61,17 @@ def check_told(text: str) -> None:
             id="a push notification",
         ),
         pytest.param(HI | {"method": "GetExtendedAgentCard", "params": {}}, -32004, id="the extended card"),
+        pytest.param({name: said for name, said in HI.items() if name != "id"}, -32600, id="no id"),
+        pytest.param(HI | {"id": None}, -32600, id="an id that is null"),
+        *[
+            pytest.param(HI | {"params": {"message": SAID | {"parts": parts}}}, -32005, id=name)
+            for name, parts in UNREADABLE.items()
+        ],
+        pytest.param(
+            HI | {"params": {"message": SAID, "configuration": {"acceptedOutputModes": ["image/png"]}}},
+            -32005,
+            id="an answer as an image",
+        ),
     ],
 )
 async def test_an_a2a_request_that_is_none_gets_the_protocols_error(
@@ -153,6 +171,41 @@ async def test_what_the_tools_transport_refuses_is_a_refusal_like_any_other(
 
     assert (tried.answer.status_code, tried.problem["reason"]) == (status, reason)
     assert tried.reasons == [Reason.GRANTED, reason]
+    answer = tried.answer.json()
+    assert (answer["jsonrpc"], answer["id"]) == ("2.0", 1)
+    if status == 400:
+        assert "resource_metadata=" in tried.answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("value", [b"text/plain", b"application/x-www-form-urlencoded", None])
+@pytest.mark.parametrize("body", [HI, b"{'jsonrpc': 'as Python writes it'}"])
+async def test_an_agent_takes_json_alone_and_says_so_in_a2a(
+    target: Target, value: bytes | None, body: dict[str, Any] | bytes
+) -> None:
+    headers = [(b"content-type", value)]
+    tried = await target.send("agent/reader", target.token("agent/reader"), body=body, headers=headers)
+
+    assert (tried.answer.status_code, tried.problem["reason"]) == (415, Reason.UNSUPPORTED_CONTENT)
+    assert tried.answer.json()["error"]["code"] == -32005
+    assert not tried.handled
+
+
+@pytest.mark.parametrize("party", ["agent/reader", "tool/documents"])
+@pytest.mark.parametrize("body", [b"x", b'{"id": 1', b'{"id": 1, "id": 2}'])
+async def test_a_body_that_is_no_json_is_a_parse_error(target: Target, party: str, body: bytes) -> None:
+    tried = await target.send(party, target.token(party), body=body)
+
+    error = tried.answer.json()
+    assert (tried.answer.status_code, error["error"]["code"], error["id"]) == (400, -32700, None)
+    assert tried.reasons == [Reason.MALFORMED_BODY]
+
+
+@pytest.mark.parametrize("party", ["agent/reader", "tool/documents"])
+async def test_who_is_refused_before_the_body_is_read_gets_json_rpc(target: Target, party: str) -> None:
+    tried = await target.send(party, None, reason=Reason.NO_TOKEN)
+
+    error = tried.answer.json()
+    assert (tried.answer.status_code, error["error"]["code"], error["id"]) == (401, -32010, None)
 
 
 @pytest.mark.parametrize("party", ["agent/reader", "tool/documents"])

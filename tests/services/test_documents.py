@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from mcp.shared.exceptions import MCPError
 
 from tests.support.attack import tool_call
 from tests.support.clients import refused, said, tools, use
 from tests.support.issuer import Issuer
-from tests.support.system import System, running
+from tests.support.system import ROOT, System, problem_of, running
 from tools.documents.store import Document, Store
+from zerotrust import VERSION
 from zerotrust.mcp import ERA
 
 Token = Callable[..., str]
@@ -259,11 +262,18 @@ async def test_a_caller_sees_only_the_tools_it_may_call(system: System, reading:
 
 
 async def test_the_official_client_in_legacy_mode_is_refused(system: System, reading: Token) -> None:
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(ExceptionGroup) as refused:
         async with tools(system, reading(), mode="legacy"):
             raise AssertionError("let in")
 
+    [told] = [error for error in _flat(refused.value) if isinstance(error, MCPError)]
+    assert told.error.code == -32022
+    assert "use a client that speaks that revision" in told.error.message
     assert set(reasons(system)) == {"legacy_era"}
+
+
+def _flat(error: BaseException) -> list[BaseException]:
+    return [one for part in error.exceptions for one in _flat(part)] if isinstance(error, ExceptionGroup) else [error]
 
 
 async def test_the_official_client_finds_the_right_era_by_itself(system: System, reading: Token) -> None:
@@ -285,16 +295,23 @@ async def test_there_is_nothing_to_subscribe_to(system: System, reading: Token) 
         offered = client.server_capabilities
 
     assert offered.tools is not None
-    assert offered.resources is not None
     assert not offered.tools.list_changed
-    assert not offered.resources.subscribe
+    assert offered.model_dump(exclude_none=True).keys() == {"tools"}  # what is advertised is served
+
+
+async def test_it_says_which_version_of_the_project_it_is(system: System, reading: Token) -> None:
+    async with tools(system, reading(), mode="auto") as client:
+        told = client.server_info
+
+    assert told is not None
+    assert told.version == VERSION == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS"])
 async def test_nothing_but_post_is_known_at_the_tools_address(system: System, reading: Token, method: str) -> None:
     answer = await system.client("tool/documents", reading()).request(method, "/mcp", headers=MCP_HEADERS)
 
-    assert (answer.status_code, answer.json()["reason"]) == (403, "no_permission_for_route")
+    assert (answer.status_code, problem_of(answer)["reason"]) == (403, "no_permission_for_route")
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/mcp/", "/"])

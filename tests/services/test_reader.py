@@ -15,7 +15,7 @@ from a2a.utils.errors import A2AError, TaskNotFoundError
 from tests.support.ca import workload
 from tests.support.clients import agent, ask, question, text_of
 from tests.support.issuer import Issuer
-from tests.support.system import System
+from tests.support.system import System, problem_of
 from zerotrust import a2a
 
 Token = Callable[..., str]
@@ -64,7 +64,7 @@ async def test_whom_it_does_not_work_for(
     client = system.client("agent/reader", asking(**changed), peer=workload("orchestrator"))
     answer = await client.post("/a2a", json=RPC)
 
-    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    assert (answer.status_code, problem_of(answer)["reason"]) == (status, reason)
     assert issuer.exchanges == []
     with pytest.raises(A2AClientError):
         await ask(system, "agent/reader", asking(**changed), READ_IT)
@@ -73,7 +73,7 @@ async def test_whom_it_does_not_work_for(
 async def test_a_stranger_is_refused_though_the_sdk_registered_the_route(system: System) -> None:
     answer = await system.client("agent/reader").post("/a2a", json=RPC)
 
-    assert (answer.status_code, answer.json()["reason"]) == (401, "no_token")
+    assert (answer.status_code, problem_of(answer)["reason"]) == (401, "no_token")
 
 
 async def test_its_card_is_public_and_says_where_to_send_what(system: System) -> None:
@@ -88,6 +88,22 @@ async def test_its_card_is_public_and_says_where_to_send_what(system: System) ->
     )
     assert not card.capabilities.streaming
     assert not card.capabilities.push_notifications
+    [needed] = card.security_requirements
+    kinds = {name: card.security_schemes[name].WhichOneof("scheme") for name in needed.schemes}
+    assert set(kinds.values()) == {"mtls_security_scheme", "http_auth_security_scheme"}  # both at once
+    assert {name: list(scopes.list) for name, scopes in needed.schemes.items()} == {
+        "certificate": ["workload"],
+        "token": ["agent.invoke"],
+    }
+
+
+async def test_it_takes_and_gives_what_its_card_says(system: System, asking: Token) -> None:
+    card = await A2ACardResolver(system.client("agent/reader"), system.addresses["agent/reader"]).get_agent_card()
+    message = await ask(system, "agent/reader", asking(), READ_IT)
+
+    assert list(card.default_input_modes) == ["text/plain"]
+    assert [part.WhichOneof("content") for part in message.parts] == ["text", "data"]
+    assert list(card.default_output_modes) == ["text/plain", "application/json"]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/.well-known/agent.json", "/v1/message:send"])

@@ -15,7 +15,7 @@ from tests.services.test_orchestrator import FILE_IT, READ, READ_IT, worked
 from tests.support.attack import DOORS, _repeated
 from tests.support.clients import ask, refused, said, use
 from tests.support.issuer import Issuer
-from tests.support.system import System
+from tests.support.system import System, problem_of
 from zerotrust.policy import Reason
 
 Token = Callable[..., str]
@@ -318,7 +318,7 @@ async def test_an_agent_that_hangs_answers_for_the_withdrawn(
 
     cause = failed.value.__cause__
     assert isinstance(cause, httpx.HTTPStatusError)
-    assert (cause.response.status_code, cause.response.json()["reason"]) == (401, "withdrawn")
+    assert (cause.response.status_code, problem_of(cause.response)["reason"]) == (401, "withdrawn")
     assert system.reasons("agent/reader")[-1] == "withdrawn"
 
 

@@ -31,7 +31,7 @@ from tests.support.ca import holder, workload
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.leaks import holds_token
-from tests.support.system import System, Wire, running
+from tests.support.system import System, Wire, problem_of, running
 from zerotrust.audit import first_bad_record
 from zerotrust.errors import ANSWERS, BEFORE_SIGNATURE
 from zerotrust.gate import Gate, Permissions
@@ -130,8 +130,7 @@ class Tried:
     @property
     def problem(self) -> dict[str, Any]:
         """What the refusal says, in JSON or in JSON-RPC."""
-        told: dict[str, Any] = self.answer.json()
-        return dict(told["error"]["data"]) if "jsonrpc" in told else told
+        return problem_of(self.answer)
 
     @property
     def reasons(self) -> list[str]:
@@ -175,7 +174,7 @@ class Watched(Service):
     entered: Callable[[], None] | None = None
     """Called as soon as a request is past the gate."""
 
-    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
+    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:
         self.handled, self.permissions = [], permissions
         served = app.routes if isinstance(app, FastAPI) else []
         self.routes = {(method, r.path) for r in served if isinstance(r, Route) for method in r.methods or ()}
@@ -187,7 +186,7 @@ class Watched(Service):
                     self.entered()
             await app(scope, receive, send)
 
-        return super().guard(watched, permissions, metadata_path=metadata_path)
+        return super().guard(watched, permissions, **how)
 
 
 def redirecting(status: int, url: str) -> ASGIApp:
@@ -320,7 +319,8 @@ def check_refused(tried: Tried | Attempt, row: Row) -> None:
     assert isinstance(reason, Reason)
     told = Reason.NOT_VERIFIED if reason in BEFORE_SIGNATURE else reason
     assert (tried.answer.status_code, tried.problem["reason"]) == (ANSWERS[reason][0], told)
-    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope"}  # and no word more
+    more = {"supported", "requested"} if reason is Reason.LEGACY_ERA else set()  # as MCP wants it
+    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope", *more}  # and no word more
     assert tried.reasons == [reason]
     traces = [record["trace_id"] for record in tried.recorded if "trace_id" in record]
     assert traces in ([], [tried.problem["trace_id"]])  # none, where callers that nobody knows are counted

@@ -23,6 +23,7 @@ from tests.support.system import POLICIES, Wire, fresh_standing
 from zerotrust.audit import Journal, records
 from zerotrust.gate import PUBLIC, Confirmation, Gate, Permissions
 from zerotrust.identity import Principal
+from zerotrust.jsonrpc import JSON_RPC
 from zerotrust.keys import SigningKeys
 from zerotrust.mcp import ERA, ToolPermissions
 from zerotrust.service import read_policy
@@ -126,6 +127,7 @@ class Door:
                 journal=self.journal,
                 clock=self.clock,
                 metadata_url=metadata_url,
+                dialects={"/mcp": JSON_RPC},
             )
 
     async def _confirm(self, caller: Principal, permission: str) -> None:

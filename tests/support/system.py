@@ -178,6 +178,12 @@ class System:
         return [record["reason"] for record in self.records(name) if "reason" in record]
 
 
+def problem_of(answer: httpx.Response) -> dict[str, Any]:
+    """What a refusal says, in JSON or in JSON-RPC."""
+    told: dict[str, Any] = answer.json()
+    return dict(told["error"]["data"]) if "jsonrpc" in told else told
+
+
 @asynccontextmanager
 async def alive(app: ASGIApp) -> AsyncIterator[None]:
     """Run an app's lifespan as a server does: in one task, from start to end."""

@@ -20,7 +20,9 @@ def test_an_answer_is_one_of_rfc_6750s_or_says_that_nothing_can_be_said(reason: 
         (400, "invalid_request"),
         (408, "invalid_request"),
         (409, "invalid_request"),  # to an operator: not while things are as they are
+        (404, "invalid_request"),  # no such method, in JSON-RPC
         (413, "invalid_request"),
+        (415, "invalid_request"),
         (421, "invalid_request"),
         (401, "invalid_token"),
         (403, "insufficient_scope"),

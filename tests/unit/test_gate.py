@@ -416,7 +416,33 @@ async def test_another_era_is_refused(tool_door: Door, issuer: Issuer, headers: 
     reply = await tool_door.call(for_the_tool(issuer), tool_call(), headers=headers)
 
     assert (reply.status, reply.reason) == (400, Reason.LEGACY_ERA)
+    assert (reply.json()["id"], reply.json()["error"]["code"]) == (1, -32022)
+    assert reply.json()["error"]["data"]["supported"] == [ERA.decode()]
     assert tool_door.handled == []
+
+
+async def test_the_handshake_of_an_older_era_is_told_what_to_do(tool_door: Door, issuer: Issuer) -> None:
+    hello = {"jsonrpc": "2.0", "id": "h", "method": "initialize", "params": {"protocolVersion": "2025-11-25"}}
+    reply = await tool_door.call(for_the_tool(issuer), hello, headers=[])
+
+    error = reply.json()["error"]
+    assert (reply.json()["id"], error["code"], error["data"]["requested"]) == ("h", -32022, "2025-11-25")
+    assert "use a client that speaks that revision" in error["message"]
+
+
+async def test_a_caller_that_was_not_verified_gets_json_rpc_and_its_body_is_not_read(tool_door: Door) -> None:
+    reply = await tool_door.call(None, tool_call())
+
+    assert (reply.status, reply.json()["id"], reply.json()["error"]["code"]) == (401, None, -32010)
+
+
+@pytest.mark.parametrize(("body", "code"), [(b"{", -32700), (b"[]", -32700), (b"{}", -32600), (b"", -32600)])
+async def test_a_body_that_is_no_request_has_the_code_of_json_rpc(
+    tool_door: Door, issuer: Issuer, body: bytes, code: int
+) -> None:
+    reply = await tool_door.call(for_the_tool(issuer), body)
+
+    assert (reply.status, reply.reason, reply.json()["error"]["code"]) == (400, Reason.MALFORMED_BODY, code)
 
 
 GOOD_BODY = orjson.dumps(tool_call())
@@ -458,7 +484,8 @@ async def test_a_body_that_is_not_one_plain_request_is_refused(tool_door: Door, 
     reply = await tool_door.call(for_the_tool(issuer), body)
 
     assert (reply.status, reply.reason) == (400, Reason.MALFORMED_BODY)
-    assert reply.json()["id"] is None  # JSON-RPC 2.0 section 5: no id could be read
+    # JSON-RPC 2.0 section 5: null where no id could be read.
+    assert reply.json()["id"] == (1 if body.startswith((b'{"id": 1,', b'{"jsonrpc": "2.0", "id": 1,')) else None)
     assert tool_door.handled == []
     assert [r["reason"] for r in tool_door.records] == [Reason.MALFORMED_BODY]
 
@@ -485,20 +512,30 @@ async def test_a_body_of_the_largest_size_is_read(tool_door: Door, issuer: Issue
         tool_call(""),
         tool_call("__class__"),
         tool_call(7),
-        *[
-            {"id": 1, "method": method, "params": {"name": "read"}}
-            for method in ("initialize", "ping", "resources/list", "prompts/get", "tools/Call", "tasks/get", "")
-        ],
     ],
 )
-async def test_a_tool_or_a_method_nobody_named_is_refused(
-    tool_door: Door, issuer: Issuer, body: dict[str, Any]
-) -> None:
+async def test_a_tool_nobody_named_is_refused(tool_door: Door, issuer: Issuer, body: dict[str, Any]) -> None:
     reply = await tool_door.call(for_the_tool(issuer, scope="tool.read tool.write"), body)
 
     assert (reply.status, reply.reason) == (403, Reason.NO_PERMISSION_FOR_ROUTE)
     assert reply.json()["id"] == 1
     assert tool_door.handled == []
+
+
+@pytest.mark.parametrize(
+    "method", ["initialize", "ping", "resources/list", "prompts/get", "logging/setLevel", "tools/Call", "tasks/get", ""]
+)
+async def test_a_method_that_does_not_exist_here_is_denied_and_on_record(
+    tool_door: Door, issuer: Issuer, method: str
+) -> None:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"name": "read"}}
+    reply = await tool_door.call(for_the_tool(issuer, scope="tool.read tool.write"), body)
+
+    assert (reply.status, reply.reason) == (404, Reason.UNKNOWN_METHOD)
+    assert (reply.json()["id"], reply.json()["error"]["code"]) == (1, -32601)
+    assert tool_door.handled == []
+    [record] = tool_door.requests
+    assert (record["allowed"], record["operation"]) == (False, f"POST {method or '/mcp'}")
 
 
 async def test_the_convenience_headers_decide_nothing(tool_door: Door, issuer: Issuer) -> None:
@@ -523,7 +560,7 @@ async def test_a_refusal_on_mcp_is_json_rpc_with_the_scope_that_would_help(tool_
         "jsonrpc": "2.0",
         "id": "request-7",
         "error": {
-            "code": -32001,
+            "code": -32011,
             "message": "insufficient_scope",
             "data": {
                 "error": "insufficient_scope",

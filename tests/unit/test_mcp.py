@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from zerotrust.errors import Refusal
-from zerotrust.mcp import ERA, Need, ToolPermissions, error_body
+from zerotrust.mcp import ERA, Need, ToolPermissions
 from zerotrust.policy import Reason
 
 TOOLS = ToolPermissions({"search": "tool.read", "read": "tool.read", "replace": "tool.write"})
@@ -17,7 +17,7 @@ def body(method: str = "tools/call", **params: Any) -> dict[str, Any]:
 
 
 def test_a_call_needs_the_permission_of_its_tool() -> None:
-    assert TOOLS.need(HEADERS, body(name="read")) == Need(("tool.read",), "tools/call read", 7)
+    assert TOOLS.need(HEADERS, body(name="read")) == Need(("tool.read",), "tools/call read")
     assert TOOLS.need(HEADERS, body(name="replace")).permissions == ("tool.write",)
 
 
@@ -39,7 +39,9 @@ def test_discovery_is_open_to_whoever_holds_any_tool_scope(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["initialize", "resources/read", "prompts/get", "TOOLS/CALL", "tools/call ", "ping"])
 def test_any_other_method_needs_what_nobody_has(method: str) -> None:
-    assert TOOLS.need(HEADERS, body(method, name="read")).permissions == ()
+    need = TOOLS.need(HEADERS, body(method, name="read"))
+
+    assert (need.permissions, need.otherwise) == ((), Reason.UNKNOWN_METHOD)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,34 @@ def test_another_era_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
         TOOLS.need(headers, body(name="read"))
 
     assert refused.value.reason is Reason.LEGACY_ERA
+    assert refused.value.more["supported"] == ["2026-07-28"]
+    assert "2026-07-28" in str(refused.value.advice)
+
+
+HELLO = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}}
+
+
+@pytest.mark.parametrize(
+    ("versions", "message", "requested"),
+    [
+        pytest.param([b"2027-03-01"], body(), "2027-03-01", id="a later one"),
+        pytest.param([b"2025-06-18"], HELLO, "2025-06-18", id="the header counts"),
+        pytest.param([], HELLO, "2025-11-25", id="the handshake of an older one, which has no header"),
+        pytest.param([], body(), "", id="none"),
+        pytest.param([], {"params": {"protocolVersion": 7}}, "", id="a number"),
+        pytest.param([], {"params": []}, "", id="no params"),
+        pytest.param([b"2025-11-25", b"2026-07-28"], HELLO, "", id="two"),
+        pytest.param([b"<b>2027</b>"], body(), "", id="what nobody would call a revision is not echoed"),
+        pytest.param([b"2" * 33], body(), "", id="nor is what is too long"),
+    ],
+)
+def test_a_refused_era_is_told_which_one_was_asked_for(
+    versions: list[bytes], message: dict[str, Any], requested: str
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        TOOLS.need([(b"mcp-protocol-version", version) for version in versions], message)
+
+    assert refused.value.more["requested"] == requested
 
 
 @pytest.mark.parametrize(
@@ -81,13 +111,3 @@ def test_what_is_not_one_request_is_refused(message: dict[str, Any]) -> None:
         TOOLS.need(HEADERS, message)
 
     assert refused.value.reason is Reason.MALFORMED_BODY
-
-
-def test_a_refusal_echoes_the_id_and_nothing_else() -> None:
-    problem = {"error": "insufficient_scope", "reason": "scope_missing", "scope": "tool.write"}
-
-    assert error_body(7, problem) == {
-        "jsonrpc": "2.0",
-        "id": 7,
-        "error": {"code": -32001, "message": "insufficient_scope", "data": problem},
-    }

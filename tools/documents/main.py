@@ -14,7 +14,7 @@ from zerotrust.gate import PUBLIC, Permissions
 from zerotrust.mcp import ToolPermissions
 from zerotrust.run import run
 from zerotrust.service import Service
-from zerotrust.tool import METADATA_PATH, PATH, tool_app, tool_server
+from zerotrust.tool import AT_THE_DOOR, METADATA_PATH, PATH, tool_app, tool_server
 
 TOOLS = {"search": "tool.read", "read": "tool.read", "create": "tool.write", "replace": "tool.write"}
 PERMISSIONS: Permissions = {
@@ -34,7 +34,7 @@ def create_app(service: Service) -> ASGIApp:
     """The documents tool, guarded."""
     store, server = Store(service.data / "documents.db"), tool_server(service, TOOLS)
     declare(server, service, store)
-    return service.guard(tool_app(service, server, store.opened()), PERMISSIONS, metadata_path=METADATA_PATH)
+    return service.guard(tool_app(service, server, store.opened()), PERMISSIONS, **AT_THE_DOOR)
 
 
 def declare(server: MCPServer[None], service: Service, store: Store) -> None:

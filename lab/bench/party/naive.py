@@ -59,9 +59,9 @@ class Naive(Service):
         )
         super().__init__(name, **parts)
 
-    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:
+    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:
         """Introspect, then do all that the real gate does."""
-        guarded = super().guard(app, permissions, metadata_path=metadata_path)
+        guarded = super().guard(app, permissions, **how)
 
         async def introspecting(scope: Scope, receive: Receive, send: Send) -> None:
             if bearer := dict(scope.get("headers", ())).get(b"authorization"):

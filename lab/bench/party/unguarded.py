@@ -39,7 +39,7 @@ class Unguarded(Service):
         self.outgoing.http.event_hooks = {}
         self.outgoing.mcp_http.event_hooks = {}
 
-    def guard(self, app: ASGIApp, permissions: Permissions, *, metadata_path: str | None = None) -> ASGIApp:  # noqa: ARG002
+    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:  # noqa: ARG002
         """Let everybody in; handlers find what they read from the context, and nobody has looked at it."""
 
         async def open_door(scope: Scope, receive: Receive, send: Send) -> None:
