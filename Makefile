@@ -55,6 +55,13 @@ crowding: .venv/ready  ## One caller does all it can to crowd the others out, wh
 register: .venv/ready  ## Approve the parties as they are: derive realm and registry.lock
 	@$(RUN) authorities.registry.register
 
+# A PYTHON that is given, and is of another version than the one in .venv, makes the environment anew.
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(PYTHON) -V 2>&1),$(shell $(BIN)/python -V 2>&1))
+.PHONY: .venv/ready
+endif
+endif
+
 # Made anew each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
 .venv/ready: requirements.lock authorities/attestation/environment.py cli/zt scripts/run scripts/run.py
 	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

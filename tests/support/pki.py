@@ -16,6 +16,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from authorities.attestation import certificates
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,  # what a CA must say (RFC 5280 section 4.2.1.3); since Python 3.13 clients check it
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class CA:
@@ -30,7 +41,7 @@ class CA:
         else:
             constraints = x509.BasicConstraints(ca=True, path_length=0)
             builder = self._builder(self._name, self._key, days=1).add_extension(constraints, critical=True)
-            certificate = builder.sign(self._key, hashes.SHA256())
+            certificate = builder.add_extension(_SIGNS_CERTIFICATES, critical=True).sign(self._key, hashes.SHA256())
         self.pem = certificate.public_bytes(serialization.Encoding.PEM)
 
     def server(self, folder: Path, name: str = "localhost") -> tuple[Path, Path]:
