@@ -35,7 +35,7 @@ class GateAsDependency(Service):
 
     async def _admit(self, request: Request) -> None:
         call = _Call(request.scope, peer=request.scope["state"]["peer"])
-        TRACE.set(call.trace_id)
+        TRACE.set(call.span)
         await self._gate._admit(call, _read_already)  # what it raises, the app answers
         if call.principal:
             PRINCIPAL.set(call.principal)

@@ -8,7 +8,6 @@ SDK registers.  In order: (1) peer  (2) credentials  (3) verify  (4) bind  (5) s
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zerotrust import incoming
 from zerotrust.audit import Journal, describe, plain
 from zerotrust.clock import Forward
-from zerotrust.current import FORM, PEER, PRINCIPAL, TRACE
+from zerotrust.current import FORM, PEER, PRINCIPAL, TRACE, Span
 from zerotrust.dialect import PLAIN, Dialect, Form
 from zerotrust.errors import Refusal
 from zerotrust.identity import Principal, UnverifiedToken
@@ -64,7 +63,7 @@ class _Call:
 
     scope: Scope
     received: float = field(default_factory=time.time)
-    trace_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    span: Span = field(default_factory=Span)
     peer: Peer = NOBODY
     caller_trace: str | None = None
     principal: Principal | None = None
@@ -84,10 +83,11 @@ class _Call:
     def follow_trace(self) -> None:
         """Our own workloads continue a trace; anybody else gets a new one, and theirs is kept beside it."""
         if theirs := incoming.trace(self.scope["headers"]):
+            trace_id, parent_id = theirs
             if self.principal and self.principal.delegated:
-                self.trace_id = theirs
+                self.span = Span(trace_id, parent_id, self.span.span_id)
             else:
-                self.caller_trace = theirs
+                self.caller_trace = trace_id
 
 
 class Gate:
@@ -129,7 +129,7 @@ class Gate:
         call = _Call(scope, peer=scope.get("state", {}).get("peer", NOBODY), form=form)
         FORM.set(form)
         PEER.set(call.peer)
-        TRACE.set(call.trace_id)
+        TRACE.set(call.span)
 
         async def watched(message: Message) -> None:
             call.first, call.last = call.first or message, message
@@ -173,7 +173,7 @@ class Gate:
         call.principal = await self._verify(token)  # (3)
         self._bind(call.principal, call.peer)  # (4)
         call.follow_trace()
-        TRACE.set(call.trace_id)
+        TRACE.set(call.span)
         if not (standing := self._standing.of(call.principal)):  # (5)
             raise Refusal(standing.reason, standing.detail)
         if route is None:
@@ -246,7 +246,9 @@ class Gate:
             "at": call.received,
             "service": self._expected.audience,
             "event": "request",
-            "trace_id": call.trace_id,
+            "trace_id": call.span.trace_id,
+            "span_id": call.span.span_id,
+            "parent_id": call.span.parent_id,
             "caller_trace": call.caller_trace,
             "peer": call.peer.id,
             "operation": plain(f"{call.scope['method']} {call.operation or call.scope['path']}"),
@@ -272,7 +274,7 @@ class Gate:
                 refusal = unrecorded
         if call.last is not None:  # an answer is under way, and can only be cut off
             return
-        await send_refusal(refusal, call.trace_id, send, call.form)
+        await send_refusal(refusal, call.span.trace_id, send, call.form)
 
     async def _run(self, call: _Call, receive: Receive, send: Send) -> None:
         """Run the handler for as long as token and connection are good: no answer, and no stream, outlives them."""
@@ -302,7 +304,7 @@ class Gate:
                 raise
             await self._refuse(call, ending, send)
             if first := call.unfinished:
-                await cut_off(ending, call.trace_id, send, first=first)
+                await cut_off(ending, call.span.trace_id, send, first=first)
 
 
 def _origin(call: _Call) -> str:

@@ -26,7 +26,10 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 # base64url and dots; with padding, which PyJWT accepts, a token would have two spellings.
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
-_TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+# Version 00 has four fields; a later version may have more. Ids of zeros and version ff are invalid.
+_FIELDS = rb"-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}"
+_TRACEPARENT = re.compile(rb"00" + _FIELDS)
+_LATER_TRACEPARENT = re.compile(rb"(?!00|ff)[0-9a-f]{2}" + _FIELDS + rb"(?:-.*)?")
 
 
 def bearer(headers: Headers, *, hint: str | None) -> UnverifiedToken:
@@ -49,12 +52,16 @@ def bearer(headers: Headers, *, hint: str | None) -> UnverifiedToken:
     return UnverifiedToken(token.decode())
 
 
-def trace(headers: Headers) -> str | None:
-    """The trace that a request says it belongs to (W3C Trace Context section 3.2); None where it says none, or two."""
+def trace(headers: Headers) -> tuple[str, str] | None:
+    """The ids of the trace and of the span that a request says it comes from; None where it says none, or two.
+
+    W3C Trace Context sections 3.2 and 4.3.
+    """
     given = [value for name, value in headers if name == b"traceparent"]
-    if len(given) != 1 or not (found := _TRACEPARENT.fullmatch(given[0])):
+    if len(given) != 1:
         return None
-    return found[1].decode()
+    found = _TRACEPARENT.fullmatch(given[0]) or _LATER_TRACEPARENT.fullmatch(given[0])
+    return (found[1].decode(), found[2].decode()) if found else None
 
 
 async def whole(headers: Headers, receive: Receive, *, most: int = MAX_BODY) -> tuple[Receive, bytes]:

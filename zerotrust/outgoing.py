@@ -16,7 +16,7 @@ import httpx2
 
 from zerotrust.bounded import PLAIN, SECONDS, TO_TELL, read
 from zerotrust.connections import Connections, MCPConnections
-from zerotrust.current import current_trace
+from zerotrust.current import current_span
 from zerotrust.dialect import Form
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
@@ -120,7 +120,7 @@ class Outgoing:
         if not (standing := self._standing.of_peer(party)):
             raise Refusal(standing.reason, standing.detail)
         request.headers["authorization"] = f"Bearer {token.value}"
-        request.headers["traceparent"] = f"00-{current_trace()}-{'0' * 15}1-01"
+        request.headers["traceparent"] = current_span().traceparent
 
     async def close(self) -> None:
         """Close all three."""

@@ -16,7 +16,7 @@ from zerotrust.audit import Journal, describe, plain
 from zerotrust.bounded import ask
 from zerotrust.cards import CARD_PATH, check_card
 from zerotrust.confirm import Confirmer
-from zerotrust.current import current_principal, current_trace
+from zerotrust.current import current_principal, current_span
 from zerotrust.dialect import Dialect
 from zerotrust.errors import Refusal
 from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
@@ -245,7 +245,9 @@ class Service:
 
     async def record(self, record: Mapping[str, Any]) -> None:
         """Write down what happened to the current request; done once it is on the disk.  Raises `Refusal`."""
-        whole = {"at": time.time(), "service": self._id, "trace_id": current_trace(), **record}
+        span = current_span()
+        where = {"service": self._id, "trace_id": span.trace_id, "span_id": span.span_id}
+        whole = {"at": time.time(), **where, **record}
         whole["detail"] = plain(record["detail"])
         try:
             await self._journal.append(whole)

@@ -96,7 +96,7 @@ async def test_an_agent_that_does_not_show_the_approved_card_is_asked_nothing_an
 @pytest.fixture
 def called(system: System) -> Iterator[list[str]]:
     """Every card that is asked for; the request that it is for is not handled here."""
-    trace = current.TRACE.set("0" * 32)
+    trace = current.TRACE.set(current.Span())
     seen: list[str] = []
     for name in ("agent/reader", "agent/writer"):
         app = system.apps[system.addresses[name]]

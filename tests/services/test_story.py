@@ -86,6 +86,22 @@ async def test_one_trace_and_one_transaction_connect_the_records_of_all_parties(
         assert first_bad_record(system.folder / name.replace("/", "-") / "journal.jsonl") == 0
 
 
+async def test_the_records_of_all_parties_are_one_tree_of_spans(system: System, issuer: Issuer) -> None:
+    await told(system, issuer.token(jti="the-root"))
+
+    spans: dict[str, dict[str, str | None]] = {}
+    for name in system.services:
+        for record in system.records(name):
+            if record["event"] == "request" and "transaction" in record:
+                spans.setdefault(name, {})[record["span_id"]] = record["parent_id"]
+    [(root, above)] = spans["orchestrator"].items()
+    assert above is None
+    for agent in ("agent/reader", "agent/writer"):
+        assert set(spans[agent].values()) == {root}
+    agents = spans["agent/reader"].keys() | spans["agent/writer"].keys()
+    assert set(spans["inference"].values()) == set(spans["tool/documents"].values()) == agents
+
+
 async def test_on_every_hop_authority_shrinks_and_the_chain_grows(system: System, issuer: Issuer) -> None:
     await told(system, issuer.token(jti="the-root"))
 

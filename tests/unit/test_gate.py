@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,15 @@ async def test_a_good_token_is_let_in_and_recorded_whole(door: Door, issuer: Iss
     assert (reply.status, reply.body) == (200, b'{"hello": 1}')
     assert door.handled == ["POST /tasks"]
     [record] = door.records
-    assert record | {"at": 0, "trace_id": "", "policy": ""} == {
+    assert record | {"at": 0, "trace_id": "", "span_id": "", "policy": ""} == {
         "n": 1,
         "prev": "0" * 64,
         "at": 0,
         "service": "spiffe://agents.example/orchestrator",
         "event": "request",
         "trace_id": "",
+        "span_id": "",
+        "parent_id": None,
         "caller_trace": None,
         "peer": None,  # a user's own client has no certificate
         "operation": "POST /tasks",
@@ -703,7 +706,27 @@ async def test_the_trace_of_a_delegated_caller_is_continued(tool_door: Door, iss
     await tool_door.call(for_the_tool(issuer), tool_call(), headers=[(b"mcp-protocol-version", ERA), TRACEPARENT])
 
     [record] = tool_door.records
-    assert (record["trace_id"], record["caller_trace"]) == (TRACE, None)
+    assert (record["trace_id"], record["parent_id"], record["caller_trace"]) == (TRACE, "0123456789abcdef", None)
+
+
+async def test_each_request_is_a_span_of_its_own_below_its_callers(tool_door: Door, issuer: Issuer) -> None:
+    for _ in range(2):
+        await tool_door.call(for_the_tool(issuer), tool_call(), headers=[(b"mcp-protocol-version", ERA), TRACEPARENT])
+
+    first, second = tool_door.records
+    assert len({first["span_id"], second["span_id"], first["parent_id"]}) == 3
+    assert re.fullmatch("[0-9a-f]{16}", first["span_id"])
+
+
+@pytest.mark.parametrize("version", [b"01", b"cc", b"fe"])
+@pytest.mark.parametrize("more", [b"", b"-", b"-more-of-it"])
+async def test_a_later_version_is_read_as_far_as_it_is_known(
+    tool_door: Door, issuer: Issuer, version: bytes, more: bytes
+) -> None:
+    later = (b"traceparent", version + TRACEPARENT[1][2:] + more)
+    await tool_door.call(for_the_tool(issuer), tool_call(), headers=[(b"mcp-protocol-version", ERA), later])
+
+    assert tool_door.records[0]["trace_id"] == TRACE
 
 
 @pytest.mark.parametrize(
@@ -714,8 +737,10 @@ async def test_the_trace_of_a_delegated_caller_is_continued(tool_door: Door, iss
         pytest.param([(b"traceparent", TRACEPARENT[1].upper())], id="upper case"),
         pytest.param([(b"traceparent", TRACEPARENT[1] + b"-more")], id="longer"),
         pytest.param([(b"traceparent", TRACEPARENT[1] + b"\n")], id="a line end"),
-        pytest.param([(b"traceparent", b"01" + TRACEPARENT[1][2:])], id="another version"),
-        pytest.param([(b"traceparent", b"00-" + b"0" * 32 + b"-0123456789abcdef-01")], id="all zeros"),
+        pytest.param([(b"traceparent", b"ff" + TRACEPARENT[1][2:])], id="the version that is none"),
+        pytest.param([(b"traceparent", b"01" + TRACEPARENT[1][2:] + b"x")], id="a later version, no field more"),
+        pytest.param([(b"traceparent", b"00-" + b"0" * 32 + b"-0123456789abcdef-01")], id="no trace id"),
+        pytest.param([(b"traceparent", f"00-{TRACE}-{'0' * 16}-01".encode())], id="no parent id"),
         pytest.param([(b"traceparent", b'"}{')], id="garbage"),
     ],
 )
@@ -727,7 +752,7 @@ async def test_a_trace_that_is_none_is_ignored(tool_door: Door, issuer: Issuer, 
     [record] = tool_door.records
     assert record["trace_id"] not in {TRACE, "0" * 32}
     assert len(record["trace_id"]) == 32
-    assert record["caller_trace"] is None
+    assert (record["caller_trace"], record["parent_id"]) == (None, None)
 
 
 async def test_a_stranger_gets_a_trace_id_of_ours(door: Door) -> None:
