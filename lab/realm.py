@@ -102,6 +102,11 @@ def _built_in_clients(realm: Json) -> None:
     realm["clients"] = [client for client in realm["clients"] if "optionalClientScopes" in client]
 
 
+def _assertions_as_old_as_keycloak_likes(realm: Json) -> None:
+    for provider in realm["identityProviders"]:
+        del provider["config"]["fedClientAssertionMaxExp"]
+
+
 DOWNSCOPE = _without_executor("downscope-assertion-grant-enforcer")
 NO_PASSWORD_GRANT = _without_executor("reject-ropc-grant")
 HANDS_ON = RealmControl("realm: the scopes a party hands on", _every_scope)
@@ -112,6 +117,7 @@ NO_REFRESH_TOKEN = _attribute(
 )
 NO_SECRETS = RealmControl("realm: federated-jwt", _secrets)
 NO_SERVICE_ACCOUNTS = RealmControl("realm: no token without a user", _service_accounts)
+ASSERTION_AGE = RealmControl("realm: the age of an assertion", _assertions_as_old_as_keycloak_likes)
 BUILT_IN_DISABLED = RealmControl("realm: built-in clients disabled", _built_in_clients)
 
 DEAD_FIRST = _script("token.exp(1);", where="dead first")

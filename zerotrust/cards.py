@@ -20,7 +20,6 @@ from a2a.types import (
     SecurityScheme,
     StringList,
 )
-from cryptography import x509
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
 from zerotrust.digests import canonical, card_digest
@@ -84,13 +83,11 @@ def signed_card(card: AgentCard, svid: Svid) -> dict[str, Any]:
     return plain | {"signatures": [{"protected": protected, "signature": signature}]}
 
 
-def check_card(
-    sent: bytes, *, signer: str, digest: str | None, bundle: tuple[x509.Certificate, ...], now: float
-) -> float:
+def check_card(sent: bytes, *, signer: str, digest: str | None, own: Svid, now: float) -> float:
     """Check that `signer` (a SPIFFE ID) says of itself what was approved; return until when that is good.
 
-    `digest` is the approved one; times are in seconds since the epoch.  Raises `Untrusted`: no signature, or several;
-    by another algorithm, another party, another trust domain; too old; or another card.
+    `digest` is the approved one, `own` the reader's SVID; times are in seconds since the epoch.  Raises `Untrusted`: no
+    signature, or several; by another algorithm, another party, another trust domain; too old; or another card.
     """
     try:
         card = strict_object(sent)
@@ -99,7 +96,7 @@ def check_card(
         header = strict_object(base64.urlsafe_b64decode(protected + "=" * (-len(protected) % 4)))
         if header.keys() != _HEADER or header["alg"] != ALGORITHM or header["kid"] != signer:
             raise Untrusted(f"not signed by {signer}, with {ALGORITHM} and nothing but its certificate")
-        key = trusted_key(header["x5c"], signer=signer, bundle=bundle, now=now)
+        key = trusted_key(header["x5c"], signer=signer, own=own, now=now)
         body = base64.urlsafe_b64encode(canonical(card)).rstrip(b"=").decode()
         jwt.PyJWS([ALGORITHM]).decode(f"{protected}.{body}.{signature['signature']}", key, [ALGORITHM])
     except (KeyError, TypeError, json.JSONDecodeError, jwt.InvalidTokenError) as error:

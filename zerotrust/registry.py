@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from zerotrust.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
+
 Name = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)?$")]
 ScopeName = Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$")]
 Folder = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)*$")]
@@ -45,8 +47,8 @@ class Freshness(_Entry):
 
     keys: Annotated[int, Field(ge=1, le=300)]
     keys_cooldown: PositiveInt
-    svid: Annotated[int, Field(ge=1, le=60)]
-    x509_svid: Annotated[int, Field(ge=4, le=120)]
+    svid: Annotated[int, Field(ge=1, le=LONGEST_JWT_SVID)]
+    x509_svid: Annotated[int, Field(ge=4, le=LONGEST_X509_SVID)]
     standing: Annotated[int, Field(ge=1, le=3)]
 
 

@@ -165,8 +165,8 @@ class Service:
             status, sent = await ask(self.outgoing.without_token, "GET", url, most=MAX_CARD)
             if status == 503:
                 raise Refusal(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
-            bundle = self.workload.svid.bundle
-            until = check_card(sent, signer=signer, digest=good[1], bundle=bundle, now=self._clock())
+            own = self.workload.svid
+            until = check_card(sent, signer=signer, digest=good[1], own=own, now=self._clock())
         except (httpx.HTTPError, WorkloadError) as error:
             raise Refusal(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error
         except ValueError as error:

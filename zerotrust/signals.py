@@ -167,7 +167,7 @@ class Signals:
     def _take(self, line: str) -> None:
         svid = self._identity()
         kind = kind_of(line)
-        said = verified(line, kind=kind, signer=signer(svid.trust_domain), bundle=svid.bundle, now=time.time())
+        said = verified(line, kind=kind, signer=signer(svid.trust_domain), own=svid, now=time.time())
         if kind == KIND:
             known = known_from(said)
             # A stream that begins anew says the same again: connections and what is remembered need not go for that.

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from zerotrust.strict_json import strict_object
-from zerotrust.svid import NotAnSvid, Svid, id_of
+from zerotrust.svid import NotAnSvid, Svid, id_of, life_of
 
 ALGORITHM = "ES256"
 
@@ -30,18 +30,17 @@ def sign(payload: bytes, svid: Svid, *, kind: str) -> str:
     return jwt.PyJWS().encode(payload, svid.key, ALGORITHM, headers=header)
 
 
-def verified(
-    statement: str, *, kind: str, signer: str, bundle: tuple[x509.Certificate, ...], now: float
-) -> dict[str, Any]:
+def verified(statement: str, *, kind: str, signer: str, own: Svid, now: float) -> dict[str, Any]:
     """Return what `signer` (a SPIFFE ID) says in this statement of that kind; `now` in seconds since the epoch.
 
+    `own` is the reader's SVID: it says whose certificates are good, and how long a life they may have.
     Raises `Untrusted`.
     """
     try:
         brought = _header(statement)
         if brought.keys() != {"alg", "typ", "x5c"} or brought["alg"] != ALGORITHM or brought["typ"] != kind:
             raise Untrusted(f"not a statement of kind {kind}, signed with {ALGORITHM} and a certificate")
-        key = trusted_key(brought["x5c"], signer=signer, bundle=bundle, now=now)
+        key = trusted_key(brought["x5c"], signer=signer, own=own, now=now)
         return strict_object(jwt.PyJWS([ALGORITHM]).decode(statement, key, [ALGORITHM]))
     except jwt.InvalidTokenError as error:
         raise Untrusted(f"the signature is not that of {signer}") from error
@@ -73,10 +72,11 @@ def certificate_of(chain: Any) -> x509.Certificate:
     return x509.load_der_x509_certificate(base64.b64decode(entry, validate=True))
 
 
-def trusted_key(chain: Any, *, signer: str, bundle: tuple[x509.Certificate, ...], now: float) -> EllipticCurvePublicKey:
-    """Return the key of an `x5c` header whose one certificate was issued to `signer` by an authority of `bundle`.
+def trusted_key(chain: Any, *, signer: str, own: Svid, now: float) -> EllipticCurvePublicKey:
+    """Return the key of an `x5c` header whose one certificate was issued to `signer` by an authority of ours.
 
-    Raises `Untrusted`, also once the certificate has ended: a signature is good while it lives.
+    `own` is the reader's SVID.  Raises `Untrusted`, also once the certificate has ended, for a signature is good while
+    it lives; and where it lives longer than the reader's own, for the authority issues none such.
     """
     try:
         certificate = certificate_of(chain)
@@ -86,11 +86,13 @@ def trusted_key(chain: Any, *, signer: str, bundle: tuple[x509.Certificate, ...]
         raise Untrusted("not exactly one SVID in the header") from error
     if name != signer:
         raise Untrusted(f"signed by {name}, and not by {signer}")
-    if not any(_issued(authority, certificate) for authority in bundle):
+    if not any(_issued(authority, certificate) for authority in own.bundle):
         raise Untrusted("the certificate is not of this trust domain's authority")
     at = dt.datetime.fromtimestamp(now, dt.UTC)
     if not certificate.not_valid_before_utc <= at < certificate.not_valid_after_utc:
         raise Untrusted(f"the certificate of {signer} has ended, or not begun")
+    if life_of(certificate) > own.life:
+        raise Untrusted(f"the certificate of {signer} lives longer than {own.life:.0f} s")
     key = certificate.public_key()
     if not usage.digital_signature or not isinstance(key, EllipticCurvePublicKey):
         raise Untrusted("the certificate's key does not sign")

@@ -10,6 +10,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+LONGEST_X509_SVID = 120
+LONGEST_JWT_SVID = 60
+"""Seconds from issue to end.  `freshness` in registry.yaml can only be shorter."""
+SECONDS_BACK = 5
+"""How far a certificate's beginning lies back, for clocks that are not quite ours."""
+LONGEST_CERTIFICATE = LONGEST_X509_SVID + SECONDS_BACK
+"""Seconds from notBefore to notAfter that nobody believes a longer one for."""
+
 _SPIFFE_ID = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
 
 
@@ -47,6 +55,11 @@ class Svid:
         """When it ends, in seconds since the epoch."""
         return self.certificate.not_valid_after_utc.timestamp()
 
+    @property
+    def life(self) -> float:
+        """Seconds from its beginning to its end.  Its authority gives none a longer one: nor do we believe any."""
+        return life_of(self.certificate)
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -71,10 +84,16 @@ def id_of(certificate: x509.Certificate) -> str:
     return _one_id(names.get_values_for_type(x509.UniformResourceIdentifier))
 
 
-def named(shown: Mapping[str, Any]) -> tuple[str, float]:
-    """Return SPIFFE ID and end of a certificate as `SSLObject.getpeercert` shows it.  Raises `NotAnSvid`."""
+def life_of(certificate: x509.Certificate) -> float:
+    """Return the seconds from a certificate's beginning to its end."""
+    return (certificate.not_valid_after_utc - certificate.not_valid_before_utc).total_seconds()
+
+
+def named(shown: Mapping[str, Any]) -> tuple[str, float, float]:
+    """Return SPIFFE ID, beginning and end of a certificate as `SSLObject.getpeercert` shows it.  Raises `NotAnSvid`."""
     names = [value for kind, value in shown.get("subjectAltName", ()) if kind == "URI"]
-    return _one_id(names), float(ssl.cert_time_to_seconds(shown["notAfter"]))
+    begin, end = (float(ssl.cert_time_to_seconds(shown[which])) for which in ("notBefore", "notAfter"))
+    return _one_id(names), begin, end
 
 
 def _one_id(names: list[str]) -> str:

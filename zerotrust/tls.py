@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 
 from zerotrust.clock import Forward
-from zerotrust.svid import NOBODY, NotAnSvid, Peer, Svid, named
+from zerotrust.svid import LONGEST_CERTIFICATE, NOBODY, NotAnSvid, Peer, Svid, named
 
 _clock = Forward(time.time)
 
@@ -23,6 +23,8 @@ class Guarded(ssl.SSLObject):
 
     shown_until = float("inf")
     """When the certificate that this end shows to new connections ends, if it shows one."""
+    longest = LONGEST_CERTIFICATE
+    """Seconds that the other end's certificate may live: as long as the one that this end shows, if it shows one."""
     own_end = 0.0
     """When the one that this connection shows ends."""
     peer = NOBODY
@@ -40,7 +42,9 @@ class Guarded(ssl.SSLObject):
     def _checked(self, shown: Any) -> Peer:
         if not shown:  # only where the context asks for a certificate and takes none for an answer
             return Peer(None, self.own_end)
-        name, end = named(shown)
+        name, begin, end = named(shown)
+        if end - begin > self.longest:  # whoever has stolen the authority's key cannot issue for long, either
+            raise NotAnSvid(f"a certificate of {end - begin:.0f} s, where none may live longer than {self.longest:.0f}")
         return Peer(name, min(self.own_end, end))
 
     def read(self, *arguments: Any) -> Any:
@@ -127,4 +131,4 @@ def show(context: ssl.SSLContext, svid: Svid) -> None:
         context.load_cert_chain(f"/proc/self/fd/{file}")
     finally:
         os.close(file)
-    context.sslobject_class.shown_until = svid.not_after  # type: ignore[attr-defined]
+    context.sslobject_class.shown_until, context.sslobject_class.longest = svid.not_after, svid.life  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
-from zerotrust.svid import Svid
+from zerotrust.svid import LONGEST_CERTIFICATE, LONGEST_JWT_SVID, Svid
 
 SECONDS_TO_WAIT = 5
 SECONDS_BETWEEN_TRIES = 1
@@ -93,7 +93,7 @@ class Workload:
         Never kept and never logged: until it ends, whoever holds it can pass for us at that audience.
         Raises `WorkloadError`.
         """
-        return await asyncio.to_thread(self._with_client, lambda client: client.fetch_jwt_svid({audience}).token)
+        return await asyncio.to_thread(self._with_client, lambda client: _jwt(client, audience))
 
     def _with_client(self, fetch: Callable[[WorkloadApiClient], Found]) -> Found:
         client = None
@@ -126,4 +126,14 @@ def _x509(client: WorkloadApiClient) -> Svid:
     if bundle is None or not isinstance(found.private_key, EllipticCurvePrivateKey):
         raise WorkloadError("an SVID without its trust domain's authorities, or with a key of another kind")
     authorities = tuple(bundle.x509_authorities)
-    return Svid(id=str(found.spiffe_id), certificate=found.leaf, key=found.private_key, bundle=authorities)
+    svid = Svid(id=str(found.spiffe_id), certificate=found.leaf, key=found.private_key, bundle=authorities)
+    if svid.life > LONGEST_CERTIFICATE:  # it would be the measure of all others'
+        raise WorkloadError(f"an SVID of {svid.life:.0f} s, where none may live longer than {LONGEST_CERTIFICATE}")
+    return svid
+
+
+def _jwt(client: WorkloadApiClient, audience: str) -> str:
+    svid = client.fetch_jwt_svid({audience})
+    if (left := svid.expiry - time.time()) > LONGEST_JWT_SVID:
+        raise WorkloadError(f"a JWT-SVID of {left:.0f} s, where none may live longer than {LONGEST_JWT_SVID}")
+    return str(svid.token)

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from zerotrust.svid import SECONDS_BACK
+
 DAYS = 30  # the CA's key ends with the authority; no run is meant to be longer
-SECONDS_BACK = 5
-"""How far a certificate's beginning lies back, for clocks that are not quite ours."""
 
 Key = ec.EllipticCurvePrivateKey
 

@@ -68,13 +68,16 @@ class Issuer:
         }
         return jwt.encode(claims, self._key, ALGORITHM, headers={"kid": self._key_id, "typ": "JWT"})
 
-    def validate(self, token: str, audience: str) -> dict[str, Any]:
+    def validate(self, token: str, audience: str, *, life: int) -> dict[str, Any]:
         """Return the claims of a JWT-SVID that this issuer signed for `audience` (SPIFFE JWT-SVID section 4).
 
-        Raises `jwt.InvalidTokenError`.
+        `life` is in seconds from issue to end, and the longest that is valid.  Raises `jwt.InvalidTokenError`.
         """
-        required = ["sub", "aud", "iat", "exp", "jti"]
-        return jwt.decode(token, self._key.public_key(), [ALGORITHM], audience=audience, options={"require": required})
+        required, key = ["sub", "aud", "iat", "exp", "jti"], self._key.public_key()
+        claims = jwt.decode(token, key, [ALGORITHM], audience=audience, options={"require": required})
+        if int(claims["exp"]) - int(claims["iat"]) > life:
+            raise jwt.InvalidTokenError(f"lives longer than {life} s")
+        return claims
 
     def jwt_bundle(self) -> bytes:
         """Return the key of JWT-SVIDs alone, as the Workload API serves it (section 6.2.2)."""

@@ -92,7 +92,7 @@ class WorkloadApi:
             raise GRPCError(Status.INVALID_ARGUMENT, "audience and svid must be specified")
         self._attested(stream)
         try:
-            claims = self._issuer.validate(request.svid, request.audience)
+            claims = self._issuer.validate(request.svid, request.audience, life=self._registry.freshness.svid)
         except jwt.InvalidTokenError as error:
             raise GRPCError(Status.INVALID_ARGUMENT, str(error)) from error
         answer = pb.ValidateJWTSVIDResponse(spiffe_id=claims["sub"])

@@ -136,7 +136,7 @@ STILL_DRIFTED = (
 )
 SIGNER = Control("zerotrust.signed", "trusted_key", "if name != signer:")
 OUR_AUTHORITY = Control(
-    "zerotrust.signed", "trusted_key", "if not any(_issued(authority, certificate) for authority in bundle):"
+    "zerotrust.signed", "trusted_key", "if not any(_issued(authority, certificate) for authority in own.bundle):"
 )
 NO_IDENTITY = "no identity issued"
 APPROVED_FOR_IT = "if entry is None or entry.code != digest_of(stage.code):"
@@ -1132,6 +1132,26 @@ ROWS: dict[int, Row] = {
                 Control(_CLOSED, "go_on_closed", "check_closed()"),
                 Control("authorities.attestation.authority", "issuer_of_closed_process", "check_closed()"),
             ),
+        ),
+    ),
+    131: Row(
+        "a certificate of a long life, by the authority's own key",
+        Reason.PEER_UNTRUSTED,
+        (
+            Control("zerotrust.tls", "Guarded._checked", "if end - begin > self.longest:"),
+            Control("zerotrust.signed", "trusted_key", "if life_of(certificate) > own.life:"),
+        ),
+    ),
+    132: Row(
+        "a JWT-SVID of a long life, by the authority's own key",
+        Reason.EXCHANGE_REFUSED,
+        (
+            Control(
+                "authorities.attestation.issuer",
+                "Issuer.validate",
+                "if int(claims['exp']) - int(claims['iat']) > life:",
+            ),
+            at_keycloak.ASSERTION_AGE,
         ),
     ),
     # N. what is started is what was signed

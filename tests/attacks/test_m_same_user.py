@@ -5,6 +5,7 @@ import json
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +13,21 @@ from typing import Any
 
 import httpx
 import jwt
+import orjson
 import pytest
 from cryptography import x509
 
 from lab.without import Control
 from tests.attacks.table import ROWS, described
-from tests.support.launched import PROJECT, locked, project
+from tests.attacks.test_d_replay import _told
+from tests.attacks.test_h_attestation import _validated
+from tests.attacks.test_j_a2a import _card, _shown, _signed
+from tests.support.attack import Attempt, Target, Tries, attack
+from tests.support.attack_launch import Machine, machine
+from tests.support.attack_wire import as_server, asked_once, request, served, with_certificate
+from tests.support.ca import LONG, the_ca
+from tests.support.launched import PROJECT, REALM, locked, project
+from tests.support.launched import READER as PARTY
 from tests.support.spy import ORDINARY, Spy
 from zerotrust.registry import load_registry
 
@@ -32,6 +42,7 @@ with without(*(Control(**control) for control in json.loads(sys.argv.pop(1)))):
     main.run()
 """
 
+READER = "agent/reader"
 WITHOUT = ROWS[130].removable[0]
 
 
@@ -85,3 +96,37 @@ async def test_a_key_in_memory_that_was_opened_early(
 @pytest.mark.attack(130, f"succeeds without {described(WITHOUT)}")
 async def test_a_key_in_memory_that_was_opened_early_without_the_control(place: Path) -> None:
     assert await spied(place, WITHOUT)
+
+
+# What its key would be worth
+
+
+TOO_LONG = LONG + 1
+
+
+@attack(131)
+async def test_a_certificate_of_a_long_life(target: Target) -> Tries:
+    """At a door, in a party's place, and on a card: each names the right party, and is signed by the right key."""
+    async with served(target, READER) as port:
+        sent, caller = request(READER, target.token(READER)), "orchestrator"
+        assert b" 200 " in await asked_once(port, READER, with_certificate(the_ca().svid(caller)), sent)
+        answer = await asked_once(port, READER, with_certificate(the_ca().svid(caller, life=TOO_LONG)), sent)
+        yield Attempt(answer[9:12].decode() or "no connection", answer.startswith(b"HTTP/1.1 200 "))
+    mine = the_ca().svid("orchestrator")
+    assert await _told(target, as_server(the_ca().svid(READER)), mine)
+    heard = await _told(target, as_server(the_ca().svid(READER, life=TOO_LONG)), mine)
+    yield Attempt("told everything" if heard else "no connection", bool(heard))
+    yield await _shown(target, orjson.dumps(_signed(_card(target), the_ca().svid(READER, life=TOO_LONG))))
+
+
+@attack(132, machine)
+async def test_a_jwt_svid_of_a_long_life(target: Machine) -> Tries:
+    """Shown to the authority itself, for somebody to hear whose it is."""
+    probe = await target.probe()
+    for life in (target.registry.freshness.svid, target.registry.freshness.svid + 1):
+        made = target.authority._issuer.jwt_svid(PARTY, [REALM], now=int(time.time()), life=life)
+        answer = await probe.run(_validated(made))
+        if life == target.registry.freshness.svid:
+            assert answer == PARTY
+        else:
+            yield Attempt("INVALID_ARGUMENT", "INVALID_ARGUMENT" not in answer)

@@ -141,7 +141,8 @@ class Authority:
 
 def read(line: str) -> dict[str, Any]:
     """What the registry says in one line of its stream."""
-    said = verified(line, kind=kind_of(line), signer=ME, bundle=(the_ca().certificate,), now=time.time())
+    own = the_ca().svid("agent/reader")
+    said = verified(line, kind=kind_of(line), signer=ME, own=own, now=time.time())
     return said | {"kind": kind_of(line)}
 
 

@@ -30,6 +30,7 @@ from demo.keycloak import URL
 from tests.support.pki import CA
 from tests.support.system import ROOT
 from zerotrust.registry import Registry
+from zerotrust.tls import Guarded
 
 READER: dict[str, Any] = {
     "name": "agent/reader",
@@ -95,6 +96,12 @@ def place(tmp_path: Path, registry: Registry) -> Place:
 
 
 Zt = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def long_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry's certificate outlives any test here; `test_tls.py` has what is refused."""
+    monkeypatch.setattr(Guarded, "longest", float("inf"))
 
 
 @pytest.fixture

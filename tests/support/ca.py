@@ -23,6 +23,8 @@ from zerotrust.svid import Peer, Svid
 
 TRUST_DOMAIN = "agents.example"
 FOREVER = 1e12
+LONG = 3605
+"""Seconds from beginning to end of a certificate that outlives any test; a verifier with such a one believes others."""
 
 
 class CA:
@@ -45,7 +47,8 @@ class CA:
         party: str,
         *,
         age: float = 0,
-        life: float = 3600,
+        life: float = LONG - 5,
+        left: float | None = None,
         ids: Sequence[str] | None = None,
         dns: str | None = None,
         signs: bool = True,
@@ -53,8 +56,9 @@ class CA:
     ) -> Svid:
         """An SVID that was made `age` seconds ago for `life` seconds; by default long enough for any test.
 
-        `key` is one of its own, of whatever kind.
+        `left` is how many seconds of that life it has left, and `key` one of its own, of whatever kind.
         """
+        age = age if left is None else life - left
         ids = [f"spiffe://{self.trust_domain}/{party}"] if ids is None else ids
         key, begin = key or ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
         names = [*map(x509.UniformResourceIdentifier, ids), x509.DNSName(dns or dns_name(party, self.trust_domain))]

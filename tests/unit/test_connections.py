@@ -234,7 +234,7 @@ async def test_no_new_request_is_begun_on_a_connection_near_its_end(
     reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is begun on it last has half of a certificate's life to come to its end."""
-    svid = the_ca().svid(ORCHESTRATOR, life=600)
+    svid = the_ca().svid(ORCHESTRATOR, left=600)
     clock = SimpleNamespace(time=time.time)
     monkeypatch.setattr(connections, "time", clock)
     async with client(kind, directory(reader), svid) as (http, _):
@@ -318,7 +318,7 @@ async def test_what_is_under_way_at_a_renewal_comes_to_its_end(reader: Party, ki
 
 @KINDS
 async def test_the_old_pool_is_closed_when_its_certificate_ends(reader: Party, kind: Kind) -> None:
-    svid = the_ca().svid(ORCHESTRATOR, life=1.9)
+    svid = the_ca().svid(ORCHESTRATOR, left=1.9)
     async with client(kind, directory(reader), svid) as (http, transport):
         transport._pool, closed = _Noting(transport._pool), asyncio.Event()
         transport._pool.closed = closed
@@ -470,7 +470,7 @@ async def test_what_is_long_goes_out_while_it_is_made(kind: Kind) -> None:
 async def test_no_second_request_is_begun_on_a_connection_that_was_made_near_its_end(
     reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    svid = the_ca().svid(ORCHESTRATOR, life=600)
+    svid = the_ca().svid(ORCHESTRATOR, left=600)
     monkeypatch.setattr(connections, "MARGIN", svid.not_after - time.time() + 30)
     async with client(kind, directory(reader), svid) as (http, _):
         for made in 1, 2:

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.support.ca import CA, the_ca
+from tests.support.ca import CA, LONG, the_ca
 from tests.support.issuer import encoded
 from zerotrust.signed import Untrusted, chain_entry, kind_of, sign, verified
 from zerotrust.svid import Svid
@@ -27,8 +27,8 @@ def registry() -> Svid:
 
 
 def check(statement: str, *, now: float | None = None, kind: str = KIND, signer: str = REGISTRY) -> dict[str, Any]:
-    bundle = (the_ca().certificate,)
-    return verified(statement, kind=kind, signer=signer, bundle=bundle, now=time.time() if now is None else now)
+    when = time.time() if now is None else now
+    return verified(statement, kind=kind, signer=signer, own=the_ca().svid("agent/writer"), now=when)
 
 
 def forged(svid: Svid, *, key: Any = None, **header: Any) -> str:
@@ -51,6 +51,12 @@ def test_a_statement_of_another_kind_is_none(registry: Svid) -> None:
 def test_what_another_party_says_is_not_what_this_one_says() -> None:
     with pytest.raises(Untrusted, match=f"signed by {READER}, and not by {REGISTRY}"):
         check(sign(SAID, the_ca().svid("agent/reader"), kind=KIND))
+
+
+def test_what_a_certificate_of_too_long_a_life_says_is_not_believed() -> None:
+    assert check(sign(SAID, the_ca().svid("authority/registry", life=LONG - 5), kind=KIND))
+    with pytest.raises(Untrusted, match="lives longer than 3605 s"):
+        check(sign(SAID, the_ca().svid("authority/registry", life=LONG - 4), kind=KIND))
 
 
 def test_the_word_of_another_authority_is_not_ours() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.ca import CA, TRUST_DOMAIN, the_ca
+from tests.support.ca import CA, LONG, TRUST_DOMAIN, the_ca
 from tests.support.door import Clock
 from zerotrust import tls
 from zerotrust.registry import dns_name
-from zerotrust.svid import NOBODY, Peer, Svid
-from zerotrust.tls import client_context, issuer_context, server_context, show
+from zerotrust.svid import LONGEST_X509_SVID, NOBODY, Peer, Svid
+from zerotrust.tls import client_context, issuer_context, server_context, show, user_context
 
 READER, WRITER = "agent/reader", "agent/writer"
 READERS_NAME = dns_name(READER, TRUST_DOMAIN)
@@ -108,7 +108,7 @@ def plain_client(svid: Svid, authority: CA | None = None) -> ssl.SSLContext:
 
 
 async def test_both_ends_know_each_other_before_anything_is_said() -> None:
-    svid, mine = the_ca().svid(READER, life=600), the_ca().svid(WRITER, life=300)
+    svid, mine = the_ca().svid(READER, left=600), the_ca().svid(WRITER, left=300)
     async with (
         listening(server_context(svid, certificate_needed=True)) as there,
         connected(there, client_context(mine, PARTIES)) as (reader, writer),
@@ -133,6 +133,7 @@ WRONG_SERVERS: dict[str, Any] = {
     "another authority": lambda: CA().svid(READER),
     "an ended certificate": lambda: the_ca().svid(READER, age=200, life=100),
     "one that has not begun": lambda: the_ca().svid(READER, age=-100),
+    "one that lives longer than ours": lambda: the_ca().svid(READER, life=LONG + 1),
 }
 
 
@@ -151,6 +152,7 @@ WRONG_CLIENTS: dict[str, Any] = {
     "another authority": lambda: CA().svid(WRITER),
     "an ended certificate": lambda: the_ca().svid(WRITER, age=200, life=100),
     "one that has not begun": lambda: the_ca().svid(WRITER, age=-100),
+    "one that lives longer than the server's": lambda: the_ca().svid(WRITER, life=LONG + 1),
     "two SPIFFE IDs": lambda: the_ca().svid(WRITER, ids=[id_of(WRITER), id_of(READER)]),
     "no SPIFFE ID": lambda: the_ca().svid(WRITER, ids=[]),
     "a SPIFFE ID without a path": lambda: the_ca().svid(WRITER, ids=["spiffe://agents.example"]),
@@ -214,6 +216,28 @@ async def test_tls_1_2_is_not_spoken(side: str) -> None:
         await refused(there, client)
 
 
+@pytest.mark.parametrize(("life", "believed"), [(LONGEST_X509_SVID, True), (LONGEST_X509_SVID + 1, False)])
+def test_who_has_no_certificate_believes_none_that_lives_longer_than_the_registry_may_say(
+    life: int, believed: bool
+) -> None:
+    server = server_context(the_ca().svid(READER, life=life), certificate_needed=False)
+    joined = Handshake(server, user_context(the_ca().pem, PARTIES))
+    if believed:
+        joined.done()
+    else:
+        with pytest.raises(ssl.SSLCertVerificationError, match="a certificate of 126 s"):
+            joined.done()
+
+
+def test_a_renewed_certificate_is_the_measure_of_the_next_handshakes() -> None:
+    svid, client = the_ca().svid(READER), client_context(the_ca().svid(WRITER, life=600), PARTIES)
+    server = server_context(svid, certificate_needed=True)
+    Handshake(server, plain_client(the_ca().svid(WRITER))).done()
+    show(server, the_ca().svid(READER, life=500))
+    with pytest.raises(ssl.SSLCertVerificationError, match="may live longer than 505"):
+        Handshake(server, client).done()
+
+
 # not for ever
 
 
@@ -229,8 +253,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 async def test_a_kept_connection_is_void_once_either_ends_certificate_has_ended(
     clock: Clock, lives: Mapping[str, float]
 ) -> None:
-    mine = the_ca().svid(WRITER, life=lives[WRITER])
-    context = server_context(the_ca().svid(READER, life=lives[READER]), certificate_needed=True)
+    mine = the_ca().svid(WRITER, left=lives[WRITER])
+    context = server_context(the_ca().svid(READER, left=lives[READER]), certificate_needed=True)
     async with listening(context) as there, connected(there, client_context(mine, PARTIES)) as (reader, writer):
         clock.now += 90
         assert await said(reader, writer, b"in time\n") == b"in time\n"
@@ -242,7 +266,7 @@ async def test_a_kept_connection_is_void_once_either_ends_certificate_has_ended(
 
 
 async def test_a_connection_ends_on_the_servers_side_too_whatever_the_client_thinks_of_time(clock: Clock) -> None:
-    context = server_context(the_ca().svid(READER, life=100), certificate_needed=False)
+    context = server_context(the_ca().svid(READER, left=100), certificate_needed=False)
     async with listening(context) as there, connected(there, without_certificate()) as (reader, writer):
         assert await said(reader, writer, b"in time\n") == b"in time\n"
         clock.now += 101
@@ -254,7 +278,7 @@ async def test_a_connection_ends_on_the_servers_side_too_whatever_the_client_thi
 
 async def test_a_certificate_really_ends() -> None:
     """The same by the clock on the wall, once."""
-    svid = the_ca().svid(READER, life=2)
+    svid = the_ca().svid(READER, left=2)
     async with (
         listening(server_context(svid, certificate_needed=False)) as there,
         connected(there, client_context(the_ca().svid(WRITER), PARTIES)) as (reader, writer),
@@ -266,7 +290,7 @@ async def test_a_certificate_really_ends() -> None:
 
 
 async def test_a_renewed_certificate_is_shown_to_new_connections_and_does_not_lengthen_old_ones(clock: Clock) -> None:
-    first, second = the_ca().svid(READER, life=100), the_ca().svid(READER, life=1000)
+    first, second = the_ca().svid(READER, left=100), the_ca().svid(READER, left=1000)
     context, mine = server_context(first, certificate_needed=False), the_ca().svid(WRITER)
     async with listening(context) as there, connected(there, client_context(mine, PARTIES)) as (reader, writer):
         assert await said(reader, writer, b"first\n") == b"first\n"

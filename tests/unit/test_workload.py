@@ -27,7 +27,7 @@ class Client:
 
     opened: list["Client"]
     fails = ""
-    asked, away, life = 0, 0, 3600.0
+    asked, away, life, jwt_life = 0, 0, 120.0, 60.0
     """How often it was asked for a certificate, how often it was away before, and how long they live, in seconds."""
     key: Any = None
     """Another key than the certificate's."""
@@ -47,7 +47,7 @@ class Client:
             do()
         if Client.fails == "to answer":
             raise PySpiffeError("away")
-        return SimpleNamespace(token=f"token {Client.opened.index(self)}")
+        return SimpleNamespace(token=f"token {Client.opened.index(self)}", expiry=time.time() + Client.jwt_life)
 
     def fetch_x509_context(self) -> Any:
         Client.asked += 1
@@ -68,7 +68,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     monkeypatch.setattr(module, "WorkloadApiClient", Client)
     monkeypatch.setattr(module, "SECONDS_BETWEEN_TRIES", 0.01)
     Client.opened, Client.fails = [], ""
-    Client.asked, Client.away, Client.life, Client.key, Client.trusts = 0, 0, 3600.0, None, True
+    Client.asked, Client.away, Client.life, Client.key, Client.trusts = 0, 0, 120.0, None, True
+    Client.jwt_life = 60.0
     return Client.opened
 
 
@@ -136,7 +137,7 @@ async def test_where_somebody_cannot_go_on_with_a_new_certificate_the_others_do_
     workload.on_renewal(unable)
     workload.on_renewal(told.append)
     async with workload.opened():
-        Client.life = 3600.0  # of the next ones: what could not be used is not waited out
+        Client.life = 120.0  # of the next ones: what could not be used is not waited out
         await until(lambda: len(told) == 2)
         assert tries == told
         assert workload.svid is told[1]
@@ -179,10 +180,12 @@ async def test_a_certificate_is_renewed_at_half_of_its_life_and_whoever_wants_to
     assert Client.asked == asked
 
 
-@pytest.mark.parametrize("amiss", ["no bundle", "a key of another kind"])
+@pytest.mark.parametrize("amiss", ["no bundle", "a key of another kind", "too long a life"])
 async def test_what_nobody_could_use_is_no_identity(amiss: str, signing_key: RSAPrivateKey) -> None:
     if amiss == "no bundle":
         Client.trusts = False
+    elif amiss == "too long a life":
+        Client.life = 121.0
     else:
         Client.key = signing_key
     workload = Workload()
@@ -192,10 +195,17 @@ async def test_what_nobody_could_use_is_no_identity(amiss: str, signing_key: RSA
     assert Client.asked > 1
 
 
+async def test_a_jwt_svid_that_lives_too_long_is_none() -> None:
+    workload, Client.jwt_life = Workload(), 70.0
+    with pytest.raises(WorkloadError, match="where none may live longer than 60"):
+        await workload.assertion(AUDIENCE)
+    workload.close()
+
+
 async def test_a_certificate_that_has_ended_is_none_and_whoever_gives_them_is_asked_until_there_is_one() -> None:
     workload, Client.life = Workload(), 1.0
     async with workload.opened():
-        Client.away, Client.life = Client.asked + 1000, 3600.0
+        Client.away, Client.life = Client.asked + 1000, 120.0
         first = workload.svid
         await until(lambda: time.time() > first.not_after)
         with pytest.raises(WorkloadError, match="has ended"):
