@@ -294,6 +294,31 @@ async def _too_little_authority(intruder: Intruder, system: System, t0: str, t2:
     answer = await intruder.post(None, "orchestrator", "/tasks", await intruder.login("eve"), json=TASK)
     yield Attempt("eve, in no department", "runs a task", "policy", "403 policy_denied", said(answer))
 
+    answer = await intruder.post(None, "orchestrator", "/tasks", await intruder.login("olga"), json=TASK)
+    yield Attempt("olga, an operator, in no department", "runs a task", "policy", "403 policy_denied", said(answer))
+
+    dana = await intruder.login("dana")
+    answer = await intruder.post(None, "orchestrator", "/tasks", dana, json=TASK)
+    yield Attempt(
+        "dana, in two departments",
+        "runs a task that names neither",
+        "orchestrator: one department",
+        "400 department_needed",
+        said(answer),
+    )
+
+    engineering, reading = {"requested_department": "/engineering"}, "agent.invoke tool.read"
+    t1 = await intruder.token("orchestrator", dana, "agent/reader", reading, **engineering)
+    finance = {"requested_department": "/finance"}
+    token = await intruder.token("agent/reader", t1, "tool/documents", "tool.read", **finance)
+    yield Attempt(
+        "the reader, in a task of dana's about engineering",
+        "asks for a token for finance",
+        "delegation.js: groups",
+        "exp 1",
+        f"exp {end_of(token):.0f}",
+    )
+
     answer = await intruder.get(None, "orchestrator", "/openapi.json", t0)
     yield Attempt(
         "alice", "opens the API's own pages", "gate: default deny", "403 no_permission_for_route", said(answer)

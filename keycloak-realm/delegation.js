@@ -7,6 +7,7 @@
 //   txn       the first of them, which names the whole transaction
 //   root      whom that one was issued to (`azp`) and when (`iat`): withdraw the client, or all tokens until a time, and
 //             nothing gets away by an exchange
+//   groups    no group that the subject token does not name; and one alone where `requested_department` asks for it
 //   exp       never past the subject token's end, and earlier still where `requested_lifetime` asks for it
 //
 // A script that throws does not stop Keycloak: the token goes out all the same, without `act`. Whoever holds it could
@@ -44,6 +45,22 @@ function mayExchange(clientId) {
   return client == null || client.getAttribute("standard.token.exchange.enabled") == "true";
 }
 
+// The user's groups of now, of the subject token, and of the wish: only what is in all of them.
+function narrowed(subject) {
+  var groups = new ArrayList();
+  var now = token.getOtherClaims().get("groups");
+  var before = subject.getOtherClaims().get("groups");
+  var wanted = form.getFirst("requested_department"); // not a standard field
+  if (now != null && before != null) groups.addAll(now);
+  if (before != null) groups.retainAll(before);
+  if (wanted != null) {
+    require(groups.contains(wanted), "not of that department");
+    groups.clear();
+    groups.add(wanted);
+  }
+  return groups;
+}
+
 function delegate() {
   var ceiling = token.getExp();
   token.exp(1);
@@ -73,6 +90,8 @@ function delegate() {
   token.getOtherClaims().put("lineage", lineage);
   token.getOtherClaims().put("txn", lineage.get(0));
 
+  token.getOtherClaims().put("groups", narrowed(subject));
+
   var root = subject.getOtherClaims().get("root");
   require((root == null) == (before == null), "root broken");
   if (root == null) {
@@ -97,7 +116,7 @@ function delegate() {
 function repeat() {
   var asked = decoded("token");
   if (asked == null) return null;
-  ["lineage", "txn", "root"].forEach(function (claim) {
+  ["lineage", "txn", "root", "groups"].forEach(function (claim) {
     var value = asked.getOtherClaims().get(claim);
     if (value != null) token.getOtherClaims().put(claim, value);
   });

@@ -1,6 +1,6 @@
 """An agent that passes its caller's token on, where it should exchange it for one of its own."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from zerotrust.current import current_principal
 from zerotrust.exchange import NarrowedToken
@@ -12,6 +12,6 @@ class Forwarding(Service):
 
     instead_of: ClassVar = "zerotrust/service.py Service.narrow"
 
-    async def narrow(self, audience: str, *scopes: str, lifetime: int | None = None) -> NarrowedToken:  # noqa: ARG002
+    async def narrow(self, audience: str, *scopes: str, **wishes: Any) -> NarrowedToken:  # noqa: ARG002
         caller = current_principal()
         return NarrowedToken(self.registry.id(audience), caller.token_id, caller.expires_at, caller.token)

@@ -18,5 +18,6 @@ async def ask_agent(service: Service, step: Step, text: str, token: NarrowedToke
         except a2a.PeerError as error:
             answer = error.__cause__ and error.__cause__.__cause__
             challenge = answer.response.headers["www-authenticate"]  # type: ignore[union-attr] # else it is none
-            token = await service.narrow(step.agent, *re.findall(r'scope="([^"]+)"', challenge)[0].split())
+            wanted = re.findall(r'scope="([^"]+)"', challenge)[0].split()
+            token = await service.narrow(step.agent, *wanted, department=step.department)
     raise a2a.PeerError(f"{step.agent}: refused {TRIES} times")

@@ -133,6 +133,8 @@ ACTOR = _script(
     'form.getFirst("actor") || context.getClient().getClientId();',
     where="the actor is who authenticated",
 )
+OWN_DEPARTMENT = _script('require(groups.contains(wanted), "not of that department");')
+FEWER_GROUPS = _script("if (before != null) groups.retainAll(before);", where="no group that the subject token lacks")
 WHOLE_CHAIN = _script('if (before != null) act.put("act", before);', where="the whole chain")
 PARENTS_END = _script("Math.min(ceiling, subject.getExp())", "ceiling", where="never past the parent's end")
 ONLY_SHORTER = _script(

@@ -18,6 +18,7 @@ from orchestrator.progress import Progress, stopped
 from zerotrust.a2a import PeerError, ask_agent
 from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Permissions
+from zerotrust.registry import Department
 from zerotrust.run import run
 from zerotrust.service import Service
 
@@ -32,6 +33,8 @@ class Task(BaseModel):
     """What a user wants done."""
 
     request: Annotated[str, Field(min_length=1, max_length=10_000)]
+    department: Department | None = None
+    """The department that it is about.  Who belongs to several has to name one: no task works in two."""
 
 
 def create_app(service: Service) -> ASGIApp:
@@ -43,7 +46,7 @@ def create_app(service: Service) -> ASGIApp:
         for number, step in enumerate(plan, 1):
             yield Progress(event="started", agent=step.agent)
             try:
-                token = await service.narrow(step.agent, *step.scopes)
+                token = await service.narrow(step.agent, *step.scopes, department=step.department)
                 answer = await ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
             except (Refusal, PeerError) as error:
                 for later in plan[number:]:
@@ -56,8 +59,9 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.post("/tasks")
     async def tasks(task: Task, accept: Annotated[str, Header()] = "") -> Response:
-        plan = make_plan(task.request)
-        await service.narrow(plan[0].agent, *plan[0].scopes)  # without it nothing begins, and that is the answer
+        first, *_ = plan = make_plan(task.request, service.department(task.department))
+        # Without this one nothing begins, and that is the answer.
+        await service.narrow(first.agent, *first.scopes, department=first.department)
         if "text/event-stream" in accept:
             events = (JSONServerSentEvent(p.model_dump(), event=p.event) async for p in work(plan))
             return EventSourceResponse(events)
@@ -66,7 +70,7 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.post("/plan")
     async def plan(task: Task) -> list[Step]:
-        return make_plan(task.request)
+        return make_plan(task.request, service.department(task.department))
 
     return service.guard(app, PERMISSIONS)
 

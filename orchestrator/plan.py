@@ -14,15 +14,18 @@ class Step(BaseModel):
 
     agent: str
     scopes: tuple[str, ...]
+    department: str
+    """The one group of the user that its token will name: what this call may read, and where it may file."""
     instruction: str
 
 
-def make_plan(request: str) -> list[Step]:
-    """Read always; write only where the user asked for something to be kept."""
+def make_plan(request: str, department: str) -> list[Step]:
+    """Read always; write only where the user asked for something to be kept.  All of it in one department."""
     steps = [
         Step(
             agent="agent/reader",
             scopes=("agent.invoke", "tool.read", "inference.run"),
+            department=department,
             instruction=request,
         )
     ]
@@ -31,6 +34,7 @@ def make_plan(request: str) -> list[Step]:
             Step(
                 agent="agent/writer",
                 scopes=("agent.invoke", "tool.write", "inference.run"),
+                department=department,
                 instruction="File this as a new document:",
             )
         )

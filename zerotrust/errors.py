@@ -61,6 +61,7 @@ ANSWERS: dict[Reason, tuple[int, str | None]] = {
     Reason.WRONG_HOST: (421, "invalid_request"),
     Reason.WRONG_ORIGIN: _DENIED,
     Reason.UNSUPPORTED_CONTENT: (415, "invalid_request"),
+    Reason.DEPARTMENT_NEEDED: _BAD_REQUEST,
     Reason.MALFORMED_BODY: _BAD_REQUEST,
     Reason.BODY_TOO_LARGE: (413, "invalid_request"),
     Reason.BODY_TOO_SLOW: (408, "invalid_request"),

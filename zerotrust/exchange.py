@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import httpx
@@ -51,12 +51,31 @@ class NarrowedToken:
     value: str = field(repr=False)
 
 
-def exchange_form(
-    subject_token: str, *, audience: str, scopes: frozenset[str], assertion: str, lifetime: int | None = None
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a new token is to be: for whom, with which scopes, and less of the rest where that is asked for."""
+
+    audience: str
+    scopes: frozenset[str]
+    department: str | None = None
+    """The one group of the user that the token will name; None leaves it as the caller's token has it."""
+    lifetime: int | None = None
+    """Seconds; None for the party's ceiling."""
+
+
+def exchange_form(  # noqa: PLR0913 - the fields of the request
+    subject_token: str,
+    *,
+    audience: str,
+    scopes: frozenset[str],
+    assertion: str,
+    department: str | None = None,
+    lifetime: int | None = None,
 ) -> dict[str, str]:
     """The token request of RFC 8693 section 2.1, by a client that proves itself with a JWT-SVID.
 
-    `lifetime` (seconds) asks for less than the ceiling; the realm's script reads it.
+    `department` and `lifetime` (seconds) ask for less than there is.  They are fields of our own, which the realm's
+    script reads.
     """
     form = {
         "grant_type": GRANT,
@@ -68,7 +87,8 @@ def exchange_form(
         "audience": audience,
         "scope": " ".join(sorted(scopes)),
     }
-    return form | ({"requested_lifetime": str(lifetime)} if lifetime else {})
+    wishes = {"requested_department": department, "requested_lifetime": lifetime}
+    return form | {field: str(wish) for field, wish in wishes.items() if wish}
 
 
 class Exchanger:
@@ -86,14 +106,20 @@ class Exchanger:
     ) -> None:
         self._issuer, self._workload, self._http, self._record = issuer, workload, http, record
         self._clock = Forward(clock)
-        self._flights: dict[tuple[object, ...], tuple[Principal, asyncio.Task[NarrowedToken]]] = {}
+        self._flights: dict[tuple[bytes, Need], tuple[Principal, asyncio.Task[NarrowedToken]]] = {}
         self._standing = standing
         standing.on_change(self._drop_withdrawn)
 
     async def narrow(
-        self, caller: Principal, *, audience: str, scopes: frozenset[str], lifetime: int | None = None
+        self,
+        caller: Principal,
+        *,
+        audience: str,
+        scopes: frozenset[str],
+        department: str | None = None,
+        lifetime: int | None = None,
     ) -> NarrowedToken:
-        """Return a token of the same user for `audience`, with `scopes` and nothing more.
+        """Return a token of the same user for `audience`, with `scopes` and nothing more, in `department` alone.
 
         Raises `Refusal`: withdrawn, peer withdrawn, standing unknown, would widen, exchange refused, issuer or identity
         unavailable, journal unavailable.
@@ -104,15 +130,16 @@ class Exchanger:
                 await self._note(caller, audience, scopes, standing.reason, detail=standing.detail)
                 raise Refusal(standing.reason, standing.detail)
         # Delegation only shrinks.  Wanting more is a bug here, or an attack on us.
-        if not scopes <= caller.scopes:
+        if more := (scopes - caller.scopes) | ({department} if department else frozenset()) - caller.groups:
             await self._note(caller, audience, scopes, Reason.WOULD_WIDEN)
-            raise Refusal(Reason.WOULD_WIDEN, " ".join(sorted(scopes - caller.scopes)))
-        need = (hashlib.sha256(caller.token.encode()).digest(), audience, scopes, lifetime)
-        _, flight = self._flights.get(need, (None, None))
+            raise Refusal(Reason.WOULD_WIDEN, " ".join(sorted(more)))
+        need = Need(audience, scopes, department, lifetime)
+        key = (hashlib.sha256(caller.token.encode()).digest(), need)
+        _, flight = self._flights.get(key, (None, None))
         if flight is None or _spent(flight, self._clock()):
             self._forget()
-            flight = asyncio.create_task(self._exchange(caller, audience, scopes, lifetime))
-            self._flights[need] = caller, flight
+            flight = asyncio.create_task(self._exchange(caller, need))
+            self._flights[key] = caller, flight
         return await asyncio.shield(flight)  # a caller who leaves does not take the others' answer along
 
     def _forget(self) -> None:
@@ -127,13 +154,12 @@ class Exchanger:
         for need in gone:
             del self._flights[need]
 
-    async def _exchange(
-        self, caller: Principal, audience: str, scopes: frozenset[str], lifetime: int | None
-    ) -> NarrowedToken:
+    async def _exchange(self, caller: Principal, need: Need) -> NarrowedToken:
+        audience, scopes = need.audience, need.scopes
         left = caller.expires_at - self._clock() - TO_TELL
         try:
             async with asyncio.timeout(min(SECONDS, left)):
-                token = await self._ask(caller, audience, scopes, lifetime)
+                token = await self._ask(caller, need)
             if not (standing := self._standing.of(caller)):  # nobody waits for a token that is good for nothing
                 raise Refusal(standing.reason, standing.detail)
         except (Refusal, TimeoutError) as error:
@@ -143,14 +169,12 @@ class Exchanger:
         await self._note(caller, audience, scopes, Reason.GRANTED, token_id=token.token_id)
         return token
 
-    async def _ask(
-        self, caller: Principal, audience: str, scopes: frozenset[str], lifetime: int | None
-    ) -> NarrowedToken:
+    async def _ask(self, caller: Principal, need: Need) -> NarrowedToken:
         try:
             assertion = await self._workload.assertion(self._issuer)
         except WorkloadError as error:
             raise Refusal(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
-        form = exchange_form(caller.token, audience=audience, scopes=scopes, assertion=assertion, lifetime=lifetime)
+        form = exchange_form(caller.token, assertion=assertion, **asdict(need))
         try:
             url = f"{self._issuer}/protocol/openid-connect/token"
             status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
@@ -161,22 +185,22 @@ class Exchanger:
             raise Refusal(Reason.ISSUER_UNAVAILABLE, f"status {status}")
         if status != 200:
             raise Refusal(Reason.EXCHANGE_REFUSED, f"{content.get('error')}: {content.get('error_description')}")
-        return self._checked(content, caller, audience, scopes)
+        return self._checked(content, caller, need)
 
-    def _checked(
-        self, content: dict[str, Any], caller: Principal, audience: str, scopes: frozenset[str]
-    ) -> NarrowedToken:
+    def _checked(self, content: dict[str, Any], caller: Principal, need: Need) -> NarrowedToken:
         """The issuer is trusted, the realm's configuration is not taken for granted: look at what came back."""
         try:
             value = str(content["access_token"])
             # It came from the issuer itself, and the next hop verifies it; here it is only looked at.
             claims = jwt.decode(value, options={"verify_signature": False})
             granted = frozenset(str(claims["scope"]).split(" ")) - {""}
-            same = claims["sub"] == caller.subject and claims["aud"] in (audience, [audience])
+            groups = frozenset(map(str, claims.get("groups", [])))
+            same = claims["sub"] == caller.subject and claims["aud"] in (need.audience, [need.audience])
+            less = granted == need.scopes and groups <= ({need.department} if need.department else caller.groups)
             # The script leaves a token dead (`exp` 1) when a check of the chain failed.
-            if not same or granted != scopes or "act" not in claims or not self._clock() < claims["exp"]:
+            if not same or not less or "act" not in claims or not self._clock() < claims["exp"]:
                 raise Refusal(Reason.EXCHANGE_REFUSED, "what came back is not what was asked for")
-            return NarrowedToken(audience, str(claims["jti"]), min(claims["exp"], caller.expires_at), value)
+            return NarrowedToken(need.audience, str(claims["jti"]), min(claims["exp"], caller.expires_at), value)
         except (KeyError, TypeError, jwt.InvalidTokenError) as error:
             raise Refusal(Reason.ISSUER_UNAVAILABLE, "the answer is no token") from error
 

@@ -5,6 +5,7 @@ A decision is a value with a reason from one closed list; errors, audit records 
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -64,6 +65,7 @@ class Reason(StrEnum):
     WRONG_HOST = "wrong_host"
     WRONG_ORIGIN = "wrong_origin"
     UNSUPPORTED_CONTENT = "unsupported_content"
+    DEPARTMENT_NEEDED = "department_needed"
     MALFORMED_BODY = "malformed_body"
     BODY_TOO_LARGE = "body_too_large"
     BODY_TOO_SLOW = "body_too_slow"
@@ -131,8 +133,14 @@ class Policy:
 
     MEMORY = 10_000
 
-    def __init__(self, *, policies: str, schema: str, entities: list[dict[str, Any]]) -> None:
-        """Take policies and schema as Cedar text, entities as Cedar JSON.  Raises `PolicyError` on a misfit."""
+    def __init__(
+        self, *, policies: str, schema: str, entities: list[dict[str, Any]], departments: Iterable[str] = ()
+    ) -> None:
+        """Take policies and schema as Cedar text, entities as Cedar JSON, and the groups that are departments.
+
+        Raises `PolicyError` on a misfit.
+        """
+        self._departments = frozenset(departments)
         try:
             checked = cedarpy.validate_policies(policies, schema)
             if not checked.validation_passed:
@@ -143,7 +151,7 @@ class Policy:
             raise PolicyError(str(error)) from error
         self._schema = cedarpy.Schema.from_str(schema)
         self.digest = hashlib.sha256("\0".join([policies, schema]).encode()).hexdigest()
-        content = "\0".join([policies, schema, json.dumps(entities)])
+        content = "\0".join([policies, schema, json.dumps(entities), *sorted(self._departments)])
         self.version = hashlib.sha256(content.encode()).hexdigest()[:12]
         self._memory: dict[tuple[object, ...], Decision] = {}
 
@@ -175,11 +183,14 @@ class Policy:
         return answer
 
     def _evaluate(self, principal: Principal, action: str, resource: Resource, permission: str) -> Decision:
+        departments = principal.groups & self._departments
         context = {
             "subject": principal.subject,
             "delegated": principal.delegated,
             "scopes": sorted(principal.scopes),
             "groups": sorted(principal.groups),
+            "departments": sorted(departments),
+            "one_department": len(departments) == 1,
         }
         thing = {"type": resource.kind, "id": resource.name}
         request = {

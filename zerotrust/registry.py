@@ -13,7 +13,11 @@ from zerotrust.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
 
 Name = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)?$")]
 ScopeName = Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$")]
+Department = Annotated[str, Field(pattern=r"^/[a-z]+$", max_length=64)]
 Folder = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)*$")]
+
+OPERATORS = "/operators"
+"""The group of those who suspend, revoke and reinstate at the registry."""
 
 
 class RegistryError(Exception):
@@ -57,6 +61,7 @@ class Registry(_Entry):
 
     trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
     realm: Annotated[str, Field(pattern=r"^[a-z]+$")]
+    departments: list[Department] = Field(min_length=1)
     scopes: dict[ScopeName, Scope]
     parties: dict[Name, Party]
     freshness: Freshness
@@ -101,10 +106,22 @@ class Registry(_Entry):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = [*self._scope_problems(), *self._party_problems(), *self._port_problems()]
+        problems = [
+            *self._department_problems(),
+            *self._scope_problems(),
+            *self._party_problems(),
+            *self._port_problems(),
+        ]
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _department_problems(self) -> list[str]:
+        return (
+            [f"departments: {OPERATORS} runs this system, and is no department"]
+            if OPERATORS in self.departments
+            else []
+        )
 
     def _scope_problems(self) -> list[str]:
         found = []

@@ -142,14 +142,32 @@ class Service:
             peers={registry.id(name): name for name in parties if name not in registry.login_clients},
         )
 
-    async def narrow(self, audience: str, *scopes: str, lifetime: int | None = None) -> NarrowedToken:
+    def department(self, named: str | None = None) -> str:
+        """The one department that the current caller's task works in: the one it names, or the user's only one.
+
+        Raises `Refusal`: department needed where the user belongs to several and names none, would widen where the user
+        does not belong to the one that is named.
+        """
+        mine = current_principal().groups.intersection(self.registry.departments)
+        if named is None and len(mine) != 1:
+            raise Refusal(Reason.DEPARTMENT_NEEDED, f"one of {', '.join(sorted(mine)) or 'none'}")
+        if named is not None and named not in mine:
+            raise Refusal(Reason.WOULD_WIDEN, named)
+        return named or next(iter(mine))
+
+    async def narrow(
+        self, audience: str, *scopes: str, department: str | None = None, lifetime: int | None = None
+    ) -> NarrowedToken:
         """Exchange the current caller's token for one that `audience` (a name) takes, with these scopes only.
 
-        Raises `Refusal`.
+        `department`: the one group of the user that the new token will name.  Raises `Refusal`.
         """
-        wanted = frozenset(scopes)
         return await self._exchanger.narrow(
-            current_principal(), audience=self.registry.id(audience), scopes=wanted, lifetime=lifetime
+            current_principal(),
+            audience=self.registry.id(audience),
+            scopes=frozenset(scopes),
+            department=department,
+            lifetime=lifetime,
         )
 
     async def check_card(self, name: str) -> None:
@@ -261,4 +279,5 @@ def read_policy(folder: Path, registry: Registry) -> Policy:
         policies, schema = (folder / "policies.cedar").read_text(), (folder / "schema.cedarschema").read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"{folder}: {error}") from error
-    return Policy(policies=policies, schema=schema, entities=party_entities(registry))
+    entities, departments = party_entities(registry), registry.departments
+    return Policy(policies=policies, schema=schema, entities=entities, departments=departments)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zerotrust.known import ATTESTATION, SIGNER
-from zerotrust.registry import Party, Registry
+from zerotrust.registry import OPERATORS, Party, Registry
 
 ROOT = Path(__file__).parents[2]
 REGISTRY = ROOT / "registry.yaml"
@@ -24,8 +24,9 @@ REDIRECT = "http://127.0.0.1:8000/callback"
 USERS = {
     "alice": ("a11ce000-0000-4000-8000-000000000000", ["/engineering"]),
     "bob": ("b0b00000-0000-4000-8000-000000000000", ["/finance"]),
+    "dana": ("da7a0000-0000-4000-8000-000000000000", ["/engineering", "/finance"]),
     "eve": ("e5e00000-0000-4000-8000-000000000000", []),
-    "olga": ("019a0000-0000-4000-8000-000000000000", ["/operators"]),
+    "olga": ("019a0000-0000-4000-8000-000000000000", [OPERATORS]),
 }
 
 ADMINISTRATOR = SIGNER
@@ -126,7 +127,7 @@ def realm(registry: Registry) -> dict[str, Any]:
                 }
             ]
         },
-        "groups": [{"name": "engineering"}, {"name": "finance"}, {"name": "operators"}],
+        "groups": [{"name": group.removeprefix("/")} for group in (*sorted(registry.departments), OPERATORS)],
         "users": [
             *(_user(name, *entry) for name, entry in USERS.items()),
             *(_service_account(registry.id(name)) for name in administrators),

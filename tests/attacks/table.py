@@ -189,8 +189,19 @@ NEEDS_SCOPE = (
 )
 MAY_HOLD = _policy("use-an-api", "principal.hands_on.contains(context.permission) &&", "true &&")
 MAY_CALL = _policy("use-an-api", "principal.calls.contains(resource) &&", "true &&")
-_READERS = 'context.scopes.contains("tool.read") && context.groups.contains(resource.department)'
+_READERS = 'context.scopes.contains("tool.read") && context.departments.contains(resource.department)'
 OWN_DEPARTMENT = _policy("read-own-department", _READERS, 'context.scopes.contains("tool.read")')
+_ONE_DEPARTMENT = "(!context.delegated || context.one_department)"
+ONE_DEPARTMENT = _policy("use-an-api", _ONE_DEPARTMENT, "true")
+OF_A_DEPARTMENT = _policy("use-an-api", "!context.departments.isEmpty() &&", "")
+NAMED = Control("zerotrust.service", "Service.department", "if named is None and len(mine) != 1:")
+NARROWED = Control(
+    "orchestrator.main",
+    "create_app",
+    "service.narrow(step.agent, *step.scopes, department=step.department)",
+    "service.narrow(step.agent, *step.scopes)",
+    "orchestrator/main.py work",
+)
 ONLY_OWN_DRAFTS = _policy(
     "replace-own-draft", 'resource.state == "draft" &&\n  resource.owner == context.subject', "true"
 )
@@ -1167,6 +1178,17 @@ ROWS: dict[int, Row] = {
     # P. revocation as a weapon
     # Q. what a restart forgets, and what nobody hears
     # R. text between departments, and text without an end
+    170: Row(
+        "text of one department is filed in another",
+        Reason.POLICY_DENIED,
+        (ONE_DEPARTMENT, (ONE_DEPARTMENT, NAMED, NARROWED)),
+    ),
+    171: Row("an operator of no department runs a task", Reason.POLICY_DENIED, (OF_A_DEPARTMENT,)),
+    172: Row(
+        "an agent asks the realm for another department",
+        Reason.EXCHANGE_REFUSED,
+        (at_keycloak.OWN_DEPARTMENT, at_keycloak.FEWER_GROUPS),
+    ),
     # S. operators, terminals, sessions
     182: Row("a cause that a terminal would obey, listed by zt", None, (PRINTED,)),
     183: Row("a document whose markup ends the walkthrough", None, (PLAIN_PROGRESS,)),

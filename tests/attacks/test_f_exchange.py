@@ -155,6 +155,26 @@ async def _started_with_no_user(target: Target) -> Tries:
     yield Tried(answer, alive(answer), Reason.BAD_CLAIM)  # it belongs to no session
 
 
+@attack(172)
+async def test_another_department(target: Target) -> Tries:
+    """Alice is in one department; dana is in two, and her task is about one of them."""
+    t1 = await target.t1()
+    for wish in ("/finance", "/operators", "finance", "", "/engineering/interns"):
+        answer = await target.realm.exchange(
+            READER, t1, audience=DOCUMENTS, scope="tool.read", requested_department=wish
+        )
+        yield Tried(answer, _said(answer).get("groups", ["/engineering"]) != ["/engineering"], Reason.GRANTED)
+    t0 = (await target.login(user="dana")).access_token
+    assert sorted(claims(t0)["groups"]) == ["/engineering", "/finance"]
+    one = await target.realm.exchanged(
+        "orchestrator", t0, audience=READER, scope=READING, requested_department="/finance"
+    )
+    assert claims(one)["groups"] == ["/finance"]
+    for more in ({}, {"requested_department": "/engineering"}):
+        answer = await target.realm.exchange(READER, one, audience=DOCUMENTS, scope="tool.read", **more)
+        yield Tried(answer, _said(answer).get("groups", ["/finance"]) != ["/finance"])
+
+
 @attack(62)
 async def test_a_token_of_another_user(target: Target) -> Tries:
     t0 = await target.t0()

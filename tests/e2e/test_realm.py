@@ -154,6 +154,33 @@ async def test_no_token_outlives_the_one_it_comes_from(realm: Realm, t0: str) ->
     assert claims(child)["exp"] == claims(short)["exp"]
 
 
+# --- one department of several ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("department", ["/engineering", "/finance"])
+async def test_a_token_names_the_one_department_that_was_asked_for_and_so_does_what_comes_from_it(
+    realm: Realm, keycloak: Keycloak, department: str
+) -> None:
+    login = await sign_in(
+        realm.issuer, "walkthrough", "dana", keycloak.passwords["dana"], EVERYTHING, verify=keycloak.tls
+    )
+    assert sorted(claims(login.access_token)["groups"]) == ["/engineering", "/finance"]
+    token = await realm.exchanged(
+        "orchestrator", login.access_token, audience="agent/reader", scope=READING, requested_department=department
+    )
+    child = await realm.exchanged("agent/reader", token, audience="tool/documents", scope="tool.read")
+
+    assert claims(token)["groups"] == claims(child)["groups"] == [department]
+    assert (await realm.introspected("tool/documents", child))["groups"] == [department]
+    (other,) = {"/engineering", "/finance"} - {department}
+    for wish in (other, "/operators", ""):
+        answer = await realm.exchange(
+            "agent/reader", token, audience="tool/documents", scope="tool.read", requested_department=wish
+        )
+        assert dead(answer) or wish == ""  # a field without a value is none
+        assert answer.status_code != 200 or claims(answer.json()["access_token"])["groups"] == [department]
+
+
 # --- wider, elsewhere, not addressed, not genuine ---------------------------------------------------------------------
 
 

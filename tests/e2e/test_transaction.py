@@ -5,6 +5,7 @@ import re
 import subprocess
 from typing import Any
 
+import httpx
 import pytest
 
 from cli.login import sign_in
@@ -31,15 +32,21 @@ DRAWN = {
 }
 
 
-async def task(system: System, user: str, request: str = REQUEST) -> dict[str, Any]:
-    """Run a task as a user's client would."""
+async def asked(system: System, user: str, request: str = REQUEST, **more: str) -> httpx.Response:
+    """Ask for a task as a user's client would."""
     keycloak = system.keycloak
     login = await sign_in(
         keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING, verify=keycloak.tls
     )
     headers = {"authorization": f"Bearer {login.access_token}"}
     async with system.user() as http:
-        answer = await http.post(f"{system.address('orchestrator')}/tasks", json={"request": request}, headers=headers)
+        body = {"request": request, **more}
+        return await http.post(f"{system.address('orchestrator')}/tasks", json=body, headers=headers)
+
+
+async def task(system: System, user: str, request: str = REQUEST, **more: str) -> dict[str, Any]:
+    """Run a task as a user's client would."""
+    answer = await asked(system, user, request, **more)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -100,6 +107,31 @@ async def test_two_users_at_once_see_their_own_department_only(system: System) -
     assert "invoice" not in str(alice)
     assert "invoice paid twice" in str(bob["steps"])
     assert "pager storm" not in str(bob)
+
+
+async def test_who_works_for_two_departments_carries_nothing_from_one_to_the_other(system: System) -> None:
+    """Dana may read finance's forecast and file in engineering; no task of hers does both."""
+    forecast, secret = "Summarise the forecast and file it.", "Revenue is expected to fall by a tenth"
+    refused = await asked(system, "dana", forecast)
+    assert (refused.status_code, refused.json()["reason"]) == (400, "department_needed")
+
+    in_engineering = await task(system, "dana", forecast, department="/engineering")
+    assert in_engineering["result"]["event"] == "finished"
+    assert secret not in str(in_engineering)
+
+    in_finance = await task(system, "dana", forecast, department="/finance")
+    assert secret in str(in_finance["steps"])
+    calls = [r for r in written(system, in_finance["result"]["trace_id"]) if r.get("actors")]
+    assert {str(record["groups"]) for record in calls} == {"['/finance']"}
+
+    alice = await task(system, "alice", "Read every summary of the forecast.")
+    assert secret not in str(alice)
+
+
+async def test_an_operator_who_is_in_no_department_runs_no_task(system: System) -> None:
+    answer = await asked(system, "olga")
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "policy_denied")
 
 
 async def test_every_refusal_of_the_walkthrough_answers_as_told(system: System) -> None:

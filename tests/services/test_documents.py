@@ -80,12 +80,33 @@ async def test_a_foreign_document_looks_like_one_that_does_not_exist(system: Sys
 async def test_a_search_finds_what_the_users_departments_hold(system: System, reading: Token) -> None:
     assert await found(system, reading()) == ["ENG-101", "ENG-102", "ENG-103", "ENG-104"]
     assert await found(system, reading(**BOB)) == ["FIN-202"]
-    assert await found(system, reading(groups=["/finance", "/engineering"])) == [
-        *("ENG-101", "ENG-102", "ENG-103", "ENG-104"),
-        "FIN-202",
-    ]
-    assert await found(system, reading(groups=["/marketing"])) == []
-    assert await found(system, reading(groups=["/engineering/interns"])) == []  # a group is its full path
+    assert await found(system, reading(groups=["/finance", "/staff"])) == ["FIN-202"]
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        pytest.param(["/finance", "/engineering"], id="two departments at once"),
+        pytest.param(["/operators"], id="operators"),
+        pytest.param(["/marketing"], id="a group that the registry does not call a department"),
+        pytest.param(["/engineering/interns"], id="a group is its full path"),
+    ],
+)
+async def test_nobody_acts_here_for_a_user_but_in_one_department(
+    system: System, reading: Token, writing: Token, stored: Stored, groups: list[str]
+) -> None:
+    before = stored()
+
+    for token, tool in ((reading(groups=groups), "search"), (writing(groups=groups), "create")):
+        assert (await refused(system, token, tool, query="incident", title="x", text="x"))["reason"] == "policy_denied"
+    assert stored() == before
+
+
+@pytest.mark.parametrize("department", ["/engineering", "/finance"])
+async def test_a_draft_goes_to_the_department_that_the_token_names_whatever_else_the_user_is_in(
+    system: System, writing: Token, department: str
+) -> None:
+    assert (await drafted(system, writing(groups=["/staff", department])))["department"] == department
 
 
 @pytest.mark.parametrize("query", ["", "%%%%%%%", "_______", "' or 1=1 --", "no such thing", "a b c"])

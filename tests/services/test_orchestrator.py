@@ -99,6 +99,66 @@ async def test_running_and_planning_are_two_permissions(system: System, issuer: 
     assert issuer.exchanges == []
 
 
+# one department of several
+
+BOTH = ["/engineering", "/finance"]
+FORECAST = {"request": "Summarise the forecast and file it."}
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/plan"])
+async def test_who_belongs_to_several_departments_has_to_name_one(system: System, issuer: Issuer, path: str) -> None:
+    token = issuer.token(groups=BOTH, scope="task.run reasoning.plan agent.invoke tool.read tool.write inference.run")
+    answer = await system.client("orchestrator", token).post(path, json=FORECAST)
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, "department_needed")
+    assert issuer.exchanges == []
+    assert system.reasons("orchestrator") == ["granted", "department_needed"]
+
+
+@pytest.mark.parametrize("department", BOTH)
+async def test_text_stays_in_the_department_that_a_task_names(
+    system: System, issuer: Issuer, stored: Stored, department: str
+) -> None:
+    before = stored()
+    for task in (FORECAST, FILE_IT):
+        _, result = await worked(system, issuer.token(groups=BOTH), task | {"department": department})
+        assert result["event"] == "finished"
+
+    new = [document for id_, document in stored().items() if id_ not in before]
+    assert [draft["department"] for draft in new] == [department] * 2
+    own, foreign = ("pager storm", "invoice") if department == "/engineering" else ("invoice", "pager storm")
+    assert own in str(new)
+    assert foreign not in str(new)
+    assert ("Revenue" in str(new)) is (department == "/finance")
+    for name in ("agent/reader", "agent/writer", "tool/documents", "inference"):
+        assert {str(r["groups"]) for r in system.records(name) if "groups" in r} == {str([department])}
+
+
+@pytest.mark.parametrize("department", ["/finance", "/operators", "/nobody"])
+async def test_a_department_that_the_user_is_not_in_is_refused(system: System, issuer: Issuer, department: str) -> None:
+    token = issuer.token(groups=["/engineering", "/operators"])
+    answer = await system.client("orchestrator", token).post("/tasks", json=FILE_IT | {"department": department})
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "would_widen")
+    assert issuer.exchanges == []
+
+
+@pytest.mark.parametrize("department", [7, "", "engineering", "/" + "x" * 64, "/engineering/", "/a\n"])
+async def test_a_department_that_is_none_is_refused(system: System, issuer: Issuer, department: object) -> None:
+    answer = await system.client("orchestrator", issuer.token()).post(
+        "/tasks", json=FILE_IT | {"department": department}
+    )
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, "malformed_body")
+
+
+async def test_an_operator_who_is_in_no_department_runs_no_task(system: System, issuer: Issuer) -> None:
+    answer = await system.client("orchestrator", issuer.token(groups=["/operators"])).post("/tasks", json=FILE_IT)
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "policy_denied")
+    assert issuer.exchanges == []
+
+
 @pytest.mark.parametrize("body", [{}, {"request": ""}, {"request": "x" * 10_001}, {"request": 7}])
 async def test_a_task_that_is_none_is_refused(system: System, issuer: Issuer, body: object) -> None:
     assert (await system.client("orchestrator", issuer.token()).post("/tasks", json=body)).status_code == 400

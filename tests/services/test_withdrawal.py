@@ -242,11 +242,11 @@ async def test_a_task_that_loses_its_standing_before_its_first_step_begins_none(
     orchestrator = system.services["orchestrator"]
     narrow, narrowed = orchestrator.narrow, list[str]()
 
-    async def narrowing(audience: str, *scopes: str, lifetime: int | None = None) -> Any:
+    async def narrowing(audience: str, *scopes: str, **wishes: Any) -> Any:
         narrowed.append(audience)
         if len(narrowed) == 2:  # the first is before the task
             withdraw(system)
-        return await narrow(audience, *scopes, lifetime=lifetime)
+        return await narrow(audience, *scopes, **wishes)
 
     monkeypatch.setattr(orchestrator, "narrow", narrowing)
     steps, last = await told(system, issuer.token(), accept)

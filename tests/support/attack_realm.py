@@ -85,10 +85,10 @@ class Target:
         self.realm, self.keycloak, self.registry, self.trust_domain = realm, keycloak, registry, trust_domain
         self._t0: dict[str, str] = {}
 
-    async def login(self, scope: str = EVERYTHING) -> Login:
-        """Alice signs in, for a session of its own."""
+    async def login(self, scope: str = EVERYTHING, user: str = "alice") -> Login:
+        """Alice signs in, for a session of its own, or dana, who is in two departments."""
         return await sign_in(
-            self.realm.issuer, "walkthrough", "alice", self.keycloak.passwords["alice"], scope, verify=self.keycloak.tls
+            self.realm.issuer, "walkthrough", user, self.keycloak.passwords[user], scope, verify=self.keycloak.tls
         )
 
     async def t0(self, scope: str = EVERYTHING) -> str:
@@ -208,7 +208,8 @@ def attack(number: int, fixture: str = "") -> Callable[[Callable[[Target], Tries
                 if missing:
                     controls = [control for control in missing if isinstance(control, RealmControl)]
                     derived = weakened(derive(known), *controls) | {"realm": "weakened"}
-                    derived["users"] = derived["users"][:1]  # a password costs time, and alice is enough
+                    here = ("alice", "dana")  # a password costs time, and these are enough
+                    derived["users"] = [user for user in derived["users"] if user["username"] in here]
                     attacked = await stack.enter_async_context(imported(keycloak, http, trust_domain, derived))
                 target = Target(attacked, keycloak, known, trust_domain)
                 before = {} if missing else await target.events()

@@ -156,6 +156,8 @@ class Issuer:
         parent = jwt.decode(form["subject_token"], options={"verify_signature": False})
         if not set(form["scope"].split()) <= set(parent["scope"].split()):
             return 400, {"error": "invalid_scope", "error_description": "not in the subject token"}
+        groups, wanted = parent.get("groups", []), form.get("requested_department")
+        dead = {} if wanted is None or wanted in groups else {"exp": 1}
         me = form["client_assertion"].removeprefix("assertion of ")
         now = int(self.clock())
         lineage = [*parent.get("lineage", []), parent["jti"]]
@@ -164,6 +166,7 @@ class Issuer:
             "azp": me,
             "aud": form["audience"],
             "scope": form["scope"],
+            "groups": groups if wanted is None else [wanted],
             "jti": str(uuid.uuid4()),
             "iat": now,
             "exp": min(parent["exp"], now + life),
@@ -172,4 +175,4 @@ class Issuer:
             "txn": lineage[0],
             "root": parent.get("root", {"azp": parent["azp"], "iat": parent["iat"]}),
         }
-        return 200, {"access_token": self.sign(claims | self.spoil), "token_type": "Bearer"}
+        return 200, {"access_token": self.sign(claims | dead | self.spoil), "token_type": "Bearer"}

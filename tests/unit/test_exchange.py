@@ -110,9 +110,9 @@ class Bench:
         who: Principal | None = None,
         audience: str = DOCUMENTS,
         scopes: frozenset[str] = READ,
-        lifetime: int | None = None,
+        **wishes: Any,
     ) -> NarrowedToken:
-        return await self.exchanger.narrow(who or caller(), audience=audience, scopes=scopes, lifetime=lifetime)
+        return await self.exchanger.narrow(who or caller(), audience=audience, scopes=scopes, **wishes)
 
     async def refusal(self, who: Principal | None = None, scopes: frozenset[str] = READ) -> Reason:
         with pytest.raises(Refusal) as refused:
@@ -167,6 +167,8 @@ def test_the_form_is_the_one_of_rfc_8693_with_a_jwt_svid_for_a_secret() -> None:
     }
     shorter = exchange_form("T1", audience=DOCUMENTS, scopes=scopes, assertion="SVID", lifetime=5)
     assert shorter == form | {"requested_lifetime": "5"}
+    one = exchange_form("T1", audience=DOCUMENTS, scopes=scopes, assertion="SVID", department="/finance")
+    assert one == form | {"requested_department": "/finance"}
 
 
 async def test_the_callers_own_token_is_exchanged_at_the_issuer_with_a_fresh_proof(bench: Bench) -> None:
@@ -189,6 +191,57 @@ async def test_more_than_the_caller_holds_is_never_asked_for(bench: Bench, wante
     assert bench.requests == []
     assert bench.proof.asked == []
     assert bench.reasons == [Reason.WOULD_WIDEN]
+
+
+# one department of several
+
+BOTH = frozenset({"/engineering", "/finance"})
+
+
+async def test_a_department_is_asked_for_and_is_the_only_group_of_the_token(bench: Bench) -> None:
+    bench.answer = lambda form: bench.granted(form, groups=[form["requested_department"]])
+
+    token = await bench.narrow(caller(groups=BOTH), department="/finance")
+
+    assert bench.forms[0]["requested_department"] == "/finance"
+    assert jwt.decode(token.value, options={"verify_signature": False})["groups"] == ["/finance"]
+
+
+async def test_each_department_has_a_token_of_its_own(bench: Bench) -> None:
+    bench.answer = lambda form: bench.granted(form, groups=[form["requested_department"]])
+    dana = caller(groups=BOTH)
+    first, second = await bench.narrow(dana, department="/finance"), await bench.narrow(dana, department="/engineering")
+
+    assert first.value != second.value
+    assert await bench.narrow(dana, department="/finance") is first
+
+
+async def test_a_department_that_the_caller_does_not_have_is_never_asked_for(bench: Bench) -> None:
+    with pytest.raises(Refusal) as refused:
+        await bench.narrow(department="/finance")
+
+    assert refused.value.reason is Reason.WOULD_WIDEN
+    assert bench.requests == []
+    assert bench.reasons == [Reason.WOULD_WIDEN]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "groups"),
+    [
+        ("/finance", ["/engineering", "/finance"]),
+        ("/finance", ["/engineering"]),
+        (None, ["/engineering", "/finance", "/operators"]),
+    ],
+)
+async def test_an_answer_with_more_groups_than_were_asked_for_is_refused(
+    bench: Bench, wanted: str | None, groups: list[str]
+) -> None:
+    bench.answer = lambda form: bench.granted(form, groups=groups)
+
+    with pytest.raises(Refusal) as refused:
+        await bench.narrow(caller(groups=BOTH), department=wanted)
+
+    assert refused.value.reason is Reason.EXCHANGE_REFUSED
 
 
 # what is on record

@@ -6,20 +6,22 @@ from orchestrator.plan import make_plan
 
 
 def test_a_question_is_for_the_reader_alone_and_carries_no_scope_to_write() -> None:
-    (step,) = make_plan("Summarise the incident reports.")
+    (step,) = make_plan("Summarise the incident reports.", "/finance")
 
     assert step.agent == "agent/reader"
     assert "tool.write" not in step.scopes
     assert step.instruction == "Summarise the incident reports."
+    assert step.department == "/finance"
 
 
 @pytest.mark.parametrize("request_", ["Summarise and file it.", "Summarise, then SAVE", "Write: a summary"])
 def test_the_writer_takes_part_only_where_something_is_to_be_kept(request_: str) -> None:
-    reading, writing = make_plan(request_)
+    reading, writing = make_plan(request_, "/finance")
 
     assert (reading.agent, writing.agent) == ("agent/reader", "agent/writer")
+    assert {reading.department, writing.department} == {"/finance"}  # no task works in two
     assert set(reading.scopes) & set(writing.scopes) == {"agent.invoke", "inference.run"}
 
 
 def test_a_word_that_merely_contains_one_of_these_is_none() -> None:
-    assert len(make_plan("Summarise the profile of the underwriter.")) == 1
+    assert len(make_plan("Summarise the profile of the underwriter.", "/finance")) == 1

@@ -87,6 +87,34 @@ def test_a_user_without_a_department_may_use_nothing(party: str, scope: str, aud
     assert POLICY.decide(caller(party, groups=""), scope, REGISTRY.id(audience)).reason is Reason.POLICY_DENIED
 
 
+@pytest.mark.parametrize(("party", "scope", "audience"), sorted(ALLOWED))
+@pytest.mark.parametrize("groups", ["/operators", "/staff", "/engineering/interns", "engineering"])
+def test_a_group_that_the_registry_does_not_call_a_department_is_none(
+    party: str, scope: str, audience: str, groups: str
+) -> None:
+    assert POLICY.decide(caller(party, groups=groups), scope, REGISTRY.id(audience)).reason is Reason.POLICY_DENIED
+
+
+@pytest.mark.parametrize(("party", "scope", "audience"), sorted(ALLOWED))
+def test_who_acts_for_a_user_does_so_in_one_department(party: str, scope: str, audience: str) -> None:
+    """A user may belong to several; a token that somebody else holds for them must name one."""
+    several = POLICY.decide(caller(party, groups="/engineering /finance"), scope, REGISTRY.id(audience))
+    one = POLICY.decide(caller(party, groups="/engineering /staff"), scope, REGISTRY.id(audience))
+
+    assert several.allowed is (party == "walkthrough")
+    assert one.allowed
+
+
+def test_another_list_of_departments_is_another_version() -> None:
+    entities = party_entities(REGISTRY)
+    one, other = (
+        Policy(policies=TEXT, schema=SCHEMA, entities=entities, departments=d)
+        for d in (["/engineering"], ["/engineering", "/finance"])
+    )
+
+    assert one.version != other.version
+
+
 OPERATOR = caller("zt", groups="/operators")
 DOOR = REGISTRY.id("authority/registry")
 
@@ -137,7 +165,7 @@ def changed_entity(**attributes: Any) -> Policy:
             entity["attrs"][key] = attributes[key]
         for key in attributes.keys() & {"serves"} if entity["uid"]["id"] == DOOR else set():
             entity["attrs"][key] = attributes[key]
-    return Policy(policies=TEXT, schema=SCHEMA, entities=entities)
+    return Policy(policies=TEXT, schema=SCHEMA, entities=entities, departments=REGISTRY.departments)
 
 
 @pytest.mark.parametrize("attribute", ["hands_on", "calls", "serves"])
@@ -153,6 +181,7 @@ DOCUMENTS = [
     ("document.read", "tool.read", "/finance", "published", BOB, True, False),
     ("document.read", "tool.read", "/finance", "draft", ME, True, False),
     ("document.read", "tool.read", "/engineering/secret", "published", ME, True, False),
+    ("document.read", "tool.read", "/operators", "published", ME, True, False),
     ("document.read", "tool.read", "engineering", "published", ME, True, False),
     ("document.read", "tool.write", "/engineering", "published", ME, True, False),
     ("document.create", "tool.write", "/engineering", "draft", ME, True, True),

@@ -206,7 +206,7 @@ def test_its_token_says_who_it_is_and_nothing_that_a_gate_would_want(
 def test_operators_are_a_group_that_no_user_of_the_story_is_in(derived: Json) -> None:
     members = [user["username"] for user in derived["users"] if "/operators" in user.get("groups", [])]
 
-    assert {"name": "operators"} in derived["groups"]
+    assert derived["groups"] == [{"name": "engineering"}, {"name": "finance"}, {"name": "operators"}]
     assert members == ["olga"]
 
 

@@ -63,6 +63,12 @@ def without(path: str) -> Callable[[dict[str, Any]], None]:
 
 ORCHESTRATOR, READER = "parties:orchestrator:", "parties:agent/reader:"
 MISTAKES = {
+    "no department": (change("departments", []), "departments: "),
+    "a department that is no top-level group": (change("departments", ["/engineering/interns"]), "departments"),
+    "operators as a department": (
+        change("departments", ["/engineering", "/operators"]),
+        "departments: /operators runs this system, and is no department",
+    ),
     "an unknown scope is handed on": (
         change(ORCHESTRATOR + "hands_on", ["agent.invoke", "tool.erase"]),
         "parties.orchestrator.hands_on: unknown scope 'tool.erase'",

@@ -59,9 +59,9 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
 
     @server.tool()
     async def create(title: Title, text: str) -> Document:
-        """File a new draft in the user's department."""
+        """File a new draft in the department that the task works in."""
         user = current_principal()
-        draft = Document(id=new_id(), title=title, text=text, department=min(user.groups), owner=user.subject)
+        draft = Document(id=new_id(), title=title, text=text, department=service.department(), owner=user.subject)
         if not await service.decide("document.create", draft.as_resource()):
             raise ToolError("this may not be filed")
         await store.add(draft)

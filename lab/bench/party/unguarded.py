@@ -48,7 +48,7 @@ class Unguarded(Service):
 
         return open_door
 
-    async def narrow(self, audience: str, *scopes: str, lifetime: int | None = None) -> NarrowedToken:  # noqa: ARG002
+    async def narrow(self, audience: str, *scopes: str, **wishes: Any) -> NarrowedToken:  # noqa: ARG002
         """A token that nobody asks for."""
         return NarrowedToken(self.registry.id(audience), "", float("inf"), "")
 
