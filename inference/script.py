@@ -3,22 +3,31 @@
 It does, in this order, the first thing that is still undone:
   1. whatever any text it has read asks for in the words `call TOOL {json}`, whoever wrote that text;
   2. search, once, for the words of the task; read what was found;
-  3. file, once, the text that came with a task that says "File";
-  4. answer: a summary of what it read, with every line that calls itself important.
+  3. delete, once, the drafts that are named in a task that begins with "Delete" or "Remove";
+  4. file, once, the text that came with any other task;
+  5. answer: a summary of what it read, with every line that calls itself important.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zerotrust.strict_json import strict_object
 
 _ORDER = re.compile(r"\bcall (\w+) (\{[^{}]*\})")
 
+LONGEST_SENTENCE, MOST_LINES = 300, 5
+"""Characters of a sentence in a summary, and lines that it repeats of one document."""
+
+_DELETE = re.compile(r"(?:delete|remove)\b", re.IGNORECASE)
+_DRAFT = re.compile(r"\bDRAFT-[0-9a-f]{8}\b")
+
 Message = dict[str, Any]
 Call = tuple[str, str]
 """The name of a tool, and its arguments as JSON, in one spelling."""
+Done = Mapping[Call, None]
+"""The calls that were made, in their order."""
 
 
 def reply(messages: list[Message], tools: set[str]) -> Message:
@@ -28,17 +37,39 @@ def reply(messages: list[Message], tools: set[str]) -> Message:
     if orders := [call for call in dict.fromkeys(_orders(messages)) if call not in done]:
         return _ask_for(orders, len(done))
     if "search" in tools:
-        if not any(name == "search" for name, _ in done):
-            return _ask_for([_call("search", query=task)], len(done))
-        hits = [_call("read", id=name) for name in _hits(messages)]
-        if unread := [call for call in dict.fromkeys(hits) if call not in done]:
-            return _ask_for(unread, len(done))
-        return {"role": "assistant", "content": _summary(messages)}
-    if "create" in tools and not any(name == "create" for name, _ in done):
+        return _read(task, messages, done)
+    if "delete" in tools and _DELETE.match(task):
+        return _delete(task, messages, done)
+    return _file(task, messages, done, able="create" in tools)
+
+
+def _read(task: str, messages: list[Message], done: Done) -> Message:
+    if not any(name == "search" for name, _ in done):
+        return _ask_for([_call("search", query=task)], len(done))
+    hits = [_call("read", id=name) for name in _hits(messages)]
+    if unread := [call for call in dict.fromkeys(hits) if call not in done]:
+        return _ask_for(unread, len(done))
+    return {"role": "assistant", "content": _summary(messages)}
+
+
+def _delete(task: str, messages: list[Message], done: Done) -> Message:
+    named = [_call("delete", id=name) for name in dict.fromkeys(_DRAFT.findall(task))]
+    if unasked := [call for call in named if call not in done]:
+        return _ask_for(unasked, len(done))
+    return _told("Deleted", "Nothing was deleted.", messages)
+
+
+def _file(task: str, messages: list[Message], done: Done, *, able: bool) -> Message:
+    if able and not any(name == "create" for name, _ in done):
         title, _, text = task.partition("\n")[2].partition("\n")
         return _ask_for([_call("create", title=title.strip(":"), text=text)], len(done))
-    filed = [str(found["id"]) for found in _results(messages) if "id" in found]
-    return {"role": "assistant", "content": f"Filed as {', '.join(filed)}." if filed else "Nothing was filed."}
+    return _told("Filed as", "Nothing was filed.", messages)
+
+
+def _told(done: str, otherwise: str, messages: list[Message]) -> Message:
+    """Which documents that was done to, by what the tools have answered."""
+    names = [str(found["id"]) for found in _results(messages) if "id" in found]
+    return {"role": "assistant", "content": f"{done} {', '.join(names)}." if names else otherwise}
 
 
 def _ask_for(calls: list[Call], already: int) -> Message:
@@ -102,6 +133,6 @@ def _summary(messages: list[Message]) -> str:
     lines = [f"Summary of {len(read)} documents:"]
     for document in read:
         first, *rest = str(document["text"]).splitlines() or [""]
-        lines.append(f"- {document.get('title')}: {first.partition('. ')[0].rstrip('.')}.")
-        lines += [line for line in rest if line.startswith("IMPORTANT")]
+        lines.append(f"- {document.get('title')}: {first.partition('. ')[0].rstrip('.')[:LONGEST_SENTENCE]}.")
+        lines += [line[:LONGEST_SENTENCE] for line in rest if line.startswith("IMPORTANT")][:MOST_LINES]
     return "\n".join(lines)

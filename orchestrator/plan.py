@@ -7,6 +7,8 @@ from pydantic import BaseModel
 
 FILING = frozenset({"file", "filed", "save", "saved", "write", "written", "store", "stored"})
 """Words by which a user asks for the result to be kept."""
+DELETING = frozenset({"delete", "remove"})
+"""The first words by which a user asks for drafts to be deleted; nothing is read for that."""
 
 
 class Step(BaseModel):
@@ -20,22 +22,18 @@ class Step(BaseModel):
 
 
 def make_plan(request: str, department: str) -> list[Step]:
-    """Read always; write only where the user asked for something to be kept.  All of it in one department."""
-    steps = [
-        Step(
-            agent="agent/reader",
-            scopes=("agent.invoke", "tool.read", "inference.run"),
-            department=department,
-            instruction=request,
-        )
-    ]
-    if FILING & {word.strip(".,;:!?").lower() for word in request.split()}:
-        steps.append(
-            Step(
-                agent="agent/writer",
-                scopes=("agent.invoke", "tool.write", "inference.run"),
-                department=department,
-                instruction="File this as a new document:",
-            )
-        )
-    return steps
+    """Read always; write only where the user asked for something to be kept.  All of it in one department.
+
+    What is to be deleted is not read before.
+    """
+
+    def writing(instruction: str) -> Step:
+        scopes = ("agent.invoke", "tool.write", "inference.run")
+        return Step(agent="agent/writer", scopes=scopes, department=department, instruction=instruction)
+
+    words = [word.strip(".,;:!?").lower() for word in request.split()]
+    if words[:1] and words[0] in DELETING:
+        return [writing(request)]
+    scopes = ("agent.invoke", "tool.read", "inference.run")
+    reading = Step(agent="agent/reader", scopes=scopes, department=department, instruction=request)
+    return [reading, writing("File this as a new document:")] if FILING & set(words) else [reading]

@@ -210,7 +210,7 @@ class Service:
             {
                 "event": "decision",
                 "operation": action,
-                "resource": f"{resource.kind} {resource.name}",
+                "resource": plain(f"{resource.kind} {resource.name}"),
                 "allowed": decision.allowed,
                 "reason": decision.reason,
                 "detail": decision.detail,

@@ -15,6 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Tool
 from pydantic import BaseModel, Json
+from pydantic_core import to_json
 
 from zerotrust.a2a import NONSENSE, UNTOUCHED, Answer, PeerError, refused, unreached
 from zerotrust.digests import tool_digest
@@ -26,8 +27,15 @@ from zerotrust.service import Service
 
 MAX_TURNS = 16
 """Replies of a model after which a task is given up."""
-LONGEST = 100
-"""Letters that are told of a call that was done, and of what came back."""
+MAX_CALLS = 64
+"""Calls of tools in one task; what a model asks for beyond that is not done, and it is told so."""
+MAX_CONVERSATION = 384 * 1024
+"""Bytes of all messages of a task as JSON: what a model has read, several documents of the largest size among it.
+
+More than that neither the model's door nor the next agent's takes (`incoming.py`)."""
+LONGEST, LONGEST_FAILURE = 100, 1000
+"""Letters that are told of a call that was done, and of what came back; and of one that failed."""
+TOO_LONG, TOO_MANY = "the answer is too long for this task", "too many calls for one task"
 INFERENCE, MODEL = "inference", "scripted"
 AWAY = frozenset(reason for reason, (status, _) in ANSWERS.items() if status == 503) | {Reason.PEER_WITHDRAWN}
 """Reasons for which a tool cannot be used at all now, whatever is asked of it."""
@@ -148,40 +156,81 @@ async def converse(task: str, *, model: Model, thinking: NarrowedToken, tools: T
     was done by then.
     """
     messages: list[dict[str, Any]] = [{"role": "user", "content": task}]
-    offered = await tools.offered(acting)
-    done: list[str] = []
-    failed: list[str] = []
-    unclear: list[str] = []
-
-    def answer(text: str = "", broken: str = "") -> Answer:
-        return Answer(text=text, done=tuple(done), failed=tuple(failed), unclear=tuple(unclear), broken=broken)
-
-    for _ in range(MAX_TURNS):
-        try:
+    talk, offered = _Talk(messages, tools, acting), await tools.offered(acting)
+    try:
+        for _ in range(MAX_TURNS):
             reply = await model.reply(messages, offered, thinking)
+            talk.add(reply.model_dump(round_trip=True))
+            if not reply.tool_calls:
+                return talk.account(text=reply.content or "")
+            for call in reply.tool_calls:
+                await talk.do(call)
+    except PeerError as error:
+        return talk.account(broken=error.told)
+    return talk.account(broken="the model came to no end")
+
+
+class _Talk:
+    """What is said in one task, within bounds, and an account of the calls that were made for it."""
+
+    def __init__(self, messages: list[dict[str, Any]], tools: Tools, acting: NarrowedToken) -> None:
+        """Go on from `messages`, and add to them.  Raises `PeerError` where there is too much already."""
+        self._messages, self._tools, self._acting = messages, tools, acting
+        self._room, self._calls = MAX_CONVERSATION, 0
+        self._done, self._failed, self._unclear = list[str](), list[str](), list[str]()
+        for message in messages:
+            self._take(message)
+
+    def account(self, *, text: str = "", broken: str = "") -> Answer:
+        """The answer, with what was done for it."""
+        undone = (f"{self._calls - MAX_CALLS} more: {TOO_MANY}",) if self._calls > MAX_CALLS else ()
+        done, failed, unclear = tuple(self._done), (*self._failed, *undone), tuple(self._unclear)
+        return Answer(text=text, done=done, failed=failed, unclear=unclear, broken=broken)
+
+    def add(self, message: dict[str, Any]) -> None:
+        """Add a message.  Raises `PeerError` where there is no room for it."""
+        self._take(message)
+        self._messages.append(message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        self._room -= _size(message)
+        if self._room < 0:
+            raise PeerError("more was said than one task has room for")
+
+    async def do(self, call: _ToolCall) -> None:
+        """Make a call that the model asks for, and tell it what came of that.
+
+        Raises `PeerError` where the tool is away, and where there is no room left.
+        """
+        self._calls += 1
+        if self._calls > MAX_CALLS:
+            self.add({"role": "tool", "tool_call_id": call.id, "content": f"refused ({TOO_MANY})"})
+            return
+        name, arguments = call.function.name, call.function.arguments
+        what = f"{name} {json.dumps(arguments)}"
+        try:
+            said, did = await self._tools.call(name, arguments, self._acting)
         except PeerError as error:
-            return answer(broken=error.told)
-        messages.append(reply.model_dump(round_trip=True))
-        if not reply.tool_calls:
-            return answer(reply.content or "")
-        for call in reply.tool_calls:
-            name, arguments = call.function.name, call.function.arguments
-            what = f"{name} {json.dumps(arguments)}"
-            try:
-                said, did = await tools.call(name, arguments, acting)
-            except PeerError as error:
-                (unclear if error.unclear else failed).append(f"{what}: {error.told}")
-                return answer(broken=error.told)
-            messages.append({"role": "tool", "tool_call_id": call.id, "content": said})
-            if did:
-                done.append(f"{_cut(what)}: {_cut(said)}")
-            else:
-                failed.append(f"{what}: {said}")
-    return answer(broken="the model came to no end")
+            (self._unclear if error.unclear else self._failed).append(_cut(f"{what}: {error.told}", LONGEST_FAILURE))
+            raise
+        if did:
+            self._done.append(f"{_cut(what)}: {_cut(said)}")
+        else:
+            self._failed.append(_cut(f"{what}: {said}", LONGEST_FAILURE))
+        result = {"role": "tool", "tool_call_id": call.id, "content": said}
+        if _size(result) > self._room:  # the model does without this one, and goes on
+            result["content"] = TOO_LONG
+            self._failed.append(_cut(f"{what}: {TOO_LONG}", LONGEST_FAILURE))
+        self.add(result)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+def _size(message: dict[str, Any]) -> int:
+    """Bytes of a message as JSON, with the comma that follows it."""
+    return len(to_json(message)) + 1
+
+
+def _cut(text: str, longest: int = LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def _reason(error: MCPError) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -79,8 +80,15 @@ Kind = Callable[[User], Awaitable[str]]
 
 
 async def files(user: User) -> str:
-    """The whole story, with the poisoned report in it."""
-    return await _task(user, REQUEST, "agent/writer", OWN[user.name])
+    """The whole story, with the poisoned report in it.  The draft is deleted again: nobody has room for all of them."""
+    answer = await _asked(user, REQUEST)
+    return _told_wrong(user, answer, "agent/writer", OWN[user.name]) or await _deleted(user, answer.text)
+
+
+async def _deleted(user: User, answer: str) -> str:
+    filed = re.findall(r"Filed as (DRAFT-[0-9a-f]{8})", answer)[-1:]
+    answered = await _asked(user, f"Delete {' '.join(filed)}.")
+    return _told_wrong(user, answered, "agent/writer", f"Deleted {' '.join(filed)}.")
 
 
 async def reads(user: User) -> str:
@@ -94,7 +102,14 @@ async def asks(user: User) -> str:
 
 
 async def _task(user: User, request: str, last: str, told: str) -> str:
-    answer = await user.intruder.post(None, "orchestrator", "/tasks", await user.t0(), json={"request": request})
+    return _told_wrong(user, await _asked(user, request), last, told)
+
+
+async def _asked(user: User, request: str) -> httpx.Response:
+    return await user.intruder.post(None, "orchestrator", "/tasks", await user.t0(), json={"request": request})
+
+
+def _told_wrong(user: User, answer: httpx.Response, last: str, told: str) -> str:
     return wrong(user, answer, [*answer.json().get("steps", ()), answer.json().get("result")], last, told)
 
 
@@ -109,7 +124,7 @@ async def streams(user: User) -> str:
         headers={"accept": "text/event-stream"},
     )
     told = [json.loads(line[5:]) for line in answer.text.splitlines() if line.startswith("data:")]
-    return wrong(user, answer, told, "agent/writer", OWN[user.name])
+    return wrong(user, answer, told, "agent/writer", OWN[user.name]) or await _deleted(user, answer.text)
 
 
 def wrong(user: User, answer: httpx.Response, told: list[dict[str, str]], last: str, own: str) -> str:

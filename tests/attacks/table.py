@@ -191,6 +191,8 @@ MAY_HOLD = _policy("use-an-api", "principal.hands_on.contains(context.permission
 MAY_CALL = _policy("use-an-api", "principal.calls.contains(resource) &&", "true &&")
 _READERS = 'context.scopes.contains("tool.read") && context.departments.contains(resource.department)'
 OWN_DEPARTMENT = _policy("read-own-department", _READERS, 'context.scopes.contains("tool.read")')
+_TOO_MANY = "drafts >= MOST_DRAFTS"
+_TOO_LONG = "together + len(document.text.encode()) > MOST_BYTES"
 _ONE_DEPARTMENT = "(!context.delegated || context.one_department)"
 ONE_DEPARTMENT = _policy("use-an-api", _ONE_DEPARTMENT, "true")
 OF_A_DEPARTMENT = _policy("use-an-api", "!context.departments.isEmpty() &&", "")
@@ -206,18 +208,18 @@ ONLY_OWN_DRAFTS = _policy(
     "replace-own-draft", 'resource.state == "draft" &&\n  resource.owner == context.subject', "true"
 )
 PERMITTED = Control(
-    "tools.documents.main",
+    "tools.documents.tools",
     "declare",
-    "document is None or not await service.decide(action, document.as_resource())",
-    "document is None",
-    "tools/documents/main.py permitted",
+    "not allowed or found is None",
+    "found is None",
+    "tools/documents/tools.py permitted",
 )
 FILED = Control(
-    "tools.documents.main",
+    "tools.documents.tools",
     "declare",
     "not await service.decide('document.create', draft.as_resource())",
     "False",
-    "tools/documents/main.py create",
+    "tools/documents/tools.py create",
 )
 NAMED_IN_BODY = _mcp("message['params']['name']", "dict(headers)[b'mcp-name'].decode()")
 ERA = _mcp("if versions != [ERA]:")
@@ -473,7 +475,7 @@ ROWS: dict[int, Row] = {
         (
             Control(
                 "tools.documents.store",
-                "Store.replace",
+                "_unchanged",
                 "and_(*(_documents.c[name] == value for name, value in before.model_dump().items()))",
                 "_documents.c.id == before.id",
             ),
@@ -540,12 +542,15 @@ ROWS: dict[int, Row] = {
         (
             PERMITTED,
             OWN_DEPARTMENT,
-            Control(
-                "tools.documents.main",
-                "declare",
-                "service.permits('document.read', d.as_resource())",
-                "True",
-                "tools/documents/main.py search",
+            (
+                Control(
+                    "tools.documents.tools",
+                    "declare",
+                    "service.permits('document.read', d.as_resource())",
+                    "True",
+                    "tools/documents/tools.py search",
+                ),
+                Control("tools.documents.store", "Store.search", "_documents.c.department == department", "True"),
             ),
         ),
     ),
@@ -1188,6 +1193,53 @@ ROWS: dict[int, Row] = {
         "an agent asks the realm for another department",
         Reason.EXCHANGE_REFUSED,
         (at_keycloak.OWN_DEPARTMENT, at_keycloak.FEWER_GROUPS),
+    ),
+    173: Row(
+        "a draft that is too long for anybody to read",
+        Reason.GRANTED,
+        (Control("tools.documents.document", "_fitting", "if size(text) > MAX_TEXT:"),),
+    ),
+    174: Row(
+        "drafts without end, until nobody has room",
+        Reason.GRANTED,
+        (Control("tools.documents.store", "_check_room", f"if {_TOO_MANY} or {_TOO_LONG}:"),),
+    ),
+    175: Row(
+        "documents that drive others out of a search",
+        Reason.GRANTED,
+        (
+            Control("tools.documents.store", "Store.search", "_documents.c.department == department", "True"),
+            Control(
+                "tools.documents.store",
+                "Store.search",
+                "_documents.c.state != 'published'",
+                "_documents.c.state == 'published'",
+            ),
+            Control("tools.documents.store", "Store.search", "found.order_by(*order).limit(MOST_FOUND)", "found"),
+        ),
+    ),
+    176: Row(
+        "the work of a refusal tells which documents there are",
+        Reason.RESOURCE_DENIED,
+        (
+            Control(
+                "tools.documents.tools",
+                "declare",
+                "allowed = await service.decide(action, (found or absent(name)).as_resource())",
+                "allowed = found is not None and await service.decide(action, found.as_resource())",
+                "tools/documents/tools.py permitted",
+            ),
+        ),
+    ),
+    177: Row(
+        "drafts that are too long together for anybody's task",
+        Reason.GRANTED,
+        (Control("zerotrust.thinking", "_Talk.do", "if _size(result) > self._room:"),),
+    ),
+    178: Row(
+        "a model that never has enough",
+        Reason.GRANTED,
+        (Control("zerotrust.thinking", "_Talk.do", "if self._calls > MAX_CALLS:"),),
     ),
     # S. operators, terminals, sessions
     182: Row("a cause that a terminal would obey, listed by zt", None, (PRINTED,)),

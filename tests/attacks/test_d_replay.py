@@ -32,7 +32,8 @@ from tests.support.ca import CA, NO_CERTIFICATE, TRUST_DOMAIN, the_ca, workload
 from tests.support.issuer import ISSUER
 from tests.support.leaks import holds_token
 from tests.support.system import MCPWire, Wire
-from tools.documents.store import Document, Store
+from tools.documents.document import Document
+from tools.documents.store import Store
 from zerotrust import a2a
 from zerotrust.connections import Connections, Directory
 from zerotrust.policy import Reason

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.attack import DOORS, META, Target, Tried, Tries, attack, message, rpc, tool_call
 from tests.support.system import POLICIES, registry
-from tools.documents.main import TOOLS
+from tools.documents.tools import TOOLS
 from zerotrust.policy import PolicyError, Reason
 from zerotrust.service import read_policy
 
@@ -19,6 +19,7 @@ ARGUMENTS = {
     "read": {"id": "ENG-101"},
     "create": {"title": "x", "text": "x"},
     "replace": {"id": "ENG-101", "text": "x"},
+    "delete": {"id": "ENG-101"},
 }
 
 

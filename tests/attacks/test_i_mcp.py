@@ -17,7 +17,7 @@ from tests.support.attack import (
     rpc,
     tool_call,
 )
-from tools.documents.main import TOOLS
+from tools.documents.tools import TOOLS
 from zerotrust.errors import ANSWERS
 from zerotrust.policy import Reason
 

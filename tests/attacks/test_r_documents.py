@@ -1,11 +1,22 @@
 """R. Text between departments, and text without an end."""
 
+import contextlib
+import sqlite3
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
 
 from tests.support.attack import Target, Tries, attack, tool_call
+from tools.documents.store import MOST_DRAFTS, MOST_FOUND
 from zerotrust.policy import Reason
+from zerotrust.thinking import MAX_CALLS
 
-TOOL = "tool/documents"
+TOOL, READER = "tool/documents", "agent/reader"
+READ = {"request": "Read the incident reports."}
+REPORTS = ["ENG-101", "ENG-102", "ENG-103", "ENG-104"]
 BOTH = ["/engineering", "/finance"]
 ENGINEERINGS, FINANCES = "pager storm", "invoice paid twice"
 RUN = "task.run agent.invoke tool.read tool.write inference.run"
@@ -37,3 +48,91 @@ async def test_text_of_one_department_is_filed_in_another(target: Target) -> Tri
 async def test_an_operator_of_no_department_runs_a_task(target: Target) -> Tries:
     for groups in (["/operators"], ["/operators", "/staff"], ["/engineering/interns"]):
         yield await target.send("orchestrator", target.token("orchestrator", groups=groups))
+
+
+def stored(target: Target, documents: Iterable[tuple[str, str, str, str, str, str]]) -> None:
+    """Put documents there, as if they had been filed one after the other."""
+    with contextlib.closing(sqlite3.connect(target.system.folder / "tool-documents" / "documents.db")) as database:
+        insert = "insert into documents (id, title, department, state, owner, text) values (?, ?, ?, ?, ?, ?)"
+        database.executemany(insert, documents)
+        database.commit()
+
+
+def draft(number: int, text: str, owner: str = "carol") -> tuple[str, str, str, str, str, str]:
+    return f"DRAFT-{number:08x}", "Incident report: worse", "/engineering", "draft", owner, text
+
+
+@attack(173)
+async def test_a_draft_that_is_too_long_for_anybody_to_read(target: Target) -> Tries:
+    """It would match what everybody in the department asks for, for good."""
+    before = target.system.documents()
+    for text in ("x" * 400_000, '"' * 200_000, "\x01" * 60_000):
+        body = tool_call("create", title="Incident report: worse", text=text)
+        tried = await target.send(TOOL, target.writing(sub="carol"), body=body)
+        yield replace(tried, effect=target.system.documents() != before)
+    tried = await target.send("orchestrator", target.token("orchestrator", scope=RUN), path="/tasks", body=READ)
+    yield replace(tried, effect=tried.answer.json()["result"]["event"] != "finished")
+
+
+@attack(174)
+async def test_drafts_without_end(target: Target) -> Tries:
+    """Another user writes as before."""
+    stored(target, (draft(number, "x", "alice") for number in range(MOST_DRAFTS)))
+    stored(target, (draft(1000 + number, "x" * 60_000, "dave") for number in range(35)))
+    for owner, effect in (("alice", True), ("dave", True), ("carol", False)):
+        before = target.system.documents()
+        tried = await target.send(TOOL, target.writing(sub=owner), body=tool_call("create", title="x", text="x"))
+        written = target.system.documents() != before
+        assert effect or written
+        yield replace(tried, effect=effect and written)
+
+
+@attack(175)
+async def test_documents_that_drive_others_out_of_a_search(target: Target) -> Tries:
+    """By number, by their ids, and from another department."""
+    number = MOST_FOUND + 1
+    stored(target, ((f"AAA-{n}", "Incident report", "/finance", "published", "bob", "x") for n in range(number)))
+    stored(target, ((f"ABC-{n}", "Incident report", "/engineering", "draft", "carol", "x") for n in range(number)))
+    tried = await target.send(TOOL, target.token(TOOL), body=tool_call("search", query="incident reports"))
+    hits = [hit["id"] for hit in tried.answer.json()["result"]["structuredContent"]["documents"]]
+    yield replace(tried, effect=hits[:4] != REPORTS or len(hits) > MOST_FOUND)
+
+
+@attack(176)
+async def test_the_work_of_a_refusal(target: Target) -> Tries:
+    """Whoever measures time learns what is done, and no more: it is the same for both."""
+
+    for tool, token in (("read", target.token(TOOL)), ("replace", target.writing()), ("delete", target.writing())):
+        more = {"text": "x"} if tool == "replace" else {}
+        foreign = await target.send(TOOL, token, body=tool_call(tool, id="FIN-201", **more))
+        missing = await target.send(TOOL, token, body=tool_call(tool, id="FIN-999", **more))
+        said = [tried.answer.text.replace("FIN-201", "FIN-999") for tried in (foreign, missing)]
+        assert said[0] == said[1]
+        yield replace(foreign, effect=len(foreign.recorded) != len(missing.recorded))
+
+
+@attack(177)
+async def test_drafts_that_are_too_long_together(target: Target) -> Tries:
+    stored(target, (draft(number, "x" * 60_000) for number in range(MOST_FOUND)))
+    tried = await target.send("orchestrator", target.token("orchestrator", scope=RUN), path="/tasks", body=READ)
+    result = tried.answer.json()["result"]
+    yield replace(tried, effect=result["event"] != "finished" or ENGINEERINGS not in result["text"])
+
+
+@attack(178)
+async def test_a_model_that_never_has_enough(target: Target) -> Tries:
+    """All in one reply."""
+    call = {"type": "function", "function": {"name": "read", "arguments": '{"id": "ENG-101"}'}}
+    wishes = [{"id": str(number), **call} for number in range(3 * MAX_CALLS)]
+    answer = orjson.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": wishes}}]})
+
+    async def model(_scope: Scope, _receive: Receive, send: Send) -> None:
+        headers: list[Any] = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    target.system.apps[target.system.addresses["inference"]] = model
+    before = len(target.system.records(TOOL))
+    tried = await target.send(READER, target.token(READER))
+    done = [r for r in target.system.records(TOOL)[before:] if r.get("operation") == "document.read"]
+    yield replace(tried, effect=len(done) > MAX_CALLS)

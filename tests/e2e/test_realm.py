@@ -173,12 +173,11 @@ async def test_a_token_names_the_one_department_that_was_asked_for_and_so_does_w
     assert claims(token)["groups"] == claims(child)["groups"] == [department]
     assert (await realm.introspected("tool/documents", child))["groups"] == [department]
     (other,) = {"/engineering", "/finance"} - {department}
-    for wish in (other, "/operators", ""):
+    for wish in (other, "/operators"):
         answer = await realm.exchange(
             "agent/reader", token, audience="tool/documents", scope="tool.read", requested_department=wish
         )
-        assert dead(answer) or wish == ""  # a field without a value is none
-        assert answer.status_code != 200 or claims(answer.json()["access_token"])["groups"] == [department]
+        assert dead(answer)
 
 
 # --- wider, elsewhere, not addressed, not genuine ---------------------------------------------------------------------

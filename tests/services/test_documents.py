@@ -1,6 +1,8 @@
 """The documents tool, through its gate and the official MCP client."""
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 import tomllib
 from collections.abc import Callable
@@ -11,13 +13,17 @@ import httpx
 import orjson
 import pytest
 from mcp.shared.exceptions import MCPError
+from sqlalchemy import event
 
 from tests.support.attack import tool_call
 from tests.support.clients import refused, said, tools, use
 from tests.support.issuer import Issuer
 from tests.support.system import ROOT, System, problem_of, running
-from tools.documents.store import Document, Store
+from tools.documents.document import MAX_ID, MAX_TEXT, MAX_TITLE, Document
+from tools.documents.store import MOST_BYTES, MOST_DRAFTS, MOST_FOUND, Store
 from zerotrust import VERSION
+from zerotrust.audit import Journal
+from zerotrust.bounded import MAX_ANSWER
 from zerotrust.mcp import ERA
 
 Token = Callable[..., str]
@@ -74,7 +80,35 @@ async def test_a_foreign_document_looks_like_one_that_does_not_exist(system: Sys
     assert said(foreign).replace("FIN-201", "FIN-999") == said(missing)
     assert foreign.structured_content is None
     assert "Revenue" not in str(foreign)
-    assert reasons(system) == ["granted", "resource_denied", "granted"]  # but the record knows
+
+
+@pytest.mark.parametrize("tool", ["read", "replace", "delete"])
+async def test_what_does_not_exist_takes_the_same_steps_as_what_is_foreign(
+    system: System, reading: Token, writing: Token, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    """Else the time that a refusal takes would tell which documents there are."""
+    steps: list[tuple[str, ...]] = []
+    find, append = Store.find, Journal.append
+
+    async def finding(store: Store, name: str) -> Document | None:
+        steps.append(("find", name))
+        return await find(store, name)
+
+    async def appending(journal: Journal, record: Any) -> None:
+        await append(journal, record)
+        steps.append(tuple(str(record.get(key)) for key in ("event", "operation", "resource", "reason", "detail")))
+
+    monkeypatch.setattr(Store, "find", finding)
+    monkeypatch.setattr(Journal, "append", appending)
+    token = reading() if tool == "read" else writing()
+    taken = []
+    for name in ("FIN-201", "FIN-999"):
+        steps.clear()
+        assert (await use(system, token, tool, id=name, **({"text": "x"} if tool == "replace" else {}))).is_error
+        taken.append(str(steps).replace(name, "ID"))
+
+    assert taken[0].count("('find'") == taken[0].count("resource_denied") == 1
+    assert taken[0] == taken[1]
 
 
 async def test_a_search_finds_what_the_users_departments_hold(system: System, reading: Token) -> None:
@@ -227,10 +261,160 @@ async def test_the_decision_is_on_the_disk_before_anything_is_touched(
     assert [(r["operation"], r["allowed"]) for r in known_at_the_act] == [(f"document.{tool}", True)]
 
 
+async def test_a_user_deletes_a_draft_of_their_own_and_no_other(system: System, writing: Token, stored: Stored) -> None:
+    mine, before = await drafted(system, writing()), stored()
+    theirs = await drafted(system, writing(sub="carol"))
+    for name in (theirs["id"], "ENG-101", "FIN-201", "DRAFT-00000000"):
+        result = await use(system, writing(), "delete", id=name)
+        assert said(result).endswith(f"there is no document {name} for document.delete")
+
+    result = await use(system, writing(), "delete", id=mine["id"])
+
+    assert result.structured_content == {name: mine[name] for name in mine if name != "text"}
+    assert stored() == {id_: d for id_, d in before.items() if id_ != mine["id"]} | {theirs["id"]: theirs}
+
+
+async def test_a_draft_that_changed_after_the_decision_is_not_deleted(
+    system: System, writing: Token, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft, remove = await drafted(system, writing()), Store.remove
+
+    async def too_late(store: Store, before: Document) -> bool:
+        return await remove(store, before.model_copy(update={"state": "published"}))  # as the store would see it
+
+    monkeypatch.setattr(Store, "remove", too_late)
+    assert "has changed meanwhile" in said(await use(system, writing(), "delete", id=draft["id"]))
+    assert stored()[draft["id"]] == draft
+
+
+# how much
+
+
+LONGEST_TEXTS = {
+    "plain": "x" * (MAX_TEXT - 2),
+    "quotation marks": '"' * (MAX_TEXT // 2 - 1),
+    "backslashes": "\\" * (MAX_TEXT // 2 - 1),
+    "control characters": "\x01" * ((MAX_TEXT - 2) // 6),
+    "lines": "\n" * (MAX_TEXT // 2 - 1),
+    "letters of other scripts": "й" * (MAX_TEXT // 2 - 1),
+    "beyond the basic plane": "😀" * (MAX_TEXT // 4 - 1),
+}
+
+
+@pytest.mark.parametrize("kind", LONGEST_TEXTS)
+async def test_the_longest_text_can_be_read_and_one_more_character_is_refused(
+    system: System, reading: Token, writing: Token, kind: str
+) -> None:
+    text = LONGEST_TEXTS[kind]
+    made = await use(system, writing(), "create", title='"' * MAX_TITLE, text=text)
+    assert made.structured_content is not None, said(made)
+    name = made.structured_content["id"]
+    headers = MCP_HEADERS | {"mcp-method": "tools/call", "mcp-name": "read"}
+    answer = await system.client("tool/documents", reading()).post(
+        "/mcp", json=tool_call("read", id=name), headers=headers
+    )
+    assert answer.json()["result"]["structuredContent"]["text"] == text
+    assert len(answer.content) < MAX_ANSWER / 2
+
+    for tool, given in (("create", {"title": "x"}), ("replace", {"id": name})):
+        result = await use(system, writing(), tool, text=text + text[0], **given)
+        assert said(result).endswith(f"{tool}: missing, too long or no text: text")
+
+
+async def test_an_id_or_title_that_is_too_long_is_refused(system: System, reading: Token, writing: Token) -> None:
+    assert said(await use(system, reading(), "read", id="x" * (MAX_ID + 1))).endswith("text: id")
+    long = await use(system, writing(), "create", title="x" * (MAX_TITLE + 1), text="x")
+    assert said(long).endswith("create: missing, too long or no text: title")
+
+
+async def test_a_text_that_was_stored_before_there_was_a_limit_is_an_error_of_its_own(
+    system: System, reading: Token, writing: Token
+) -> None:
+    name = (await drafted(system, writing()))["id"]
+    with contextlib.closing(sqlite3.connect(system.folder / "tool-documents" / "documents.db")) as database:
+        database.execute("update documents set text = ? where id = ?", ("x" * 600_000, name))
+        database.commit()
+
+    assert said(await use(system, reading(), "read", id=name)).endswith(f"{name} is too long to be read")
+
+
+async def test_a_search_finds_so_many_and_what_is_published_first(
+    system: System, reading: Token, writing: Token
+) -> None:
+    """A colleague's drafts cannot drive the department's reports out of an answer."""
+    for _ in range(MOST_FOUND + 1):
+        await use(system, writing(sub="carol"), "create", title="Incident report: worse", text="x")
+
+    hits = await found(system, reading())
+
+    assert hits[:4] == ["ENG-101", "ENG-102", "ENG-103", "ENG-104"]
+    assert len(hits) == MOST_FOUND
+    assert await found(system, reading(**BOB)) == ["FIN-202"]
+
+
+async def test_a_search_reads_no_text_and_nothing_of_other_departments(
+    system: System, reading: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Any]] = []
+    search = Store.search
+
+    async def watched(store: Store, *given: Any) -> Any:
+        def noted(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            asked.append((statement, parameters))
+
+        event.listen(store._opened().sync_engine, "before_cursor_execute", noted)
+        return await search(store, *given)
+
+    monkeypatch.setattr(Store, "search", watched)
+    await found(system, reading(**BOB))
+
+    ((statement, parameters),) = asked
+    with contextlib.closing(sqlite3.connect(system.folder / "tool-documents" / "documents.db")) as database:
+        rows = list(database.execute(statement.replace("SELECT ", "SELECT documents.department, "), parameters))
+        plan = str(list(database.execute(f"explain query plan {statement}", parameters)))
+    assert {row[0] for row in rows} == {"/finance"}
+    assert "documents.text" not in statement
+    assert "COVERING INDEX by_department (department=?)" in plan  # no row is touched, and each holds its text
+
+
+async def test_a_user_has_so_many_drafts_and_no_more_until_one_is_deleted(
+    system: System, writing: Token, stored: Stored
+) -> None:
+    """Asked for at once: what is counted stays so until the draft is there."""
+    asked = (use(system, writing(), "create", title="x", text="x") for _ in range(MOST_DRAFTS + 5))
+    results = await asyncio.gather(*asked)
+
+    mine = [d["id"] for d in stored().values() if d["owner"] == "alice"]
+    assert len(mine) == MOST_DRAFTS
+    assert [said(r) for r in results if r.is_error] == [f"Error executing tool create: {NO_ROOM}"] * 5
+    await drafted(system, writing(sub="carol"))
+    await drafted(system, writing(**BOB))
+
+    assert not (await use(system, writing(), "replace", id=mine[0], text="y")).is_error
+    assert not (await use(system, writing(), "delete", id=mine[0])).is_error
+    await drafted(system, writing())
+
+
+async def test_a_users_drafts_have_so_many_bytes_and_no_more(system: System, writing: Token, stored: Stored) -> None:
+    longest = "x" * (MAX_TEXT - 2)
+    for _ in range(MOST_BYTES // len(longest)):
+        assert not (await use(system, writing(), "create", title="x", text=longest)).is_error
+    small = await drafted(system, writing())
+
+    for tool, given in (("create", {"title": "x"}), ("replace", {"id": small["id"]})):
+        result = await use(system, writing(), tool, text=longest, **given)
+        assert said(result) == f"Error executing tool {tool}: {NO_ROOM}"
+    assert stored()[small["id"]] == small
+    assert not (await use(system, writing(sub="carol"), "create", title="x", text=longest)).is_error
+
+
+NO_ROOM = f"no room: a user has at most {MOST_DRAFTS} drafts and {MOST_BYTES} bytes of them; delete one"
+
+
 # scopes
 
 
-@pytest.mark.parametrize("tool", ["create", "replace"])
+@pytest.mark.parametrize("tool", ["create", "replace", "delete"])
 async def test_a_token_to_read_opens_no_tool_that_writes(
     system: System, reading: Token, stored: Stored, tool: str
 ) -> None:
@@ -266,7 +450,7 @@ async def test_a_user_of_no_department_gets_nothing(system: System, reading: Tok
 
 
 async def test_a_tool_nobody_named_is_refused(system: System, reading: Token) -> None:
-    assert (await refused(system, reading(), "delete", id="ENG-101"))["reason"] == "no_permission_for_route"
+    assert (await refused(system, reading(), "publish", id="ENG-101"))["reason"] == "no_permission_for_route"
 
 
 async def test_a_caller_sees_only_the_tools_it_may_call(system: System, reading: Token, writing: Token) -> None:
@@ -275,7 +459,7 @@ async def test_a_caller_sees_only_the_tools_it_may_call(system: System, reading:
             return [tool.name for tool in (await client.list_tools()).tools]
 
     assert await listed(reading()) == ["search", "read"]
-    assert await listed(writing()) == ["create", "replace"]
+    assert await listed(writing()) == ["create", "replace", "delete"]
     assert await listed(reading(scope="tool.read tool.write")) == ["search", "read"]  # the registry has its say, too
 
 

@@ -180,7 +180,7 @@ async def test_a_draft_is_not_filed_for_whom_was_withdrawn_since_the_gate_has_lo
             withdraw(system)
         return next(names)
 
-    monkeypatch.setattr("tools.documents.main.new_id", late)
+    monkeypatch.setattr("tools.documents.tools.new_id", late)
     result = await use(system, writing(), "create", title="Summary", text="All is well.")
 
     assert result.is_error

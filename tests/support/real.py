@@ -166,6 +166,7 @@ def long_registry() -> Registry:
         {
             "trust_domain": "agents.example",
             "realm": "long",
+            "departments": ["/engineering", "/finance"],
             "scopes": {AGENT_SCOPE: {"served_by": AGENTS}},
             "parties": {
                 "walkthrough": {"kind": "login client", "calls": AGENTS, "hands_on": [AGENT_SCOPE], "life": 300},

@@ -23,5 +23,18 @@ def test_the_writer_takes_part_only_where_something_is_to_be_kept(request_: str)
     assert set(reading.scopes) & set(writing.scopes) == {"agent.invoke", "inference.run"}
 
 
+@pytest.mark.parametrize("request_", ["Delete DRAFT-0123abcd.", "remove, please, DRAFT-0123abcd and save room"])
+def test_nothing_is_read_for_what_is_to_be_deleted(request_: str) -> None:
+    (step,) = make_plan(request_, "/finance")
+
+    assert (step.agent, step.department, step.instruction) == ("agent/writer", "/finance", request_)
+    assert "tool.read" not in step.scopes
+
+
+def test_who_speaks_of_deleting_has_not_asked_for_it() -> None:
+    assert [step.agent for step in make_plan("Summarise what to delete.", "/finance")] == ["agent/reader"]
+    assert [step.agent for step in make_plan(" ", "/finance")] == ["agent/reader"]
+
+
 def test_a_word_that_merely_contains_one_of_these_is_none() -> None:
     assert len(make_plan("Summarise the profile of the underwriter.", "/finance")) == 1

@@ -195,6 +195,15 @@ DOCUMENTS = [
     ("document.replace", "tool.write", "/engineering", "published", BOB, True, False),
     ("document.replace", "tool.write", "/finance", "draft", ME, True, False),
     ("document.replace", "tool.read", "/engineering", "draft", ME, True, False),
+    ("document.delete", "tool.write", "/engineering", "draft", ME, True, True),
+    ("document.delete", "tool.write", "/engineering", "draft", BOB, True, False),
+    ("document.delete", "tool.write", "/engineering", "published", ME, True, False),
+    ("document.delete", "tool.write", "/engineering", "published", ME, False, False),
+    ("document.delete", "tool.write", "/finance", "draft", ME, True, False),
+    ("document.delete", "tool.read", "/engineering", "draft", ME, True, False),
+    ("document.read", "tool.read", "", "absent", "", True, False),
+    ("document.replace", "tool.write", "", "absent", "", False, False),
+    ("document.delete", "tool.write", "", "absent", "", True, False),
     ("document.replace", "tool.write", "/engineering", "published", BOB, False, True),
     ("document.replace", "tool.write", "/finance", "published", ME, False, False),
     ("document.replace", "tool.write", "/engineering", "draft", BOB, False, False),
@@ -214,7 +223,7 @@ def test_a_document_is_open_to_exactly_these(  # the columns of the table
     assert decision.reason is (Reason.GRANTED if allowed else Reason.RESOURCE_DENIED)
 
 
-@pytest.mark.parametrize("action", ["document.read", "document.create", "document.replace"])
+@pytest.mark.parametrize("action", ["document.read", "document.create", "document.replace", "document.delete"])
 def test_nobody_without_a_department_touches_a_document(action: str) -> None:
     assert not POLICY.decide_on(caller("agent/writer", groups=""), action, document())
 

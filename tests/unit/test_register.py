@@ -168,7 +168,7 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
     assert reader.code == digest_of(measure_files(ROOT, ["agents/reader", "zerotrust"], leave_out={"__pycache__"}))
     assert (reader.hands_on, reader.calls) == (["tool.read", "inference.run"], ["tool/documents", "inference"])
     assert reader.card == card_digest(as_json(agent_card("agent/reader", "https://reader.agent.agents.example:8102")))
-    assert set(documents.tools) == {"search", "read", "create", "replace"}
+    assert set(documents.tools) == {"search", "read", "create", "replace", "delete"}
     assert documents.card is None
     assert (walkthrough.code, walkthrough.card, walkthrough.tools) == (None, None, {})
     assert set(lock.parties) == set(registry.parties)
@@ -198,4 +198,4 @@ def test_another_port_is_another_card(registry: Registry) -> None:
 
 
 async def test_what_is_listed_for_approval_is_what_the_server_declares() -> None:
-    assert set(await listed("tools.documents.main")) == {"search", "read", "create", "replace"}
+    assert set(await listed("tools.documents.main")) == {"search", "read", "create", "replace", "delete"}

@@ -1,27 +1,43 @@
-"""The documents, in SQLite.  It finds and keeps; who may see or change what is decided before it is asked."""
+"""The documents, in SQLite.  It finds and keeps, so much of it; who may see or change what is decided before."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from mcp.server.mcpserver.exceptions import ToolError
-from pydantic import BaseModel, Field
-from sqlalchemy import Column, MetaData, String, Table, Text, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from zerotrust.policy import Resource
+from tools.documents.document import Document, Entry
 
 SHORTEST_WORD, LONGEST_WORD, MOST_WORDS = 5, 50, 50
 """Letters of a word that is worth searching for; and how many of them are, in one query."""
-
-Id = Annotated[str, Field(max_length=64)]
-Title = Annotated[str, Field(max_length=200)]
+MOST_FOUND = 20
+"""Documents in one answer to a search: more than an agent reads in one task."""
+MOST_DRAFTS, MOST_BYTES = 100, 2 << 20
+"""Drafts of one owner, and bytes of their texts as UTF-8.  Whoever has that many deletes one first."""
 
 _documents = Table(
     "documents",
@@ -32,24 +48,11 @@ _documents = Table(
     Column("department", String, nullable=False),
     Column("state", String, nullable=False),
     Column("owner", String, nullable=False),
+    # All that a search looks at: it touches no row, for each holds its text as well.
+    Index("by_department", "department", "state", "id", "title", "owner"),
+    Index("by_owner", "owner", "state"),
 )
-
-
-class Document(BaseModel):
-    """One document: a draft of its owner, or published for its department."""
-
-    id: str
-    title: str
-    text: str
-    department: str
-    state: str = "draft"
-    owner: str
-
-    def as_resource(self) -> Resource:
-        """What the policies may know of it; not what it says."""
-        known = (("department", self.department), ("state", self.state), ("owner", self.owner))
-        return Resource("Document", self.id, known)
-
+_entry = [_documents.c[name] for name in Entry.model_fields]
 
 R = TypeVar("R")
 
@@ -90,17 +93,22 @@ class Store:
             await self._engine.dispose()
 
     @finished
-    async def search(self, query: str) -> list[Document]:
-        """Documents with a word of the query in their title, in the order of their ids."""
+    async def search(self, query: str, department: str) -> list[Entry]:
+        """Documents of a department with a word of the query in their title: what is published, and then drafts.
+
+        Of each kind in the order of their ids, `MOST_FOUND` in all.
+        """
         words = dict.fromkeys(word.strip(".,;:!?").rstrip("s") for word in query.lower().split())
         # A NUL would end SQLite's pattern, and so match everything.
         worth = [word for word in words if SHORTEST_WORD <= len(word) <= LONGEST_WORD and word.isprintable()]
         matches = [_documents.c.title.icontains(word, autoescape=True) for word in worth[:MOST_WORDS]]
         if not matches:
             return []
+        found = select(*_entry).where(_documents.c.department == department, or_(*matches))
+        order = (_documents.c.state != "published", _documents.c.id)
         async with self._opened().connect() as connection:
-            rows = await connection.execute(select(_documents).where(or_(*matches)).order_by(_documents.c.id))
-            return [Document.model_validate(row._asdict()) for row in rows]
+            rows = await connection.execute(found.order_by(*order).limit(MOST_FOUND))
+            return [Entry.model_validate(row._asdict()) for row in rows]
 
     @finished
     async def find(self, name: str) -> Document | None:
@@ -111,23 +119,32 @@ class Store:
 
     @finished
     async def add(self, document: Document) -> None:
-        """Keep a new document."""
+        """Keep a new document.  Raises `ToolError` where its owner has too many, or they are too long."""
         async with self._writing() as connection:
+            await _check_room(connection, document)
             await connection.execute(insert(_documents).values(**document.model_dump()))
 
     @finished
     async def replace(self, before: Document, text: str) -> bool:
-        """Give a document a new text, if it still is what it was when that was decided."""
-        unchanged = and_(*(_documents.c[name] == value for name, value in before.model_dump().items()))
+        """Give a document a new text, if it still is what it was when that was decided.  Raises as `add`."""
         async with self._writing() as connection:
-            result = await connection.execute(update(_documents).where(unchanged).values(text=text))
+            await _check_room(connection, before.model_copy(update={"text": text}))
+            result = await connection.execute(update(_documents).where(_unchanged(before)).values(text=text))
+            return result.rowcount == 1
+
+    @finished
+    async def remove(self, before: Document) -> bool:
+        """Delete a document, if it still is what it was when that was decided."""
+        async with self._writing() as connection:
+            result = await connection.execute(delete(_documents).where(_unchanged(before)))
             return result.rowcount == 1
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction: all of it, or nothing and a word for the user."""
+        """A transaction: all of it, or nothing and a word for the user.  What is counted in it stays so to its end."""
         try:
             async with self._opened().begin() as connection:
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
         except OperationalError as error:
             raise ToolError("nothing was written: the documents cannot be written now") from error
@@ -137,6 +154,17 @@ class Store:
         return self._engine
 
 
-def new_id() -> str:
-    """An id that nobody can guess and that meets no other."""
-    return f"DRAFT-{secrets.token_hex(4)}"
+def _unchanged(before: Document) -> ColumnElement[bool]:
+    return and_(*(_documents.c[name] == value for name, value in before.model_dump().items()))
+
+
+async def _check_room(connection: AsyncConnection, document: Document) -> None:
+    """Raise `ToolError` where a draft would be one too many of its owner, or their texts too long together."""
+    if document.state != "draft":
+        return
+    theirs = _documents.c
+    others = (theirs.owner == document.owner, theirs.state == "draft", theirs.id != document.id)
+    long = func.coalesce(func.sum(func.length(cast(theirs.text, LargeBinary))), 0)
+    drafts, together = (await connection.execute(select(func.count(), long).where(*others))).one()
+    if drafts >= MOST_DRAFTS or together + len(document.text.encode()) > MOST_BYTES:
+        raise ToolError(f"no room: a user has at most {MOST_DRAFTS} drafts and {MOST_BYTES} bytes of them; delete one")

@@ -1,0 +1,80 @@
+"""What the tools do: decide once it is known which document it is about, and act.
+
+The gate has decided by scope.  What only the data can tell (department, state, owner) is decided and recorded here.
+"""
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import BaseModel
+
+from tools.documents.document import MAX_TEXT, Document, Entry, Id, Text, Title, absent, new_id, size
+from tools.documents.store import Store
+from zerotrust.current import current_principal
+from zerotrust.service import Service
+
+TOOLS = {
+    "search": "tool.read",
+    "read": "tool.read",
+    "create": "tool.write",
+    "replace": "tool.write",
+    "delete": "tool.write",
+}
+
+
+class Found(BaseModel):
+    """What a search finds: ids and titles of documents that the user may read."""
+
+    documents: list[dict[str, str]]
+
+
+def declare(server: MCPServer[None], service: Service, store: Store) -> None:
+    """The five tools; what is approved of them is listed from here."""
+
+    async def permitted(action: str, name: str) -> Document:
+        # What does not exist is decided on as well: the same steps, the same record, and so the same time.
+        found = await store.find(name)
+        allowed = await service.decide(action, (found or absent(name)).as_resource())
+        if not allowed or found is None:
+            raise ToolError(f"there is no document {name} for {action}")  # somebody else's looks just the same
+        return found
+
+    @server.tool()
+    async def search(query: str) -> Found:
+        """Find documents by the words of their titles."""
+        matching = await store.search(query, service.department())
+        found = [d for d in matching if service.permits("document.read", d.as_resource())]
+        return Found(documents=[{"id": d.id, "title": d.title} for d in found])
+
+    @server.tool()
+    async def read(id: Id) -> Document:
+        """Read one document."""
+        document = await permitted("document.read", id)
+        if size(document.text) > MAX_TEXT:  # of a time when there was no limit; nobody could read the answer
+            raise ToolError(f"{id} is too long to be read")
+        return document
+
+    @server.tool()
+    async def create(title: Title, text: Text) -> Document:
+        """File a new draft in the department that the task works in."""
+        user = current_principal()
+        draft = Document(id=new_id(), title=title, text=text, department=service.department(), owner=user.subject)
+        if not await service.decide("document.create", draft.as_resource()):
+            raise ToolError("this may not be filed")
+        await store.add(draft)
+        return draft
+
+    @server.tool()
+    async def replace(id: Id, text: Text) -> Document:
+        """Replace the text of a draft of the same user."""
+        draft = await permitted("document.replace", id)
+        if not await store.replace(draft, text):
+            raise ToolError(f"{id} has changed meanwhile")
+        return draft.model_copy(update={"text": text})
+
+    @server.tool()
+    async def delete(id: Id) -> Entry:
+        """Delete a draft of the same user."""
+        draft = await permitted("document.delete", id)
+        if not await store.remove(draft):
+            raise ToolError(f"{id} has changed meanwhile")
+        return Entry.model_validate(draft.model_dump())
