@@ -155,7 +155,7 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
                 who, "takes the orchestrator's call", control, told, f"{text}; heard {', '.join(heard) or 'nothing'}"
             )
         relaunched = Launch.registered(system.registry, "agent/reader", settings(system, "agent/reader"))
-        await started(system, system.address("agent/reader"), await system.authority.launch(relaunched))
+        await started(system, system.place("agent/reader"), await system.authority.launch(relaunched))
 
 
 @asynccontextmanager

@@ -60,18 +60,23 @@ class System:
     authority: Authority
 
     def address(self, name: str) -> str:
-        """Where a party is found."""
+        """A party's origin, by its name in certificates."""
+        return self.registry.address(name)
+
+    def place(self, name: str) -> str:
+        """Where a party listens."""
         return f"https://{HOST}:{self.registry.parties[name].port}"
 
     @property
-    def addresses(self) -> dict[str, str]:
-        """Where each party that runs is found, by name."""
-        return {name: self.address(name) for name in self.registry.launched}
+    def places(self) -> dict[str, str]:
+        """Where each party that runs listens, by name."""
+        return {name: self.place(name) for name in self.registry.launched}
 
     @property
     def directory(self) -> Directory:
         """Whom there is to be called, and by which names they are known."""
-        return Known(registry=self.registry, addresses=self.addresses, approved={}).directory()
+        addresses = {name: self.address(name) for name in self.registry.launched}
+        return Known(registry=self.registry, addresses=addresses, places=self.places, approved={}).directory()
 
     def user(self) -> httpx.AsyncClient:
         """The client of a person, who has no certificate."""
@@ -120,7 +125,7 @@ Parties = Callable[[System], Mapping[str, Launch]]
 def registered(system: System) -> dict[str, Launch]:
     """Every party of the registry that runs measured code, as it stands there."""
     return {
-        system.address(name): Launch.registered(system.registry, name, settings(system, name))
+        system.place(name): Launch.registered(system.registry, name, settings(system, name))
         for name in system.registry.launched
     }
 
@@ -128,13 +133,13 @@ def registered(system: System) -> dict[str, Launch]:
 def settings(system: System, name: str) -> dict[str, str]:
     """What `zerotrust.settings` wants to be told; the registry alone is told where everybody else is."""
     told = {
-        "ZT_REGISTRY": system.address(SIGNER),
+        "ZT_REGISTRY": system.place(SIGNER),
         "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
         "ZT_ISSUER": system.keycloak.issuer,
         "ZT_HOST": HOST,
         "ZT_DATA": str(system.data(name)),
     }
-    files = {"ZT_FILES": str(ROOT), "ZT_ADDRESSES": json.dumps(system.addresses)}
+    files = {"ZT_FILES": str(ROOT), "ZT_PLACES": json.dumps(system.places)}
     return told | (files if name == SIGNER else {})
 
 
@@ -182,7 +187,7 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         system = System(registry, lock, folder, keycloak, authority)
         say("Services start, each from its own measured copy")
         launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
-        reporting = report(system.address(SIGNER), authority)
+        reporting = report(system.place(SIGNER), authority)
         stack.callback(asyncio.create_task(reporting).cancel)
         spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # meanwhile: they ask it for nothing until they are asked

@@ -82,7 +82,7 @@ async def _strangers(system: System, seconds: float) -> int:
 
 async def _stranger(system: System, seconds: float) -> int:
     """Over TLS and without a certificate: at the front door nobody needs one."""
-    directory, address = system.directory, httpx.URL(system.address("orchestrator"))
+    directory, address = system.directory, httpx.URL(system.place("orchestrator"))
     reader, writer = await asyncio.open_connection(
         address.host,
         address.port,

@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -35,6 +35,10 @@ KEEP_ALIVE = 60
 _MOST_AT_ONCE = 1 << 16
 
 
+Endpoint = tuple[str, int]
+"""A host, by name or address, and a port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
     """Whom there is to be called."""
@@ -43,6 +47,8 @@ class Directory:
     """The DNS name of whoever is found at each origin; a call to any other origin is not made."""
     parties: Mapping[str, str]
     """The SPIFFE ID that belongs to each DNS name."""
+    places: Mapping[Endpoint, Endpoint] = field(default_factory=dict)
+    """Where to connect to for a name that does not lead there by itself."""
 
 
 Context = Callable[[Any, Mapping[str, str]], ssl.SSLContext]
@@ -56,7 +62,7 @@ class _Renewing:
     _core: ModuleType
 
     def __init__(self, directory: Directory, svid: Svid | None, context: Context = client_context) -> None:
-        self._context, self._backend = context, _backend(self._core)
+        self._context, self._backend = context, _backend(self._core, lambda: self._directory.places)
         self._ending: dict[Any, asyncio.Task[None]] = {}
         self._directory, self._svid, self._pool = directory, svid, self._new_pool(directory, svid)
 
@@ -117,8 +123,8 @@ class MCPConnections(_Renewing, httpx2.AsyncBaseTransport):
     _library, _core = httpx2, httpcore2
 
 
-def _backend(core: Any) -> Any:
-    """What `core` (httpcore or httpcore2) makes its connections with."""
+def _backend(core: Any, places: Callable[[], Mapping[Endpoint, Endpoint]]) -> Any:
+    """What `core` (httpcore or httpcore2) makes its connections with; `places`: see `Directory`."""
 
     class Stream(core.AsyncNetworkStream):  # type: ignore[misc]
         def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -179,7 +185,7 @@ def _backend(core: Any) -> Any:
         ) -> Any:
             with _as(core.ConnectTimeout, core.ConnectError):
                 async with asyncio.timeout(timeout):
-                    return Stream(*await asyncio.open_connection(host, port))
+                    return Stream(*await asyncio.open_connection(*places().get((host, port), (host, port))))
 
     return Backend()
 

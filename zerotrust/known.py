@@ -4,11 +4,12 @@ Everybody takes it from there, never from the party itself.
 """
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from zerotrust.connections import Directory
+from zerotrust.connections import Directory, Endpoint
 from zerotrust.lock import Approved, Digest
 from zerotrust.registry import Name, Registry, dns_name
 from zerotrust.signed import Untrusted
@@ -24,7 +25,10 @@ class Known(BaseModel):
 
     registry: Registry
     addresses: dict[Name, str]
-    """The origin of each party that can be called, `https://host:port`."""
+    """The origin of each party that can be called, by its name in certificates: `https://name:port`.  It is the one
+    name of a party's API, in URLs, in the `Host` header and in metadata."""
+    places: dict[Name, str] = {}
+    """Where a party listens, `https://host:port`, where its name does not lead there: only where to connect."""
     approved: dict[Name, Approved]
     policies: str = ""
     """The digest of the policies that everybody goes by."""
@@ -39,11 +43,18 @@ class Known(BaseModel):
         """Whom there is to be called, and by which names in certificates they are known."""
         registry = self.registry
         names = {address: registry.dns_name(name) for name, address in self.addresses.items()}
-        return Directory(names, {registry.dns_name(name): registry.id(name) for name in self.addresses})
+        parties = {registry.dns_name(name): registry.id(name) for name in self.addresses}
+        places = {_endpoint(self.addresses[name]): _endpoint(place) for name, place in self.places.items()}
+        return Directory(names, parties, places)
 
     def as_payload(self) -> bytes:
         """As it is signed."""
         return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+
+
+def _endpoint(origin: str) -> Endpoint:
+    url = urlsplit(origin)
+    return str(url.hostname), url.port or 443
 
 
 def the_registry_alone(address: str, trust_domain: str) -> Directory:

@@ -175,11 +175,11 @@ def _add_operators_doors(app: FastAPI, service: Service, parties: Parties, withd
 
 
 def changes(before: Known, after: Known) -> list[str]:
-    """The parties whose entry, address or approval differs, and `policies` where those do."""
+    """The parties whose entry, place or approval differs, and `policies` where those do."""
     names = before.registry.parties.keys() | after.registry.parties.keys()
 
     def entry(known: Known, name: str) -> tuple[object, ...]:
-        return known.registry.parties.get(name), known.addresses.get(name), known.approved.get(name)
+        return known.registry.parties.get(name), known.places.get(name), known.approved.get(name)
 
     parties = sorted(name for name in names if entry(before, name) != entry(after, name))
     return parties + ["policies"] * (before.policies != after.policies)

@@ -9,8 +9,8 @@ from zerotrust.lock import FILES, LOCK, REGISTRY, Lock, lock_of
 from zerotrust.registry import Registry, RegistryError, content, registry_of
 
 
-def load_known(folder: Path, addresses: Mapping[str, str]) -> Known:
-    """Read both files; of `addresses` count those of the parties that they have.
+def load_known(folder: Path, places: Mapping[str, str]) -> Known:
+    """Read both files; of `places`, where parties listen, count those of the parties that they have.
 
     Raises `RegistryError` where one of them is unfit, or does not fit the other.
     """
@@ -21,8 +21,10 @@ def load_known(folder: Path, addresses: Mapping[str, str]) -> Known:
             f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
         )
     read_from = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
-    there = {name: address for name, address in addresses.items() if name in registry.parties}
-    return Known(registry=registry, addresses=there, approved=dict(lock.parties), read_from=read_from)
+    there = {name: place for name, place in places.items() if name in registry.parties}
+    addresses = {name: registry.address(name) for name in there}
+    approved = dict(lock.parties)
+    return Known(registry=registry, addresses=addresses, places=there, approved=approved, read_from=read_from)
 
 
 def unapproved(registry: Registry, lock: Lock) -> list[str]:

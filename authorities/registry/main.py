@@ -30,15 +30,15 @@ class RegistrySettings(Settings):
 
     files: Path
     """The folder of `registry.yaml` and `registry.lock`."""
-    addresses: dict[str, AnyHttpUrl]
-    """Where each party is found, by name (JSON)."""
+    places: dict[str, AnyHttpUrl]
+    """Where each party listens, by name (JSON)."""
 
 
 async def live(settings: RegistrySettings) -> None:
     """Serve until told to stop."""
 
     def read() -> tuple[Known, Policy]:
-        known = load_known(settings.files, {name: without_slash(str(url)) for name, url in settings.addresses.items()})
+        known = load_known(settings.files, {name: without_slash(str(url)) for name, url in settings.places.items()})
         policy = read_policy(settings.policies, known.registry)
         return known.model_copy(update={"policies": policy.digest}), policy
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from authorities.attestation.launch import Launch
+from cli.client import user_client
 from demo.keycloak import check_port
 from demo.system import HOST, System, registered, settings
 from lab.bench.numbers import Span
@@ -30,8 +31,17 @@ def scheme(name: str) -> str:
 
 
 def address(system: System, name: str, party: str) -> str:
-    """Where a party of a set is found."""
-    return f"{scheme(name)}://{HOST}:{(system.registry.parties[party].port or 0) + PORTS[name]}"
+    """The origin of a party of a set, by its name in certificates."""
+    return f"{scheme(name)}://{system.registry.dns_name(party)}:{_port(system, name, party)}"
+
+
+def place(system: System, name: str, party: str) -> str:
+    """Where a party of a set listens."""
+    return f"{scheme(name)}://{HOST}:{_port(system, name, party)}"
+
+
+def _port(system: System, name: str, party: str) -> int:
+    return (system.registry.parties[party].port or 0) + PORTS[name]
 
 
 def variant(system: System, name: str) -> System:
@@ -46,13 +56,14 @@ def variant(system: System, name: str) -> System:
 
 def directory(system: System, name: str) -> Directory:
     """Whom there is to be called in one set."""
-    found = {party: address(system, name, party) for party in PARTIES}
-    return Known(registry=system.registry, addresses=found, approved={}).directory()
+    addresses = {party: address(system, name, party) for party in PARTIES}
+    places = {party: place(system, name, party) for party in PARTIES}
+    return Known(registry=system.registry, addresses=addresses, places=places, approved={}).directory()
 
 
 def user(system: System, name: str) -> httpx.AsyncClient:
     """A person's client of one set."""
-    return httpx.AsyncClient(trust_env=False, timeout=60) if name == "none" else variant(system, name).user()
+    return user_client(directory(system, name), system.authority.ca_file)
 
 
 def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
@@ -63,7 +74,7 @@ def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
 
 
 def launches(system: System) -> dict[str, Launch]:
-    """The registry, whoever is withdrawn, and all sets, by the addresses where they will answer."""
+    """The registry, whoever is withdrawn, and all sets, by the places where they will answer."""
     return {url: launch for url, launch in registered(system).items() if launch.name in (SIGNER, WITHDRAWN)} | sets(
         system
     )
@@ -77,7 +88,7 @@ def sets(system: System) -> dict[str, Launch]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         for party in PARTIES:
-            url = address(system, name, party)
+            url = place(system, name, party)
             check_port(httpx.URL(url).port or 0, f"{name} {party}")
             found[url] = _launch(system, name, party)
     return found

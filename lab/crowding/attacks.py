@@ -42,7 +42,7 @@ class Attacker:
         """A connection to a party, without a certificate where none is given."""
         directory, address = self.system.directory, self.system.address(name)
         tls = tls or user_context(self.system.authority.ca_file.read_text(), directory.parties)
-        return Wire(address, directory.names[address], tls)
+        return Wire(self.system.place(name), directory.names[address], tls)
 
     async def inside(self, who: str, name: str) -> Wire:
         """A connection to `name` with the certificate of the workload `who`."""

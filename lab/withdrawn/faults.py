@@ -117,7 +117,7 @@ def process(system: System, name: str) -> Launched:
 
 async def launched(system: System, launch: Launch) -> None:
     """Launch a party anew, and wait until it answers."""
-    await started(system, system.address(launch.name), await system.authority.launch(launch))
+    await started(system, system.place(launch.name), await system.authority.launch(launch))
 
 
 def _state(pid: int) -> str:

@@ -30,7 +30,7 @@ async def tried(system: System, evidence: Evidence, *, seconds: float, seed: int
         relays = {name: Relay(system.registry.parties[SIGNER].port or 0) for name in wires}
         for relay in relays.values():
             await stack.enter_async_context(relay.opened())
-        stack.push_async_callback(_wired, system, dict.fromkeys(wires, system.address(SIGNER)))
+        stack.push_async_callback(_wired, system, dict.fromkeys(wires, system.place(SIGNER)))
         await _wired(system, {name: f"https://{HOST}:{relay.port}" for name, relay in relays.items()})
         users = Users(system, evidence, stack)
         faults = Faults(system, evidence, random.Random(seed))  # noqa: S311 - to be the same every time

@@ -86,7 +86,7 @@ async def test_a_web_page_that_found_our_address(target: Target) -> Tries:
     """DNS rebinding: the page's own name points at us now, and its script can reach us; even with a token."""
     for header, reason in (
         ((b"host", b"attacker.test"), Reason.WRONG_HOST),
-        ((b"host", b"127.0.0.1:8105"), Reason.WRONG_HOST),
+        ((b"host", b"127.0.0.1:8104"), Reason.WRONG_HOST),
         ((b"origin", b"http://attacker.test"), Reason.WRONG_ORIGIN),
         ((b"origin", b"null"), Reason.WRONG_ORIGIN),
     ):

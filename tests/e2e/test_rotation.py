@@ -99,10 +99,10 @@ async def rotating(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncI
             await authority.launch(Launch.registered(known, name, settings(system, name) | more))
             for name, more in ((SIGNER, files), (DOCUMENTS, {}))
         ]
-        reporting = asyncio.create_task(report(system.address(SIGNER), authority))
+        reporting = asyncio.create_task(report(system.place(SIGNER), authority))
         stack.callback(reporting.cancel)
         for process in launched:
-            await started(system, system.address(process.launch.name), process)
+            await started(system, system.place(process.launch.name), process)
         yield system
 
 

@@ -81,7 +81,7 @@ class Authority:
 
     def __init__(self, folder: Path, issuer: Issuer) -> None:
         self.system, self.issuer, self.realm = (
-            System(folder, issuer.registry, issuer, "127.0.0.1", Service, time.time),
+            System(folder, issuer.registry, issuer, Service, time.time),
             issuer,
             Realm(),
         )
@@ -447,8 +447,8 @@ async def test_a_registry_that_is_unfit_changes_nothing(authority: Authority, er
 
 
 def test_what_changed_is_named(issuer: Issuer, tmp_path: Path) -> None:
-    known = System(tmp_path, issuer.registry, issuer, "127.0.0.1", Service, time.time).known
-    moved = known.model_copy(update={"addresses": known.addresses | {READER: "https://elsewhere.test:1"}})
+    known = System(tmp_path, issuer.registry, issuer, Service, time.time).known
+    moved = known.model_copy(update={"places": known.places | {READER: "https://elsewhere.test:1"}})
     approved = known.approved | {"inference": known.approved["inference"].model_copy(update={"code": "0" * 64})}
 
     assert changes(known, known) == []
@@ -522,7 +522,7 @@ class Follower:
 @asynccontextmanager
 async def streaming(folder: Path, issuer: Issuer, identity: Callable[[], Svid] | None = None) -> AsyncIterator[Stream]:
     kept, standing = State(folder / "standing.db"), Standing(clock=time.monotonic)
-    known = System(folder, issuer.registry, issuer, "127.0.0.1", Service, time.time).known
+    known = System(folder, issuer.registry, issuer, Service, time.time).known
     svid = FakeWorkload(ME).svid
     async with kept.opened():
         stream = Stream(known, kept, standing=standing, identity=identity or (lambda: svid))

@@ -66,7 +66,7 @@ async def with_registry(folder: Path, issuer: Issuer, kind: type[Service]) -> As
         target = Registered(plain.system, issuer, plain.clock)
         target.clients, system = Clients(), target.system
         known = system.known
-        address = f"https://127.0.0.1:{known.registry.parties[REGISTRY].port}"
+        address = known.registry.address(REGISTRY)
         system.addresses[REGISTRY] = address
         service = system.service(REGISTRY)
         app = create_app(service, target.clients, lambda: (known, read_policy(POLICIES, known.registry)), follow_nobody)

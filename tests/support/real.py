@@ -95,7 +95,7 @@ async def relaunched(system: System, name: str) -> None:
         if one.launch.name == name:
             await one.end()
     launch = Launch.registered(system.registry, name, settings(system, name))
-    await started(system, system.address(name), await system.authority.launch(launch))
+    await started(system, system.place(name), await system.authority.launch(launch))
 
 
 @pytest.fixture(scope="session")

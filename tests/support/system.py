@@ -118,13 +118,12 @@ class System:
         folder: Path,
         registry: Registry,
         issuer: Issuer,
-        host: str,
         kind: type[Service],
         clock: Callable[[], float],
     ) -> None:
         self.folder, self.registry, self.issuer, self._kind, self._clock = folder, registry, issuer, kind, clock
         self.apps: dict[str, ASGIApp] = {"http://issuer.test": issuer.app}
-        self.addresses = {n: f"https://{host}:{registry.parties[n].port}" for n in registry.workloads}
+        self.addresses = {name: registry.address(name) for name in registry.workloads}
         approved = load_lock(ROOT / "registry.lock").parties
         self.known = Known(registry=registry, addresses=self.addresses, approved=approved)
         self.standing = fresh_standing()
@@ -211,13 +210,12 @@ async def running(
     *names: str,
     issuer: Issuer | None = None,
     known: Registry | None = None,
-    host: str = "127.0.0.1",
     kind: type[Service] = Service,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[System]:
     """A system with these parties alive, or with all workloads of the registry; `kind` may watch what they do."""
     known = known or registry()
-    system = System(folder, known, issuer or Issuer(known), host, kind, clock)
+    system = System(folder, known, issuer or Issuer(known), kind, clock)
     async with AsyncExitStack() as stack:
         for name in names or known.workloads:
             create_app: Callable[[Service], ASGIApp] = import_module(_module(known, name)).create_app

@@ -17,7 +17,11 @@ from zerotrust.signed import Untrusted
 
 KNOWN = Known(
     registry=registry(),
-    addresses={"agent/reader": "https://127.0.0.1:8102", "authority/registry": "https://127.0.0.1:8106"},
+    addresses={
+        "agent/reader": "https://reader.agent.agents.example:8102",
+        "authority/registry": "https://registry.authority.agents.example:8106",
+    },
+    places={"agent/reader": "https://127.0.0.1:8102"},
     approved=load_lock(ROOT / "registry.lock").parties,
 )
 
@@ -36,16 +40,17 @@ def test_a_party_is_called_by_its_name_in_certificates_wherever_it_is_found() ->
     to = KNOWN.directory()
 
     assert to.names == {
-        "https://127.0.0.1:8102": "reader.agent.agents.example",
-        "https://127.0.0.1:8106": "registry.authority.agents.example",
+        "https://reader.agent.agents.example:8102": "reader.agent.agents.example",
+        "https://registry.authority.agents.example:8106": "registry.authority.agents.example",
     }
+    assert to.places == {("reader.agent.agents.example", 8102): ("127.0.0.1", 8102)}
     assert to.parties == {
         "reader.agent.agents.example": "spiffe://agents.example/agent/reader",
         "registry.authority.agents.example": "spiffe://agents.example/authority/registry",
     }
     assert KNOWN.called() == {
-        "spiffe://agents.example/agent/reader": "https://127.0.0.1:8102",
-        "spiffe://agents.example/authority/registry": "https://127.0.0.1:8106",
+        "spiffe://agents.example/agent/reader": "https://reader.agent.agents.example:8102",
+        "spiffe://agents.example/authority/registry": "https://registry.authority.agents.example:8106",
     }
 
 
@@ -62,6 +67,7 @@ def _without(name: str) -> Callable[[dict[str, Any]], Any]:
         lambda said: said.update(more=1),
         lambda said: said.update(addresses={"Agent": "https://x"}),
         lambda said: said.update(addresses={"agent/reader": 7}),
+        lambda said: said.update(places={"agent/reader": 7}),
         lambda said: said["registry"]["parties"]["orchestrator"].update(calls=["nobody"]),
         lambda said: said["registry"]["parties"]["orchestrator"].update(admin=True),
         lambda said: said["registry"]["freshness"].update(standing=0),
@@ -78,12 +84,12 @@ def test_half_a_registry_is_none(spoil: Callable[[dict[str, Any]], Any]) -> None
 
 
 def test_a_party_that_is_registered_no_more_has_no_address_either() -> None:
-    addresses = {"agent/reader": "https://127.0.0.1:8102", "agent/gone": "https://127.0.0.1:8199"}
+    places = {"agent/reader": "https://127.0.0.1:8102", "agent/gone": "https://127.0.0.1:8199"}
 
-    known = load_known(ROOT, addresses)
+    known = load_known(ROOT, places)
 
-    assert known.addresses.keys() == {"agent/reader"}
-    assert known.called() == {registry().id("agent/reader"): "https://127.0.0.1:8102"}
+    assert known.places.keys() == known.addresses.keys() == {"agent/reader"}
+    assert known.called() == {registry().id("agent/reader"): "https://reader.agent.agents.example:8102"}
 
 
 def test_nobody_changes_what_was_said() -> None:

@@ -76,15 +76,16 @@ def known(ports: dict[str, int]) -> Known:
     raw = registry().model_dump()
     for name, port in ports.items():
         raw["parties"][name]["port"] = port
-    addresses = {name: f"https://127.0.0.1:{port}" for name, port in ports.items()}
+    places = {name: f"https://127.0.0.1:{port}" for name, port in ports.items()}
     approved = load_lock(ROOT / "registry.lock").parties
-    found = Registry.model_validate(raw)
-    return Known(registry=found, addresses=addresses, approved=approved, policies=read_policy(POLICIES, found).digest)
+    found, policies = Registry.model_validate(raw), read_policy(POLICIES, registry()).digest
+    addresses = {name: found.address(name) for name in ports}
+    return Known(registry=found, addresses=addresses, places=places, approved=approved, policies=policies)
 
 
 def settings(known: Known, folder: Path) -> Settings:
     told: dict[str, Any] = {
-        "registry": known.addresses[SIGNER],
+        "registry": known.places[SIGNER],
         "policies": POLICIES,
         "issuer": ISSUER,
         "host": "127.0.0.1",
@@ -135,7 +136,7 @@ async def registry_alive(known: Known, folder: Path) -> AsyncIterator[Service]:
 async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid(known: Known, tmp_path: Path) -> None:
     workload = launched(INFERENCE)
     async with asyncio.timeout(30), registry_alive(known, tmp_path):
-        signals = follow(known.addresses[SIGNER], workload)
+        signals = follow(known.places[SIGNER], workload)
         # Attestation was not heard of yet: nothing is fresh, and a party that starts now would wait.
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3), signals.opened():
@@ -143,7 +144,7 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
         assert signals.standing.of_party(workload.svid.id).reason is Reason.STANDING_UNKNOWN
 
         await report(known)
-        signals = follow(known.addresses[SIGNER], workload)
+        signals = follow(known.places[SIGNER], workload)
         async with signals.opened():
             assert signals.known == known
             service = compose(INFERENCE, signals.known, settings(known, tmp_path), workload, signals.standing)
@@ -157,6 +158,7 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
                     tls = (await writer.get(url)).extensions["network_stream"].get_extra_info("ssl_object")
                     assert tls.getpeercert(binary_form=True) == workload.svid.certificate.public_bytes(Encoding.DER)
                 async with httpx.AsyncClient(verify=the_ca().for_users(), trust_env=False) as user:
+                    url = f"{known.places[INFERENCE]}/health"
                     with pytest.raises(httpx.TransportError):
                         await user.get(url, extensions={"sni_hostname": "inference.agents.example"})
 
@@ -178,8 +180,8 @@ async def test_users_come_to_the_registry_without_a_certificate(known: Known, tm
     user = httpx.AsyncClient(verify=the_ca().for_users(), trust_env=False)
     async with asyncio.timeout(30), registry_alive(known, tmp_path), user:
         sni = {"sni_hostname": f"registry.authority.{TRUST_DOMAIN}"}
-        health = await user.get(f"{known.addresses[SIGNER]}/health", extensions=sni)
-        parties = await user.get(f"{known.addresses[SIGNER]}/parties", extensions=sni)
+        health = await user.get(f"{known.places[SIGNER]}/health", extensions=sni)
+        parties = await user.get(f"{known.places[SIGNER]}/parties", extensions=sni)
 
     assert health.json() == {"status": "ok"}
     assert (parties.status_code, parties.json()["reason"]) == (401, Reason.NO_TOKEN)
@@ -190,7 +192,7 @@ async def test_nobody_else_at_the_registrys_address_is_believed(known: Known, tm
     workload, standing = launched(INFERENCE), Standing(clock=time.monotonic)
     service = compose(INFERENCE, known, settings(known, tmp_path), workload, standing)
     async with serving(service, create_inference(service), workload):
-        signals = follow(known.addresses[INFERENCE], launched("agent/reader"))
+        signals = follow(known.places[INFERENCE], launched("agent/reader"))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5), signals.opened():
                 pass
@@ -243,7 +245,7 @@ def test_a_party_is_put_together_from_what_it_is_told(
     for name, instead in {
         "Workload": lambda: workload,
         "Settings": lambda: told,
-        "follow": lambda address, _: Followed() if address == known.addresses[SIGNER] else None,
+        "follow": lambda address, _: Followed() if address == known.places[SIGNER] else None,
         "serve": noted,
         "log_json_lines": lambda: log.append(True),
     }.items():

@@ -38,14 +38,17 @@ def shifted(known: Known, ports: int, scheme: str) -> Known:
         for name, party in known.registry.parties.items()
     }
     registry = known.registry.model_copy(update={"parties": parties})
-    addresses = {name: f"{scheme}://127.0.0.1:{parties[name].port}" for name in known.addresses}
+    addresses = {name: f"{scheme}://{registry.dns_name(name)}:{parties[name].port}" for name in known.addresses}
+    places = {name: f"{scheme}://127.0.0.1:{parties[name].port}" for name in known.addresses}
     approved = {
         name: entry.model_copy(update={"card": card_digest(as_json(agent_card(name, registry.address(name))))})
         if entry.card
         else entry
         for name, entry in known.approved.items()
     }
-    return known.model_copy(update={"registry": registry, "addresses": addresses, "approved": approved})
+    return known.model_copy(
+        update={"registry": registry, "addresses": addresses, "places": places, "approved": approved}
+    )
 
 
 async def live(settings: Settings, variant: str, name: str, ports: int, scheme: str) -> None:
