@@ -106,9 +106,8 @@ class Exchanger:
     ) -> None:
         self._issuer, self._workload, self._http, self._record = issuer, workload, http, record
         self._clock = Forward(clock)
-        self._flights: dict[tuple[bytes, Need], tuple[Principal, asyncio.Task[NarrowedToken]]] = {}
+        self._flights: dict[tuple[bytes, Need], asyncio.Task[NarrowedToken]] = {}
         self._standing = standing
-        standing.on_change(self._drop_withdrawn)
 
     async def narrow(
         self,
@@ -135,24 +134,19 @@ class Exchanger:
             raise Refusal(Reason.WOULD_WIDEN, " ".join(sorted(more)))
         need = Need(audience, scopes, department, lifetime)
         key = (hashlib.sha256(caller.token.encode()).digest(), need)
-        _, flight = self._flights.get(key, (None, None))
+        flight = self._flights.get(key)
         if flight is None or _spent(flight, self._clock()):
             self._forget()
             flight = asyncio.create_task(self._exchange(caller, need))
-            self._flights[key] = caller, flight
+            self._flights[key] = flight
         return await asyncio.shield(flight)  # a caller who leaves does not take the others' answer along
 
     def _forget(self) -> None:
         if len(self._flights) >= CAPACITY:
             now = self._clock()
-            self._flights = {need: known for need, known in self._flights.items() if not _spent(known[1], now)}
+            self._flights = {need: known for need, known in self._flights.items() if not _spent(known, now)}
         while len(self._flights) >= CAPACITY:
             del self._flights[next(iter(self._flights))]
-
-    def _drop_withdrawn(self) -> None:
-        gone = [n for n, (of, _) in self._flights.items() if self._standing.of(of).reason is Reason.WITHDRAWN]
-        for need in gone:
-            del self._flights[need]
 
     async def _exchange(self, caller: Principal, need: Need) -> NarrowedToken:
         audience, scopes = need.audience, need.scopes

@@ -113,7 +113,6 @@ class Gate:
         self._keys, self._standing, self._journal, self._clock = keys, standing, journal, Forward(clock)
         self._metadata_url, self._dialects = metadata_url, dialects or {}
         self._tally, self._confirm = Tally(journal), confirm
-        standing.on_change(self._forget)
         self.adopt(expected=expected, policy=policy)
 
     def adopt(self, *, expected: Expected, policy: Policy) -> None:
@@ -190,9 +189,6 @@ class Gate:
         await self._confirm(call.principal, str(call.permission))  # (7)
         await self._record(call, Reason.GRANTED)  # (8)
         return receive
-
-    def _forget(self) -> None:
-        self._remembered.forget(lambda principal: self._standing.of(principal).reason is Reason.WITHDRAWN)
 
     def _check_peer(self, peer: Peer) -> None:
         """TLS has done the same in the handshake; what it says then is said here for every request."""

@@ -1,6 +1,8 @@
 """Keeps a party's standing fresh: follows the registry's stream of what exists and what is withdrawn.
 
-Each line is signed by the registry: its document, or a security event token (RFC 8417) in the terms of CAEP and RISC.
+Each line is signed by the registry: its document, or a security event token (RFC 8417).  A single withdrawal is an
+event in the manner of CAEP and RISC; all others are of our own types.  This is no SSF stream: it is delivered as this
+module says, not by RFC 8935 or 8936, and nobody subscribes.
 On whatever is amiss the stream is dropped and begun anew, with the whole state first; until that has come, nothing is
 known, and so nothing is allowed.
 """
@@ -9,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, get_args
 
@@ -18,8 +20,9 @@ import orjson
 
 from zerotrust.known import KIND, Known, known_from, signer
 from zerotrust.signed import Untrusted, kind_of, verified
-from zerotrust.standing import Kind, Standing, Subject
+from zerotrust.standing import Standing
 from zerotrust.svid import Svid
+from zerotrust.withdrawn import Kind, Subject
 from zerotrust.workload import WorkloadError
 
 SIGNAL = "secevent+jwt"
@@ -33,8 +36,9 @@ _WITHDRAWN = {
     "before": "https://schemas.openid.net/secevent/oauth/event-type/tokens-revoked",
 }
 _REINSTATED = "https://schemas.openid.net/secevent/risc/event-type/account-enabled"
+_CHANGES = "tag:agents.example,2026:event-type/changes"
 _STATE = "tag:agents.example,2026:event-type/state"
-_HEARTBEAT = "https://schemas.openid.net/secevent/ssf/event-type/verification"
+_HEARTBEAT = "tag:agents.example,2026:event-type/heartbeat"
 
 SECONDS_BETWEEN_TRIES = 0.2
 
@@ -50,10 +54,17 @@ def changed(issuer: str, number: int, subject: Subject, cause: str | None) -> by
     )
 
 
-def state(issuer: str, number: int, withdrawn: Mapping[Subject, str]) -> bytes:
-    """The whole state as of change `number`."""
+def all_changed(issuer: str, number: int, changes: Sequence[tuple[Subject, str | None]]) -> bytes:
+    """The same of several subjects in one: `number` is that of the first, and each following one has the next."""
+    if len(changes) == 1:
+        return changed(issuer, number, *changes[0])
+    return _event(issuer, _CHANGES, {"number": number, "changes": [[*of, cause] for of, cause in changes]})
+
+
+def state(issuer: str, number: int, withdrawn: Mapping[Subject, str], part: int = 1, parts: int = 1) -> bytes:
+    """One of the parts of the whole state as of change `number`, counted from 1."""
     entries = [[*subject, cause] for subject, cause in withdrawn.items()]
-    return _event(issuer, _STATE, {"number": number, "withdrawn": entries})
+    return _event(issuer, _STATE, {"number": number, "part": part, "parts": parts, "withdrawn": entries})
 
 
 def heartbeat(issuer: str, number: int, sources: Mapping[str, float]) -> bytes:
@@ -61,9 +72,15 @@ def heartbeat(issuer: str, number: int, sources: Mapping[str, float]) -> bytes:
     return _event(issuer, _HEARTBEAT, {"number": number, "sources": dict(sources)})
 
 
+def audience(party: str) -> str:
+    """Whom the registry's word is for: everybody of its trust domain, by the SPIFFE ID of that."""
+    return f"spiffe://{party.removeprefix('spiffe://').partition('/')[0]}"
+
+
 def _event(issuer: str, kind: str, event: Mapping[str, Any], subject: Mapping[str, str] | None = None) -> bytes:
     claims: dict[str, Any] = {
         "iss": issuer,
+        "aud": audience(issuer),
         "iat": time.time(),  # to the fraction: how late a heartbeat comes counts (RFC 7519 section 2)
         "jti": secrets.token_hex(8),
         "events": {kind: event},
@@ -81,14 +98,18 @@ def hear(standing: Standing, claims: Mapping[str, Any], *, now: float) -> None:
         number = event["number"]
         if kind == _STATE:
             withdrawn = {(_kind(of), str(name)): str(cause) for of, name, cause in event["withdrawn"]}
-            return standing.replace(number, withdrawn)
+            return standing.replace(number, withdrawn, event["part"], event["parts"])
+        if kind == _CHANGES:
+            for later, (of, name, cause) in enumerate(event["changes"]):
+                standing.change(number + later, (_kind(of), str(name)), cause and str(cause))
+            return None
         if kind == _HEARTBEAT:
             # As of when it was said: whoever holds the stream back gains nothing.
             return standing.confirm(number, max(event["sources"].values(), default=0.0) + max(0.0, now - claims["iat"]))
         of, _, name = claims["sub_id"]["id"].partition(" ")
         if kind != (_WITHDRAWN[of] if "cause" in event else _REINSTATED):
             raise ValueError(kind)
-        standing.change(number, (_kind(of), name), event.get("cause"))
+        return standing.change(number, (_kind(of), name), event.get("cause"))
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise Untrusted(f"no event of ours: {error}") from error
 
@@ -163,6 +184,7 @@ class Signals:
                 if line is None:
                     return
                 self._take(line)
+                await asyncio.sleep(0)  # also where the next line is here already: others are waiting
 
     def _take(self, line: str) -> None:
         svid = self._identity()
@@ -175,6 +197,8 @@ class Signals:
                 self._adopt(known)
             self._known, self.standing.bound = known, known.registry.freshness.standing
         elif kind == SIGNAL and self._known:
+            if said.get("aud") != audience(svid.id):
+                raise Untrusted(f"an event for {said.get('aud')}")
             hear(self.standing, said, now=time.time())
             if self.standing.fresh:
                 self._complete.set()

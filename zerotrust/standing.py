@@ -6,23 +6,14 @@ A gap, or silence, and nobody gets a yes.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from zerotrust.identity import Principal
 from zerotrust.policy import Decision, Reason
+from zerotrust.withdrawn import Subject, Withdrawn, time_of
 
-Kind = Literal["party", "user", "session", "token", "before"]
-Subject = tuple[Kind, str]
-"""What can be withdrawn: a party, a user, a session, a token with all that was derived from it, or all tokens that were
-issued before a time (in seconds since the epoch)."""
 Lost = Callable[[Decision], None]
 """Called once with why somebody has lost their standing."""
-
-PASSING = ("session", "token")
-KEPT = 3600 + 900
-"""Seconds for which a withdrawn session or token is remembered: for as long as the realm may go on with a session, and
-three times the longest life of any token of theirs."""
 
 _GOOD = Decision(allowed=True, reason=Reason.GRANTED)
 _UNKNOWN = Decision(allowed=False, reason=Reason.STANDING_UNKNOWN, detail="no recent word from the registry")
@@ -32,8 +23,17 @@ class Gap(Exception):
     """A change was missed; nothing is known until the whole state has been read again."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Watch:
+    """A call under way that ends with its caller's standing."""
+
+    caller: Principal
+    lost: Lost
+    subjects: tuple[Subject, ...]
+
+
 class Standing:
-    """Who has lost their standing, as the registry has it."""
+    """Who has lost their standing, as the registry has it.  A change touches what it names, and nothing else."""
 
     bound: float = 3.0
     """Seconds after which silence means not knowing; the registry says how many, once it is heard."""
@@ -41,12 +41,10 @@ class Standing:
     def __init__(self, *, clock: Callable[[], float]) -> None:
         """`clock` never goes back (`time.monotonic`)."""
         self._clock = clock
-        self._withdrawn: dict[Subject, str] = {}
-        self._passing: dict[Subject, float] = {}
-        self._before, self._why_before = -1, ""
-        self._watched: dict[object, tuple[Principal, Lost]] = {}
-        self._on_change: list[Callable[[], None]] = []
+        self._all, self._coming = Withdrawn(), Withdrawn()
+        self._watches: dict[Subject, set[_Watch]] = {}
         self._number: int | None = None
+        self._next_part = (0, 0, 0)
         self._whole = False
         self._good_until = float("-inf")
 
@@ -60,57 +58,79 @@ class Standing:
         """Whether what is known is recent enough to be relied on."""
         return self._clock() <= self._good_until
 
-    def replace(self, number: int, withdrawn: Mapping[Subject, str]) -> None:
-        """Take over the whole state as of change `number`, each subject with its cause.
+    @property
+    def withdrawn(self) -> Mapping[Subject, str]:
+        """Everything that is withdrawn, with its cause."""
+        return self._all.causes
 
-        Raises `Gap` where it is older than what is known already: nobody is reinstated by an old story.
+    def replace(self, number: int, withdrawn: Mapping[Subject, str], part: int = 1, parts: int = 1) -> None:
+        """Take over the whole state as of change `number`, each subject with its cause, in so many parts.
+
+        Nothing of it counts before the last one has come.  Raises `Gap` where a part is missing, and where the state is
+        older than what is known already: nobody is reinstated by an old story.
         """
         if self._number is not None and number < self._number:
             raise Gap(f"state {number} is older than {self._number}")
-        self._number, self._withdrawn, self._whole = number, dict(withdrawn), True
-        self._passing = {}  # since when, the registry knows; it leaves out what has passed
-        self._changed()
+        if part == 1:
+            self._coming = Withdrawn()
+        elif (number, part, parts) != self._next_part:
+            raise Gap(f"part {part} of {parts} of state {number}, and not {self._next_part}")
+        self._next_part = number, part + 1, parts
+        now = self._clock()
+        for subject, cause in withdrawn.items():  # since when, the registry knows; it leaves out what has passed
+            self._coming.add(subject, cause, now)
+        if part == parts:
+            self._number, self._all, self._whole = number, self._coming, True
+            self._coming, self._next_part = Withdrawn(), (0, 0, 0)
+            self._end({watch for watches in self._watches.values() for watch in watches})
 
     def change(self, number: int, subject: Subject, cause: str | None) -> None:
         """Withdraw, or with no cause reinstate.  Raises `Gap` unless it is the very next change."""
         if self._number is None or number != self._number + 1:
             raise Gap(f"change {number} after {self._number}")
-        self._number = number
-        if cause is None:
-            self._withdrawn.pop(subject, None)
-        else:
-            self._withdrawn[subject] = cause
-            self._passing.pop(subject, None)  # from now on, also where it was withdrawn before
-        self._changed()
-
-    def _changed(self) -> None:
         now = self._clock()
-        passing = (subject for subject in self._withdrawn if subject[0] in PASSING)
-        self._passing = {subject: self._passing.get(subject, now) for subject in passing}
-        for subject in [known for known, since in self._passing.items() if since < now - KEPT]:
-            del self._withdrawn[subject]
-        before = [(int(name), cause) for (kind, name), cause in self._withdrawn.items() if kind == "before"]
-        self._before, self._why_before = max(before, default=(-1, ""))
-        for key, (principal, lost) in list(self._watched.items()):
-            if (decision := self._withdrawn_from(principal)) is not None:
-                del self._watched[key]
-                lost(decision)
-        for call in self._on_change:
-            call()
+        if cause is None:
+            self._all.remove(subject)
+        else:
+            self._all.add(subject, cause, now)
+        self._number = number
+        for passed in self._all.passed(now):
+            self._all.remove(passed)
+        if cause is not None:
+            self._end(self._concerned(subject))
 
-    def on_change(self, call: Callable[[], None]) -> None:
-        """Have `call` called after every change: what was kept of the withdrawn is to be forgotten."""
-        self._on_change.append(call)
+    def _concerned(self, subject: Subject) -> Iterable[_Watch]:
+        if subject[0] != "before":
+            return self._watches.get(subject, ())
+        if whose := time_of(subject)[1]:
+            return self._watches.get(("user", whose[0]), ())
+        return {watch for watches in self._watches.values() for watch in watches}
+
+    def _end(self, watches: Iterable[_Watch]) -> None:
+        """Tell those of them whose caller is withdrawn by now, and watch for them no more."""
+        for watch in list(watches):
+            if (decision := self._withdrawn_from(watch.caller)) is not None:
+                self._watch_no_more(watch)
+                watch.lost(decision)
+
+    def _watch_no_more(self, watch: _Watch) -> None:
+        for subject in watch.subjects:
+            if (watches := self._watches.get(subject)) is not None:
+                watches.discard(watch)
+                if not watches:
+                    del self._watches[subject]
 
     @contextmanager
     def watching(self, principal: Principal, lost: Lost) -> Iterator[None]:
-        """Have `lost` called, in this block, as soon as this caller is withdrawn."""
-        key = object()
-        self._watched[key] = (principal, lost)
+        """Have `lost` called, in this block, as soon as this caller is withdrawn; at once where it is already."""
+        watch = _Watch(principal, lost, _subjects(principal))
+        for subject in watch.subjects:
+            self._watches.setdefault(subject, set()).add(watch)
         try:
+            self._end((watch,))
             yield
         finally:
-            self._watched.pop(key, None)
+            self._watch_no_more(watch)
 
     def confirm(self, number: int, oldest: float) -> None:
         """Hear that `number` was the last change, from sources the oldest of which was read `oldest` seconds ago.
@@ -145,23 +165,28 @@ class Standing:
         return _GOOD if self.fresh else _UNKNOWN
 
     def _withdrawn_from(self, principal: Principal) -> Decision | None:
-        if principal.begun_at <= self._before:
-            return _withdrawn(f"begun before {self._before}: {self._why_before}")
-        return self._first(
-            (
-                ("session", principal.session),
-                ("user", principal.subject),
-                ("token", principal.token_id),
-                *(("token", ancestor) for ancestor in principal.lineage),
-                *(("party", party) for party in (principal.client, *principal.actors)),
-            )
-        )
+        for until, cause in self._all.times(principal.subject, (principal.client, *principal.actors)):
+            if principal.begun_at <= until:
+                return _withdrawn(f"begun before {until}: {cause}")
+        return self._first(_subjects(principal))
 
     def _first(self, subjects: Iterable[Subject]) -> Decision | None:
+        causes = self._all.causes
         for subject in subjects:
-            if cause := self._withdrawn.get(subject):
+            if cause := causes.get(subject):
                 return _withdrawn(f"{' '.join(subject)}: {cause}")
         return None
+
+
+def _subjects(principal: Principal) -> tuple[Subject, ...]:
+    """By what a caller can be withdrawn, besides a time."""
+    return (
+        ("session", principal.session),
+        ("user", principal.subject),
+        ("token", principal.token_id),
+        *(("token", ancestor) for ancestor in principal.lineage),
+        *(("party", party) for party in (principal.client, *principal.actors)),
+    )
 
 
 def _withdrawn(why: str) -> Decision:

@@ -6,7 +6,7 @@
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -183,6 +183,7 @@ class Remembered:
     """Verified tokens, so that a signature is checked once and what can change on every call.
 
     Keyed by the hash of the exact bytes; a signature by a key that is no longer trusted is checked anew.
+    A revocation removes nothing here: whether the caller is withdrawn is asked on every call, remembered or not.
     """
 
     def __init__(self, capacity: int = 10_000) -> None:
@@ -210,10 +211,6 @@ class Remembered:
             del self._seen[next(iter(self._seen))]
         self._seen[mark] = (kid, key, principal)
         return principal
-
-    def forget(self, gone: Callable[[Principal], bool]) -> None:
-        """Drop the tokens of those who are gone."""
-        self._seen = {mark: entry for mark, entry in self._seen.items() if not gone(entry[2])}
 
 
 def _fingerprint(token: UnverifiedToken) -> bytes:

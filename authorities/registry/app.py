@@ -97,7 +97,9 @@ def create_app(service: Service, realm: Realm, read: Callable[[], tuple[Known, P
 
     @app.get(PATH)
     async def signals() -> StreamingResponse:
-        return StreamingResponse(stream.follow(current_peer().until - 1), media_type="application/secevent+jwt")
+        peer = current_peer()
+        lines = stream.follow(str(peer.id), peer.until - 1)
+        return StreamingResponse(lines, media_type="application/secevent+jwt")
 
     @app.post(LOGOUT_PATH)
     async def logout(request: Request) -> Response:

@@ -7,10 +7,10 @@ tokens are concerned, all that were issued until then are withdrawn.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from zerotrust.standing import Subject
+from zerotrust.withdrawn import Subject
 
 Event = Mapping[str, Any]
 
@@ -27,6 +27,8 @@ class Change:
 
     subject: Subject
     cause: str | None
+    instead: Subject | None = field(default=None, compare=False)
+    """The time that withdraws this and more of the same user's: for where they have used up their share."""
 
     def takes_effect(self, current: str | None) -> bool:
         """Whether it changes anything for a subject that is withdrawn for the cause `current`, if any.
@@ -55,10 +57,14 @@ def of_user_event(event: Event) -> list[Change | Sessions]:
     session, token = event.get("sessionId"), event.get("details", {}).get("token_id")
     match event["type"]:
         case "LOGOUT":
-            return [Change(("session", session), f"{OURS}logout")] if session else []
+            return [Change(("session", session), f"{OURS}logout", _until_then(event))] if session else []
         case "REVOKE_GRANT":  # RFC 7009: of a refresh token, which ends its session, or of an access token alone
-            ended: list[Change | Sessions] = [Change(("session", session), f"{OURS}revoked")] if session else []
-            return [*ended, Change(("token", token), f"{OURS}revoked")] if token else ended
+            ended: list[Change | Sessions] = (
+                [Change(("session", session), f"{OURS}revoked", _until_then(event))] if session else []
+            )
+            # Whoever revokes a token is the party that it was issued to.
+            all_of_it = _until_then(event, event.get("clientId"))
+            return [*ended, Change(("token", token), f"{OURS}revoked", all_of_it)] if token else ended
         case "UPDATE_CREDENTIAL" | "UPDATE_PASSWORD":
             return [Sessions(event["userId"], event["time"], f"{OURS}credential changed")]
     return []
@@ -119,6 +125,15 @@ _SWITCHES = ("eventsEnabled", "adminEventsEnabled", "adminEventsDetailsEnabled")
 def issued_until(milliseconds: int, why: str) -> Change:
     """Withdraw every token that was issued until then."""
     return Change(("before", str(milliseconds // 1000)), OURS + why)
+
+
+def of_user_until(seconds: int, user: str, client: str | None = None) -> Subject:
+    """What withdraws every token of a user that was issued until then; of a client, if one is named."""
+    return "before", " ".join([str(seconds), user, *([client] if client else [])])
+
+
+def _until_then(event: Event, client: str | None = None) -> Subject | None:
+    return of_user_until(event["time"] // 1000, event["userId"], client) if event.get("userId") else None
 
 
 def _representation(event: Event) -> dict[str, Any]:

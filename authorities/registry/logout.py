@@ -14,7 +14,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from authorities.registry.events import OURS, Apply, Change
+from authorities.registry.events import OURS, Apply, Change, of_user_until
 from zerotrust.errors import Refusal
 from zerotrust.identity import UnverifiedToken
 from zerotrust.keys import SigningKeys
@@ -52,6 +52,7 @@ class Logout:
     session: str
     token_id: str
     issued_at: int
+    user: str | None
 
 
 def logout_of(
@@ -86,7 +87,7 @@ def logout_of(
         raise Refusal(Reason.NOT_YET_VALID)
     if claims.exp <= now or claims.iat + MAX_AGE <= now:
         raise Refusal(Reason.EXPIRED)
-    return Logout(session=claims.sid, token_id=claims.jti, issued_at=claims.iat)
+    return Logout(session=claims.sid, token_id=claims.jti, issued_at=claims.iat, user=claims.sub)
 
 
 class Logouts:
@@ -119,7 +120,8 @@ class Logouts:
         if logout.token_id in self._seen:
             raise Refusal(Reason.BAD_CLAIM, "jti: this logout token came before")
         self._seen[logout.token_id] = logout.issued_at
-        await self._apply(Change(("session", logout.session), f"{OURS}logout"))
+        until = of_user_until(logout.issued_at, logout.user) if logout.user else None
+        await self._apply(Change(("session", logout.session), f"{OURS}logout", until))
 
 
 def _token(body: bytes) -> UnverifiedToken:

@@ -20,8 +20,9 @@ from zerotrust.policy import Policy
 from zerotrust.run import issuer_client, serve, without_slash
 from zerotrust.service import Service, read_policy
 from zerotrust.settings import Settings
-from zerotrust.standing import KEPT, Standing
+from zerotrust.standing import Standing
 from zerotrust.tls import issuer_context, show
+from zerotrust.withdrawn import KEPT
 from zerotrust.workload import Workload
 
 
@@ -61,7 +62,7 @@ async def live(settings: RegistrySettings) -> None:
             identity_http=issuer_client(issuer, workload),
         )
         async with aclosing(Administration(issuer, workload, verify=context)) as realm:
-            follow = partial(poll, realm, own=known.registry.id(SIGNER), since=time.time() - KEPT)
+            follow = partial(poll, realm, own=known.registry.id(SIGNER), since=time.time() - KEPT["session"])
             await serve(service, create_app(service, realm, read, follow), workload, settings.host)
 
 

@@ -11,7 +11,7 @@ from authorities.registry.telling import TOLD, UNTOLD, Realm, Telling
 from zerotrust.errors import Refusal
 from zerotrust.known import SIGNER
 from zerotrust.policy import Reason
-from zerotrust.standing import Subject
+from zerotrust.withdrawn import Subject
 
 NOT_TOLD = "not told: without its client there, no operator gets a token for this door"
 

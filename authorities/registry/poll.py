@@ -7,7 +7,7 @@ withdrawn: whoever should have one gets a new one.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from operator import itemgetter
 from typing import Any, Protocol
@@ -35,8 +35,11 @@ from authorities.registry.stream import Stream
 from authorities.registry.window import Window
 
 SECONDS_BETWEEN_READS = 0.4
-PAGE = 100
-"""How many events to ask for at first; Keycloak gives no more than it is asked to."""
+MOST_EVENTS = 2000
+"""New events of a kind that are read at once, the oldest first; what is left is read next, and until then nothing is
+complete."""
+MOST_LOGINS = 2000
+"""Sign-ins of a user within the life of a session; with more, the user is withdrawn instead of each session."""
 
 log = logging.getLogger(__name__)
 
@@ -63,19 +66,23 @@ class Reader:
 
         Raises `AdministrationError`, or what `apply` does.  Nothing is lost: the next call begins where this did.
         """
+        while not await self._read_some():
+            pass
+
+    async def _read_some(self) -> bool:
+        """Read the oldest of what is new; return whether that was all."""
         async with self._administration.asking() as admin:
-            users = await _all(admin.a_get_events, {"type": list(USER_EVENTS), "dateFrom": str(self._users.begins)})
-            admins = await _all(admin.a_get_admin_events, {"dateFrom": str(self._admins.begins)})
+            users = await self._users.read(admin.a_get_events, MOST_EVENTS, type=list(USER_EVENTS))
+            admins = await self._admins.read(admin.a_get_admin_events, MOST_EVENTS)
             config = await _config(admin)
-            await self._learn_clients(admin, new := self._admins.new(admins))
-        self._blind |= self._users.lost(users) or self._admins.lost(admins) or any(map(switches_off, new))
-        found = [(event["time"], change) for event in self._users.new(users) for change in of_user_event(event)]
-        for event in new:
+            await self._learn_clients(admin, admins.new)
+        self._blind |= users.lost or admins.lost or any(map(switches_off, admins.new))
+        found = [(event["time"], change) for event in users.new for change in of_user_event(event)]
+        for event in admins.new:
             # What the registry has done there, it has told everybody before.
             if done_by(event, self._clients) != self._own:
                 found += [(event["time"], change) for change in of_admin_event(event, self._clients)]
-        for _, change in sorted(found, key=itemgetter(0)):
-            await self._have(change)
+        await self._have([change for _, change in sorted(found, key=itemgetter(0))])
         self._users.taken(users)
         self._admins.taken(admins)
         if not recorded(config):
@@ -84,16 +91,23 @@ class Reader:
         if self._blind:
             await self._apply(issued_until(time.time_ns() // 1_000_000, "events may have been lost"))
             self._blind = False
+        return users.complete and admins.complete
 
-    async def _have(self, change: Change | Sessions) -> None:
-        for one in [change] if isinstance(change, Change) else await self._ended(change):
-            await self._apply(one)
+    async def _have(self, found: Iterable[Change | Sessions]) -> None:
+        """Apply all of it at once, in this order; return once all has had its effect, or raise for what has not."""
+        changes = [change for one in found for change in ([one] if isinstance(one, Change) else await self._ended(one))]
+        for result in await asyncio.gather(*map(self._apply, changes), return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     async def _ended(self, sessions: Sessions) -> list[Change]:
         """Find the sessions by their beginnings: Keycloak keeps those, also of the ones that it has ended itself."""
-        query = {"type": "LOGIN", "user": sessions.user, "dateFrom": str(sessions.until - SESSION_LIFE * 1000)}
+        since = str(sessions.until - SESSION_LIFE * 1000)
+        query = {"type": "LOGIN", "user": sessions.user, "dateFrom": since, "direction": "asc", "max": str(MOST_LOGINS)}
         async with self._administration.asking() as admin:
-            begun = await _all(admin.a_get_events, query)
+            begun = await admin.a_get_events(query)
+        if len(begun) >= MOST_LOGINS:
+            return [Change(("user", sessions.user), f"{sessions.cause}, in {MOST_LOGINS} sessions")]
         names = {event["sessionId"]: None for event in begun if event["time"] <= sessions.until}
         return [Change(("session", name), sessions.cause) for name in names]
 
@@ -102,14 +116,6 @@ class Reader:
         if not self._clients or not named <= self._clients.keys():
             # One that was deleted meanwhile keeps its name.
             self._clients |= {client["id"]: client["clientId"] for client in await admin.a_get_clients()}
-
-
-async def _all(read: Callable[[dict[str, Any]], Awaitable[list[Event]]], query: Mapping[str, Any]) -> list[Event]:
-    """Everything, in one answer: between two pages, events of the same millisecond may change places."""
-    most = PAGE
-    while len(found := await read({**query, "max": str(most)})) >= most:
-        most *= 4
-    return found
 
 
 async def _config(admin: KeycloakAdmin) -> dict[str, Any]:
@@ -126,7 +132,7 @@ def applying(stream: Stream) -> Apply:
 
     async def apply(change: Change) -> None:
         kind, name = change.subject
-        await stream.change(kind, name, change.cause, where=change.takes_effect)
+        await stream.change(kind, name, change.cause, where=change.takes_effect, instead=change.instead)
 
     return apply
 

@@ -1,16 +1,32 @@
 """What is withdrawn, numbered change by change, on the disk before anybody hears of it."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Float, Integer, MetaData, String, Table, delete, event, insert, select
+from sqlalchemy import (
+    Column,
+    Delete,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    event,
+    insert,
+    select,
+)
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from zerotrust.standing import KEPT, PASSING, Kind, Subject
+from zerotrust.withdrawn import MOST_FORGOTTEN, Kind, Subject, Withdrawn
 
 _tables = MetaData()
 _changes = Table(
@@ -22,12 +38,23 @@ _changes = Table(
     Column("name", String, nullable=False),
     Column("cause", String),  # none: reinstated
 )
+_by_subject = Index("changes_by_subject", _changes.c.kind, _changes.c.name)
 _untold = Table(
     "untold",
     _tables,
     Column("kind", String, primary_key=True),
     Column("name", String, primary_key=True),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A subject is withdrawn, or with no cause reinstated."""
+
+    subject: Subject
+    cause: str | None
+    untold: bool = False
+    """Whether the realm has to hear of it, too."""
 
 
 class State:
@@ -38,16 +65,26 @@ class State:
         self._engine: AsyncEngine = create_async_engine(f"sqlite+aiosqlite:///{path}")
         event.listen(self._engine.sync_engine, "connect", _sync_once)
         self.number = 0
-        self.withdrawn: dict[Subject, str] = {}
-        self.since: dict[Subject, float] = {}
+        self._all = Withdrawn()
         self.untold: set[Subject] = set()
         """Whose withdrawal the realm has not heard of yet, and has to."""
+
+    @property
+    def withdrawn(self) -> dict[Subject, str]:
+        """Everything that is withdrawn, with its cause."""
+        return self._all.causes
+
+    @property
+    def since(self) -> dict[Subject, float]:
+        """Since when each of it is, in seconds since the epoch."""
+        return self._all.since
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Read what was withdrawn before a restart, and stay open."""
         async with self._engine.begin() as connection:
             await connection.run_sync(_tables.create_all)
+            await connection.run_sync(_by_subject.create, checkfirst=True)  # a database of before has none
             for number, at, kind, name, cause in await connection.execute(select(_changes).order_by("number")):
                 self._apply(number, at, (kind, name), cause)
             self.untold = {(kind, name) for kind, name in await connection.execute(select(_untold))}
@@ -56,46 +93,62 @@ class State:
         finally:
             await self._engine.dispose()
 
-    async def change(self, kind: Kind, name: str, cause: str | None, *, untold: bool = False) -> int:
-        """Withdraw, or with no cause reinstate; return the number of the change, once it is on the disk.
+    def covered(self, subject: Subject) -> bool:
+        """Whether this is a time, and a later one is withdrawn for the same tokens."""
+        return self._all.covered(subject)
 
-        `untold`: the realm has to hear of it.
+    async def change(self, entries: Sequence[Entry]) -> int:
+        """Make these changes, all or none; return the number of the first once they are on the disk.
+
+        With them, what has passed is forgotten: at least as much as comes.
         """
-        number, at = self.number + 1, time.time()
-        passed = (_changes.c.kind.in_(PASSING)) & (_changes.c.at < at - KEPT)
+        first, at = self.number + 1, time.time()
+        numbered = {entry.subject: (number, entry) for number, entry in enumerate(entries, first)}  # the last of each
+        passed = self._all.passed(at, MOST_FORGOTTEN + len(entries))
+        replaced = [known for entry in entries if (known := self._all.replaced_by(entry.subject))]
+        rows = [
+            {"number": number, "at": at, "kind": subject[0], "name": subject[1], "cause": entry.cause}
+            for subject, (number, entry) in numbered.items()
+        ]
+        told = [subject for subject, (_, entry) in numbered.items() if entry.cause is None]
+        untold = {entry.subject for entry in entries if entry.untold} - set(told)
         async with self._engine.begin() as connection:
-            await connection.execute(delete(_changes).where(passed | _of(_changes, kind, name)))
-            await connection.execute(insert(_changes).values(number=number, at=at, kind=kind, name=name, cause=cause))
+            await connection.execute(_delete(_changes), _named([*passed, *replaced, *numbered]))
+            await connection.execute(insert(_changes), rows)
+            if told:
+                await connection.execute(_delete(_untold), _named(told))
             if untold:
-                await connection.execute(insert(_untold).prefix_with("OR IGNORE").values(kind=kind, name=name))
-            elif cause is None:
-                await connection.execute(delete(_untold).where(_of(_untold, kind, name)))
-        self._apply(number, at, (kind, name), cause)
-        if untold:
-            self.untold.add((kind, name))
-        elif cause is None:
-            self.untold.discard((kind, name))
-        for subject in [known for known, since in self.since.items() if known[0] in PASSING and since < at - KEPT]:
-            del self.withdrawn[subject], self.since[subject]
-        return number
+                named = [{"kind": kind, "name": name} for kind, name in untold]
+                await connection.execute(insert(_untold).prefix_with("OR IGNORE"), named)
+        for number, entry in enumerate(entries, first):
+            self._apply(number, at, entry.subject, entry.cause)
+        self.untold.difference_update(told)
+        self.untold.update(untold)
+        for subject in passed:
+            if subject not in numbered:
+                self._all.remove(subject)
+        return first
 
     async def told(self, kind: Kind, name: str) -> None:
         """Note that the realm has heard of a withdrawal."""
         self.untold.discard((kind, name))
         async with self._engine.begin() as connection:
-            await connection.execute(delete(_untold).where(_of(_untold, kind, name)))
+            await connection.execute(_delete(_untold), _named([(kind, name)]))
 
     def _apply(self, number: int, at: float, subject: Subject, cause: str | None) -> None:
         self.number = number
         if cause is None:
-            self.withdrawn.pop(subject, None)
-            self.since.pop(subject, None)
+            self._all.remove(subject)
         else:
-            self.withdrawn[subject], self.since[subject] = cause, at
+            self._all.add(subject, cause, at)
 
 
-def _of(table: Table, kind: Kind, name: str) -> ColumnElement[bool]:
-    return (table.c.kind == kind) & (table.c.name == name)
+def _delete(table: Table) -> Delete:
+    return delete(table).where(table.c.kind == bindparam("of_kind"), table.c.name == bindparam("of_name"))
+
+
+def _named(subjects: Iterable[Subject]) -> list[dict[str, Any]]:
+    return [{"of_kind": kind, "of_name": name} for kind, name in subjects]
 
 
 def _sync_once(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

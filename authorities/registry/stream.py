@@ -3,24 +3,46 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 
-from authorities.registry.state import State
+from cryptography import x509
+
+from authorities.registry.followers import Follower, Followers
+from authorities.registry.shares import Shares
+from authorities.registry.state import Entry, State
 from zerotrust.known import KIND, Known
-from zerotrust.signals import SIGNAL, changed, heartbeat, state
+from zerotrust.policy import Reason
+from zerotrust.signals import SIGNAL, all_changed, heartbeat, state
 from zerotrust.signed import sign
-from zerotrust.standing import Kind, Standing
+from zerotrust.standing import Standing
 from zerotrust.svid import Svid
+from zerotrust.withdrawn import Kind, Subject, Whose, time_of
 from zerotrust.workload import WorkloadError
 
 SECONDS_BETWEEN_HEARTBEATS = 1
 SOURCES = ("attestation", "keycloak")
 """Who is read for what to withdraw.  One that was never heard of was last read when this machine was started."""
 
-MAX_BEHIND = 1000
-"""Lines that a follower may be behind; then it is cut off, and begins anew with the whole state."""
+MAX_BATCH = 500
+"""Changes that are written, and applied here, at once."""
+CHANGES_IN_A_LINE = 100
+ENTRIES_IN_A_LINE = 1000
+"""Changes, and entries of the whole state, that are signed, and read by a party, at once: a few milliseconds each."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A change that somebody waits for."""
+
+    subject: Subject
+    cause: str | None
+    where: Callable[[str | None], bool]
+    untold: bool
+    instead: Subject | None
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Stream:
@@ -29,16 +51,17 @@ class Stream:
     def __init__(self, known: Known, kept: State, *, standing: Standing, identity: Callable[[], Svid]) -> None:
         """`standing` is this authority's own; it is the first to know."""
         self.known, self._kept, self._standing, self._identity = known, kept, standing, identity
-        self._followers: set[asyncio.Queue[str]] = set()
+        self._followers, self._shares = Followers(), Shares()
         self._read_at: dict[str, float] = {}
-        self._one_at_a_time = asyncio.Lock()
-        self._changing: set[asyncio.Task[None]] = set()
+        self._wishes: list[_Wish] = []
+        self._working: asyncio.Task[None] | None = None
+        self._signed: tuple[int, x509.Certificate, asyncio.Task[list[str]]] | None = None
 
     def heard(self, source: str, at: float) -> None:
         """Note that a source was read completely at that time (`time.monotonic`)."""
         self._read_at[source] = at
 
-    async def change(
+    async def change(  # noqa: PLR0913 - what is to happen, and where
         self,
         kind: Kind,
         name: str,
@@ -46,35 +69,78 @@ class Stream:
         *,
         where: Callable[[str | None], bool] = lambda _: True,
         untold: bool = False,
+        instead: Subject | None = None,
     ) -> None:
         """Withdraw, or with no cause reinstate: on the disk first, then known here, then told to everybody.
 
         `where` is told the cause that holds at that moment, if any, and says whether this takes effect; `untold`: the
-        realm has to hear of it, too.  Once begun it is done, also where whoever asked for it is cut off: half of it
-        would be a gap for ever.
+        realm has to hear of it, too.  `instead`: a time that withdraws this and more of the same user's; it is what is
+        withdrawn where the user has used up their share (`shares.py`).
+        What is asked for at the same time is written at once.  Once begun it is done, also where whoever asked for it
+        is cut off: half of it would be a gap for ever.
         """
-        self._changing.add(changing := asyncio.create_task(self._change(kind, name, cause, where, untold=untold)))
-        changing.add_done_callback(self._changing.discard)
-        await asyncio.shield(changing)
+        self._wishes.append(wish := _Wish((kind, name), cause, where, untold, instead))
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work())
+        await asyncio.shield(wish.done)
 
-    async def _change(
-        self, kind: Kind, name: str, cause: str | None, where: Callable[[str | None], bool], *, untold: bool
-    ) -> None:
-        async with self._one_at_a_time:
-            if not where(self._kept.withdrawn.get((kind, name))):
-                return
-            number = await self._kept.change(kind, name, cause, untold=untold)
-            self._standing.change(number, (kind, name), cause)
-            self._tell(self._event(changed(self._me, number, (kind, name), cause)))
+    async def _work(self) -> None:
+        while self._wishes:
+            batch, self._wishes = self._wishes[:MAX_BATCH], self._wishes[MAX_BATCH:]
+            try:
+                await self._write(self._entries(batch))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who wait
+                for wish in batch:
+                    wish.done.set_exception(error)
+                    wish.done.exception()  # nobody may be left to look at it
+            else:
+                for wish in batch:
+                    wish.done.set_result(None)
+
+    def _entries(self, batch: Sequence[_Wish]) -> list[Entry]:
+        """What takes effect of it, in order, and of times the latest alone."""
+        entries, now = list[Entry](), dict[Subject, str | None]()
+        times: dict[Whose, Entry] = {}
+        for wish in batch:
+            subject = wish.subject
+            if not wish.where(now[subject] if subject in now else self._kept.withdrawn.get(subject)):
+                continue
+            if wish.instead and not self._shares.take(subject[0], wish.instead, entries=len(self._kept.withdrawn)):
+                subject = wish.instead
+            entry = Entry(subject, wish.cause, wish.untold)
+            if subject[0] == "before" and wish.cause is not None:
+                whose = time_of(subject)[1]
+                if not self._kept.covered(subject) and subject not in self._kept.withdrawn:
+                    times[whose] = max(times.get(whose, entry), entry, key=lambda one: time_of(one.subject)[0])
+                continue
+            entries.append(entry)
+            now[subject] = wish.cause
+        return [*entries, *times.values()]
+
+    async def _write(self, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        first = await self._kept.change(entries)
+        for number, entry in enumerate(entries, first):
+            self._standing.change(number, entry.subject, entry.cause)
+        for start in range(0, len(entries), CHANGES_IN_A_LINE):
+            some = [(entry.subject, entry.cause) for entry in entries[start : start + CHANGES_IN_A_LINE]]
+            self._followers.tell(self._event(all_changed(self._me, first + start, some)))
+        for kind, party in [entry.subject for entry in entries if entry.cause is not None]:
+            if kind == "party":
+                self._followers.end(party)
 
     async def settled(self) -> None:
-        """Return once every change that has begun is on the disk."""
-        await asyncio.gather(*self._changing, return_exceptions=True)
+        """Return once every change that has begun is on the disk, or has failed."""
+        while self._working and not self._working.done():
+            await asyncio.wait([self._working])
 
     def publish(self, known: Known) -> None:
-        """Tell everybody of another version of the registry."""
+        """Tell everybody of another version of the registry; whom it does not name any more follows no more."""
         self.known = known
-        self._tell(self._document())
+        self._followers.tell(self._document())
+        for party in self._followers.parties - {known.registry.id(name) for name in known.registry.parties}:
+            self._followers.end(party)
 
     async def beat(self) -> None:
         """Send heartbeats for as long as this runs."""
@@ -82,34 +148,49 @@ class Stream:
         while True:
             self._standing.confirm(self._kept.number, 0.0)
             try:
-                self._tell(self._heartbeat())
+                self._followers.tell(self._heartbeat())
             except WorkloadError as error:  # everybody refuses, and hears again once there is one to sign with
                 log.warning("no heartbeat: %s", error)
             await asyncio.sleep(SECONDS_BETWEEN_HEARTBEATS)
 
-    async def follow(self, until: float) -> AsyncIterator[str]:
-        """Yield the document, the whole state, and from then on each line that is told; `until` is in epoch seconds."""
-        lines: asyncio.Queue[str] = asyncio.Queue(MAX_BEHIND)
-        first = [self._document(), self._event(state(self._me, self._kept.number, self._kept.withdrawn))]
-        for line in [*first, self._heartbeat()]:
-            lines.put_nowait(line)
-        self._followers.add(lines)
-        try:
-            while lines in self._followers or not lines.empty():
-                async with asyncio.timeout(until - time.time()):
-                    line = await lines.get()
+    async def follow(self, party: str, until: float) -> AsyncIterator[str]:
+        """Yield the document, the whole state, and from then on each line that is told, while the party may follow.
+
+        `party` is who follows, by SPIFFE ID; `until` is in epoch seconds.
+        """
+        with self._followers.following(party) as follower:
+            await self._followers.turn(party, follower)
+            if follower.over or self._standing.of_party(party).reason is Reason.WITHDRAWN:  # since it was let in
+                return
+            async for line in self._lines(follower, until):
                 yield f"{line}\n"
+
+    async def _lines(self, follower: Follower, until: float) -> AsyncIterator[str]:
+        document, whole, beat = self._document(), self._whole(), self._heartbeat()
+        follower.begun = True  # in the same moment: whatever is told from now on comes after that state
+        yield document
+        for line in await asyncio.shield(whole):
+            if follower.over or time.time() >= until:
+                return
+            yield line
+        yield beat
+        try:
+            while True:
+                async with asyncio.timeout(until - time.time()):
+                    line = await follower.next()
+                if not line:
+                    return
+                yield line
         except TimeoutError:
             return
-        finally:
-            self._followers.discard(lines)
 
-    def _tell(self, line: str) -> None:
-        for lines in list(self._followers):
-            try:
-                lines.put_nowait(line)
-            except asyncio.QueueFull:
-                self._followers.discard(lines)
+    def _whole(self) -> asyncio.Task[list[str]]:
+        """The state as of now in signed lines, made once for all who begin at the same change."""
+        number, svid = self._kept.number, self._identity()
+        if self._signed is None or self._signed[:2] != (number, svid.certificate):
+            entries = list(self._kept.withdrawn.items())
+            self._signed = number, svid.certificate, asyncio.create_task(_sign_state(number, entries, svid))
+        return self._signed[2]
 
     @property
     def _me(self) -> str:
@@ -128,3 +209,13 @@ class Stream:
 
     def _event(self, payload: bytes) -> str:
         return sign(payload, self._identity(), kind=SIGNAL)
+
+
+async def _sign_state(number: int, entries: Sequence[tuple[Subject, str]], svid: Svid) -> list[str]:
+    """Sign it in parts, and let others work in between."""
+    lines, parts = list[str](), max(1, -(-len(entries) // ENTRIES_IN_A_LINE))
+    for part in range(parts):
+        some = dict(entries[part * ENTRIES_IN_A_LINE : (part + 1) * ENTRIES_IN_A_LINE])
+        lines.append(sign(state(svid.id, number, some, part + 1, parts), svid, kind=SIGNAL))
+        await asyncio.sleep(0)
+    return lines

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from authorities.registry.keycloak import AdministrationError
 from authorities.registry.state import State
-from zerotrust.standing import Subject
+from zerotrust.withdrawn import Subject
 
 TOLD, UNTOLD = "told", "could not be told"
 SECONDS_BETWEEN_TRIES = 5

@@ -96,6 +96,10 @@ def _policy(rule: str, line: str, put: str) -> Control:
 
 
 def _withdrawn(take: str, put: str = "") -> Control:
+    return Control("zerotrust.standing", "_subjects", take, put)
+
+
+def _begun_before(take: str, put: str = "") -> Control:
     return Control("zerotrust.standing", "Standing._withdrawn_from", take, put)
 
 
@@ -709,8 +713,8 @@ ROWS: dict[int, Row] = {
             _withdrawn('("token", principal.token_id)', "('party', '')"),
             _withdrawn('("session", principal.session)', "('party', '')"),
             _withdrawn('("user", principal.subject)', "('party', '')"),
-            _withdrawn("if principal.begun_at <= self._before:"),
-            _withdrawn("principal.begun_at <= self._before", "principal.issued_at <= self._before"),
+            _begun_before("if principal.begun_at <= until:"),
+            _begun_before("principal.begun_at <= until", "principal.issued_at <= until"),
         ),
     ),
     82: Row(

@@ -17,8 +17,9 @@ from zerotrust.registry import Registry
 from zerotrust.service import read_policy
 from zerotrust.signals import SIGNAL, Signals, changed, state
 from zerotrust.signed import Untrusted, sign
-from zerotrust.standing import Gap, Subject
+from zerotrust.standing import Gap
 from zerotrust.svid import Svid
+from zerotrust.withdrawn import Subject
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
 OPERATORS: dict[str, Any] = {"sub": "olga", "groups": ["/operators"]}
@@ -151,7 +152,7 @@ def _on_the_stream(target: Target) -> list[Attempt]:
             signals._take(sign(payload, signer, kind=kind))
         except (Untrusted, Gap):
             heard = False
-        gained = heard and (signals.standing._withdrawn != lost or signals._known is not told)
+        gained = heard and (signals.standing.withdrawn != lost or signals._known is not told)
         tries.append(Attempt("not heard", gained))
     return tries
 

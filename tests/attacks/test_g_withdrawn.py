@@ -39,7 +39,8 @@ from zerotrust.policy import Reason
 from zerotrust.service import Service
 from zerotrust.signals import SIGNAL, Signals, changed, hear, heartbeat
 from zerotrust.signed import Untrusted, sign
-from zerotrust.standing import Gap, Subject
+from zerotrust.standing import Gap
+from zerotrust.withdrawn import Subject
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
 ISSUER_AT = "http://issuer.test"
@@ -261,7 +262,7 @@ async def test_somebody_else_withdraws_or_reinstates(target: Registered) -> Trie
             yield await target.send(REGISTRY, None, **door, peer=peer, reason=Reason.NO_TOKEN)
         yield await target.send(REGISTRY, target.operating(), **door, peer=workload(WRITER), reason=Reason.NOT_BOUND)
         yield await target.send(REGISTRY, target.operating(azp="walkthrough"), **door, reason=Reason.ACTOR_MISSING)
-        withdrawn: dict[str, Any] = target.system.standing._withdrawn  # type: ignore[assignment] # whatever it holds
+        withdrawn: dict[str, Any] = target.system.standing.withdrawn  # type: ignore[assignment] # whatever it holds
         assert withdrawn.keys() <= {("user", "alice"), ("token", "T0")}
 
 
@@ -282,15 +283,15 @@ async def test_somebody_else_says_that_a_session_has_ended_or_that_nobody_was_wi
         sent.append(token)
         told: dict[str, Any] = {"path": "/backchannel-logout", "peer": NO_CERTIFICATE}
         form = urlencode({"logout_token": token}).encode()
-        before = dict(target.system.standing._withdrawn)
+        before = dict(target.system.standing.withdrawn)
         tried = await target.send(REGISTRY, None, **told, headers=FORM, body=form)
-        tried.effect = tried.answer.status_code == 204 or target.system.standing._withdrawn != before
+        tried.effect = tried.answer.status_code == 204 or target.system.standing.withdrawn != before
         return tried
 
     good = logout()
     ended = jwt.decode(good, options={"verify_signature": False})["sid"]
     assert (await brought(good)).succeeded
-    assert ("session", ended) in target.system.standing._withdrawn
+    assert ("session", ended) in target.system.standing.withdrawn
     yield await brought(good)
     yield await brought(logout(forged))
     yield await brought(logout(typ="at+jwt"))
@@ -325,7 +326,7 @@ def _on_the_stream(target: Registered) -> list[Attempt]:
         except (Untrusted, Gap):
             tries.append(Attempt("not heard", succeeded=False))
         else:
-            tries.append(Attempt("heard", standing._withdrawn != theft))
+            tries.append(Attempt("heard", standing.withdrawn != theft))
     return tries
 
 

@@ -30,7 +30,7 @@ from tests.support.realm import Realm, claims
 from tests.support.svid import TrustDomain
 from zerotrust.keys import SigningKeys
 from zerotrust.registry import Registry
-from zerotrust.standing import Subject
+from zerotrust.withdrawn import Subject
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -187,7 +187,12 @@ async def test_a_logout_is_pushed_and_polled_and_taken_once(place: Place, heard:
     assert await heard.of("session", session) == "keycloak: logout"
     await heard.until(lambda: len(place.pushed) > before)
     await heard.everything()
-    assert [change for _, change in heard.changes].count(Change(("session", session), "keycloak: logout")) == 1
+    [change] = [change for _, change in heard.changes if change.subject == ("session", session)]
+    assert change == Change(("session", session), "keycloak: logout")
+    assert change.instead
+    until, *whose = change.instead[1].split(" ")
+    token = claims(login.access_token)
+    assert (int(until) >= token["iat"], whose) == (True, [token["sub"]])
 
 
 # --- polled -----------------------------------------------------------------------------------------------------------
@@ -200,6 +205,10 @@ async def test_a_revoked_token_is_withdrawn_and_its_session_is_not(place: Place,
     await place.tell("revoke", token=login.access_token)
 
     assert await heard.of("token", token["jti"]) == "keycloak: revoked"
+    [change] = [change for _, change in heard.changes if change.subject == ("token", token["jti"])]
+    assert change.instead  # what would be withdrawn of a user who does that without end
+    until, *whose = change.instead[1].split(" ")
+    assert (int(until) >= token["iat"], whose) == (True, [token["sub"], "walkthrough"])
     assert ("session", token["sid"]) not in heard.withdrawn
 
 
@@ -344,7 +353,7 @@ async def test_what_the_registry_does_there_itself_is_no_news(place: Place, hear
 async def test_more_than_is_asked_for_at_first_is_not_lost(
     place: Place, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(module, "MOST_EVENTS", 2)
     users = [await place.admin.a_create_user({"username": f"crowd-{n}", "enabled": True}) for n in range(7)]
 
     await asyncio.gather(*(place.admin.a_delete_user(user) for user in users))

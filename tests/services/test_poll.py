@@ -51,7 +51,7 @@ class Answer:
 
 
 class Keycloak:
-    """Keeps events as Keycloak does, and gives the newest first, as many as it is asked for."""
+    """Keeps events as Keycloak does, and gives the newest or the oldest first, as many as it is asked for."""
 
     def __init__(self) -> None:
         self.users, self.admins = list[Json](), list[Json]()
@@ -83,7 +83,8 @@ class Keycloak:
     def _page(self, events: list[Json], query: Json) -> list[Json]:
         self.asked.append(query)
         since, most = int(query["dateFrom"]), int(query["max"])
-        found = sorted((event for event in events if event["time"] >= since), key=lambda e: -int(e["time"]))
+        back = -1 if query.get("direction", "desc") == "desc" else 1
+        found = sorted((event for event in events if event["time"] >= since), key=lambda e: back * int(e["time"]))
         self.meanwhile()
         return found[:most]
 
@@ -166,22 +167,27 @@ async def test_what_was_before_the_beginning_is_left(keycloak: Keycloak, applied
     assert applied.names == []
 
 
-@pytest.mark.parametrize("many", [99, 100, 101, 250])
-async def test_however_many_there_are_all_are_read(
-    keycloak: Keycloak, applied: Applied, reader: Reader, many: int
+@pytest.mark.parametrize("many", [9, 10, 11, 25])
+async def test_however_many_there_are_all_are_read_and_no_more_at_once_than_there_is_room_for(
+    keycloak: Keycloak, applied: Applied, reader: Reader, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "MOST_EVENTS", 10)
     for number in range(many):
         keycloak.logout(f"session {number}", at=NOW + number)
         keycloak.admin("DELETE", "USER_SESSION", f"sessions/ended {number}", at=NOW + number)
     await reader.read()
 
     assert len(set(applied.names)) == len(applied.names) == 2 * many
+    asked, before = len(keycloak.asked), len(applied.names)
+    assert asked == 2 * (many // 10 + 1)
+    await reader.read()  # what is known does not fill the page
+    assert (len(keycloak.asked), len(applied.names)) == (asked + 2, before)
 
 
 async def test_what_comes_between_two_questions_moves_nothing_out_of_sight(
     keycloak: Keycloak, applied: Applied, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(module, "MOST_EVENTS", 2)
     for number in range(5):
         keycloak.logout(f"session {number}", at=NOW + number)
     late = iter(range(10, 15))
@@ -239,6 +245,23 @@ async def test_the_sessions_that_the_user_began_until_then_and_no_others(
 
     assert sorted(applied.names) == ["first", "second"]
     assert {change.cause for change in applied.changes} == {"keycloak: credential changed"}
+
+
+async def test_a_user_with_too_many_sign_ins_is_withdrawn_instead_of_each_session(
+    keycloak: Keycloak, applied: Applied, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_LOGINS", 3)
+    for number in range(3):
+        keycloak.login(f"session {number}", at=NOW - number)
+    keycloak.login("bob's", at=NOW, user="bob")
+    keycloak.admin("ACTION", "USER", "users/alice/reset-password")
+    keycloak.admin("ACTION", "USER", "users/bob/reset-password", at=NOW + 1)
+    await reader.read()
+
+    assert applied.changes == [
+        Change(("user", "alice"), "keycloak: credential changed, in 3 sessions"),
+        Change(("session", "bob's"), "keycloak: credential changed"),
+    ]
 
 
 # --- clients ----------------------------------------------------------------------------------------------------------

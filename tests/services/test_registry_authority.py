@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from authorities.registry import followers, telling
 from authorities.registry import stream as sending
-from authorities.registry import telling
 from authorities.registry.app import changes, create_app, permissions
 from authorities.registry.events import Apply
 from authorities.registry.keycloak import AdministrationError
@@ -34,6 +34,7 @@ NAME, READER, ATTESTATION = "authority/registry", "agent/reader", "authority/att
 READERS_ID = "spiffe://agents.example/agent/reader"
 ME = "spiffe://agents.example/authority/registry"
 ADDRESS = "https://127.0.0.1:8106"
+FOLLOWER = "spiffe://agents.example/inference"
 
 
 class Realm:
@@ -46,7 +47,7 @@ class Realm:
 
     async def _tell(self, what: str, client_id: str) -> None:
         assert self.standing
-        withdrawn = {name for _, name in self.standing._withdrawn}
+        withdrawn = {name for _, name in self.standing.withdrawn}
         self.told.append((what, client_id, client_id not in withdrawn))
         if self.away:
             raise AdministrationError("Keycloak is away")
@@ -470,7 +471,8 @@ async def test_a_stream_begins_with_the_document_the_state_and_how_fresh_it_is(a
     assert (document["kind"], state["kind"], beat["kind"]) == (KIND, SIGNAL, SIGNAL)
     [told] = state["events"].values()
     inference = authority.issuer.registry.id("inference")
-    assert told == {"number": 1, "withdrawn": [["party", inference, "a theft (operator olivia)"]]}
+    entries = [["party", inference, "a theft (operator olivia)"]]
+    assert told == {"number": 1, "part": 1, "parts": 1, "withdrawn": entries}
     [told] = beat["events"].values()
     assert told["number"] == 1
     assert 0 <= told["sources"]["attestation"] < 60
@@ -510,7 +512,10 @@ class Follower:
         self.numbers: list[int] = []
 
     async def follow(self, stream: Stream, until: int) -> None:
-        async for line in stream.follow(time.time() + 60):
+        await self.hear(stream.follow(FOLLOWER, time.time() + 60), until)
+
+    async def hear(self, lines: AsyncIterator[str], until: int) -> None:
+        async for line in lines:
             said = read(line.rstrip("\n"))
             if said["kind"] == SIGNAL:
                 hear(self.standing, said, now=time.time())
@@ -544,8 +549,8 @@ async def test_many_changes_at_once_are_told_one_after_the_other(tmp_path: Path,
         own = stream._standing
         for follower in (early, late):  # with a gap, `hear` would have raised
             assert follower.numbers == sorted(follower.numbers)
-            assert follower.standing._withdrawn == own._withdrawn == stream._kept.withdrawn
-        assert early.numbers[-60:] == list(range(1, 61))
+            assert follower.standing.withdrawn == own.withdrawn == stream._kept.withdrawn
+        assert early.numbers[-1] == own.number == 60
 
 
 async def test_a_change_is_on_the_disk_before_anybody_hears_of_it(
@@ -553,7 +558,7 @@ async def test_a_change_is_on_the_disk_before_anybody_hears_of_it(
 ) -> None:
     async with streaming(tmp_path, issuer) as stream:
         monkeypatch.setattr(stream._kept, "change", _failing)
-        lines = stream.follow(time.time() + 60)
+        lines = stream.follow(FOLLOWER, time.time() + 60)
         for _ in range(3):
             await anext(lines)
         with pytest.raises(OSError, match="no room"):
@@ -578,20 +583,19 @@ async def _failing(*_: object, **__: object) -> int:
 async def test_a_follower_that_is_too_slow_is_cut_off_and_holds_up_nobody(
     tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "MAX_BEHIND", 5)
+    monkeypatch.setattr(followers, "MAX_BEHIND", 5)
     async with streaming(tmp_path, issuer) as stream, asyncio.timeout(10):
-        slow, quick = stream.follow(time.time() + 60), stream.follow(time.time() + 60)
-        await anext(slow)
-        heard = [await anext(quick) for _ in range(3)]
+        slow, quick = stream.follow(FOLLOWER, time.time() + 60), stream.follow(FOLLOWER, time.time() + 60)
+        heard = [await anext(lines) for lines in (slow, quick) for _ in range(3)][3:]
         for number in range(10):
             await stream.change("user", f"user-{number}", "x")
             heard.append(await anext(quick))
 
         assert len([line async for line in slow]) == 5  # what was waiting for it; then it has to begin anew
         assert len(heard) == 13
-        assert len(stream._followers) == 1
+        assert stream._followers.parties == {FOLLOWER}
         await _left(quick)
-        assert not stream._followers
+        assert not stream._followers.parties
 
 
 async def test_a_heartbeat_goes_on_after_a_time_without_an_identity(
@@ -606,7 +610,7 @@ async def test_a_heartbeat_goes_on_after_a_time_without_an_identity(
         return svid
 
     async with streaming(tmp_path, issuer, identity) as stream, asyncio.timeout(10):
-        lines, beat = stream.follow(time.time() + 60), asyncio.create_task(stream.beat())
+        lines, beat = stream.follow(FOLLOWER, time.time() + 60), asyncio.create_task(stream.beat())
         for _ in range(4):
             await anext(lines)
         missing.append(True)

@@ -11,9 +11,10 @@ from authorities.registry import telling
 from authorities.registry.state import State
 from authorities.registry.telling import Telling
 from tests.services.test_registry_authority import READER, READERS_ID, Authority, authority_in
+from tests.services.test_withdrawals import put
 from tests.support.issuer import Issuer
 from zerotrust.known import SIGNER
-from zerotrust.standing import KEPT, Subject
+from zerotrust.withdrawn import KEPT, Subject
 
 ALICE = {"kind": "user", "name": "alice", "cause": "a theft"}
 SESSION = {"kind": "session", "name": "session-2", "cause": "a theft"}
@@ -74,7 +75,7 @@ async def test_what_it_has_not_to_hear_it_does_not_hear_after_a_restart_either(t
     async with authority_in(tmp_path, issuer) as before:
         await before.operate("POST", "/withdrawals", {"kind": "token", "name": "T1", "cause": "a theft"})
         await before.operate("POST", f"/parties/{SIGNER}/suspend", BECAUSE)
-        assert {kind for kind, _ in before.standing._withdrawn} == {"token", "party"}
+        assert {kind for kind, _ in before.standing.withdrawn} == {"token", "party"}
         assert before.realm.told == []
     state = State(next(tmp_path.rglob("standing.db")))
     async with state.opened():
@@ -85,9 +86,9 @@ async def test_what_was_forgotten_meanwhile_is_told_all_the_same(tmp_path: Path)
     """A session that lives on at the realm would get new tokens once nobody here remembers that it is withdrawn."""
     state = State(tmp_path / "standing.db")
     async with state.opened():
-        await state.change("session", "s", "a theft", untold=True)
-        state.since["session", "s"] -= KEPT + 1
-        await state.change("user", "u", "keycloak: disabled")
+        await put(state, "session", "s", "a theft", untold=True)
+        state.since["session", "s"] -= KEPT["session"] + 1
+        await put(state, "user", "u", "keycloak: disabled")
         assert ("session", "s") not in state.withdrawn
     again = State(tmp_path / "standing.db")
     async with again.opened():
@@ -143,7 +144,7 @@ async def test_a_realm_that_was_away_does_not_hear_of_a_suspension_after_its_end
     await back(authority)
 
     assert (await told(authority, 2))[-1] == last
-    assert not authority.standing._withdrawn
+    assert not authority.standing.withdrawn
 
 
 async def test_a_suspension_ends_no_later_one_that_it_had_to_wait_for(

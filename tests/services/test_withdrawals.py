@@ -10,18 +10,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy.exc
 
 from authorities.registry import telling
 from authorities.registry.keycloak import AdministrationError
-from authorities.registry.state import State
+from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
 from authorities.registry.telling import TOLD, Telling
 from authorities.registry.withdrawals import NOBODY_TO_TELL, Withdrawal, Withdrawals
-from tests.services.test_registry_authority import Authority, Follower, Realm, authority_in, read, streaming
+from tests.services.test_registry_authority import FOLLOWER, Authority, Follower, Realm, authority_in, read, streaming
 from tests.support.issuer import Issuer
 from zerotrust.policy import Reason
 from zerotrust.signals import SIGNAL
-from zerotrust.standing import KEPT, Subject
+from zerotrust.withdrawn import KEPT, Kind, Subject
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ async def test_what_operators_withdraw_is_known_here_first_and_told_at_the_realm
     answer = await authority.operate("POST", "/withdrawals", body(kind, name))
 
     assert answer == {"keycloak": told}
-    assert authority.standing._withdrawn == {subject: "a theft (operator olivia)"}
+    assert authority.standing.withdrawn == {subject: "a theft (operator olivia)"}
     assert authority.realm.told == realm  # it was withdrawn already when that was told
     assert authority.events == [("withdrawn", f"{kind} {name}")]
     [event] = [e for e in authority.system.records("authority/registry") if e["event"] == "withdrawn"]
@@ -70,7 +71,7 @@ async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: A
     answer = await authority.operate("POST", "/withdrawals", body("session", "session-1"))
 
     assert answer == {"keycloak": "could not be told: Keycloak is away"}
-    assert ("session", "session-1") in authority.standing._withdrawn
+    assert ("session", "session-1") in authority.standing.withdrawn
 
 
 async def test_a_realm_that_was_away_is_told_until_it_has_heard(
@@ -104,7 +105,7 @@ async def test_a_user_that_nobody_knows_is_told_from_one_that_nobody_can_be_aske
     answer = await authority.ask("POST", path, body("user", "nobody"), token=authority.operators_token())
 
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
-    assert authority.standing._withdrawn == {}
+    assert authority.standing.withdrawn == {}
     assert authority.realm.told == []
     assert authority.standing.number == 0
 
@@ -137,7 +138,7 @@ async def test_a_user_comes_back_and_at_the_realm_first(authority: Authority) ->
     assert await authority.operate("POST", "/reinstatements", body("user", "alice")) == {"keycloak": TOLD}
 
     assert authority.realm.told[1:] == [("enable user", "alices-id", False)]  # it was still withdrawn by then
-    assert authority.standing._withdrawn == {}
+    assert authority.standing.withdrawn == {}
     assert [event for event, _ in authority.events] == ["withdrawn", "reinstated"]
 
 
@@ -148,7 +149,7 @@ async def test_a_session_and_a_token_do_not_come_back(authority: Authority, kind
     answer = await authority.ask("POST", "/reinstatements", body(kind, "x"), token=authority.operators_token())
 
     assert (answer.status_code, answer.json()["reason"]) == (400, Reason.MALFORMED_BODY)
-    assert (kind, "x") in authority.standing._withdrawn
+    assert (kind, "x") in authority.standing.withdrawn
 
 
 async def test_nobody_comes_back_whom_the_realm_does_not_let_back(
@@ -162,7 +163,7 @@ async def test_nobody_comes_back_whom_the_realm_does_not_let_back(
     answer = await authority.ask("POST", "/reinstatements", body("user", "alice"), token=authority.operators_token())
 
     assert (answer.status_code, answer.json()["reason"]) == (503, Reason.ISSUER_UNAVAILABLE)
-    assert ("user", "alices-id") in authority.standing._withdrawn
+    assert ("user", "alices-id") in authority.standing.withdrawn
 
 
 async def test_operators_see_what_is_withdrawn_since_when_and_how_fresh_that_is(authority: Authority) -> None:
@@ -213,43 +214,77 @@ class Clock:
         monkeypatch.setattr("authorities.registry.state.time", SimpleNamespace(time=lambda: self.now))
 
 
+async def put(state: State, kind: Kind, name: str, cause: str | None, *, untold: bool = False) -> int:
+    """One change; its number."""
+    return await state.change([Entry((kind, name), cause, untold)])
+
+
 def rows(folder: Path) -> list[tuple[int, str, str]]:
     """What is on the disk."""
     with contextlib.closing(sqlite3.connect(folder / "standing.db")) as database:
         return list(database.execute("select number, kind, name from changes order by number"))
 
 
-async def test_sessions_and_tokens_are_forgotten_when_none_of_theirs_can_be_alive_and_the_numbers_go_on(
+async def test_what_can_concern_no_living_token_is_forgotten_and_the_numbers_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, state = Clock(monkeypatch), State(tmp_path / "standing.db")
     async with state.opened():
-        subjects: list[Subject] = [("token", "T0"), ("session", "s"), ("user", "u"), ("party", "p"), ("before", "5")]
-        for number, (kind, name) in enumerate(subjects, 1):
-            assert await state.change(kind, name, "a theft") == number
-        clock.now += KEPT
-        await state.change("session", "s-2", "a theft")
-        assert list(state.withdrawn) == [*subjects, ("session", "s-2")]  # to the second
+        token: Subject = ("token", "T0")
+        subjects: list[Subject] = [("session", "s"), ("before", "9 u"), ("user", "u"), ("party", "p"), ("before", "5")]
+        for number, (kind, name) in enumerate([token, *subjects], 1):
+            assert await put(state, kind, name, "a theft") == number
+        clock.now += KEPT["token"]
+        await put(state, "session", "s-2", "a theft")
+        assert list(state.withdrawn) == [token, *subjects, ("session", "s-2")]  # to the second
 
         clock.now += 1
-        assert await state.change("user", "u-2", "a theft") == 7
-        kept: list[Subject] = [("user", "u"), ("party", "p"), ("before", "5"), ("session", "s-2"), ("user", "u-2")]
+        await put(state, "user", "u-2", "a theft")
+        subjects.remove(("before", "9 u"))  # it is for one user, and for as long as a token of theirs
+        assert list(state.withdrawn) == [*subjects, ("session", "s-2"), ("user", "u-2")]
+
+        clock.now += KEPT["session"] - KEPT["token"]
+        assert await put(state, "user", "u-3", "a theft") == 9
+        kept = [*subjects[1:], ("session", "s-2"), ("user", "u-2"), ("user", "u-3")]
         assert list(state.withdrawn) == list(state.since) == kept
     assert [(kind, name) for _, kind, name in rows(tmp_path)] == kept
 
     again = State(tmp_path / "standing.db")
     async with again.opened():
-        assert (again.number, list(again.withdrawn), again.since) == (7, kept, state.since)
-        assert await again.change("user", "u-2", None) == 8
+        assert (again.number, list(again.withdrawn), again.since) == (9, kept, state.since)
+        assert await put(again, "user", "u-2", None) == 10
+
+
+async def test_of_times_the_latest_alone_is_kept_for_everybody_and_for_each_user_and_party(tmp_path: Path) -> None:
+    state = State(tmp_path / "standing.db")
+    async with state.opened():
+        for name in ("5", "5 alice", "6", "7 alice reader", "8 bob", "9 alice reader"):
+            await put(state, "before", name, "x")
+        kept = {("before", name): "x" for name in ("5 alice", "6", "8 bob", "9 alice reader")}
+        assert state.withdrawn == kept
+    assert {(kind, name) for _, kind, name in rows(tmp_path)} == kept.keys()
+
+
+async def test_changes_are_made_all_or_none(tmp_path: Path) -> None:
+    state = State(tmp_path / "standing.db")
+    async with state.opened():
+        await state.change([Entry(("user", "u"), "x", untold=True), Entry(("session", "s"), "y")])
+        cannot_be_written: Any = object()
+        with pytest.raises(sqlalchemy.exc.SQLAlchemyError):
+            await state.change([Entry(("user", "u"), None), Entry(("token", "T"), cannot_be_written)])
+
+        assert (state.number, state.withdrawn) == (2, {("user", "u"): "x", ("session", "s"): "y"})
+        assert state.untold == {("user", "u")}
+    assert [(kind, name) for _, kind, name in rows(tmp_path)] == [("user", "u"), ("session", "s")]
 
 
 async def test_of_each_subject_the_last_change_alone_stays_on_the_disk(tmp_path: Path) -> None:
     state = State(tmp_path / "standing.db")
     async with state.opened():
         for cause in ("drift", None, "a theft", None):
-            await state.change("party", "p", cause)
-            await state.change("user", "u", cause)
-        await state.change("user", "p", "another subject of that name")
+            await put(state, "party", "p", cause)
+            await put(state, "user", "u", cause)
+        await put(state, "user", "p", "another subject of that name")
     assert rows(tmp_path) == [(7, "party", "p"), (8, "user", "u"), (9, "user", "p")]
 
     again = State(tmp_path / "standing.db")
@@ -262,11 +297,11 @@ async def test_what_is_withdrawn_once_more_is_remembered_from_then_on(
 ) -> None:
     clock, state = Clock(monkeypatch), State(tmp_path / "standing.db")
     async with state.opened():
-        await state.change("session", "s", "Keycloak was away")
-        clock.now += KEPT - 1
-        await state.change("session", "s", "once more")
-        clock.now += KEPT
-        await state.change("user", "u", "a theft")
+        await put(state, "session", "s", "Keycloak was away")
+        clock.now += KEPT["session"] - 1
+        await put(state, "session", "s", "once more")
+        clock.now += KEPT["session"]
+        await put(state, "user", "u", "a theft")
 
         assert state.withdrawn["session", "s"] == "once more"
     again = State(tmp_path / "standing.db")
@@ -279,7 +314,7 @@ async def test_what_is_withdrawn_once_more_is_remembered_from_then_on(
 
 async def test_everybody_has_heard_before_the_realm_is_told(tmp_path: Path, issuer: Issuer) -> None:
     async with streaming(tmp_path, issuer) as stream, asyncio.timeout(30):
-        lines = stream.follow(time.time() + 60)
+        lines = stream.follow(FOLLOWER, time.time() + 60)
         for _ in range(3):
             await anext(lines)
         heard: list[dict[str, Any]] = []
@@ -287,7 +322,7 @@ async def test_everybody_has_heard_before_the_realm_is_told(tmp_path: Path, issu
         class Slow(Realm):
             async def end_session(self, session: str) -> None:
                 heard.append(read((await anext(lines)).rstrip("\n")))  # with nothing told, this would wait for ever
-                assert stream._kept.withdrawn == stream._standing._withdrawn == {("session", session): "x (operator o)"}
+                assert stream._kept.withdrawn == stream._standing.withdrawn == {("session", session): "x (operator o)"}
 
         realm = Slow()
         withdrawals = Withdrawals(stream, stream._kept, realm, Telling(realm, stream._kept))
@@ -305,19 +340,19 @@ async def test_a_late_follower_gets_what_is_left_of_the_state_and_then_the_chang
     async with streaming(tmp_path, issuer) as stream, asyncio.timeout(30):
         await stream.change("token", "T0", "passed")
         await stream.change("user", "u", "stays")
-        clock.now += KEPT + 1
+        clock.now += KEPT["token"] + 1
         await stream.change("before", "7", "stays")
         late = Follower()
         following = asyncio.create_task(late.follow(stream, 5))
         while not late.numbers:
             await asyncio.sleep(0)
-        assert late.standing._withdrawn == {("user", "u"): "stays", ("before", "7"): "stays"}
+        assert late.standing.withdrawn == {("user", "u"): "stays", ("before", "7"): "stays"}
 
         await stream.change("session", "s", "new")
         await stream.change("user", "u", None)
         await following
 
-        assert late.standing._withdrawn == {("before", "7"): "stays", ("session", "s"): "new"}
+        assert late.standing.withdrawn == {("before", "7"): "stays", ("session", "s"): "new"}
         assert late.numbers[0] == 3
         assert late.numbers[-2:] == [4, 5]
 
@@ -332,12 +367,11 @@ async def test_a_change_that_has_begun_is_done_although_whoever_asked_for_it_is_
                 await asyncio.sleep(0)
             asking.cancel()
             await asyncio.wait([asking])
-        while stream._changing:
-            await asyncio.wait(stream._changing)
+        await stream.settled()
         await stream.change("user", "last", "x")
 
         assert stream._kept.number == stream._standing.number
-        assert stream._kept.withdrawn == stream._standing._withdrawn
+        assert stream._kept.withdrawn == stream._standing.withdrawn
         assert ("user", "last") in stream._kept.withdrawn
         assert len(rows(tmp_path)) == stream._kept.number > 1
 

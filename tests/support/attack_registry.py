@@ -52,7 +52,7 @@ class Registered(Target):
     @property
     def withdrawn(self) -> set[str]:
         """The parties that have lost their standing, as everybody knows them."""
-        return {name for kind, name in self.system.standing._withdrawn if kind == "party"}
+        return {name for kind, name in self.system.standing.withdrawn if kind == "party"}
 
 
 async def follow_nobody(_apply: object, _heard: object) -> None:

@@ -16,8 +16,9 @@ from zerotrust.current import current_peer, current_principal
 from zerotrust.gate import PUBLIC, Peers, Permissions
 from zerotrust.incoming import MAX_BODY
 from zerotrust.policy import Reason
-from zerotrust.standing import Standing, Subject
+from zerotrust.standing import Standing
 from zerotrust.svid import NOBODY, Peer
+from zerotrust.withdrawn import Subject
 
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
 

@@ -17,7 +17,7 @@ from authorities.registry.events import (
 )
 from authorities.registry.realm import realm
 from zerotrust.registry import Registry
-from zerotrust.standing import Subject
+from zerotrust.withdrawn import Subject
 
 ALICE, BOB = "a11ce000-0000-4000-8000-000000000000", "b0b00000-0000-4000-8000-000000000000"
 READER = "spiffe://agents.example/agent/reader"

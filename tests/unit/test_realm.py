@@ -20,7 +20,7 @@ from authorities.registry.realm import (
     realm,
 )
 from zerotrust.registry import Registry
-from zerotrust.standing import KEPT
+from zerotrust.withdrawn import KEPT
 
 Json = dict[str, Any]
 
@@ -148,7 +148,8 @@ def test_a_withdrawn_session_is_remembered_until_it_and_all_its_tokens_have_ende
     longest = max(party.life or 0 for party in registry.parties.values())
 
     assert derived["ssoSessionMaxLifespan"] == SESSION_LIFE
-    assert derived["ssoSessionMaxLifespan"] + 3 * longest <= KEPT
+    assert derived["ssoSessionMaxLifespan"] + 3 * longest <= KEPT["session"]
+    assert 2 * longest <= KEPT["token"]
 
 
 def test_nobody_is_served_without_tls_and_events_are_kept(derived: Json) -> None:

@@ -19,8 +19,9 @@ from zerotrust.lock import load_lock
 from zerotrust.policy import PolicyError, Reason
 from zerotrust.signals import SIGNAL, Signals, changed, hear, heartbeat, state
 from zerotrust.signed import Untrusted, sign
-from zerotrust.standing import Gap, Standing, Subject
+from zerotrust.standing import Gap, Standing
 from zerotrust.svid import Svid
+from zerotrust.withdrawn import Subject
 from zerotrust.workload import WorkloadError
 
 ME = "spiffe://agents.example/authority/registry"

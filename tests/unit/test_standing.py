@@ -1,6 +1,6 @@
 """Standing: yes only where everything was heard up to a moment that is recent enough."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -8,11 +8,15 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from pydantic import ValidationError
 
 from tests.support.door import Clock
 from zerotrust.identity import Principal
 from zerotrust.policy import Decision, Reason
-from zerotrust.standing import KEPT, PASSING, Gap, Standing, Subject
+from zerotrust.registry import Party
+from zerotrust.standing import Gap, Standing
+from zerotrust.verify import CLOCK_SKEW, TICK
+from zerotrust.withdrawn import KEPT, LONGEST_LIFE, MOST_FORGOTTEN, Kind, Subject, lasts, time_of
 
 READER, ORCHESTRATOR = "spiffe://agents.example/agent/reader", "spiffe://agents.example/orchestrator"
 CALLER = Principal(
@@ -230,12 +234,50 @@ def test_the_latest_of_several_times_counts_in_whatever_order_they_came(standing
     assert not standing.of(replace(CALLER, begun_at=100))
     assert standing.of(replace(CALLER, begun_at=101))
 
-    standing.change(4, ("before", "100"), None)
-    assert standing.of(replace(CALLER, begun_at=21))
-    assert not standing.of(replace(CALLER, begun_at=20))
-
+    assert standing.withdrawn == {("before", "100"): "the realm's not-before"}  # which covers the others
     standing.replace(5, {})
     assert standing.of(replace(CALLER, begun_at=0))
+
+
+@pytest.mark.parametrize(
+    ("whose", "concerned"),
+    [
+        ("alice", True),
+        (f"alice {READER}", True),
+        (f"alice {ORCHESTRATOR}", True),
+        ("alice walkthrough", True),
+        ("bob", False),
+        (f"bob {READER}", False),
+        ("alice zt", False),
+        ("walkthrough", False),
+        (READER, False),
+    ],
+)
+def test_a_time_may_be_for_one_user_and_for_one_party_in_their_chain(
+    standing: Standing, whose: str, concerned: bool
+) -> None:
+    told: list[Decision] = []
+    with standing.watching(CALLER, told.append):
+        standing.change(1, ("before", f"0 {whose}"), "too many")
+
+    assert bool(standing.of(CALLER)) is not concerned
+    assert len(told) == concerned
+    assert standing.of(replace(CALLER, begun_at=1))
+
+
+def test_a_later_time_for_the_same_tokens_takes_the_place_of_the_one_before(standing: Standing) -> None:
+    names = ["3 alice", "5", "4 bob", "5 alice", "6 alice reader"]
+    for number, name in enumerate([*names, "4 alice", "1"], 1):
+        standing.change(number, ("before", name), "too many")
+
+    assert list(standing.withdrawn) == [("before", name) for name in names[1:]]
+
+
+@pytest.mark.parametrize("name", ["", "x", " alice", "1 alice reader writer"])
+def test_what_names_no_time_is_not_taken_for_one(standing: Standing, name: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
+        standing.change(1, ("before", name), "nonsense")
+    assert standing.number == 0
 
 
 def test_a_time_takes_nothing_from_who_comes_without_a_token(standing: Standing) -> None:
@@ -283,7 +325,7 @@ def test_who_watches_no_more_is_told_nothing_and_what_it_does_then_is_its_own_af
     standing.change(1, ("user", "alice"), "a theft")
 
     assert told == []
-    assert standing._watched == {}
+    assert standing._watches == {}
 
 
 def test_each_of_many_who_watch_is_told_of_its_own_caller_alone(standing: Standing) -> None:
@@ -310,30 +352,71 @@ def test_silence_tells_nobody_that_somebody_was_withdrawn(standing: Standing, cl
     assert told == []
 
 
-def test_after_every_change_all_who_keep_something_are_called_and_know_it_already(standing: Standing) -> None:
-    known: list[tuple[str, Reason]] = []
-    for name in ("first", "second"):
-        standing.on_change(lambda name=name: known.append((name, standing.of(CALLER).reason)))  # type: ignore[misc]
-
+def test_who_watches_somebody_who_is_withdrawn_already_is_told_so_at_once(standing: Standing) -> None:
+    told: list[Decision] = []
     standing.change(1, ("user", "alice"), "a theft")
-    standing.change(2, ("user", "alice"), None)
-    standing.replace(3, {("user", "alice"): "a theft"})
-    with pytest.raises(Gap):
-        standing.change(3, ("user", "alice"), None)
-    standing.confirm(3, 0.0)
 
-    assert known == [(n, r) for r in (Reason.WITHDRAWN, Reason.GRANTED, Reason.WITHDRAWN) for n in ("first", "second")]
+    with standing.watching(CALLER, told.append):
+        assert [decision.detail for decision in told] == ["user alice: a theft"]
+        standing.change(2, ("session", "session-1"), "a theft")
+
+    assert len(told) == 1
+
+
+# the whole state, in parts
+
+
+def test_nothing_of_a_state_counts_before_its_last_part(standing: Standing, clock: Clock) -> None:
+    told: list[Decision] = []
+    with standing.watching(CALLER, told.append):
+        standing.replace(7, {("user", "alice"): "a theft"}, 1, 3)
+        standing.replace(7, {("user", "bob"): "a theft"}, 2, 3)
+        assert (standing.number, standing.withdrawn, told) == (0, {}, [])
+        assert standing.of(CALLER)
+        clock.now += 4
+        with pytest.raises(Gap):
+            standing.confirm(7, 0.0)
+        assert standing.of(CALLER).reason is Reason.STANDING_UNKNOWN
+
+        standing.replace(7, {("user", "carol"): "a theft"}, 3, 3)
+
+    assert [decision.detail for decision in told] == ["user alice: a theft"]
+    assert list(standing.withdrawn) == [("user", name) for name in ("alice", "bob", "carol")]
+    assert standing.number == 7
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[(7, 2, 2)], [(7, 1, 3), (7, 3, 3)], [(7, 1, 2), (8, 2, 2)], [(7, 1, 3), (7, 2, 2)], [(7, 1, 1), (7, 2, 2)]],
+    ids=["no first", "one missing", "of another state", "of fewer", "after the last"],
+)
+def test_a_part_that_is_not_the_next_one_is_a_gap(standing: Standing, parts: list[tuple[int, int, int]]) -> None:
+    *first, (number, part, of) = parts
+    for one in first:
+        standing.replace(one[0], {}, *one[1:])
+    with pytest.raises(Gap):
+        standing.replace(number, {("user", "alice"): "a theft"}, part, of)
+
+    assert standing.of(CALLER)
+
+
+def test_a_state_that_is_begun_anew_has_nothing_of_the_one_that_was_broken_off(standing: Standing) -> None:
+    standing.replace(7, {("user", "alice"): "a theft"}, 1, 2)
+    standing.replace(7, {("user", "bob"): "a theft"}, 1, 2)
+    standing.replace(7, {}, 2, 2)
+
+    assert list(standing.withdrawn) == [("user", "bob")]
 
 
 # what is forgotten
 
 
-@pytest.mark.parametrize("subject", [*WITHDRAWN, ("before", "5")], ids=" ".join)
-def test_sessions_and_tokens_are_forgotten_when_no_token_of_theirs_can_be_alive_and_nothing_else_is(
+@pytest.mark.parametrize("subject", [*WITHDRAWN, ("before", "5"), ("before", "5 alice")], ids=" ".join)
+def test_what_ends_by_itself_is_forgotten_when_no_token_of_its_can_be_alive_and_nothing_else_is(
     standing: Standing, clock: Clock, subject: Subject
 ) -> None:
     standing.change(1, subject, "a theft")
-    clock.now += KEPT
+    clock.now += lasts(subject) or max(KEPT.values())
     standing.change(2, ("user", "bob"), "another's")
     assert standing.of(CALLER).reason is Reason.WITHDRAWN  # to the second
 
@@ -341,8 +424,15 @@ def test_sessions_and_tokens_are_forgotten_when_no_token_of_theirs_can_be_alive_
     standing.change(3, ("user", "carol"), "another's")
     standing.confirm(3, 0.0)
 
-    assert bool(standing.of(CALLER)) is (subject[0] in PASSING)
-    assert ("user", "bob") in standing._withdrawn
+    passes = subject[0] in KEPT or subject == ("before", "5 alice")
+    assert bool(standing.of(CALLER)) is passes is (lasts(subject) is not None)
+    assert ("user", "bob") in standing.withdrawn
+
+
+def test_a_token_is_remembered_for_longer_than_anything_that_was_derived_from_it_can_live() -> None:
+    assert KEPT["token"] > LONGEST_LIFE + CLOCK_SKEW + TICK
+    with pytest.raises(ValidationError):
+        Party(kind="workload", life=LONGEST_LIFE + 1)
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
@@ -350,11 +440,11 @@ def test_what_is_withdrawn_once_more_is_remembered_from_then_on(
     standing: Standing, clock: Clock, forgotten: bool
 ) -> None:
     standing.change(1, ("session", "session-1"), "Keycloak was away")
-    clock.now += KEPT + 1 if forgotten else KEPT - 1
+    clock.now += KEPT["session"] + 1 if forgotten else KEPT["session"] - 1
     standing.change(2, ("user", "bob"), "another's")
 
     standing.change(3, ("session", "session-1"), "once more")
-    clock.now += KEPT
+    clock.now += KEPT["session"]
     standing.change(4, ("user", "carol"), "another's")
 
     assert standing.of(CALLER).detail == "session session-1: once more"
@@ -362,22 +452,106 @@ def test_what_is_withdrawn_once_more_is_remembered_from_then_on(
 
 def test_what_the_whole_state_names_is_remembered_from_then_on(standing: Standing, clock: Clock) -> None:
     standing.change(1, ("token", "T1"), "a theft")
-    clock.now += KEPT - 1
+    clock.now += KEPT["token"] - 1
     standing.replace(5, {("token", "T1"): "once more, as nobody here has heard"})
-    clock.now += KEPT
+    clock.now += KEPT["token"]
     standing.change(6, ("user", "bob"), "another's")
 
     assert standing.of(CALLER).reason is Reason.WITHDRAWN
 
 
+# what a change costs
+
+
+class Counting(dict[Any, Any]):
+    """Counts how often it is looked into, and refuses to be gone through."""
+
+    looks = 0
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        self.looks += 1
+        return super().get(key, default)
+
+    def __getitem__(self, key: Any) -> Any:
+        self.looks += 1
+        return super().__getitem__(key)
+
+    def __iter__(self) -> Any:
+        raise AssertionError("a change goes through all of it")
+
+    items = values = keys = __iter__  # none of them
+
+
+@pytest.mark.parametrize("subject", [*WITHDRAWN, ("before", "5 alice")], ids=" ".join)
+def test_a_change_touches_what_it_names_however_much_is_withdrawn_and_watched(
+    standing: Standing, clock: Clock, subject: Subject
+) -> None:
+    looks, told = [], list[Decision]()
+    for many in 10, 10_000:
+        kinds: tuple[Kind, ...] = ("session", "token")
+        standing.replace(many, {(kinds[n % 2], f"other-{n}"): "x" for n in range(many)})
+        others = replace(CALLER, subject="bob", session="s", token_id="T", lineage=(), actors=(), client="c")
+        with ExitStack() as stack:
+            for number in range(100):
+                stack.enter_context(standing.watching(replace(others, token_id=f"watched-{number}"), told.append))
+            stack.enter_context(standing.watching(CALLER, told.append))
+            causes, watches = Counting(standing._all.causes), Counting(standing._watches)
+            since = Counting(standing._all.since)
+            standing._all.causes, standing._all.since, standing._watches = causes, since, watches
+            standing.change(many + 1, subject, "a theft")
+            looks.append((causes.looks, since.looks, watches.looks))
+            standing._watches = dict(dict.items(watches))
+        assert len(told) == 1
+        told.clear()
+
+    assert looks[0] == looks[1]
+    assert sum(looks[0]) < 50
+
+
+def test_however_much_passes_at_once_a_change_forgets_a_bounded_part_of_it(standing: Standing, clock: Clock) -> None:
+    standing.replace(0, {("token", str(number)): "x" for number in range(10 * MOST_FORGOTTEN)})
+    clock.now += KEPT["token"] + 1
+    left = []
+    for number in range(1, 12):
+        standing.change(number, ("user", "bob"), "x")
+        left.append(len(standing.withdrawn) - 1)
+
+    assert left == [*range(9 * MOST_FORGOTTEN, -1, -MOST_FORGOTTEN), 0]
+
+
 SUBJECTS = st.sampled_from(
-    [*WITHDRAWN, ("user", "bob"), ("session", "session-2"), ("before", "-5"), ("before", "0"), ("before", "10")]
+    [
+        *WITHDRAWN,
+        *((kind, name) for kind, name in (("user", "bob"), ("session", "session-2"))),
+        *(
+            ("before", name)
+            for name in ("-5", "0", "10", "-5 alice", "0 alice", "10 alice", "10 bob", f"0 alice {READER}")
+        ),
+    ]
 )
 
 
 def loses(subject: Subject) -> bool:
     """Whether the caller falls with it; its token was issued at 0."""
-    return subject in WITHDRAWN or (subject[0] == "before" and int(subject[1]) >= 0)
+    if subject[0] != "before":
+        return subject in WITHDRAWN
+    until, whose = time_of(subject)
+    return until >= 0 and (not whose or whose[0] == "alice")
+
+
+def tell(story: dict[Subject, str], subject: Subject, cause: str | None) -> None:
+    """Note a change by hand: of times for the same tokens, the latest alone."""
+    if cause is None:
+        story.pop(subject, None)
+        return
+    if subject[0] == "before":
+        until, whose = time_of(subject)
+        same = [known for known in story if known[0] == "before" and time_of(known)[1] == whose]
+        if any(time_of(known)[0] > until for known in same):
+            return
+        for known in same:
+            del story[known]
+    story[subject] = cause
 
 
 class Told(RuleBasedStateMachine):
@@ -400,16 +574,10 @@ class Told(RuleBasedStateMachine):
         self.watching: list[AbstractContextManager[None]] = []
         self.told: list[list[Decision]] = []
         self.to_be_told: list[list[str]] = []
-        self.changes = self.told_of_changes = 0
-        self.standing.on_change(self.changed)
-
-    def changed(self) -> None:
-        self.told_of_changes += 1
 
     def applied(self) -> None:
         """Do by hand what a change that was heard brings with it."""
-        self.changes += 1
-        for subject in [s for s, since in self.passing.items() if since < self.clock.now - KEPT]:
+        for subject in [s for s, since in self.passing.items() if since < self.clock.now - (lasts(s) or 0)]:
             del self.passing[subject]
             del self.known[subject]
         if any(loses(subject) for subject in self.known):
@@ -418,7 +586,7 @@ class Told(RuleBasedStateMachine):
 
     def knows_all(self, number: int, withdrawn: dict[Subject, str]) -> None:
         self.known, self.heard, self.whole = dict(withdrawn), number, True
-        self.passing = {subject: self.clock.now for subject in withdrawn if subject[0] in PASSING}
+        self.passing = {subject: self.clock.now for subject in withdrawn if lasts(subject)}
         self.applied()
 
     @rule(subject=SUBJECTS, back=st.booleans(), lost=st.booleans())
@@ -427,9 +595,7 @@ class Told(RuleBasedStateMachine):
         self.number += 1
         cause = None if back else f"cause {self.number}"
         for story in (self.withdrawn,) if lost or self.heard != self.number - 1 else (self.withdrawn, self.known):
-            story.pop(subject, None)
-            if cause:
-                story[subject] = cause
+            tell(story, subject, cause)
         if back:
             self.since.pop(subject, None)
         else:
@@ -441,7 +607,8 @@ class Told(RuleBasedStateMachine):
             self.standing.change(self.number, subject, cause)
             self.heard = self.number
             self.passing.pop(subject, None)
-            if cause and subject[0] in PASSING:
+            self.passing = {known: since for known, since in self.passing.items() if known in self.known}
+            if subject in self.known and lasts(subject):
                 self.passing[subject] = self.clock.now
             self.applied()
         else:
@@ -473,7 +640,7 @@ class Told(RuleBasedStateMachine):
             with pytest.raises(Gap):
                 self.standing.confirm(self.number, oldest)
 
-    @rule(seconds=st.one_of(st.floats(0, 5), st.floats(KEPT - 5, KEPT + 5)))
+    @rule(seconds=st.one_of(st.floats(0, 5), *(st.floats(kept - 5, kept + 5) for kept in KEPT.values())))
     def silence(self, seconds: float) -> None:
         self.clock.now += seconds
 
@@ -489,7 +656,7 @@ class Told(RuleBasedStateMachine):
         watching.__enter__()
         self.watching.append(watching)
         self.told.append(told)
-        self.to_be_told.append([])
+        self.to_be_told.append(["told"] * any(loses(subject) for subject in self.known))
 
     @precondition(lambda self: self.watching)
     @rule(data=st.data())
@@ -513,18 +680,17 @@ class Told(RuleBasedStateMachine):
     def who_watches_was_told_once_of_every_loss_and_of_nothing_else(self) -> None:
         assert [len(told) for told in self.told] == [len(expected) for expected in self.to_be_told]
         assert all(decision.reason is Reason.WITHDRAWN for told in self.told for decision in told)
-        assert self.told_of_changes == self.changes
 
     @invariant()
     def it_remembers_no_more_than_the_model(self) -> None:
-        assert self.standing._withdrawn == self.known
+        assert self.standing.withdrawn == self.known
 
     @invariant()
     def nobody_is_let_in_longer_than_the_bound_after_being_withdrawn(self) -> None:
         """But for sessions and tokens so long after that none of theirs can be alive."""
         if self.standing.of(CALLER):
             for subject in filter(loses, self.since):
-                dead = subject[0] in PASSING and self.clock.now - self.last[subject] > KEPT
+                dead = self.clock.now - self.last[subject] > (lasts(subject) or float("inf"))
                 assert dead or self.clock.now - self.since[subject] <= self.standing.bound
 
 

@@ -1,0 +1,262 @@
+"""Who follows the registry's stream, and for how long; what is asked for at once, and what too much of it becomes."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authorities.registry import stream as module
+from authorities.registry.events import Change, of_user_until
+from authorities.registry.poll import applying
+from authorities.registry.shares import MOST_OF_A_USER
+from authorities.registry.state import Entry, State
+from authorities.registry.stream import Stream
+from tests.services.test_registry_authority import FOLLOWER, READERS_ID, Follower, read, streaming
+from tests.support.issuer import Issuer
+from zerotrust.known import KIND
+from zerotrust.withdrawn import Subject
+
+SECONDS = 30
+"""A net: nothing waits for it."""
+
+
+@pytest.fixture
+async def stream(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Stream]:
+    async with streaming(tmp_path, issuer) as stream, asyncio.timeout(SECONDS):
+        yield stream
+
+
+async def begun(stream: Stream, party: str = READERS_ID) -> AsyncGenerator[str, None]:
+    """A stream of this party that has been given the state."""
+    lines = stream.follow(party, time.time() + 600)
+    for _ in range(3):
+        await anext(lines)
+    assert isinstance(lines, AsyncGenerator)
+    return lines
+
+
+async def rest(lines: AsyncIterator[str]) -> list[dict[str, Any]]:
+    """What comes until it ends."""
+    return [read(line.rstrip("\n")) async for line in lines]
+
+
+def number(event: dict[str, Any]) -> int:
+    [said] = event["events"].values()
+    return int(said["number"])
+
+
+# who follows
+
+
+async def test_one_stream_too_many_ends_the_oldest_of_the_same_party_and_nobody_elses(stream: Stream) -> None:
+    other = await begun(stream, FOLLOWER)
+    mine = [await begun(stream) for _ in range(4)]
+    await stream.change("user", "u", "x")
+    fifth = asyncio.create_task(begun(stream))
+
+    assert [number(event) for event in await rest(mine[0])] == [1]  # what waited for it, and its end
+    mine.append(await fifth)
+    await stream.change("user", "v", "x")
+    assert [number(read((await anext(lines)).rstrip("\n"))) for lines in [*mine[1:4], other]] == [1, 1, 1, 1]
+    assert number(read((await anext(mine[4])).rstrip("\n"))) == 2
+    for lines in [*mine, other]:
+        await lines.aclose()
+    assert not stream._followers.parties
+
+
+async def test_whoever_begins_without_end_is_not_served_without_end(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = list[str]()
+    document = stream._document
+
+    def counted() -> str:
+        made.append("")
+        return document()
+
+    monkeypatch.setattr(stream, "_document", counted)
+    for _ in range(4):
+        await begun(stream)
+
+    trying = [asyncio.create_task(rest(stream.follow(READERS_ID, time.time() + 600))) for _ in range(100)]
+    await asyncio.wait(trying[:96])  # each has ended, before it was given anything
+    assert [task.result() for task in trying[:96]] == [[]] * 96
+    await begun(stream, FOLLOWER)
+    assert len(made) <= 4 + 4 + 1
+    for task in trying[96:]:
+        task.cancel()
+    await asyncio.wait(trying)
+
+
+async def test_the_streams_of_a_party_that_is_withdrawn_end_and_those_of_others_go_on(stream: Stream) -> None:
+    lost, other = [await begun(stream) for _ in range(2)], await begun(stream, FOLLOWER)
+
+    await stream.change("party", READERS_ID, "a theft")
+
+    for lines in lost:
+        assert [number(event) for event in await rest(lines)] == [1]  # its own withdrawal is the last that it hears
+    await stream.change("user", "u", "x")
+    assert [number(read((await anext(other)).rstrip("\n"))) for _ in range(2)] == [1, 2]
+    assert await rest(stream.follow(READERS_ID, time.time() + 600)) == []
+
+    await stream.change("party", READERS_ID, None)
+    await begun(stream)
+
+
+async def test_whom_the_registry_does_not_name_any_more_follows_no_more(stream: Stream) -> None:
+    lines, other = await begun(stream), await begun(stream, FOLLOWER)
+    raw = stream.known.registry.model_dump()
+    del raw["parties"]["agent/reader"]
+    raw["parties"]["orchestrator"]["calls"] = ["agent/writer"]
+    raw["scopes"]["agent.invoke"]["served_by"] = ["agent/writer"]
+    registry = type(stream.known.registry).model_validate(raw)
+
+    stream.publish(stream.known.model_copy(update={"registry": registry}))
+
+    assert [event["kind"] for event in await rest(lines)] == [KIND]
+    assert read((await anext(other)).rstrip("\n"))["kind"] == KIND
+
+
+# the whole state
+
+
+async def test_a_state_of_many_lines_is_one_state_whatever_changes_meanwhile(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ENTRIES_IN_A_LINE", 10)
+    await asyncio.gather(*(stream.change("session", f"s-{n}", "x") for n in range(95)))
+    early, late = Follower(), Follower()
+    lines = stream.follow(READERS_ID, time.time() + 600)
+    document = await anext(lines)  # from here on, each change is told after the state
+    await stream.change("session", "s-1", None)
+    await stream.change("user", "u", "x")
+
+    following = [asyncio.create_task(early.hear(lines, 97)), asyncio.create_task(late.follow(stream, 98))]
+    await asyncio.wait(following[:1])
+    assert read(document.rstrip("\n"))["kind"] == KIND
+    assert early.numbers[:10] == [0] * 9 + [95]  # nothing counts before the last part
+    await stream.change("user", "v", "x")
+    await asyncio.wait(following)
+
+    assert ("session", "s-1") not in early.standing.withdrawn
+    assert ("user", "u") in early.standing.withdrawn
+    assert late.standing.withdrawn == stream._kept.withdrawn == stream._standing.withdrawn
+
+
+async def test_the_state_is_signed_once_for_all_who_begin_at_the_same_change(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = list[int]()
+    sign_state = module._sign_state
+
+    def counted(number: int, *rest: Any) -> Any:
+        signed.append(number)
+        return sign_state(number, *rest)
+
+    monkeypatch.setattr(module, "_sign_state", counted)
+    await stream.change("user", "u", "x")
+    for party in (READERS_ID, FOLLOWER, READERS_ID):
+        await begun(stream, party)
+    await stream.change("user", "v", "x")
+    await begun(stream)
+
+    assert signed == [1, 2]
+
+
+# what is asked for at once
+
+
+async def test_what_is_asked_for_at_the_same_time_is_written_and_signed_at_once(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, change = list[int](), stream._kept.change
+
+    async def counted(entries: Sequence[Entry]) -> int:
+        written.append(len(entries))
+        return await change(entries)
+
+    monkeypatch.setattr(stream._kept, "change", counted)
+    lines = await begun(stream)
+
+    await asyncio.gather(*(stream.change("session", f"s-{n}", "x") for n in range(150)))
+
+    assert written == [150]
+    told = [read((await anext(lines)).rstrip("\n")) for _ in range(2)]
+    assert [number(event) for event in told] == [1, 101]
+    assert stream._kept.number == stream._standing.number == 150
+
+
+async def test_what_cannot_be_written_fails_for_all_who_asked_and_is_told_to_nobody(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, change = await begun(stream), stream._kept.change
+
+    async def no_room(_entries: object) -> int:
+        raise OSError("no room")
+
+    monkeypatch.setattr(stream._kept, "change", no_room)
+    asked = [stream.change("session", f"s-{n}", "x") for n in range(3)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert [str(result) for result in results] == ["no room"] * 3
+    assert stream._standing.withdrawn == {}
+
+    monkeypatch.setattr(stream._kept, "change", change)
+    await stream.change("session", "s-0", "x")
+    assert number(read((await anext(lines)).rstrip("\n"))) == 1
+
+
+# too much
+
+
+def revoked(number: int, user: str = "eve") -> Change:
+    """A user revokes a token of theirs."""
+    return Change(("token", f"{user}-{number}"), "keycloak: revoked", of_user_until(number, user, "walkthrough"))
+
+
+async def test_a_user_who_revokes_without_end_causes_a_bounded_number_of_entries_and_stays_revoked(
+    stream: Stream, tmp_path: Path
+) -> None:
+    apply, most = applying(stream), MOST_OF_A_USER["token"]
+    for start in range(0, 500, 50):  # ten polls
+        await asyncio.gather(*(apply(revoked(n)) for n in range(start, start + 50)))
+    await apply(revoked(1, "bob"))
+
+    kept = stream._kept
+    expected: list[Subject] = [("token", f"eve-{n}") for n in range(most)]
+    expected += [("before", "499 eve walkthrough"), ("token", "bob-1")]
+    assert list(kept.withdrawn) == expected
+    assert kept.number == most + 10 + 1  # one more with every poll
+    assert stream._standing.withdrawn == kept.withdrawn
+    again = State(tmp_path / "standing.db")
+    async with again.opened():
+        assert again.withdrawn == kept.withdrawn
+
+
+async def test_what_a_later_time_withdraws_already_is_no_change(stream: Stream) -> None:
+    apply = applying(stream)
+    await asyncio.gather(*(apply(revoked(n)) for n in range(100)))
+    number = stream._kept.number
+    await apply(revoked(50, "eve"))  # it comes late, and is withdrawn already
+    await apply(Change(("token", "late"), "keycloak: revoked", of_user_until(98, "eve", "walkthrough")))
+    await apply(Change(("token", "late"), "keycloak: revoked", of_user_until(99, "eve", "walkthrough")))
+
+    assert stream._kept.number == number
+
+
+async def test_where_nobody_can_tell_whose_it_is_it_is_remembered_by_its_name(stream: Stream) -> None:
+    apply = applying(stream)
+    await asyncio.gather(*(apply(Change(("token", f"t-{n}"), "keycloak: revoked")) for n in range(100)))
+
+    assert len(stream._kept.withdrawn) == 100
+
+
+async def test_of_sessions_too_one_time_does_for_the_rest(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MOST_OF_A_USER, "session", 3)
+    apply = applying(stream)
+    for n in range(10):
+        await apply(Change(("session", f"s-{n}"), "keycloak: logout", of_user_until(n, "eve")))
+
+    assert list(stream._kept.withdrawn) == [*(("session", f"s-{n}") for n in range(3)), ("before", "9 eve")]
