@@ -72,8 +72,8 @@ class Standing:
         if self._number is not None and number < self._number:
             raise Gap(f"state {number} is older than {self._number}")
         if part == 1:
-            self._coming = Withdrawn()
-        elif (number, part, parts) != self._next_part:
+            self._coming, self._next_part = Withdrawn(), (number, 1, parts)
+        if (number, part, parts) != self._next_part:
             raise Gap(f"part {part} of {parts} of state {number}, and not {self._next_part}")
         self._next_part = number, part + 1, parts
         now = self._clock()

@@ -15,13 +15,12 @@ Whose = tuple[str, ...]
 
 LONGEST_LIFE = 300
 """Seconds that a token may live at most (`registry.yaml` cannot say more); what is derived from it ends with it."""
-KEPT: dict[Kind, int] = {
-    # The realm may go on with a session for 3600 s.
-    "session": 3600 + 3 * LONGEST_LIFE,
-    # Its own life, and as long again for clocks that differ and news that is late.
-    "token": 2 * LONGEST_LIFE,
-}
-"""Seconds for which something is remembered that ends by itself: until no token that it concerns can be alive."""
+TOKEN_KEPT = 2 * LONGEST_LIFE
+"""Seconds for which a withdrawn token is remembered: its own life, and as long again for clocks that differ and for
+news that is late."""
+SESSION_KEPT = 3600 + 3 * LONGEST_LIFE
+"""The same for a session: the realm may go on with it for 3600 s, and tokens live on after that."""
+KEPT: dict[Kind, int] = {"session": SESSION_KEPT, "token": TOKEN_KEPT}
 MOST_FORGOTTEN = 100
 """Entries that are forgotten with one change.  It adds one, so this is enough, and no change waits for thousands."""
 

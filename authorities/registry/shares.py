@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 from zerotrust.withdrawn import KEPT, Kind, Subject, Whose, time_of
 
-MOST_OF_A_USER: dict[Kind, int] = {"token": 20, "session": 1000}
-"""Tokens of a user that were issued to the same client, and sessions of a user, that are remembered one by one."""
+TOKENS = 20
+"""Tokens of a user that were issued to the same client and are remembered one by one."""
+SESSIONS = 1000
+"""Sessions of a user that are remembered one by one."""
+MOST_OF_A_USER: dict[Kind, int] = {"token": TOKENS, "session": SESSIONS}
 MOST_IN_ALL = 100_000
 """Entries beyond which no user has a share: what a party reads anew in every minute has to stay bearable."""
 

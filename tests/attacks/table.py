@@ -107,6 +107,7 @@ def _logout(function: str, take: str, put: str = "") -> Control:
     return Control("authorities.registry.logout", function, take, put)
 
 
+_USED_UP = "if wish.instead and not self._shares.take(subject[0], wish.instead, entries=len(self._kept.withdrawn)):"
 ADMIT = _gate("Gate._serve", "receive = await self._admit(call, receive)")
 """The gate itself."""
 _ROUTE = '(call.scope["method"], call.scope["path"])'
@@ -1185,6 +1186,77 @@ ROWS: dict[int, Row] = {
     ),
     # O. what one caller costs the others at a door
     # P. revocation as a weapon
+    150: Row(
+        "a user revokes their own tokens without end",
+        None,
+        (
+            Control("authorities.registry.stream", "Stream._entries", _USED_UP),
+            _begun_before("if principal.begun_at <= until:"),
+        ),
+    ),
+    151: Row(
+        "a token that was revoked is carried along long after its end",
+        None,
+        (
+            Control(
+                "authorities.registry.state",
+                "State.change",
+                "self._all.passed(at, MOST_FORGOTTEN + len(entries))",
+                "[]",
+            ),
+            Control("zerotrust.standing", "Standing.change", "for passed in self._all.passed(now):"),
+        ),
+    ),
+    152: Row(
+        "an agent revokes what it was given, so that its users lose what they work with elsewhere",
+        None,
+        (Control("authorities.registry.events", "of_user_event", "event.get('clientId')", "None"),),
+    ),
+    153: Row(
+        "a party follows the registry on hundreds of streams",
+        None,
+        (Control("authorities.registry.followers", "Followers.following", "if len(streams) >= STREAMS_EACH:"),),
+    ),
+    154: Row(
+        "a party begins to follow the registry again and again",
+        None,
+        (Control("authorities.registry.stream", "Stream.follow", "await self._followers.turn(party, follower)"),),
+    ),
+    155: Row(
+        "a party that was suspended goes on following the registry",
+        None,
+        (
+            Control("authorities.registry.stream", "Stream._write", 'if kind == "party":'),
+            Control(
+                "authorities.registry.stream",
+                "Stream.follow",
+                "self._standing.of_party(party).reason is Reason.WITHDRAWN",
+                "False",
+            ),
+        ),
+    ),
+    156: Row(
+        "a party follows the registry and reads nothing",
+        None,
+        (
+            Control(
+                "authorities.registry.followers", "Follower.__init__", "asyncio.Queue(MAX_BEHIND)", "asyncio.Queue()"
+            ),
+        ),
+    ),
+    157: Row(
+        "the state of what is withdrawn, with a part left out",
+        None,
+        (
+            Control("zerotrust.standing", "Standing.replace", "if (number, part, parts) != self._next_part:"),
+            Control("zerotrust.standing", "Standing.replace", "part == parts", "True"),
+        ),
+    ),
+    158: Row(
+        "an event that is for somebody else",
+        None,
+        (Control("zerotrust.signals", "Signals._take", 'if said.get("aud") != audience(svid.id):'),),
+    ),
     # Q. what a restart forgets, and what nobody hears
     # R. text between departments, and text without an end
     170: Row(
