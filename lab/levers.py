@@ -21,6 +21,7 @@ from demo.levers import LEVERS, in_use, pull
 from demo.refusals import Intruder
 from demo.standing import operator
 from demo.system import System, running
+from lab import revoking
 from lab.bench.numbers import percentile
 from zerotrust.identity import Principal
 from zerotrust.standing import Standing
@@ -108,6 +109,8 @@ def main(
             say("Everything ends")
         numbers = show(took) | {"standing_us": standing_us()}
         console.print(f"{numbers['standing_us']:6.2f} us  to ask for somebody's standing, on every call")
+        numbers |= (costs := await asyncio.to_thread(revoking.measured))
+        console.print("\n".join(revoking.told(costs)))
         file = FOLDER / "bench.json"
         known = json.loads(await asyncio.to_thread(file.read_text)) if file.exists() else {}
         file.write_text(json.dumps(known | {name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n")

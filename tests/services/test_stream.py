@@ -189,6 +189,20 @@ async def test_what_is_asked_for_at_the_same_time_is_written_and_signed_at_once(
     assert stream._kept.number == stream._standing.number == 150
 
 
+async def test_more_than_a_batch_is_written_in_several(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BATCH", 10)
+    written, change = list[int](), stream._kept.change
+
+    async def counted(entries: Sequence[Entry]) -> int:
+        written.append(len(entries))
+        return await change(entries)
+
+    monkeypatch.setattr(stream._kept, "change", counted)
+    await asyncio.gather(*(stream.change("session", f"s-{n}", "x") for n in range(25)))
+
+    assert written == [10, 10, 5]
+
+
 async def test_what_cannot_be_written_fails_for_all_who_asked_and_is_told_to_nobody(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:

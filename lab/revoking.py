@@ -1,0 +1,198 @@
+"""`make bench`, third part: what a revocation, and a reconnection, cost a process as more and more is revoked.
+
+Nothing is started: each part is what the processes run, fed by hand.  A hold is the longest time for which nothing else
+had its turn in the event loop.
+"""
+
+import asyncio
+import datetime as dt
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from authorities.attestation.issuer import Issuer
+from authorities.registry.state import State
+from authorities.registry.stream import Stream
+from lab.bench.numbers import percentile
+from zerotrust.exchange import Exchanger
+from zerotrust.gate import Gate
+from zerotrust.identity import Principal
+from zerotrust.known import SIGNER, Known
+from zerotrust.lock import load_lock
+from zerotrust.registry import Registry, load_registry
+from zerotrust.signals import SIGNAL, Signals, heartbeat
+from zerotrust.signed import sign
+from zerotrust.standing import Standing
+from zerotrust.svid import Svid
+from zerotrust.verify import Expected
+from zerotrust.withdrawn import Subject
+
+ROOT = Path(__file__).parents[1]
+FEW, MANY = 100, 100_000
+REMEMBERED, WATCHED = 10_000, 100
+AGENT = "spiffe://agents.example/agent/reader"
+
+
+def caller(number: int) -> Principal:
+    """Somebody who is not withdrawn."""
+    actors = (AGENT, "spiffe://agents.example/orchestrator")
+    return Principal(
+        subject=f"user-{number}",
+        party=AGENT,
+        actors=actors,
+        audience="",
+        scopes=frozenset(),
+        groups=frozenset(),
+        token_id=f"T2-{number}",
+        lineage=(f"T0-{number}", f"T1-{number}"),
+        client="walkthrough",
+        begun_at=0,
+        session=f"session-{number}",
+        issued_at=0,
+        expires_at=2**40,
+        token=f"{number}",
+    )
+
+
+def withdrawn(entries: int) -> dict[Subject, str]:
+    """So many revoked sessions of others."""
+    return {("session", f"{number:08}-4b3e-4a60-8f0e-b0b0b0b0b0b0"): "keycloak: logout" for number in range(entries)}
+
+
+def revocation_us(entries: int, tries: int = 300) -> list[float]:
+    """Microseconds of a party's loop that one revoked token costs, where so many entries are known."""
+    standing, nothing = Standing(clock=time.monotonic), cast("Any", None)
+    standing.replace(0, withdrawn(entries))
+    expected = Expected(issuer="", audience="", lives={}, login_clients=frozenset(), peers={})
+    gate = Gate(
+        nothing,
+        permissions={},
+        expected=expected,
+        keys=nothing,
+        policy=nothing,
+        standing=standing,
+        confirm=nothing,
+        journal=nothing,
+    )
+    exchanger = Exchanger(issuer="", workload=nothing, standing=standing, http=nothing, record=nothing)
+    key = rsa.generate_private_key(65537, 2048).public_key()
+    for number in range(REMEMBERED):
+        gate._remembered._seen[b"%d" % number] = ("", key, caller(number))
+    took = []
+    with ExitStack() as stack:
+        for number in range(WATCHED):
+            stack.enter_context(standing.watching(caller(number), lambda _: None))
+        for number in range(1, tries + 1):
+            began = time.perf_counter()
+            standing.change(number, ("token", f"revoked-{number}"), "keycloak: revoked")
+            took.append((time.perf_counter() - began) * 1e6)
+    del exchanger
+    return took
+
+
+async def longest_hold(work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
+    """Milliseconds for which the work held the loop at a time at most, and that it took in all."""
+    longest, over = 0.0, False
+
+    async def look() -> None:
+        nonlocal longest
+        while not over:
+            began = time.perf_counter()
+            await asyncio.sleep(0)
+            longest = max(longest, time.perf_counter() - began)
+
+    looking, began = asyncio.create_task(look()), time.perf_counter()
+    await asyncio.sleep(0)
+    await work()
+    took, over = time.perf_counter() - began, True
+    await looking
+    return longest * 1e3, took * 1e3
+
+
+async def reconnection_ms(entries: int) -> dict[str, tuple[float, float]]:
+    """For the registry and for a party, the longest hold and the whole time of a reconnection with so many entries."""
+    registry = load_registry(ROOT / "registry.yaml")
+    known = Known(registry=registry, addresses={}, approved=load_lock(ROOT / "registry.lock").parties)
+    svid, lines = _svid(registry), list[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        kept = State(Path(folder) / "standing.db")
+        async with kept.opened():
+            for subject, cause in withdrawn(entries).items():
+                kept._all.add(subject, cause, time.time())
+            stream = Stream(known, kept, standing=Standing(clock=time.monotonic), identity=lambda: svid)
+            stream.heard("attestation", time.monotonic())
+            stream.heard("keycloak", time.monotonic())
+
+            async def begin() -> None:
+                following = stream.follow(AGENT, time.time() + 60)
+                async for line in following:
+                    lines.append(line)
+                    if len(lines) == 2 + max(1, entries // 1000):
+                        return
+
+            at_the_registry = await longest_hold(begin)
+
+    async def sent(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=_sent(lines, svid))
+
+    standing = Standing(clock=time.monotonic)
+    http = httpx.AsyncClient(transport=httpx.MockTransport(sent))
+    signals = Signals("https://registry.test", http=http, identity=lambda: svid, standing=standing)
+
+    async def hear() -> None:
+        async with signals.opened():
+            assert len(standing.withdrawn) == entries  # noqa: S101 - or nothing was measured
+
+    return {"registry": at_the_registry, "party": await longest_hold(hear)}
+
+
+async def _sent(lines: list[str], svid: Svid) -> AsyncIterator[bytes]:
+    """What the registry has said, as it comes from a socket; then its heartbeats."""
+    said = "".join(lines).encode()
+    for start in range(0, len(said), 1 << 16):
+        yield said[start : start + (1 << 16)]
+    while True:
+        beat = heartbeat(svid.id, 0, {"attestation": 0.0, "keycloak": 0.0})
+        yield f"{sign(beat, svid, kind=SIGNAL)}\n".encode()
+        await asyncio.sleep(0.1)
+
+
+def _svid(registry: Registry) -> Svid:
+    issuer = Issuer(registry.trust_domain)
+    now = dt.datetime.now(dt.UTC)
+    key, certificate = issuer.x509_svid(registry.id(SIGNER), registry.dns_name(SIGNER), now=now, life=120)
+    return Svid.from_der(key, certificate, [issuer.ca_der])
+
+
+def measured() -> dict[str, float]:
+    """All of it, by its names in `run/bench.json`."""
+    few, many = revocation_us(FEW), revocation_us(MANY)
+    numbers = {f"revocation_{n}_us_p{p}": percentile(v, p) for n, v in ((FEW, few), (MANY, many)) for p in (50, 99)}
+    for where, (hold, whole) in asyncio.run(reconnection_ms(MANY)).items():
+        numbers |= {f"reconnection_{where}_hold_ms": hold, f"reconnection_{where}_ms": whole}
+    return numbers
+
+
+def told(numbers: dict[str, float]) -> list[str]:
+    """The same, in lines to read."""
+    few, many = (numbers[f"revocation_{n}_us_p50"] for n in (FEW, MANY))
+    return [
+        f"{few:6.1f} us  of a party's loop for one more revoked token, with {FEW} revoked",
+        f"{many:6.1f} us  the same with {MANY:,} revoked: {many / few:.1f} times as much",
+        f"           both with {REMEMBERED:,} tokens remembered, and {WATCHED} calls under way",
+        *(
+            f"{numbers[f'reconnection_{where}_hold_ms']:6.1f} ms  the longest hold of the loop {whose} when a party "
+            f"reconnects with {MANY:,} revoked; {numbers[f'reconnection_{where}_ms']:.0f} ms in all"
+            for where, whose in (("registry", "at the registry"), ("party", "of that party"))
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    print("\n".join(told(measured())))
