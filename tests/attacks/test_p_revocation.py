@@ -68,7 +68,7 @@ class Registry:
 async def registry_alone(folder: Path, issuer: Issuer, kind: type[Service]) -> AsyncIterator[Registry]:
     kept, clock, svid = State(folder / "standing.db"), Clock(float(NOW)), FakeWorkload(spiffe_id(SIGNER)).svid
     standing = Standing(clock=clock)
-    known = System(folder, issuer.registry, issuer, "127.0.0.1", kind, time.time).known
+    known = System(folder, issuer.registry, issuer, kind, time.time).known
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("authorities.registry.state.time", SimpleNamespace(time=clock))
         async with kept.opened(), asyncio.timeout(60):

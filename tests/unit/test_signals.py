@@ -17,7 +17,7 @@ from zerotrust.identity import Principal
 from zerotrust.known import KIND, Known
 from zerotrust.lock import load_lock
 from zerotrust.policy import PolicyError, Reason
-from zerotrust.signals import SIGNAL, Signals, changed, hear, heartbeat, state
+from zerotrust.signals import SIGNAL, Signals, all_changed, changed, hear, heartbeat, state
 from zerotrust.signed import Untrusted, sign
 from zerotrust.standing import Gap, Standing
 from zerotrust.svid import Svid
@@ -129,6 +129,23 @@ async def test_what_the_registry_says_is_known_as_soon_as_it_is_heard() -> None:
     assert len(there.asked) == 1
 
 
+async def test_several_changes_in_one_line_are_one_after_the_other() -> None:
+    there = Registry(whole(7))
+    async with there.signals.opened():
+        there.lines.put_nowait(signed(all_changed(ME, 8, [(ALICE, "x"), (READER, "y"), (ALICE, None)])))
+        there.lines.put_nowait(signed(all_changed(ME, 11, [(("session", "S"), "z")])))
+        await there.until(lambda: there.standing.number == 11)
+        assert there.standing.withdrawn == {READER: "y", ("session", "S"): "z"}
+
+
+async def test_a_state_in_several_lines_counts_with_the_last() -> None:
+    subjects: list[Subject] = [ALICE, READER, ("session", "S")]
+    parts = [signed(state(ME, 7, {subject: "x"}, part, 3)) for part, subject in enumerate(subjects, 1)]
+    there = Registry([document(), *parts, *whole(7)[2:]])
+    async with there.signals.opened():
+        assert list(there.standing.withdrawn) == subjects
+
+
 async def test_what_was_withdrawn_before_is_in_the_state() -> None:
     there = Registry(whole(7, {ALICE: "a theft"}))
     async with there.signals.opened():
@@ -164,6 +181,9 @@ SPOILED: dict[str, Callable[[], str]] = {
     "the same number again": lambda: signed(changed(ME, 0, ALICE, "a theft")),
     "a heartbeat that knows of more": lambda: signed(heartbeat(ME, 1, {})),
     "something that cannot be withdrawn": lambda: signed(changed(ME, 1, ALICE, "x").replace(b"user alice", b"x alice")),
+    "for another trust domain": lambda: signed(changed(ME.replace("agents.", "elsewhere."), 1, ALICE, "a theft")),
+    "several changes that are not the next": lambda: signed(all_changed(ME, 2, [(ALICE, "x"), (READER, "x")])),
+    "a part of a state that is not the first": lambda: signed(state(ME, 0, {}, 2, 2)),
     "another event": lambda: signed(changed(ME, 1, ALICE, "x").replace(b"account-disabled", b"account-purged")),
     "two events": lambda: signed(orjson.dumps({"events": {"a": {"number": 1}, "b": {"number": 1}}})),
     "no event": lambda: signed(b'{"events": {}}'),
@@ -346,7 +366,7 @@ def test_a_withdrawal_is_a_security_event_token_in_the_terms_of_caep_and_risc(
 
     assert standing.number == 1
     assert list(said["events"]) == [f"https://schemas.openid.net/secevent/{event}"]
-    assert said["iss"] == ME
+    assert (said["iss"], said["aud"]) == (ME, "spiffe://agents.example")
     assert said["sub_id"] == {"format": "opaque", "id": " ".join(subject)}
     assert {"iat", "jti"} <= said.keys()
 
