@@ -74,14 +74,14 @@ async def test_documents_without_room_are_not_half_written_and_the_user_is_told(
     before, database = stored(), system.folder / "tool-documents" / "documents.db"
 
     with no_room_beyond(database.stat().st_size):
-        created = await use(system, writing(), "create", title="Now", text="x" * 500_000)
-        replaced = await use(system, writing(), "replace", id=draft["id"], text="x" * 500_000)
+        created = await use(system, writing(), "create", title="Now", text="x" * 60_000)
+        replaced = await use(system, writing(), "replace", id=draft["id"], text="x" * 60_000)
 
     for result in (created, replaced):
         assert result.is_error
         assert said(result).endswith("nothing was written: the documents cannot be written now")
     assert stored() == before
-    assert not (await use(system, writing(), "replace", id=draft["id"], text="x" * 500_000)).is_error
+    assert not (await use(system, writing(), "replace", id=draft["id"], text="x" * 60_000)).is_error
 
 
 LOGS = """
