@@ -13,7 +13,7 @@ from typing import Self
 
 from grpclib.server import Server
 
-from authorities.attestation.bundle import serve_bundle, tls_context
+from authorities.attestation.bundle import BundleServer, tls_context
 from authorities.attestation.certificates import DAYS
 from authorities.attestation.closed import check_closed
 from authorities.attestation.drift import Drift
@@ -122,8 +122,7 @@ class Authority:
             self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
             # First, for a second authority fails here, before it clears away what is the first one's.
             tls = tls_context(*self.server_certificate("localhost"))
-            bundle = await serve_bundle(self._issuer.bundle(), self._port, tls)
-            stack.callback(bundle.close)
+            stack.callback(BundleServer(self._issuer.bundle(), self._port, tls).close)
             self.ca_file.write_bytes(self._issuer.ca_pem)
             shutil.rmtree(self._private, ignore_errors=True)
             self._private.mkdir(mode=0o700)

@@ -86,6 +86,7 @@ def _launch(function: str, take: str) -> Control:
 
 
 _CLOSED = "authorities.attestation.closed"
+_BUNDLE = "authorities.attestation.bundle"
 
 
 def _policy(rule: str, line: str, put: str) -> Control:
@@ -1185,6 +1186,25 @@ ROWS: dict[int, Row] = {
         ),
     ),
     # O. what one caller costs the others at a door
+    147: Row(
+        "connections that say nothing, at the door where attestation shows its public keys",
+        None,
+        (Control(_BUNDLE, "BundleServer._take", "if len(self._silent) >= MOST_SILENT:"),),
+    ),
+    148: Row(
+        "handshakes that are begun there, and not finished",
+        None,
+        (Control(_BUNDLE, "BundleServer._speaks", "if len(self._answered) >= MOST_ANSWERED:"),),
+    ),
+    149: Row(
+        "whoever keeps all places there, so that nobody hears of the keys",
+        None,
+        (
+            Control(
+                _BUNDLE, "BundleServer._speaks", "self._end(next(iter(self._answered)))", "return connection.close()"
+            ),
+        ),
+    ),
     # P. revocation as a weapon
     150: Row(
         "a user revokes their own tokens without end",

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from authorities.attestation.bundle import serve_bundle, tls_context
+from authorities.attestation.bundle import BundleServer, tls_context
 from authorities.attestation.issuer import Issuer
 from zerotrust.registry import Registry
 
@@ -34,7 +34,7 @@ class TrustDomain:
         certificate = self._issuer.server_certificate("localhost", now=dt.datetime.now(dt.UTC), life=3600)
         port = self._registry.parties["authority/attestation"].port
         assert port
-        server = await serve_bundle(self._issuer.bundle(), port, tls_context(*certificate))
+        server = BundleServer(self._issuer.bundle(), port, tls_context(*certificate))
         ca_file.write_bytes(self._issuer.ca_pem)
         try:
             yield

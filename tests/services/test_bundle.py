@@ -1,0 +1,121 @@
+"""The door where attestation shows its public keys: it serves Keycloak, and costs little whoever else comes."""
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authorities.attestation import bundle
+from authorities.attestation.bundle import MOST_ANSWERED, MOST_OF_A_REQUEST, MOST_SILENT
+from tests.support.attack_bundle import HANG, KeysDoor, client_hello, keys_door
+from tests.support.issuer import Issuer
+from zerotrust.service import Service
+
+
+@pytest.fixture
+async def door(tmp_path: Path, issuer: Issuer) -> AsyncIterator[KeysDoor]:
+    async with keys_door(tmp_path, issuer, Service) as door:
+        yield door
+    assert door.complaints == []
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the other end has ended the connection."""
+    try:
+        return await asyncio.wait_for(reader.read(), HANG)
+    except ConnectionResetError:
+        return b""
+
+
+async def test_the_oldest_silent_connection_makes_room_for_the_newest(door: KeysDoor) -> None:
+    async with door.connections(MOST_SILENT + 2) as ends:
+        assert [await ended(one) for one in ends[:2]] == [b"", b""]
+        assert await door.keys() == 2
+        assert not any(one.at_eof() for one in ends[3:])  # one more made room for the request for the keys
+
+
+@pytest.mark.parametrize(
+    "saying", [b"GET /bundle HTTP/1.1\r\n\r\n", b"\x15", None], ids=["http", "an alert", "the end"]
+)
+async def test_what_is_no_handshake_takes_no_place_among_those(door: KeysDoor, saying: bytes | None) -> None:
+    async with door.connections(1, saying=client_hello()) as [begun]:
+        while door.held != (0, 1):
+            await asyncio.sleep(0)
+        async with door.connections(MOST_ANSWERED + 1, saying=saying or b"") as ends:
+            if saying is None:
+                for one in ends:
+                    one._transport.abort()  # type: ignore[attr-defined]
+            else:
+                for one in ends:
+                    assert await ended(one) == b""
+            while door.held != (0, 1):
+                await asyncio.sleep(0)
+        assert not begun.at_eof()
+
+
+@pytest.mark.parametrize("saying", [b"", client_hello(), client_hello()[:20]], ids=["nothing", "hello", "half of it"])
+async def test_who_does_not_go_on_is_not_waited_for(
+    door: KeysDoor, monkeypatch: pytest.MonkeyPatch, saying: bytes
+) -> None:
+    monkeypatch.setattr(bundle, "SECONDS_FOR_A_REQUEST", 0.05)
+    async with door.connections(3, saying=saying) as ends:
+        for one in ends:
+            await ended(one)
+    assert door.held == (0, 0)
+
+
+@pytest.mark.parametrize("request_", [b"", b"GET /bundle HTTP/1.1\r\n", b"GET /bundle HTTP/1.1\r\n\r\n"])
+async def test_neither_is_who_does_not_ask_or_does_not_read(
+    door: KeysDoor, monkeypatch: pytest.MonkeyPatch, request_: bytes
+) -> None:
+    monkeypatch.setattr(bundle, "SECONDS_FOR_A_REQUEST", 0.3)
+    writer = None
+    with contextlib.suppress(OSError):  # on a slow machine the time may be over before the handshake is
+        _, writer = await asyncio.open_connection("localhost", door.server.port, ssl=door.tls)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(request_)
+    async with asyncio.timeout(HANG):
+        while door.held != (0, 0):
+            await asyncio.sleep(0.01)
+    if writer:
+        writer.transport.abort()
+
+
+async def test_a_request_without_end_is_cut_off(door: KeysDoor) -> None:
+    reader, writer = await asyncio.open_connection("localhost", door.server.port, ssl=door.tls)
+    writer.write(b"GET /bundle HTTP/1.1\r\nX: " + b"x" * 3 * MOST_OF_A_REQUEST)
+    assert await ended(reader) == b""
+    writer.transport.abort()
+
+
+async def test_where_no_descriptor_is_left_it_serves_again_once_there_is_one(
+    door: KeysDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, failures = asyncio.get_running_loop(), 3
+    genuine = loop.sock_accept
+
+    async def accept(listening: Any) -> Any:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return await genuine(listening)
+
+    monkeypatch.setattr(loop, "sock_accept", accept)
+    monkeypatch.setattr(bundle, "SECONDS_WITHOUT_DESCRIPTORS", 0.01)
+    assert await door.keys() == 2  # accepted by the call that was waiting
+    assert await door.keys() == 2
+    assert failures < 0
+
+
+async def test_it_ends_with_all_its_connections(door: KeysDoor) -> None:
+    async with door.connections(2) as silent, door.connections(2, saying=client_hello()) as begun:
+        assert await door.keys() == 2
+        door.server.close()
+        for one in (*silent, *begun):
+            await ended(one)
+    assert await door.keys() == 0
