@@ -5,7 +5,6 @@ zt --user olga party suspend agent/reader --because "it was seen reading finance
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from cli import tell
 from cli.door import Door, DoorError, Place, signed_in
+from cli.password import ask_password
 from cli.terminal import Terminal
 from zerotrust.registry import RegistryError, load_registry
 
@@ -46,7 +46,7 @@ def zt(
     context: typer.Context,
     user: Annotated[str, typer.Option(envvar="ZT_USER", help="an operator; asked for where it is not given")] = "",
 ) -> None:
-    """Ask the registry, as an operator.  The password is asked for, or taken from ZT_PASSWORD."""
+    """Ask the registry, as an operator.  The password is asked for, or read from standard input."""
     context.obj = user
 
 
@@ -151,7 +151,7 @@ def reload(context: typer.Context) -> None:
 def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> T:
     """Sign the operator in, do it, and say in a sentence why where that cannot be done."""
     user = context.obj or typer.prompt("User")
-    password = os.environ.get("ZT_PASSWORD") or typer.prompt("Password", hide_input=True)
+    password = ask_password()
 
     async def done() -> T:
         async with signed_in(place(), user, password) as door:

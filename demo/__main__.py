@@ -26,6 +26,7 @@ from authorities.attestation.measure import MeasureError
 from authorities.registry.realm import USERS
 from cli.door import DoorError, sign_in_at
 from cli.login import LoginError, sign_in
+from cli.password import ask_password
 from cli.terminal import Terminal
 from demo.by_hand import READY, REQUEST, steps
 from demo.keycloak import URL
@@ -43,6 +44,11 @@ CA = FOLDER / "ca.pem"
 ISSUER = f"{URL}/realms/agents"
 SECONDS_TO_END = 30
 INTERRUPTED = "Interrupted; all that had been started has ended."
+SAME_USER = (
+    "Not refused: everything here runs as one Unix user, and a program of that user can read and write the files in "
+    "run/. There lie Keycloak's database, with the key that signs tokens, the documents and the journals; see README, "
+    "What it does not do."
+)
 OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, NotClosedError, RegistryError)
 """What is in the way, each with a sentence that says so."""
 
@@ -122,10 +128,12 @@ def down() -> None:
 
 
 @app.command()
-def token(
-    user: str, password: str, scope: Annotated[str, typer.Option(help="what the token may be used for")] = EVERYTHING
-) -> None:
-    """Sign a user in at the running system, as a browser would, and print the access token."""
+def token(user: str, scope: Annotated[str, typer.Option(help="what the token may be used for")] = EVERYTHING) -> None:
+    """Sign a user in at the running system, as a browser would, and print the access token.
+
+    The password is asked for, or read from standard input.
+    """
+    password = ask_password()
     try:
         login = asyncio.run(sign_in_at(ISSUER, "walkthrough", user, password, scope, ca=CA))
     except DoorError as error:
@@ -170,6 +178,7 @@ async def _walkthrough() -> int:
         show_trail(console, records)
         _show_journals(system)
         failures += await _try("What is refused", attempts(system), _poisoned(records))
+        console.print(SAME_USER)
         took: list[float] = []
         failures += await _try("Who loses their standing", withdrawals(system, took))
         for what, seconds in zip(

@@ -26,38 +26,42 @@ _STEPS = r"""
 The passwords are of this run only.  Step by step, in bash (in zsh: `setopt interactive_comments` first):
 
   # whom to believe, and where the names in certificates are found; each answer ends its line
-  alias ask='curl -sS -w "\n" --cacert run/ca.pem --connect-to ::127.0.0.1:'
+  ask() {{ curl -sS -w '\n' --cacert run/ca.pem --connect-to ::127.0.0.1: "$@"; }}
+
+  # passwords and tokens pass through pipes: arguments and exported variables of a process can be read by others
+  as_alice() {{ ask -H @<(printf 'Authorization: Bearer %s' "$TOKEN") "$@"; }}
+  zt() {{ .venv/bin/zt --user olga "$@" <<< "$OLGA"; }}
 
   # alice signs in, as a browser would; after five minutes her token is "expired": then do this again
-  TOKEN=$(.venv/bin/python -m demo token alice '{password}')
+  TOKEN=$(scripts/run demo token alice <<< '{password}')
   TASK='{request}'
 
   # what would be done; and then doing it, each event as it comes, "finished" at last
-  ask {orchestrator}/plan -H "Authorization: Bearer $TOKEN" --json "$TASK"
-  ask -N {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" -H "Accept: text/event-stream" --json "$TASK"
+  as_alice {orchestrator}/plan --json "$TASK"
+  as_alice -N {orchestrator}/tasks -H "Accept: text/event-stream" --json "$TASK"
 
   # no token: 401 no_token
   ask -i {orchestrator}/tasks --json "$TASK"
 
   # her own token, taken to the tool: no answer at all (curl 52 or 56), for the tool wants a certificate first
-  ask -i {documents}/mcp -H "Authorization: Bearer $TOKEN" --json '{{}}'
+  as_alice {documents}/mcp --json '{{}}'
 
   # olga, an operator, sees who takes part, and suspends one: a task that needs it fails, peer_withdrawn
-  export ZT_USER=olga ZT_PASSWORD='{olga}'
-  .venv/bin/zt party list
-  .venv/bin/zt party suspend agent/reader
-  ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json "$TASK"
-  .venv/bin/zt party reinstate agent/reader
+  OLGA='{olga}'
+  zt party list
+  zt party suspend agent/reader
+  as_alice {orchestrator}/tasks --json "$TASK"
+  zt party reinstate agent/reader
 
   # one file more among the writer's, and it is nobody any more: drifted, and peer_withdrawn
   touch agents/writer/planted.py; sleep 1
-  .venv/bin/zt party show agent/writer
-  ask {orchestrator}/tasks -H "Authorization: Bearer $TOKEN" --json "$TASK"
+  zt party show agent/writer
+  as_alice {orchestrator}/tasks --json "$TASK"
 
   # as it was approved again, it stays suspended until an operator says otherwise
   rm agents/writer/planted.py; sleep 1
-  .venv/bin/zt party show agent/writer
-  .venv/bin/zt party reinstate agent/writer
+  zt party show agent/writer
+  zt party reinstate agent/writer
 
   # what the tool decided, and wrote down before it did it; the whole records say who asked, for whom, by which token
   grep -oE '"operation":.*"reason":"[a-z_]+"' {journal} | tail -n 5

@@ -1,9 +1,14 @@
 """Keycloak's folder: what a run finds there, and what the next one may go on with.
 
 A second start builds and imports nothing that has not changed. Two seals decide that, each the digest of what it stands
-for. `build.seal` is set once a build has run. `data.seal` is set only at a clean stop, after Keycloak's own events said
-that nobody edited the realm, and is broken at start: so a crash, another realm file and a change made in the admin page
-all lead to a fresh import, and never to a realm that is silently not the committed one.
+for. `build.seal` is set once a build has run, and holds the digest of what the build produced as well. `data.seal` is
+set only at a clean stop, after Keycloak's own events said that nobody edited the realm, and is broken at start: so a
+crash, another realm file and a change made in the admin page all lead to a fresh import, and never to a realm that is
+silently not the committed one.
+
+All else in the folder is laid out anew at each start, from the distribution, which `runtime.py` has just held to its
+digest, and from the scripts; what lies there besides is removed, for Keycloak would take themes and more from there. A
+build is not kept where other clones find it: what it produces differs each time, so no digest of it can be committed.
 
 Nobody's password outlives the run. A stopped database has one administrator whose random password lies beside it
 (`handover`, good for one start): Keycloak makes an administrator only together with the database. Whoever can read that
@@ -12,13 +17,15 @@ file can read the database too, and with it the realm's signing key; the folder 
 
 import hashlib
 import json
+import os
 import shutil
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from authorities.attestation.measure import MeasureError, digest_of, measure_files
 from authorities.registry.realm import build_jar
-from demo.runtime import VERSION, cache_folder, whole
+from demo.runtime import VERSION
 
 # A certificate is asked for and not demanded: workloads have one, people have none. One of another CA is refused.
 BUILD = [
@@ -29,6 +36,12 @@ BUILD = [
     "--https-client-auth=request",
 ]
 """The options that a build is made with, and every start of it again."""
+
+BUILT = "lib/quarkus"
+"""What a build writes."""
+_KEPT = {"data", "handover", "build.seal", "data.seal", "keycloak.log"}
+_LONG_AGO = 315_532_800
+"""1980, in seconds since 1970. Keycloak remembers when a script was last changed, and we write ours at each start."""
 
 
 class Instance:
@@ -48,10 +61,7 @@ class Instance:
 
         Returns the administrator's password that the last run left us, or None where the database is made afresh.
         """
-        shared = self.home / "lib" / "lib"
-        if not self.built or shared.resolve() != (distribution / "lib" / "lib").resolve():
-            shutil.rmtree(self.home, ignore_errors=True)
-            self._lay_out(distribution)
+        self._lay_out(distribution)
         left, handover = self.home / "handover", None
         if self._sealed("data") and left.exists():
             handover = left.read_text()
@@ -62,12 +72,6 @@ class Instance:
         for broken in ("data.seal", "handover"):
             (self.home / broken).unlink(missing_ok=True)
         return handover
-
-    def keep_build(self) -> None:
-        """Keep what Keycloak has just built for this user's other clones."""
-        if not self._shared_build.exists():
-            with whole(self._shared_build) as unfinished:
-                shutil.copytree(self.home / "lib" / "quarkus", unfinished)
 
     def has_run(self) -> None:
         """Seal the build: it was seen to run."""
@@ -91,34 +95,39 @@ class Instance:
 
     def _lay_out(self, distribution: Path) -> None:
         """The libraries are shared; what a build writes, and what is found by its own place, is a copy."""
-        self.home.mkdir(parents=True, mode=0o700)
-        (self.home / "lib").mkdir()
+        lib, kept = self.home / "lib", self.home / "kept"
+        self.home.mkdir(parents=True, mode=0o700, exist_ok=True)
+        if built := self.built:
+            shutil.rmtree(kept, ignore_errors=True)
+            (self.home / BUILT).rename(kept)
+        for entry in [entry for entry in self.home.iterdir() if entry.name not in _KEPT and entry != kept]:
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        lib.mkdir()
         (self.home / "providers").mkdir()
         for name in ("lib", "app"):
-            (self.home / "lib" / name).symlink_to((distribution / "lib" / name).absolute())
-        shutil.copy2(distribution / "lib" / "quarkus-run.jar", self.home / "lib")
-        built = self._shared_build
-        shutil.copytree(built if built.exists() else distribution / "lib" / "quarkus", self.home / "lib" / "quarkus")
-        if built.exists():
-            self._seal("build")
+            (lib / name).symlink_to((distribution / "lib" / name).absolute())
+        shutil.copy2(distribution / "lib" / "quarkus-run.jar", lib)
+        kept.rename(self.home / BUILT) if built else shutil.copytree(distribution / BUILT, self.home / BUILT)
         shutil.copytree(distribution / "conf", self.home / "conf")
         for script in self._scripts:
-            build_jar(script, self.home / "providers" / f"{script.stem}.jar")
+            jar = self.home / "providers" / f"{script.stem}.jar"
+            build_jar(script, jar)
+            os.utime(jar, (_LONG_AGO, _LONG_AGO))
 
     def _digest(self, kind: str) -> str:
-        """What the seal of `kind` stands for."""
+        """What the seal of `kind` stands for.  Raises `MeasureError` where there is no build."""
         scripts = [script.read_text() for script in self._scripts]
-        parts = {"build": [VERSION, *BUILD, *scripts], "data": [VERSION, *scripts, self.realm]}
-        return hashlib.sha256(json.dumps(parts[kind]).encode()).hexdigest()
-
-    @property
-    def _shared_build(self) -> Path:
-        """Where this user's clones keep a build: it depends on nothing but what its digest covers."""
-        return cache_folder() / f"keycloak-{VERSION}-built-{self._digest('build')[:16]}"
+        if kind == "build":
+            parts = [VERSION, *BUILD, *scripts, digest_of(measure_files(self.home, [BUILT]))]
+        else:
+            parts = [VERSION, *scripts, self.realm]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def _seal(self, kind: str) -> None:
         (self.home / f"{kind}.seal").write_text(self._digest(kind))
 
     def _sealed(self, kind: str) -> bool:
-        seal = self.home / f"{kind}.seal"
-        return seal.exists() and seal.read_text() == self._digest(kind)
+        try:
+            return (self.home / f"{kind}.seal").read_text() == self._digest(kind)
+        except (OSError, MeasureError):
+            return False

@@ -6,6 +6,10 @@
         )
 
 What a start finds, and leaves to the next one, is in `instance.py`.
+
+No secret is in Keycloak's arguments or environment, and no other process of this user reads its memory: Java runs from
+a copy that nobody may read (`interpreter.py`), does not let itself be attached to, and is given the first
+administrator's password in a file that exists in memory only.  Users get their passwords through the administration.
 """
 
 import asyncio
@@ -27,7 +31,9 @@ from typing import Self
 import httpx
 import keycloak as python_keycloak
 
-from authorities.registry.realm import REALM_FILE, SCRIPT, USERS, password_variable
+from authorities.attestation.closed import give_up_reading_any_file
+from authorities.attestation.interpreter import Interpreter
+from authorities.registry.realm import REALM_FILE, SCRIPT, USERS
 from demo.instance import BUILD, Instance
 from demo.runtime import KeycloakError, Runtime, Say, find_runtime
 
@@ -78,6 +84,8 @@ _JVM = [
     "--add-opens=java.base/java.security=ALL-UNNAMED",
     "--add-opens=java.base/java.lang=ALL-UNNAMED",
     "--enable-native-access=ALL-UNNAMED",
+    # Or any process of this user could have Java load its code, or write its memory to a file (`jcmd`, `jmap`).
+    "-XX:+DisableAttachMechanism",
 ]
 _BUILT = 10
 """The exit status by which Keycloak says that it has built itself and wants to be started again."""
@@ -185,20 +193,36 @@ class Keycloak:
         if fresh:
             options.append("--import-realm")
         self.log.unlink(missing_ok=True)
-        if not self._instance.built:
-            self._say("Keycloak builds itself with our script mapper (once)")
-            process = await self._launch(runtime, ["-XX:TieredStopAtLevel=1"], options)
-            if await process.wait() != _BUILT:
-                raise self._died(process)
-            self._instance.keep_build()
-        process = await self._launch(runtime, ["-Dkc.config.built=true"], options)
+        java = await asyncio.to_thread(Interpreter, str(runtime.java))
+        try:
+            if not self._instance.built:
+                self._say("Keycloak builds itself with our script mapper (once)")
+                process = await self._launch(java, ["-XX:TieredStopAtLevel=1"], options)
+                if await process.wait() != _BUILT:
+                    raise self._died(process)
+            process = await self._launch(java, ["-Dkc.config.built=true"], options, self._first_administrator())
+        finally:
+            java.close()
         await self._wait_until_ready(process)
         self._instance.has_run()
 
-    async def _launch(self, runtime: Runtime, flags: list[str], options: list[str]) -> asyncio.subprocess.Process:
+    def _first_administrator(self) -> str:
+        """What only a new database takes, as Keycloak's configuration file would have it."""
+        name, password = self.admin
+        return f"bootstrap-admin-username={name}\nbootstrap-admin-password={password}\n"
+
+    async def _launch(
+        self, java: Interpreter, flags: list[str], options: list[str], configuration: str = ""
+    ) -> asyncio.subprocess.Process:
+        """Start Java; `configuration` is for this process alone, and in no argument or variable."""
         home = self._instance.home
+        file = in_memory(configuration)
+        # Keycloak wants such a file to have that name.  For each process the link leads to a file of its own.
+        link = home / "once.conf"
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"/proc/self/fd/{file}")
         command = [
-            str(runtime.java),
+            "java",
             *_JVM,
             f"-Dkc.home.dir={home}",
             f"-Djboss.server.config.dir={home / 'conf'}",
@@ -207,28 +231,28 @@ class Keycloak:
             "-cp",
             str(home / "lib" / "quarkus-run.jar"),
             "io.quarkus.bootstrap.runner.QuarkusEntryPoint",
+            f"--config-file={link}",
             *options,
         ]
         # Nothing else of our environment: KC_* would change the configuration, a proxy would catch the bundle endpoint.
-        environment = {
-            "PATH": os.environ.get("PATH", ""),
-            "HOME": str(Path.home()),
-            "KC_BOOTSTRAP_ADMIN_USERNAME": self.admin[0],
-            "KC_BOOTSTRAP_ADMIN_PASSWORD": self.admin[1],
-            **{password_variable(user): password for user, password in self.passwords.items()},
-        }
+        environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(Path.home()), **java.env}
         parent = os.getpid()
-        with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                env=environment,
-                cwd=home,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for us, and we stop Keycloak in order
-                preexec_fn=lambda: end_with(parent),
-            )
+        try:
+            with self.log.open("ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *command,
+                    executable=java.path,
+                    pass_fds=(java.fd, file),
+                    env=environment,
+                    cwd=home,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # Ctrl-C is for us, and we stop Keycloak in order
+                    preexec_fn=lambda: _before_java(parent),
+                )
+        finally:
+            os.close(file)
         return self._process
 
     async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
@@ -296,13 +320,14 @@ class Keycloak:
                     await master.a_update_realm("master", {"adminEventsEnabled": True})
             else:
                 self.admin = (ADMIN, handover)
-                async with self.administration() as admin, self.administration("master") as master:
-                    for user, (identifier, _) in USERS.items():
-                        await admin.a_set_user_password(identifier, self.passwords[user], temporary=False)
+                async with self.administration("master") as master:
                     await self._set_admin_password(master, mine[1])
+                self.admin = mine
+            async with self.administration() as admin:
+                for user, (identifier, _) in USERS.items():
+                    await admin.a_set_user_password(identifier, self.passwords[user], temporary=False)
         except python_keycloak.KeycloakError as error:
             raise KeycloakError(f"Keycloak refuses its administrator ({error}): start again, afresh.") from error
-        self.admin = mine
         self._since = time.time_ns() // 1_000_000
 
     async def _set_admin_password(self, master: python_keycloak.KeycloakAdmin, password: str) -> None:
@@ -327,6 +352,13 @@ class Keycloak:
             handover = secrets.token_urlsafe(32)
             await self._set_admin_password(master, handover)
         return handover
+
+
+def in_memory(text: str) -> int:
+    """Return a descriptor of a file that exists in memory only: a child that is given it reads it, and nobody else."""
+    file = os.memfd_create("configuration", os.MFD_CLOEXEC)
+    os.write(file, text.encode())
+    return file
 
 
 def check_port(port: int, needed_by: str = "Keycloak") -> None:
@@ -356,6 +388,11 @@ def tail(log: Path, lines: int = 15) -> str:
     """Return the last lines of a log, without the stack traces between them."""
     said = [line for line in log.read_text(errors="replace").splitlines() if not line.startswith(("\tat ", "\t..."))]
     return "\n".join(said[-lines:])
+
+
+def _before_java(parent: int) -> None:
+    end_with(parent)
+    give_up_reading_any_file()  # or the kernel would not close what root runs
 
 
 def end_with(parent: int) -> None:

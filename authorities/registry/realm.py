@@ -76,7 +76,7 @@ def realm(registry: Registry) -> dict[str, Any]:
         "enabled": True,
         "sslRequired": "all",
         "bruteForceProtected": True,
-        # Also what makes an import without the passwords' variables fail: an unfilled "${ALICE_PASSWORD}" is shorter.
+        # Passwords are made, not thought up.
         "passwordPolicy": "length(20)",
         "defaultSignatureAlgorithm": "RS256",
         # One key that signs, for the one algorithm that services accept; and what Keycloak needs for its own cookies.
@@ -287,6 +287,7 @@ def _spiffe(registry: Registry) -> dict[str, Any]:
 
 
 def _user(name: str, identifier: str, groups: list[str]) -> dict[str, Any]:
+    """A user without any credential: whoever imports the realm gives passwords to them, through the administration."""
     return {
         "id": identifier,
         "username": name,
@@ -296,13 +297,7 @@ def _user(name: str, identifier: str, groups: list[str]) -> dict[str, Any]:
         "firstName": name.capitalize(),
         "lastName": "Example",
         "groups": groups,
-        "credentials": [{"type": "password", "value": f"${{{password_variable(name)}}}"}],
     }
-
-
-def password_variable(user: str) -> str:
-    """Return the environment variable that Keycloak takes the user's password from at import."""
-    return f"{user.upper()}_PASSWORD"
 
 
 def as_text(derived: dict[str, Any]) -> str:

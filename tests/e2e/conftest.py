@@ -17,8 +17,8 @@ def system(real: System) -> System:
 
 @pytest.fixture
 def by_hand(system: System) -> Iterator[dict[str, str]]:
-    """As somebody types after `make up`: the CA's certificate in its place, and an environment with the password."""
+    """As somebody types after `make up`: the CA's certificate in its place, and who they are; without a password."""
     before = CA.read_bytes() if CA.exists() else None
     CA.write_bytes(system.authority.ca_file.read_bytes())
-    yield {**os.environ, "ZT_USER": "olga", "ZT_PASSWORD": system.keycloak.passwords["olga"]}
+    yield {**os.environ, "ZT_USER": "olga"}
     CA.unlink() if before is None else CA.write_bytes(before)

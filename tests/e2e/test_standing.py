@@ -47,13 +47,13 @@ async def run(intruder: Intruder, t0: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def zt(by_hand: dict[str, str]) -> Callable[..., str]:
+def zt(system: System, by_hand: dict[str, str]) -> Callable[..., str]:
     """The installed program, as olga."""
 
     def typed(*words: str) -> str:
-        command = [str(ROOT / ".venv/bin/zt"), *words]
+        command, olgas = [str(ROOT / ".venv/bin/zt"), *words], system.keycloak.passwords["olga"]
         done = subprocess.run(  # noqa: S603 - our own program
-            command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60, env=by_hand
+            command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60, env=by_hand, input=olgas
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -94,9 +94,11 @@ async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_n
 async def test_what_the_registry_refuses_an_operator_is_on_record_where_the_operator_is_told(
     system: System, by_hand: dict[str, str]
 ) -> None:
-    command = [str(ROOT / ".venv/bin/zt"), "revoke", "user", "nobody"]
+    command, olgas = [str(ROOT / ".venv/bin/zt"), "revoke", "user", "nobody"], system.keycloak.passwords["olga"]
 
-    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, env=by_hand)
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, capture_output=True, text=True, env=by_hand, input=olgas
+    )
 
     assert done.returncode == 1
     told = re.fullmatch(r".* \(400: unknown_subject\); on record as trace (\w+) in run/(\S+)\.\n", done.stderr)

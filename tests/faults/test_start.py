@@ -146,9 +146,9 @@ def test_a_token_of_a_system_that_does_not_run_is_none_and_the_next_step_is_told
     monkeypatch.setattr(program, "ISSUER", where)
     monkeypatch.setattr(program, "CA", there)
 
-    done = [CliRunner().invoke(program.app, ["token", "alice", "foo"])]
+    done = [CliRunner().invoke(program.app, ["token", "alice"], input="foo\n")]
     there.write_bytes(ca.pem)
-    done.append(CliRunner().invoke(program.app, ["token", "alice", "foo"]))
+    done.append(CliRunner().invoke(program.app, ["token", "alice"], input="foo\n"))
 
     assert [(one.exit_code, one.stdout) for one in done] == [(1, "")] * 2
     assert done[0].stderr == f"There is no {there}: is the system running? `make up` starts it.\n"

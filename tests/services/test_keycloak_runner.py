@@ -11,12 +11,22 @@ from typing import TypedDict
 
 import pytest
 
-from authorities.registry.realm import USERS, password_variable
+from authorities.registry.realm import USERS
 from demo import keycloak as module
 from demo.keycloak import Keycloak, check_port, tail
 from demo.runtime import VERSION, KeycloakError, Runtime
 
 ROOT = Path(__file__).parents[2]
+
+
+class Readable:
+    """In the place of `Interpreter`: a script, which its shell has to read."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.env, self.fd = path, {"LD_LIBRARY_PATH": "/found"}, os.open(path, os.O_RDONLY)
+
+    def close(self) -> None:
+        os.close(self.fd)
 
 
 class Files(TypedDict):
@@ -51,8 +61,7 @@ def files(tmp_path: Path) -> Files:
 
 
 @pytest.fixture
-def keycloak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str], files: Files) -> Keycloak:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def keycloak(tmp_path: Path, told: list[str], files: Files) -> Keycloak:
     return Keycloak(tmp_path / "run", **files, say=told.append)
 
 
@@ -62,6 +71,7 @@ def java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, bo
     script.write_text(f"#!/bin/sh\n{body}\n")
     script.chmod(0o755)
     monkeypatch.setattr(module, "find_runtime", lambda _: Runtime(java=script, distribution=distribution))
+    monkeypatch.setattr(module, "Interpreter", Readable)
     monkeypatch.setattr(module, "check_port", lambda _: None)
     with socket.create_server(("127.0.0.1", 0)) as free:
         monkeypatch.setattr(module, "HEALTH_PORT", free.getsockname()[1])
@@ -194,9 +204,46 @@ async def test_java_sees_nothing_of_our_environment_that_could_change_keycloak(
         await keycloak.__aenter__()
 
     names = {line.partition("=")[0] for line in keycloak.log.read_text().splitlines()}
-    passwords = {password_variable(user) for user in USERS}
-    admin = {"KC_BOOTSTRAP_ADMIN_USERNAME", "KC_BOOTSTRAP_ADMIN_PASSWORD"}
-    assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "HOME", *passwords, *admin}
+    assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "HOME", "LD_LIBRARY_PATH"}
+
+
+async def test_no_secret_is_in_an_argument_or_a_variable_and_the_build_is_given_none(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
+) -> None:
+    """What is secret comes by a descriptor that the process inherits, and only where a database is made."""
+    show = """env; printf '%s\n' "$@"; for a; do case "$a" in --config-file=*) f="${a#*=}";; esac; done"""
+    body = f"""{show}; case "$*" in *config.built=true*) cat "$f" > {tmp_path}/second; exit 1;; esac
+cat "$f" > {tmp_path}/first; exit 10"""
+    java(monkeypatch, tmp_path, distribution, body)
+
+    with pytest.raises(KeycloakError):
+        await keycloak.__aenter__()
+
+    said = keycloak.log.read_text()
+    assert not [secret for secret in (*keycloak.passwords.values(), keycloak.admin[1]) if secret in said]
+    assert (tmp_path / "first").read_text() == ""
+    assert (tmp_path / "second").read_text() == (
+        f"bootstrap-admin-username=admin\nbootstrap-admin-password={keycloak.admin[1]}\n"
+    )
+
+
+async def test_java_runs_from_a_copy_that_nobody_may_read_and_lets_nobody_attach(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
+) -> None:
+    java(monkeypatch, tmp_path, distribution, """printf '%s\n' "$@"; exit 1""")
+    copied: list[str] = []
+
+    def interpreter(path: str) -> Readable:
+        copied.append(path)
+        return Readable(path)
+
+    monkeypatch.setattr(module, "Interpreter", interpreter)
+
+    with pytest.raises(KeycloakError):
+        await keycloak.__aenter__()
+
+    assert copied == [str(tmp_path / "java")]
+    assert "-XX:+DisableAttachMechanism" in keycloak.log.read_text().splitlines()
 
 
 def test_the_end_of_a_log_is_shown_without_stack_traces(tmp_path: Path) -> None:
@@ -310,6 +357,52 @@ def test_each_script_is_given_to_keycloak_in_a_jar_of_its_own(distribution: Path
 
     jars = {jar.name for jar in (tmp_path / "run" / "keycloak" / "providers").iterdir()}
     assert jars == {"one.jar", "two.jar"}
+
+
+@pytest.mark.parametrize("name", ["build", "added.jar"])
+def test_a_build_that_was_changed_since_it_ran_is_made_anew(
+    keycloak: Keycloak, distribution: Path, tmp_path: Path, name: str
+) -> None:
+    keycloak._instance.prepare(distribution)
+    quarkus = tmp_path / "run" / "keycloak" / "lib" / "quarkus"
+    (quarkus / "build").write_text("built")
+    stop_in_order(keycloak)
+    (quarkus / name).write_text("another")
+
+    assert keycloak._instance.prepare(distribution) == "good once"
+
+    assert not keycloak._instance.built
+    assert {file.name: file.read_text() for file in quarkus.iterdir()} == {"build": "not built"}
+
+
+def test_all_that_is_no_build_is_laid_out_anew_at_each_start(
+    keycloak: Keycloak, distribution: Path, tmp_path: Path
+) -> None:
+    keycloak._instance.prepare(distribution)
+    (tmp_path / "run" / "keycloak" / "lib" / "quarkus" / "build").write_text("built")
+    stop_in_order(keycloak)
+    home = tmp_path / "run" / "keycloak"
+    jar, when = home / "providers" / "delegation.jar", (home / "providers" / "delegation.jar").stat().st_mtime
+    genuine = jar.read_bytes()
+    jar.write_bytes(b"another")
+    for planted in ("themes/base/login/login.ftl", "providers/more.jar", "conf/quarkus.properties", "lib/more.jar"):
+        (home / planted).parent.mkdir(parents=True, exist_ok=True)
+        (home / planted).touch()
+    (home / "lib" / "quarkus-run.jar").write_text("another")
+    (home / "lib" / "lib").unlink()
+    (home / "lib" / "lib").symlink_to(tmp_path)
+
+    assert keycloak._instance.prepare(distribution) == "good once"
+
+    assert (jar.read_bytes(), jar.stat().st_mtime) == (genuine, when)
+    assert {path.name for path in home.iterdir()} == {"lib", "providers", "conf", "data", "build.seal"}
+    assert [path.name for path in (home / "providers").iterdir()] == ["delegation.jar"]
+    assert list((home / "conf").iterdir()) == []
+    assert {path.name for path in (home / "lib").iterdir()} == {"lib", "app", "quarkus", "quarkus-run.jar"}
+    assert (home / "lib" / "quarkus-run.jar").read_text() == ""
+    assert (home / "lib" / "lib").resolve() == distribution / "lib" / "lib"
+    assert keycloak._instance.built
+    assert (home / "lib" / "quarkus" / "build").read_text() == "built"
 
 
 def test_a_build_never_writes_to_the_shared_distribution(

@@ -125,8 +125,7 @@ def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA)
     monkeypatch.setattr(module, "sign_in", sign_in)
     monkeypatch.setattr(program, "place", lambda: there)
     monkeypatch.setenv("ZT_USER", "olga")
-    monkeypatch.setenv("ZT_PASSWORD", "right")
-    return lambda *words, **more: CliRunner().invoke(program.app, words, **more)
+    return lambda *words, **more: CliRunner().invoke(program.app, words, **({"input": "right\n"} | more))
 
 
 # --- what is done -----------------------------------------------------------------------------------------------------
@@ -321,7 +320,6 @@ def test_name_and_password_are_asked_for_where_they_are_not_given(
     zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ZT_USER")
-    monkeypatch.delenv("ZT_PASSWORD")
     registered.answers["GET /parties"] = (200, {"parties": [READER]})
 
     shown = zt("party", "list", input="olga\nright\n")
@@ -511,24 +509,27 @@ def test_it_looks_where_the_registry_says(registry: Registry) -> None:
 
 def test_a_registry_with_a_mistake_is_told(zt: Zt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.undo()
-    monkeypatch.setenv("ZT_PASSWORD", "right")
     monkeypatch.setattr(program, "ROOT", tmp_path)
 
-    shown = CliRunner().invoke(program.app, ["--user", "olga", "party", "list"])
+    shown = CliRunner().invoke(program.app, ["--user", "olga", "party", "list"], input="right\n")
 
     assert "registry.yaml: cannot be read" in failed(shown)
 
 
 def test_it_is_installed_as_a_script_that_finds_the_project_from_anywhere(tmp_path: Path) -> None:
-    folder = tmp_path / "project" / ".venv" / "bin"
+    project = tmp_path / "project"
+    folder = project / ".venv" / "bin"
     folder.mkdir(parents=True)
+    (project / "scripts").mkdir()
     shutil.copy(ROOT / "cli" / "zt", folder)
+    shutil.copy(ROOT / "scripts" / "run", project / "scripts")
     python = folder / "python"
-    python.write_text('#!/bin/sh\necho "$PWD" "$@"\n')
+    python.write_text('#!/bin/sh\necho "$@"\n')
     python.chmod(0o755)
     (tmp_path / "zt").symlink_to(folder / "zt")
 
     said = subprocess.run([tmp_path / "zt", "party", "list"], capture_output=True, text=True, check=True).stdout  # noqa: S603
 
-    assert said == f"{tmp_path / 'project'} -m cli party list\n"
+    flags = f"-I -B -X pycache_prefix={project}/.venv/bytecode"
+    assert said == f"{flags} {project}/scripts/run.py cli party list\n"
     assert "install -m 755 cli/zt $(BIN)/zt" in (ROOT / "Makefile").read_text()

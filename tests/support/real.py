@@ -3,7 +3,6 @@
 Its folder is `run/test`: as with `make demo`, a second run neither builds nor imports what has not changed.
 """
 
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ import pytest_asyncio
 from keycloak import KeycloakDeleteError
 
 from authorities.attestation.launch import Launch
-from authorities.registry.realm import SCRIPT, as_text, password_variable
+from authorities.registry.realm import SCRIPT
 from authorities.registry.realm import realm as derive
 from cli.login import Login, sign_in
 from demo.keycloak import URL, Keycloak
@@ -139,13 +138,14 @@ async def imported(
     keycloak: Keycloak, http: httpx.AsyncClient, trust_domain: TrustDomain, derived: dict[str, Any]
 ) -> AsyncIterator[Realm]:
     """A realm of the tests' own beside the committed one, for as long as the block runs."""
+    # Ids are unique in all of Keycloak.
     users = [{key: value for key, value in user.items() if key != "id"} for user in derived["users"]]
-    text = as_text({**derived, "users": users})  # ids are unique in all of Keycloak
-    for user, password in keycloak.passwords.items():
-        text = text.replace(f"${{{password_variable(user)}}}", password)
+    for user in users:
+        if password := keycloak.passwords.get(user["username"]):
+            user["credentials"] = [{"type": "password", "value": password}]
     issuer = f"{URL}/realms/{derived['realm']}"
     async with keycloak.administration("master") as admin:
-        await admin.a_create_realm(json.loads(text))
+        await admin.a_create_realm({**derived, "users": users})
     try:
         yield Realm(issuer, http, lambda party: trust_domain.assertion(party, issuer), trust_domain.name)
     finally:

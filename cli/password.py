@@ -1,0 +1,23 @@
+"""A person's password: typed at a terminal without an echo, or one line of standard input.
+
+It is taken from no argument and from no variable: whoever runs as the same user reads those of every process that is
+not closed (`/proc/PID/cmdline`, `/proc/PID/environ`), and the command line is open to every user of the machine.
+"""
+
+import sys
+
+import typer
+
+LONGEST = 1024
+"""Characters; Keycloak takes no more than 256."""
+
+
+def ask_password() -> str:
+    """Return the password.  Exits with a sentence where there is none, or where it is too long."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True))
+    line = sys.stdin.readline(LONGEST + 1).rstrip("\r\n")
+    if not line or len(line) > LONGEST:
+        typer.echo(f"The password is read from standard input: one line of at most {LONGEST} characters.", err=True)
+        raise typer.Exit(1)
+    return line

@@ -1,0 +1,54 @@
+"""Where a password comes from, and where it does not."""
+
+import io
+
+import pytest
+import typer
+
+from cli.password import LONGEST, ask_password
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_at_a_terminal_it_is_asked_for_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def prompt(text: str, *, hide_input: bool) -> str:
+        asked.append((text, hide_input))
+        return "typed"
+
+    monkeypatch.setattr("sys.stdin", Terminal("a line\n"))
+    monkeypatch.setattr(typer, "prompt", prompt)
+
+    assert ask_password() == "typed"
+    assert asked == [("Password", True)]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\nand more\n"])
+def test_elsewhere_it_is_one_line_of_standard_input(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    monkeypatch.setenv("ZT_PASSWORD", "of old")
+    monkeypatch.setattr("sys.stdin", io.StringIO(f" a b {end}"))
+
+    assert ask_password() == " a b "
+
+
+@pytest.mark.parametrize("text", ["", "\n", "x" * (LONGEST + 1)])
+def test_no_password_and_one_without_an_end_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+    with pytest.raises(typer.Exit) as ended:
+        ask_password()
+
+    assert ended.value.exit_code == 1
+    assert "one line of at most 1024 characters" in capsys.readouterr().err
+
+
+def test_the_longest_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("x" * LONGEST))
+
+    assert ask_password() == "x" * LONGEST
