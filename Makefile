@@ -8,10 +8,10 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 600
-.PHONY: fuzz help demo up down test attacks mutations check bench soak crowding register lock
+.PHONY: release verify-release fuzz help demo up down test attacks mutations check bench soak crowding register lock
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready  ## Start everything, run the story, try the refusals, end everything
 	@$(RUN) demo walkthrough
@@ -55,18 +55,30 @@ crowding: .venv/ready  ## One caller does all it can to crowd the others out, wh
 register: .venv/ready  ## Approve the parties as they are: derive realm and registry.lock
 	@$(RUN) authorities.registry.register
 
-# A PYTHON that is given, and is of another version than the one in .venv, makes the environment anew.
+# A PYTHON that is given, and is of another version than the one in .venv, makes the environment anew.  That one is not
+# asked, for nothing of .venv is run by `make verify-release` before it was made anew.
 ifneq ($(origin PYTHON),file)
-ifneq ($(shell $(PYTHON) -V 2>&1),$(shell $(BIN)/python -V 2>&1))
+ifneq ($(shell $(PYTHON) -V 2>&1),$(shell sed -n 's/^version_info = /Python /p' .venv/pyvenv.cfg 2>&1))
 .PHONY: .venv/ready
 endif
 endif
 
+release:  ## Sign what is committed: KEY=file, as ssh-keygen makes it
+	@test -n "$(KEY)" || { echo "With which key? make release KEY=file"; exit 1; }
+	@$(PYTHON) -I scripts/release.py sign "$(KEY)"
+
+# The packages are fetched past every cache, for what lies unpacked in a cache can have been changed there.
+verify-release:  ## Check the signature and every file, and make anew what is not signed: SIGNERS=file
+	@test -n "$(SIGNERS)" || { echo "Whose signature is good? make verify-release SIGNERS=file (docs/release.md)"; exit 1; }
+	@$(PYTHON) -I scripts/release.py verify "$(SIGNERS)" $(if $(SIGNER),--signer "$(SIGNER)")
+	@rm -rf .venv run/keycloak/build.seal run/test/keycloak/build.seal
+	@UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 $(MAKE) --no-print-directory .venv/ready
+
 # Made anew each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
-.venv/ready: requirements.lock authorities/attestation/environment.py cli/zt scripts/run scripts/run.py
+.venv/ready: requirements.lock bootstrap.lock authorities/attestation/environment.py cli/zt scripts/run scripts/run.py
 	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p .venv
-	@test -x $(UV) || { echo "Getting uv"; PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --target .venv/uv uv || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
+	@test -x $(UV) || { echo "Getting uv"; PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --require-hashes --target .venv/uv -r bootstrap.lock || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
 	@echo "Setting up the Python environment"
 	@rm -rf .venv/bin .venv/lib .venv/bytecode .venv/environment.json
 	@$(UV) venv -q --allow-existing --python $(PYTHON) .venv
@@ -75,5 +87,6 @@ endif
 	@$(RUN) authorities.attestation.environment
 	@touch $@
 
-lock:  ## Solve the dependencies of pyproject.toml anew
+lock:  ## Solve the dependencies of pyproject.toml anew, and take the newest uv
+	@echo uv | $(UV) pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o bootstrap.lock
 	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock

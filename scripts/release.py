@@ -1,0 +1,158 @@
+"""Signs a release, and checks that a tree holds the signed files and no other.  `docs/release.md` says how to use it.
+
+    python3 -I scripts/release.py sign KEY
+    python3 -I scripts/release.py verify SIGNERS [--signer NAME] [--tree FOLDER]
+
+It needs the standard library, ssh-keygen and, to sign, git: it runs before anything else of a tree is trusted.
+"""
+
+import argparse
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LIST, SIGNATURE = "release", "release.sig"
+NAMESPACE = "release"
+SIGNER = "release@example.com"
+NOT_SIGNED = {
+    ".git": "history and settings of git, from which nothing is started",
+    ".venv": "removed and made anew from the signed requirements.lock",
+    "run": "what earlier runs wrote; what Keycloak built there is removed and built anew",
+    LIST: "the list that is signed",
+    SIGNATURE: "its signature",
+}
+"""What may lie in a tree besides, at its top, and why."""
+_SHOWN = 10
+
+
+class ReleaseError(Exception):
+    """It is not signed, or not what was signed.  The text says why, and what to do."""
+
+
+def listed(tree: Path) -> dict[str, str]:
+    """Return all files of a tree but `NOT_SIGNED`: SHA-256 in hex, by path.
+
+    A link, a pipe and the like have no digest: they are given as what they are, which no signed list holds.
+    """
+    return {str(path.relative_to(tree)): _digest(path) for path in _walk(tree) if path != tree}
+
+
+def _walk(folder: Path, *, top: bool = True) -> Iterator[Path]:
+    for entry in os.scandir(folder):
+        if top and entry.name in NOT_SIGNED:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path), top=False)
+        else:
+            yield Path(entry.path)
+
+
+def _digest(path: Path) -> str:
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return "not a file"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def as_text(files: Mapping[str, str]) -> str:
+    """Return the list as it is signed: what `sha256sum --check` reads.  Raises `ReleaseError`."""
+    for path, digest in files.items():
+        if len(digest) != 64 or "\n" in path or "\\" in path:
+            raise ReleaseError(f"{path!r} cannot be in a release: {digest}.")
+    return "".join(f"{files[path]}  {path}\n" for path in sorted(files))
+
+
+def parsed(text: str) -> dict[str, str]:
+    """Return digests by path from a list.  Raises `ReleaseError`."""
+    lines = [line.partition("  ") for line in text.splitlines()]
+    if not lines or any(len(digest) != 64 or not path for digest, _, path in lines):
+        raise ReleaseError(f"{LIST} is no list of digests and paths.")
+    return {path: digest for digest, _, path in lines}
+
+
+def differences(signed: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """Say in a line each which file is changed, missing, or there besides.  Pure."""
+    return [
+        f"{_printable(path)}: {'not signed' if path not in signed else 'missing' if path not in found else 'changed'}"
+        for path in sorted(signed.keys() | found.keys())
+        if signed.get(path) != found.get(path)
+    ]
+
+
+def _printable(path: str) -> str:
+    """A name can be any bytes, also such as a terminal would obey."""
+    return path.encode("unicode_escape", "surrogateescape").decode()
+
+
+def sign(tree: Path, key: Path) -> None:
+    """Write list and signature.  Raises `ReleaseError` where the tree is not what is committed, or ssh-keygen fails."""
+    status = ["git", "-C", str(tree), "status", "--porcelain", "--untracked-files=all"]
+    if changed := _output(status).strip():
+        raise ReleaseError(f"This is not what is committed:\n{changed}\nCommit it, or remove it.")
+    names = _output(["git", "-C", str(tree), "ls-files", "-z"]).split("\0")
+    text = as_text({name: _digest(tree / name) for name in names if name})
+    (tree / SIGNATURE).unlink(missing_ok=True)  # ssh-keygen asks before it writes over one
+    (tree / LIST).write_text(text)
+    _output(["ssh-keygen", "-Y", "sign", "-q", "-f", str(key), "-n", NAMESPACE, str(tree / LIST)])
+
+
+def verify(tree: Path, signers: Path, signer: str) -> int:
+    """Return how many files were signed, which all are there as they were, and no other.  Raises `ReleaseError`."""
+    if signers.resolve().is_relative_to(tree.resolve()):
+        raise ReleaseError(f"{signers} lies in the tree that is to be verified: whoever changed that, changed it too.")
+    try:
+        text = (tree / LIST).read_bytes()
+    except OSError as error:
+        raise ReleaseError(f"There is no {LIST} in {tree}: put {LIST} and {SIGNATURE} of the release there.") from error
+    command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", signer, "-n", NAMESPACE]
+    _output([*command, "-s", str(tree / SIGNATURE)], text)
+    if wrong := differences(signed := parsed(text.decode()), listed(tree)):
+        more = f"\n... and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise ReleaseError(
+            "The signature is good, but this is not what was signed:\n" + "\n".join(wrong[:_SHOWN]) + more + "\n"
+            "Put it back as it was.  `git clean -xdf -e .venv -e run -e release -e release.sig` removes what git does "
+            "not have."
+        )
+    return len(signed)
+
+
+def _output(command: list[str], given: bytes = b"") -> str:
+    try:
+        done = subprocess.run(command, input=given, capture_output=True, check=False)  # noqa: S603 - built above
+    except OSError as error:
+        raise ReleaseError(f"`{command[0]}` cannot be run: {error}.") from error
+    if done.returncode:
+        said = (done.stderr + done.stdout).decode(errors="replace").strip()
+        raise ReleaseError(f"`{' '.join(command[:3])}` refuses: {said}")
+    return done.stdout.decode()
+
+
+def main() -> None:
+    """Sign, or verify; exit with a sentence where that fails."""
+    parser = argparse.ArgumentParser(description="Sign a release, or verify one.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    signing, verifying = commands.add_parser("sign"), commands.add_parser("verify")
+    signing.add_argument("key", type=Path, help="the private key, as ssh-keygen makes it")
+    verifying.add_argument("signers", type=Path, help="whose signature is good (ssh-keygen(1), ALLOWED SIGNERS)")
+    verifying.add_argument("--signer", default=SIGNER, help="the one of them who must have signed")
+    for command in signing, verifying:
+        command.add_argument("--tree", type=Path, default=ROOT, help="by default the one that this script lies in")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "sign":
+            sign(arguments.tree, arguments.key)
+            print(f"Signed: {LIST} and {SIGNATURE} go with the release.")
+        else:
+            count = verify(arguments.tree, arguments.signers, arguments.signer)
+            print(f"{count} files, all as {arguments.signer} signed them, and no other.")
+    except ReleaseError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

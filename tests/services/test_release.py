@@ -1,0 +1,173 @@
+"""A release is what was signed, all of it and nothing else; each attack on that is tried."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scripts import release
+from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, sign, verify
+from tests.support.signed import FILES, Signed, make, new_key, signed, signed_by, signed_project
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Signed:
+    return signed(tmp_path)
+
+
+def check(whole: Signed) -> int:
+    return verify(whole.tree, whole.signers, SIGNER)
+
+
+def test_a_tree_as_it_was_signed_is_good_and_so_is_what_may_lie_there_besides(whole: Signed) -> None:
+    for folder in (".venv/lib", "run/data"):
+        (whole.tree / folder).mkdir(parents=True)
+        (whole.tree / folder / "anything").touch()
+
+    assert check(whole) == len(FILES)
+
+
+PLANTED = ["typer.py", "GNUmakefile", "demo/__pycache__/__main__.cpython-311.pyc", "zerotrust/gate.so", ".hidden/a"]
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_file_more_is_named(whole: Signed, name: str) -> None:
+    """Also where git would not tell of it."""
+    (whole.tree / ".git" / "info" / "exclude").write_text("*\n")
+    (whole.tree / name).parent.mkdir(exist_ok=True)
+    (whole.tree / name).touch()
+
+    with pytest.raises(ReleaseError, match=rf"(?m)^{name}: not signed$"):
+        check(whole)
+
+
+def _link(tree: Path) -> None:
+    (tree / "elsewhere").mkdir()
+    (tree / "elsewhere").rmdir()
+    content = tree.parent / "content"
+    shutil.move(tree / "zerotrust/gate.py", content)
+    (tree / "zerotrust/gate.py").symlink_to(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda tree: (tree / "zerotrust/gate.py").write_text("no = False"), "zerotrust/gate.py: changed"),
+        (lambda tree: (tree / "zerotrust/gate.py").unlink(), "zerotrust/gate.py: missing"),
+        (_link, "zerotrust/gate.py: changed"),
+        (lambda tree: (tree / "tools").symlink_to("/tmp"), "tools: not signed"),  # noqa: S108
+        (lambda tree: (tree / "\x1b[2J").touch(), r"\x1b[2J: not signed"),
+    ],
+    ids=["changed", "missing", "a link to the same content", "a link to a folder", "a name that a terminal would obey"],
+)
+def test_what_is_not_as_it_was_signed_is_named(whole: Signed, change: Callable[[Path], object], told: str) -> None:
+    change(whole.tree)
+
+    with pytest.raises(ReleaseError) as refused:
+        check(whole)
+
+    assert told in str(refused.value).splitlines()
+    assert "\x1b" not in str(refused.value)
+
+
+def test_whoever_changes_the_list_as_well_has_no_signature_for_it(whole: Signed) -> None:
+    (whole.tree / "typer.py").touch()
+    files = release.listed(whole.tree)
+    (whole.tree / LIST).write_text(release.as_text(files))
+
+    with pytest.raises(ReleaseError, match="refuses: Signature verification failed"):
+        check(whole)
+
+
+def test_another_key_does_not_sign(whole: Signed, tmp_path: Path) -> None:
+    sign(whole.tree, new_key(tmp_path / "other"))
+
+    with pytest.raises(ReleaseError, match="refuses: Could not verify signature"):
+        check(whole)
+
+
+def test_a_signature_for_something_else_and_one_of_another_person_are_none(whole: Signed) -> None:
+    with pytest.raises(ReleaseError, match="refuses: Could not verify signature"):
+        verify(whole.tree, whole.signers, "somebody@example.com")
+
+    signed_by(whole.key, whole.tree, "file")
+    with pytest.raises(ReleaseError, match="refuses: "):
+        check(whole)
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"), [(LIST, "put release and release.sig of the release"), (SIGNATURE, "read signature file")]
+)
+def test_what_was_never_signed_is_not_verified(whole: Signed, missing: str, told: str) -> None:
+    (whole.tree / missing).unlink()
+
+    with pytest.raises(ReleaseError, match=told):
+        check(whole)
+
+
+def test_the_tree_does_not_say_itself_whose_signature_is_good(whole: Signed) -> None:
+    inside = whole.tree / "run" / "signers"
+    inside.parent.mkdir()
+    shutil.copy(whole.signers, inside)
+
+    with pytest.raises(ReleaseError, match="lies in the tree that is to be verified"):
+        verify(whole.tree, inside, SIGNER)
+
+
+@pytest.mark.parametrize("name", ["zerotrust/gate.py", "new.py"])
+def test_only_what_is_committed_is_signed(whole: Signed, name: str) -> None:
+    sign(whole.tree, whole.key)
+    (whole.tree / name).write_text("new")
+
+    with pytest.raises(ReleaseError, match=f"This is not what is committed:\n.*{name}"):
+        sign(whole.tree, whole.key)
+
+
+# --- the commands -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Signed:
+    return signed_project(tmp_path)
+
+
+def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
+    status, said, notes = make(project, "verify-release", f"SIGNERS={project.signers}")
+
+    assert status == 0, said
+    assert f"files, all as {SIGNER} signed them, and no other." in said
+    assert not (project.tree / ".venv" / "lib").exists()
+    assert not (project.tree / "run" / "keycloak" / "build.seal").exists()
+    venv, sync, pinned = notes.splitlines()
+    assert venv.startswith("1  venv ")  # past every cache
+    assert sync == "1 copy pip sync -q --require-hashes --python .venv/bin/python requirements.lock"
+    assert pinned.endswith("scripts/run.py authorities.attestation.environment")
+
+
+def test_where_it_fails_nothing_is_made_or_run(project: Signed) -> None:
+    (project.tree / "typer.py").touch()
+
+    status, said, notes = make(project, "verify-release", f"SIGNERS={project.signers}")
+
+    assert status
+    assert "typer.py: not signed" in said
+    assert notes == ""
+    assert (project.tree / ".venv" / "ready").exists()
+
+
+def test_who_does_not_say_whose_signature_or_key_is_told(project: Signed) -> None:
+    for target in ("verify-release", "release"):
+        status, said, notes = make(project, target)
+        assert (bool(status), notes) == (True, "")
+        assert f"make {target} " in said
+
+
+def test_a_release_is_signed_by_a_command(project: Signed) -> None:
+    (project.tree / LIST).unlink()
+    (project.tree / SIGNATURE).unlink()
+
+    status, said, _ = make(project, "release", f"KEY={project.key}")
+
+    assert status == 0, said
+    assert check(project) > 200
