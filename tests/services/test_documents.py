@@ -80,6 +80,12 @@ async def test_a_foreign_document_looks_like_one_that_does_not_exist(system: Sys
     assert "Revenue" not in str(foreign)
 
 
+async def test_an_id_that_was_made_up_is_fit_to_be_read_in_a_record(system: System, reading: Token) -> None:
+    assert (await use(system, reading(), "read", id="\x1b[31mFIN-201\n")).is_error
+
+    assert decided(system)[-1]["resource"] == "Document \\x1b[31mFIN-201\\n"
+
+
 @pytest.mark.parametrize("tool", ["read", "replace", "delete"])
 async def test_what_does_not_exist_takes_the_same_steps_as_what_is_foreign(
     system: System, reading: Token, writing: Token, monkeypatch: pytest.MonkeyPatch, tool: str
