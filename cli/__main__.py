@@ -135,10 +135,10 @@ def reinstate_user(context: typer.Context, user: User) -> None:
 
 @app.command()
 def standing(context: typer.Context) -> None:
-    """Everything that is withdrawn, and how fresh that knowledge is."""
+    """What is withdrawn, the latest last, and how fresh that knowledge is."""
     answer = _as_operator(context, lambda door: door.ask("GET", "/standing"))
     console.print(tell.withdrawn(answer["withdrawn"]))
-    console.print(tell.sources(answer["number"], answer["sources"]))
+    console.print(tell.sources(answer["number"], answer["sources"], answer["entries"] - len(answer["withdrawn"])))
 
 
 @app.command()

@@ -30,10 +30,11 @@ def withdrawn(found: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
-def sources(number: int, ages: Mapping[str, float]) -> Text:
-    """How many changes there were, and how fresh that knowledge is."""
+def sources(number: int, ages: Mapping[str, float], more: int) -> Text:
+    """How many changes there were, how much more is withdrawn than is listed, and how fresh that knowledge is."""
     read = ", ".join(f"{source} {age:.1f} s ago" for source, age in ages.items())
-    return Text(f"{number} changes so far; read: {read}.")
+    older = f"{more} older ones are not listed; " if more else ""
+    return Text(f"{older}{number} changes so far; read: {read}.")
 
 
 def party(found: Mapping[str, Any]) -> Table:

@@ -161,7 +161,7 @@ def _add_operators_doors(app: FastAPI, service: Service, parties: Parties, withd
 
     @app.get("/standing")
     async def standing() -> dict[str, Any]:
-        return withdrawals.all()
+        return withdrawals.latest()
 
     @app.post("/withdrawals")
     async def withdraw(asked: Withdrawal) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What operators withdraw besides parties: users, sessions, tokens with all that was derived from them."""
 
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -11,6 +12,8 @@ from authorities.registry.telling import TOLD, Realm, Telling
 from zerotrust.errors import Refusal
 from zerotrust.policy import Reason
 
+SHOWN = 1000
+"""Entries that an operator is shown: to write down more would hold up everybody who waits for the registry."""
 NOBODY_TO_TELL = "not told: it does not know what was derived from a token"
 
 
@@ -65,10 +68,16 @@ class Withdrawals:
             raise Refusal(Reason.UNKNOWN_SUBJECT, f"Keycloak knows no user {asked.name}")
         return found
 
-    def all(self) -> dict[str, Any]:
-        """Everything that is withdrawn now, and how long ago each source was read."""
+    def latest(self) -> dict[str, Any]:
+        """What was withdrawn last, how much is withdrawn in all, and how long ago each source was read."""
+        latest = list(islice(reversed(self._kept.withdrawn.items()), SHOWN))
         entries = [
             {"kind": kind, "name": name, "cause": cause, "since": self._kept.since[kind, name]}
-            for (kind, name), cause in self._kept.withdrawn.items()
+            for (kind, name), cause in reversed(latest)
         ]
-        return {"number": self._kept.number, "sources": self._stream.ages(), "withdrawn": entries}
+        return {
+            "number": self._kept.number,
+            "sources": self._stream.ages(),
+            "entries": len(self._kept.withdrawn),
+            "withdrawn": entries,
+        }

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy.exc
 
 from authorities.registry import telling
+from authorities.registry import withdrawals as module
 from authorities.registry.keycloak import AdministrationError
 from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
@@ -180,6 +181,18 @@ async def test_operators_see_what_is_withdrawn_since_when_and_how_fresh_that_is(
     ]
     assert all(one["since"] == pytest.approx(time.time(), abs=60) for one in told["withdrawn"])
     assert 0 <= told["sources"]["attestation"] < 60
+
+
+async def test_operators_see_the_latest_of_more_than_can_be_shown(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SHOWN", 2)
+    for number in range(3):
+        await authority.operate("POST", "/withdrawals", body("token", f"T{number}"))
+
+    told = await authority.operate("GET", "/standing")
+
+    assert ([one["name"] for one in told["withdrawn"]], told["entries"]) == (["T1", "T2"], 3)
 
 
 async def test_an_operator_who_is_withdrawn_withdraws_nothing_more(authority: Authority) -> None:

@@ -289,7 +289,12 @@ def test_a_user_is_reinstated(zt: Zt, registered: Registered) -> None:
 
 def test_everything_that_is_withdrawn_is_shown_and_how_fresh_that_is(zt: Zt, registered: Registered) -> None:
     one = {"kind": "session", "name": "a1b2", "cause": "seen [red]reading[/red]", "since": 1795000000}
-    answer = {"number": 12, "sources": {"attestation": 0.34, "keycloak": 1.0}, "withdrawn": [one]}
+    answer: dict[str, Any] = {
+        "number": 12,
+        "sources": {"attestation": 0.34, "keycloak": 1.0},
+        "entries": 1,
+        "withdrawn": [one],
+    }
     registered.answers["GET /standing"] = (200, answer)
 
     shown = zt("standing")
@@ -299,6 +304,10 @@ def test_everything_that_is_withdrawn_is_shown_and_how_fresh_that_is(zt: Zt, reg
     for told in ("session", "a1b2", "seen [red]reading[/red]", "12 changes so far", "attestation 0.3 s ago"):
         assert told in shown.output
     assert "keycloak 1.0 s ago" in shown.output
+    assert "not listed" not in shown.output
+
+    answer["entries"] = 1234
+    assert "1233 older ones are not listed" in zt("standing").output
 
 
 @pytest.mark.parametrize(
