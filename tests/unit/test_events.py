@@ -104,6 +104,26 @@ def test_what_users_and_clients_do(event: dict[str, Any], means: list[Change | S
     assert of_user_event(event) == means
 
 
+@pytest.mark.parametrize(
+    ("event", "instead"),
+    [
+        (user_event("LOGOUT", session=SESSION), f"{AT // 1000} {ALICE}"),
+        (user_event("REVOKE_GRANT", session=SESSION), f"{AT // 1000} {ALICE}"),
+        (user_event("REVOKE_GRANT", token_id=TOKEN), f"{AT // 1000} {ALICE} walkthrough"),
+        (user_event("REVOKE_GRANT", token_id=TOKEN) | {"clientId": READER}, f"{AT // 1000} {ALICE} {READER}"),
+        (user_event("REVOKE_GRANT", token_id=TOKEN) | {"userId": None}, None),
+    ],
+    ids=["a session", "a refresh token", "a token", "a token of an agent", "of nobody knows whom"],
+)
+def test_what_would_withdraw_more_of_the_same_users_and_of_the_same_party(
+    event: dict[str, Any], instead: str | None
+) -> None:
+    [change] = of_user_event(event)
+
+    assert isinstance(change, Change)
+    assert change.instead == (("before", instead) if instead else None)
+
+
 def before(why: str, second: int = AT // 1000) -> Change:
     return Change(("before", str(second)), f"keycloak: {why}")
 

@@ -71,7 +71,10 @@ def door(registry: Registry, issuer: Issuer) -> Door:
 async def test_the_session_that_it_names_is_withdrawn(door: Door) -> None:
     await door.bring(door.token())
 
-    assert door.changes == [Change(("session", "EaljfVbAlVP_8ndDietyi2Jm"), "keycloak: logout")]
+    [change] = door.changes
+    assert change == Change(("session", "EaljfVbAlVP_8ndDietyi2Jm"), "keycloak: logout")
+    alice = "a11ce000-0000-4000-8000-000000000000"
+    assert change.instead == ("before", f"{int(NOW)} {alice}")  # for a user who has too many
 
 
 @pytest.mark.parametrize("changed", [{"sub": None}, {"aud": ["zt"]}, {"iat": NOW + CLOCK_SKEW}, {"typ": None}])
