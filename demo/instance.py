@@ -39,7 +39,9 @@ BUILD = [
 
 BUILT = "lib/quarkus"
 """What a build writes."""
-_KEPT = {"data", "handover", "build.seal", "data.seal", "keycloak.log"}
+_KEPT = {"data", "handover", "build.seal", "data.seal"}
+_LOG = "keycloak.log"
+"""Kept as well, and those that were rotated: `keycloak.log.1` and so on."""
 _LONG_AGO = 315_532_800
 """1980, in seconds since 1970. Keycloak remembers when a script was last changed, and we write ours at each start."""
 
@@ -100,7 +102,8 @@ class Instance:
         if built := self.built:
             shutil.rmtree(kept, ignore_errors=True)
             (self.home / BUILT).rename(kept)
-        for entry in [entry for entry in self.home.iterdir() if entry.name not in _KEPT and entry != kept]:
+        stays = {kept.name, *_KEPT}
+        for entry in [e for e in self.home.iterdir() if e.name not in stays and not e.name.startswith(_LOG)]:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         lib.mkdir()
         (self.home / "providers").mkdir()

@@ -389,13 +389,21 @@ def test_all_that_is_no_build_is_laid_out_anew_at_each_start(
         (home / planted).parent.mkdir(parents=True, exist_ok=True)
         (home / planted).touch()
     (home / "lib" / "quarkus-run.jar").write_text("another")
+    (home / "keycloak.log.1").touch()
     (home / "lib" / "lib").unlink()
     (home / "lib" / "lib").symlink_to(tmp_path)
 
     assert keycloak._instance.prepare(distribution) == "good once"
 
     assert (jar.read_bytes(), jar.stat().st_mtime) == (genuine, when)
-    assert {path.name for path in home.iterdir()} == {"lib", "providers", "conf", "data", "build.seal"}
+    assert {path.name for path in home.iterdir()} == {
+        "lib",
+        "providers",
+        "conf",
+        "data",
+        "build.seal",
+        "keycloak.log.1",
+    }
     assert [path.name for path in (home / "providers").iterdir()] == ["delegation.jar"]
     assert list((home / "conf").iterdir()) == []
     assert {path.name for path in (home / "lib").iterdir()} == {"lib", "app", "quarkus", "quarkus-run.jar"}

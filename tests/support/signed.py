@@ -74,7 +74,8 @@ def signed_project(place: Path) -> Signed:
     for name in (LIST, SIGNATURE):
         (place / "tree" / name).unlink(missing_ok=True)
     project = signed(place, {})
-    for name in (PACKAGE, ".venv/environment.json", "run/keycloak/build.seal"):
+    seals = ("run/keycloak/build.seal", "run/walkthrough/keycloak/build.seal")
+    for name in (PACKAGE, ".venv/environment.json", *seals):
         (project.tree / name).parent.mkdir(parents=True, exist_ok=True)
         (project.tree / name).write_text("changed")
     (project.tree / ".venv" / "ready").touch()
