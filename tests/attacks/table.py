@@ -1179,7 +1179,21 @@ ROWS: dict[int, Row] = {
     133: Row(
         "the passwords that Keycloak was given, in its arguments, variables or memory",
         None,
-        ("demo/keycloak.py (passwords by a pipe, Java from a file that nobody may read)",),
+        (
+            Control(
+                "authorities.attestation.interpreter",
+                "Interpreter.__init__",
+                "os.fchmod(writable, _EXECUTABLE_BY_ALL)",
+                "os.fchmod(writable, 0o755)",
+                "demo/keycloak.py Keycloak._launch (Java from a file that nobody may read)",
+            ),
+            Control(
+                "demo.keycloak",
+                "Keycloak._launch",
+                "f'--config-file={link}'",
+                "f'--bootstrap-admin-password={self.admin[1]}'",
+            ),
+        ),
     ),
     134: Row(
         "a password or a token among the arguments of what a person types",
@@ -1223,8 +1237,8 @@ ROWS: dict[int, Row] = {
             Control(
                 "demo.instance",
                 "Instance._lay_out",
-                "entry.name not in _KEPT and entry != kept",
-                "entry.name in ('lib', 'conf', 'providers')",
+                "e.name not in stays and not e.name.startswith(_LOG)",
+                "e.name in ('lib', 'conf', 'providers')",
             ),
         ),
     ),
