@@ -214,6 +214,16 @@ def _client(registry: Registry, name: str, party: Party, **attributes: str) -> d
             **attributes,
         },
         "optionalClientScopes": party.hands_on,
+        # A client's own mapper: also in a token got by exchange it names the client that the token was issued to.
+        "protocolMappers": [
+            _mapper(
+                "client_id",
+                "oidc-hardcoded-claim-mapper",
+                claim_name="client_id",
+                claim_value=registry.id(name),
+                jsonType_label="String",
+            )
+        ],
     }
 
 

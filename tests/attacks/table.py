@@ -450,6 +450,7 @@ ROWS: dict[int, Row] = {
         Reason.ACTOR_MISMATCH,
         (Control("zerotrust.verify", "_check_actors", "if actors[0] != claims.azp:"),),
     ),
+    127: Row("a token that names two clients", Reason.BAD_CLAIM, (_verify("if claims.client_id != claims.azp:"),)),
     # D. replay and theft: the connection is the proof, so there is none that could be recorded and sent again
     36: Row("a token in other hands", Reason.NOT_BOUND, (BOUND, (KNOWN_PEER, BOUND))),
     37: Row(

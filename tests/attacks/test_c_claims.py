@@ -90,7 +90,7 @@ async def test_a_token_after_its_end(target: Target) -> Tries:
 @attack(31)
 async def test_a_token_without_a_claim(target: Target) -> Tries:
     for party in DOORS:
-        for name in ("iss", "aud", "sub", "azp", "jti", "sid", "iat", "exp"):
+        for name in ("iss", "aud", "sub", "azp", "client_id", "jti", "sid", "iat", "exp"):
             yield await target.send(party, target.token(party, **{name: None}))
 
 
@@ -172,3 +172,16 @@ async def test_a_token_that_was_issued_to_somebody_else_than_who_acts(target: Ta
                 lineage = ["ancestor-0", "ancestor-1"][: 2 if "act" in act else 1]
                 token = target.token(party, act=act, lineage=lineage, txn="ancestor-0")
                 yield await target.send(party, token)
+
+
+@attack(127)
+async def test_a_token_that_names_two_clients(target: Target) -> Tries:
+    """A standard validator reads `client_id` (RFC 9068 section 2.2), Keycloak's adapters `azp`."""
+    for party in DOORS:
+        holder = target.claims(party)["azp"]
+        for name in target.issuer.registry.parties:
+            other = target.issuer.registry.id(name)
+            if other != holder:
+                yield await target.send(party, target.token(party, client_id=other))
+        for other in (holder.upper(), f"{holder}/", holder[:-1], "nobody"):
+            yield await target.send(party, target.token(party, client_id=other))

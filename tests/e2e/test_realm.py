@@ -14,6 +14,7 @@ import httpx
 import jwt
 import pytest
 import pytest_asyncio
+from authlib.oauth2.rfc9068 import JWTBearerTokenValidator  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from authorities.registry.realm import REALM_FILE, REDIRECT, USERS
@@ -100,6 +101,20 @@ async def test_every_access_token_says_that_it_is_one(story: dict[str, str], nam
     header = jwt.get_unverified_header(story[name])
 
     assert (header["typ"], header["alg"]) == ("at+jwt", "RS256")
+
+
+@pytest.mark.parametrize("name", STORY)
+async def test_a_validator_of_other_people_takes_every_token(realm: Realm, story: dict[str, str], name: str) -> None:
+    """Authlib's own check of RFC 9068 section 4: signature, `typ` and every required claim, `client_id` among them."""
+    key_set = (await realm.http.get(f"{realm.endpoint}/certs")).json()
+
+    class Validator(JWTBearerTokenValidator):  # type: ignore[misc]
+        def get_jwks(self) -> Any:
+            return key_set
+
+    validator = Validator(realm.issuer, realm.id(STORY[name].aud))
+    validator.validate_token(validator.authenticate_token(story[name]), STORY[name].scope.split(), request=None)
+    assert claims(story[name])["client_id"] == claims(story[name])["azp"]
 
 
 @pytest.mark.parametrize("name", STORY)

@@ -81,7 +81,7 @@ async def test_an_operator_gets_a_token_for_the_registry_and_nothing_else(
     token = claims(login.access_token)
 
     assert token["aud"] == registry.id("authority/registry")
-    assert token["azp"] == "zt"
+    assert token["azp"] == token["client_id"] == "zt"
     assert token["scope"] == "registry.admin"
     assert token["groups"] == ["/operators"]
     assert token["exp"] - token["iat"] == 60

@@ -77,6 +77,7 @@ class Issuer:
             "iss": ISSUER,
             "aud": self.registry.id("orchestrator"),
             "azp": "walkthrough",
+            "client_id": changed.get("azp", "walkthrough"),
             "sub": "alice",
             "sid": "session-1",
             "jti": str(uuid.uuid4()),
@@ -164,6 +165,7 @@ class Issuer:
         life = next(p.life for name, p in self.registry.parties.items() if self.registry.id(name) == me) or 0
         claims = parent | {
             "azp": me,
+            "client_id": me,
             "aud": form["audience"],
             "scope": form["scope"],
             "groups": groups if wanted is None else [wanted],

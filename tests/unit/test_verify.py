@@ -282,7 +282,7 @@ def test_a_token_without_its_signature_or_with_a_part_too_many_is_refused(issuer
 # (6) claims present and well typed
 
 
-@pytest.mark.parametrize("name", ["iss", "aud", "sub", "azp", "jti", "sid", "iat", "exp"])
+@pytest.mark.parametrize("name", ["iss", "aud", "sub", "azp", "client_id", "jti", "sid", "iat", "exp"])
 def test_a_token_without_a_claim_that_is_required_is_refused(issuer: Issuer, key: RSAPublicKey, name: str) -> None:
     assert refusal(issuer.token(**{name: None}), key) is Reason.BAD_CLAIM
 
@@ -292,10 +292,14 @@ def test_a_token_without_a_claim_that_is_required_is_refused(issuer: Issuer, key
     [
         *[
             (name, value)
-            for name in ("sub", "azp", "jti", "sid")
+            for name in ("sub", "azp", "client_id", "jti", "sid")
             for value in ("", "a\nb", "a\0b", "a b", "é", "x" * 513)
         ],
-        *[(name, value) for name in ("sub", "azp", "jti", "sid", "iss") for value in (7, True, ["alice"], {"a": 1})],
+        *[
+            (name, value)
+            for name in ("sub", "azp", "client_id", "jti", "sid", "iss")
+            for value in (7, True, ["alice"], {"a": 1})
+        ],
         *[(name, value) for name in ("iat", "exp", "nbf") for value in (f"{NOW + 60}", True, -1, 1.5, [NOW])],
         ("aud", 7),
         ("aud", {ORCHESTRATOR: 1}),
@@ -319,6 +323,10 @@ def test_a_claim_of_another_type_is_refused(issuer: Issuer, key: RSAPublicKey, n
     token = issuer.sign_bytes(GOOD_HEADER, json.dumps(issuer.claims() | {name: value}).encode())
 
     assert refusal(token, key) is Reason.BAD_CLAIM
+
+
+def test_a_token_that_names_two_clients_is_refused(issuer: Issuer, key: RSAPublicKey) -> None:
+    assert refusal(issuer.token(client_id="zt"), key) is Reason.BAD_CLAIM
 
 
 @pytest.mark.parametrize(
