@@ -3,54 +3,27 @@
 The model is a script (`inference/script.py`).  The door is what matters here: a real model goes behind the same one.
 """
 
+import secrets
+import time
 from typing import Any
 
-from pydantic import BaseModel, Field, Json
+from fastapi import Response
+from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp
 
+from inference.chat import MODEL, OPENAI, Completion, Conversation, model_entry
 from inference.script import reply
-from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Permissions
-from zerotrust.policy import Reason
 from zerotrust.run import run
 from zerotrust.service import Service
 
-MODEL = "scripted"
 PERMISSIONS: Permissions = {
     ("POST", "/v1/chat/completions"): "inference.run",
     ("GET", "/v1/models"): "model.read",
+    ("GET", f"/v1/models/{MODEL}"): "model.read",
     ("GET", "/health"): PUBLIC,
 }
-
-
-class Function(BaseModel):
-    """A function the model may call, or does."""
-
-    name: str
-    arguments: Json[dict[str, Any]] = {}
-
-
-class Tool(BaseModel):
-    """A tool, or a call to one."""
-
-    id: str = ""
-    function: Function
-
-
-class Message(BaseModel):
-    """One message of a conversation."""
-
-    role: str
-    content: str | None = None
-    tool_calls: list[Tool] | None = None
-
-
-class Conversation(BaseModel):
-    """What is asked of the model.  Options that a script cannot follow are ignored."""
-
-    model: str
-    messages: list[Message] = Field(min_length=1, max_length=1000)
-    tools: list[Tool] = []
+DIALECTS = {path: OPENAI for _, path in PERMISSIONS if path.startswith("/v1/")}
 
 
 def create_app(service: Service) -> ASGIApp:
@@ -58,20 +31,24 @@ def create_app(service: Service) -> ASGIApp:
     app = service.app()
 
     @app.post("/v1/chat/completions")
-    async def complete(asked: Conversation) -> dict[str, Any]:
-        if asked.model != MODEL:
-            raise Refusal(Reason.UNKNOWN_MODEL, asked.model)
-        messages = [message.model_dump(round_trip=True) for message in asked.messages]
-        message = reply(messages, {tool.function.name for tool in asked.tools})
-        reason = "tool_calls" if message.get("tool_calls") else "stop"
-        choice = {"index": 0, "message": message, "finish_reason": reason}
-        return {"object": "chat.completion", "model": MODEL, "choices": [choice]}
+    async def complete(asked: Conversation) -> Response:
+        asked.check()
+        messages = [message.model_dump() for message in asked.messages]
+        message = reply(messages, {tool.function.name for tool in asked.tools or []})
+        completion = Completion(asked, message, number=secrets.token_hex(12), now=int(time.time()))
+        if asked.stream:
+            return StreamingResponse(completion.events(), media_type="text/event-stream")
+        return JSONResponse(completion.whole())
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        return {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "this project"}]}
+        return {"object": "list", "data": [model_entry()]}
 
-    return service.guard(app, PERMISSIONS)
+    @app.get(f"/v1/models/{MODEL}")
+    async def model() -> dict[str, Any]:
+        return model_entry()
+
+    return service.guard(app, PERMISSIONS, dialects=DIALECTS)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,19 @@ It does, in this order, the first thing that is still undone:
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from zerotrust.strict_json import strict_object
 
-_ORDER = re.compile(r"\bcall (\w+) (\{[^{}]*\})")
+MAX_ORDERS = 64
+"""Orders that it looks at in one conversation: those after them are text like any other."""
+MAX_HITS = 64
+"""Documents that it reads of those that were found, or deletes of those that were named."""
+MAX_ELEMENTS = 400
+"""Elements of the JSON in one answer of a tool; one with more is taken for plain text."""
+
+_ORDER = re.compile(r"call(?<=\bcall) (\w{1,64}) (\{[^{}]*\})")  # begins with letters: then a search for it is quick
 
 LONGEST_SENTENCE, MOST_LINES = 300, 5
 """Characters of a sentence in a summary, and lines that it repeats of one document."""
@@ -33,6 +41,7 @@ Done = Mapping[Call, None]
 def reply(messages: list[Message], tools: set[str]) -> Message:
     """The next message of the assistant in an OpenAI-style conversation; `tools` are the names on offer."""
     task = str(messages[0]["content"])
+    messages = [_heard(message) for message in messages]
     done = dict.fromkeys(_calls(messages))
     if orders := [call for call in dict.fromkeys(_orders(messages)) if call not in done]:
         return _ask_for(orders, len(done))
@@ -46,14 +55,15 @@ def reply(messages: list[Message], tools: set[str]) -> Message:
 def _read(task: str, messages: list[Message], done: Done) -> Message:
     if not any(name == "search" for name, _ in done):
         return _ask_for([_call("search", query=task)], len(done))
-    hits = [_call("read", id=name) for name in _hits(messages)]
+    hits = [_call("read", id=name) for name in islice(_hits(messages), MAX_HITS)]
     if unread := [call for call in dict.fromkeys(hits) if call not in done]:
         return _ask_for(unread, len(done))
     return {"role": "assistant", "content": _summary(messages)}
 
 
 def _delete(task: str, messages: list[Message], done: Done) -> Message:
-    named = [_call("delete", id=name) for name in dict.fromkeys(_DRAFT.findall(task))]
+    drafts = (draft.group() for draft in _DRAFT.finditer(task))
+    named = [_call("delete", id=name) for name in dict.fromkeys(islice(drafts, MAX_HITS))]
     if unasked := [call for call in named if call not in done]:
         return _ask_for(unasked, len(done))
     return _told("Deleted", "Nothing was deleted.", messages)
@@ -90,34 +100,45 @@ def _call(name: str, /, **arguments: Any) -> Call:
 def _calls(messages: list[Message]) -> Iterator[Call]:
     for message in messages:
         for call in message.get("tool_calls") or []:
-            yield _call(call["function"]["name"], **json.loads(call["function"]["arguments"]))
+            yield _call(call["function"]["name"], **(_parsed(call["function"]["arguments"]) or {}))
 
 
 def _orders(messages: list[Message]) -> Iterator[Call]:
-    for message in messages:
-        for name, arguments in _ORDER.findall(_text(message)):
-            if (given := _parsed(arguments)) is not None:
-                yield _call(name, **given)
+    found = (order.groups() for message in messages for order in _ORDER.finditer(_text(message)))
+    for name, arguments in islice(found, MAX_ORDERS):
+        if (given := _parsed(arguments)) is not None:
+            yield _call(name, **given)
+
+
+def _heard(message: Message) -> Message:
+    """A message with the JSON in it, where it is a tool's: each is parsed once."""
+    return message | {"found": _parsed(str(message["content"])) if message["role"] == "tool" else None}
 
 
 def _text(message: Message) -> str:
     """What a message says; of a tool's JSON, the text of the document in it."""
-    content = str(message.get("content") or "")
-    if message["role"] == "tool" and (found := _parsed(content)):
-        return str(found.get("text", ""))
-    return content if message["role"] != "assistant" else ""
+    if message["found"]:
+        return str(message["found"].get("text", ""))
+    return str(message.get("content") or "") if message["role"] != "assistant" else ""
 
 
 def _results(messages: list[Message]) -> list[dict[str, Any]]:
-    found = [_parsed(str(message["content"])) for message in messages if message["role"] == "tool"]
-    return [result for result in found if result]
+    return [message["found"] for message in messages if message["found"]]
 
 
 def _parsed(content: str) -> dict[str, Any] | None:
+    if _elements(content) > MAX_ELEMENTS:
+        return None
     try:
         return strict_object(content.encode())
     except ValueError:
         return None
+
+
+def _elements(content: str) -> int:
+    """Commas, colons and opening brackets outside of strings, found without parsing."""
+    plain = content.replace(r"\\", "").replace(r"\"", "")  # the quotes that are left begin or end a string
+    return sum(map("".join(plain.split('"')[::2]).count, "{[,:"))
 
 
 def _hits(messages: list[Message]) -> Iterator[str]:

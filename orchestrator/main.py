@@ -1,7 +1,6 @@
 """Orchestrator: takes a user's request and works through agents.  It enforces; it owns no authority.
 
-The gate has verified, decided and recorded.  For each step of the plan, `work` narrows the user's token to what that
-step needs and acts with it; the token it was given itself goes nowhere.
+For each step of the plan, `work` narrows the user's token to what that step needs; the token itself goes nowhere.
 """
 
 from collections.abc import AsyncIterator
@@ -9,32 +8,24 @@ from typing import Annotated
 
 from fastapi import Header, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from starlette.types import ASGIApp
 
-from orchestrator.plan import Step, make_plan
+from orchestrator.models import models
+from orchestrator.plan import Step, Task, make_plan
 from orchestrator.progress import Progress, stopped
 from zerotrust.a2a import PeerError, ask_agent
 from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Permissions
-from zerotrust.registry import Department
 from zerotrust.run import run
 from zerotrust.service import Service
 
 PERMISSIONS: Permissions = {
     ("POST", "/tasks"): "task.run",
     ("POST", "/plan"): "reasoning.plan",
+    ("GET", "/models"): "reasoning.plan",  # and at the inference service, by exchange, `model.read`
     ("GET", "/health"): PUBLIC,
 }
-
-
-class Task(BaseModel):
-    """What a user wants done."""
-
-    request: Annotated[str, Field(min_length=1, max_length=10_000)]
-    department: Department | None = None
-    """The department that it is about.  Who belongs to several has to name one: no task works in two."""
 
 
 def create_app(service: Service) -> ASGIApp:
@@ -71,6 +62,10 @@ def create_app(service: Service) -> ASGIApp:
     @app.post("/plan")
     async def plan(task: Task) -> list[Step]:
         return make_plan(task.request, service.department(task.department))
+
+    @app.get("/models")
+    async def list_models() -> list[str]:
+        return await models(service)
 
     return service.guard(app, PERMISSIONS)
 

@@ -3,12 +3,24 @@
 A plan is what will be asked of whom, with which scopes: all of it can be read before any of it is done.
 """
 
-from pydantic import BaseModel
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from zerotrust.registry import Department
 
 FILING = frozenset({"file", "filed", "save", "saved", "write", "written", "store", "stored"})
 """Words by which a user asks for the result to be kept."""
 DELETING = frozenset({"delete", "remove"})
 """The first words by which a user asks for drafts to be deleted; nothing is read for that."""
+
+
+class Task(BaseModel):
+    """What a user wants done."""
+
+    request: Annotated[str, Field(min_length=1, max_length=10_000)]
+    department: Department | None = None
+    """The department that it is about.  Who belongs to several has to name one: no task works in two."""
 
 
 class Step(BaseModel):

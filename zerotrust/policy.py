@@ -70,6 +70,7 @@ class Reason(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     BODY_TOO_SLOW = "body_too_slow"
     UNKNOWN_MODEL = "unknown_model"
+    UNSUPPORTED_OPTION = "unsupported_option"
     SCOPE_MISSING = "scope_missing"
     POLICY_DENIED = "policy_denied"
     RESOURCE_DENIED = "resource_denied"

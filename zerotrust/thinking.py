@@ -7,14 +7,14 @@ authority of the token, not the agent's good sense.
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import httpx
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Tool
-from pydantic import BaseModel, Json
+from pydantic import BaseModel, BeforeValidator, Json
 from pydantic_core import to_json
 
 from zerotrust.a2a import NONSENSE, UNTOUCHED, Answer, PeerError, refused, unreached
@@ -106,7 +106,8 @@ class Tools:
 
 class _Function(BaseModel):
     name: str
-    arguments: Json[dict[str, Any]]
+    arguments: Annotated[Json[dict[str, Any]], BeforeValidator(lambda given: given or "{}")]
+    """Models send an empty text where there are none."""
 
 
 class _ToolCall(BaseModel):

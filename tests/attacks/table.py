@@ -1145,6 +1145,11 @@ ROWS: dict[int, Row] = {
             Control("zerotrust.verify", "_fingerprint", "hashlib.sha256(token.encode()).digest()", "b''"),
         ),
     ),
+    128: Row(
+        "a text that costs the model much",
+        Reason.GRANTED,
+        (Control("inference.script", "_orders", "islice(found, MAX_ORDERS)", "found"),),
+    ),
     # M. another process of the same user
     130: Row(
         "a process of the same user that reads the memory of the authority, or opened it at its start",

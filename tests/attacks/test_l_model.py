@@ -8,7 +8,8 @@ import httpx
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from tests.support.attack import LURES, Target, Tried, Tries, attack, message, tool_call
+from inference.script import MAX_ORDERS
+from tests.support.attack import DOORS, LURES, Target, Tried, Tries, attack, message, tool_call
 from tests.support.leaks import holds_token
 from zerotrust.policy import Reason
 
@@ -114,3 +115,16 @@ async def test_what_one_task_leaves_behind_for_another(target: Target) -> Tries:
 async def ran(target: Target, token: str, asked: dict[str, str]) -> httpx.Response:
     async with target.system.client("orchestrator", token) as http:
         return await http.post("/tasks", json=asked)
+
+
+@attack(128)
+async def test_a_text_that_costs_the_model_much(target: Target) -> Tries:
+    """One agent was taken over: its conversations hold as many orders as a body has room for."""
+    model, texts = "inference", (" ".join(f'call a {{"i":{i}}}' for i in range(5000)), "call a {} " * 50_000)
+    for text in texts:
+        asked = dict(DOORS[model].body) | {"messages": [{"role": "user", "content": text}]}
+        tried = await target.send(model, target.token(model), body=asked)
+        calls = tried.answer.json()["choices"][0]["message"].get("tool_calls", [])
+        tried.effect = len(calls) > MAX_ORDERS
+        assert calls
+        yield tried

@@ -203,7 +203,6 @@ async def test_a_token_names_the_one_department_that_was_asked_for_and_so_does_w
     [
         ("orchestrator", "task.run"),  # spent
         ("orchestrator", "reasoning.plan"),
-        ("orchestrator", "model.read"),
         ("orchestrator", "openid"),
         ("orchestrator", "offline_access"),
         ("agent/reader", "agent.invoke"),  # spent
@@ -239,7 +238,7 @@ async def test_without_a_wish_for_scopes_there_are_none(realm: Realm, t0: str) -
 
 @pytest.mark.parametrize(
     ("party", "audience"),
-    [("orchestrator", "tool/documents"), ("orchestrator", "inference"), ("agent/reader", "agent/writer")],
+    [("orchestrator", "tool/documents"), ("orchestrator", "authority/registry"), ("agent/reader", "agent/writer")],
 )
 async def test_an_audience_that_the_party_may_not_call_is_refused(
     realm: Realm, story: dict[str, str], party: str, audience: str
@@ -536,7 +535,7 @@ async def test_the_question_is_good_that_the_next_tests_spoil(realm: Realm) -> N
         ({"code_challenge_method": "plain"}, "invalid_request"),
         ({"code_challenge_method": None}, "invalid_request"),
         ({"scope": "offline_access"}, "invalid_scope"),
-        ({"scope": "model.read"}, "invalid_scope"),
+        ({"scope": "registry.admin"}, "invalid_scope"),
         ({"response_type": "token"}, "unauthorized_client"),
         ({"response_type": "code id_token", "nonce": "n", "scope": "openid"}, "unauthorized_client"),
     ],
@@ -617,8 +616,8 @@ async def test_a_wrong_password_is_told_in_plain_words(realm: Realm, keycloak: K
 
 
 async def test_a_sign_in_for_a_scope_nobody_has_is_told_in_plain_words(realm: Realm, keycloak: Keycloak) -> None:
-    with pytest.raises(LoginError, match=r"invalid_scope: .*model\.read"):
-        await sign_in(realm.issuer, "walkthrough", "eve", "any", "model.read", verify=keycloak.tls)
+    with pytest.raises(LoginError, match=r"invalid_scope: .*registry\.admin"):
+        await sign_in(realm.issuer, "walkthrough", "eve", "any", "registry.admin", verify=keycloak.tls)
 
 
 # --- asking and looking back ------------------------------------------------------------------------------------------

@@ -25,10 +25,6 @@ HELLO = dict(DOORS["inference"].body)
         ("orchestrator", {}, Reason.MALFORMED_BODY),
         ("orchestrator", {"request": 7}, Reason.MALFORMED_BODY),
         ("orchestrator", {"request": "x" * 10_001}, Reason.MALFORMED_BODY),
-        ("inference", {}, Reason.MALFORMED_BODY),
-        ("inference", HELLO | {"messages": []}, Reason.MALFORMED_BODY),
-        ("inference", HELLO | {"messages": [{"role": "user\nroot"}] * 1001}, Reason.MALFORMED_BODY),
-        ("inference", HELLO | {"model": "another"}, Reason.UNKNOWN_MODEL),
     ],
 )
 async def test_what_a_handler_does_not_take_is_refused_and_on_record(
@@ -43,6 +39,27 @@ async def test_what_a_handler_does_not_take_is_refused_and_on_record(
         "trace_id": tried.recorded[0]["trace_id"],
     }
     assert tried.reasons == [Reason.GRANTED, reason]  # the caller might, and what it asked for was none
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason", "code"),
+    [
+        ({}, 400, Reason.MALFORMED_BODY, "malformed_body"),
+        (HELLO | {"messages": []}, 400, Reason.MALFORMED_BODY, "malformed_body"),
+        (HELLO | {"messages": [{"role": "user\nroot"}] * 1001}, 400, Reason.MALFORMED_BODY, "malformed_body"),
+        (HELLO | {"model": "another"}, 404, Reason.UNKNOWN_MODEL, "model_not_found"),
+        (HELLO | {"n": 2}, 400, Reason.UNSUPPORTED_OPTION, "unsupported_option"),
+    ],
+)
+async def test_what_the_model_does_not_take_is_refused_as_clients_of_its_api_read_it(
+    target: Target, body: dict[str, Any], status: int, reason: Reason, code: str
+) -> None:
+    tried = await target.send("inference", target.token("inference"), body=body)
+
+    assert (tried.answer.status_code, tried.answer.json()["reason"]) == (status, reason)
+    error = tried.answer.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request", code)
+    assert tried.reasons == [Reason.GRANTED, reason]
 
 
 async def test_the_record_says_which_field_and_never_what_stood_in_it(target: Target) -> None:

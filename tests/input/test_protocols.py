@@ -227,7 +227,7 @@ def called(name: str, arguments: str) -> dict[str, Any]:
     return {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": name, "arguments": arguments}}]}
 
 
-@pytest.mark.parametrize("arguments", ["", "x", "[]", "7", "[" * 5000, '{"a": ' * 5000, '{"id": "\\ud800"}'])
+@pytest.mark.parametrize("arguments", ["x", "[]", "7", "[" * 5000, '{"a": ' * 5000, '{"id": "\\ud800"}'])
 async def test_a_conversation_with_calls_that_are_none_is_refused(target: Target, arguments: str) -> None:
     asked = dict(DOORS["inference"].body) | {"messages": [USER, called("search", arguments)], "tools": OFFERED}
     tried = await target.send("inference", target.token("inference"), body=asked)

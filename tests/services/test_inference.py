@@ -1,17 +1,18 @@
 """The inference service: one scope to use the model, another to list the models."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from inference.chat import MAX_CALLS, MAX_MESSAGES, MAX_TOOLS
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
-from tests.support.system import System, running
+from tests.support.system import System
 
 Token = Callable[..., str]
-HELLO = {"model": "scripted", "messages": [{"role": "user", "content": "Hello"}]}
+HELLO: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "Hello"}]}
+CALL: dict[str, Any] = {"function": {"name": "search"}}
 
 
 @pytest.fixture
@@ -40,30 +41,32 @@ async def test_a_token_to_use_the_model_does_not_list_the_models(system: System,
     assert answer.json()["scope"] == "model.read"
 
 
-async def test_nobody_may_list_the_models_until_the_registry_says_who(
-    tmp_path: Path, system: System, issuer: Issuer, thinking: Token
-) -> None:
-    token = thinking(scope="model.read")
-    refused = await system.client("inference", token).get("/v1/models")
-    assert (refused.status_code, refused.json()["reason"]) == (403, "policy_denied")
+async def test_a_token_to_list_the_models_does_not_use_them(system: System, issuer: Issuer) -> None:
+    token = issuer.delegated("orchestrator", aud=issuer.registry.id("inference"), scope="model.read")
+    client = system.client("inference", token)
 
-    reader = issuer.registry.parties["agent/reader"]
-    reader = reader.model_copy(update={"hands_on": [*reader.hands_on, "model.read"]})
-    known = issuer.registry.model_copy(update={"parties": issuer.registry.parties | {"agent/reader": reader}})
-    async with running(tmp_path / "other", "inference", issuer=issuer, known=known) as other:
-        listed = await other.client("inference", token).get("/v1/models")
-        assert listed.json()["data"] == [{"id": "scripted", "object": "model", "owned_by": "this project"}]
-        used = await other.client("inference", token).post("/v1/chat/completions", json=HELLO)
-        assert (used.status_code, used.json()["scope"]) == (403, "inference.run")
+    listed, one = await client.get("/v1/models"), await client.get("/v1/models/scripted")
+    assert listed.json() == {"object": "list", "data": [one.json()]}
+    assert one.json()["id"] == "scripted"
+    used = await client.post("/v1/chat/completions", json=HELLO)
+    assert (used.status_code, used.json()["scope"]) == (403, "inference.run")
+
+
+async def test_a_party_lists_the_models_only_where_the_registry_says_so(system: System, thinking: Token) -> None:
+    refused = await system.client("inference", thinking(scope="model.read")).get("/v1/models")
+
+    assert (refused.status_code, refused.json()["reason"]) == (403, "policy_denied")
 
 
 @pytest.mark.parametrize(
     "body",
     [
         {},
-        HELLO | {"model": "another"},
         HELLO | {"messages": []},
-        HELLO | {"messages": [{"role": "user"}] * 1001},
+        HELLO | {"messages": [{"role": "user"}] * (MAX_MESSAGES + 1)},
+        HELLO | {"messages": [HELLO["messages"][0], {"role": "assistant", "tool_calls": [CALL] * (MAX_CALLS + 1)}]},
+        HELLO | {"tools": [CALL] * (MAX_TOOLS + 1)},
+        HELLO | {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "x", "arguments": "[1]"}}]}]},
         HELLO | {"messages": [{"content": "no role"}]},
         HELLO | {"tools": [{"function": {}}]},
     ],

@@ -6,6 +6,7 @@ from typing import Any
 import jwt
 import orjson
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from tests.support.issuer import Issuer
 from tests.support.system import System
@@ -163,6 +164,41 @@ async def test_an_operator_who_is_in_no_department_runs_no_task(system: System, 
 async def test_a_task_that_is_none_is_refused(system: System, issuer: Issuer, body: object) -> None:
     assert (await system.client("orchestrator", issuer.token()).post("/tasks", json=body)).status_code == 400
     assert issuer.exchanges == []
+
+
+# the models
+
+
+PLANNING = "reasoning.plan model.read"
+
+
+async def test_the_models_are_listed_for_who_holds_both_scopes(system: System, issuer: Issuer) -> None:
+    answer = await system.client("orchestrator", issuer.token(scope=PLANNING)).get("/models")
+
+    assert (answer.status_code, answer.json()) == (200, ["scripted"])
+    [form] = issuer.exchanges
+    assert (form["audience"], form["scope"]) == (issuer.registry.id("inference"), "model.read")
+
+
+async def test_without_either_scope_no_model_is_listed(system: System, issuer: Issuer) -> None:
+    for scope, reason in (("model.read", "scope_missing"), ("reasoning.plan", "would_widen")):
+        answer = await system.client("orchestrator", issuer.token(scope=scope)).get("/models")
+        assert (answer.status_code, answer.json()["reason"]) == (403, reason)
+    assert system.records("inference") == []
+
+
+@pytest.mark.parametrize("said", [b"no JSON", b"[]", b'{"data": [{}]}', b'{"data": 7}', b""])
+async def test_a_list_of_models_that_is_none_is_told_as_unavailable(
+    system: System, issuer: Issuer, said: bytes
+) -> None:
+    async def inference(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200 if said else 500, "headers": []})
+        await send({"type": "http.response.body", "body": said})
+
+    system.apps[system.addresses["inference"]] = inference
+    answer = await system.client("orchestrator", issuer.token(scope=PLANNING)).get("/models")
+
+    assert (answer.status_code, answer.json()["reason"]) == (503, "peer_unavailable")
 
 
 # what it hands on

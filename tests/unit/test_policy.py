@@ -55,6 +55,8 @@ ALLOWED = {
     ("walkthrough", "reasoning.plan", "orchestrator"),
     ("orchestrator", "agent.invoke", "agent/reader"),
     ("orchestrator", "agent.invoke", "agent/writer"),
+    ("orchestrator", "inference.run", "inference"),
+    ("orchestrator", "model.read", "inference"),
     ("agent/reader", "tool.read", "tool/documents"),
     ("agent/reader", "inference.run", "inference"),
     ("agent/writer", "tool.write", "tool/documents"),

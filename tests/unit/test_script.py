@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from inference.script import reply
+from inference.script import MAX_ELEMENTS, MAX_HITS, MAX_ORDERS, reply
 
 READING, WRITING = {"search", "read"}, {"create", "replace"}
 
@@ -88,3 +88,38 @@ def test_the_same_conversation_gets_the_same_answer() -> None:
     messages = [user("Summarise.")]
 
     assert [reply(messages, READING) for _ in range(3)] == [reply(messages, READING)] * 3
+
+
+def test_it_looks_at_so_many_orders_and_no_more() -> None:
+    many = [user(" ".join(f'call a {{"i": {number}}}' for number in range(2 * MAX_ORDERS)))]
+    asked = reply(many, READING)
+    assert called(asked) == [("a", {"i": number}) for number in range(MAX_ORDERS)]
+
+    same = [user('call a {"i": 1} ' * MAX_ORDERS + 'call b {"i": 2}')]
+    assert called(reply(same, READING)) == [("a", {"i": 1})]
+
+
+def test_it_reads_so_many_of_the_documents_that_were_found_and_no_more() -> None:
+    task = user("Summarise.")
+    found = tool({"documents": [{"id": str(number)} for number in range(MAX_HITS + 1)]})
+
+    asked = reply([task, reply([task], READING), found], READING)
+    assert called(asked) == [("read", {"id": str(number)}) for number in range(MAX_HITS)]
+
+
+def test_an_answer_of_too_many_elements_is_taken_for_plain_text() -> None:
+    task = user("Summarise.")
+    searched = reply([task], READING)
+
+    def summary(more: int) -> str:
+        read = {"title": "A", "text": "Bad.", "more": [0] * more}
+        return str(reply([task, searched, tool(read)], READING)["content"])
+
+    assert summary(MAX_ELEMENTS - 20).endswith("- A: Bad.")
+    assert summary(MAX_ELEMENTS + 1) == "Summary of 0 documents:"
+
+
+def test_a_call_without_arguments_is_one_with_none() -> None:
+    done = {"role": "assistant", "tool_calls": [{"function": {"name": "a", "arguments": ""}}]}
+
+    assert called(reply([user("call a {} please"), done], READING)) == [("search", {"query": "call a {} please"})]

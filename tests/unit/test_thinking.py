@@ -65,6 +65,14 @@ async def test_what_is_no_reply_of_a_model_is_told_as_such(answer: httpx.Respons
     assert error.value.told == f"inference: {told}"
 
 
+async def test_a_call_with_an_empty_text_for_arguments_has_none() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "search", "arguments": ""}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    said = await model(httpx.Response(200, json={"choices": [{"message": message}]})).reply([], [], TOKEN)
+
+    assert said.tool_calls[0].function.arguments == {}
+
+
 class Listing:
     """A tool server that offers nothing."""
 

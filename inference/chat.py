@@ -1,0 +1,172 @@
+"""The wire format of OpenAI's chat completions and models, as far as a script can serve it.  Pure.
+
+A client of that API finds what it expects: whole answers or a stream, the required members, errors of its own shape.
+Sampling options (`temperature`, `max_tokens`, `stop`, `seed` ...) are ignored: a script has nothing to sample.  An
+option that would change what comes back is refused where it asks for anything but its default (`DEFAULTS`).
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from zerotrust.dialect import Dialect, Form
+from zerotrust.errors import Refusal
+from zerotrust.policy import Reason
+from zerotrust.strict_json import strict_object
+
+MODEL, CREATED = "scripted", 1_795_478_400
+"""The one model, and since when there is it (2026-11-24), in seconds since the epoch."""
+MAX_MESSAGES = 256
+"""Messages of one conversation: an agent makes at most 64 calls for a task, in 16 turns (`zerotrust/thinking.py`)."""
+MAX_TOOLS = 128
+"""Tools on offer; OpenAI's own limit."""
+MAX_CALLS = 256
+"""Calls of tools in one conversation."""
+PIECE = 400
+"""Characters of an answer in one event of a stream."""
+
+DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "response_format": ({"type": "text"},),
+    "tool_choice": ("auto",),
+    "logprobs": (False,),
+    "modalities": (["text"],),
+    "audio": (),
+    "functions": ([],),
+    "function_call": (),
+}
+"""The options that must be left at their default, with what that is; null always is."""
+
+_CODES = {Reason.UNKNOWN_MODEL: "model_not_found"}
+"""Where clients know a code of OpenAI's; elsewhere the code is our reason."""
+
+
+def _text(content: Any) -> Any:
+    """The text of a content that may be a list of parts.  Raises `Refusal` for a part that is no text."""
+    if not isinstance(content, list):
+        return content
+    for part in content:
+        if not isinstance(part, dict) or not isinstance(part.get("text"), str):
+            kind = str(part.get("type"))[:20] if isinstance(part, dict) else "none"
+            raise Refusal(Reason.UNSUPPORTED_CONTENT, kind, advice="This model reads text parts only.")
+    return "\n".join(part["text"] for part in content)
+
+
+def _is_object(arguments: str) -> str:
+    """The arguments of a call; a model that gives none may send an empty text."""
+    strict_object(arguments.encode() or b"{}")
+    return arguments or "{}"
+
+
+class Function(BaseModel):
+    """A function the model may call, or does."""
+
+    name: str
+    arguments: Annotated[str, AfterValidator(_is_object)] = "{}"
+
+
+class Tool(BaseModel):
+    """A tool, or a call to one."""
+
+    id: str = ""
+    function: Function
+
+
+class Message(BaseModel):
+    """One message of a conversation."""
+
+    role: str
+    content: Annotated[str | None, BeforeValidator(_text)] = None
+    tool_calls: list[Tool] | None = None
+
+
+class StreamOptions(BaseModel):
+    """What a stream holds besides."""
+
+    include_usage: bool = False
+
+
+def _few_calls(messages: list[Message]) -> list[Message]:
+    if sum(len(message.tool_calls or []) for message in messages) > MAX_CALLS:
+        raise ValueError("too many calls")
+    return messages
+
+
+class Conversation(BaseModel):
+    """What is asked of the model."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), AfterValidator(_few_calls)]
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    def check(self) -> None:
+        """Raise `Refusal` for another model, and for an option that would change what comes back."""
+        if self.model != MODEL:
+            advice = f"There is one model here: {MODEL}."
+            raise Refusal(Reason.UNKNOWN_MODEL, self.model[:100], advice=advice, more={"param": "model"})
+        for name, defaults in DEFAULTS.items():
+            if (given := (self.model_extra or {}).get(name)) is not None and given not in defaults:
+                advice = f"This model cannot follow the option {name}."
+                raise Refusal(Reason.UNSUPPORTED_OPTION, name, advice=advice, more={"param": name})
+
+
+class Completion:
+    """One answer of the model."""
+
+    def __init__(self, conversation: Conversation, message: dict[str, Any], *, number: str, now: int) -> None:
+        """`number` makes its id, `now` is in seconds since the epoch."""
+        self._message = message | {"refusal": None}
+        self._reason = "tool_calls" if message.get("tool_calls") else "stop"
+        self._head = {"id": f"chatcmpl-{number}", "created": now, "model": MODEL}
+        prompt = sum(len((said.content or "").split()) for said in conversation.messages)
+        completion = len((message["content"] or "").split())
+        self._usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        self._with_usage = bool(conversation.stream_options and conversation.stream_options.include_usage)
+
+    def whole(self) -> dict[str, Any]:
+        """The answer as one object.  A script has no tokens: `usage` counts words."""
+        choice = {"index": 0, "message": self._message, "logprobs": None, "finish_reason": self._reason}
+        return {**self._head, "object": "chat.completion", "choices": [choice], "usage": self._usage}
+
+    async def events(self) -> AsyncIterator[str]:
+        """The answer as a stream of events (WHATWG HTML section 9.2), as OpenAI's clients read it."""
+        for delta in self._deltas():
+            yield self._event([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}])
+        yield self._event([{"index": 0, "delta": {}, "logprobs": None, "finish_reason": self._reason}])
+        if self._with_usage:
+            yield self._event([], usage=self._usage)
+        yield "data: [DONE]\n\n"
+
+    def _deltas(self) -> Iterator[dict[str, Any]]:
+        text = self._message["content"]
+        yield {"role": "assistant", "content": None if text is None else ""}
+        for start in range(0, len(text or ""), PIECE):
+            yield {"content": text[start : start + PIECE]}
+        for index, call in enumerate(self._message.get("tool_calls", [])):
+            yield {"tool_calls": [{"index": index, **call}]}
+
+    def _event(self, choices: list[dict[str, Any]], **more: Any) -> str:
+        chunk = {**self._head, "object": "chat.completion.chunk", "choices": choices, **more}
+        return f"data: {json.dumps(chunk)}\n\n"
+
+
+def model_entry() -> dict[str, Any]:
+    """The model as the list of models has it."""
+    return {"id": MODEL, "object": "model", "created": CREATED, "owned_by": "this project"}
+
+
+def error_body(refusal: Refusal, told: dict[str, Any], _form: Form) -> dict[str, Any]:
+    """A refusal as OpenAI's clients read one; what any refused caller is told stays beside it."""
+    code = _CODES.get(refusal.told, str(refusal.told))
+    message = refusal.advice or f"{told['error']}: {refusal.told}"
+    error = {"message": message, "type": told["error"], "param": told.get("param"), "code": code}
+    return {**told, "error": error}
+
+
+OPENAI = Dialect(error_body)
