@@ -200,3 +200,16 @@ def test_a_kernel_that_leaves_such_a_process_open_is_told_of(monkeypatch: pytest
         pytest.skip("these tests run in a closed process")
     with pytest.raises(NotClosedError, match=re.escape("fs.suid_dumpable")):
         check_closed()
+
+
+async def test_it_is_closed_already_while_it_gets_ready_to_begin_anew() -> None:
+    """For a process that attached itself by then would stay attached."""
+    program = """
+import ctypes, os
+os.execve = lambda *_: print(ctypes.CDLL(None).prctl(3), flush=True)
+from authorities.attestation import closed
+closed._begin_again()
+"""
+    process = await started(sys.executable, "-c", program)
+    assert await line(process) == "0"
+    await process.communicate()
