@@ -8,7 +8,7 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 600
-.PHONY: release verify-release fuzz help demo up down test attacks mutations check bench soak crowding register lock
+.PHONY: release verify-release fuzz help demo up down test attacks mutations check bench soak crowding conformance register lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: .venv/ready  ## Measure what zero trust costs, against the same services 
 soak: .venv/ready  ## Load and attacks for ten minutes, then ten of withdrawals while everything is killed, paused, cut off
 	@$(RUN) lab.soak
 	@$(RUN) lab.withdrawn
+
+conformance: .venv/ready  ## Public conformance suites and clients against the running system; A2A_TCK=folder for that kit
+	@$(RUN) lab.conformance
 
 crowding: .venv/ready  ## One caller does all it can to crowd the others out, while another user works
 	@$(RUN) lab.crowding

@@ -1,0 +1,1 @@
+"""Public conformance suites and clients against the running system: `make conformance`, `docs/conformance.md`."""

@@ -1,0 +1,68 @@
+"""go-spiffe, the official Go library, against the Workload API, through a relay that is a genuine workload."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+from authorities.attestation.launch import Launch
+from demo.system import System
+from lab.conformance.outcome import Outcome
+from lab.conformance.running import Missing, run
+
+VERSION, PARTY = "2.9.0", "agent/reader"
+RELAY = ("lab/conformance/relay",)
+SOURCE = Path(__file__).parent / "spiffe"
+
+
+async def started(socket: Path, ended: asyncio.Event) -> None:
+    """Wait until somebody listens there.  Raises `Missing`."""
+    try:
+        async with asyncio.timeout(30):
+            while not (listening := await asyncio.to_thread(socket.exists)) and not ended.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        listening = False
+    if not listening:
+        raise Missing("the relay does not come up")
+
+
+async def spiffe(system: System, folder: Path) -> Outcome:
+    """Build the client by Go, and let it use the API as the reader.  Raises `Missing`."""
+    if (go := shutil.which("go")) is None:
+        raise Missing("go is not installed")
+    home = folder / "spiffe"
+    home.mkdir(exist_ok=True)
+    for file in SOURCE.iterdir():
+        shutil.copy(file, home)
+    program = home / "client"
+    status, told = await run(go, "build", "-mod=mod", "-o", program, ".", cwd=home)
+    if status:
+        raise Missing(f"go cannot build it: {told[-300:]}")
+    socket, name = home / "relay.sock", system.registry.id(PARTY)
+    socket.unlink(missing_ok=True)
+    launch = Launch(party_id=name, name="relay", code=RELAY, env={"ZT_RELAY_SOCKET": str(socket)})
+    relay = await system.authority.launch(launch)
+    try:
+        await started(socket, relay.ended)
+        _, told = await run(program, socket, name)
+    finally:
+        await relay.end()
+    if not told.startswith("{"):
+        return Outcome("go-spiffe", VERSION, failed={"all": told[:300]})
+    itself = f"^{name}"
+    return Outcome("go-spiffe", VERSION).expect(
+        json.loads(told),
+        {
+            "X.509-SVID": itself,
+            "X.509 context": itself,
+            "JWT-SVID": rf"{itself} ?\[a b\]$",
+            "JWT bundles": itself,
+            "validated by the API": itself,
+            "another audience": "^error: ",
+            "a signature changed": "^error: ",
+            "the SVID of another": "^error: ",
+            "X.509 source": itself,
+            "JWT source": itself,
+        },
+    )
