@@ -7,14 +7,14 @@ with the registry's name and its SPIFFE ID.  Until then nothing is sent.
 import json
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from cli.login import Login, LoginError, sign_in
+from cli.login import Login, LoginError, sign_in, sign_out
 from zerotrust.bounded import MAX_ANSWER, SECONDS, ask
 from zerotrust.known import SIGNER
 from zerotrust.registry import Registry
@@ -130,12 +130,17 @@ async def sign_in_at(  # noqa: PLR0913 - where, who, for what
 
 @asynccontextmanager
 async def signed_in(place: Place, user: str, password: str) -> AsyncIterator[Door]:
-    """Sign an operator in, as a browser would; the token is in this block alone, and good for 60 s.
+    """Sign an operator in, as a browser would, and out again at the end of this block, however it ends.
 
-    Raises `DoorError`.
+    Token and refresh token are in this block alone, and good for 60 s.  Raises `DoorError`.
     """
     login = await sign_in_at(place.issuer, CLIENT, user, password, SCOPE, ca=place.ca)
-    headers = {"authorization": f"Bearer {login.access_token}"}
-    tls = user_context(place.ca.read_text(), {place.name: place.spiffe_id})
-    async with httpx.AsyncClient(verify=tls, headers=headers, trust_env=False, timeout=SECONDS) as http:
-        yield Door(place, http, user)
+    try:
+        headers = {"authorization": f"Bearer {login.access_token}"}
+        tls = user_context(place.ca.read_text(), {place.name: place.spiffe_id})
+        async with httpx.AsyncClient(verify=tls, headers=headers, trust_env=False, timeout=SECONDS) as http:
+            yield Door(place, http, user)
+    finally:
+        # Where Keycloak is away by now, what was done stays done, and nobody has the tokens, which end within a minute.
+        with suppress(LoginError, httpx.HTTPError, OSError):
+            await sign_out(place.issuer, CLIENT, login, verify=ssl.create_default_context(cafile=place.ca))

@@ -16,6 +16,9 @@ import httpx
 
 from authorities.registry.realm import REDIRECT
 
+SECONDS_TO_SIGN_OUT = 5
+"""What was asked for is done by then; a session that is not ended now ends by itself."""
+
 
 class LoginError(Exception):
     """The sign-in did not end with a token.  The text says why."""
@@ -74,6 +77,18 @@ async def sign_in(  # noqa: PLR0913 - who, where, for what
         id_token=found.get("id_token"),
         expires_in=found["expires_in"],
     )
+
+
+async def sign_out(issuer: str, client_id: str, login: Login, *, verify: ssl.SSLContext) -> None:
+    """End the session that a sign-in began, and with it all its tokens.
+
+    Raises `LoginError` where Keycloak does not, and `httpx.TransportError`.
+    """
+    form = {"client_id": client_id, "refresh_token": login.refresh_token}
+    async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=SECONDS_TO_SIGN_OUT) as client:
+        answer = await client.post(f"{issuer}/protocol/openid-connect/logout", data=form)
+    if answer.status_code != 204:
+        raise LoginError(f"the session did not end: status {answer.status_code}")
 
 
 async def _fill_in_form(

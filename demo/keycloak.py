@@ -54,6 +54,11 @@ _RUN = [
     "--http-management-scheme=http",  # health, of which nothing is secret
 ]
 
+LOG_SIZE = 5_000_000
+"""Bytes of `keycloak.log` at which it becomes `keycloak.log.1`: strangers can have lines written."""
+LOGS_KEPT = 3
+"""Older logs beside it."""
+
 _THREADS = "io.quarkus.bootstrap.forkjoin.QuarkusForkJoinWorkerThreadFactory"
 
 # What `kc.sh` gives to Java, which we start ourselves: `kc.sh` runs it in the background, where it would outlive us.
@@ -79,6 +84,9 @@ _JVM = [
     f"-Djava.util.concurrent.ForkJoinPool.common.threadFactory={_THREADS}",
     "-Dpicocli.disable.closures=true",
     "-Dquarkus-log-max-startup-records=10000",
+    f"-Dquarkus.log.file.rotation.max-file-size={LOG_SIZE}",
+    f"-Dquarkus.log.file.rotation.max-backup-index={LOGS_KEPT}",
+    "-Dquarkus.log.file.rotation.rotate-on-boot=false",  # what Java says before Keycloak logs is in the same file
     "--add-opens=java.base/java.util=ALL-UNNAMED",
     "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",
     "--add-opens=java.base/java.security=ALL-UNNAMED",
@@ -125,6 +133,8 @@ class Keycloak:
         # Hexadecimal, for they are typed: what begins with a dash would be taken for an option.
         self.passwords = {user: secrets.token_hex(16) for user in USERS}
         self.admin = (ADMIN, secrets.token_hex(16))
+        self.imported = False
+        """Whether the realm was imported at this start, and nothing is left of an older one."""
         self._process: asyncio.subprocess.Process | None = None
         self._since = 0  # milliseconds since 1970; what happens in the admin API from here on is not our doing
 
@@ -146,6 +156,7 @@ class Keycloak:
         check_private(self._key)
         runtime = await asyncio.to_thread(find_runtime, self._say)
         handover = await asyncio.to_thread(self._instance.prepare, runtime.distribution)
+        self.imported = not handover
         self._say("Keycloak starts " + ("with the database of last time" if handover else "and imports the realm"))
         try:
             await self._start(runtime, fresh=not handover)
@@ -189,6 +200,8 @@ class Keycloak:
             f"--https-certificate-file={self._certificate}",
             f"--https-certificate-key-file={self._key}",
             f"--truststore-paths={self._truststore}",
+            "--log=file",
+            f"--log-file={self.log}",
         ]
         if fresh:
             options.append("--import-realm")

@@ -43,7 +43,8 @@ def _script(take: str, put: str = "", *, where: str | None = None) -> RealmContr
     where = where or re.findall(r'"([^"]+)"', take)[-1]
 
     def remove(realm: Json) -> None:
-        attributes = realm.setdefault("attributes", {"script": SCRIPT.read_text()})
+        attributes = realm.setdefault("attributes", {})
+        attributes.setdefault("script", SCRIPT.read_text())
         if (times := attributes["script"].count(take)) != 1:
             raise NoSuchControl(f"delegation.js: {take!r} is there {times} times")
         attributes["script"] = attributes["script"].replace(take, put)
@@ -115,6 +116,29 @@ LIFE = _attribute("the life of a party's tokens", "access.token.lifespan", None)
 NO_REFRESH_TOKEN = _attribute(
     "no refresh token by exchange", "standard.token.exchange.enableRefreshRequestedTokenType", "SAME_SESSION"
 )
+
+
+def _lock_out(realm: Json) -> None:
+    realm["bruteForceProtected"] = True
+
+
+def _required_actions(realm: Json) -> None:
+    del realm["requiredActions"]
+
+
+def _long_refresh_token(realm: Json) -> None:
+    for client in realm["clients"]:
+        client.get("attributes", {}).pop("client.session.max.lifespan", None)
+
+
+def _every_event(realm: Json) -> None:
+    realm["enabledEventTypes"] = []  # which Keycloak takes for all of them
+
+
+NO_LOCK_OUT = RealmControl("realm: bruteForceProtected is off", _lock_out)
+NO_REQUIRED_ACTIONS = RealmControl("realm: requiredActions is empty", _required_actions)
+SHORT_REFRESH_TOKEN = RealmControl("realm: client.session.max.lifespan of zt", _long_refresh_token)
+NO_ERROR_EVENTS = RealmControl("realm: enabledEventTypes without errors", _every_event)
 NO_SECRETS = RealmControl("realm: federated-jwt", _secrets)
 NO_SERVICE_ACCOUNTS = RealmControl("realm: no token without a user", _service_accounts)
 ASSERTION_AGE = RealmControl("realm: the age of an assertion", _assertions_as_old_as_keycloak_likes)

@@ -17,8 +17,34 @@ Event = Mapping[str, Any]
 OURS = "keycloak: "
 """How each cause from here begins: what anybody else has withdrawn, Keycloak does not reinstate."""
 
-USER_EVENTS = ("LOGOUT", "REVOKE_GRANT", "UPDATE_CREDENTIAL", "UPDATE_PASSWORD")
-"""The types that are read; of the others only `LOGIN`, to learn which sessions a user had."""
+SESSIONS_OF: Mapping[str, str] = {
+    "UPDATE_CREDENTIAL": "credential changed",
+    "REMOVE_CREDENTIAL": "credential changed",
+    "UPDATE_PASSWORD": "credential changed",
+    "RESET_PASSWORD": "credential changed",
+    "UPDATE_TOTP": "credential changed",
+    "REMOVE_TOTP": "credential changed",
+    "FEDERATED_IDENTITY_LINK": "linked identity changed",
+    "FEDERATED_IDENTITY_OVERRIDE_LINK": "linked identity changed",
+    "REMOVE_FEDERATED_IDENTITY": "linked identity changed",
+}
+"""What users do that withdraws all their sessions, and the cause: they sign in by other means from here on."""
+USER_GONE: Mapping[str, str] = {"DELETE_ACCOUNT": "deleted", "USER_DISABLED_BY_PERMANENT_LOCKOUT": "disabled"}
+"""What ends a user, and the cause."""
+REGISTRATION = ("CLIENT_UPDATE", "CLIENT_DELETE")
+"""A client was changed by the registration service (RFC 7592), which makes no admin event."""
+
+USER_EVENTS = ("LOGOUT", "REVOKE_GRANT", *SESSIONS_OF, *USER_GONE, *REGISTRATION)
+"""The types that withdraw something; `docs/keycloak-events.md` says which do not, and why."""
+SENTINEL = "CLIENT_LOGIN"
+"""The registry's own sign-in, about once a minute: whoever clears the events removes one that is known."""
+READ = (*USER_EVENTS, SENTINEL)
+"""The types that are read all the time."""
+RECORDED = (*READ, "LOGIN")
+"""The types that Keycloak has to record: `LOGIN` tells which sessions a user had.  No errors: a stranger would fill the
+disk with them."""
+KEPT_FOR = 7200
+"""Seconds for which Keycloak keeps an event: longer than a registry that was away looks back (`withdrawn.SESSION_KEPT`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +91,12 @@ def of_user_event(event: Event) -> list[Change | Sessions]:
             # Whoever revokes a token is the party that it was issued to.
             all_of_it = _until_then(event, event.get("clientId"))
             return [*ended, Change(("token", token), f"{OURS}revoked", all_of_it)] if token else ended
-        case "UPDATE_CREDENTIAL" | "UPDATE_PASSWORD":
-            return [Sessions(event["userId"], event["time"], f"{OURS}credential changed")]
+        case kind if kind in USER_GONE:
+            return [Change(("user", event["userId"]), OURS + USER_GONE[kind])]
+        case kind if kind in SESSIONS_OF:
+            return [Sessions(event["userId"], event["time"], OURS + SESSIONS_OF[kind])]
+        case kind if kind in REGISTRATION:
+            return [issued_until(event["time"], "a client changed")]
     return []
 
 
@@ -74,19 +104,11 @@ def of_admin_event(  # noqa: PLR0911 - one for each thing that can be done
     event: Event, clients: Mapping[str, str]
 ) -> list[Change | Sessions]:
     """What it means that an administrator has done this.  `clients`: the realm's client ids, by Keycloak's own ids."""
-    said, at = _representation(event), event["time"]
-    match event["operationType"], event["resourceType"], event.get("resourcePath", "").split("/"):
-        case "UPDATE", "USER", ["users", user]:
-            return _enabled(("user", user), said)
-        case "DELETE", "USER", ["users", user]:
-            return [Change(("user", user), f"{OURS}deleted")]
-        case "ACTION", "USER", ["users", user, "logout"]:
-            return [Sessions(user, at, f"{OURS}logged out")]
-        case "ACTION", "USER", ["users", user, "reset-password" | "credentials" | "disable-credential-types", *_]:
-            return [Sessions(user, at, f"{OURS}credential changed")]
-        case "CREATE" | "DELETE", "GROUP_MEMBERSHIP", ["users", user, "groups", _]:
-            return [Sessions(user, at, f"{OURS}groups changed")]
-        case "UPDATE" | "DELETE", "GROUP", _:
+    said, at, path = _representation(event), event["time"], event.get("resourcePath", "").split("/")
+    match event["operationType"], event["resourceType"], path:
+        case done, "USER" | "GROUP_MEMBERSHIP", ["users", user, *what]:
+            return _of_a_user(user, done, what, said, at)
+        case "UPDATE" | "DELETE", "GROUP", _:  # renamed, moved, deleted; a new one has no members
             return [issued_until(at, "a group changed")]
         case "DELETE", "USER_SESSION", ["sessions", session]:
             return [Change(("session", session), f"{OURS}ended")]
@@ -97,9 +119,35 @@ def of_admin_event(  # noqa: PLR0911 - one for each thing that can be done
             return [Change(("party", name), f"{OURS}deleted") if name else issued_until(at, "a client was deleted")]
         case "UPDATE", "REALM", [""]:
             return _not_before(said)
+        case "UPDATE", "REALM", ["users", user]:  # a partial import puts another user in the place of this one
+            return _of_a_user(user, "UPDATE", [], said, at)
+        case "UPDATE", "REALM", ["clients" | "groups" | "roles" as what, _]:
+            return [issued_until(at, f"an import changed {what}")]
         case "ACTION", "REALM", ["logout-all"]:
             return [issued_until(at, "all logged out")]
     return []
+
+
+_PARTS = {
+    "logout": "logged out",
+    "groups": "groups changed",
+    "reset-password": "credential changed",
+    "credentials": "credential changed",
+    "disable-credential-types": "credential changed",
+}
+"""What is done to a part of a user; linked identities, and whatever else there may be, are `user changed`."""
+
+
+def _of_a_user(user: str, done: str, what: list[str], said: Mapping[str, Any], at: int) -> list[Change | Sessions]:
+    """What it means that this was done to a user, or to the part of one that `what` names."""
+    match done, what:
+        case "CREATE", []:
+            return []
+        case "DELETE", []:
+            return [Change(("user", user), f"{OURS}deleted")]
+    # Keycloak leaves credentials out of what it records of an update: any of these may have changed the password.
+    enabled = [] if what else _enabled(("user", user), said)
+    return [*enabled, Sessions(user, at, OURS + _PARTS.get(what[0] if what else "", "user changed"))]
 
 
 def done_by(event: Event, clients: Mapping[str, str]) -> str | None:
@@ -108,15 +156,20 @@ def done_by(event: Event, clients: Mapping[str, str]) -> str | None:
 
 
 def switches_off(event: Event) -> bool:
-    """Whether from here on something happens of which there is no event."""
-    return event["resourceType"] == "REALM" and any(_representation(event).get(name) is False for name in _SWITCHES)
+    """Whether from here on something happens of which there is no event, or none for long enough."""
+    said = _representation(event)
+    ends = said.get("eventsExpiration"), (said.get("attributes") or {}).get("adminEventsExpiration")
+    return event["resourceType"] == "REALM" and (
+        any(said.get(name) is False for name in _SWITCHES) or any(0 < int(end or 0) < KEPT_FOR for end in ends)
+    )
 
 
 def recorded(config: Mapping[str, Any]) -> bool:
     """Whether Keycloak records, as it is now, everything that is read here."""
     # No type at all is how Keycloak says: all of them.
-    types = set(config.get("enabledEventTypes") or [*USER_EVENTS, "LOGIN"])
-    return all(config.get(name) is True for name in _SWITCHES) and {*USER_EVENTS, "LOGIN"} <= types
+    types = set(config.get("enabledEventTypes") or RECORDED)
+    long_enough = not 0 < (config.get("eventsExpiration") or 0) < KEPT_FOR
+    return all(config.get(name) is True for name in _SWITCHES) and types.issuperset(RECORDED) and long_enough
 
 
 _SWITCHES = ("eventsEnabled", "adminEventsEnabled", "adminEventsDetailsEnabled")

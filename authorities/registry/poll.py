@@ -17,7 +17,8 @@ from keycloak.exceptions import raise_error_from_response
 from keycloak.urls_patterns import URL_ADMIN_EVENTS_CONFIG
 
 from authorities.registry.events import (
-    USER_EVENTS,
+    KEPT_FOR,
+    READ,
     Apply,
     Change,
     Event,
@@ -26,6 +27,7 @@ from authorities.registry.events import (
     issued_until,
     of_admin_event,
     of_user_event,
+    of_user_until,
     recorded,
     switches_off,
 )
@@ -33,6 +35,7 @@ from authorities.registry.keycloak import AdministrationError
 from authorities.registry.realm import SESSION_LIFE
 from authorities.registry.stream import Stream
 from authorities.registry.window import Window
+from zerotrust.withdrawn import Subject
 
 SECONDS_BETWEEN_READS = 0.4
 MOST_EVENTS = 2000
@@ -54,9 +57,11 @@ class Asking(Protocol):
 class Reader:
     """Takes each event once, for as long as it is there."""
 
-    def __init__(self, administration: Asking, apply: Apply, *, own: str, since: float) -> None:
-        """`own` is the client id by which the registry itself acts; `since` counts seconds since the epoch."""
-        self._administration, self._apply, self._own = administration, apply, own
+    def __init__(
+        self, administration: Asking, apply: Apply, *, own: str, since: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`own` is the client id by which the registry itself acts; `since` and `clock` are in epoch seconds."""
+        self._administration, self._apply, self._own, self._clock = administration, apply, own, clock
         self._users, self._admins = Window(int(since * 1000)), Window(int(since * 1000))
         self._clients: dict[str, str] = {}
         self._blind = False
@@ -72,8 +77,9 @@ class Reader:
     async def _read_some(self) -> bool:
         """Read the oldest of what is new; return whether that was all."""
         async with self._administration.asking() as admin:
-            users = await self._users.read(admin.a_get_events, MOST_EVENTS, type=list(USER_EVENTS))
-            admins = await self._admins.read(admin.a_get_admin_events, MOST_EVENTS)
+            kept_since = int((self._clock() - KEPT_FOR / 2) * 1000)  # what is older, nobody need have cleared
+            users = await self._users.read(admin.a_get_events, MOST_EVENTS, kept_since, type=list(READ))
+            admins = await self._admins.read(admin.a_get_admin_events, MOST_EVENTS, kept_since)
             config = await _config(admin)
             await self._learn_clients(admin, admins.new)
         self._blind |= users.lost or admins.lost or any(map(switches_off, admins.new))
@@ -101,21 +107,40 @@ class Reader:
                 raise result
 
     async def _ended(self, sessions: Sessions) -> list[Change]:
-        """Find the sessions by their beginnings: Keycloak keeps those, also of the ones that it has ended itself."""
+        """Find the sessions by their beginnings: Keycloak keeps those, also of the ones that it has ended itself.
+
+        Of a session that began without `LOGIN`, by impersonation for example, Keycloak knows while it is open.  And
+        whichever sessions there were: no token counts that was issued to the user in an earlier second.
+        """
         since = str(sessions.until - SESSION_LIFE * 1000)
         query = {"type": "LOGIN", "user": sessions.user, "dateFrom": since, "direction": "asc", "max": str(MOST_LOGINS)}
         async with self._administration.asking() as admin:
             begun = await admin.a_get_events(query)
+            still_open = await _sessions(admin, sessions.user)
         if len(begun) >= MOST_LOGINS:
             return [Change(("user", sessions.user), f"{sessions.cause}, in {MOST_LOGINS} sessions")]
+        later = {event["sessionId"] for event in begun if event["time"] > sessions.until}
         names = {event["sessionId"]: None for event in begun if event["time"] <= sessions.until}
-        return [Change(("session", name), sessions.cause) for name in names]
+        names |= {one["id"]: None for one in still_open if one["start"] <= sessions.until and one["id"] not in later}
+        subjects: list[Subject] = [of_user_until(sessions.until // 1000 - 1, sessions.user)]
+        return [Change(subject, sessions.cause) for subject in [*subjects, *(("session", name) for name in names)]]
 
     async def _learn_clients(self, admin: KeycloakAdmin, events: Iterable[Event]) -> None:
         named = {str(e.get("resourcePath", "")).split("/")[-1] for e in events if e["resourceType"] == "CLIENT"}
         if not self._clients or not named <= self._clients.keys():
             # One that was deleted meanwhile keeps its name.
             self._clients |= {client["id"]: client["clientId"] for client in await admin.a_get_clients()}
+
+
+async def _sessions(admin: KeycloakAdmin, user: str) -> list[dict[str, Any]]:
+    """The sessions of a user that are open; none of a user that is gone.  `start` is in milliseconds, rounded down."""
+    path = f"admin/realms/{admin.connection.realm_name}/users/{user}/sessions"
+    if (answer := await admin.connection.a_raw_get(path)).status_code == 404:
+        return []
+    found = raise_error_from_response(answer, KeycloakGetError)
+    if not isinstance(found, list):
+        raise TypeError("no list of sessions")
+    return found
 
 
 async def _config(admin: KeycloakAdmin) -> dict[str, Any]:

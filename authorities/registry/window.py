@@ -47,18 +47,21 @@ class Window:
         """From when on to read, in milliseconds."""
         return self._newest - OVERLAP
 
-    async def read(self, ask: Ask, most: int, **query: Any) -> Found:
-        """Read what is known and ought to be there still, and at most so much more, the oldest first."""
+    async def read(self, ask: Ask, most: int, kept_since: int = 0, **query: Any) -> Found:
+        """Read what is known and ought to be there still, and at most so much more, the oldest first.
+
+        Keycloak may have forgotten what happened before `kept_since`, in milliseconds.
+        """
         most += len(self._known)
         # One question each: between two pages, events of the same millisecond could change places.
         page = {**query, "dateFrom": str(self.begins), "direction": "asc", "max": str(most)}
-        return self.looked_at(await ask(page), most)
+        return self.looked_at(await ask(page), most, kept_since)
 
-    def looked_at(self, found: Sequence[Event], most: int) -> Found:
+    def looked_at(self, found: Sequence[Event], most: int, kept_since: int = 0) -> Found:
         """What is to be known of an answer that has `most` events if there are more.  Pure."""
         until = float("inf") if len(found) < most else max(int(event["time"]) for event in found)
         there = {str(event["id"]): event for event in found}
-        lost = any(at < until and name not in there for name, at in self._known.items())
+        lost = any(kept_since <= at < until and name not in there for name, at in self._known.items())
         new = [event for name, event in there.items() if name not in self._known]
         return Found(found, sorted(new, key=lambda event: int(event["time"])), lost, until)
 

@@ -1351,6 +1351,57 @@ ROWS: dict[int, Row] = {
         (Control("zerotrust.signals", "Signals._take", 'if said.get("aud") != audience(svid.id):'),),
     ),
     # Q. what a restart forgets, and what nobody hears
+    160: Row(
+        "a password changed in a way that Keycloak does not record",
+        None,
+        (
+            Control(
+                "authorities.registry.events",
+                "_of_a_user",
+                "[*enabled, Sessions(user, at, OURS + _PARTS.get(what[0] if what else '', 'user changed'))]",
+                "enabled",
+            ),
+        ),
+    ),
+    161: Row(
+        "events cleared, so that nobody finds a user's sessions",
+        None,
+        (
+            Control(
+                "authorities.registry.poll", "Reader.read", "self._blind |= lost or any(map(switches_off, new))", "pass"
+            ),
+        ),
+    ),
+    162: Row(
+        "a second factor removed, and the session goes on",
+        None,
+        (Control("authorities.registry.events", "of_user_event", "kind in SESSIONS_OF", "False"),),
+    ),
+    163: Row(
+        "a restart reinstates whoever was suspended",
+        None,
+        (
+            Control(
+                "authorities.registry.state",
+                "State.told_anew",
+                "untold = {one for one in self.withdrawn if one[0] in ('user', 'party') and one[1] != but}",
+                "untold = set()",
+            ),
+        ),
+    ),
+    165: Row(
+        "a restart wipes what is on record",
+        None,
+        (
+            Control(
+                "demo.past",
+                "put_aside",
+                "file.rename(place / (f'{file.parent.name}.jsonl' if file.name == JOURNAL else file.name))",
+                "file.unlink()",
+            ),
+        ),
+    ),
+    164: Row("strangers fill Keycloak's database with refusals", "invalid_client", (at_keycloak.NO_ERROR_EVENTS,)),
     # R. text between departments, and text without an end
     170: Row(
         "text of one department is filed in another",
@@ -1411,6 +1462,8 @@ ROWS: dict[int, Row] = {
         (Control("zerotrust.thinking", "_Talk.do", "if self._calls > MAX_CALLS:"),),
     ),
     # S. operators, terminals, sessions
+    180: Row("wrong passwords lock out whoever has the right one", "access_denied", (at_keycloak.NO_LOCK_OUT,)),
+    181: Row("what a killed command of an operator leaves goes on", None, (at_keycloak.SHORT_REFRESH_TOKEN,)),
     182: Row("a cause that a terminal would obey, listed by zt", None, (PRINTED,)),
     183: Row("a document whose markup ends the walkthrough", None, (PLAIN_PROGRESS,)),
     184: Row(
@@ -1418,6 +1471,7 @@ ROWS: dict[int, Row] = {
         Reason.MALFORMED_BODY,
         ("registry: the pattern of names and causes",),
     ),
+    185: Row("a user changes what they sign in with", None, (at_keycloak.NO_REQUIRED_ACTIONS,)),
 }
 
 

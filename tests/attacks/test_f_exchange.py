@@ -388,7 +388,7 @@ async def test_a_request_that_is_not_as_rfc_8693_has_it(target: Target) -> Tries
     for method in ("GET", "POST"):  # a token in an address is a token in a log
         answers.append(await realm.http.request(method, f"{realm.endpoint}/token", params=good))
     for answer in answers:
-        yield Tried(answer, alive(answer), kept=False)
+        yield Tried(answer, alive(answer))
 
 
 @attack(77)

@@ -13,7 +13,7 @@ import pytest
 
 from authorities.registry.realm import USERS
 from demo import keycloak as module
-from demo.keycloak import Keycloak, check_port, tail
+from demo.keycloak import LOG_SIZE, LOGS_KEPT, Keycloak, check_port, tail
 from demo.runtime import VERSION, KeycloakError, Runtime
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +141,22 @@ async def test_keycloak_speaks_https_alone_with_the_newest_tls_and_asks_for_cert
         f"--https-certificate-file={files['certificate']}",
         f"--https-certificate-key-file={files['key']}",
         f"--truststore-paths={files['truststore']}",
+    }
+
+
+async def test_keycloak_writes_a_log_that_has_an_end(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
+) -> None:
+    java(monkeypatch, tmp_path, distribution, """printf '%s\n' "$@"; exit 1""")
+
+    with pytest.raises(KeycloakError):
+        await keycloak.__aenter__()
+
+    assert set(keycloak.log.read_text().splitlines()) >= {
+        "--log=file",
+        f"--log-file={keycloak.log}",
+        f"-Dquarkus.log.file.rotation.max-file-size={LOG_SIZE}",
+        f"-Dquarkus.log.file.rotation.max-backup-index={LOGS_KEPT}",
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 from keycloak import KeycloakAdmin
 
 from authorities.registry import poll as module
-from authorities.registry.events import USER_EVENTS, Change
+from authorities.registry.events import KEPT_FOR, RECORDED, Change
 from authorities.registry.keycloak import AdministrationError
 from authorities.registry.poll import Reader, applying, poll
 from authorities.registry.realm import SESSION_LIFE
@@ -24,6 +24,8 @@ from zerotrust.registry import Registry
 
 OWN, READER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"
 NOW = 1_795_563_637_000
+EARLIER = f"{NOW // 1000 - 1} alice"
+"""All tokens of alice that were issued in an earlier second."""
 
 Json = dict[str, Any]
 
@@ -31,22 +33,27 @@ Json = dict[str, Any]
 class Connection:
     realm_name = "agents"
 
-    def __init__(self, config: Json) -> None:
-        self.config = config
+    def __init__(self, config: Json, sessions: dict[str, list[Json]]) -> None:
+        self.config, self.sessions = config, sessions
 
     async def a_raw_get(self, path: str) -> Any:
-        assert path == "admin/realms/agents/events/config"
-        return Answer(self.config)
+        _, _, asked = path.partition("admin/realms/agents/")
+        match asked.split("/"):
+            case ["events", "config"]:
+                return Answer(self.config)
+            case ["users", user, "sessions"]:
+                known = self.sessions.get(user)
+                return Answer(known) if known is not None else Answer({"error": "User not found"}, 404)
+        raise AssertionError(path)
 
 
 class Answer:
-    status_code = 200
     content = b"something"
 
-    def __init__(self, content: Json) -> None:
-        self._content = content
+    def __init__(self, content: Any, status_code: int = 200) -> None:
+        self._content, self.status_code = content, status_code
 
-    def json(self) -> Json:
+    def json(self) -> Any:
         return self._content
 
 
@@ -60,10 +67,12 @@ class Keycloak:
             "eventsEnabled": True,
             "adminEventsEnabled": True,
             "adminEventsDetailsEnabled": True,
-            "enabledEventTypes": [*USER_EVENTS, "LOGIN"],
+            "enabledEventTypes": list(RECORDED),
         }
-        self.connection = Connection(self.config)
+        self.sessions: dict[str, list[Json]] = {"alice": []}
+        self.connection = Connection(self.config, self.sessions)
         self.asked = list[Json]()
+        self.now = NOW
         self.down: str | None = None
         self.meanwhile: Callable[[], None] = lambda: None
 
@@ -143,7 +152,7 @@ def applied() -> Applied:
 
 @pytest.fixture
 def reader(keycloak: Keycloak, applied: Applied) -> Reader:
-    return Reader(keycloak, applied, own=OWN, since=NOW / 1000)
+    return Reader(keycloak, applied, own=OWN, since=NOW / 1000, clock=lambda: keycloak.now / 1000)
 
 
 # --- nothing missed, nothing twice ------------------------------------------------------------------------------------
@@ -211,10 +220,13 @@ async def test_users_and_administrators_are_heard_in_the_order_of_what_they_did(
     keycloak.admin("UPDATE", "USER", "users/bob", '{"enabled": false}', at=NOW)
     await reader.read()
 
+    bobs = Change(("before", EARLIER.replace("alice", "bob")), "keycloak: user changed")
     assert applied.changes == [
         Change(("user", "bob"), "keycloak: disabled"),
+        bobs,
         Change(("session", "a"), "keycloak: logout"),
         Change(("user", "bob"), None),
+        bobs,
     ]
 
 
@@ -243,7 +255,7 @@ async def test_the_sessions_that_the_user_began_until_then_and_no_others(
     keycloak.admin("ACTION", "USER", "users/alice/reset-password")
     await reader.read()
 
-    assert sorted(applied.names) == ["first", "second"]
+    assert sorted(applied.names) == [EARLIER, "first", "second"]
     assert {change.cause for change in applied.changes} == {"keycloak: credential changed"}
 
 
@@ -260,8 +272,34 @@ async def test_a_user_with_too_many_sign_ins_is_withdrawn_instead_of_each_sessio
 
     assert applied.changes == [
         Change(("user", "alice"), "keycloak: credential changed, in 3 sessions"),
+        Change(("before", EARLIER.replace("alice", "bob")), "keycloak: credential changed"),
         Change(("session", "bob's"), "keycloak: credential changed"),
     ]
+
+
+async def test_an_open_session_that_nobody_signed_in_for_is_found_too(
+    keycloak: Keycloak, applied: Applied, reader: Reader
+) -> None:
+    """Keycloak tells the start of a session in whole seconds; that of a new sign-in is in its event."""
+    second = NOW - NOW % 1000
+    keycloak.login("new", at=NOW + 1)
+    keycloak.sessions["alice"] = [
+        {"id": "impersonated", "start": second},
+        {"id": "new", "start": second},
+        {"id": "newer", "start": second + 1000},
+    ]
+    keycloak.admin("UPDATE", "USER", "users/alice")
+    await reader.read()
+
+    assert applied.names == [EARLIER, "impersonated"]
+
+
+async def test_a_user_who_is_gone_has_no_open_sessions(keycloak: Keycloak, applied: Applied, reader: Reader) -> None:
+    keycloak.login("bob's", at=NOW - 5, user="bob")
+    keycloak.admin("ACTION", "USER", "users/bob/logout")
+    await reader.read()
+
+    assert applied.names == [EARLIER.replace("alice", "bob"), "bob's"]
 
 
 # --- clients ----------------------------------------------------------------------------------------------------------
@@ -317,6 +355,31 @@ async def test_events_that_were_off_between_two_reads_are_missed(
     await reader.read()
 
     assert [change.cause for change in applied.changes] == ["keycloak: events may have been lost"]
+
+
+async def test_sign_ins_that_were_cleared_are_missed(keycloak: Keycloak, applied: Applied, reader: Reader) -> None:
+    """Nothing was withdrawn, but the registry has signed in itself, and that event is gone as well."""
+    keycloak.login("a", at=NOW)
+    keycloak._user("CLIENT_LOGIN", "", NOW, "the registry")
+    await reader.read()
+    keycloak.users.clear()
+    await reader.read()
+
+    assert [change.cause for change in applied.changes] == ["keycloak: events may have been lost"]
+
+
+async def test_events_that_keycloak_has_forgotten_in_time_are_not_missed(
+    keycloak: Keycloak, applied: Applied, reader: Reader
+) -> None:
+    keycloak.logout("a")
+    keycloak.admin("CREATE", "USER", "users/x")
+    await reader.read()
+    keycloak.users.clear()
+    keycloak.admins.clear()
+    keycloak.now += KEPT_FOR * 1000
+    await reader.read()
+
+    assert applied.names == ["a"]
 
 
 @pytest.mark.parametrize("which", ["users", "admins"])

@@ -97,6 +97,9 @@ def place(tmp_path: Path, registry: Registry) -> Place:
 
 Zt = Callable[..., Result]
 
+signed_out: list[str] = []
+"""The tokens of the sessions that ended with their command."""
+
 
 @pytest.fixture(autouse=True)
 def long_lives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,13 +122,58 @@ def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA)
         assert verify.verify_mode is ssl.CERT_REQUIRED
         return Login(access_token="olgas", refresh_token="", id_token=None, expires_in=60)
 
+    async def sign_out(issuer: str, client_id: str, login: Login, *, verify: ssl.SSLContext) -> None:
+        assert (issuer, client_id) == (place.issuer, CLIENT)
+        assert verify.verify_mode is ssl.CERT_REQUIRED
+        signed_out.append(login.access_token)
+
+    signed_out.clear()
     there = Place(
         issuer=place.issuer, door=f"https://127.0.0.1:{port}", name=place.name, spiffe_id=place.spiffe_id, ca=place.ca
     )
     monkeypatch.setattr(module, "sign_in", sign_in)
+    monkeypatch.setattr(module, "sign_out", sign_out)
     monkeypatch.setattr(program, "place", lambda: there)
     monkeypatch.setenv("ZT_USER", "olga")
     return lambda *words, **more: CliRunner().invoke(program.app, words, **({"input": "right\n"} | more))
+
+
+# --- the session ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 403, 500])
+def test_a_session_ends_with_its_command_whatever_the_registry_answers(
+    zt: Zt, registered: Registered, status: int
+) -> None:
+    registered.answers["GET /parties"] = (status, {"parties": [], "reason": "policy_denied"})
+
+    zt("party", "list")
+
+    assert signed_out == ["olgas"]
+
+
+def test_a_session_ends_where_the_command_fails(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_asked: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(module.Door, "ask", broken)
+
+    assert isinstance(zt("party", "list").exception, RuntimeError)
+    assert signed_out == ["olgas"]
+
+
+def test_where_keycloak_does_not_end_the_session_the_command_has_succeeded_all_the_same(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_asked: object, verify: ssl.SSLContext) -> None:
+        raise LoginError(f"the session did not end: {verify}")
+
+    registered.answers["GET /parties"] = (200, {"parties": []})
+    monkeypatch.setattr(module, "sign_out", away)
+
+    assert zt("party", "list").exit_code == 0
 
 
 # --- what is done -----------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.types import Receive, Scope, Send
 
+from authorities.registry.events import RECORDED
 from zerotrust.registry import Registry
 
 ISSUER = "http://issuer.test/realms/agents"
@@ -36,7 +37,7 @@ _UNEVENTFUL: dict[str, Any] = {
         "eventsEnabled": True,
         "adminEventsEnabled": True,
         "adminEventsDetailsEnabled": True,
-        "enabledEventTypes": ["LOGIN", "LOGOUT", "REVOKE_GRANT", "UPDATE_CREDENTIAL", "UPDATE_PASSWORD"],
+        "enabledEventTypes": list(RECORDED),
     }
 }
 """What its administration answers: all events are kept, and there were none."""

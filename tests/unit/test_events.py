@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from authorities.registry.events import (
-    USER_EVENTS,
+    KEPT_FOR,
+    RECORDED,
+    REGISTRATION,
+    SESSIONS_OF,
     Change,
     Sessions,
     done_by,
@@ -90,10 +93,20 @@ def admin_event(
         *(
             pytest.param(
                 user_event(kind, credential_type="password", custom_required_action="UPDATE_PASSWORD"),
-                [Sessions(ALICE, AT, "keycloak: credential changed")],
+                [Sessions(ALICE, AT, f"keycloak: {cause}")],
                 id=kind,
             )
-            for kind in ("UPDATE_PASSWORD", "UPDATE_CREDENTIAL")
+            for kind, cause in SESSIONS_OF.items()
+        ),
+        *(
+            pytest.param(user_event(kind), [Change(("before", str(AT // 1000)), "keycloak: a client changed")], id=kind)
+            for kind in REGISTRATION
+        ),
+        pytest.param(user_event("DELETE_ACCOUNT"), [Change(("user", ALICE), "keycloak: deleted")], id="account gone"),
+        pytest.param(
+            user_event("USER_DISABLED_BY_PERMANENT_LOCKOUT"),
+            [Change(("user", ALICE), "keycloak: disabled")],
+            id="locked out for good",
         ),
         pytest.param(user_event("LOGIN", session=SESSION), [], id="login"),
         pytest.param(user_event("CODE_TO_TOKEN", session=SESSION, token_id=TOKEN), [], id="a token issued"),
@@ -124,6 +137,9 @@ def test_what_would_withdraw_more_of_the_same_users_and_of_the_same_party(
     assert change.instead == (("before", instead) if instead else None)
 
 
+CHANGED = Sessions(BOB, AT, "keycloak: user changed")
+
+
 def before(why: str, second: int = AT // 1000) -> Change:
     return Change(("before", str(second)), f"keycloak: {why}")
 
@@ -133,18 +149,47 @@ def before(why: str, second: int = AT // 1000) -> Change:
     [
         pytest.param(
             admin_event("UPDATE", "USER", f"users/{BOB}", {"enabled": False}),
-            [Change(("user", BOB), "keycloak: disabled")],
+            [Change(("user", BOB), "keycloak: disabled"), CHANGED],
             id="user disabled",
         ),
         pytest.param(
             admin_event("UPDATE", "USER", f"users/{BOB}", {"id": BOB, "enabled": True}),
-            [Change(("user", BOB), None)],
+            [Change(("user", BOB), None), CHANGED],
             id="user enabled",
         ),
         pytest.param(
             admin_event("UPDATE", "USER", f"users/{BOB}", {"requiredActions": ["UPDATE_PASSWORD"]}),
-            [],
+            [CHANGED],
             id="user otherwise changed",
+        ),
+        pytest.param(admin_event("UPDATE", "USER", f"users/{BOB}", {}), [CHANGED], id="password changed by PUT"),
+        pytest.param(
+            admin_event("UPDATE", "REALM", f"users/{BOB}", {"id": BOB, "enabled": True, "groups": ["/finance"]}),
+            [Change(("user", BOB), None), CHANGED],
+            id="user replaced by a partial import",
+        ),
+        pytest.param(
+            admin_event("UPDATE", "REALM", f"clients/{CLIENT}", {"clientId": READER}),
+            [before("an import changed clients")],
+            id="client replaced by a partial import",
+        ),
+        *(
+            pytest.param(admin_event(*what), [CHANGED], id=" ".join(what))
+            for what in (
+                ("CREATE", "USER", f"users/{BOB}/federated-identity/spiffe"),
+                ("DELETE", "USER", f"users/{BOB}/federated-identity/spiffe"),
+                ("ACTION", "USER", f"users/{BOB}/something-new"),
+            )
+        ),
+        pytest.param(
+            admin_event("UPDATE", "GROUP", f"groups/{GROUP}/children", {"id": "moved"}),
+            [before("a group changed")],
+            id="group moved",
+        ),
+        pytest.param(
+            admin_event("UPDATE", "GROUP", "groups", {"id": "moved"}),
+            [before("a group changed")],
+            id="moved to the top",
         ),
         pytest.param(
             admin_event("DELETE", "USER", f"users/{BOB}", {"id": BOB, "username": "bob"}),
@@ -231,7 +276,7 @@ def before(why: str, second: int = AT // 1000) -> Change:
         pytest.param(
             admin_event("ACTION", "REALM", "logout-all", {}), [before("all logged out")], id="everybody logged out"
         ),
-        pytest.param(admin_event("UPDATE", "USER", f"users/{BOB}"), [], id="no details"),
+        pytest.param(admin_event("UPDATE", "USER", f"users/{BOB}"), [CHANGED], id="no details"),
         pytest.param(admin_event("CREATE", "CLIENT_SCOPE", "client-scopes/x", {"enabled": False}), [], id="other"),
     ],
 )
@@ -271,7 +316,7 @@ def test_an_administrator_who_switches_events_off_is_noticed(switch: str) -> Non
 
 
 def config(**changed: Any) -> dict[str, Any]:
-    return {**dict.fromkeys(SWITCHES, True), "enabledEventTypes": [*USER_EVENTS, "LOGIN"], **changed}
+    return {**dict.fromkeys(SWITCHES, True), "enabledEventTypes": list(RECORDED), **changed}
 
 
 def test_the_committed_realm_records_what_is_read(registry: Registry) -> None:
@@ -280,7 +325,7 @@ def test_the_committed_realm_records_what_is_read(registry: Registry) -> None:
     assert recorded(config(enabledEventTypes=[]))
 
 
-@pytest.mark.parametrize("missing", [*USER_EVENTS, "LOGIN"])
+@pytest.mark.parametrize("missing", RECORDED)
 def test_a_type_that_is_not_recorded_is_missed(missing: str) -> None:
     assert not recorded(config(enabledEventTypes=[kind for kind in config()["enabledEventTypes"] if kind != missing]))
 
@@ -289,3 +334,12 @@ def test_a_type_that_is_not_recorded_is_missed(missing: str) -> None:
 def test_what_is_switched_off_or_not_told_is_not_recorded(switch: str) -> None:
     assert not recorded(config(**{switch: False}))
     assert not recorded({name: value for name, value in config().items() if name != switch})
+
+
+def test_events_that_are_kept_too_short_are_as_good_as_lost() -> None:
+    assert not recorded(config(eventsExpiration=KEPT_FOR - 1))
+    assert recorded(config(eventsExpiration=KEPT_FOR))
+    assert recorded(config(eventsExpiration=0))  # for ever
+    assert switches_off(admin_event("UPDATE", "REALM", "events/config", {"eventsExpiration": KEPT_FOR - 1}))
+    assert switches_off(admin_event("UPDATE", "REALM", None, {"attributes": {"adminEventsExpiration": "1"}}))
+    assert not switches_off(admin_event("UPDATE", "REALM", None, {"eventsExpiration": KEPT_FOR, "attributes": None}))

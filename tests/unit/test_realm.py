@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from authorities.registry.events import RECORDED
 from authorities.registry.realm import (
     ADMINISTRATOR,
     REALM_FILE,
@@ -18,7 +19,7 @@ from authorities.registry.realm import (
     realm,
 )
 from zerotrust.registry import Registry
-from zerotrust.withdrawn import KEPT
+from zerotrust.withdrawn import KEPT, SESSION_KEPT
 
 Json = dict[str, Any]
 
@@ -157,7 +158,32 @@ def test_nobody_is_served_without_tls_and_events_are_kept(derived: Json) -> None
     assert derived["eventsEnabled"]
     assert derived["adminEventsEnabled"]
     assert derived["adminEventsDetailsEnabled"]
-    assert {"LOGOUT", "REVOKE_GRANT", "TOKEN_EXCHANGE", "INTROSPECT_TOKEN"} <= set(derived["enabledEventTypes"])
+    assert derived["enabledEventTypes"] == list(RECORDED)
+
+
+def test_a_stranger_fills_neither_the_database_nor_the_log(derived: Json) -> None:
+    assert [kind for kind in derived["enabledEventTypes"] if kind.endswith("_ERROR")] == []
+    assert derived["eventsListeners"] == []
+    assert (
+        SESSION_KEPT + 1800
+        <= derived["eventsExpiration"]
+        == int(derived["attributes"]["adminEventsExpiration"])
+        <= 4 * SESSION_KEPT
+    )
+
+
+def test_a_stranger_locks_nobody_out_and_no_user_changes_what_they_sign_in_with(derived: Json) -> None:
+    assert derived["bruteForceProtected"] is False
+    assert derived["requiredActions"] == []
+    assert derived["passwordPolicy"] == "length(20)"
+
+
+def test_the_refresh_token_of_an_operator_ends_with_the_token_it_came_with(
+    registry: Registry, clients: dict[str, Json]
+) -> None:
+    lives = {name: client["attributes"].get("client.session.max.lifespan") for name, client in clients.items()}
+
+    assert {name: life for name, life in lives.items() if life} == {"zt": str(registry.parties["zt"].life)}
 
 
 def test_the_registry_is_told_of_each_session_that_ends_wherever_a_person_signs_in(

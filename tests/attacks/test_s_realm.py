@@ -1,0 +1,83 @@
+"""S. Operators and sessions, at the real Keycloak: who is kept out, and what a sign-in leaves behind."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from authorities.registry.realm import REDIRECT
+from cli.login import LoginError, _fill_in_form, sign_in
+from tests.support.attack_realm import Target, Tried, Tries, alive, attack
+from tests.support.real import EVERYTHING
+from tests.support.realm import claims
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def _signs_in(target: Target, password: str) -> httpx.Response:
+    """What comes of it, as the token endpoint would answer."""
+    try:
+        login = await sign_in(
+            target.realm.issuer, "walkthrough", "alice", password, EVERYTHING, verify=target.keycloak.tls
+        )
+    except LoginError:
+        return httpx.Response(401, json={"error": "access_denied"})
+    return httpx.Response(200, json={"access_token": login.access_token})
+
+
+async def _after_signing_in(target: Target, action: str) -> str:
+    """Where Keycloak sends alice's browser once her password was right."""
+    request = {
+        "client_id": "walkthrough",
+        "response_type": "code",
+        "redirect_uri": REDIRECT,
+        "scope": "task.run",
+        "code_challenge": "c" * 43,
+        "code_challenge_method": "S256",
+        "kc_action": action,
+    }
+    endpoint = f"{target.realm.issuer}/protocol/openid-connect"
+    async with httpx.AsyncClient(base_url=endpoint, verify=target.keycloak.tls, trust_env=False, timeout=30) as browser:
+        page = await browser.get("/auth", params=request)
+        return str((await _fill_in_form(browser, page, "alice", target.password)).headers["Location"])
+
+
+@attack(180)
+async def test_wrong_passwords_lock_out_whoever_has_the_right_one(target: Target) -> Tries:
+    """Keycloak's lock-out counts by user, and takes two wrong passwords in a second for an attack."""
+    for _ in range(3):
+        answers = await asyncio.gather(*(_signs_in(target, f"a guess {number}") for number in range(4)))
+        assert not any(map(alive, answers))
+    answer = await _signs_in(target, target.password)
+    yield Tried(answer, not alive(answer))
+
+
+@attack(181)
+async def test_what_a_killed_command_of_an_operator_leaves_goes_on(target: Target) -> Tries:
+    """A session of `zt` ends with its command; of one that was killed, the refresh token ends with the token."""
+    login = await sign_in(
+        target.realm.issuer, "zt", "alice", target.password, "registry.admin", verify=target.keycloak.tls
+    )
+    refresh, token = claims(login.refresh_token), claims(login.access_token)
+    answer = httpx.Response(200, json={"access_token": login.access_token})
+    yield Tried(answer, refresh["exp"] > token["exp"] + 1)
+
+
+@attack(185)
+async def test_a_user_changes_what_they_sign_in_with(target: Target) -> Tries:
+    """By an application-initiated action; one of them, of a linked identity, ended in an internal error."""
+    for action in ("UPDATE_PASSWORD", "UPDATE_PROFILE", "delete_credential:any", "CONFIGURE_TOTP", "idp_link:spiffe"):
+        location = await _after_signing_in(target, action)
+        answer = httpx.Response(200, json={"access_token": await target.t0()})
+        yield Tried(answer, "/login-actions/required-action" in location)
+
+
+@attack(164)
+async def test_strangers_fill_the_database_with_what_they_were_refused(target: Target) -> Tries:
+    """Each refused request used to be an event of about 480 bytes, for ever."""
+    before = len(await target.events())
+    for number in range(10):
+        answer = await target.realm.token(grant_type="client_credentials", client_id=f"nobody-{number}")
+        assert not alive(answer)
+    answer = httpx.Response(200, json={"access_token": await target.t0()})
+    yield Tried(answer, len(await target.events()) >= before + 10)

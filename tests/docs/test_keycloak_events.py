@@ -1,0 +1,75 @@
+"""`docs/keycloak-events.md` says what the code does with each event, for all types there are."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authorities.registry.events import (
+    READ,
+    RECORDED,
+    SENTINEL,
+    USER_EVENTS,
+    Change,
+    Sessions,
+    of_admin_event,
+    of_user_event,
+    switches_off,
+)
+
+PAGE = (Path(__file__).parents[2] / "docs" / "keycloak-events.md").read_text()
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
+ADMIN_ROWS = [row for row in ROWS if len(row) == 5 and row[0] != "operation"]
+USER_TYPES = {kind: row[1] for row in ROWS if len(row) == 2 and row[0] != "type" for kind in row[0].split(", ")}
+KINDS = {"user": "user", "party": "party", "session": "session", "all tokens": "before", "token": "token"}
+NOT_BEFORE = 1_700_000_000
+
+
+def named(effect: str) -> set[str]:
+    """The first word of what is withdrawn, as the page tells it."""
+    assert re.match(r"heard: |not heard: |read", effect), effect
+    return set(re.findall(r"\b(sessions|session|user|party|all tokens)\b", effect)) if effect[0] == "h" else set()
+
+
+def withdrawn(changes: list[Change | Sessions]) -> set[str]:
+    names = {kind: name for name, kind in KINDS.items()}
+    return {"sessions" if isinstance(one, Sessions) else names[one.subject[0]] for one in changes}
+
+
+def test_there_are_rows() -> None:
+    assert len(ADMIN_ROWS) > 60
+    assert len(USER_TYPES) > 60
+
+
+@pytest.mark.parametrize("row", ADMIN_ROWS, ids=lambda row: " ".join(row[:3]))
+def test_an_admin_event_does_what_its_row_says(row: list[str]) -> None:
+    operation, resource, path, _, effect = row
+    off = {"eventsEnabled": False} if resource == "REALM" and path in ("", "events/config") else {}
+    event: dict[str, Any] = {
+        "operationType": operation,
+        "resourceType": resource,
+        "resourcePath": path.replace("ID", "an-id"),
+        "time": 1_795_563_637_424,
+        "representation": json.dumps({"enabled": False, "notBefore": NOT_BEFORE} | off),
+    }
+    found = withdrawn(of_admin_event(event, {"an-id": "agent/reader"}))
+    found |= {"all tokens"} if switches_off(event) else set()
+
+    assert found == named(effect.partition(" The rest")[0])
+
+
+@pytest.mark.parametrize(("kind", "effect"), USER_TYPES.items())
+def test_a_user_event_does_what_its_row_says(kind: str, effect: str) -> None:
+    event = {"type": kind, "userId": "alice", "time": 1, "sessionId": "s1", "details": {}}
+    found = withdrawn(of_user_event(event))
+
+    assert found == named(effect)
+    assert (kind in USER_EVENTS) == bool(found)
+    assert (kind in RECORDED) == effect.startswith(("heard", "read"))
+
+
+def test_only_the_sentinel_is_read_and_withdraws_nothing() -> None:
+    assert set(READ) - set(USER_EVENTS) == {SENTINEL}
+    assert set(RECORDED) - set(READ) == {"LOGIN"}
