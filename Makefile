@@ -8,7 +8,7 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 600
-.PHONY: release verify-release fuzz help demo up down test attacks mutations check bench soak crowding conformance register lock
+.PHONY: release verify-release fuzz help demo up down fresh test attacks mutations check bench soak crowding conformance register lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ up: .venv/ready  ## Start everything and leave it running
 
 down: .venv/ready  ## End what `make up` left running
 	@$(RUN) demo down
+
+fresh: .venv/ready  ## Forget what `make up` kept: what is withdrawn, documents, journals, logs
+	@$(RUN) demo fresh
 
 test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
 	@$(RUN) pytest

@@ -31,6 +31,7 @@ from cli.terminal import Terminal
 from demo.by_hand import READY, REQUEST, steps
 from demo.keycloak import URL
 from demo.levers import pull_all
+from demo.past import forget
 from demo.refusals import EVERYTHING, Attempt, attempts
 from demo.runtime import KeycloakError
 from demo.standing import operator, rogues, withdrawals
@@ -40,6 +41,8 @@ from zerotrust.audit import first_bad_record
 from zerotrust.registry import RegistryError
 
 FOLDER = ROOT / "run"
+STORY = FOLDER / "walkthrough"
+"""The walkthrough starts from nothing each time, and leaves alone what `make up` keeps."""
 CA = FOLDER / "ca.pem"
 ISSUER = f"{URL}/realms/agents"
 SECONDS_TO_END = 30
@@ -128,6 +131,16 @@ def down() -> None:
 
 
 @app.command()
+def fresh() -> None:
+    """Forget what `up` kept: what is withdrawn, documents, journals, logs, and Keycloak's database."""
+    if process := process_running(FOLDER) if FOLDER.exists() else None:
+        console.print(f"It runs, as process {process}: `make down` ends it.")
+        sys.exit(1)
+    forget(FOLDER)
+    console.print("Forgotten: what was withdrawn, documents, journals, logs, and Keycloak's database.")
+
+
+@app.command()
 def token(user: str, scope: Annotated[str, typer.Option(help="what the token may be used for")] = EVERYTHING) -> None:
     """Sign a user in at the running system, as a browser would, and print the access token.
 
@@ -166,7 +179,8 @@ def until_told(main: Coroutine[Any, Any, int]) -> int:
 
 async def _walkthrough() -> int:
     insiders = ("orchestrator", "agent/reader", "agent/writer")
-    async with running(FOLDER, say=say, insiders=insiders) as system:
+    async with running(STORY, say=say, insiders=insiders) as system:
+        say(f"It started from nothing, in {STORY.relative_to(ROOT)}; what `make up` keeps stays as it is")
         console.rule("Who takes part")
         show_parties(console, system, await certificates(system))
         failures = await _try("Others who would", rogues(system))
@@ -261,7 +275,7 @@ def _mark(as_told: bool) -> str:  # noqa: FBT001
 
 
 async def _serve() -> int:
-    async with running(FOLDER, say=say) as system:
+    async with running(FOLDER, say=say, keep=True) as system:
         _show_addresses(system)
         let_go(FOLDER / "logs" / "demo.log")
         await asyncio.Event().wait()

@@ -25,8 +25,10 @@ from authorities.attestation.authority import Authority
 from authorities.attestation.launch import Launch, Launched
 from authorities.attestation.report import report
 from authorities.registry.realm import SCRIPT
+from authorities.registry.state import State
 from cli.client import user_client
 from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port, tail
+from demo.past import MOST_KEPT, RUNS_KEPT, put_aside
 from demo.runtime import Say, check_space
 from zerotrust.audit import records
 from zerotrust.connections import Directory
@@ -153,11 +155,13 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
     unregistered: Mapping[str, tuple[str, ...]] = {},
     scripts: tuple[Path, ...] = (SCRIPT,),
     attestation: type[Authority] = Authority,
+    keep: bool = False,
 ) -> AsyncIterator[System]:
     """Start everything; end everything on the way out.
 
     `folder` keeps data, logs and Keycloak's database; `parties` are all that the registry has launched where nobody
-    says otherwise, `scripts` the mappers built into Keycloak, and `attestation` who measures and launches.  Raises
+    says otherwise, `scripts` the mappers built into Keycloak, and `attestation` who measures and launches.  `keep`: go
+    on with what is withdrawn, filed and on record from the last run in this folder, and not from nothing.  Raises
     `DemoError`, `KeycloakError`, `LaunchError`, `MeasureError`, `NotClosedError` or `RegistryError`.
     """
     folder = folder.absolute()  # noqa: ASYNC240 - what is launched runs in another working folder
@@ -172,7 +176,8 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
             check_port(registry.parties[name].port or 0, name)
         for port in (PORT, HEALTH_PORT):
             check_port(port)
-        for leftover in ("data", "logs", "insiders"):
+        put_away = put_aside(folder) if keep else None
+        for leftover in ("insiders",) if keep else ("data", "logs", "insiders"):
             shutil.rmtree(folder / leftover, ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
         try:
@@ -185,13 +190,19 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
             folder, truststore=authority.ca_file, certificate=certificate, key=key, say=say, scripts=scripts
         )
         system = System(registry, lock, folder, keycloak, authority)
+        suspended = await _suspended(system)
         say("Services start, each from its own measured copy")
         launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
         reporting = report(system.place(SIGNER), authority)
         stack.callback(asyncio.create_task(reporting).cancel)
         spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # meanwhile: they ask it for nothing until they are asked
+        if put_away:
+            say(_survived(put_away, imported=keycloak.imported))
         for address, process in launched.items():
+            if why := suspended.get(name := process.launch.name):  # the registry tells it nothing
+                say(f"{name} does nothing until it is reinstated (`zt party reinstate {name}`); it is suspended: {why}")
+                continue
             await started(system, address, process)
         for name, spy in spies.items():
             await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
@@ -202,6 +213,27 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         for told in [*watched, ("Keycloak", keycloak.ended, _never, keycloak.log)]:
             stack.callback(asyncio.create_task(_tell_when_gone(*told, say)).cancel)
         yield system
+
+
+async def _suspended(system: System) -> dict[str, str]:
+    """The parties that were suspended in an earlier run and not reinstated, with the cause; without the registry."""
+    file = system.data(SIGNER) / "standing.db"
+    if not await _there(file):
+        return {}
+    kept = State(file)
+    async with kept.opened():
+        causes = {name: kept.withdrawn.get(("party", system.registry.id(name))) for name in system.registry.launched}
+    return {name: cause for name, cause in causes.items() if cause and name != SIGNER}
+
+
+def _survived(put_away: Path, *, imported: bool) -> str:
+    """What is left of the last run, and what is not."""
+    lost = ", and what was changed in Keycloak's admin page: the realm was imported anew" if imported else ""
+    return (
+        "What was withdrawn in the last run stays withdrawn, and its documents stay. Its journals and logs are in "
+        f"{put_away} ({RUNS_KEPT} runs are kept, {MOST_KEPT >> 20} MB at most). Its sessions are gone{lost}. "
+        "`make fresh` forgets it all"
+    )
 
 
 def _never() -> bool:

@@ -27,7 +27,7 @@ from authorities.registry.withdrawals import CauseText, Withdrawal, Withdrawals
 from zerotrust.current import current_peer, current_principal
 from zerotrust.errors import Refusal
 from zerotrust.gate import PUBLIC, Peers
-from zerotrust.known import ATTESTATION, Known
+from zerotrust.known import ATTESTATION, SIGNER, Known
 from zerotrust.mcp import ToolPermissions
 from zerotrust.policy import Policy, PolicyError, Reason
 from zerotrust.registry import RegistryError
@@ -78,7 +78,7 @@ def create_app(service: Service, realm: Realm, read: Callable[[], tuple[Known, P
     """The registry, guarded.  `read` reads its files anew, and raises `RegistryError` or `PolicyError`."""
     kept = State(service.data / "standing.db")
     stream = Stream(service.known, kept, standing=service.standing, identity=lambda: service.workload.svid)
-    telling = Telling(realm, kept)
+    telling = Telling(realm, kept, own=service.registry.id(SIGNER))
     parties, withdrawals = Parties(stream, kept, realm, telling), Withdrawals(stream, kept, realm, telling)
     routes, apply = permissions(service.known), applying(stream)
     logouts = Logouts(service.keys, issuer=service.issuer, clients=lambda: service.registry.login_clients, apply=apply)

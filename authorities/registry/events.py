@@ -44,7 +44,7 @@ RECORDED = (*READ, "LOGIN")
 """The types that Keycloak has to record: `LOGIN` tells which sessions a user had.  No errors: a stranger would fill the
 disk with them."""
 KEPT_FOR = 7200
-"""Seconds for which Keycloak keeps an event: longer than a registry that was away looks back (`withdrawn.SESSION_KEPT`)."""
+"""Seconds for which Keycloak keeps an event: longer than a registry that was away looks back."""
 
 
 @dataclass(frozen=True, slots=True)

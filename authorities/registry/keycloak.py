@@ -26,6 +26,10 @@ class AdministrationError(Exception):
     """Keycloak could not be told, or would not do it.  The text says why."""
 
 
+class UnknownError(AdministrationError):
+    """Keycloak knows nobody of that id."""
+
+
 class Administration:
     """Tells Keycloak what the registry has decided.  One per process: it keeps a token and a connection."""
 
@@ -54,7 +58,12 @@ class Administration:
     async def disable_user(self, user: str) -> None:
         """Let a user, by id, sign in no more, and end their sessions.  Raises `AdministrationError`."""
         async with self.asking() as admin:
-            await admin.a_update_user(user, {"enabled": False})
+            try:
+                await admin.a_update_user(user, {"enabled": False})
+            except KeycloakError as error:
+                if error.response_code == 404:
+                    raise UnknownError(f"Keycloak knows no user {user}") from error
+                raise
             await admin.a_user_logout(user)
 
     async def enable_user(self, user: str) -> None:
@@ -68,11 +77,19 @@ class Administration:
             found: str | None = await admin.a_get_user_id(name)
             return found
 
+    async def identity(self, client_id: str) -> str:
+        """Keycloak's own id of a client, which each import makes anew.  Raises `AdministrationError`."""
+        async with self.asking() as admin:
+            found = await admin.a_get_client_id(client_id)
+            if found is None:
+                raise UnknownError(f"Keycloak knows no client {client_id}")
+            return str(found)
+
     async def _set_enabled(self, client_id: str, *, enabled: bool) -> None:
         async with self.asking() as admin:
             known_as = await admin.a_get_client_id(client_id)
             if known_as is None:
-                raise AdministrationError(f"Keycloak knows no client {client_id}")
+                raise UnknownError(f"Keycloak knows no client {client_id}")
             await admin.a_update_client(known_as, {"enabled": enabled})
 
     @asynccontextmanager

@@ -45,6 +45,7 @@ _untold = Table(
     Column("kind", String, primary_key=True),
     Column("name", String, primary_key=True),
 )
+_realm = Table("realm", _tables, Column("id", String, primary_key=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,22 @@ class State:
             if subject not in numbered:
                 self._all.remove(subject)
         return first
+
+    async def told_anew(self, realm: str, *, but: str) -> set[Subject]:
+        """Note which realm is told; return whom another one than last time has to hear of, once that is on the disk.
+
+        These are all users and parties that are withdrawn, `but` one: a realm that was imported anew knows of none.
+        """
+        async with self._engine.begin() as connection:
+            if (await connection.execute(select(_realm.c.id))).scalar() == realm:
+                return set()
+            untold = {one for one in self.withdrawn if one[0] in ("user", "party") and one[1] != but}
+            await connection.execute(delete(_realm))
+            await connection.execute(insert(_realm).values(id=realm))
+            for kind, name in untold:
+                await connection.execute(insert(_untold).prefix_with("OR IGNORE").values(kind=kind, name=name))
+        self.untold |= untold
+        return untold
 
     async def told(self, kind: Kind, name: str) -> None:
         """Note that the realm has heard of a withdrawal."""

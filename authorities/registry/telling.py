@@ -1,17 +1,20 @@
 """What the realm has to hear of a withdrawal.  It comes second: it may be slow or away, and then it is told again."""
 
 import asyncio
+import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
-from authorities.registry.keycloak import AdministrationError
+from authorities.registry.keycloak import AdministrationError, UnknownError
 from authorities.registry.state import State
 from zerotrust.withdrawn import Subject
 
 TOLD, UNTOLD = "told", "could not be told"
 SECONDS_BETWEEN_TRIES = 5
+
+log = logging.getLogger(__name__)
 
 
 class Realm(Protocol):
@@ -35,12 +38,16 @@ class Realm(Protocol):
     async def end_session(self, session: str) -> None:
         """End a session."""
 
+    async def identity(self, client_id: str) -> str:
+        """The realm's own id of a client: another one once the realm was imported anew."""
+
 
 class Telling:
     """Tells the realm of what was withdrawn, until it has heard: what it has not is on the disk, as `State.untold`."""
 
-    def __init__(self, realm: Realm, kept: State) -> None:
-        self._realm, self._kept = realm, kept
+    def __init__(self, realm: Realm, kept: State, *, own: str) -> None:
+        """`own` is the client by which the registry comes to the realm: that one is never disabled there."""
+        self._realm, self._kept, self._own = realm, kept, own
         self._turns: defaultdict[Subject, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asides: set[asyncio.Task[None]] = set()
 
@@ -49,6 +56,7 @@ class Telling:
         """Go on with what the realm had not heard before a restart."""
         for subject in self._kept.untold:
             self.tell_aside(subject)
+        self._aside(self._tell_anew())
         yield
         for task in self._asides:
             task.cancel()
@@ -71,7 +79,23 @@ class Telling:
             while await self._once(subject) != TOLD:  # noqa: ASYNC110 - nobody says when it is back
                 await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
-        self._asides.add(task := asyncio.create_task(until_told()))
+        self._aside(until_told())
+
+    async def _tell_anew(self) -> None:
+        """Tell a realm that was imported anew of everybody who is withdrawn."""
+        while True:
+            try:
+                realm = await self._realm.identity(self._own)
+                break
+            except AdministrationError:
+                await asyncio.sleep(SECONDS_BETWEEN_TRIES)
+        if subjects := await self._kept.told_anew(realm, but=self._own):
+            log.warning("the realm was imported anew, and is told of %d who are withdrawn", len(subjects))
+        for subject in subjects:
+            self.tell_aside(subject)
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        self._asides.add(task := asyncio.create_task(work))
         task.add_done_callback(self._asides.discard)
 
     async def _once(self, subject: Subject) -> str:
@@ -82,6 +106,8 @@ class Telling:
             if subject in self._kept.untold:  # and neither told nor reinstated by whoever was before us
                 try:
                     await tell(name)
+                except UnknownError:
+                    pass  # whom the realm does not know gets nothing from it
                 except AdministrationError as error:
                     return f"{UNTOLD}: {error}"
                 await self._kept.told(kind, name)

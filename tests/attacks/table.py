@@ -1367,8 +1367,18 @@ ROWS: dict[int, Row] = {
         "events cleared, so that nobody finds a user's sessions",
         None,
         (
-            Control(
-                "authorities.registry.poll", "Reader.read", "self._blind |= lost or any(map(switches_off, new))", "pass"
+            (
+                Control(
+                    "authorities.registry.poll",
+                    "Reader._read_some",
+                    "self._blind |= users.lost or admins.lost or any(map(switches_off, admins.new))",
+                ),
+                Control(
+                    "authorities.registry.poll",
+                    "Reader._ended",
+                    "of_user_until(sessions.until // 1000 - 1, sessions.user)",
+                    "('before', '0')",
+                ),
             ),
         ),
     ),

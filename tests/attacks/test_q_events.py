@@ -26,7 +26,7 @@ class Heard:
     async def read(self) -> Attempt:
         """Read everything; the attack has succeeded if alice's session goes on."""
         await self._reader.read()
-        causes = [str(change.cause) for change in self.applied.changes]
+        causes = [str(change.cause) for change in self.applied.changes if change.subject != ("before", "0")]
         return Attempt(", ".join(causes) or "nothing withdrawn", not causes)
 
     def check_journals(self) -> None:

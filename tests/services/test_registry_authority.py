@@ -42,7 +42,7 @@ class Realm:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str, bool]] = []
-        self.away = False
+        self.away, self.imported = False, "the first import"
         self.standing: Standing | None = None
 
     async def _tell(self, what: str, client_id: str) -> None:
@@ -57,6 +57,10 @@ class Realm:
 
     async def disable_client(self, client_id: str) -> None:
         await self._tell("disable", client_id)
+
+    async def identity(self, client_id: str) -> str:
+        assert client_id == ME
+        return self.imported
 
     async def user_id(self, name: str) -> str | None:
         if self.away:
@@ -148,8 +152,9 @@ def read(line: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def authority_in(folder: Path, issuer: Issuer) -> AsyncIterator[Authority]:
+async def authority_in(folder: Path, issuer: Issuer, imported: str = "the first import") -> AsyncIterator[Authority]:
     authority = Authority(folder, issuer)
+    authority.realm.imported = imported
     async with alive(authority.app):
         yield authority
 

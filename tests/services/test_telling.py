@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from authorities.registry import telling
+from authorities.registry.keycloak import UnknownError
 from authorities.registry.state import State
 from authorities.registry.telling import Telling
 from tests.services.test_registry_authority import READER, READERS_ID, Authority, authority_in
@@ -176,3 +177,45 @@ async def test_a_suspension_ends_no_later_one_that_it_had_to_wait_for(
     assert answer["keycloak"] == "not told: it was suspended once more"
     assert answer["party"]["state"] == "suspended"
     assert {what for what, _ in await told(authority, 1)} == {"disable"}
+
+
+# --- a realm that was imported anew -----------------------------------------------------------------------------------
+
+
+async def test_a_realm_that_was_imported_anew_hears_of_everybody_who_is_withdrawn(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    async with authority_in(tmp_path, issuer) as before:
+        await before.operate("POST", f"/parties/{READER}/suspend", BECAUSE)
+        await before.operate("POST", f"/parties/{SIGNER}/suspend", BECAUSE)
+        await before.operate("POST", "/withdrawals", ALICE)
+        await before.operate("POST", "/withdrawals", SESSION)
+        await before.operate("POST", "/parties/agent/writer/suspend", BECAUSE)
+        await before.operate("POST", "/parties/agent/writer/reinstate", {})
+        assert await before.report({"inference": "main.py: changed"}) == ["inference"]
+
+    async with authority_in(tmp_path, issuer) as same:
+        assert await told(same, 0) == []
+
+    async with authority_in(tmp_path, issuer, "another import") as imported:
+        assert sorted(await told(imported, 3)) == [
+            ("disable", READERS_ID),
+            ("disable", "spiffe://agents.example/inference"),
+            ("disable user", "alices-id"),
+        ]
+        # What was suspended for drift stays so, though nothing drifts any more.
+        assert (await imported.operate("GET", "/parties/inference"))["state"] == "suspended"
+
+    async with authority_in(tmp_path, issuer, "another import") as again:
+        assert await told(again, 0) == []
+
+
+async def test_whom_the_realm_does_not_know_it_need_not_be_told_of(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown(name: str) -> None:
+        raise UnknownError(f"Keycloak knows no client {name}")
+
+    monkeypatch.setattr(authority.realm, "disable_client", unknown)
+
+    assert (await authority.operate("POST", f"/parties/{READER}/suspend", BECAUSE))["keycloak"] == "told"

@@ -19,7 +19,16 @@ from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
 from authorities.registry.telling import TOLD, Telling
 from authorities.registry.withdrawals import NOBODY_TO_TELL, Withdrawal, Withdrawals
-from tests.services.test_registry_authority import FOLLOWER, Authority, Follower, Realm, authority_in, read, streaming
+from tests.services.test_registry_authority import (
+    FOLLOWER,
+    ME,
+    Authority,
+    Follower,
+    Realm,
+    authority_in,
+    read,
+    streaming,
+)
 from tests.support.issuer import Issuer
 from zerotrust.policy import Reason
 from zerotrust.signals import SIGNAL
@@ -338,7 +347,8 @@ async def test_everybody_has_heard_before_the_realm_is_told(tmp_path: Path, issu
                 assert stream._kept.withdrawn == stream._standing.withdrawn == {("session", session): "x (operator o)"}
 
         realm = Slow()
-        withdrawals = Withdrawals(stream, stream._kept, realm, Telling(realm, stream._kept))
+        telling = Telling(realm, stream._kept, own=ME)
+        withdrawals = Withdrawals(stream, stream._kept, realm, telling)
         answer = await withdrawals.withdraw(Withdrawal(kind="session", name="s", cause="x"), "o")
 
         assert answer == TOLD

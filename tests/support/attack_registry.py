@@ -26,6 +26,9 @@ class Clients:
     async def disable_client(self, client_id: str) -> None:
         self.disabled.add(client_id)
 
+    async def identity(self, client_id: str) -> str:
+        return client_id
+
     async def user_id(self, name: str) -> str | None:
         return name
 
