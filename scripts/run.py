@@ -6,12 +6,15 @@ the package.  Here no folder of the project is on the path at all.
 - `-I`: no working folder, no `PYTHON*` variables, no packages of the user.
 - `-B` and `-X pycache_prefix`: a planted `__pycache__/x.pyc` beside a source runs in place of that source.  So no such
   folder is read or written; the packages' bytecode comes from `.venv/bytecode`, which is measured.
+- `-S`, and no bytecode at all at first: what is installed, `.pth` files included, is held to its pin
+  (`.venv/environment.json`) before any of it runs.
 - The project's packages are found by name, and by nothing else: `Project` is asked last, so it can shadow nothing, and
   it answers for the names in `PACKAGES` alone.  So `brotli.py` in the project's root does not answer either where a
   library imports an optional package that is not installed.
 """
 
 import runpy
+import site
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
@@ -24,6 +27,10 @@ PACKAGES = frozenset(
     {"zerotrust", "orchestrator", "agents", "tools", "inference", "authorities"}
     | {"cli", "demo", "lab", "scripts", "tests"}
 )
+
+
+NOWHERE = "/dev/null"
+MAKES_THE_PIN = "authorities.attestation.environment"
 
 
 class Project:
@@ -43,14 +50,32 @@ class Project:
         return namespace
 
 
+def check_installed(prefix: Path) -> None:
+    """Exit with a sentence unless all that is installed in `prefix` is as it was pinned; nothing of it has run yet."""
+    from authorities.attestation.installed import NEXT_STEP, changed_files  # noqa: PLC0415 - found by `Project`
+    from authorities.attestation.measure import MeasureError, named  # noqa: PLC0415
+
+    try:
+        wrong = changed_files(prefix)
+    except (OSError, ValueError, LookupError, TypeError, MeasureError) as error:
+        sys.exit(f"What is installed in {prefix} cannot be held to its pin ({error}): {NEXT_STEP}.")
+    if wrong:
+        sys.exit(f"The environment is not what was installed: {named(wrong)}.  Put it back, or: {NEXT_STEP}.")
+
+
 def main() -> None:
     """Run the module that the first argument names, with the rest as its arguments."""
-    if not (sys.flags.isolated and sys.flags.dont_write_bytecode and sys.pycache_prefix):
+    flags = sys.flags
+    if not (flags.isolated and flags.no_site and flags.dont_write_bytecode and sys.pycache_prefix == NOWHERE):
         sys.exit("Start it by scripts/run, which sets what keeps planted code out.")
     if len(sys.argv) < 2:
         sys.exit("usage: scripts/run MODULE [ARGUMENT ...]")
     sys.meta_path.append(Project)
     del sys.argv[0]
+    if sys.argv[0] != MAKES_THE_PIN:
+        check_installed(ROOT / ".venv")
+        sys.pycache_prefix = str(ROOT / ".venv" / "bytecode")
+    site.main()  # from here on, installed packages are found
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 

@@ -19,13 +19,12 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from authorities.attestation.measure import BYTECODE_CACHES, Files, Known, MeasureError, Stamp, digest_of, named
+from authorities.attestation.installed import NEXT_STEP, PIN, leave_out
+from authorities.attestation.measure import Files, Known, MeasureError, Stamp, digest_of, named
 from zerotrust.lock import Digest, changed
 
-PIN = "environment.json"
 NOT_LOADED = ("__pycache__", "site-packages", "test", "tests", "idlelib", "lib2to3")
 """Folders whose bytecode nobody needs."""
-NEXT_STEP = "`rm -r .venv`, then make sets it up anew"
 
 
 class EnvironmentPinError(Exception):
@@ -58,7 +57,7 @@ class Environment:
         self.changed: list[str] = []
         self._pinned = {name: digest for name, (*_, digest) in pin.files.items()}
         known = {name: Known(Stamp(*stamp), digest) for name, (*stamp, digest) in pin.files.items()}
-        self.leave_out = _leave_out(pin.folders)
+        self.leave_out = leave_out(pin.folders)
         self._files = Files(Path("/"), leave_out=self.leave_out, links=True, known=known)
         self._whole = True
 
@@ -123,7 +122,7 @@ def install() -> Pin:
     for folder in library, packages:
         _copy_bytecode(folder, bytecode)
     folders, single = [str(library), str(packages), str(bytecode)], _single(prefix)
-    files = Files(Path("/"), leave_out=_leave_out(folders), links=True)
+    files = Files(Path("/"), leave_out=leave_out(folders), links=True)
     table = files.look(folders, single)
     pin = Pin(
         python=str(prefix / "bin/python"),
@@ -140,11 +139,6 @@ def install() -> Pin:
 def _folders() -> tuple[Path, Path]:
     library, packages = (Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib"))
     return library, packages
-
-
-def _leave_out(folders: list[str]) -> frozenset[str]:
-    # The library's own site-packages are on the path of no virtual environment.
-    return BYTECODE_CACHES | {f"{folders[0]}/site-packages"}
 
 
 def _single(prefix: Path) -> list[str]:

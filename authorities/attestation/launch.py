@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from authorities.attestation.environment import NEXT_STEP, Environment, unfit
+from authorities.attestation.environment import Environment, unfit
+from authorities.attestation.installed import NEXT_STEP
 from authorities.attestation.interpreter import Interpreter
 from authorities.attestation.measure import MeasureError, digest_of, named
 from authorities.attestation.process import ProcessKey, key_of_child, key_of_peer

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from authorities.attestation import measure, stage
-from authorities.attestation.environment import PIN, Environment
+from authorities.attestation.environment import Environment
+from authorities.attestation.installed import PIN
 from authorities.attestation.launch import LaunchError
 from authorities.attestation.measure import Stamp, stamps
 from tests.services.test_attestation import authority, lock, place, probe, registry, root, run_dir

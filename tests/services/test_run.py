@@ -1,6 +1,8 @@
 """What is started runs the project's code and the installed packages, whatever else lies in the working folder."""
 
+import hashlib
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 from scripts import run
 from tests.support.planted import MARK, ROOT, copy_of_the_project, plant, said_by
 
+GENUINE = hashlib.sha256(b"genuine").hexdigest()
 STARTED = [
     (["scripts/run", "demo", "--help"], "walkthrough"),
     ([".venv/bin/zt", "--help"], "reinstate"),
@@ -45,13 +48,60 @@ def test_otherwise_it_would(planted: Path, module: str) -> None:
 
 
 def test_what_is_run_without_what_keeps_planted_code_out_refuses(planted: Path) -> None:
-    for flags in ([], ["-I"], ["-I", "-B"], ["-P", "-B", "-X", "pycache_prefix=/nowhere"]):
+    needed = ["-I", "-S", "-B", "-X", "pycache_prefix=/dev/null"]
+    for flags in ([], needed[1:], ["-I", *needed[2:]], ["-I", "-S", *needed[3:]], needed[:3]):
         command = [sys.executable, *flags, "scripts/run.py", "demo", "--help"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
         assert (done.returncode, done.stderr) == (
             1,
             "Start it by scripts/run, which sets what keeps planted code out.\n",
         )
+
+
+CHANGES = {
+    "a changed package": ("lib/package.py", "changed"),
+    "a module more": ("lib/typing_extensions.py", "changed"),
+    "a .pth file": ("lib/planted.pth", "import posix; posix._exit(3)"),
+    "changed bytecode": ("bytecode/package.pyc", "changed"),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), CHANGES.values(), ids=CHANGES.keys())
+def test_what_is_installed_is_held_to_its_pin_before_any_of_it_runs(tmp_path: Path, name: str, content: str) -> None:
+    for folder in ("library", "lib", "bytecode"):
+        (tmp_path / folder).mkdir()
+    for file in ("lib/package.py", "bytecode/package.pyc"):
+        (tmp_path / file).write_text("genuine")
+    folders = [str(tmp_path / folder) for folder in ("library", "lib", "bytecode")]
+    files = {str(tmp_path / file): (0, 0, 0, GENUINE) for file in ("lib/package.py", "bytecode/package.pyc")}
+    pin = {"folders": folders, "single": [str(tmp_path / "python311._pth")], "files": files}
+    (tmp_path / "environment.json").write_text(json.dumps(pin))
+    run.check_installed(tmp_path)
+    (tmp_path / name).write_text(content)
+
+    with pytest.raises(SystemExit, match=f"is not what was installed: {tmp_path / name}.  Put it back"):
+        run.check_installed(tmp_path)
+
+
+@pytest.mark.parametrize("pin", [None, "", "[]", "{}", '{"folders": ["/nowhere"], "single": [], "files": {}}'])
+def test_without_a_pin_nothing_that_is_installed_runs(tmp_path: Path, pin: str | None) -> None:
+    if pin is not None:
+        (tmp_path / "environment.json").write_text(pin)
+
+    with pytest.raises(SystemExit, match=r"cannot be held to its pin .*: `rm -r \.venv`, then make"):
+        run.check_installed(tmp_path)
+
+
+def test_a_changed_environment_is_noticed_by_what_is_started(planted: Path) -> None:
+    pin = planted / ".venv" / "environment.json"
+    genuine = pin.read_text()
+    try:
+        pin.write_text(json.dumps({**json.loads(genuine), "files": {}}))
+        for command in (["scripts/run", "demo", "--help"], [".venv/bin/zt", "--help"]):
+            said = said_by([str(planted / command[0]), *command[1:]], planted)
+            assert said.startswith("The environment is not what was installed: ")
+    finally:
+        pin.write_text(genuine)
 
 
 def test_only_folders_of_the_project_are_found_by_their_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

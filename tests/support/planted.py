@@ -20,7 +20,8 @@ def copy_of_the_project(target: Path) -> Path:
     shutil.copytree(ROOT, target, ignore=left_out)
     prefix, real = target / ".venv", Path(sys.prefix)
     (prefix / "bin").mkdir(parents=True)
-    shutil.copy(real / "pyvenv.cfg", prefix)
+    for name in ("pyvenv.cfg", "environment.json"):
+        shutil.copy(real / name, prefix)
     (prefix / "lib").symlink_to(real / "lib")
     (prefix / "bytecode").symlink_to(real / "bytecode")
     (prefix / "bin" / "python").symlink_to(Path(sys.executable).resolve())
