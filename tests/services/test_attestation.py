@@ -260,7 +260,8 @@ async def test_bytecode_planted_in_a_cache_folder_does_not_run(
     genuine = helper.read_text()
     helper.write_text(genuine.replace("genuine", "planted"))
     os.utime(helper, (1_700_000_000, 1_700_000_000))
-    py_compile.compile(str(helper))
+    cached = helper.parent / "__pycache__" / f"helper.{sys.implementation.cache_tag}.pyc"
+    py_compile.compile(str(helper), str(cached))  # where Python looks, whatever this one was told
     helper.write_text(genuine)
     os.utime(helper, (1_700_000_000, 1_700_000_000))
     show = "from agents.reader import helper; answer = helper.value"
