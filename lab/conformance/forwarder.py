@@ -1,7 +1,8 @@
 """Carries a suite's requests to a party, as a genuine caller: over mutual TLS, with a token made by real exchange.
 
-Suites cannot show a certificate.  What they send goes on as it is, but for three things: the token is added, the
-forwarder's own name in `Host` becomes the party's, and in an agent's card the party's name becomes the forwarder's.
+Suites cannot show a certificate.  What they send goes on as it is, but for three things: the token is that of the
+genuine caller, the forwarder's own name in `Host` becomes the party's, and in an agent's card the party's name becomes
+the forwarder's.
 So mutual TLS and sign-in are not what these suites test; everything behind the door is.
 """
 
@@ -20,7 +21,7 @@ from demo.system import System
 from lab.conformance.serving import served
 from zerotrust.cards import CARD_PATH
 
-_OWN = {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "content-encoding"}
+_OWN = {"authorization", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "content-encoding"}
 MARGIN = 10
 """Seconds before its end at which a token is asked for anew."""
 
