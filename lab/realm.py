@@ -119,7 +119,8 @@ NO_REFRESH_TOKEN = _attribute(
 
 
 def _lock_out(realm: Json) -> None:
-    realm["bruteForceProtected"] = True
+    """After three wrong passwords, however slow they come, and not after 30, or two within a second."""
+    realm |= {"bruteForceProtected": True, "failureFactor": 3, "waitIncrementSeconds": 900}
 
 
 def _required_actions(realm: Json) -> None:

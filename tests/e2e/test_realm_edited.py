@@ -10,16 +10,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from keycloak.exceptions import KeycloakError
 
-from authorities.registry.realm import realm
 from cli.login import LoginError, sign_in
 from demo.keycloak import Keycloak
 from tests.support.real import AGENT_SCOPE as SCOPE
 from tests.support.real import AGENTS
 from tests.support.realm import Realm, chain, claims, dead
 from zerotrust.identity import MAX_ACTORS
-from zerotrust.registry import Registry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -184,25 +181,12 @@ async def test_an_invented_subject_token_makes_no_chain_in_another_grant(
 # --- the doors of the realm -------------------------------------------------------------------------------------------
 
 
-async def test_who_guesses_passwords_is_locked_out(keycloak: Keycloak, long: Realm) -> None:
+async def test_who_guesses_passwords_locks_nobody_out(keycloak: Keycloak, long: Realm) -> None:
     for _ in range(3):
         with pytest.raises(LoginError):
             await sign_in(long.issuer, "walkthrough", "eve", "a guess", SCOPE, verify=keycloak.tls)
 
-    with pytest.raises(LoginError, match="Invalid username or password"):
-        await sign_in(long.issuer, "walkthrough", "eve", keycloak.passwords["eve"], SCOPE, verify=keycloak.tls)
-
-
-async def test_a_realm_whose_passwords_were_not_filled_in_is_not_imported(
-    keycloak: Keycloak, long_registry: Registry
-) -> None:
-    unfilled = {**realm(long_registry), "realm": "unfilled"}
-    for user in unfilled["users"]:
-        del user["id"]
-
-    async with keycloak.administration("master") as admin:
-        with pytest.raises(KeycloakError, match="Password policy not met"):
-            await admin.a_create_realm(unfilled)
+    await sign_in(long.issuer, "walkthrough", "eve", keycloak.passwords["eve"], SCOPE, verify=keycloak.tls)
 
 
 async def test_keycloak_notices_that_it_was_edited(keycloak: Keycloak, long: Realm) -> None:
