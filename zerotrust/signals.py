@@ -101,7 +101,7 @@ def hear(standing: Standing, claims: Mapping[str, Any], *, now: float) -> None:
             return standing.replace(number, withdrawn, event["part"], event["parts"])
         if kind == _CHANGES:
             for later, (of, name, cause) in enumerate(event["changes"]):
-                standing.change(number + later, (_kind(of), str(name)), cause and str(cause))
+                standing.change(number + later, (_kind(of), str(name)), str(cause) if cause else None)
             return None
         if kind == _HEARTBEAT:
             # As of when it was said: whoever holds the stream back gains nothing.

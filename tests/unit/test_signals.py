@@ -138,6 +138,13 @@ async def test_several_changes_in_one_line_are_one_after_the_other() -> None:
         assert there.standing.withdrawn == {READER: "y", ("session", "S"): "z"}
 
 
+def test_a_change_by_itself_is_told_in_the_same_terms_as_ever() -> None:
+    several, one = (
+        orjson.loads(made)["events"] for made in (all_changed(ME, 1, [(ALICE, "x")]), changed(ME, 1, ALICE, "x"))
+    )
+    assert several == one
+
+
 async def test_a_state_in_several_lines_counts_with_the_last() -> None:
     subjects: list[Subject] = [ALICE, READER, ("session", "S")]
     parts = [signed(state(ME, 7, {subject: "x"}, part, 3)) for part, subject in enumerate(subjects, 1)]
@@ -398,8 +405,10 @@ def test_a_gap_is_told_apart_from_nonsense(standing: Standing) -> None:
         {},
         {"events": []},
         {"events": {"x": 7}},
-        {"events": {signals._STATE: {"number": 1, "withdrawn": [["user", "alice"]]}}},
-        {"events": {signals._STATE: {"number": 1, "withdrawn": [["everybody", "x", "y"]]}}},
+        {"events": {signals._STATE: {"number": 1, "part": 1, "parts": 1, "withdrawn": [["user", "alice"]]}}},
+        {"events": {signals._STATE: {"number": 1, "part": 1, "parts": 1, "withdrawn": [["everybody", "x", "y"]]}}},
+        {"events": {signals._CHANGES: {"number": 1, "changes": [["everybody", "x", "y"]]}}},
+        {"events": {signals._CHANGES: {"number": 1, "changes": [["user", "alice"]]}}},
         {"events": {signals._HEARTBEAT: {"number": 0, "sources": [1]}}},
         {"events": {signals._HEARTBEAT: {"number": 0, "sources": {}}}},  # said nobody knows when
         {"events": {signals._REINSTATED: {"number": 1}}},
