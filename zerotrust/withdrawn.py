@@ -59,9 +59,7 @@ class Withdrawn:
             del self._until[time_of(subject)[1]]
 
     def covered(self, subject: Subject) -> bool:
-        """Whether this is a time, and a later one is known for the same tokens."""
-        if subject[0] != "before":
-            return False
+        """Whether a later time than this one is known for the same tokens."""
         until, whose = time_of(subject)
         return whose in self._until and self._until[whose][0] > until
 

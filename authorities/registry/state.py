@@ -95,7 +95,7 @@ class State:
             await self._engine.dispose()
 
     def covered(self, subject: Subject) -> bool:
-        """Whether this is a time, and a later one is withdrawn for the same tokens."""
+        """Whether a later time than this one is withdrawn for the same tokens."""
         return self._all.covered(subject)
 
     async def change(self, entries: Sequence[Entry]) -> int:

@@ -138,6 +138,29 @@ async def test_several_changes_in_one_line_are_one_after_the_other() -> None:
         assert there.standing.withdrawn == {READER: "y", ("session", "S"): "z"}
 
 
+async def test_others_have_their_turn_between_two_lines_that_came_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [signed(state(ME, 7, {("user", str(part)): "x"}, part, 20)) for part in range(1, 21)]
+    there, turns, seen = Registry([document(), *parts, *whole(7)[2:]]), 0, list[int]()
+    replace = there.standing.replace
+
+    def counted(number: int, withdrawn: Any, part: int, parts: int) -> None:
+        seen.append(turns)
+        replace(number, withdrawn, part, parts)
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(there.standing, "replace", counted)
+    working = asyncio.create_task(work())
+    async with there.signals.opened():
+        working.cancel()
+
+    assert len(set(seen)) == len(seen) == 20
+
+
 def test_a_change_by_itself_is_told_in_the_same_terms_as_ever() -> None:
     several, one = (
         orjson.loads(made)["events"] for made in (all_changed(ME, 1, [(ALICE, "x")]), changed(ME, 1, ALICE, "x"))

@@ -341,6 +341,15 @@ def test_each_of_many_who_watch_is_told_of_its_own_caller_alone(standing: Standi
     assert {name: len(decisions) for name, decisions in told.items()} == {"first": 1, "second": 1, "bob": 0}
 
 
+def test_two_calls_are_two_though_nothing_tells_them_apart(standing: Standing) -> None:
+    told: list[Decision] = []
+
+    with standing.watching(CALLER, told.append), standing.watching(CALLER, told.append):
+        standing.change(1, ("user", "alice"), "a theft")
+
+    assert len(told) == 2
+
+
 def test_silence_tells_nobody_that_somebody_was_withdrawn(standing: Standing, clock: Clock) -> None:
     told: list[Decision] = []
 
@@ -448,6 +457,22 @@ def test_what_is_withdrawn_once_more_is_remembered_from_then_on(
     standing.change(4, ("user", "carol"), "another's")
 
     assert standing.of(CALLER).detail == "session session-1: once more"
+
+
+def test_what_was_withdrawn_once_more_keeps_nothing_else_from_being_forgotten(standing: Standing, clock: Clock) -> None:
+    for number, session in enumerate(("first", "second", "first"), 1):
+        standing.change(number, ("session", session), "x")
+        clock.now += 10
+    clock.now += KEPT["session"] - 15
+    standing.change(4, ("user", "bob"), "another's")
+
+    assert ("session", "first") in standing.withdrawn
+    assert ("session", "second") not in standing.withdrawn
+
+
+@pytest.mark.parametrize("kind", ["user", "party"])
+def test_what_stays_until_it_is_reinstated_stays_whatever_its_name(kind: Kind) -> None:
+    assert lasts((kind, "1 alice")) is None
 
 
 def test_what_the_whole_state_names_is_remembered_from_then_on(standing: Standing, clock: Clock) -> None:
