@@ -13,12 +13,13 @@ from starlette.types import ASGIApp
 
 from inference.chat import MODEL, OPENAI, Completion, Conversation, model_entry
 from inference.script import reply
-from zerotrust.gate import PUBLIC, Permissions
+from zerotrust.gate import PUBLIC, Permissions, Route
+from zerotrust.incoming import MAX_CONVERSATION
 from zerotrust.run import run
 from zerotrust.service import Service
 
 PERMISSIONS: Permissions = {
-    ("POST", "/v1/chat/completions"): "inference.run",
+    ("POST", "/v1/chat/completions"): Route("inference.run", body=MAX_CONVERSATION),
     ("GET", "/v1/models"): "model.read",
     ("GET", f"/v1/models/{MODEL}"): "model.read",
     ("GET", "/health"): PUBLIC,

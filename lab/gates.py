@@ -36,7 +36,8 @@ class GateAsDependency(Service):
     async def _admit(self, request: Request) -> None:
         call = _Call(request.scope, peer=request.scope["state"]["peer"])
         TRACE.set(call.span)
-        await self._gate._admit(call, _read_already)  # what it raises, the app answers
+        with call.over:  # nothing is left to count it by until its end
+            await self._gate._admit(call, _read_already)  # what it raises, the app answers
         if call.principal:
             PRINCIPAL.set(call.principal)
 

@@ -16,13 +16,14 @@ from orchestrator.plan import Step, Task, make_plan
 from orchestrator.progress import Progress, stopped
 from zerotrust.a2a import PeerError, ask_agent
 from zerotrust.errors import Refusal
-from zerotrust.gate import PUBLIC, Permissions
+from zerotrust.gate import PUBLIC, Permissions, Route
+from zerotrust.incoming import MAX_TEXT
 from zerotrust.run import run
 from zerotrust.service import Service
 
 PERMISSIONS: Permissions = {
-    ("POST", "/tasks"): "task.run",
-    ("POST", "/plan"): "reasoning.plan",
+    ("POST", "/tasks"): Route("task.run", body=MAX_TEXT),
+    ("POST", "/plan"): Route("reasoning.plan", body=MAX_TEXT),
     ("GET", "/models"): "reasoning.plan",  # and at the inference service, by exchange, `model.read`
     ("GET", "/health"): PUBLIC,
 }

@@ -32,6 +32,9 @@ What is begun last has the rest to come to its end."""
 KEEP_ALIVE = 60
 """Seconds that a silent connection is kept: longer than a pause between calls, and less than the server's (75 s)."""
 
+MAX_CONNECTIONS = 100
+"""Connections to all other parties at once, for each certificate; a call waits for one of them."""
+
 _MOST_AT_ONCE = 1 << 16
 
 
@@ -85,8 +88,8 @@ class _Renewing:
         transport._pool = self._core.AsyncConnectionPool(
             ssl_context=context,
             network_backend=self._backend,
-            max_connections=100,
-            max_keepalive_connections=100,
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_CONNECTIONS,
             keepalive_expiry=KEEP_ALIVE,
         )
         return transport

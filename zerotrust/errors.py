@@ -65,6 +65,7 @@ ANSWERS: dict[Reason, tuple[int, str | None]] = {
     Reason.MALFORMED_BODY: _BAD_REQUEST,
     Reason.BODY_TOO_LARGE: (413, "invalid_request"),
     Reason.BODY_TOO_SLOW: (408, "invalid_request"),
+    Reason.TOO_MANY_REQUESTS: (429, "temporarily_unavailable"),  # RFC 6585 section 4: this user has, and nobody else
     Reason.UNKNOWN_MODEL: (404, "invalid_request"),
     Reason.UNSUPPORTED_OPTION: _BAD_REQUEST,
     Reason.SCOPE_MISSING: _TOO_LITTLE,
@@ -80,6 +81,7 @@ ANSWERS: dict[Reason, tuple[int, str | None]] = {
     Reason.REGISTRY_UNFIT: (409, "invalid_request"),
     Reason.UNKNOWN_SUBJECT: _BAD_REQUEST,
     Reason.FAILED: (500, "server_error"),
+    Reason.BUSY: _UNKNOWN,  # all together have too many
     Reason.STANDING_UNKNOWN: _UNKNOWN,
     Reason.KEYS_UNAVAILABLE: _UNKNOWN,
     Reason.ISSUER_UNAVAILABLE: _UNKNOWN,
@@ -117,7 +119,7 @@ class Refusal(Exception):
 
     def headers(self, metadata_url: str | None = None) -> list[tuple[bytes, bytes]]:
         """The answer's headers: a challenge (RFC 6750 section 3, RFC 9728 section 5.1), or when to come back."""
-        if self.status == 503:
+        if self.status in (429, 503):
             return [(b"retry-after", b"%d" % RETRY_AFTER)]
         if self.status not in (400, 401, 403) or self.error == "access_denied":
             return []

@@ -3,6 +3,9 @@
 One pure ASGI wrapper round the whole application, because a framework's dependencies do not run on routes that an
 SDK registers.  In order: (1) peer  (2) credentials  (3) verify  (4) bind  (5) standing  (6) decide  (7) confirm
 (8) record; then the handler narrows and acts, for as long as all of that holds.
+
+A body is read once it is decided that the caller may use the route; nobody else's is read or parsed.  Only where the
+body names the tool, and so the permission, it is read before that, and of none but those who hold a tool's scope.
 """
 
 import asyncio
@@ -23,6 +26,7 @@ from zerotrust.current import FORM, PEER, PRINCIPAL, TRACE, Span
 from zerotrust.dialect import PLAIN, Dialect, Form
 from zerotrust.errors import Refusal
 from zerotrust.identity import Principal, UnverifiedToken
+from zerotrust.inflight import OF_A_PARTY, OF_A_PERSON, OF_A_USER, InFlight
 from zerotrust.jsonrpc import request_id
 from zerotrust.keys import SigningKeys
 from zerotrust.mcp import Need, ToolPermissions
@@ -45,11 +49,26 @@ class Peers:
     """Who, by name; None for every party of the registry that has a certificate."""
 
 
-Permissions = Mapping[tuple[str, str], str | ToolPermissions | Peers]
+Needs = str | ToolPermissions | Peers
+"""A permission: by name, by tool, or of parties."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A permission, with the bytes that a body may have where `incoming.MAX_BODY` would be too few."""
+
+    needs: Needs
+    body: int
+
+
+Permissions = Mapping[tuple[str, str], Needs | Route]
 """(method, path) to the permission it needs.  A route that is not in it is refused."""
 
 LAST_WORDS = 0.5
 """Seconds that a handler has to tell what was done once its caller is withdrawn; nothing more is done for it."""
+
+PEOPLE = "people"
+"""As whom those are counted together who come without a certificate."""
 
 Confirmation = Callable[[Principal, str], Awaitable[None]]
 """Asks the issuer about a caller, where the permission that it uses is worth that.  Raises `Refusal`."""
@@ -67,12 +86,15 @@ class _Call:
     peer: Peer = NOBODY
     caller_trace: str | None = None
     principal: Principal | None = None
+    route: Needs | None = None
     permission: str | None = None
     operation: str | None = None
     form: Form = field(default_factory=Form)
     first: Message | None = None
     last: Message | None = None
     """What was sent first, and last."""
+    over: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    """What is to be done once it is over."""
 
     @property
     def unfinished(self) -> Message | None:
@@ -113,6 +135,7 @@ class Gate:
         self._keys, self._standing, self._journal, self._clock = keys, standing, journal, Forward(clock)
         self._metadata_url, self._dialects = metadata_url, dialects or {}
         self._tally, self._confirm = Tally(journal), confirm
+        self._of_users, self._of_senders = InFlight(), InFlight()
         self.adopt(expected=expected, policy=policy)
 
     def adopt(self, *, expected: Expected, policy: Policy) -> None:
@@ -139,6 +162,8 @@ class Gate:
         except Exception:  # a mistake of ours: its story is for the log, never for the caller
             log.exception("failed")
             await self._refuse(call, Refusal(Reason.FAILED), watched)
+        finally:
+            call.over.close()
 
     async def _serve(self, call: _Call, receive: Receive, send: Send) -> None:
         try:
@@ -159,18 +184,23 @@ class Gate:
 
     async def _admit(self, call: _Call, receive: Receive) -> Receive:
         """Take the steps in order; return what the handler may read, or raise the refusal to send back."""
-        route = self._permissions.get((call.scope["method"], call.scope["path"]))
+        found = self._permissions.get((call.scope["method"], call.scope["path"]))
+        route = call.route = found.needs if isinstance(found, Route) else found
+        most = incoming.MAX_MESSAGE if isinstance(route, ToolPermissions) else incoming.MAX_BODY
+        most = found.body if isinstance(found, Route) else most
         self._check_peer(call.peer)  # (1)
         if route == PUBLIC:
             receive, _ = await incoming.whole(call.scope["headers"], receive, most=incoming.MAX_PUBLIC_BODY)
             self._tally.count(_origin(call), PUBLIC)
             return receive
         if isinstance(route, Peers):
-            return await self._admit_peer(call, route, receive)
+            return await self._admit_peer(call, route, receive, most)
         call.permission = route if isinstance(route, str) else None
         token = incoming.bearer(call.scope["headers"], hint=call.permission)  # (2)
         call.principal = await self._verify(token)  # (3)
         self._bind(call.principal, call.peer)  # (4)
+        if call.peer.id is None and (held_by := call.scope.get("state", {}).get("held_by")):
+            held_by(call.principal.subject)
         call.follow_trace()
         TRACE.set(call.span)
         if not (standing := self._standing.of(call.principal)):  # (5)
@@ -178,17 +208,33 @@ class Gate:
         if route is None:
             raise Refusal(Reason.NO_PERMISSION_FOR_ROUTE, call.scope["path"])
         call.form.dialect.check(call.scope["headers"])
-        receive, asked = await incoming.body(call.scope["headers"], receive)
+        by_tool = isinstance(route, ToolPermissions) and not call.principal.scopes.isdisjoint(route.permissions)
+        if not by_tool:  # then no body could change the decision
+            needs = route.permissions if isinstance(route, ToolPermissions) else (route,)
+            self._decide(call, Need(needs, call.scope["path"]))  # (6)
+        self._count(call)
+        receive, asked = await incoming.body(call.scope["headers"], receive, most=most)
         call.form = replace(call.form, request_id=request_id(asked), parsed=True)
         FORM.set(call.form)
         if isinstance(route, ToolPermissions):
-            need = route.need(call.scope["headers"], asked)
-        else:
-            need = Need((route,), call.scope["path"])
-        self._decide(call, need)  # (6)
+            self._decide(call, route.need(call.scope["headers"], asked))  # (6)
         await self._confirm(call.principal, str(call.permission))  # (7)
         await self._record(call, Reason.GRANTED)  # (8)
         return receive
+
+    def _count(self, call: _Call) -> None:
+        """Count this request among those that its sender and its user have under way, until it is over.
+
+        Raises `Refusal` where that is one too many for either of them.
+        """
+        sender, most = call.peer.id or PEOPLE, OF_A_USER if call.peer.id else OF_A_PERSON
+        if call.principal:
+            if not self._of_users.take(call.principal.subject, most):
+                raise Refusal(Reason.TOO_MANY_REQUESTS, f"this user has {most} under way")
+            call.over.callback(self._of_users.give_back, call.principal.subject)
+        if not self._of_senders.take(sender, OF_A_PARTY):
+            raise Refusal(Reason.BUSY, f"{sender}: {OF_A_PARTY} under way")
+        call.over.callback(self._of_senders.give_back, sender)
 
     def _check_peer(self, peer: Peer) -> None:
         """TLS has done the same in the handshake; what it says then is said here for every request."""
@@ -199,15 +245,16 @@ class Gate:
         if peer.id is not None and peer.id not in self._expected.peers:
             raise Refusal(Reason.UNKNOWN_PEER, peer.id)
 
-    async def _admit_peer(self, call: _Call, allowed: Peers, receive: Receive) -> Receive:
+    async def _admit_peer(self, call: _Call, allowed: Peers, receive: Receive, most: int) -> Receive:
         """Let in a party that is known by its certificate.  It asks for nothing in a user's name."""
         name = self._expected.peers.get(str(call.peer.id))
         if name is None or (allowed.names is not None and name not in allowed.names):
             raise Refusal(Reason.UNKNOWN_PEER, str(call.peer.id))
         if not (standing := self._standing.of_party(str(call.peer.id))):
             raise Refusal(standing.reason, standing.detail)
+        self._count(call)
         self._tally.count(_origin(call), Reason.GRANTED)
-        receive, _ = await incoming.body(call.scope["headers"], receive)
+        receive, _ = await incoming.body(call.scope["headers"], receive, most=most)
         return receive
 
     def _bind(self, principal: Principal, peer: Peer) -> None:
@@ -263,7 +310,7 @@ class Gate:
     async def _refuse(self, call: _Call, refusal: Refusal, send: Send) -> None:
         if call.principal is None:
             self._tally.count(_origin(call), refusal.reason)
-        else:
+        elif not self._repeated(call, call.principal, refusal.reason):
             try:
                 await self._record(call, refusal.reason, refusal.detail)
             except Refusal as unrecorded:
@@ -271,6 +318,11 @@ class Gate:
         if call.last is not None:  # an answer is under way, and can only be cut off
             return
         await send_refusal(refusal, call.span.trace_id, send, call.form)
+
+    def _repeated(self, call: _Call, caller: Principal, reason: Reason) -> bool:
+        """Whether this refusal is only counted, for it was written in full more than once a moment ago."""
+        route = "another route" if call.route is None else f"{call.scope['method']} {call.scope['path']}"
+        return self._tally.repeated(caller.subject, caller.party, reason, route)
 
     async def _run(self, call: _Call, receive: Receive, send: Send) -> None:
         """Run the handler for as long as token and connection are good: no answer, and no stream, outlives them."""

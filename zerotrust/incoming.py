@@ -16,7 +16,14 @@ from zerotrust.policy import Reason
 from zerotrust.strict_json import strict_object
 
 MAX_TOKEN = 8 * 1024
-MAX_BODY = 1 << 20
+MAX_BODY = 4 * 1024
+"""Bytes of a body, unless the route says otherwise: an operator's cause has at most 200 characters."""
+MAX_TEXT = 64 * 1024
+"""Bytes of a request in a user's words: 10,000 characters have at most 40 KB in UTF-8."""
+MAX_MESSAGE = 512 * 1024
+"""Bytes of a message to an agent, or of a tool's arguments: a document, or what an agent has made of some."""
+MAX_CONVERSATION = 1 << 20
+"""Bytes of a conversation with a model: the documents that it has read, and no more than one answer may bring."""
 MAX_PUBLIC_BODY = 16 * 1024
 """Bytes, where nobody knows who sends them: a logout token has about one thousand."""
 MAX_BODY_SECONDS = 10
@@ -64,12 +71,12 @@ def trace(headers: Headers) -> tuple[str, str] | None:
     return (found[1].decode(), found[2].decode()) if found else None
 
 
-async def whole(headers: Headers, receive: Receive, *, most: int = MAX_BODY) -> tuple[Receive, bytes]:
+async def whole(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, bytes]:
     """Read the body, whatever it is, up to so many bytes.
 
     It is given back byte for byte to whoever reads next.  Raises `Refusal`.
     """
-    raw, more = b"", True
+    raw, more = bytearray(), True
     try:
         if any(name == b"content-length" and int(value) > most for name, value in headers):
             raise Refusal(Reason.BODY_TOO_LARGE)
@@ -78,24 +85,26 @@ async def whole(headers: Headers, receive: Receive, *, most: int = MAX_BODY) -> 
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Refusal(Reason.MALFORMED_BODY, "the caller left")
-                raw, more = raw + message.get("body", b""), message.get("more_body", False)
+                raw += message.get("body", b"")
+                more = message.get("more_body", False)
                 if len(raw) > most:
                     raise Refusal(Reason.BODY_TOO_LARGE)
     except TimeoutError as error:
         raise Refusal(Reason.BODY_TOO_SLOW) from error
     except ValueError as error:
         raise Refusal(Reason.MALFORMED_BODY, str(error)) from error
-    again: list[Message] = [{"type": "http.request", "body": raw, "more_body": False}]
+    read = bytes(raw)
+    again: list[Message] = [{"type": "http.request", "body": read, "more_body": False}]
 
     async def replay() -> Message:
         return again.pop() if again else await receive()  # then the real one: it tells when the caller leaves
 
-    return replay, raw
+    return replay, read
 
 
-async def body(headers: Headers, receive: Receive) -> tuple[Receive, dict[str, Any]]:
+async def body(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, dict[str, Any]]:
     """The same for a body that is nothing at all, or one strict JSON object.  Raises `Refusal`."""
-    receive, raw = await whole(headers, receive)
+    receive, raw = await whole(headers, receive, most=most)
     try:
         return receive, strict_object(raw) if raw else {}
     except ValueError as error:

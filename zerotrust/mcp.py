@@ -38,6 +38,11 @@ class ToolPermissions:
 
     tools: Mapping[str, str]
 
+    @property
+    def permissions(self) -> tuple[str, ...]:
+        """Every permission that opens one of the tools, once."""
+        return tuple(dict.fromkeys(self.tools.values()))
+
     def need(self, headers: Iterable[tuple[bytes, bytes]], message: Mapping[str, Any]) -> Need:
         """Return what this request needs; no permission at all (an empty tuple) means that nothing would help.
 

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     MALFORMED_BODY = "malformed_body"
     BODY_TOO_LARGE = "body_too_large"
     BODY_TOO_SLOW = "body_too_slow"
+    TOO_MANY_REQUESTS = "too_many_requests"
     UNKNOWN_MODEL = "unknown_model"
     UNSUPPORTED_OPTION = "unsupported_option"
     SCOPE_MISSING = "scope_missing"
@@ -90,7 +91,8 @@ class Reason(StrEnum):
     # what is our own fault
     FAILED = "failed"
 
-    # what cannot be known now
+    # what cannot be known or done now
+    BUSY = "busy"
     POLICY_ERROR = "policy_error"
     STANDING_UNKNOWN = "standing_unknown"
     KEYS_UNAVAILABLE = "keys_unavailable"

@@ -7,6 +7,7 @@ import asyncio
 import socket
 import ssl
 import time
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -17,8 +18,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from zerotrust.svid import NOBODY, Peer
 
 MAX_CONNECTIONS = 500
-"""Connections a process holds.  One more takes the place of the one that has asked for nothing for the longest time, or
-is still at it: a body that comes in slowly keeps nobody out."""
+"""Connections of all who come without a certificate.  One more takes a place from whoever holds most: from a user, once
+it is known whose a connection is, and before that from an address.  It is the place of the connection that has asked
+for nothing for the longest time, or is still at it: a body that comes in slowly keeps nobody out."""
+
+MAX_OF_A_PARTY = 128
+"""Connections of one party: as many as it may have requests under way, and some of its certificate before, which take
+no more.  One more takes a place of the same party's: parties, people and attestation take nothing from each other."""
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's headers, at their length and 32 each (as RFC 9113 section 6.5.2), and of whatever else the
@@ -61,15 +67,27 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         peer: Peer = tls.peer if tls else NOBODY
-        self.app_state = {**self.app_state, "peer": peer}  # uvicorn hands it on with every request
+        self._party, self._holder = peer.id, peer.id or str(self.client and self.client[0])
+        self.app_state = {**self.app_state, "peer": peer, "held_by": self._held_by}  # goes with every request
         self._end = self.loop.call_later(peer.until - LAST_CALL - time.time(), self.shutdown) if tls else None
         self._for_head, self._for_reader = _Timer(transport), _Timer(transport)
         self._waits_since = self.loop.time()
         self._in_head, self._head, self._unread = True, 0, 0
         self._for_head.start()
-        if len(self.connections) > MAX_CONNECTIONS:
-            waiting = [other for other in self.connections if isinstance(other, Protocol) and other._asks_nothing]
-            min(waiting, key=lambda other: other._waits_since).transport.abort()
+        self._make_room()
+
+    def _held_by(self, user: str) -> None:
+        """Hear whose requests come over this connection."""
+        self._holder = f"user {user}"
+
+    def _make_room(self) -> None:
+        """Break one connection off, where this one is too many among its like."""
+        like = [other for other in self.connections if isinstance(other, Protocol) and other._party == self._party]
+        if len(like) <= (MAX_OF_A_PARTY if self._party else MAX_CONNECTIONS):
+            return
+        held = Counter(other._holder for other in like)
+        waiting = [other for other in like if other._asks_nothing]
+        min(waiting, key=lambda other: (-held[other._holder], other._waits_since)).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._for_head.stop()

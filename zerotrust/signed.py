@@ -41,7 +41,8 @@ def verified(statement: str, *, kind: str, signer: str, own: Svid, now: float) -
         if brought.keys() != {"alg", "typ", "x5c"} or brought["alg"] != ALGORITHM or brought["typ"] != kind:
             raise Untrusted(f"not a statement of kind {kind}, signed with {ALGORITHM} and a certificate")
         key = trusted_key(brought["x5c"], signer=signer, own=own, now=now)
-        return strict_object(jwt.PyJWS([ALGORITHM]).decode(statement, key, [ALGORITHM]))
+        said = jwt.PyJWS([ALGORITHM]).decode(statement, key, [ALGORITHM])
+        return strict_object(said, most=None)  # all that is withdrawn may be many
     except jwt.InvalidTokenError as error:
         raise Untrusted(f"the signature is not that of {signer}") from error
     except ValueError as error:

@@ -37,7 +37,7 @@ LONGEST, LONGEST_FAILURE = 100, 1000
 """Letters that are told of a call that was done, and of what came back; and of one that failed."""
 TOO_LONG, TOO_MANY = "the answer is too long for this task", "too many calls for one task"
 INFERENCE, MODEL = "inference", "scripted"
-AWAY = frozenset(reason for reason, (status, _) in ANSWERS.items() if status == 503) | {Reason.PEER_WITHDRAWN}
+AWAY = frozenset(reason for reason, (status, _) in ANSWERS.items() if status in (429, 503)) | {Reason.PEER_WITHDRAWN}
 """Reasons for which a tool cannot be used at all now, whatever is asked of it."""
 
 

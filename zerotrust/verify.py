@@ -32,6 +32,9 @@ CLOCK_SKEW = 5
 TICK = 1
 """Keycloak reads its clock twice for a token, and between `iat` and `exp` a second may begin."""
 
+CAPACITY = 10_000
+"""Verified tokens that are remembered."""
+
 _Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
 _Seconds = Annotated[int, Field(ge=0)]
 
@@ -191,7 +194,7 @@ class Remembered:
     A revocation removes nothing here: whether the caller is withdrawn is asked on every call, remembered or not.
     """
 
-    def __init__(self, capacity: int = 10_000) -> None:
+    def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._seen: dict[bytes, tuple[str, RSAPublicKey, Principal]] = {}
 

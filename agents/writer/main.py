@@ -9,13 +9,14 @@ from starlette.types import ASGIApp
 
 from zerotrust.a2a import DIALECTS, Answer, agent_app
 from zerotrust.cards import CARD_PATH, PATH
-from zerotrust.gate import PUBLIC, Peers, Permissions
+from zerotrust.gate import PUBLIC, Peers, Permissions, Route
+from zerotrust.incoming import MAX_MESSAGE
 from zerotrust.run import run
 from zerotrust.service import Service
 from zerotrust.thinking import Model, Tools, converse
 
 PERMISSIONS: Permissions = {
-    ("POST", PATH): "agent.invoke",
+    ("POST", PATH): Route("agent.invoke", body=MAX_MESSAGE),
     ("GET", CARD_PATH): Peers(),
     ("GET", "/health"): PUBLIC,
 }

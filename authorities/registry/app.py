@@ -26,9 +26,9 @@ from authorities.registry.telling import Realm, Telling
 from authorities.registry.withdrawals import CauseText, Withdrawal, Withdrawals
 from zerotrust.current import current_peer, current_principal
 from zerotrust.errors import Refusal
-from zerotrust.gate import PUBLIC, Peers
+from zerotrust.gate import PUBLIC, Needs, Peers, Route
+from zerotrust.incoming import MAX_TEXT
 from zerotrust.known import ATTESTATION, SIGNER, Known
-from zerotrust.mcp import ToolPermissions
 from zerotrust.policy import Policy, PolicyError, Reason
 from zerotrust.registry import RegistryError
 from zerotrust.service import Service
@@ -51,13 +51,13 @@ class Cause(BaseModel):
     cause: CauseText
 
 
-def permissions(known: Known) -> dict[tuple[str, str], str | ToolPermissions | Peers]:
+def permissions(known: Known) -> dict[tuple[str, str], Needs | Route]:
     """A route for each party: one that does not exist has none, and is refused."""
-    table: dict[tuple[str, str], str | ToolPermissions | Peers] = {
+    table: dict[tuple[str, str], Needs | Route] = {
         ("GET", "/health"): PUBLIC,
         ("POST", LOGOUT_PATH): PUBLIC,  # what it brings is signed
         ("GET", PATH): Peers(),
-        ("POST", "/attestation"): Peers(frozenset({ATTESTATION})),
+        ("POST", "/attestation"): Route(Peers(frozenset({ATTESTATION})), body=MAX_TEXT),
         ("GET", "/parties"): ADMIN,
         ("POST", "/reload"): ADMIN,
         ("GET", "/standing"): ADMIN,

@@ -112,7 +112,10 @@ _USED_UP = "if wish.instead and not self._shares.take(subject[0], wish.instead, 
 ADMIT = _gate("Gate._serve", "receive = await self._admit(call, receive)")
 """The gate itself."""
 _ROUTE = '(call.scope["method"], call.scope["path"])'
-DECIDE = Control("zerotrust.gate", "Gate._admit", "self._decide(call, need)", where="zerotrust/gate.py Gate._decide")
+DECIDE = _gate("Gate._decide", "for permission in need.permissions:", "return")
+_DECIDE_FIRST = 'self._decide(call, Need(needs, call.scope["path"]))'
+_READ_FIRST = f'(await incoming.body(call.scope["headers"], receive, most=1 << 20), {_DECIDE_FIRST})'
+_MOST_GIVES_WAY = Control("zerotrust.server", "Protocol._make_room", "-held[other._holder]", "0")
 ONE_ALGORITHM = _key_id('if header.get("alg") != ALGORITHM:')
 KNOWN_HEADERS_ONLY = _key_id("if not header.keys() <= KNOWN_HEADERS:")
 _DECODE = "jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])"
@@ -1259,6 +1262,52 @@ ROWS: dict[int, Row] = {
         ),
     ),
     # O. what one caller costs the others at a door
+    140: Row(
+        "a body that is costly to read, from a user without rights",
+        Reason.POLICY_DENIED,
+        (_gate("Gate._admit", _DECIDE_FIRST, _READ_FIRST),),
+    ),
+    141: Row(
+        "a body that is costly to read, from a user with rights",
+        Reason.MALFORMED_BODY,
+        (
+            Control("zerotrust.strict_json", "strict_object", "_check_size(text, most)"),
+            (
+                Control("zerotrust.incoming", "whole", "if len(raw) > most:"),
+                Control(
+                    "zerotrust.incoming",
+                    "whole",
+                    "if any((name == b'content-length' and int(value) > most for name, value in headers)):",
+                ),
+            ),
+        ),
+    ),
+    142: Row(
+        "one party, or one user, opens connections until nobody else gets one",
+        None,
+        (
+            (
+                Control(
+                    "zerotrust.server",
+                    "Protocol._make_room",
+                    "isinstance(other, Protocol) and other._party == self._party",
+                    "isinstance(other, Protocol)",
+                ),
+                _MOST_GIVES_WAY,
+            ),
+            _MOST_GIVES_WAY,
+        ),
+    ),
+    143: Row(
+        "one user's tasks, until there is no room for another's",
+        Reason.TOO_MANY_REQUESTS,
+        (_gate("Gate._count", "if not self._of_users.take(call.principal.subject, most):"),),
+    ),
+    144: Row(
+        "refusals, until the disk is full",
+        Reason.POLICY_DENIED,
+        (Control("zerotrust.tally", "Tally.repeated", "self._refused[what] > IN_FULL", "False"),),
+    ),
     147: Row(
         "connections that say nothing, at the door where attestation shows its public keys",
         None,

@@ -136,7 +136,9 @@ async def test_a_listing_shows_what_the_caller_cannot_use(target: Target) -> Tri
         tried.effect = foreign in names
         yield tried
     for method in ("resources/list", "prompts/list", "resources/templates/list", "logging/setLevel"):
-        yield await target.send("tool/documents", target.token("tool/documents"), body=rpc(method, _meta=META))
+        yield await target.send(
+            "tool/documents", target.token("tool/documents"), body=rpc(method, _meta=META), reason=Reason.UNKNOWN_METHOD
+        )
     yield await target.send(
         "inference", target.token("inference"), method="GET", path="/v1/models", reason=Reason.SCOPE_MISSING
     )

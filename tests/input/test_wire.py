@@ -16,7 +16,7 @@ from zerotrust.incoming import MAX_BODY
 from zerotrust.policy import Reason
 from zerotrust.registry import Registry, dns_name
 from zerotrust.server import MAX_HEAD, Protocol, server
-from zerotrust.tls import server_context
+from zerotrust.tls import client_context, server_context
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer TOKEN\r\n"
@@ -35,17 +35,19 @@ class Wire:
     """The orchestrator's door behind a server, and somebody who opens connections to it."""
 
     def __init__(self, door: Door, issuer: Issuer) -> None:
-        self.door = door
+        self.door, self.issuer = door, issuer
         self.token = issuer.token().encode()
         tls = server_context(the_ca().svid("orchestrator", life=LONG), certificate_needed=False)
         self.server = server(door.gate, host="127.0.0.1", port=0, tls=tls)
 
-    async def connect(self, sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A new connection, with these bytes sent."""
+    async def connect(
+        self, sent: bytes = b"", *, party: str | None = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A new connection, a party's or a person's, with these bytes sent."""
         host, port = self.server.servers[0].sockets[0].getsockname()
-        reader, writer = await asyncio.open_connection(
-            host, port, ssl=the_ca().for_users(), server_hostname=dns_name("orchestrator", TRUST_DOMAIN)
-        )
+        ids = {dns_name("orchestrator", TRUST_DOMAIN): f"spiffe://{TRUST_DOMAIN}/orchestrator"}
+        tls = client_context(the_ca().svid(party, life=LONG), ids) if party else the_ca().for_users()
+        reader, writer = await asyncio.open_connection(host, port, ssl=tls, server_hostname=next(iter(ids)))
         writer.write(sent.replace(b"TOKEN", self.token))
         return reader, writer
 
@@ -454,3 +456,80 @@ async def test_many_connections_at_once_are_no_more_than_may_be(wire: Wire, monk
     for _, writer in opened:
         writer.close()
     await ended
+
+
+async def answered(
+    connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], sent: bytes = HEAD + b"\r\n"
+) -> bytes:
+    """Send a request over a connection that there is, and return the first line of the answer."""
+    reader, writer = connection
+    writer.write(sent)
+    async with asyncio.timeout(HANG):
+        head = await reader.readuntil(b"\r\n\r\n")
+    body = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]
+    await reader.readexactly(int(body[0].partition(b" ")[2]) if body else 0)
+    return head.partition(b"\r\n")[0]
+
+
+READER, WRITER = "agent/reader", "agent/writer"
+OK = b"HTTP/1.1 200 OK"
+
+
+@pytest.fixture
+def crowded(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """A server with few places, which answers with a length."""
+
+    async def told(scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body"})
+
+    wire.door.handler = told
+    monkeypatch.setattr("zerotrust.server.MAX_CONNECTIONS", 3)
+    monkeypatch.setattr("zerotrust.server.MAX_OF_A_PARTY", 2)
+    return wire
+
+
+async def test_a_party_that_opens_many_connections_takes_places_from_nobody_else(crowded: Wire) -> None:
+    people = [await crowded.connect() for _ in range(3)]
+    writer = await crowded.connect(party=WRITER)
+    readers = [await crowded.connect(party=READER) for _ in range(6)]
+
+    for connection in (*people, writer, *readers[-2:]):
+        assert await answered(connection) == OK
+    for reader, _ in readers[:-2]:
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            async with asyncio.timeout(HANG):
+                await reader.readexactly(1)
+    for _, stream in (*people, writer, *readers):
+        stream.close()
+
+
+async def test_people_who_open_many_connections_take_places_from_no_party(crowded: Wire) -> None:
+    reader = await crowded.connect(party=READER)
+    people = [await crowded.connect() for _ in range(8)]
+
+    assert await answered(reader) == OK
+    assert await answered(people[-1]) == OK
+    for _, stream in (reader, *people):
+        stream.close()
+
+
+async def test_a_user_with_many_connections_takes_no_place_from_one_with_few(crowded: Wire) -> None:
+    """Bob's is the one that waits longest; but most are alice's."""
+    bob, alice = (
+        POST.replace(b"TOKEN", crowded.issuer.token(sub=user).encode()) + b"Content-Length: 2\r\n\r\n{}"
+        for user in ("bob", "alice")
+    )
+    bobs = await crowded.connect()
+    assert await answered(bobs, bob) == OK
+    opened = [await crowded.connect() for _ in range(2)]
+    for connection in opened:
+        assert await answered(connection, alice) == OK
+    for _ in range(6):
+        opened.append(await crowded.connect())
+        assert await answered(opened[-1], alice) == OK
+
+    assert await answered(bobs, bob) == OK
+    for _, stream in (bobs, *opened):
+        stream.close()

@@ -9,6 +9,7 @@ from inference.chat import MAX_CALLS, MAX_MESSAGES, MAX_TOOLS
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.system import System
+from zerotrust.incoming import MAX_CONVERSATION, MAX_MESSAGE
 
 Token = Callable[..., str]
 HELLO: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "Hello"}]}
@@ -32,6 +33,17 @@ async def test_the_model_answers_who_may_use_it(system: System, thinking: Token)
     [choice] = answer.json()["choices"]
     assert choice["finish_reason"] == "tool_calls"
     assert choice["message"]["tool_calls"][0]["function"] == {"name": "search", "arguments": '{"query": "Hello"}'}
+
+
+async def test_a_conversation_may_be_longer_than_a_message(system: System, thinking: Token) -> None:
+    async def said(length: int) -> int:
+        text = {"role": "user", "content": "x" * length}
+        asked = await system.client("inference", thinking()).post(
+            "/v1/chat/completions", json=HELLO | {"messages": [text]}
+        )
+        return asked.status_code
+
+    assert [await said(MAX_MESSAGE), await said(MAX_CONVERSATION)] == [200, 413]
 
 
 async def test_a_token_to_use_the_model_does_not_list_the_models(system: System, thinking: Token) -> None:

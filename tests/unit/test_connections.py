@@ -103,6 +103,18 @@ async def test_a_party_is_reached_by_its_name_and_sees_ours(reader: Party, kind:
 
 
 @KINDS
+async def test_calls_wait_for_a_connection_where_there_are_too_many(
+    reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    async with client(kind, directory(reader)) as (http, _):
+        answers = await asyncio.gather(*(http.get(reader.address) for _ in range(20)))
+
+    assert [answer.status_code for answer in answers] == [200] * 20
+    assert len(reader.connections) == 2
+
+
+@KINDS
 async def test_a_connection_without_tls_has_no_certificates_that_end(kind: Kind) -> None:
     party = Party(the_ca().svid(READER))
     party.server = server(party, host="127.0.0.1", port=0, tls=None)

@@ -24,6 +24,7 @@ def test_an_answer_is_one_of_rfc_6750s_or_says_that_nothing_can_be_said(reason: 
         (413, "invalid_request"),
         (415, "invalid_request"),
         (421, "invalid_request"),
+        (429, "temporarily_unavailable"),
         (401, "invalid_token"),
         (403, "insufficient_scope"),
         (403, "access_denied"),
@@ -66,7 +67,8 @@ def test_a_challenge_says_where_to_find_out_more_where_that_is_told() -> None:
 
 
 def test_what_cannot_be_decided_says_when_to_come_back() -> None:
-    assert dict(Refusal(Reason.JOURNAL_UNAVAILABLE).headers()) == {b"retry-after": b"1"}
+    for reason in (Reason.JOURNAL_UNAVAILABLE, Reason.BUSY, Reason.TOO_MANY_REQUESTS):
+        assert dict(Refusal(reason).headers()) == {b"retry-after": b"1"}
 
 
 def test_the_detail_is_for_the_record_and_not_for_the_caller() -> None:

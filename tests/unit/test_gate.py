@@ -15,10 +15,13 @@ from starlette.types import Message, Receive, Scope, Send
 from tests.support.door import NOW, Door, Headers
 from tests.support.issuer import Issuer
 from zerotrust.current import current_principal, current_trace
-from zerotrust.gate import Gate
-from zerotrust.incoming import MAX_BODY, MAX_PUBLIC_BODY, MAX_TOKEN
+from zerotrust.gate import Gate, Route
+from zerotrust.incoming import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MAX_TOKEN
+from zerotrust.inflight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
 from zerotrust.mcp import ERA
 from zerotrust.policy import Reason
+from zerotrust.strict_json import MAX_ELEMENTS
+from zerotrust.tally import IN_FULL
 
 TRACE = "0123456789abcdef0123456789abcdef"
 TRACEPARENT = (b"traceparent", f"00-{TRACE}-0123456789abcdef-01".encode())
@@ -304,6 +307,44 @@ async def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_read(
     assert door.handled == []
 
 
+@pytest.mark.parametrize(
+    ("path", "groups", "reason"),
+    [
+        pytest.param("/plan", ["/engineering"], Reason.SCOPE_MISSING, id="without the scope"),
+        pytest.param("/tasks", [], Reason.POLICY_DENIED, id="a user without rights"),
+        pytest.param("/elsewhere", ["/engineering"], Reason.NO_PERMISSION_FOR_ROUTE, id="no route"),
+    ],
+)
+async def test_a_body_is_not_read_for_a_caller_who_may_not_use_the_route(
+    door: Door, issuer: Issuer, path: str, groups: list[str], reason: Reason
+) -> None:
+    reply = await door.ask(issuer.token(groups=groups), path=path, receive=_nothing)
+
+    assert reply.reason == reason
+    assert door.handled == []
+
+
+async def test_a_tools_body_is_not_read_for_a_caller_who_may_use_none(tool_door: Door, issuer: Issuer) -> None:
+    reply = await tool_door.ask(for_the_tool(issuer, scope="inference.run"), path="/mcp", receive=_nothing)
+
+    assert reply.reason == Reason.SCOPE_MISSING
+    assert reply.json()["error"]["data"]["scope"] == "tool.read tool.write"
+    assert tool_door.handled == []
+
+
+async def test_a_route_says_how_large_a_body_it_takes(tmp_path: Path, issuer: Issuer) -> None:
+    door = Door(tmp_path, issuer, permissions={("POST", "/tasks"): Route("task.run", body=MAX_TEXT)})
+
+    assert (await door.ask(issuer.token(), body=b"{}".ljust(MAX_TEXT))).status == 200
+    assert (await door.ask(issuer.token(), body=b"{}".ljust(MAX_TEXT + 1))).reason == Reason.BODY_TOO_LARGE
+    door.close()
+
+
+async def test_without_a_word_from_the_route_a_body_is_small(door: Door, issuer: Issuer) -> None:
+    assert (await door.ask(issuer.token(), body=b"{}".ljust(MAX_BODY))).status == 200
+    assert (await door.ask(issuer.token(), body=b"{}".ljust(MAX_BODY + 1))).reason == Reason.BODY_TOO_LARGE
+
+
 async def test_a_body_that_drips_is_refused(door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zerotrust.incoming.MAX_BODY_SECONDS", 0.05)
 
@@ -460,7 +501,8 @@ GOOD_BODY = orjson.dumps(tool_call())
         pytest.param(GOOD_BODY[:-1] + b', "method": "tools/list"}', id="a name twice"),
         pytest.param(GOOD_BODY.replace(b'"read"', b'"read", "name": "replace"'), id="a tool twice"),
         pytest.param(GOOD_BODY.replace(b'"read"', b'"read", "n\\u0061me": "replace"'), id="a tool twice, escaped"),
-        pytest.param(b'{"a":' * 100_000, id="deep"),
+        pytest.param(b'{"a":' * 1000, id="deep"),
+        pytest.param(b'{"a":[' + b"0," * MAX_ELEMENTS + b"0]}", id="too many elements"),
         pytest.param(GOOD_BODY.decode().encode("utf-16"), id="UTF-16"),
         pytest.param(b"\xef\xbb\xbf" + GOOD_BODY, id="a byte order mark"),
         pytest.param(GOOD_BODY.replace(b"read", b"re\xffad"), id="no UTF-8"),
@@ -493,7 +535,7 @@ async def test_a_body_that_is_not_one_plain_request_is_refused(tool_door: Door, 
     assert [r["reason"] for r in tool_door.records] == [Reason.MALFORMED_BODY]
 
 
-@pytest.mark.parametrize("body", [[b" " * MAX_BODY, b"  "], b" " * (MAX_BODY + 1)])
+@pytest.mark.parametrize("body", [[b" " * MAX_MESSAGE, b"  "], b" " * (MAX_MESSAGE + 1)])
 async def test_a_body_that_is_too_large_is_refused(tool_door: Door, issuer: Issuer, body: bytes | list[bytes]) -> None:
     reply = await tool_door.call(for_the_tool(issuer), body)
 
@@ -502,7 +544,7 @@ async def test_a_body_that_is_too_large_is_refused(tool_door: Door, issuer: Issu
 
 
 async def test_a_body_of_the_largest_size_is_read(tool_door: Door, issuer: Issuer) -> None:
-    body = GOOD_BODY.ljust(MAX_BODY)
+    body = GOOD_BODY.ljust(MAX_MESSAGE)
 
     assert (await tool_door.call(for_the_tool(issuer), body)).body == body
 
@@ -886,6 +928,133 @@ async def test_an_answer_that_breaks_off_is_not_finished_by_the_gate(door: Door,
 
     assert [message["type"] for message in reply.messages] == ["http.response.start"]  # the server closes
     assert [r["reason"] for r in door.records] == [Reason.GRANTED, Reason.FAILED]
+
+
+# shares
+
+
+class Waiting:
+    """A handler whose requests wait until they may go on."""
+
+    def __init__(self) -> None:
+        self.inside, self.go_on = 0, asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.inside += 1
+        await self.go_on.wait()
+        await Door.echo(scope, receive, send)
+
+    async def until(self, inside: int) -> None:
+        """Wait until so many are there."""
+        async with asyncio.timeout(30):
+            while self.inside < inside:
+                await asyncio.sleep(0.002)
+
+
+async def test_a_user_who_has_too_many_requests_under_way_is_refused_and_nobody_else_is(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    door = Door(tmp_path, issuer, tally_every=3600)
+    door.handler = waiting = Waiting()
+    alices = [asyncio.create_task(door.ask(issuer.token(sub="alice"))) for _ in range(OF_A_PERSON)]
+    await waiting.until(OF_A_PERSON)
+
+    refused = [await door.ask(issuer.token(sub="alice"), receive=_nothing) for _ in range(100)]
+    bob = asyncio.create_task(door.ask(issuer.token(sub="bob")))
+    await waiting.until(OF_A_PERSON + 1)
+
+    assert {(reply.status, reply.reason) for reply in refused} == {(429, Reason.TOO_MANY_REQUESTS)}
+    assert {reply.headers["retry-after"] for reply in refused} == {"1"}
+    waiting.go_on.set()
+    assert {reply.status for reply in await asyncio.gather(bob, *alices)} == {200}
+    assert (await door.ask(issuer.token(sub="alice"))).status == 200  # those that are over count no more
+    await door.gate._tally.flush()
+    written = [record for record in door.records if record.get("reason") == Reason.TOO_MANY_REQUESTS]
+    counted = [seen for record in door.records for seen in record.get("seen", [])]
+    assert len(written) == IN_FULL
+    assert [(seen["subject"], seen["times"]) for seen in counted] == [("alice", 100 - IN_FULL)]
+    door.close()
+
+
+async def test_a_users_share_is_larger_where_parties_call(tool_door: Door, issuer: Issuer) -> None:
+    tool_door.handler = waiting = Waiting()
+    calls = [asyncio.create_task(tool_door.call(for_the_tool(issuer), tool_call())) for _ in range(OF_A_USER)]
+    await waiting.until(OF_A_USER)
+
+    refused = await tool_door.call(for_the_tool(issuer), tool_call())
+
+    assert (refused.status, refused.reason) == (429, Reason.TOO_MANY_REQUESTS)
+    waiting.go_on.set()
+    assert {reply.status for reply in await asyncio.gather(*calls)} == {200}
+
+
+async def test_what_one_party_sends_for_many_users_takes_nothing_from_another_party(
+    tool_door: Door, issuer: Issuer
+) -> None:
+    tool_door.handler = waiting = Waiting()
+    users = [for_the_tool(issuer, sub=f"user-{number}") for number in range(OF_A_PARTY + 1)]
+    calls = [asyncio.create_task(tool_door.call(token, tool_call())) for token in users[:-1]]
+    await waiting.until(OF_A_PARTY)
+
+    busy = await tool_door.call(users[-1], tool_call())
+    writer = issuer.delegated(
+        "orchestrator", "agent/writer", aud=issuer.registry.id("tool/documents"), scope="tool.write", sub="somebody"
+    )
+    calls.append(asyncio.create_task(tool_door.call(writer, tool_call("create"))))
+    await waiting.until(OF_A_PARTY + 1)
+
+    assert (busy.status, busy.reason) == (503, Reason.BUSY)
+    assert busy.headers["retry-after"] == "1"
+    waiting.go_on.set()
+    assert {reply.status for reply in await asyncio.gather(*calls)} == {200}
+    assert (await tool_door.call(users[-1], tool_call())).status == 200
+
+
+async def test_people_have_a_share_all_together(door: Door, issuer: Issuer) -> None:
+    door.handler = waiting = Waiting()
+    users = [issuer.token(sub=f"user-{number}") for number in range(OF_A_PARTY)]
+    calls = [asyncio.create_task(door.ask(token)) for token in users]
+    await waiting.until(OF_A_PARTY)
+
+    busy = await door.ask(issuer.token(sub="one-more"))
+
+    assert (busy.status, busy.reason) == (503, Reason.BUSY)
+    assert (await door.ask(method="GET", path="/plan")).status == 401  # others are told what they would be told
+    waiting.go_on.set()
+    assert {reply.status for reply in await asyncio.gather(*calls)} == {200}
+
+
+async def test_a_refused_request_is_not_under_way(door: Door, issuer: Issuer) -> None:
+    for body in (b"[]", b" " * (MAX_BODY + 1)):
+        for _ in range(2 * OF_A_PERSON):
+            await door.ask(issuer.token(), body=body)
+
+    assert (await door.ask(issuer.token())).status == 200
+
+
+async def test_refusals_that_repeat_themselves_are_counted_and_the_first_are_written_in_full(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    door = Door(tmp_path, issuer, tally_every=3600)
+    eve = issuer.token(sub="eve", groups=[])
+
+    replies = [await door.ask(eve) for _ in range(50)]
+    for number in range(50):
+        await door.ask(eve, path=f"/elsewhere/{number}")
+    await door.gate._tally.flush()
+
+    assert {reply.reason for reply in replies} == {Reason.POLICY_DENIED}
+    assert [record["reason"] for record in door.requests] == [Reason.POLICY_DENIED] * IN_FULL + [
+        Reason.NO_PERMISSION_FOR_ROUTE
+    ] * IN_FULL
+    assert door.records[-1]["seen"] == [
+        {"subject": "eve", "party": "walkthrough", "reason": reason, "operation": operation, "times": 50 - IN_FULL}
+        for reason, operation in (
+            (Reason.POLICY_DENIED, "POST /tasks"),
+            (Reason.NO_PERMISSION_FOR_ROUTE, "another route"),
+        )
+    ]
+    door.close()
 
 
 # one caller and the next

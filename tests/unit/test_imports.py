@@ -10,7 +10,19 @@ import pytest
 
 from tests.support.system import ROOT
 
-GATE = ["identity", "strict_json", "errors", "policy", "verify", "dialect", "jsonrpc", "mcp", "standing", "withdrawn"]
+GATE = [
+    "identity",
+    "strict_json",
+    "errors",
+    "policy",
+    "verify",
+    "dialect",
+    "jsonrpc",
+    "mcp",
+    "standing",
+    "withdrawn",
+    "inflight",
+]
 PURE = [*GATE, "svid", "signed", "digests", "cards"]
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
 SERVICES = ["orchestrator", "agents/reader", "agents/writer", "tools/documents", "inference"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zerotrust.strict_json import EXACT, MAX_DEPTH, strict_object
+from zerotrust.strict_json import EXACT, MAX_DEPTH, MAX_ELEMENTS, strict_object
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,42 @@ def test_nesting_has_a_bound(opening: bytes, closing: bytes) -> None:
 
 
 def test_many_objects_beside_each_other_are_not_deep() -> None:
-    assert strict_object(b'{"a": [' + b'{"b": 1}, ' * 10_000 + b"[2]]}")
+    assert strict_object(b'{"a": [' + b'{"b": 1}, ' * (MAX_ELEMENTS // 4) + b"[2]]}")
+
+
+@pytest.mark.parametrize(
+    ("element", "counts"),
+    [(b"0,", 1), (b"[],", 2), (b'"",', 1), (b'{"":0},', 3), (b'"a,b:c[{",', 1), (rb'"\"[,\\",', 1), (b"[[0],[]],", 5)],
+)
+def test_the_number_of_elements_has_a_bound_whatever_they_are(element: bytes, counts: int) -> None:
+    def of(times: int) -> bytes:
+        return b'{"a":[' + element * times + b"0]}"
+
+    times = (MAX_ELEMENTS - 3) // counts
+    assert strict_object(of(times))
+    with pytest.raises(ValueError, match="too many elements"):
+        strict_object(of(times + 1))
+
+
+@pytest.mark.parametrize("text", [b"[{,:" * 100_000, b"\\\\" * 100_000, rb"\"[" * 100_000, rb"\n" * 100_000])
+def test_what_is_inside_a_string_is_no_element_and_no_depth(text: bytes) -> None:
+    assert strict_object(b'{"a": "%b"}' % text)
+
+
+def test_a_text_whose_signer_is_trusted_may_have_more_elements_and_not_more_depth() -> None:
+    many = b"0," * MAX_ELEMENTS
+
+    assert strict_object(b'{"a":[%b0]}' % many, most=None)
+    with pytest.raises(ValueError, match="nested too deep"):
+        strict_object(b'{"a":[%b0,%b0%b]}' % (many, b"[" * MAX_DEPTH, b"]" * MAX_DEPTH), most=None)
+
+
+@pytest.mark.parametrize("piece", [b"[", b'{"":0},', b"0,", b'"",', b"[[[]]],", b"1e9,", b'{"a":', b'{"a":[],"":0},'])
+def test_a_text_with_too_much_in_it_never_gets_to_the_parser(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zerotrust.strict_json.json.loads", lambda *_, **__: pytest.fail("it was parsed"))
+
+    with pytest.raises(ValueError, match=r"too many elements|nested too deep"):
+        strict_object(b'{"a":[' + piece * ((1 << 20) // len(piece)))
 
 
 @given(st.binary() | st.text().map(str.encode) | st.text('{}[]:,"\\\\u0d8e1a').map(str.encode))

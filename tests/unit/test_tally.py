@@ -1,4 +1,4 @@
-"""Callers that were never verified cost one record a second, however many they are."""
+"""Callers that were never verified, and refusals that repeat themselves, cost one record a second each."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from tests.support.door import Door
 from tests.support.issuer import Issuer
 from zerotrust.audit import Journal, records
-from zerotrust.tally import MAX_PEERS, Tally
+from zerotrust.tally import IN_FULL, MAX_PEERS, MAX_REPEATED, Tally
 
 
 @pytest.fixture
@@ -105,3 +105,48 @@ async def test_what_was_written_early_is_not_written_again(journal: Journal, tmp
     await journal.append({"event": "after", "seen": []})
 
     assert [len(record["seen"]) for record in records(tmp_path / "journal.jsonl")] == [1, 0]
+
+
+async def test_a_refusal_is_written_in_full_until_it_repeats_itself(journal: Journal, tmp_path: Path) -> None:
+    tally = Tally(journal, interval=0)
+
+    counted_only = [tally.repeated("eve", "zt", "policy_denied", "POST /withdrawals") for _ in range(100_000)]
+
+    assert counted_only == [False] * IN_FULL + [True] * (100_000 - IN_FULL)
+    [record] = await counted(journal, tmp_path)
+    assert record["event"] == "refused again"
+    refused = {"subject": "eve", "party": "zt", "reason": "policy_denied", "operation": "POST /withdrawals"}
+    assert record["seen"] == [refused | {"times": 100_000 - IN_FULL}]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("bob", "zt", "policy_denied", "GET /x"),
+        ("eve", "walkthrough", "policy_denied", "GET /x"),
+        ("eve", "zt", "scope_missing", "GET /x"),
+        ("eve", "zt", "policy_denied", "GET /y"),
+    ],
+)
+async def test_another_refusal_is_no_repetition(journal: Journal, other: tuple[str, str, str, str]) -> None:
+    tally = Tally(journal, interval=3600)
+    while not tally.repeated("eve", "zt", "policy_denied", "GET /x"):
+        pass
+
+    assert not tally.repeated(*other)
+    await tally.flush()
+    assert not tally.repeated("eve", "zt", "policy_denied", "GET /x")  # the next second
+    await tally.flush()
+
+
+async def test_refusals_of_many_kinds_are_one_record_of_bounded_size(journal: Journal, tmp_path: Path) -> None:
+    tally = Tally(journal, interval=3600)
+    for number in range(2 * MAX_REPEATED):
+        assert tally.repeated(f"user-{number}", "zt", "policy_denied", "GET /x") == (number >= MAX_REPEATED)
+    for _ in range(IN_FULL):
+        tally.repeated("user-0", "zt", "policy_denied", "GET /x")  # who is known is still told apart
+
+    await tally.flush()
+
+    [record] = await counted(journal, tmp_path)
+    assert {seen["subject"]: seen["times"] for seen in record["seen"]} == {"user-0": 1, "others": MAX_REPEATED}

@@ -1,0 +1,129 @@
+"""O. What one caller costs the others at a door: what is read for whom, and who gets how much."""
+
+import asyncio
+import json
+from unittest.mock import patch
+
+import orjson
+
+from tests.support.attack import Attempt, Target, Tried, Tries, attack
+from tests.support.attack_wire import HANG, asked, connected, request, served, with_certificate
+from tests.support.ca import the_ca
+from zerotrust.errors import Refusal
+from zerotrust.exchange import NarrowedToken
+from zerotrust.gate import Gate
+from zerotrust.incoming import MAX_TEXT
+from zerotrust.inflight import OF_A_PERSON
+from zerotrust.policy import Reason
+from zerotrust.strict_json import MAX_ELEMENTS
+from zerotrust.tally import IN_FULL
+
+ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
+REFUSED = 100
+MEBIBYTE = 1 << 20
+COSTLY = {
+    "nested": b'{"a":' + b"[" * (MEBIBYTE // 2) + b"]" * (MEBIBYTE // 2 - 6) + b"}",
+    "objects": b'{"a":[' + b'{"":0},' * (MEBIBYTE // 7 - 2) + b"0]}",
+    "numbers": b'{"a":[' + b"0," * (MEBIBYTE // 2 - 5) + b"0]}",
+}
+"""What costs a parser most: for each of these, a mebibyte took a party's loop between 65 and 593 ms."""
+
+
+async def parsed(target: Target, party: str, token: str, body: bytes, *, reason: Reason | None = None) -> Tried:
+    """Send a body; the attacker gets what it wants where the parser has to read it."""
+    with patch("zerotrust.strict_json.json.loads", wraps=json.loads) as parser:
+        tried = await target.send(party, token, body=body, reason=reason)
+    tried.effect = len(body) in {len(call.args[0]) for call in parser.call_args_list}
+    return tried
+
+
+@attack(140)
+async def test_a_costly_body_of_a_user_without_rights(target: Target) -> Tries:
+    """Nobody's body is read before it is known that the route is open to them."""
+    for body in (*COSTLY.values(), b'{"request": "Summarise."}', b'{"a": 1, "a": 2}'):
+        yield await parsed(target, ORCHESTRATOR, target.token(ORCHESTRATOR, groups=[]), body)
+    for party in (READER, TOOL):
+        token = target.token(party, scope="model.read")
+        yield await parsed(target, party, token, COSTLY["numbers"], reason=Reason.SCOPE_MISSING)
+
+
+@attack(141)
+async def test_a_costly_body_of_a_user_with_rights(target: Target) -> Tries:
+    """It has a bound in bytes, by the route, and one in elements, which are counted before they are parsed."""
+    for body in COSTLY.values():
+        yield await parsed(target, ORCHESTRATOR, target.token(ORCHESTRATOR), body, reason=Reason.BODY_TOO_LARGE)
+    large = orjson.dumps({"request": "x" * MAX_TEXT})
+    yield await parsed(target, ORCHESTRATOR, target.token(ORCHESTRATOR), large, reason=Reason.BODY_TOO_LARGE)
+    many = b'{"a":[' + b"0," * MAX_ELEMENTS + b"0]}"
+    for party in (ORCHESTRATOR, READER, TOOL):
+        yield await parsed(target, party, target.token(party), many)
+
+
+@attack(142)
+async def test_connections_until_nobody_else_gets_one(target: Target) -> Tries:
+    """Whoever opens one too many loses one of its own."""
+    ways = {"reader": with_certificate(the_ca().svid(READER)), "writer": with_certificate(the_ca().svid(WRITER))}
+    used = {user: request(ORCHESTRATOR, target.token(ORCHESTRATOR, sub=user)) for user in ("alice", "bob")}
+    stranger = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+    for attacker, victim in (("reader", "writer"), ("reader", "bob"), ("alice", "bob"), ("alice", "writer")):
+        with patch.multiple("zerotrust.server", MAX_CONNECTIONS=3, MAX_OF_A_PARTY=3):
+            async with served(target, ORCHESTRATOR) as port:
+
+                async def opened(who: str, port: int = port) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+                    connection = await connected(port, ORCHESTRATOR, ways.get(who) or the_ca().for_users())
+                    assert await asked(*connection, used.get(who, stranger))
+                    return connection
+
+                theirs = await opened(victim)
+                crowd = [await opened(attacker) for _ in range(8)]
+                left = await asked(*theirs, used.get(victim, stranger))
+                for _, writer in (theirs, *crowd):
+                    writer.close()
+                yield Attempt("the end of one of its own", succeeded=not left)
+
+
+@attack(143)
+async def test_one_users_tasks_until_there_is_no_room_for_anothers(target: Target) -> Tries:
+    go_on, running = asyncio.Event(), []
+
+    async def waits(audience: str, *_scopes: str, **_how: object) -> NarrowedToken:
+        running.append(audience)
+        await go_on.wait()
+        raise Refusal(Reason.ISSUER_UNAVAILABLE)
+
+    async def given(user: str) -> Tried:
+        token = target.token(ORCHESTRATOR, sub=user, scope="task.run")
+        return await target.send(ORCHESTRATOR, token, path="/tasks", body={"request": "Summarise."})
+
+    with patch.object(target.system.services[ORCHESTRATOR], "narrow", waits):
+        alices = [asyncio.create_task(given("alice")) for _ in range(OF_A_PERSON + 1)]
+        async with asyncio.timeout(HANG):
+            while len(running) + sum(task.done() for task in alices) < OF_A_PERSON + 1:
+                await asyncio.sleep(0.002)
+            begun = len(running)
+            bobs = asyncio.create_task(given("bob"))
+            while len(running) == begun:
+                await asyncio.sleep(0.002)
+        go_on.set()
+        await bobs
+        tries = await asyncio.gather(*alices)
+    tried = next((one for one in tries if one.answer.status_code == 429), tries[0])
+    tried.effect = begun > OF_A_PERSON
+    yield tried
+
+
+@attack(144)
+async def test_refusals_until_the_disk_is_full(target: Target) -> Tries:
+    """The first are written in full, and all are counted."""
+    gate = target.system.apps[target.system.addresses[ORCHESTRATOR]]
+    assert isinstance(gate, Gate)
+    gate._tally._interval = 3600  # all of it in one interval, however slow the machine is
+    async with target.system.client(ORCHESTRATOR, target.token(ORCHESTRATOR, groups=[])) as eve:
+        for _ in range(REFUSED):
+            answer = await eve.post("/plan", json={"request": "Summarise."})
+    written = await target.records(ORCHESTRATOR)
+
+    in_full = [record for record in written if record["event"] == "request"]
+    counted = sum(seen["times"] for record in written for seen in record.get("seen", []))
+    assert len(in_full) + counted >= REFUSED
+    yield Tried(answer, written, handled=False, effect=len(in_full) > IN_FULL)
