@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 from authlib.oauth2.rfc9068 import JWTBearerTokenValidator  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.asymmetric import rsa
+from joserfc.jwk import KeySet
 
 from authorities.registry.events import RECORDED
 from authorities.registry.realm import REALM_FILE, REDIRECT, USERS
@@ -108,7 +109,7 @@ async def test_every_access_token_says_that_it_is_one(story: dict[str, str], nam
 @pytest.mark.parametrize("name", STORY)
 async def test_a_validator_of_other_people_takes_every_token(realm: Realm, story: dict[str, str], name: str) -> None:
     """Authlib's own check of RFC 9068 section 4: signature, `typ` and every required claim, `client_id` among them."""
-    key_set = (await realm.http.get(f"{realm.endpoint}/certs")).json()
+    key_set = KeySet.import_key_set((await realm.http.get(f"{realm.endpoint}/certs")).json())
 
     class Validator(JWTBearerTokenValidator):  # type: ignore[misc]
         def get_jwks(self) -> Any:
