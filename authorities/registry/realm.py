@@ -201,16 +201,6 @@ def _client(registry: Registry, name: str, party: Party, **attributes: str) -> d
             **attributes,
         },
         "optionalClientScopes": party.hands_on,
-        # A client's own mapper: also in a token got by exchange it names the client that the token was issued to.
-        "protocolMappers": [
-            _mapper(
-                "client_id",
-                "oidc-hardcoded-claim-mapper",
-                claim_name="client_id",
-                claim_value=registry.id(name),
-                jsonType_label="String",
-            )
-        ],
     }
 
 
@@ -222,6 +212,16 @@ def _login_client(registry: Registry, name: str, party: Party) -> dict[str, Any]
         "publicClient": True,
         "standardFlowEnabled": True,
         "redirectUris": [REDIRECT],
+        # RFC 9068 section 2.2.  In a token that comes of an exchange `delegation.js` says so.
+        "protocolMappers": [
+            _mapper(
+                "client_id",
+                "oidc-hardcoded-claim-mapper",
+                claim_name="client_id",
+                claim_value=registry.id(name),
+                jsonType_label="String",
+            )
+        ],
         "defaultClientScopes": ["basic", "groups", *(f"aud:{callee}" for callee in party.calls)],
     }
 
