@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from demo.levers import LEVERS
-from tests.attacks.table import markdown
+from tests.attacks.table import ROWS, markdown
 from zerotrust.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +91,13 @@ def test_no_source_file_of_the_library_is_left_out_of_the_readme_or_the_decision
 
 def test_the_catalogue_is_told_as_it_is_tested() -> None:
     assert markdown() == (ROOT / "docs" / "attacks.md").read_text(), "scripts/run tests.attacks.table > docs/attacks.md"
+
+
+def test_the_readme_counts_the_attacks() -> None:
+    unremovable = sum(not row.removable and not row.removable_at_the_realm for row in ROWS.values())
+
+    assert f"tries {len(ROWS)} attacks" in (ROOT / "README.md").read_text()
+    assert unremovable == 5, "the README says how many cannot be taken away"
 
 
 BOUNDS = re.findall(
