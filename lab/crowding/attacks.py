@@ -105,10 +105,13 @@ async def nested_bodies(attacker: Attacker) -> None:
 
 
 async def streams(attacker: Attacker) -> None:
-    """A compromised reader: 620 streams of signals at the registry, each begun again when it ends."""
+    """A compromised writer: 620 streams of signals at the registry, each begun again when it ends.
+
+    Not the reader: what passes through a compromised agent, that agent can stop whatever anybody does.
+    """
 
     async def once(_number: int) -> object:
-        wire = await attacker.inside("agent/reader", SIGNER)
+        wire = await attacker.inside("agent/writer", SIGNER)
         return "streamed" if await wire.listen(SIGNALS) else "ended at once"
 
     await attacker.often(620, once)
