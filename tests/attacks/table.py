@@ -149,7 +149,7 @@ OUR_AUTHORITY = Control(
 )
 NO_IDENTITY = "no identity issued"
 APPROVED_FOR_IT = "if entry is None or entry.code != digest_of(stage.code):"
-_VALIDATED = "jwt.decode(token, self._key.public_key(), [ALGORITHM], audience=audience, options={'require': required})"
+_VALIDATED = "jwt.decode(token, key, [ALGORITHM], audience=audience, options={'require': required})"
 APPROVED_TOOLS = Control("zerotrust.thinking", "Tools._check", "if approved.get(tool.name) != tool_digest(described):")
 TO_ITS_PARTY = Control(
     "zerotrust.outgoing", "Outgoing._attach", "if (token := _token.get()).audience != party:", "token = _token.get()"

@@ -58,7 +58,7 @@ async def test_a_model_that_wants_more_than_it_was_given(target: Target) -> Trie
         before, on_record = target.system.documents(), len(target.system.records(TOOL))
         heard = malicious(target, name, arguments)
         tried = await target.send(READER, target.token(READER), reason=reason)
-        tried.recorded = target.system.records(TOOL)[on_record:]
+        tried.recorded = (await target.records(TOOL))[on_record:]
         tried.effect = SECRET in b"".join(heard).decode() or target.system.documents() != before
         assert not holds_token(b"".join(heard))  # a model never sees a token
         assert len(heard) == 2
