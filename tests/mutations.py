@@ -56,6 +56,7 @@ TESTS = {
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
     "incoming": "unit/test_gate input/test_wire attacks/test_a_credentials",
+    "inflight": "unit/test_inflight unit/test_gate",
     "jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols",
     "keys": "unit/test_keys faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "known": "unit/test_known unit/test_signals",

@@ -81,7 +81,10 @@ def test_what_has_no_canonical_form_has_no_digest() -> None:
 
 @pytest.mark.parametrize(
     ("agent", "scope", "names"),
-    [("agent/reader", "tool.read", {"search", "read"}), ("agent/writer", "tool.write", {"create", "replace"})],
+    [
+        ("agent/reader", "tool.read", {"search", "read"}),
+        ("agent/writer", "tool.write", {"create", "replace", "delete"}),
+    ],
 )
 async def test_what_a_client_is_listed_is_what_was_approved(
     tmp_path: Path, issuer: Issuer, agent: str, scope: str, names: set[str]
