@@ -65,7 +65,7 @@ class Instance:
         """
         self._lay_out(distribution)
         left, handover = self.home / "handover", None
-        if self._sealed("data") and left.exists():
+        if self._sealed("data") and left.exists() and (self.home / "data").is_dir():
             handover = left.read_text()
         else:
             shutil.rmtree(self.home / "data", ignore_errors=True)

@@ -340,7 +340,9 @@ class Keycloak:
                 for user, (identifier, _) in USERS.items():
                     await admin.a_set_user_password(identifier, self.passwords[user], temporary=False)
         except python_keycloak.KeycloakError as error:
-            raise KeycloakError(f"Keycloak refuses its administrator ({error}): start again, afresh.") from error
+            raise KeycloakError(
+                f"Keycloak refuses its administrator ({error}): start again, and the realm is imported anew."
+            ) from error
         self._since = time.time_ns() // 1_000_000
 
     async def _set_admin_password(self, master: python_keycloak.KeycloakAdmin, password: str) -> None:

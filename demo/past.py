@@ -35,6 +35,8 @@ def forget(folder: Path) -> None:
     """Remove what runs left: data, journals, logs, and Keycloak's database, so that the realm is imported anew."""
     for name in ("data", "logs", "past", "keycloak/data"):
         shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("data.seal", "handover"):  # they describe the database, and nothing without it
+        (folder / "keycloak" / name).unlink(missing_ok=True)
 
 
 def _name(moved: list[Path]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -341,6 +342,16 @@ def test_after_a_crash_the_database_is_made_afresh_and_the_build_is_kept(
 
     assert not database.exists()
     assert keycloak._instance.built
+
+
+def test_a_database_that_somebody_removed_is_made_afresh(keycloak: Keycloak, distribution: Path) -> None:
+    keycloak._instance.prepare(distribution)
+    stop_in_order(keycloak)
+    shutil.rmtree(keycloak._instance.home / "data")
+
+    assert keycloak._instance.prepare(distribution) is None
+
+    assert (keycloak._instance.home / "data" / "import" / "realm.json").exists()
 
 
 def test_another_realm_is_imported_afresh(keycloak: Keycloak, distribution: Path) -> None:

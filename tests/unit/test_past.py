@@ -80,6 +80,8 @@ def test_a_deliberate_fresh_start_forgets_it_all(tmp_path: Path) -> None:
     run(tmp_path, 2)
     (tmp_path / "keycloak" / "data" / "h2").mkdir(parents=True)
     (tmp_path / "keycloak" / "providers").mkdir()
+    for name in ("data.seal", "handover"):
+        (tmp_path / "keycloak" / name).touch()
 
     forget(tmp_path)
 
