@@ -47,9 +47,12 @@ class Administration:
         await self._set_enabled(client_id, enabled=True)
 
     async def end_session(self, session: str) -> None:
-        """End a session, and let everybody be told who asked to be.  Raises `AdministrationError`."""
+        """End a session, and let everybody be told who asked to be.
+
+        Raises `AdministrationError`, and `UnknownError` where no session can have that id.
+        """
         if not _ID.fullmatch(session):  # it becomes a part of a path, and `..` would lead elsewhere
-            raise AdministrationError("no session has such an id")
+            raise UnknownError("no session has such an id")
         async with self.asking() as admin:
             path = f"admin/realms/{admin.connection.realm_name}/sessions/{session}"
             if (answer := await admin.connection.a_raw_delete(path)).status_code != 404:  # then it has ended already
