@@ -5,6 +5,7 @@ zt --user olga party suspend agent/reader --because "it was seen reading finance
 """
 
 import asyncio
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,10 +15,10 @@ import typer
 from rich.text import Text
 
 from cli import tell
-from cli.door import Door, DoorError, Place, signed_in
+from cli.door import Door, DoorError, Place, no_party, signed_in
 from cli.password import ask_password
 from cli.terminal import Terminal
-from zerotrust.registry import RegistryError, load_registry
+from zerotrust.registry import NAME, RegistryError, load_registry
 
 ROOT = Path(__file__).parents[1]
 KEYCLOAK = "https://localhost:8443"
@@ -30,7 +31,17 @@ app.add_typer(revoking, name="revoke", help="Withdraw a session, a user, a token
 # Wide enough for the tables where the output is no terminal.
 console = Terminal(width=None if sys.stdout.isatty() else 160, highlight=False)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="as in registry.yaml, for example agent/reader")]
+
+def _name(given: str) -> str:
+    """Exit with a sentence where no party can have that name: it becomes a part of a path."""
+    if not re.fullmatch(NAME, given):
+        _fail(no_party(given))
+    return given
+
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="as in registry.yaml, for example agent/reader", callback=_name)
+]
 T = TypeVar("T")
 
 BY_ITSELF = "it is told again until it has heard"

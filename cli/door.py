@@ -91,11 +91,14 @@ class Door:
     def _refused(self, status: int, content: dict[str, Any], path: str) -> DoorError:
         reason, party = str(content.get("reason")), _party(path)
         refused = f"The registry refused ({status}: {reason})"
+        locks_out = f"{party} is what operators come by, and nobody could reinstate it."
+        if path == "/withdrawals":
+            locks_out = f"{self.user} would be locked out. Another operator can revoke {self.user}."
         sentences = {
             "policy_denied": f"{self.user} is no operator: sign in as somebody of the group /operators.",
-            "no_permission_for_route": f"There is no party {party}: `zt party list` names them all.",
+            "no_permission_for_route": no_party(party),
             "drifted": f"{party} does not run what was approved: put back what `zt party show {party}` names.",
-            "would_lock_out": f"Not done: {party} is what operators come by, and nobody could reinstate it.",
+            "would_lock_out": f"Not done: {locks_out}",
             "journal_unavailable": f"{refused}: it cannot write in {JOURNAL}; see its log.",
         }
         on_record = f"{refused}; on record as trace {content.get('trace_id')} in {JOURNAL}."
@@ -104,6 +107,11 @@ class Door:
 
 def _not_running(who: str, where: str, error: Exception) -> DoorError:
     return DoorError(f"{who} does not answer at {where} ({error}): is it running? `make up` starts it.")
+
+
+def no_party(name: str) -> str:
+    """The sentence for a name that no party has."""
+    return f"There is no party {name}: `zt party list` names them all."
 
 
 def _party(path: str) -> str:

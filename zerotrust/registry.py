@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from zerotrust.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
 
-Name = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)?$")]
+NAME = r"^[a-z]+(/[a-z]+)?$"
+"""What a party can be called."""
+Name = Annotated[str, Field(pattern=NAME)]
 ScopeName = Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$")]
 Department = Annotated[str, Field(pattern=r"^/[a-z]+$", max_length=64)]
 Folder = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)*$")]

@@ -39,8 +39,13 @@ class Withdrawals:
         self._stream, self._kept, self._realm, self._telling = stream, kept, realm, telling
 
     async def withdraw(self, asked: Withdrawal, operator: str) -> str:
-        """Return what came of telling the realm.  Raises `Refusal` where nobody knows whom that is."""
+        """Return what came of telling the realm.  Raises `Refusal` where nobody knows whom that is.
+
+        `operator` is the id of who asks.  Operators do not revoke themselves: the only one could not come back.
+        """
         name, to_tell = await self._id(asked), asked.kind != "token"
+        if (asked.kind, name) == ("user", operator):
+            raise Refusal(Reason.WOULD_LOCK_OUT, asked.name)
         await self._stream.change(asked.kind, name, f"{asked.cause} (operator {operator})", untold=to_tell)
         return await self._telling.tell((asked.kind, name)) if to_tell else NOBODY_TO_TELL
 

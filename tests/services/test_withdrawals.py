@@ -103,6 +103,18 @@ async def test_a_realm_that_was_away_is_told_until_it_has_heard(
     assert {what for what, *_ in authority.realm.told} == {"end session"}
 
 
+async def test_an_operator_does_not_lock_themselves_out(authority: Authority) -> None:
+    token = authority.operators_token(sub="alices-id")
+
+    answer = await authority.ask("POST", "/withdrawals", body("user", "alice"), token=token)
+
+    assert (answer.status_code, answer.json()["reason"]) == (409, Reason.WOULD_LOCK_OUT)
+    assert authority.standing.withdrawn == {}
+    assert authority.realm.told == []
+    session = await authority.ask("POST", "/withdrawals", body("session", "alices-id"), token=token)
+    assert session.status_code == 200  # they sign in again
+
+
 @pytest.mark.parametrize("path", ["/withdrawals", "/reinstatements"])
 @pytest.mark.parametrize(
     ("away", "status", "reason"), [(False, 400, Reason.UNKNOWN_SUBJECT), (True, 503, Reason.ISSUER_UNAVAILABLE)]

@@ -437,6 +437,25 @@ def test_a_refusal_is_told_with_what_to_do(
     assert failed(zt("party", "suspend", "agent/reader")) == told
 
 
+@pytest.mark.parametrize("name", ["../standing", "agent/../../standing", "agent/reader?x", "agent/reader\n", "", "é"])
+@pytest.mark.parametrize("command", ["show", "suspend", "reinstate"])
+def test_what_can_be_no_partys_name_is_told_and_nobody_is_asked(
+    zt: Zt, registered: Registered, command: str, name: str
+) -> None:
+    shown = zt("party", command, name)
+
+    assert failed(shown) == f"There is no party {name}: `zt party list` names them all."
+    assert registered.asked == []
+
+
+def test_an_operator_who_would_lock_themselves_out_is_told_who_can_do_it(zt: Zt, registered: Registered) -> None:
+    registered.answers["POST /withdrawals"] = (409, {"error": "invalid_request", "reason": "would_lock_out"})
+
+    assert failed(zt("revoke", "user", "olga")) == (
+        "Not done: olga would be locked out. Another operator can revoke olga."
+    )
+
+
 def test_a_suspension_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
     answer = {"party": SUSPENDED, "keycloak": "could not be told: no answer within 10 s"}
     registered.answers["POST /parties/agent/reader/suspend"] = (200, answer)
