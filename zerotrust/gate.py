@@ -223,15 +223,17 @@ class Gate:
         return receive
 
     def _count(self, call: _Call) -> None:
-        """Count this request among those that its sender and its user have under way, until it is over.
+        """Count this request among those that its sender has under way, for its user and in all, until it is over.
 
-        Raises `Refusal` where that is one too many for either of them.
+        A user's share is counted for each sender: what one party sends in their name takes no room from what another
+        one sends.  Raises `Refusal` where that is one too many.
         """
         sender, most = call.peer.id or PEOPLE, OF_A_USER if call.peer.id else OF_A_PERSON
         if call.principal:
-            if not self._of_users.take(call.principal.subject, most):
-                raise Refusal(Reason.TOO_MANY_REQUESTS, f"this user has {most} under way")
-            call.over.callback(self._of_users.give_back, call.principal.subject)
+            user = (call.principal.subject, sender)
+            if not self._of_users.take(user, most):
+                raise Refusal(Reason.TOO_MANY_REQUESTS, f"this user has {most} under way, sent by {sender}")
+            call.over.callback(self._of_users.give_back, user)
         if not self._of_senders.take(sender, OF_A_PARTY):
             raise Refusal(Reason.BUSY, f"{sender}: {OF_A_PARTY} under way")
         call.over.callback(self._of_senders.give_back, sender)
@@ -322,7 +324,7 @@ class Gate:
     def _repeated(self, call: _Call, caller: Principal, reason: Reason) -> bool:
         """Whether this refusal is only counted, for it was written in full more than once a moment ago."""
         route = "another route" if call.route is None else f"{call.scope['method']} {call.scope['path']}"
-        return self._tally.repeated(caller.subject, caller.party, reason, route)
+        return self._tally.repeated(caller.subject, caller.party, call.peer.id, reason, route)
 
     async def _run(self, call: _Call, receive: Receive, send: Send) -> None:
         """Run the handler for as long as token and connection are good: no answer, and no stream, outlives them."""

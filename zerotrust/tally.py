@@ -14,7 +14,8 @@ MAX_PEERS = 1000
 """Different callers told apart within a second; the rest are counted together."""
 
 IN_FULL = 3
-"""Refusals of one user, through one party, for one reason at one route, that are written in full within a second."""
+"""Refusals that are written in full within a second, of one user's tokens for one party, presented by one peer, for one
+reason at one route."""
 
 MAX_REPEATED = 1000
 """Different refusals told apart within a second; the rest are counted together, by their reason."""
@@ -26,7 +27,7 @@ class Tally:
     def __init__(self, journal: Journal, *, interval: float = 1.0) -> None:
         self._journal, self._interval = journal, interval
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._refused: Counter[tuple[str, str, str, str]] = Counter()
+        self._refused: Counter[tuple[str, str, str | None, str, str]] = Counter()
         self._due: asyncio.TimerHandle | None = None
 
     def count(self, peer: str, reason: str) -> None:
@@ -36,12 +37,16 @@ class Tally:
             peer = "others"
         self._counts[peer, reason] += 1
 
-    def repeated(self, subject: str, party: str, reason: str, route: str) -> bool:
-        """Count a refusal of a verified caller; return whether that is enough, or it is to be written in full."""
+    def repeated(self, subject: str, party: str, peer: str | None, reason: str, route: str) -> bool:
+        """Count a refusal of a verified caller; return whether that is enough, or it is to be written in full.
+
+        `party` is the one that the token was issued to, `peer` the one that presented it, None one
+        without a certificate.  They differ where a token was stolen: refusals of one must not hide those of another.
+        """
         self._begin()
-        what = (subject, party, reason, route)
+        what = (subject, party, peer, reason, route)
         if what not in self._refused and len(self._refused) >= MAX_REPEATED:
-            what = ("others", "others", reason, "others")
+            what = ("others", "others", "others", reason, "others")
             self._refused.setdefault(what, IN_FULL)  # none of them is written in full
         self._refused[what] += 1
         return self._refused[what] > IN_FULL
@@ -62,8 +67,15 @@ class Tally:
         refused, self._refused = self._refused, Counter()
         unverified = [{"peer": peer, "reason": reason, "times": times} for (peer, reason), times in counts.items()]
         repeated = [
-            {"subject": subject, "party": party, "reason": reason, "operation": route, "times": times - IN_FULL}
-            for (subject, party, reason, route), times in refused.items()
+            {
+                "subject": subject,
+                "party": party,
+                "peer": peer,
+                "reason": reason,
+                "operation": route,
+                "times": times - IN_FULL,
+            }
+            for (subject, party, peer, reason, route), times in refused.items()
             if times > IN_FULL
         ]
         seen = {"unverified": unverified, "refused again": repeated}

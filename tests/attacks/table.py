@@ -1301,7 +1301,7 @@ ROWS: dict[int, Row] = {
     143: Row(
         "one user's tasks, until there is no room for another's",
         Reason.TOO_MANY_REQUESTS,
-        (_gate("Gate._count", "if not self._of_users.take(call.principal.subject, most):"),),
+        (_gate("Gate._count", "if not self._of_users.take(user, most):"),),
     ),
     144: Row(
         "refusals, until the disk is full",

@@ -18,6 +18,7 @@ from zerotrust.incoming import MAX_BODY
 from zerotrust.policy import Reason
 from zerotrust.standing import Standing
 from zerotrust.svid import NOBODY, Peer
+from zerotrust.tally import IN_FULL
 from zerotrust.withdrawn import Subject
 
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
@@ -127,6 +128,23 @@ async def test_a_token_is_good_in_the_hands_of_whom_it_was_issued_to_and_in_nobo
     stolen = tool_door.requests[0]
     assert (stolen["party"], stolen["peer"]) == (reader, issuer.registry.id(thief))
     assert stolen["detail"] == f"issued to {reader}, presented by {issuer.registry.id(thief)}"
+
+
+async def test_refusals_of_one_presenter_do_not_hide_those_of_another(tmp_path: Path, issuer: Issuer) -> None:
+    """The token is the same, and so are the user, the party, the reason and the route."""
+    door = Door(tmp_path, issuer, party="tool/documents", tally_every=3600)
+    token = for_the_tool(issuer)
+
+    for _ in range(IN_FULL + 1):
+        await at_the_tool(door, token, workload(WRITER))
+    await at_the_tool(door, token, workload(ORCHESTRATOR))
+    await door.gate._tally.flush()
+
+    writer, orchestrator = issuer.registry.id(WRITER), issuer.registry.id(ORCHESTRATOR)
+    assert [record["peer"] for record in door.requests] == [writer] * IN_FULL + [orchestrator]
+    [again] = door.records[-1]["seen"]
+    assert (again["party"], again["peer"], again["times"]) == (issuer.registry.id(READER), writer, 1)
+    door.close()
 
 
 async def test_a_users_token_is_not_good_over_a_workloads_connection(door: Door, issuer: Issuer) -> None:

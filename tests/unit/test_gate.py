@@ -988,6 +988,23 @@ async def test_a_users_share_is_larger_where_parties_call(tool_door: Door, issue
     assert {reply.status for reply in await asyncio.gather(*calls)} == {200}
 
 
+async def test_what_one_party_sends_for_a_user_takes_nothing_from_what_another_sends(
+    tool_door: Door, issuer: Issuer
+) -> None:
+    tool_door.handler = waiting = Waiting()
+    calls = [asyncio.create_task(tool_door.call(for_the_tool(issuer), tool_call())) for _ in range(OF_A_USER)]
+    await waiting.until(OF_A_USER)
+    writer = issuer.delegated(
+        "orchestrator", "agent/writer", aud=issuer.registry.id("tool/documents"), scope="tool.write"
+    )
+
+    another = asyncio.create_task(tool_door.call(writer, tool_call("create")))
+    await waiting.until(OF_A_USER + 1)
+
+    waiting.go_on.set()
+    assert {reply.status for reply in await asyncio.gather(another, *calls)} == {200}
+
+
 async def test_what_one_party_sends_for_many_users_takes_nothing_from_another_party(
     tool_door: Door, issuer: Issuer
 ) -> None:
@@ -1048,7 +1065,14 @@ async def test_refusals_that_repeat_themselves_are_counted_and_the_first_are_wri
         Reason.NO_PERMISSION_FOR_ROUTE
     ] * IN_FULL
     assert door.records[-1]["seen"] == [
-        {"subject": "eve", "party": "walkthrough", "reason": reason, "operation": operation, "times": 50 - IN_FULL}
+        {
+            "subject": "eve",
+            "party": "walkthrough",
+            "peer": None,
+            "reason": reason,
+            "operation": operation,
+            "times": 50 - IN_FULL,
+        }
         for reason, operation in (
             (Reason.POLICY_DENIED, "POST /tasks"),
             (Reason.NO_PERMISSION_FOR_ROUTE, "another route"),

@@ -110,41 +110,49 @@ async def test_what_was_written_early_is_not_written_again(journal: Journal, tmp
 async def test_a_refusal_is_written_in_full_until_it_repeats_itself(journal: Journal, tmp_path: Path) -> None:
     tally = Tally(journal, interval=0)
 
-    counted_only = [tally.repeated("eve", "zt", "policy_denied", "POST /withdrawals") for _ in range(100_000)]
+    counted_only = [tally.repeated("eve", "zt", "zt", "policy_denied", "POST /withdrawals") for _ in range(100_000)]
 
     assert counted_only == [False] * IN_FULL + [True] * (100_000 - IN_FULL)
     [record] = await counted(journal, tmp_path)
     assert record["event"] == "refused again"
-    refused = {"subject": "eve", "party": "zt", "reason": "policy_denied", "operation": "POST /withdrawals"}
+    refused = {
+        "subject": "eve",
+        "party": "zt",
+        "peer": "zt",
+        "reason": "policy_denied",
+        "operation": "POST /withdrawals",
+    }
     assert record["seen"] == [refused | {"times": 100_000 - IN_FULL}]
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        ("bob", "zt", "policy_denied", "GET /x"),
-        ("eve", "walkthrough", "policy_denied", "GET /x"),
-        ("eve", "zt", "scope_missing", "GET /x"),
-        ("eve", "zt", "policy_denied", "GET /y"),
+        ("bob", "zt", "zt", "policy_denied", "GET /x"),
+        ("eve", "walkthrough", "zt", "policy_denied", "GET /x"),
+        ("eve", "zt", "reader", "policy_denied", "GET /x"),
+        ("eve", "zt", None, "policy_denied", "GET /x"),
+        ("eve", "zt", "zt", "scope_missing", "GET /x"),
+        ("eve", "zt", "zt", "policy_denied", "GET /y"),
     ],
 )
-async def test_another_refusal_is_no_repetition(journal: Journal, other: tuple[str, str, str, str]) -> None:
+async def test_another_refusal_is_no_repetition(journal: Journal, other: tuple[str, str, str | None, str, str]) -> None:
     tally = Tally(journal, interval=3600)
-    while not tally.repeated("eve", "zt", "policy_denied", "GET /x"):
+    while not tally.repeated("eve", "zt", "zt", "policy_denied", "GET /x"):
         pass
 
     assert not tally.repeated(*other)
     await tally.flush()
-    assert not tally.repeated("eve", "zt", "policy_denied", "GET /x")  # the next second
+    assert not tally.repeated("eve", "zt", "zt", "policy_denied", "GET /x")  # the next second
     await tally.flush()
 
 
 async def test_refusals_of_many_kinds_are_one_record_of_bounded_size(journal: Journal, tmp_path: Path) -> None:
     tally = Tally(journal, interval=3600)
     for number in range(2 * MAX_REPEATED):
-        assert tally.repeated(f"user-{number}", "zt", "policy_denied", "GET /x") == (number >= MAX_REPEATED)
+        assert tally.repeated(f"user-{number}", "zt", "zt", "policy_denied", "GET /x") == (number >= MAX_REPEATED)
     for _ in range(IN_FULL):
-        tally.repeated("user-0", "zt", "policy_denied", "GET /x")  # who is known is still told apart
+        tally.repeated("user-0", "zt", "zt", "policy_denied", "GET /x")  # who is known is still told apart
 
     await tally.flush()
 
