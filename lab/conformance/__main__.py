@@ -1,7 +1,7 @@
 """`make conformance`: public suites and clients against the running system; fails on any other outcome than expected.
 
-What cannot run here is skipped, and said to be.  Packages of others come by npm, pip and go, at pinned versions, into
-`run/conformance`; nothing of them is part of the system.
+A suite whose needs are not installed here is skipped, and said to be; one that breaks off has failed.  Packages of
+others come by npm, pip and go, at pinned versions, into `run/conformance`; nothing of them is part of the system.
 """
 
 import sys
@@ -23,7 +23,7 @@ from lab.conformance.bare import bare
 from lab.conformance.expected import EXPECTED
 from lab.conformance.forwarder import ASK, MODELS, READ, THINK, forwarding
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Missing
+from lab.conformance.running import Failed, Missing
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 HOME = FOLDER / "conformance"
@@ -57,8 +57,7 @@ async def _all(system: System, only: str) -> tuple[Ran, dict[str, str]]:
                 return
             say(name)
             try:
-                came = await what()
-                ran.extend(came if isinstance(came, list) else [came])
+                ran.extend(await _outcomes(name, what))
             except Missing as error:
                 skipped[name] = str(error)
                 say(f"{name}: skipped, {error}")
@@ -79,6 +78,15 @@ async def _all(system: System, only: str) -> tuple[Ran, dict[str, str]]:
     return ran, skipped
 
 
+async def _outcomes(name: str, what: Callable[[], Awaitable[Outcome | Ran]]) -> Ran:
+    """Run a suite; one that does not run to its end has failed as a whole.  Raises `Missing`."""
+    try:
+        came = await what()
+    except Failed as error:
+        return [Outcome(name, "", failed={"all": str(error)})]
+    return came if isinstance(came, list) else [came]
+
+
 def _report(ran: Ran, skipped: dict[str, str]) -> int:
     table = Table("suite", "version", "passed", "failed as expected", "skipped", "unexpected", box=HORIZONTALS)
     wrong = 0
@@ -93,6 +101,9 @@ def _report(ran: Ran, skipped: dict[str, str]) -> int:
     for name in skipped:
         table.add_row(name, "", "", "", "all", "")
     console.print(table)
+    for one in ran:
+        if one.skipped:
+            console.print(f"  {one.suite}: {one.skipped} skipped, {escape(one.why_skipped)}", soft_wrap=True)
     for name, why in skipped.items():
         console.print(f"  {name} was skipped: {escape(why)}", soft_wrap=True)
     console.print("All as expected." if not wrong else f"{wrong} not as expected.")

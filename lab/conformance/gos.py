@@ -8,7 +8,7 @@ from pathlib import Path
 from authorities.attestation.launch import Launch
 from demo.system import System
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Missing, run
+from lab.conformance.running import Failed, Missing, run
 
 VERSION, PARTY = "2.9.0", "agent/reader"
 RELAY = ("lab/conformance/relay",)
@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parent / "spiffe"
 
 
 async def started(socket: Path, ended: asyncio.Event) -> None:
-    """Wait until somebody listens there.  Raises `Missing`."""
+    """Wait until somebody listens there.  Raises `Failed`."""
     try:
         async with asyncio.timeout(30):
             while not (listening := await asyncio.to_thread(socket.exists)) and not ended.is_set():  # noqa: ASYNC110
@@ -24,11 +24,11 @@ async def started(socket: Path, ended: asyncio.Event) -> None:
     except TimeoutError:
         listening = False
     if not listening:
-        raise Missing("the relay does not come up")
+        raise Failed("the relay does not come up")
 
 
 async def spiffe(system: System, folder: Path) -> Outcome:
-    """Build the client by Go, and let it use the API as the reader.  Raises `Missing`."""
+    """Build the client by Go, and let it use the API as the reader.  Raises `Missing` and `Failed`."""
     if (go := shutil.which("go")) is None:
         raise Missing("go is not installed")
     home = folder / "spiffe"
@@ -38,7 +38,7 @@ async def spiffe(system: System, folder: Path) -> Outcome:
     program = home / "client"
     status, told = await run(go, "build", "-mod=mod", "-o", program, ".", cwd=home)
     if status:
-        raise Missing(f"go cannot build it: {told[-300:]}")
+        raise Failed(f"go cannot build it: {told[-300:]}")
     socket, name = home / "relay.sock", system.registry.id(PARTY)
     socket.unlink(missing_ok=True)
     launch = Launch(party_id=name, name="relay", code=RELAY, env={"ZT_RELAY_SOCKET": str(socket)})

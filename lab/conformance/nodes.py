@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Missing, run
+from lab.conformance.running import Failed, Missing, run
 
 NODE, SUITE, INSPECTOR, CLIENT, SDK = "24.21.0", "0.2.0-alpha.12", "2.12.0", "2.4.0", "1.32.2"
 PACKAGES = (
@@ -52,12 +52,12 @@ async def mcp_suite(folder: Path, *, gated: str, bare: str) -> Outcome:
             outcome.passed.add(name)
         else:
             outcome.failed[name] = "fails" if name in behind else "not tried"
-    outcome.why_skipped = "fail on the SDK alone: they want the suite's own demonstration server"
+    outcome.why_skipped = "for they fail on the SDK alone: they want the suite's own demonstration server"
     return outcome
 
 
 async def _checks(programs: Path, out: Path, url: str) -> dict[str, bool]:
-    """The scored checks of the suite against a server, `scenario: check`, and whether each passes."""
+    """The scored checks of the suite against a server, `scenario: check`, and whether each passes.  Raises `Failed`."""
     shutil.rmtree(out, ignore_errors=True)
     how = ("--requirements", REVISION, "--timeout", "60000", "--output-dir", str(out))
     _, told = await run(programs / "node", programs / "conformance", "server", "--url", url, *how)
@@ -70,7 +70,7 @@ async def _checks(programs: Path, out: Path, url: str) -> dict[str, bool]:
             if check["status"] in {"SUCCESS", "FAILURE"}:
                 found[name] = found.get(name, True) and check["status"] == "SUCCESS"
     if not found:
-        raise Missing(f"the suite says nothing: {told[-300:]}")
+        raise Failed(f"the suite says nothing: {told[-300:]}")
     return found
 
 

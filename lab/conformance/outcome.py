@@ -16,6 +16,7 @@ class Outcome:
     """With what came instead."""
     skipped: int = 0
     why_skipped: str = ""
+    """Of the checks that were: the same for all of them."""
 
     def expect(self, told: Mapping[str, str], wanted: Mapping[str, str]) -> "Outcome":
         """Judge what a client told: each check that is wanted matches a regular expression."""

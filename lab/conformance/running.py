@@ -15,7 +15,11 @@ PYTHON = ROOT / ".venv" / "bin" / "python"
 
 
 class Missing(Exception):
-    """A suite cannot run here.  The text says why."""
+    """Something that a suite needs is not installed here, so the suite is skipped.  The text says what."""
+
+
+class Failed(Exception):
+    """A suite did not run to its end, so nothing of it has passed.  The text says why."""
 
 
 async def environment(venv: Path, *packages: str) -> Path:
@@ -33,7 +37,7 @@ async def environment(venv: Path, *packages: str) -> Path:
 
 
 async def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> tuple[int, str]:
-    """Run a program to its end; return its status and all that it said.  Raises `Missing` where it takes too long."""
+    """Run a program to its end; return its status and all that it said.  Raises `Failed` where it takes too long."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=cwd,
@@ -48,5 +52,5 @@ async def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str]
     except TimeoutError as error:
         process.kill()
         await process.wait()
-        raise Missing(f"{Path(command[0]).name} came to no end in {SECONDS} s") from error
+        raise Failed(f"{Path(command[0]).name} came to no end in {SECONDS} s") from error
     return process.returncode or 0, said.decode(errors="replace")

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Missing, environment, run
+from lab.conformance.running import Failed, Missing, environment, run
 
 PACKAGES = (
     "pytest==9.2.0",
@@ -24,7 +24,7 @@ LEVEL = "must"
 
 
 async def kit(folder: Path, url: str) -> Outcome:
-    """The kit's checks of level MUST over JSON-RPC.  Raises `Missing`."""
+    """The kit's checks of level MUST over JSON-RPC.  Raises `Missing` and `Failed`."""
     if not (named := os.environ.get("A2A_TCK")):
         raise Missing("A2A_TCK names no checkout of the kit")
     checkout, report = Path(named), folder / "tck.xml"
@@ -35,7 +35,7 @@ async def kit(folder: Path, url: str) -> Outcome:
     suite = ("tests/compatibility/", f"--sut-host={url}", "--transport=jsonrpc", "-m", LEVEL, "-q", "--tb=line")
     _, told = await run(python, "-m", "pytest", *suite, f"--junitxml={report}", cwd=checkout)
     if not report.exists():
-        raise Missing(f"it says nothing: {told[-300:]}")
+        raise Failed(f"it says nothing: {told[-300:]}")
     _, commit = await run("git", "-C", checkout, "rev-parse", "--short", "HEAD")
     outcome = Outcome("A2A compatibility kit", f"{commit.strip()}, {LEVEL}", why_skipped="not offered by the card")
     for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 - written by the program that was just run

@@ -1,14 +1,22 @@
 """`make conformance`: an outcome is held to its table in both directions, and the page says what the table does."""
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from lab.conformance import __main__ as program
+from lab.conformance import gos, nodes, running, tck
 from lab.conformance.expected import EXPECTED
 from lab.conformance.gos import VERSION as SPIFFE
 from lab.conformance.nodes import CLIENT, INSPECTOR, SDK, SUITE
 from lab.conformance.outcome import Outcome
 from lab.conformance.pythons import LEGACY
+from lab.conformance.running import Missing
 from tests.support.system import ROOT
 
 PAGE = (ROOT / "docs" / "conformance.md").read_text()
@@ -38,3 +46,81 @@ def test_a_client_is_held_to_each_thing_that_it_was_to_tell() -> None:
     outcome = Outcome("x", "1").expect({"call": "ok", "list": "error"}, {"call": "^ok$", "list": "^ok$", "more": "x"})
 
     assert (outcome.passed, outcome.failed) == ({"call"}, {"list": "error", "more": "nothing"})
+
+
+# --- what does not run to its end -------------------------------------------------------------------------------------
+
+
+async def mute(*_command: object, **_more: object) -> tuple[int, str]:
+    """A program that fails."""
+    return 1, "no"
+
+
+async def a_program_that_hangs(_folder: Path) -> None:
+    await running.run("sleep", "600")
+
+
+async def a_relay_that_ended(folder: Path) -> None:
+    ended = asyncio.Event()
+    ended.set()
+    await gos.started(folder / "socket", ended)
+
+
+async def a_client_that_go_cannot_build(folder: Path) -> None:
+    await gos.spiffe(SimpleNamespace(), folder)  # type: ignore[arg-type] # not asked before the client is built
+
+
+async def a_suite_that_says_nothing(folder: Path) -> None:
+    await nodes._checks(folder, folder / "out", "http://127.0.0.1:1")
+
+
+async def a_kit_that_says_nothing(folder: Path) -> None:
+    (folder / "run_tck.py").touch()
+    await tck.kit(folder, "http://127.0.0.1:1")
+
+
+BROKEN = [
+    a_program_that_hangs,
+    a_relay_that_ended,
+    a_client_that_go_cannot_build,
+    a_suite_that_says_nothing,
+    a_kit_that_says_nothing,
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=[broken.__name__ for broken in BROKEN])
+async def test_a_suite_that_does_not_run_to_its_end_has_failed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, broken: Callable[[Path], Awaitable[Any]]
+) -> None:
+    async def environment(*_asked: object) -> Path:
+        return tmp_path
+
+    monkeypatch.setattr(running, "SECONDS", 0.05)
+    monkeypatch.setattr("shutil.which", lambda _: "/bin/go")
+    monkeypatch.setattr(tck, "environment", environment)
+    monkeypatch.setenv("A2A_TCK", str(tmp_path))
+    for suite in gos, nodes, tck:
+        monkeypatch.setattr(suite, "run", mute)
+
+    [outcome] = await program._outcomes("MCP conformance suite", lambda: broken(tmp_path))
+
+    assert list(outcome.failed) == ["all"]
+    assert program._report([outcome], {}) == 1
+
+
+async def test_a_suite_that_is_not_installed_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+
+    with pytest.raises(Missing, match="npm is not installed") as skipped:
+        await program._outcomes("TypeScript SDKs", lambda: nodes.typescript(tmp_path, ""))
+
+    assert program._report([], {"TypeScript SDKs": str(skipped.value)}) == 0
+    assert "TypeScript SDKs was skipped: npm is not installed" in capsys.readouterr().out
+
+
+def test_of_checks_that_are_skipped_it_is_said_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program._report([Outcome("a suite", "1", skipped=3, why_skipped="not offered")], {}) == 0
+
+    assert "a suite: 3 skipped, not offered" in capsys.readouterr().out
