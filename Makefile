@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 600
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/ready  ## Start everything, run the story, try the refusals, end everything
+demo: .venv/ready  ## Start everything, run the story, try refusals, end it all
 	@$(RUN) demo walkthrough
 
 up: .venv/ready  ## Start everything and leave it running
@@ -22,43 +22,43 @@ up: .venv/ready  ## Start everything and leave it running
 down: .venv/ready  ## End what `make up` left running
 	@$(RUN) demo down
 
-fresh: .venv/ready  ## Forget what `make up` kept: what is withdrawn, documents, journals, logs
+fresh: .venv/ready  ## Forget what `make up` kept, Keycloak's database too
 	@$(RUN) demo fresh
 
 test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
 	@$(RUN) pytest
 
-attacks: .venv/ready  ## Try the catalogue of attacks, each also without the control that stops it
+attacks: .venv/ready  ## Try each attack, with and without what stops it
 	@$(RUN) pytest tests/attacks -q --table
 
-mutations: .venv/ready  ## Delete every check of zerotrust/, one by one, and show the test that fails
+mutations: .venv/ready  ## Delete each check of zerotrust/; show the test that fails
 	@$(RUN) tests.mutations
 
-fuzz: .venv/ready  ## Fuzz tokens and messages for ten minutes; FUZZ_SECONDS=60 for one
+fuzz: .venv/ready  ## Fuzz for ten minutes (FUZZ_SECONDS=60: for one)
 	@for target in credentials header claims message; do \
 		$(RUN) tests.fuzz.fuzz $$target -max_total_time=$$(($(FUZZ_SECONDS) / 4)) || exit 1; done
 
-check: .venv/ready  ## Check that what is derived from the registry is current, style and types
+check: .venv/ready  ## Check derived files, style and types
 	@$(RUN) authorities.registry.register --check
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(RUN) mypy
 
-bench: .venv/ready  ## Measure what zero trust costs, against the same services without it
+bench: .venv/ready  ## Measure what zero trust costs
 	@$(RUN) lab.bench
 	@$(RUN) lab.levers
 
-soak: .venv/ready  ## Load and attacks for ten minutes, then ten of withdrawals while everything is killed, paused, cut off
+soak: .venv/ready  ## Twenty minutes of load, attacks, faults and withdrawals
 	@$(RUN) lab.soak
 	@$(RUN) lab.withdrawn
 
-conformance: .venv/ready  ## Public conformance suites and clients against the running system; A2A_TCK=folder for that kit
+conformance: .venv/ready  ## Run public suites and clients (A2A_TCK=folder: that kit)
 	@$(RUN) lab.conformance
 
-crowding: .venv/ready  ## One caller does all it can to crowd the others out, while another user works
+crowding: .venv/ready  ## One caller crowds, another user must be served
 	@$(RUN) lab.crowding
 
-register: .venv/ready  ## Approve the parties as they are: derive realm and registry.lock
+register: .venv/ready  ## Approve the code as it is: realm and registry.lock
 	@$(RUN) authorities.registry.register
 
 # A PYTHON that is given, and is of another version than the one in .venv, makes the environment anew.  That one is not
@@ -74,7 +74,7 @@ release:  ## Sign what is committed: KEY=file, as ssh-keygen makes it
 	@$(PYTHON) -I scripts/release.py sign "$(KEY)"
 
 # The packages are fetched past every cache, for what lies unpacked in a cache can have been changed there.
-verify-release:  ## Check the signature and every file, and make anew what is not signed: SIGNERS=file
+verify-release:  ## Verify and install a release: SIGNERS=file
 	@test -n "$(SIGNERS)" || { echo "Whose signature is good? make verify-release SIGNERS=file (docs/release.md)"; exit 1; }
 	@$(PYTHON) -I scripts/release.py verify "$(SIGNERS)" $(if $(SIGNER),--signer "$(SIGNER)")
 	@rm -rf .venv run/keycloak/build.seal run/*/keycloak/build.seal
@@ -93,6 +93,6 @@ verify-release:  ## Check the signature and every file, and make anew what is no
 	@$(RUN) authorities.attestation.environment
 	@touch $@
 
-lock:  ## Solve the dependencies of pyproject.toml anew, and take the newest uv
+lock:  ## Solve the dependencies anew
 	@echo uv | $(UV) pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o bootstrap.lock
 	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock

@@ -181,7 +181,7 @@ def _tell_standing(answer: dict[str, Any], otherwise: str) -> None:
 
 def _tell_keycloak(answer: dict[str, Any], otherwise: str) -> None:
     if answer["keycloak"].startswith("not told"):
-        console.print(Text(f"Nothing to do at Keycloak{answer['keycloak'].removeprefix('not told')}."))
+        console.print(Text(f"Keycloak is {answer['keycloak']}."))
     elif answer["keycloak"] != "told":
         _fail(f"Services know it, but Keycloak {answer['keycloak']}: {otherwise}.")
 

@@ -80,7 +80,7 @@ class Door:
         except ValueError as error:
             raise DoorError(f"The registry answered something else than JSON ({error}); see its log.") from error
         if status != 200:
-            raise self._refused(status, content, path)
+            raise self._refused(status, content, path, body or {})
         return content
 
     def _unreached(self, error: Exception) -> DoorError:
@@ -88,9 +88,10 @@ class Door:
             return DoorError(f"Who answers at {self._place.door} is not the registry, and was told nothing: {error}")
         return _not_running("The registry", self._place.door, error)
 
-    def _refused(self, status: int, content: dict[str, Any], path: str) -> DoorError:
+    def _refused(self, status: int, content: dict[str, Any], path: str, asked: dict[str, Any]) -> DoorError:
         reason, party = str(content.get("reason")), _party(path)
-        refused = f"The registry refused ({status}: {reason})"
+        cause = f"Keycloak has no user {asked.get('name')}" if reason == "unknown_subject" else "The registry refused"
+        refused = f"{cause} ({status}: {reason})"
         locks_out = f"{party} is what operators come by, and nobody could reinstate it."
         if path == "/withdrawals":
             locks_out = f"{self.user} would be locked out. Another operator can revoke {self.user}."

@@ -49,8 +49,8 @@ SECONDS_TO_END = 30
 INTERRUPTED = "Interrupted; all that had been started has ended."
 SAME_USER = (
     "Not refused: everything here runs as one Unix user, and a program of that user can read and write the files in "
-    "run/. There lie Keycloak's database, with the key that signs tokens, the documents and the journals; see README, "
-    "What it does not do."
+    "run/. Among them are Keycloak's database, with the key that signs tokens, the documents and the journals; see "
+    "README, What it does not do."
 )
 OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, NotClosedError, RegistryError)
 """What is in the way, each with a sentence that says so."""
@@ -199,7 +199,7 @@ async def _walkthrough() -> int:
             ("its suspension was asked for", "a file was planted in its code"), took, strict=False
         ):
             say(f"the tool refused the writer {seconds * 1e3:.0f} ms after {what}")
-        console.rule("How long a yes outlives its reason")
+        console.rule("How soon a withdrawal takes effect")
         async with system.user() as http:
             show_levers(console, await pull_all(system, await operator(system, http)))
         say("Everything ends")
@@ -306,4 +306,4 @@ def _show_addresses(system: System) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="scripts/run demo")

@@ -25,45 +25,45 @@ def steps(system: System) -> str:
 _STEPS = r"""
 The passwords are of this run only.  Step by step, in bash (in zsh: `setopt interactive_comments` first):
 
-  # whom to believe, and where the names in certificates are found; each answer ends its line
+  # believe this run's CA; find every name on this machine
   ask() {{ curl -sS -w '\n' --cacert run/ca.pem --connect-to ::127.0.0.1: "$@"; }}
 
-  # passwords and tokens pass through pipes: arguments and exported variables of a process can be read by others
+  # secrets go through pipes: others can read a process's arguments
   as_alice() {{ ask -H @<(printf 'Authorization: Bearer %s' "$TOKEN") "$@"; }}
   zt() {{ .venv/bin/zt --user olga "$@" <<< "$OLGA"; }}
 
-  # alice signs in, as a browser would; after five minutes her token is "expired": then do this again
+  # alice signs in; after five minutes ("expired"), do this again
   TOKEN=$(scripts/run demo token alice <<< '{password}')
   TASK='{request}'
 
-  # what would be done; and then doing it, each event as it comes, "finished" at last
+  # the plan; then the task, event by event, to "finished"
   as_alice {orchestrator}/plan --json "$TASK"
   as_alice -N {orchestrator}/tasks -H "Accept: text/event-stream" --json "$TASK"
 
   # no token: 401 no_token
   ask -i {orchestrator}/tasks --json "$TASK"
 
-  # her own token, taken to the tool: no answer at all (curl 52 or 56), for the tool wants a certificate first
+  # her own token at the tool: no answer (curl 52 or 56), no certificate
   as_alice {documents}/mcp --json '{{}}'
 
-  # olga, an operator, sees who takes part, and suspends one: a task that needs it fails, peer_withdrawn
+  # olga, an operator, suspends a party: a task gets peer_withdrawn
   OLGA='{olga}'
   zt party list
   zt party suspend agent/reader
   as_alice {orchestrator}/tasks --json "$TASK"
   zt party reinstate agent/reader
 
-  # one file more among the writer's, and it is nobody any more: drifted, and peer_withdrawn
+  # one file more in the writer's code: drifted, and peer_withdrawn
   touch agents/writer/planted.py; sleep 1
   zt party show agent/writer
   as_alice {orchestrator}/tasks --json "$TASK"
 
-  # as it was approved again, it stays suspended until an operator says otherwise
+  # put back, it stays suspended until an operator reinstates it
   rm agents/writer/planted.py; sleep 1
   zt party show agent/writer
   zt party reinstate agent/writer
 
-  # what the tool decided, and wrote down before it did it; the whole records say who asked, for whom, by which token
+  # what the tool decided, each written down before it was done
   grep -oE '"operation":.*"reason":"[a-z_]+"' {journal} | tail -n 5
 
 {ready}"""

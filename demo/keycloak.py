@@ -209,7 +209,10 @@ class Keycloak:
         java = await asyncio.to_thread(Interpreter, str(runtime.java))
         try:
             if not self._instance.built:
-                self._say("Keycloak builds itself with our script mapper (once)")
+                self._say(
+                    "Keycloak is built with our script mapper (once for this folder; "
+                    "a quarter of a minute, longer under load)"
+                )
                 process = await self._launch(java, ["-XX:TieredStopAtLevel=1"], options)
                 if await process.wait() != _BUILT:
                     raise self._died(process)

@@ -201,7 +201,7 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
             say(_survived(put_away, imported=keycloak.imported))
         for address, process in launched.items():
             if why := suspended.get(name := process.launch.name):  # the registry tells it nothing
-                say(f"{name} does nothing until it is reinstated (`zt party reinstate {name}`); it is suspended: {why}")
+                say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
                 continue
             await started(system, address, process)
         for name, spy in spies.items():

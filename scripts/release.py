@@ -110,7 +110,8 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
     except OSError as error:
         raise ReleaseError(f"There is no {LIST} in {tree}: put {LIST} and {SIGNATURE} of the release there.") from error
     command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", signer, "-n", NAMESPACE]
-    _output([*command, "-s", str(tree / SIGNATURE)], text)
+    no_signature = f"{SIGNATURE} is not a signature of this list by {signer}, as {signers} has them.\n"
+    _output([*command, "-s", str(tree / SIGNATURE)], text, otherwise=no_signature)
     if wrong := differences(signed := parsed(text.decode()), listed(tree)):
         more = f"\n... and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise ReleaseError(
@@ -121,14 +122,14 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
     return len(signed)
 
 
-def _output(command: list[str], given: bytes = b"") -> str:
+def _output(command: list[str], given: bytes = b"", *, otherwise: str = "") -> str:
     try:
         done = subprocess.run(command, input=given, capture_output=True, check=False)  # noqa: S603 - built above
     except OSError as error:
         raise ReleaseError(f"`{command[0]}` cannot be run: {error}.") from error
     if done.returncode:
         said = (done.stderr + done.stdout).decode(errors="replace").strip()
-        raise ReleaseError(f"`{' '.join(command[:3])}` refuses: {said}")
+        raise ReleaseError(f"{otherwise}`{' '.join(command[:3])}` refuses: {said}")
     return done.stdout.decode()
 
 

@@ -16,7 +16,7 @@ LONGEST_JWT_SVID = 60
 SECONDS_BACK = 5
 """How far a certificate's beginning lies back, for clocks that are not quite ours."""
 LONGEST_CERTIFICATE = LONGEST_X509_SVID + SECONDS_BACK
-"""Seconds from notBefore to notAfter that nobody believes a longer one for."""
+"""Seconds from notBefore to notAfter; no longer life is believed."""
 
 _SPIFFE_ID = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
 

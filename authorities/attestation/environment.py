@@ -188,7 +188,7 @@ def _main() -> None:
         pin = install()
     except (MeasureError, OSError) as error:
         sys.exit(f"The environment cannot be measured: {error}")
-    print(f"{len(pin.files)} files measured and pinned: {pin.digest}")
+    print(f"{len(pin.files)} files measured and pinned")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from zerotrust.policy import Reason
 
 SHOWN = 1000
 """Entries that an operator is shown: to write down more would hold up everybody who waits for the registry."""
-NOBODY_TO_TELL = "not told: it does not know what was derived from a token"
+NOBODY_TO_TELL = "not told: every party refuses the token and what was derived from it"
 
 
 PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"

@@ -214,7 +214,7 @@ NARROWED = Control(
     "orchestrator/main.py work",
 )
 ONLY_OWN_DRAFTS = _policy(
-    "replace-own-draft", 'resource.state == "draft" &&\n  resource.owner == context.subject', "true"
+    "change-own-draft", 'resource.state == "draft" &&\n  resource.owner == context.subject', "true"
 )
 PERMITTED = Control(
     "tools.documents.tools",
@@ -1258,7 +1258,11 @@ ROWS: dict[int, Row] = {
         (
             Control("scripts.release", "differences", "signed.keys() | found.keys()", "signed"),
             Control("scripts.release", "differences", "signed.get(path) != found.get(path)", "path not in signed"),
-            Control("scripts.release", "verify", '_output([*command, "-s", str(tree / SIGNATURE)], text)'),
+            Control(
+                "scripts.release",
+                "verify",
+                '_output([*command, "-s", str(tree / SIGNATURE)], text, otherwise=no_signature)',
+            ),
         ),
     ),
     # O. what one caller costs the others at a door
@@ -1536,8 +1540,8 @@ ROWS: dict[int, Row] = {
 
 _INTRODUCTION = """\
 Written by `scripts/run tests.attacks.table`. `make attacks` tries every row, and tries it again without the control
-that stops it: then the attack succeeds. Where several controls stand one behind the other, all of them are taken
-away."""
+that stops it: then the attack succeeds. Controls joined by "and" stand one behind the other and are taken away
+together; those between semicolons each stop the attack, or a variant of it, alone."""
 
 
 def recorded(row: Row) -> str:
@@ -1554,7 +1558,7 @@ def markdown() -> str:
 
 
 def _rows() -> list[str]:
-    lines = ["| row | attack | reason on record | stopped by |", "|---|---|---|---|"]
+    lines = ["| row | attack | outcome | stopped by |", "|---|---|---|---|"]
     for number, row in sorted(ROWS.items()):
         by = dict.fromkeys(described(way) for way in row.stopped_by)
         lines.append(f"| {number} | {row.attack} | {recorded(row)} | {'; '.join(by)} |")

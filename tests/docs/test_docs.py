@@ -62,6 +62,12 @@ def test_every_make_target_says_what_it_does() -> None:
     assert targets == set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
 
 
+def test_no_line_of_make_help_is_wider_than_a_terminal() -> None:
+    texts = re.findall(r"^[a-z-]+:.*## (.*)$", MAKEFILE, re.MULTILINE)
+
+    assert [text for text in texts if len(f"  make {'':14} {text}") > 80] == []
+
+
 def test_the_readme_tells_every_refusal_that_the_walkthrough_tries() -> None:
     told = (ROOT / "README.md").read_text()
     source = (ROOT / "demo" / "refusals.py").read_text()

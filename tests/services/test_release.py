@@ -88,7 +88,7 @@ def test_another_key_does_not_sign(whole: Signed, tmp_path: Path) -> None:
 
 
 def test_a_signature_for_something_else_and_one_of_another_person_are_none(whole: Signed) -> None:
-    with pytest.raises(ReleaseError, match="refuses: Could not verify signature"):
+    with pytest.raises(ReleaseError, match=f"{SIGNATURE} is not a signature of this list by somebody@example.com, as "):
         verify(whole.tree, whole.signers, "somebody@example.com")
 
     signed_by(whole.key, whole.tree, "file")

@@ -295,13 +295,13 @@ def test_what_is_revoked_is_withdrawn_with_a_cause(
 
 
 def test_what_keycloak_has_no_word_for_is_told_and_is_a_success(zt: Zt, registered: Registered) -> None:
-    why = "it does not know what was derived from a token"
+    why = "every party refuses the token and what was derived from it"
     registered.answers["POST /withdrawals"] = (200, {"keycloak": f"not told: {why}"})
 
     shown = zt("revoke", "token", "T1")
 
     assert shown.exit_code == 0, shown.output
-    assert shown.output == f"token T1: refused everywhere.\nNothing to do at Keycloak: {why}.\n"
+    assert shown.output == f"token T1: refused everywhere.\nKeycloak is not told: {why}.\n"
 
 
 def test_a_withdrawal_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
@@ -319,7 +319,7 @@ def test_a_user_that_nobody_knows_is_told(zt: Zt, registered: Registered) -> Non
     registered.answers["POST /withdrawals"] = (400, refusal)
 
     assert failed(zt("revoke", "user", "nobody")) == (
-        f"The registry refused (400: unknown_subject); on record as trace t1 in {JOURNAL}."
+        f"Keycloak has no user nobody (400: unknown_subject); on record as trace t1 in {JOURNAL}."
     )
 
 
