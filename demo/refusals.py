@@ -21,7 +21,7 @@ from demo.system import System
 from zerotrust.connections import Connections
 from zerotrust.exchange import exchange_form
 
-EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run"
+EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run model.read"
 TASK = {"request": "Summarise the incident reports."}
 NO_CONNECTION = "no connection"
 MARGIN = 20

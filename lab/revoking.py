@@ -20,7 +20,6 @@ from authorities.attestation.issuer import Issuer
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from lab.bench.numbers import percentile
-from zerotrust.exchange import Exchanger
 from zerotrust.gate import Gate
 from zerotrust.identity import Principal
 from zerotrust.known import SIGNER, Known
@@ -80,7 +79,6 @@ def revocation_us(entries: int, tries: int = 300) -> list[float]:
         confirm=nothing,
         journal=nothing,
     )
-    exchanger = Exchanger(issuer="", workload=nothing, standing=standing, http=nothing, record=nothing)
     key = rsa.generate_private_key(65537, 2048).public_key()
     for number in range(REMEMBERED):
         gate._remembered._seen[b"%d" % number] = ("", key, caller(number))
@@ -92,7 +90,6 @@ def revocation_us(entries: int, tries: int = 300) -> list[float]:
             began = time.perf_counter()
             standing.change(number, ("token", f"revoked-{number}"), "keycloak: revoked")
             took.append((time.perf_counter() - began) * 1e6)
-    del exchanger
     return took
 
 

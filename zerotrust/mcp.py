@@ -63,7 +63,7 @@ class ToolPermissions:
         except (ValueError, KeyError, TypeError) as error:
             raise Refusal(Reason.MALFORMED_BODY, type(error).__name__) from error
         if method in _LISTINGS:
-            return Need(tuple(dict.fromkeys(self.tools.values())), method)
+            return Need(self.permissions, method)
         return Need((), method[:100], Reason.UNKNOWN_METHOD)
 
 

@@ -91,7 +91,7 @@ async def nested_bodies(attacker: Attacker) -> None:
         return str((await attacker.login("eve", "walkthrough", EVERYTHING)).access_token)
 
     doors = [(SIGNER, "/withdrawals", Renewed(operator)), ("orchestrator", "/tasks", Renewed(user))]
-    for *_, token in doors:  # one after the other: of two sign-ins at once Keycloak takes the second for a guess
+    for *_, token in doors:  # before the attack begins: its tasks do not wait for the sign-ins
         await token.now()
     wires = [attacker.wire(doors[number % 2][0]) for number in range(60)]
 
@@ -150,7 +150,7 @@ async def refusals(attacker: Attacker) -> None:
 
 
 async def drafts(attacker: Attacker) -> None:
-    """A compromised writer: one draft of nearly 1 MiB after the other, for alice."""
+    """A compromised writer: one draft of 60,000 characters after the other, for alice."""
 
     async def get() -> str:
         t1 = await attacker.intruder.token("orchestrator", await t0.now(), "agent/writer", WRITE)
@@ -158,12 +158,10 @@ async def drafts(attacker: Attacker) -> None:
 
     t0 = Renewed(lambda: attacker.intruder.login("alice"))
     token = Renewed(get)
-    call = tool_call("create", title="pager storm", text="x" * 1_000_000, department="/engineering")
-    small = tool_call("create", title="pager storm", text="x" * 10_000, department="/engineering")
+    call = tool_call("create", title="pager storm", text="x" * 60_000)
 
-    async def once(number: int) -> object:
-        more = call if number % 2 else small
-        answer = await attacker.intruder.post("agent/writer", "tool/documents", "/mcp", await token.now(), **more)
+    async def once(_number: int) -> object:
+        answer = await attacker.intruder.post("agent/writer", "tool/documents", "/mcp", await token.now(), **call)
         error = answer.json().get("error") or answer.json().get("result", {})
         return f"{answer.status_code} {'refused' if error.get('isError') or 'code' in error else 'filed'}"
 

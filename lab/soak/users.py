@@ -31,7 +31,7 @@ class User:
     intruder: Intruder
     chance: random.Random
     signing_in: asyncio.Lock
-    """One for all sessions of an account: of two sign-ins at once Keycloak takes the second for a guess."""
+    """One for all sessions of an account: they sign in one after the other."""
     traces: set[str] = field(default_factory=set)
     _held: dict[str, str] = field(default_factory=dict, repr=False)
 
