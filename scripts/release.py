@@ -96,9 +96,9 @@ def sign(tree: Path, key: Path) -> None:
         raise ReleaseError(f"This is not what is committed:\n{changed}\nCommit it, or remove it.")
     names = _output(["git", "-C", str(tree), "ls-files", "-z"]).split("\0")
     text = as_text({name: _digest(tree / name) for name in names if name})
-    (tree / SIGNATURE).unlink(missing_ok=True)  # ssh-keygen asks before it writes over one
-    (tree / LIST).write_text(text)
-    _output(["ssh-keygen", "-Y", "sign", "-q", "-f", str(key), "-n", NAMESPACE, str(tree / LIST)])
+    signature = _output(["ssh-keygen", "-Y", "sign", "-q", "-f", str(key), "-n", NAMESPACE], text.encode())
+    (tree / LIST).write_text(text)  # only now, so that where signing fails an older release stays whole
+    (tree / SIGNATURE).write_text(signature)
 
 
 def verify(tree: Path, signers: Path, signer: str) -> int:

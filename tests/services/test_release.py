@@ -115,6 +115,15 @@ def test_the_tree_does_not_say_itself_whose_signature_is_good(whole: Signed) -> 
         verify(whole.tree, inside, SIGNER)
 
 
+def test_a_key_that_does_not_sign_leaves_the_release_that_is_there(whole: Signed, tmp_path: Path) -> None:
+    (tmp_path / "no-key").write_text("x")
+    for key in (tmp_path / "nowhere", tmp_path / "no-key"):
+        with pytest.raises(ReleaseError, match="`ssh-keygen -Y sign` refuses: "):
+            sign(whole.tree, key)
+
+    assert check(whole) == len(FILES)
+
+
 @pytest.mark.parametrize("name", ["zerotrust/gate.py", "new.py"])
 def test_only_what_is_committed_is_signed(whole: Signed, name: str) -> None:
     sign(whole.tree, whole.key)
