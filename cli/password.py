@@ -15,7 +15,11 @@ LONGEST = 1024
 def ask_password() -> str:
     """Return the password.  Exits with a sentence where there is none, or where it is too long."""
     if sys.stdin.isatty():
-        return str(typer.prompt("Password", hide_input=True))
+        typed = str(typer.prompt("Password", hide_input=True))
+        if len(typed) > LONGEST:
+            typer.echo(f"A password has at most {LONGEST} characters.", err=True)
+            raise typer.Exit(1)
+        return typed
     line = sys.stdin.readline(LONGEST + 1).rstrip("\r\n")
     if not line or len(line) > LONGEST:
         typer.echo(f"The password is read from standard input: one line of at most {LONGEST} characters.", err=True)

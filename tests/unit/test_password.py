@@ -27,6 +27,22 @@ def test_at_a_terminal_it_is_asked_for_and_not_shown(monkeypatch: pytest.MonkeyP
     assert asked == [("Password", True)]
 
 
+def test_at_a_terminal_it_has_an_end_as_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = "x" * LONGEST
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: typed)
+    assert ask_password() == typed
+
+    typed += "x"
+    with pytest.raises(typer.Exit) as ended:
+        ask_password()
+
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err == "A password has at most 1024 characters.\n"
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\nand more\n"])
 def test_elsewhere_it_is_one_line_of_standard_input(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     monkeypatch.setenv("ZT_PASSWORD", "of old")
