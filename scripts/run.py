@@ -18,7 +18,7 @@ import site
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
-from importlib.util import spec_from_file_location
+from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -63,6 +63,16 @@ def check_installed(prefix: Path) -> None:
         sys.exit(f"The environment is not what was installed: {named(wrong)}.  Put it back, or: {NEXT_STEP}.")
 
 
+def exists(module: str) -> bool:
+    """Tell whether there is such a module.  What goes wrong in a package that it is in is raised as it is."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError as error:  # the package that it would be in, or something that one imports
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise
+        return False
+
+
 def main() -> None:
     """Run the module that the first argument names, with the rest as its arguments."""
     flags = sys.flags
@@ -76,6 +86,9 @@ def main() -> None:
         check_installed(ROOT / ".venv")
         sys.pycache_prefix = str(ROOT / ".venv" / "bytecode")
     site.main()  # from here on, installed packages are found
+    if not exists(sys.argv[0]):
+        print(f"There is no module {sys.argv[0]}.", file=sys.stderr)
+        sys.exit(2)
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 

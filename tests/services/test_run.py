@@ -58,6 +58,23 @@ def test_what_is_run_without_what_keeps_planted_code_out_refuses(planted: Path) 
         )
 
 
+@pytest.mark.parametrize("module", ["nosuch", "nosuch.main", "demo.nosuch", "demo/up"])
+def test_a_module_that_does_not_exist_is_told(module: str) -> None:
+    done = subprocess.run([ROOT / "scripts" / "run", module], capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"There is no module {module}.\n")
+
+
+def test_what_a_module_that_exists_cannot_import_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "broken_package").mkdir()
+    (tmp_path / "broken_package" / "__init__.py").write_text("import nosuch\n")
+    (tmp_path / "broken_package" / "main.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ModuleNotFoundError, match="No module named 'nosuch'"):
+        run.exists("broken_package.main")
+
+
 CHANGES = {
     "a changed package": ("lib/package.py", "changed"),
     "a module more": ("lib/typing_extensions.py", "changed"),
