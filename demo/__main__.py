@@ -69,6 +69,9 @@ def say(text: str | Text) -> None:
 @app.command()
 def walkthrough() -> None:
     """Start everything, run the story, try the refusals, end everything; fails if anything answers otherwise."""
+    if process := process_running(FOLDER) if FOLDER.exists() else None:  # it has the ports
+        console.print(f"`make up` runs here, as process {process}: `make down` ends it.")
+        sys.exit(1)
     sys.exit(until_told(_walkthrough()))
 
 

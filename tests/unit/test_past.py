@@ -9,7 +9,7 @@ import demo.__main__ as program
 from authorities.registry.state import Entry, State
 from demo import past
 from demo.past import RUNS_KEPT, forget, put_aside
-from demo.system import System, _only_one, _survived, _suspended
+from demo.system import DemoError, System, _only_one, _survived, _suspended
 from zerotrust.known import SIGNER
 from zerotrust.lock import Lock
 from zerotrust.registry import Registry
@@ -107,6 +107,23 @@ def test_nothing_is_forgotten_while_it_runs(
     program.fresh()
 
     assert not (tmp_path / "data").exists()
+
+
+def test_a_walkthrough_beside_what_make_up_left_running_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def running(*_: object, **__: object) -> None:
+        raise DemoError("it starts")
+
+    monkeypatch.setattr(program, "FOLDER", tmp_path)
+    monkeypatch.setattr(program, "running", running)
+    with _only_one(tmp_path), pytest.raises(SystemExit, match="1"):
+        program.walkthrough()
+    assert capsys.readouterr().out == f"`make up` runs here, as process {os.getpid()}: `make down` ends it.\n"
+
+    with pytest.raises(SystemExit, match="1"):
+        program.walkthrough()
+    assert capsys.readouterr().out == "it starts\n"
 
 
 @pytest.mark.parametrize(("what", "folder", "keep"), [("_serve", "FOLDER", True), ("_walkthrough", "STORY", False)])
