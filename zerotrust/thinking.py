@@ -212,16 +212,16 @@ class _Talk:
         try:
             said, did = await self._tools.call(name, arguments, self._acting)
         except PeerError as error:
-            (self._unclear if error.unclear else self._failed).append(_cut(f"{what}: {error.told}", LONGEST_FAILURE))
+            (self._unclear if error.unclear else self._failed).append(_failure(what, error.told))
             raise
         if did:
             self._done.append(f"{_cut(what)}: {_cut(said)}")
         else:
-            self._failed.append(_cut(f"{what}: {said}", LONGEST_FAILURE))
+            self._failed.append(_failure(what, said))
         result = {"role": "tool", "tool_call_id": call.id, "content": said}
         if _size(result) > self._room:  # the model does without this one, and goes on
             result["content"] = TOO_LONG
-            self._failed.append(_cut(f"{what}: {TOO_LONG}", LONGEST_FAILURE))
+            self._failed.append(_failure(what, TOO_LONG))
         self.add(result)
 
 
@@ -232,6 +232,12 @@ def _size(message: dict[str, Any]) -> int:
 
 def _cut(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def _failure(what: str, cause: str) -> str:
+    """A call that failed, and the cause: where both are too long, the call gives way.  A user needs the cause."""
+    cause = _cut(cause, LONGEST_FAILURE - LONGEST)
+    return f"{_cut(what, LONGEST_FAILURE - len(cause) - 2)}: {cause}"
 
 
 def _reason(error: MCPError) -> str:

@@ -202,6 +202,7 @@ _READERS = 'context.scopes.contains("tool.read") && context.departments.contains
 OWN_DEPARTMENT = _policy("read-own-department", _READERS, 'context.scopes.contains("tool.read")')
 _TOO_MANY = "drafts >= MOST_DRAFTS"
 _TOO_LONG = "together + len(document.text.encode()) > MOST_BYTES"
+_NTH = "func.row_number().over(partition_by=(_documents.c.state, _documents.c.owner), order_by=_documents.c.id)"
 _ONE_DEPARTMENT = "(!context.delegated || context.one_department)"
 ONE_DEPARTMENT = _policy("use-an-api", _ONE_DEPARTMENT, "true")
 OF_A_DEPARTMENT = _policy("use-an-api", "!context.departments.isEmpty() &&", "")
@@ -1499,6 +1500,8 @@ ROWS: dict[int, Row] = {
                 "_documents.c.state == 'published'",
             ),
             Control("tools.documents.store", "Store.search", "found.order_by(*order).limit(MOST_FOUND)", "found"),
+            Control("tools.documents.store", "Store.search", _NTH, "0"),
+            Control("tools.documents.store", "Store.search", "_documents.c.owner == user", "False"),
         ),
     ),
     176: Row(
@@ -1523,6 +1526,24 @@ ROWS: dict[int, Row] = {
         "a model that never has enough",
         Reason.GRANTED,
         (Control("zerotrust.thinking", "_Talk.do", "if self._calls > MAX_CALLS:"),),
+    ),
+    179: Row(
+        "drafts in a user's name, so that the user can never file again",
+        Reason.GRANTED,
+        (
+            Control(
+                "tools.documents.store",
+                "_check_room",
+                "', '.join(await connection.scalars(latest))",
+                "''",
+            ),
+            Control(
+                "zerotrust.thinking",
+                "_failure",
+                "f'{_cut(what, LONGEST_FAILURE - len(cause) - 2)}: {cause}'",
+                "_cut(f'{what}: {cause}', LONGEST_FAILURE)",
+            ),
+        ),
     ),
     # S. operators, terminals, sessions
     180: Row("wrong passwords lock out whoever has the right one", "access_denied", (at_keycloak.NO_LOCK_OUT,)),

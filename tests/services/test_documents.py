@@ -18,7 +18,7 @@ from tests.support.attack import tool_call
 from tests.support.clients import refused, said, tools, use
 from tests.support.system import ROOT, System, problem_of
 from tools.documents.document import MAX_ID, MAX_TEXT, MAX_TITLE, Document
-from tools.documents.store import MOST_BYTES, MOST_DRAFTS, MOST_FOUND, Store
+from tools.documents.store import MOST_BYTES, MOST_DRAFTS, MOST_FOUND, MOST_NAMED, Store
 from zerotrust import VERSION
 from zerotrust.audit import Journal
 from zerotrust.bounded import MAX_ANSWER
@@ -391,7 +391,8 @@ async def test_a_user_has_so_many_drafts_and_no_more_until_one_is_deleted(
 
     mine = [d["id"] for d in stored().values() if d["owner"] == "alice"]
     assert len(mine) == MOST_DRAFTS
-    assert [said(r) for r in results if r.is_error] == [f"Error executing tool create: {NO_ROOM}"] * 5
+    latest = no_room(mine)
+    assert [said(r) for r in results if r.is_error] == [f"Error executing tool create: {latest}"] * 5
     await drafted(system, writing(sub="carol"))
     await drafted(system, writing(**BOB))
 
@@ -405,15 +406,67 @@ async def test_a_users_drafts_have_so_many_bytes_and_no_more(system: System, wri
     for _ in range(MOST_BYTES // len(longest)):
         assert not (await use(system, writing(), "create", title="x", text=longest)).is_error
     small = await drafted(system, writing())
+    mine = [d["id"] for d in stored().values() if d["owner"] == "alice"]
 
-    for tool, given in (("create", {"title": "x"}), ("replace", {"id": small["id"]})):
+    for tool, given, others in (("create", {"title": "x"}, mine), ("replace", {"id": small["id"]}, mine[:-1])):
         result = await use(system, writing(), tool, text=longest, **given)
-        assert said(result) == f"Error executing tool {tool}: {NO_ROOM}"
+        assert said(result) == f"Error executing tool {tool}: {no_room(others)}"
     assert stored()[small["id"]] == small
     assert not (await use(system, writing(sub="carol"), "create", title="x", text=longest)).is_error
 
 
-NO_ROOM = f"no room: a user has at most {MOST_DRAFTS} drafts and {MOST_BYTES} bytes of them; delete one"
+def no_room(drafts: list[str]) -> str:
+    """What a user is told who has these drafts, in the order in which they were filed."""
+    return (
+        f"no room: a user has at most {MOST_DRAFTS} drafts and {MOST_BYTES} bytes of them in a department; "
+        f"delete one, the latest are {', '.join(drafts[: -MOST_NAMED - 1 : -1])}"
+    )
+
+
+def _store(system: System, owner: str, department: str, number: int) -> list[str]:
+    """Drafts, as if they had been filed one after the other, with ids in the opposite order."""
+    names = [f"DRAFT-{owner}{department}-{n:03}" for n in reversed(range(number))]
+    columns, values = "(id, title, text, department, state, owner)", "(?, 'Incident', 'x', ?, 'draft', ?)"
+    with contextlib.closing(sqlite3.connect(system.folder / "tool-documents" / "documents.db")) as database:
+        rows = [(name, department, owner) for name in names]
+        database.executemany(f"insert into documents {columns} values {values}", rows)  # noqa: S608
+        database.commit()
+    return names
+
+
+async def test_whoever_has_too_many_drafts_is_told_ids_of_their_own_that_this_task_can_delete(
+    system: System, writing: Token
+) -> None:
+    """Drafts of another department are neither named nor counted: no task of this one can delete them."""
+    mine = _store(system, "alice", "/engineering", MOST_DRAFTS)
+    _store(system, "alice", "/finance", MOST_DRAFTS)
+    _store(system, "carol", "/engineering", MOST_DRAFTS)
+
+    assert said(await use(system, writing(), "create", title="x", text="x")).endswith(no_room(mine))
+    assert not (await use(system, writing(), "delete", id=mine[-1])).is_error
+    await drafted(system, writing())
+
+
+async def test_drafts_in_one_department_leave_room_in_another(system: System, writing: Token) -> None:
+    _store(system, "alice", "/finance", MOST_DRAFTS)
+
+    await drafted(system, writing())
+
+
+async def test_a_search_finds_the_users_own_drafts_and_then_some_of_each_other_owner(
+    system: System, reading: Token
+) -> None:
+    """No owner's drafts hide another's, whatever their number and ids."""
+    _store(system, "aaron", "/engineering", MOST_DRAFTS)
+    *_, second, first = _store(system, "zed", "/engineering", MOST_FOUND)
+    own = _store(system, "alice", "/engineering", 3)
+
+    hits = await found(system, reading(), "incident")
+
+    assert hits[:4] == ["ENG-101", "ENG-102", "ENG-103", "ENG-104"]
+    assert hits[4:7] == own[::-1]
+    assert [hits[8], hits[10]] == [first, second]
+    assert len(hits) == MOST_FOUND
 
 
 # scopes

@@ -239,4 +239,5 @@ async def test_what_is_told_of_a_call_that_failed_has_an_end() -> None:
 
     (failed,) = answer.failed
     assert failed.startswith('replace {"text": "xxx')
+    assert failed.endswith("xxx…: refused (policy_denied)")  # the user needs the cause, whatever the length of the call
     assert len(failed) == LONGEST_FAILURE + 1

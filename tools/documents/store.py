@@ -19,10 +19,12 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    case,
     cast,
     delete,
     func,
     insert,
+    literal_column,
     or_,
     select,
     update,
@@ -37,7 +39,16 @@ SHORTEST_WORD, LONGEST_WORD, MOST_WORDS = 5, 50, 50
 MOST_FOUND = 20
 """Documents in one answer to a search: more than an agent reads in one task."""
 MOST_DRAFTS, MOST_BYTES = 100, 2 << 20
-"""Drafts of one owner, and bytes of their texts as UTF-8.  Whoever has that many deletes one first."""
+"""Drafts of one owner in one department, and bytes of their texts as UTF-8.  Beyond that, the owner has to delete one.
+
+Counted in one department, for a task can delete drafts of its own department alone.
+"""
+MOST_NAMED = 5
+"""Ids of drafts in the error for a user who has too many.
+
+The latest: where an agent has filled the quota they are its own drafts, so it learns no id of an older one.  Ids alone:
+whoever may only write must not read titles.
+"""
 
 _documents = Table(
     "documents",
@@ -93,10 +104,11 @@ class Store:
             await self._engine.dispose()
 
     @finished
-    async def search(self, query: str, department: str) -> list[Entry]:
-        """Documents of a department with a word of the query in their title: what is published, and then drafts.
+    async def search(self, query: str, department: str, user: str) -> list[Entry]:
+        """Documents of a department with a word of the query in their title, `MOST_FOUND` in all.
 
-        Of each kind in the order of their ids, `MOST_FOUND` in all.
+        Published documents come first, then the drafts of `user`, both by id.  Then the drafts of the other owners: one
+        of each, then a second one of each, and so on, so that no owner's drafts hide another's.
         """
         words = dict.fromkeys(word.strip(".,;:!?").rstrip("s") for word in query.lower().split())
         # A NUL would end SQLite's pattern, and so match everything.
@@ -105,7 +117,9 @@ class Store:
         if not matches:
             return []
         found = select(*_entry).where(_documents.c.department == department, or_(*matches))
-        order = (_documents.c.state != "published", _documents.c.id)
+        nth = func.row_number().over(partition_by=(_documents.c.state, _documents.c.owner), order_by=_documents.c.id)
+        turn = case((or_(_documents.c.state == "published", _documents.c.owner == user), 0), else_=nth)
+        order = (_documents.c.state != "published", turn, _documents.c.id)
         async with self._opened().connect() as connection:
             rows = await connection.execute(found.order_by(*order).limit(MOST_FOUND))
             return [Entry.model_validate(row._asdict()) for row in rows]
@@ -159,12 +173,22 @@ def _unchanged(before: Document) -> ColumnElement[bool]:
 
 
 async def _check_room(connection: AsyncConnection, document: Document) -> None:
-    """Raise `ToolError` where a draft would be one too many of its owner, or their texts too long together."""
+    """Raise `ToolError` where a draft would be one too many of its owner, or their texts too long together.
+
+    The error names the owner's latest drafts, so that the owner can delete one.
+    """
     if document.state != "draft":
         return
     theirs = _documents.c
-    others = (theirs.owner == document.owner, theirs.state == "draft", theirs.id != document.id)
+    same = (theirs.owner == document.owner, theirs.state == "draft", theirs.department == document.department)
+    others = (*same, theirs.id != document.id)
     long = func.coalesce(func.sum(func.length(cast(theirs.text, LargeBinary))), 0)
     drafts, together = (await connection.execute(select(func.count(), long).where(*others))).one()
     if drafts >= MOST_DRAFTS or together + len(document.text.encode()) > MOST_BYTES:
-        raise ToolError(f"no room: a user has at most {MOST_DRAFTS} drafts and {MOST_BYTES} bytes of them; delete one")
+        # SQLite numbers the rows as they are inserted.
+        latest = select(theirs.id).where(*others).order_by(literal_column("rowid").desc()).limit(MOST_NAMED)
+        names = ", ".join(await connection.scalars(latest))
+        raise ToolError(
+            f"no room: a user has at most {MOST_DRAFTS} drafts and {MOST_BYTES} bytes of them in a department; "
+            f"delete one, the latest are {names}"
+        )

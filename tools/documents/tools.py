@@ -41,7 +41,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
     @server.tool()
     async def search(query: str) -> Found:
         """Find documents by the words of their titles."""
-        matching = await store.search(query, service.department())
+        matching = await store.search(query, service.department(), current_principal().subject)
         found = [d for d in matching if service.permits("document.read", d.as_resource())]
         return Found(documents=[{"id": d.id, "title": d.title} for d in found])
 
