@@ -160,16 +160,22 @@ def switches_off(event: Event) -> bool:
     said = _representation(event)
     ends = said.get("eventsExpiration"), (said.get("attributes") or {}).get("adminEventsExpiration")
     return event["resourceType"] == "REALM" and (
-        any(said.get(name) is False for name in _SWITCHES) or any(0 < int(end or 0) < KEPT_FOR for end in ends)
+        any(said.get(name) is False for name in _SWITCHES)
+        or any(0 < int(end or 0) < KEPT_FOR for end in ends)
+        or not _all_types(said)
     )
 
 
 def recorded(config: Mapping[str, Any]) -> bool:
     """Whether Keycloak records, as it is now, everything that is read here."""
-    # No type at all is how Keycloak says: all of them.
-    types = set(config.get("enabledEventTypes") or RECORDED)
     long_enough = not 0 < (config.get("eventsExpiration") or 0) < KEPT_FOR
-    return all(config.get(name) is True for name in _SWITCHES) and types.issuperset(RECORDED) and long_enough
+    return all(config.get(name) is True for name in _SWITCHES) and _all_types(config) and long_enough
+
+
+def _all_types(config: Mapping[str, Any]) -> bool:
+    """Whether every type that is read is among those that `config` says to record."""
+    # No type at all is how Keycloak says: all of them.  An update that does not name them leaves them as they are.
+    return set(config.get("enabledEventTypes") or RECORDED).issuperset(RECORDED)
 
 
 _SWITCHES = ("eventsEnabled", "adminEventsEnabled", "adminEventsDetailsEnabled")

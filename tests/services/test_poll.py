@@ -347,10 +347,11 @@ async def test_what_is_not_recorded_is_not_read_completely_and_its_tokens_are_wi
     assert began <= int(change.subject[1]) <= time.time()
 
 
+@pytest.mark.parametrize("off", ['{"adminEventsEnabled": false}', '{"enabledEventTypes": ["LOGIN", "CLIENT_LOGIN"]}'])
 async def test_events_that_were_off_between_two_reads_are_missed(
-    keycloak: Keycloak, applied: Applied, reader: Reader
+    keycloak: Keycloak, applied: Applied, reader: Reader, off: str
 ) -> None:
-    keycloak.admin("UPDATE", "REALM", "events/config", '{"adminEventsEnabled": false}')
+    keycloak.admin("UPDATE", "REALM", "events/config", off)
     await reader.read()
     await reader.read()
 

@@ -330,6 +330,21 @@ def test_a_type_that_is_not_recorded_is_missed(missing: str) -> None:
     assert not recorded(config(enabledEventTypes=[kind for kind in config()["enabledEventTypes"] if kind != missing]))
 
 
+@pytest.mark.parametrize("missing", RECORDED)
+@pytest.mark.parametrize("path", [None, "events/config"])
+def test_an_administrator_who_ends_the_recording_of_a_type_is_noticed(path: str | None, missing: str) -> None:
+    others = [kind for kind in RECORDED if kind != missing]
+    assert switches_off(admin_event("UPDATE", "REALM", path, {"enabledEventTypes": others}))
+
+
+def test_types_that_are_recorded_still_are_not_missed() -> None:
+    """More types than are read are fine; none is all of them; and those that are not named stay as they are."""
+    more = [*RECORDED, "LOGIN_ERROR"]
+    changes: list[dict[str, Any]] = [{"enabledEventTypes": more}, {"enabledEventTypes": []}, {"displayName": "x"}]
+    for said in changes:
+        assert not switches_off(admin_event("UPDATE", "REALM", "events/config", said))
+
+
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_what_is_switched_off_or_not_told_is_not_recorded(switch: str) -> None:
     assert not recorded(config(**{switch: False}))
