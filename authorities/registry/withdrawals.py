@@ -3,8 +3,9 @@
 from itertools import islice
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
+from authorities.registry.events import OURS
 from authorities.registry.keycloak import AdministrationError
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
@@ -20,8 +21,16 @@ NOBODY_TO_TELL = "not told: every party refuses the token and what was derived f
 PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
 """No control or format characters, and no line breaks: names and causes go to terminals and into records."""
 
-CauseText = Annotated[str, Field(max_length=200, pattern=PRINTABLE)]
-"""Why something was withdrawn, for the record."""
+
+def _not_keycloaks(cause: str) -> str:
+    """Refuse a cause that reads as one of Keycloak's events: what those withdraw, a later event reinstates."""
+    if cause.startswith(OURS):
+        raise ValueError(f"begins with {OURS!r}")
+    return cause
+
+
+CauseText = Annotated[str, Field(max_length=200, pattern=PRINTABLE), AfterValidator(_not_keycloaks)]
+"""Why an operator withdraws something, for the record."""
 
 
 class Withdrawal(BaseModel):

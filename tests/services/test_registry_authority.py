@@ -368,7 +368,9 @@ async def test_a_report_that_was_held_back_is_no_news(authority: Authority) -> N
     assert 0 <= (await authority.operate("GET", "/standing"))["sources"]["attestation"] < 30
 
 
-@pytest.mark.parametrize("body", [{}, {"cause": ""}, {"cause": "x" * 201}, {"cause": 7}])
+@pytest.mark.parametrize(
+    "body", [{}, {"cause": ""}, {"cause": "x" * 201}, {"cause": 7}, {"cause": "keycloak: disabled"}]
+)
 async def test_nobody_is_suspended_without_a_cause(authority: Authority, body: object) -> None:
     answer = await authority.ask("POST", f"/parties/{READER}/suspend", body, token=authority.operators_token())
 

@@ -145,6 +145,11 @@ async def test_a_user_that_nobody_knows_is_told_from_one_that_nobody_can_be_aske
         {"name": "alice"},
         {"kind": "user", "name": "alice", "cause": ""},
         {"kind": "user", "name": "alice", "cause": "x" * 201},
+        {
+            "kind": "user",
+            "name": "alice",
+            "cause": "keycloak: disabled",
+        },  # an event would reinstate what that withdraws
     ],
 )
 async def test_what_is_no_withdrawal_withdraws_nothing(authority: Authority, asked: dict[str, Any]) -> None:
