@@ -6,7 +6,7 @@ account of what it did, also where it came to no end.  Where no account can be h
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import Any
@@ -27,6 +27,7 @@ from a2a.utils.errors import (
     A2AError,
     ContentTypeNotSupportedError,
     InternalError,
+    InvalidParamsError,
     InvalidRequestError,
     UnsupportedOperationError,
 )
@@ -40,7 +41,7 @@ from zerotrust.cards import CARD_PATH, INPUT_MODES, OUTPUT_MODES, PATH, agent_ca
 from zerotrust.dialect import Dialect
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
-from zerotrust.jsonrpc import LONGEST_ID, error_body
+from zerotrust.jsonrpc import LONGEST_ID, error_body, request_id
 from zerotrust.outgoing import calling_with
 from zerotrust.policy import Reason
 from zerotrust.service import Service
@@ -195,15 +196,19 @@ class _Handler(DefaultRequestHandler):
         return sent
 
 
+_MEMBERS = {"jsonrpc", "id", "method", "params"}
+"""What a request may consist of."""
+
+
 class _Dispatcher(JsonRpcDispatcher):
     async def handle_requests(self, request: Request) -> Response:
         """The same, for a request whose id can be echoed; without one, nobody would hear what came of it."""
         if asked := await request.body():
-            given = json.loads(asked).get("id")
-            if len(str(given)) > LONGEST_ID:
+            given = json.loads(asked)
+            if len(str(given.get("id"))) > LONGEST_ID:
                 raise Refusal(Reason.MALFORMED_BODY, "an id too long")
-            if given is None:
-                return self._generate_error_response(None, InvalidRequestError())
+            if wrong := self._wrong(given):
+                return self._generate_error_response(request_id(given), wrong)
         works: set[asyncio.Future[Answer]] = set()
         _works.set(works)
         answering = asyncio.create_task(super().handle_requests(request))
@@ -213,6 +218,15 @@ class _Dispatcher(JsonRpcDispatcher):
             for working in works:
                 working.cancel()
             raise
+
+    def _wrong(self, given: Mapping[str, Any]) -> A2AError | None:
+        """What is wrong with the shape of a request (JSON-RPC 2.0 section 4), for the SDK would log it as it is."""
+        method, params = given.get("method"), given.get("params", {})
+        named = isinstance(method, str) and bool(method) and not method.startswith("rpc.")
+        good = given.get("jsonrpc") == "2.0" and named and given.keys() <= _MEMBERS and request_id(given) is not None
+        if not good or not isinstance(params, dict | list | None):
+            return InvalidRequestError()
+        return InvalidParamsError() if method in self.METHOD_TO_MODEL and not isinstance(params, dict) else None
 
     def _generate_error_response(self, request_id: str | int | None, error: Exception | JSONRPCError) -> JSONResponse:
         """The SDK would tell what Python said, and quote the caller.  Which error it is must do."""

@@ -4,11 +4,29 @@ import contextlib
 import json
 import logging
 import sys
+import traceback
 
 from zerotrust.current import current_trace
 
 MOST_OF_A_TEXT = 4000
 """Characters of what is said that go into the log, and of a stack trace: the caller may have put them there."""
+
+
+OURS = {"zerotrust", "orchestrator", "agents", "tools", "authorities", "inference"}
+"""Whose exceptions quote nobody.  What a library says of an exception, it may have from a caller."""
+MOST_CAUSES = 10
+"""Exceptions of one chain that go into the log: it may lead back to itself."""
+
+
+def _without_text(error: BaseException | None) -> str:
+    """Which exceptions these are, the last one first, and the places that each came through; nothing that they say."""
+    told: list[str] = []
+    while error and len(told) < MOST_CAUSES:
+        frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        places = [f"  {code.co_filename}:{line} in {code.co_name}" for code, line in frames]
+        told.append("\n".join([*places, type(error).__qualname__]))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(reversed(told))
 
 
 class _JsonLines(logging.Formatter):
@@ -20,7 +38,9 @@ class _JsonLines(logging.Formatter):
         with contextlib.suppress(LookupError):  # where nothing was asked, there is none
             line["trace_id"] = current_trace()
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)[-MOST_OF_A_TEXT:]
+            ours = record.name.partition(".")[0] in OURS
+            trace = self.formatException(record.exc_info) if ours else _without_text(record.exc_info[1])
+            line["trace"] = trace[-MOST_OF_A_TEXT:]
         return json.dumps(line)  # ASCII: half a surrogate pair, a control character, a word from right to left
 
 

@@ -2,15 +2,17 @@
 
 import json
 import logging
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from tests.support.attack import Target, tool_call
+from tests.support.attack import Target, message, tool_call
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
-from zerotrust.logs import MOST_OF_A_TEXT, _JsonLines, log_json_lines
+from zerotrust.logs import MOST_CAUSES, MOST_OF_A_TEXT, _JsonLines, log_json_lines
 from zerotrust.registry import Registry
 
 NASTY = "\r\nEVIL\x1b[31m\0\u202etxt\u200b\ud800\x9b" + "x" * 1_000_000
@@ -62,6 +64,19 @@ async def test_a_path_that_cannot_be_written_is_written_all_the_same(
     assert len(record["operation"]) <= 2000
 
 
+def _kept(monkeypatch: pytest.MonkeyPatch, *loggers: str) -> list[dict[str, str]]:
+    """The lines that these loggers write from here on."""
+    lines: list[dict[str, str]] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(_JsonLines().format(record)))
+
+    for name in loggers:
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [Kept()])
+    return lines
+
+
 def test_what_a_caller_asks_for_is_plain_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
@@ -87,21 +102,76 @@ def test_what_a_caller_asks_for_is_plain_in_the_log(capfd: pytest.CaptureFixture
     first, second = map(json.loads, said.splitlines())
     assert first["text"].startswith("read \r\nEVIL")
     assert "trace_id" not in second
-    assert "ValueError" in second["trace"] or "x" * 100 in second["trace"]
+    assert second["trace"].endswith("ValueError")
+    assert "in test_what_a_caller_asks_for_is_plain_in_the_log" in second["trace"]
+
+
+@pytest.mark.parametrize(("logger", "quoted"), [("zerotrust.gate", True), ("a2a.server", False), ("zerotrusty", False)])
+def test_what_a_librarys_exception_says_is_not_logged(logger: str, quoted: bool) -> None:
+    """Nor what its cause says; which they are, and where they come from, is."""
+    try:
+        try:
+            raise KeyError("SECRET")
+        except KeyError as error:
+            raise ValueError("SECRET") from error
+    except ValueError:
+        record = logging.LogRecord(logger, logging.ERROR, "", 1, "failed", (), sys.exc_info())
+    trace = json.loads(_JsonLines().format(record))["trace"]
+
+    assert ("SECRET" in trace) == quoted
+    assert all(word in trace for word in ("KeyError", "ValueError", __file__))
+
+
+def test_a_chain_of_exceptions_that_leads_back_to_itself_is_logged_all_the_same() -> None:
+    first, second = ValueError("SECRET"), KeyError("SECRET")
+    first.__context__, second.__context__ = second, first
+    record = logging.LogRecord("a2a", logging.ERROR, "", 1, "failed", (), (ValueError, first, None))
+
+    assert len(json.loads(_JsonLines().format(record))["trace"].splitlines()) == MOST_CAUSES
+
+
+RPC = message("Hi.")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        RPC | {"params": "SECRET"},
+        RPC | {"params": ["SECRET"]},
+        RPC | {"method": "rpc.SECRET"},
+        RPC | {"method": ["SECRET"]},
+        RPC | {"jsonrpc": "SECRET"},
+        RPC | {"id": ["SECRET"]},
+        RPC | {"SECRET": 1},
+    ],
+)
+async def test_a_message_that_is_no_json_rpc_leaves_no_stack_trace(
+    target: Target, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
+) -> None:
+    lines = _kept(monkeypatch, "a2a")
+
+    tried = await target.send("agent/reader", target.token("agent/reader"), body=body)
+
+    assert tried.answer.json()["error"]["code"] in (-32600, -32602)
+    assert [line for line in lines if "trace" in line or "SECRET" in str(line)] == []
+
+
+async def test_what_an_agent_cannot_read_is_not_quoted_in_its_log(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = _kept(monkeypatch, "a2a")
+    said = RPC["params"]["message"] | {"role": 7, "parts": [{"text": {"SECRET": "SECRET"}}]}
+
+    await target.send("agent/reader", target.token("agent/reader"), body=RPC | {"params": {"message": said}})
+
+    assert [line["trace"].splitlines()[-1] for line in lines if "trace" in line] == ["ParseError"]
+    assert "SECRET" not in str(lines)
 
 
 async def test_whatever_is_logged_for_a_request_names_its_trace(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines: list[dict[str, str]] = []
-
-    class Kept(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(json.loads(_JsonLines().format(record)))
-
-    handler = Kept()
-    monkeypatch.setattr(logging.getLogger("a2a"), "handlers", [handler])
-    monkeypatch.setattr(logging.getLogger("mcp"), "handlers", [handler])
+    lines = _kept(monkeypatch, "a2a", "mcp")
     monkeypatch.setattr(logging.getLogger("mcp"), "level", logging.INFO)
 
     agent = await target.send("agent/reader", target.token("agent/reader"), body={"id": []})
