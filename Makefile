@@ -77,7 +77,8 @@ release:  ## Sign what is committed: KEY=file, as ssh-keygen makes it
 verify-release:  ## Verify and install a release: SIGNERS=file
 	@test -n "$(SIGNERS)" || { echo "Whose signature is good? make verify-release SIGNERS=file (docs/release.md)"; exit 1; }
 	@$(PYTHON) -I scripts/release.py verify "$(SIGNERS)" $(if $(SIGNER),--signer "$(SIGNER)")
-	@rm -rf .venv run/keycloak/build.seal run/*/keycloak/build.seal
+	@rm -rf .venv
+	@test ! -e run || find run \( -path '*/keycloak/*.seal' -o -path '*/keycloak/handover' \) -prune -exec rm -rf {} +
 	@UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 $(MAKE) --no-print-directory .venv/ready
 
 # Made anew each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.

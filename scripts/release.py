@@ -22,7 +22,7 @@ SIGNER = "release@example.com"
 NOT_SIGNED = {
     ".git": "history and settings of git, from which nothing is started",
     ".venv": "removed and made anew from the signed requirements.lock",
-    "run": "what earlier runs wrote; what Keycloak built there is removed and built anew",
+    "run": "what earlier runs wrote; Keycloak builds itself and imports the realm anew",
     LIST: "the list that is signed",
     SIGNATURE: "its signature",
 }
@@ -62,17 +62,21 @@ def _digest(path: Path) -> str:
 def as_text(files: Mapping[str, str]) -> str:
     """Return the list as it is signed: what `sha256sum --check` reads.  Raises `ReleaseError`."""
     for path, digest in files.items():
-        if len(digest) != 64 or "\n" in path or "\\" in path:
+        if len(digest) != 64 or not path.isprintable() or "\\" in path:
             raise ReleaseError(f"{path!r} cannot be in a release: {digest}.")
     return "".join(f"{files[path]}  {path}\n" for path in sorted(files))
 
 
 def parsed(text: str) -> dict[str, str]:
-    """Return digests by path from a list.  Raises `ReleaseError`."""
-    lines = [line.partition("  ") for line in text.splitlines()]
-    if not lines or any(len(digest) != 64 or not path for digest, _, path in lines):
-        raise ReleaseError(f"{LIST} is no list of digests and paths.")
-    return {path: digest for digest, _, path in lines}
+    """Return digests by path from a list.  Raises `ReleaseError`, also where a path is listed twice."""
+    *lines, end = [line.partition("  ") for line in text.split("\n")]
+    digests = {path: digest for digest, _, path in lines}
+    wrong = any(len(digest) != 64 or not path or not path.isprintable() for path, digest in digests.items())
+    if not lines or any(end) or wrong:
+        raise ReleaseError(f"{LIST} is no list of digests and printable paths.")
+    if len(digests) != len(lines):
+        raise ReleaseError(f"{LIST} holds a path twice.")
+    return digests
 
 
 def differences(signed: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
@@ -97,7 +101,7 @@ def sign(tree: Path, key: Path) -> None:
     names = _output(["git", "-C", str(tree), "ls-files", "-z"]).split("\0")
     text = as_text({name: _digest(tree / name) for name in names if name})
     signature = _output(["ssh-keygen", "-Y", "sign", "-q", "-f", str(key), "-n", NAMESPACE], text.encode())
-    (tree / LIST).write_text(text)  # only now, so that where signing fails an older release stays whole
+    (tree / LIST).write_bytes(text.encode())  # only now, so that where signing fails an older release stays whole
     (tree / SIGNATURE).write_text(signature)
 
 
@@ -105,6 +109,9 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
     """Return how many files were signed, which all are there as they were, and no other.  Raises `ReleaseError`."""
     if signers.resolve().is_relative_to(tree.resolve()):
         raise ReleaseError(f"{signers} lies in the tree that is to be verified: whoever changed that, changed it too.")
+    if links := _links(tree):
+        link = _printable(str(links[0]))
+        raise ReleaseError(f"{link} is a symbolic link, and what it leads to is not made anew: remove the link.")
     try:
         text = (tree / LIST).read_bytes()
     except OSError as error:
@@ -112,7 +119,7 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
     command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", signer, "-n", NAMESPACE]
     no_signature = f"{SIGNATURE} is not a signature of this list by {signer}, as {signers} has them.\n"
     _output([*command, "-s", str(tree / SIGNATURE)], text, otherwise=no_signature)
-    if wrong := differences(signed := parsed(text.decode()), listed(tree)):
+    if wrong := differences(signed := parsed(text.decode(errors="surrogateescape")), listed(tree)):
         more = f"\n... and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise ReleaseError(
             "The signature is good, but this is not what was signed:\n" + "\n".join(wrong[:_SHOWN]) + more + "\n"
@@ -120,6 +127,13 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
             "not have."
         )
     return len(signed)
+
+
+def _links(tree: Path) -> list[Path]:
+    """The links on the way to what is made anew: the environment, and Keycloak's folder and database of each run."""
+    run = tree / "run"
+    ways = (tree / ".venv", run, *run.glob("*"), *run.glob("**/keycloak"), *run.glob("**/keycloak/data"))
+    return [path for path in ways if path.is_symlink()]
 
 
 def _output(command: list[str], given: bytes = b"", *, otherwise: str = "") -> str:
@@ -130,7 +144,7 @@ def _output(command: list[str], given: bytes = b"", *, otherwise: str = "") -> s
     if done.returncode:
         said = (done.stderr + done.stdout).decode(errors="replace").strip()
         raise ReleaseError(f"{otherwise}`{' '.join(command[:3])}` refuses: {said}")
-    return done.stdout.decode()
+    return done.stdout.decode(errors="surrogateescape")  # a name in git can be any bytes
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from scripts import release
 from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, sign, verify
-from tests.support.signed import FILES, Signed, make, new_key, signed, signed_by, signed_project
+from tests.support.signed import FILES, SEALS, Signed, committed, make, new_key, signed, signed_by, signed_project
 
 
 @pytest.fixture
@@ -26,6 +26,18 @@ def test_a_tree_as_it_was_signed_is_good_and_so_is_what_may_lie_there_besides(wh
         (whole.tree / folder / "anything").touch()
 
     assert check(whole) == len(FILES)
+
+
+@pytest.mark.parametrize(
+    "link", ["run", ".venv", "run/walkthrough", "run/keycloak", "run/a/b/keycloak", "run/a/b/keycloak/data"]
+)
+def test_what_is_made_anew_lies_behind_no_link(whole: Signed, tmp_path: Path, link: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (whole.tree / link).parent.mkdir(parents=True, exist_ok=True)
+    (whole.tree / link).symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(ReleaseError, match=f"/{link} is a symbolic link"):
+        check(whole)
 
 
 PLANTED = ["typer.py", "GNUmakefile", "demo/__pycache__/__main__.cpython-311.pyc", "zerotrust/gate.so", ".hidden/a"]
@@ -133,6 +145,38 @@ def test_only_what_is_committed_is_signed(whole: Signed, name: str) -> None:
         sign(whole.tree, whole.key)
 
 
+DIGEST = "0" * 64
+BREAKS = [*"\n\r\f\v\x1c\x1d\x1e\x85\u2028\x1b", "\udcff"]
+
+
+@pytest.mark.parametrize("character", BREAKS)
+def test_a_name_that_cannot_be_printed_is_neither_signed_nor_verified(character: str) -> None:
+    name = f"a{character}{DIGEST}  b"
+    with pytest.raises(ReleaseError, match="cannot be in a release"):
+        release.as_text({name: DIGEST})
+    if character != "\n":
+        with pytest.raises(ReleaseError, match="no list of digests and printable paths"):
+            release.parsed(f"{DIGEST}  {name}\n")
+
+
+def test_a_committed_name_of_any_bytes_is_refused_in_a_sentence(whole: Signed) -> None:
+    (whole.tree / "a\udcff").touch()
+    committed(whole.tree)
+
+    with pytest.raises(ReleaseError, match="cannot be in a release"):
+        sign(whole.tree, whole.key)
+
+
+def test_a_list_names_each_path_once_and_is_whole() -> None:
+    line = f"{DIGEST}  a\n"
+    assert release.parsed(line) == {"a": DIGEST}
+    with pytest.raises(ReleaseError, match="holds a path twice"):
+        release.parsed(f"{line}{'1' * 64}  a\n")
+    for text in ("", line.rstrip(), f"{line}\n", f"{DIGEST[1:]}  a\n"):
+        with pytest.raises(ReleaseError, match="no list of digests"):
+            release.parsed(text)
+
+
 # --- the commands -----------------------------------------------------------------------------------------------------
 
 
@@ -142,12 +186,16 @@ def project(tmp_path: Path) -> Signed:
 
 
 def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
+    (project.tree / "run" / "data").mkdir()
+    (project.tree / "run" / "data" / "handover").touch()
+
     status, said, notes = make(project, "verify-release", f"SIGNERS={project.signers}")
 
     assert status == 0, said
     assert f"files, all as {SIGNER} signed them, and no other." in said
     assert not (project.tree / ".venv" / "lib").exists()
-    assert not list((project.tree / "run").rglob("build.seal"))
+    left = [file for name in SEALS for file in (project.tree / "run").rglob(name)]
+    assert left == [project.tree / "run" / "data" / "handover"]  # a party's, not Keycloak's
     venv, sync, pinned = notes.splitlines()
     assert venv.startswith("1  venv ")  # past every cache
     assert sync == "1 copy pip sync -q --require-hashes --python .venv/bin/python requirements.lock"

@@ -15,6 +15,8 @@ FILES = {
     "demo/__main__.py": "import typer\n",
     "zerotrust/gate.py": "no = True\n",
 }
+SEALS = ("build.seal", "data.seal", "handover")
+"""What has Keycloak go on with an earlier build or database."""
 GIT = ("git", "-c", "user.name=releaser", "-c", f"user.email={SIGNER}", "-c", "init.defaultBranch=main")
 
 
@@ -74,7 +76,8 @@ def signed_project(place: Path) -> Signed:
     for name in (LIST, SIGNATURE):
         (place / "tree" / name).unlink(missing_ok=True)
     project = signed(place, {})
-    seals = ("run/keycloak/build.seal", "run/walkthrough/keycloak/build.seal")
+    folders = ("run", "run/walkthrough", "run/conformance/system")
+    seals = [f"{folder}/keycloak/{name}" for folder in folders for name in SEALS]
     for name in (PACKAGE, ".venv/environment.json", *seals):
         (project.tree / name).parent.mkdir(parents=True, exist_ok=True)
         (project.tree / name).write_text("changed")
