@@ -31,7 +31,7 @@ from cli.terminal import Terminal
 from demo.by_hand import READY, REQUEST, steps
 from demo.keycloak import URL
 from demo.levers import pull_all
-from demo.past import forget
+from demo.past import check_links, forget
 from demo.refusals import EVERYTHING, Attempt, attempts
 from demo.runtime import KeycloakError
 from demo.standing import operator, rogues, withdrawals
@@ -139,6 +139,11 @@ def fresh() -> None:
     if process := process_running(FOLDER) if FOLDER.exists() else None:
         console.print(f"It runs, as process {process}: `make down` ends it.")
         sys.exit(1)
+    try:
+        check_links(FOLDER)
+    except NotADirectoryError as error:
+        console.print(Text(str(error), style="red"))
+        sys.exit(1)
     forget(FOLDER)
     console.print("Forgotten: what was withdrawn, documents, journals, logs, and Keycloak's database.")
 
@@ -153,7 +158,8 @@ def token(user: str, scope: Annotated[str, typer.Option(help="what the token may
     try:
         login = asyncio.run(sign_in_at(ISSUER, "walkthrough", user, password, scope, ca=CA))
     except DoorError as error:
-        typer.echo(error, err=True)  # what is printed is taken for the token
+        # Not where the token is expected.
+        Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error), style="red"))
         sys.exit(1)
     print(login.access_token)
 

@@ -28,7 +28,7 @@ from authorities.registry.realm import SCRIPT
 from authorities.registry.state import State
 from cli.client import user_client
 from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port, tail
-from demo.past import MOST_KEPT, RUNS_KEPT, put_aside
+from demo.past import MOST_KEPT, RUNS_KEPT, check_links, forget, put_aside
 from demo.runtime import Say, check_space
 from zerotrust.audit import records
 from zerotrust.connections import Directory
@@ -161,8 +161,9 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
 
     `folder` keeps data, logs and Keycloak's database; `parties` are all that the registry has launched where nobody
     says otherwise, `scripts` the mappers built into Keycloak, and `attestation` who measures and launches.  `keep`: go
-    on with what is withdrawn, filed and on record from the last run in this folder, and not from nothing.  Raises
-    `DemoError`, `KeycloakError`, `LaunchError`, `MeasureError`, `NotClosedError` or `RegistryError`.
+    on with what is withdrawn, filed and on record from the last run in this folder, and with Keycloak's database; else
+    all that is forgotten first.  Raises `DemoError`, `KeycloakError`, `LaunchError`, `MeasureError`, `NotClosedError`,
+    `NotADirectoryError` or `RegistryError`.
     """
     folder = folder.absolute()  # noqa: ASYNC240 - what is launched runs in another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -176,9 +177,11 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
             check_port(registry.parties[name].port or 0, name)
         for port in (PORT, HEALTH_PORT):
             check_port(port)
+        check_links(folder)
         put_away = put_aside(folder) if keep else None
-        for leftover in ("insiders",) if keep else ("data", "logs", "insiders"):
-            shutil.rmtree(folder / leftover, ignore_errors=True)
+        if not keep:
+            forget(folder)
+        shutil.rmtree(folder / "insiders", ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
         try:
             authority = await stack.enter_async_context(attestation(registry, lock, ROOT, folder))

@@ -1,12 +1,15 @@
 """What a run leaves: data stays, journals and logs are put aside, and what is too old or too much goes."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 import demo.__main__ as program
+import demo.system as demo_system
 from authorities.registry.state import Entry, State
+from cli.door import DoorError
 from demo import past
 from demo.past import RUNS_KEPT, forget, put_aside
 from demo.system import DemoError, System, _only_one, _survived, _suspended
@@ -91,6 +94,69 @@ def test_a_deliberate_fresh_start_forgets_it_all(tmp_path: Path) -> None:
     ]
 
 
+def failed(folder: Path, number: int) -> None:
+    """As a start leaves its folder that failed: logs, and journals without a record."""
+    run(folder, number)
+    for journal in folder.glob("data/*/journal.jsonl"):
+        journal.write_text("")
+        os.utime(journal, (1_000_000 + number, 1_000_000 + number))
+    log = folder / "logs" / "keycloak.log"
+    log.write_text("x" * 1000)
+    os.utime(log, (1_000_000, 1_000_000))
+
+
+def test_starts_that_fail_push_out_no_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "MOST_KEPT", 250)
+    run(tmp_path, 1, size=50)
+    put_aside(tmp_path)
+    for number in range(2, 2 * RUNS_KEPT):
+        failed(tmp_path, number)
+        last = put_aside(tmp_path)
+
+    kept = sorted((tmp_path / "past").iterdir())
+    assert kept[1:] == [last]
+    assert (kept[0] / "agent-reader.jsonl").read_text().strip() == "1"
+
+
+@pytest.mark.parametrize("name", ["past", "data", "logs", "keycloak", "keycloak/data"])
+def test_nothing_is_moved_or_removed_behind_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder, foreign = tmp_path / "run", tmp_path / "foreign"
+    for number in range(RUNS_KEPT + 3):
+        (foreign / f"1960-01-12T13-46-4{number}.000000Z").mkdir(parents=True)
+    run(folder, 1)
+    shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(foreign)
+
+    with pytest.raises(NotADirectoryError, match=f"/{name} is a symbolic link"):
+        put_aside(folder)
+
+    monkeypatch.setattr(program, "FOLDER", folder)
+    with pytest.raises(SystemExit, match="1"):
+        program.fresh()
+    assert "symbolic link" in " ".join(capsys.readouterr().out.split())
+    assert len(list(foreign.iterdir())) == RUNS_KEPT + 3
+
+
+def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "past" / "0-notes").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "past" / "1960-01-12T13-46-41.000000Z").symlink_to(tmp_path / "elsewhere")
+    for number in range(RUNS_KEPT + 1):
+        run(tmp_path, number)
+        put_aside(tmp_path)
+
+    assert len(list((tmp_path / "past").iterdir())) == RUNS_KEPT + 2
+
+    run(tmp_path, 20)
+    (tmp_path / "past" / "1970-01-12T13-47-00.000000Z").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(NotADirectoryError):
+        put_aside(tmp_path)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 # --- who keeps and who forgets ----------------------------------------------------------------------------------------
 
 
@@ -146,6 +212,45 @@ async def test_what_is_left_running_keeps_and_the_walkthrough_does_not(
 
     assert asked == [(getattr(program, folder), keep)]
     assert program.FOLDER != program.STORY
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_a_start_from_nothing_takes_no_database_of_last_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    class StartedError(Exception):
+        pass
+
+    def started(*_: object) -> None:
+        raise StartedError
+
+    left = [tmp_path / "keycloak" / name for name in ("data/h2", "data.seal", "handover")]
+    for file in left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    monkeypatch.setattr(demo_system, "check_port", lambda *_: None)
+
+    with pytest.raises(StartedError):
+        async with demo_system.running(tmp_path, say=print, attestation=started, keep=keep):  # type: ignore[arg-type] # never made
+            pass
+
+    assert [file.exists() for file in left] == [keep] * 3
+
+
+def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def refused(*_: object, **_more: object) -> None:
+        raise DoorError("no \x1b[31mred")
+
+    monkeypatch.setattr(program, "sign_in_at", refused)
+    monkeypatch.setattr(program, "ask_password", lambda: "secret")
+
+    with pytest.raises(SystemExit, match="1"):
+        program.token("alice")
+
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "no \\x1b[31mred\n")
 
 
 @pytest.mark.parametrize("imported", [True, False])
