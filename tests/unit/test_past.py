@@ -141,14 +141,15 @@ def test_nothing_is_moved_or_removed_behind_a_link(
 
 
 def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "past" / "0-notes").mkdir(parents=True)
+    for name in ("0-notes", "1-notes"):
+        (tmp_path / "past" / name).mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "past" / "1960-01-12T13-46-41.000000Z").symlink_to(tmp_path / "elsewhere")
     for number in range(RUNS_KEPT + 1):
         run(tmp_path, number)
         put_aside(tmp_path)
 
-    assert len(list((tmp_path / "past").iterdir())) == RUNS_KEPT + 2
+    assert len(list((tmp_path / "past").iterdir())) == RUNS_KEPT + 3
 
     run(tmp_path, 20)
     (tmp_path / "past" / "1970-01-12T13-47-00.000000Z").symlink_to(tmp_path / "elsewhere")
