@@ -7,7 +7,7 @@
 //   txn       the first of them, which names the whole transaction
 //   root      whom that one was issued to (`azp`) and when (`iat`): withdraw the client, or all tokens until a time, and
 //             nothing gets away by an exchange
-//   client_id the actor, as `azp` (RFC 9068 section 2.2): a mapper of the client itself is not run for an exchange
+//   client_id the same as `azp` (RFC 9068 section 2.2): a mapper of the client itself is not run for an exchange
 //   groups    no group that the subject token does not name; and one alone where `requested_department` asks for it
 //   exp       never past the subject token's end, and earlier still where `requested_lifetime` asks for it
 //
@@ -65,14 +65,14 @@ function narrowed(subject) {
 function delegate() {
   var ceiling = token.getExp();
   token.exp(1);
-  var actor = context.getClient().getClientId();
-  token.getOtherClaims().put("client_id", actor);
+  token.getOtherClaims().put("client_id", token.getIssuedFor());
 
   var subject = decoded("subject_token");
   var holder = subject.getIssuedFor();
   var before = subject.getOtherClaims().get("act");
   var ancestors = subject.getOtherClaims().get("lineage");
   var actors = actorsOf(before);
+  var actor = context.getClient().getClientId();
 
   // Keycloak lets a workload exchange a token of its own. That would restart a chain, so it stays dead.
   require(holder != actor, "own token");
@@ -125,8 +125,15 @@ function repeat() {
   return asked.getOtherClaims().get("act");
 }
 
+// An ID token opens nothing here. But Keycloak ends the session that it names for anybody who shows it (OpenID Connect
+// RP-Initiated Logout 1.0 section 2, `id_token_hint`), and an agent must not end its user's session: so it names none.
+function identify() {
+  token.setSessionId(null);
+  return null;
+}
+
 function claim() {
-  if (form.getFirst("grant_type") == EXCHANGE) return delegate();
+  if (form.getFirst("grant_type") == EXCHANGE) return token instanceof AccessToken ? delegate() : identify();
   if (form.getFirst("grant_type") == null && form.getFirst("token") != null) return repeat();
   return null;
 }

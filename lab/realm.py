@@ -136,6 +136,7 @@ def _every_event(realm: Json) -> None:
     realm["enabledEventTypes"] = []  # which Keycloak takes for all of them
 
 
+NAMES_NO_SESSION = _script("token.setSessionId(null);", where="an ID token names no session")
 NO_LOCK_OUT = RealmControl("realm: bruteForceProtected is off", _lock_out)
 NO_REQUIRED_ACTIONS = RealmControl("realm: requiredActions is empty", _required_actions)
 SHORT_REFRESH_TOKEN = RealmControl("realm: client.session.max.lifespan of zt", _long_refresh_token)

@@ -174,7 +174,10 @@ def _claim_scopes() -> list[dict[str, Any]]:
         _client_scope(
             "groups", _mapper("groups", "oidc-group-membership-mapper", claim_name="groups", full_path="true")
         ),
-        _client_scope("delegation", _mapper("act", "script-delegation.js", claim_name="act", jsonType_label="JSON")),
+        _client_scope(
+            "delegation",
+            _mapper("act", "script-delegation.js", claim_name="act", jsonType_label="JSON", id_token_claim="true"),  # noqa: S106
+        ),
     ]
 
 

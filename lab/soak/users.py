@@ -194,7 +194,7 @@ async def own_pages(user: User) -> httpx.Response:  # noqa: D103
 
 
 async def unknown_tool(user: User) -> httpx.Response:  # noqa: D103
-    return await user.intruder.call_tool("agent/reader", await user.t2(), "delete", id="ENG-101")
+    return await user.intruder.call_tool("agent/reader", await user.t2(), "destroy", id="ENG-101")
 
 
 async def writing_reader(user: User) -> httpx.Response:  # noqa: D103

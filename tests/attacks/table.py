@@ -1404,6 +1404,11 @@ ROWS: dict[int, Row] = {
         None,
         (Control("zerotrust.signals", "Signals._take", 'if said.get("aud") != audience(svid.id):'),),
     ),
+    159: Row(
+        "an agent ends the session of the user whom it acts for, by an ID token got by exchange",
+        Reason.GRANTED,
+        (at_keycloak.NAMES_NO_SESSION,),
+    ),
     # Q. what a restart forgets, and what nobody hears
     160: Row(
         "a password changed in a way that Keycloak does not record",

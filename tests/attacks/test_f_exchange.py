@@ -176,6 +176,19 @@ async def test_another_department(target: Target) -> Tries:
         yield Tried(answer, _said(answer).get("groups", ["/finance"]) != ["/finance"])
 
 
+@attack(159)
+async def test_an_id_token_that_ends_the_users_session(target: Target) -> Tries:
+    """Keycloak ends the session that a hint names, for anybody who shows it, without a cookie or a question."""
+    t0 = await target.t0()
+    answer = await target.realm.exchange(
+        "orchestrator", t0, audience=READER, scope=READING, requested_token_type=f"{TOKEN_TYPE}id_token"
+    )
+    hint = {"id_token_hint": answer.json()["access_token"]}
+    await target.realm.http.get(f"{target.realm.endpoint}/logout", params=hint)
+    after = await target.realm.exchange("orchestrator", t0, audience=READER, scope=READING)
+    yield Tried(answer, not alive(after))
+
+
 @attack(62)
 async def test_a_token_of_another_user(target: Target) -> Tries:
     t0 = await target.t0()

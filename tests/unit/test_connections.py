@@ -247,7 +247,7 @@ async def test_an_answer_that_does_not_come_is_given_up(reader: Party, kind: Kin
     reader.before = over.wait
     async with client(kind, directory(reader)) as (http, _):
         with pytest.raises(kind[0].ReadTimeout):
-            await http.get(reader.address, timeout=0.2)
+            await http.get(reader.address, timeout=kind[0].Timeout(60, read=0.2))
     over.set()
 
 
