@@ -1,6 +1,6 @@
 """Fixtures: the whole system on the real Keycloak with the committed realm, started once for the run.
 
-Its folder is `run/test`: as with `make demo`, a second run neither builds nor imports what has not changed.
+Its folder is `run/test`.  A second run does not build again what has not changed, and starts from nothing otherwise.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +19,7 @@ from authorities.registry.realm import SCRIPT
 from authorities.registry.realm import realm as derive
 from cli.login import Login, sign_in
 from demo.keycloak import URL, Keycloak
+from demo.past import forget
 from demo.system import System, running, settings, started
 from lab.bench.variants import unregistered
 from lab.realm import LAB_SCRIPT
@@ -72,6 +73,7 @@ async def last_time(request: pytest.FixtureRequest, registry: Registry, ca: CA) 
     """A whole life of Keycloak before the one that all tests see; only where the test of a second start is run."""
     if not any("test_second_start" in item.nodeid for item in request.session.items):
         return None
+    forget(RUN)
     async with keycloak_alone(TrustDomain(registry), ca) as keycloak:
         password = keycloak.passwords["alice"]
         login = await sign_in(keycloak.issuer, "walkthrough", "alice", password, EVERYTHING, verify=keycloak.tls)
@@ -80,10 +82,19 @@ async def last_time(request: pytest.FixtureRequest, registry: Registry, ca: CA) 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def real(last_time: LastTime | None, registry: Registry) -> AsyncIterator[System]:
-    """Everything, as `make demo` starts it: attestation, Keycloak, services, an intruder inside three of them."""
+    """Everything: attestation, Keycloak, services, an intruder inside three of them.
+
+    It goes on with what Keycloak left `last_time`, if that was asked for, and starts from nothing otherwise.
+    """
     insiders, bench = ("orchestrator", "agent/reader", "agent/writer"), unregistered(registry)
     async with running(
-        RUN, say=print, insiders=insiders, scripts=SCRIPTS, unregistered=bench, attestation=Authority
+        RUN,
+        say=print,
+        insiders=insiders,
+        scripts=SCRIPTS,
+        unregistered=bench,
+        attestation=Authority,
+        keep=last_time is not None,
     ) as everything:
         yield everything
 
