@@ -31,8 +31,8 @@ class Dialect:
             raise Refusal(Reason.UNSUPPORTED_CONTENT, b", ".join(given).decode("latin-1"))
 
 
-PLAIN = Dialect(lambda _refusal, told, _form: told)
-"""Refusals as they are."""
+PLAIN = Dialect(lambda refusal, told, _form: told | ({"advice": refusal.advice} if refusal.advice else {}))
+"""Refusals as they are, with the advice beside them where there is some."""
 
 
 @dataclass(frozen=True, slots=True)

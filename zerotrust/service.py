@@ -146,11 +146,14 @@ class Service:
         """The one department that the current caller's task works in: the one it names, or the user's only one.
 
         Raises `Refusal`: department needed where the user belongs to several and names none, would widen where the user
-        does not belong to the one that is named.
+        does not belong to the one that is named.  The first lists the user's own departments in the answer.
         """
         mine = current_principal().groups.intersection(self.registry.departments)
         if named is None and len(mine) != 1:
-            raise Refusal(Reason.DEPARTMENT_NEEDED, f"one of {', '.join(sorted(mine)) or 'none'}")
+            choices = sorted(mine)
+            advice = f"Name one of your departments in the field department: {', '.join(choices)}." if mine else None
+            detail = f"one of {', '.join(choices) or 'none'}"
+            raise Refusal(Reason.DEPARTMENT_NEEDED, detail, advice=advice, more={"departments": choices})
         if named is not None and named not in mine:
             raise Refusal(Reason.WOULD_WIDEN, named)
         return named or next(iter(mine))

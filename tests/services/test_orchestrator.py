@@ -111,7 +111,9 @@ async def test_who_belongs_to_several_departments_has_to_name_one(system: System
     token = issuer.token(groups=BOTH, scope="task.run reasoning.plan agent.invoke tool.read tool.write inference.run")
     answer = await system.client("orchestrator", token).post(path, json=FORECAST)
 
-    assert (answer.status_code, answer.json()["reason"]) == (400, "department_needed")
+    told = answer.json()
+    assert (answer.status_code, told["reason"], told["departments"]) == (400, "department_needed", BOTH)
+    assert told["advice"] == "Name one of your departments in the field department: /engineering, /finance."
     assert issuer.exchanges == []
     assert system.reasons("orchestrator") == ["granted", "department_needed"]
 

@@ -1,10 +1,15 @@
 """The one media type that a door takes."""
 
+import json
+
 import pytest
 
-from zerotrust.dialect import PLAIN, Dialect
+from inference.chat import OPENAI
+from zerotrust.dialect import PLAIN, Dialect, Form
 from zerotrust.errors import Refusal
+from zerotrust.jsonrpc import JSON_RPC
 from zerotrust.policy import Reason
+from zerotrust.refusing import problem
 
 JSON_ONLY = Dialect(PLAIN.error_body, media_type=b"application/json")
 
@@ -24,3 +29,22 @@ def test_any_other_or_none_or_two_is_refused(values: list[bytes]) -> None:
 
 def test_a_door_that_names_no_media_type_takes_any() -> None:
     PLAIN.check([(b"content-type", b"text/plain")])
+
+
+@pytest.mark.parametrize("dialect", [PLAIN, JSON_RPC, OPENAI])
+def test_every_dialect_sends_the_advice_and_the_choices(dialect: Dialect) -> None:
+    more = {"departments": ["/engineering", "/finance"]}
+    refusal = Refusal(Reason.DEPARTMENT_NEEDED, "for the record", advice="Name one.", more=more)
+    sent = json.dumps(dialect.error_body(refusal, problem(refusal, "0" * 32), Form()))
+
+    assert json.dumps(more).strip("{}") in sent
+    assert "Name one." in sent
+    assert "for the record" not in sent
+
+
+def test_a_plain_refusal_without_advice_is_as_it_is() -> None:
+    refusal = Refusal(Reason.SCOPE_MISSING, scope="tool.write")
+    told = problem(refusal, "0" * 32)
+
+    assert PLAIN.error_body(refusal, told, Form()) == told
+    assert "advice" not in told
