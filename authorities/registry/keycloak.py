@@ -10,9 +10,16 @@ import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
-from keycloak import KeycloakAdmin, KeycloakDeleteError, KeycloakError, KeycloakOpenIDConnection
+from keycloak import (
+    KeycloakAdmin,
+    KeycloakConnectionError,
+    KeycloakDeleteError,
+    KeycloakError,
+    KeycloakOpenIDConnection,
+)
 from keycloak.exceptions import raise_error_from_response
 
 from zerotrust.bounded import MAX_ANSWER, SECONDS, ask
@@ -33,9 +40,12 @@ class UnknownError(AdministrationError):
 class Administration:
     """Tells Keycloak what the registry has decided.  One per process: it keeps a token and a connection."""
 
-    def __init__(self, issuer: str, assertions: Assertions, *, verify: ssl.SSLContext) -> None:
-        """`assertions` proves who we are; `verify` trusts the CA of the issuer, and may show a certificate to it."""
-        self._connection = _Connection(issuer, assertions, verify)
+    def __init__(self, issuer: str, assertions: Assertions, *, http: httpx.AsyncClient) -> None:
+        """`assertions` proves who we are; `http` is for the issuer, and closed with this.
+
+        One that shows a certificate has to make new connections before it ends (`zerotrust.run.issuer_client`).
+        """
+        self._connection = _Connection(issuer, assertions, http)
         self._admin = KeycloakAdmin(connection=self._connection)
 
     async def disable_client(self, client_id: str) -> None:
@@ -115,22 +125,29 @@ class Administration:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._connection.aclose()
-        await self._connection.http.aclose()
 
 
 class _Connection(KeycloakOpenIDConnection):
     """python-keycloak's connection, with our own way to a token: it asks for one before the old one ends."""
 
-    def __init__(self, issuer: str, assertions: Assertions, verify: ssl.SSLContext) -> None:
+    def __init__(self, issuer: str, assertions: Assertions, http: httpx.AsyncClient) -> None:
         self._issuer, self._assertions = issuer, assertions
-        self.http = httpx.AsyncClient(verify=verify, trust_env=False, timeout=SECONDS)
         server, _, realm = issuer.rpartition("/realms/")
         super().__init__(
             server_url=server,
             realm_name=realm,
             timeout=SECONDS,
-            verify=verify,  # type: ignore[arg-type] # handed on to httpx, which wants just that
+            # Its own client is replaced, and trusts nobody: it would keep a connection until its certificate ends.
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # type: ignore[arg-type] # passed to httpx, which takes it
         )
+        self.async_s = http
+
+    async def a_raw_get(self, *args: Any, **kwargs: Any) -> httpx.Response:
+        """The same, but asked once more where the connection breaks: a GET (RFC 9110 section 9.2.2) may be repeated."""
+        try:
+            return await super().a_raw_get(*args, **kwargs)
+        except KeycloakConnectionError:
+            return await super().a_raw_get(*args, **kwargs)
 
     async def a_get_token(self) -> None:
         form = {
@@ -139,7 +156,7 @@ class _Connection(KeycloakOpenIDConnection):
             "client_assertion": await self._assertions.assertion(self._issuer),
         }
         url = f"{self._issuer}/protocol/openid-connect/token"
-        status, answer = await ask(self.http, "POST", url, most=MAX_ANSWER, data=form)
+        status, answer = await ask(self.async_s, "POST", url, most=MAX_ANSWER, data=form)
         content = json.loads(answer)
         if not isinstance(content, dict):
             raise ValueError(f"no token, but status {status} and something else")

@@ -21,7 +21,6 @@ from zerotrust.run import issuer_client, serve, without_slash
 from zerotrust.service import Service, read_policy
 from zerotrust.settings import Settings
 from zerotrust.standing import Standing
-from zerotrust.tls import issuer_context, show
 from zerotrust.withdrawn import KEPT
 from zerotrust.workload import Workload
 
@@ -48,8 +47,6 @@ async def live(settings: RegistrySettings) -> None:
     async with workload.opened():
         svid, nobody = workload.svid, Directory({}, {})
         calls, mcp_calls = Connections(nobody, svid), MCPConnections(nobody, svid)
-        context = issuer_context(svid, {})
-        workload.on_renewal(lambda renewed: show(context, renewed))
         service = Service(
             SIGNER,
             known=known,
@@ -61,7 +58,7 @@ async def live(settings: RegistrySettings) -> None:
             outgoing=Outgoing({}, standing=standing, transport=calls, mcp_transport=mcp_calls),
             identity_http=issuer_client(issuer, workload),
         )
-        async with aclosing(Administration(issuer, workload, verify=context)) as realm:
+        async with aclosing(Administration(issuer, workload, http=issuer_client(issuer, workload))) as realm:
             follow = partial(poll, realm, own=known.registry.id(SIGNER), since=time.time() - KEPT["session"])
             await serve(service, create_app(service, realm, read, follow), workload, settings.host)
 

@@ -39,6 +39,10 @@ class Assertions:
         return self._assertion_for(self.party)
 
 
+def client(verify: ssl.SSLContext) -> httpx.AsyncClient:
+    return httpx.AsyncClient(verify=verify, trust_env=False, timeout=10)
+
+
 @pytest.fixture
 def assertions(assertion_for: Callable[[str], str]) -> Assertions:
     return Assertions(REGISTRY, assertion_for)
@@ -54,7 +58,7 @@ def verify_context(keycloak: Keycloak, own_ca: CA, tmp_path: Path) -> ssl.SSLCon
 async def administration(
     keycloak: Keycloak, assertions: Assertions, verify_context: ssl.SSLContext
 ) -> AsyncIterator[Administration]:
-    administration = Administration(keycloak.issuer, assertions, verify=verify_context)
+    administration = Administration(keycloak.issuer, assertions, http=client(verify_context))
     yield administration
     await administration.aclose()
 
@@ -236,7 +240,9 @@ async def test_nobody_exchanges_it(realm: Realm) -> None:
 async def test_an_identity_that_keycloak_does_not_believe_is_told(
     keycloak: Keycloak, verify_context: ssl.SSLContext
 ) -> None:
-    administration = Administration(keycloak.issuer, Assertions(REGISTRY, lambda _: "a.b.c"), verify=verify_context)
+    administration = Administration(
+        keycloak.issuer, Assertions(REGISTRY, lambda _: "a.b.c"), http=client(verify_context)
+    )
 
     with pytest.raises(AdministrationError, match=r"^Keycloak: no token: 40[01], invalid_client"):
         await administration.disable_client("spiffe://agents.example/agent/reader")
@@ -244,7 +250,7 @@ async def test_an_identity_that_keycloak_does_not_believe_is_told(
 
 
 async def test_a_keycloak_of_another_ca_is_not_told_who_we_are(keycloak: Keycloak, assertions: Assertions) -> None:
-    administration = Administration(keycloak.issuer, assertions, verify=CA().client())
+    administration = Administration(keycloak.issuer, assertions, http=client(CA().client()))
 
     with pytest.raises(AdministrationError, match="CERTIFICATE_VERIFY_FAILED"):
         await administration.disable_client("spiffe://agents.example/agent/reader")
@@ -255,7 +261,7 @@ async def test_a_certificate_that_keycloak_refuses_is_told(
     keycloak: Keycloak, assertions: Assertions, own_ca: CA, tmp_path: Path
 ) -> None:
     expired = own_ca.workload(tmp_path, "spiffe://agents.example/authority/registry", days=-1)
-    administration = Administration(keycloak.issuer, assertions, verify=expired)
+    administration = Administration(keycloak.issuer, assertions, http=client(expired))
 
     # The end of the connection can overtake the alert that says why; then it says its own name, and the next try tells.
     told = ""
@@ -271,7 +277,7 @@ async def test_no_identity_is_told(keycloak: Keycloak, verify_context: ssl.SSLCo
     def none(_: str) -> str:
         raise WorkloadError("no identity issued")
 
-    administration = Administration(keycloak.issuer, Assertions(REGISTRY, none), verify=verify_context)
+    administration = Administration(keycloak.issuer, Assertions(REGISTRY, none), http=client(verify_context))
 
     with pytest.raises(AdministrationError, match=r"^no identity to show to Keycloak: no identity issued$"):
         await administration.enable_client("spiffe://agents.example/agent/reader")

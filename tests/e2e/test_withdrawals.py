@@ -125,7 +125,8 @@ async def place(
 ) -> AsyncIterator[Place]:
     """The realm, its registry's door for logouts, and the poll."""
     folder, issuer = tmp_path_factory.mktemp("registry"), keycloak.issuer.replace("/agents", f"/{REALM}")
-    own = Administration(issuer, Assertions(trust_domain), verify=own_ca.workload(folder, registry.id(ADMINISTRATOR)))
+    shown = own_ca.workload(folder, registry.id(ADMINISTRATOR))
+    own = Administration(issuer, Assertions(trust_domain), http=httpx.AsyncClient(verify=shown, timeout=10))
     keys = SigningKeys(
         f"{issuer}/protocol/openid-connect/certs", http=http, freshness=registry.freshness, clock=time.monotonic
     )

@@ -1,17 +1,30 @@
 """The registry's hand at a Keycloak that is slow, broken or away; the real one is in `tests/e2e`."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from authorities.registry import keycloak as module
 from authorities.registry.keycloak import Administration, AdministrationError, UnknownError
-from tests.support.pki import CA
+from tests.support.ca import the_ca
 from tests.support.system import FakeWorkload
+from zerotrust import connections
 from zerotrust.exchange import CLIENT_ASSERTION
+from zerotrust.run import issuer_client
+from zerotrust.server import server
+from zerotrust.svid import Svid
+from zerotrust.tls import server_context
+from zerotrust.workload import Workload
 
 ISSUER = "http://issuer.test/realms/agents"  # the one that `FakeWorkload` expects
 READER = "spiffe://agents.example/agent/reader"
@@ -43,12 +56,8 @@ def keycloak() -> Keycloak:
 
 @pytest.fixture
 async def administration(keycloak: Keycloak) -> AsyncIterator[Administration]:
-    administration = Administration(ISSUER, FakeWorkload("authority/registry"), verify=CA().client())
-    connection = administration._connection
-    for client in (connection.http, connection.async_s):
-        await client.aclose()
-    connection.http = httpx.AsyncClient(transport=httpx.MockTransport(keycloak.answer))
-    connection.async_s = httpx.AsyncClient(transport=httpx.MockTransport(keycloak.answer))
+    http = httpx.AsyncClient(transport=httpx.MockTransport(keycloak.answer))
+    administration = Administration(ISSUER, FakeWorkload("authority/registry"), http=http)
     yield administration
     await administration.aclose()
 
@@ -179,3 +188,82 @@ async def test_a_user_is_found_by_name_or_not_at_all(administration: Administrat
     keycloak.clients = lambda _: httpx.Response(500, json={})
     with pytest.raises(AdministrationError, match=r"^Keycloak: 500"):
         await administration.user_id("alice")
+
+
+# connections
+
+
+async def test_a_reading_call_whose_connection_breaks_is_repeated_at_once_and_no_other(
+    administration: Administration, keycloak: Keycloak
+) -> None:
+    found, broken = keycloak.clients, list[str]()
+
+    def breaks(request: httpx.Request) -> httpx.Response:
+        if request.method not in broken:
+            broken.append(request.method)
+            raise httpx.ReadError("a certificate of this connection has ended", request=request)
+        return found(request) if request.method == "GET" else httpx.Response(204)
+
+    keycloak.clients = keycloak.change = breaks
+    with pytest.raises(AdministrationError, match=r"^Keycloak: Can't connect to server$"):
+        await administration.disable_client(READER)
+
+    assert [r.method for r in keycloak.asked if r.method != "POST"] == ["GET", "GET", "PUT"]
+
+
+async def test_a_reading_call_is_repeated_once_only(administration: Administration, keycloak: Keycloak) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("All connection attempts failed", request=request)
+
+    keycloak.clients = away
+    with pytest.raises(AdministrationError, match=r"^Keycloak: Can't connect to server$"):
+        await administration.identity(READER)
+
+    assert [r.method for r in keycloak.asked] == ["POST", "GET", "GET"]
+
+
+class Registered:
+    """Stands for the registry's Workload API."""
+
+    svid: Svid
+
+    def on_renewal(self, _: Callable[[Svid], None]) -> None:
+        """Nothing is renewed here."""
+
+    async def assertion(self, _: str) -> str:
+        """What nobody looks at."""
+        return "assertion"
+
+
+async def test_no_call_is_begun_on_a_connection_whose_certificate_is_about_to_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The poll never leaves its connection alone for long enough to have it closed, and each certificate ends."""
+    ports = set[int]()
+
+    async def answer(request: Request) -> JSONResponse:
+        ports.add(request.scope["client"][1])
+        return JSONResponse(
+            TOKEN | {"expires_in": 3600} if request.method == "POST" else [{"id": "1", "clientId": "x"}]
+        )
+
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+    workload, tls = Registered(), server_context(the_ca().svid("keycloak", dns="localhost"), certificate_needed=True)
+    workload.svid = the_ca().svid("authority/registry", left=600)
+    listening = server(app, host="127.0.0.1", port=0, tls=tls)
+    serving = asyncio.create_task(listening.serve())
+    async with asyncio.timeout(30):
+        while not listening.started:
+            await asyncio.sleep(0.005)
+    issuer = f"https://localhost:{listening.servers[0].sockets[0].getsockname()[1]}/realms/agents"
+    http = issuer_client(issuer, cast("Workload", workload))
+    administration = Administration(issuer, workload, http=http)
+    clock = SimpleNamespace(time=time.time)
+    monkeypatch.setattr(connections, "time", clock)
+    for later, made in (0, 1), (290, 1), (310, 2):
+        clock.time = partial(lambda later: time.time() + later, later)
+        assert await administration.identity("x") == "1"
+        assert len(ports) == made
+    await administration.aclose()
+    listening.should_exit = True
+    await serving
