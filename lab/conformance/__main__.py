@@ -5,8 +5,10 @@ others come by npm, pip and go, at pinned versions, into `run/conformance`; noth
 """
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -21,7 +23,7 @@ from demo.system import System, running
 from lab.conformance import gos, nodes, pythons, tck
 from lab.conformance.bare import bare
 from lab.conformance.expected import EXPECTED
-from lab.conformance.forwarder import ASK, MODELS, READ, THINK, forwarding
+from lab.conformance.forwarder import ASK, MODELS, READ, THINK, Way, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
 
@@ -30,51 +32,81 @@ HOME = FOLDER / "conformance"
 Ran = list[Outcome]
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where suites find what they test."""
+
+    system: System
+    tool: str
+    stranger: str
+    """The tool, by a way that carries no token."""
+    agent: str
+    thinking: str
+    listing: str
+    bare: str
+    """The tool's SDK without the gate."""
+
+
+SUITES: dict[str, Callable[[Places], Awaitable[Outcome | Ran]]] = {
+    "no token": lambda at: pythons.strangers(at.stranger),
+    "Python SDK 2": lambda at: pythons.mcp_modern(at.tool),
+    "Python SDK 1": lambda at: pythons.mcp_legacy(HOME, at.tool),
+    "A2A SDK": lambda at: pythons.agent(at.agent),
+    "A2A compatibility kit": lambda at: tck.kit(HOME, at.agent),
+    "OpenAI client": lambda at: pythons.openai(at.thinking, at.listing),
+    "go-spiffe": lambda at: gos.spiffe(at.system, HOME),
+    "TypeScript SDKs": lambda at: nodes.typescript(HOME, at.tool),
+    "MCP Inspector": lambda at: nodes.inspector(HOME, at.tool),
+    "MCP conformance suite": lambda at: nodes.mcp_suite(HOME, gated=at.tool, bare=at.bare),
+}
+
+
+def chosen(only: str) -> list[str]:
+    """The suites whose name contains `only`, whatever its case.  Raises `typer.BadParameter` where there is none."""
+    found = [name for name in SUITES if only.lower() in name.lower()]
+    if not found:
+        raise typer.BadParameter(f"no suite's name contains {only!r}; the suites are: {', '.join(SUITES)}")
+    return found
+
+
 def main(only: Annotated[str, typer.Option(help="suites whose name holds this")] = "") -> None:
     """Run, and say what came of it."""
+    suites = chosen(only)
 
     async def conformance() -> int:
         HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with running(HOME / "system", say=say, insiders=INSIDERS, unregistered={"relay": gos.RELAY}) as system:
-            ran, skipped = await _all(system, only)
+            ran, skipped = await _all(system, suites)
         return _report(ran, skipped)
 
     sys.exit(until_told(conformance()))
 
 
-async def _all(system: System, only: str) -> tuple[Ran, dict[str, str]]:
+async def _all(system: System, suites: Iterable[str]) -> tuple[Ran, dict[str, str]]:
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
-        tool = f"{await stack.enter_async_context(forwarding(system, intruder, READ))}/mcp"
-        stranger = f"{await stack.enter_async_context(forwarding(system, intruder, READ, with_token=False))}/mcp"
-        agent = await stack.enter_async_context(forwarding(system, intruder, ASK))
-        alone = await stack.enter_async_context(bare(HOME))
+
+        async def to(way: Way, **how: bool) -> str:
+            return await stack.enter_async_context(forwarding(system, intruder, way, **how))
+
+        places = Places(
+            system,
+            tool=f"{await to(READ)}/mcp",
+            stranger=f"{await to(READ, with_token=False)}/mcp",
+            agent=await to(ASK),
+            thinking=await to(THINK),
+            listing=await to(MODELS),
+            bare=await stack.enter_async_context(bare(HOME)),
+        )
         ran: Ran = []
         skipped: dict[str, str] = {}
-
-        async def suite(name: str, what: Callable[[], Awaitable[Outcome | Ran]]) -> None:
-            if only.lower() not in name.lower():
-                return
+        for name in suites:
             say(name)
             try:
-                ran.extend(await _outcomes(name, what))
+                ran.extend(await _outcomes(name, partial(SUITES[name], places)))
             except Missing as error:
                 skipped[name] = str(error)
                 say(f"{name}: skipped, {error}")
-
-        await suite("no token", lambda: pythons.strangers(stranger))
-        await suite("Python SDK 2", lambda: pythons.mcp_modern(tool))
-        await suite("Python SDK 1", lambda: pythons.mcp_legacy(HOME, tool))
-        await suite("A2A SDK", lambda: pythons.agent(agent))
-        await suite("A2A compatibility kit", lambda: tck.kit(HOME, agent))
-        thinking, listing = [
-            await stack.enter_async_context(forwarding(system, intruder, way)) for way in (THINK, MODELS)
-        ]
-        await suite("OpenAI client", lambda: pythons.openai(thinking, listing))
-        await suite("go-spiffe", lambda: gos.spiffe(system, HOME))
-        await suite("TypeScript SDKs", lambda: nodes.typescript(HOME, tool))
-        await suite("MCP Inspector", lambda: nodes.inspector(HOME, tool))
-        await suite("MCP conformance suite", lambda: nodes.mcp_suite(HOME, gated=tool, bare=alone))
     return ran, skipped
 
 

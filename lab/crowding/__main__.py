@@ -57,9 +57,16 @@ class Seen:
     answers: dict[str, int] = field(default_factory=dict)
 
 
+def known(only: str) -> str:
+    """An attack's name, or none.  Raises `typer.BadParameter` for any other."""
+    if only and only not in ATTACKS:
+        raise typer.BadParameter(f"no attack is called {only!r}; the attacks are: {', '.join(ATTACKS)}")
+    return only
+
+
 def main(
     tasks: Annotated[int, typer.Option(min=10, help="the user's tasks during each attack")] = 500,
-    only: Annotated[str, typer.Option(help="one attack: " + ", ".join(ATTACKS))] = "",
+    only: Annotated[str, typer.Option(help="one attack: " + ", ".join(ATTACKS), callback=known)] = "",
 ) -> None:
     """Run, and say what came of it."""
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 
 from lab.conformance import __main__ as program
 from lab.conformance import gos, nodes, running, tck
@@ -46,6 +47,22 @@ def test_a_client_is_held_to_each_thing_that_it_was_to_tell() -> None:
     outcome = Outcome("x", "1").expect({"call": "ok", "list": "error"}, {"call": "^ok$", "list": "^ok$", "more": "x"})
 
     assert (outcome.passed, outcome.failed) == ({"call"}, {"list": "error", "more": "nothing"})
+
+
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [("", list(program.SUITES)), ("mcp", ["MCP Inspector", "MCP conformance suite"]), ("go-spiffe", ["go-spiffe"])],
+)
+def test_the_suites_whose_name_contains_what_was_asked_for_are_run(only: str, names: list[str]) -> None:
+    assert program.chosen(only) == names
+
+
+def test_a_name_that_no_suite_has_is_an_error_that_lists_them() -> None:
+    """And no run that tests nothing and finds all as expected."""
+    with pytest.raises(typer.BadParameter) as told:
+        program.main("MCB")
+
+    assert str(told.value) == f"no suite's name contains 'MCB'; the suites are: {', '.join(program.SUITES)}"
 
 
 # --- what does not run to its end -------------------------------------------------------------------------------------

@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from lab.crowding.__main__ import MOST_WRITTEN, Seen, _report
-from lab.crowding.attacks import DEEP, MANY, MIB
+from lab.crowding.__main__ import MOST_WRITTEN, Seen, _report, main
+from lab.crowding.attacks import ATTACKS, DEEP, MANY, MIB
 
 
 @pytest.mark.parametrize("body", [DEEP, MANY], ids=["deep", "many"])
@@ -32,3 +34,12 @@ def test_a_user_who_was_never_refused_is_what_is_wanted() -> None:
 )
 def test_what_an_attack_must_not_do_is_a_failure(more: dict[str, object]) -> None:
     assert _report(seen(**more)) == 1
+
+
+def test_an_attack_that_does_not_exist_is_an_error_that_lists_them() -> None:
+    app = typer.Typer()
+    app.command()(main)
+    told = CliRunner().invoke(app, ["--only", "floods"], env={"COLUMNS": "200"})
+
+    assert told.exit_code == 2
+    assert f"no attack is called 'floods'; the attacks are: {', '.join(ATTACKS)}" in told.stderr
