@@ -73,6 +73,12 @@ def exists(module: str) -> bool:
         return False
 
 
+def is_bare_package(module: str) -> bool:
+    """Tell whether a module that exists is a package without a `__main__`, which cannot be run."""
+    spec = find_spec(module)
+    return spec is not None and spec.submodule_search_locations is not None and not exists(f"{module}.__main__")
+
+
 def main() -> None:
     """Run the module that the first argument names, with the rest as its arguments."""
     flags = sys.flags
@@ -88,6 +94,9 @@ def main() -> None:
     site.main()  # from here on, installed packages are found
     if not exists(sys.argv[0]):
         print(f"There is no module {sys.argv[0]}.", file=sys.stderr)
+        sys.exit(2)
+    if is_bare_package(sys.argv[0]):
+        print(f"{sys.argv[0]} is a package, and has no __main__ to run: name one of its modules.", file=sys.stderr)
         sys.exit(2)
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

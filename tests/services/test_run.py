@@ -65,6 +65,19 @@ def test_a_module_that_does_not_exist_is_told(module: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"There is no module {module}.\n")
 
 
+@pytest.mark.parametrize("package", ["agents", "agents.reader", "lab"])
+def test_a_package_without_a_main_is_told(package: str) -> None:
+    done = subprocess.run([ROOT / "scripts" / "run", package], capture_output=True, text=True, check=False)  # noqa: S603
+
+    told = f"{package} is a package, and has no __main__ to run: name one of its modules.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
+@pytest.mark.parametrize(("module", "bare"), [("demo", False), ("demo.__main__", False), ("agents", True)])
+def test_a_module_and_a_package_with_a_main_can_be_run(module: str, bare: bool) -> None:
+    assert run.is_bare_package(module) is bare
+
+
 def test_what_a_module_that_exists_cannot_import_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "broken_package").mkdir()
     (tmp_path / "broken_package" / "__init__.py").write_text("import nosuch\n")
