@@ -148,7 +148,7 @@ def reinstate_user(context: typer.Context, user: User) -> None:
 def standing(context: typer.Context) -> None:
     """What is withdrawn, the latest last, and how fresh that knowledge is."""
     answer = _as_operator(context, lambda door: door.ask("GET", "/standing"))
-    console.print(tell.withdrawn(answer["withdrawn"]))
+    console.print(*tell.withdrawn(answer["withdrawn"]), sep="\n")
     console.print(tell.sources(answer["number"], answer["sources"], answer["entries"] - len(answer["withdrawn"])))
 
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.box import HORIZONTALS
@@ -22,12 +22,28 @@ def parties(found: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
-def withdrawn(found: Iterable[Mapping[str, Any]]) -> Table:
-    """All that is withdrawn, a line each where there is room for the cause."""
-    table = _table("what", "which", "since", "why")
+def withdrawn(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
+    """All that is withdrawn, a line each where there is room for the cause; a sentence where nothing is.
+
+    Of what refuses the tokens that one user was issued earlier, only the number of users is told: each change of their
+    credentials or groups adds one, and a new system sets everybody's password.
+    """
+    rows, earlier = list[Mapping[str, Any]](), dict[str, set[str]]()
     for one in found:
-        table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), _in_brief(one["cause"]))
-    return table
+        if one["kind"] == "before" and " " in one["name"]:
+            earlier.setdefault(one["cause"], set()).add(one["name"].split(" ")[1])
+        else:
+            rows.append(one)
+    if rows:
+        table = _table("what", "which", "since", "why")
+        for one in rows:
+            table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), _in_brief(one["cause"]))
+        yield table
+    users = ", ".join(f"of {len(of)} user{'s'[: len(of) - 1]} ({cause})" for cause, of in earlier.items())
+    if users:
+        yield Text(f"{'Refused as well:' if rows else 'Nothing is withdrawn but'} earlier tokens {users}.")
+    elif not rows:
+        yield Text("Nothing is withdrawn.")
 
 
 def sources(number: int, ages: Mapping[str, float], more: int) -> Text:

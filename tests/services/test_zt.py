@@ -238,7 +238,8 @@ def test_names_and_dates_are_whole_where_a_terminal_is_narrow(registry: Registry
     console = Console(width=80)
     with console.capture() as captured:
         console.print(tell.parties(listed))
-        console.print(tell.withdrawn({"kind": "session", "name": n, "cause": cause, "since": 1795000000} for n in ids))
+        sessions = ({"kind": "session", "name": n, "cause": cause, "since": 1795000000} for n in ids)
+        console.print(*tell.withdrawn(sessions))
         console.print(tell.party({**listed[0], "card": None, "tools": {}}))
 
     shown = captured.get()
@@ -356,6 +357,45 @@ def test_everything_that_is_withdrawn_is_shown_and_how_fresh_that_is(zt: Zt, reg
 
     answer["entries"] = 1234
     assert "1233 older ones are not listed" in zt("standing").output
+
+
+@pytest.mark.parametrize(
+    ("withdrawn", "told"),
+    [
+        ([], "Nothing is withdrawn.\n"),
+        (
+            [("before", f"179500000{n} u{n}", "keycloak: credential changed") for n in range(5)],
+            "Nothing is withdrawn but earlier tokens of 5 users (keycloak: credential changed).\n",
+        ),
+        (
+            [("before", f"{n} u client", "keycloak: [b]logout") for n in range(2)],
+            "Nothing is withdrawn but earlier tokens of 1 user (keycloak: [b]logout).\n",
+        ),
+    ],
+    ids=["nothing", "a new system", "one user"],
+)
+def test_where_nothing_is_withdrawn_but_earlier_tokens_a_sentence_says_so(
+    zt: Zt, registered: Registered, withdrawn: list[tuple[str, str, str]], told: str
+) -> None:
+    listed = [{"kind": kind, "name": name, "cause": cause, "since": 1795000000} for kind, name, cause in withdrawn]
+    answer = {"number": 5, "sources": {"keycloak": 0.4}, "entries": len(listed), "withdrawn": listed}
+    registered.answers["GET /standing"] = (200, answer)
+
+    assert zt("standing").output == f"{told}5 changes so far; read: keycloak 0.4 s ago.\n"
+
+
+def test_earlier_tokens_of_users_are_counted_and_those_of_everybody_are_listed(zt: Zt, registered: Registered) -> None:
+    everybody = {"kind": "before", "name": "1795000000", "cause": "events may have been lost", "since": 1795000000}
+    alice = {"kind": "before", "name": "1795000000 alice", "cause": "keycloak: logout", "since": 1795000000}
+    answer = {"number": 2, "sources": {"keycloak": 0.4}, "entries": 2, "withdrawn": [everybody, alice]}
+    registered.answers["GET /standing"] = (200, answer)
+
+    shown = zt("standing").output
+
+    assert "events may have been lost" in shown
+    assert shown.endswith(
+        "Refused as well: earlier tokens of 1 user (keycloak: logout).\n2 changes so far; read: keycloak 0.4 s ago.\n"
+    )
 
 
 @pytest.mark.parametrize(
