@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,8 +57,8 @@ OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, NotClos
 """What is in the way, each with a sentence that says so."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
-# Wide enough for the tables where the output is no terminal.
-console = Terminal(width=None if sys.stdout.isatty() else 120, highlight=False)
+# Where the output is no terminal: as wide as COLUMNS says, or wide enough for the tables.
+console = Terminal(width=None if sys.stdout.isatty() else shutil.get_terminal_size((120, 24)).columns, highlight=False)
 _began = time.monotonic()
 
 
@@ -86,7 +87,8 @@ def left_running(command: list[str]) -> int:
 
     One that ends before has failed, whatever its own status.  Where we are told to end, it is too, and waited for.
     """
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    env = {**os.environ, "COLUMNS": str(console.width)}  # it sees a pipe, and we have the terminal
+    process = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
     told: list[int] = []
 
     def end(number: int, _frame: object) -> None:

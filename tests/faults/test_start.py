@@ -1,11 +1,14 @@
 """Starting where something is in the way: one sentence with the cause and the next step, status 1, no stack trace."""
 
 import asyncio
+import os
+import pty
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 from collections import namedtuple
 from pathlib import Path
 
@@ -103,6 +106,35 @@ def test_make_up_has_succeeded_where_everything_is_said_to_run_and_nowhere_else(
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
 
     assert (done.returncode, done.stdout, done.stderr) == (status, f"{says}\n", "")
+
+
+HOW_WIDE = """
+from demo.__main__ import READY, console
+print(console.width)
+print(READY)
+"""
+
+
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("200", 200), ("", 120), ("0", 120), ("x", 120)])
+def test_what_make_up_starts_prints_as_wide_as_make_up_does(columns: str, width: int) -> None:
+    command, env = [sys.executable, "-c", LEFT_RUNNING, HOW_WIDE], {**os.environ, "COLUMNS": columns}
+
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{width}\n{READY}\n", "")
+
+
+def test_what_make_up_starts_prints_as_wide_as_the_terminal() -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 70))
+    env = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm"}
+    command = [sys.executable, "-c", LEFT_RUNNING, HOW_WIDE]
+    done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=theirs, check=False)  # noqa: S603
+    os.close(theirs)
+    said = os.read(ours, 1000).decode()
+    os.close(ours)
+
+    assert (done.returncode, said.splitlines()) == (0, ["70", READY])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
