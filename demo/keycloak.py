@@ -23,7 +23,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,7 +35,7 @@ from authorities.attestation.closed import give_up_reading_any_file
 from authorities.attestation.interpreter import Interpreter
 from authorities.registry.realm import REALM_FILE, SCRIPT, USERS
 from demo.instance import BUILD, Instance
-from demo.runtime import KeycloakError, Runtime, Say, find_runtime
+from demo.runtime import KeycloakError, Runtime, Say, find_runtime, going_on
 
 PORT = 8443
 HEALTH_PORT = 9000
@@ -208,18 +208,20 @@ class Keycloak:
         self.log.unlink(missing_ok=True)
         java = await asyncio.to_thread(Interpreter, str(runtime.java))
         try:
-            if not self._instance.built:
+            if build := not self._instance.built:
                 self._say(
                     "Keycloak is built with our script mapper (once for this folder; "
                     "a quarter of a minute, longer under load)"
                 )
-                process = await self._launch(java, ["-XX:TieredStopAtLevel=1"], options)
-                if await process.wait() != _BUILT:
-                    raise self._died(process)
+                async with going_on(self._say, "Keycloak is being built"):
+                    process = await self._launch(java, ["-XX:TieredStopAtLevel=1"], options)
+                    if await process.wait() != _BUILT:
+                        raise self._died(process)
             process = await self._launch(java, ["-Dkc.config.built=true"], options, self._first_administrator())
         finally:
             java.close()
-        await self._wait_until_ready(process)
+        async with going_on(self._say, "Keycloak is built and starts") if build else nullcontext():
+            await self._wait_until_ready(process)
         self._instance.has_run()
 
     def _first_administrator(self) -> str:

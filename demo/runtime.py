@@ -4,6 +4,7 @@ What is fetched lands in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`) an
 Everything here blocks; `say` hears about each step that takes long.
 """
 
+import asyncio
 import hashlib
 import os
 import platform
@@ -12,9 +13,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +60,9 @@ _JAVA_FOLDERS = [
 ]
 
 Say = Callable[[str], None]
+
+SAID_EVERY = 2
+"""Seconds of silence after which a step that goes on says so again."""
 """Takes a line of progress."""
 
 
@@ -73,6 +78,23 @@ class Runtime:
     """The executable."""
     distribution: Path
     """The unpacked folder, as it was released.  Shared: nobody writes to it."""
+
+
+@asynccontextmanager
+async def going_on(say: Say, what: str) -> AsyncIterator[None]:
+    """Say every `SAID_EVERY` seconds that `what` goes on, for as long as the block lasts."""
+    began = time.monotonic()
+
+    async def tell() -> None:
+        while True:
+            await asyncio.sleep(SAID_EVERY)
+            say(f"{what}: {time.monotonic() - began:.0f} s so far")
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
 
 
 def find_runtime(say: Say) -> Runtime:

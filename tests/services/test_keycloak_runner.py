@@ -1,5 +1,6 @@
 """Starting and ending Keycloak, as far as a script in Java's place can show it; the rest is in `tests/e2e`."""
 
+import asyncio
 import os
 import select
 import shutil
@@ -14,6 +15,7 @@ import pytest
 
 from authorities.registry.realm import USERS
 from demo import keycloak as module
+from demo import runtime
 from demo.keycloak import LOG_SIZE, LOGS_KEPT, Keycloak, check_port, tail
 from demo.runtime import VERSION, KeycloakError, Runtime
 
@@ -207,6 +209,34 @@ async def test_a_keycloak_that_does_not_get_ready_is_ended(
 
     assert keycloak._process
     assert await keycloak._process.wait() == -signal.SIGKILL
+
+
+async def test_while_keycloak_is_built_and_starts_it_is_said_again_and_again_what_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, files: Files
+) -> None:
+    """Neither step ends here before it was told of twice."""
+    told = list[str]()
+
+    def say(text: str) -> None:
+        told.append(text)
+        for step, file in ("Keycloak is being built: ", "built"), ("Keycloak is built and starts: ", "started"):
+            if sum(one.startswith(step) and one.endswith(" s so far") for one in told) == 2:
+                (tmp_path / file).touch()
+
+    wait = f"""until [ -e {tmp_path}/$1 ]; do sleep 0.02; done; exit $2"""
+    body = (
+        f"""wait_for() {{ {wait}; }}; case "$*" in *config.built=true*) wait_for started 1;; esac; wait_for built 10"""
+    )
+    java(monkeypatch, tmp_path, distribution, body)
+    monkeypatch.setattr(runtime, "SAID_EVERY", 0.01)
+
+    async with asyncio.timeout(60):
+        with pytest.raises(KeycloakError, match="ended with status 1"):
+            await Keycloak(tmp_path / "run", **files, say=say).__aenter__()
+
+    said = len(told)
+    await asyncio.sleep(0.1)
+    assert len(told) == said  # and then no more
 
 
 async def test_java_sees_nothing_of_our_environment_that_could_change_keycloak(
