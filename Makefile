@@ -81,15 +81,18 @@ verify-release:  ## Verify and install a release: SIGNERS=file
 	@test ! -e run || find run \( -path '*/keycloak/*.seal' -o -path '*/keycloak/handover' \) -prune -exec rm -rf {} +
 	@UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 $(MAKE) --no-print-directory .venv/ready
 
+# Says every two seconds that the recipe line which it runs beside goes on, and ends with it.
+SO_FAR = (n=0; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do n=$$((n + 2)); echo "$(1): $$n s so far"; done) &
+
 # Made anew each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
 .venv/ready: requirements.lock bootstrap.lock authorities/attestation/environment.py cli/zt scripts/run scripts/run.py
 	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p .venv
-	@test -x $(UV) || { echo "Getting uv"; PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --require-hashes --target .venv/uv -r bootstrap.lock || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
+	@test -x $(UV) || { echo "Getting uv"; $(call SO_FAR,Getting uv) PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --require-hashes --target .venv/uv -r bootstrap.lock || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
 	@echo "Setting up the Python environment"
 	@rm -rf .venv/bin .venv/lib .venv/bytecode .venv/environment.json
 	@$(UV) venv -q --allow-existing --python $(PYTHON) .venv
-	@UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy $(UV) pip sync -q --require-hashes --python $(BIN)/python requirements.lock || { echo "The packages of requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy $(UV) pip sync -q --require-hashes --python $(BIN)/python requirements.lock || { echo "The packages of requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@install -m 755 cli/zt $(BIN)/zt
 	@$(RUN) authorities.attestation.environment
 	@touch $@

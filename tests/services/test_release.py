@@ -8,7 +8,7 @@ import pytest
 
 from scripts import release
 from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, sign, verify
-from tests.support.signed import FILES, SEALS, Signed, committed, make, new_key, signed, signed_by, signed_project
+from tests.support.signed import FILES, SEALS, UV, Signed, committed, make, new_key, signed, signed_by, signed_project
 
 
 @pytest.fixture
@@ -200,6 +200,23 @@ def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
     assert venv.startswith("1  venv ")  # past every cache
     assert sync == "1 copy pip sync -q --require-hashes --python .venv/bin/python requirements.lock"
     assert pinned.endswith("scripts/run.py authorities.attestation.environment")
+
+
+def test_while_packages_are_fetched_it_is_said_again_and_again_that_it_goes_on(project: Signed) -> None:
+    """Here `sleep` takes no time, and fetching ends once that was said twice; or it ends, and it was not."""
+    place = project.tree.parent
+    count = f'n=$(cat {place}/slept 2>/dev/null || echo 0); echo $((n + 1)) > {place}/slept; [ "$n" -lt 2 ]'
+    (place / "sleep").write_text(f"#!/bin/sh\n{count}\n")
+    wait = f'for i in $(seq 1500); do [ "$(cat {place}/slept 2>/dev/null)" = 3 ] && break; /bin/sleep 0.02; done'
+    (place / "uv").write_text(f'{UV}\ncase "$*" in "pip sync"*) {wait};; esac\n')
+    for name in "sleep", "uv":
+        (place / name).chmod(0o755)
+
+    status, said, _ = make(project, "verify-release", f"SIGNERS={project.signers}")
+
+    assert status == 0, said
+    lines = [line for line in said.splitlines() if line.endswith(" s so far")]
+    assert lines == [f"Packages are fetched and installed: {seconds} s so far" for seconds in (2, 4)]
 
 
 def test_where_it_fails_nothing_is_made_or_run(project: Signed) -> None:
