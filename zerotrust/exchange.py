@@ -52,7 +52,7 @@ class NarrowedToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class TokenRequest:
     """What a new token is to be: for whom, with which scopes, and less of the rest where that is asked for."""
 
     audience: str
@@ -92,7 +92,7 @@ def exchange_form(  # noqa: PLR0913 - the fields of the request
 
 
 class Exchanger:
-    """Narrows tokens for one party; one exchange per need, however many callers wait for it."""
+    """Narrows tokens for one party; one exchange per request, however many callers wait for it."""
 
     def __init__(  # noqa: PLR0913 - what it stands on, each by name
         self,
@@ -106,7 +106,7 @@ class Exchanger:
     ) -> None:
         self._issuer, self._workload, self._http, self._record = issuer, workload, http, record
         self._clock = Forward(clock)
-        self._flights: dict[tuple[bytes, Need], asyncio.Task[NarrowedToken]] = {}
+        self._flights: dict[tuple[bytes, TokenRequest], asyncio.Task[NarrowedToken]] = {}
         self._standing = standing
 
     async def narrow(
@@ -132,28 +132,28 @@ class Exchanger:
         if more := (scopes - caller.scopes) | ({department} if department else frozenset()) - caller.groups:
             await self._note(caller, audience, scopes, Reason.WOULD_WIDEN)
             raise Refusal(Reason.WOULD_WIDEN, " ".join(sorted(more)))
-        need = Need(audience, scopes, department, lifetime)
-        key = (hashlib.sha256(caller.token.encode()).digest(), need)
+        wanted = TokenRequest(audience, scopes, department, lifetime)
+        key = (hashlib.sha256(caller.token.encode()).digest(), wanted)
         flight = self._flights.get(key)
         if flight is None or _spent(flight, self._clock()):
             self._forget()
-            flight = asyncio.create_task(self._exchange(caller, need))
+            flight = asyncio.create_task(self._exchange(caller, wanted))
             self._flights[key] = flight
         return await asyncio.shield(flight)  # a caller who leaves does not take the others' answer along
 
     def _forget(self) -> None:
         if len(self._flights) >= CAPACITY:
             now = self._clock()
-            self._flights = {need: known for need, known in self._flights.items() if not _spent(known, now)}
+            self._flights = {key: known for key, known in self._flights.items() if not _spent(known, now)}
         while len(self._flights) >= CAPACITY:
             del self._flights[next(iter(self._flights))]
 
-    async def _exchange(self, caller: Principal, need: Need) -> NarrowedToken:
-        audience, scopes = need.audience, need.scopes
+    async def _exchange(self, caller: Principal, wanted: TokenRequest) -> NarrowedToken:
+        audience, scopes = wanted.audience, wanted.scopes
         left = caller.expires_at - self._clock() - TO_TELL
         try:
             async with asyncio.timeout(min(SECONDS, left)):
-                token = await self._ask(caller, need)
+                token = await self._ask(caller, wanted)
             if not (standing := self._standing.of(caller)):  # nobody waits for a token that is good for nothing
                 raise Refusal(standing.reason, standing.detail)
         except (Refusal, TimeoutError) as error:
@@ -163,12 +163,12 @@ class Exchanger:
         await self._note(caller, audience, scopes, Reason.GRANTED, token_id=token.token_id)
         return token
 
-    async def _ask(self, caller: Principal, need: Need) -> NarrowedToken:
+    async def _ask(self, caller: Principal, wanted: TokenRequest) -> NarrowedToken:
         try:
             assertion = await self._workload.assertion(self._issuer)
         except WorkloadError as error:
             raise Refusal(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
-        form = exchange_form(caller.token, assertion=assertion, **asdict(need))
+        form = exchange_form(caller.token, assertion=assertion, **asdict(wanted))
         try:
             url = f"{self._issuer}/protocol/openid-connect/token"
             status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
@@ -179,9 +179,9 @@ class Exchanger:
             raise Refusal(Reason.ISSUER_UNAVAILABLE, f"status {status}")
         if status != 200:
             raise Refusal(Reason.EXCHANGE_REFUSED, f"{content.get('error')}: {content.get('error_description')}")
-        return self._checked(content, caller, need)
+        return self._checked(content, caller, wanted)
 
-    def _checked(self, content: dict[str, Any], caller: Principal, need: Need) -> NarrowedToken:
+    def _checked(self, content: dict[str, Any], caller: Principal, wanted: TokenRequest) -> NarrowedToken:
         """The issuer is trusted, the realm's configuration is not taken for granted: look at what came back."""
         try:
             value = str(content["access_token"])
@@ -189,12 +189,12 @@ class Exchanger:
             claims = jwt.decode(value, options={"verify_signature": False})
             granted = frozenset(str(claims["scope"]).split(" ")) - {""}
             groups = frozenset(map(str, claims.get("groups", [])))
-            same = claims["sub"] == caller.subject and claims["aud"] in (need.audience, [need.audience])
-            less = granted == need.scopes and groups <= ({need.department} if need.department else caller.groups)
+            same = claims["sub"] == caller.subject and claims["aud"] in (wanted.audience, [wanted.audience])
+            less = granted == wanted.scopes and groups <= ({wanted.department} if wanted.department else caller.groups)
             # The script leaves a token dead (`exp` 1) when a check of the chain failed.
             if not same or not less or "act" not in claims or not self._clock() < claims["exp"]:
                 raise Refusal(Reason.EXCHANGE_REFUSED, "what came back is not what was asked for")
-            return NarrowedToken(need.audience, str(claims["jti"]), min(claims["exp"], caller.expires_at), value)
+            return NarrowedToken(wanted.audience, str(claims["jti"]), min(claims["exp"], caller.expires_at), value)
         except (KeyError, TypeError, jwt.InvalidTokenError) as error:
             raise Refusal(Reason.ISSUER_UNAVAILABLE, "the answer is no token") from error
 

@@ -122,8 +122,9 @@ class Reader:
         later = {event["sessionId"] for event in begun if event["time"] > sessions.until}
         names = {event["sessionId"]: None for event in begun if event["time"] <= sessions.until}
         names |= {one["id"]: None for one in still_open if one["start"] <= sessions.until and one["id"] not in later}
-        subjects: list[Subject] = [of_user_until(sessions.until // 1000 - 1, sessions.user)]
-        return [Change(subject, sessions.cause) for subject in [*subjects, *(("session", name) for name in names)]]
+        earlier = of_user_until(sessions.until // 1000 - 1, sessions.user)
+        subjects: list[Subject] = [earlier, *(("session", name) for name in names)]
+        return [Change(subject, sessions.cause) for subject in subjects]
 
     async def _learn_clients(self, admin: KeycloakAdmin, events: Iterable[Event]) -> None:
         named = {str(e.get("resourcePath", "")).split("/")[-1] for e in events if e["resourceType"] == "CLIENT"}
