@@ -170,11 +170,12 @@ async def attempts(system: System) -> AsyncIterator[Attempt]:
         t0 = await intruder.login("alice")
         t1 = await intruder.token("orchestrator", t0, "agent/reader", "agent.invoke tool.read inference.run")
         t2 = await intruder.token("agent/reader", t1, "tool/documents", "tool.read")
+        t3 = await intruder.token("agent/reader", t1, "inference", "inference.run")
         for group in (
             _wrong_credentials(intruder, t0, t1),
             _stolen(intruder, t0, t1, t2),
             _refused_exchanges(intruder, t1, t2),
-            _too_little_authority(intruder, system, t0, t2),
+            _too_little_authority(intruder, system, t0, t2, t3),
         ):
             async for attempt in group:
                 yield attempt
@@ -276,9 +277,16 @@ async def _refused_exchanges(intruder: Intruder, t1: str, t2: str) -> AsyncItera
     )
 
 
-async def _too_little_authority(intruder: Intruder, system: System, t0: str, t2: str) -> AsyncIterator[Attempt]:
+async def _too_little_authority(
+    intruder: Intruder, system: System, t0: str, t2: str, t3: str
+) -> AsyncIterator[Attempt]:
     answer = await intruder.call_tool("agent/reader", t2, "create", title="t", text="x")
     yield Attempt("the reader", "creates a document", "gate: scope of the tool", "403 scope_missing", said(answer))
+
+    answer = await intruder.get("agent/reader", "inference", "/v1/models", t3)
+    yield Attempt(
+        "the reader", "lists the models, with its token for using one", "gate: scope", "403 scope_missing", said(answer)
+    )
 
     answer = await intruder.call_tool("agent/reader", t2, "read", id="FIN-201")
     # The tool says what it says of a document that does not exist; the reason is in its journal alone.
