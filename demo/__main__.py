@@ -1,10 +1,5 @@
 """The walkthrough, and the system left running: `make demo`, `make up`, `make down`."""
 
-from authorities.attestation.closed import NotClosedError, go_on_closed
-
-if __name__ == "__main__":
-    go_on_closed()  # keys will be in this process; before all else is imported, which takes a second
-
 import asyncio
 import os
 import shutil
@@ -22,6 +17,7 @@ from rich.box import HORIZONTALS
 from rich.table import Table
 from rich.text import Text
 
+from authorities.attestation.closed import NotClosedError
 from authorities.attestation.launch import LaunchError
 from authorities.attestation.measure import MeasureError
 from authorities.registry.realm import USERS

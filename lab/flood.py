@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import httpx
 
-from authorities.attestation.closed import go_on_closed
 from cli.login import sign_in
 from demo.__main__ import say, until_told
 from demo.system import ROOT, System, running
@@ -114,5 +113,4 @@ async def _main() -> int:
 
 
 if __name__ == "__main__":
-    go_on_closed()
     sys.exit(until_told(_main()))

@@ -15,7 +15,6 @@ import typer
 from rich.box import HORIZONTALS
 from rich.table import Table
 
-from authorities.attestation.closed import go_on_closed
 from demo.__main__ import FOLDER, console, say, until_told
 from demo.levers import LEVERS, in_use, pull
 from demo.refusals import Intruder
@@ -120,5 +119,4 @@ def main(
 
 
 if __name__ == "__main__":
-    go_on_closed()
     typer.run(main)

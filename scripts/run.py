@@ -11,23 +11,23 @@ the package.  Here no folder of the project is on the path at all.
 - The project's packages are found by name, and by nothing else: `Project` is asked last, so it can shadow nothing, and
   it answers for the names in `PACKAGES` alone.  So `brotli.py` in the project's root does not answer either where a
   library imports an optional package that is not installed.
+- A module that makes keys (`MAKE_KEYS`) runs in a process that is closed to others of the same user, and everything
+  above is checked there.  Until then another process can write to this one's memory, so that time is kept short: this
+  file imports the rest of the standard library only where it is used.
 """
 
-import runpy
-import site
+import os
 import sys
-from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec, spec_from_file_location
-from pathlib import Path
-from types import ModuleType
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = __file__.removesuffix("/scripts/run.py")
 PACKAGES = frozenset(
     {"zerotrust", "orchestrator", "agents", "tools", "inference", "authorities"}
     | {"cli", "demo", "lab", "scripts", "tests"}
 )
 
+MAKE_KEYS = ("demo", "lab", "authorities.attestation.main")
+"""Modules, and packages with all that is in them, whose process holds the keys of a trust domain."""
 
 NOWHERE = "/dev/null"
 MAKES_THE_PIN = "authorities.attestation.environment"
@@ -37,26 +37,35 @@ class Project:
     """Finds the project's own top-level packages; an entry of `sys.meta_path`."""
 
     @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, _target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(name: str, path: object = None, _target: object = None) -> ModuleSpec | None:
         """Return the spec of one of `PACKAGES`.  Only its folder counts: `agents.py` would not be found."""
         if path is not None or name not in PACKAGES:
             return None
-        folder = str(ROOT / name)
-        init = ROOT / name / "__init__.py"
-        if init.exists():
+        folder = f"{ROOT}/{name}"
+        init = f"{folder}/__init__.py"
+        if os.path.exists(init):
+            from importlib.util import spec_from_file_location
+
             return spec_from_file_location(name, init, submodule_search_locations=[folder])
         namespace = ModuleSpec(name, None, is_package=True)
         namespace.submodule_search_locations = [folder]
         return namespace
 
 
-def check_installed(prefix: Path) -> None:
+def makes_keys(module: str) -> bool:
+    """Tell whether the process that runs this module has to be closed first."""
+    return any(f"{module}.".startswith(f"{name}.") for name in MAKE_KEYS)
+
+
+def check_installed(prefix: str | os.PathLike[str]) -> None:
     """Exit with a sentence unless all that is installed in `prefix` is as it was pinned; nothing of it has run yet."""
-    from authorities.attestation.installed import NEXT_STEP, changed_files  # noqa: PLC0415 - found by `Project`
-    from authorities.attestation.measure import MeasureError, named  # noqa: PLC0415
+    from pathlib import Path
+
+    from authorities.attestation.installed import NEXT_STEP, changed_files
+    from authorities.attestation.measure import MeasureError, named
 
     try:
-        wrong = changed_files(prefix)
+        wrong = changed_files(Path(prefix))
     except (OSError, ValueError, LookupError, TypeError, MeasureError) as error:
         sys.exit(f"What is installed in {prefix} cannot be held to its pin ({error}): {NEXT_STEP}.")
     if wrong:
@@ -65,6 +74,8 @@ def check_installed(prefix: Path) -> None:
 
 def exists(module: str) -> bool:
     """Tell whether there is such a module.  What goes wrong in a package that it is in is raised as it is."""
+    from importlib.util import find_spec
+
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError as error:  # the package that it would be in, or something that one imports
@@ -75,6 +86,8 @@ def exists(module: str) -> bool:
 
 def is_bare_package(module: str) -> bool:
     """Tell whether a module that exists is a package without a `__main__`, which cannot be run."""
+    from importlib.util import find_spec
+
     spec = find_spec(module)
     return spec is not None and spec.submodule_search_locations is not None and not exists(f"{module}.__main__")
 
@@ -82,15 +95,23 @@ def is_bare_package(module: str) -> bool:
 def main() -> None:
     """Run the module that the first argument names, with the rest as its arguments."""
     flags = sys.flags
-    if not (flags.isolated and flags.no_site and flags.dont_write_bytecode and sys.pycache_prefix == NOWHERE):
+    kept_out = flags.isolated and flags.no_site and flags.dont_write_bytecode and sys.pycache_prefix == NOWHERE
+    if not kept_out or sys.executable != f"{ROOT}/.venv/bin/python":
         sys.exit("Start it by scripts/run, which sets what keeps planted code out.")
     if len(sys.argv) < 2:
         sys.exit("usage: scripts/run MODULE [ARGUMENT ...]")
     sys.meta_path.append(Project)
     del sys.argv[0]
+    if makes_keys(sys.argv[0]):
+        from authorities.attestation.closed import go_on_closed
+
+        go_on_closed()  # before all that takes time; what comes next happens in the closed process
     if sys.argv[0] != MAKES_THE_PIN:
-        check_installed(ROOT / ".venv")
-        sys.pycache_prefix = str(ROOT / ".venv" / "bytecode")
+        check_installed(f"{ROOT}/.venv")
+        sys.pycache_prefix = f"{ROOT}/.venv/bytecode"
+    import runpy
+    import site
+
     site.main()  # from here on, installed packages are found
     if not exists(sys.argv[0]):
         print(f"There is no module {sys.argv[0]}.", file=sys.stderr)

@@ -4,23 +4,26 @@ A process that closes itself (`PR_SET_DUMPABLE`) has been open until then.  Anot
 `/proc/PID/mem` in that time reads every key that is made later.  So the process replaces itself: execve(2) of a file
 that its user may not read gives it new memory, and the kernel closes that memory before the first instruction.  A
 descriptor that somebody opened before refers to the old memory, which is gone.
+
+Whoever writes to the first program decides what the second one is.  So `scripts/run` calls `go_on_closed` before
+anything else, and this module imports little: each import prolongs the time in which that is possible.
 """
 
 import ctypes
 import os
-import re
 import struct
 import sys
-from pathlib import Path
 
 from authorities.attestation.interpreter import Interpreter
-from authorities.attestation.process import make_undumpable
 
-_PR_GET_DUMPABLE = 3  # <sys/prctl.h>
+_PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4  # <sys/prctl.h>
 _CAPABILITY_VERSION = 0x20080522  # <linux/capability.h>: version 3, two words for each set
 _READS_ANY_FILE = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 _READABLE = 0o444
 _OPEN_TO_THE_USER = 1  # SUID_DUMP_USER
+
+_LOAD_CODE = ("LD_", "GCONV_PATH", "OPENSSL_")
+"""How the variables begin that name code or a configuration for the loader, the C library and OpenSSL to load."""
 
 NEXT_STEP = "Start it by `make demo` or `make up`, which run it closed from its first instruction."
 
@@ -32,8 +35,9 @@ class NotClosedError(Exception):
 def go_on_closed() -> None:
     """Return in a process that was closed from its start: this one, or the same command in its place.
 
-    The new program has the same process id, descriptors, arguments and environment.  Call it before any key is made,
-    and early: what was imported is imported again.  Where it cannot be done, the process ends with a sentence.
+    The new program has the same process id, descriptors and arguments, and the same environment without `_LOAD_CODE`.
+    Call it before any key is made, and early: what was imported is imported again.  Where it cannot be done, the
+    process ends with a sentence.
     """
     try:
         if not _started_from_unreadable_file():
@@ -46,10 +50,16 @@ def go_on_closed() -> None:
 
 
 def _begin_again() -> None:
-    make_undumpable()  # as early as possible, for a process that traces this one goes on tracing after execve
+    _make_undumpable()  # as early as possible, for a process that traces this one goes on tracing after execve
     interpreter = Interpreter(sys.executable)
+    harmless = {name: value for name, value in os.environ.items() if not name.startswith(_LOAD_CODE)}
     give_up_reading_any_file()
-    os.execve(interpreter.fd, [sys.executable, *sys.orig_argv[1:]], os.environ | interpreter.env)  # noqa: S606
+    os.execve(interpreter.fd, [sys.executable, *sys.orig_argv[1:]], harmless | interpreter.env)  # noqa: S606
+
+
+def _make_undumpable() -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0):
+        raise OSError(ctypes.get_errno(), "this process cannot be made undumpable")
 
 
 def check_closed() -> None:
@@ -63,13 +73,13 @@ def check_closed() -> None:
 
 
 def _started_from_unreadable_file() -> bool:
-    return not Path("/proc/self/exe").stat().st_mode & _READABLE
+    return not os.stat("/proc/self/exe").st_mode & _READABLE
 
 
 def _tracer() -> int:
     """The process that has attached itself to this one (ptrace(2)), or 0: it stays attached through execve."""
-    found = re.search(r"^TracerPid:\s*(\d+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    return int(found[1]) if found else 0
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("TracerPid:"))
 
 
 def give_up_reading_any_file() -> None:

@@ -6,9 +6,7 @@ whoever opened its memory then reads it for ever.
 """
 
 import errno
-import hashlib
 import os
-from pathlib import Path
 
 _MFD_EXEC = 0x10  # <linux/memfd.h>, since Linux 6.3; Python has no name for it before 3.14
 _EXECUTABLE_BY_ALL = 0o111
@@ -19,11 +17,11 @@ class Interpreter:
 
     def __init__(self, path: str) -> None:
         """Copy what lies at `path`.  Raises `OSError`."""
-        content = Path(path).read_bytes()
-        self.digest = hashlib.sha256(content).hexdigest()
+        with open(path, "rb") as program:
+            content = program.read()
         # Some find their library by their own place, which is nowhere now: the folder that they would come to.
-        found = Path(path).resolve().parent.parent / "lib"
-        self.env = {"LD_LIBRARY_PATH": str(found)} if b"$ORIGIN" in content else {}
+        found = os.path.realpath(f"{os.path.realpath(path)}/../../lib")
+        self.env = {"LD_LIBRARY_PATH": found} if b"$ORIGIN" in content else {}
         writable = _in_memory()
         try:
             with os.fdopen(os.dup(writable), "wb") as file:
@@ -32,6 +30,13 @@ class Interpreter:
             os.fchmod(writable, _EXECUTABLE_BY_ALL)
         finally:
             os.close(writable)  # what may still be written to is not run
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what runs from it."""
+        import hashlib  # noqa: PLC0415 - takes time, and who calls `go_on_closed` has none to lose
+
+        return hashlib.sha256(os.pread(self.fd, os.fstat(self.fd).st_size, 0)).hexdigest()
 
     @property
     def path(self) -> str:

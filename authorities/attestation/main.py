@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authorities.attestation.authority import Authority
-from authorities.attestation.closed import NotClosedError, go_on_closed
+from authorities.attestation.closed import NotClosedError
 from authorities.attestation.launch import Launch, LaunchError
 from authorities.attestation.measure import MeasureError
 from zerotrust.lock import LOCK, REGISTRY, load_lock
@@ -79,7 +79,6 @@ async def _main() -> None:
 
 def run() -> None:
     """Run as a program: see the head of this file."""
-    go_on_closed()
     try:
         asyncio.run(_main())
     except (OSError, NotClosedError, RegistryError, LaunchError, MeasureError) as error:

@@ -1,9 +1,5 @@
-"""Which process is this? The kernel's answer, for a child and for the other end of a connection.
+"""Which process is this? The kernel's answer, for a child and for the other end of a connection."""
 
-And who may look into it.
-"""
-
-import ctypes
 import os
 import re
 import resource
@@ -16,16 +12,6 @@ ProcessKey = tuple[int, int]
 # The inode of a pidfd names a process once and for all. Kernels before 6.9 give the same one to every pidfd.
 PIDFS = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2]) >= (6, 9)
 SO_PEERPIDFD = 77  # <asm-generic/socket.h>; Python has no name for it yet
-PR_SET_DUMPABLE = 4  # <sys/prctl.h>
-
-
-def make_undumpable() -> None:
-    """Shut this process's memory, variables and open files to other processes of the same user (ptrace(2)).
-
-    Raises `OSError`.
-    """
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0):
-        raise OSError(ctypes.get_errno(), "this process cannot be made undumpable")
 
 
 def allow_open_files() -> None:

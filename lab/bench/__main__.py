@@ -10,7 +10,6 @@ from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.table import Table
 
-from authorities.attestation.closed import go_on_closed
 from demo.__main__ import FOLDER, console, say, until_told
 from demo.system import ROOT, running
 from lab.bench.measure import TASK, measure
@@ -101,5 +100,4 @@ def show(console: Console, numbers: dict[str, float], ratios: dict[str, Ratio]) 
 
 
 if __name__ == "__main__":
-    go_on_closed()
     typer.run(main)

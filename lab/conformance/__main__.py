@@ -16,7 +16,6 @@ from rich.box import HORIZONTALS
 from rich.markup import escape
 from rich.table import Table
 
-from authorities.attestation.closed import go_on_closed
 from demo.__main__ import FOLDER, console, say, until_told
 from demo.refusals import Intruder
 from demo.system import System, running
@@ -143,5 +142,4 @@ def _report(ran: Ran, skipped: dict[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    go_on_closed()
     typer.run(main)

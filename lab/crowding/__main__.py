@@ -19,7 +19,6 @@ from rich.box import HORIZONTALS
 from rich.markup import escape
 from rich.table import Table
 
-from authorities.attestation.closed import go_on_closed
 from cli.login import LoginError
 from demo.__main__ import FOLDER, console, say, until_told
 from demo.refusals import Intruder
@@ -182,5 +181,4 @@ def _report(found: dict[str, Seen]) -> int:
 
 
 if __name__ == "__main__":
-    go_on_closed()
     typer.run(main)

@@ -11,7 +11,6 @@ import typer
 from rich.box import HORIZONTALS
 from rich.table import Table
 
-from authorities.attestation.closed import go_on_closed
 from demo.__main__ import FOLDER, console, say, until_told
 from demo.system import System, running
 from lab.bench.numbers import percentile
@@ -98,5 +97,4 @@ def _report(score: Score, samples: dict[str, list[Held]], broken: list[str]) -> 
 
 
 if __name__ == "__main__":
-    go_on_closed()
     typer.run(main)

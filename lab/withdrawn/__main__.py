@@ -11,7 +11,6 @@ import typer
 from rich.box import HORIZONTALS
 from rich.table import Table
 
-from authorities.attestation.closed import go_on_closed
 from demo.__main__ import FOLDER, console, say, until_told
 from demo.levers import EVERYWHERE
 from demo.system import running
@@ -73,5 +72,4 @@ def _report(evidence: Evidence) -> int:
 
 
 if __name__ == "__main__":
-    go_on_closed()
     typer.run(main)

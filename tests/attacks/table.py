@@ -1561,6 +1561,17 @@ ROWS: dict[int, Row] = {
         ("registry: the pattern of names and causes",),
     ),
     185: Row("a user changes what they sign in with", None, (at_keycloak.NO_REQUIRED_ACTIONS,)),
+    # M. another process of the same user
+    186: Row(
+        "a process of the same user that writes to the authority's process while it checks what is installed",
+        "not opened",
+        (Control("scripts.run", "main", "go_on_closed()"),),
+    ),
+    187: Row(
+        "a variable that names a configuration of OpenSSL, and so code to load, for the authority's process",
+        None,
+        (Control(_CLOSED, "_begin_again", "not name.startswith(_LOAD_CODE)", "True"),),
+    ),
 }
 
 

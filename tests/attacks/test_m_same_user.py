@@ -36,9 +36,10 @@ BOOTSTRAP = """
 import json, sys
 print("open", flush=True)
 sys.stdin.readline()
-from authorities.attestation import main
+from authorities.attestation import closed, main
 from lab.without import Control, without
 with without(*(Control(**control) for control in json.loads(sys.argv.pop(1)))):
+    closed.go_on_closed()
     main.run()
 """
 

@@ -31,7 +31,7 @@ async def test_a_module_planted_in_the_projects_folder(target: Folder) -> Tries:
 
     # Nor where a library asks for what nobody has installed.
     (project / "brotli").mkdir()
-    root, run.ROOT = run.ROOT, project
+    root, run.ROOT = run.ROOT, str(project)
     sys.meta_path.append(run.Project)
     try:
         yield Attempt("not found", importlib.util.find_spec("brotli") is not None)

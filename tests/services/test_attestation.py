@@ -862,7 +862,8 @@ async def test_what_comes_to_life_after_its_authority_has_ended_ends_at_once(roo
 
 @pytest.fixture
 async def served(lock: Lock, root: Path, run_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    command = [sys.executable, "-m", "authorities.attestation.main", "--root", str(root), "--run-dir", str(run_dir)]
+    program = [str(PROJECT / "scripts" / "run"), "authorities.attestation.main"]
+    command = [*program, "--root", str(root), "--run-dir", str(run_dir)]
     served = await asyncio.create_subprocess_exec(*command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     yield served
     if served.returncode is None:

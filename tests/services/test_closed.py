@@ -22,7 +22,7 @@ from tests.support.launched import PROJECT, locked, project
 from tests.support.spy import ORDINARY, Spy
 from zerotrust.registry import load_registry
 
-MAIN = [sys.executable, "-m", "authorities.attestation.main"]
+MAIN = [str(PROJECT / "scripts" / "run"), "authorities.attestation.main"]
 PTRACE_SEIZE = 0x4206  # <linux/ptrace.h>
 
 
@@ -123,7 +123,8 @@ async def test_nothing_that_was_opened_before_shows_the_memory_of_the_program_th
         await process.communicate(b"\n")
 
 
-async def test_it_goes_on_as_the_same_process_with_the_same_arguments_and_environment() -> None:
+async def test_it_goes_on_as_the_same_process_with_the_same_arguments_and_all_variables_that_load_no_code() -> None:
+    loading = {"LD_BIND_NOW": "1", "LD_PRELOAD": "", "GCONV_PATH": "/nowhere", "OPENSSL_CONF": "/nowhere"}
     show = """
 import json, os, sys
 first = [os.getpid(), sys.executable, sys.prefix, sys.argv, sys.flags.isolated, dict(os.environ)]
@@ -133,13 +134,14 @@ from authorities.attestation.closed import go_on_closed
 go_on_closed()
 sys.exit(7)
 """
-    process = await started(sys.executable, "-I", "-c", show, str(PROJECT), "é", "", env={"A": "b"})
+    process = await started(sys.executable, "-I", "-c", show, str(PROJECT), "é", "", env={"A": "b", **loading})
     output, _ = await process.communicate()
 
     before, after = map(json.loads, output.splitlines())
     for environment in before[-1], after[-1]:
         environment.pop("LC_CTYPE", None)
         environment.pop("LD_LIBRARY_PATH", None)  # where the interpreter finds its library by its own place
+    assert {name: before[-1].pop(name) for name in loading} == loading
     assert before == after
     assert process.returncode == 7
 
@@ -148,7 +150,7 @@ def test_where_the_system_cannot_do_it_the_process_ends_with_a_sentence(monkeypa
     def no_memory(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(closed, "make_undumpable", lambda: None)
+    monkeypatch.setattr(closed, "_make_undumpable", lambda: None)
     monkeypatch.setattr(os, "memfd_create", no_memory)
     with pytest.raises(SystemExit, match=r"cannot run a program from a file that nobody may read: .*Permission denied"):
         closed.go_on_closed()

