@@ -81,8 +81,8 @@ verify-release:  ## Verify and install a release: SIGNERS=file
 	@test ! -e run || find run \( -path '*/keycloak/*.seal' -o -path '*/keycloak/handover' \) -prune -exec rm -rf {} +
 	@UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 $(MAKE) --no-print-directory .venv/ready
 
-# Says every two seconds that the recipe line which it runs beside goes on, and ends with it.
-SO_FAR = (n=0; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do n=$$((n + 2)); echo "$(1): $$n s so far"; done) &
+# Says after 2, 4, 8 ... seconds that the recipe line which it runs beside goes on, and ends with it.
+SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do n=$$((n + 2)); test $$n -lt $$next || { echo "$(1): $$n s so far"; next=$$((2 * n)); }; done) &
 
 # Made anew each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
 .venv/ready: requirements.lock bootstrap.lock authorities/attestation/environment.py cli/zt scripts/run scripts/run.py

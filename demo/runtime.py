@@ -61,8 +61,8 @@ _JAVA_FOLDERS = [
 
 Say = Callable[[str], None]
 
-SAID_EVERY = 2
-"""Seconds of silence after which a step that goes on says so again."""
+SAID_AFTER = 2
+"""Seconds after which a step that goes on says so; and again each time that it has taken twice as long."""
 """Takes a line of progress."""
 
 
@@ -82,13 +82,15 @@ class Runtime:
 
 @asynccontextmanager
 async def going_on(say: Say, what: str) -> AsyncIterator[None]:
-    """Say every `SAID_EVERY` seconds that `what` goes on, for as long as the block lasts."""
+    """Say that `what` goes on, for as long as the block lasts: after `SAID_AFTER` seconds, after twice as many ..."""
     began = time.monotonic()
 
     async def tell() -> None:
+        seconds: float = SAID_AFTER
         while True:
-            await asyncio.sleep(SAID_EVERY)
-            say(f"{what}: {time.monotonic() - began:.0f} s so far")
+            await asyncio.sleep(began + seconds - time.monotonic())
+            say(f"{what}: {seconds:.0f} s so far")
+            seconds *= 2
 
     telling = asyncio.create_task(tell())
     try:

@@ -203,11 +203,11 @@ def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
 
 
 def test_while_packages_are_fetched_it_is_said_again_and_again_that_it_goes_on(project: Signed) -> None:
-    """Here `sleep` takes no time, and fetching ends once that was said twice; or it ends, and it was not."""
+    """Here `sleep` takes no time, and fetching ends once that was said three times; or it ends, and it was not."""
     place = project.tree.parent
-    count = f'n=$(cat {place}/slept 2>/dev/null || echo 0); echo $((n + 1)) > {place}/slept; [ "$n" -lt 2 ]'
+    count = f'n=$(cat {place}/slept 2>/dev/null || echo 0); echo $((n + 1)) > {place}/slept; [ "$n" -lt 5 ]'
     (place / "sleep").write_text(f"#!/bin/sh\n{count}\n")
-    wait = f'for i in $(seq 1500); do [ "$(cat {place}/slept 2>/dev/null)" = 3 ] && break; /bin/sleep 0.02; done'
+    wait = f'for i in $(seq 1500); do [ "$(cat {place}/slept 2>/dev/null)" = 6 ] && break; /bin/sleep 0.02; done'
     (place / "uv").write_text(f'{UV}\ncase "$*" in "pip sync"*) {wait};; esac\n')
     for name in "sleep", "uv":
         (place / name).chmod(0o755)
@@ -216,7 +216,7 @@ def test_while_packages_are_fetched_it_is_said_again_and_again_that_it_goes_on(p
 
     assert status == 0, said
     lines = [line for line in said.splitlines() if line.endswith(" s so far")]
-    assert lines == [f"Packages are fetched and installed: {seconds} s so far" for seconds in (2, 4)]
+    assert lines == [f"Packages are fetched and installed: {seconds} s so far" for seconds in (2, 4, 8)]
 
 
 def test_where_it_fails_nothing_is_made_or_run(project: Signed) -> None:
