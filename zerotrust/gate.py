@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -35,6 +36,7 @@ from zerotrust.refusing import cut_off, send_refusal
 from zerotrust.standing import Standing
 from zerotrust.svid import NOBODY, Peer
 from zerotrust.tally import Tally
+from zerotrust.turns import Turns
 from zerotrust.verify import Expected, Remembered
 
 PUBLIC: Literal["public"] = "public"
@@ -136,6 +138,7 @@ class Gate:
         self._metadata_url, self._dialects = metadata_url, dialects or {}
         self._tally, self._confirm = Tally(journal), confirm
         self._of_users, self._of_senders = InFlight(), InFlight()
+        self._turns: defaultdict[str | None, Turns] = defaultdict(Turns)
         self.adopt(expected=expected, policy=policy)
 
     def adopt(self, *, expected: Expected, policy: Policy) -> None:
@@ -189,6 +192,7 @@ class Gate:
         most = incoming.MAX_MESSAGE if isinstance(route, ToolPermissions) else incoming.MAX_BODY
         most = found.body if isinstance(found, Route) else most
         self._check_peer(call.peer)  # (1)
+        await self._turns[call.peer.id].wait()
         if route == PUBLIC:
             receive, _ = await incoming.whole(call.scope["headers"], receive, most=incoming.MAX_PUBLIC_BODY)
             self._tally.count(_origin(call), PUBLIC)

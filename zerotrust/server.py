@@ -8,13 +8,14 @@ import socket
 import ssl
 import time
 from collections import Counter
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from zerotrust.accepting import Accepting, listen
 from zerotrust.svid import NOBODY, Peer
 
 MAX_CONNECTIONS = 500
@@ -152,16 +153,28 @@ class Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Gives a handshake no more time than the head of a request."""
+    """Takes TLS connections in by `Accepting`, and gives a handshake no more time than the head of a request."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         loop: Any = asyncio.get_running_loop()
-        if self.config.ssl:  # uvicorn has no option for it, and hands none on
-            loop.create_server = partial(loop.create_server, ssl_handshake_timeout=PATIENCE)
+        if self.config.ssl:  # uvicorn has no option for it
+            loop.create_server = _create_server
         try:
             await super().startup(sockets)
         finally:
             loop.__dict__.pop("create_server", None)
+
+
+async def _create_server(
+    protocol: Callable[[], asyncio.Protocol], *, host: str, port: int, ssl: ssl.SSLContext, **_: object
+) -> Accepting:
+    """Serve as `loop.create_server` does."""
+    loop = asyncio.get_running_loop()
+
+    async def handshake(connection: socket.socket) -> None:
+        await loop.connect_accepted_socket(protocol, connection, ssl=ssl, ssl_handshake_timeout=PATIENCE)
+
+    return Accepting(listen(host, port), handshake, patience=PATIENCE)
 
 
 def server(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None) -> uvicorn.Server:

@@ -1,8 +1,7 @@
 """The public keys over HTTPS, for Keycloak: SPIFFE Federation section 5.2.1, profile `https_web`.
 
-Every process of this machine can connect here, and asyncio keeps 260 KiB for a connection with TLS.  So a connection
-is a mere descriptor until its first byte has come, and few are answered at once.  Where there are more, the newest
-takes the place of the oldest: Keycloak says something as soon as it is connected, so whoever waits makes room for it.
+Every process of this machine can connect here.  So few connections are answered at a time (`zerotrust/accepting.py`),
+and none is answered twice.
 """
 
 import asyncio
@@ -11,17 +10,12 @@ import os
 import socket
 import ssl
 
-MOST_SILENT = 512
-"""Connections that have not said anything yet."""
-MOST_ANSWERED = 64
-"""Connections with TLS, 16 MiB in all."""
-MOST_WAITING = 4096
-"""Connections that the kernel holds until they are accepted, for a second at most; Linux allows no more by default."""
+from zerotrust.accepting import Accepting, listen
+
 MOST_OF_A_REQUEST = 4096
 """Bytes; Keycloak sends about 200."""
 SECONDS_FOR_A_REQUEST = 5
 """From the first byte to the end of the connection; and until the first byte."""
-SECONDS_WITHOUT_DESCRIPTORS = 0.1
 
 
 def tls_context(key: bytes, certificate: bytes) -> ssl.SSLContext:
@@ -43,69 +37,16 @@ class BundleServer:
     def __init__(self, bundle: bytes, port: int, tls: ssl.SSLContext) -> None:
         """`port` 0 takes any that is free.  Raises `OSError` where the port cannot be had."""
         self._bundle, self._tls, self._loop = bundle, tls, asyncio.get_running_loop()
-        self._silent: dict[socket.socket, asyncio.TimerHandle] = {}
-        self._answered: dict[asyncio.Task[None], None] = {}
-        self._listening = socket.create_server(("127.0.0.1", port), backlog=MOST_WAITING)
-        self._listening.settimeout(0)
-        self._accepting = self._loop.create_task(self._accept())
-
-    @property
-    def port(self) -> int:
+        self._accepting = Accepting(listen("127.0.0.1", port), self._answer, patience=SECONDS_FOR_A_REQUEST)
+        self.port = int(self._accepting.sockets[0].getsockname()[1])
         """Where it listens."""
-        return int(self._listening.getsockname()[1])
-
-    def close(self) -> None:
+        self.close = self._accepting.close
         """Stop listening, and end all connections."""
-        self._accepting.cancel()
-        self._listening.close()
-        for connection in [*self._silent]:
-            self._drop(connection)
-        for task in [*self._answered]:
-            self._end(task)
-
-    async def _accept(self) -> None:
-        while True:
-            try:
-                self._take((await self._loop.sock_accept(self._listening))[0])
-                await asyncio.sleep(0)  # whoever else lives in this process has a turn before the next one
-            except OSError:  # no descriptor left, for one
-                await asyncio.sleep(SECONDS_WITHOUT_DESCRIPTORS)
-
-    def _take(self, connection: socket.socket) -> None:
-        if len(self._silent) >= MOST_SILENT:
-            self._drop(next(iter(self._silent)))
-        self._silent[connection] = self._loop.call_later(SECONDS_FOR_A_REQUEST, self._drop, connection)
-        self._loop.add_reader(connection, self._speaks, connection)
-
-    def _drop(self, connection: socket.socket) -> None:
-        self._leave_silent(connection)
-        connection.close()
-
-    def _leave_silent(self, connection: socket.socket) -> None:
-        self._silent.pop(connection).cancel()
-        self._loop.remove_reader(connection)
-
-    def _speaks(self, connection: socket.socket) -> None:
-        self._leave_silent(connection)
-        if not _begins_tls(connection):  # whatever else comes, many ends at once among it, takes nobody's place
-            connection.close()
-            return
-        if len(self._answered) >= MOST_ANSWERED:
-            self._end(next(iter(self._answered)))
-        task = self._loop.create_task(self._answer(connection))
-        self._answered[task] = None
-        task.add_done_callback(lambda done: self._answered.pop(done, None))
-        task.add_done_callback(lambda _: connection.close())  # also where it was ended before it began
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        del self._answered[task]  # at once, so that the next one to make room is another
-        task.cancel()
 
     async def _answer(self, connection: socket.socket) -> None:
         reader = asyncio.StreamReader(limit=MOST_OF_A_REQUEST)
         protocol = asyncio.StreamReaderProtocol(reader)
-        # Not a request, not TLS, too late, or nobody left to answer.
-        with contextlib.suppress(TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError):  # that is no request
             async with asyncio.timeout(SECONDS_FOR_A_REQUEST):
                 transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._tls)
                 writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
@@ -124,11 +65,3 @@ class BundleServer:
         )
         writer.close()
         await writer.wait_closed()
-
-
-def _begins_tls(connection: socket.socket) -> bool:
-    """Whether the first byte that has come is that of a handshake (RFC 8446 section 5.1)."""
-    try:
-        return connection.recv(1, socket.MSG_PEEK) == b"\x16"
-    except OSError:  # it has ended already
-        return False

@@ -180,6 +180,27 @@ async def tasks(attacker: Attacker) -> None:
     await attacker.often(len(wires), once)
 
 
+async def handshakes(attacker: Attacker) -> None:
+    """A stranger: one handshake after the other at the registry, as many as this machine can do."""
+    wires = [attacker.wire(SIGNER) for _ in range(100)]
+
+    async def once(number: int) -> object:
+        await wires[number].greet()
+        return "connected"
+
+    await attacker.often(len(wires), once)
+
+
+async def questions(attacker: Attacker) -> None:
+    """A stranger: 200 connections that ask the registry for its health, as often as it answers."""
+    wires = [attacker.wire(SIGNER) for _ in range(200)]
+
+    async def once(number: int) -> object:
+        return await wires[number].ask("GET", "/health")
+
+    await attacker.often(len(wires), once)
+
+
 Attack = Callable[[Attacker], Coroutine[Any, Any, None]]
 ATTACKS: dict[str, Attack] = {
     "nested bodies": nested_bodies,
@@ -188,6 +209,8 @@ ATTACKS: dict[str, Attack] = {
     "refusals": refusals,
     "drafts": drafts,
     "tasks": tasks,
+    "handshakes": handshakes,
+    "questions": questions,
 }
 
 

@@ -44,6 +44,11 @@ class Wire:
         finally:
             self.close()
 
+    async def greet(self) -> None:
+        """Connect, and end the connection.  Raises `OSError`."""
+        self._streams = await self._open()
+        self.close()
+
     def close(self) -> None:
         """End the connection."""
         if self._streams:

@@ -86,7 +86,7 @@ def _launch(function: str, take: str) -> Control:
 
 
 _CLOSED = "authorities.attestation.closed"
-_BUNDLE = "authorities.attestation.bundle"
+_ACCEPTING = "zerotrust.accepting"
 
 
 def _policy(rule: str, line: str, put: str) -> Control:
@@ -1313,22 +1313,32 @@ ROWS: dict[int, Row] = {
         Reason.POLICY_DENIED,
         (Control("zerotrust.tally", "Tally.repeated", "self._refused[what] > IN_FULL", "False"),),
     ),
+    145: Row(
+        "handshakes that are begun at a service, and not finished",
+        None,
+        (Control(_ACCEPTING, "Accepting._speaks", "if len(self._answered) >= MOST_ANSWERED:"),),
+    ),
+    146: Row(
+        "a public route, asked for so often that nobody else in that process has a turn",
+        None,
+        (_gate("Gate._admit", "await self._turns[call.peer.id].wait()", "pass"),),
+    ),
     147: Row(
         "connections that say nothing, at the door where attestation shows its public keys",
         None,
-        (Control(_BUNDLE, "BundleServer._take", "if len(self._silent) >= MOST_SILENT:"),),
+        (Control(_ACCEPTING, "Accepting._take", "if len(self._silent) >= MOST_SILENT:"),),
     ),
     148: Row(
         "handshakes that are begun there, and not finished",
         None,
-        (Control(_BUNDLE, "BundleServer._speaks", "if len(self._answered) >= MOST_ANSWERED:"),),
+        (Control(_ACCEPTING, "Accepting._speaks", "if len(self._answered) >= MOST_ANSWERED:"),),
     ),
     149: Row(
         "whoever keeps all places there, so that nobody hears of the keys",
         None,
         (
             Control(
-                _BUNDLE, "BundleServer._speaks", "self._end(next(iter(self._answered)))", "return connection.close()"
+                _ACCEPTING, "Accepting._speaks", "self._end(next(iter(self._answered)))", "return connection.close()"
             ),
         ),
     ),

@@ -2,24 +2,29 @@
 
 import asyncio
 import json
+from typing import Any
 from unittest.mock import patch
 
 import orjson
 
 from tests.support.attack import Attempt, Target, Tried, Tries, attack
+from tests.support.attack_bundle import client_hello
 from tests.support.attack_wire import HANG, asked, connected, request, served, with_certificate
 from tests.support.ca import the_ca
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.gate import Gate
-from zerotrust.incoming import MAX_TEXT
+from zerotrust.incoming import MAX_TEXT, whole
 from zerotrust.inflight import OF_A_PERSON
 from zerotrust.policy import Reason
 from zerotrust.strict_json import MAX_ELEMENTS
 from zerotrust.tally import IN_FULL
+from zerotrust.turns import IN_A_PASS
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
 REFUSED = 100
+PASSES = 100
+"""Of the event loop, after which what has been decided has been done."""
 MEBIBYTE = 1 << 20
 COSTLY = {
     "nested": b'{"a":' + b"[" * (MEBIBYTE // 2) + b"]" * (MEBIBYTE // 2 - 6) + b"}",
@@ -127,3 +132,48 @@ async def test_refusals_until_the_disk_is_full(target: Target) -> Tries:
     counted = sum(seen["times"] for record in written for seen in record.get("seen", []))
     assert len(in_full) + counted >= REFUSED
     yield Tried(answer, written, handled=False, effect=len(in_full) > IN_FULL)
+
+
+@attack(145)
+async def test_handshakes_that_are_begun_at_a_service(target: Target) -> Tries:
+    """The newest takes the place of the oldest, so a caller who goes on is served all the same."""
+    with patch("zerotrust.accepting.MOST_ANSWERED", 3):
+        async with served(target, ORCHESTRATOR) as port:
+            begun = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
+            for _, writer in begun:
+                writer.write(client_hello())
+            waits_for_the_end = asyncio.create_task(begun[0][0].read())
+            genuine = await connected(port, ORCHESTRATOR, the_ca().for_users())
+            assert await asked(*genuine, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+            for _ in range(PASSES):
+                await asyncio.sleep(0)
+            yield Attempt("the end of the oldest", succeeded=not waits_for_the_end.done())
+            for _, writer in (genuine, *begun):
+                writer.close()
+            await asyncio.gather(waits_for_the_end, return_exceptions=True)  # the end may be a reset
+
+
+@attack(146)
+async def test_a_public_route_asked_for_without_end(target: Target) -> Tries:
+    """What counts is how much of it is done while everybody else waits: in one pass of the event loop."""
+    in_this_pass, passes = 0, list[int]()
+
+    async def count(*arguments: Any, **more: Any) -> Any:
+        nonlocal in_this_pass
+        in_this_pass += 1
+        return await whole(*arguments, **more)
+
+    async def everybody_else() -> None:
+        nonlocal in_this_pass
+        while True:
+            passes.append(in_this_pass)
+            in_this_pass = 0
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(everybody_else())
+    with patch("zerotrust.incoming.whole", count):
+        async with target.system.client(ORCHESTRATOR) as stranger:
+            answers = await asyncio.gather(*(stranger.get("/health") for _ in range(20 * IN_A_PASS)))
+    others.cancel()
+    assert {answer.status_code for answer in answers} == {200}
+    yield Attempt("few in a pass", succeeded=max(passes) > IN_A_PASS)

@@ -1,8 +1,8 @@
 """O. What one caller costs the others at a door: the one where attestation shows its public keys, to anybody."""
 
-from authorities.attestation.bundle import MOST_ANSWERED, MOST_SILENT
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.attack_bundle import KeysDoor, client_hello, keys_door
+from zerotrust.accepting import MOST_ANSWERED, MOST_SILENT
 
 MORE = 16
 

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from authorities.attestation import bundle
-from authorities.attestation.bundle import MOST_ANSWERED, MOST_OF_A_REQUEST, MOST_SILENT
+from authorities.attestation.bundle import MOST_OF_A_REQUEST
 from tests.support.attack_bundle import HANG, KeysDoor, client_hello, keys_door
 from tests.support.issuer import Issuer
+from zerotrust import accepting
+from zerotrust.accepting import MOST_ANSWERED, MOST_SILENT
 from zerotrust.service import Service
 
 
@@ -62,6 +64,7 @@ async def test_who_does_not_go_on_is_not_waited_for(
     door: KeysDoor, monkeypatch: pytest.MonkeyPatch, saying: bytes
 ) -> None:
     monkeypatch.setattr(bundle, "SECONDS_FOR_A_REQUEST", 0.05)
+    monkeypatch.setattr(door.server._accepting, "_patience", 0.05)
     async with door.connections(3, saying=saying) as ends:
         for one in ends:
             await ended(one)
@@ -106,7 +109,7 @@ async def test_where_no_descriptor_is_left_it_serves_again_once_there_is_one(
         return await genuine(listening)
 
     monkeypatch.setattr(loop, "sock_accept", accept)
-    monkeypatch.setattr(bundle, "SECONDS_WITHOUT_DESCRIPTORS", 0.01)
+    monkeypatch.setattr(accepting, "SECONDS_WITHOUT_DESCRIPTORS", 0.01)
     assert await door.keys() == 2  # accepted by the call that was waiting
     assert await door.keys() == 2
     assert failures < 0

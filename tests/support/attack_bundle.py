@@ -47,7 +47,7 @@ class KeysDoor:
     @property
     def held(self) -> tuple[int, int]:
         """How many silent connections it holds, and how many that have said something."""
-        return len(self.server._silent), len(self.server._answered)
+        return len(self.server._accepting._silent), len(self.server._accepting._answered)
 
     @asynccontextmanager
     async def connections(self, number: int, *, saying: bytes = b"") -> AsyncIterator[list[asyncio.StreamReader]]:
