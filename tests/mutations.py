@@ -35,6 +35,9 @@ from tests.support.reached import Only, Passed, Recorder, recorded
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(set((ROOT / "zerotrust").glob("*.py")) - {ROOT / "zerotrust" / "__init__.py"})
 TESTS = {
+    "accepting": (
+        "services/test_bundle services/test_server attacks/test_o_keys_door attacks/test_o_costs input/test_wire"
+    ),
     "a2a": (
         "services/test_reader services/test_clients faults/test_tasks services/test_orchestrator "
         "input/test_protocols attacks/test_j_a2a services/test_withdrawal"
@@ -52,7 +55,7 @@ TESTS = {
     "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
     "gate": (
         "unit/test_gate unit/test_withdrawn unit/test_binding unit/test_errors "
-        "unit/test_tally unit/test_imports input/test_handlers input/test_values"
+        "unit/test_tally unit/test_imports input/test_handlers input/test_values attacks/test_o_costs"
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
     "incoming": "unit/test_gate input/test_wire attacks/test_a_credentials",
@@ -91,6 +94,7 @@ TESTS = {
     "tool": (
         "services/test_documents input/test_handlers input/test_protocols attacks/test_i_mcp attacks/test_e_scope"
     ),
+    "turns": "unit/test_turns attacks/test_o_costs",
     "verify": (
         "unit/test_verify unit/test_imports unit/test_gate unit/test_withdrawn faults/test_clock attacks/test_c_claims"
     ),
