@@ -7,9 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-# Private to the SDK, whose version is pinned: another reading of RFC 8785 than that of the one who verifies cards with
-# it would be a second truth.  A test holds our signature against the SDK's public functions.
-from a2a.utils._jcs import canonicalize
+import rfc8785
 
 _TOLD = ("name", "description", "inputSchema", "outputSchema")
 """What a model learns of a tool, and so what could talk it into something."""
@@ -17,7 +15,7 @@ _TOLD = ("name", "description", "inputSchema", "outputSchema")
 
 def canonical(value: Mapping[str, Any]) -> bytes:
     """The one form of this JSON (RFC 8785).  Raises `ValueError` for what has none."""
-    return canonicalize(value).encode()
+    return rfc8785.dumps(dict(value))
 
 
 def card_digest(card: Mapping[str, Any]) -> str:

@@ -4,10 +4,11 @@ Read, and nothing more: whether any of it is good is the gate's to say.
 """
 
 import asyncio
-import re
 from collections.abc import Iterable
 from typing import Any
 
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Message, Receive
 
 from zerotrust.errors import Refusal
@@ -33,10 +34,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 # base64url and dots; with padding, which PyJWT accepts, a token would have two spellings.
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
-# Version 00 has four fields; a later version may have more. Ids of zeros and version ff are invalid.
-_FIELDS = rb"-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}"
-_TRACEPARENT = re.compile(rb"00" + _FIELDS)
-_LATER_TRACEPARENT = re.compile(rb"(?!00|ff)[0-9a-f]{2}" + _FIELDS + rb"(?:-.*)?")
+_PROPAGATOR = TraceContextTextMapPropagator()
 
 
 def bearer(headers: Headers, *, hint: str | None) -> UnverifiedToken:
@@ -67,8 +65,9 @@ def trace(headers: Headers) -> tuple[str, str] | None:
     given = [value for name, value in headers if name == b"traceparent"]
     if len(given) != 1:
         return None
-    found = _TRACEPARENT.fullmatch(given[0]) or _LATER_TRACEPARENT.fullmatch(given[0])
-    return (found[1].decode(), found[2].decode()) if found else None
+    context = _PROPAGATOR.extract({"traceparent": given[0].decode("latin-1")})
+    caller = get_current_span(context).get_span_context()
+    return (format_trace_id(caller.trace_id), format_span_id(caller.span_id)) if caller.is_valid else None
 
 
 async def whole(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, bytes]:
