@@ -17,9 +17,9 @@ from rich.box import HORIZONTALS
 from rich.table import Table
 from rich.text import Text
 
-from authorities.attestation.closed import NotClosedError
-from authorities.attestation.launch import LaunchError
-from authorities.attestation.measure import MeasureError
+from authorities.attestation.local.closed import NotClosedError
+from authorities.attestation.local.launch import LaunchError
+from authorities.attestation.verifier.measure import MeasureError
 from authorities.registry.realm import USERS
 from cli.door import DoorError, sign_in_at
 from cli.login import LoginError, sign_in

@@ -23,7 +23,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from authorities.attestation.measure import MeasureError, digest_of, measure_files
+from authorities.attestation.verifier.measure import MeasureError, digest_of, measure_files
 from authorities.registry.realm import build_jar
 from demo.runtime import VERSION
 

@@ -31,8 +31,8 @@ from typing import Self
 import httpx
 import keycloak as python_keycloak
 
-from authorities.attestation.closed import give_up_reading_any_file
-from authorities.attestation.interpreter import Interpreter
+from authorities.attestation.local.closed import give_up_reading_any_file
+from authorities.attestation.local.interpreter import Interpreter
 from authorities.registry.realm import REALM_FILE, SCRIPT, USERS
 from demo.instance import BUILD, Instance
 from demo.runtime import KeycloakError, Runtime, Say, find_runtime, going_on

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import httpx
 
-from authorities.attestation.measure import BYTECODE_CACHES, MeasureError, digest_of, measure_files
+from authorities.attestation.verifier.measure import BYTECODE_CACHES, MeasureError, digest_of, measure_files
 
 VERSION = "26.7.5"
 """Exactly this one: from 26.8 on Keycloak refuses to exchange a token that carries `act`."""

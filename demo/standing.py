@@ -14,7 +14,7 @@ import httpx
 from a2a.types import AgentCard
 from starlette.types import Receive, Scope, Send
 
-from authorities.attestation.launch import Launch
+from authorities.attestation.local.launch import Launch
 from cli.login import sign_in
 from demo.refusals import TASK, Attempt, Intruder, answer_to
 from demo.system import HOST, ROOT, System, settings, started

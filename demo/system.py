@@ -20,10 +20,10 @@ from typing import Any
 
 import httpx
 
-from authorities.attestation.approval import approving
-from authorities.attestation.authority import Authority
-from authorities.attestation.launch import Launch, Launched
-from authorities.attestation.report import report
+from authorities.attestation.local.authority import Authority
+from authorities.attestation.local.launch import Launch, Launched
+from authorities.attestation.verifier.approval import approving
+from authorities.attestation.verifier.report import report
 from authorities.registry.realm import SCRIPT
 from authorities.registry.state import State
 from cli.client import user_client

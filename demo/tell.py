@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from authorities.attestation.measure import digest_of
+from authorities.attestation.verifier.measure import digest_of
 from demo.levers import LEVERS
 from demo.system import HOST, System
 from zerotrust.svid import id_of

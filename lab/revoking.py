@@ -16,7 +16,7 @@ from typing import Any, cast
 import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from authorities.attestation.issuer import Issuer
+from authorities.attestation.local.svid_issuer import Issuer
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from lab.bench.numbers import percentile

@@ -26,11 +26,11 @@ PACKAGES = frozenset(
     | {"cli", "demo", "lab", "scripts", "tests"}
 )
 
-MAKE_KEYS = ("demo", "lab", "authorities.attestation.main")
+MAKE_KEYS = ("demo", "lab", "authorities.attestation.local.main")
 """Modules, and packages with all that is in them, whose process holds the keys of a trust domain."""
 
 NOWHERE = "/dev/null"
-MAKES_THE_PIN = "authorities.attestation.environment"
+MAKES_THE_PIN = "authorities.attestation.local.environment"
 
 
 class Project:
@@ -61,8 +61,8 @@ def check_installed(prefix: str | os.PathLike[str]) -> None:
     """Exit with a sentence unless all that is installed in `prefix` is as it was pinned; nothing of it has run yet."""
     from pathlib import Path
 
-    from authorities.attestation.installed import NEXT_STEP, changed_files
-    from authorities.attestation.measure import MeasureError, named
+    from authorities.attestation.local.installed import NEXT_STEP, changed_files
+    from authorities.attestation.verifier.measure import MeasureError, named
 
     try:
         wrong = changed_files(Path(prefix))
@@ -103,7 +103,7 @@ def main() -> None:
     sys.meta_path.append(Project)
     del sys.argv[0]
     if makes_keys(sys.argv[0]):
-        from authorities.attestation.closed import go_on_closed
+        from authorities.attestation.local.closed import go_on_closed
 
         go_on_closed()  # before all that takes time; what comes next happens in the closed process
     if sys.argv[0] != MAKES_THE_PIN:

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from mcp.server.mcpserver import MCPServer
 
-from authorities.attestation.approval import approved_files
-from authorities.attestation.measure import MeasureError, digest_of
+from authorities.attestation.verifier.approval import approved_files
+from authorities.attestation.verifier.measure import MeasureError, digest_of
 from authorities.registry import realm
 from zerotrust.cards import agent_card, as_json
 from zerotrust.digests import card_digest, tool_digest

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from authorities.attestation.launch import Launch
+from authorities.attestation.local.launch import Launch
 from cli.client import user_client
 from demo.keycloak import check_port
 from demo.system import HOST, System, registered, settings

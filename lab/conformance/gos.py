@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from authorities.attestation.launch import Launch
+from authorities.attestation.local.launch import Launch
 from demo.system import System
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing, run

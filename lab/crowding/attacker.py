@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from authorities.attestation.authority import Authority
+from authorities.attestation.local.authority import Authority
 from demo.keycloak import Keycloak
 from demo.refusals import Intruder
 from demo.system import ROOT, System

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from functools import partial
 from pathlib import Path
 
-from authorities.attestation.launch import Launch, Launched
+from authorities.attestation.local.launch import Launch, Launched
 from demo.system import System, started
 from lab.withdrawn.judge import Ban, Evidence
 from lab.withdrawn.relay import BREAKS, Break, Relay

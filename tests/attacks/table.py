@@ -82,10 +82,10 @@ def _keys(take: str) -> Control:
 
 
 def _launch(function: str, take: str) -> Control:
-    return Control("authorities.attestation.launch", f"Launcher.{function}", take)
+    return Control("authorities.attestation.local.launch", f"Launcher.{function}", take)
 
 
-_CLOSED = "authorities.attestation.closed"
+_CLOSED = "authorities.attestation.local.closed"
 _ACCEPTING = "zerotrust.accepting"
 
 
@@ -874,7 +874,7 @@ ROWS: dict[int, Row] = {
         NO_IDENTITY,
         (
             Control(
-                "authorities.attestation.workload_api",
+                "authorities.attestation.local.workload_api",
                 "WorkloadApi._launched",
                 "if launched is None:",
                 "launched = launched or self._launcher.running[0]",
@@ -886,13 +886,13 @@ ROWS: dict[int, Row] = {
         NO_IDENTITY,
         (
             Control(
-                "authorities.attestation.workload_api",
+                "authorities.attestation.local.workload_api",
                 "WorkloadApi._fetch_jwt_svid",
                 "if request.spiffe_id not in ('', spiffe_id):",
                 "spiffe_id = request.spiffe_id or spiffe_id",
             ),
             Control(
-                "authorities.attestation.issuer",
+                "authorities.attestation.local.svid_issuer",
                 "Issuer.validate",
                 _VALIDATED,
                 "jwt.decode(token, options={'verify_signature': False})",
@@ -909,7 +909,7 @@ ROWS: dict[int, Row] = {
             ),
             _launch("_check_approved", APPROVED_FOR_IT),
             Control(
-                "authorities.attestation.workload_api",
+                "authorities.attestation.local.workload_api",
                 "WorkloadApi._attested",
                 "if files := self._drift.check(launched):",
             ),
@@ -1162,7 +1162,7 @@ ROWS: dict[int, Row] = {
             (
                 Control(_CLOSED, "go_on_closed", "_begin_again()"),
                 Control(_CLOSED, "go_on_closed", "check_closed()"),
-                Control("authorities.attestation.authority", "issuer_of_closed_process", "check_closed()"),
+                Control("authorities.attestation.local.authority", "issuer_of_closed_process", "check_closed()"),
             ),
         ),
     ),
@@ -1179,7 +1179,7 @@ ROWS: dict[int, Row] = {
         Reason.EXCHANGE_REFUSED,
         (
             Control(
-                "authorities.attestation.issuer",
+                "authorities.attestation.local.svid_issuer",
                 "Issuer.validate",
                 "if int(claims['exp']) - int(claims['iat']) > life:",
             ),
@@ -1191,7 +1191,7 @@ ROWS: dict[int, Row] = {
         None,
         (
             Control(
-                "authorities.attestation.interpreter",
+                "authorities.attestation.local.interpreter",
                 "Interpreter.__init__",
                 "os.fchmod(writable, _EXECUTABLE_BY_ALL)",
                 "os.fchmod(writable, 0o755)",

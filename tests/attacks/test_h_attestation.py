@@ -7,7 +7,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from authorities.attestation.launch import Launch
+from authorities.attestation.local.launch import Launch
 from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tries, attack
 from tests.support.attack_launch import Machine, machine
 from tests.support.attack_registry import Registered, spiffe_id, with_registry

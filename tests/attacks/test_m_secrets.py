@@ -71,7 +71,7 @@ BOOTSTRAP = """
 import asyncio, json, sys
 from pathlib import Path
 
-from authorities.attestation.interpreter import Interpreter
+from authorities.attestation.local.interpreter import Interpreter
 from demo.keycloak import Keycloak
 from demo.runtime import find_java
 from lab.without import Control, without

@@ -16,8 +16,8 @@ import httpx
 import pytest
 import uvicorn
 
-from authorities.attestation.launch import Launch
-from authorities.attestation.report import report
+from authorities.attestation.local.launch import Launch
+from authorities.attestation.verifier.report import report
 from demo.refusals import said, tool_call
 from demo.system import ROOT, System, settings, started
 from tests.support.issuer import Issuer

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from authorities.attestation.launch import Launched
+from authorities.attestation.local.launch import Launched
 from cli.login import sign_in
 from demo.by_hand import REQUEST
 from demo.refusals import EVERYTHING

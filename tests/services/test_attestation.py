@@ -31,14 +31,14 @@ from spiffe import WorkloadApiClient
 from spiffe._proto import workload_pb2 as pb
 from spiffe.workloadapi.errors import WorkloadApiError
 
-from authorities.attestation import launch as launch_module
-from authorities.attestation import process
-from authorities.attestation.approval import approving
-from authorities.attestation.authority import NAME
-from authorities.attestation.environment import Environment
-from authorities.attestation.interpreter import Interpreter
-from authorities.attestation.launch import Launch, Launcher, LaunchError, Places
-from authorities.attestation.stage import Stage
+from authorities.attestation.local import launch as launch_module
+from authorities.attestation.local import process
+from authorities.attestation.local.authority import NAME
+from authorities.attestation.local.environment import Environment
+from authorities.attestation.local.interpreter import Interpreter
+from authorities.attestation.local.launch import Launch, Launcher, LaunchError, Places
+from authorities.attestation.local.stage import Stage
+from authorities.attestation.verifier.approval import approving
 from tests.support.launched import (
     FETCH,
     FETCH_IN_A_FORK,
@@ -862,7 +862,7 @@ async def test_what_comes_to_life_after_its_authority_has_ended_ends_at_once(roo
 
 @pytest.fixture
 async def served(lock: Lock, root: Path, run_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    program = [str(PROJECT / "scripts" / "run"), "authorities.attestation.main"]
+    program = [str(PROJECT / "scripts" / "run"), "authorities.attestation.local.main"]
     command = [*program, "--root", str(root), "--run-dir", str(run_dir)]
     served = await asyncio.create_subprocess_exec(*command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     yield served

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from authorities.attestation import measure, stage
-from authorities.attestation.environment import Environment
-from authorities.attestation.installed import PIN
-from authorities.attestation.launch import LaunchError
-from authorities.attestation.measure import Stamp, stamps
+from authorities.attestation.local import stage
+from authorities.attestation.local.environment import Environment
+from authorities.attestation.local.installed import PIN
+from authorities.attestation.local.launch import LaunchError
+from authorities.attestation.verifier import measure
+from authorities.attestation.verifier.measure import Stamp, stamps
 from tests.services.test_attestation import authority, lock, place, probe, registry, root, run_dir
 from tests.support.launched import FETCH, PROJECT, Authority, Probe, launch_probe, locked, log_of, until
 from zerotrust.lock import FILES, LOCK, REGISTRY, Lock
@@ -393,7 +394,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (elsewhere / "python").symlink_to("python-itself")  # as most environments have it: a link, and not the only one
     python.rename(elsewhere / "python-itself")
     python.symlink_to(elsewhere / "python")
-    command = [str(python), "-m", "authorities.attestation.environment"]
+    command = [str(python), "-m", "authorities.attestation.local.environment"]
     subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)  # noqa: S603
     return prefix
 

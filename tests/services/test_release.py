@@ -199,7 +199,7 @@ def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
     venv, sync, pinned = notes.splitlines()
     assert venv.startswith("1  venv ")  # past every cache
     assert sync == "1 copy pip sync -q --require-hashes --python .venv/bin/python requirements.lock"
-    assert pinned.endswith("scripts/run.py authorities.attestation.environment")
+    assert pinned.endswith("scripts/run.py authorities.attestation.local.environment")
 
 
 def test_while_packages_are_fetched_it_is_said_again_and_again_that_it_goes_on(project: Signed) -> None:

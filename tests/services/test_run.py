@@ -63,7 +63,7 @@ def test_what_is_run_without_what_keeps_planted_code_out_refuses(planted: Path) 
 def test_whatever_makes_keys_is_closed_first() -> None:
     """Whatever else did so would be refused by `Authority`; closed are also some that make none."""
     makes = re.compile(
-        r"^from (authorities\.attestation\.authority import|demo\.system import .*\brunning\b)", re.MULTILINE
+        r"^from (authorities\.attestation\.local\.authority import|demo\.system import .*\brunning\b)", re.MULTILINE
     )
     files = (file for package in run.PACKAGES - {"tests"} for file in (ROOT / package).rglob("*.py"))
     programs = {file: text for file in files if "__main__" in (text := file.read_text())}
@@ -71,15 +71,15 @@ def test_whatever_makes_keys_is_closed_first() -> None:
         ".".join(file.relative_to(ROOT).with_suffix("").parts) for file, text in programs.items() if makes.search(text)
     }
 
-    assert {"demo.__main__", "lab.flood", "authorities.attestation.main"} <= found
+    assert {"demo.__main__", "lab.flood", "authorities.attestation.local.main"} <= found
     assert [module for module in found if not run.makes_keys(module)] == []
-    for module in ("demo", "demo.__main__", "lab.soak", "authorities.attestation.main"):
+    for module in ("demo", "demo.__main__", "lab.soak", "authorities.attestation.local.main"):
         assert run.makes_keys(module)
     for module in (
         "demonstration",
         "cli",
-        "authorities.attestation.environment",
-        "authorities.attestation.mainly",
+        "authorities.attestation.local.environment",
+        "authorities.attestation.local.mainly",
         "pytest",
     ):
         assert not run.makes_keys(module)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from authorities.attestation.launch import Launch, LaunchError
+from authorities.attestation.local.launch import Launch, LaunchError
 from tests.support.attack import Attempt
 from tests.support.issuer import Issuer
 from tests.support.launched import FETCH, Authority, Probe, files_in, launch_probe, locked, project, refusals

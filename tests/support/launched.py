@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from authorities.attestation import authority
-from authorities.attestation.approval import approved_files
-from authorities.attestation.authority import NAME
-from authorities.attestation.issuer import Issuer
-from authorities.attestation.launch import Launch, Launched
-from authorities.attestation.measure import digest_of
+from authorities.attestation.local import authority
+from authorities.attestation.local.authority import NAME
+from authorities.attestation.local.launch import Launch, Launched
+from authorities.attestation.local.svid_issuer import Issuer
+from authorities.attestation.verifier.approval import approved_files
+from authorities.attestation.verifier.measure import digest_of
 from zerotrust.lock import Approved, Lock, as_text
 from zerotrust.registry import Registry
 

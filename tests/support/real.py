@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from keycloak import KeycloakDeleteError
 
-from authorities.attestation.launch import Launch
+from authorities.attestation.local.launch import Launch
 from authorities.registry.realm import SCRIPT
 from authorities.registry.realm import realm as derive
 from cli.login import Login, sign_in

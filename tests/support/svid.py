@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from authorities.attestation.bundle import BundleServer, tls_context
-from authorities.attestation.issuer import Issuer
+from authorities.attestation.local.bundle import BundleServer, tls_context
+from authorities.attestation.local.svid_issuer import Issuer
 from zerotrust.registry import Registry
 
 

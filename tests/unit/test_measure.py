@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from authorities.attestation import measure as module
-from authorities.attestation.measure import (
+from authorities.attestation.verifier import measure as module
+from authorities.attestation.verifier.measure import (
     BYTECODE_CACHES,
     NANOSECONDS_TO_SETTLE,
     Files,

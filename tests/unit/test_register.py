@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from authorities.attestation.measure import digest_of, measure_files
+from authorities.attestation.verifier.measure import digest_of, measure_files
 from authorities.registry.register import check, current, derive, differences, listed, tool_servers, write
 from tests.support.system import ROOT
 from zerotrust.cards import agent_card, as_json

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 import httpx
 import pytest
 
-from authorities.attestation import report as reporting
-from authorities.attestation.report import report
+from authorities.attestation.verifier import report as reporting
+from authorities.attestation.verifier.report import report
 from tests.support.ca import the_ca
 from zerotrust.svid import Svid
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from authorities.attestation.measure import digest_of
+from authorities.attestation.verifier.measure import digest_of
 from demo import runtime
 from demo.runtime import (
     KeycloakError,

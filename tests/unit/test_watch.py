@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from authorities.attestation import watch as watch_module
-from authorities.attestation.watch import Watch
+from authorities.attestation.verifier import watch as watch_module
+from authorities.attestation.verifier.watch import Watch
 
 
 @pytest.fixture

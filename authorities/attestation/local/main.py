@@ -1,4 +1,4 @@
-"""The attestation authority as a process: `scripts/run authorities.attestation.main --run-dir run`.
+"""The attestation authority as a process: `scripts/run authorities.attestation.local.main --run-dir run`.
 
 Serves at once and says so in one line of JSON. Then each line on standard input is a launch,
 `{"party": "agent/reader", "env": {"ZT_NAME": "value"}}`, answered by one line. The end of the input ends the
@@ -15,10 +15,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from authorities.attestation.authority import Authority
-from authorities.attestation.closed import NotClosedError
-from authorities.attestation.launch import Launch, LaunchError
-from authorities.attestation.measure import MeasureError
+from authorities.attestation.local.authority import Authority
+from authorities.attestation.local.closed import NotClosedError
+from authorities.attestation.local.launch import Launch, LaunchError
+from authorities.attestation.verifier.measure import MeasureError
 from zerotrust.lock import LOCK, REGISTRY, load_lock
 from zerotrust.registry import Registry, RegistryError, load_registry
 
@@ -67,7 +67,7 @@ def _say(**fields: object) -> None:
 async def _main() -> None:
     parser = argparse.ArgumentParser(description="Attestation for one machine.")
     parser.add_argument("--run-dir", type=Path, required=True, help="where sockets, logs and the CA go")
-    parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="the project's folder")
+    parser.add_argument("--root", type=Path, default=Path(__file__).parents[3], help="the project's folder")
     arguments = parser.parse_args()
     serving = asyncio.create_task(serve(arguments.root, arguments.run_dir))
     # Both of them unwind `serve`, so that what was launched gets its chance to end in order.

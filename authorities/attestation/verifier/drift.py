@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Self
 
-from authorities.attestation.environment import Environment
-from authorities.attestation.launch import Launched, Log
-from authorities.attestation.measure import BYTECODE_CACHES, Files, MeasureError, named, stamps
-from authorities.attestation.watch import Watch
+from authorities.attestation.local.environment import Environment
+from authorities.attestation.local.launch import Launched, Log
+from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, MeasureError, named, stamps
+from authorities.attestation.verifier.watch import Watch
 from zerotrust.known import SIGNER
 from zerotrust.lock import FILES, changed
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from authorities.attestation.measure import BYTECODE_CACHES, MeasureError, Stamp, measure_files, stamps
+from authorities.attestation.verifier.measure import BYTECODE_CACHES, MeasureError, Stamp, measure_files, stamps
 
 _MAIN = """\
 import ctypes, os, signal

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from authorities.attestation.environment import Environment, unfit
-from authorities.attestation.installed import NEXT_STEP
-from authorities.attestation.interpreter import Interpreter
-from authorities.attestation.measure import MeasureError, digest_of, named
-from authorities.attestation.process import ProcessKey, key_of_child, key_of_peer
-from authorities.attestation.stage import Stage
+from authorities.attestation.local.environment import Environment, unfit
+from authorities.attestation.local.installed import NEXT_STEP
+from authorities.attestation.local.interpreter import Interpreter
+from authorities.attestation.local.process import ProcessKey, key_of_child, key_of_peer
+from authorities.attestation.local.stage import Stage
+from authorities.attestation.verifier.measure import MeasureError, digest_of, named
 from zerotrust.lock import Lock, changed
 from zerotrust.registry import Registry
 

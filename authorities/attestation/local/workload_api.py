@@ -16,9 +16,9 @@ from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 from spiffe._proto import workload_pb2 as pb
 
-from authorities.attestation.drift import Drift
-from authorities.attestation.issuer import Issuer
-from authorities.attestation.launch import Launched, Launcher, Log
+from authorities.attestation.local.launch import Launched, Launcher, Log
+from authorities.attestation.local.svid_issuer import Issuer
+from authorities.attestation.verifier.drift import Drift
 from zerotrust.registry import Registry
 
 Request = TypeVar("Request")

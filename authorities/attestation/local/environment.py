@@ -1,7 +1,8 @@
 """What launched processes can load besides the project's code: the interpreter, its library, the installed packages.
 
-`make` runs `scripts/run authorities.attestation.environment` when it has installed them: all that is there is measured
-and pinned, for this machine.  From then on a difference to the pin is drift, as a change of the project's code is.
+`make` runs `scripts/run authorities.attestation.local.environment` when it has installed them: all that is there is
+measured and pinned, for this machine.  From then on a difference to the pin is drift, as a change of the project's code
+is.
 
 Bytecode: any program of this environment may write to the `__pycache__` folders beside the sources, so launched
 processes do not look there, but in one folder that holds a copy made at installation (`-X pycache_prefix`), and that
@@ -19,8 +20,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from authorities.attestation.installed import NEXT_STEP, PIN, leave_out
-from authorities.attestation.measure import Files, Known, MeasureError, Stamp, digest_of, named
+from authorities.attestation.local.installed import NEXT_STEP, PIN, leave_out
+from authorities.attestation.verifier.measure import Files, Known, MeasureError, Stamp, digest_of, named
 from zerotrust.lock import Digest, changed
 
 NOT_LOADED = ("__pycache__", "site-packages", "test", "tests", "idlelib", "lib2to3")

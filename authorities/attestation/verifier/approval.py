@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from authorities.attestation.measure import BYTECODE_CACHES, digest_of, measure_files
+from authorities.attestation.verifier.measure import BYTECODE_CACHES, digest_of, measure_files
 from zerotrust.lock import Approved, Lock
 from zerotrust.registry import Registry
 

@@ -13,16 +13,16 @@ from typing import Self
 
 from grpclib.server import Server
 
-from authorities.attestation.bundle import BundleServer, tls_context
-from authorities.attestation.certificates import DAYS
-from authorities.attestation.closed import check_closed
-from authorities.attestation.drift import Drift
-from authorities.attestation.environment import Environment, EnvironmentPinError, unfit
-from authorities.attestation.issuer import Issuer
-from authorities.attestation.launch import Launch, Launched, Launcher, LaunchError, Places
-from authorities.attestation.measure import MeasureError
-from authorities.attestation.process import allow_open_files
-from authorities.attestation.workload_api import WorkloadApi
+from authorities.attestation.local.bundle import BundleServer, tls_context
+from authorities.attestation.local.certificates import DAYS
+from authorities.attestation.local.closed import check_closed
+from authorities.attestation.local.environment import Environment, EnvironmentPinError, unfit
+from authorities.attestation.local.launch import Launch, Launched, Launcher, LaunchError, Places
+from authorities.attestation.local.process import allow_open_files
+from authorities.attestation.local.svid_issuer import Issuer
+from authorities.attestation.local.workload_api import WorkloadApi
+from authorities.attestation.verifier.drift import Drift
+from authorities.attestation.verifier.measure import MeasureError
 from zerotrust.known import ATTESTATION
 from zerotrust.lock import LOCK, Lock, lock_of
 from zerotrust.registry import Registry, RegistryError, content

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from authorities.attestation.measure import BYTECODE_CACHES, Files, Known, Stamp
+from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, Known, Stamp
 
 PIN = "environment.json"
 NEXT_STEP = "`rm -r .venv`, then make sets it up anew"
