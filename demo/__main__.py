@@ -34,7 +34,7 @@ from demo.runtime import KeycloakError
 from demo.standing import operator, rogues, withdrawals
 from demo.system import ROOT, DemoError, System, process_running, running
 from demo.tell import Record, certificates, show_levers, show_parties, show_tokens, show_trail, tokens_of
-from zerotrust.audit import first_bad_record
+from zerotrust.audit.journal import first_bad_record
 from zerotrust.registry import RegistryError
 
 FOLDER = ROOT / "run"

@@ -30,7 +30,7 @@ from cli.client import user_client
 from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port, tail
 from demo.past import MOST_KEPT, RUNS_KEPT, check_links, forget, put_aside
 from demo.runtime import Say, check_space
-from zerotrust.audit import records
+from zerotrust.audit.journal import records
 from zerotrust.connections import Directory
 from zerotrust.known import ATTESTATION, SIGNER, Known
 from zerotrust.lock import Lock, load_lock

@@ -30,10 +30,11 @@ import typer
 from rich.console import Console
 
 from tests.support.mutants import Mutant, mutants
-from tests.support.reached import Only, Passed, Recorder, recorded
+from tests.support.reached import Only, Passed, Recorder, module_of, recorded
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted(set((ROOT / "zerotrust").glob("*.py")) - {ROOT / "zerotrust" / "__init__.py"})
+LIBRARY = ROOT / "zerotrust"
+SOURCES = {module_of(file, LIBRARY): file for file in sorted(LIBRARY.rglob("*.py")) if file.stem != "__init__"}
 TESTS = {
     "accepting": (
         "services/test_bundle services/test_server attacks/test_o_keys_door attacks/test_o_costs input/test_wire"
@@ -42,7 +43,8 @@ TESTS = {
         "services/test_reader services/test_clients faults/test_tasks services/test_orchestrator "
         "input/test_protocols attacks/test_j_a2a services/test_withdrawal"
     ),
-    "audit": "unit/test_audit faults/test_disk unit/test_gate input/test_values",
+    "audit.counts": "unit/test_counts unit/test_gate faults/test_disk",
+    "audit.journal": "unit/test_journal faults/test_disk unit/test_gate input/test_values",
     "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
     "cards": "unit/test_cards services/test_reader",
     "clock": "faults/test_clock",
@@ -55,7 +57,7 @@ TESTS = {
     "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
     "gate": (
         "unit/test_gate unit/test_withdrawn unit/test_binding unit/test_errors "
-        "unit/test_tally unit/test_imports input/test_handlers input/test_values attacks/test_o_costs"
+        "unit/test_counts unit/test_imports input/test_handlers input/test_values attacks/test_o_costs"
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
     "incoming": "unit/test_gate input/test_wire attacks/test_a_credentials",
@@ -85,7 +87,6 @@ TESTS = {
     "standing": "unit/test_standing unit/test_imports",
     "strict_json": "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties",
     "svid": "unit/test_svid unit/test_tls unit/test_signed unit/test_imports",
-    "tally": "unit/test_tally unit/test_gate faults/test_disk",
     "thinking": (
         "unit/test_thinking services/test_discovery services/test_reader services/test_writer faults/test_tasks "
         "services/test_story attacks/test_l_model"
@@ -155,8 +156,7 @@ class _Finder:
     ) -> importlib.machinery.ModuleSpec | None:
         if name != self._name:
             return None
-        file = ROOT / "zerotrust" / f"{name.rpartition('.')[2]}.py"
-        loader = _Weakened(name, str(file))
+        loader = _Weakened(name, str(SOURCES[name.removeprefix("zerotrust.")]))
         loader.tree = self._mutant
         return importlib.util.spec_from_loader(name, loader)
 
@@ -179,7 +179,7 @@ def _libraries(files: Iterable[Path], told: Path) -> int:
 
 
 def _record(file: Path, told: Path) -> int:
-    recorder = Recorder(ROOT / "zerotrust")
+    recorder = Recorder(LIBRARY)
     code = _pytest([file], plugins=[recorder])
     sys.settrace(None)
     recorder.write(told)
@@ -300,21 +300,22 @@ def main(
     workers: int = os.cpu_count() or 1,
 ) -> None:
     """Try all mutants and print what noticed each; fail if one is noticed by nobody."""
-    sources = [file for file in SOURCES if not modules or file.stem in modules]
+    sources = {name: file for name, file in SOURCES.items() if not modules or name in modules}
     console.print("First with nothing deleted: every test must pass, or a failure would prove nothing.")
-    named = dict.fromkeys(name for source in sources for name in TESTS[source.stem].split())
+    named = dict.fromkeys(name for source in sources for name in TESTS[source].split())
     tests = record([ROOT / "tests" / f"{name}.py" for name in named], workers)
     console.print(f"{len(tests)} tests pass.")
-    chosen = [(source.stem, mutant) for source in sources for mutant in mutants(source.read_text())]
+    chosen = [(name, mutant) for name, source in sources.items() for mutant in mutants(source.read_text())]
     seen = []
     for verdict in verdicts(chosen, tests, workers):
         seen.append(verdict)
         excuse = EXCUSED.get(verdict.name)
         good = bool(verdict.noticed_by) != bool(excuse)
         told = verdict.noticed_by or (f"excused: {excuse}" if excuse else "NOBODY NOTICES")
+        where = f"{SOURCES[verdict.module].relative_to(ROOT)}:{verdict.mutant.line}"
         console.print(
             f"{'[green]✓' if good else '[red]✗'}[/] {len(seen):3}/{len(chosen)}  "
-            f"zerotrust/{verdict.module}.py:{verdict.mutant.line}  [bold]{_plain(verdict.mutant.deleted)}[/]\n"
+            f"{where}  [bold]{_plain(verdict.mutant.deleted)}[/]\n"
             f"           {_plain(told)}",
             soft_wrap=True,
         )

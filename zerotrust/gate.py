@@ -21,7 +21,8 @@ from typing import Literal
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zerotrust import incoming
-from zerotrust.audit import Journal, describe, plain
+from zerotrust.audit.counts import Tally
+from zerotrust.audit.journal import Journal, describe, plain
 from zerotrust.clock import Forward
 from zerotrust.current import FORM, PEER, PRINCIPAL, TRACE, Span
 from zerotrust.dialect import PLAIN, Dialect, Form
@@ -35,7 +36,6 @@ from zerotrust.policy import Decision, Policy, Reason
 from zerotrust.refusing import cut_off, send_refusal
 from zerotrust.standing import Standing
 from zerotrust.svid import NOBODY, Peer
-from zerotrust.tally import Tally
 from zerotrust.turns import Turns
 from zerotrust.verify import Expected, Remembered
 

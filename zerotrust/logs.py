@@ -1,4 +1,4 @@
-"""The log of a process: what is said, never what is sent.  What was decided is in the journal (`audit.py`)."""
+"""The log of a process: what is said, never what is sent.  What was decided is in the journal (`audit/journal.py`)."""
 
 import contextlib
 import json

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from zerotrust.audit import Journal, describe, plain
+from zerotrust.audit.journal import Journal, describe, plain
 from zerotrust.bounded import ask
 from zerotrust.cards import CARD_PATH, check_card
 from zerotrust.confirm import Confirmer

@@ -16,7 +16,7 @@ from demo.system import System, running
 from lab.bench.numbers import percentile
 from lab.soak.load import INSIDERS, Score, users, work
 from lab.soak.watch import MOST_FILES, SLACK, Held, grown, held
-from zerotrust.audit import first_bad_record
+from zerotrust.audit.journal import first_bad_record
 
 EVERY = 10
 """Seconds between two lines, and between two looks at what the processes hold."""

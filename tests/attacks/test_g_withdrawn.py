@@ -33,7 +33,7 @@ from tests.support.ca import CA, FOREVER, NO_CERTIFICATE, the_ca, workload
 from tests.support.door import NOW, Door
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import fresh_standing
-from zerotrust.audit import first_bad_record
+from zerotrust.audit.journal import first_bad_record
 from zerotrust.known import KIND
 from zerotrust.policy import Reason
 from zerotrust.service import Service

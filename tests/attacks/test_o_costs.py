@@ -11,6 +11,7 @@ from tests.support.attack import Attempt, Target, Tried, Tries, attack
 from tests.support.attack_bundle import client_hello
 from tests.support.attack_wire import HANG, asked, connected, request, served, with_certificate
 from tests.support.ca import the_ca
+from zerotrust.audit.counts import IN_FULL
 from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.gate import Gate
@@ -18,7 +19,6 @@ from zerotrust.incoming import MAX_TEXT, whole
 from zerotrust.inflight import OF_A_PERSON
 from zerotrust.policy import Reason
 from zerotrust.strict_json import MAX_ELEMENTS
-from zerotrust.tally import IN_FULL
 from zerotrust.turns import IN_A_PASS
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"

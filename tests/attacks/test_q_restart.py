@@ -10,7 +10,7 @@ from tests.services.test_registry_authority import READER, READERS_ID, authority
 from tests.services.test_telling import told
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.issuer import Issuer
-from zerotrust.audit import first_bad_record, records
+from zerotrust.audit.journal import first_bad_record, records
 from zerotrust.service import Service
 
 

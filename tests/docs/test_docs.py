@@ -90,7 +90,7 @@ def test_no_source_file_of_the_library_is_left_out_of_the_readme_or_the_decision
     """A reader who looks for a rule finds its module named in one of the two."""
     named = (ROOT / "README.md").read_text() + (ROOT / "DECISIONS.md").read_text()
 
-    modules = {path.name for path in (ROOT / "zerotrust").glob("*.py")} - {"__init__.py"}
+    modules = {path.name for path in (ROOT / "zerotrust").rglob("*.py")} - {"__init__.py"}
     left_out = {"errors.py", "policy.py", "registry.py", "service.py", "settings.py"}
     assert {module for module in modules if module not in named} <= left_out
 

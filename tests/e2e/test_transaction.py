@@ -15,7 +15,7 @@ from demo.standing import PLANTED, operator, until_restored
 from demo.system import ROOT, System
 from demo.tell import short, tokens_of
 from tests.support.leaks import holds_token
-from zerotrust.audit import first_bad_record
+from zerotrust.audit.journal import first_bad_record
 from zerotrust.verify import TICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -18,7 +18,7 @@ from tests.support.clients import refused, said, use
 from tests.support.door import Door
 from tests.support.issuer import Issuer
 from tests.support.system import ROOT, System
-from zerotrust.audit import first_bad_record, records
+from zerotrust.audit.journal import first_bad_record, records
 
 __all__ = ["writing"]
 

@@ -17,7 +17,7 @@ from demo.by_hand import REQUEST
 from demo.refusals import EVERYTHING
 from demo.system import System
 from tests.support.real import relaunched
-from zerotrust.audit import first_bad_record
+from zerotrust.audit.journal import first_bad_record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -20,7 +20,7 @@ from tests.support.system import ROOT, System, problem_of
 from tools.documents.document import MAX_ID, MAX_TEXT, MAX_TITLE, Document
 from tools.documents.store import MOST_BYTES, MOST_DRAFTS, MOST_FOUND, MOST_NAMED, Store
 from zerotrust import VERSION
-from zerotrust.audit import Journal
+from zerotrust.audit.journal import Journal
 from zerotrust.bounded import MAX_ANSWER
 from zerotrust.mcp import ERA
 

@@ -32,7 +32,7 @@ from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.leaks import holds_token
 from tests.support.system import System, Wire, problem_of, running
-from zerotrust.audit import first_bad_record
+from zerotrust.audit.journal import first_bad_record
 from zerotrust.errors import ANSWERS, BEFORE_SIGNATURE
 from zerotrust.gate import Gate, Permissions
 from zerotrust.policy import Reason

@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.support.ca import holder
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import POLICIES, Wire, fresh_standing
-from zerotrust.audit import Journal, records
+from zerotrust.audit.counts import Tally
+from zerotrust.audit.journal import Journal, records
 from zerotrust.gate import PUBLIC, Confirmation, Gate, Permissions
 from zerotrust.identity import Principal
 from zerotrust.jsonrpc import JSON_RPC
@@ -28,7 +29,6 @@ from zerotrust.keys import SigningKeys
 from zerotrust.mcp import ERA, ToolPermissions
 from zerotrust.service import read_policy
 from zerotrust.svid import NOBODY, Peer
-from zerotrust.tally import Tally
 from zerotrust.verify import Expected
 
 NOW = 1_800_000_000.0

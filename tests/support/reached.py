@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 Line = tuple[str, int]
-"""A module, by its short name, and the number of a line in it."""
+"""A module, by its name below the folder (`audit.journal`), and the number of a line in it."""
 
 PATIENCE = 60
 """Seconds that a test may always take, besides five times what it took when recorded: a busy machine is no hang."""
@@ -39,7 +39,7 @@ class Recorder:
     """Records all of that while the tests run.  `coverage` knows it, too; of a folder, these few lines are enough."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = f"{folder}/"
+        self._root, self._folder = folder, f"{folder}/"
         self._tests: dict[str, tuple[float, set[Line]]] = {}
         self._shared: set[Line] = set()
         self._now = self._shared
@@ -72,8 +72,8 @@ class Recorder:
 
     def write(self, path: Path) -> None:
         """Write what was recorded, for `recorded` to read."""
-        told = {name: (seconds, _short(own)) for name, (seconds, own) in self._tests.items()}
-        path.write_text(json.dumps([told, _short(self._shared)]))
+        told = {name: (seconds, _short(own, self._root)) for name, (seconds, own) in self._tests.items()}
+        path.write_text(json.dumps([told, _short(self._shared, self._root)]))
 
 
 def recorded(path: Path) -> list[Passed]:
@@ -83,8 +83,13 @@ def recorded(path: Path) -> list[Passed]:
     return [Passed(name, seconds, frozenset(map(tuple, own)), shared) for name, (seconds, own) in told.items()]
 
 
-def _short(lines: set[Line]) -> list[Line]:
-    return sorted((Path(file).stem, number) for file, number in lines)
+def module_of(file: Path, folder: Path) -> str:
+    """The dotted name of a source file below a folder."""
+    return ".".join(file.relative_to(folder).with_suffix("").parts)
+
+
+def _short(lines: set[Line], folder: Path) -> list[Line]:
+    return sorted((module_of(Path(file), folder), number) for file, number in lines)
 
 
 class Only:

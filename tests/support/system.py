@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.support.ca import FOREVER, TRUST_DOMAIN, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
-from zerotrust.audit import records
+from zerotrust.audit.journal import records
 from zerotrust.cards import CARD_PATH
 from zerotrust.known import Known
 from zerotrust.lock import load_lock

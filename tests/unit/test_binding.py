@@ -12,13 +12,13 @@ from starlette.types import Receive, Scope, Send
 from tests.support.ca import FOREVER, NO_CERTIFICATE, workload
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
+from zerotrust.audit.counts import IN_FULL
 from zerotrust.current import current_peer, current_principal
 from zerotrust.gate import PUBLIC, Peers, Permissions
 from zerotrust.incoming import MAX_BODY
 from zerotrust.policy import Reason
 from zerotrust.standing import Standing
 from zerotrust.svid import NOBODY, Peer
-from zerotrust.tally import IN_FULL
 from zerotrust.withdrawn import Subject
 
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"

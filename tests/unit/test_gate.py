@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.door import NOW, Door, Headers
 from tests.support.issuer import Issuer
+from zerotrust.audit.counts import IN_FULL
 from zerotrust.current import current_principal, current_trace
 from zerotrust.gate import Gate, Route
 from zerotrust.incoming import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MAX_TOKEN
@@ -21,7 +22,6 @@ from zerotrust.inflight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
 from zerotrust.mcp import ERA
 from zerotrust.policy import Reason
 from zerotrust.strict_json import MAX_ELEMENTS
-from zerotrust.tally import IN_FULL
 
 TRACE = "0123456789abcdef0123456789abcdef"
 TRACEPARENT = (b"traceparent", f"00-{TRACE}-0123456789abcdef-01".encode())
@@ -640,7 +640,7 @@ async def test_the_record_is_on_the_disk_before_the_handler_runs(
         go_on.wait(10)
         sync(fd)
 
-    monkeypatch.setattr("zerotrust.audit.os.fdatasync", slow_disk)
+    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", slow_disk)
     asked = asyncio.create_task(door.ask(issuer.token()))
     await asyncio.to_thread(syncing.wait, 10)
     for _ in range(100):  # as often as the loop likes
@@ -656,7 +656,7 @@ async def test_a_refusal_of_a_verified_caller_is_on_the_disk_before_it_is_told(
     door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    monkeypatch.setattr("zerotrust.audit.os.fdatasync", lambda _fd: order.append("synced"))
+    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", lambda _fd: order.append("synced"))
 
     async def on_sent(message: Message) -> None:
         order.append(message["type"])

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import Counter
 
-from zerotrust.audit import Journal
+from zerotrust.audit.journal import Journal
 
 MAX_PEERS = 1000
 """Different callers told apart within a second; the rest are counted together."""

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from zerotrust.audit import GENESIS, Journal, JournalError, first_bad_record, records
+from zerotrust.audit.journal import GENESIS, Journal, JournalError, first_bad_record, records
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_many_records_that_wait_together_go_out_in_few_commits_and_in_orde
         go_on.wait(10)
         sync(fd)
 
-    monkeypatch.setattr("zerotrust.audit.os.fdatasync", slow_disk)
+    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", slow_disk)
     first = journal.append({"number": 0})
     await asyncio.to_thread(first_in.wait, 10)
     rest = [journal.append({"number": number}) for number in range(1, 1000)]
@@ -94,8 +94,8 @@ async def test_nothing_is_acknowledged_before_it_is_synced(journal: Journal, mon
 
         return run
 
-    monkeypatch.setattr("zerotrust.audit.os.write", noted("written", write))
-    monkeypatch.setattr("zerotrust.audit.os.fdatasync", noted("synced", sync))
+    monkeypatch.setattr("zerotrust.audit.journal.os.write", noted("written", write))
+    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", noted("synced", sync))
     await journal.append({})
     order.append("acknowledged")
 
@@ -190,7 +190,7 @@ async def test_what_found_no_room_was_never_part_of_the_chain_which_goes_on_when
     await journal.append({"what": "written"})
     write = os.write
     for full in (_full, lambda fd, data: write(fd, data[:10])):  # nothing fits, or a part of it
-        monkeypatch.setattr("zerotrust.audit.os.write", full)
+        monkeypatch.setattr("zerotrust.audit.journal.os.write", full)
         with pytest.raises(JournalError, match="cannot be written: "):
             await asyncio.wait_for(journal.append({"what": "lost"}), 5)
         monkeypatch.undo()
@@ -207,8 +207,8 @@ async def test_an_end_that_nobody_knows_is_gone_on_with_after_a_restart_only(
     await journal.append({"what": "written"})
     if failing == "ftruncate":
         write = os.write
-        monkeypatch.setattr("zerotrust.audit.os.write", lambda fd, data: write(fd, data[:10]))
-    monkeypatch.setattr(f"zerotrust.audit.os.{failing}", _full)
+        monkeypatch.setattr("zerotrust.audit.journal.os.write", lambda fd, data: write(fd, data[:10]))
+    monkeypatch.setattr(f"zerotrust.audit.journal.os.{failing}", _full)
     with pytest.raises(JournalError, match="until a restart"):
         await asyncio.wait_for(journal.append({"what": "who knows"}), 5)
     monkeypatch.undo()
@@ -261,7 +261,7 @@ async def test_who_leaves_before_the_record_is_written_disturbs_nobody(journal: 
 async def test_a_failure_that_nobody_waits_for_any_more_makes_no_noise(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("zerotrust.audit.os.write", _full)
+    monkeypatch.setattr("zerotrust.audit.journal.os.write", _full)
     journal.append({"what": "asked for by somebody who left"})
     for _ in range(2):  # the first is forgotten then
         with pytest.raises(JournalError):
@@ -273,7 +273,7 @@ async def test_a_failure_that_nobody_waits_for_any_more_makes_no_noise(
 
 def test_a_new_journal_is_on_the_disk_together_with_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
-    monkeypatch.setattr("zerotrust.audit.os.fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    monkeypatch.setattr("zerotrust.audit.journal.os.fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
     before = files_open()
 
     Journal(path).close()

@@ -10,8 +10,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.door import Door
 from tests.support.issuer import Issuer
-from zerotrust.audit import Journal, records
-from zerotrust.tally import IN_FULL, MAX_PEERS, MAX_REPEATED, Tally
+from zerotrust.audit.counts import IN_FULL, MAX_PEERS, MAX_REPEATED, Tally
+from zerotrust.audit.journal import Journal, records
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What happened, on record: the local journal, and the counts of what may come in floods."""
