@@ -911,7 +911,7 @@ ROWS: dict[int, Row] = {
             Control(
                 "authorities.attestation.local.workload_api",
                 "WorkloadApi._attested",
-                "if files := self._drift.check(launched):",
+                "if files := self._drift.check(launched.target):",
             ),
         ),
     ),

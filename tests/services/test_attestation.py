@@ -532,7 +532,7 @@ async def test_whatever_is_launched_runs_that_copy(probe: Probe) -> None:
 
 async def test_an_interpreter_that_is_not_as_it_was_pinned_launches_nothing(place: Path) -> None:
     environment = Environment.pinned(Path(sys.prefix))
-    environment._pinned[environment.python] = "0" * 64
+    environment._approved[environment.python] = "0" * 64
     places = Places(root=place, stages=place, logs=place, endpoint="")
     with pytest.raises(LaunchError, match=r"python has just changed"):
         Launcher(places, Lock(files={}, parties={}), environment, log=print, ended=lambda _: None)

@@ -304,14 +304,14 @@ async def test_a_lock_that_is_changed_while_the_registry_reads_counts_for_nobody
     (root / "agents/reader/helper.py").write_text("value = 'newer'\n")
     with (root / LOCK).open("a") as file:
         file.write("\n")
-    read_from, look = lying(root), authority._drift.reloaded
+    read_from, look = lying(root), authority._registry_files.reloaded
 
     def then_changed(read_from: Mapping[str, str]) -> bool:
         found = look(read_from)
         locked(registry, root)
         return found
 
-    monkeypatch.setattr(authority._drift, "reloaded", then_changed)
+    monkeypatch.setattr(authority._registry_files, "reloaded", then_changed)
     authority.adopt(read_from)
 
     assert not await started(authority, registry, place)

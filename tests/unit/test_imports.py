@@ -75,6 +75,15 @@ def test_the_library_knows_nobody_that_is_built_from_it() -> None:
         assert [name for name in imports(file) if name.partition(".")[0] in ours] == [], file
 
 
+def test_the_verifier_does_not_know_how_a_party_was_started() -> None:
+    files = list((ROOT / "authorities/attestation/verifier").glob("*.py"))
+
+    assert len(files) > 5
+    for file in files:
+        ours = {name for name in imports(file) if name.partition(".")[0] == "authorities"}
+        assert [name for name in ours if not name.startswith("authorities.attestation.verifier.")] == [], file
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_main_is_read_in_one_go(service: str) -> None:
     assert len((ROOT / service / "main.py").read_text().splitlines()) <= 80

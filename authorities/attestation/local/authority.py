@@ -23,7 +23,8 @@ from authorities.attestation.local.svid_issuer import Issuer
 from authorities.attestation.local.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.measure import MeasureError
-from zerotrust.known import ATTESTATION
+from authorities.attestation.verifier.target import RegistryFiles
+from zerotrust.known import ATTESTATION, SIGNER
 from zerotrust.lock import LOCK, Lock, lock_of
 from zerotrust.registry import Registry, RegistryError, content
 from zerotrust.svid import Svid
@@ -99,11 +100,12 @@ class Authority:
     def adopt(self, read_from: Mapping[str, str]) -> None:
         """Launch by the lock that the registry goes by since an operator's reload, where that is what lies here."""
         with contextlib.suppress(RegistryError, MeasureError):  # it has changed again, which is drift, and that says so
-            if self._drift.reloaded(read_from):
+            if self._registry_files.reloaded(read_from):
                 text = content(file := self._root / LOCK)
                 if hashlib.sha256(text).hexdigest() == read_from[LOCK]:
                     self._launcher.lock = lock_of(text, file)
-                    self._drift.adopt(read_from)
+                    self._registry_files.adopt(read_from)
+                    self._drift.check_all()
 
     def server_certificate(self, dns_name: str) -> tuple[bytes, bytes]:
         """Return key and certificate, in PEM, for a server that is no workload, such as Keycloak."""
@@ -128,11 +130,16 @@ class Authority:
             self._private.mkdir(mode=0o700)
             stages = self._private / "stages"
             stages.mkdir()
-            self._drift = await stack.enter_async_context(Drift(self._root, environment, self.log))
+            self._registry_files = RegistryFiles(self._root)
+            self._drift = await stack.enter_async_context(Drift(self.log))
+            await self._drift.follow(environment)
             if environment.changed:
                 raise LaunchError(unfit(environment))
             places = Places(root=self._root, stages=stages, logs=self._logs, endpoint=self.endpoint)
-            self._launcher = Launcher(places, self._lock, environment, log=self.log, ended=self._drift.forget)
+            more = {SIGNER: self._registry_files}
+            self._launcher = Launcher(
+                places, self._lock, environment, log=self.log, ended=self._drift.remove, more=more
+            )
             api = WorkloadApi(self._registry, self._launcher, self._drift, self._issuer, self.log)
             server = Server([api])
             await server.start(path=str(self._socket))
@@ -154,7 +161,7 @@ class Authority:
         """
         launched = self._launcher.start(launch)
         try:
-            self._drift.add(launched)
+            await self._drift.add(launched.target)
         except OSError as error:
             launched.process.kill()
             raise LaunchError(f"{launch.name}: {error}") from error

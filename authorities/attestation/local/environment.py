@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authorities.attestation.local.installed import NEXT_STEP, PIN, leave_out
 from authorities.attestation.verifier.measure import Files, Known, MeasureError, Stamp, digest_of, named
-from zerotrust.lock import Digest, changed
+from authorities.attestation.verifier.target import SharedRoot
+from zerotrust.lock import Digest
 
 NOT_LOADED = ("__pycache__", "site-packages", "test", "tests", "idlelib", "lib2to3")
 """Folders whose bytecode nobody needs."""
@@ -49,18 +50,13 @@ class Pin(BaseModel):
     """Inode, size, ctime in nanoseconds, SHA-256."""
 
 
-class Environment:
-    """The pinned environment, and which of its files are not what was pinned: the paths in `changed`."""
+class Environment(SharedRoot):
+    """The environment that all launched parties share, held to its pin."""
 
     def __init__(self, pin: Pin) -> None:
+        known = {path: Known(Stamp(*stamp), digest) for path, (*stamp, digest) in pin.files.items()}
+        super().__init__(pin.folders, pin.single, known, leave_out(pin.folders))
         self.python, self.bytecode, self.digest = pin.python, pin.bytecode, pin.digest
-        self.folders, self.single = pin.folders, pin.single
-        self.changed: list[str] = []
-        self._pinned = {name: digest for name, (*_, digest) in pin.files.items()}
-        known = {name: Known(Stamp(*stamp), digest) for name, (*stamp, digest) in pin.files.items()}
-        self.leave_out = leave_out(pin.folders)
-        self._files = Files(Path("/"), leave_out=self.leave_out, links=True, known=known)
-        self._whole = True
 
     @classmethod
     def pinned(cls, prefix: Path) -> Self:
@@ -76,35 +72,6 @@ class Environment:
         except ValidationError as error:
             raise EnvironmentPinError(f"{path}: no pin of an environment: {NEXT_STEP}") from error
         return cls(pin)
-
-    def look(self) -> None:
-        """Compare all files with the pin."""
-        try:
-            self.changed, self._whole = changed(self._pinned, self._files.look(self.folders, self.single)), True
-        except MeasureError as error:
-            self.changed, self._whole = [str(error)], False
-
-    def look_at(self, paths: Iterable[str]) -> None:
-        """Compare these files alone."""
-        if not self._whole:
-            return self.look()
-        wrong = set(self.changed)
-        for path in paths:
-            try:
-                right = self._files.look_at(path) == self._pinned.get(path)
-            except MeasureError:
-                return self.look()
-            (wrong.discard if right else wrong.add)(path)
-        self.changed = sorted(wrong)
-        return None
-
-    def pins(self, path: str, digest: str) -> bool:
-        """Whether this is what the file at `path` was pinned as."""
-        return self._pinned.get(path) == digest
-
-    def holds(self, path: str) -> bool:
-        """Whether this is one of its files, or would be one."""
-        return path in self.single or path.startswith(tuple(f"{folder}/" for folder in self.folders))
 
 
 def unfit(environment: Environment) -> str:

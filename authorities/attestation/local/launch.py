@@ -16,11 +16,11 @@ from authorities.attestation.local.installed import NEXT_STEP
 from authorities.attestation.local.interpreter import Interpreter
 from authorities.attestation.local.process import ProcessKey, key_of_child, key_of_peer
 from authorities.attestation.local.stage import Stage
-from authorities.attestation.verifier.measure import MeasureError, digest_of, named
+from authorities.attestation.verifier.drift import Log
+from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, MeasureError, digest_of, named
+from authorities.attestation.verifier.target import Code, Copy, Root, Target
 from zerotrust.lock import Lock, changed
 from zerotrust.registry import Registry
-
-Log = Callable[..., None]  # an event's name, and its fields by keyword
 
 SECONDS_TO_END = 5
 
@@ -73,6 +73,7 @@ class Launched:
 
     launch: Launch
     stage: Stage
+    target: Target
     process: subprocess.Popen[bytes]
     pidfd: int
     key: ProcessKey
@@ -108,14 +109,25 @@ class Places:
 class Launcher:
     """The launch table. What is not in it has no identity; what is in it ends with this process."""
 
-    def __init__(
-        self, places: Places, lock: Lock, environment: Environment, *, log: Log, ended: Callable[[Launched], None]
+    def __init__(  # noqa: PLR0913 - what it works with, the last three by name
+        self,
+        places: Places,
+        lock: Lock,
+        environment: Environment,
+        *,
+        log: Log,
+        ended: Callable[[Target], None],
+        more: Mapping[str, Root] | None = None,
     ) -> None:
-        """`ended` is called with what has ended.  Raises `LaunchError` for an interpreter that was not pinned."""
+        """`ended` is called with what has ended; `more` has what a party is held to beside its code, by its name.
+
+        Raises `LaunchError` for an interpreter that was not pinned.
+        """
         self._places, self.lock, self._environment, self._log, self._ended = places, lock, environment, log, ended
+        self._project, self._more = Files(places.root, leave_out=BYTECODE_CACHES), more or {}
         self._table: dict[ProcessKey, Launched] = {}
         self._interpreter = Interpreter(environment.python)
-        if not environment.pins(environment.python, self._interpreter.digest):
+        if not environment.approves(environment.python, self._interpreter.digest):
             self._interpreter.close()
             raise LaunchError(f"{environment.python} has just changed: {NEXT_STEP}")
 
@@ -141,7 +153,9 @@ class Launcher:
         # Nobody but us waits for this child, so its pid cannot have passed to another process yet.
         pidfd = os.pidfd_open(process.pid)
         key = key_of_child(process.pid, pidfd)
-        launched = self._table[key] = Launched(launch=launch, stage=stage, process=process, pidfd=pidfd, key=key)
+        target = self._target(launch, stage)
+        launched = Launched(launch=launch, stage=stage, target=target, process=process, pidfd=pidfd, key=key)
+        self._table[key] = launched
         asyncio.get_running_loop().add_reader(pidfd, self._on_end, launched)
         digests = {"code": digest_of(stage.code), "environment": self._environment.digest}
         self._log("launched", party=launch.party_id, pid=process.pid, folders=launch.code, **digests)
@@ -167,6 +181,11 @@ class Launcher:
                 f"{launch.name}: registry.lock approves {', '.join(launch.code)} for others, but not for this name: "
                 f"`make register` approves what registry.yaml says."
             )
+
+    def _target(self, launch: Launch, stage: Stage) -> Target:
+        own: list[Root] = [Code(self._project, launch.code, stage.code), Copy(stage.path, stage.everything)]
+        own += [self._more[launch.party]] if launch.party in self._more else []
+        return Target(party=launch.party, party_id=launch.party_id, own=tuple(own), shared=(self._environment,))
 
     def _spawn(self, launch: Launch, stage: Path) -> subprocess.Popen[bytes]:
         # -I: no PYTHON* variables, no user's site-packages, no working folder on the path.
@@ -221,7 +240,7 @@ class Launcher:
         os.killpg(launched.process.pid, signal.SIGKILL)
         status = launched.process.wait()
         os.close(launched.pidfd)
-        self._ended(launched)
+        self._ended(launched.target)
         launched.stage.remove()
         launched.ended.set()  # before the log, which may find no room
         asked = launched.asked.is_set()

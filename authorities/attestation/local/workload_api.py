@@ -16,9 +16,9 @@ from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 from spiffe._proto import workload_pb2 as pb
 
-from authorities.attestation.local.launch import Launched, Launcher, Log
+from authorities.attestation.local.launch import Launched, Launcher
 from authorities.attestation.local.svid_issuer import Issuer
-from authorities.attestation.verifier.drift import Drift
+from authorities.attestation.verifier.drift import Drift, Log
 from zerotrust.registry import Registry
 
 Request = TypeVar("Request")
@@ -58,7 +58,7 @@ class WorkloadApi:
             key, chain = self._issuer.x509_svid(spiffe_id, dns_name, now=dt.datetime.now(dt.UTC), life=life)
             svid = pb.X509SVID(spiffe_id=spiffe_id, x509_svid=chain, x509_svid_key=key, bundle=self._issuer.ca_der)
             await stream.send_message(pb.X509SVIDResponse(svids=[svid]))
-            await self._drift.until(launched, life / 2)
+            await self._drift.until(launched.target, life / 2)
 
     async def _fetch_x509_bundles(self, stream: Stream[pb.X509BundlesRequest, pb.X509BundlesResponse]) -> None:
         await self._request(stream)
@@ -119,7 +119,7 @@ class WorkloadApi:
     def _attested(self, stream: Stream[Any, Any]) -> Launched:
         """Return the caller: a process we launched, whose code is what was approved."""
         launched = self._launched(stream)
-        if files := self._drift.check(launched):
+        if files := self._drift.check(launched.target):
             raise self._no_identity(f"changed: {files}", party=launched.launch.party_id, pid=launched.process.pid)
         return launched
 

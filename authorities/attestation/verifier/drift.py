@@ -1,89 +1,81 @@
-"""Is what was launched still what was approved? The answer for every launched party, kept current.
+"""Is what runs still what was approved?  The answer for every target, kept current.
 
-A change is heard of from the kernel, then looked for by inode, size and ctime, and only what differs there is read.
-Before each certificate all files are looked at, whether anything was heard of or not.
+The kernel reports a change; then inode, size and ctime are compared, and only files that differ there are read.
+Before each certificate all files are looked at, whether a change was reported or not.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from typing import Self
 
-from authorities.attestation.local.environment import Environment
-from authorities.attestation.local.launch import Launched, Log
-from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, MeasureError, named, stamps
+from authorities.attestation.verifier.measure import MeasureError, named
+from authorities.attestation.verifier.target import SharedRoot, Target
 from authorities.attestation.verifier.watch import Watch
-from zerotrust.known import SIGNER
-from zerotrust.lock import FILES, changed
 
 SECONDS_TO_GATHER = 0.005
 """After a look, until the next: one save of an editor, or of git, is many changes."""
 
+Log = Callable[..., None]
+"""Takes an event's name, and its fields by keyword."""
+
 
 class Drift:
-    """An async context: listens from entry to exit."""
+    """An async context: watches from entry to exit.  How a target was started, and what its drift leads to, is the
+    caller's concern."""
 
-    def __init__(self, root: Path, environment: Environment, log: Log) -> None:
-        """`root` is the project's folder.  Raises `MeasureError`."""
-        self._root, self._environment, self._log = root, environment, log
-        self._project = Files(root, leave_out=BYTECODE_CACHES)
-        self._registry = self._project.look((), FILES)
-        self._found: dict[Launched, str] = {}
-        self._news, self._heard = asyncio.Event(), asyncio.Event()
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._found: dict[Target, str] = {}
+        self._shared: list[SharedRoot] = []
+        self._news, self._reported = asyncio.Event(), asyncio.Event()
         self._paths: set[str] | None = set()
         self._looking = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Listen.  Raises `OSError` where the kernel watches no more files for this user."""
+        """Watch.  Raises `OSError` where the kernel watches no more files for this user."""
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             self._watch = stack.enter_context(Watch())
-            for folder in self._environment.folders:
-                self._watch.folder(folder, leave_out=self._environment.leave_out)
-            for file in [*self._environment.single, *(f"{self._root}/{name}" for name in FILES)]:
-                self._watch.file(file)
-            loop.add_reader(self._watch, self._hear)
+            loop.add_reader(self._watch, self._read_watch)
             stack.callback(loop.remove_reader, self._watch)
-            stack.callback(asyncio.create_task(self._follow()).cancel)
-            await self.look()
+            stack.callback(asyncio.create_task(self._look_at_reported()).cancel)
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    def add(self, launched: Launched) -> None:
-        """From now on it is looked after.  Raises `OSError` where the kernel watches no more files for this user."""
-        self._found[launched] = ""
-        for folder in launched.launch.code:
-            self._watch.folder(f"{self._root}/{folder}", leave_out=BYTECODE_CACHES)
-        self._watch.folder(str(launched.stage.path))
-        self.check(launched)
+    async def follow(self, root: SharedRoot) -> None:
+        """Keep `root.changed` current from now on.
 
-    def reloaded(self, read_from: Mapping[str, str]) -> bool:
-        """Whether the registry goes by other files since an operator's reload, and by those that lie here.
-
-        `read_from`: their digests, as it says; whoever says so has read the same.  Raises `MeasureError`.
+        Raises `OSError` where the kernel watches no more files for this user.
         """
-        return read_from != self._registry and read_from == self._project.look((), FILES)
+        if root not in self._shared:
+            root.watch(self._watch)
+            self._shared.append(root)
+            await self.look()
 
-    def adopt(self, read_from: Mapping[str, str]) -> None:
-        """Hold the registry to these files from now on."""
-        self._registry = dict(read_from)
-        self._check_all()
+    async def add(self, target: Target) -> None:
+        """Watch a target from now on.  Raises `OSError` where the kernel watches no more files for this user."""
+        for shared in target.shared:
+            await self.follow(shared)
+        self._found[target] = ""
+        for own in target.own:
+            own.watch(self._watch)
+        self.check(target)
 
-    def forget(self, launched: Launched) -> None:
+    def remove(self, target: Target) -> None:
         """It has ended."""
-        if self._found.pop(launched, ""):
-            self._tell()
+        if self._found.pop(target, ""):
+            self._publish()
 
     @property
     def drifted(self) -> dict[str, str]:
         """The parties that run what was not approved, or could load it, and which files have changed."""
-        return {launched.launch.party: files for launched, files in self._found.items() if files}
+        return {target.party: files for target, files in self._found.items() if files}
 
     async def changes(self) -> AsyncIterator[dict[str, str]]:
         """Yield `drifted` as it is now, and again each time that it has changed."""
@@ -92,25 +84,32 @@ class Drift:
             yield self.drifted
             await news.wait()
 
-    async def until(self, launched: Launched, seconds: float) -> None:
+    async def until(self, target: Target, seconds: float) -> None:
         """Return when this one has drifted or ended, and after so many seconds in any case."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._found.get(launched) == "":
+                while self._found.get(target) == "":
                     await self._news.wait()
 
-    def check(self, launched: Launched) -> str:
-        """Look at a party's own files; return what has changed, of them or of the environment, or an empty text."""
-        files = self._changed(launched)
-        if launched in self._found and self._found[launched] != files:
-            self._found[launched] = files
-            self._tell()
+    def check(self, target: Target) -> str:
+        """Look at a target's own files; return what has changed, of them or of the shared ones, or an empty text."""
+        if target not in self._found:
+            return "not watched"
+        files = _changed(target)
+        if self._found[target] != files:
+            self._found[target] = files
+            self._publish()
             event = {"changed": files} if files else {}
-            self._log("drifted" if files else "restored", party=launched.launch.party_id, **event)
+            self._log("drifted" if files else "restored", party=target.party_id, **event)
         return files
 
+    def check_all(self) -> None:
+        """Look at the own files of every target."""
+        for target in list(self._found):
+            self.check(target)
+
     async def look(self) -> None:
-        """Look at everything, the environment included.  Who asks before the next look has begun, shares it."""
+        """Look at everything, shared files included.  Callers that arrive before the next look begins share it."""
         if self._next is None:
             self._next = asyncio.create_task(self._look())
         await asyncio.shield(self._next)
@@ -118,47 +117,48 @@ class Drift:
     async def _look(self) -> None:
         async with self._looking:
             self._next = None
-            await asyncio.to_thread(self._environment.look)  # a tenth of a second or more
-        self._check_all()
+            for root in self._shared:
+                await asyncio.to_thread(root.look)  # a tenth of a second or more
+        self.check_all()
 
-    def _hear(self) -> None:
+    def _read_watch(self) -> None:
         try:
-            heard = self._watch.read()
+            reported = self._watch.read()
         except OSError as error:
             self._log("not watched", why=str(error))
-            heard = None
-        self._paths = None if heard is None or self._paths is None else self._paths | heard
+            reported = None
+        self._paths = None if reported is None or self._paths is None else self._paths | reported
         if self._paths != set():
-            self._heard.set()
+            self._reported.set()
 
-    async def _follow(self) -> None:
+    async def _look_at_reported(self) -> None:
         while True:
-            await self._heard.wait()
-            self._heard.clear()
+            await self._reported.wait()
+            self._reported.clear()
             paths, self._paths = self._paths, set()
             if paths is None:
                 await self.look()
-            elif environments := [path for path in paths if self._environment.holds(path)]:
-                async with self._looking:
-                    await asyncio.to_thread(self._environment.look_at, environments)
-            self._check_all()
+            else:
+                await self._look_at(paths)
+            self.check_all()
             await asyncio.sleep(SECONDS_TO_GATHER)
 
-    def _check_all(self) -> None:
-        for launched in list(self._found):
-            self.check(launched)
+    async def _look_at(self, paths: set[str]) -> None:
+        for root in self._shared:
+            if held := [path for path in paths if root.holds(path)]:
+                async with self._looking:
+                    await asyncio.to_thread(root.look_at, held)
 
-    def _changed(self, launched: Launched) -> str:
-        stage, wrong = launched.stage, list(self._environment.changed)
-        try:
-            wrong += changed(stage.code, self._project.look(launched.launch.code))
-            wrong += changed(stage.everything, stamps(stage.path))
-            if launched.launch.party == SIGNER:  # what it says is what its files say
-                wrong += changed(self._registry, self._project.look((), FILES))
-        except MeasureError as error:
-            wrong.append(str(error))
-        return named(wrong)
-
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
+
+
+def _changed(target: Target) -> str:
+    wrong = [path for root in target.shared for path in root.changed]
+    for root in target.own:
+        try:
+            wrong += root.differences()
+        except MeasureError as error:
+            wrong.append(str(error))
+    return named(wrong)

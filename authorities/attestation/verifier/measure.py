@@ -43,7 +43,7 @@ class Files:
         self, root: Path, *, leave_out: Collection[str], links: bool = False, known: Mapping[str, Known] | None = None
     ) -> None:
         """`leave_out` holds folders to skip, by name or by their whole path; `links` are followed, or else refused."""
-        self._root, self._leave_out, self._links = root, leave_out, links
+        self.root, self.leave_out, self._links = root, leave_out, links
         self._known = dict(known or {})
 
     def look(self, folders: Iterable[str], single: Iterable[str] = ()) -> dict[str, str]:
@@ -55,7 +55,7 @@ class Files:
             found = {
                 name: self._digest(name, stamp)
                 for folder in folders
-                for name, stamp in _walk(self._root, folder, self._leave_out, links=self._links)
+                for name, stamp in _walk(self.root, folder, self.leave_out, links=self._links)
             }
         except OSError as error:
             raise MeasureError(f"{error.filename}: {error.strerror}") from error
@@ -63,7 +63,7 @@ class Files:
 
     def look_at(self, name: str) -> str | None:
         """Return the SHA-256 of one file, or None where there is none.  Raises `MeasureError`."""
-        path = self._root / name
+        path = self.root / name
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):
@@ -81,7 +81,7 @@ class Files:
     def _digest(self, name: str, stamp: Stamp) -> str:
         known = self._known.get(name)
         if known is None or known.stamp != stamp:
-            known = self._known[name] = _read(self._root / name)
+            known = self._known[name] = _read(self.root / name)
         return known.digest
 
 

@@ -1,0 +1,86 @@
+"""Drift of targets that no launcher made: a folder and what was approved of it is enough."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from authorities.attestation.verifier.drift import Drift
+from authorities.attestation.verifier.measure import Files, Known
+from authorities.attestation.verifier.target import Code, SharedRoot, Target
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("code", "packages"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.py").write_text("genuine")
+    return tmp_path
+
+
+@pytest.fixture
+async def drift() -> AsyncIterator[Drift]:
+    async with Drift(lambda *_, **__: None) as drift:
+        yield drift
+
+
+def shared(folder: Path) -> SharedRoot:
+    packages = str(folder / "packages")
+    found = Files(Path("/"), leave_out=()).look([packages])
+    return SharedRoot([packages], [], {path: Known(None, digest) for path, digest in found.items()}, ())
+
+
+def target(folder: Path, *roots: SharedRoot) -> Target:
+    files = Files(folder, leave_out=())
+    own = Code(files, ["code"], files.look(["code"]))
+    return Target(party="agent/one", party_id="spiffe://example/agent/one", own=(own,), shared=roots)
+
+
+@pytest.mark.parametrize("name", ["code/main.py", "packages/main.py"])
+async def test_a_change_is_reported_while_it_lasts(drift: Drift, folder: Path, name: str) -> None:
+    one = target(folder, shared(folder))
+    await drift.add(one)
+    changes = drift.changes()
+    assert await anext(changes) == {}
+
+    (folder / name).write_text("changed")
+    found = await anext(changes)
+    (folder / name).write_text("genuine")
+
+    assert list(found) == ["agent/one"]
+    assert name in found["agent/one"]
+    assert await anext(changes) == {}
+
+
+async def test_what_differed_before_it_was_added_is_drift_at_once(drift: Drift, folder: Path) -> None:
+    one = target(folder, shared(folder))
+    (folder / "packages/other.py").touch()
+
+    await drift.add(one)
+
+    assert "other.py" in drift.check(one)
+    assert "other.py" in drift.drifted["agent/one"]
+
+
+async def test_what_is_not_watched_is_not_as_approved(drift: Drift, folder: Path) -> None:
+    one = target(folder)
+    assert drift.check(one) == "not watched"
+
+    await drift.add(one)
+    assert drift.check(one) == ""
+
+    drift.remove(one)
+    assert drift.check(one) == "not watched"
+
+
+async def test_waiting_ends_with_drift(drift: Drift, folder: Path) -> None:
+    one = target(folder)
+    await drift.add(one)
+    waiting = asyncio.create_task(drift.until(one, 3600))
+    await asyncio.sleep(0)
+
+    (folder / "code/main.py").write_text("changed")
+
+    await waiting
+    assert drift.drifted
