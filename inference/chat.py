@@ -11,9 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.dialect import Dialect, Form
-from zerotrust.errors import Refusal
-from zerotrust.policy import Reason
 from zerotrust.strict_json import strict_object
 
 MODEL, CREATED = "scripted", 1_795_478_400
@@ -39,18 +38,26 @@ DEFAULTS: dict[str, tuple[Any, ...]] = {
 }
 """The options that must be left at their default, with what that is; null always is."""
 
-_CODES = {Reason.UNKNOWN_MODEL: "model_not_found"}
+
+class ModelReason(ReasonCode):
+    """Why a model cannot do what a caller asks, who may ask it."""
+
+    UNKNOWN_MODEL = "unknown_model", (404, "invalid_request")
+    UNSUPPORTED_OPTION = "unsupported_option", (400, "invalid_request")
+
+
+_CODES: dict[ReasonCode, str] = {ModelReason.UNKNOWN_MODEL: "model_not_found"}
 """Where clients know a code of OpenAI's; elsewhere the code is our reason."""
 
 
 def _text(content: Any) -> Any:
-    """The text of a content that may be a list of parts.  Raises `Refusal` for a part that is no text."""
+    """The text of a content that may be a list of parts.  Raises `Denied` for a part that is no text."""
     if not isinstance(content, list):
         return content
     for part in content:
         if not isinstance(part, dict) or not isinstance(part.get("text"), str):
             kind = str(part.get("type"))[:20] if isinstance(part, dict) else "none"
-            raise Refusal(Reason.UNSUPPORTED_CONTENT, kind, advice="This model reads text parts only.")
+            raise Denied(Reason.UNSUPPORTED_CONTENT, kind, advice="This model reads text parts only.")
     return "\n".join(part["text"] for part in content)
 
 
@@ -106,14 +113,14 @@ class Conversation(BaseModel):
     stream_options: StreamOptions | None = None
 
     def check(self) -> None:
-        """Raise `Refusal` for another model, and for an option that would change what comes back."""
+        """Raise `Denied` for another model, and for an option that would change what comes back."""
         if self.model != MODEL:
             advice = f"There is one model here: {MODEL}."
-            raise Refusal(Reason.UNKNOWN_MODEL, self.model[:100], advice=advice, more={"param": "model"})
+            raise Denied(ModelReason.UNKNOWN_MODEL, self.model[:100], advice=advice, more={"param": "model"})
         for name, defaults in DEFAULTS.items():
             if (given := (self.model_extra or {}).get(name)) is not None and given not in defaults:
                 advice = f"This model cannot follow the option {name}."
-                raise Refusal(Reason.UNSUPPORTED_OPTION, name, advice=advice, more={"param": name})
+                raise Denied(ModelReason.UNSUPPORTED_OPTION, name, advice=advice, more={"param": name})
 
 
 class Completion:
@@ -161,7 +168,7 @@ def model_entry() -> dict[str, Any]:
     return {"id": MODEL, "object": "model", "created": CREATED, "owned_by": "this project"}
 
 
-def error_body(refusal: Refusal, told: dict[str, Any], _form: Form) -> dict[str, Any]:
+def error_body(refusal: Denied, told: dict[str, Any], _form: Form) -> dict[str, Any]:
     """A refusal as OpenAI's clients read one; what any refused caller is told stays beside it."""
     code = _CODES.get(refusal.told, str(refusal.told))
     message = refusal.advice or f"{told['error']}: {refusal.told}"

@@ -15,7 +15,7 @@ from orchestrator.models import models
 from orchestrator.plan import Step, Task, make_plan
 from orchestrator.progress import Progress, stopped
 from zerotrust.a2a import PeerError, ask_agent
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied
 from zerotrust.gate import PUBLIC, Permissions, Route
 from zerotrust.incoming import MAX_TEXT
 from zerotrust.run import run
@@ -40,7 +40,7 @@ def create_app(service: Service) -> ASGIApp:
             try:
                 token = await service.narrow(step.agent, *step.scopes, department=step.department)
                 answer = await ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
-            except (Refusal, PeerError) as error:
+            except (Denied, PeerError) as error:
                 for later in plan[number:]:
                     yield Progress(event="not_begun", agent=later.agent)
                 yield stopped(step.agent, error)

@@ -2,20 +2,19 @@
 
 import httpx
 
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.outgoing import calling_with
-from zerotrust.policy import Reason
 from zerotrust.service import Service
 
 INFERENCE = "inference"
 
 
 async def models(service: Service) -> list[str]:
-    """The names of the models.  Raises `Refusal`, also where the inference service gives no proper answer."""
+    """The names of the models.  Raises `Denied`, also where the inference service gives no proper answer."""
     token = await service.narrow(INFERENCE, "model.read")
     try:
         with calling_with(token):
             answer = await service.outgoing.http.get(f"{service.addresses[INFERENCE]}/v1/models")
         return [str(model["id"]) for model in answer.raise_for_status().json()["data"]]
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-        raise Refusal(Reason.PEER_UNAVAILABLE, f"{INFERENCE}: {error}") from error
+        raise Denied(Reason.PEER_UNAVAILABLE, f"{INFERENCE}: {error}") from error

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from zerotrust.a2a import PeerError
 from zerotrust.current import current_trace
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied
 
 
 class Progress(BaseModel):
@@ -22,9 +22,9 @@ class Progress(BaseModel):
     trace_id: str = Field(default_factory=current_trace)
 
 
-def stopped(agent: str, error: Refusal | PeerError) -> Progress:
+def stopped(agent: str, error: Denied | PeerError) -> Progress:
     """How a task ends at a step that did not: `failed`, or `unclear` where it is not known what the agent did."""
-    if isinstance(error, Refusal):
+    if isinstance(error, Denied):
         return Progress(event="failed", agent=agent, text=error.told)
     event: Literal["unclear", "failed"] = "unclear" if error.unclear else "failed"
     text = f"{error.told}; it may have been done" if error.unclear else error.told

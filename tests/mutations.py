@@ -51,12 +51,13 @@ TESTS = {
     "confirm": "unit/test_confirm services/test_withdrawal",
     "connections": "unit/test_connections unit/test_imports",
     "current": "unit/test_gate unit/test_binding",
+    "decision": "unit/test_decision unit/test_imports unit/test_gate",
     "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate",
     "digests": "unit/test_digests unit/test_imports unit/test_cards",
-    "errors": "unit/test_errors unit/test_gate",
+    "errors": "unit/test_decision",
     "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
     "gate": (
-        "unit/test_gate unit/test_withdrawn unit/test_binding unit/test_errors "
+        "unit/test_gate unit/test_withdrawn unit/test_binding unit/test_decision "
         "unit/test_counts unit/test_imports input/test_handlers input/test_values attacks/test_o_costs"
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
@@ -71,7 +72,7 @@ TESTS = {
     "outgoing": "unit/test_outgoing faults/test_tasks services/test_story services/test_withdrawal",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
     "refusing": (
-        "unit/test_gate unit/test_withdrawn unit/test_errors input/test_handlers input/test_values "
+        "unit/test_gate unit/test_withdrawn unit/test_decision input/test_handlers input/test_values "
         "services/test_orchestrator services/test_server"
     ),
     "registry": "unit/test_registry unit/test_realm",

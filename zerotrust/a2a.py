@@ -38,17 +38,23 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from zerotrust.cards import CARD_PATH, INPUT_MODES, OUTPUT_MODES, PATH, agent_card, signed_card
+from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Dialect
-from zerotrust.errors import Refusal
+from zerotrust.errors import ZeroTrustError
 from zerotrust.exchange import NarrowedToken
 from zerotrust.jsonrpc import LONGEST_ID, error_body, request_id
 from zerotrust.outgoing import calling_with
-from zerotrust.policy import Reason
 from zerotrust.service import Service
 
 DIALECTS = {PATH: Dialect(error_body, media_type=b"application/json")}
 NONSENSE = "answered with something else than one message"
-UNTOUCHED = frozenset(Reason) - {Reason.ANSWER_LOST, Reason.EXPIRED, Reason.WITHDRAWN, Reason.FAILED}
+UNTOUCHED = frozenset(Reason) - {
+    Reason.ANSWER_LOST,
+    Reason.EXPIRED,
+    Reason.WITHDRAWN,
+    Reason.FAILED,
+    Reason.APPLICATION_ERROR,
+}
 """Reasons for which a party refuses before it does anything; for any other it may have done what was asked."""
 
 
@@ -66,7 +72,7 @@ class Answer(BaseModel):
     """Why it came to no end, if it did not."""
 
 
-class PeerError(Exception):
+class PeerError(ZeroTrustError):
     """Another party refused, failed or could not be reached."""
 
     def __init__(self, told: str, *, unclear: bool = False, account: Answer | None = None) -> None:
@@ -95,7 +101,7 @@ def agent_app(
 async def ask_agent(service: Service, name: str, text: str, token: NarrowedToken) -> Answer:
     """Ask the agent `name`, with a token narrowed for it, once it has shown that it is the one that was approved.
 
-    Raises `Refusal` where it is not, and `PeerError`, with the agent's account where it came to no end, and `unclear`
+    Raises `Denied` where it is not, and `PeerError`, with the agent's account where it came to no end, and `unclear`
     where none can be had.
     """
     await service.check_card(name)
@@ -160,7 +166,7 @@ class _Executor(AgentExecutor):
         _works.get().add(working)
         try:
             found = await working
-        except (Refusal, PeerError) as error:
+        except (Denied, PeerError) as error:
             found = Answer(broken=error.told)
         except asyncio.CancelledError:
             found = Answer(broken="cut off")  # which nobody reads; it is for the SDK, which waits for an event
@@ -206,7 +212,7 @@ class _Dispatcher(JsonRpcDispatcher):
         if asked := await request.body():
             given = json.loads(asked)
             if len(str(given.get("id"))) > LONGEST_ID:
-                raise Refusal(Reason.MALFORMED_BODY, "an id too long")
+                raise Denied(Reason.MALFORMED_BODY, "an id too long")
             if wrong := self._wrong(given):
                 return self._generate_error_response(request_id(given), wrong)
         works: set[asyncio.Future[Answer]] = set()

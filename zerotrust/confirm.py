@@ -9,10 +9,9 @@ import json
 import httpx
 
 from zerotrust.bounded import MAX_ANSWER, ask
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.exchange import CLIENT_ASSERTION, Assertions
 from zerotrust.identity import Principal
-from zerotrust.policy import Reason
 from zerotrust.workload import WorkloadError
 
 
@@ -28,7 +27,7 @@ class Confirmer:
     async def __call__(self, caller: Principal, permission: str) -> None:
         """Ask, where this permission is worth it.
 
-        Raises `Refusal`: withdrawn, or issuer or identity unavailable; whatever is no clear yes is not one.
+        Raises `Denied`: withdrawn, or issuer or identity unavailable; whatever is no clear yes is not one.
         """
         if permission not in self.high_risk:
             return
@@ -42,10 +41,10 @@ class Confirmer:
             status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
             active = json.loads(answer)["active"] if status == 200 else None
         except WorkloadError as error:
-            raise Refusal(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
+            raise Denied(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
         except (httpx.HTTPError, ValueError, LookupError, TypeError, RecursionError) as error:
-            raise Refusal(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
+            raise Denied(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
         if active is False:
-            raise Refusal(Reason.WITHDRAWN, "the issuer says that it is not active")
+            raise Denied(Reason.WITHDRAWN, "the issuer says that it is not active")
         if active is not True:
-            raise Refusal(Reason.ISSUER_UNAVAILABLE, f"no answer to whether it is active, status {status}")
+            raise Denied(Reason.ISSUER_UNAVAILABLE, f"no answer to whether it is active, status {status}")

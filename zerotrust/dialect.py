@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from zerotrust.errors import Refusal
-from zerotrust.policy import Reason
+from zerotrust.decision import Denied, Reason
 
-ErrorBody = Callable[[Refusal, dict[str, Any], "Form"], dict[str, Any]]
+ErrorBody = Callable[[Denied, dict[str, Any], "Form"], dict[str, Any]]
 """Makes the body of an error from a refusal and from what any refused caller is told."""
 
 
@@ -23,12 +22,12 @@ class Dialect:
     media_type: bytes | None = None
 
     def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Raise `Refusal` where the body is of another media type (RFC 9110 section 8.3.1)."""
+        """Raise `Denied` where the body is of another media type (RFC 9110 section 8.3.1)."""
         if self.media_type is None:
             return
         given = [value.partition(b";")[0].strip().lower() for name, value in headers if name == b"content-type"]
         if given != [self.media_type]:
-            raise Refusal(Reason.UNSUPPORTED_CONTENT, b", ".join(given).decode("latin-1"))
+            raise Denied(Reason.UNSUPPORTED_CONTENT, b", ".join(given).decode("latin-1"))
 
 
 PLAIN = Dialect(lambda refusal, told, _form: told | ({"advice": refusal.advice} if refusal.advice else {}))

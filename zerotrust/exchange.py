@@ -17,9 +17,8 @@ import jwt
 
 from zerotrust.bounded import MAX_ANSWER, SECONDS, TO_TELL, ask
 from zerotrust.clock import Forward
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
-from zerotrust.policy import Reason
 from zerotrust.standing import Standing
 from zerotrust.workload import WorkloadError
 
@@ -120,18 +119,18 @@ class Exchanger:
     ) -> NarrowedToken:
         """Return a token of the same user for `audience`, with `scopes` and nothing more, in `department` alone.
 
-        Raises `Refusal`: withdrawn, peer withdrawn, standing unknown, would widen, exchange refused, issuer or identity
+        Raises `Denied`: withdrawn, peer withdrawn, standing unknown, would widen, exchange refused, issuer or identity
         unavailable, journal unavailable.
         """
         # Since the gate has looked, much may have happened; and at the other party it has not looked.
         for standing in self._standing.of(caller), self._standing.of_peer(audience):
             if not standing:
                 await self._note(caller, audience, scopes, standing.reason, detail=standing.detail)
-                raise Refusal(standing.reason, standing.detail)
+                raise Denied(standing.reason, standing.detail)
         # Delegation only shrinks.  Wanting more is a bug here, or an attack on us.
         if more := (scopes - caller.scopes) | ({department} if department else frozenset()) - caller.groups:
             await self._note(caller, audience, scopes, Reason.WOULD_WIDEN)
-            raise Refusal(Reason.WOULD_WIDEN, " ".join(sorted(more)))
+            raise Denied(Reason.WOULD_WIDEN, " ".join(sorted(more)))
         wanted = TokenRequest(audience, scopes, department, lifetime)
         key = (hashlib.sha256(caller.token.encode()).digest(), wanted)
         flight = self._flights.get(key)
@@ -155,9 +154,9 @@ class Exchanger:
             async with asyncio.timeout(min(SECONDS, left)):
                 token = await self._ask(caller, wanted)
             if not (standing := self._standing.of(caller)):  # nobody waits for a token that is good for nothing
-                raise Refusal(standing.reason, standing.detail)
-        except (Refusal, TimeoutError) as error:
-            refusal = error if isinstance(error, Refusal) else Refusal(Reason.ISSUER_UNAVAILABLE, "no answer in time")
+                raise Denied(standing.reason, standing.detail)
+        except (Denied, TimeoutError) as error:
+            refusal = error if isinstance(error, Denied) else Denied(Reason.ISSUER_UNAVAILABLE, "no answer in time")
             await self._note(caller, audience, scopes, refusal.reason, detail=refusal.detail)
             raise refusal from error
         await self._note(caller, audience, scopes, Reason.GRANTED, token_id=token.token_id)
@@ -167,18 +166,18 @@ class Exchanger:
         try:
             assertion = await self._workload.assertion(self._issuer)
         except WorkloadError as error:
-            raise Refusal(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
+            raise Denied(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
         form = exchange_form(caller.token, assertion=assertion, **asdict(wanted))
         try:
             url = f"{self._issuer}/protocol/openid-connect/token"
             status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
             content = json.loads(answer)
         except (httpx.HTTPError, ValueError, RecursionError) as error:
-            raise Refusal(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
+            raise Denied(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
         if not isinstance(content, dict) or status >= 500:
-            raise Refusal(Reason.ISSUER_UNAVAILABLE, f"status {status}")
+            raise Denied(Reason.ISSUER_UNAVAILABLE, f"status {status}")
         if status != 200:
-            raise Refusal(Reason.EXCHANGE_REFUSED, f"{content.get('error')}: {content.get('error_description')}")
+            raise Denied(Reason.EXCHANGE_REFUSED, f"{content.get('error')}: {content.get('error_description')}")
         return self._checked(content, caller, wanted)
 
     def _checked(self, content: dict[str, Any], caller: Principal, wanted: TokenRequest) -> NarrowedToken:
@@ -193,17 +192,17 @@ class Exchanger:
             less = granted == wanted.scopes and groups <= ({wanted.department} if wanted.department else caller.groups)
             # The script leaves a token dead (`exp` 1) when a check of the chain failed.
             if not same or not less or "act" not in claims or not self._clock() < claims["exp"]:
-                raise Refusal(Reason.EXCHANGE_REFUSED, "what came back is not what was asked for")
+                raise Denied(Reason.EXCHANGE_REFUSED, "what came back is not what was asked for")
             return NarrowedToken(wanted.audience, str(claims["jti"]), min(claims["exp"], caller.expires_at), value)
         except (KeyError, TypeError, jwt.InvalidTokenError) as error:
-            raise Refusal(Reason.ISSUER_UNAVAILABLE, "the answer is no token") from error
+            raise Denied(Reason.ISSUER_UNAVAILABLE, "the answer is no token") from error
 
     async def _note(  # noqa: PLR0913 - a record names them all
         self,
         caller: Principal,
         audience: str,
         scopes: frozenset[str],
-        reason: Reason,
+        reason: ReasonCode,
         *,
         token_id: str | None = None,
         detail: str = "",

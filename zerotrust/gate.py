@@ -25,14 +25,13 @@ from zerotrust.audit.counts import Tally
 from zerotrust.audit.journal import Journal, describe, plain
 from zerotrust.clock import Forward
 from zerotrust.current import FORM, PEER, PRINCIPAL, TRACE, Span
+from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, ReasonCode
 from zerotrust.dialect import PLAIN, Dialect, Form
-from zerotrust.errors import Refusal
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.inflight import OF_A_PARTY, OF_A_PERSON, OF_A_USER, InFlight
 from zerotrust.jsonrpc import request_id
 from zerotrust.keys import SigningKeys
 from zerotrust.mcp import Need, ToolPermissions
-from zerotrust.policy import Decision, Policy, Reason
 from zerotrust.refusing import cut_off, send_refusal
 from zerotrust.standing import Standing
 from zerotrust.svid import NOBODY, Peer
@@ -73,7 +72,7 @@ PEOPLE = "people"
 """As whom those are counted together who come without a certificate."""
 
 Confirmation = Callable[[Principal, str], Awaitable[None]]
-"""Asks the issuer about a caller, where the permission that it uses is worth that.  Raises `Refusal`."""
+"""Asks the issuer about a caller, where the permission that it uses is worth that.  Raises `Denied`."""
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +123,7 @@ class Gate:
         permissions: Permissions,
         expected: Expected,
         keys: SigningKeys,
-        policy: Policy,
+        policy: PolicyEngine,
         standing: Standing,
         confirm: Confirmation,
         journal: Journal,
@@ -141,7 +140,7 @@ class Gate:
         self._turns: defaultdict[str | None, Turns] = defaultdict(Turns)
         self.adopt(expected=expected, policy=policy)
 
-    def adopt(self, *, expected: Expected, policy: Policy) -> None:
+    def adopt(self, *, expected: Expected, policy: PolicyEngine) -> None:
         """Go on with another version of the registry; what was verified by the one before is verified anew."""
         self._expected, self._policy, self._remembered = expected, policy, Remembered()
 
@@ -164,14 +163,14 @@ class Gate:
             await self._serve(call, receive, watched)
         except Exception:  # a mistake of ours: its story is for the log, never for the caller
             log.exception("failed")
-            await self._refuse(call, Refusal(Reason.FAILED), watched)
+            await self._refuse(call, Denied(Reason.FAILED), watched)
         finally:
             call.over.close()
 
     async def _serve(self, call: _Call, receive: Receive, send: Send) -> None:
         try:
             receive = await self._admit(call, receive)
-        except Refusal as refusal:
+        except Denied as refusal:
             return await self._refuse(call, refusal, send)
         if call.principal is None:  # a public route
             return await self._app(call.scope, receive, send)
@@ -208,9 +207,9 @@ class Gate:
         call.follow_trace()
         TRACE.set(call.span)
         if not (standing := self._standing.of(call.principal)):  # (5)
-            raise Refusal(standing.reason, standing.detail)
+            raise Denied(standing.reason, standing.detail)
         if route is None:
-            raise Refusal(Reason.NO_PERMISSION_FOR_ROUTE, call.scope["path"])
+            raise Denied(Reason.NO_PERMISSION_FOR_ROUTE, call.scope["path"])
         call.form.dialect.check(call.scope["headers"])
         by_tool = isinstance(route, ToolPermissions) and not call.principal.scopes.isdisjoint(route.permissions)
         if not by_tool:  # then no body could change the decision
@@ -230,34 +229,34 @@ class Gate:
         """Count this request among those that its sender has under way, for its user and in all, until it is over.
 
         A user's share is counted for each sender: what one party sends in their name takes no room from what another
-        one sends.  Raises `Refusal` where that is one too many.
+        one sends.  Raises `Denied` where that is one too many.
         """
         sender, most = call.peer.id or PEOPLE, OF_A_USER if call.peer.id else OF_A_PERSON
         if call.principal:
             user = (call.principal.subject, sender)
             if not self._of_users.take(user, most):
-                raise Refusal(Reason.TOO_MANY_REQUESTS, f"this user has {most} under way, sent by {sender}")
+                raise Denied(Reason.TOO_MANY_REQUESTS, f"this user has {most} under way, sent by {sender}")
             call.over.callback(self._of_users.give_back, user)
         if not self._of_senders.take(sender, OF_A_PARTY):
-            raise Refusal(Reason.BUSY, f"{sender}: {OF_A_PARTY} under way")
+            raise Denied(Reason.BUSY, f"{sender}: {OF_A_PARTY} under way")
         call.over.callback(self._of_senders.give_back, sender)
 
     def _check_peer(self, peer: Peer) -> None:
         """TLS has done the same in the handshake; what it says then is said here for every request."""
         if peer.until <= self._clock():
-            raise Refusal(Reason.CERTIFICATE_ENDED)
+            raise Denied(Reason.CERTIFICATE_ENDED)
         if peer.id is None and not self._expected.login_clients:
-            raise Refusal(Reason.NO_CERTIFICATE)
+            raise Denied(Reason.NO_CERTIFICATE)
         if peer.id is not None and peer.id not in self._expected.peers:
-            raise Refusal(Reason.UNKNOWN_PEER, peer.id)
+            raise Denied(Reason.UNKNOWN_PEER, peer.id)
 
     async def _admit_peer(self, call: _Call, allowed: Peers, receive: Receive, most: int) -> Receive:
         """Let in a party that is known by its certificate.  It asks for nothing in a user's name."""
         name = self._expected.peers.get(str(call.peer.id))
         if name is None or (allowed.names is not None and name not in allowed.names):
-            raise Refusal(Reason.UNKNOWN_PEER, str(call.peer.id))
+            raise Denied(Reason.UNKNOWN_PEER, str(call.peer.id))
         if not (standing := self._standing.of_party(str(call.peer.id))):
-            raise Refusal(standing.reason, standing.detail)
+            raise Denied(standing.reason, standing.detail)
         self._count(call)
         self._tally.count(_origin(call), Reason.GRANTED)
         receive, _ = await incoming.body(call.scope["headers"], receive, most=most)
@@ -270,7 +269,7 @@ class Gate:
         """
         holder = peer.id or (principal.party if principal.party in self._expected.login_clients else None)
         if principal.party != holder:
-            raise Refusal(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {peer.id or 'nobody known'}")
+            raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {peer.id or 'nobody known'}")
 
     async def _verify(self, token: UnverifiedToken) -> Principal:
         kid = self._remembered.key_id(token)
@@ -287,9 +286,9 @@ class Gate:
                 return
         # Name the scopes only where holding one would help.
         hint = " ".join(need.permissions) if decision.reason is Reason.SCOPE_MISSING else None
-        raise Refusal(decision.reason, decision.detail, scope=hint)
+        raise Denied(decision.reason, decision.detail, scope=hint)
 
-    async def _record(self, call: _Call, reason: Reason, detail: str = "") -> None:
+    async def _record(self, call: _Call, reason: ReasonCode, detail: str = "") -> None:
         assert call.principal is not None  # noqa: S101 - for the type checker
         record = {
             "at": call.received,
@@ -311,21 +310,21 @@ class Gate:
         try:
             await self._journal.append(record)
         except OSError as error:
-            raise Refusal(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
+            raise Denied(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
 
-    async def _refuse(self, call: _Call, refusal: Refusal, send: Send) -> None:
+    async def _refuse(self, call: _Call, refusal: Denied, send: Send) -> None:
         if call.principal is None:
             self._tally.count(_origin(call), refusal.reason)
         elif not self._repeated(call, call.principal, refusal.reason):
             try:
                 await self._record(call, refusal.reason, refusal.detail)
-            except Refusal as unrecorded:
+            except Denied as unrecorded:
                 refusal = unrecorded
         if call.last is not None:  # an answer is under way, and can only be cut off
             return
         await send_refusal(refusal, call.span.trace_id, send, call.form)
 
-    def _repeated(self, call: _Call, caller: Principal, reason: Reason) -> bool:
+    def _repeated(self, call: _Call, caller: Principal, reason: ReasonCode) -> bool:
         """Whether this refusal is only counted, for it was written in full more than once a moment ago."""
         route = "another route" if call.route is None else f"{call.scope['method']} {call.scope['path']}"
         return self._tally.repeated(caller.subject, caller.party, call.peer.id, reason, route)
@@ -335,10 +334,10 @@ class Gate:
         assert call.principal is not None  # noqa: S101 - for the type checker
         left = min(call.principal.expires_at, call.peer.until) - self._clock()
         if left <= 0:  # it took its time to come in, or to be recorded
-            return await self._refuse(call, Refusal(Reason.EXPIRED, "before it was used"), send)
+            return await self._refuse(call, Denied(Reason.EXPIRED, "before it was used"), send)
         if not (standing := self._standing.of(call.principal)):  # and all that while nobody was watching
-            return await self._refuse(call, Refusal(standing.reason, standing.detail), send)
-        ending, loop = Refusal(Reason.EXPIRED, "while it was being used"), asyncio.get_running_loop()
+            return await self._refuse(call, Denied(standing.reason, standing.detail), send)
+        ending, loop = Denied(Reason.EXPIRED, "while it was being used"), asyncio.get_running_loop()
         end = loop.time() + left
 
         def lost(decision: Decision) -> None:
@@ -346,7 +345,7 @@ class Gate:
             nonlocal ending, end
             if life.expired():  # it is being ended already
                 return
-            ending, end = Refusal(decision.reason, decision.detail), min(end, loop.time() + LAST_WORDS)
+            ending, end = Denied(decision.reason, decision.detail), min(end, loop.time() + LAST_WORDS)
             life.reschedule(end)
 
         try:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, NewType
 
+from zerotrust.errors import ZeroTrustError
+
 UnverifiedToken = NewType("UnverifiedToken", str)
 """A bearer string as it arrived: fit to be verified, and for nothing else."""
 
@@ -49,7 +51,7 @@ class Principal:
         return bool(self.actors)
 
 
-class BrokenChain(ValueError):
+class BrokenChain(ZeroTrustError, ValueError):
     """An `act` claim that is no chain of named actors."""
 
 

@@ -11,9 +11,8 @@ from opentelemetry.trace import format_span_id, format_trace_id, get_current_spa
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Message, Receive
 
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
-from zerotrust.policy import Reason
 from zerotrust.strict_json import strict_object
 
 MAX_TOKEN = 8 * 1024
@@ -40,20 +39,20 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 def bearer(headers: Headers, *, hint: str | None) -> UnverifiedToken:
     """The one bearer token of a request (RFC 6750 section 2.1); in a query or a body it is as if absent.
 
-    `hint`: the scope to name where there is none.  Raises `Refusal`.
+    `hint`: the scope to name where there is none.  Raises `Denied`.
     """
     given = [value for name, value in headers if name == b"authorization"]
     if not given:
-        raise Refusal(Reason.NO_TOKEN, scope=hint)
+        raise Denied(Reason.NO_TOKEN, scope=hint)
     if len(given) > 1:
-        raise Refusal(Reason.MALFORMED_CREDENTIALS, "more than one Authorization header")
+        raise Denied(Reason.MALFORMED_CREDENTIALS, "more than one Authorization header")
     kind, _, token = given[0].partition(b" ")
     if kind.lower() != b"bearer":
-        raise Refusal(Reason.UNSUPPORTED_SCHEME, scope=hint)
+        raise Denied(Reason.UNSUPPORTED_SCHEME, scope=hint)
     if len(token) > MAX_TOKEN:
-        raise Refusal(Reason.TOKEN_TOO_LARGE)
+        raise Denied(Reason.TOKEN_TOO_LARGE)
     if not token or token.translate(None, _TOKEN_BYTES):
-        raise Refusal(Reason.MALFORMED_CREDENTIALS)
+        raise Denied(Reason.MALFORMED_CREDENTIALS)
     return UnverifiedToken(token.decode())
 
 
@@ -73,25 +72,25 @@ def trace(headers: Headers) -> tuple[str, str] | None:
 async def whole(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, bytes]:
     """Read the body, whatever it is, up to so many bytes.
 
-    It is given back byte for byte to whoever reads next.  Raises `Refusal`.
+    It is given back byte for byte to whoever reads next.  Raises `Denied`.
     """
     raw, more = bytearray(), True
     try:
         if any(name == b"content-length" and int(value) > most for name, value in headers):
-            raise Refusal(Reason.BODY_TOO_LARGE)
+            raise Denied(Reason.BODY_TOO_LARGE)
         async with asyncio.timeout(MAX_BODY_SECONDS):
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Refusal(Reason.MALFORMED_BODY, "the caller left")
+                    raise Denied(Reason.MALFORMED_BODY, "the caller left")
                 raw += message.get("body", b"")
                 more = message.get("more_body", False)
                 if len(raw) > most:
-                    raise Refusal(Reason.BODY_TOO_LARGE)
+                    raise Denied(Reason.BODY_TOO_LARGE)
     except TimeoutError as error:
-        raise Refusal(Reason.BODY_TOO_SLOW) from error
+        raise Denied(Reason.BODY_TOO_SLOW) from error
     except ValueError as error:
-        raise Refusal(Reason.MALFORMED_BODY, str(error)) from error
+        raise Denied(Reason.MALFORMED_BODY, str(error)) from error
     read = bytes(raw)
     again: list[Message] = [{"type": "http.request", "body": read, "more_body": False}]
 
@@ -102,9 +101,9 @@ async def whole(headers: Headers, receive: Receive, *, most: int) -> tuple[Recei
 
 
 async def body(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, dict[str, Any]]:
-    """The same for a body that is nothing at all, or one strict JSON object.  Raises `Refusal`."""
+    """The same for a body that is nothing at all, or one strict JSON object.  Raises `Denied`."""
     receive, raw = await whole(headers, receive, most=most)
     try:
         return receive, strict_object(raw) if raw else {}
     except ValueError as error:
-        raise Refusal(Reason.MALFORMED_BODY, str(error)) from error
+        raise Denied(Reason.MALFORMED_BODY, str(error)) from error

@@ -9,9 +9,8 @@ time-out in those of MCP.
 from collections.abc import Mapping
 from typing import Any
 
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.dialect import Dialect, Form
-from zerotrust.errors import Refusal
-from zerotrust.policy import Reason
 
 LONGEST_ID = 100
 """Characters of a request's id, which is echoed."""
@@ -22,7 +21,10 @@ CONTENT_TYPE_NOT_SUPPORTED = -32005  # A2A 1.0 section 5.4
 UNAUTHENTICATED, DENIED, UNAVAILABLE = -32010, -32011, -32012
 """Our own: who asks is not known; they may not; it cannot be decided or done now, and may be asked again."""
 
-_BY_REASON = {Reason.LEGACY_ERA: UNSUPPORTED_VERSION, Reason.UNSUPPORTED_CONTENT: CONTENT_TYPE_NOT_SUPPORTED}
+_BY_REASON: dict[ReasonCode, int] = {
+    Reason.LEGACY_ERA: UNSUPPORTED_VERSION,
+    Reason.UNSUPPORTED_CONTENT: CONTENT_TYPE_NOT_SUPPORTED,
+}
 _BY_STATUS = {
     401: UNAUTHENTICATED,
     403: DENIED,
@@ -39,14 +41,14 @@ def request_id(message: Mapping[str, Any]) -> str | int | None:
     return found if type(found) in (str, int) and len(str(found)) <= LONGEST_ID else None
 
 
-def code(refusal: Refusal, *, parsed: bool) -> int:
+def code(refusal: Denied, *, parsed: bool) -> int:
     """The error code of a refusal; `parsed` is whether its request's body was read and is JSON."""
     if refusal.reason is Reason.MALFORMED_BODY and not parsed:
         return PARSE_ERROR
     return _BY_REASON.get(refusal.reason) or _BY_STATUS.get(refusal.status, INVALID_REQUEST)
 
 
-def error_body(refusal: Refusal, problem: dict[str, Any], form: Form) -> dict[str, Any]:
+def error_body(refusal: Denied, problem: dict[str, Any], form: Form) -> dict[str, Any]:
     """A refusal as a JSON-RPC error, which the SDKs' clients understand; anything else they report as their own.
 
     `problem` is what any refused caller is told, and becomes `error.data`.

@@ -10,8 +10,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from zerotrust.bounded import ask
-from zerotrust.errors import Refusal
-from zerotrust.policy import Reason
+from zerotrust.decision import Denied, Reason
 from zerotrust.registry import Freshness
 from zerotrust.verify import ALGORITHM
 
@@ -32,7 +31,7 @@ class SigningKeys:
     async def key(self, kid: str) -> RSAPublicKey:
         """Return the key of that name.
 
-        Raises `Refusal`: unknown key, or keys unavailable when what we have is too old to be believed.
+        Raises `Denied`: unknown key, or keys unavailable when what we have is too old to be believed.
         """
         age = self._clock() - self._read_at
         if kid not in self._keys or age > self._freshness.keys:
@@ -40,11 +39,11 @@ class SigningKeys:
         elif age > self._freshness.keys / 2:
             self._start_reading()  # early and aside, so that a short outage of the issuer goes unnoticed
         if self._clock() - self._read_at > self._freshness.keys:
-            raise Refusal(Reason.KEYS_UNAVAILABLE, f"keys of {self._url} were last read too long ago")
+            raise Denied(Reason.KEYS_UNAVAILABLE, f"keys of {self._url} were last read too long ago")
         if kid not in self._keys:
             # Where the issuer did not answer, it may well have signed with a new one.
             unanswered = self._read_at < self._tried_at
-            raise Refusal(Reason.KEYS_UNAVAILABLE if unanswered else Reason.UNKNOWN_KEY)
+            raise Denied(Reason.KEYS_UNAVAILABLE if unanswered else Reason.UNKNOWN_KEY)
         return self._keys[kid]
 
     async def _read_again(self) -> None:

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.jsonrpc import request_id
-from zerotrust.policy import Reason
 
 ERA = b"2026-07-28"
 ADVICE = (
@@ -46,12 +45,12 @@ class ToolPermissions:
     def need(self, headers: Iterable[tuple[bytes, bytes]], message: Mapping[str, Any]) -> Need:
         """Return what this request needs; no permission at all (an empty tuple) means that nothing would help.
 
-        Raises `Refusal` for another era and for a message that is not one request.
+        Raises `Denied` for another era and for a message that is not one request.
         """
         versions = [value for name, value in headers if name == b"mcp-protocol-version"]
         if versions != [ERA]:
             told = {"supported": [ERA.decode()], "requested": _requested(versions, message)}
-            raise Refusal(Reason.LEGACY_ERA, advice=ADVICE, more=told)
+            raise Denied(Reason.LEGACY_ERA, advice=ADVICE, more=told)
         try:
             method = message["method"]
             if not isinstance(method, str) or request_id(message) is None:
@@ -61,7 +60,7 @@ class ToolPermissions:
                 permission = self.tools.get(tool)
                 return Need((permission,) if permission else (), f"tools/call {tool}"[:100])
         except (ValueError, KeyError, TypeError) as error:
-            raise Refusal(Reason.MALFORMED_BODY, type(error).__name__) from error
+            raise Denied(Reason.MALFORMED_BODY, type(error).__name__) from error
         if method in _LISTINGS:
             return Need(self.permissions, method)
         return Need((), method[:100], Reason.UNKNOWN_METHOD)

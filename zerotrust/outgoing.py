@@ -17,12 +17,11 @@ import httpx2
 from zerotrust.bounded import PLAIN, SECONDS, TO_TELL, read
 from zerotrust.connections import Connections, MCPConnections
 from zerotrust.current import current_span
+from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Form
-from zerotrust.errors import Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.jsonrpc import error_body
 from zerotrust.known import Known
-from zerotrust.policy import Reason
 from zerotrust.standing import Standing
 
 _token: ContextVar[NarrowedToken] = ContextVar("outgoing_token")
@@ -77,9 +76,9 @@ class _Answering(httpx2.AsyncClient):
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         try:
             answer, body = await _whole(super().send, request, options)
-        except (httpx2.HTTPError, Refusal, TimeoutError, ValueError) as error:
+        except (httpx2.HTTPError, Denied, TimeoutError, ValueError) as error:
             lost = Reason.PEER_UNAVAILABLE if isinstance(error, _NOT_SENT) else Reason.ANSWER_LOST
-            refusal = error if isinstance(error, Refusal) else Refusal(lost)
+            refusal = error if isinstance(error, Denied) else Denied(lost)
             problem = {"error": refusal.error, "reason": refusal.told}
             told = error_body(refusal, problem, Form(parsed=True))
             return httpx2.Response(refusal.status, json=told, request=request)
@@ -116,9 +115,9 @@ class Outgoing:
     async def _attach(self, request: httpx.Request | httpx2.Request) -> None:
         party = self._audiences.get(_origin(request.url))
         if (token := _token.get()).audience != party:
-            raise Refusal(Reason.WOULD_WIDEN, "a token is for one party, and this call goes to another")
+            raise Denied(Reason.WOULD_WIDEN, "a token is for one party, and this call goes to another")
         if not (standing := self._standing.of_peer(party)):
-            raise Refusal(standing.reason, standing.detail)
+            raise Denied(standing.reason, standing.detail)
         request.headers["authorization"] = f"Bearer {token.value}"
         request.headers["traceparent"] = current_span().traceparent
 

@@ -1,134 +1,22 @@
-"""May this caller do this?  Cedar answers, in process, from policies that the services do not own.  Pure.
-
-A decision is a value with a reason from one closed list; errors, audit records and tests use the same list.
-"""
+"""May this caller do this?  Cedar answers, in process, from policies that the services do not own.  Pure."""
 
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import cedarpy
 
+from zerotrust.decision import Decision, Reason, Resource
+from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
-from zerotrust.registry import Registry
 
 
-class Reason(StrEnum):
-    """Why a decision went the way it did."""
-
-    GRANTED = "granted"
-
-    # what was presented
-    NO_TOKEN = "no_token"  # noqa: S105 - a reason, not a password
-    UNSUPPORTED_SCHEME = "unsupported_scheme"
-    MALFORMED_CREDENTIALS = "malformed_credentials"
-    TOKEN_TOO_LARGE = "token_too_large"  # noqa: S105
-
-    # before the signature is known to be good; a caller is told NOT_VERIFIED for every one of them
-    NOT_VERIFIED = "not_verified"
-    MALFORMED_TOKEN = "malformed_token"  # noqa: S105
-    ALGORITHM_NOT_ALLOWED = "algorithm_not_allowed"
-    FORBIDDEN_HEADER = "forbidden_header"
-    WRONG_TYPE = "wrong_type"
-    UNKNOWN_KEY = "unknown_key"
-    BAD_SIGNATURE = "bad_signature"
-
-    # what a genuine token says
-    BAD_CLAIM = "bad_claim"
-    ISSUER_MISMATCH = "issuer_mismatch"
-    AUDIENCE_MISMATCH = "audience_mismatch"
-    EXPIRED = "expired"
-    NOT_YET_VALID = "not_yet_valid"
-    LIFETIME_EXCEEDED = "lifetime_exceeded"
-    UNKNOWN_PARTY = "unknown_party"
-    ACTOR_MISSING = "actor_missing"
-    ACTOR_MISMATCH = "actor_mismatch"
-    ACTOR_REPEATED = "actor_repeated"
-    CHAIN_TOO_DEEP = "chain_too_deep"
-    LINEAGE_MISMATCH = "lineage_mismatch"
-
-    # who presents it, and whether it still stands
-    NO_CERTIFICATE = "no_certificate"
-    CERTIFICATE_ENDED = "certificate_ended"
-    UNKNOWN_PEER = "unknown_peer"
-    NOT_BOUND = "not_bound"
-    WITHDRAWN = "withdrawn"
-
-    # what was asked for
-    NO_PERMISSION_FOR_ROUTE = "no_permission_for_route"
-    UNKNOWN_METHOD = "unknown_method"
-    LEGACY_ERA = "legacy_era"
-    MALFORMED_HEADERS = "malformed_headers"
-    WRONG_HOST = "wrong_host"
-    WRONG_ORIGIN = "wrong_origin"
-    UNSUPPORTED_CONTENT = "unsupported_content"
-    DEPARTMENT_NEEDED = "department_needed"
-    MALFORMED_BODY = "malformed_body"
-    BODY_TOO_LARGE = "body_too_large"
-    BODY_TOO_SLOW = "body_too_slow"
-    TOO_MANY_REQUESTS = "too_many_requests"
-    UNKNOWN_MODEL = "unknown_model"
-    UNSUPPORTED_OPTION = "unsupported_option"
-    SCOPE_MISSING = "scope_missing"
-    POLICY_DENIED = "policy_denied"
-    RESOURCE_DENIED = "resource_denied"
-
-    # what could not be handed on
-    WOULD_WIDEN = "would_widen"
-    EXCHANGE_REFUSED = "exchange_refused"
-    PEER_WITHDRAWN = "peer_withdrawn"
-    PEER_UNTRUSTED = "peer_untrusted"
-
-    # what an operator cannot have
-    DRIFTED = "drifted"
-    WOULD_LOCK_OUT = "would_lock_out"
-    REGISTRY_UNFIT = "registry_unfit"
-    UNKNOWN_SUBJECT = "unknown_subject"
-
-    # what is our own fault
-    FAILED = "failed"
-
-    # what cannot be known or done now
-    BUSY = "busy"
-    POLICY_ERROR = "policy_error"
-    STANDING_UNKNOWN = "standing_unknown"
-    KEYS_UNAVAILABLE = "keys_unavailable"
-    ISSUER_UNAVAILABLE = "issuer_unavailable"
-    IDENTITY_UNAVAILABLE = "identity_unavailable"
-    PEER_UNAVAILABLE = "peer_unavailable"
-    ANSWER_LOST = "answer_lost"
-    JOURNAL_UNAVAILABLE = "journal_unavailable"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One answer to one access question, with its reason.  True when allowed."""
-
-    allowed: bool
-    reason: Reason
-    detail: str = ""
-
-    def __bool__(self) -> bool:
-        return self.allowed
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """What is asked about: a kind and a name the policies know, and what the caller of `decide` knows of it."""
-
-    kind: str
-    name: str
-    attributes: tuple[tuple[str, str], ...] = ()
-
-
-class PolicyError(Exception):
+class PolicyError(ZeroTrustError):
     """Policies, schema and entities do not fit together; nobody starts with them."""
 
 
-class Policy:
+class CedarPolicy:
     """One version of the policies, parsed once.
 
     A decision is a function of its arguments alone, so it is remembered by all of them.
@@ -218,23 +106,3 @@ class Policy:
         if not answer.allowed:
             return Decision(allowed=False, reason=Reason.POLICY_DENIED, detail=f"{action} at {resource.name}")
         return Decision(allowed=True, reason=Reason.GRANTED)
-
-
-def party_entities(registry: Registry) -> list[dict[str, Any]]:
-    """The registry's parties as Cedar entities: what each may hand on, whom it may call, what it serves."""
-
-    def reference(name: str) -> dict[str, str]:
-        return {"type": "Party", "id": registry.id(name)}
-
-    return [
-        {
-            "uid": reference(name),
-            "attrs": {
-                "hands_on": party.hands_on,
-                "calls": [{"__entity": reference(callee)} for callee in party.calls],
-                "serves": registry.scopes_at(name),
-            },
-            "parents": [],
-        }
-        for name, party in registry.parties.items()
-    ]

@@ -1,4 +1,4 @@
-"""How a refusal is sent: as the answer, or as the end of an answer that has begun."""
+"""How a refusal is sent (RFC 6750): as the answer, or as the end of an answer that has begun."""
 
 from typing import Any
 
@@ -9,18 +9,44 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from zerotrust.current import FORM, current_trace
+from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Form
-from zerotrust.errors import Refusal
-from zerotrust.policy import Reason
+
+RETRY_AFTER = 1
+"""Seconds a caller should wait before it asks again for what could not be decided."""
 
 
-def problem(refusal: Refusal, trace_id: str) -> dict[str, Any]:
+class ApplicationError(Denied):
+    """An error status that a handler chose (`HTTPException`): the application's own answer, and no decision of ours.
+
+    The status stays.  The text is fixed for each status, for the handler's own may quote the caller.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(Reason.APPLICATION_ERROR)
+        by_class = "invalid_request" if status < 500 else "server_error"
+        known = {401: None, 403: "access_denied", 429: "temporarily_unavailable", 503: "temporarily_unavailable"}
+        self.status, self.error = status, known.get(status, by_class)
+
+
+def headers_of(refusal: Denied, metadata_url: str | None = None) -> list[tuple[bytes, bytes]]:
+    """A refusal's own headers: a challenge (RFC 6750 section 3, RFC 9728 section 5.1), or when to come back."""
+    if refusal.status in (429, 503):
+        return [(b"retry-after", b"%d" % RETRY_AFTER)]
+    if refusal.status not in (400, 401, 403) or refusal.error == "access_denied":
+        return []
+    fields = {"error": refusal.error, "scope": refusal.scope, "resource_metadata": metadata_url}
+    given = "".join(f', {name}="{value}"' for name, value in fields.items() if value)
+    return [(b"www-authenticate", f'Bearer realm="zero-trust"{given}'.encode())]
+
+
+def problem(refusal: Denied, trace_id: str) -> dict[str, Any]:
     """What a refused caller is told."""
     told: dict[str, Any] = {"error": refusal.error or "unauthorized", "reason": refusal.told, "trace_id": trace_id}
     return told | ({"scope": refusal.scope} if refusal.scope else {}) | dict(refusal.more)
 
 
-async def send_refusal(refusal: Refusal, trace_id: str, send: Send, form: Form) -> None:
+async def send_refusal(refusal: Denied, trace_id: str, send: Send, form: Form) -> None:
     """Send a refusal as the answer."""
     told = problem(refusal, trace_id)
     body = orjson.dumps(form.dialect.error_body(refusal, told, form))
@@ -28,13 +54,13 @@ async def send_refusal(refusal: Refusal, trace_id: str, send: Send, form: Form) 
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
-        *refusal.headers(form.metadata_url),
+        *headers_of(refusal, form.metadata_url),
     ]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def cut_off(refusal: Refusal, trace_id: str, send: Send, *, first: Message) -> None:
+async def cut_off(refusal: Denied, trace_id: str, send: Send, *, first: Message) -> None:
     """End an answer that began with the message `first`, so that whoever reads it knows that this is not its end.
 
     A stream of events (WHATWG HTML section 9.2) gets one more, `error`.  Anything else gets no end at all: then the
@@ -45,23 +71,22 @@ async def cut_off(refusal: Refusal, trace_id: str, send: Send, *, first: Message
         await send({"type": "http.response.body", "body": event, "more_body": False})
 
 
-def as_refusal(error: Exception) -> Refusal:
-    """What a handler or its framework ran into, as a refusal; their own answers would quote the caller, or us."""
-    if isinstance(error, Refusal):
+def as_denied(error: Exception) -> Denied:
+    """What a handler or its framework raised, as a refusal; their own answers would quote the caller, or us."""
+    if isinstance(error, Denied):
         return error
     if isinstance(error, RequestValidationError):
         places = (".".join(map(str, found["loc"])) for found in error.errors())
-        return Refusal(Reason.MALFORMED_BODY, ", ".join(places))
-    if isinstance(error, HTTPException):
-        missing = error.status_code in (404, 405)
-        return Refusal(Reason.NO_PERMISSION_FOR_ROUTE if missing else Reason.MALFORMED_BODY, error.detail)
-    return Refusal(Reason.FAILED)
+        return Denied(Reason.MALFORMED_BODY, ", ".join(places))
+    if isinstance(error, HTTPException) and 400 <= error.status_code <= 599:
+        return ApplicationError(error.status_code)
+    return Denied(Reason.FAILED)
 
 
-class RefusalResponse(Response):
-    """A refusal that a handler ran into, answered like the gate's own."""
+class DeniedResponse(Response):
+    """What a handler raised, answered in the form of the gate's own refusals."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Denied) -> None:
         super().__init__(status_code=refusal.status)
         self._refusal = refusal
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from zerotrust.errors import ZeroTrustError
 from zerotrust.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
 
 NAME = r"^[a-z]+(/[a-z]+)?$"
@@ -22,7 +23,7 @@ OPERATORS = "/operators"
 """The group of those who suspend, revoke and reinstate at the registry."""
 
 
-class RegistryError(Exception):
+class RegistryError(ZeroTrustError):
     """The registry cannot be used. The text names file, key and reason."""
 
 
@@ -219,3 +220,23 @@ def registry_of(text: bytes, path: Path) -> Registry:
             why = problem["msg"].removeprefix("Value error, ")
             lines += [f"{path}: {key + ': ' if key else ''}{line}" for line in why.splitlines()]
         raise RegistryError("\n".join(lines)) from error
+
+
+def party_entities(registry: Registry) -> list[dict[str, Any]]:
+    """The registry's parties as Cedar entities: what each may hand on, whom it may call, what it serves."""
+
+    def reference(name: str) -> dict[str, str]:
+        return {"type": "Party", "id": registry.id(name)}
+
+    return [
+        {
+            "uid": reference(name),
+            "attrs": {
+                "hands_on": party.hands_on,
+                "calls": [{"__entity": reference(callee)} for callee in party.calls],
+                "serves": registry.scopes_at(name),
+            },
+            "parents": [],
+        }
+        for name, party in registry.parties.items()
+    ]

@@ -12,9 +12,10 @@ from zerotrust.connections import Connections, Context, Directory, MCPConnection
 from zerotrust.known import Known, the_registry_alone
 from zerotrust.logs import log_json_lines
 from zerotrust.outgoing import Outgoing
-from zerotrust.policy import Policy, PolicyError
+from zerotrust.policy import CedarPolicy, PolicyError
+from zerotrust.registry import Registry, party_entities
 from zerotrust.server import server
-from zerotrust.service import Service, read_policy
+from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.signals import Signals
 from zerotrust.standing import Standing
@@ -59,12 +60,22 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
     )
 
 
-def policy_of(known: Known, folder: Path) -> Policy:
+def policy_of(known: Known, folder: Path) -> CedarPolicy:
     """The policies of a folder, where they are those that the registry goes by.  Raises `PolicyError`."""
     policy = read_policy(folder, known.registry)
     if policy.digest != known.policies:
         raise PolicyError(f"the policies in {folder} are not those that the registry has read: `zt reload`")
     return policy
+
+
+def read_policy(folder: Path, registry: Registry) -> CedarPolicy:
+    """The policies of a folder, over the registry's parties.  Raises `PolicyError`."""
+    try:
+        policies, schema = (folder / "policies.cedar").read_text(), (folder / "schema.cedarschema").read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{folder}: {error}") from error
+    entities, departments = party_entities(registry), registry.departments
+    return CedarPolicy(policies=policies, schema=schema, entities=entities, departments=departments)
 
 
 def follow(address: str, workload: Workload) -> Signals:

@@ -17,15 +17,14 @@ from zerotrust.bounded import ask
 from zerotrust.cards import CARD_PATH, check_card
 from zerotrust.confirm import Confirmer
 from zerotrust.current import current_principal, current_span
+from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource
 from zerotrust.dialect import Dialect
-from zerotrust.errors import Refusal
 from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
 from zerotrust.gate import Gate, Permissions
 from zerotrust.keys import SigningKeys
 from zerotrust.known import Known
 from zerotrust.outgoing import Outgoing
-from zerotrust.policy import Decision, Policy, PolicyError, Reason, Resource, party_entities
-from zerotrust.refusing import RefusalResponse, as_refusal
+from zerotrust.refusing import DeniedResponse, as_denied
 from zerotrust.registry import Registry
 from zerotrust.standing import Standing
 from zerotrust.svid import Svid
@@ -52,7 +51,7 @@ class Service:
         name: str,
         *,
         known: Known,
-        policy: Policy,
+        policy: PolicyEngine,
         standing: Standing,
         issuer: str,
         data: Path,
@@ -95,7 +94,7 @@ class Service:
         """Whether people's own clients call this party: they have no certificate."""
         return bool(self._expected().login_clients)
 
-    def adopt(self, known: Known, policy: Policy) -> None:
+    def adopt(self, known: Known, policy: PolicyEngine) -> None:
         """Go on with another version of the registry, from the next request on."""
         self.known, self._policy, self._confirm.high_risk = known, policy, known.registry.high_risk
         self.outgoing.adopt(known)
@@ -145,7 +144,7 @@ class Service:
     def department(self, named: str | None = None) -> str:
         """The one department that the current caller's task works in: the one it names, or the user's only one.
 
-        Raises `Refusal`: department needed where the user belongs to several and names none, would widen where the user
+        Raises `Denied`: department needed where the user belongs to several and names none, would widen where the user
         does not belong to the one that is named.  The first lists the user's own departments in the answer.
         """
         mine = current_principal().groups.intersection(self.registry.departments)
@@ -153,9 +152,9 @@ class Service:
             choices = sorted(mine)
             advice = f"Name one of your departments in the field department: {', '.join(choices)}." if mine else None
             detail = f"one of {', '.join(choices) or 'none'}"
-            raise Refusal(Reason.DEPARTMENT_NEEDED, detail, advice=advice, more={"departments": choices})
+            raise Denied(Reason.DEPARTMENT_NEEDED, detail, advice=advice, more={"departments": choices})
         if named is not None and named not in mine:
-            raise Refusal(Reason.WOULD_WIDEN, named)
+            raise Denied(Reason.WOULD_WIDEN, named)
         return named or next(iter(mine))
 
     async def narrow(
@@ -163,7 +162,7 @@ class Service:
     ) -> NarrowedToken:
         """Exchange the current caller's token for one that `audience` (a name) takes, with these scopes only.
 
-        `department`: the one group of the user that the new token will name.  Raises `Refusal`.
+        `department`: the one group of the user that the new token will name.  Raises `Denied`.
         """
         return await self._exchanger.narrow(
             current_principal(),
@@ -176,7 +175,7 @@ class Service:
     async def check_card(self, name: str) -> None:
         """Make sure that the agent `name` says of itself what was approved, and signs that with its SVID.
 
-        Asked again when its signature ends.  Raises `Refusal`, also where it cannot be reached.
+        Asked again when its signature ends.  Raises `Denied`, also where it cannot be reached.
         """
         good = (name, self.known.approved[name].card)
         if self._cards.get(good, 0.0) > self._clock():
@@ -185,26 +184,26 @@ class Service:
         try:
             status, sent = await ask(self.outgoing.without_token, "GET", url, most=MAX_CARD)
             if status == 503:
-                raise Refusal(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
+                raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
             own = self.workload.svid
             until = check_card(sent, signer=signer, digest=good[1], own=own, now=self._clock())
         except (httpx.HTTPError, WorkloadError) as error:
-            raise Refusal(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error
+            raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error
         except ValueError as error:
             await self.distrust(name, str(error))
         else:
             self._cards[good] = until
 
     async def distrust(self, name: str, why: str) -> NoReturn:
-        """Put on record why a party is not asked for anything, and refuse.  Raises `Refusal`."""
+        """Put on record why a party is not asked for anything, and refuse.  Raises `Denied`."""
         found = {"event": "discovery", "operation": name, "allowed": False, "reason": Reason.PEER_UNTRUSTED}
         await self.record({**found, "detail": why})
-        raise Refusal(Reason.PEER_UNTRUSTED, f"{name}: {why}")
+        raise Denied(Reason.PEER_UNTRUSTED, f"{name}: {why}")
 
     async def decide(self, action: str, resource: Resource) -> Decision:
         """Decide again, now that it is known what would be touched; on record before it is touched.
 
-        Raises `Refusal` when the decision cannot be recorded.
+        Raises `Denied` when the decision cannot be recorded.
         """
         decision = self.standing.of(current_principal())
         if decision:  # since the gate has looked, much may have happened
@@ -245,7 +244,7 @@ class Service:
                 yield
 
         app = FastAPI(lifespan=lifespan)
-        for kind in (Refusal, RequestValidationError, HTTPException, Exception):
+        for kind in (Denied, RequestValidationError, HTTPException, Exception):
             app.add_exception_handler(kind, self._answer)
 
         @app.get("/health")
@@ -255,17 +254,19 @@ class Service:
         return app
 
     async def _answer(self, _request: Request, error: Exception) -> Response:
-        refusal = as_refusal(error)
-        if refusal.reason is not Reason.FAILED:  # that one reaches the gate, which logs and records it
+        refusal = as_denied(error)
+        if refusal.reason is Reason.FAILED:
+            raise error  # to the gate, which logs, records and answers it
+        if refusal.reason is not Reason.APPLICATION_ERROR:  # the application's own answer is no refusal
             try:
                 told = {"event": "refusal", "allowed": False, "reason": refusal.reason, "detail": refusal.detail}
                 await self.record(told)
-            except Refusal as unrecorded:
+            except Denied as unrecorded:
                 refusal = unrecorded
-        return RefusalResponse(refusal)
+        return DeniedResponse(refusal)
 
     async def record(self, record: Mapping[str, Any]) -> None:
-        """Write down what happened to the current request; done once it is on the disk.  Raises `Refusal`."""
+        """Write down what happened to the current request; done once it is on the disk.  Raises `Denied`."""
         span = current_span()
         where = {"service": self._id, "trace_id": span.trace_id, "span_id": span.span_id}
         whole = {"at": time.time(), **where, **record}
@@ -273,14 +274,4 @@ class Service:
         try:
             await self._journal.append(whole)
         except OSError as error:
-            raise Refusal(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
-
-
-def read_policy(folder: Path, registry: Registry) -> Policy:
-    """The policies of a folder, over the registry's parties.  Raises `PolicyError`."""
-    try:
-        policies, schema = (folder / "policies.cedar").read_text(), (folder / "schema.cedarschema").read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{folder}: {error}") from error
-    entities, departments = party_entities(registry), registry.departments
-    return Policy(policies=policies, schema=schema, entities=entities, departments=departments)
+            raise Denied(Reason.JOURNAL_UNAVAILABLE, str(error)) from error

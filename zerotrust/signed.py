@@ -14,13 +14,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
+from zerotrust.errors import ZeroTrustError
 from zerotrust.strict_json import strict_object
 from zerotrust.svid import NotAnSvid, Svid, id_of, life_of
 
 ALGORITHM = "ES256"
 
 
-class Untrusted(ValueError):
+class Untrusted(ZeroTrustError, ValueError):
     """A statement that is not what it should be; the text says in which way."""
 
 

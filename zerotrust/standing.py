@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from zerotrust.decision import Decision, Reason
+from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
-from zerotrust.policy import Decision, Reason
 from zerotrust.withdrawn import Subject, Withdrawn, time_of
 
 Lost = Callable[[Decision], None]
@@ -19,7 +20,7 @@ _GOOD = Decision(allowed=True, reason=Reason.GRANTED)
 _UNKNOWN = Decision(allowed=False, reason=Reason.STANDING_UNKNOWN, detail="no recent word from the registry")
 
 
-class Gap(Exception):
+class Gap(ZeroTrustError):
     """A change was missed; nothing is known until the whole state has been read again."""
 
 

@@ -10,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+from zerotrust.errors import ZeroTrustError
+
 LONGEST_X509_SVID = 120
 LONGEST_JWT_SVID = 60
 """Seconds from issue to end.  `freshness` in registry.yaml can only be shorter."""
@@ -21,7 +23,7 @@ LONGEST_CERTIFICATE = LONGEST_X509_SVID + SECONDS_BACK
 _SPIFFE_ID = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
 
 
-class NotAnSvid(ValueError):
+class NotAnSvid(ZeroTrustError, ValueError):
     """A certificate that names no party, or several."""
 
 

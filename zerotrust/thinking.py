@@ -18,11 +18,10 @@ from pydantic import BaseModel, BeforeValidator, Json
 from pydantic_core import to_json
 
 from zerotrust.a2a import NONSENSE, UNTOUCHED, Answer, PeerError, refused, unreached
+from zerotrust.decision import Denied, Reason
 from zerotrust.digests import tool_digest
-from zerotrust.errors import ANSWERS, Refusal
 from zerotrust.exchange import NarrowedToken
 from zerotrust.outgoing import calling_with
-from zerotrust.policy import Reason
 from zerotrust.service import Service
 
 MAX_TURNS = 16
@@ -37,7 +36,7 @@ LONGEST, LONGEST_FAILURE = 100, 1000
 """Letters that are told of a call that was done, and of what came back; and of one that failed."""
 TOO_LONG, TOO_MANY = "the answer is too long for this task", "too many calls for one task"
 INFERENCE, MODEL = "inference", "scripted"
-AWAY = frozenset(reason for reason, (status, _) in ANSWERS.items() if status in (429, 503)) | {Reason.PEER_WITHDRAWN}
+AWAY = frozenset(reason for reason in Reason if reason.status in (429, 503)) | {Reason.PEER_WITHDRAWN}
 """Reasons for which a tool cannot be used at all now, whatever is asked of it."""
 
 
@@ -59,7 +58,7 @@ class Tools:
     async def offered(self, token: NarrowedToken) -> list[dict[str, Any]]:
         """The tools that the holder of `token` may call, as a model wants them described.
 
-        Raises `PeerError`, or `Refusal` where they are not as approved.
+        Raises `PeerError`, or `Denied` where they are not as approved.
         """
         assert self._client  # noqa: S101 - open while the app runs
         try:
@@ -77,7 +76,7 @@ class Tools:
         ]
 
     async def _check(self, listed: list[Tool]) -> None:
-        """A model reads what a tool says of itself: only what was approved gets to it.  Raises `Refusal`."""
+        """A model reads what a tool says of itself: only what was approved gets to it.  Raises `Denied`."""
         approved = self._service.known.approved[self._name].tools
         for tool in listed:
             described = tool.model_dump(mode="json", by_alias=True)
@@ -143,7 +142,7 @@ class Model:
             raise refused(INFERENCE, error.response) from error
         except httpx.TransportError as error:
             raise unreached(INFERENCE, error) from error
-        except Refusal as error:
+        except Denied as error:
             raise PeerError(f"{INFERENCE}: {error.told}") from error
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise PeerError(f"{INFERENCE}: {NONSENSE}") from error
@@ -152,7 +151,7 @@ class Model:
 async def converse(task: str, *, model: Model, thinking: NarrowedToken, tools: Tools, acting: NarrowedToken) -> Answer:
     """Let the model work on `task` with the tools until it answers in words.
 
-    `thinking` is the token for the model, `acting` the one for the tools.  Raises `PeerError`, or `Refusal` for tools
+    `thinking` is the token for the model, `acting` the one for the tools.  Raises `PeerError`, or `Denied` for tools
     that are not as approved, before anything was done; what breaks off later is told in the answer, together with what
     was done by then.
     """

@@ -15,9 +15,8 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zerotrust import VERSION
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.jsonrpc import JSON_RPC
-from zerotrust.policy import Reason
 from zerotrust.service import Service
 
 PATH = "/mcp"
@@ -101,6 +100,6 @@ def _refusing(app: ASGIApp) -> ASGIApp:
 
         await app(scope, receive, watched)
         if refused:
-            raise Refusal(refused)
+            raise Denied(refused)
 
     return refusing

@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.utils import base64url_decode
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken, actor_chain
-from zerotrust.policy import Reason
 from zerotrust.strict_json import strict_object
 
 ALGORITHM = "RS256"
@@ -85,68 +84,68 @@ class Expected:
 def key_id(token: UnverifiedToken, *, typ: str = "at+jwt") -> str:
     """Return the name of the key that is said to have signed; nothing else in the header is ours to follow.
 
-    `typ` is the kind of token that is good here.  Raises `Refusal`, always with a reason that the caller is not told.
+    `typ` is the kind of token that is good here.  Raises `Denied`, always with a reason that the caller is not told.
     """
     # (1) A header is an object with every name once; PyJWT would take the last of two.
     try:
         header = strict_object(base64url_decode(token.split(".", 1)[0]))
     except ValueError as error:
-        raise Refusal(Reason.MALFORMED_TOKEN, str(error)) from error
+        raise Denied(Reason.MALFORMED_TOKEN, str(error)) from error
     # (2)
     if header.get("alg") != ALGORITHM:
-        raise Refusal(Reason.ALGORITHM_NOT_ALLOWED)
+        raise Denied(Reason.ALGORITHM_NOT_ALLOWED)
     # (3)
     if not header.keys() <= KNOWN_HEADERS:
-        raise Refusal(Reason.FORBIDDEN_HEADER, ", ".join(sorted(header.keys() - KNOWN_HEADERS)))
+        raise Denied(Reason.FORBIDDEN_HEADER, ", ".join(sorted(header.keys() - KNOWN_HEADERS)))
     # (4) One key signs access, ID and logout tokens, and none may pass for another (RFC 9068 section 4).
     if header.get("typ") != typ:
-        raise Refusal(Reason.WRONG_TYPE)
+        raise Denied(Reason.WRONG_TYPE)
     if not isinstance(kid := header.get("kid"), str):
-        raise Refusal(Reason.UNKNOWN_KEY, "no key is named")
+        raise Denied(Reason.UNKNOWN_KEY, "no key is named")
     return kid
 
 
 def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:
-    """Return the caller that this token describes, or raise `Refusal`.  `now` is in seconds since the epoch."""
+    """Return the caller that this token describes, or raise `Denied`.  `now` is in seconds since the epoch."""
     # (5)
     try:
         signed = jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])
     except jwt.InvalidTokenError as error:
-        raise Refusal(Reason.BAD_SIGNATURE, str(error)) from error
+        raise Denied(Reason.BAD_SIGNATURE, str(error)) from error
     # (6)
     try:
         claims = _Claims.model_validate(strict_object(signed))
         actors = actor_chain(claims.act)
     except ValidationError as error:
-        raise Refusal(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
+        raise Denied(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
     except ValueError as error:  # a broken chain, or no object
-        raise Refusal(Reason.BAD_CLAIM, str(error)) from error
+        raise Denied(Reason.BAD_CLAIM, str(error)) from error
     # RFC 9068 section 2.2 wants `client_id`; Keycloak's own name for it is `azp`.  A token that names two clients would
     # be one party's here and another's for a standard validator.
     if claims.client_id != claims.azp:
-        raise Refusal(Reason.BAD_CLAIM, "client_id")
+        raise Denied(Reason.BAD_CLAIM, "client_id")
     # (7)
     if claims.iss != expected.issuer:
-        raise Refusal(Reason.ISSUER_MISMATCH)
+        raise Denied(Reason.ISSUER_MISMATCH)
     # (8) Another audience, were there one, could replay the token here.
     if claims.aud not in (expected.audience, [expected.audience]):
-        raise Refusal(Reason.AUDIENCE_MISMATCH)
+        raise Denied(Reason.AUDIENCE_MISMATCH)
     # A party is nobody's user, least of all its own (RFC 9700 section 4.15).
     if claims.sub in expected.lives or claims.sub in expected.peers:
-        raise Refusal(Reason.BAD_CLAIM, "sub")
+        raise Denied(Reason.BAD_CLAIM, "sub")
     # (9) The end may not lie further off than this party may ever hold a token.
     if (life := expected.lives.get(claims.azp)) is None:
-        raise Refusal(Reason.UNKNOWN_PARTY, claims.azp)
+        raise Denied(Reason.UNKNOWN_PARTY, claims.azp)
     begins = max(claims.iat, claims.nbf or 0)
     _check_time(begins, claims.exp, now)
     if not begins < claims.exp <= claims.iat + life + TICK:
-        raise Refusal(Reason.LIFETIME_EXCEEDED, f"{claims.exp - claims.iat} s")
+        raise Denied(Reason.LIFETIME_EXCEEDED, f"{claims.exp - claims.iat} s")
     _check_actors(actors, claims, expected)  # (10)
     # (11) One ancestor for each exchange, so that whatever withdraws one of them withdraws this token.
     if len(claims.lineage) != len(actors) or claims.txn != (claims.lineage[0] if claims.lineage else None):
-        raise Refusal(Reason.LINEAGE_MISMATCH)
+        raise Denied(Reason.LINEAGE_MISMATCH)
     if (claims.root is None) != (not actors):
-        raise Refusal(Reason.LINEAGE_MISMATCH, "root")
+        raise Denied(Reason.LINEAGE_MISMATCH, "root")
     root = claims.root or _Root(azp=claims.azp, iat=begins)
     return Principal(
         subject=claims.sub,
@@ -168,23 +167,23 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
 
 def _check_time(begins: int, ends: int, now: float) -> None:
     if begins > now + CLOCK_SKEW:
-        raise Refusal(Reason.NOT_YET_VALID)
+        raise Denied(Reason.NOT_YET_VALID)
     if ends <= now:
-        raise Refusal(Reason.EXPIRED)
+        raise Denied(Reason.EXPIRED)
 
 
 def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) -> None:
     if not actors:
         # Only a login client speaks for its user without an actor, and only at a door that is open to it.
         if claims.azp not in expected.login_clients:
-            raise Refusal(Reason.ACTOR_MISSING)
+            raise Denied(Reason.ACTOR_MISSING)
         return
     if actors[0] != claims.azp:
-        raise Refusal(Reason.ACTOR_MISMATCH, "the outermost actor is not who the token was issued to")
+        raise Denied(Reason.ACTOR_MISMATCH, "the outermost actor is not who the token was issued to")
     if len(actors) > MAX_ACTORS:
-        raise Refusal(Reason.CHAIN_TOO_DEEP)
+        raise Denied(Reason.CHAIN_TOO_DEEP)
     if len(set(actors)) != len(actors):
-        raise Refusal(Reason.ACTOR_REPEATED)
+        raise Denied(Reason.ACTOR_REPEATED)
 
 
 class Remembered:

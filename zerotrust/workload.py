@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
+from zerotrust.errors import ZeroTrustError
 from zerotrust.svid import LONGEST_CERTIFICATE, LONGEST_JWT_SVID, Svid
 
 SECONDS_TO_WAIT = 5
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
 
-class WorkloadError(Exception):
+class WorkloadError(ZeroTrustError):
     """No identity was issued to this process, or nobody is there to issue one."""
 
 

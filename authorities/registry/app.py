@@ -20,16 +20,17 @@ from authorities.registry.logout import Logouts
 from authorities.registry.operators import Parties
 from authorities.registry.poll import applying
 from authorities.registry.realm import LOGOUT_PATH
+from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from authorities.registry.telling import Realm, Telling
 from authorities.registry.withdrawals import CauseText, Withdrawal, Withdrawals
 from zerotrust.current import current_peer, current_principal
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, PolicyEngine, Reason
 from zerotrust.gate import PUBLIC, Needs, Peers, Route
 from zerotrust.incoming import MAX_TEXT
 from zerotrust.known import ATTESTATION, SIGNER, Known
-from zerotrust.policy import Policy, PolicyError, Reason
+from zerotrust.policy import PolicyError
 from zerotrust.registry import RegistryError
 from zerotrust.service import Service
 from zerotrust.signals import PATH
@@ -74,7 +75,9 @@ Follow = Callable[[Apply, Callable[[float], None]], Coroutine[Any, Any, None]]
 """Follows what the issuer withdraws: has each change applied, and tells when each complete reading began."""
 
 
-def create_app(service: Service, realm: Realm, read: Callable[[], tuple[Known, Policy]], follow: Follow) -> ASGIApp:
+def create_app(
+    service: Service, realm: Realm, read: Callable[[], tuple[Known, PolicyEngine]], follow: Follow
+) -> ASGIApp:
     """The registry, guarded.  `read` reads its files anew, and raises `RegistryError` or `PolicyError`."""
     kept = State(service.data / "standing.db")
     stream = Stream(service.known, kept, standing=service.standing, identity=lambda: service.workload.svid)
@@ -106,7 +109,7 @@ def create_app(service: Service, realm: Realm, read: Callable[[], tuple[Known, P
         no_store = {"cache-control": "no-store"}
         try:
             await logouts.receive(await request.body())
-        except Refusal as refusal:  # anybody may come here, so it is counted, by the gate, and not written down
+        except Denied as refusal:  # anybody may come here, so it is counted, by the gate, and not written down
             status = 503 if refusal.status == 503 else 400  # OIDC Back-Channel Logout section 2.8
             return JSONResponse({"error": refusal.error if status == 503 else "invalid_request"}, status, no_store)
         return Response(status_code=204, headers=no_store)
@@ -126,7 +129,7 @@ def create_app(service: Service, realm: Realm, read: Callable[[], tuple[Known, P
         try:
             known, policy = read()
         except (RegistryError, PolicyError) as error:
-            raise Refusal(Reason.REGISTRY_UNFIT, str(error)) from error
+            raise Denied(RegistryReason.REGISTRY_UNFIT, str(error)) from error
         service.adopt(known, policy)
         routes.clear()
         routes.update(permissions(known))

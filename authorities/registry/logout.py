@@ -15,10 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from authorities.registry.events import OURS, Apply, Change, of_user_until
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
 from zerotrust.keys import SigningKeys
-from zerotrust.policy import Reason
 from zerotrust.strict_json import strict_object
 from zerotrust.verify import ALGORITHM, CLOCK_SKEW, key_id
 
@@ -58,35 +57,35 @@ class Logout:
 def logout_of(
     token: UnverifiedToken, *, key: RSAPublicKey, issuer: str, clients: Collection[str], now: float
 ) -> Logout:
-    """Return what this logout token says, or raise `Refusal` (section 2.6).
+    """Return what this logout token says, or raise `Denied` (section 2.6).
 
     `clients` are those that people sign in with; `now` is in seconds since the epoch.
     """
     try:
         signed = jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])
     except jwt.InvalidTokenError as error:
-        raise Refusal(Reason.BAD_SIGNATURE, str(error)) from error
+        raise Denied(Reason.BAD_SIGNATURE, str(error)) from error
     try:
         said = strict_object(signed)
         claims = _Claims.model_validate(said)
     except ValidationError as error:
-        raise Refusal(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
+        raise Denied(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
     except ValueError as error:
-        raise Refusal(Reason.BAD_CLAIM, str(error)) from error
+        raise Denied(Reason.BAD_CLAIM, str(error)) from error
     if claims.iss != issuer:
-        raise Refusal(Reason.ISSUER_MISMATCH)
+        raise Denied(Reason.ISSUER_MISMATCH)
     audience = claims.aud if isinstance(claims.aud, list) else [claims.aud]
     if len(audience) != 1 or audience[0] not in clients:
-        raise Refusal(Reason.AUDIENCE_MISMATCH)
+        raise Denied(Reason.AUDIENCE_MISMATCH)
     if claims.events.keys() != {EVENT}:
-        raise Refusal(Reason.BAD_CLAIM, "events")
+        raise Denied(Reason.BAD_CLAIM, "events")
     # By it an ID token would be taken for this (section 2.4).
     if "nonce" in said:
-        raise Refusal(Reason.BAD_CLAIM, "nonce")
+        raise Denied(Reason.BAD_CLAIM, "nonce")
     if claims.iat > now + CLOCK_SKEW:
-        raise Refusal(Reason.NOT_YET_VALID)
+        raise Denied(Reason.NOT_YET_VALID)
     if claims.exp <= now or claims.iat + MAX_AGE <= now:
-        raise Refusal(Reason.EXPIRED)
+        raise Denied(Reason.EXPIRED)
     return Logout(session=claims.sid, token_id=claims.jti, issued_at=claims.iat, user=claims.sub)
 
 
@@ -109,7 +108,7 @@ class Logouts:
     async def receive(self, body: bytes) -> None:
         """Withdraw the session that a request's form names in its `logout_token`; return once that is on the disk.
 
-        Raises `Refusal`, also for a token that came before.
+        Raises `Denied`, also for a token that came before.
         """
         token = _token(body)
         key = await self._keys.key(key_id(token, typ=TYPE))
@@ -118,7 +117,7 @@ class Logouts:
         # Nobody else can fill this: what is remembered was signed by the realm.
         self._seen = {seen: issued for seen, issued in self._seen.items() if issued + MAX_AGE > now}
         if logout.token_id in self._seen:
-            raise Refusal(Reason.BAD_CLAIM, "jti: this logout token came before")
+            raise Denied(Reason.BAD_CLAIM, "jti: this logout token came before")
         self._seen[logout.token_id] = logout.issued_at
         until = of_user_until(logout.issued_at, logout.user) if logout.user else None
         await self._apply(Change(("session", logout.session), f"{OURS}logout", until))
@@ -129,8 +128,8 @@ def _token(body: bytes) -> UnverifiedToken:
     try:
         form = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
     except ValueError as error:
-        raise Refusal(Reason.MALFORMED_BODY, str(error)) from error
+        raise Denied(Reason.MALFORMED_BODY, str(error)) from error
     tokens = [value for name, value in form if name == "logout_token"]
     if len(tokens) != 1:
-        raise Refusal(Reason.MALFORMED_BODY, f"{len(tokens)} logout tokens")
+        raise Denied(Reason.MALFORMED_BODY, f"{len(tokens)} logout tokens")
     return UnverifiedToken(tokens[0])

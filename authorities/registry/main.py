@@ -16,9 +16,9 @@ from zerotrust.connections import Connections, Directory, MCPConnections
 from zerotrust.known import SIGNER, Known
 from zerotrust.logs import log_json_lines
 from zerotrust.outgoing import Outgoing
-from zerotrust.policy import Policy
-from zerotrust.run import issuer_client, serve, without_slash
-from zerotrust.service import Service, read_policy
+from zerotrust.policy import CedarPolicy
+from zerotrust.run import issuer_client, read_policy, serve, without_slash
+from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.standing import Standing
 from zerotrust.withdrawn import KEPT
@@ -37,7 +37,7 @@ class RegistrySettings(Settings):
 async def live(settings: RegistrySettings) -> None:
     """Serve until told to stop."""
 
-    def read() -> tuple[Known, Policy]:
+    def read() -> tuple[Known, CedarPolicy]:
         known = load_known(settings.files, {name: without_slash(str(url)) for name, url in settings.places.items()})
         policy = read_policy(settings.policies, known.registry)
         return known.model_copy(update={"policies": policy.digest}), policy

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from authorities.registry.keycloak import AdministrationError
+from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from authorities.registry.telling import TOLD, UNTOLD, Realm, Telling
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied
 from zerotrust.known import SIGNER
-from zerotrust.policy import Reason
 from zerotrust.withdrawn import Subject
 
 NOT_TOLD = "not told: without its client there, no operator gets a token for this door"
@@ -42,21 +42,21 @@ class Parties:
     async def suspend(self, name: str, cause: str) -> str:
         """Withdraw a party: here first, then at the realm; return what came of the latter.
 
-        Raises `Refusal` for the client that operators themselves come by: nobody could reinstate it.
+        Raises `Denied` for the client that operators themselves come by: nobody could reinstate it.
         """
         party = self._stream.known.registry.parties[name]
         if party.kind == "login client" and SIGNER in party.calls:
-            raise Refusal(Reason.WOULD_LOCK_OUT, name)
+            raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         await self._withdraw(name, cause)
         return NOT_TOLD if name == SIGNER else await self._telling.tell(self._subject(name))
 
     async def reinstate(self, name: str) -> str:
         """Let a party take part again, unless it drifts or is suspended once more before the realm has heard of it.
 
-        Raises `Refusal` while it does not run what was approved.
+        Raises `Denied` while it does not run what was approved.
         """
         if why := self._drifted.get(name):
-            raise Refusal(Reason.DRIFTED, why)
+            raise Denied(RegistryReason.DRIFTED, why)
         suspended = self.since(name)
 
         def still_meant(_cause: str | None = None) -> bool:

@@ -11,8 +11,8 @@ from cryptography import x509
 from authorities.registry.followers import Follower, Followers
 from authorities.registry.shares import Shares
 from authorities.registry.state import Entry, State
+from zerotrust.decision import Reason
 from zerotrust.known import KIND, Known
-from zerotrust.policy import Reason
 from zerotrust.signals import SIGNAL, all_changed, heartbeat, state
 from zerotrust.signed import sign
 from zerotrust.standing import Standing

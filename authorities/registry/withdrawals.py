@@ -7,11 +7,11 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from authorities.registry.events import OURS
 from authorities.registry.keycloak import AdministrationError
+from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from authorities.registry.telling import TOLD, Realm, Telling
-from zerotrust.errors import Refusal
-from zerotrust.policy import Reason
+from zerotrust.decision import Denied, Reason
 
 SHOWN = 1000
 """Entries that an operator is shown: to write down more would hold up everybody who waits for the registry."""
@@ -48,26 +48,26 @@ class Withdrawals:
         self._stream, self._kept, self._realm, self._telling = stream, kept, realm, telling
 
     async def withdraw(self, asked: Withdrawal, operator: str) -> str:
-        """Return what came of telling the realm.  Raises `Refusal` where nobody knows whom that is.
+        """Return what came of telling the realm.  Raises `Denied` where nobody knows whom that is.
 
         `operator` is the id of who asks.  Operators do not revoke themselves: the only one could not come back.
         """
         name, to_tell = await self._id(asked), asked.kind != "token"
         if (asked.kind, name) == ("user", operator):
-            raise Refusal(Reason.WOULD_LOCK_OUT, asked.name)
+            raise Denied(RegistryReason.WOULD_LOCK_OUT, asked.name)
         await self._stream.change(asked.kind, name, f"{asked.cause} (operator {operator})", untold=to_tell)
         return await self._telling.tell((asked.kind, name)) if to_tell else NOBODY_TO_TELL
 
     async def reinstate(self, asked: Withdrawal) -> str:
-        """Let a user act again: at the realm first.  Raises `Refusal`, also for what does not come back."""
+        """Let a user act again: at the realm first.  Raises `Denied`, also for what does not come back."""
         if asked.kind != "user":
-            raise Refusal(Reason.MALFORMED_BODY, f"a {asked.kind} does not come back")
+            raise Denied(Reason.MALFORMED_BODY, f"a {asked.kind} does not come back")
         name = await self._id(asked)
         async with self._telling.turn(("user", name)):
             try:
                 await self._realm.enable_user(name)
             except AdministrationError as error:
-                raise Refusal(Reason.ISSUER_UNAVAILABLE, str(error)) from error
+                raise Denied(Reason.ISSUER_UNAVAILABLE, str(error)) from error
             await self._stream.change("user", name, None)
         return TOLD
 
@@ -77,9 +77,9 @@ class Withdrawals:
         try:
             found = await self._realm.user_id(asked.name)
         except AdministrationError as error:
-            raise Refusal(Reason.ISSUER_UNAVAILABLE, str(error)) from error
+            raise Denied(Reason.ISSUER_UNAVAILABLE, str(error)) from error
         if found is None:
-            raise Refusal(Reason.UNKNOWN_SUBJECT, f"Keycloak knows no user {asked.name}")
+            raise Denied(RegistryReason.UNKNOWN_SUBJECT, f"Keycloak knows no user {asked.name}")
         return found
 
     def latest(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from lab.conformance.serving import served
 from tools.documents.store import Store
 from tools.documents.tools import declare
 from zerotrust.current import PRINCIPAL
-from zerotrust.policy import Decision, Reason, Resource
+from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.service import Service
 
 

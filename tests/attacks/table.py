@@ -13,7 +13,7 @@ from lab.forwarding import Forwarding
 from lab.gates import GateAsDependency
 from lab.realm import RealmControl
 from lab.without import Control
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason, ReasonCode
 from zerotrust.service import Service
 
 Missing = Control | RealmControl | type[Service]
@@ -25,7 +25,7 @@ class Row:
     """One attack."""
 
     attack: str
-    reason: Reason | str | None
+    reason: ReasonCode | str | None
     """None where there is nothing to refuse: what the attacker sends is not read at all.  A text where it is not one of
     our services that refuses."""
     stopped_by: tuple[Missing | tuple[Missing, ...] | str, ...]
@@ -93,7 +93,7 @@ def _policy(rule: str, line: str, put: str) -> Control:
     """A line of the policies, which are read as text."""
     read = '(folder / "policies.cedar").read_text()'
     put = f"{read}.replace({line!r}, {put!r})"
-    return Control("zerotrust.service", "read_policy", read, put, f"policies.cedar {rule}")
+    return Control("zerotrust.run", "read_policy", read, put, f"policies.cedar {rule}")
 
 
 def _withdrawn(take: str, put: str = "") -> Control:
@@ -193,7 +193,7 @@ MOST_OF_AN_ANSWER = Control("zerotrust.bounded", "read", "if len(body) > most:")
 _ONE_BINDING = "add_a2a_routes_to_fastapi(app, jsonrpc_routes=routes)"
 _REST = "__import__('a2a.server.routes', fromlist=['a2a']).create_rest_routes(handler, _Context())"
 NEEDS_SCOPE = (
-    Control("zerotrust.policy", "Policy.decide", "if permission not in principal.scopes:"),
+    Control("zerotrust.policy", "CedarPolicy.decide", "if permission not in principal.scopes:"),
     _policy("use-an-api", "context.scopes.contains(context.permission) &&", "true &&"),
 )
 MAY_HOLD = _policy("use-an-api", "principal.hands_on.contains(context.permission) &&", "true &&")
@@ -655,7 +655,7 @@ ROWS: dict[int, Row] = {
             MAY_HOLD,
             Control(
                 "zerotrust.policy",
-                "Policy._evaluate",
+                "CedarPolicy._evaluate",
                 "{'type': 'Party', 'id': principal.party}",
                 "{'type': 'Party', 'id': (principal.actors * 2 or (principal.party,))[1]}",
             ),

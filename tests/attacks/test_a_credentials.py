@@ -8,8 +8,8 @@ from tests.support.attack_wire import asked_once, request, served
 from tests.support.ca import the_ca
 from tests.support.issuer import Issuer
 from tests.support.system import running
+from zerotrust.decision import Reason
 from zerotrust.gate import PUBLIC, Peers
-from zerotrust.policy import Reason
 
 NOT_SERVED = {
     ("GET", "/"),

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.support.attack import DOORS, Target, Tries, attack
 from tests.support.issuer import ISSUER, Issuer, encoded
 from tests.support.svid import TrustDomain
+from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.incoming import MAX_TOKEN
-from zerotrust.policy import Reason
 from zerotrust.strict_json import MAX_DEPTH
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.support.attack import DOORS, Target, Tries, attack, tool_call
 from tests.support.issuer import ISSUER
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason
 from zerotrust.verify import CLOCK_SKEW
 
 

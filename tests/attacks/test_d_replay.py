@@ -36,7 +36,7 @@ from tools.documents.document import Document
 from tools.documents.store import Store
 from zerotrust import a2a
 from zerotrust.connections import Connections, Directory
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason
 from zerotrust.registry import dns_name
 from zerotrust.svid import Peer, Svid
 

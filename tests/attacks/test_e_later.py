@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from tests.attacks.test_g_withdrawn import WRITE, withdraw
 from tests.support.attack import DOORS, META, Target, Tries, Watched, attack, rpc, tool_call
 from tools.documents.tools import TOOLS
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason
 
 ORCHESTRATOR, READER, TOOL = "orchestrator", "agent/reader", "tool/documents"
 

@@ -10,8 +10,9 @@ import pytest
 from tests.support.attack import DOORS, META, Target, Tried, Tries, attack, message, rpc, tool_call
 from tests.support.system import POLICIES, registry
 from tools.documents.tools import TOOLS
-from zerotrust.policy import PolicyError, Reason
-from zerotrust.service import read_policy
+from zerotrust.decision import Reason
+from zerotrust.policy import PolicyError
+from zerotrust.run import read_policy
 
 READ = [(b"mcp-name", b"read")]
 ARGUMENTS = {

@@ -27,8 +27,8 @@ from tests.support.attack_realm import READING, WRITING, Target, Tried, Tries, a
 from tests.support.real import AGENT_SCOPE, AGENTS, imported
 from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, chain, claims
 from tests.support.svid import TrustDomain
+from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
-from zerotrust.policy import Reason
 from zerotrust.registry import Registry
 from zerotrust.verify import TICK
 

@@ -12,7 +12,7 @@ from lab.forwarding import Forwarding
 from tests.support.attack import DOORS, Target, Tried, Tries, Watched, attack, tool_call
 from tests.support.issuer import Issuer
 from tests.support.system import running
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason
 
 READER, WRITER, DOCUMENTS, INFERENCE = "agent/reader", "agent/writer", "tool/documents", "inference"
 NO_CHAIN = {"act": None, "lineage": None, "txn": None, "root": None}

@@ -6,15 +6,16 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from authorities.registry.reasons import RegistryReason
 from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tries, Watched, attack
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
 from tests.support.ca import CA, NO_CERTIFICATE, the_ca, workload
 from tests.support.system import POLICIES, fresh_standing
 from zerotrust.cards import CARD_PATH
+from zerotrust.decision import Reason
 from zerotrust.known import KIND
-from zerotrust.policy import Reason
 from zerotrust.registry import Registry
-from zerotrust.service import read_policy
+from zerotrust.run import read_policy
 from zerotrust.signals import SIGNAL, Signals, changed, state
 from zerotrust.signed import Untrusted, sign
 from zerotrust.standing import Gap
@@ -104,7 +105,7 @@ async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tr
         no_door: dict[str, Any] = {"method": method, "path": path, "body": {}}
         yield await target.send(REGISTRY, token, **no_door, reason=Reason.NO_PERMISSION_FOR_ROUTE)
     again = await target.send(
-        REGISTRY, target.operating(), path=f"/parties/{READER}/reinstate", body={}, reason=Reason.DRIFTED
+        REGISTRY, target.operating(), path=f"/parties/{READER}/reinstate", body={}, reason=RegistryReason.DRIFTED
     )
     again.effect = spiffe_id(READER) not in target.withdrawn
     yield again

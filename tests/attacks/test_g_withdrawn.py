@@ -34,8 +34,8 @@ from tests.support.door import NOW, Door
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import fresh_standing
 from zerotrust.audit.journal import first_bad_record
+from zerotrust.decision import Reason
 from zerotrust.known import KIND
-from zerotrust.policy import Reason
 from zerotrust.service import Service
 from zerotrust.signals import SIGNAL, Signals, changed, hear, heartbeat
 from zerotrust.signed import Untrusted, sign

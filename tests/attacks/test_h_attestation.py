@@ -8,13 +8,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authorities.attestation.local.launch import Launch
+from authorities.registry.reasons import RegistryReason
 from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tries, attack
 from tests.support.attack_launch import Machine, machine
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
 from tests.support.ca import FOREVER, workload
 from tests.support.launched import FETCH, FETCH_IN_A_FORK, READER, REALM
 from tests.support.leaks import holds_token
-from zerotrust.policy import Reason
 from zerotrust.svid import Peer
 from zerotrust.tls import client_context, server_context
 
@@ -124,7 +124,7 @@ async def test_code_that_changes_under_a_running_party(target: Registered) -> Tr
     yield await target.send(tool, reading)
     yield await target.send("inference", target.token("inference"))
     again = await target.send(
-        REGISTRY, target.operating(), path=f"/parties/{reader}/reinstate", body={}, reason=Reason.DRIFTED
+        REGISTRY, target.operating(), path=f"/parties/{reader}/reinstate", body={}, reason=RegistryReason.DRIFTED
     )
     again.effect = spiffe_id(reader) not in target.withdrawn
     yield again

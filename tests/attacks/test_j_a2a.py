@@ -12,8 +12,8 @@ from tests.support.ca import CA, the_ca
 from tests.support.leaks import holds_token
 from zerotrust.bounded import MAX_ANSWER
 from zerotrust.cards import CARD_PATH, agent_card, as_json
+from zerotrust.decision import Reason
 from zerotrust.digests import canonical
-from zerotrust.policy import Reason
 from zerotrust.signed import chain_entry
 from zerotrust.svid import Svid
 

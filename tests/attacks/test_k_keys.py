@@ -15,7 +15,7 @@ from tests.attacks.test_b_jose import attacker
 from tests.support.attack import LURES, Target, Tried, Tries, Watched, answering_with, attack, redirecting
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason
 
 ORCHESTRATOR, READER, TOOL = "orchestrator", "agent/reader", "tool/documents"
 ISSUER_AT = "http://issuer.test"

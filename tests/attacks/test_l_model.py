@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from inference.script import MAX_ORDERS
 from tests.support.attack import DOORS, LURES, Target, Tried, Tries, attack, message, tool_call
 from tests.support.leaks import holds_token
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason
 
 READER, TOOL = "agent/reader", "tool/documents"
 BOB: dict[str, Any] = {"sub": "bob", "groups": ["/finance"]}

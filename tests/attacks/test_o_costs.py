@@ -12,12 +12,11 @@ from tests.support.attack_bundle import client_hello
 from tests.support.attack_wire import HANG, asked, connected, request, served, with_certificate
 from tests.support.ca import the_ca
 from zerotrust.audit.counts import IN_FULL
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.exchange import NarrowedToken
 from zerotrust.gate import Gate
 from zerotrust.incoming import MAX_TEXT, whole
 from zerotrust.inflight import OF_A_PERSON
-from zerotrust.policy import Reason
 from zerotrust.strict_json import MAX_ELEMENTS
 from zerotrust.turns import IN_A_PASS
 
@@ -94,7 +93,7 @@ async def test_one_users_tasks_until_there_is_no_room_for_anothers(target: Targe
     async def waits(audience: str, *_scopes: str, **_how: object) -> NarrowedToken:
         running.append(audience)
         await go_on.wait()
-        raise Refusal(Reason.ISSUER_UNAVAILABLE)
+        raise Denied(Reason.ISSUER_UNAVAILABLE)
 
     async def given(user: str) -> Tried:
         token = target.token(ORCHESTRATOR, sub=user, scope="task.run")

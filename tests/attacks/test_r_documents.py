@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.support.attack import Target, Tries, attack, tool_call
 from tools.documents.store import MOST_DRAFTS, MOST_FOUND
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason
 from zerotrust.thinking import MAX_CALLS
 
 TOOL, READER = "tool/documents", "agent/reader"

@@ -15,9 +15,8 @@ from authorities.registry.realm import USERS
 from demo.keycloak import Keycloak
 from tests.support.pki import CA
 from tests.support.realm import Realm, claims, dead
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
-from zerotrust.policy import Reason
 from zerotrust.registry import Registry
 from zerotrust.verify import Expected, key_id, verify
 from zerotrust.workload import WorkloadError
@@ -222,7 +221,7 @@ async def test_no_gate_takes_it(realm: Realm, registry: Registry, keycloak: Keyc
             login_clients=registry.login_clients,
             peers={},
         )
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(Denied) as refused:
             verify(token, key=key.key, expected=expected, now=float(claims(token)["iat"]))
         assert refused.value.reason is Reason.BAD_CLAIM
 

@@ -13,10 +13,9 @@ import pytest
 from tests.support.issuer import Issuer
 from tests.support.system import fresh_standing
 from tests.unit.test_exchange import caller
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.exchange import Exchanger
 from zerotrust.keys import MAX_KEY_SET_BYTES, SigningKeys
-from zerotrust.policy import Reason
 from zerotrust.registry import Freshness
 
 Misbehave = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -208,8 +207,8 @@ async def test_no_token_comes_of_it_and_nothing_worse(
     assert await _refused(exchanger.narrow(caller(), audience=inference, scopes=scopes)) is Reason.ISSUER_UNAVAILABLE
 
 
-async def _refused(asked: Coroutine[Any, Any, object]) -> Reason:
-    with pytest.raises(Refusal) as refused:
+async def _refused(asked: Coroutine[Any, Any, object]) -> ReasonCode:
+    with pytest.raises(Denied) as refused:
         await asyncio.wait_for(asked, 30)
     assert refused.value.status == 503
     return refused.value.reason

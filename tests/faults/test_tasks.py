@@ -15,7 +15,7 @@ from tests.services.test_orchestrator import FILE_IT, NOT_READ, READ, READ_IT, w
 from tests.support.issuer import Issuer
 from tests.support.system import MCPWire, System, Wire
 from zerotrust.a2a import Answer, PeerError
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason
 
 Stored = Callable[[], dict[str, dict[str, str]]]
 Lose = Callable[[str, bytes], None]

@@ -13,7 +13,7 @@ import orjson
 from tests.support.door import NOW, TOOLS
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import registry
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
 from zerotrust.incoming import bearer
 from zerotrust.jsonrpc import LONGEST_ID, request_id
@@ -57,7 +57,7 @@ def principal_of(token: str) -> Principal | None:
     try:
         key_id(unverified)
         found = verify(unverified, key=issuer().key.public_key(), expected=expected(), now=NOW)
-    except Refusal:
+    except Denied:
         return None
     assert found.audience == expected().audience
     assert found.issued_at - CLOCK_SKEW <= NOW < found.expires_at
@@ -71,7 +71,7 @@ def credentials(value: bytes) -> None:
     """Any value of the header `Authorization`: whoever gets in is the caller of the good token."""
     try:
         token = bearer([(b"authorization", value)], hint=None)
-    except Refusal:
+    except Denied:
         return
     if found := principal_of(token):
         assert found == principal_of(good_token())
@@ -101,7 +101,7 @@ def message(value: bytes) -> None:
     assert found == orjson.loads(value) == json.loads(value)
     try:
         need = ToolPermissions(TOOLS).need([(b"mcp-protocol-version", ERA)], found)
-    except Refusal:
+    except Denied:
         return
     assert request_id(found) == found["id"]
     assert len(str(request_id(found))) <= LONGEST_ID

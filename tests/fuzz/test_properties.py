@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.fuzz.targets import CALL, claims, credentials, good_claims, good_token, header, message, principal_of
 from tests.support.door import NOW, Door, Headers
 from tests.support.issuer import Issuer
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason
 from zerotrust.registry import Registry
 
 quick = settings(max_examples=150)

@@ -21,8 +21,8 @@ from tests.support.attack import DOORS, META, Target
 from tests.support.clients import tools
 from tests.support.issuer import Issuer
 from tests.support.system import System, running
+from zerotrust.decision import Reason
 from zerotrust.gate import Gate
-from zerotrust.policy import Reason
 
 EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run"
 INTERNALS = re.compile(r"Traceback|File \"|site-packages|\.py\b|Error:|pydantic|sqlalchemy", re.IGNORECASE)

@@ -8,11 +8,12 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from starlette.types import ASGIApp
 
+from inference.chat import ModelReason
 from tests.support.attack import DOORS, Target
 from tests.support.issuer import Issuer
 from tests.support.system import running
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.gate import Permissions
-from zerotrust.policy import Reason
 from zerotrust.service import Service
 
 HELLO = dict(DOORS["inference"].body)
@@ -28,7 +29,7 @@ HELLO = dict(DOORS["inference"].body)
     ],
 )
 async def test_what_a_handler_does_not_take_is_refused_and_on_record(
-    target: Target, party: str, body: dict[str, Any] | bytes, reason: Reason
+    target: Target, party: str, body: dict[str, Any] | bytes, reason: ReasonCode
 ) -> None:
     tried = await target.send(party, target.token(party), body=body)
 
@@ -47,12 +48,12 @@ async def test_what_a_handler_does_not_take_is_refused_and_on_record(
         ({}, 400, Reason.MALFORMED_BODY, "malformed_body"),
         (HELLO | {"messages": []}, 400, Reason.MALFORMED_BODY, "malformed_body"),
         (HELLO | {"messages": [{"role": "user\nroot"}] * 1001}, 400, Reason.MALFORMED_BODY, "malformed_body"),
-        (HELLO | {"model": "another"}, 404, Reason.UNKNOWN_MODEL, "model_not_found"),
-        (HELLO | {"n": 2}, 400, Reason.UNSUPPORTED_OPTION, "unsupported_option"),
+        (HELLO | {"model": "another"}, 404, ModelReason.UNKNOWN_MODEL, "model_not_found"),
+        (HELLO | {"n": 2}, 400, ModelReason.UNSUPPORTED_OPTION, "unsupported_option"),
     ],
 )
 async def test_what_the_model_does_not_take_is_refused_as_clients_of_its_api_read_it(
-    target: Target, body: dict[str, Any], status: int, reason: Reason, code: str
+    target: Target, body: dict[str, Any], status: int, reason: ReasonCode, code: str
 ) -> None:
     tried = await target.send("inference", target.token("inference"), body=body)
 
@@ -104,9 +105,8 @@ async def broken(folder: Path, issuer: Issuer, error: Exception) -> tuple[httpx.
     [
         (ValueError("secret"), 500, Reason.FAILED),
         (RecursionError("secret"), 500, Reason.FAILED),
-        (HTTPException(404, "secret"), 403, Reason.NO_PERMISSION_FOR_ROUTE),
-        (HTTPException(405, "secret"), 403, Reason.NO_PERMISSION_FOR_ROUTE),
-        (HTTPException(400, "secret"), 400, Reason.MALFORMED_BODY),
+        (HTTPException(304, "secret"), 500, Reason.FAILED),  # no error, and no answer that could be sent like one
+        (Denied(Reason.RESOURCE_DENIED, "secret"), 403, Reason.RESOURCE_DENIED),
     ],
 )
 async def test_whatever_happens_in_a_handler_the_answer_says_its_reason_and_its_trace_and_no_more(
@@ -115,7 +115,7 @@ async def test_whatever_happens_in_a_handler_the_answer_says_its_reason_and_its_
     caplog: pytest.LogCaptureFixture,
     error: Exception,
     status: int,
-    reason: Reason,
+    reason: ReasonCode,
 ) -> None:
     answer, [granted, failed] = await broken(tmp_path, issuer, error)
 
@@ -129,6 +129,36 @@ async def test_whatever_happens_in_a_handler_the_answer_says_its_reason_and_its_
     assert len([record for record in caplog.records if record.exc_info]) == (status == 500)
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "header"),
+    [
+        (400, "invalid_request", "www-authenticate"),
+        (401, "unauthorized", "www-authenticate"),
+        (403, "access_denied", None),
+        (404, "invalid_request", None),
+        (405, "invalid_request", None),
+        (409, "invalid_request", None),
+        (413, "invalid_request", None),
+        (422, "invalid_request", None),
+        (429, "temporarily_unavailable", "retry-after"),
+        (499, "invalid_request", None),
+        (500, "server_error", None),
+        (501, "server_error", None),
+        (503, "temporarily_unavailable", "retry-after"),
+    ],
+)
+async def test_an_error_status_that_a_handler_chose_is_kept_and_is_no_refusal_on_record(
+    tmp_path: Path, issuer: Issuer, status: int, error: str, header: str | None
+) -> None:
+    answer, [granted] = await broken(tmp_path, issuer, HTTPException(status, "secret", {"x-quoted": "secret"}))
+
+    assert answer.status_code == status
+    assert answer.json() == {"error": error, "reason": "application_error", "trace_id": granted["trace_id"]}
+    assert granted["reason"] == Reason.GRANTED
+    assert [name for name in ("www-authenticate", "retry-after") if name in answer.headers] == [header] * bool(header)
+    assert "secret" not in str(answer.headers)
+
+
 async def test_what_cannot_be_recorded_is_not_told_either(
     tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +168,6 @@ async def test_what_cannot_be_recorded_is_not_told_either(
 
     monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", full)
 
-    answer, _ = await broken(tmp_path, issuer, HTTPException(400))
+    answer, _ = await broken(tmp_path, issuer, Denied(Reason.RESOURCE_DENIED))
 
     assert (answer.status_code, answer.json()["reason"]) == (503, Reason.JOURNAL_UNAVAILABLE)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.support.attack import DOORS, Target, message, tool_call
+from zerotrust.decision import Reason
 from zerotrust.jsonrpc import LONGEST_ID
-from zerotrust.policy import Reason
 
 INTERNALS = ("Error:", "error for", "Traceback", "pydantic", "NoneType", "site-packages", "Failed to parse", "sqlite")
 DEEP = json.loads('{"a":' * 60 + "1" + "}" * 60)

@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
+from zerotrust.decision import Reason
 from zerotrust.incoming import MAX_BODY
-from zerotrust.policy import Reason
 from zerotrust.registry import Registry, dns_name
 from zerotrust.server import MAX_HEAD, Protocol, server
 from zerotrust.tls import client_context, server_context

@@ -13,8 +13,7 @@ from tests.support.issuer import Issuer
 from tests.support.system import System
 from zerotrust import current
 from zerotrust.cards import CARD_PATH, agent_card, signed_card
-from zerotrust.errors import Refusal
-from zerotrust.policy import Reason
+from zerotrust.decision import Denied, Reason
 from zerotrust.service import MAX_CARD
 
 READER, WRITER, ORCHESTRATOR, TOOL = "agent/reader", "agent/writer", "orchestrator", "tool/documents"
@@ -125,7 +124,7 @@ async def test_a_card_is_asked_for_once_for_as_long_as_its_signature_is_good(
     await service.check_card(READER)
     assert len(called) == 2
     monkeypatch.setattr(service, "_clock", lambda: until)
-    with pytest.raises(Refusal) as refused:  # the same signature is no good any more
+    with pytest.raises(Denied) as refused:  # the same signature is no good any more
         await service.check_card(READER)
     assert refused.value.reason is Reason.PEER_UNTRUSTED
     assert len(called) == 3
@@ -149,7 +148,7 @@ async def test_an_agent_that_cannot_answer_now_is_away_and_no_liar(system: Syste
         await send({"type": "http.response.body", "body": b"{}"})
 
     system.apps[system.addresses[READER]] = busy
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         await system.services[ORCHESTRATOR].check_card(READER)
 
     assert refused.value.reason is Reason.PEER_UNAVAILABLE
@@ -162,7 +161,7 @@ async def test_when_another_card_is_approved_it_is_asked_for_anew(system: System
     other = {**approved, READER: approved[READER].model_copy(update={"card": "0" * 64})}
 
     service.adopt(service.known.model_copy(update={"approved": other}), service._policy)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         await service.check_card(READER)
 
     assert refused.value.reason is Reason.PEER_UNTRUSTED
@@ -196,7 +195,7 @@ async def test_an_agent_that_cannot_be_reached_is_unavailable_and_not_untrusted(
 
     del system.apps[address]
     for _ in range(2):
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(Denied) as refused:
             await service.check_card(READER)
         assert refused.value.reason is Reason.PEER_UNAVAILABLE
         system.apps[address] = silent

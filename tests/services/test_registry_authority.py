@@ -15,15 +15,18 @@ from authorities.registry import stream as sending
 from authorities.registry.app import changes, create_app, permissions
 from authorities.registry.events import Apply
 from authorities.registry.keycloak import AdministrationError
+from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.issuer import Issuer
 from tests.support.system import POLICIES, FakeWorkload, System, Wire, alive
+from zerotrust.decision import Reason
 from zerotrust.known import KIND, Known, known_from
-from zerotrust.policy import Policy, PolicyError, Reason
+from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry import RegistryError
-from zerotrust.service import Service, read_policy
+from zerotrust.run import read_policy
+from zerotrust.service import Service
 from zerotrust.signals import SIGNAL, hear
 from zerotrust.signed import kind_of, verified
 from zerotrust.standing import Standing
@@ -91,11 +94,11 @@ class Authority:
             Realm(),
         )
         self.realm.standing = self.standing = self.system.standing
-        self.found: Callable[[], tuple[Known, Policy]] = lambda: (self.system.known, self._policy)
+        self.found: Callable[[], tuple[Known, CedarPolicy]] = lambda: (self.system.known, self._policy)
         self._policy = read_policy(POLICIES, issuer.registry)
         self.app = create_app(self.system.service(NAME), self.realm, self._found, follow_nobody)
 
-    def _found(self) -> tuple[Known, Policy]:
+    def _found(self) -> tuple[Known, CedarPolicy]:
         return self.found()
 
     def operators_token(self, **changed: Any) -> str:
@@ -275,7 +278,7 @@ async def test_nobody_is_locked_out_who_alone_could_open_again(authority: Author
 
     answer = await authority.ask("POST", "/parties/zt/suspend", {"cause": "a theft"}, token=token)
 
-    assert (answer.status_code, answer.json()["reason"]) == (409, Reason.WOULD_LOCK_OUT)
+    assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.WOULD_LOCK_OUT)
     assert authority.realm.told == []
     assert (await authority.operate("GET", "/parties/zt"))["state"] == "active"
     assert (await authority.operate("POST", "/parties/walkthrough/suspend", {"cause": "a theft"}))["keycloak"] == "told"
@@ -391,7 +394,7 @@ async def test_who_does_not_run_what_was_approved_is_suspended_and_stays_so_unti
     assert authority.standing.of_party(READERS_ID).detail.endswith("drift: agents/reader/main.py: changed")
     assert (await authority.operate("GET", f"/parties/{READER}"))["state"] == "drifted"
     answer = await authority.ask("POST", f"/parties/{READER}/reinstate", {}, token=authority.operators_token())
-    assert (answer.status_code, answer.json()["reason"]) == (409, Reason.DRIFTED)
+    assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.DRIFTED)
     assert not authority.standing.of_party(READERS_ID)
 
     assert await authority.report({}) == []  # the file is as it was
@@ -441,13 +444,13 @@ async def test_another_version_is_told_to_everybody_and_counts_here_at_once(auth
 
 @pytest.mark.parametrize("error", [RegistryError("agents: unknown scope"), PolicyError("line 3")])
 async def test_a_registry_that_is_unfit_changes_nothing(authority: Authority, error: Exception) -> None:
-    def unfit() -> tuple[Known, Policy]:
+    def unfit() -> tuple[Known, CedarPolicy]:
         raise error
 
     authority.found = unfit
     answer = await authority.ask("POST", "/reload", {}, token=authority.operators_token())
 
-    assert (answer.status_code, answer.json()["reason"]) == (409, Reason.REGISTRY_UNFIT)
+    assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.REGISTRY_UNFIT)
     assert authority.system.services[NAME].known is authority.system.known
     assert (await authority.operate("GET", f"/parties/{READER}"))["state"] == "active"
     refusal = next(record for record in authority.system.records(NAME) if record["event"] == "refusal")

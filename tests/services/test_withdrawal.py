@@ -16,7 +16,7 @@ from tests.support.attack import DOORS, _repeated
 from tests.support.clients import ask, refused, said, use
 from tests.support.issuer import Issuer
 from tests.support.system import System, problem_of
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason
 
 Token = Callable[..., str]
 Stored = Callable[[], dict[str, dict[str, str]]]

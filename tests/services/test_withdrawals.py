@@ -15,6 +15,7 @@ import sqlalchemy.exc
 from authorities.registry import telling
 from authorities.registry import withdrawals as module
 from authorities.registry.keycloak import AdministrationError
+from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
 from authorities.registry.telling import TOLD, Telling
@@ -30,7 +31,7 @@ from tests.services.test_registry_authority import (
     streaming,
 )
 from tests.support.issuer import Issuer
-from zerotrust.policy import Reason
+from zerotrust.decision import Reason, ReasonCode
 from zerotrust.signals import SIGNAL
 from zerotrust.withdrawn import KEPT, Kind, Subject
 
@@ -108,7 +109,7 @@ async def test_an_operator_does_not_lock_themselves_out(authority: Authority) ->
 
     answer = await authority.ask("POST", "/withdrawals", body("user", "alice"), token=token)
 
-    assert (answer.status_code, answer.json()["reason"]) == (409, Reason.WOULD_LOCK_OUT)
+    assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.WOULD_LOCK_OUT)
     assert authority.standing.withdrawn == {}
     assert authority.realm.told == []
     session = await authority.ask("POST", "/withdrawals", body("session", "alices-id"), token=token)
@@ -117,10 +118,10 @@ async def test_an_operator_does_not_lock_themselves_out(authority: Authority) ->
 
 @pytest.mark.parametrize("path", ["/withdrawals", "/reinstatements"])
 @pytest.mark.parametrize(
-    ("away", "status", "reason"), [(False, 400, Reason.UNKNOWN_SUBJECT), (True, 503, Reason.ISSUER_UNAVAILABLE)]
+    ("away", "status", "reason"), [(False, 400, RegistryReason.UNKNOWN_SUBJECT), (True, 503, Reason.ISSUER_UNAVAILABLE)]
 )
 async def test_a_user_that_nobody_knows_is_told_from_one_that_nobody_can_be_asked_about(
-    authority: Authority, path: str, away: bool, status: int, reason: Reason
+    authority: Authority, path: str, away: bool, status: int, reason: ReasonCode
 ) -> None:
     authority.realm.away = away
 

@@ -33,9 +33,8 @@ from tests.support.issuer import Issuer
 from tests.support.leaks import holds_token
 from tests.support.system import System, Wire, problem_of, running
 from zerotrust.audit.journal import first_bad_record
-from zerotrust.errors import ANSWERS, BEFORE_SIGNATURE
+from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
 from zerotrust.gate import Gate, Permissions
-from zerotrust.policy import Reason
 from zerotrust.service import Service
 from zerotrust.svid import Peer
 
@@ -117,7 +116,7 @@ class Tried:
     answer: httpx.Response
     recorded: list[dict[str, Any]]
     handled: bool
-    reason: Reason | None = None
+    reason: ReasonCode | None = None
     """What must be on record, where it is not the row's own reason."""
     effect: bool | None = None
     """Whether the attacker got what it wanted, where that is more, or less, than a handler that ran."""
@@ -243,7 +242,7 @@ class Target:
         party: str,
         token: str | None,
         *,
-        reason: Reason | None = None,
+        reason: ReasonCode | None = None,
         method: str = "POST",
         path: str | None = None,
         headers: Sequence[tuple[bytes, bytes | None]] = (),
@@ -316,9 +315,9 @@ def check_refused(tried: Tried | Attempt, row: Row) -> None:
         assert row.reason is None or (tried.reason or row.reason) in tried.reasons
         return
     reason = tried.reason or row.reason
-    assert isinstance(reason, Reason)
+    assert isinstance(reason, ReasonCode)
     told = Reason.NOT_VERIFIED if reason in BEFORE_SIGNATURE else reason
-    assert (tried.answer.status_code, tried.problem["reason"]) == (ANSWERS[reason][0], told)
+    assert (tried.answer.status_code, tried.problem["reason"]) == (reason.status, told)
     more = {"supported", "requested"} if reason is Reason.LEGACY_ERA else set()  # as MCP wants it
     assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope", *more}  # and no word more
     assert tried.reasons == [reason]

@@ -33,12 +33,11 @@ from tests.support.real import EVERYTHING, imported
 from tests.support.realm import Realm, claims
 from tests.support.svid import TrustDomain
 from tests.support.system import POLICIES, FakeWorkload, fresh_standing
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.exchange import Exchanger
 from zerotrust.identity import Principal, UnverifiedToken
-from zerotrust.policy import Reason
 from zerotrust.registry import Registry
-from zerotrust.service import read_policy
+from zerotrust.run import read_policy
 from zerotrust.verify import Expected, verify
 
 READING = "agent.invoke tool.read inference.run"
@@ -121,7 +120,7 @@ class Target:
         async with self.keycloak.administration(self.name) as admin:
             return {event["id"]: event for event in await admin.a_get_events({"max": "500"})}
 
-    async def at_the_gate(self, answer: httpx.Response) -> Reason:
+    async def at_the_gate(self, answer: httpx.Response) -> ReasonCode:
         """What the party that a token names would say of it, were this realm its own."""
         token = answer.json()["access_token"]
         audience = claims(token)["aud"]
@@ -137,7 +136,7 @@ class Target:
         )
         try:
             caller = verify(UnverifiedToken(token), key=key, expected=expected, now=claims(token)["iat"])
-        except Refusal as refusal:
+        except Denied as refusal:
             return refusal.reason
         policy = read_policy(POLICIES, self.registry)
         name = expected.audience.removeprefix(f"spiffe://{self.registry.trust_domain}/")
@@ -145,7 +144,7 @@ class Target:
         return policy.decide(caller, next(iter(served), ""), expected.audience).reason
 
 
-async def our_own_client_says(answer: httpx.Response) -> Reason:
+async def our_own_client_says(answer: httpx.Response) -> ReasonCode:
     """What `zerotrust/exchange.py` makes of this very answer, and so what a service puts on record."""
     notes: list[Any] = []
 
@@ -175,9 +174,9 @@ async def our_own_client_says(answer: httpx.Response) -> Reason:
         exchanger = Exchanger(
             issuer=ISSUER, standing=fresh_standing(), workload=FakeWorkload("orchestrator"), http=http, record=note
         )
-        with pytest.raises(Refusal):
+        with pytest.raises(Denied):
             await exchanger.narrow(caller, audience=str(said.get("aud")), scopes=scopes)
-    return Reason(notes[-1]["reason"])
+    return Reason[notes[-1]["reason"].upper()]
 
 
 def attack(number: int, fixture: str = "") -> Callable[[Callable[[Target], Tries]], Callable[..., Any]]:

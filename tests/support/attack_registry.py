@@ -11,7 +11,8 @@ from tests.support.attack import REGISTRY, Target, in_process
 from tests.support.ca import TRUST_DOMAIN
 from tests.support.issuer import Issuer
 from tests.support.system import POLICIES, alive
-from zerotrust.service import Service, read_policy
+from zerotrust.run import read_policy
+from zerotrust.service import Service
 
 
 @dataclass

@@ -27,7 +27,7 @@ from zerotrust.identity import Principal
 from zerotrust.jsonrpc import JSON_RPC
 from zerotrust.keys import SigningKeys
 from zerotrust.mcp import ERA, ToolPermissions
-from zerotrust.service import read_policy
+from zerotrust.run import read_policy
 from zerotrust.svid import NOBODY, Peer
 from zerotrust.verify import Expected
 

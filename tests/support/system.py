@@ -24,7 +24,8 @@ from zerotrust.known import Known
 from zerotrust.lock import load_lock
 from zerotrust.outgoing import Outgoing
 from zerotrust.registry import Registry, load_registry
-from zerotrust.service import Service, read_policy
+from zerotrust.run import read_policy
+from zerotrust.service import Service
 from zerotrust.standing import Standing
 from zerotrust.svid import Peer, Svid
 

@@ -14,9 +14,9 @@ from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.current import current_peer, current_principal
+from zerotrust.decision import Reason
 from zerotrust.gate import PUBLIC, Peers, Permissions
 from zerotrust.incoming import MAX_BODY
-from zerotrust.policy import Reason
 from zerotrust.standing import Standing
 from zerotrust.svid import NOBODY, Peer
 from zerotrust.withdrawn import Subject

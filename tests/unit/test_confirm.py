@@ -10,9 +10,8 @@ import pytest
 from tests.support.issuer import ISSUER
 from tests.unit.test_exchange import Proof, caller
 from zerotrust.confirm import Confirmer
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.exchange import CLIENT_ASSERTION
-from zerotrust.policy import Reason
 from zerotrust.workload import WorkloadError
 
 
@@ -35,8 +34,8 @@ class Asked:
             raise self.answer
         return self.answer
 
-    async def refusal(self) -> Refusal:
-        with pytest.raises(Refusal) as refused:
+    async def refusal(self) -> Denied:
+        with pytest.raises(Denied) as refused:
             await self.confirm(caller(), "tool.write")
         return refused.value
 

@@ -5,10 +5,9 @@ import json
 import pytest
 
 from inference.chat import OPENAI
+from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import PLAIN, Dialect, Form
-from zerotrust.errors import Refusal
 from zerotrust.jsonrpc import JSON_RPC
-from zerotrust.policy import Reason
 from zerotrust.refusing import problem
 
 JSON_ONLY = Dialect(PLAIN.error_body, media_type=b"application/json")
@@ -21,7 +20,7 @@ def test_the_media_type_counts_whatever_its_parameters(value: bytes) -> None:
 
 @pytest.mark.parametrize("values", [[], [b"text/plain"], [b"application/json+x"], [b""], [b"application/json"] * 2])
 def test_any_other_or_none_or_two_is_refused(values: list[bytes]) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         JSON_ONLY.check([(b"content-type", value) for value in values])
 
     assert refused.value.reason is Reason.UNSUPPORTED_CONTENT
@@ -34,7 +33,7 @@ def test_a_door_that_names_no_media_type_takes_any() -> None:
 @pytest.mark.parametrize("dialect", [PLAIN, JSON_RPC, OPENAI])
 def test_every_dialect_sends_the_advice_and_the_choices(dialect: Dialect) -> None:
     more = {"departments": ["/engineering", "/finance"]}
-    refusal = Refusal(Reason.DEPARTMENT_NEEDED, "for the record", advice="Name one.", more=more)
+    refusal = Denied(Reason.DEPARTMENT_NEEDED, "for the record", advice="Name one.", more=more)
     sent = json.dumps(dialect.error_body(refusal, problem(refusal, "0" * 32), Form()))
 
     assert json.dumps(more).strip("{}") in sent
@@ -43,7 +42,7 @@ def test_every_dialect_sends_the_advice_and_the_choices(dialect: Dialect) -> Non
 
 
 def test_a_plain_refusal_without_advice_is_as_it_is() -> None:
-    refusal = Refusal(Reason.SCOPE_MISSING, scope="tool.write")
+    refusal = Denied(Reason.SCOPE_MISSING, scope="tool.write")
     told = problem(refusal, "0" * 32)
 
     assert PLAIN.error_body(refusal, told, Form()) == told

@@ -17,10 +17,9 @@ from tests.support.issuer import ISSUER
 from tests.support.system import fresh_standing
 from zerotrust import exchange
 from zerotrust.bounded import TO_TELL
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.exchange import MARGIN, Exchanger, NarrowedToken, exchange_form
 from zerotrust.identity import Principal
-from zerotrust.policy import Reason
 from zerotrust.workload import WorkloadError
 
 READER = "spiffe://agents.example/agent/reader"
@@ -114,8 +113,8 @@ class Bench:
     ) -> NarrowedToken:
         return await self.exchanger.narrow(who or caller(), audience=audience, scopes=scopes, **wishes)
 
-    async def refusal(self, who: Principal | None = None, scopes: frozenset[str] = READ) -> Reason:
-        with pytest.raises(Refusal) as refused:
+    async def refusal(self, who: Principal | None = None, scopes: frozenset[str] = READ) -> ReasonCode:
+        with pytest.raises(Denied) as refused:
             await self.narrow(who, scopes=scopes)
         return refused.value.reason
 
@@ -130,7 +129,7 @@ class Bench:
 
     async def _note(self, note: Mapping[str, Any]) -> None:
         if self.journal_down:
-            raise Refusal(Reason.JOURNAL_UNAVAILABLE)
+            raise Denied(Reason.JOURNAL_UNAVAILABLE)
         self.notes.append(note)
 
 
@@ -217,7 +216,7 @@ async def test_each_department_has_a_token_of_its_own(bench: Bench) -> None:
 
 
 async def test_a_department_that_the_caller_does_not_have_is_never_asked_for(bench: Bench) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         await bench.narrow(department="/finance")
 
     assert refused.value.reason is Reason.WOULD_WIDEN
@@ -238,7 +237,7 @@ async def test_an_answer_with_more_groups_than_were_asked_for_is_refused(
 ) -> None:
     bench.answer = lambda form: bench.granted(form, groups=groups)
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         await bench.narrow(caller(groups=BOTH), department=wanted)
 
     assert refused.value.reason is Reason.EXCHANGE_REFUSED
@@ -301,7 +300,7 @@ async def test_a_token_that_cannot_be_recorded_is_not_handed_out_nor_kept(bench:
     ],
 )
 async def test_a_token_that_is_not_what_was_asked_for_is_not_used(
-    bench: Bench, changed: dict[str, Any], reason: Reason
+    bench: Bench, changed: dict[str, Any], reason: ReasonCode
 ) -> None:
     bench.answer = lambda form: bench.granted(form, **changed)
     if "exp" in changed and isinstance(changed["exp"], str):  # PyJWT does not sign such an end; it may well read one
@@ -341,7 +340,7 @@ def _with_raw_claims(bench: Bench, form: dict[str, str], changed: dict[str, Any]
     ],
 )
 async def test_an_issuer_that_refuses_is_told_from_one_that_cannot_answer(
-    bench: Bench, answer: httpx.Response | Exception, reason: Reason
+    bench: Bench, answer: httpx.Response | Exception, reason: ReasonCode
 ) -> None:
     bench.answer = lambda _form: answer
 
@@ -409,7 +408,7 @@ async def test_all_who_wait_for_a_failure_are_told_and_the_next_one_tries_again(
         waiting = [asyncio.create_task(bench.narrow()) for _ in range(5)]
         await _until(lambda: len(bench.requests) == 1)
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [Refusal] * 5
+    assert [type(outcome) for outcome in outcomes] == [Denied] * 5
     assert len(bench.requests) == 1
 
     bench.answer = bench.granted
@@ -560,7 +559,7 @@ async def test_who_is_withdrawn_while_the_issuer_takes_its_time_gets_no_token(be
         withdraw(bench)
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert [outcome.reason for outcome in outcomes if isinstance(outcome, Refusal)] == [Reason.WITHDRAWN] * 3
+    assert [outcome.reason for outcome in outcomes if isinstance(outcome, Denied)] == [Reason.WITHDRAWN] * 3
     assert bench.reasons == [Reason.WITHDRAWN]
     assert await bench.refusal() is Reason.WITHDRAWN
 

@@ -16,11 +16,11 @@ from tests.support.door import NOW, Door, Headers
 from tests.support.issuer import Issuer
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.current import current_principal, current_trace
+from zerotrust.decision import Reason
 from zerotrust.gate import Gate, Route
 from zerotrust.incoming import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MAX_TOKEN
 from zerotrust.inflight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
 from zerotrust.mcp import ERA
-from zerotrust.policy import Reason
 from zerotrust.strict_json import MAX_ELEMENTS
 
 TRACE = "0123456789abcdef0123456789abcdef"

@@ -1,6 +1,7 @@
 """The architecture as a test: what is pure stays pure, and no service knows another."""
 
 import ast
+import sys
 from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ GATE = [
     "identity",
     "strict_json",
     "errors",
+    "decision",
     "policy",
     "verify",
     "dialect",
@@ -25,6 +27,8 @@ GATE = [
 ]
 PURE = [*GATE, "svid", "signed", "digests", "cards"]
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
+ENGINE = {"policy", "run"}
+"""Who may know which policy language it is: the engine, and who composes a service with it."""
 SERVICES = ["orchestrator", "agents/reader", "agents/writer", "tools/documents", "inference"]
 
 
@@ -45,9 +49,8 @@ def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) ->
     named = imports(ROOT / "zerotrust" / f"{module}.py")
 
     assert {name.partition(".")[0] for name in named} & DOES_IO == set()
-    # `registry` reads a file, but only for whoever calls `load_registry`; `policy` takes its types.
     ours = {name.removeprefix("zerotrust.") for name in named if name.startswith("zerotrust.")}
-    assert ours <= {*PURE, "registry"}
+    assert ours <= {*PURE}
 
 
 @pytest.mark.parametrize("module", [*PURE, "connections", "exchange", "gate"])
@@ -66,6 +69,16 @@ def test_a_service_knows_itself_and_the_library_and_nothing_else_of_this_project
     for file in (ROOT / service).glob("*.py"):
         known = {name for name in imports(file) if name.partition(".")[0] in ours}
         assert [name for name in known if not name.startswith((package, "zerotrust"))] == [], file
+
+
+def test_nobody_needs_the_policy_engine_to_name_a_reason_or_to_guard_an_application() -> None:
+    modules = {file.stem: imports(file) for file in (ROOT / "zerotrust").rglob("*.py")}
+
+    assert [module for module, named in modules.items() if "cedarpy" in named] == ["policy"]
+    assert {module for module, named in modules.items() if "zerotrust.policy" in named} == ENGINE - {"policy"}
+    assert modules["errors"] == set()
+    allowed = {*sys.stdlib_module_names, "collections.abc", "zerotrust.errors", "zerotrust.identity"}
+    assert modules["decision"] <= allowed
 
 
 def test_the_library_knows_nobody_that_is_built_from_it() -> None:

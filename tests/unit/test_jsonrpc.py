@@ -6,10 +6,9 @@ import a2a.utils.errors
 import mcp_types.jsonrpc
 import pytest
 
+from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Form
-from zerotrust.errors import ANSWERS, Refusal
 from zerotrust.jsonrpc import DENIED, UNAUTHENTICATED, UNAVAILABLE, code, error_body, request_id
-from zerotrust.policy import Reason
 
 OURS = {UNAUTHENTICATED, DENIED, UNAVAILABLE}
 
@@ -43,18 +42,18 @@ def test_our_own_codes_mean_nothing_else_in_either_protocol() -> None:
     ],
 )
 def test_each_kind_of_refusal_has_its_code(reason: Reason, expected: int) -> None:
-    assert code(Refusal(reason), parsed=True) == expected
+    assert code(Denied(reason), parsed=True) == expected
 
 
 def test_a_body_that_was_never_understood_is_a_parse_error_and_nothing_else_is() -> None:
-    assert [r for r in ANSWERS if code(Refusal(r), parsed=False) == -32700] == [Reason.MALFORMED_BODY]
-    assert [r for r in ANSWERS if code(Refusal(r), parsed=True) == -32700] == []
+    assert [r for r in Reason if code(Denied(r), parsed=False) == -32700] == [Reason.MALFORMED_BODY]
+    assert [r for r in Reason if code(Denied(r), parsed=True) == -32700] == []
 
 
 def test_a_refusal_echoes_the_id_and_nothing_else() -> None:
     problem = {"error": "insufficient_scope", "reason": "scope_missing", "scope": "tool.write"}
 
-    assert error_body(Refusal(Reason.SCOPE_MISSING), problem, Form(request_id=7)) == {
+    assert error_body(Denied(Reason.SCOPE_MISSING), problem, Form(request_id=7)) == {
         "jsonrpc": "2.0",
         "id": 7,
         "error": {"code": DENIED, "message": "insufficient_scope", "data": problem},
@@ -62,7 +61,7 @@ def test_a_refusal_echoes_the_id_and_nothing_else() -> None:
 
 
 def test_advice_is_the_message() -> None:
-    told = error_body(Refusal(Reason.LEGACY_ERA, advice="Use another client."), {"error": "x"}, Form())
+    told = error_body(Denied(Reason.LEGACY_ERA, advice="Use another client."), {"error": "x"}, Form())
 
     assert told["error"]["message"] == "Use another client."
 

@@ -11,9 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from tests.support.door import Clock
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.keys import MAX_KEY_SET_BYTES, SigningKeys
-from zerotrust.policy import Reason
 from zerotrust.registry import Freshness
 
 FRESH = Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, standing=3)
@@ -41,8 +40,8 @@ class Issuing:
             raise self.answer
         return self.answer or httpx.Response(200, json={"keys": self.entries})
 
-    async def refusal(self, kid: str) -> Reason:
-        with pytest.raises(Refusal) as refused:
+    async def refusal(self, kid: str) -> ReasonCode:
+        with pytest.raises(Denied) as refused:
             await self.keys.key(kid)
         return refused.value.reason
 
@@ -82,7 +81,7 @@ async def test_a_thousand_invented_keys_cost_at_most_one_more_read(issuing: Issu
         *(issuing.keys.key(f"invented-{number}") for number in range(1000)), return_exceptions=True
     )
 
-    assert {outcome.reason for outcome in outcomes if isinstance(outcome, Refusal)} == {Reason.UNKNOWN_KEY}
+    assert {outcome.reason for outcome in outcomes if isinstance(outcome, Denied)} == {Reason.UNKNOWN_KEY}
     for number in range(1000):  # nor do they one after the other
         assert await issuing.refusal(f"again-{number}") is Reason.UNKNOWN_KEY
     assert issuing.reads == 2

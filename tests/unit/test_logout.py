@@ -12,9 +12,8 @@ from authorities.registry.events import Change
 from authorities.registry.logout import EVENT, MAX_AGE, Logouts
 from tests.support.door import Clock
 from tests.support.issuer import ISSUER, Issuer
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.keys import SigningKeys
-from zerotrust.policy import Reason
 from zerotrust.registry import Registry
 from zerotrust.verify import CLOCK_SKEW
 
@@ -56,8 +55,8 @@ class Door:
     async def bring(self, token: str) -> None:
         await self.logouts.receive(urlencode({"logout_token": token}).encode())
 
-    async def refusal(self, token: str) -> Reason:
-        with pytest.raises(Refusal) as refused:
+    async def refusal(self, token: str) -> ReasonCode:
+        with pytest.raises(Denied) as refused:
             await self.bring(token)
         assert self.changes == []
         return refused.value.reason
@@ -111,7 +110,7 @@ async def test_what_may_be_otherwise(door: Door, changed: dict[str, Any]) -> Non
         ({"sid": "two words"}, Reason.BAD_CLAIM),
     ],
 )
-async def test_what_it_says_has_to_be_right(door: Door, changed: dict[str, Any], reason: Reason) -> None:
+async def test_what_it_says_has_to_be_right(door: Door, changed: dict[str, Any], reason: ReasonCode) -> None:
     assert await door.refusal(door.token(**changed)) is reason
 
 
@@ -126,7 +125,7 @@ async def test_what_it_says_has_to_be_right(door: Door, changed: dict[str, Any],
         ({"jku": "https://elsewhere.test/certs"}, Reason.FORBIDDEN_HEADER),
     ],
 )
-async def test_so_does_its_header(door: Door, header: dict[str, Any], reason: Reason) -> None:
+async def test_so_does_its_header(door: Door, header: dict[str, Any], reason: ReasonCode) -> None:
     kept = {"alg": "RS256", "typ": "logout+jwt", "kid": "k1"} | header
     raw = json.dumps({name: value for name, value in kept.items() if value}).encode()
     token = door.issuer.sign_bytes(raw, base64url_decode(door.token().split(".")[1]))
@@ -207,7 +206,7 @@ async def test_what_else_is_in_the_form_is_ignored(door: Door) -> None:
     ],
 )
 async def test_the_form_has_one_logout_token(door: Door, body: bytes) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         await door.logouts.receive(body)
 
     assert refused.value.reason is Reason.MALFORMED_BODY

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.mcp import ERA, Need, ToolPermissions
-from zerotrust.policy import Reason
 
 TOOLS = ToolPermissions({"search": "tool.read", "read": "tool.read", "replace": "tool.write"})
 HEADERS = [(b"mcp-protocol-version", ERA)]
@@ -55,7 +54,7 @@ def test_any_other_method_needs_what_nobody_has(method: str) -> None:
     ],
 )
 def test_another_era_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         TOOLS.need(headers, body(name="read"))
 
     assert refused.value.reason is Reason.LEGACY_ERA
@@ -83,7 +82,7 @@ HELLO = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocol
 def test_a_refused_era_is_told_which_one_was_asked_for(
     versions: list[bytes], message: dict[str, Any], requested: str
 ) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         TOOLS.need([(b"mcp-protocol-version", version) for version in versions], message)
 
     assert refused.value.more["requested"] == requested
@@ -107,7 +106,7 @@ def test_a_refused_era_is_told_which_one_was_asked_for(
     ],
 )
 def test_what_is_not_one_request_is_refused(message: dict[str, Any]) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         TOOLS.need(HEADERS, message)
 
     assert refused.value.reason is Reason.MALFORMED_BODY

@@ -14,11 +14,10 @@ from tests.support.system import fresh_standing, registry
 from zerotrust import current, outgoing
 from zerotrust.bounded import MAX_ANSWER, TO_TELL
 from zerotrust.connections import Connections, Directory, MCPConnections
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.exchange import NarrowedToken
 from zerotrust.known import Known
 from zerotrust.outgoing import Outgoing, calling_with
-from zerotrust.policy import Reason
 
 DOCUMENTS, READER = "spiffe://agents.example/tool/documents", "spiffe://agents.example/agent/reader"
 ADDRESSES = {DOCUMENTS: "http://127.0.0.1:8104", READER: "https://reader.test:8443"}
@@ -96,7 +95,7 @@ async def test_a_token_goes_to_its_audience_with_the_trace(out: Out, kind: str, 
 async def test_a_token_goes_nowhere_else(out: Out, kind: str, url: str) -> None:
     with calling_with(token()):
         if kind == "httpx":
-            with pytest.raises(Refusal) as refused:
+            with pytest.raises(Denied) as refused:
                 await out.post(kind, url)
             assert refused.value.reason is Reason.WOULD_WIDEN
         else:  # the MCP client would not survive an exception
@@ -116,7 +115,7 @@ async def test_who_has_lost_their_standing_gets_nothing(out: Out, kind: str, kno
 
     with calling_with(token()):
         if kind == "httpx":
-            with pytest.raises(Refusal) as refused:
+            with pytest.raises(Denied) as refused:
                 await out.post(kind, "http://127.0.0.1:8104/")
             assert refused.value.reason is reason
         else:

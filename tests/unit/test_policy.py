@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.system import POLICIES, registry
+from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.identity import Principal
-from zerotrust.policy import Decision, Policy, PolicyError, Reason, Resource, party_entities
-from zerotrust.service import read_policy
+from zerotrust.policy import CedarPolicy, PolicyError
+from zerotrust.registry import party_entities
+from zerotrust.run import read_policy
 
 REGISTRY = registry()
 TEXT = (POLICIES / "policies.cedar").read_text()
@@ -110,7 +112,7 @@ def test_who_acts_for_a_user_does_so_in_one_department(party: str, scope: str, a
 def test_another_list_of_departments_is_another_version() -> None:
     entities = party_entities(REGISTRY)
     one, other = (
-        Policy(policies=TEXT, schema=SCHEMA, entities=entities, departments=d)
+        CedarPolicy(policies=TEXT, schema=SCHEMA, entities=entities, departments=d)
         for d in (["/engineering"], ["/engineering", "/finance"])
     )
 
@@ -159,7 +161,7 @@ def test_the_policy_by_itself_asks_for_the_scope_as_well() -> None:
     assert decision.reason is Reason.POLICY_DENIED
 
 
-def changed_entity(**attributes: Any) -> Policy:
+def changed_entity(**attributes: Any) -> CedarPolicy:
     """The policies over a registry in which one of these attributes is otherwise: of the client, or of the door."""
     entities = party_entities(REGISTRY)
     for entity in entities:
@@ -167,7 +169,7 @@ def changed_entity(**attributes: Any) -> Policy:
             entity["attrs"][key] = attributes[key]
         for key in attributes.keys() & {"serves"} if entity["uid"]["id"] == DOOR else set():
             entity["attrs"][key] = attributes[key]
-    return Policy(policies=TEXT, schema=SCHEMA, entities=entities, departments=REGISTRY.departments)
+    return CedarPolicy(policies=TEXT, schema=SCHEMA, entities=entities, departments=REGISTRY.departments)
 
 
 @pytest.mark.parametrize("attribute", ["hands_on", "calls", "serves"])
@@ -265,7 +267,7 @@ def test_a_policy_that_errs_is_a_no_although_another_one_permits() -> None:
     forbid (principal, action == Action::"document.read", resource)
     when { 9223372036854775807 + context.scopes.containsAll([]).hashCode() > 0 };
     """.replace("context.scopes.containsAll([]).hashCode()", "1")
-    policy = Policy(policies=errs, schema=SCHEMA, entities=party_entities(REGISTRY))
+    policy = CedarPolicy(policies=errs, schema=SCHEMA, entities=party_entities(REGISTRY))
 
     decision = policy.decide_on(caller("agent/reader"), "document.read", document())
 
@@ -321,7 +323,7 @@ def test_what_was_asked_before_is_not_evaluated_again(monkeypatch: pytest.Monkey
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Policy, "MEMORY", 3)
+    monkeypatch.setattr(CedarPolicy, "MEMORY", 3)
     policy = read_policy(POLICIES, REGISTRY)
 
     for number in range(10):
@@ -343,18 +345,18 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_nobody_starts_with_policies_that_do_not_fit(policies: str, schema: str) -> None:
     with pytest.raises(PolicyError):
-        Policy(policies=policies, schema=schema, entities=party_entities(REGISTRY))
+        CedarPolicy(policies=policies, schema=schema, entities=party_entities(REGISTRY))
 
 
 def test_nobody_starts_with_parties_that_do_not_fit() -> None:
     first, *others = party_entities(REGISTRY)
 
     with pytest.raises(PolicyError):
-        Policy(policies=TEXT, schema=SCHEMA, entities=[first | {"attrs": {"calls": "everybody"}}, *others])
+        CedarPolicy(policies=TEXT, schema=SCHEMA, entities=[first | {"attrs": {"calls": "everybody"}}, *others])
 
 
 def test_no_policy_at_all_permits_nothing() -> None:
-    policy = Policy(policies="", schema=SCHEMA, entities=party_entities(REGISTRY))
+    policy = CedarPolicy(policies="", schema=SCHEMA, entities=party_entities(REGISTRY))
 
     assert not policy.decide(caller("agent/reader"), "tool.read", REGISTRY.id("tool/documents"))
 
@@ -362,7 +364,7 @@ def test_no_policy_at_all_permits_nothing() -> None:
 def test_a_change_of_policies_schema_or_parties_is_another_version() -> None:
     entities = party_entities(REGISTRY)
     versions = {
-        Policy(policies=policies, schema=schema, entities=parties_).version
+        CedarPolicy(policies=policies, schema=schema, entities=parties_).version
         for policies, schema, parties_ in [
             (TEXT, SCHEMA, entities),
             (TEXT + "\n", SCHEMA, entities),
@@ -376,11 +378,11 @@ def test_a_change_of_policies_schema_or_parties_is_another_version() -> None:
 
 def test_the_digest_is_of_policies_and_schema_whatever_the_parties_are() -> None:
     entities = party_entities(REGISTRY)
-    one = Policy(policies=TEXT, schema=SCHEMA, entities=entities).digest
+    one = CedarPolicy(policies=TEXT, schema=SCHEMA, entities=entities).digest
 
-    assert Policy(policies=TEXT, schema=SCHEMA, entities=entities[1:]).digest == one
-    assert Policy(policies=TEXT + "\n", schema=SCHEMA, entities=entities).digest != one
-    assert Policy(policies=TEXT, schema=SCHEMA + "\n", entities=entities).digest != one
+    assert CedarPolicy(policies=TEXT, schema=SCHEMA, entities=entities[1:]).digest == one
+    assert CedarPolicy(policies=TEXT + "\n", schema=SCHEMA, entities=entities).digest != one
+    assert CedarPolicy(policies=TEXT, schema=SCHEMA + "\n", entities=entities).digest != one
 
 
 def test_the_policies_only_permit() -> None:

@@ -20,13 +20,14 @@ from inference.main import create_app as create_inference
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.system import POLICIES, ROOT, registry
 from zerotrust import run
+from zerotrust.decision import Reason
 from zerotrust.known import SIGNER, Known
 from zerotrust.lock import load_lock
-from zerotrust.policy import PolicyError, Reason
+from zerotrust.policy import PolicyError
 from zerotrust.registry import Registry
-from zerotrust.run import compose, follow, policy_of, serve, without_slash
+from zerotrust.run import compose, follow, policy_of, read_policy, serve, without_slash
 from zerotrust.server import server
-from zerotrust.service import Service, read_policy
+from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.standing import Standing
 from zerotrust.svid import Svid

@@ -13,10 +13,11 @@ import pytest
 from tests.support.ca import CA, the_ca
 from tests.support.system import ROOT, registry
 from zerotrust import signals
+from zerotrust.decision import Reason
 from zerotrust.identity import Principal
 from zerotrust.known import KIND, Known
 from zerotrust.lock import load_lock
-from zerotrust.policy import PolicyError, Reason
+from zerotrust.policy import PolicyError
 from zerotrust.signals import SIGNAL, Signals, all_changed, changed, hear, heartbeat, state
 from zerotrust.signed import Untrusted, sign
 from zerotrust.standing import Gap, Standing

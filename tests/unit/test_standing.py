@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pydantic import ValidationError
 
 from tests.support.door import Clock
+from zerotrust.decision import Decision, Reason
 from zerotrust.identity import Principal
-from zerotrust.policy import Decision, Reason
 from zerotrust.registry import Party
 from zerotrust.standing import Gap, Standing
 from zerotrust.verify import CLOCK_SKEW, TICK

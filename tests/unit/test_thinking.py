@@ -10,9 +10,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, ImageContent, TextContent
 
 from zerotrust.a2a import NONSENSE, Answer, PeerError
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.exchange import NarrowedToken
-from zerotrust.policy import Reason
 from zerotrust.thinking import (
     LONGEST_FAILURE,
     MAX_CALLS,
@@ -52,7 +51,7 @@ def words(content: str | None) -> httpx.Response:
         (httpx.Response(500), "answered with status 500"),
         (httpx.Response(403, json={"choices": [{"message": {"role": "assistant"}}]}), "answered with status 403"),
         (httpx.Response(401, json={"reason": "withdrawn"}), "refused with 401, withdrawn"),
-        (Refusal(Reason.WOULD_WIDEN), "would_widen"),
+        (Denied(Reason.WOULD_WIDEN), "would_widen"),
         (httpx.Response(200, content=b"no JSON"), NONSENSE),
         (httpx.Response(200, json={"choices": []}), NONSENSE),
         (httpx.Response(200, json=[]), NONSENSE),

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.issuer import ISSUER, Issuer, encoded
-from zerotrust.errors import BEFORE_SIGNATURE, Refusal
+from zerotrust.decision import BEFORE_SIGNATURE, Denied, Reason, ReasonCode
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
-from zerotrust.policy import Reason
 from zerotrust.registry import Registry
 from zerotrust.verify import CLOCK_SKEW, TICK, Expected, Remembered, key_id, verify
 
@@ -57,8 +56,8 @@ def check(token: str, key: RSAPublicKey, expected: Expected = FRONT_DOOR, now: f
     return verify(unverified, key=key, expected=expected, now=now)
 
 
-def refusal(token: str, key: RSAPublicKey, expected: Expected = FRONT_DOOR, now: float = NOW) -> Reason:
-    with pytest.raises(Refusal) as refused:
+def refusal(token: str, key: RSAPublicKey, expected: Expected = FRONT_DOOR, now: float = NOW) -> ReasonCode:
+    with pytest.raises(Denied) as refused:
         check(token, key, expected, now)
     return refused.value.reason
 
@@ -147,7 +146,7 @@ def test_claims_that_nobody_here_knows_are_ignored_and_what_may_be_missing_is_em
     ],
 )
 def test_a_header_that_is_no_plain_object_is_malformed(token: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         key_id(UnverifiedToken(token))
     assert refused.value.reason in {Reason.MALFORMED_TOKEN, Reason.ALGORITHM_NOT_ALLOWED}
     assert (refused.value.reason is Reason.ALGORITHM_NOT_ALLOWED) == (token == "e30")
@@ -157,7 +156,7 @@ def test_a_header_that_is_no_plain_object_is_malformed(token: str) -> None:
 def test_arbitrary_text_names_a_key_or_is_refused_with_a_reason_nobody_is_told(token: str) -> None:
     try:
         assert isinstance(key_id(UnverifiedToken(token)), str)
-    except Refusal as refused:
+    except Denied as refused:
         assert refused.reason in BEFORE_SIGNATURE  # noqa: PT017 - nothing may be raised, but this may
 
 
@@ -169,7 +168,7 @@ def test_a_genuine_signature_by_another_algorithm_is_refused(issuer: Issuer, key
     token = jwt.encode(issuer.claims(), issuer.key, algorithm, headers={"typ": "at+jwt", "kid": "k1"})
 
     assert refusal(token, key) is Reason.ALGORITHM_NOT_ALLOWED
-    with pytest.raises(Refusal) as refused:  # and not by the header's word alone: the signature's step refuses it, too
+    with pytest.raises(Denied) as refused:  # and not by the header's word alone: the signature's step refuses it, too
         verify(UnverifiedToken(token), key=key, expected=FRONT_DOOR, now=NOW)
     assert refused.value.reason is Reason.BAD_SIGNATURE
 
@@ -266,7 +265,7 @@ def test_one_changed_letter_is_refused(issuer: Issuer, key: RSAPublicKey, part: 
 
 @pytest.mark.parametrize("cut", [slice(0, -1), slice(0, -100), slice(0, 60)])
 def test_a_token_cut_short_is_refused(issuer: Issuer, key: RSAPublicKey, cut: slice) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         check(issuer.token()[cut], key)
     assert refused.value.reason in BEFORE_SIGNATURE
 
@@ -412,7 +411,7 @@ def test_a_token_that_is_not_for_this_party_alone_is_refused(
     ],
 )
 def test_a_token_is_good_from_its_issue_to_its_end(
-    issuer: Issuer, key: RSAPublicKey, now: float, reason: Reason | None
+    issuer: Issuer, key: RSAPublicKey, now: float, reason: ReasonCode | None
 ) -> None:
     token = issuer.token()
 
@@ -605,10 +604,10 @@ def test_a_remembered_token_still_ends(issuer: Issuer, key: RSAPublicKey) -> Non
     memory, token = Remembered(), issuer.token()
     remember(memory, token, key)
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         remember(memory, token, key, NOW + 60)
     assert refused.value.reason is Reason.EXPIRED
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         remember(memory, token, key, NOW - CLOCK_SKEW - 1)  # the clock was set back
     assert refused.value.reason is Reason.NOT_YET_VALID
 
@@ -619,7 +618,7 @@ def test_a_remembered_token_is_checked_anew_when_its_key_was_replaced(
     memory, token = Remembered(), issuer.token()
     remember(memory, token, key)
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         remember(memory, token, attackers_key.public_key())
     assert refused.value.reason is Reason.BAD_SIGNATURE
 
@@ -627,7 +626,7 @@ def test_a_remembered_token_is_checked_anew_when_its_key_was_replaced(
 def test_a_refused_token_is_not_remembered(issuer: Issuer, key: RSAPublicKey) -> None:
     memory, token = Remembered(), issuer.token(aud=READER)
     for _ in range(2):
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(Denied) as refused:
             remember(memory, token, key)
         assert refused.value.reason is Reason.AUDIENCE_MISMATCH
 
@@ -636,7 +635,7 @@ def test_one_changed_letter_is_another_token(issuer: Issuer, key: RSAPublicKey) 
     memory, token = Remembered(), issuer.token()
     remember(memory, token, key)
 
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(Denied) as refused:
         remember(memory, token[:-9] + ("A" if token[-9] != "A" else "B") + token[-8:], key)
     assert refused.value.reason is Reason.BAD_SIGNATURE
 

@@ -11,11 +11,10 @@ from starlette.types import Message, Receive, Scope, Send
 from tests.support.ca import workload
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
-from zerotrust.errors import Refusal
+from zerotrust.decision import Denied, Reason
 from zerotrust.gate import LAST_WORDS
 from zerotrust.identity import Principal
 from zerotrust.mcp import ERA
-from zerotrust.policy import Reason
 
 EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 TEXT = (b"content-type", b"text/plain")
@@ -45,7 +44,7 @@ def withdraw(door: Door, kind: Any = "user", name: str = "alice") -> None:
 class Confirming:
     """Answers as the issuer would; keeps what it was asked, and what was on record by then."""
 
-    def __init__(self, door: Door, refusal: Refusal | None = None) -> None:
+    def __init__(self, door: Door, refusal: Denied | None = None) -> None:
         self.door, self.refusal = door, refusal
         self.asked: list[tuple[str, str]] = []
         self.recorded: list[int] = []
@@ -88,7 +87,7 @@ async def test_the_issuer_is_not_asked_about_whom_the_policy_refuses(tool_door: 
 async def test_whom_the_issuer_does_not_confirm_is_refused_and_on_record(
     tool_door: Door, issuer: Issuer, reason: Reason, status: int
 ) -> None:
-    tool_door.confirm = Confirming(tool_door, Refusal(reason, "for the record"))
+    tool_door.confirm = Confirming(tool_door, Denied(reason, "for the record"))
 
     reply = await tool_door.call(for_the_tool(issuer), tool_call("create"))
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import to_json
 
-from zerotrust.policy import Resource
+from zerotrust.decision import Resource
 
 MAX_TITLE, MAX_ID = 200, 64
 """Characters."""

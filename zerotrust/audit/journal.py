@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
 
 GENESIS = "0" * 64
@@ -25,7 +26,7 @@ _TOKEN = re.compile(r"eyJ[\w.-]*")
 """What every JWT begins with: `{"`, in base64."""
 
 
-class JournalError(OSError):
+class JournalError(ZeroTrustError, OSError):
     """The journal cannot be written, or is not what it was; whoever needs it must refuse."""
 
 

@@ -5,10 +5,10 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerotrust.current import PRINCIPAL, TRACE, Span
+from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.exchange import NarrowedToken
 from zerotrust.gate import Permissions
 from zerotrust.identity import Principal
-from zerotrust.policy import Decision, Reason, Resource
 from zerotrust.service import Service
 
 ANYBODY = Principal(

@@ -1,0 +1,12 @@
+"""Why the registry refuses what an operator asks for, where that is no matter of the library's.  Pure."""
+
+from zerotrust.decision import ReasonCode
+
+
+class RegistryReason(ReasonCode):
+    """The registry's own reasons."""
+
+    DRIFTED = "drifted", (409, "invalid_request")
+    WOULD_LOCK_OUT = "would_lock_out", (409, "invalid_request")
+    REGISTRY_UNFIT = "registry_unfit", (409, "invalid_request")
+    UNKNOWN_SUBJECT = "unknown_subject", (400, "invalid_request")

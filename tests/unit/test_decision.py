@@ -1,0 +1,130 @@
+"""What a refused caller sees: one answer for each reason, and no word that came from the caller."""
+
+from importlib import import_module
+
+import pytest
+
+from authorities.registry.reasons import RegistryReason
+from inference.chat import ModelReason
+from tests.support.door import Door
+from tests.support.issuer import Issuer
+from tests.support.system import ROOT
+from zerotrust.decision import BEFORE_SIGNATURE, Denied, Reason, ReasonCode
+from zerotrust.errors import ZeroTrustError
+from zerotrust.refusing import headers_of
+
+ALL: list[ReasonCode] = [*Reason, *RegistryReason, *ModelReason]
+
+
+def test_no_reason_is_named_twice_and_each_is_a_word() -> None:
+    assert len({str(reason) for reason in ALL}) == len(ALL)
+    assert [reason for reason in ALL if reason.value != reason.name.lower()] == []
+
+
+@pytest.mark.parametrize("reason", set(ALL) - {Reason.GRANTED})
+def test_an_answer_is_one_of_rfc_6750s_or_says_that_nothing_can_be_said(reason: ReasonCode) -> None:
+    assert (reason.status, reason.error) in {
+        (401, None),
+        (400, "invalid_request"),
+        (408, "invalid_request"),
+        (409, "invalid_request"),  # to an operator: not while things are as they are
+        (404, "invalid_request"),  # no such method, in JSON-RPC
+        (413, "invalid_request"),
+        (415, "invalid_request"),
+        (421, "invalid_request"),
+        (429, "temporarily_unavailable"),
+        (401, "invalid_token"),
+        (403, "insufficient_scope"),
+        (403, "access_denied"),
+        (500, "server_error"),
+        (503, "temporarily_unavailable"),
+    }
+
+
+def test_every_exception_of_the_library_has_one_root() -> None:
+    files = [file.relative_to(ROOT).with_suffix("") for file in (ROOT / "zerotrust").rglob("*.py")]
+    modules = [import_module(".".join(file.parts)) for file in files]
+    errors = {
+        kind
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, BaseException) and kind.__module__.startswith("zerotrust.")
+    }
+
+    assert len(errors) >= 10
+    assert [kind for kind in errors if not issubclass(kind, ZeroTrustError)] == []
+
+
+def test_what_is_logged_of_a_refusal_names_reason_and_detail() -> None:
+    assert str(Denied(Reason.EXPIRED)) == "expired"
+    assert str(Denied(Reason.BAD_CLAIM, "exp")) == "bad_claim: exp"
+
+
+def challenge(refusal: Denied, url: str | None = None) -> str:
+    return dict(headers_of(refusal, url)).get(b"www-authenticate", b"").decode()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "expected"),
+    [
+        (Denied(Reason.NO_TOKEN), 'Bearer realm="zero-trust"'),
+        (Denied(Reason.NO_TOKEN, scope="a.b"), 'Bearer realm="zero-trust", scope="a.b"'),
+        (Denied(Reason.EXPIRED), 'Bearer realm="zero-trust", error="invalid_token"'),
+        (Denied(Reason.MALFORMED_CREDENTIALS), 'Bearer realm="zero-trust", error="invalid_request"'),
+        (
+            Denied(Reason.SCOPE_MISSING, scope="a.b c.d"),
+            'Bearer realm="zero-trust", error="insufficient_scope", scope="a.b c.d"',
+        ),
+        (Denied(Reason.POLICY_DENIED), ""),
+        (Denied(Reason.BODY_TOO_LARGE), ""),
+        (Denied(Reason.KEYS_UNAVAILABLE), ""),
+    ],
+)
+def test_the_challenge_is_rfc_6750s(refusal: Denied, expected: str) -> None:
+    assert challenge(refusal) == expected
+
+
+def test_a_challenge_says_where_to_find_out_more_where_that_is_told() -> None:
+    assert challenge(Denied(Reason.NO_TOKEN), "http://x/y").endswith(', resource_metadata="http://x/y"')
+
+
+def test_what_cannot_be_decided_says_when_to_come_back() -> None:
+    for reason in (Reason.JOURNAL_UNAVAILABLE, Reason.BUSY, Reason.TOO_MANY_REQUESTS):
+        assert dict(headers_of(Denied(reason))) == {b"retry-after": b"1"}
+
+
+def test_the_detail_is_for_the_record_and_not_for_the_caller() -> None:
+    refusal = Denied(Reason.BAD_CLAIM, "what the caller sent")
+
+    assert b"caller sent" not in b"".join(value for _, value in headers_of(refusal))
+
+
+@pytest.mark.parametrize("reason", sorted(BEFORE_SIGNATURE))
+def test_before_the_signature_is_known_to_be_good_every_failure_looks_the_same(reason: Reason) -> None:
+    assert Denied(reason).told is Reason.NOT_VERIFIED
+    assert headers_of(Denied(reason)) == headers_of(Denied(Reason.BAD_SIGNATURE))
+    assert Denied(reason).status == Denied(Reason.BAD_SIGNATURE).status
+
+
+async def test_through_the_gate_they_are_the_same_byte_for_byte_but_for_the_trace(
+    door: Door, still_issuer: Issuer
+) -> None:
+    good = still_issuer.token()
+    spoiled = [
+        "not.a.token",
+        still_issuer.token(header={"kid": "another"}),
+        still_issuer.token(header={"typ": "JWT"}),
+        still_issuer.token(header={"jku": "http://evil.test"}),
+        f"{good[:-8]}AAAAAAAA",
+        f"{good.partition('.')[0]}.e30.{good.rpartition('.')[2]}",
+    ]
+
+    replies = [await door.ask(token) for token in spoiled]
+
+    seen = {
+        (reply.status, reply.headers["www-authenticate"], reply.body.replace(reply.json()["trace_id"].encode(), b""))
+        for reply in replies
+    }
+    assert len(seen) == 1
+    assert len({reply.json()["trace_id"] for reply in replies}) == len(replies)
+    assert door.handled == []
