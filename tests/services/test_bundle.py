@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,48 @@ async def test_it_ends_with_all_its_connections(door: KeysDoor) -> None:
         for one in (*silent, *begun):
             await ended(one)
     assert await door.keys() == 0
+
+
+async def test_one_connection_is_accepted_in_a_pass_of_the_event_loop(
+    door: KeysDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that everybody else in that process has a turn before the next one."""
+    accepted, passes = 0, list[int]()
+
+    def take(_self: accepting.Accepting, connection: socket.socket) -> None:
+        nonlocal accepted
+        accepted += 1
+        connection.close()
+
+    monkeypatch.setattr(accepting.Accepting, "_take", take)
+    with contextlib.ExitStack() as begun:
+        for _ in range(8):
+            begun.enter_context(socket.create_connection(("127.0.0.1", door.server.port)))
+        async with asyncio.timeout(HANG):
+            while sum(passes) < 7:  # the first one is taken by what already waits for it
+                await asyncio.sleep(0)
+                passes.append(accepted)
+                accepted = 0
+    assert max(passes) == 1
+
+
+async def test_where_no_descriptor_is_left_everybody_else_has_a_turn(
+    door: KeysDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures, enough = 0, 100
+
+    async def accept(_listening: object) -> object:
+        nonlocal failures
+        failures += 1
+        if failures > enough:
+            await asyncio.Event().wait()  # else a loop without a pause would never end
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_accept", accept)
+    monkeypatch.setattr(accepting, "SECONDS_WITHOUT_DESCRIPTORS", HANG)
+    _, writer = await asyncio.open_connection("127.0.0.1", door.server.port)  # the accept that was under way ends
+    async with asyncio.timeout(HANG):
+        while not failures:
+            await asyncio.sleep(0)
+    writer.close()
+    assert failures == 1
