@@ -181,6 +181,9 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         put_away = put_aside(folder) if keep else None
         if not keep:
             forget(folder)
+        data = folder / "data"
+        data.mkdir(mode=0o700, exist_ok=True)
+        data.chmod(0o700)  # earlier versions left it, and the databases in it, open to other users
         shutil.rmtree(folder / "insiders", ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
         try:

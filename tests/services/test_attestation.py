@@ -349,6 +349,29 @@ async def test_nothing_of_the_authoritys_environment_comes_through(
     assert await probe.run("import sys; answer = [sys.flags.isolated, sys.flags.no_user_site]") == [1, 1]
 
 
+async def test_what_a_party_writes_is_for_this_user_alone(probe: Probe, place: Path) -> None:
+    folder = place / "data" / "reader"
+    before = os.umask(0o022)
+    os.umask(before)
+    await probe.run(f"""
+import os, sqlite3
+
+os.makedirs({str(folder)!r})
+database = sqlite3.connect({str(folder / "some.db")!r})
+database.execute("PRAGMA journal_mode=WAL")
+database.execute("CREATE TABLE t (c)")
+answer = None
+""")
+
+    assert before & 0o077 != 0o077  # this process's own would not do
+    assert [mode_of(path) for path in (folder.parent, folder)] == [0o700, 0o700]
+    assert {path.suffix: mode_of(path) for path in folder.iterdir()} == {
+        ".db": 0o600,
+        ".db-wal": 0o600,
+        ".db-shm": 0o600,
+    }
+
+
 async def test_what_was_not_measured_cannot_be_imported(probe: Probe, root: Path, place: Path) -> None:
     """Neither a folder beside the measured ones, nor another party's code, nor what lies where it was started."""
     for folder in root / "planted", root / "agents/writer", place / "planted":

@@ -229,6 +229,7 @@ async def test_a_start_from_nothing_takes_no_database_of_last_time(
     for file in left:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
+    (tmp_path / "data").mkdir(mode=0o755)
     monkeypatch.setattr(demo_system, "check_port", lambda *_: None)
 
     with pytest.raises(StartedError):
@@ -236,6 +237,7 @@ async def test_a_start_from_nothing_takes_no_database_of_last_time(
             pass
 
     assert [file.exists() for file in left] == [keep] * 3
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700  # no other user reads what an earlier version left
 
 
 def test_what_keeps_a_token_away_is_printed_and_never_obeyed(

@@ -214,6 +214,7 @@ class Launcher:
                 pass_fds=(self._interpreter.fd,),
                 env=env,
                 cwd="/",
+                umask=0o077,  # what a party stores (documents, journal, standing) no other Unix user may read
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
