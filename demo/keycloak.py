@@ -23,7 +23,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -208,7 +208,7 @@ class Keycloak:
         self.log.unlink(missing_ok=True)
         java = await asyncio.to_thread(Interpreter, str(runtime.java))
         try:
-            if build := not self._instance.built:
+            if not self._instance.built:
                 self._say(
                     "Keycloak is built with our script mapper (once for this folder; "
                     "a quarter of a minute, longer under load)"
@@ -220,7 +220,7 @@ class Keycloak:
             process = await self._launch(java, ["-Dkc.config.built=true"], options, self._first_administrator())
         finally:
             java.close()
-        async with going_on(self._say, "Keycloak is built and starts") if build else nullcontext():
+        async with going_on(self._say, "Keycloak is starting"):
             await self._wait_until_ready(process)
         self._instance.has_run()
 

@@ -16,6 +16,7 @@ import pytest
 from authorities.registry.realm import USERS
 from demo import keycloak as module
 from demo import runtime
+from demo.instance import BUILT, Instance
 from demo.keycloak import LOG_SIZE, LOGS_KEPT, Keycloak, check_port, tail
 from demo.runtime import VERSION, KeycloakError, Runtime
 
@@ -211,15 +212,19 @@ async def test_a_keycloak_that_does_not_get_ready_is_ended(
     assert await keycloak._process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("built", [False, True])
 async def test_while_keycloak_is_built_and_starts_it_is_said_again_and_again_what_goes_on(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, files: Files
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, files: Files, *, built: bool
 ) -> None:
     """Neither step ends here before it was told of twice."""
+    if built:
+        (tmp_path / "run" / "keycloak" / BUILT).mkdir(parents=True)
+        monkeypatch.setattr(Instance, "built", True)
     told = list[str]()
 
     def say(text: str) -> None:
         told.append(text)
-        for step, file in ("Keycloak is being built: ", "built"), ("Keycloak is built and starts: ", "started"):
+        for step, file in ("Keycloak is being built: ", "built"), ("Keycloak is starting: ", "started"):
             if sum(one.startswith(step) and one.endswith(" s so far") for one in told) == 2:
                 (tmp_path / file).touch()
 
@@ -234,6 +239,7 @@ async def test_while_keycloak_is_built_and_starts_it_is_said_again_and_again_wha
         with pytest.raises(KeycloakError, match="ended with status 1"):
             await Keycloak(tmp_path / "run", **files, say=say).__aenter__()
 
+    assert any("is being built" in one for one in told) != built
     await asyncio.sleep(0)
     assert [one for one in asyncio.all_tasks() if "going_on" in repr(one)] == []  # and then no more
 
