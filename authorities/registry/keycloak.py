@@ -59,14 +59,15 @@ class Administration:
     async def end_session(self, session: str) -> None:
         """End a session, and let everybody be told who asked to be.
 
-        Raises `AdministrationError`, and `UnknownError` where no session can have that id.
+        Raises `AdministrationError`, and `UnknownError` where no session has that id, or can have it.
         """
         if not _ID.fullmatch(session):  # it becomes a part of a path, and `..` would lead elsewhere
             raise UnknownError("no session has such an id")
         async with self.asking() as admin:
             path = f"admin/realms/{admin.connection.realm_name}/sessions/{session}"
-            if (answer := await admin.connection.a_raw_delete(path)).status_code != 404:  # then it has ended already
-                raise_error_from_response(answer, KeycloakDeleteError, expected_codes=[204])
+            if (answer := await admin.connection.a_raw_delete(path)).status_code == 404:
+                raise UnknownError("it has no such session: that one has ended already, or its id has a typo")
+            raise_error_from_response(answer, KeycloakDeleteError, expected_codes=[204])
 
     async def disable_user(self, user: str) -> None:
         """Let a user, by id, sign in no more, and end their sessions.  Raises `AdministrationError`."""
@@ -75,7 +76,7 @@ class Administration:
                 await admin.a_update_user(user, {"enabled": False})
             except KeycloakError as error:
                 if error.response_code == 404:
-                    raise UnknownError(f"Keycloak knows no user {user}") from error
+                    raise UnknownError(f"it has no user {user}") from error
                 raise
             await admin.a_user_logout(user)
 
@@ -95,14 +96,14 @@ class Administration:
         async with self.asking() as admin:
             found = await admin.a_get_client_id(client_id)
             if found is None:
-                raise UnknownError(f"Keycloak knows no client {client_id}")
+                raise UnknownError(f"it has no client {client_id}")
             return str(found)
 
     async def _set_enabled(self, client_id: str, *, enabled: bool) -> None:
         async with self.asking() as admin:
             known_as = await admin.a_get_client_id(client_id)
             if known_as is None:
-                raise UnknownError(f"Keycloak knows no client {client_id}")
+                raise UnknownError(f"it has no client {client_id}")
             await admin.a_update_client(known_as, {"enabled": enabled})
 
     @asynccontextmanager

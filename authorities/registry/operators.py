@@ -4,11 +4,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from authorities.registry.keycloak import AdministrationError
+from authorities.registry.keycloak import AdministrationError, UnknownError
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from authorities.registry.telling import TOLD, UNTOLD, Realm, Telling
+from authorities.registry.telling import NOTHING, TOLD, UNTOLD, Realm, Telling
 from zerotrust.decision import Denied
 from zerotrust.known import SIGNER
 from zerotrust.withdrawn import Subject
@@ -78,6 +78,8 @@ class Parties:
     async def _enabled(self, name: str) -> str:
         try:
             await self._realm.enable_client(self._id(name))
+        except UnknownError as error:
+            return f"{NOTHING}: {error}"
         except AdministrationError as error:
             return f"{UNTOLD}: {error}"
         return TOLD

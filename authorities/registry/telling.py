@@ -11,7 +11,7 @@ from authorities.registry.keycloak import AdministrationError, UnknownError
 from authorities.registry.state import State
 from zerotrust.withdrawn import Subject
 
-TOLD, UNTOLD = "told", "could not be told"
+TOLD, UNTOLD, NOTHING = "told", "could not be told", "not told"
 SECONDS_BETWEEN_TRIES = 5
 
 log = logging.getLogger(__name__)
@@ -67,8 +67,11 @@ class Telling:
         return self._turns[subject]
 
     async def tell(self, subject: Subject) -> str:
-        """Tell it now; return TOLD, or UNTOLD and why: then it is told again, and nobody waits for that."""
-        if (told := await self._once(subject)) != TOLD:
+        """Tell it now; return TOLD, or NOTHING to tell and why, or UNTOLD and why.
+
+        In the last case it is told again, and nobody waits for that.
+        """
+        if (told := await self._once(subject)).startswith(UNTOLD):
             self.tell_aside(subject)
         return told
 
@@ -76,7 +79,7 @@ class Telling:
         """Tell it while nobody waits."""
 
         async def until_told() -> None:
-            while await self._once(subject) != TOLD:  # noqa: ASYNC110 - nobody says when it is back
+            while (await self._once(subject)).startswith(UNTOLD):  # noqa: ASYNC110 - nobody says when it is back
                 await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
         self._aside(until_told())
@@ -102,13 +105,14 @@ class Telling:
         kind, name = subject
         realm = self._realm
         tell = {"party": realm.disable_client, "user": realm.disable_user, "session": realm.end_session}[kind]
+        told = TOLD
         async with self.turn(subject):
             if subject in self._kept.untold:  # and neither told nor reinstated by whoever was before us
                 try:
                     await tell(name)
-                except UnknownError:
-                    pass  # whom the realm does not know gets nothing from it
+                except UnknownError as error:  # whom the realm does not know gets nothing from it
+                    told = f"{NOTHING}: {error}"
                 except AdministrationError as error:
                     return f"{UNTOLD}: {error}"
                 await self._kept.told(kind, name)
-        return TOLD
+        return told

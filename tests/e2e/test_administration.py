@@ -109,7 +109,7 @@ async def test_nothing_else_of_a_client_changes_by_that(
 
 
 async def test_a_client_that_there_is_not_is_told(administration: Administration) -> None:
-    with pytest.raises(AdministrationError, match=r"^Keycloak knows no client spiffe://agents\.example/agent/nobody$"):
+    with pytest.raises(AdministrationError, match=r"^it has no client spiffe://agents\.example/agent/nobody$"):
         await administration.disable_client("spiffe://agents.example/agent/nobody")
 
 

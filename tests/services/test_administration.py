@@ -93,7 +93,7 @@ async def test_it_shows_its_identity_and_changes_the_one_client_by_its_own_token
         ("token", httpx.Response(200, text="[" * 100_000), "Keycloak: "),
         ("clients", httpx.Response(403, json={"error": "forbidden"}), "Keycloak: 403"),
         ("clients", httpx.Response(200, json={}), "Keycloak: Unexpected response type"),
-        ("clients", httpx.Response(200, json=[]), "Keycloak knows no client"),
+        ("clients", httpx.Response(200, json=[]), "it has no client"),
         ("change", httpx.Response(500, json={"error": "unknown_error"}), "Keycloak: 500"),
         ("change", httpx.Response(200, json={}), "Keycloak: 200"),
     ],
@@ -160,10 +160,11 @@ async def test_a_session_that_keycloak_does_not_end_is_told(
         await administration.end_session("s")
 
 
-async def test_a_session_that_is_not_there_has_ended(administration: Administration, keycloak: Keycloak) -> None:
+async def test_a_session_that_is_not_there_is_told(administration: Administration, keycloak: Keycloak) -> None:
     keycloak.change = lambda _: httpx.Response(404, json={})
 
-    await administration.end_session("s")
+    with pytest.raises(UnknownError, match=r"^it has no such session: .* or its id has a typo$"):
+        await administration.end_session("s")
 
 
 @pytest.mark.parametrize("session", ["", ".", "..", "../users/alices-id", "a/b", "a?b", "a#b", "a%2fb", "a b", "é"])

@@ -213,9 +213,20 @@ async def test_a_realm_that_was_imported_anew_hears_of_everybody_who_is_withdraw
 async def test_whom_the_realm_does_not_know_it_need_not_be_told_of(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tries = list[str]()
+
     async def unknown(name: str) -> None:
-        raise UnknownError(f"Keycloak knows no client {name}")
+        tries.append(name)
+        raise UnknownError(f"it has no {name}")
 
-    monkeypatch.setattr(authority.realm, "disable_client", unknown)
+    for what in "disable_client", "enable_client", "end_session":
+        monkeypatch.setattr(authority.realm, what, unknown)
 
-    assert (await authority.operate("POST", f"/parties/{READER}/suspend", BECAUSE))["keycloak"] == "told"
+    assert (await suspend(authority))["keycloak"] == f"not told: it has no {READERS_ID}"
+    back = await reinstate(authority)
+    assert (back["keycloak"], back["party"]["state"]) == (f"not told: it has no {READERS_ID}", "active")
+    ended = await authority.operate("POST", "/withdrawals", SESSION)
+    assert ended["keycloak"] == "not told: it has no session-2"
+    assert authority.standing.withdrawn.keys() == {("session", "session-2")}  # refused all the same
+    await asyncio.sleep(0.1)  # ten times as long as between two tries
+    assert tries == [READERS_ID, READERS_ID, "session-2"]
