@@ -98,8 +98,23 @@ def reinstate(context: typer.Context, name: Name) -> None:
 Because = Annotated[str, typer.Option(help="for the record")]
 Sid = Annotated[str, typer.Argument(metavar="SID", help="a session's id, as records have it")]
 User = Annotated[str, typer.Argument(metavar="USER", help="by the name that they sign in with")]
-Jti = Annotated[str, typer.Argument(metavar="JTI", help="a token's id, as records have it")]
-Txn = Annotated[str, typer.Argument(metavar="TXN", help="a transaction's id: that of the token it began with")]
+IDS = r"([a-z]+:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""The form of a `jti` of Keycloak: how the token was got, in letters, and a UUID."""
+
+
+def _token_id(given: str) -> str:
+    """Exit with a sentence where no token can have that id: the registry knows no list in which a typo would show."""
+    if not re.fullmatch(IDS, given):
+        form = "ntrtte:0001058d-2f3f-18df-0847-ea6907555bcf"
+        _fail(f"Nothing was revoked: no token has the id {given}. One looks like {form}; records have it as token_id.")
+    return given
+
+
+Jti = Annotated[str, typer.Argument(metavar="JTI", help="a token's id, as records have it", callback=_token_id)]
+Txn = Annotated[
+    str,
+    typer.Argument(metavar="TXN", help="a transaction's id: that of the token it began with", callback=_token_id),
+]
 
 
 @revoking.command("session")

@@ -44,6 +44,7 @@ READER: dict[str, Any] = {
     "hands_on": ["tool.read", "inference.run"],
 }
 SUSPENDED = READER | {"state": "suspended", "cause": "seen [red]reading[/red]", "since": 1795000000}
+T1 = "ntrtte:ab9b7532-7a78-a9ad-7123-3f0676947bdf"
 
 
 @dataclass
@@ -278,8 +279,8 @@ def test_a_party_is_reinstated(zt: Zt, registered: Registered) -> None:
     [
         ("session", "session", "a1b2"),
         ("user", "user", "alice"),
-        ("token", "token", "ntrtte:T1"),
-        ("lineage", "token", "onrtac:T0"),
+        ("token", "token", T1),
+        ("lineage", "token", "onrtac:beff289d-16e8-55f8-cfaf-8ab10f5264a0"),
     ],
 )
 def test_what_is_revoked_is_withdrawn_with_a_cause(
@@ -299,10 +300,23 @@ def test_what_keycloak_has_no_word_for_is_told_and_is_a_success(zt: Zt, register
     why = "every party refuses the token and what was derived from it"
     registered.answers["POST /withdrawals"] = (200, {"keycloak": f"not told: {why}"})
 
-    shown = zt("revoke", "token", "T1")
+    shown = zt("revoke", "token", T1)
 
     assert shown.exit_code == 0, shown.output
-    assert shown.output == f"token T1: refused everywhere.\nKeycloak is not told: {why}.\n"
+    assert shown.output == f"token {T1}: refused everywhere.\nKeycloak is not told: {why}.\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["T1", "onrtac:", f"{T1}0", f"{T1} ", f"{T1}\n", "1NR6TImGm6IbbKYu4YBc_Wjv", "", T1.upper()]
+)
+@pytest.mark.parametrize("word", ["token", "lineage"])
+def test_what_can_be_no_tokens_id_is_told_and_nobody_is_asked(
+    zt: Zt, registered: Registered, word: str, name: str
+) -> None:
+    told = failed(zt("revoke", word, name))
+
+    assert told.startswith("Nothing was revoked: no token has the id ")
+    assert registered.asked == []
 
 
 def test_a_withdrawal_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
