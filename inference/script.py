@@ -143,7 +143,9 @@ def _hits(messages: list[Message]) -> Iterator[str]:
 
 def _summary(messages: list[Message]) -> str:
     read = [result for result in _results(messages) if "text" in result]
-    lines = [f"Summary of {len(read)} documents:"]
+    if not read:
+        return "No document was found."
+    lines = [f"Summary of {len(read)} document{'s' if len(read) > 1 else ''}:"]
     for document in read:
         first, *rest = str(document["text"]).splitlines() or [""]
         lines.append(f"- {document.get('title')}: {first.partition('. ')[0].rstrip('.')[:LONGEST_SENTENCE]}.")

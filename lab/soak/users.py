@@ -98,7 +98,7 @@ async def reads(user: User) -> str:
 
 async def asks(user: User) -> str:
     """A question that only one department can answer."""
-    return await _task(user, ASKING, "agent/reader", "leaked key" if user.name == "alice" else "Summary of 0 documents")
+    return await _task(user, ASKING, "agent/reader", "leaked key" if user.name == "alice" else "No document was found.")
 
 
 async def _task(user: User, request: str, last: str, told: str) -> str:

@@ -53,7 +53,7 @@ async def test_another_departments_report_in_an_answer_is_wrong(alice: User) -> 
 
 
 async def test_an_answer_without_what_its_user_asked_for_is_wrong(alice: User) -> None:
-    assert "was not told about" in told(alice, "Summary of 0 documents")
+    assert "was not told about" in told(alice, "No document was found.")
 
 
 async def test_the_trace_of_another_task_is_wrong(alice: User) -> None:

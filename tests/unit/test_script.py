@@ -115,8 +115,8 @@ def test_an_answer_of_too_many_elements_is_taken_for_plain_text() -> None:
         read = {"title": "A", "text": "Bad.", "more": [0] * more}
         return str(reply([task, searched, tool(read)], READING)["content"])
 
-    assert summary(MAX_ELEMENTS - 20).endswith("- A: Bad.")
-    assert summary(MAX_ELEMENTS + 1) == "Summary of 0 documents:"
+    assert summary(MAX_ELEMENTS - 20) == "Summary of 1 document:\n- A: Bad."
+    assert summary(MAX_ELEMENTS + 1) == "No document was found."
 
 
 def test_a_call_without_arguments_is_one_with_none() -> None:
