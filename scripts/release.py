@@ -107,6 +107,8 @@ def sign(tree: Path, key: Path) -> None:
 
 def verify(tree: Path, signers: Path, signer: str) -> int:
     """Return how many files were signed, which all are there as they were, and no other.  Raises `ReleaseError`."""
+    if not signers.exists():
+        raise ReleaseError(f"There is no {signers}: SIGNERS names the file that says whose signature is good.")
     if signers.resolve().is_relative_to(tree.resolve()):
         raise ReleaseError(f"{signers} lies in the tree that is to be verified: whoever changed that, changed it too.")
     if links := _links(tree):

@@ -118,6 +118,13 @@ def test_what_was_never_signed_is_not_verified(whole: Signed, missing: str, told
         check(whole)
 
 
+def test_a_file_of_signers_that_is_missing_is_named_and_nothing_else(whole: Signed) -> None:
+    whole.signers.unlink()
+
+    with pytest.raises(ReleaseError, match=f"^There is no {whole.signers}: SIGNERS names the file"):
+        check(whole)
+
+
 def test_the_tree_does_not_say_itself_whose_signature_is_good(whole: Signed) -> None:
     inside = whole.tree / "run" / "signers"
     inside.parent.mkdir()
