@@ -55,7 +55,9 @@ def place() -> Place:
 @app.callback()
 def zt(
     context: typer.Context,
-    user: Annotated[str, typer.Option(envvar="ZT_USER", help="an operator; asked for where it is not given")] = "",
+    user: Annotated[
+        str, typer.Option(envvar="ZT_USER", help="an operator; asked for at a terminal where it is not given")
+    ] = "",
 ) -> None:
     """Ask the registry, as an operator.  The password is asked for, or read from standard input."""
     context.obj = user
@@ -176,7 +178,9 @@ def reload(context: typer.Context) -> None:
 
 def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> T:
     """Sign the operator in, do it, and say in a sentence why where that cannot be done."""
-    user = context.obj or typer.prompt("User")
+    user = context.obj or (typer.prompt("User") if sys.stdin.isatty() else None)
+    if not user:  # what comes on standard input is the password
+        _fail("Name the operator: --user or ZT_USER.")
     password = ask_password()
 
     async def done() -> T:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -175,6 +176,16 @@ def test_where_keycloak_does_not_end_the_session_the_command_has_succeeded_all_t
     monkeypatch.setattr(module, "sign_out", away)
 
     assert zt("party", "list").exit_code == 0
+
+
+@pytest.mark.parametrize("user", [None, ""])
+def test_without_an_operators_name_the_password_on_standard_input_is_not_taken_for_one(
+    zt: Zt, registered: Registered, user: str | None
+) -> None:
+    shown = zt("party", "list", env={"ZT_USER": user})
+
+    assert failed(shown) == "Name the operator: --user or ZT_USER."
+    assert (registered.asked, signed_out) == ([], [])
 
 
 # --- what is done -----------------------------------------------------------------------------------------------------
@@ -427,10 +438,11 @@ def test_what_changed_is_told_when_the_registry_reads_anew(
     assert shown.output.strip() == told
 
 
-def test_name_and_password_are_asked_for_where_they_are_not_given(
+def test_at_a_terminal_name_and_password_are_asked_for_where_they_are_not_given(
     zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ZT_USER")
+    monkeypatch.setattr(program, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
     registered.answers["GET /parties"] = (200, {"parties": [READER]})
 
     shown = zt("party", "list", input="olga\nright\n")
