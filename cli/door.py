@@ -102,6 +102,8 @@ class Door:
             "would_lock_out": f"Not done: {locks_out}",
             "journal_unavailable": f"{refused}: it cannot write in {JOURNAL}; see its log.",
         }
+        if advice := str(content.get("advice") or ""):
+            refused += f": {advice}"
         on_record = f"{refused}; on record as trace {content.get('trace_id')} in {JOURNAL}."
         return DoorError(sentences.get(reason, on_record))
 

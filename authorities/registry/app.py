@@ -25,6 +25,7 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from authorities.registry.telling import Realm, Telling
 from authorities.registry.withdrawals import CauseText, Withdrawal, Withdrawals
+from zerotrust.audit.journal import plain
 from zerotrust.current import current_peer, current_principal
 from zerotrust.decision import Denied, PolicyEngine, Reason
 from zerotrust.gate import PUBLIC, Needs, Peers, Route
@@ -129,7 +130,9 @@ def create_app(
         try:
             known, policy = read()
         except (RegistryError, PolicyError) as error:
-            raise Denied(RegistryReason.REGISTRY_UNFIT, str(error)) from error
+            why = "; ".join(str(error).splitlines())
+            # Operators alone come here, and may know what is wrong with the files.
+            raise Denied(RegistryReason.REGISTRY_UNFIT, why, advice=plain(why)) from error
         service.adopt(known, policy)
         routes.clear()
         routes.update(permissions(known))

@@ -487,6 +487,11 @@ REFUSALS = [
         f"The registry refused (409: registry_unfit); on record as trace t1 in {JOURNAL}.",
     ),
     (
+        409,
+        {"error": "invalid_request", "reason": "registry_unfit", "trace_id": "t1", "advice": "line 3: no `nope`"},
+        f"The registry refused (409: registry_unfit): line 3: no `nope`; on record as trace t1 in {JOURNAL}.",
+    ),
+    (
         503,
         {"error": "temporarily_unavailable", "reason": "journal_unavailable", "trace_id": "t1"},
         f"The registry refused (503: journal_unavailable): it cannot write in {JOURNAL}; see its log.",
