@@ -91,19 +91,19 @@ class Door:
     def _refused(self, status: int, content: dict[str, Any], path: str, asked: dict[str, Any]) -> DoorError:
         reason, party = str(content.get("reason")), _party(path)
         cause = f"Keycloak has no user {asked.get('name')}" if reason == "unknown_subject" else "The registry refused"
-        refused = f"{cause} ({status}: {reason})"
+        advice = str(content.get("advice") or "")
+        refused = f"{cause} ({status}: {reason})" + (f": {advice}" if advice else "")
         locks_out = f"{party} is what operators come by, and nobody could reinstate it."
         if path == "/withdrawals":
             locks_out = f"{self.user} would be locked out. Another operator can revoke {self.user}."
         sentences = {
             "policy_denied": f"{self.user} is no operator: sign in as somebody of the group /operators.",
             "no_permission_for_route": no_party(party),
-            "drifted": f"{party} does not run what was approved: put back what `zt party show {party}` names.",
+            "drifted": advice
+            or f"{party} does not run what was approved: put back what `zt party show {party}` names.",
             "would_lock_out": f"Not done: {locks_out}",
             "journal_unavailable": f"{refused}: it cannot write in {JOURNAL}; see its log.",
         }
-        if advice := str(content.get("advice") or ""):
-            refused += f": {advice}"
         on_record = f"{refused}; on record as trace {content.get('trace_id')} in {JOURNAL}."
         return DoorError(sentences.get(reason, on_record))
 

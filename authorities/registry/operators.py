@@ -22,6 +22,8 @@ class Parties:
     def __init__(self, stream: Stream, kept: State, realm: Realm, telling: Telling) -> None:
         self._stream, self._kept, self._realm, self._telling = stream, kept, realm, telling
         self._drifted: dict[str, str] = {}
+        self._ran: dict[str, str | None] = {}
+        """Of each drifted party, the digest of the code that was approved when it began to drift, and so is running."""
 
     async def attested(self, drifted: Mapping[str, str], at: float) -> list[str]:
         """Hear which parties do not run what was approved, each with what has changed; return who was suspended for it.
@@ -31,6 +33,7 @@ class Parties:
         """
         parties = self._stream.known.registry.parties
         self._drifted = {name: why for name, why in drifted.items() if name in parties}
+        self._ran = {name: self._ran.get(name, self._approved_code(name)) for name in self._drifted}
         new = [name for name in self._drifted if not self.cause(name)]
         for name in new:
             await self._withdraw(name, f"drift: {drifted[name]}")
@@ -56,7 +59,9 @@ class Parties:
         Raises `Denied` while it does not run what was approved.
         """
         if why := self._drifted.get(name):
-            raise Denied(RegistryReason.DRIFTED, why)
+            other = self._ran.get(name) != self._approved_code(name)
+            advice = f"{name} runs other code than what is now approved: `make down`, then `make up`."
+            raise Denied(RegistryReason.DRIFTED, why, advice=advice if other else None)
         suspended = self.since(name)
 
         def still_meant(_cause: str | None = None) -> bool:
@@ -110,6 +115,10 @@ class Parties:
             "calls": party.calls,
             "hands_on": party.hands_on,
         }
+
+    def _approved_code(self, name: str) -> str | None:
+        approved = self._stream.known.approved.get(name)
+        return approved.code if approved else None
 
     def _subject(self, name: str) -> Subject:
         return "party", self._id(name)

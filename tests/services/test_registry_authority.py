@@ -406,6 +406,32 @@ async def test_who_does_not_run_what_was_approved_is_suspended_and_stays_so_unti
     assert ("disable", READERS_ID, False) in authority.realm.told
 
 
+async def test_who_runs_other_code_than_what_is_now_approved_is_to_be_started_again(authority: Authority) -> None:
+    known, drifted = authority.system.known, {READER: "agents/reader/main.py"}
+
+    async def refused() -> Any:
+        path = f"/parties/{READER}/reinstate"
+        answer = (await authority.ask("POST", path, {}, token=authority.operators_token())).json()
+        assert answer["reason"] == RegistryReason.DRIFTED
+        return answer.get("advice")
+
+    def approve(code: str | None) -> Known:
+        entry = known.approved[READER].model_copy(update={"code": code})
+        return known.model_copy(update={"approved": known.approved | {READER: entry}})
+
+    await authority.report(drifted)
+    assert await refused() is None
+
+    authority.found = lambda: (approve("0" * 64), read_policy(POLICIES, known.registry))
+    await authority.operate("POST", "/reload", {})
+    await authority.report(drifted)  # the same story, time and again
+    assert await refused() == f"{READER} runs other code than what is now approved: `make down`, then `make up`."
+
+    authority.found = lambda: (known, read_policy(POLICIES, known.registry))
+    await authority.operate("POST", "/reload", {})
+    assert await refused() is None
+
+
 async def test_attestation_is_heard_again_at_once_however_slow_the_realm_is(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -478,6 +478,11 @@ REFUSALS = [
     ),
     (
         409,
+        {"error": "invalid_request", "reason": "drifted", "trace_id": "t", "advice": "It runs other code."},
+        "It runs other code.",
+    ),
+    (
+        409,
         {"error": "invalid_request", "reason": "would_lock_out", "trace_id": "t"},
         "Not done: agent/reader is what operators come by, and nobody could reinstate it.",
     ),
