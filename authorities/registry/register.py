@@ -13,7 +13,7 @@ from typing import Any, cast
 from mcp.server.mcpserver import MCPServer
 
 from authorities.attestation.verifier.approval import approved_files
-from authorities.attestation.verifier.measure import MeasureError, digest_of
+from authorities.attestation.verifier.measure import MeasureError, digest_of, named
 from authorities.registry import realm
 from zerotrust.cards import agent_card, as_json
 from zerotrust.digests import card_digest, tool_digest
@@ -117,13 +117,25 @@ def check(root: Path) -> str | None:
 
 
 def write(root: Path) -> str | None:
-    """Write both files.  Returns why that cannot be done, or None."""
+    """Write both files, and print what that approves.  Returns why that cannot be done, or None."""
     try:
         registry, found = current(root)
     except (RegistryError, MeasureError) as error:
         return str(error)
-    (root / realm.REALM_FILE.relative_to(ROOT)).write_text(realm.as_text(realm.realm(registry)))
-    (root / LOCK).write_text(as_text(found))
+    try:
+        approved = load_lock(root / LOCK)
+    except RegistryError:
+        approved = Lock(files={}, parties={})
+    texts = {LOCK: as_text(found), str(realm.REALM_FILE.relative_to(ROOT)): realm.as_text(realm.realm(registry))}
+    changed_files = [n for n, text in texts.items() if not (root / n).exists() or (root / n).read_text() != text]
+    for name, text in texts.items():
+        (root / name).write_text(text)
+    if lines := differences(approved, found):
+        print(f"Approved: {named(lines)}.")
+    if changed_files:
+        print(f"Commit {' and '.join(changed_files)}. What runs keeps its code until `make down` and `make up`.")
+    else:
+        print("Nothing has changed since the last `make register`.")
     return None
 
 

@@ -36,6 +36,27 @@ def test_registering_makes_everything_current(project: Path) -> None:
     assert check(project) is None
 
 
+def test_what_is_approved_and_what_is_to_be_committed_is_said(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert write(project) is None
+    assert capsys.readouterr().out == "Nothing has changed since the last `make register`.\n"
+
+    with (project / "agents" / "reader" / "main.py").open("a") as file:
+        file.write("\n")
+    (project / "keycloak-realm" / "realm.json").write_text("{}")
+    assert write(project) is None
+    assert capsys.readouterr().out == (
+        "Approved: agents/reader/main.py: changed.\n"
+        "Commit registry.lock and keycloak-realm/realm.json. "
+        "What runs keeps its code until `make down` and `make up`.\n"
+    )
+
+    assert check(project) is None
+    assert capsys.readouterr().out == ""  # `make check` is silent when all is well
+
+
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
