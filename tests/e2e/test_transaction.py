@@ -158,7 +158,7 @@ async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System, 
 
     try:
         typed = await asyncio.to_thread(
-            subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60, env=by_hand
+            subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=600, env=by_hand
         )
     finally:
         PLANTED.unlink(missing_ok=True)
