@@ -11,9 +11,9 @@ the package.  Here no folder of the project is on the path at all.
 - The project's packages are found by name, and by nothing else: `Project` is asked last, so it can shadow nothing, and
   it answers for the names in `PACKAGES` alone.  So `brotli.py` in the project's root does not answer either where a
   library imports an optional package that is not installed.
-- A module that makes keys (`MAKE_KEYS`) runs in a process that is closed to others of the same user, and everything
-  above is checked there.  Until then another process can write to this one's memory, so that time is kept short: this
-  file imports the rest of the standard library only where it is used.
+- A module that makes keys or asks for a password (`HOLD_SECRETS`) runs in a process that is closed to others of the
+  same user, and everything above is checked there.  Until then another process can write to this one's memory, so that
+  time is kept short: this file imports the rest of the standard library only where it is used.
 """
 
 import os
@@ -26,8 +26,8 @@ PACKAGES = frozenset(
     | {"cli", "demo", "lab", "scripts", "tests"}
 )
 
-MAKE_KEYS = ("demo", "lab", "authorities.attestation.local.main")
-"""Modules, and packages with all that is in them, whose process holds the keys of a trust domain."""
+HOLD_SECRETS = ("cli", "demo", "lab", "authorities.attestation.local.main")
+"""Modules, and packages with all that is in them, whose process holds keys, or an operator's password and token."""
 
 NOWHERE = "/dev/null"
 MAKES_THE_PIN = "authorities.attestation.local.environment"
@@ -52,9 +52,9 @@ class Project:
         return namespace
 
 
-def makes_keys(module: str) -> bool:
+def holds_secrets(module: str) -> bool:
     """Tell whether the process that runs this module has to be closed first."""
-    return any(f"{module}.".startswith(f"{name}.") for name in MAKE_KEYS)
+    return any(f"{module}.".startswith(f"{name}.") for name in HOLD_SECRETS)
 
 
 def check_installed(prefix: str | os.PathLike[str]) -> None:
@@ -102,7 +102,7 @@ def main() -> None:
         sys.exit("usage: scripts/run MODULE [ARGUMENT ...]")
     sys.meta_path.append(Project)
     del sys.argv[0]
-    if makes_keys(sys.argv[0]):
+    if holds_secrets(sys.argv[0]):
         from authorities.attestation.local.closed import go_on_closed
 
         go_on_closed()  # before all that takes time; what comes next happens in the closed process

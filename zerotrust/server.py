@@ -27,6 +27,9 @@ MAX_OF_A_PARTY = 128
 """Connections of one party: as many as it may have requests under way, and some of its certificate before, which take
 no more.  One more takes a place of the same party's: parties, people and attestation take nothing from each other."""
 
+MAX_HANDSHAKES = 512
+"""Handshakes under way.  At 1,000 new ones a second, each has half a second for the way to the caller and back."""
+
 MAX_HEAD = 64 * 1024
 """Bytes of a request's headers, at their length and 32 each (as RFC 9113 section 6.5.2), and of whatever else the
 parser keeps to itself until it is whole."""
@@ -174,7 +177,7 @@ async def _create_server(
     async def handshake(connection: socket.socket) -> None:
         await loop.connect_accepted_socket(protocol, connection, ssl=ssl, ssl_handshake_timeout=PATIENCE)
 
-    return Accepting(listen(host, port), handshake, patience=PATIENCE)
+    return Accepting(listen(host, port), handshake, most=MAX_HANDSHAKES, patience=PATIENCE)
 
 
 def server(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None) -> uvicorn.Server:

@@ -15,13 +15,13 @@ IN_A_PASS = 8
 class Turns:
     """The turns of one sender."""
 
-    def __init__(self) -> None:
-        self._left = IN_A_PASS
+    def __init__(self, in_a_pass: int = IN_A_PASS) -> None:
+        self._in_a_pass = self._left = in_a_pass
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def wait(self) -> None:
         """Return when the next request may begin: at once, where few have begun in this pass."""
-        if self._left == IN_A_PASS:
+        if self._left == self._in_a_pass:
             asyncio.get_running_loop().call_soon(self._next_pass)
         if self._left and not self._waiting:
             self._left -= 1
@@ -30,10 +30,10 @@ class Turns:
         await turn
 
     def _next_pass(self) -> None:
-        self._left = IN_A_PASS
+        self._left = self._in_a_pass
         while self._left and self._waiting:
             if not (turn := self._waiting.popleft()).done():  # whoever waited may have gone
                 turn.set_result(None)
                 self._left -= 1
-        if self._left < IN_A_PASS:
+        if self._left < self._in_a_pass:
             asyncio.get_running_loop().call_soon(self._next_pass)

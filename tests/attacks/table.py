@@ -1316,7 +1316,7 @@ ROWS: dict[int, Row] = {
     145: Row(
         "handshakes that are begun at a service, and not finished",
         None,
-        (Control(_ACCEPTING, "Accepting._speaks", "if len(self._answered) >= MOST_ANSWERED:"),),
+        (Control(_ACCEPTING, "Accepting._speaks", "if len(self._answered) >= self._most:"),),
     ),
     146: Row(
         "a public route, asked for so often that nobody else in that process has a turn",
@@ -1331,14 +1331,17 @@ ROWS: dict[int, Row] = {
     148: Row(
         "handshakes that are begun there, and not finished",
         None,
-        (Control(_ACCEPTING, "Accepting._speaks", "if len(self._answered) >= MOST_ANSWERED:"),),
+        (Control(_ACCEPTING, "Accepting._speaks", "if len(self._answered) >= self._most:"),),
     ),
     149: Row(
         "whoever keeps all places there, so that nobody hears of the keys",
         None,
         (
             Control(
-                _ACCEPTING, "Accepting._speaks", "self._end(next(iter(self._answered)))", "return connection.close()"
+                _ACCEPTING,
+                "Accepting._speaks",
+                "self._end(_oldest([*self._answered.items()]))",
+                "return connection.close()",
             ),
         ),
     ),

@@ -102,7 +102,7 @@ def read_by(process: subprocess.Popen[str], pipe: Path) -> int:
 
 
 @pytest.mark.attack(186, "refused")
-def test_writing_to_the_process_before_it_makes_keys(
+def test_writing_to_the_process_before_it_holds_secrets(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     wrote, said = overwritten(tmp_path, ())
@@ -116,7 +116,7 @@ WRITTEN_TO = ROWS[186].removable[0]
 
 
 @pytest.mark.attack(186, f"succeeds without {described(WRITTEN_TO)}")
-def test_writing_to_the_process_before_it_makes_keys_without_the_control(tmp_path: Path) -> None:
+def test_writing_to_the_process_before_it_holds_secrets_without_the_control(tmp_path: Path) -> None:
     wrote, said = overwritten(tmp_path, WRITTEN_TO)
 
     assert wrote == "written"

@@ -136,7 +136,7 @@ async def test_refusals_until_the_disk_is_full(target: Target) -> Tries:
 @attack(145)
 async def test_handshakes_that_are_begun_at_a_service(target: Target) -> Tries:
     """The newest takes the place of the oldest, so a caller who goes on is served all the same."""
-    with patch("zerotrust.accepting.MOST_ANSWERED", 3):
+    with patch("zerotrust.server.MAX_HANDSHAKES", 3):
         async with served(target, ORCHESTRATOR) as port:
             begun = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
             for _, writer in begun:

@@ -60,7 +60,7 @@ def test_what_is_run_without_what_keeps_planted_code_out_refuses(planted: Path) 
         )
 
 
-def test_whatever_makes_keys_is_closed_first() -> None:
+def test_whatever_holds_secrets_is_closed_first() -> None:
     """Whatever else did so would be refused by `Authority`; closed are also some that make none."""
     makes = re.compile(
         r"^from (authorities\.attestation\.local\.authority import|demo\.system import .*\brunning\b)", re.MULTILINE
@@ -72,17 +72,17 @@ def test_whatever_makes_keys_is_closed_first() -> None:
     }
 
     assert {"demo.__main__", "lab.flood", "authorities.attestation.local.main"} <= found
-    assert [module for module in found if not run.makes_keys(module)] == []
-    for module in ("demo", "demo.__main__", "lab.soak", "authorities.attestation.local.main"):
-        assert run.makes_keys(module)
+    assert [module for module in found if not run.holds_secrets(module)] == []
+    for module in ("cli", "demo", "demo.__main__", "lab.soak", "authorities.attestation.local.main"):
+        assert run.holds_secrets(module)
     for module in (
         "demonstration",
-        "cli",
+        "client",
         "authorities.attestation.local.environment",
         "authorities.attestation.local.mainly",
         "pytest",
     ):
-        assert not run.makes_keys(module)
+        assert not run.holds_secrets(module)
 
 
 @pytest.mark.parametrize("module", ["nosuch", "nosuch.main", "demo.nosuch", "demo/up"])

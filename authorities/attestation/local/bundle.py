@@ -12,10 +12,12 @@ import ssl
 
 from zerotrust.accepting import Accepting, listen
 
+MOST_ANSWERED = 64
+"""Connections that are answered at a time, 16 MiB in all."""
 MOST_OF_A_REQUEST = 4096
 """Bytes; Keycloak sends about 200."""
 SECONDS_FOR_A_REQUEST = 5
-"""From the first byte to the end of the connection; and until the first byte."""
+"""From the ClientHello to the end of the connection; and until the ClientHello."""
 
 
 def tls_context(key: bytes, certificate: bytes) -> ssl.SSLContext:
@@ -37,7 +39,9 @@ class BundleServer:
     def __init__(self, bundle: bytes, port: int, tls: ssl.SSLContext) -> None:
         """`port` 0 takes any that is free.  Raises `OSError` where the port cannot be had."""
         self._bundle, self._tls, self._loop = bundle, tls, asyncio.get_running_loop()
-        self._accepting = Accepting(listen("127.0.0.1", port), self._answer, patience=SECONDS_FOR_A_REQUEST)
+        self._accepting = Accepting(
+            listen("127.0.0.1", port), self._answer, most=MOST_ANSWERED, patience=SECONDS_FOR_A_REQUEST
+        )
         self.port = int(self._accepting.sockets[0].getsockname()[1])
         """Where it listens."""
         self.close = self._accepting.close
