@@ -98,7 +98,7 @@ class Door:
             locks_out = f"{self.user} would be locked out. Another operator can revoke {self.user}."
         sentences = {
             "policy_denied": f"{self.user} is no operator: sign in as somebody of the group /operators.",
-            "no_permission_for_route": no_party(party),
+            "no_such_party": no_party(party),
             "drifted": advice
             or f"{party} does not run what was approved: put back what `zt party show {party}` names.",
             "would_lock_out": f"Not done: {locks_out}",

@@ -13,18 +13,17 @@ from starlette.types import ASGIApp
 
 from inference.chat import MODEL, OPENAI, Completion, Conversation, model_entry
 from inference.script import reply
-from zerotrust.gate import PUBLIC, Permissions, Route
-from zerotrust.incoming import MAX_CONVERSATION
+from zerotrust.routes import MAX_CONVERSATION, Public, Routes, Scope
 from zerotrust.run import run
 from zerotrust.service import Service
 
-PERMISSIONS: Permissions = {
-    ("POST", "/v1/chat/completions"): Route("inference.run", body=MAX_CONVERSATION),
-    ("GET", "/v1/models"): "model.read",
-    ("GET", f"/v1/models/{MODEL}"): "model.read",
-    ("GET", "/health"): PUBLIC,
+ROUTES: Routes = {
+    ("POST", "/v1/chat/completions"): Scope("inference.run", max_body=MAX_CONVERSATION),
+    ("GET", "/v1/models"): Scope("model.read"),
+    ("GET", f"/v1/models/{MODEL}"): Scope("model.read"),
+    ("GET", "/health"): Public(),
 }
-DIALECTS = {path: OPENAI for _, path in PERMISSIONS if path.startswith("/v1/")}
+DIALECTS = {path: OPENAI for _, path in ROUTES if path.startswith("/v1/")}
 
 
 def create_app(service: Service) -> ASGIApp:
@@ -49,7 +48,7 @@ def create_app(service: Service) -> ASGIApp:
     async def model() -> dict[str, Any]:
         return model_entry()
 
-    return service.guard(app, PERMISSIONS, dialects=DIALECTS)
+    return service.guard(app, ROUTES, dialects=DIALECTS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerotrust.current import PRINCIPAL, current_principal
-from zerotrust.gate import Permissions
+from zerotrust.routes import Routes
 from zerotrust.service import Service
 
 
@@ -16,11 +16,11 @@ class BelievesHeaders(Service):
 
     instead_of: ClassVar = "zerotrust/current.py current_principal"
 
-    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:
+    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
         async def renamed(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http" and "x-user" in (headers := Headers(scope=scope)):
                 groups = frozenset({headers["x-groups"]})
                 PRINCIPAL.set(replace(current_principal(), subject=headers["x-user"], groups=groups))
             await app(scope, receive, send)
 
-        return super().guard(renamed, permissions, **how)
+        return super().guard(renamed, routes, **how)

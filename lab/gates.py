@@ -7,8 +7,10 @@ from fastapi import Depends, FastAPI
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message
 
+from zerotrust.call import Call
 from zerotrust.current import PRINCIPAL, TRACE
-from zerotrust.gate import Gate, Permissions, _Call
+from zerotrust.gate import Gate
+from zerotrust.routes import Routes
 from zerotrust.service import Service
 
 
@@ -26,15 +28,15 @@ class GateAsDependency(Service):
         app.router.dependencies.append(Depends(self._admit))
         return app
 
-    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:
+    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
         """Leave the app as it is: its routes have the gate within."""
-        gate = super().guard(app, permissions, **how)
+        gate = super().guard(app, routes, **how)
         assert isinstance(gate, Gate)  # noqa: S101 - for the type checker
         self._gate = gate
         return app
 
     async def _admit(self, request: Request) -> None:
-        call = _Call(request.scope, peer=request.scope["state"]["peer"])
+        call = Call(request.scope, peer=request.scope["state"]["peer"])
         TRACE.set(call.span)
         with call.over:  # nothing is left to count it by until its end
             await self._gate._admit(call, _read_already)  # what it raises, the app answers

@@ -71,7 +71,7 @@ def revocation_us(entries: int, tries: int = 300) -> list[float]:
     expected = Expected(issuer="", audience="", lives={}, login_clients=frozenset(), peers={})
     gate = Gate(
         nothing,
-        permissions={},
+        routes={},
         expected=expected,
         keys=nothing,
         policy=nothing,

@@ -16,16 +16,15 @@ from orchestrator.plan import Step, Task, make_plan
 from orchestrator.progress import Progress, stopped
 from zerotrust.a2a import PeerError, ask_agent
 from zerotrust.decision import Denied
-from zerotrust.gate import PUBLIC, Permissions, Route
-from zerotrust.incoming import MAX_TEXT
+from zerotrust.routes import MAX_TEXT, Public, Routes, Scope
 from zerotrust.run import run
 from zerotrust.service import Service
 
-PERMISSIONS: Permissions = {
-    ("POST", "/tasks"): Route("task.run", body=MAX_TEXT),
-    ("POST", "/plan"): Route("reasoning.plan", body=MAX_TEXT),
-    ("GET", "/models"): "reasoning.plan",  # and at the inference service, by exchange, `model.read`
-    ("GET", "/health"): PUBLIC,
+ROUTES: Routes = {
+    ("POST", "/tasks"): Scope("task.run", max_body=MAX_TEXT),
+    ("POST", "/plan"): Scope("reasoning.plan", max_body=MAX_TEXT),
+    ("GET", "/models"): Scope("reasoning.plan"),  # and at the inference service, by exchange, `model.read`
+    ("GET", "/health"): Public(),
 }
 
 
@@ -68,7 +67,7 @@ def create_app(service: Service) -> ASGIApp:
     async def list_models() -> list[str]:
         return await models(service)
 
-    return service.guard(app, PERMISSIONS)
+    return service.guard(app, ROUTES)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ TESTS = {
     "audit.counts": "unit/test_counts unit/test_gate faults/test_disk",
     "audit.journal": "unit/test_journal faults/test_disk unit/test_gate input/test_values",
     "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
+    "call": "unit/test_gate unit/test_binding unit/test_withdrawn",
     "cards": "unit/test_cards services/test_reader",
     "clock": "faults/test_clock",
     "confirm": "unit/test_confirm services/test_withdrawal",
@@ -76,6 +77,7 @@ TESTS = {
         "services/test_orchestrator services/test_server"
     ),
     "registry": "unit/test_registry unit/test_realm",
+    "routes": "unit/test_routes unit/test_binding unit/test_mcp unit/test_gate services/test_registry_authority",
     "run": "unit/test_run",
     "server": "services/test_server unit/test_connections input/test_wire",
     "service": (
@@ -97,6 +99,7 @@ TESTS = {
         "services/test_documents input/test_handlers input/test_protocols attacks/test_i_mcp attacks/test_e_scope"
     ),
     "turns": "unit/test_turns attacks/test_o_costs",
+    "validity": "unit/test_withdrawn unit/test_gate services/test_withdrawal",
     "verify": (
         "unit/test_verify unit/test_imports unit/test_gate unit/test_withdrawn faults/test_clock attacks/test_c_claims"
     ),
@@ -111,8 +114,8 @@ EXCUSED = {
     "cards: streaming=False": "what the SDK takes where nothing is said",
     "cards: push_notifications=False": "what the SDK takes where nothing is said",
     "connections: if not self._unsent:": "to write nothing does nothing; it is quicker not to",
-    "gate: self.last is not None": "for the type checker: nothing was sent last where nothing was sent first",
-    "gate: self.principal": "for the type checker: a trace is followed only once the caller is known",
+    "call: self.last is not None": "for the type checker: nothing was sent last where nothing was sent first",
+    "call: self.principal": "for the type checker: a trace is followed only once the caller is known",
     "refusing: super().__init__(status_code=refusal.status)": "nobody looks into an answer that sends itself",
     "server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
     "withdrawn: if not self._until:": "where there are no times, none is found; it is quicker not to look",

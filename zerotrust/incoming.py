@@ -16,16 +16,6 @@ from zerotrust.identity import UnverifiedToken
 from zerotrust.strict_json import strict_object
 
 MAX_TOKEN = 8 * 1024
-MAX_BODY = 4 * 1024
-"""Bytes of a body, unless the route says otherwise: an operator's cause has at most 200 characters."""
-MAX_TEXT = 64 * 1024
-"""Bytes of a request in a user's words: 10,000 characters have at most 40 KB in UTF-8."""
-MAX_MESSAGE = 512 * 1024
-"""Bytes of a message to an agent, or of a tool's arguments: a document, or what an agent has made of some."""
-MAX_CONVERSATION = 1 << 20
-"""Bytes of a conversation with a model: the documents that it has read, and no more than one answer may bring."""
-MAX_PUBLIC_BODY = 16 * 1024
-"""Bytes, where nobody knows who sends them: a logout token has about one thousand."""
 MAX_BODY_SECONDS = 10
 """How long the body of a request may take to come in."""
 

@@ -6,11 +6,14 @@ request of any other era is refused here.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from zerotrust.decision import Denied, Reason
 from zerotrust.jsonrpc import request_id
+from zerotrust.routes import MAX_MESSAGE, Need, Requirement
 
 ERA = b"2026-07-28"
 ADVICE = (
@@ -23,40 +26,40 @@ _REVISION = re.compile(r"[0-9A-Za-z.-]{1,32}")
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """What one request needs: any one of `permissions`, for `operation`; where there are none, why."""
-
-    permissions: tuple[str, ...]
-    operation: str
-    otherwise: Reason = Reason.NO_PERMISSION_FOR_ROUTE
-
-
-@dataclass(frozen=True, slots=True)
-class ToolPermissions:
-    """The permission of each tool; a tool that is not in it does not exist."""
+class McpTools(Requirement):
+    """A user's token with the scope of the tool that is called; a tool that is not among them does not exist."""
 
     tools: Mapping[str, str]
+    """Name to scope."""
+    max_body: int = field(default=MAX_MESSAGE, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tools", MappingProxyType(dict(self.tools)))
 
     @property
     def permissions(self) -> tuple[str, ...]:
-        """Every permission that opens one of the tools, once."""
+        """Every scope that opens one of the tools, once."""
         return tuple(dict.fromkeys(self.tools.values()))
 
-    def need(self, headers: Iterable[tuple[bytes, bytes]], message: Mapping[str, Any]) -> Need:
-        """Return what this request needs; no permission at all (an empty tuple) means that nothing would help.
+    def need_before_body(self, path: str, scopes: AbstractSet[str]) -> Need | None:
+        """None for a token with the scope of a tool; without one, no body could change the decision."""
+        return Need(self.permissions, path) if scopes.isdisjoint(self.permissions) else None
+
+    def need(self, path: str, headers: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any]) -> Need:  # noqa: ARG002
+        """What this message needs; no permission at all (an empty tuple) means that nothing would help.
 
         Raises `Denied` for another era and for a message that is not one request.
         """
         versions = [value for name, value in headers if name == b"mcp-protocol-version"]
         if versions != [ERA]:
-            told = {"supported": [ERA.decode()], "requested": _requested(versions, message)}
+            told = {"supported": [ERA.decode()], "requested": _requested(versions, body)}
             raise Denied(Reason.LEGACY_ERA, advice=ADVICE, more=told)
         try:
-            method = message["method"]
-            if not isinstance(method, str) or request_id(message) is None:
+            method = body["method"]
+            if not isinstance(method, str) or request_id(body) is None:
                 raise ValueError("a request has a method and an id")
             if method == "tools/call":
-                tool = message["params"]["name"]
+                tool = body["params"]["name"]
                 permission = self.tools.get(tool)
                 return Need((permission,) if permission else (), f"tools/call {tool}"[:100])
         except (ValueError, KeyError, TypeError) as error:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Protocol
 import httpx
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -20,12 +21,13 @@ from zerotrust.current import current_principal, current_span
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource
 from zerotrust.dialect import Dialect
 from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
-from zerotrust.gate import Gate, Permissions
+from zerotrust.gate import Gate
 from zerotrust.keys import SigningKeys
 from zerotrust.known import Known
 from zerotrust.outgoing import Outgoing
 from zerotrust.refusing import DeniedResponse, as_denied
 from zerotrust.registry import Registry
+from zerotrust.routes import Routes, RouteTable
 from zerotrust.standing import Standing
 from zerotrust.svid import Svid
 from zerotrust.verify import Expected
@@ -104,19 +106,22 @@ class Service:
     def guard(
         self,
         app: ASGIApp,
-        permissions: Permissions,
+        routes: Routes,
         *,
         metadata_path: str | None = None,
         dialects: Mapping[str, Dialect] | None = None,
     ) -> ASGIApp:
-        """Put the gate round the whole app: a route that `permissions` does not name is refused.
+        """Put the gate round the whole app: a route that is not in `routes` is refused.  Raises `ValueError` where
+        the app's own router would take a request for another route.
 
         `metadata_path`: where callers find out how to get a token (RFC 9728), if that is told.  `dialects`: how a
         path is spoken to whose protocol has errors of its own.
         """
+        if isinstance(app, Starlette):
+            RouteTable(routes).check(app.routes)
         gate = Gate(
             app,
-            permissions=permissions,
+            routes=routes,
             expected=self._expected(),
             keys=self.keys,
             policy=self._policy,

@@ -9,16 +9,15 @@ from starlette.types import ASGIApp
 
 from zerotrust.a2a import DIALECTS, Answer, agent_app
 from zerotrust.cards import CARD_PATH, PATH
-from zerotrust.gate import PUBLIC, Peers, Permissions, Route
-from zerotrust.incoming import MAX_MESSAGE
+from zerotrust.routes import MAX_MESSAGE, MutualTLS, Public, Routes, Scope
 from zerotrust.run import run
 from zerotrust.service import Service
 from zerotrust.thinking import Model, Tools, converse
 
-PERMISSIONS: Permissions = {
-    ("POST", PATH): Route("agent.invoke", body=MAX_MESSAGE),
-    ("GET", CARD_PATH): Peers(),
-    ("GET", "/health"): PUBLIC,
+ROUTES: Routes = {
+    ("POST", PATH): Scope("agent.invoke", max_body=MAX_MESSAGE),
+    ("GET", CARD_PATH): MutualTLS(any_workload=True),
+    ("GET", "/health"): Public(),
 }
 
 
@@ -36,7 +35,7 @@ def create_app(service: Service) -> ASGIApp:
         return await converse(task, model=model, thinking=thinking, tools=documents, acting=reading)
 
     app = agent_app(service, answer, documents.opened())
-    return service.guard(app, PERMISSIONS, dialects=DIALECTS)
+    return service.guard(app, ROUTES, dialects=DIALECTS)
 
 
 if __name__ == "__main__":

@@ -28,15 +28,28 @@ from authorities.registry.withdrawals import CauseText, Withdrawal, Withdrawals
 from zerotrust.audit.journal import plain
 from zerotrust.current import current_peer, current_principal
 from zerotrust.decision import Denied, PolicyEngine, Reason
-from zerotrust.gate import PUBLIC, Needs, Peers, Route
-from zerotrust.incoming import MAX_TEXT
 from zerotrust.known import ATTESTATION, SIGNER, Known
 from zerotrust.policy import PolicyError
 from zerotrust.registry import RegistryError
+from zerotrust.routes import MAX_TEXT, MutualTLS, Public, Routes, Scope
 from zerotrust.service import Service
 from zerotrust.signals import PATH
 
-ADMIN = "registry.admin"
+ADMIN = Scope("registry.admin")
+ROUTES: Routes = {
+    ("GET", "/health"): Public(),
+    ("POST", LOGOUT_PATH): Public(),  # what it brings is signed
+    ("GET", PATH): MutualTLS(any_workload=True),
+    ("POST", "/attestation"): MutualTLS({ATTESTATION}, max_body=MAX_TEXT),
+    ("GET", "/parties"): ADMIN,
+    ("GET", "/parties/{name:path}"): ADMIN,
+    ("POST", "/parties/{name:path}/suspend"): ADMIN,
+    ("POST", "/parties/{name:path}/reinstate"): ADMIN,
+    ("POST", "/reload"): ADMIN,
+    ("GET", "/standing"): ADMIN,
+    ("POST", "/withdrawals"): ADMIN,
+    ("POST", "/reinstatements"): ADMIN,
+}
 
 
 class Drift(BaseModel):
@@ -53,25 +66,6 @@ class Cause(BaseModel):
     cause: CauseText
 
 
-def permissions(known: Known) -> dict[tuple[str, str], Needs | Route]:
-    """A route for each party: one that does not exist has none, and is refused."""
-    table: dict[tuple[str, str], Needs | Route] = {
-        ("GET", "/health"): PUBLIC,
-        ("POST", LOGOUT_PATH): PUBLIC,  # what it brings is signed
-        ("GET", PATH): Peers(),
-        ("POST", "/attestation"): Route(Peers(frozenset({ATTESTATION})), body=MAX_TEXT),
-        ("GET", "/parties"): ADMIN,
-        ("POST", "/reload"): ADMIN,
-        ("GET", "/standing"): ADMIN,
-        ("POST", "/withdrawals"): ADMIN,
-        ("POST", "/reinstatements"): ADMIN,
-    }
-    for name in known.registry.parties:
-        table["GET", f"/parties/{name}"] = ADMIN
-        table["POST", f"/parties/{name}/suspend"] = table["POST", f"/parties/{name}/reinstate"] = ADMIN
-    return table
-
-
 Follow = Callable[[Apply, Callable[[float], None]], Coroutine[Any, Any, None]]
 """Follows what the issuer withdraws: has each change applied, and tells when each complete reading began."""
 
@@ -84,7 +78,7 @@ def create_app(
     stream = Stream(service.known, kept, standing=service.standing, identity=lambda: service.workload.svid)
     telling = Telling(realm, kept, own=service.registry.id(SIGNER))
     parties, withdrawals = Parties(stream, kept, realm, telling), Withdrawals(stream, kept, realm, telling)
-    routes, apply = permissions(service.known), applying(stream)
+    apply = applying(stream)
     logouts = Logouts(service.keys, issuer=service.issuer, clients=lambda: service.registry.login_clients, apply=apply)
 
     @asynccontextmanager
@@ -134,14 +128,12 @@ def create_app(
             # Operators alone come here, and may know what is wrong with the files.
             raise Denied(RegistryReason.REGISTRY_UNFIT, why, advice=plain(why)) from error
         service.adopt(known, policy)
-        routes.clear()
-        routes.update(permissions(known))
         stream.publish(known)
         changed = changes(before, known)
         await service.record(_record("reload", "registry", ", ".join(changed)))
         return {"changed": changed}
 
-    return service.guard(app, routes)
+    return service.guard(app, ROUTES)
 
 
 def _add_operators_doors(app: FastAPI, service: Service, parties: Parties, withdrawals: Withdrawals) -> None:

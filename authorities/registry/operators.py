@@ -11,6 +11,7 @@ from authorities.registry.stream import Stream
 from authorities.registry.telling import NOTHING, TOLD, UNTOLD, Realm, Telling
 from zerotrust.decision import Denied
 from zerotrust.known import SIGNER
+from zerotrust.registry import Party
 from zerotrust.withdrawn import Subject
 
 NOT_TOLD = "not told: without its client there, no operator gets a token for this door"
@@ -47,7 +48,7 @@ class Parties:
 
         Raises `Denied` for the client that operators themselves come by: nobody could reinstate it.
         """
-        party = self._stream.known.registry.parties[name]
+        party = self._party(name)
         if party.kind == "login client" and SIGNER in party.calls:
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         await self._withdraw(name, cause)
@@ -56,8 +57,9 @@ class Parties:
     async def reinstate(self, name: str) -> str:
         """Let a party take part again, unless it drifts or is suspended once more before the realm has heard of it.
 
-        Raises `Denied` while it does not run what was approved.
+        Raises `Denied` while it does not run what was approved, and where it is in no registry.
         """
+        self._party(name)
         if why := self._drifted.get(name):
             other = self._ran.get(name) != self._approved_code(name)
             advice = f"{name} runs other code than what is now approved: `make down`, then `make up`."
@@ -100,7 +102,7 @@ class Parties:
     def describe(self, name: str) -> dict[str, Any]:
         """A party as an operator sees it."""
         known = self._stream.known
-        party, approved = known.registry.parties[name], known.approved.get(name)
+        party, approved = self._party(name), known.approved.get(name)
         cause = self.cause(name)
         return {
             "name": name,
@@ -119,6 +121,12 @@ class Parties:
     def _approved_code(self, name: str) -> str | None:
         approved = self._stream.known.approved.get(name)
         return approved.code if approved else None
+
+    def _party(self, name: str) -> Party:
+        """The registry's entry of that name.  Raises `Denied` where there is none."""
+        if (party := self._stream.known.registry.parties.get(name)) is None:
+            raise Denied(RegistryReason.NO_SUCH_PARTY, name)
+        return party
 
     def _subject(self, name: str) -> Subject:
         return "party", self._id(name)

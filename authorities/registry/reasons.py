@@ -9,4 +9,5 @@ class RegistryReason(ReasonCode):
     DRIFTED = "drifted", (409, "invalid_request")
     WOULD_LOCK_OUT = "would_lock_out", (409, "invalid_request")
     REGISTRY_UNFIT = "registry_unfit", (409, "invalid_request")
+    NO_SUCH_PARTY = "no_such_party", (404, "invalid_request")
     UNKNOWN_SUBJECT = "unknown_subject", (400, "invalid_request")

@@ -65,12 +65,16 @@ def _gate(function: str, take: str, put: str = "") -> Control:
     return Control("zerotrust.gate", function, take, put)
 
 
+def _valid(take: str, put: str = "") -> Control:
+    return Control("zerotrust.validity", "while_valid", take, put)
+
+
 def _bearer(take: str, put: str = "") -> Control:
     return Control("zerotrust.incoming", "bearer", take, put)
 
 
 def _mcp(take: str, put: str = "") -> Control:
-    return Control("zerotrust.mcp", "ToolPermissions.need", take, put)
+    return Control("zerotrust.mcp", "McpTools.need", take, put)
 
 
 def _card(take: str) -> Control:
@@ -111,10 +115,10 @@ def _logout(function: str, take: str, put: str = "") -> Control:
 _USED_UP = "if wish.instead and not self._shares.take(subject[0], wish.instead, entries=len(self._kept.withdrawn)):"
 ADMIT = _gate("Gate._serve", "receive = await self._admit(call, receive)")
 """The gate itself."""
-_ROUTE = '(call.scope["method"], call.scope["path"])'
+UNLISTED = _gate("Gate._admit", "if call.route is UNLISTED:")
 DECIDE = _gate("Gate._decide", "for permission in need.permissions:", "return")
-_DECIDE_FIRST = 'self._decide(call, Need(needs, call.scope["path"]))'
-_READ_FIRST = f'(await incoming.body(call.scope["headers"], receive, most=1 << 20), {_DECIDE_FIRST})'
+_DECIDE_FIRST = "required.need_before_body(path, call.principal.scopes)"
+_READ_FIRST = f"await incoming.body(headers, receive, most=1 << 20) and {_DECIDE_FIRST}"
 _MOST_GIVES_WAY = Control("zerotrust.server", "Protocol._make_room", "-held[other._holder]", "0")
 ONE_ALGORITHM = _key_id('if header.get("alg") != ALGORITHM:')
 KNOWN_HEADERS_ONLY = _key_id("if not header.keys() <= KNOWN_HEADERS:")
@@ -137,7 +141,7 @@ WHO_WAS_CALLED = Control(
 _ALL_WHO_ACT = "*(('party', party) for party in (principal.client, *principal.actors))"
 OPERATOR_IN_PERSON = _policy("operate", 'context.groups.contains("/operators") &&\n  !context.delegated', "true")
 _STANDS = "if not (standing := self._standing.of(call.principal)):"
-STANDS = (_gate("Gate._admit", _STANDS), _gate("Gate._run", _STANDS))
+STANDS = (_gate("Gate._admit", _STANDS), _valid("if not (found := standing.of(principal)):"))
 """Looked at when a call comes in, and again when its body has and it is on record."""
 STILL_DRIFTED = (
     Control("authorities.registry.operators", "Parties.reinstate", "if why := self._drifted.get(name):"),
@@ -231,7 +235,7 @@ FILED = Control(
     "False",
     "tools/documents/tools.py create",
 )
-NAMED_IN_BODY = _mcp("message['params']['name']", "dict(headers)[b'mcp-name'].decode()")
+NAMED_IN_BODY = _mcp("body['params']['name']", "dict(headers)[b'mcp-name'].decode()")
 ERA = _mcp("if versions != [ERA]:")
 _SERVED = """server.streamable_http_app(
     streamable_http_path=PATH,
@@ -280,7 +284,7 @@ ROWS: dict[int, Row] = {
         (
             _gate(
                 "Gate._admit",
-                'token = incoming.bearer(call.scope["headers"], hint=call.permission)',
+                "token = incoming.bearer(headers, hint=required.hint)",
                 'token = UnverifiedToken(call.scope["query_string"].decode().removeprefix("access_token="))',
             ),
         ),
@@ -324,8 +328,8 @@ ROWS: dict[int, Row] = {
         "other methods, other spellings of a path",
         Reason.NO_PERMISSION_FOR_ROUTE,
         (
-            (_gate("Gate._admit", "if route is None:"), DECIDE),
-            _gate("Gate._admit", f"self._permissions.get({_ROUTE})", f"self._permissions.get({_ROUTE}, PUBLIC)"),
+            (UNLISTED, DECIDE),
+            Control("zerotrust.routes", "RouteTable.find", "UNLISTED", "Route('', Public())"),
         ),
     ),
     # B. JWT and JOSE
@@ -568,7 +572,7 @@ ROWS: dict[int, Row] = {
     54: Row(
         "a handle of somebody else's task",
         Reason.NO_PERMISSION_FOR_ROUTE,
-        ((_gate("Gate._admit", "if route is None:"), DECIDE),),
+        ((UNLISTED, DECIDE),),
     ),
     55: Row(
         "a listing shows what the caller cannot use",
@@ -776,12 +780,8 @@ ROWS: dict[int, Row] = {
         "a stream outlives its token",
         Reason.WITHDRAWN,
         (
-            _gate("Gate._run", "asyncio.timeout(left)", "asyncio.timeout(60)"),
-            _gate(
-                "Gate._run",
-                "with self._standing.watching(call.principal, lost):",
-                "await self._app(call.scope, receive, send)",
-            ),
+            _valid("asyncio.timeout(seconds)", "asyncio.timeout(60)"),
+            _valid("with standing.watching(principal, lost):", "await work()"),
         ),
     ),
     86: Row(
@@ -829,7 +829,7 @@ ROWS: dict[int, Row] = {
         (
             OPERATOR_IN_PERSON,
             _policy("operate", 'context.groups.contains("/operators") &&', "true &&"),
-            _gate("Gate._admit_peer", "if name is None or (allowed.names is not None and name not in allowed.names):"),
+            _gate("Gate._admit_peer", "if name is None or not required.admits(name):"),
             STILL_DRIFTED,
             SIGNER,
             OUR_AUTHORITY,
@@ -954,7 +954,7 @@ ROWS: dict[int, Row] = {
         "what is JSON-RPC but no request",
         Reason.MALFORMED_BODY,
         (
-            _mcp("request_id(message) is None", "False"),
+            _mcp("request_id(body) is None", "False"),
             _mcp("Need((), method[:100], Reason.UNKNOWN_METHOD)", "Need(('tool.read',), method[:100])"),
         ),
     ),
@@ -1080,7 +1080,7 @@ ROWS: dict[int, Row] = {
         (
             (
                 _a2a("agent_app", _ONE_BINDING, f"{_ONE_BINDING[:-1]}, rest_routes={_REST})"),
-                _gate("Gate._admit", "if route is None:"),
+                UNLISTED,
                 DECIDE,
             ),
         ),
@@ -1306,7 +1306,7 @@ ROWS: dict[int, Row] = {
     143: Row(
         "one user's tasks, until there is no room for another's",
         Reason.TOO_MANY_REQUESTS,
-        (_gate("Gate._count", "if not self._of_users.take(user, most):"),),
+        (Control("zerotrust.inflight", "Limits.enter", "if not self._of_users.take((user, sender), most):"),),
     ),
     144: Row(
         "refusals, until the disk is full",

@@ -96,14 +96,19 @@ async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tr
         others = target.operating(azp="walkthrough")
         yield await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING)
         yield await target.send(REGISTRY, target.operating(), **door, peer=workload(READER), reason=Reason.NOT_BOUND)
-    for method, path in (
-        ("POST", "/parties"),
-        ("PUT", f"/parties/{READER}"),
-        ("POST", "/parties/agent/shadow/reinstate"),
-    ):
+    for method, path in (("POST", "/parties"), ("PUT", f"/parties/{READER}")):
         token = target.operating()
         no_door: dict[str, Any] = {"method": method, "path": path, "body": {}}
         yield await target.send(REGISTRY, token, **no_door, reason=Reason.NO_PERMISSION_FOR_ROUTE)
+    shadow = await target.send(
+        REGISTRY,
+        target.operating(),
+        path="/parties/agent/shadow/reinstate",
+        body={},
+        reason=RegistryReason.NO_SUCH_PARTY,
+    )
+    shadow.effect = shadow.answer.status_code == 200
+    yield shadow
     again = await target.send(
         REGISTRY, target.operating(), path=f"/parties/{READER}/reinstate", body={}, reason=RegistryReason.DRIFTED
     )

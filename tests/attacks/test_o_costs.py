@@ -15,8 +15,9 @@ from zerotrust.audit.counts import IN_FULL
 from zerotrust.decision import Denied, Reason
 from zerotrust.exchange import NarrowedToken
 from zerotrust.gate import Gate
-from zerotrust.incoming import MAX_TEXT, whole
+from zerotrust.incoming import whole
 from zerotrust.inflight import OF_A_PERSON
+from zerotrust.routes import MAX_TEXT
 from zerotrust.strict_json import MAX_ELEMENTS
 from zerotrust.turns import IN_A_PASS
 

@@ -17,7 +17,7 @@ from zerotrust.decision import Denied
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
 from zerotrust.incoming import bearer
 from zerotrust.jsonrpc import LONGEST_ID, request_id
-from zerotrust.mcp import ERA, ToolPermissions
+from zerotrust.mcp import ERA, McpTools
 from zerotrust.strict_json import strict_object
 from zerotrust.verify import CLOCK_SKEW, Expected, key_id, verify
 
@@ -100,7 +100,7 @@ def message(value: bytes) -> None:
         return
     assert found == orjson.loads(value) == json.loads(value)
     try:
-        need = ToolPermissions(TOOLS).need([(b"mcp-protocol-version", ERA)], found)
+        need = McpTools(TOOLS).need("/mcp", [(b"mcp-protocol-version", ERA)], found)
     except Denied:
         return
     assert request_id(found) == found["id"]

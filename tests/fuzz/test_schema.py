@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
 
+from inference.chat import ModelReason
 from tests.support.attack import DOORS, META, Target
 from tests.support.clients import tools
 from tests.support.issuer import Issuer
@@ -39,8 +40,8 @@ def check(answer: httpx.Response) -> None:
         told = told["error"].get("data") or {}
         if "trace_id" not in told:
             return  # the SDK's own
-    assert told.keys() <= {"error", "reason", "trace_id", "scope"}
-    assert told["reason"] in set(Reason)
+    assert told.keys() <= {"error", "reason", "trace_id", "scope", "param"}
+    assert told["reason"] in {*Reason, *ModelReason}
     assert re.fullmatch("[0-9a-f]{32}", told["trace_id"])
 
 

@@ -13,7 +13,7 @@ from tests.support.attack import DOORS, Target
 from tests.support.issuer import Issuer
 from tests.support.system import running
 from zerotrust.decision import Denied, Reason, ReasonCode
-from zerotrust.gate import Permissions
+from zerotrust.routes import Routes, Scope
 from zerotrust.service import Service
 
 HELLO = dict(DOORS["inference"].body)
@@ -82,14 +82,14 @@ class Broken(Service):
 
     error: Exception
 
-    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:
+    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
         assert isinstance(app, FastAPI)
 
         @app.post("/broken")
         async def fail() -> None:
             raise self.error
 
-        return super().guard(app, {**permissions, ("POST", "/broken"): "inference.run"}, **how)
+        return super().guard(app, {**routes, ("POST", "/broken"): Scope("inference.run")}, **how)
 
 
 async def broken(folder: Path, issuer: Issuer, error: Exception) -> tuple[httpx.Response, list[dict[str, Any]]]:

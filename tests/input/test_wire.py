@@ -13,8 +13,8 @@ from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
 from zerotrust.decision import Reason
-from zerotrust.incoming import MAX_BODY
 from zerotrust.registry import Registry, dns_name
+from zerotrust.routes import MAX_BODY
 from zerotrust.server import MAX_HEAD, Protocol, server
 from zerotrust.tls import client_context, server_context
 

@@ -9,7 +9,7 @@ from inference.chat import MAX_CALLS, MAX_MESSAGES, MAX_TOOLS
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.system import System
-from zerotrust.incoming import MAX_CONVERSATION, MAX_MESSAGE
+from zerotrust.routes import MAX_CONVERSATION, MAX_MESSAGE
 
 Token = Callable[..., str]
 HELLO: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "Hello"}]}

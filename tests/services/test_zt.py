@@ -467,8 +467,8 @@ REFUSALS = [
         "olga is no operator: sign in as somebody of the group /operators.",
     ),
     (
-        403,
-        {"error": "access_denied", "reason": "no_permission_for_route", "trace_id": "t"},
+        404,
+        {"error": "invalid_request", "reason": "no_such_party", "trace_id": "t"},
         "There is no party agent/reader: `zt party list` names them all.",
     ),
     (

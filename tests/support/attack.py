@@ -22,7 +22,7 @@ import httpx
 import orjson
 import pytest
 from fastapi import FastAPI
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab.without import Control, without
@@ -34,7 +34,8 @@ from tests.support.leaks import holds_token
 from tests.support.system import System, Wire, problem_of, running
 from zerotrust.audit.journal import first_bad_record
 from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
-from zerotrust.gate import Gate, Permissions
+from zerotrust.gate import Gate
+from zerotrust.routes import Routes
 from zerotrust.service import Service
 from zerotrust.svid import Peer
 
@@ -167,16 +168,17 @@ class Watched(Service):
     """A service that notes what gets past its gate."""
 
     handled: list[str]
-    permissions: Permissions
-    routes: set[tuple[str, str]]
+    required: Routes
+    app_routes: list[BaseRoute]
+    served: set[tuple[str, str]]
     """All that the app would answer, ours and its frameworks'."""
     entered: Callable[[], None] | None = None
     """Called as soon as a request is past the gate."""
 
-    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:
-        self.handled, self.permissions = [], permissions
-        served = app.routes if isinstance(app, FastAPI) else []
-        self.routes = {(method, r.path) for r in served if isinstance(r, Route) for method in r.methods or ()}
+    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
+        self.handled, self.required = [], routes
+        self.app_routes = app.routes if isinstance(app, FastAPI) else []
+        self.served = {(method, r.path) for r in self.app_routes if isinstance(r, Route) for method in r.methods or ()}
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
@@ -185,7 +187,7 @@ class Watched(Service):
                     self.entered()
             await app(scope, receive, send)
 
-        return super().guard(watched, permissions, **how)
+        return super().guard(watched, routes, **how)
 
 
 def redirecting(status: int, url: str) -> ASGIApp:

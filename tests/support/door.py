@@ -15,18 +15,20 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as HttpScope
 
 from tests.support.ca import holder
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import POLICIES, Wire, fresh_standing
 from zerotrust.audit.counts import Tally
 from zerotrust.audit.journal import Journal, records
-from zerotrust.gate import PUBLIC, Confirmation, Gate, Permissions
+from zerotrust.gate import Confirmation, Gate
 from zerotrust.identity import Principal
 from zerotrust.jsonrpc import JSON_RPC
 from zerotrust.keys import SigningKeys
-from zerotrust.mcp import ERA, ToolPermissions
+from zerotrust.mcp import ERA, McpTools
+from zerotrust.routes import Public, Routes, Scope
 from zerotrust.run import read_policy
 from zerotrust.svid import NOBODY, Peer
 from zerotrust.verify import Expected
@@ -35,12 +37,12 @@ NOW = 1_800_000_000.0
 Headers = list[tuple[bytes, bytes]]
 
 TOOLS = {"search": "tool.read", "read": "tool.read", "create": "tool.write", "replace": "tool.write"}
-AT_THE_FRONT: Permissions = {
-    ("POST", "/tasks"): "task.run",
-    ("POST", "/plan"): "reasoning.plan",
-    ("GET", "/health"): PUBLIC,
+AT_THE_FRONT: Routes = {
+    ("POST", "/tasks"): Scope("task.run"),
+    ("POST", "/plan"): Scope("reasoning.plan"),
+    ("GET", "/health"): Public(),
 }
-AT_THE_TOOL: Permissions = {("POST", "/mcp"): ToolPermissions(TOOLS), ("GET", "/health"): PUBLIC}
+AT_THE_TOOL: Routes = {("POST", "/mcp"): McpTools(TOOLS), ("GET", "/health"): Public()}
 
 
 class Clock:
@@ -90,7 +92,7 @@ class Door:
         issuer: Issuer,
         *,
         party: str = "orchestrator",
-        permissions: Permissions | None = None,
+        routes: Routes | None = None,
         handler: ASGIApp | None = None,
         metadata_url: str | None = None,
         tally_every: float = 0,
@@ -107,7 +109,7 @@ class Door:
             patch.setattr("zerotrust.gate.Tally", partial(Tally, interval=tally_every))
             self.gate = Gate(
                 self._handle,
-                permissions=permissions or (AT_THE_FRONT if front else AT_THE_TOOL),
+                routes=routes or (AT_THE_FRONT if front else AT_THE_TOOL),
                 expected=Expected(
                     issuer=ISSUER,
                     audience=registry.id(party),
@@ -134,13 +136,13 @@ class Door:
         if self.confirm:
             await self.confirm(caller, permission)
 
-    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             self.handled.append(f"{scope['method']} {scope['path']}")
         await self.handler(scope, receive, send)
 
     @staticmethod
-    async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
+    async def echo(_scope: HttpScope, receive: Receive, send: Send) -> None:
         """Answer with the body."""
         body, more = b"", True
         while more:

@@ -15,8 +15,7 @@ from tests.support.issuer import Issuer
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.current import current_peer, current_principal
 from zerotrust.decision import Reason
-from zerotrust.gate import PUBLIC, Peers, Permissions
-from zerotrust.incoming import MAX_BODY
+from zerotrust.routes import MAX_BODY, MutualTLS, Public, Routes
 from zerotrust.standing import Standing
 from zerotrust.svid import NOBODY, Peer
 from zerotrust.withdrawn import Subject
@@ -239,12 +238,12 @@ async def who(_scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture(params=["tool/documents", ORCHESTRATOR], ids=["inner", "front"])
 def peers_door(tmp_path: Path, issuer: Issuer, request: pytest.FixtureRequest) -> Any:
-    permissions: Permissions = {
-        ("GET", "/card"): Peers(),
-        ("POST", "/report"): Peers(frozenset({READER})),
-        ("GET", "/health"): PUBLIC,
+    routes: Routes = {
+        ("GET", "/card"): MutualTLS(any_workload=True),
+        ("POST", "/report"): MutualTLS({READER}),
+        ("GET", "/health"): Public(),
     }
-    door = Door(tmp_path, issuer, party=request.param, permissions=permissions, handler=who)
+    door = Door(tmp_path, issuer, party=request.param, routes=routes, handler=who)
     yield door
     door.close()
 

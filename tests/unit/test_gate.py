@@ -10,17 +10,19 @@ from typing import Any
 
 import orjson
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Send
+from starlette.types import Scope as HttpScope
 
 from tests.support.door import NOW, Door, Headers
 from tests.support.issuer import Issuer
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.current import current_principal, current_trace
 from zerotrust.decision import Reason
-from zerotrust.gate import Gate, Route
-from zerotrust.incoming import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MAX_TOKEN
+from zerotrust.gate import Gate
+from zerotrust.incoming import MAX_TOKEN
 from zerotrust.inflight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
 from zerotrust.mcp import ERA
+from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, Scope
 from zerotrust.strict_json import MAX_ELEMENTS
 
 TRACE = "0123456789abcdef0123456789abcdef"
@@ -102,7 +104,7 @@ async def test_a_public_route_needs_no_token_and_looks_at_none(door: Door) -> No
 async def test_the_lifespan_passes(door: Door) -> None:
     seen: list[str] = []
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: HttpScope, receive: Receive, send: Send) -> None:
         seen.append(scope["type"])
 
     door.handler = app
@@ -332,7 +334,7 @@ async def test_a_tools_body_is_not_read_for_a_caller_who_may_use_none(tool_door:
 
 
 async def test_a_route_says_how_large_a_body_it_takes(tmp_path: Path, issuer: Issuer) -> None:
-    door = Door(tmp_path, issuer, permissions={("POST", "/tasks"): Route("task.run", body=MAX_TEXT)})
+    door = Door(tmp_path, issuer, routes={("POST", "/tasks"): Scope("task.run", max_body=MAX_TEXT)})
 
     assert (await door.ask(issuer.token(), body=b"{}".ljust(MAX_TEXT))).status == 200
     assert (await door.ask(issuer.token(), body=b"{}".ljust(MAX_TEXT + 1))).reason == Reason.BODY_TOO_LARGE
@@ -427,7 +429,7 @@ async def test_an_mcp_request_is_decided_by_its_body(
 async def test_the_body_is_handed_on_byte_for_byte_and_then_the_real_stream(tool_door: Door, issuer: Issuer) -> None:
     heard: list[Message] = []
 
-    async def listen(scope: Scope, receive: Receive, send: Send) -> None:
+    async def listen(scope: HttpScope, receive: Receive, send: Send) -> None:
         heard.extend([await receive(), await receive()])
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body"})
@@ -708,7 +710,7 @@ async def test_a_refused_route_is_on_record_by_its_path(door: Door, issuer: Issu
 # trace ids
 
 
-async def knows_its_trace(_scope: Scope, _receive: Receive, send: Send) -> None:
+async def knows_its_trace(_scope: HttpScope, _receive: Receive, send: Send) -> None:
     """A handler that answers with the trace it is asked under."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": current_trace().encode()})
@@ -807,7 +809,7 @@ async def test_a_stranger_gets_a_trace_id_of_ours(door: Door) -> None:
 async def test_a_token_that_ends_while_it_is_used_ends_the_handler(door: Door, issuer: Issuer) -> None:
     ended: list[str] = []
 
-    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+    async def slow(scope: HttpScope, receive: Receive, send: Send) -> None:
         try:
             await asyncio.Event().wait()
         finally:
@@ -832,7 +834,7 @@ async def test_a_handler_has_as_long_as_its_token_and_no_longer(
         given.append(delay)
         return timeout(delay)
 
-    monkeypatch.setattr("zerotrust.gate.asyncio.timeout", noted)
+    monkeypatch.setattr("zerotrust.validity.asyncio.timeout", noted)
     door.clock.now = NOW + 42
     await door.ask(issuer.token())
 
@@ -842,7 +844,7 @@ async def test_a_handler_has_as_long_as_its_token_and_no_longer(
 async def test_a_stream_is_passed_on_at_once_and_cut_at_the_tokens_end(door: Door, issuer: Issuer) -> None:
     arrived, ended = asyncio.Event(), asyncio.Event()
 
-    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+    async def stream(scope: HttpScope, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"first", "more_body": True})
@@ -867,7 +869,7 @@ async def test_a_stream_is_passed_on_at_once_and_cut_at_the_tokens_end(door: Doo
 
 
 async def test_an_answer_of_which_only_the_head_was_sent_is_ended_with_the_token(door: Door, issuer: Issuer) -> None:
-    async def hesitates(scope: Scope, receive: Receive, send: Send) -> None:
+    async def hesitates(scope: HttpScope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.Event().wait()
 
@@ -879,7 +881,7 @@ async def test_an_answer_of_which_only_the_head_was_sent_is_ended_with_the_token
 
 
 async def test_nothing_is_added_to_an_answer_that_was_whole_when_the_token_ended(door: Door, issuer: Issuer) -> None:
-    async def lingers(scope: Scope, receive: Receive, send: Send) -> None:
+    async def lingers(scope: HttpScope, receive: Receive, send: Send) -> None:
         await Door.echo(scope, receive, send)
         await asyncio.Event().wait()
 
@@ -891,7 +893,7 @@ async def test_nothing_is_added_to_an_answer_that_was_whole_when_the_token_ended
 
 
 async def test_a_timeout_of_the_handlers_own_is_not_taken_for_the_tokens_end(door: Door, issuer: Issuer) -> None:
-    async def gives_up(scope: Scope, receive: Receive, send: Send) -> None:
+    async def gives_up(scope: HttpScope, receive: Receive, send: Send) -> None:
         raise TimeoutError("of its own")
 
     door.handler = gives_up
@@ -904,7 +906,7 @@ async def test_a_timeout_of_the_handlers_own_is_not_taken_for_the_tokens_end(doo
 async def test_a_mistake_of_the_handlers_is_logged_once_and_the_caller_hears_only_that_there_was_one(
     door: Door, issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+    async def broken(scope: HttpScope, receive: Receive, send: Send) -> None:
         raise ValueError("what nobody outside should read")
 
     door.handler = broken
@@ -917,7 +919,7 @@ async def test_a_mistake_of_the_handlers_is_logged_once_and_the_caller_hears_onl
 
 
 async def test_an_answer_that_breaks_off_is_not_finished_by_the_gate(door: Door, issuer: Issuer) -> None:
-    async def breaks_off(scope: Scope, receive: Receive, send: Send) -> None:
+    async def breaks_off(scope: HttpScope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise ValueError("in the middle")
 
@@ -937,7 +939,7 @@ class Waiting:
     def __init__(self) -> None:
         self.inside, self.go_on = 0, asyncio.Event()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         self.inside += 1
         await self.go_on.wait()
         await Door.echo(scope, receive, send)
@@ -1087,7 +1089,7 @@ async def test_each_of_many_concurrent_requests_sees_its_own_caller(door: Door, 
     everybody_in = asyncio.Barrier(len(users))
     traces: dict[str, str] = {}
 
-    async def who(scope: Scope, receive: Receive, send: Send) -> None:
+    async def who(scope: HttpScope, receive: Receive, send: Send) -> None:
         await everybody_in.wait()
         user = current_principal().subject
         traces[user] = current_trace()
@@ -1105,7 +1107,7 @@ async def test_each_of_many_concurrent_requests_sees_its_own_caller(door: Door, 
 async def test_outside_a_guarded_request_there_is_no_caller(door: Door, issuer: Issuer) -> None:
     found: list[object] = []
 
-    async def who(scope: Scope, receive: Receive, send: Send) -> None:
+    async def who(scope: HttpScope, receive: Receive, send: Send) -> None:
         try:
             found.append(current_principal())
         except LookupError as error:

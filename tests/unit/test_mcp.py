@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from zerotrust.decision import Denied, Reason
-from zerotrust.mcp import ERA, Need, ToolPermissions
+from zerotrust.mcp import ERA, McpTools
+from zerotrust.routes import Need
 
-TOOLS = ToolPermissions({"search": "tool.read", "read": "tool.read", "replace": "tool.write"})
+TOOLS = McpTools({"search": "tool.read", "read": "tool.read", "replace": "tool.write"})
+PATH = "/mcp"
 HEADERS = [(b"mcp-protocol-version", ERA)]
 
 
@@ -16,29 +18,29 @@ def body(method: str = "tools/call", **params: Any) -> dict[str, Any]:
 
 
 def test_a_call_needs_the_permission_of_its_tool() -> None:
-    assert TOOLS.need(HEADERS, body(name="read")) == Need(("tool.read",), "tools/call read")
-    assert TOOLS.need(HEADERS, body(name="replace")).permissions == ("tool.write",)
+    assert TOOLS.need(PATH, HEADERS, body(name="read")) == Need(("tool.read",), "tools/call read")
+    assert TOOLS.need(PATH, HEADERS, body(name="replace")).permissions == ("tool.write",)
 
 
 def test_the_convenience_headers_decide_nothing() -> None:
     smuggled = [*HEADERS, (b"mcp-name", b"read"), (b"mcp-method", b"tools/list")]
 
-    assert TOOLS.need(smuggled, body(name="replace")).permissions == ("tool.write",)
+    assert TOOLS.need(PATH, smuggled, body(name="replace")).permissions == ("tool.write",)
 
 
 @pytest.mark.parametrize("name", ["erase", "READ", "read ", "", "re\u0430d", "__class__"])
 def test_a_tool_that_is_not_in_the_table_needs_what_nobody_has(name: str) -> None:
-    assert TOOLS.need(HEADERS, body(name=name)).permissions == ()
+    assert TOOLS.need(PATH, HEADERS, body(name=name)).permissions == ()
 
 
 @pytest.mark.parametrize("method", ["tools/list", "server/discover"])
 def test_discovery_is_open_to_whoever_holds_any_tool_scope(method: str) -> None:
-    assert TOOLS.need(HEADERS, body(method)).permissions == ("tool.read", "tool.write")
+    assert TOOLS.need(PATH, HEADERS, body(method)).permissions == ("tool.read", "tool.write")
 
 
 @pytest.mark.parametrize("method", ["initialize", "resources/read", "prompts/get", "TOOLS/CALL", "tools/call ", "ping"])
 def test_any_other_method_needs_what_nobody_has(method: str) -> None:
-    need = TOOLS.need(HEADERS, body(method, name="read"))
+    need = TOOLS.need(PATH, HEADERS, body(method, name="read"))
 
     assert (need.permissions, need.otherwise) == ((), Reason.UNKNOWN_METHOD)
 
@@ -55,7 +57,7 @@ def test_any_other_method_needs_what_nobody_has(method: str) -> None:
 )
 def test_another_era_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(Denied) as refused:
-        TOOLS.need(headers, body(name="read"))
+        TOOLS.need(PATH, headers, body(name="read"))
 
     assert refused.value.reason is Reason.LEGACY_ERA
     assert refused.value.more["supported"] == ["2026-07-28"]
@@ -83,7 +85,7 @@ def test_a_refused_era_is_told_which_one_was_asked_for(
     versions: list[bytes], message: dict[str, Any], requested: str
 ) -> None:
     with pytest.raises(Denied) as refused:
-        TOOLS.need([(b"mcp-protocol-version", version) for version in versions], message)
+        TOOLS.need(PATH, [(b"mcp-protocol-version", version) for version in versions], message)
 
     assert refused.value.more["requested"] == requested
 
@@ -107,6 +109,6 @@ def test_a_refused_era_is_told_which_one_was_asked_for(
 )
 def test_what_is_not_one_request_is_refused(message: dict[str, Any]) -> None:
     with pytest.raises(Denied) as refused:
-        TOOLS.need(HEADERS, message)
+        TOOLS.need(PATH, HEADERS, message)
 
     assert refused.value.reason is Reason.MALFORMED_BODY

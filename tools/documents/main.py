@@ -7,16 +7,16 @@ from starlette.types import ASGIApp
 
 from tools.documents.store import Store
 from tools.documents.tools import TOOLS, declare
-from zerotrust.gate import PUBLIC, Permissions
-from zerotrust.mcp import ToolPermissions
+from zerotrust.mcp import McpTools
+from zerotrust.routes import Public, Routes
 from zerotrust.run import run
 from zerotrust.service import Service
 from zerotrust.tool import AT_THE_DOOR, METADATA_PATH, PATH, tool_app, tool_server
 
-PERMISSIONS: Permissions = {
-    ("POST", PATH): ToolPermissions(TOOLS),
-    ("GET", METADATA_PATH): PUBLIC,
-    ("GET", "/health"): PUBLIC,
+ROUTES: Routes = {
+    ("POST", PATH): McpTools(TOOLS),
+    ("GET", METADATA_PATH): Public(),
+    ("GET", "/health"): Public(),
 }
 
 
@@ -24,7 +24,7 @@ def create_app(service: Service) -> ASGIApp:
     """The documents tool, guarded."""
     store, server = Store(service.data / "documents.db"), tool_server(service, TOOLS)
     declare(server, service, store)
-    return service.guard(tool_app(service, server, store.opened()), PERMISSIONS, **AT_THE_DOOR)
+    return service.guard(tool_app(service, server, store.opened()), ROUTES, **AT_THE_DOOR)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerotrust.connections import Connections, Directory, MCPConnections
 from zerotrust.exchange import CLIENT_ASSERTION
-from zerotrust.gate import Permissions
 from zerotrust.outgoing import Outgoing
+from zerotrust.routes import Routes
 from zerotrust.service import Service
 from zerotrust.tls import issuer_context
 
@@ -59,9 +59,9 @@ class Naive(Service):
         )
         super().__init__(name, **parts)
 
-    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:
+    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
         """Introspect, then do all that the real gate does."""
-        guarded = super().guard(app, permissions, **how)
+        guarded = super().guard(app, routes, **how)
 
         async def introspecting(scope: Scope, receive: Receive, send: Send) -> None:
             if bearer := dict(scope.get("headers", ())).get(b"authorization"):

@@ -7,8 +7,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from zerotrust.current import PRINCIPAL, TRACE, Span
 from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.exchange import NarrowedToken
-from zerotrust.gate import Permissions
 from zerotrust.identity import Principal
+from zerotrust.routes import Routes
 from zerotrust.service import Service
 
 ANYBODY = Principal(
@@ -38,7 +38,7 @@ class Unguarded(Service):
         self.outgoing.http.event_hooks = {}
         self.outgoing.mcp_http.event_hooks = {}
 
-    def guard(self, app: ASGIApp, permissions: Permissions, **how: Any) -> ASGIApp:  # noqa: ARG002
+    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:  # noqa: ARG002
         """Let everybody in; handlers find what they read from the context, and nobody has looked at it."""
 
         async def open_door(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,44 @@
+"""A handler runs for as long as its caller's token and connection are good: no answer, and no stream, outlives them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from zerotrust.decision import Decision, Denied, Reason
+from zerotrust.identity import Principal
+from zerotrust.standing import Standing
+
+REVOCATION_GRACE = 0.5
+"""Seconds that a handler has to report what was done once its caller is revoked; nothing more is done for it."""
+
+
+async def while_valid(
+    work: Callable[[], Awaitable[None]], principal: Principal, standing: Standing, *, seconds: float
+) -> Denied | None:
+    """Do `work` for that caller; return None at its end, or why it was not begun or was cut off.
+
+    `seconds`: how long token and connection are good from now on.
+    """
+    if seconds <= 0:  # the request took its time to come in, or to be recorded
+        return Denied(Reason.EXPIRED, "before it was used")
+    if not (found := standing.of(principal)):  # and all that while nobody was watching
+        return Denied(found.reason, found.detail)
+    ending, loop = Denied(Reason.EXPIRED, "while it was being used"), asyncio.get_running_loop()
+    end = loop.time() + seconds
+
+    def lost(decision: Decision) -> None:
+        """Leave the handler a moment to report what was done."""
+        nonlocal ending, end
+        if life.expired():  # it is being ended already
+            return
+        ending, end = Denied(decision.reason, decision.detail), min(end, loop.time() + REVOCATION_GRACE)
+        life.reschedule(end)
+
+    try:
+        async with asyncio.timeout(seconds) as life:
+            with standing.watching(principal, lost):
+                await work()
+    except TimeoutError:
+        if not life.expired():
+            raise
+        return ending
+    return None
