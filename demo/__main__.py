@@ -33,7 +33,8 @@ from demo.refusals import EVERYTHING, Attempt, attempts
 from demo.runtime import KeycloakError
 from demo.standing import operator, rogues, withdrawals
 from demo.system import ROOT, DemoError, System, process_running, running
-from demo.tell import Record, certificates, show_levers, show_parties, show_tokens, show_trail, tokens_of
+from demo.tell import certificates, show_levers, show_parties, show_tokens, show_trail, tokens_of
+from zerotrust.audit.event import Access, AuditEvent, Request
 from zerotrust.audit.journal import first_bad_record
 from zerotrust.registry import RegistryError
 
@@ -192,13 +193,13 @@ async def _walkthrough() -> int:
         show_parties(console, system, await certificates(system))
         failures = await _try("Others who would", rogues(system))
         console.rule("The story")
-        records = await _story(system)
+        events = await _story(system)
         console.rule("Who was who on every hop")
-        show_tokens(console, tokens_of(records))
+        show_tokens(console, tokens_of(events))
         console.rule("What was written down")
-        show_trail(console, records)
+        show_trail(console, events)
         _show_journals(system)
-        failures += await _try("What is refused", attempts(system), _poisoned(records))
+        failures += await _try("What is refused", attempts(system), _poisoned(events))
         console.print(SAME_USER)
         took: list[float] = []
         failures += await _try("Who loses their standing", withdrawals(system, took))
@@ -214,7 +215,7 @@ async def _walkthrough() -> int:
     return 1 if failures else 0
 
 
-async def _story(system: System) -> list[Record]:
+async def _story(system: System) -> list[AuditEvent]:
     """Run alice's task and return everything that was written down about it."""
     keycloak = system.keycloak
     login = await sign_in(
@@ -233,8 +234,8 @@ async def _story(system: System) -> list[Record]:
     result = answer.json()["result"]
     say(f"the task {result['event']}: {result['text']}")
     trace = result["trace_id"]
-    written = [record for name in system.registry.workloads for record in system.records(name)]
-    return sorted((r for r in written if r.get("trace_id") == trace), key=lambda r: float(r["at"]))
+    written = [event for name in system.registry.workloads for event in system.events(name)]
+    return [event for event in written if event.trace and event.trace.trace_id == trace]
 
 
 def _show_journals(system: System) -> None:
@@ -242,10 +243,10 @@ def _show_journals(system: System) -> None:
         journal = system.journal(name)
         bad = first_bad_record(journal)
         state = f"[red]record {bad} is not what it was[/red]" if bad else "chain intact"
-        console.print(f"{journal.relative_to(ROOT)}: {len(system.records(name))} records, {state}")
+        console.print(f"{journal.relative_to(ROOT)}: {len(system.events(name))} records, {state}")
 
 
-def _poisoned(records: list[Record]) -> list[Attempt]:
+def _poisoned(events: list[AuditEvent]) -> list[Attempt]:
     """What the poisoned report talked the model into, in the story: it is on record how it ended."""
     found = []
     for who, what, operation, wanted, control in (
@@ -253,7 +254,8 @@ def _poisoned(records: list[Record]) -> list[Attempt]:
         ("the reader, told to by ENG-104", "reads finance's forecast", "document.read", "resource_denied", "policy"),
         ("the writer, told to by the summary", "overwrites a report", "document.replace", "resource_denied", "policy"),
     ):
-        reasons = {r["reason"] for r in records if operation in r.get("operation", "") and not r["allowed"]}
+        decided = [event.data for event in events if isinstance(event.data, Request | Access)]
+        reasons = {d.decision.reason for d in decided if operation in d.operation and not d.decision.allowed}
         told = f"in the journal: {wanted}"
         found.append(Attempt(who, what, control, told, told if wanted in reasons else "not refused"))
     return found

@@ -64,6 +64,6 @@ The passwords are of this run only.  Step by step, in bash (in zsh: `setopt inte
   zt party reinstate agent/writer
 
   # what the tool decided, each written down before it was done
-  grep -oE '"operation":.*"reason":"[a-z_]+"' {journal} | tail -n 5
+  grep -oE '"decision":.*"operation":"[^"]+"' {journal} | tail -n 5
 
 {ready}"""

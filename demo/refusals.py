@@ -18,6 +18,7 @@ from spiffe.errors import PySpiffeError
 
 from cli.login import sign_in
 from demo.system import System
+from zerotrust.audit.event import Access
 from zerotrust.connections import Connections
 from zerotrust.exchange import exchange_form
 
@@ -290,7 +291,7 @@ async def _too_little_authority(
 
     answer = await intruder.call_tool("agent/reader", t2, "read", id="FIN-201")
     # The tool says what it says of a document that does not exist; the reason is in its journal alone.
-    reason = system.records("tool/documents")[-1]["reason"]
+    reason = [e.data.decision.reason for e in system.events("tool/documents") if isinstance(e.data, Access)][-1]
     yield Attempt(
         "the reader",
         "reads a document of finance for alice",

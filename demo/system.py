@@ -30,7 +30,8 @@ from cli.client import user_client
 from demo.keycloak import HEALTH_PORT, PORT, Keycloak, check_port, tail
 from demo.past import MOST_KEPT, RUNS_KEPT, check_links, forget, put_aside
 from demo.runtime import Say, check_space
-from zerotrust.audit.journal import records
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.journal import events
 from zerotrust.connections import Directory
 from zerotrust.known import ATTESTATION, SIGNER, Known
 from zerotrust.lock import Lock, load_lock
@@ -88,9 +89,9 @@ class System:
         """A party's log, in JSON lines."""
         return self.folder / "logs" / f"{name.replace('/', '-')}.log"
 
-    def records(self, name: str) -> list[dict[str, Any]]:
+    def events(self, name: str) -> list[AuditEvent]:
         """What a party has written down."""
-        return list(records(self.journal(name)))
+        return list(events(self.journal(name)))
 
     def journal(self, name: str) -> Path:
         """Where a party writes down what it decided."""

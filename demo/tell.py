@@ -7,7 +7,6 @@ import asyncio
 import datetime as dt
 import ssl
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from cryptography import x509
 from rich.box import HORIZONTALS
@@ -19,9 +18,8 @@ from rich.tree import Tree
 from authorities.attestation.verifier.measure import digest_of
 from demo.levers import LEVERS
 from demo.system import HOST, System
+from zerotrust.audit.event import MICROSECONDS, Access, AuditEvent, Caller, Decided, Request
 from zerotrust.svid import id_of
-
-Record = dict[str, Any]
 
 # Who presents it to whom, and the name it has in the text.
 NAMES = {
@@ -88,55 +86,60 @@ def show_levers(console: Console, took: Mapping[str, Mapping[str, float]]) -> No
     console.print(table)
 
 
-def tokens_of(records: Iterable[Record]) -> dict[str, Record]:
+def tokens_of(events: Iterable[AuditEvent]) -> dict[str, Caller]:
     """The tokens of one transaction by their names in the text, each as the party that verified it wrote it down."""
-    found: dict[str, Record] = {}
-    for record in records:
-        if record["event"] == "request":
-            found.setdefault(NAMES[short(record["party"]), short(record["audience"])], record)
+    found: dict[str, Caller] = {}
+    for event in events:
+        if isinstance(event.data, Request) and (token := event.data.principal):
+            found.setdefault(NAMES[short(token.party), short(token.audience)], token)
     return {name: found[name] for name in NAMES.values() if name in found}
 
 
-def show_tokens(console: Console, tokens: dict[str, Record]) -> None:
+def show_tokens(console: Console, tokens: dict[str, Caller]) -> None:
     """The tokens side by side, and what was lost from each to the next."""
-    by_id = {token["token_id"]: token for token in tokens.values()}
+    by_id = {token.token_id: token for token in tokens.values()}
     table = Table(box=HORIZONTALS, show_lines=True, padding=(0, 1, 0, 0))
     for column in ("", "who", "scope", "act", "life", "gone since"):
         table.add_column(column, no_wrap=True)
     for name, token in tokens.items():
-        parent = by_id.get(token["lineage"][-1]) if token["lineage"] else None
+        parent = by_id.get(token.lineage[-1]) if token.lineage else None
         table.add_row(
             f"[bold]{name}[/bold]",
-            f"sub {token['subject'][:8]}…\nazp {short(token['party'])}\naud {short(token['audience'])}",
-            "\n".join(token["scopes"]),
-            "\n".join(short(actor) for actor in token["actors"]) or "nobody",
-            f"{token['expires_at'] - token['issued_at']} s",
+            f"sub {token.subject[:8]}…\nazp {short(token.party)}\naud {short(token.audience)}",
+            "\n".join(token.scopes),
+            "\n".join(short(actor) for actor in token.actors) or "nobody",
+            f"{(token.expires_at - token.issued_at) // MICROSECONDS} s",
             _lost(token, parent),
         )
     console.print(table)
 
 
-def _lost(token: Record, parent: Record | None) -> str:
+def _lost(token: Caller, parent: Caller | None) -> str:
     if parent is None:
         return ""
-    gone = sorted(set(parent["scopes"]) - set(token["scopes"]))
+    gone = sorted(set(parent.scopes) - set(token.scopes))
     return "\n".join([*gone, "any other door"])
 
 
-def show_trail(console: Console, records: list[Record]) -> None:
+def show_trail(console: Console, events: Iterable[AuditEvent]) -> None:
     """The audit trail of one transaction: each token below the one it came from, with what was done with it."""
-    requests = [record for record in records if record["event"] == "request"]
-    tree = Tree(f"transaction {requests[0]['transaction']}, policy {requests[0]['policy']}")
+    tree = Tree("")
     branches: dict[str, Tree] = {}
-    for record in sorted(records, key=lambda found: found["at"]):
-        if record["event"] == "exchange":
-            continue  # what came of it is a branch of its own
-        if (branch := branches.get(record["token_id"])) is None:
-            above = branches[record["lineage"][-1]] if record["lineage"] else tree
-            name = NAMES[short(record["party"]), short(record["audience"])]
-            label = f"[bold]{name}[/bold] {short(record['party'])} → {short(record['audience'])}"
-            branch = branches[record["token_id"]] = above.add(label)
-        what = record["operation"] + (f" ({record['resource']})" if "resource" in record else "")
-        colour = "green" if record["allowed"] else "red"
-        branch.add(f"[{colour}]{escape(record['reason'])}[/{colour}]  {escape(what)}")
+    for event in sorted(events, key=lambda found: found.time):
+        data = event.data
+        if not isinstance(data, Request | Access) or not (token := data.principal):
+            continue  # what came of an exchange is a branch of its own
+        tree.label = tree.label or f"transaction {token.transaction}, policy {_version(data.decision)}"
+        if (branch := branches.get(token.token_id)) is None:
+            above = branches[token.lineage[-1]] if token.lineage else tree
+            name = NAMES[short(token.party), short(token.audience)]
+            label = f"[bold]{name}[/bold] {short(token.party)} → {short(token.audience)}"
+            branch = branches[token.token_id] = above.add(label)
+        about = f" ({data.resource.kind} {data.resource.name})" if isinstance(data, Access) else ""
+        colour = "green" if data.decision.allowed else "red"
+        branch.add(f"[{colour}]{escape(data.decision.reason)}[/{colour}]  {escape(data.operation + about)}")
     console.print(tree)
+
+
+def _version(decision: Decided) -> str:
+    return decision.policy.version if decision.policy else NO

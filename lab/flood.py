@@ -101,7 +101,7 @@ async def _stranger(system: System, seconds: float) -> int:
 
 def _written(system: System) -> int:
     lines = system.journal("orchestrator").read_bytes().splitlines()
-    of_strangers = sum(len(line) + 1 for line in lines if b'"event":"unverified"' in line)
+    of_strangers = sum(len(line) + 1 for line in lines if b'"type":"counts","unverified"' in line)
     return of_strangers + system.log("orchestrator").stat().st_size
 
 

@@ -77,7 +77,7 @@ def revocation_us(entries: int, tries: int = 300) -> list[float]:
         policy=nothing,
         standing=standing,
         confirm=nothing,
-        journal=nothing,
+        recorder=nothing,
     )
     key = rsa.generate_private_key(65537, 2048).public_key()
     for number in range(REMEMBERED):

@@ -43,10 +43,12 @@ TESTS = {
         "services/test_reader services/test_clients faults/test_tasks services/test_orchestrator "
         "input/test_protocols attacks/test_j_a2a services/test_withdrawal"
     ),
-    "audit.counts": "unit/test_counts unit/test_gate faults/test_disk",
-    "audit.journal": "unit/test_journal faults/test_disk unit/test_gate input/test_values",
+    "audit.counts": "unit/test_counts unit/test_binding unit/test_gate faults/test_disk",
+    "audit.event": "unit/test_event unit/test_gate input/test_values",
+    "audit.journal": "unit/test_journal faults/test_disk unit/test_gate",
+    "audit.recorder": "unit/test_outcome unit/test_gate faults/test_disk",
     "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
-    "call": "unit/test_gate unit/test_binding unit/test_withdrawn",
+    "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_withdrawn",
     "cards": "unit/test_cards services/test_reader",
     "clock": "faults/test_clock",
     "confirm": "unit/test_confirm services/test_withdrawal",
@@ -58,7 +60,7 @@ TESTS = {
     "errors": "unit/test_decision",
     "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
     "gate": (
-        "unit/test_gate unit/test_withdrawn unit/test_binding unit/test_decision "
+        "unit/test_gate unit/test_withdrawn unit/test_binding unit/test_decision unit/test_outcome "
         "unit/test_counts unit/test_imports input/test_handlers input/test_values attacks/test_o_costs"
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",

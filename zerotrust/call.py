@@ -1,13 +1,17 @@
 """One request on its way through the gate, with what is known of it so far."""
 
+import hashlib
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from starlette.types import Message, Scope
 
 from zerotrust import incoming
+from zerotrust.audit import event as audit
 from zerotrust.current import Span
+from zerotrust.decision import Decision
 from zerotrust.dialect import Form
 from zerotrust.identity import Principal
 from zerotrust.routes import UNLISTED, Route
@@ -19,10 +23,10 @@ class Call:
     """One request; the gate fills it in, step by step."""
 
     scope: Scope
-    received: float = field(default_factory=time.time)
+    began: int = field(default_factory=lambda: time.monotonic_ns())  # noqa: PLW0108 - looked up late, for tests
+    """In nanoseconds, by a clock that never goes back."""
     span: Span = field(default_factory=Span)
     peer: Peer = NOBODY
-    caller_trace: str | None = None
     principal: Principal | None = None
     route: Route = UNLISTED
     permission: str | None = None
@@ -31,6 +35,14 @@ class Call:
     first: Message | None = None
     last: Message | None = None
     """What was sent first, and last."""
+    by_certificate: bool = False
+    """Whether a workload calls whose certificate is all that this route takes."""
+    recorded: bool = False
+    """Whether it is on record that it was let in; then its outcome will be, too."""
+    ended: Literal["complete", "cut_off", "failed"] = "cut_off"
+    request_digest: Any = field(default_factory=hashlib.sha256)
+    answer_digest: Any = field(default_factory=hashlib.sha256)
+    """Of the content, so far."""
     over: ExitStack = field(default_factory=ExitStack)
     """What is to be done once it is over."""
 
@@ -52,4 +64,34 @@ class Call:
             if self.principal and self.principal.delegated:
                 self.span = Span(trace_id, parent_id, self.span.span_id)
             else:
-                self.caller_trace = trace_id
+                self.span = replace(self.span, caller_trace_id=trace_id)
+
+    def received(self, message: Message) -> None:
+        """Take note of a message that came in."""
+        self.request_digest.update(message.get("body", b""))
+
+    def sent(self, message: Message) -> None:
+        """Take note of a message that is about to be sent."""
+        self.first, self.last = self.first or message, message
+        self.answer_digest.update(message.get("body", b""))
+
+    def decided(self, decision: Decision, policy: str | None = None) -> audit.Request:
+        """What is put on record of the decision about it; `policy`: the version in force, where it counts."""
+        return audit.Request(
+            operation=audit.plain(f"{self.scope['method']} {self.operation or self.scope['path']}"),
+            decision=audit.Decided.of(decision, policy),
+            peer=audit.Peer(id=self.peer.id) if self.peer.id else None,
+            principal=audit.Caller.of(self.principal) if self.principal else None,
+            permission=self.permission,
+        )
+
+    def outcome(self) -> audit.Outcome:
+        """What is put on record of how it ended."""
+        whole = self.first is not None and not self.unfinished
+        return audit.Outcome(
+            ended="cut_off" if self.ended == "complete" and not whole else self.ended,
+            status=self.first["status"] if self.first else None,
+            duration=(time.monotonic_ns() - self.began) // 1000,
+            request_sha256=self.request_digest.hexdigest(),
+            answer_sha256=self.answer_digest.hexdigest(),
+        )

@@ -24,6 +24,8 @@ class Span:
     parent_id: str | None = None
     """The span of the party that sent the request; None at the root."""
     span_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    caller_trace_id: str | None = None
+    """The trace that a caller named who may not continue one here; for the record."""
 
     @property
     def traceparent(self) -> str:

@@ -8,16 +8,17 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import httpx
 import jwt
 
+from zerotrust.audit.event import MICROSECONDS, Caller, Decided, Exchange, plain
 from zerotrust.bounded import MAX_ANSWER, SECONDS, TO_TELL, ask
 from zerotrust.clock import Forward
-from zerotrust.decision import Denied, Reason, ReasonCode
+from zerotrust.decision import Decision, Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
 from zerotrust.standing import Standing
 from zerotrust.workload import WorkloadError
@@ -30,7 +31,7 @@ MARGIN = 5
 """Seconds before its end at which a remembered token is no longer used: it has to survive the call."""
 CAPACITY = 10_000
 
-Record = Callable[[Mapping[str, Any]], Awaitable[None]]
+Record = Callable[[Exchange], Awaitable[None]]
 
 
 class Assertions(Protocol):
@@ -122,16 +123,16 @@ class Exchanger:
         Raises `Denied`: withdrawn, peer withdrawn, standing unknown, would widen, exchange refused, issuer or identity
         unavailable, journal unavailable.
         """
+        wanted = TokenRequest(audience, scopes, department, lifetime)
         # Since the gate has looked, much may have happened; and at the other party it has not looked.
         for standing in self._standing.of(caller), self._standing.of_peer(audience):
             if not standing:
-                await self._note(caller, audience, scopes, standing.reason, detail=standing.detail)
+                await self._note(caller, wanted, standing.reason, detail=standing.detail)
                 raise Denied(standing.reason, standing.detail)
         # Delegation only shrinks.  Wanting more is a bug here, or an attack on us.
         if more := (scopes - caller.scopes) | ({department} if department else frozenset()) - caller.groups:
-            await self._note(caller, audience, scopes, Reason.WOULD_WIDEN)
+            await self._note(caller, wanted, Reason.WOULD_WIDEN)
             raise Denied(Reason.WOULD_WIDEN, " ".join(sorted(more)))
-        wanted = TokenRequest(audience, scopes, department, lifetime)
         key = (hashlib.sha256(caller.token.encode()).digest(), wanted)
         flight = self._flights.get(key)
         if flight is None or _spent(flight, self._clock()):
@@ -148,7 +149,6 @@ class Exchanger:
             del self._flights[next(iter(self._flights))]
 
     async def _exchange(self, caller: Principal, wanted: TokenRequest) -> NarrowedToken:
-        audience, scopes = wanted.audience, wanted.scopes
         left = caller.expires_at - self._clock() - TO_TELL
         try:
             async with asyncio.timeout(min(SECONDS, left)):
@@ -157,9 +157,9 @@ class Exchanger:
                 raise Denied(standing.reason, standing.detail)
         except (Denied, TimeoutError) as error:
             refusal = error if isinstance(error, Denied) else Denied(Reason.ISSUER_UNAVAILABLE, "no answer in time")
-            await self._note(caller, audience, scopes, refusal.reason, detail=refusal.detail)
+            await self._note(caller, wanted, refusal.reason, detail=refusal.detail)
             raise refusal from error
-        await self._note(caller, audience, scopes, Reason.GRANTED, token_id=token.token_id)
+        await self._note(caller, wanted, Reason.GRANTED, token_id=token.token_id)
         return token
 
     async def _ask(self, caller: Principal, wanted: TokenRequest) -> NarrowedToken:
@@ -197,29 +197,26 @@ class Exchanger:
         except (KeyError, TypeError, jwt.InvalidTokenError) as error:
             raise Denied(Reason.ISSUER_UNAVAILABLE, "the answer is no token") from error
 
-    async def _note(  # noqa: PLR0913 - a record names them all
+    async def _note(
         self,
         caller: Principal,
-        audience: str,
-        scopes: frozenset[str],
+        wanted: TokenRequest,
         reason: ReasonCode,
         *,
         token_id: str | None = None,
         detail: str = "",
     ) -> None:
         await self._record(
-            {
-                "event": "exchange",
-                "transaction": caller.transaction,
-                "subject": caller.subject,
-                "from_token": caller.token_id,
-                "audience": audience,
-                "scopes": sorted(scopes),
-                "token_id": token_id,
-                "allowed": reason is Reason.GRANTED,
-                "reason": reason,
-                "detail": detail,
-            }
+            Exchange(
+                audience=wanted.audience,
+                scopes=tuple(sorted(wanted.scopes)),
+                department=plain(wanted.department) if wanted.department else None,
+                lifetime=wanted.lifetime and wanted.lifetime * MICROSECONDS,
+                parent_token_id=caller.token_id,
+                token_id=token_id,
+                decision=Decided.of(Decision(allowed=reason is Reason.GRANTED, reason=reason, detail=detail)),
+                principal=Caller.of(caller),
+            )
         )
 
 

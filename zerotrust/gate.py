@@ -19,8 +19,8 @@ from functools import partial
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zerotrust import incoming
-from zerotrust.audit.counts import Tally
-from zerotrust.audit.journal import Journal, describe, plain
+from zerotrust.audit.counts import CallCounter
+from zerotrust.audit.recorder import Recorder
 from zerotrust.call import Call
 from zerotrust.clock import Forward
 from zerotrust.current import FORM, PEER, PRINCIPAL, TRACE
@@ -41,6 +41,8 @@ from zerotrust.verify import Expected, Remembered
 Confirmation = Callable[[Principal, str], Awaitable[None]]
 """Asks the issuer about a caller, where the permission that it uses is worth that.  Raises `Denied`."""
 
+GRANTED = Decision(allowed=True, reason=Reason.GRANTED)
+
 log = logging.getLogger(__name__)
 
 
@@ -57,16 +59,16 @@ class Gate:
         policy: PolicyEngine,
         standing: Standing,
         confirm: Confirmation,
-        journal: Journal,
+        recorder: Recorder,
         clock: Callable[[], float] = time.time,
         metadata_url: str | None = None,
         dialects: Mapping[str, Dialect] | None = None,
     ) -> None:
         """`dialects`: how a path is spoken to whose protocol has errors of its own."""
         self._app, self._routes = app, RouteTable(routes)
-        self._keys, self._standing, self._journal, self._clock = keys, standing, journal, Forward(clock)
+        self._keys, self._standing, self._recorder, self._clock = keys, standing, recorder, Forward(clock)
         self._metadata_url, self._dialects = metadata_url, dict(dialects or {})
-        self._tally, self._confirm = Tally(journal), confirm
+        self._counter, self._confirm = CallCounter(recorder), confirm
         self._limits = Limits()
         self._turns: defaultdict[str | None, Turns] = defaultdict(Turns)
         self.adopt(expected=expected, policy=policy)
@@ -87,24 +89,34 @@ class Gate:
         TRACE.set(call.span)
 
         async def watched(message: Message) -> None:
-            call.first, call.last = call.first or message, message
+            call.sent(message)
             await send(message)
 
+        async def heard() -> Message:
+            message = await receive()
+            call.received(message)
+            return message
+
         try:
-            await self._serve(call, receive, watched)
+            await self._serve(call, heard, watched)
         except Exception:  # a mistake of ours: its story is for the log, never for the caller
+            call.ended = "failed"
             log.exception("failed")
             await self._refuse(call, Denied(Reason.FAILED), watched)
         finally:
             call.over.close()
+            if call.recorded:
+                self._recorder.ride(call.outcome())
 
     async def _serve(self, call: Call, receive: Receive, send: Send) -> None:
         try:
             receive = await self._admit(call, receive)
         except Denied as refusal:
             return await self._refuse(call, refusal, send)
-        if call.principal is None:  # a public route
-            return await self._app(call.scope, receive, send)
+        if call.principal is None:  # a public route, or a workload by its certificate
+            await self._app(call.scope, receive, send)
+            call.ended = "complete"
+            return None
         PRINCIPAL.set(call.principal)
         return await self._run(call, receive, send)
 
@@ -112,7 +124,7 @@ class Gate:
         message = await receive()
         if message["type"] == "lifespan.shutdown":
             with contextlib.suppress(OSError):  # then it is lost, and the journal has said so to everybody
-                await self._tally.flush()
+                await self._counter.flush()
         return message
 
     async def _admit(self, call: Call, receive: Receive) -> Receive:
@@ -147,13 +159,14 @@ class Gate:
         FORM.set(call.form)
         self._decide(call, required.need(path, headers, asked))  # (6)
         await self._confirm(call.principal, str(call.permission))  # (7)
-        await self._record(call, Reason.GRANTED)  # (8)
+        await self._recorder.write(call.decided(GRANTED, self._policy.version))  # (8)
+        call.recorded = True
         return receive
 
     async def _admit_anybody(self, call: Call, required: Requirement, receive: Receive) -> Receive:
         """Let in a caller of whom nothing needs to be known."""
         receive, _ = await incoming.whole(call.scope["headers"], receive, most=required.max_body)
-        self._tally.count(call.origin, "public")
+        self._counter.count(call.origin, "public")
         return receive
 
     def _check_peer(self, peer: Peer) -> None:
@@ -168,13 +181,16 @@ class Gate:
     async def _admit_peer(self, call: Call, required: Requirement, receive: Receive) -> Receive:
         """Let in a workload that is known by its certificate.  It asks for nothing in a user's name."""
         name = self._expected.peers.get(str(call.peer.id))
+        call.by_certificate = name is not None
         if name is None or not required.admits(name):
             raise Denied(Reason.UNKNOWN_PEER, str(call.peer.id))
         if not (standing := self._standing.of_party(str(call.peer.id))):
             raise Denied(standing.reason, standing.detail)
         self._limits.enter(call.peer.id, None, call.over)
-        self._tally.count(call.origin, Reason.GRANTED)
         receive, _ = await incoming.body(call.scope["headers"], receive, most=required.max_body)
+        if not self._repeated(call, Reason.GRANTED):
+            self._recorder.ride(call.decided(GRANTED))
+            call.recorded = True
         return receive
 
     def _bind(self, principal: Principal, peer: Peer) -> None:
@@ -203,45 +219,27 @@ class Gate:
         hint = " ".join(need.permissions) if decision.reason is Reason.SCOPE_MISSING else None
         raise Denied(decision.reason, decision.detail, scope=hint)
 
-    async def _record(self, call: Call, reason: ReasonCode, detail: str = "") -> None:
-        assert call.principal is not None  # noqa: S101 - for the type checker
-        record = {
-            "at": call.received,
-            "service": self._expected.audience,
-            "event": "request",
-            "trace_id": call.span.trace_id,
-            "span_id": call.span.span_id,
-            "parent_id": call.span.parent_id,
-            "caller_trace": call.caller_trace,
-            "peer": call.peer.id,
-            "operation": plain(f"{call.scope['method']} {call.operation or call.scope['path']}"),
-            "permission": call.permission,
-            "allowed": reason is Reason.GRANTED,
-            "reason": reason,
-            "detail": plain(detail),
-            "policy": self._policy.version,
-            **describe(call.principal),
-        }
-        try:
-            await self._journal.append(record)
-        except OSError as error:
-            raise Denied(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
-
     async def _refuse(self, call: Call, refusal: Denied, send: Send) -> None:
-        if call.principal is None:
-            self._tally.count(call.origin, refusal.reason)
-        elif not self._repeated(call, call.principal, refusal.reason):
+        decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
+        if call.principal is None and not call.by_certificate:
+            self._counter.count(call.origin, refusal.reason)
+        elif self._repeated(call, refusal.reason):
+            pass
+        elif call.principal is None:
+            self._recorder.ride(call.decided(decision))
+        else:
             try:
-                await self._record(call, refusal.reason, refusal.detail)
+                await self._recorder.write(call.decided(decision, self._policy.version))
             except Denied as unrecorded:
                 refusal = unrecorded
         if call.last is not None:  # an answer is under way, and can only be cut off
             return
         await send_refusal(refusal, call.span.trace_id, send, call.form)
 
-    def _repeated(self, call: Call, caller: Principal, reason: ReasonCode) -> bool:
-        """Whether this refusal is only counted, for it was written in full more than once a moment ago."""
-        return self._tally.repeated(caller.subject, caller.party, call.peer.id, reason, call.route.name)
+    def _repeated(self, call: Call, reason: ReasonCode) -> bool:
+        """Whether this is only counted, for it was written in full more than once a moment ago."""
+        subject, party = (call.principal.subject, call.principal.party) if call.principal else (None, None)
+        return self._counter.repeated(subject, party, call.peer.id, reason, call.route.name)
 
     async def _run(self, call: Call, receive: Receive, send: Send) -> None:
         """Run the handler for as long as token and connection are good: no answer, and no stream, outlives them."""
@@ -252,3 +250,5 @@ class Gate:
             await self._refuse(call, refusal, send)
             if first := call.unfinished:
                 await cut_off(refusal, call.span.trace_id, send, first=first)
+        else:
+            call.ended = "complete"

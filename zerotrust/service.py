@@ -13,11 +13,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from zerotrust.audit.journal import Journal, describe, plain
+from zerotrust.audit import event as audit
+from zerotrust.audit.journal import Journal
+from zerotrust.audit.recorder import Recorder
 from zerotrust.bounded import ask
 from zerotrust.cards import CARD_PATH, check_card
 from zerotrust.confirm import Confirmer
-from zerotrust.current import current_principal, current_span
+from zerotrust.current import current_principal
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource
 from zerotrust.dialect import Dialect
 from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
@@ -68,7 +70,7 @@ class Service:
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
         self._cards: dict[tuple[str, str | None], float] = {}
-        self._journal = Journal(data / "journal.jsonl")
+        self.recorder = Recorder(Journal(data / "journal.jsonl"), self._id, clock=clock)
         self.keys = SigningKeys(
             f"{issuer}/protocol/openid-connect/certs",
             http=identity_http,
@@ -76,7 +78,12 @@ class Service:
             clock=time.monotonic,
         )
         self._exchanger = Exchanger(
-            issuer=issuer, workload=workload, standing=standing, http=identity_http, record=self.record, clock=clock
+            issuer=issuer,
+            workload=workload,
+            standing=standing,
+            http=identity_http,
+            record=self.recorder.write,
+            clock=clock,
         )
         high_risk = self.registry.high_risk
         self._confirm = Confirmer(issuer=issuer, workload=workload, http=identity_http, high_risk=high_risk)
@@ -127,7 +134,7 @@ class Service:
             policy=self._policy,
             standing=self.standing,
             confirm=self._confirm,
-            journal=self._journal,
+            recorder=self.recorder,
             clock=self._clock,
             metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
             dialects=dialects,
@@ -201,29 +208,26 @@ class Service:
 
     async def distrust(self, name: str, why: str) -> NoReturn:
         """Put on record why a party is not asked for anything, and refuse.  Raises `Denied`."""
-        found = {"event": "discovery", "operation": name, "allowed": False, "reason": Reason.PEER_UNTRUSTED}
-        await self.record({**found, "detail": why})
-        raise Denied(Reason.PEER_UNTRUSTED, f"{name}: {why}")
+        decision = Decision(allowed=False, reason=Reason.PEER_UNTRUSTED, detail=why)
+        await self.recorder.write(audit.Discovery(party=name, decision=audit.Decided.of(decision)))
+        raise Denied(decision.reason, f"{name}: {why}")
 
     async def decide(self, action: str, resource: Resource) -> Decision:
         """Decide again, now that it is known what would be touched; on record before it is touched.
 
         Raises `Denied` when the decision cannot be recorded.
         """
-        decision = self.standing.of(current_principal())
+        caller = current_principal()
+        decision = self.standing.of(caller)
         if decision:  # since the gate has looked, much may have happened
-            decision = self._policy.decide_on(current_principal(), action, resource)
-        await self.record(
-            {
-                "event": "decision",
-                "operation": action,
-                "resource": plain(f"{resource.kind} {resource.name}"),
-                "allowed": decision.allowed,
-                "reason": decision.reason,
-                "detail": decision.detail,
-                "policy": self._policy.version,
-                **describe(current_principal()),
-            }
+            decision = self._policy.decide_on(caller, action, resource)
+        await self.recorder.write(
+            audit.Access(
+                operation=audit.plain(action),
+                resource=audit.Resource(kind=resource.kind, name=audit.plain(resource.name)),
+                decision=audit.Decided.of(decision, self._policy.version),
+                principal=audit.Caller.of(caller),
+            )
         )
         return decision
 
@@ -241,7 +245,7 @@ class Service:
         @asynccontextmanager
         async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
             async with AsyncExitStack() as stack:
-                stack.callback(self._journal.close)
+                stack.callback(self.recorder.close)
                 stack.push_async_callback(self._identity_http.aclose)
                 stack.push_async_callback(self.outgoing.close)
                 for resource in resources:
@@ -263,20 +267,9 @@ class Service:
         if refusal.reason is Reason.FAILED:
             raise error  # to the gate, which logs, records and answers it
         if refusal.reason is not Reason.APPLICATION_ERROR:  # the application's own answer is no refusal
+            decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
             try:
-                told = {"event": "refusal", "allowed": False, "reason": refusal.reason, "detail": refusal.detail}
-                await self.record(told)
+                await self.recorder.write(audit.Refusal(decision=audit.Decided.of(decision)))
             except Denied as unrecorded:
                 refusal = unrecorded
         return DeniedResponse(refusal)
-
-    async def record(self, record: Mapping[str, Any]) -> None:
-        """Write down what happened to the current request; done once it is on the disk.  Raises `Denied`."""
-        span = current_span()
-        where = {"service": self._id, "trace_id": span.trace_id, "span_id": span.span_id}
-        whole = {"at": time.time(), **where, **record}
-        whole["detail"] = plain(record["detail"])
-        try:
-            await self._journal.append(whole)
-        except OSError as error:
-            raise Denied(Reason.JOURNAL_UNAVAILABLE, str(error)) from error

@@ -25,9 +25,9 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from authorities.registry.telling import Realm, Telling
 from authorities.registry.withdrawals import CauseText, Withdrawal, Withdrawals
-from zerotrust.audit.journal import plain
-from zerotrust.current import current_peer, current_principal
-from zerotrust.decision import Denied, PolicyEngine, Reason
+from zerotrust.audit.event import Action, Administration, Caller, Peer, plain
+from zerotrust.current import PRINCIPAL, current_peer, current_principal
+from zerotrust.decision import Denied, PolicyEngine
 from zerotrust.known import ATTESTATION, SIGNER, Known
 from zerotrust.policy import PolicyError
 from zerotrust.registry import RegistryError
@@ -113,7 +113,7 @@ def create_app(
     async def attestation(drift: Drift) -> dict[str, Any]:
         suspended = await parties.attested(drift.drifted, drift.at)
         for name in suspended:
-            await service.record(_record("drift", name, drift.drifted[name]))
+            await service.recorder.write(_change("drift", name, drift.drifted[name]))
         return {"suspended": suspended, "read_from": service.known.read_from}
 
     _add_operators_doors(app, service, parties, withdrawals)
@@ -130,7 +130,7 @@ def create_app(
         service.adopt(known, policy)
         stream.publish(known)
         changed = changes(before, known)
-        await service.record(_record("reload", "registry", ", ".join(changed)))
+        await service.recorder.write(_change("reload", "registry", ", ".join(changed)))
         return {"changed": changed}
 
     return service.guard(app, ROUTES)
@@ -148,13 +148,13 @@ def _add_operators_doors(app: FastAPI, service: Service, parties: Parties, withd
     @app.post("/parties/{name:path}/suspend")
     async def suspend(name: str, why: Cause) -> dict[str, Any]:
         told = await parties.suspend(name, f"{why.cause} (operator {current_principal().subject})")
-        await service.record(_record("suspended", name, why.cause))
+        await service.recorder.write(_change("suspend", name, why.cause))
         return {"party": parties.describe(name), "keycloak": told}
 
     @app.post("/parties/{name:path}/reinstate")
     async def reinstate(name: str) -> dict[str, Any]:
         told = await parties.reinstate(name)
-        await service.record(_record("reinstated", name, ""))
+        await service.recorder.write(_change("reinstate", name))
         return {"party": parties.describe(name), "keycloak": told}
 
     @app.get("/standing")
@@ -164,13 +164,13 @@ def _add_operators_doors(app: FastAPI, service: Service, parties: Parties, withd
     @app.post("/withdrawals")
     async def withdraw(asked: Withdrawal) -> dict[str, str]:
         told = await withdrawals.withdraw(asked, current_principal().subject)
-        await service.record(_record("withdrawn", f"{asked.kind} {asked.name}", asked.cause))
+        await service.recorder.write(_change("revoke", f"{asked.kind} {asked.name}", asked.cause))
         return {"keycloak": told}
 
     @app.post("/reinstatements")
     async def reinstate_user(asked: Withdrawal) -> dict[str, str]:
         told = await withdrawals.reinstate(asked)
-        await service.record(_record("reinstated", f"{asked.kind} {asked.name}", ""))
+        await service.recorder.write(_change("reinstate", f"{asked.kind} {asked.name}"))
         return {"keycloak": told}
 
 
@@ -185,5 +185,13 @@ def changes(before: Known, after: Known) -> list[str]:
     return parties + ["policies"] * (before.policies != after.policies)
 
 
-def _record(event: str, name: str, why: str) -> dict[str, Any]:
-    return {"event": event, "operation": name, "allowed": True, "reason": Reason.GRANTED, "detail": why}
+def _change(action: Action, target: str, cause: str = "") -> Administration:
+    """What the current caller, an operator or attestation, has changed."""
+    operator, peer = PRINCIPAL.get(None), current_peer().id
+    return Administration(
+        action=action,
+        target=plain(target),
+        cause=plain(cause) if cause else None,
+        peer=Peer(id=peer) if peer else None,
+        principal=Caller.of(operator) if operator else None,
+    )

@@ -532,7 +532,7 @@ ROWS: dict[int, Row] = {
         Reason.GRANTED,
         (
             _a2a("_Context.build", "context.state['headers'].pop('authorization', None)"),
-            Control("zerotrust.audit.journal", "plain", "_TOKEN.sub('(a token)', text[:200])", "text[:200]"),
+            Control("zerotrust.audit.event", "plain", "_TOKEN.sub('(a token)', text[:200])", "text[:200]"),
         ),
     ),
     # E. scope and authorisation
@@ -1311,7 +1311,7 @@ ROWS: dict[int, Row] = {
     144: Row(
         "refusals, until the disk is full",
         Reason.POLICY_DENIED,
-        (Control("zerotrust.audit.counts", "Tally.repeated", "self._refused[what] > IN_FULL", "False"),),
+        (Control("zerotrust.audit.counts", "CallCounter.repeated", "self._repeated[what] > IN_FULL", "False"),),
     ),
     145: Row(
         "handshakes that are begun at a service, and not finished",

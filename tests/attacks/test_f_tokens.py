@@ -11,6 +11,7 @@ import pytest
 from lab.forwarding import Forwarding
 from tests.support.attack import DOORS, Target, Tried, Tries, Watched, attack, tool_call
 from tests.support.issuer import Issuer
+from tests.support.records import counted_in
 from tests.support.system import running
 from zerotrust.decision import Reason
 
@@ -93,7 +94,7 @@ async def test_an_agent_that_passes_its_token_on_gets_nowhere(tmp_path: Path, is
         await target.send(READER, target.token(READER))
 
         records = [record for party in (DOCUMENTS, INFERENCE) for record in await target.records(party)]
-        refused = [seen["reason"] for record in records for seen in record.get("seen", [record])]
+        refused = [seen["reason"] for record in records for seen in counted_in(record)]
         assert set(refused) == {Reason.AUDIENCE_MISMATCH}
         assert _handled(target, DOCUMENTS, INFERENCE) == 0
         assert issuer.exchanges == []

@@ -122,14 +122,14 @@ async def test_refusals_until_the_disk_is_full(target: Target) -> Tries:
     """The first are written in full, and all are counted."""
     gate = target.system.apps[target.system.addresses[ORCHESTRATOR]]
     assert isinstance(gate, Gate)
-    gate._tally._interval = 3600  # all of it in one interval, however slow the machine is
+    gate._counter._interval = 3600  # all of it in one interval, however slow the machine is
     async with target.system.client(ORCHESTRATOR, target.token(ORCHESTRATOR, groups=[])) as eve:
         for _ in range(REFUSED):
             answer = await eve.post("/plan", json={"request": "Summarise."})
     written = await target.records(ORCHESTRATOR)
 
     in_full = [record for record in written if record["event"] == "request"]
-    counted = sum(seen["times"] for record in written for seen in record.get("seen", []))
+    counted = sum(seen["times"] for record in written for seen in record.get("repeated") or [])
     assert len(in_full) + counted >= REFUSED
     yield Tried(answer, written, handled=False, effect=len(in_full) > IN_FULL)
 

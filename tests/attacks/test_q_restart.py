@@ -10,7 +10,8 @@ from tests.services.test_registry_authority import READER, READERS_ID, authority
 from tests.services.test_telling import told
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.issuer import Issuer
-from zerotrust.audit.journal import first_bad_record, records
+from tests.support.records import records
+from zerotrust.audit.journal import first_bad_record
 from zerotrust.service import Service
 
 
@@ -56,5 +57,5 @@ async def test_a_restart_wipes_what_is_on_record(place: Restarted) -> Tries:
     async with authority_in(place.folder / "data", place.issuer):
         pass
     found = [r for journal in place.folder.glob("past/*/*.jsonl") for r in records(journal)]
-    kept = any(r["event"] == "suspended" and r["operation"] == READER for r in found)
+    kept = any(r.get("action") == "suspend" and r["target"] == READER for r in found)
     yield Attempt("still on record" if kept else "nothing on record", not kept)

@@ -22,6 +22,7 @@ from demo.refusals import said, tool_call
 from demo.system import ROOT, System, settings, started
 from tests.support.issuer import Issuer
 from tests.support.launched import Authority
+from tests.support.records import records
 from zerotrust.connections import Connections
 from zerotrust.known import SIGNER
 from zerotrust.lock import load_lock
@@ -153,4 +154,4 @@ async def test_no_request_is_lost_while_certificates_are_renewed(rotating: Syste
 
     assert lost == []
     assert done >= REQUESTS
-    assert json.dumps(rotating.records(DOCUMENTS)).count('"granted"') >= done
+    assert json.dumps(records(rotating.journal(DOCUMENTS))).count('"granted"') >= done

@@ -16,6 +16,7 @@ from demo.system import ROOT, System
 from tests.e2e.test_transaction import task
 from tests.support.ca import CA
 from tests.support.real import relaunched
+from tests.support.records import records
 from zerotrust.connections import Connections
 from zerotrust.known import SIGNER
 from zerotrust.svid import Svid
@@ -104,7 +105,9 @@ async def test_what_the_registry_refuses_an_operator_is_on_record_where_the_oper
     told = re.fullmatch(r".* \(400: unknown_subject\); on record as trace (\w+) in run/(\S+)\.\n", done.stderr)
     assert told, done.stderr
     assert system.journal(SIGNER) == system.folder / told[2]
-    assert [r["reason"] for r in system.records(SIGNER) if r.get("trace_id") == told[1]][-1] == "unknown_subject"
+    assert [r["reason"] for r in records(system.journal(SIGNER)) if r.get("trace_id") == told[1]][
+        -1
+    ] == "unknown_subject"
 
 
 async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it_read_them_anew(
@@ -148,7 +151,9 @@ async def test_policies_that_were_read_anew_count_at_every_party(system: System,
 async def versions(system: System) -> set[str]:
     """The versions of the policies by which a task is decided, at all parties."""
     trace = (await task(system, "alice"))["result"]["trace_id"]
-    found = [r for name in system.registry.workloads for r in system.records(name) if r.get("trace_id") == trace]
+    found = [
+        r for name in system.registry.workloads for r in records(system.journal(name)) if r.get("trace_id") == trace
+    ]
     assert len({record["service"] for record in found}) == 5
     return {record["policy"] for record in found if "policy" in record}
 

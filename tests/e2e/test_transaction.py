@@ -15,6 +15,8 @@ from demo.standing import PLANTED, operator, until_restored
 from demo.system import ROOT, System
 from demo.tell import short, tokens_of
 from tests.support.leaks import holds_token
+from tests.support.records import flat
+from zerotrust.audit.event import MICROSECONDS, AuditEvent, Outcome
 from zerotrust.audit.journal import first_bad_record
 from zerotrust.verify import TICK
 
@@ -52,35 +54,40 @@ async def task(system: System, user: str, request: str = REQUEST, **more: str) -
     return found
 
 
+def traced(system: System, trace_id: str) -> list[AuditEvent]:
+    """All events of all parties under one trace id."""
+    everything = [event for name in system.registry.workloads for event in system.events(name)]
+    return [event for event in everything if event.trace and event.trace.trace_id == trace_id]
+
+
 def written(system: System, trace_id: str) -> list[dict[str, Any]]:
-    """All that the parties wrote down under one trace id."""
-    everything = [record for name in system.registry.workloads for record in system.records(name)]
-    return [record for record in everything if record.get("trace_id") == trace_id]
+    """The decisions among them."""
+    return [flat(event) for event in traced(system, trace_id) if not isinstance(event.data, Outcome)]
 
 
 async def test_each_hop_has_its_own_token_exactly_as_drawn(system: System) -> None:
     done = await task(system, "alice")
 
     assert done["result"]["event"] == "finished"
-    tokens = tokens_of(written(system, done["result"]["trace_id"]))
+    tokens = tokens_of(traced(system, done["result"]["trace_id"]))
     seen = {
         name: (
-            short(token["party"]),
-            short(token["audience"]),
-            frozenset(token["scopes"]),
-            tuple(short(actor) for actor in token["actors"]),
+            short(token.party),
+            short(token.audience),
+            frozenset(token.scopes),
+            tuple(short(actor) for actor in token.actors),
         )
         for name, token in tokens.items()
     }
     assert seen == {name: (azp, aud, frozenset(s.split()), act) for name, (azp, aud, s, act, _) in DRAWN.items()}
     for name, token in tokens.items():
-        assert 0 < token["expires_at"] - token["issued_at"] <= DRAWN[name][-1] + TICK
-        assert token["expires_at"] <= tokens["T0"]["expires_at"]
-    assert len({token["token_id"] for token in tokens.values()}) == len(DRAWN)
-    assert {token["subject"] for token in tokens.values()} == {"a11ce000-0000-4000-8000-000000000000"}
-    assert {token["transaction"] for token in tokens.values()} == {tokens["T0"]["token_id"]}
-    assert tokens["T2"]["lineage"] == [tokens["T0"]["token_id"], tokens["T1"]["token_id"]]
-    assert tokens["T2w"]["lineage"] == [tokens["T0"]["token_id"], tokens["T1w"]["token_id"]]
+        assert 0 < token.expires_at - token.issued_at <= (DRAWN[name][-1] + TICK) * MICROSECONDS
+        assert token.expires_at <= tokens["T0"].expires_at
+    assert len({token.token_id for token in tokens.values()}) == len(DRAWN)
+    assert {token.subject for token in tokens.values()} == {"a11ce000-0000-4000-8000-000000000000"}
+    assert {token.transaction for token in tokens.values()} == {tokens["T0"].token_id}
+    assert tokens["T2"].lineage == (tokens["T0"].token_id, tokens["T1"].token_id)
+    assert tokens["T2w"].lineage == (tokens["T0"].token_id, tokens["T1w"].token_id)
 
 
 async def test_the_poisoned_document_gets_nowhere(system: System) -> None:

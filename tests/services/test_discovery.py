@@ -88,7 +88,7 @@ async def test_an_agent_that_does_not_show_the_approved_card_is_asked_nothing_an
     assert (result["event"], result["agent"], result["text"]) == ("failed", READER, Reason.PEER_UNTRUSTED)
     assert asked(system, READER) == []
     [found] = [record for record in system.records(ORCHESTRATOR) if record["event"] == "discovery"]
-    assert (found["operation"], found["allowed"], found["reason"]) == (READER, False, "peer_untrusted")
+    assert (found["party"], found["allowed"], found["reason"]) == (READER, False, "peer_untrusted")
     assert why in found["detail"]
 
 
@@ -243,7 +243,7 @@ async def test_a_model_never_sees_a_tool_that_is_not_as_it_was_approved(
     assert asked(system, "inference") == []  # the model was told nothing
     assert not [operation for operation in asked(system, TOOL) if "call" in operation]
     [found] = [record for record in system.records(READER) if record["event"] == "discovery"]
-    assert (found["operation"], found["allowed"], found["reason"]) == (TOOL, False, "peer_untrusted")
+    assert (found["party"], found["allowed"], found["reason"]) == (TOOL, False, "peer_untrusted")
     assert "is not as it was approved" in found["detail"]
 
 

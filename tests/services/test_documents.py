@@ -16,10 +16,12 @@ from sqlalchemy import event
 
 from tests.support.attack import tool_call
 from tests.support.clients import refused, said, tools, use
+from tests.support.records import flat
 from tests.support.system import ROOT, System, problem_of
 from tools.documents.document import MAX_ID, MAX_TEXT, MAX_TITLE, Document
 from tools.documents.store import MOST_BYTES, MOST_DRAFTS, MOST_FOUND, MOST_NAMED, Store
 from zerotrust import VERSION
+from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.journal import Journal
 from zerotrust.bounded import MAX_ANSWER
 from zerotrust.mcp import ERA
@@ -98,8 +100,9 @@ async def test_what_does_not_exist_takes_the_same_steps_as_what_is_foreign(
         steps.append(("find", name))
         return await find(store, name)
 
-    async def appending(journal: Journal, record: Any) -> None:
-        await append(journal, record)
+    async def appending(journal: Journal, event: bytes) -> None:
+        await append(journal, event)
+        record = flat(AuditEvent.parse(event))
         steps.append(tuple(str(record.get(key)) for key in ("event", "operation", "resource", "reason", "detail")))
 
     monkeypatch.setattr(Store, "find", finding)

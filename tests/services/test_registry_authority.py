@@ -141,9 +141,9 @@ class Authority:
     def events(self) -> list[tuple[str, str]]:
         """What was done, as the journal has it."""
         return [
-            (record["event"], record.get("operation", ""))
+            (record.get("action", record["event"]), record.get("target", ""))
             for record in self.system.records(NAME)
-            if record["event"] not in {"request", "unverified"}
+            if record["event"] not in {"request", "counts"}
         ]
 
 
@@ -278,14 +278,14 @@ async def test_a_suspended_party_stands_no_more_here_first_and_at_the_realm_seco
     assert told["party"]["since"] == pytest.approx(time.time(), abs=60)
     assert authority.standing.of_party(READERS_ID).reason is Reason.WITHDRAWN
     assert authority.realm.told == [("disable", READERS_ID, False)]  # it did not stand any more when that was told
-    assert authority.events == [("suspended", READER)]
+    assert authority.events == [("suspend", READER)]
 
     told = await authority.operate("POST", f"/parties/{READER}/reinstate", {})
 
     assert (told["party"]["state"], told["party"]["cause"], told["keycloak"]) == ("active", None, "told")
     assert authority.standing.of_party(READERS_ID)
     assert authority.realm.told[1:] == [("enable", READERS_ID, False)]
-    assert authority.events == [("suspended", READER), ("reinstated", READER)]
+    assert authority.events == [("suspend", READER), ("reinstate", READER)]
 
 
 async def test_nobody_is_locked_out_who_alone_could_open_again(authority: Authority) -> None:
@@ -417,7 +417,7 @@ async def test_who_does_not_run_what_was_approved_is_suspended_and_stays_so_unti
     assert not authority.standing.of_party(READERS_ID)
     await authority.operate("POST", f"/parties/{READER}/reinstate", {})
     assert authority.standing.of_party(READERS_ID)
-    assert [event for event, _ in authority.events if event != "refusal"] == ["drift", "reinstated"]
+    assert [event for event, _ in authority.events if event != "refusal"] == ["drift", "reinstate"]
     assert ("disable", READERS_ID, False) in authority.realm.told
 
 

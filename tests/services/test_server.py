@@ -129,7 +129,7 @@ async def test_what_a_party_stands_on_is_closed_with_it(tmp_path: Path) -> None:
 
     clients = (service.outgoing.http, service.outgoing.mcp_http, service._identity_http)
     assert [client.is_closed for client in clients] == [True, True, True]
-    assert not service._journal._writer.is_alive()
+    assert not service.recorder._journal._writer.is_alive()
 
 
 async def test_an_answer_that_gets_no_end_does_not_look_whole() -> None:

@@ -153,7 +153,7 @@ async def test_a_document_is_not_read_by_whom_was_withdrawn_since_the_gate_has_l
 
     assert result.is_error
     assert "certificate" not in said(result)
-    decision = next(r for r in system.records("tool/documents") if r["event"] == "decision")
+    decision = next(r for r in system.records("tool/documents") if r["event"] == "access")
     assert (decision["allowed"], decision["reason"]) == (False, "withdrawn")
     assert decision["detail"] == "user alice: a theft"
 

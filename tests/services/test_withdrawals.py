@@ -71,9 +71,9 @@ async def test_what_operators_withdraw_is_known_here_first_and_told_at_the_realm
     assert answer == {"keycloak": told}
     assert authority.standing.withdrawn == {subject: "a theft (operator olivia)"}
     assert authority.realm.told == realm  # it was withdrawn already when that was told
-    assert authority.events == [("withdrawn", f"{kind} {name}")]
-    [event] = [e for e in authority.system.records("authority/registry") if e["event"] == "withdrawn"]
-    assert event["detail"] == "a theft"
+    assert authority.events == [("revoke", f"{kind} {name}")]
+    [event] = [e for e in authority.system.records("authority/registry") if e.get("action") == "revoke"]
+    assert event["cause"] == "a theft"
 
 
 async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: Authority) -> None:
@@ -167,7 +167,7 @@ async def test_a_user_comes_back_and_at_the_realm_first(authority: Authority) ->
 
     assert authority.realm.told[1:] == [("enable user", "alices-id", False)]  # it was still withdrawn by then
     assert authority.standing.withdrawn == {}
-    assert [event for event, _ in authority.events] == ["withdrawn", "reinstated"]
+    assert [event for event, _ in authority.events] == ["revoke", "reinstate"]
 
 
 @pytest.mark.parametrize("kind", ["session", "token"])

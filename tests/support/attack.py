@@ -31,7 +31,9 @@ from tests.support.ca import holder, workload
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.leaks import holds_token
+from tests.support.records import counted_in, records
 from tests.support.system import System, Wire, problem_of, running
+from zerotrust.audit.event import Counts
 from zerotrust.audit.journal import first_bad_record
 from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
 from zerotrust.gate import Gate
@@ -145,7 +147,7 @@ class Tried:
 
 def reasons(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """The reasons in some records, those that were only counted among them."""
-    return [str(r["reason"]) for record in records for r in record.get("seen", [record]) if "reason" in r]
+    return [str(r["reason"]) for record in records for r in counted_in(record) if "reason" in r]
 
 
 @dataclass
@@ -260,7 +262,7 @@ class Target:
         """
         door, watched = _door(party), self.system.services[party]
         assert isinstance(watched, Watched)
-        records, handled = len(self.system.records(party)), len(watched.handled)
+        records, handled = len(await self.records(party)), len(watched.handled)
         asked = door.body if body is None else body
         content = asked if isinstance(asked, bytes) else orjson.dumps(asked)
         good = [(b"content-type", b"application/json"), *door.headers]
@@ -289,8 +291,9 @@ class Target:
         """All that a party has written down, with what it has only counted so far."""
         gate = self.system.apps[self.system.addresses[party]]
         if isinstance(gate, Gate):
-            await gate._tally.flush()
-        return self.system.records(party)
+            await gate._counter.flush()
+            await gate._recorder.append(Counts())  # a commit, for what rides on one
+        return records(self.system.folder / party.replace("/", "-") / "journal.jsonl", by_certificate=True)
 
     def check_journals(self) -> None:
         """Every journal is whole."""

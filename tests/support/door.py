@@ -20,9 +20,12 @@ from starlette.types import Scope as HttpScope
 
 from tests.support.ca import holder
 from tests.support.issuer import ISSUER, Issuer
+from tests.support.records import flat, records
 from tests.support.system import POLICIES, Wire, fresh_standing
-from zerotrust.audit.counts import Tally
-from zerotrust.audit.journal import Journal, records
+from zerotrust.audit.counts import CallCounter
+from zerotrust.audit.event import Counts
+from zerotrust.audit.journal import Journal, events
+from zerotrust.audit.recorder import Recorder
 from zerotrust.gate import Confirmation, Gate
 from zerotrust.identity import Principal
 from zerotrust.jsonrpc import JSON_RPC
@@ -95,7 +98,7 @@ class Door:
         routes: Routes | None = None,
         handler: ASGIApp | None = None,
         metadata_url: str | None = None,
-        tally_every: float = 0,
+        count_every: float = 0,
     ) -> None:
         registry = issuer.registry
         self._party, self.standing = party, fresh_standing()
@@ -104,9 +107,10 @@ class Door:
         self.handled: list[str] = []
         self.handler = handler or self.echo
         self.journal = Journal(folder / "journal.jsonl")
+        self.recorder = Recorder(self.journal, registry.id(party), clock=self.clock)
         front = party == "orchestrator"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("zerotrust.gate.Tally", partial(Tally, interval=tally_every))
+            patch.setattr("zerotrust.gate.CallCounter", partial(CallCounter, interval=count_every))
             self.gate = Gate(
                 self._handle,
                 routes=routes or (AT_THE_FRONT if front else AT_THE_TOOL),
@@ -126,7 +130,7 @@ class Door:
                     clock=self.key_clock,
                 ),
                 policy=read_policy(POLICIES, registry),
-                journal=self.journal,
+                recorder=self.recorder,
                 clock=self.clock,
                 metadata_url=metadata_url,
                 dialects={"/mcp": JSON_RPC},
@@ -211,7 +215,12 @@ class Door:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        return list(records(self.folder / "journal.jsonl"))
+        return records(self.folder / "journal.jsonl")
+
+    async def everything(self) -> list[dict[str, Any]]:
+        """All records, also those that ride on a commit: there is one now."""
+        await self.recorder.append(Counts())
+        return [flat(event) for event in events(self.folder / "journal.jsonl") if event.data != Counts()]
 
     @property
     def requests(self) -> list[dict[str, Any]]:
@@ -219,10 +228,10 @@ class Door:
         return [record for record in self.records if record["event"] == "request"]
 
     async def counted(self, times: int) -> list[dict[str, Any]]:
-        """Wait until so many unverified callers are on record; return them, by peer and reason."""
+        """Wait until so many unverified callers are on record; return them, by origin and reason."""
         async with asyncio.timeout(5):
             while True:
-                seen = [entry for r in self.records if r["event"] == "unverified" for entry in r["seen"]]
+                seen = [entry for r in self.records if r["event"] == "counts" for entry in r["unverified"] or ()]
                 if sum(entry["times"] for entry in seen) >= times:
                     return seen
                 await asyncio.sleep(0.002)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.support.ca import FOREVER, TRUST_DOMAIN, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
-from zerotrust.audit.journal import records
+from tests.support.records import records
 from zerotrust.cards import CARD_PATH
 from zerotrust.known import Known
 from zerotrust.lock import load_lock
@@ -165,7 +165,7 @@ class System:
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """What that party has written down."""
-        return list(records(self.folder / name.replace("/", "-") / "journal.jsonl"))
+        return records(self.folder / name.replace("/", "-") / "journal.jsonl")
 
     def documents(self) -> dict[str, dict[str, str]]:
         """What the documents tool has stored, by id, looked up behind its back."""

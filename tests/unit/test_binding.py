@@ -131,17 +131,17 @@ async def test_a_token_is_good_in_the_hands_of_whom_it_was_issued_to_and_in_nobo
 
 async def test_refusals_of_one_presenter_do_not_hide_those_of_another(tmp_path: Path, issuer: Issuer) -> None:
     """The token is the same, and so are the user, the party, the reason and the route."""
-    door = Door(tmp_path, issuer, party="tool/documents", tally_every=3600)
+    door = Door(tmp_path, issuer, party="tool/documents", count_every=3600)
     token = for_the_tool(issuer)
 
     for _ in range(IN_FULL + 1):
         await at_the_tool(door, token, workload(WRITER))
     await at_the_tool(door, token, workload(ORCHESTRATOR))
-    await door.gate._tally.flush()
+    await door.gate._counter.flush()
 
     writer, orchestrator = issuer.registry.id(WRITER), issuer.registry.id(ORCHESTRATOR)
     assert [record["peer"] for record in door.requests] == [writer] * IN_FULL + [orchestrator]
-    [again] = door.records[-1]["seen"]
+    [again] = door.records[-1]["repeated"]
     assert (again["party"], again["peer"], again["times"]) == (issuer.registry.id(READER), writer, 1)
     door.close()
 
@@ -256,7 +256,39 @@ async def test_any_party_gets_in_by_its_certificate_and_asks_for_nothing_in_a_us
         assert (reply.status, reply.body.decode()) == (200, f"{issuer.registry.id(name)} nobody ")
     with_token = await peers_door.ask(issuer.token(), "GET", "/card", peer=workload(READER))
     assert with_token.body.decode().split() == [issuer.registry.id(READER), "nobody"]
-    assert {seen["peer"] for seen in await peers_door.counted(6)} >= {issuer.registry.id(READER)}
+    calls = [record for record in await peers_door.everything() if record["event"] == "request"]
+    assert [(call["peer"], "subject" in call, call["operation"]) for call in calls[:-1]] == [
+        (issuer.registry.id(name), False, "GET /card")
+        for name in (READER, WRITER, ORCHESTRATOR, "inference", "authority/attestation")
+    ]
+    assert {(call["allowed"], call["reason"]) for call in calls} == {(True, "granted")}
+
+
+async def test_what_a_party_repeats_by_its_certificate_is_counted(tmp_path: Path, issuer: Issuer) -> None:
+    """It must not be able to fill the disk."""
+    anyone = MutualTLS(any_workload=True)
+    routes: Routes = {("GET", "/card"): anyone, ("POST", "/report"): anyone}
+    door = Door(tmp_path, issuer, routes=routes, handler=who, count_every=3600)
+    for _ in range(10 * IN_FULL):
+        await door.ask(None, "GET", "/card", peer=workload(READER))
+    await door.ask(None, "POST", "/report", peer=workload(READER))
+    door.standing.change(1, ("party", issuer.registry.id(READER)), "drift")
+    for _ in range(10 * IN_FULL):
+        await door.ask(None, "GET", "/card", peer=workload(READER))
+    await door.gate._counter.flush()
+
+    records = await door.everything()
+    in_full = [(r["operation"], r["reason"]) for r in records if r["event"] == "request"]
+    card, report = ("GET /card", "granted"), ("POST /report", "granted")
+    assert in_full == [*[card] * IN_FULL, report, *[("GET /card", "withdrawn")] * IN_FULL]
+    assert len([r for r in records if r["event"] == "outcome"]) == IN_FULL + 1
+    [counts] = [r for r in records if r["event"] == "counts"]
+    reader = issuer.registry.id(READER)
+    assert [(c["peer"], c["subject"], c["reason"], c["times"]) for c in counts["repeated"]] == [
+        (reader, None, "granted", 9 * IN_FULL),
+        (reader, None, "withdrawn", 9 * IN_FULL),
+    ]
+    door.close()
 
 
 async def test_a_door_for_one_party_is_shut_to_the_others(peers_door: Door, issuer: Issuer) -> None:

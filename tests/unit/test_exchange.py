@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,6 +16,7 @@ from tests.support.door import NOW, Clock
 from tests.support.issuer import ISSUER
 from tests.support.system import fresh_standing
 from zerotrust import exchange
+from zerotrust.audit.event import Caller, Decided, Exchange
 from zerotrust.bounded import TO_TELL
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.exchange import MARGIN, Exchanger, NarrowedToken, exchange_form
@@ -67,7 +68,7 @@ class Bench:
     def __init__(self, key: RSAPrivateKey) -> None:
         self.key, self.clock, self.proof = key, Clock(), Proof()
         self.requests: list[httpx.Request] = []
-        self.notes: list[Mapping[str, Any]] = []
+        self.notes: list[Exchange] = []
         self.journal_down = False
         self.answer: Callable[[dict[str, str]], httpx.Response | Exception] = self.granted
         self.open = asyncio.Event()
@@ -87,8 +88,8 @@ class Bench:
         return [dict(parse_qsl(request.content.decode(), strict_parsing=True)) for request in self.requests]
 
     @property
-    def reasons(self) -> list[Reason]:
-        return [note["reason"] for note in self.notes]
+    def reasons(self) -> list[str]:
+        return [note.decision.reason for note in self.notes]
 
     def granted(self, form: dict[str, str], *, header: dict[str, Any] | None = None, **changed: Any) -> httpx.Response:
         """The right answer, with `changed` claims; None leaves one out."""
@@ -127,7 +128,7 @@ class Bench:
             raise answer
         return answer
 
-    async def _note(self, note: Mapping[str, Any]) -> None:
+    async def _note(self, note: Exchange) -> None:
         if self.journal_down:
             raise Denied(Reason.JOURNAL_UNAVAILABLE)
         self.notes.append(note)
@@ -250,18 +251,14 @@ async def test_every_exchange_is_recorded_without_the_tokens(bench: Bench) -> No
     token = await bench.narrow()
 
     assert bench.notes == [
-        {
-            "event": "exchange",
-            "transaction": "t0",
-            "subject": "alice",
-            "from_token": "t1",
-            "audience": DOCUMENTS,
-            "scopes": ["tool.read"],
-            "token_id": "narrowed-1",
-            "allowed": True,
-            "reason": Reason.GRANTED,
-            "detail": "",
-        }
+        Exchange(
+            audience=DOCUMENTS,
+            scopes=("tool.read",),
+            parent_token_id="t1",
+            token_id="narrowed-1",
+            decision=Decided(allowed=True, reason=Reason.GRANTED),
+            principal=Caller.of(caller()),
+        )
     ]
     assert token.value not in str(bench.notes)
     assert "proof" not in str(bench.notes)
@@ -355,7 +352,7 @@ async def test_nobody_waits_for_the_issuer_longer_than_the_callers_token_lives(b
     with held(bench):
         async with asyncio.timeout(30):
             assert await bench.refusal(ending) is Reason.ISSUER_UNAVAILABLE
-    assert bench.notes[-1]["detail"] == "no answer in time"
+    assert bench.notes[-1].decision.detail == "no answer in time"
 
 
 async def test_without_a_proof_of_who_we_are_nothing_is_sent(bench: Bench) -> None:
@@ -508,8 +505,8 @@ async def test_for_the_withdrawn_nothing_is_asked_and_that_is_on_record(bench: B
     assert bench.requests == []
     assert bench.proof.asked == []
     [note] = bench.notes
-    assert (note["allowed"], note["reason"], note["from_token"]) == (False, Reason.WITHDRAWN, "t1")
-    assert note["detail"].endswith(": a theft")
+    assert (note.decision.allowed, note.decision.reason, note.parent_token_id) == (False, Reason.WITHDRAWN, "t1")
+    assert str(note.decision.detail).endswith(": a theft")
 
 
 async def test_for_a_party_that_is_withdrawn_nothing_is_asked_also_where_a_token_is_kept(bench: Bench) -> None:
@@ -519,7 +516,7 @@ async def test_for_a_party_that_is_withdrawn_nothing_is_asked_also_where_a_token
     assert await bench.refusal() is Reason.PEER_WITHDRAWN
     assert len(bench.requests) == 1
     assert bench.reasons == [Reason.GRANTED, Reason.PEER_WITHDRAWN]
-    assert bench.notes[-1]["detail"] == f"party {DOCUMENTS}: a theft"
+    assert bench.notes[-1].decision.detail == f"party {DOCUMENTS}: a theft"
 
 
 async def test_nothing_is_asked_while_nobody_knows_who_is_withdrawn(bench: Bench) -> None:

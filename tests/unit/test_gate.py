@@ -16,6 +16,7 @@ from starlette.types import Scope as HttpScope
 from tests.support.door import NOW, Door, Headers
 from tests.support.issuer import Issuer
 from zerotrust.audit.counts import IN_FULL
+from zerotrust.audit.event import MICROSECONDS
 from zerotrust.current import current_principal, current_trace
 from zerotrust.decision import Reason
 from zerotrust.gate import Gate
@@ -56,16 +57,18 @@ async def test_a_good_token_is_let_in_and_recorded_whole(door: Door, issuer: Iss
     assert (reply.status, reply.body) == (200, b'{"hello": 1}')
     assert door.handled == ["POST /tasks"]
     [record] = door.records
-    assert record | {"at": 0, "trace_id": "", "span_id": "", "policy": ""} == {
-        "n": 1,
-        "prev": "0" * 64,
-        "at": 0,
+    started = NOW * MICROSECONDS
+    assert record | {"trace_id": "", "span_id": "", "policy": ""} == {
+        "schema": 1,
+        "time": started,
         "service": "spiffe://agents.example/orchestrator",
+        "measurement": None,
         "event": "request",
+        "type": "request",
         "trace_id": "",
         "span_id": "",
         "parent_id": None,
-        "caller_trace": None,
+        "caller_trace_id": None,
         "peer": None,  # a user's own client has no certificate
         "operation": "POST /tasks",
         "permission": "task.run",
@@ -83,8 +86,10 @@ async def test_a_good_token_is_let_in_and_recorded_whole(door: Door, issuer: Iss
         "lineage": [],
         "transaction": "token-1",
         "session": "session-1",
-        "issued_at": NOW,
-        "expires_at": NOW + 60,
+        "client": "walkthrough",
+        "chain_started_at": started,
+        "issued_at": started,
+        "expires_at": started + 60 * MICROSECONDS,
     }
     assert len(record["policy"]) == 12
 
@@ -682,7 +687,7 @@ async def test_what_cannot_be_recorded_is_not_done(door: Door, issuer: Issuer) -
 
 
 async def test_callers_that_were_never_verified_are_counted_by_peer_and_reason(tmp_path: Path, issuer: Issuer) -> None:
-    door = Door(tmp_path, issuer, tally_every=3600)
+    door = Door(tmp_path, issuer, count_every=3600)
     for _ in range(3):
         await door.ask(address="192.0.2.1")
     await door.ask("garbage", address="192.0.2.1")
@@ -690,12 +695,12 @@ async def test_callers_that_were_never_verified_are_counted_by_peer_and_reason(t
 
     assert door.records == []
 
-    door.gate._tally._write()  # what the timer would do
+    door.gate._counter._write()  # what the timer would do
 
     assert await door.counted(5) == [
-        {"peer": "192.0.2.1", "reason": "no_token", "times": 3},
-        {"peer": "192.0.2.1", "reason": "malformed_token", "times": 1},
-        {"peer": "192.0.2.2", "reason": "no_token", "times": 1},
+        {"origin": "192.0.2.1", "reason": "no_token", "times": 3},
+        {"origin": "192.0.2.1", "reason": "malformed_token", "times": 1},
+        {"origin": "192.0.2.2", "reason": "no_token", "times": 1},
     ]
     assert len(door.records) == 1
     door.close()
@@ -741,7 +746,7 @@ async def test_the_front_door_makes_a_trace_id_and_keeps_the_callers_beside_it(d
         await door.ask(token, headers=[TRACEPARENT])
 
     first, second = door.records
-    assert first["caller_trace"] == second["caller_trace"] == TRACE
+    assert first["caller_trace_id"] == second["caller_trace_id"] == TRACE
     assert len({first["trace_id"], second["trace_id"], TRACE}) == 3
 
 
@@ -749,7 +754,7 @@ async def test_the_trace_of_a_delegated_caller_is_continued(tool_door: Door, iss
     await tool_door.call(for_the_tool(issuer), tool_call(), headers=[(b"mcp-protocol-version", ERA), TRACEPARENT])
 
     [record] = tool_door.records
-    assert (record["trace_id"], record["parent_id"], record["caller_trace"]) == (TRACE, "0123456789abcdef", None)
+    assert (record["trace_id"], record["parent_id"], record["caller_trace_id"]) == (TRACE, "0123456789abcdef", None)
 
 
 async def test_each_request_is_a_span_of_its_own_below_its_callers(tool_door: Door, issuer: Issuer) -> None:
@@ -794,7 +799,7 @@ async def test_a_trace_that_is_none_is_ignored(tool_door: Door, issuer: Issuer, 
     [record] = tool_door.records
     assert record["trace_id"] not in {TRACE, "0" * 32}
     assert len(record["trace_id"]) == 32
-    assert (record["caller_trace"], record["parent_id"]) == (None, None)
+    assert (record["caller_trace_id"], record["parent_id"]) == (None, None)
 
 
 async def test_a_stranger_gets_a_trace_id_of_ours(door: Door) -> None:
@@ -954,7 +959,7 @@ class Waiting:
 async def test_a_user_who_has_too_many_requests_under_way_is_refused_and_nobody_else_is(
     tmp_path: Path, issuer: Issuer
 ) -> None:
-    door = Door(tmp_path, issuer, tally_every=3600)
+    door = Door(tmp_path, issuer, count_every=3600)
     door.handler = waiting = Waiting()
     alices = [asyncio.create_task(door.ask(issuer.token(sub="alice"))) for _ in range(OF_A_PERSON)]
     await waiting.until(OF_A_PERSON)
@@ -968,9 +973,9 @@ async def test_a_user_who_has_too_many_requests_under_way_is_refused_and_nobody_
     waiting.go_on.set()
     assert {reply.status for reply in await asyncio.gather(bob, *alices)} == {200}
     assert (await door.ask(issuer.token(sub="alice"))).status == 200  # those that are over count no more
-    await door.gate._tally.flush()
+    await door.gate._counter.flush()
     written = [record for record in door.records if record.get("reason") == Reason.TOO_MANY_REQUESTS]
-    counted = [seen for record in door.records for seen in record.get("seen", [])]
+    counted = [seen for record in door.records for seen in record.get("repeated") or []]
     assert len(written) == IN_FULL
     assert [(seen["subject"], seen["times"]) for seen in counted] == [("alice", 100 - IN_FULL)]
     door.close()
@@ -1052,19 +1057,19 @@ async def test_a_refused_request_is_not_under_way(door: Door, issuer: Issuer) ->
 async def test_refusals_that_repeat_themselves_are_counted_and_the_first_are_written_in_full(
     tmp_path: Path, issuer: Issuer
 ) -> None:
-    door = Door(tmp_path, issuer, tally_every=3600)
+    door = Door(tmp_path, issuer, count_every=3600)
     eve = issuer.token(sub="eve", groups=[])
 
     replies = [await door.ask(eve) for _ in range(50)]
     for number in range(50):
         await door.ask(eve, path=f"/elsewhere/{number}")
-    await door.gate._tally.flush()
+    await door.gate._counter.flush()
 
     assert {reply.reason for reply in replies} == {Reason.POLICY_DENIED}
     assert [record["reason"] for record in door.requests] == [Reason.POLICY_DENIED] * IN_FULL + [
         Reason.NO_PERMISSION_FOR_ROUTE
     ] * IN_FULL
-    assert door.records[-1]["seen"] == [
+    assert door.records[-1]["repeated"] == [
         {
             "subject": "eve",
             "party": "walkthrough",

@@ -6,13 +6,15 @@ import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from zerotrust.audit.journal import GENESIS, Journal, JournalError, first_bad_record, records
+from zerotrust.audit.event import AuditEvent, Counts
+from zerotrust.audit.journal import GENESIS, MAX_LINE, MAX_RIDERS, Journal, JournalError, events, first_bad_record
 
 
 @pytest.fixture
@@ -32,9 +34,15 @@ async def filled(path: Path, count: int = 5) -> list[bytes]:
     """A closed journal with so many records; its lines."""
     journal = Journal(path)
     for number in range(count):
-        await journal.append({"what": f"record {number + 1}"})
+        await journal.append(orjson.dumps({"what": f"record {number + 1}"}))
     journal.close()
     return path.read_bytes().splitlines(keepends=True)
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """The records of a journal, each with what its event says."""
+    found = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    return [record | record.pop("event") for record in found]
 
 
 def files_open() -> int:
@@ -53,7 +61,7 @@ async def test_each_record_names_the_hash_of_the_one_before(path: Path) -> None:
 
 
 async def test_a_record_is_on_the_disk_when_its_future_is_done(journal: Journal, path: Path) -> None:
-    await journal.append({"what": "this"})
+    await journal.append(orjson.dumps({"what": "this"}))
 
     assert [record["what"] for record in records(path)] == ["this"]
 
@@ -70,9 +78,9 @@ async def test_many_records_that_wait_together_go_out_in_few_commits_and_in_orde
         sync(fd)
 
     monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", slow_disk)
-    first = journal.append({"number": 0})
+    first = journal.append(orjson.dumps({"number": 0}))
     await asyncio.to_thread(first_in.wait, 10)
-    rest = [journal.append({"number": number}) for number in range(1, 1000)]
+    rest = [journal.append(orjson.dumps({"number": number})) for number in range(1, 1000)]
     assert not first.done()
     go_on.set()
     await asyncio.gather(first, *rest)
@@ -96,7 +104,7 @@ async def test_nothing_is_acknowledged_before_it_is_synced(journal: Journal, mon
 
     monkeypatch.setattr("zerotrust.audit.journal.os.write", noted("written", write))
     monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", noted("synced", sync))
-    await journal.append({})
+    await journal.append(orjson.dumps({}))
     order.append("acknowledged")
 
     assert order == ["written", "synced", "acknowledged"]
@@ -163,12 +171,12 @@ async def test_a_journal_that_was_put_right_is_gone_on_with(path: Path) -> None:
 
     await filled(path, 1)  # nobody keeps it locked
 
-    assert len(list(records(path))) == 6
+    assert len(records(path)) == 6
 
 
 async def test_a_record_rewritten_together_with_its_number_does_not_fit_its_successor(path: Path) -> None:
     lines = await filled(path)
-    forged = orjson.loads(lines[2]) | {"what": "nothing happened"}
+    forged = orjson.loads(lines[2]) | {"event": {"what": "nothing happened"}}
     path.write_bytes(b"".join([*lines[:2], orjson.dumps(forged) + b"\n", *lines[3:]]))
 
     assert first_bad_record(path) == 3
@@ -180,21 +188,21 @@ async def test_a_second_writer_is_refused(journal: Journal, path: Path) -> None:
         Journal(path)
     assert files_open() == before
 
-    await journal.append({"what": "the first goes on"})
-    assert len(list(records(path))) == 1
+    await journal.append(orjson.dumps({"what": "the first goes on"}))
+    assert len(records(path)) == 1
 
 
 async def test_what_found_no_room_was_never_part_of_the_chain_which_goes_on_when_there_is_room(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await journal.append({"what": "written"})
+    await journal.append(orjson.dumps({"what": "written"}))
     write = os.write
     for full in (_full, lambda fd, data: write(fd, data[:10])):  # nothing fits, or a part of it
         monkeypatch.setattr("zerotrust.audit.journal.os.write", full)
         with pytest.raises(JournalError, match="cannot be written: "):
-            await asyncio.wait_for(journal.append({"what": "lost"}), 5)
+            await asyncio.wait_for(journal.append(orjson.dumps({"what": "lost"})), 5)
         monkeypatch.undo()
-    await journal.append({"what": "after"})
+    await journal.append(orjson.dumps({"what": "after"}))
 
     assert [(record["n"], record["what"]) for record in records(path)] == [(1, "written"), (2, "after")]
     assert first_bad_record(path) == 0
@@ -204,17 +212,17 @@ async def test_what_found_no_room_was_never_part_of_the_chain_which_goes_on_when
 async def test_an_end_that_nobody_knows_is_gone_on_with_after_a_restart_only(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    await journal.append({"what": "written"})
+    await journal.append(orjson.dumps({"what": "written"}))
     if failing == "ftruncate":
         write = os.write
         monkeypatch.setattr("zerotrust.audit.journal.os.write", lambda fd, data: write(fd, data[:10]))
     monkeypatch.setattr(f"zerotrust.audit.journal.os.{failing}", _full)
     with pytest.raises(JournalError, match="until a restart"):
-        await asyncio.wait_for(journal.append({"what": "who knows"}), 5)
+        await asyncio.wait_for(journal.append(orjson.dumps({"what": "who knows"})), 5)
     monkeypatch.undo()
 
     with pytest.raises(JournalError, match="until a restart"):
-        await asyncio.wait_for(journal.append({"what": "after"}), 5)
+        await asyncio.wait_for(journal.append(orjson.dumps({"what": "after"})), 5)
     journal.close()
     await filled(path, 1)
     assert "after" not in path.read_text()
@@ -225,21 +233,21 @@ def _full(*_: object) -> int:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-async def test_what_cannot_be_put_into_a_record_leaves_no_hole(journal: Journal, path: Path) -> None:
-    for unfit in ("\ud800", 2**70, object()):
-        with pytest.raises(TypeError):
-            journal.append({"what": unfit})
-    await journal.append({"what": "this"})
+async def test_a_record_that_no_log_would_take_leaves_no_hole(journal: Journal, path: Path) -> None:
+    with pytest.raises(JournalError, match="too large"):
+        await journal.append(orjson.dumps({"what": "x" * MAX_LINE}))
+    await journal.append(orjson.dumps({"what": "x" * (MAX_LINE - 200)}))
 
     assert [record["n"] for record in records(path)] == [1]
+    assert len(path.read_bytes()) <= MAX_LINE
     assert first_bad_record(path) == 0
 
 
 async def test_closing_writes_what_waits(journal: Journal, path: Path) -> None:
-    waiting = [journal.append({"number": number}) for number in range(100)]
+    waiting = [journal.append(orjson.dumps({"number": number})) for number in range(100)]
     journal.close()
 
-    assert len(list(records(path))) == 100
+    assert len(records(path)) == 100
     await asyncio.gather(*waiting)
 
 
@@ -247,25 +255,25 @@ async def test_after_it_was_closed_nothing_is_acknowledged_and_nobody_waits_fore
     journal.close()
 
     with pytest.raises(JournalError, match="closed"):
-        await asyncio.wait_for(journal.append({"what": "too late"}), 5)
+        await asyncio.wait_for(journal.append(orjson.dumps({"what": "too late"})), 5)
 
 
 async def test_who_leaves_before_the_record_is_written_disturbs_nobody(journal: Journal, path: Path) -> None:
-    first, second = journal.append({"number": 1}), journal.append({"number": 2})
+    first, second = journal.append(orjson.dumps({"number": 1})), journal.append(orjson.dumps({"number": 2}))
     first.cancel()
     await asyncio.wait_for(second, 5)
 
-    assert len(list(records(path))) == 2
+    assert len(records(path)) == 2
 
 
 async def test_a_failure_that_nobody_waits_for_any_more_makes_no_noise(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("zerotrust.audit.journal.os.write", _full)
-    journal.append({"what": "asked for by somebody who left"})
+    journal.append(orjson.dumps({"what": "asked for by somebody who left"}))
     for _ in range(2):  # the first is forgotten then
         with pytest.raises(JournalError):
-            await asyncio.wait_for(journal.append({}), 5)
+            await asyncio.wait_for(journal.append(orjson.dumps({})), 5)
     gc.collect()
 
     assert caplog.messages == []
@@ -288,3 +296,134 @@ async def test_a_process_that_ends_without_closing_its_journal_ends(journal: Jou
 
 async def test_only_the_party_itself_may_read_its_journal(journal: Journal, path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
+
+
+# what nobody waits for
+
+
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """What the loop was asked to do later, for a test to do when it likes."""
+    asked: list[Callable[[], None]] = []
+    later = lambda _seconds, call, *arguments: asked.append(partial(call, *arguments))  # noqa: E731
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", later)
+    return asked
+
+
+async def test_what_rides_goes_out_with_the_next_commit_in_its_order(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs: list[None] = []
+    sync = os.fdatasync
+    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", lambda fd: syncs.append(sync(fd)))
+    await journal.append(b'{"what":"asked"}')
+    journal.ride(b'{"what":"outcome 1"}')
+    journal.ride(b'{"what":"outcome 2"}')
+    assert len(records(path)) == 1
+
+    await journal.append(b'{"what":"asked again"}')
+
+    assert [record["what"] for record in records(path)] == ["asked", "outcome 1", "outcome 2", "asked again"]
+    assert first_bad_record(path) == 0
+    assert len(syncs) == 2
+
+
+async def test_what_rides_waits_while_others_come_and_then_gets_a_commit_of_its_own(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = timers(monkeypatch)
+    journal.ride(b'{"what":"outcome 1"}')
+    await journal.append(b'{"what":"asked"}')
+    journal.ride(b'{"what":"outcome 2"}')
+    assert len(asked) == 1
+
+    asked.pop()()  # there was a commit meanwhile
+    assert len(asked) == 1
+    asked.pop()()  # there was none: it does not wait any longer
+    assert asked == []
+
+    monkeypatch.undo()
+    async with asyncio.timeout(30):
+        while len(records(path)) < 3:
+            await asyncio.sleep(0.002)
+    assert [record["what"] for record in records(path)] == ["outcome 1", "asked", "outcome 2"]
+
+
+async def test_where_nothing_waits_any_more_there_is_no_commit(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = timers(monkeypatch)
+    journal.ride(b'{"what":"outcome"}')
+    await journal.append(b'{"what":"asked"}')
+
+    asked.pop()()
+
+    assert asked == []
+    assert journal._waiting.empty()
+    journal.ride(b'{"what":"another outcome"}')
+    assert len(asked) == 1
+
+
+async def test_closing_writes_what_rides(journal: Journal, path: Path) -> None:
+    journal.ride(b'{"what":"outcome"}')
+    journal.close()
+
+    assert [record["what"] for record in records(path)] == ["outcome"]
+
+
+async def test_what_rides_waits_for_room(journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zerotrust.audit.journal.os.write", _full)
+    journal.ride(b'{"what":"outcome 1"}')
+    journal.ride(b'{"what":"outcome 2"}')
+    with pytest.raises(JournalError):
+        await journal.append(b'{"what":"lost"}')
+    monkeypatch.undo()
+
+    await journal.append(b'{"what":"after"}')
+
+    assert [record["what"] for record in records(path)] == ["outcome 1", "outcome 2", "after"]
+    assert first_bad_record(path) == 0
+
+
+async def test_where_what_rides_cannot_be_written_the_next_is_refused(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = timers(monkeypatch)
+    failed = threading.Event()
+
+    def broken(_fd: int) -> None:
+        failed.set()
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", broken)
+    journal.ride(b'{"what":"outcome"}')
+    asked.pop()()
+    await asyncio.to_thread(failed.wait, 30)
+    monkeypatch.undo()
+
+    with pytest.raises(JournalError, match="until a restart"):
+        await asyncio.wait_for(journal.append(b'{"what":"next"}'), 30)
+
+
+async def test_what_rides_is_bounded_and_the_oldest_go_first(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers(monkeypatch)
+    for number in range(MAX_RIDERS + 10):
+        journal.ride(b'{"number":%d}' % number)
+
+    await journal.append(b"{}")
+
+    assert [record.get("number") for record in records(path)] == [*range(10, MAX_RIDERS + 10), None]
+
+
+# what is read
+
+
+async def test_a_journal_is_read_as_events_and_nothing_else(journal: Journal, path: Path) -> None:
+    event = AuditEvent(schema=1, time=1, service="spiffe://agents.example/inference", data=Counts())
+    await journal.append(event.canonical())
+    assert list(events(path)) == [event]
+
+    await journal.append(b'{"what":"of another schema"}')
+    with pytest.raises(ValueError, match="AuditEvent"):
+        list(events(path))

@@ -10,6 +10,8 @@ from rich.tree import Tree
 
 from cli.terminal import Terminal, printable
 from demo.tell import show_trail
+from tests.support.records import CALLER
+from zerotrust.audit.event import AuditEvent, Decided, Request, plain
 
 TITLE = "\x1b]0;owned\x07"
 RIGHT_TO_LEFT = "\u202egnp.exe"
@@ -55,22 +57,12 @@ def test_styles_stay() -> None:
     assert file.getvalue().startswith("\x1b[31mred\\x1b[0m")
 
 
-def test_a_record_with_markup_in_it_is_shown_as_it_is() -> None:
-    record = {
-        "event": "request",
-        "transaction": "t",
-        "policy": "p",
-        "at": 1.0,
-        "token_id": "t0",
-        "lineage": [],
-        "party": "walkthrough",
-        "audience": "spiffe://agents.example/orchestrator",
-        "operation": "read [/red]",
-        "allowed": False,
-        "reason": "denied",
-    }
+def test_an_event_with_markup_in_it_is_shown_as_it_is() -> None:
+    decision = Decided(allowed=False, reason="denied")
+    data = Request(operation=plain("read [/red]"), decision=decision, principal=CALLER)
+    event = AuditEvent(schema=1, time=1, service=CALLER.audience, data=data)
     file = io.StringIO()
 
-    show_trail(Terminal(file=file, width=120), [record])
+    show_trail(Terminal(file=file, width=120), [event])
 
     assert "read [/red]" in file.getvalue()

@@ -1,55 +1,63 @@
-"""Counts what may come in floods, so that a flood costs the disk one record a second.
+"""Counts what may come in floods, so that a flood costs the disk a few records a second.
 
-Callers that were never verified are counted from the first.  A verified one's refusals are written in full until they
-repeat themselves: nobody learns more from the thousandth than from the third.
+Callers that were never verified are counted from the first.  What verified callers repeat is written in full three
+times within a second and counted from then on: nobody learns more from the thousandth than from the third.
 """
 
 import asyncio
-import time
 from collections import Counter
+from collections.abc import Iterator
+from typing import TypeVar
 
-from zerotrust.audit.journal import Journal
+from zerotrust.audit.event import Counts, Repeated, Unverified, plain
+from zerotrust.audit.recorder import Recorder
+
+T = TypeVar("T")
 
 MAX_PEERS = 1000
 """Different callers told apart within a second; the rest are counted together."""
 
 IN_FULL = 3
 """Refusals that are written in full within a second, of one user's tokens for one party, presented by one peer, for one
-reason at one route."""
+reason at one route; and calls by one certificate at one route."""
 
 MAX_REPEATED = 1000
-"""Different refusals told apart within a second; the rest are counted together, by their reason."""
+"""Different ones of those told apart within a second; the rest are counted together, by their reason."""
+
+IN_A_RECORD = 100
+"""Counts in one record: it stays below `journal.MAX_LINE`."""
 
 
-class Tally:
-    """What was refused before verification, or again and again, and what a caller did without a token."""
+class CallCounter:
+    """What was refused before verification, or again and again, and what came by a public route or a certificate."""
 
-    def __init__(self, journal: Journal, *, interval: float = 1.0) -> None:
-        self._journal, self._interval = journal, interval
-        self._counts: Counter[tuple[str, str]] = Counter()
-        self._refused: Counter[tuple[str, str, str | None, str, str]] = Counter()
+    def __init__(self, recorder: Recorder, *, interval: float = 1.0) -> None:
+        self._recorder, self._interval = recorder, interval
+        self._unverified: Counter[tuple[str, str]] = Counter()
+        self._repeated: Counter[tuple[str | None, str | None, str | None, str, str]] = Counter()
         self._due: asyncio.TimerHandle | None = None
 
-    def count(self, peer: str, reason: str) -> None:
-        """Count one; what was counted is written within `interval` seconds."""
+    def count(self, origin: str, reason: str) -> None:
+        """Count a caller who was not verified; the count is written within `interval` seconds."""
         self._begin()
-        if (peer, reason) not in self._counts and len(self._counts) >= MAX_PEERS:
-            peer = "others"
-        self._counts[peer, reason] += 1
+        if (origin, reason) not in self._unverified and len(self._unverified) >= MAX_PEERS:
+            origin = "others"
+        self._unverified[origin, reason] += 1
 
-    def repeated(self, subject: str, party: str, peer: str | None, reason: str, route: str) -> bool:
-        """Count a refusal of a verified caller; return whether that is enough, or it is to be written in full.
+    def repeated(self, subject: str | None, party: str | None, peer: str | None, reason: str, route: str) -> bool:
+        """Count a call of a verified caller; return whether that is enough, or it is to be written in full.
 
-        `party` is the one that the token was issued to, `peer` the one that presented it, None one
-        without a certificate.  They differ where a token was stolen: refusals of one must not hide those of another.
+        `party` is the one that the token was issued to, `peer` the one that presented it.  They differ where a token
+        was stolen: refusals of one must not hide those of another.  Subject and party are None for a call by
+        certificate alone, the peer is None for a caller without a certificate.
         """
         self._begin()
         what = (subject, party, peer, reason, route)
-        if what not in self._refused and len(self._refused) >= MAX_REPEATED:
+        if what not in self._repeated and len(self._repeated) >= MAX_REPEATED:
             what = ("others", "others", "others", reason, "others")
-            self._refused.setdefault(what, IN_FULL)  # none of them is written in full
-        self._refused[what] += 1
-        return self._refused[what] > IN_FULL
+            self._repeated.setdefault(what, IN_FULL)  # none of them is written in full
+        self._repeated[what] += 1
+        return self._repeated[what] > IN_FULL
 
     async def flush(self) -> None:
         """Write what was counted, now.  Raises `JournalError`."""
@@ -59,28 +67,21 @@ class Tally:
             await written
 
     def _begin(self) -> None:
-        if not self._counts and not self._refused:
+        if not self._unverified and not self._repeated:
             self._due = asyncio.get_running_loop().call_later(self._interval, self._write)
 
     def _write(self) -> list[asyncio.Future[None]]:
-        counts, self._counts = self._counts, Counter()
-        refused, self._refused = self._refused, Counter()
-        unverified = [{"peer": peer, "reason": reason, "times": times} for (peer, reason), times in counts.items()]
+        unverified = [Unverified(origin=o, reason=r, times=n) for (o, r), n in self._unverified.items()]
         repeated = [
-            {
-                "subject": subject,
-                "party": party,
-                "peer": peer,
-                "reason": reason,
-                "operation": route,
-                "times": times - IN_FULL,
-            }
-            for (subject, party, peer, reason, route), times in refused.items()
-            if times > IN_FULL
+            Repeated(subject=s, party=p, peer=c, reason=r, operation=plain(o), times=n - IN_FULL)
+            for (s, p, c, r, o), n in self._repeated.items()
+            if n > IN_FULL
         ]
-        seen = {"unverified": unverified, "refused again": repeated}
-        return [
-            self._journal.append({"at": time.time(), "event": event, "seen": entries})
-            for event, entries in seen.items()
-            if entries
-        ]
+        self._unverified, self._repeated = Counter(), Counter()
+        parts = [Counts(unverified=part) for part in _parts(unverified)]
+        parts += [Counts(repeated=part) for part in _parts(repeated)]
+        return [self._recorder.append(part) for part in parts]
+
+
+def _parts(counts: list[T]) -> Iterator[tuple[T, ...]]:
+    return (tuple(counts[begin : begin + IN_A_RECORD]) for begin in range(0, len(counts), IN_A_RECORD))

@@ -1,6 +1,7 @@
-"""The local journal: what was decided is on the disk before anything is done, and no record can change alone.
+"""The local journal: a decision is on the disk before anything is done, and no record can change alone.
 
-One line a record, each naming the hash of the one before.  Records that wait at the same time go out in one commit.
+One line for each record: the event, its number, and the hash of the line before, as one canonical JSON object.
+Records that wait at the same time go out in one commit; events that nobody waits for ride on it.
 """
 
 import asyncio
@@ -11,23 +12,35 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import orjson
-
+from zerotrust.audit.event import AuditEvent
 from zerotrust.errors import ZeroTrustError
-from zerotrust.identity import Principal
 
 GENESIS = "0" * 64
 
-_TOKEN = re.compile(r"eyJ[\w.-]*")
-"""What every JWT begins with: `{"`, in base64."""
+MAX_LINE = 65_535
+"""Bytes of a record: what fits into an entry of a transparency log (C2SP tlog-tiles)."""
+
+MAX_RIDERS = 1_000
+"""Events that may wait for a commit; beyond that the oldest are lost.  More calls than that are never under way."""
+
+_RECORD = re.compile(rb'\{"event":(\{.*\}),"n":([1-9][0-9]*),"prev":"([0-9a-f]{64})"\}')
+_ENVELOPE = len(b'{"event":,"n":,"prev":""}') + 20 + len(GENESIS)
+
+RIDE_WITHIN = 0.5
+"""Seconds after which what waits for a commit gets one of its own, unless there was another one; then once more."""
 
 
 class JournalError(ZeroTrustError, OSError):
     """The journal cannot be written, or is not what it was; whoever needs it must refuse."""
+
+
+_Item = tuple[bytes, asyncio.Future[None]] | Literal["ride", "end"]
+"""An event with its future, or why to commit without one."""
 
 
 class Journal:
@@ -51,53 +64,77 @@ class Journal:
         os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
         _sync_folder(path.parent)
         self._failure: JournalError | None = None  # for good: what has an end that nobody knows is not gone on with
-        self._waiting: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._riders: deque[bytes] = deque(maxlen=MAX_RIDERS)
+        self._commits, self._due = 0, False
         self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
         self._writer.start()
 
-    def append(self, record: Mapping[str, Any]) -> asyncio.Future[None]:
-        """Hand over a record; the future is done once it is chained, in this order, and on the disk.
+    def append(self, event: bytes) -> asyncio.Future[None]:
+        """Hand over an event in canonical form; the future is done once it is chained, in this order, and on the disk.
 
         The future fails with `JournalError` when it cannot be written.  The chain has no hole then: a record that was
         not written was never part of it, and the next one is tried anew.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line = orjson.dumps(record)  # may raise: nothing is handed over yet
-        if self._writer.is_alive():
-            self._waiting.put((line, done))
+        if len(event) > MAX_LINE - _ENVELOPE:
+            _resolve([done], JournalError("the record is too large"))
+        elif self._writer.is_alive():
+            self._waiting.put((event, done))
         else:
             _resolve([done], JournalError("the journal is closed"))
         return done
 
+    def ride(self, event: bytes) -> None:
+        """Hand over an event that nobody waits for: it goes out with the next commit.
+
+        Where there is none within twice `RIDE_WITHIN`, it gets its own.  It is lost where the journal fails for good.
+        """
+        self._riders.append(event)
+        if not self._due:
+            self._wait_for_others()
+
+    def _wait_for_others(self) -> None:
+        self._due = True
+        asyncio.get_running_loop().call_later(RIDE_WITHIN, self._overdue, self._commits)
+
+    def _overdue(self, commits: int) -> None:
+        self._due = False
+        if self._riders and self._commits == commits:
+            self._waiting.put("ride")
+        elif self._riders:  # others come: it rides with the next one
+            self._wait_for_others()
+
     def close(self) -> None:
         """Write what waits, then stop."""
-        self._waiting.put(None)
+        self._waiting.put("end")
         self._writer.join()
         os.close(self._fd)
 
     def _write(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            batch, end = [first], False
+        items: list[_Item] = []
+        while "end" not in items:
+            items = [self._waiting.get()]
             while not self._waiting.empty():  # all that waits goes out in one commit
-                if (item := self._waiting.get()) is None:
-                    end = True
-                    break
-                batch.append(item)
-            failure = self._failure or self._commit([line for line, _ in batch])
-            loop = first[1].get_loop()
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_resolve, [done for _, done in batch], failure)
-            if end:
-                return
+                items.append(self._waiting.get())
+            asked = [item for item in items if not isinstance(item, str)]
+            riders = [self._riders.popleft() for _ in range(len(self._riders))]
+            failure = self._failure or self._commit([*riders, *(event for event, _ in asked)])
+            if failure:
+                self._riders.extendleft(reversed(riders))  # for the next commit
+            if asked and not (loop := asked[0][1].get_loop()).is_closed():
+                loop.call_soon_threadsafe(_resolve, [done for _, done in asked], failure)
 
-    def _commit(self, lines: list[bytes]) -> JournalError | None:
+    def _commit(self, events: list[bytes]) -> JournalError | None:
         """Write all of them or none; return why none."""
+        if not events:
+            return None
         count, head, chain = self._count, self._head, []
-        for line in lines:
+        for event in events:
             count += 1
-            chained = b'{"n":%d,"prev":"%b"%b' % (count, head.encode(), b"," + line[1:] if line != b"{}" else b"}")
-            head = _hash(chained)
-            chain.append(chained + b"\n")
+            line = b'{"event":%b,"n":%d,"prev":"%b"}' % (event, count, head.encode())
+            head = _hash(line)
+            chain.append(line + b"\n")
         data = b"".join(chain)
         try:
             if os.write(self._fd, data) != len(data):
@@ -106,10 +143,11 @@ class Journal:
             return self._take_back(error)
         try:
             os.fdatasync(self._fd)
-        except OSError as error:  # nobody can say any more what is on the disk, before it was read again
+        except OSError as error:  # nobody can say any more what is on the disk, before it is read again
             self._failure = JournalError(f"the journal cannot be written, until a restart: {error.strerror}")
             return self._failure
         self._count, self._head, self._end = count, head, self._end + len(data)
+        self._commits += 1
         return None
 
     def _take_back(self, error: OSError) -> JournalError:
@@ -120,32 +158,12 @@ class Journal:
         return self._failure or JournalError(f"the journal cannot be written: {error.strerror}")
 
 
-def plain(text: str) -> str:
-    """What others sent, fit to be read in a record: not too much of it, only what is printable ASCII, and no token."""
-    return _TOKEN.sub("(a token)", text[:200]).encode("unicode_escape").decode()
-
-
-def describe(principal: Principal) -> dict[str, Any]:
-    """What a record says of a caller: everything its token says, never the token."""
-    return {
-        "subject": principal.subject,
-        "party": principal.party,
-        "actors": list(principal.actors),
-        "audience": principal.audience,
-        "scopes": sorted(principal.scopes),
-        "groups": sorted(principal.groups),
-        "token_id": principal.token_id,
-        "lineage": list(principal.lineage),
-        "transaction": principal.transaction,
-        "session": principal.session,
-        "issued_at": principal.issued_at,
-        "expires_at": principal.expires_at,
-    }
-
-
-def records(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a journal, oldest first."""
-    return (orjson.loads(line) for line in _lines(path))
+def events(path: Path) -> Iterator[AuditEvent]:
+    """The events of a journal, oldest first.  Raises `ValueError` at one that is not of schema 1."""
+    for line in _lines(path):
+        if not (record := _RECORD.fullmatch(line)):
+            raise ValueError("not a record")
+        yield AuditEvent.parse(record[1])
 
 
 def first_bad_record(path: Path) -> int:
@@ -155,14 +173,10 @@ def first_bad_record(path: Path) -> int:
     """
     head = GENESIS
     for number, line in enumerate(_lines(path), 1):
-        try:
-            record = orjson.loads(line)
-            in_order, chained = record["n"] == number, record["prev"] == head
-        except (ValueError, KeyError, TypeError):
+        record = _RECORD.fullmatch(line)
+        if not record or int(record[2]) != number:
             return number
-        if not in_order:
-            return number
-        if not chained:
+        if record[3].decode() != head:
             return max(number - 1, 1)  # it names the hash of another
         head = _hash(line)
     return 0

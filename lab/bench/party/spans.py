@@ -3,13 +3,13 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from zerotrust.audit.event import Data
 from zerotrust.service import Service
 
 
@@ -48,15 +48,15 @@ class Spans:
         return writing
 
     def _watch_commits(self, service: Service) -> None:
-        append = service._journal.append
+        append = service.recorder.append
 
-        def watched(record: Mapping[str, Any]) -> asyncio.Future[None]:
+        def watched(data: Data) -> asyncio.Future[None]:
             began = time.monotonic()
-            durable = append(record)
+            durable = append(data)
             durable.add_done_callback(lambda _: self._note("commit", began))
             return durable
 
-        service._journal.append = watched  # type: ignore[method-assign]
+        service.recorder.append = watched  # type: ignore[method-assign]
 
     def _watch_questions(self, service: Service) -> None:
         async def asked(request: httpx.Request) -> None:

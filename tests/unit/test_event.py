@@ -1,0 +1,154 @@
+"""Events: canonical bytes that any language agrees on, read back strictly, with nothing in them that must not be."""
+
+from dataclasses import fields, is_dataclass
+from typing import Any, cast, get_args
+
+import orjson
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.leaks import holds_token
+from tests.support.records import CALLER
+from zerotrust.audit import event as audit
+from zerotrust.audit.event import (
+    SCHEMA,
+    Access,
+    AuditEvent,
+    Caller,
+    Counts,
+    Data,
+    Decided,
+    Effect,
+    Peer,
+    Policy,
+    Repeated,
+    Request,
+    Resource,
+    Text,
+    Trace,
+    plain,
+)
+
+TRACE = Trace(trace_id="0af7651916cd43dd8448eb211c80319c", span_id="b7ad6b7169203331", parent_id="00f067aa0ba902b7")
+EVENT = AuditEvent(
+    schema=SCHEMA,
+    time=1_800_000_000_123_456,
+    service="spiffe://agents.example/tool/documents",
+    trace=TRACE,
+    data=Access(
+        operation=plain("document.replace"),
+        resource=Resource(kind="Document", name=plain("ENG-104")),
+        decision=Decided(allowed=True, reason="granted", policy=Policy(version="0123456789ab", rules=("own",))),
+        principal=CALLER,
+        effect=Effect(before="a" * 64, after="b" * 64),
+    ),
+)
+
+for kind in vars(audit).values():
+    if is_dataclass(kind):  # every field, the optional ones too
+        every: Any = {field.name: ... for field in fields(kind) if field.name != "type"}
+        st.register_type_strategy(cast("type", kind), st.builds(cast("type", kind), **every))
+
+
+@given(st.from_type(AuditEvent))
+def test_the_bytes_are_the_canonical_form_of_rfc_8785_and_come_back_as_the_same_event(event: AuditEvent) -> None:
+    try:
+        raw = event.canonical()
+    except TypeError:  # an integer of more than 53 bits, or text that is no Unicode
+        return
+
+    assert rfc8785.dumps(orjson.loads(raw)) == raw
+    assert AuditEvent.parse(raw) == event
+
+
+def test_what_does_not_apply_is_left_out_and_nothing_is_null() -> None:
+    said = orjson.loads(AuditEvent(schema=SCHEMA, time=1, service="s", data=Counts()).canonical())
+
+    assert said == {"data": {"type": "counts"}, "schema": 1, "service": "s", "time": 1}
+
+
+@pytest.mark.parametrize(
+    ("changed", "to"),
+    [
+        pytest.param(b'"schema":1', b'"schema":2', id="another schema"),
+        pytest.param(b'"schema":1,', b"", id="no schema"),
+        pytest.param(b'"type":"access"', b'"type":"grant"', id="another type"),
+        pytest.param(b'"schema":1', b'"schema":1,"secret":"x"', id="an unknown field"),
+        pytest.param(b'"kind":"Document"', b'"kind":"Document","owner":"x"', id="an unknown field inside"),
+        pytest.param(b'"allowed":true', b'"allowed":1', id="another type of value"),
+        pytest.param(b'"time":1800000000123456', b'"time":1800000000123456.0', id="a fraction"),
+        pytest.param(b'"span_id"', b'"caller_trace_id":null,"span_id"', id="null"),
+        pytest.param(b'"schema":1', b'"schema":1,"schema":1', id="a member twice"),
+        pytest.param(b'"schema":1', b' "schema":1', id="space"),
+        pytest.param(b"ENG-104", b"\\u0045NG-104", id="another spelling"),
+        pytest.param(b'"operation":"document.replace",', b"", id="a field missing"),
+    ],
+)
+def test_another_shape_or_spelling_is_refused(changed: bytes, to: bytes) -> None:
+    raw = EVENT.canonical()
+    assert AuditEvent.parse(raw) == EVENT
+
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever a reader of JSON says
+        AuditEvent.parse(raw.replace(changed, to))
+    assert changed in raw
+
+
+@pytest.mark.parametrize("unfit", [{"time": 2**53}, {"service": "\ud800"}])
+def test_what_other_languages_could_not_read_is_not_written(unfit: dict[str, Any]) -> None:
+    whole: dict[str, Any] = {"schema": SCHEMA, "time": 1, "service": "s", "data": Counts()}
+
+    with pytest.raises(TypeError):
+        AuditEvent(**whole | unfit).canonical()
+
+
+@given(st.text())
+def test_text_from_outside_is_short_printable_ascii_without_a_token(text: str) -> None:
+    found = plain(f"{text} eyJhbGciOiJSUzI1NiJ9.e30.c2ln")
+
+    assert found.isascii()
+    assert found.isprintable()
+    assert len(found) <= 10 * 200
+    assert not holds_token(found.encode())
+
+
+def test_a_caller_is_all_that_its_token_says_and_never_the_token() -> None:
+    """Every field of a principal has its place, so that none is forgotten when one is added."""
+    from tests.unit.test_identity import principal
+
+    found = orjson.loads(orjson.dumps(Caller.of(principal(token="the-token"))))
+
+    assert set(found) == {
+        "subject", "party", "actors", "audience", "scopes", "groups", "token_id", "lineage", "transaction", "session",
+        "client", "chain_started_at", "issued_at", "expires_at",
+    }  # fmt: skip
+    assert "the-token" not in str(found)
+
+
+def test_every_kind_of_data_has_a_type_of_its_own() -> None:
+    types = [kind.__dataclass_fields__["type"].default for kind in get_args(Data)]
+
+    assert len(set(types)) == len(types) == 8
+
+
+def test_an_event_of_one_call_names_the_peer_apart_from_the_principal() -> None:
+    """They differ where a token was stolen."""
+    data = Request(
+        operation=plain("POST /tasks"),
+        decision=Decided(allowed=False, reason="not_bound"),
+        peer=Peer(id="spiffe://agents.example/agent/writer"),
+        principal=CALLER,
+    )
+    said = orjson.loads(AuditEvent(schema=SCHEMA, time=1, service="s", data=data).canonical())["data"]
+
+    assert said["peer"] == {"id": "spiffe://agents.example/agent/writer"}
+    assert said["principal"]["party"] == "walkthrough"
+
+
+def test_counts_name_each_call_that_was_counted() -> None:
+    counts = Counts(repeated=(Repeated(operation=Text("GET /card"), reason="granted", times=7, peer="p"),))
+    raw = AuditEvent(schema=SCHEMA, time=1, service="s", data=counts).canonical()
+
+    repeated = [{"operation": "GET /card", "peer": "p", "reason": "granted", "times": 7}]
+    assert orjson.loads(raw)["data"] == {"repeated": repeated, "type": "counts"}

@@ -1,0 +1,51 @@
+"""The one way to write an event: it gets the service, the time and the current request's trace, and is handed over."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from zerotrust.audit.event import MICROSECONDS, SCHEMA, AuditEvent, Counts, Data, Trace
+from zerotrust.audit.journal import Journal
+from zerotrust.current import Span, current_span
+from zerotrust.decision import Denied, Reason
+
+
+class Recorder:
+    """Writes the events of one service."""
+
+    def __init__(self, journal: Journal, service: str, *, clock: Callable[[], float] = time.time) -> None:
+        """`service`: the SPIFFE ID of the party that writes; `clock`: seconds since the epoch."""
+        self._journal, self._service, self._clock = journal, service, clock
+
+    async def write(self, data: Data) -> None:
+        """Write an event; done once it is on the disk.  Raises `Denied`: what is not on record is not done."""
+        try:
+            await self.append(data)
+        except OSError as error:
+            raise Denied(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
+
+    def append(self, data: Data) -> asyncio.Future[None]:
+        """Hand over an event; the future is done once it is on the disk, and fails with `JournalError`."""
+        return self._journal.append(self._event(data))
+
+    def ride(self, data: Data) -> None:
+        """Hand over an event that nobody waits for; it goes out with the next commit."""
+        self._journal.ride(self._event(data))
+
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        self._journal.close()
+
+    def _event(self, data: Data) -> bytes:
+        trace = None if isinstance(data, Counts) else _trace(current_span())
+        now = int(self._clock() * MICROSECONDS)
+        return AuditEvent(schema=SCHEMA, time=now, service=self._service, trace=trace, data=data).canonical()
+
+
+def _trace(span: Span) -> Trace:
+    return Trace(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_id=span.parent_id,
+        caller_trace_id=span.caller_trace_id,
+    )
