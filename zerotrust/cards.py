@@ -23,7 +23,7 @@ from a2a.types import (
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
 from zerotrust.digests import canonical, card_digest
-from zerotrust.signed import ALGORITHM, Untrusted, certificate_of, chain_entry, trusted_key
+from zerotrust.signed import ALGORITHM, Untrusted, chain_entry, chain_of, trusted_key
 from zerotrust.strict_json import strict_object
 from zerotrust.svid import Svid
 
@@ -78,7 +78,7 @@ def as_json(card: AgentCard) -> dict[str, Any]:
 def signed_card(card: AgentCard, svid: Svid) -> dict[str, Any]:
     """A card as it is sent, with a signature that is good while this SVID lives."""
     plain = as_json(card)
-    header = {"typ": "JOSE", "kid": svid.id, "x5c": [chain_entry(svid.certificate)]}
+    header = {"typ": "JOSE", "kid": svid.id, "x5c": [chain_entry(one) for one in svid.chain]}
     protected, _, signature = jwt.PyJWS().encode(canonical(plain), svid.key, ALGORITHM, headers=header).split(".")
     return plain | {"signatures": [{"protected": protected, "signature": signature}]}
 
@@ -105,4 +105,4 @@ def check_card(sent: bytes, *, signer: str, digest: str | None, own: Svid, now: 
         raise error if isinstance(error, Untrusted) else Untrusted(f"no signed card: {error}") from error
     if card_digest(card) != digest:
         raise Untrusted("not the card that was approved")
-    return certificate_of(header["x5c"]).not_valid_after_utc.timestamp()
+    return chain_of(header["x5c"])[0].not_valid_after_utc.timestamp()

@@ -1,7 +1,8 @@
 """Statements that a party signs with its SVID: registry, signals, agent cards.  Pure.
 
-A compact JWS (RFC 7515) whose header brings the certificate (`x5c`).  It is believed if an authority of our trust
-domain issued that certificate to the very party that is expected to say this, and only while it lives.
+A compact JWS (RFC 7515) whose header has the signer's certificate, and the intermediates that lead from it to an
+authority (`x5c`).  It is valid if an authority of our trust domain stands at the end of that chain and the certificate
+is an SVID of the expected signer, and only until the certificate ends.
 """
 
 import base64
@@ -10,15 +11,17 @@ from typing import Any
 
 import jwt
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from zerotrust.errors import ZeroTrustError
 from zerotrust.strict_json import strict_object
-from zerotrust.svid import NotAnSvid, Svid, id_of, life_of
+from zerotrust.svid import Svid, id_of, life_of
 
 ALGORITHM = "ES256"
+MAX_CHAIN = 4
+"""Certificates in a header: the signer's, and intermediates."""
 
 
 class Untrusted(ZeroTrustError, ValueError):
@@ -27,7 +30,7 @@ class Untrusted(ZeroTrustError, ValueError):
 
 def sign(payload: bytes, svid: Svid, *, kind: str) -> str:
     """Return `payload` signed with this SVID; `kind` is what it is a statement of (the header's `typ`)."""
-    header = {"typ": kind, "x5c": [chain_entry(svid.certificate)]}
+    header = {"typ": kind, "x5c": [chain_entry(one) for one in svid.chain]}
     return jwt.PyJWS().encode(payload, svid.key, ALGORITHM, headers=header)
 
 
@@ -68,42 +71,46 @@ def chain_entry(certificate: x509.Certificate) -> str:
     return base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
 
 
-def certificate_of(chain: Any) -> x509.Certificate:
-    """The one certificate of an `x5c` header, not trusted yet.  Raises `ValueError` or `TypeError`."""
-    (entry,) = chain
-    return x509.load_der_x509_certificate(base64.b64decode(entry, validate=True))
+def chain_of(header: Any) -> list[x509.Certificate]:
+    """The certificates of an `x5c` header, not trusted yet.  Raises `ValueError` or `TypeError`."""
+    if not isinstance(header, list) or not 1 <= len(header) <= MAX_CHAIN:
+        raise ValueError(f"not 1 to {MAX_CHAIN} certificates")
+    return [x509.load_der_x509_certificate(base64.b64decode(entry, validate=True)) for entry in header]
 
 
-def trusted_key(chain: Any, *, signer: str, own: Svid, now: float) -> EllipticCurvePublicKey:
-    """Return the key of an `x5c` header whose one certificate was issued to `signer` by an authority of ours.
+def trusted_key(header: Any, *, signer: str, own: Svid, now: float) -> EllipticCurvePublicKey:
+    """Return the key of the first certificate of an `x5c` header, which is a valid SVID of `signer`.
 
-    `own` is the reader's SVID.  Raises `Untrusted`, also once the certificate has ended, for a signature is good while
-    it lives; and where it lives longer than the reader's own, for the authority issues none such.
+    Valid at `now`, in seconds since the epoch: the certificates lead to an authority in the bundle of `own`, the
+    reader's SVID (RFC 5280 section 6); the first is a leaf for signing with exactly one SPIFFE ID (SPIFFE X509-SVID
+    section 5); it has not ended, for a signature is good until then; and it does not live longer than the reader's,
+    for the authority issues none such.  Raises `Untrusted`.
     """
     try:
-        certificate = certificate_of(chain)
-        name = id_of(certificate)
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except (ValueError, TypeError, NotAnSvid, x509.ExtensionNotFound) as error:
-        raise Untrusted("not exactly one SVID in the header") from error
+        chain = chain_of(header)
+        _check_chain(chain, own, dt.datetime.fromtimestamp(now, dt.UTC))
+        leaf = chain[0]
+        name = id_of(leaf)
+        usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
+    except VerificationError as error:
+        raise Untrusted(f"the certificate is not of this trust domain's authority: {error}") from error
+    except (ValueError, TypeError, x509.ExtensionNotFound) as error:
+        raise error if isinstance(error, Untrusted) else Untrusted("not exactly one SVID in the header") from error
     if name != signer:
         raise Untrusted(f"signed by {name}, and not by {signer}")
-    if not any(_issued(authority, certificate) for authority in own.bundle):
-        raise Untrusted("the certificate is not of this trust domain's authority")
-    at = dt.datetime.fromtimestamp(now, dt.UTC)
-    if not certificate.not_valid_before_utc <= at < certificate.not_valid_after_utc:
-        raise Untrusted(f"the certificate of {signer} has ended, or not begun")
-    if life_of(certificate) > own.life:
+    if life_of(leaf) > own.life:
         raise Untrusted(f"the certificate of {signer} lives longer than {own.life:.0f} s")
-    key = certificate.public_key()
+    key = leaf.public_key()
     if not usage.digital_signature or not isinstance(key, EllipticCurvePublicKey):
         raise Untrusted("the certificate's key does not sign")
     return key
 
 
-def _issued(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
+def _check_chain(chain: list[x509.Certificate], own: Svid, at: dt.datetime) -> None:
+    """Raises `VerificationError` or `Untrusted`."""
+    leaf, *intermediates = chain
+    if not leaf.not_valid_before_utc <= at < leaf.not_valid_after_utc:
+        raise Untrusted("the certificate has ended, or not begun")
+    verifier = PolicyBuilder().store(Store(list(own.bundle))).time(at).build_client_verifier()
+    if verifier.verify(leaf, intermediates).chain[:-1] != chain:  # each certifies the one before (RFC 7515 4.1.6)
+        raise Untrusted("certificates in the header that do not lead to an authority")

@@ -36,6 +36,8 @@ class Svid:
     key: EllipticCurvePrivateKey = field(repr=False)
     bundle: tuple[x509.Certificate, ...]
     """The trust domain's authorities."""
+    intermediates: tuple[x509.Certificate, ...] = ()
+    """Between the certificate and an authority, in this order; shown together with the certificate."""
 
     @classmethod
     def from_der(cls, key: bytes, certificate: bytes, bundle: Iterable[bytes]) -> Self:
@@ -51,6 +53,11 @@ class Svid:
     def trust_domain(self) -> str:
         """The name between `spiffe://` and the path."""
         return self.id.removeprefix("spiffe://").partition("/")[0]
+
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        """What is shown to others: the certificate, and what leads from it to an authority."""
+        return self.certificate, *self.intermediates
 
     @property
     def not_after(self) -> float:

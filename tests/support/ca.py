@@ -30,17 +30,27 @@ LONG = 3605
 class CA:
     """Issues X.509-SVIDs."""
 
-    def __init__(self, trust_domain: str = TRUST_DOMAIN) -> None:
-        self.trust_domain, self.key = trust_domain, ec.generate_private_key(ec.SECP256R1())
+    def __init__(
+        self, trust_domain: str = TRUST_DOMAIN, *, above: "CA | None" = None, path_length: int = 0, key: Any = None
+    ) -> None:
+        """`above`: the authority that this one is an intermediate of; `path_length`: intermediates that may be below.
+
+        `key`: another authority's, whose certificate is renewed by this one.
+        """
+        self.trust_domain, self.above, self.key = trust_domain, above, key or ec.generate_private_key(ec.SECP256R1())
         name = f"{trust_domain} {x509.random_serial_number()}"
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = dt.datetime.now(dt.UTC)
+        now, issuer = dt.datetime.now(dt.UTC), above or self
         self.certificate = (
-            _builder(self._name, self._name, self.key, now - dt.timedelta(hours=1), now + dt.timedelta(hours=9))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            _builder(self._name, issuer._name, self.key, now - dt.timedelta(hours=1), now + dt.timedelta(hours=9))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
             .add_extension(_usage(signs=False), critical=True)
-            .sign(self.key, hashes.SHA256())
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
+            .sign(issuer.key, hashes.SHA256())
         )
+        self.chain: tuple[x509.Certificate, ...] = (self.certificate, *above.chain) if above else ()
+        """What its leaves bring along."""
+        self.bundle: tuple[x509.Certificate, ...] = above.bundle if above else (self.certificate,)
 
     def svid(
         self,
@@ -51,33 +61,34 @@ class CA:
         left: float | None = None,
         ids: Sequence[str] | None = None,
         dns: str | None = None,
-        signs: bool = True,
+        signs: bool | None = True,
+        is_ca: bool = False,
+        usages: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
+        trusts: Sequence["CA"] = (),
         key: Any = None,
     ) -> Svid:
         """An SVID that was made `age` seconds ago for `life` seconds; by default long enough for any test.
 
-        `left` is how many seconds of that life it has left, and `key` one of its own, of whatever kind.
+        `left` is how many seconds of that life it has left, and `key` one of its own, of whatever kind.  `signs`: for
+        signatures, or for certificates, or for neither.  `trusts`: whose authorities are its bundle, if not this one.
         """
         age = age if left is None else life - left
         ids = [f"spiffe://{self.trust_domain}/{party}"] if ids is None else ids
         key, begin = key or ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
         names = [*map(x509.UniformResourceIdentifier, ids), x509.DNSName(dns or dns_name(party, self.trust_domain))]
-        authority = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
         certificate = (
             _builder(
                 x509.Name([]), self._name, key, begin - dt.timedelta(seconds=5), begin + dt.timedelta(seconds=life)
             )
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
             .add_extension(_usage(signs=signs), critical=True)
-            .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
-                critical=False,
-            )
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=True)
             .sign(self.key, hashes.SHA256())
         )
-        return Svid(id=(ids or [""])[0], certificate=certificate, key=key, bundle=(self.certificate,))
+        bundle = tuple(one for ca in trusts or [self] for one in ca.bundle)
+        return Svid(id=(ids or [""])[0], certificate=certificate, key=key, bundle=bundle, intermediates=self.chain)
 
     def for_users(self) -> ssl.SSLContext:
         """What a user's client trusts; it has no certificate of its own."""
@@ -133,7 +144,7 @@ def _builder(
     )
 
 
-def _usage(*, signs: bool) -> x509.KeyUsage:
+def _usage(*, signs: bool | None) -> x509.KeyUsage:
     no = dict.fromkeys(
         [
             "content_commitment",
@@ -145,4 +156,5 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
         ],
         False,
     )
-    return x509.KeyUsage(digital_signature=signs, key_cert_sign=not signs, crl_sign=not signs, **no)
+    certifies = signs is False
+    return x509.KeyUsage(digital_signature=bool(signs), key_cert_sign=certifies, crl_sign=certifies, **no)

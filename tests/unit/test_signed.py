@@ -10,10 +10,11 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.support.ca import CA, LONG, the_ca
 from tests.support.issuer import encoded
-from zerotrust.signed import Untrusted, chain_entry, kind_of, sign, verified
+from zerotrust.signed import MAX_CHAIN, Untrusted, chain_entry, kind_of, sign, verified
 from zerotrust.svid import Svid
 
 REGISTRY, READER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"
@@ -81,9 +82,19 @@ def test_a_statement_is_good_while_the_certificate_lives(at: float, good: bool) 
             check(statement, now=begun + at)
 
 
-def test_a_key_that_is_for_something_else_does_not_sign() -> None:
-    with pytest.raises(Untrusted, match="does not sign"):
-        check(sign(SAID, the_ca().svid("authority/registry", signs=False), kind=KIND))
+@pytest.mark.parametrize(
+    ("amiss", "why"),
+    [
+        ({"signs": None}, "does not sign"),
+        ({"signs": False}, "must not assert keyCertSign"),
+        ({"is_ca": True}, "cA must not be asserted"),
+        ({"usages": [ExtendedKeyUsageOID.SERVER_AUTH]}, "EKU"),
+    ],
+    ids=["a key for nothing", "a key that certifies", "an authority's", "a server's and not a client's"],
+)
+def test_a_certificate_that_is_for_something_else_does_not_sign(amiss: dict[str, Any], why: str) -> None:
+    with pytest.raises(Untrusted, match=why):
+        check(sign(SAID, the_ca().svid("authority/registry", **amiss), kind=KIND))
 
 
 def test_a_key_of_another_kind_signs_nothing_here(signing_key: RSAPrivateKey) -> None:
@@ -97,7 +108,68 @@ def test_a_certificate_without_exactly_one_spiffe_id_is_no_svid(ids: list[str]) 
         check(sign(SAID, the_ca().svid("authority/registry", ids=ids), kind=KIND))
 
 
-def test_exactly_one_certificate_is_brought(registry: Svid) -> None:
+ROOT = CA(path_length=2)
+BETWEEN = CA(above=ROOT)
+
+
+def read_under(ca: CA, statement: str) -> dict[str, Any]:
+    return verified(statement, kind=KIND, signer=REGISTRY, own=ca.svid("agent/writer"), now=time.time())
+
+
+def test_intermediates_lead_to_an_authority() -> None:
+    lower = CA(above=CA(above=ROOT, path_length=1))
+    for ca, certificates in ((BETWEEN, 2), (lower, 3)):
+        signer = ca.svid("authority/registry")
+        assert len(signer.chain) == certificates
+        assert read_under(ROOT, sign(SAID, signer, kind=KIND)) == {"parties": {}}
+
+
+BAD_CHAINS: dict[str, Any] = {
+    "none": list,
+    "not the one that issued it": lambda: [CA(above=ROOT).certificate],
+    "one too many": lambda: [*BETWEEN.chain, BETWEEN.certificate],
+    "the authority itself, too": lambda: [*BETWEEN.chain, ROOT.certificate],
+    "more than are looked at": lambda: [*BETWEEN.chain] * MAX_CHAIN,
+    "a leaf": lambda: [ROOT.svid("agent/reader").certificate],
+}
+
+
+@pytest.mark.parametrize("chain", BAD_CHAINS.values(), ids=list(BAD_CHAINS))
+def test_intermediates_that_do_not_lead_there_are_refused(chain: Any) -> None:
+    signer = BETWEEN.svid("authority/registry")
+    with pytest.raises(Untrusted):
+        read_under(ROOT, forged(signer, x5c=[chain_entry(one) for one in (signer.certificate, *chain())]))
+
+
+@pytest.mark.parametrize(
+    ("signer", "reader"),
+    [
+        (lambda: CA(above=CA(path_length=1)), lambda _: ROOT),
+        (lambda: CA(above=CA()), lambda ca: ca.above),
+        (lambda: CA(above=BETWEEN), lambda _: ROOT),
+    ],
+    ids=["another authority's", "below an authority that may have none", "below an intermediate that may have none"],
+)
+def test_an_authority_says_what_may_be_below_it(signer: Any, reader: Any) -> None:
+    ca = signer()
+    with pytest.raises(Untrusted, match="not of this trust domain's authority"):
+        read_under(reader(ca), sign(SAID, ca.svid("authority/registry"), kind=KIND))
+
+
+def test_an_authority_counts_while_it_is_in_the_bundle() -> None:
+    first, second = the_ca(), CA()
+    for signer in (first, second):
+        statement = sign(SAID, signer.svid("authority/registry"), kind=KIND)
+        for trusts in ([first], [first, second], [second]):
+            own = first.svid("agent/writer", trusts=trusts)
+            if signer in trusts:
+                assert verified(statement, kind=KIND, signer=REGISTRY, own=own, now=time.time())
+            else:
+                with pytest.raises(Untrusted, match="not of this trust domain's authority"):
+                    verified(statement, kind=KIND, signer=REGISTRY, own=own, now=time.time())
+
+
+def test_a_header_has_certificates_and_none_that_leads_nowhere(registry: Svid) -> None:
     own, other = chain_entry(registry.certificate), chain_entry(the_ca().svid("agent/reader").certificate)
     for chain in ([], [own, own], [own, other], own, None, 7, {"a": own}, ["!!!"], [7], [encoded(b"x")], [f"{own}\n"]):
         with pytest.raises(Untrusted):
