@@ -106,7 +106,7 @@ TESTS = {
         "unit/test_verify unit/test_imports unit/test_gate unit/test_withdrawn faults/test_clock attacks/test_c_claims"
     ),
     "withdrawn": "unit/test_standing services/test_withdrawals",
-    "workload": "unit/test_workload services/test_attestation",
+    "workload": "unit/test_workload services/test_trust_bundle services/test_attestation",
 }
 """The tests of each module, the likeliest to notice first.  What none of them notices, nobody does."""
 

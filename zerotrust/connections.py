@@ -8,6 +8,7 @@ import asyncio
 import math
 import ssl
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ import httpx
 import httpx2
 
 from zerotrust.svid import Svid
-from zerotrust.tls import client_context
+from zerotrust.tls import client_context, trust
 
 MARGIN = 2
 """Seconds before the end of a connection's certificates at which no new request is begun on it in any case."""
@@ -66,11 +67,14 @@ class _Renewing:
 
     def __init__(self, directory: Directory, svid: Svid | None, context: Context = client_context) -> None:
         self._context, self._backend = context, _backend(self._core, lambda: self._directory.places)
+        self._contexts: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
         self._ending: dict[Any, asyncio.Task[None]] = {}
         self._directory, self._svid, self._pool = directory, svid, self._new_pool(directory, svid)
 
     def renew(self, svid: Svid) -> None:
-        """Make new calls with this SVID."""
+        """Make new calls with this SVID; what is under way ends where its bundle lacks the other end's authority."""
+        for context in self._contexts:
+            trust(context, svid)
         self._replace(self._directory, svid)
 
     def adopt(self, directory: Directory) -> None:
@@ -84,6 +88,7 @@ class _Renewing:
 
     def _new_pool(self, directory: Directory, svid: Svid | None) -> Any:
         context = self._context(svid, directory.parties)
+        self._contexts.add(context)
         transport = self._library.AsyncHTTPTransport(verify=context)
         transport._pool = self._core.AsyncConnectionPool(
             ssl_context=context,

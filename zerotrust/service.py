@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import httpx
+from cryptography.x509 import Certificate
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
@@ -69,7 +70,7 @@ class Service:
         self._policy, self._clock, self._identity_http = policy, clock, identity_http
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
-        self._cards: dict[tuple[str, str | None], float] = {}
+        self._cards: dict[tuple[str, str | None, frozenset[Certificate]], float] = {}
         self.recorder = Recorder(Journal(data / "journal.jsonl"), self._id, clock=clock)
         self.keys = SigningKeys(
             f"{issuer}/protocol/openid-connect/certs",
@@ -187,17 +188,18 @@ class Service:
     async def check_card(self, name: str) -> None:
         """Make sure that the agent `name` says of itself what was approved, and signs that with its SVID.
 
-        Asked again when its signature ends.  Raises `Denied`, also where it cannot be reached.
+        Asked again when its signature ends, or when the trust bundle has changed.  Raises `Denied`, also where it cannot
+        be reached.
         """
-        good = (name, self.known.approved[name].card)
-        if self._cards.get(good, 0.0) > self._clock():
-            return
         url, signer = f"{self.addresses[name]}{CARD_PATH}", self.registry.id(name)
         try:
+            own = self.workload.svid
+            good = (name, self.known.approved[name].card, frozenset(own.bundle))
+            if self._cards.get(good, 0.0) > self._clock():
+                return
             status, sent = await ask(self.outgoing.without_token, "GET", url, most=MAX_CARD)
             if status == 503:
                 raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
-            own = self.workload.svid
             until = check_card(sent, signer=signer, digest=good[1], own=own, now=self._clock())
         except (httpx.HTTPError, WorkloadError) as error:
             raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error

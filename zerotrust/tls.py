@@ -6,10 +6,12 @@ that every one of them reads and writes with, `ssl.SSLObject`, looks at the cloc
 
 import os
 import ssl
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from zerotrust.clock import Forward
@@ -19,12 +21,16 @@ _clock = Forward(time.time)
 
 
 class Guarded(ssl.SSLObject):
-    """One connection, void once either end's certificate has ended."""
+    """One connection, void once either end's certificate has ended, or the other's authority is none any more."""
 
     shown_until = float("inf")
     """When the certificate that this end shows to new connections ends, if it shows one."""
     longest = LONGEST_CERTIFICATE
     """Seconds that the other end's certificate may live: as long as the one that this end shows, if it shows one."""
+    authorities: frozenset[bytes] | None = None
+    """The trust anchors, where they can change: those of the trust bundle that this process was sent last."""
+    anchor: bytes | None = None
+    """The one that the other end's certificate leads to, if it showed one."""
     own_end = 0.0
     """When the one that this connection shows ends."""
     peer = NOBODY
@@ -35,9 +41,12 @@ class Guarded(ssl.SSLObject):
             self.own_end = type(self).shown_until
         super().do_handshake()
         try:
-            self.peer = self._checked(self.getpeercert())
+            peer = self._checked(shown := self.getpeercert())
         except NotAnSvid as error:
             raise ssl.SSLCertVerificationError(str(error)) from error
+        self.anchor = _anchor(_verified_chain(self)[-1]) if shown else None
+        self._check_authority()  # OpenSSL takes authorities in, and cannot forget any
+        self.peer = peer
 
     def _checked(self, shown: Any) -> Peer:
         if not shown:  # only where the context asks for a certificate and takes none for an answer
@@ -48,16 +57,22 @@ class Guarded(ssl.SSLObject):
         return Peer(name, min(self.own_end, end))
 
     def read(self, *arguments: Any) -> Any:
-        self._check_time()
+        self._check_void()
         return super().read(*arguments)
 
     def write(self, data: Any) -> int:
-        self._check_time()
+        self._check_void()
         return super().write(data)
 
-    def _check_time(self) -> None:
+    def _check_void(self) -> None:
+        self._check_authority()
         if _clock() >= self.peer.until:
             raise ssl.SSLCertVerificationError("a certificate of this connection has ended")
+
+    def _check_authority(self) -> None:
+        known = type(self).authorities
+        if self.anchor is not None and known is not None and self.anchor not in known:
+            raise ssl.SSLCertVerificationError("the other end's certificate is of an authority that was removed")
 
 
 def server_context(svid: Svid, *, certificate_needed: bool) -> ssl.SSLContext:
@@ -105,7 +120,26 @@ def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def _pem(svid: Svid) -> str:
-    return b"".join(authority.public_bytes(serialization.Encoding.PEM) for authority in svid.bundle).decode()
+    return _as_pem(svid.bundle).decode()
+
+
+def _as_pem(certificates: Iterable[x509.Certificate]) -> bytes:
+    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
+
+
+def _anchor(authority: bytes) -> bytes:
+    """A trust anchor is a name and a key (RFC 5280 section 6.1.1 (d)): its certificate may be renewed."""
+    certificate = x509.load_der_x509_certificate(authority)
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    return certificate.subject.public_bytes() + certificate.public_key().public_bytes(serialization.Encoding.DER, spki)
+
+
+def _verified_chain(connection: ssl.SSLObject) -> list[bytes]:
+    """The certificates in DER, from the other end's to the trust anchor's."""
+    if sys.version_info >= (3, 13):
+        return connection.get_verified_chain()
+    chain = connection._sslobj.get_verified_chain()  # type: ignore[attr-defined]
+    return [ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain]
 
 
 def _context(protocol: int, authorities: str, kind: type[Guarded]) -> ssl.SSLContext:
@@ -117,8 +151,19 @@ def _context(protocol: int, authorities: str, kind: type[Guarded]) -> ssl.SSLCon
     return context
 
 
+def trust(context: ssl.SSLContext, svid: Svid) -> None:
+    """Hold this context's connections to the authorities of this SVID's bundle, those that are open as well.
+
+    New handshakes take an authority's certificates at once; what hangs on one that is gone can be neither read nor
+    written any more (SPIFFE Trust Domain and Bundle section 4.1.4: authorities come and go).
+    """
+    context.load_verify_locations(cadata=_pem(svid))
+    anchors = frozenset(_anchor(authority.public_bytes(serialization.Encoding.DER)) for authority in svid.bundle)
+    context.sslobject_class.authorities = anchors  # type: ignore[attr-defined]
+
+
 def show(context: ssl.SSLContext, svid: Svid) -> None:
-    """Show this SVID from now on, in a live context as well.
+    """Show this SVID, and go by its bundle, from now on, in a live context as well.
 
     In the event loop's thread: certificate and key are taken one after the other.
     """
@@ -127,8 +172,9 @@ def show(context: ssl.SSLContext, svid: Svid) -> None:
     )
     file = os.memfd_create("svid", os.MFD_CLOEXEC)  # `ssl` takes keys from files only; this one is never on a disk
     try:
-        os.write(file, key + svid.certificate.public_bytes(serialization.Encoding.PEM))
+        os.write(file, key + _as_pem(svid.chain))
         context.load_cert_chain(f"/proc/self/fd/{file}")
     finally:
         os.close(file)
+    trust(context, svid)
     context.sslobject_class.shown_until, context.sslobject_class.longest = svid.not_after, svid.life  # type: ignore[attr-defined]

@@ -1,22 +1,29 @@
-"""This process's own identity, from the SPIFFE Workload API it was given (`SPIFFE_ENDPOINT_SOCKET`)."""
+"""This process's own identity, from the SPIFFE Workload API it was given (`SPIFFE_ENDPOINT_SOCKET`).
+
+The API sends an X.509-SVID with the trust bundle, and again whenever one of them changes (SPIFFE Workload API section
+5.2.1).
+"""
 
 import asyncio
 import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
+from spiffe.workloadapi.x509_context import X509Context
 
 from zerotrust.errors import ZeroTrustError
 from zerotrust.svid import LONGEST_CERTIFICATE, LONGEST_JWT_SVID, Svid
 
 SECONDS_TO_WAIT = 5
 SECONDS_BETWEEN_TRIES = 1
+OVERDUE = 0.75
+"""Of an SVID's life: an authority has sent another one by then, at half of it, or the stream is dead."""
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +42,7 @@ class Workload:
         self._lock = threading.Lock()
         self._svid: Svid | None = None
         self._renewed: list[Callable[[Svid], None]] = []
+        self._first = asyncio.Event()
 
     @property
     def svid(self) -> Svid:
@@ -44,35 +52,50 @@ class Workload:
         return self._svid
 
     def on_renewal(self, call: Callable[[Svid], None]) -> None:
-        """Have `call` called with each new SVID, in the event loop's thread."""
+        """Have `call` called with each new SVID, and with each new trust bundle, in the event loop's thread."""
         self._renewed.append(call)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Wait for the first SVID, and renew it for as long as the block runs."""
-        while self._svid is None:
-            if (svid := await self._tried()) is None:
-                await asyncio.sleep(SECONDS_BETWEEN_TRIES)
-            self._svid = svid
-        renewing = asyncio.create_task(self._renew())
+        """Wait for the first SVID, and go by each one that is sent for as long as the block runs."""
+        following = asyncio.create_task(self._follow())
         try:
+            await self._first.wait()
             yield
         finally:
-            renewing.cancel()
+            following.cancel()
             self.close()
 
-    async def _renew(self) -> None:
-        """Renew at half of its life; where that fails again and again, so that what was restored has it back."""
-        svid = self._svid
+    async def _follow(self) -> None:
+        """Go by what the authority sends; ask again where that ends, cannot be used, or is overdue."""
         while True:
-            wait = (svid.not_after - time.time()) / 2 if svid else 0
-            await asyncio.sleep(max(wait, SECONDS_BETWEEN_TRIES))
-            if (svid := await self._tried()) and not self._used(svid):
-                svid = None  # another one, in a second
+            client = None
+            try:
+                client = await asyncio.to_thread(self._with_client, lambda client: client)
+                await self._use_what_is_sent(client)
+            except WorkloadError as error:
+                log.warning("%s", error)
+            except Exception:  # nobody else would notice, and this process would end with its certificate
+                log.exception("what was sent could not be used")
+            # See `_with_client`.
+            self._close(client)
+            await asyncio.sleep(SECONDS_BETWEEN_TRIES)
+
+    async def _use_what_is_sent(self, client: WorkloadApiClient) -> None:
+        """Return where an SVID could not be used.  Raises `WorkloadError` where nothing more will come."""
+        sent = _Latest(asyncio.get_running_loop())
+        stream = client.stream_x509_contexts(sent.put, sent.put, retry_connect=False)
+        wait: float = SECONDS_TO_WAIT
+        try:
+            while self._used(svid := svid_of(await sent.get(wait))):
+                wait = max((svid.not_after - time.time()) * OVERDUE, SECONDS_BETWEEN_TRIES)
+        finally:
+            stream.cancel()
 
     def _used(self, svid: Svid) -> bool:
         """Have everybody go on with a new SVID; return whether all of them could."""
         self._svid, all_of_them = svid, True
+        self._first.set()
         for call in self._renewed:
             try:
                 call(svid)
@@ -80,13 +103,6 @@ class Workload:
                 log.exception("a new SVID could not be used")
                 all_of_them = False
         return all_of_them
-
-    async def _tried(self) -> Svid | None:
-        try:
-            return await asyncio.to_thread(self._with_client, _x509)
-        except WorkloadError as error:
-            log.warning("%s", error)
-            return None
 
     async def assertion(self, audience: str) -> str:
         """Return a fresh JWT-SVID for one audience (SPIFFE JWT-SVID section 3.2).
@@ -120,14 +136,48 @@ class Workload:
             client.close()
 
 
-def _x509(client: WorkloadApiClient) -> Svid:
-    context = client.fetch_x509_context()
+class _Latest:
+    """What a stream's thread has put last, for the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._event = loop, asyncio.Event()
+        self._latest: X509Context | Exception | None = None
+
+    def put(self, latest: X509Context | Exception) -> None:
+        with suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(self._put, latest)
+
+    def _put(self, latest: X509Context | Exception) -> None:
+        self._latest = latest
+        self._event.set()
+
+    async def get(self, seconds: float) -> X509Context:
+        """Wait for what is new.  Raises `WorkloadError` for an error, and after so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError as error:
+            raise WorkloadError(f"no SVID: nothing new for {seconds:.0f} s") from error
+        self._event.clear()
+        if not isinstance(self._latest, X509Context):
+            raise WorkloadError(f"no SVID: {self._latest}")
+        return self._latest
+
+
+def svid_of(context: X509Context) -> Svid:
+    """Return the SVID and the bundle of an answer of the Workload API.  Raises `WorkloadError`."""
     found = context.default_svid
     bundle = context.x509_bundle_set.get_bundle_for_trust_domain(found.spiffe_id.trust_domain)
     if bundle is None or not isinstance(found.private_key, EllipticCurvePrivateKey):
         raise WorkloadError("an SVID without its trust domain's authorities, or with a key of another kind")
-    authorities = tuple(bundle.x509_authorities)
-    svid = Svid(id=str(found.spiffe_id), certificate=found.leaf, key=found.private_key, bundle=authorities)
+    leaf, *intermediates = found.cert_chain
+    svid = Svid(
+        id=str(found.spiffe_id),
+        certificate=leaf,
+        key=found.private_key,
+        bundle=tuple(bundle.x509_authorities),
+        intermediates=tuple(intermediates),
+    )
     if svid.life > LONGEST_CERTIFICATE:  # it would be the measure of all others'
         raise WorkloadError(f"an SVID of {svid.life:.0f} s, where none may live longer than {LONGEST_CERTIFICATE}")
     return svid

@@ -15,7 +15,7 @@ import time
 from cryptography.hazmat.primitives import serialization
 
 from zerotrust.svid import Svid
-from zerotrust.workload import Workload, WorkloadError, _x509
+from zerotrust.workload import Workload, WorkloadError, svid_of
 
 
 def told(svid: Svid) -> dict[str, object]:
@@ -44,7 +44,8 @@ async def main() -> None:
 
     async def shown_for(asked: str) -> dict[str, object]:
         if asked == "x509 anew":
-            return told(await asyncio.to_thread(workload._with_client, _x509))
+            context = await asyncio.to_thread(workload._with_client, lambda client: client.fetch_x509_context())
+            return told(svid_of(context))
         return told(workload.svid) if asked == "x509" else {"jwt_svid": await workload.assertion(asked)}
 
     async with workload.opened():

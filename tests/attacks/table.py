@@ -149,7 +149,7 @@ STILL_DRIFTED = (
 )
 SIGNER = Control("zerotrust.signed", "trusted_key", "if name != signer:")
 OUR_AUTHORITY = Control(
-    "zerotrust.signed", "trusted_key", "if not any(_issued(authority, certificate) for authority in own.bundle):"
+    "zerotrust.signed", "_check_chain", "if verifier.verify(leaf, intermediates).chain[:-1] != chain:"
 )
 NO_IDENTITY = "no identity issued"
 APPROVED_FOR_IT = "if entry is None or entry.code != digest_of(stage.code):"
@@ -520,7 +520,7 @@ ROWS: dict[int, Row] = {
         (
             (_gate("Gate._check_peer", "if peer.until <= self._clock():"), NOT_BEYOND_ITS_LIFE),
             (
-                Control("zerotrust.tls", "Guarded._check_time", "if _clock() >= self.peer.until:"),
+                Control("zerotrust.tls", "Guarded._check_void", "if _clock() >= self.peer.until:"),
                 _gate("Gate._check_peer", "if peer.until <= self._clock():"),
                 NOT_BEYOND_ITS_LIFE,
             ),
@@ -1016,10 +1016,13 @@ ROWS: dict[int, Row] = {
         Reason.PEER_UNTRUSTED,
         (
             CARD_DIGEST,
-            Control(
-                "zerotrust.signed",
-                "trusted_key",
-                "if not certificate.not_valid_before_utc <= at < certificate.not_valid_after_utc:",
+            (
+                Control(
+                    "zerotrust.signed",
+                    "_check_chain",
+                    "if not leaf.not_valid_before_utc <= at < leaf.not_valid_after_utc:",
+                ),
+                OUR_AUTHORITY,
             ),
             Control(
                 "zerotrust.service", "Service.check_card", "self._cards[good] = until", "self._cards[good] = 2.0**40"
@@ -1028,7 +1031,7 @@ ROWS: dict[int, Row] = {
                 "zerotrust.service",
                 "Service.check_card",
                 "self._cards.get(good, 0.0)",
-                "max((until for (known, _), until in self._cards.items() if known == name), default=0.0)",
+                "max((until for (known, *_), until in self._cards.items() if known == name), default=0.0)",
             ),
         ),
     ),
@@ -1171,7 +1174,7 @@ ROWS: dict[int, Row] = {
         Reason.PEER_UNTRUSTED,
         (
             Control("zerotrust.tls", "Guarded._checked", "if end - begin > self.longest:"),
-            Control("zerotrust.signed", "trusted_key", "if life_of(certificate) > own.life:"),
+            Control("zerotrust.signed", "trusted_key", "if life_of(leaf) > own.life:"),
         ),
     ),
     132: Row(

@@ -1,6 +1,7 @@
 """Who is asked is the one that was approved: agents by their signed card, tools by what they say of themselves."""
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -128,6 +129,23 @@ async def test_a_card_is_asked_for_once_for_as_long_as_its_signature_is_good(
         await service.check_card(READER)
     assert refused.value.reason is Reason.PEER_UNTRUSTED
     assert len(called) == 3
+
+
+async def test_a_card_is_asked_for_again_when_the_trust_bundle_has_changed(
+    system: System, called: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, new = system.services[ORCHESTRATOR], CA()
+    await service.check_card(READER)
+    for trusts in ([the_ca()], [the_ca(), new], [new]):
+        svid = the_ca().svid(ORCHESTRATOR, trusts=trusts)
+        monkeypatch.setattr(service, "workload", SimpleNamespace(svid=svid))
+        if the_ca() in trusts:
+            await service.check_card(READER)
+    with pytest.raises(Denied) as refused:
+        await service.check_card(READER)
+
+    assert refused.value.reason is Reason.PEER_UNTRUSTED
+    assert called == [READER] * 3
 
 
 async def test_who_has_lost_their_standing_is_not_even_asked_for_a_card(

@@ -31,15 +31,21 @@ class CA:
     """Issues X.509-SVIDs."""
 
     def __init__(
-        self, trust_domain: str = TRUST_DOMAIN, *, above: "CA | None" = None, path_length: int = 0, key: Any = None
+        self,
+        trust_domain: str = TRUST_DOMAIN,
+        *,
+        above: "CA | None" = None,
+        path_length: int = 0,
+        renews: "CA | None" = None,
     ) -> None:
         """`above`: the authority that this one is an intermediate of; `path_length`: intermediates that may be below.
 
-        `key`: another authority's, whose certificate is renewed by this one.
+        `renews`: the authority that this one is, with another certificate.
         """
-        self.trust_domain, self.above, self.key = trust_domain, above, key or ec.generate_private_key(ec.SECP256R1())
+        self.trust_domain, self.above = trust_domain, above
+        self.key: ec.EllipticCurvePrivateKey = renews.key if renews else ec.generate_private_key(ec.SECP256R1())
         name = f"{trust_domain} {x509.random_serial_number()}"
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._name: x509.Name = renews._name if renews else x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now, issuer = dt.datetime.now(dt.UTC), above or self
         self.certificate = (
             _builder(self._name, issuer._name, self.key, now - dt.timedelta(hours=1), now + dt.timedelta(hours=9))

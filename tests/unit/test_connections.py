@@ -339,6 +339,40 @@ async def test_what_is_under_way_at_a_renewal_comes_to_its_end(reader: Party, ki
 
 
 @KINDS
+async def test_what_is_under_way_to_a_party_of_a_removed_authority_ends(reader: Party, kind: Kind) -> None:
+    begun, go_on, new = asyncio.Event(), asyncio.Event(), CA()
+
+    async def slow() -> None:
+        begun.set()
+        await go_on.wait()
+
+    reader.before = slow
+    async with client(kind, directory(reader)) as (http, transport):
+        asking = asyncio.create_task(http.post(reader.address, content=b"long"))
+        await begun.wait()
+        transport.renew(the_ca().svid(ORCHESTRATOR, trusts=[new]))
+        go_on.set()
+        with pytest.raises(kind[0].HTTPError):
+            await asking
+        with pytest.raises(kind[0].ConnectError):
+            await http.get(reader.address)
+        assert len(reader.asked) == 1
+
+
+@KINDS
+async def test_a_party_of_a_new_authority_is_called_at_once(kind: Kind) -> None:
+    new = CA()
+    async with (
+        alive(Party(new.svid(READER, trusts=[the_ca(), new]))) as party,
+        client(kind, directory(party)) as (http, transport),
+    ):
+        with pytest.raises(kind[0].ConnectError):
+            await http.get(party.address)
+        transport.renew(the_ca().svid(ORCHESTRATOR, trusts=[the_ca(), new]))
+        assert (await http.get(party.address)).status_code == 200
+
+
+@KINDS
 async def test_the_old_pool_is_closed_when_its_certificate_ends(reader: Party, kind: Kind) -> None:
     svid = the_ca().svid(ORCHESTRATOR, left=1.9)
     async with client(kind, directory(reader), svid) as (http, transport):

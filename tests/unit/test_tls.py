@@ -374,3 +374,92 @@ def test_showing_a_certificate_leaves_nothing_open() -> None:
         show(context, the_ca().svid(READER))
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+# an authority comes, and goes
+
+
+def met(server: ssl.SSLContext, client: ssl.SSLContext) -> Handshake:
+    return Handshake(server, client).done()
+
+
+def test_a_new_authority_counts_at_once_at_both_ends() -> None:
+    old, new = the_ca(), CA()
+    server = server_context(old.svid(READER), certificate_needed=True)
+    client = client_context(old.svid(WRITER), PARTIES)
+    theirs = server_context(new.svid(READER, trusts=[old, new]), certificate_needed=True)
+    ours = client_context(new.svid(WRITER, trusts=[old, new]), PARTIES)
+    for pair in ((server, ours), (theirs, client)):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            met(*pair)
+
+    show(server, old.svid(READER, trusts=[old, new]))
+    show(client, old.svid(WRITER, trusts=[old, new]))
+
+    for pair in ((server, ours), (theirs, client), (server, client), (theirs, ours)):
+        met(*pair)
+
+
+def test_a_removed_authority_counts_no_more_at_either_end() -> None:
+    old, new = the_ca(), CA()
+    server = server_context(new.svid(READER, trusts=[old, new]), certificate_needed=True)
+    client = client_context(new.svid(WRITER, trusts=[old, new]), PARTIES)
+    theirs = server_context(old.svid(READER, trusts=[old, new]), certificate_needed=True)
+    ours = client_context(old.svid(WRITER, trusts=[old, new]), PARTIES)
+    taken, called, good = met(server, ours), met(theirs, client), met(server, client)
+
+    show(server, new.svid(READER, trusts=[new]))
+    show(client, new.svid(WRITER, trusts=[new]))
+
+    for end in (taken.server, called.client):  # what was open before
+        with pytest.raises(ssl.SSLCertVerificationError, match="was removed"):
+            end.read(100)
+        with pytest.raises(ssl.SSLCertVerificationError, match="was removed"):
+            end.write(b"secret")
+    good.server.write(b"hello")
+    assert good.client.read(100) == b"hello"
+    for pair in ((server, ours), (theirs, client)):
+        joined = Handshake(*pair)
+        with pytest.raises(ssl.SSLCertVerificationError, match="was removed"):
+            joined.done()
+        assert NOBODY in (joined.server.peer, joined.client.peer)  # type: ignore[attr-defined]
+    met(server, client)
+
+
+def test_an_authority_that_comes_back_counts_again() -> None:
+    old, new = the_ca(), CA()
+    server = server_context(old.svid(READER, trusts=[old, new]), certificate_needed=True)
+    client = client_context(old.svid(WRITER), PARTIES)
+    show(server, new.svid(READER, trusts=[new]))
+    show(server, old.svid(READER, trusts=[old]))
+
+    met(server, client)
+
+
+def test_a_renewed_certificate_of_the_same_authority_is_the_same_authority() -> None:
+    """A trust anchor is a name and a key (RFC 5280 section 6.1.1)."""
+    old = the_ca()
+    renewed = CA(renews=old)
+    server = server_context(old.svid(READER), certificate_needed=True)
+    joined = met(server, client_context(old.svid(WRITER), PARTIES))
+
+    show(server, renewed.svid(READER))
+
+    joined.client.write(b"hello")
+    assert joined.server.read(100) == b"hello"
+    met(server, client_context(renewed.svid(WRITER), PARTIES))
+
+
+def test_intermediates_are_shown_and_lead_to_an_authority() -> None:
+    root = CA(path_length=1)
+    first, second = CA(above=root), CA(above=root)
+    server = server_context(first.svid(READER), certificate_needed=True)
+    joined = met(server, client_context(second.svid(WRITER), PARTIES))
+    assert joined.server.peer.id == id_of(WRITER)  # type: ignore[attr-defined]
+    with pytest.raises(ssl.SSLCertVerificationError):
+        met(server, client_context(CA(above=CA(path_length=1)).svid(WRITER, trusts=[root]), PARTIES))
+
+    show(server, CA().svid(READER))  # the root is gone
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="was removed"):
+        joined.server.read(100)

@@ -5,15 +5,17 @@ import asyncio
 import errno
 import time
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from spiffe import SpiffeId
+from spiffe import SpiffeId, TrustDomain, X509Bundle, X509BundleSet
 from spiffe.errors import PySpiffeError
+from spiffe.workloadapi.x509_context import X509Context
 
-from tests.support.ca import the_ca
+from tests.support.ca import CA, TRUST_DOMAIN, the_ca
 from zerotrust import workload as module
 from zerotrust.svid import Svid
 from zerotrust.workload import Workload, WorkloadError
@@ -49,18 +51,28 @@ class Client:
             raise PySpiffeError("away")
         return SimpleNamespace(token=f"token {Client.opened.index(self)}", expiry=time.time() + Client.jwt_life)
 
-    def fetch_x509_context(self) -> Any:
-        Client.asked += 1
+    def stream_x509_contexts(self, on_success: Any, on_error: Any, *, retry_connect: bool) -> Any:
+        assert not retry_connect
+        self.send, Client.asked = on_success, Client.asked + 1
         if Client.asked <= Client.away:
-            raise PySpiffeError("away")
-        svid = the_ca().svid(PARTY, life=Client.life)
-        found = SimpleNamespace(spiffe_id=SpiffeId(svid.id), leaf=svid.certificate, private_key=Client.key or svid.key)
-        bundle = SimpleNamespace(x509_authorities=svid.bundle) if Client.trusts else None
-        bundles = SimpleNamespace(get_bundle_for_trust_domain=lambda _: bundle)
-        return SimpleNamespace(default_svid=found, x509_bundle_set=bundles)
+            on_error(PySpiffeError("away"))
+        else:
+            on_success(context())
+        return SimpleNamespace(cancel=lambda: None)
 
     def close(self) -> None:
         self.open = False
+
+
+def context(*authorities: CA, signed_by: CA | None = None) -> X509Context:
+    """What the Workload API sends."""
+    svid = (signed_by or the_ca()).svid(PARTY, life=Client.life, trusts=authorities)
+    found: Any = SimpleNamespace(
+        spiffe_id=SpiffeId(svid.id), cert_chain=[*svid.chain], private_key=Client.key or svid.key
+    )
+    trusted = X509Bundle(TrustDomain(TRUST_DOMAIN), set(svid.bundle))
+    bundles = X509BundleSet({trusted.trust_domain: trusted} if Client.trusts else {})
+    return X509Context([found], bundles)
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +139,7 @@ async def test_a_call_that_fails_late_closes_its_own_connection_and_not_its_succ
 async def test_where_somebody_cannot_go_on_with_a_new_certificate_the_others_do_and_another_one_is_asked_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    workload, Client.life, told, tries = Workload(), 2.0, list[Svid](), list[Svid]()
+    workload, told, tries = Workload(), list[Svid](), list[Svid]()
 
     def unable(svid: Svid) -> None:
         tries.append(svid)
@@ -137,7 +149,6 @@ async def test_where_somebody_cannot_go_on_with_a_new_certificate_the_others_do_
     workload.on_renewal(unable)
     workload.on_renewal(told.append)
     async with workload.opened():
-        Client.life = 120.0  # of the next ones: what could not be used is not waited out
         await until(lambda: len(told) == 2)
         assert tries == told
         assert workload.svid is told[1]
@@ -165,19 +176,34 @@ async def test_a_process_waits_for_its_first_certificate_and_says_why(
     assert not any(client.open for client in opened)
 
 
-async def test_a_certificate_is_renewed_at_half_of_its_life_and_whoever_wants_to_know_is_told() -> None:
-    workload, Client.life, told = Workload(), 2.0, list[Svid]()
-    workload.on_renewal(told.append)
+async def test_whatever_is_sent_counts_at_once_and_whoever_wants_to_know_is_told(opened: list[Client]) -> None:
+    workload, told = Workload(), list[Svid]()
+    async with workload.opened():
+        workload.on_renewal(told.append)
+        first, other, between = workload.svid, CA(), CA(above=the_ca())
+        sent = [context(), context(the_ca(), other), context(other), context(signed_by=between)]
+        for number, news in enumerate(sent, 1):
+            await asyncio.to_thread(opened[0].send, news)
+            await until(partial(lambda number: len(told) == number, number))
+            assert workload.svid is told[-1]
+
+    assert [set(svid.bundle) for svid in [first, *told]] == [
+        *[{the_ca().certificate}] * 2,
+        {the_ca().certificate, other.certificate},
+        {other.certificate},
+        {the_ca().certificate},
+    ]
+    assert [svid.intermediates for svid in told] == [(), (), (), (between.certificate,)]
+    assert len({first.certificate, *(svid.certificate for svid in told)}) == 5
+    assert Client.asked == 1
+
+
+async def test_where_nothing_is_sent_any_more_another_one_is_asked_for_before_the_end() -> None:
+    workload, Client.life = Workload(), 4.0
     async with workload.opened():
         first = workload.svid
-        await asyncio.sleep(0.2)
-        assert (workload.svid, Client.asked) == (first, 1)
-        await until(lambda: told)
-        assert told == [workload.svid] != [first]
+        await until(lambda: workload._svid is not first)
         assert time.time() < first.not_after
-    asked = Client.asked
-    await asyncio.sleep(1.5)
-    assert Client.asked == asked
 
 
 @pytest.mark.parametrize("amiss", ["no bundle", "a key of another kind", "too long a life"])
