@@ -44,7 +44,10 @@ class Guarded(ssl.SSLObject):
             peer = self._checked(shown := self.getpeercert())
         except NotAnSvid as error:
             raise ssl.SSLCertVerificationError(str(error)) from error
-        self.anchor = _anchor(_verified_chain(self)[-1]) if shown else None
+        chain = _verified_chain(self) if shown else []
+        if shown and not chain:
+            raise ssl.SSLCertVerificationError("a resumed session, whose certificate was not verified again")
+        self.anchor = _anchor(chain[-1]) if chain else None
         self._check_authority()  # OpenSSL takes authorities in, and cannot forget any
         self.peer = peer
 
@@ -138,7 +141,7 @@ def _verified_chain(connection: ssl.SSLObject) -> list[bytes]:
     """The certificates in DER, from the other end's to the trust anchor's."""
     if sys.version_info >= (3, 13):
         return connection.get_verified_chain()
-    chain = connection._sslobj.get_verified_chain()  # type: ignore[attr-defined]
+    chain = connection._sslobj.get_verified_chain() or []  # type: ignore[attr-defined]
     return [ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain]
 
 

@@ -524,7 +524,10 @@ ROWS: dict[int, Row] = {
                 _gate("Gate._check_peer", "if peer.until <= self._clock():"),
                 NOT_BEYOND_ITS_LIFE,
             ),
-            Control("zerotrust.tls", "server_context", "context.num_tickets = 0"),
+            (
+                Control("zerotrust.tls", "server_context", "context.num_tickets = 0"),
+                Control("zerotrust.tls", "Guarded.do_handshake", "if shown and not chain:"),
+            ),
         ),
     ),
     45: Row(
