@@ -188,8 +188,8 @@ class Service:
     async def check_card(self, name: str) -> None:
         """Make sure that the agent `name` says of itself what was approved, and signs that with its SVID.
 
-        Asked again when its signature ends, or when the trust bundle has changed.  Raises `Denied`, also where it cannot
-        be reached.
+        Asked again when its signature ends, or when the trust bundle has changed.
+        Raises `Denied`, also where it cannot be reached.
         """
         url, signer = f"{self.addresses[name]}{CARD_PATH}", self.registry.id(name)
         try:
