@@ -79,7 +79,7 @@ TESTS = {
         "services/test_orchestrator services/test_server"
     ),
     "registry": "unit/test_registry unit/test_realm",
-    "routes": "unit/test_routes unit/test_binding unit/test_mcp unit/test_gate services/test_registry_authority",
+    "routes": "unit/test_routes unit/test_imports unit/test_binding unit/test_gate services/test_registry_authority",
     "run": "unit/test_run",
     "server": "services/test_server unit/test_connections input/test_wire",
     "service": (

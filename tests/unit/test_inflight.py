@@ -1,8 +1,11 @@
 """A share is as large as it is said to be, and whoever fills it takes nothing from anybody else."""
 
+from contextlib import ExitStack
+
 import pytest
 
-from zerotrust.inflight import InFlight
+from zerotrust.decision import Denied
+from zerotrust.inflight import OF_A_PARTY, InFlight, Limits
 
 
 @pytest.mark.parametrize("most", [1, 3])
@@ -24,3 +27,16 @@ def test_nobody_is_remembered_who_has_nothing_under_way() -> None:
         requests.give_back(f"user-{number}")
 
     assert not requests._held
+
+
+def test_people_are_counted_together_and_a_party_by_itself() -> None:
+    limits = Limits()
+    with ExitStack() as over:
+        for number in range(OF_A_PARTY):
+            limits.enter(None, f"user-{number}", over)
+        with pytest.raises(Denied, match=f"busy: people: {OF_A_PARTY} under way"):
+            limits.enter(None, "another", over)
+        limits.enter("spiffe://agents.example/agent/reader", None, over)
+
+    with ExitStack() as over:
+        limits.enter(None, "another", over)

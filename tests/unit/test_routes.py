@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.routing import Match
 from starlette.routing import Route as Served
 
@@ -122,6 +123,9 @@ def test_what_fits_two_templates_that_differ_is_in_no_row() -> None:
     assert table.find("GET", "/a/c").requires == READ
     assert table.find("GET", "/x/b").requires == WRITE
 
+    literally = RouteTable({("GET", "/a/{x}"): READ, ("GET", "/{y}/{x}"): WRITE})
+    assert literally.find("GET", "/a/{x}") is UNLISTED  # a template is no path of its own
+
 
 def nothing() -> None:
     """A handler."""
@@ -135,7 +139,8 @@ def test_an_app_that_would_serve_an_exact_path_by_a_template_is_not_guarded(tmp_
         for _, path in paths:
             app.add_api_route(path, nothing)
 
-    service.guard(good, routes)
+    good.mount("/more", Starlette())
+    service.guard(good, {**routes, ("GET", "/more/x"): READ, ("GET", "/nowhere"): READ})  # not for it to say
     with pytest.raises(ValueError, match=r"GET /quotes/open is served by /quotes/\{number\}"):
         service.guard(bad, routes)
 
