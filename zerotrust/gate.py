@@ -4,8 +4,8 @@ One pure ASGI wrapper round the whole application, because a framework's depende
 SDK registers.  In order: (1) peer  (2) credentials  (3) verify  (4) bind  (5) standing  (6) decide  (7) confirm
 (8) record; then the handler narrows and acts, for as long as all of that holds.
 
-A body is read once it is decided that the caller may use the route; nobody else's is read or parsed.  Only where the
-body names the tool, and so the permission, it is read before that, and of none but those who hold a tool's scope.
+A body is read once it is decided that the caller may use the route; nobody else's is read or parsed.  Where the body
+says what is needed (`routes.py`), that is decided after it, and it is read of none who could not use the route at all.
 """
 
 import contextlib
@@ -68,8 +68,7 @@ class Gate:
         self._app, self._routes = app, RouteTable(routes)
         self._keys, self._standing, self._recorder, self._clock = keys, standing, recorder, Forward(clock)
         self._metadata_url, self._dialects = metadata_url, dict(dialects or {})
-        self._counter, self._confirm = CallCounter(recorder), confirm
-        self._limits = Limits()
+        self._counter, self._confirm, self._limits = CallCounter(recorder), confirm, Limits()
         self._turns: defaultdict[str | None, Turns] = defaultdict(Turns)
         self.adopt(expected=expected, policy=policy)
 
@@ -215,8 +214,7 @@ class Gate:
             call.permission = permission
             if decision := self._policy.decide(call.principal, permission, self._expected.audience):
                 return
-        # Name the scopes only where holding one would help.
-        hint = " ".join(need.permissions) if decision.reason is Reason.SCOPE_MISSING else None
+        hint = " ".join(need.permissions) if decision.reason is Reason.SCOPE_MISSING else None  # else none would help
         raise Denied(decision.reason, decision.detail, scope=hint)
 
     async def _refuse(self, call: Call, refusal: Denied, send: Send) -> None:
@@ -232,9 +230,8 @@ class Gate:
                 await self._recorder.write(call.decided(decision, self._policy.version))
             except Denied as unrecorded:
                 refusal = unrecorded
-        if call.last is not None:  # an answer is under way, and can only be cut off
-            return
-        await send_refusal(refusal, call.span.trace_id, send, call.form)
+        if call.last is None:  # else an answer is under way, and can only be cut off
+            await send_refusal(refusal, call.span.trace_id, send, call.form)
 
     def _repeated(self, call: Call, reason: ReasonCode) -> bool:
         """Whether this is only counted, for it was written in full more than once a moment ago."""
