@@ -105,9 +105,8 @@ async def test_what_the_registry_refuses_an_operator_is_on_record_where_the_oper
     told = re.fullmatch(r".* \(400: unknown_subject\); on record as trace (\w+) in run/(\S+)\.\n", done.stderr)
     assert told, done.stderr
     assert system.journal(SIGNER) == system.folder / told[2]
-    assert [r["reason"] for r in records(system.journal(SIGNER)) if r.get("trace_id") == told[1]][
-        -1
-    ] == "unknown_subject"
+    found = [record for record in records(system.journal(SIGNER)) if record.get("trace_id") == told[1]]
+    assert found[-1]["reason"] == "unknown_subject"
 
 
 async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it_read_them_anew(
@@ -151,11 +150,10 @@ async def test_policies_that_were_read_anew_count_at_every_party(system: System,
 async def versions(system: System) -> set[str]:
     """The versions of the policies by which a task is decided, at all parties."""
     trace = (await task(system, "alice"))["result"]["trace_id"]
-    found = [
-        r for name in system.registry.workloads for r in records(system.journal(name)) if r.get("trace_id") == trace
-    ]
+    everything = [record for name in system.registry.workloads for record in records(system.journal(name))]
+    found = [record for record in everything if record.get("trace_id") == trace]
     assert len({record["service"] for record in found}) == 5
-    return {record["policy"] for record in found if "policy" in record}
+    return {record["policy"] for record in found if record.get("policy")}
 
 
 async def until(olga: Operator, state: str) -> None:

@@ -178,7 +178,7 @@ async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System, 
     shown = "agent/writer, event: finished, no_token, authority/registry, suspended, peer_withdrawn, planted.py"
     for expected in shown.split(", "):
         assert expected in typed.stdout
-    for line in r'\[\{"agent":.*\}\]', r'"operation":"document.read",.*"reason":"resource_denied"':
+    for line in r'\[\{"agent":.*\}\]', r'"decision":.*"reason":"resource_denied".*"operation":"document.read"':
         assert re.search(f"^{line}$", typed.stdout, re.MULTILINE), line  # of its own, so that a prompt follows below it
     # The tool wants a certificate: it ends the connection before it reads a byte.  Nothing else fails.
     assert re.fullmatch(r"curl: \((52|56)\) .*\n", typed.stderr), typed.stderr
