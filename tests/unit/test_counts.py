@@ -69,6 +69,10 @@ async def test_what_is_counted_is_written_within_a_second_and_once(
     assert [delay for delay, _ in timers] == [1.0]
 
     timers.pop()[1]()
+    counter.repeated("eve", "zt", "zt", "policy_denied", "GET /x")
+    counter.repeated("eve", "zt", "zt", "policy_denied", "GET /x")
+    assert [delay for delay, _ in timers] == [1.0]
+    timers.pop()[1]()  # nothing is written: both are in full
     counter.count("a", "no_token")  # the next second
     assert [delay for delay, _ in timers] == [1.0]
     timers.pop()[1]()

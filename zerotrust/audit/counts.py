@@ -35,7 +35,6 @@ class CallCounter:
         self._recorder, self._interval = recorder, interval
         self._unverified: Counter[tuple[str, str]] = Counter()
         self._repeated: Counter[tuple[str | None, str | None, str | None, str, str]] = Counter()
-        self._due: asyncio.TimerHandle | None = None
 
     def count(self, origin: str, reason: str) -> None:
         """Count a caller who was not verified; the count is written within `interval` seconds."""
@@ -61,14 +60,12 @@ class CallCounter:
 
     async def flush(self) -> None:
         """Write what was counted, now.  Raises `JournalError`."""
-        if self._due:
-            self._due.cancel()
         for written in self._write():
             await written
 
     def _begin(self) -> None:
         if not self._unverified and not self._repeated:
-            self._due = asyncio.get_running_loop().call_later(self._interval, self._write)
+            asyncio.get_running_loop().call_later(self._interval, self._write)
 
     def _write(self) -> list[asyncio.Future[None]]:
         unverified = [Unverified(origin=o, reason=r, times=n) for (o, r), n in self._unverified.items()]

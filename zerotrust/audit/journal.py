@@ -100,7 +100,7 @@ class Journal:
 
     def _overdue(self, commits: int) -> None:
         self._due = False
-        if self._riders and self._commits == commits:
+        if self._commits == commits:
             self._waiting.put("ride")
         elif self._riders:  # others come: it rides with the next one
             self._wait_for_others()
