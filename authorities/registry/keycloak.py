@@ -142,6 +142,7 @@ class _Connection(KeycloakOpenIDConnection):
             verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # type: ignore[arg-type] # passed to httpx, which takes it
         )
         self.async_s = http
+        self._renewing = asyncio.Lock()
 
     async def a_raw_get(self, *args: Any, **kwargs: Any) -> httpx.Response:
         """The same, but asked once more where the connection breaks: a GET (RFC 9110 section 9.2.2) may be repeated."""
@@ -151,6 +152,13 @@ class _Connection(KeycloakOpenIDConnection):
             return await super().a_raw_get(*args, **kwargs)
 
     async def a_get_token(self) -> None:
+        """Get a token, unless another question that found the old one spent has got one meanwhile."""
+        spent = self.token
+        async with self._renewing:
+            if self.token is spent:
+                await self._new_token()
+
+    async def _new_token(self) -> None:
         form = {
             "grant_type": "client_credentials",
             "client_assertion_type": CLIENT_ASSERTION,

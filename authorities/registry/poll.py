@@ -7,8 +7,8 @@ withdrawn: whoever should have one gets a new one.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -34,7 +34,7 @@ from authorities.registry.events import (
 from authorities.registry.keycloak import AdministrationError
 from authorities.registry.realm import SESSION_LIFE
 from authorities.registry.stream import Stream
-from authorities.registry.window import Window
+from authorities.registry.window import Found, Window
 from zerotrust.withdrawn import Subject
 
 SECONDS_BETWEEN_READS = 0.4
@@ -78,10 +78,12 @@ class Reader:
         """Read the oldest of what is new; return whether that was all."""
         async with self._administration.asking() as admin:
             kept_since = int((self._clock() - KEPT_FOR / 2) * 1000)  # what is older, nobody need have cleared
-            users = await self._users.read(admin.a_get_events, MOST_EVENTS, kept_since, type=list(READ))
-            admins = await self._admins.read(admin.a_get_admin_events, MOST_EVENTS, kept_since)
-            config = await _config(admin)
-            await self._learn_clients(admin, admins.new)
+            # In any order: a complete read tells only of what happened before it began, and so before each of these.
+            async with _at_once() as group:
+                of_users = self._users.read(admin.a_get_events, MOST_EVENTS, kept_since, type=list(READ))
+                asked = group.create_task(of_users), group.create_task(self._admin_events(admin, kept_since))
+                settings = group.create_task(_config(admin))
+        (users, admins), config = (one.result() for one in asked), settings.result()
         self._blind |= users.lost or admins.lost or any(map(switches_off, admins.new))
         found = [(event["time"], change) for event in users.new for change in of_user_event(event)]
         for event in admins.new:
@@ -114,9 +116,10 @@ class Reader:
         """
         since = str(sessions.until - SESSION_LIFE * 1000)
         query = {"type": "LOGIN", "user": sessions.user, "dateFrom": since, "direction": "asc", "max": str(MOST_LOGINS)}
-        async with self._administration.asking() as admin:
-            begun = await admin.a_get_events(query)
-            still_open = await _sessions(admin, sessions.user)
+        async with self._administration.asking() as admin, _at_once() as group:
+            logins = group.create_task(admin.a_get_events(query))
+            known = group.create_task(_sessions(admin, sessions.user))
+        begun, still_open = logins.result(), known.result()
         if len(begun) >= MOST_LOGINS:
             return [Change(("user", sessions.user), f"{sessions.cause}, in {MOST_LOGINS} sessions")]
         later = {event["sessionId"] for event in begun if event["time"] > sessions.until}
@@ -126,11 +129,27 @@ class Reader:
         subjects: list[Subject] = [earlier, *(("session", name) for name in names)]
         return [Change(subject, sessions.cause) for subject in subjects]
 
+    async def _admin_events(self, admin: KeycloakAdmin, kept_since: int) -> Found:
+        """Read them, and then the names of the clients that they are about: one may have been made just before."""
+        found = await self._admins.read(admin.a_get_admin_events, MOST_EVENTS, kept_since)
+        await self._learn_clients(admin, found.new)
+        return found
+
     async def _learn_clients(self, admin: KeycloakAdmin, events: Iterable[Event]) -> None:
         named = {str(e.get("resourcePath", "")).split("/")[-1] for e in events if e["resourceType"] == "CLIENT"}
         if not self._clients or not named <= self._clients.keys():
             # One that was deleted meanwhile keeps its name.
             self._clients |= {client["id"]: client["clientId"] for client in await admin.a_get_clients()}
+
+
+@asynccontextmanager
+async def _at_once() -> AsyncIterator[asyncio.TaskGroup]:
+    """Questions that are asked at the same time.  Where one fails the others end, and its error is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
 
 
 async def _sessions(admin: KeycloakAdmin, user: str) -> list[dict[str, Any]]:

@@ -44,6 +44,7 @@ class Keycloak:
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
+        await asyncio.sleep(0)  # as on a wire: others ask meanwhile
         if request.url.path.endswith("/token"):
             return self.token(request)
         return self.clients(request) if request.method == "GET" else self.change(request)
@@ -81,6 +82,14 @@ async def test_it_shows_its_identity_and_changes_the_one_client_by_its_own_token
         ("PUT", "/admin/realms/agents/clients/internal", b'{"enabled": false}'),
         ("PUT", "/admin/realms/agents/clients/internal", b'{"enabled": true}'),
     ]
+
+
+async def test_what_is_asked_at_the_same_time_is_asked_with_one_token(
+    administration: Administration, keycloak: Keycloak
+) -> None:
+    assert await asyncio.gather(*(administration.identity(READER) for _ in range(3))) == ["internal"] * 3
+
+    assert [request.url.path.rpartition("/")[2] for request in keycloak.asked].count("token") == 1
 
 
 @pytest.mark.parametrize(

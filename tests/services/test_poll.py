@@ -212,6 +212,51 @@ async def test_what_comes_between_two_questions_moves_nothing_out_of_sight(
     assert sorted(applied.names) == sorted(f"session {number}" for number in [*range(5), *range(10, 15)])
 
 
+async def test_a_read_asks_its_questions_at_the_same_time(
+    keycloak: Keycloak, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_asked = asyncio.Barrier(3)
+
+    def with_the_others(ask: Callable[..., Any]) -> Callable[..., Any]:
+        async def asked(*what: Any) -> Any:
+            await all_asked.wait()
+            return await ask(*what)
+
+        return asked
+
+    for where, name in (
+        (keycloak, "a_get_events"),
+        (keycloak, "a_get_admin_events"),
+        (keycloak.connection, "a_raw_get"),
+    ):
+        monkeypatch.setattr(where, name, with_the_others(getattr(where, name)))
+    async with asyncio.timeout(30):
+        await reader.read()
+
+
+async def test_where_one_question_fails_the_others_end_and_its_error_is_told(
+    keycloak: Keycloak, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+
+    async def never(_query: Json) -> list[Json]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+        return []
+
+    async def refused(_path: str) -> Any:
+        raise AdministrationError("no")
+
+    monkeypatch.setattr(keycloak, "a_get_events", never)
+    monkeypatch.setattr(keycloak.connection, "a_raw_get", refused)
+    with pytest.raises(AdministrationError, match="no"):
+        await reader.read()
+
+    assert ended
+
+
 async def test_users_and_administrators_are_heard_in_the_order_of_what_they_did(
     keycloak: Keycloak, applied: Applied, reader: Reader
 ) -> None:
