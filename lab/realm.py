@@ -127,6 +127,10 @@ def _required_actions(realm: Json) -> None:
     del realm["requiredActions"]
 
 
+def _single_sign_on(realm: Json) -> None:
+    del realm["browserFlow"]
+
+
 def _long_refresh_token(realm: Json) -> None:
     for client in realm["clients"]:
         client.get("attributes", {}).pop("client.session.max.lifespan", None)
@@ -139,6 +143,7 @@ def _every_event(realm: Json) -> None:
 NAMES_NO_SESSION = _script("token.setSessionId(null);", where="an ID token names no session")
 NO_LOCK_OUT = RealmControl("realm: bruteForceProtected is off", _lock_out)
 NO_REQUIRED_ACTIONS = RealmControl("realm: requiredActions is empty", _required_actions)
+ASKS_EACH_TIME = RealmControl("realm: browserFlow asks for the password each time", _single_sign_on)
 SHORT_REFRESH_TOKEN = RealmControl("realm: client.session.max.lifespan of zt", _long_refresh_token)
 NO_ERROR_EVENTS = RealmControl("realm: enabledEventTypes without errors", _every_event)
 NO_SECRETS = RealmControl("realm: federated-jwt", _secrets)

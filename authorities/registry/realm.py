@@ -63,6 +63,11 @@ def realm(registry: Registry) -> dict[str, Any]:
         # No user changes anything of their own: neither password, second factor, e-mail nor linked identity.
         "requiredActions": [],
         "passwordPolicy": "length(20)",
+        # Every sign-in asks for the password.  Keycloak's own flow answers a link with a code where a cookie says that
+        # the browser is signed in, and the login clients are public: who listens at their address gets that code
+        # (RFC 8252 section 8.6).  Keycloak adds its other flows by itself.
+        "authenticationFlows": [_SIGN_IN],
+        "browserFlow": _SIGN_IN["alias"],
         "defaultSignatureAlgorithm": "RS256",
         # One key that signs, for the one algorithm that services accept; and what Keycloak needs for its own cookies.
         "components": {
@@ -121,6 +126,14 @@ def realm(registry: Registry) -> dict[str, Any]:
         ],
     }
 
+
+_SIGN_IN = {
+    "alias": "password",
+    "providerId": "basic-flow",
+    "topLevel": True,
+    "builtIn": False,
+    "authenticationExecutions": [{"authenticator": "auth-username-password-form", "requirement": "REQUIRED"}],
+}
 
 _PROFILE = {
     "name": "only-less",

@@ -1580,6 +1580,11 @@ ROWS: dict[int, Row] = {
         ("registry: the pattern of names and causes",),
     ),
     185: Row("a user changes what they sign in with", None, (at_keycloak.NO_REQUIRED_ACTIONS,)),
+    188: Row(
+        "a link by which a signed-in browser sends a code to a listener of the attacker",
+        "the password is asked for",
+        (at_keycloak.ASKS_EACH_TIME,),
+    ),
     # M. another process of the same user
     186: Row(
         "a process of the same user that writes to the authority's process while it checks what is installed",

@@ -3,11 +3,10 @@
 import httpx
 import pytest
 
-from authorities.registry.realm import REDIRECT
 from cli.login import LoginError, _fill_in_form, sign_in
 from tests.support.attack_realm import Target, Tried, Tries, alive, attack
 from tests.support.real import EVERYTHING
-from tests.support.realm import claims
+from tests.support.realm import asked_at, claims, code_in, redeeming
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -25,19 +24,15 @@ async def _signs_in(target: Target, password: str) -> httpx.Response:
 
 async def _after_signing_in(target: Target, action: str) -> str:
     """Where Keycloak sends alice's browser once her password was right."""
-    request = {
-        "client_id": "walkthrough",
-        "response_type": "code",
-        "redirect_uri": REDIRECT,
-        "scope": "task.run",
-        "code_challenge": "c" * 43,
-        "code_challenge_method": "S256",
-        "kc_action": action,
-    }
-    endpoint = f"{target.realm.issuer}/protocol/openid-connect"
-    async with httpx.AsyncClient(base_url=endpoint, verify=target.keycloak.tls, trust_env=False, timeout=30) as browser:
+    request = asked_at("walkthrough", "task.run") | {"kc_action": action}
+    async with _browser(target) as browser:
         page = await browser.get("/auth", params=request)
         return str((await _fill_in_form(browser, page, "alice", target.password)).headers["Location"])
+
+
+def _browser(target: Target) -> httpx.AsyncClient:
+    endpoint = f"{target.realm.issuer}/protocol/openid-connect"
+    return httpx.AsyncClient(base_url=endpoint, verify=target.keycloak.tls, trust_env=False, timeout=30)
 
 
 @attack(180)
@@ -67,6 +62,22 @@ async def test_a_user_changes_what_they_sign_in_with(target: Target) -> Tries:
         location = await _after_signing_in(target, action)
         answer = httpx.Response(200, json={"access_token": await target.t0()})
         yield Tried(answer, "/login-actions/required-action" in location)
+
+
+@attack(188)
+async def test_a_link_has_a_browser_that_is_signed_in_send_a_code_to_whoever_listens(target: Target) -> Tries:
+    """The redirect address is a port of this machine, and the attacker made the link: it knows the PKCE verifier."""
+    async with _browser(target) as browser:
+        page = await browser.get("/auth", params=asked_at("walkthrough", "task.run"))
+        signed_in = await _fill_in_form(browser, page, "alice", target.password)
+        assert "code=" in signed_in.headers["Location"]
+        for client, scope in (("zt", "registry.admin"), ("walkthrough", EVERYTHING)):
+            for more in ({}, {"prompt": "none"}, {"max_age": "3600"}, {"login_hint": "alice"}):
+                link = await browser.get("/auth", params=asked_at(client, scope) | more)
+                code = code_in(link)
+                got = code is not None and alive(await target.realm.token(**redeeming(client, code)))
+                answer = httpx.Response(200, json={"access_token": await target.t0()})
+                yield Tried(answer, got)
 
 
 @attack(164)

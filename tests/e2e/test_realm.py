@@ -20,11 +20,11 @@ from joserfc.jwk import KeySet
 
 from authorities.registry.events import RECORDED
 from authorities.registry.realm import REALM_FILE, REDIRECT, USERS
-from cli.login import LoginError, sign_in
+from cli.login import LoginError, _fill_in_form, sign_in
 from demo.keycloak import Keycloak
 from tests.docs.test_keycloak_events import ADMIN_ROWS, USER_TYPES
 from tests.support.real import EVERYTHING
-from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, chain, claims, dead
+from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, asked_at, chain, claims, code_in, dead, redeeming
 from tests.support.svid import TrustDomain
 from zerotrust.registry import Registry
 from zerotrust.verify import TICK
@@ -575,6 +575,30 @@ async def test_no_other_address_is_sent_a_code(realm: Realm, redirect: str) -> N
     answer = await realm.http.get(f"{realm.endpoint}/auth", params={**QUESTION, "redirect_uri": redirect})
 
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(("client", "scope"), [("zt", "registry.admin"), ("walkthrough", EVERYTHING)])
+async def test_a_browser_that_is_signed_in_is_asked_for_the_password_again(
+    realm: Realm, keycloak: Keycloak, client: str, scope: str
+) -> None:
+    password = keycloak.passwords["olga"]
+    async with httpx.AsyncClient(base_url=realm.endpoint, verify=keycloak.tls, trust_env=False, timeout=30) as browser:
+
+        async def follow(**more: str) -> httpx.Response:
+            return await browser.get("/auth", params=asked_at(client, scope) | more)
+
+        page = await browser.get("/auth", params=asked_at("walkthrough", "task.run"))
+        assert code_in(await _fill_in_form(browser, page, "olga", password))
+        assert any("IDENTITY" in name for name in browser.cookies)
+
+        asked = await follow()
+        assert asked.status_code == 200
+        assert 'name="password"' in asked.text
+        assert _error(await follow(prompt="none")) == "login_required"
+
+        code = code_in(await _fill_in_form(browser, await follow(), "olga", password))
+        answer = await browser.post("/token", data=redeeming(client, str(code)))
+        assert claims(answer.json()["access_token"])["sub"] == USERS["olga"][0]
 
 
 async def test_a_code_needs_its_verifier(realm: Realm, keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,15 @@
 """Talks to a realm as its parties do, without any of our own clients in between: what Keycloak refuses, it refuses."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import jwt
+
+from authorities.registry.realm import REDIRECT
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
@@ -82,3 +87,36 @@ def chain(*actors: str) -> dict[str, Any] | None:
     for actor in reversed(actors):
         act = {"sub": actor} | ({"act": act} if act else {})
     return act
+
+
+VERIFIER = "v" * 43
+"""Of PKCE (RFC 7636); whoever makes a link chooses it."""
+
+
+def asked_at(client: str, scope: str) -> dict[str, str]:
+    """The authorization request of a login client, as a link may carry it (RFC 6749 section 4.1.1)."""
+    return {
+        "client_id": client,
+        "response_type": "code",
+        "redirect_uri": REDIRECT,
+        "scope": scope,
+        "code_challenge": urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }
+
+
+def code_in(answer: httpx.Response) -> str | None:
+    """The code that a redirect carries, if it carries one."""
+    found = parse_qs(urlsplit(answer.headers.get("Location", "")).query).get("code", [])
+    return found[0] if found else None
+
+
+def redeeming(client: str, code: str) -> dict[str, str]:
+    """The form that redeems the code of such a request (RFC 6749 section 4.1.3)."""
+    return {
+        "grant_type": "authorization_code",
+        "client_id": client,
+        "code": code,
+        "redirect_uri": REDIRECT,
+        "code_verifier": VERIFIER,
+    }

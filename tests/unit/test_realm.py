@@ -179,6 +179,15 @@ def test_a_stranger_locks_nobody_out_and_no_user_changes_what_they_sign_in_with(
     assert derived["passwordPolicy"] == "length(20)"
 
 
+def test_every_sign_in_asks_for_the_password_whatever_cookie_a_browser_has(derived: Json) -> None:
+    [flow] = derived["authenticationFlows"]
+    executions = [(one["authenticator"], one["requirement"]) for one in flow["authenticationExecutions"]]
+
+    assert derived["browserFlow"] == flow["alias"]
+    assert executions == [("auth-username-password-form", "REQUIRED")]
+    assert not [c for c in derived["clients"] if "authenticationFlowBindingOverrides" in c]
+
+
 def test_the_refresh_token_of_an_operator_ends_with_the_token_it_came_with(
     registry: Registry, clients: dict[str, Json]
 ) -> None:
