@@ -45,6 +45,19 @@ ADMIN = "admin"
 READY_WITHIN = 240
 """Seconds; ten times what a slow machine was seen to need for a warm start."""
 
+MAX_CONNECTIONS = 500
+"""At Keycloak's port, of everybody.  The newest is closed where there are more."""
+THREADS = MAX_CONNECTIONS + 50
+"""Of Keycloak, and connections to its database.  A request takes up one of each from its head to its answer, also while
+its body is on the way.  A connection carries one request at a time (no HTTP/2), so as many slow requests as there can
+be leave some to the others."""
+MAX_BODY = 262_144
+"""Bytes of a request; our realm has 21 KB.  As many as there are connections have to find room in memory."""
+PATIENCE = 10
+"""Seconds for the next bytes of a body.  Until then Keycloak does not notice that the sender is gone."""
+IDLE = 75
+"""Seconds without a byte on a connection; longer than our clients keep one (60)."""
+
 _RUN = [
     "--http-enabled=false",
     "--http-host=127.0.0.1",
@@ -52,6 +65,8 @@ _RUN = [
     "--https-protocols=TLSv1.3",
     f"--hostname={URL}",
     "--http-management-scheme=http",  # health, of which nothing is secret
+    f"--http-pool-max-threads={THREADS}",
+    f"--db-pool-max-size={THREADS}",
 ]
 
 LOG_SIZE = 5_000_000
@@ -86,6 +101,11 @@ _JVM = [
     "-Dquarkus-log-max-startup-records=10000",
     f"-Dquarkus.log.file.rotation.max-file-size={LOG_SIZE}",
     f"-Dquarkus.log.file.rotation.max-backup-index={LOGS_KEPT}",
+    f"-Dquarkus.http.limits.max-connections={MAX_CONNECTIONS}",
+    f"-Dquarkus.http.limits.max-body-size={MAX_BODY}",
+    f"-Dquarkus.http.read-timeout={PATIENCE}s",
+    f"-Dquarkus.http.idle-timeout={IDLE}s",
+    "-Dquarkus.http.http2=false",
     "-Dquarkus.log.file.rotation.rotate-on-boot=false",  # what Java says before Keycloak logs is in the same file
     "--add-opens=java.base/java.util=ALL-UNNAMED",
     "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from cli.login import sign_in
+from demo.keycloak import URL
 from demo.refusals import EVERYTHING, Intruder, end_of, tool_call
 from demo.system import System
 from lab.crowding.wire import Wire, json_bytes
@@ -201,6 +202,22 @@ async def questions(attacker: Attacker) -> None:
     await attacker.often(len(wires), once)
 
 
+async def slow_requests(attacker: Attacker) -> None:
+    """A stranger: 100 requests at Keycloak at a time; each is given up after 15 s, and begun again.
+
+    Keycloak keeps a thread for each, which used to be one of 50: 60 such requests stopped everybody.
+    """
+    keycloak = attacker.system.keycloak
+    wires = [Wire(URL, "localhost", keycloak.tls) for _ in range(100)]
+    path = f"{keycloak.issuer.removeprefix(URL)}/protocol/openid-connect/token"
+
+    async def once(number: int) -> object:
+        answer = await wires[number].drip(path, 15, content_type="application/x-www-form-urlencoded")
+        return answer.split(b" ", 2)[1].decode() if answer else "waited for"
+
+    await attacker.often(len(wires), once)
+
+
 Attack = Callable[[Attacker], Coroutine[Any, Any, None]]
 ATTACKS: dict[str, Attack] = {
     "nested bodies": nested_bodies,
@@ -211,6 +228,7 @@ ATTACKS: dict[str, Attack] = {
     "tasks": tasks,
     "handshakes": handshakes,
     "questions": questions,
+    "slow requests at Keycloak": slow_requests,
 }
 
 

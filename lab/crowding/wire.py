@@ -44,6 +44,25 @@ class Wire:
         finally:
             self.close()
 
+    async def drip(self, path: str, seconds: int, **headers: str) -> bytes:
+        """Send a request whose body comes a byte a second and never whole; return what is answered.  Raises `OSError`.
+
+        Nothing is answered where the peer waits for all these seconds.
+        """
+        reader, writer = self._streams = await self._open()
+        answer = asyncio.create_task(reader.read(1000))
+        try:
+            writer.write(self._head("POST", path, None, seconds + 1, headers))
+            for _ in range(seconds):
+                writer.write(b"x")
+                await writer.drain()
+                if (await asyncio.wait([answer], timeout=1))[0]:
+                    return await answer
+            return b""
+        finally:
+            answer.cancel()
+            self.close()
+
     async def greet(self) -> None:
         """Connect, and end the connection.  Raises `OSError`."""
         self._streams = await self._open()

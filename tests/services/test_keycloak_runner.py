@@ -17,7 +17,18 @@ from authorities.registry.realm import USERS
 from demo import keycloak as module
 from demo import runtime
 from demo.instance import BUILT, Instance
-from demo.keycloak import LOG_SIZE, LOGS_KEPT, Keycloak, check_port, tail
+from demo.keycloak import (
+    IDLE,
+    LOG_SIZE,
+    LOGS_KEPT,
+    MAX_BODY,
+    MAX_CONNECTIONS,
+    PATIENCE,
+    THREADS,
+    Keycloak,
+    check_port,
+    tail,
+)
 from demo.runtime import VERSION, KeycloakError, Runtime
 
 ROOT = Path(__file__).parents[2]
@@ -161,6 +172,26 @@ async def test_keycloak_writes_a_log_that_has_an_end(
         f"--log-file={keycloak.log}",
         f"-Dquarkus.log.file.rotation.max-file-size={LOG_SIZE}",
         f"-Dquarkus.log.file.rotation.max-backup-index={LOGS_KEPT}",
+    }
+
+
+async def test_keycloak_is_told_what_a_stranger_may_cost(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
+) -> None:
+    java(monkeypatch, tmp_path, distribution, """printf '%s\n' "$@"; exit 1""")
+
+    with pytest.raises(KeycloakError):
+        await keycloak.__aenter__()
+
+    assert THREADS > MAX_CONNECTIONS
+    assert set(keycloak.log.read_text().splitlines()) >= {
+        f"--http-pool-max-threads={THREADS}",
+        f"--db-pool-max-size={THREADS}",
+        f"-Dquarkus.http.limits.max-connections={MAX_CONNECTIONS}",
+        f"-Dquarkus.http.limits.max-body-size={MAX_BODY}",
+        f"-Dquarkus.http.read-timeout={PATIENCE}s",
+        f"-Dquarkus.http.idle-timeout={IDLE}s",
+        "-Dquarkus.http.http2=false",
     }
 
 
