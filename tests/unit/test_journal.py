@@ -363,6 +363,17 @@ async def test_where_nothing_waits_any_more_there_is_no_commit(
     assert len(asked) == 1
 
 
+async def test_closing_commits_nothing_where_nothing_waits(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs: list[int] = []
+    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", syncs.append)
+
+    journal.close()
+
+    assert syncs == []
+
+
 async def test_closing_writes_what_rides(journal: Journal, path: Path) -> None:
     journal.ride(b'{"what":"outcome"}')
     journal.close()
