@@ -600,7 +600,7 @@ ROWS: dict[int, Row] = {
             Control(
                 "zerotrust.service",
                 "Service.decide",
-                "decision = self.standing.of(current_principal())",
+                "decision = self.standing.of(caller)",
                 "decision = Decision(allowed=True, reason=Reason.GRANTED)",
             ),
         ),
