@@ -20,7 +20,6 @@ import secrets
 import signal
 import socket
 import ssl
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -436,9 +435,7 @@ def _before_java(parent: int) -> None:
 
 
 def end_with(parent: int) -> None:
-    """Run in the child before it becomes Java: the kernel ends it with its parent, even when that is killed (Linux)."""
-    if sys.platform != "linux":
-        return
+    """Run in the child before it becomes Java: the kernel ends it with its parent, even when that is killed."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked

@@ -55,15 +55,13 @@ _JAVA_FOLDERS = [
     "/usr/lib/jvm/*",
     "/opt/java*",
     "~/.sdkman/candidates/java/*",
-    "/Library/Java/JavaVirtualMachines/*/Contents/Home",
-    "/opt/homebrew/opt/openjdk*",
 ]
 
 Say = Callable[[str], None]
+"""Takes a line of progress."""
 
 SAID_AFTER = 2
 """Seconds after which a step that goes on says so; and again each time that it has taken twice as long."""
-"""Takes a line of progress."""
 
 
 class KeycloakError(Exception):

@@ -339,7 +339,6 @@ def test_the_end_of_a_log_is_shown_without_stack_traces(tmp_path: Path) -> None:
 # --- it ends with us --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a service of the Linux kernel")
 def test_what_was_started_ends_with_its_parent_even_when_that_is_killed() -> None:
     program = (
         "import os, subprocess; from demo.keycloak import end_with; me = os.getpid(); "
