@@ -1,6 +1,7 @@
 """What the realm hears of a withdrawal: all of it, in the order of the decisions, and also after a restart."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ async def test_what_the_realm_had_not_heard_before_a_restart_it_hears_after_it(
     tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with authority_in(tmp_path, issuer) as before:
+        await known(tmp_path)  # else it would be told of everybody when it is first asked who it is
         await before.operate("POST", "/parties/inference/suspend", BECAUSE)  # it hears of that
         monkeypatch.setattr(before.realm, "user_id", alices_id)  # then it is away for the rest
         before.realm.away = True
@@ -67,6 +69,15 @@ async def test_what_the_realm_had_not_heard_before_a_restart_it_hears_after_it(
         await noted(tmp_path)  # whoever ends it before would have them told once more
     async with authority_in(tmp_path, issuer) as at_last:
         assert await told(at_last, 0) == []
+
+
+async def known(folder: Path) -> None:
+    """Return once it is on the disk which realm is told."""
+    async with asyncio.timeout(HANG):
+        with sqlite3.connect(next(folder.rglob("standing.db"))) as database:
+            while not database.execute("SELECT id FROM realm").fetchall():
+                await asyncio.sleep(0.01)
+        database.close()
 
 
 async def noted(folder: Path) -> None:
@@ -205,6 +216,7 @@ async def test_a_realm_that_was_imported_anew_hears_of_everybody_who_is_withdraw
         await before.operate("POST", "/parties/agent/writer/suspend", BECAUSE)
         await before.operate("POST", "/parties/agent/writer/reinstate", {})
         assert await before.report({"inference": "main.py: changed"}) == ["inference"]
+        await noted(tmp_path)
 
     async with authority_in(tmp_path, issuer) as same:
         assert await told(same, 0) == []
@@ -217,6 +229,7 @@ async def test_a_realm_that_was_imported_anew_hears_of_everybody_who_is_withdraw
         ]
         # What was suspended for drift stays so, though nothing drifts any more.
         assert (await imported.operate("GET", "/parties/inference"))["state"] == "suspended"
+        await noted(tmp_path)
 
     async with authority_in(tmp_path, issuer, "another import") as again:
         assert await told(again, 0) == []

@@ -176,7 +176,7 @@ async def our_own_client_says(answer: httpx.Response) -> ReasonCode:
         )
         with pytest.raises(Denied):
             await exchanger.narrow(caller, audience=str(said.get("aud")), scopes=scopes)
-    return Reason[notes[-1]["reason"].upper()]
+    return Reason[notes[-1].decision.reason.upper()]
 
 
 def attack(number: int, fixture: str = "") -> Callable[[Callable[[Target], Tries]], Callable[..., Any]]:
