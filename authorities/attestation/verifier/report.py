@@ -43,21 +43,25 @@ async def report(address: str, source: Source) -> None:
     news = source.changes()
     async with httpx.AsyncClient(transport=connections, timeout=SECONDS_BETWEEN) as http:
         drifted, heard, told = await anext(news), asyncio.ensure_future(anext(news)), ""
-        while True:
-            problem = ""
-            try:
-                if time.time() >= renew_at:
-                    connections.renew(svid := source.svid())
-                    renew_at = _half(svid)
-                source.adopt(await _send(http, f"{address}/attestation", drifted))
-            except Exception as error:  # noqa: BLE001 - nobody away, no descriptor left: whatever it is, it may pass
-                problem = f"{type(error).__name__} {error}"
-            if problem != told:
-                source.log("not reported" if problem else "reported", why=problem)
-            told = problem
-            await asyncio.wait([heard], timeout=SECONDS_BETWEEN)
-            if heard.done():
-                drifted, heard = heard.result(), asyncio.ensure_future(anext(news))
+        try:
+            while True:
+                problem = ""
+                try:
+                    if time.time() >= renew_at:
+                        connections.renew(svid := source.svid())
+                        renew_at = _half(svid)
+                    source.adopt(await _send(http, f"{address}/attestation", drifted))
+                except Exception as error:  # noqa: BLE001 - nobody away, no descriptor left: whatever it is, it may pass
+                    problem = f"{type(error).__name__} {error}"
+                if problem != told:
+                    source.log("not reported" if problem else "reported", why=problem)
+                told = problem
+                await asyncio.wait([heard], timeout=SECONDS_BETWEEN)
+                if heard.done():
+                    drifted, heard = heard.result(), asyncio.ensure_future(anext(news))
+        finally:
+            heard.cancel()
+            await asyncio.wait([heard])  # else it is left pending when the event loop ends
 
 
 async def _send(http: httpx.AsyncClient, url: str, drifted: Mapping[str, str]) -> dict[str, str]:
