@@ -1,4 +1,4 @@
-"""Accepts TLS connections so that strangers who begin many of them cost little and delay nobody.
+"""Accepts TLS connections so that strangers who begin many of them cost little and delay others little.
 
 A TLS connection costs a millisecond of the event loop and up to 260 KiB before it is known who has come.  So:
 

@@ -26,7 +26,7 @@ MAX_LINE = 65_535
 """Bytes of a record: what fits into an entry of a transparency log (C2SP tlog-tiles)."""
 
 MAX_RIDERS = 1_000
-"""Events that may wait for a commit; beyond that the oldest are lost.  More calls than that are never under way."""
+"""Events that may wait for a commit; beyond that some are lost.  More calls than that are never under way."""
 
 _RECORD = re.compile(rb'\{"event":(\{.*\}),"n":([1-9][0-9]*),"prev":"([0-9a-f]{64})"\}')
 _ENVELOPE = len(b'{"event":,"n":,"prev":""}') + 20 + len(GENESIS)
