@@ -39,7 +39,7 @@ fuzz: .venv/ready  ## Fuzz for ten minutes (FUZZ_SECONDS=60: for one)
 		$(RUN) tests.fuzz.fuzz $$target -max_total_time=$$(($(FUZZ_SECONDS) / 4)) || exit 1; done
 
 check: .venv/ready  ## Check derived files, style and types
-	@$(RUN) authorities.registry.register --check
+	@$(RUN) registration.register --check
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(RUN) mypy
@@ -48,9 +48,9 @@ bench: .venv/ready  ## Measure what zero trust costs
 	@$(RUN) lab.bench
 	@$(RUN) lab.levers
 
-soak: .venv/ready  ## Twenty minutes of load, attacks, faults and withdrawals
+soak: .venv/ready  ## Twenty minutes of load, attacks, faults and revocations
 	@$(RUN) lab.soak
-	@$(RUN) lab.withdrawn
+	@$(RUN) lab.revocations
 
 conformance: .venv/ready  ## Run public suites and clients (A2A_TCK=folder: that kit)
 	@$(RUN) lab.conformance
@@ -59,7 +59,7 @@ crowding: .venv/ready  ## One caller crowds, another user must be served
 	@$(RUN) lab.crowding
 
 register: .venv/ready  ## Approve the code as it is: realm and registry.lock
-	@$(RUN) authorities.registry.register
+	@$(RUN) registration.register
 
 # A PYTHON that is given, and is of another version than the one in .venv, makes the environment anew.  That one is not
 # asked, for nothing of .venv is run by `make verify-release` before it was made anew.

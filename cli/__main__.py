@@ -14,11 +14,11 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.text import Text
 
-from cli import tell
+from cli import show as showing
 from cli.door import Door, DoorError, Place, no_party, signed_in
 from cli.password import ask_password
 from cli.terminal import Terminal
-from zerotrust.registry import NAME, RegistryError, load_registry
+from zerotrust.registry.model import NAME, RegistryError, load_registry
 
 ROOT = Path(__file__).parents[1]
 KEYCLOAK = "https://localhost:8443"
@@ -27,7 +27,7 @@ app = typer.Typer(name="zt", add_completion=False, no_args_is_help=True)
 parties = typer.Typer(no_args_is_help=True)
 app.add_typer(parties, name="party", help="Who takes part, and in what standing.")
 revoking = typer.Typer(no_args_is_help=True)
-app.add_typer(revoking, name="revoke", help="Withdraw a session, a user, a token or a whole lineage.")
+app.add_typer(revoking, name="revoke", help="Revoke a session, a user, a token or a whole lineage.")
 # Wide enough for the tables where the output is no terminal.
 console = Terminal(width=None if sys.stdout.isatty() else 160, highlight=False)
 
@@ -67,13 +67,13 @@ def zt(
 def show_all(context: typer.Context) -> None:
     """All parties, and in what standing each is."""
     answer = _as_operator(context, lambda door: door.ask("GET", "/parties"))
-    console.print(tell.parties(answer["parties"]))
+    console.print(showing.parties(answer["parties"]))
 
 
 @parties.command("show")
 def show(context: typer.Context, name: Name) -> None:
     """One party, and what it was approved with."""
-    console.print(tell.party(_as_operator(context, lambda door: door.ask("GET", f"/parties/{name}"))))
+    console.print(showing.party(_as_operator(context, lambda door: door.ask("GET", f"/parties/{name}"))))
 
 
 @parties.command()
@@ -87,14 +87,14 @@ def suspend(
     async def suspended(door: Door) -> dict[str, Any]:
         return await door.ask("POST", f"/parties/{name}/suspend", {"cause": because or f"suspended by {door.user}"})
 
-    _tell_standing(_as_operator(context, suspended), BY_ITSELF)
+    _show_revocations(_as_operator(context, suspended), BY_ITSELF)
 
 
 @parties.command()
 def reinstate(context: typer.Context, name: Name) -> None:
     """Let it take part again."""
     reinstated = _as_operator(context, lambda door: door.ask("POST", f"/parties/{name}/reinstate", {}))
-    _tell_standing(reinstated, "say it again once Keycloak answers")
+    _show_revocations(reinstated, "say it again once Keycloak answers")
 
 
 Because = Annotated[str, typer.Option(help="for the record")]
@@ -146,7 +146,7 @@ def revoke_lineage(context: typer.Context, transaction: Txn, because: Because = 
 def _revoke(context: typer.Context, kind: str, name: str, because: str, *, called: str = "") -> None:
     async def revoked(door: Door) -> dict[str, Any]:
         asked = {"kind": kind, "name": name, "cause": because or f"revoked by {door.user}"}
-        return await door.ask("POST", "/withdrawals", asked)
+        return await door.ask("POST", "/revocations", asked)
 
     answer = _as_operator(context, revoked)
     console.print(Text(f"{called or kind} {name}: refused everywhere."))
@@ -162,11 +162,11 @@ def reinstate_user(context: typer.Context, user: User) -> None:
 
 
 @app.command()
-def standing(context: typer.Context) -> None:
-    """What is withdrawn, the latest last, and how fresh that knowledge is."""
-    answer = _as_operator(context, lambda door: door.ask("GET", "/standing"))
-    console.print(*tell.withdrawn(answer["withdrawn"]), sep="\n")
-    console.print(tell.sources(answer["number"], answer["sources"], answer["entries"] - len(answer["withdrawn"])))
+def revocations(context: typer.Context) -> None:
+    """What is revoked, the latest last, and how fresh that knowledge is."""
+    answer = _as_operator(context, lambda door: door.ask("GET", "/revocations"))
+    console.print(*showing.revoked(answer["revoked"]), sep="\n")
+    console.print(showing.sources(answer["number"], answer["sources"], answer["entries"] - len(answer["revoked"])))
 
 
 @app.command()
@@ -193,8 +193,8 @@ def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> 
         _fail(str(error))
 
 
-def _tell_standing(answer: dict[str, Any], otherwise: str) -> None:
-    console.print(tell.parties([answer["party"]]))
+def _show_revocations(answer: dict[str, Any], otherwise: str) -> None:
+    console.print(showing.parties([answer["party"]]))
     _tell_keycloak(answer, otherwise)
 
 

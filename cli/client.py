@@ -4,8 +4,8 @@ from pathlib import Path
 
 import httpx
 
-from zerotrust.connections import Connections, Directory
-from zerotrust.tls import user_context
+from zerotrust.spiffe.tls import user_context
+from zerotrust.transport.pools import Connections, Directory
 
 
 def user_client(directory: Directory, ca_file: Path, *, seconds: float = 60) -> httpx.AsyncClient:

@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 
 from cli.login import Login, LoginError, sign_in, sign_out
-from zerotrust.bounded import MAX_ANSWER, SECONDS, ask
-from zerotrust.known import SIGNER
-from zerotrust.registry import Registry
-from zerotrust.tls import user_context
+from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
+from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import REGISTRY_PARTY
+from zerotrust.spiffe.tls import user_context
 
 CLIENT, SCOPE = "zt", "registry.admin"
 JOURNAL = "run/data/authority-registry/journal.jsonl"
@@ -45,9 +45,9 @@ class Place:
         """The one that a registry describes, on this machine."""
         return cls(
             issuer=f"{keycloak}/realms/{registry.realm}",
-            door=f"https://127.0.0.1:{registry.parties[SIGNER].port}",
-            name=registry.dns_name(SIGNER),
-            spiffe_id=registry.id(SIGNER),
+            door=f"https://127.0.0.1:{registry.parties[REGISTRY_PARTY].port}",
+            name=registry.dns_name(REGISTRY_PARTY),
+            spiffe_id=registry.id(REGISTRY_PARTY),
             ca=ca,
         )
 
@@ -94,7 +94,7 @@ class Door:
         advice = str(content.get("advice") or "")
         refused = f"{cause} ({status}: {reason})" + (f": {advice}" if advice else "")
         locks_out = f"{party} is what operators come by, and nobody could reinstate it."
-        if path == "/withdrawals":
+        if path == "/revocations":
             locks_out = f"{self.user} would be locked out. Another operator can revoke {self.user}."
         sentences = {
             "policy_denied": f"{self.user} is no operator: sign in as somebody of the group /operators.",

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from authorities.registry.realm import REDIRECT
+from registration.realm import REDIRECT
 
 SECONDS_TO_SIGN_OUT = 5
 """What was asked for is done by then; a session that is not ended now ends by itself."""

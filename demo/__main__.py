@@ -20,23 +20,23 @@ from rich.text import Text
 from authorities.attestation.local.closed import NotClosedError
 from authorities.attestation.local.launch import LaunchError
 from authorities.attestation.verifier.measure import MeasureError
-from authorities.registry.realm import USERS
 from cli.door import DoorError, sign_in_at
 from cli.login import LoginError, sign_in
 from cli.password import ask_password
 from cli.terminal import Terminal
-from demo.by_hand import READY, REQUEST, steps
-from demo.keycloak import URL
-from demo.levers import pull_all
-from demo.past import check_links, forget
+from demo.manual_steps import READY, REQUEST, steps
 from demo.refusals import EVERYTHING, Attempt, attempts
-from demo.runtime import KeycloakError
-from demo.standing import operator, rogues, withdrawals
-from demo.system import ROOT, DemoError, System, process_running, running
-from demo.tell import certificates, show_levers, show_parties, show_tokens, show_trail, tokens_of
+from demo.revocation import operator, revocations, rogues
+from demo.revocation_methods import pull_all
+from demo.show import certificates, show_levers, show_parties, show_tokens, show_trail, tokens_of
+from local.keycloak import URL
+from local.keycloak_runtime import KeycloakError
+from local.past import check_links, forget
+from local.system import ROOT, DemoError, System, process_running, running
+from registration.realm import USERS
 from zerotrust.audit.event import Access, AuditEvent, Request
 from zerotrust.audit.journal import first_bad_record
-from zerotrust.registry import RegistryError
+from zerotrust.registry.model import RegistryError
 
 FOLDER = ROOT / "run"
 STORY = FOLDER / "walkthrough"
@@ -134,7 +134,7 @@ def down() -> None:
 
 @app.command()
 def fresh() -> None:
-    """Forget what `up` kept: what is withdrawn, documents, journals, logs, and Keycloak's database."""
+    """Forget what `up` kept: what is revoked, documents, journals, logs, and Keycloak's database."""
     if process := process_running(FOLDER) if FOLDER.exists() else None:
         console.print(f"It runs, as process {process}: `make down` ends it.")
         sys.exit(1)
@@ -144,7 +144,7 @@ def fresh() -> None:
         console.print(Text(str(error), style="red"))
         sys.exit(1)
     forget(FOLDER)
-    console.print("Forgotten: what was withdrawn, documents, journals, logs, and Keycloak's database.")
+    console.print("Forgotten: what was revoked, documents, journals, logs, and Keycloak's database.")
 
 
 @app.command()
@@ -202,12 +202,12 @@ async def _walkthrough() -> int:
         failures += await _try("What is refused", attempts(system), _poisoned(events))
         console.print(SAME_USER)
         took: list[float] = []
-        failures += await _try("Who loses their standing", withdrawals(system, took))
+        failures += await _try("Who loses their standing", revocations(system, took))
         for what, seconds in zip(
             ("its suspension was asked for", "a file was planted in its code"), took, strict=False
         ):
             say(f"the tool refused the writer {seconds * 1e3:.0f} ms after {what}")
-        console.rule("How soon a withdrawal takes effect")
+        console.rule("How soon a revocation takes effect")
         async with system.user() as http:
             show_levers(console, await pull_all(system, await operator(system, http)))
         say("Everything ends")

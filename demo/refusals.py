@@ -17,10 +17,10 @@ from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
 from cli.login import sign_in
-from demo.system import System
+from local.system import System
 from zerotrust.audit.event import Access
-from zerotrust.connections import Connections
-from zerotrust.exchange import exchange_form
+from zerotrust.issuer.exchange import exchange_form
+from zerotrust.transport.pools import Connections
 
 EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run model.read"
 TASK = {"request": "Summarise the incident reports."}

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from zerotrust.strict_json import strict_object
+from zerotrust.limits.strict_json import strict_object
 
 MAX_ORDERS = 64
 """Orders that it looks at in one conversation: those after them are text like any other."""

@@ -3,9 +3,9 @@
 // Keycloak runs this for every token that a workload gets by exchange, after it has verified the subject token and the
 // workload's own credential, and before it signs. The value of the last line becomes the claim `act`. Besides:
 //
-//   lineage   the ids of the tokens this one comes from, root first: withdraw any of them and this one falls too
+//   lineage   the ids of the tokens this one comes from, root first: revoke any of them and this one falls too
 //   txn       the first of them, which names the whole transaction
-//   root      whom that one was issued to (`azp`) and when (`iat`): withdraw the client, or all tokens until a time, and
+//   root      whom that one was issued to (`azp`) and when (`iat`): revoke the client, or all tokens until a time, and
 //             nothing gets away by an exchange
 //   client_id the same as `azp` (RFC 9068 section 2.2): a mapper of the client itself is not run for an exchange
 //   groups    no group that the subject token does not name; and one alone where `requested_department` asks for it
@@ -76,7 +76,7 @@ function delegate() {
 
   // Keycloak lets a workload exchange a token of its own. That would restart a chain, so it stays dead.
   require(holder != actor, "own token");
-  // Only a login client's token starts a chain; what a workload holds came from an exchange and must say so.
+  // Only a public client's token starts a chain; what a workload holds came from an exchange and must say so.
   require(before != null || !mayExchange(holder), "chain missing");
   require(before == null || actors[0] == holder, "chain broken");
   require((ancestors == null ? 0 : ancestors.size()) == actors.length, "lineage broken");

@@ -13,8 +13,8 @@ import httpx
 
 from cli.login import sign_in
 from demo.__main__ import say, until_told
-from demo.system import ROOT, System, running
-from zerotrust.tls import user_context
+from local.system import ROOT, System, running
+from zerotrust.spiffe.tls import user_context
 
 RATE = 500
 CONNECTIONS = 10

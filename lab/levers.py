@@ -1,6 +1,6 @@
-"""`make bench`, second part: from the acknowledged withdrawal to the first refusal, for every lever and every service.
+"""`make bench`, second part: from the acknowledged revocation to the first refusal, for every lever and every service.
 
-Each try has a session of its own, in use at every service when the lever is pulled (`demo/levers.py`).
+Each try has a session of its own, in use at every service when the lever is pulled (`demo/revocation_methods.py`).
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from rich.box import HORIZONTALS
 from rich.table import Table
 
 from demo.__main__ import FOLDER, console, say, until_told
-from demo.levers import LEVERS, in_use, pull
 from demo.refusals import Intruder
-from demo.standing import operator
-from demo.system import System, running
+from demo.revocation import operator
+from demo.revocation_methods import REVOCATION_METHODS, in_use, trigger
 from lab import revoking
 from lab.bench.numbers import percentile
+from local.system import System, running
 from zerotrust.identity import Principal
-from zerotrust.standing import Standing
+from zerotrust.revocation import Revocations
 
 WARM_UP = 5
 Took = dict[str, dict[str, list[float]]]
@@ -32,27 +32,27 @@ Took = dict[str, dict[str, list[float]]]
 
 async def measure(system: System, pushed: int, polled: int) -> Took:
     """Pull every lever so often."""
-    took: Took = {name: defaultdict(list) for name in LEVERS}
-    for name, lever in LEVERS.items():
+    took: Took = {name: defaultdict(list) for name in REVOCATION_METHODS}
+    for name, lever in REVOCATION_METHODS.items():
         times = pushed if lever.pushed else polled
         say(f"{name}, {times} times")
         for number in range(-WARM_UP, times):
             async with AsyncExitStack() as stack:  # a token of hers lives 60 s
                 http, intruder = await stack.enter_async_context(system.user()), Intruder(system, stack)
                 olga = await operator(system, http)
-                found = await pull(lever, await in_use(system, intruder, olga, agent=lever.agent))
+                found = await trigger(lever, await in_use(system, intruder, olga, agent=lever.agent))
             if number >= 0:
                 for service, seconds in found.items():
                     took[name][service].append(seconds)
     return took
 
 
-def standing_us(calls: int = 20_000) -> float:
-    """What it costs to ask for somebody's standing, in microseconds, where a thousand sessions are withdrawn."""
-    standing = Standing(clock=time.monotonic)
-    standing.replace(0, {("session", str(number)): "logout" for number in range(1000)})
-    standing.bound = 3600
-    standing.confirm(0, 0.0)
+def revocation_us(calls: int = 20_000) -> float:
+    """What it costs to ask for somebody's standing, in microseconds, where a thousand sessions are revoked."""
+    revocations = Revocations(clock=time.monotonic)
+    revocations.replace(0, {("session", str(number)): "logout" for number in range(1000)})
+    revocations.bound = 3600
+    revocations.confirm(0, 0.0)
     actors = ("spiffe://agents.example/agent/reader", "spiffe://agents.example/orchestrator")
     caller = Principal(
         subject="alice",
@@ -64,7 +64,7 @@ def standing_us(calls: int = 20_000) -> float:
         token_id="T2",  # noqa: S106 - a name
         lineage=("T0", "T1"),
         client="walkthrough",
-        begun_at=0,
+        chain_started_at=0,
         session="S",
         issued_at=1,
         expires_at=2,
@@ -72,7 +72,7 @@ def standing_us(calls: int = 20_000) -> float:
     )
     began = time.perf_counter()
     for _ in range(calls):
-        standing.of(caller)
+        revocations.of(caller)
     return (time.perf_counter() - began) / calls * 1e6
 
 
@@ -89,7 +89,7 @@ def show(took: Took) -> dict[str, float]:
         for percent in (50, 99, 100):
             key = "worst" if percent == 100 else f"p{percent}"
             numbers[f"revoke_{name}_ms_{key}"] = percentile(everywhere, percent) * 1e3
-    console.rule("From the acknowledged withdrawal to the first refusal")
+    console.rule("From the acknowledged revocation to the first refusal")
     console.print(table)
     console.print("Wanted: pushed (logout, session, token, suspend, drift) p99 < 50 ms; polled worst < 1 s.")
     return numbers
@@ -106,8 +106,8 @@ def main(
         async with running(FOLDER / "levers", say=say, insiders=insiders) as system:
             took = await measure(system, pushed, polled)
             say("Everything ends")
-        numbers = show(took) | {"standing_us": standing_us()}
-        console.print(f"{numbers['standing_us']:6.2f} us  to ask for somebody's standing, on every call")
+        numbers = show(took) | {"revocation_us": revocation_us()}
+        console.print(f"{numbers['revocation_us']:6.2f} us  to ask for somebody's standing, on every call")
         numbers |= (costs := await asyncio.to_thread(revoking.measured))
         console.print("\n".join(revoking.told(costs)))
         file = FOLDER / "bench.json"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from authorities.registry.realm import SCRIPT
 from lab.without import NoSuchControl
+from registration.realm import SCRIPT
 
 LAB_SCRIPT = Path(__file__).with_name("realm.js")
 

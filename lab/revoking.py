@@ -22,15 +22,15 @@ from authorities.registry.stream import Stream
 from lab.bench.numbers import percentile
 from zerotrust.gate import Gate
 from zerotrust.identity import Principal
-from zerotrust.known import SIGNER, Known
-from zerotrust.lock import load_lock
-from zerotrust.registry import Registry, load_registry
-from zerotrust.signals import SIGNAL, Signals, heartbeat
-from zerotrust.signed import sign
-from zerotrust.standing import Standing
-from zerotrust.svid import Svid
+from zerotrust.registry.feed import EVENT_TYPE, RegistryFeed, heartbeat
+from zerotrust.registry.lock import load_lock
+from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
+from zerotrust.revocation import Revocations
+from zerotrust.revocation_list import Revocable
+from zerotrust.spiffe.statement import sign
+from zerotrust.spiffe.svid import Svid
 from zerotrust.verify import Expected
-from zerotrust.withdrawn import Subject
 
 ROOT = Path(__file__).parents[1]
 FEW, MANY = 100, 100_000
@@ -39,7 +39,7 @@ AGENT = "spiffe://agents.example/agent/reader"
 
 
 def caller(number: int) -> Principal:
-    """Somebody who is not withdrawn."""
+    """Somebody who is not revoked."""
     actors = (AGENT, "spiffe://agents.example/orchestrator")
     return Principal(
         subject=f"user-{number}",
@@ -51,7 +51,7 @@ def caller(number: int) -> Principal:
         token_id=f"T2-{number}",
         lineage=(f"T0-{number}", f"T1-{number}"),
         client="walkthrough",
-        begun_at=0,
+        chain_started_at=0,
         session=f"session-{number}",
         issued_at=0,
         expires_at=2**40,
@@ -59,36 +59,36 @@ def caller(number: int) -> Principal:
     )
 
 
-def withdrawn(entries: int) -> dict[Subject, str]:
+def revoked(entries: int) -> dict[Revocable, str]:
     """So many revoked sessions of others."""
     return {("session", f"{number:08}-4b3e-4a60-8f0e-b0b0b0b0b0b0"): "keycloak: logout" for number in range(entries)}
 
 
 def revocation_us(entries: int, tries: int = 300) -> list[float]:
     """Microseconds of a party's loop that one revoked token costs, where so many entries are known."""
-    standing, nothing = Standing(clock=time.monotonic), cast("Any", None)
-    standing.replace(0, withdrawn(entries))
-    expected = Expected(issuer="", audience="", lives={}, login_clients=frozenset(), peers={})
+    revocations, nothing = Revocations(clock=time.monotonic), cast("Any", None)
+    revocations.replace(0, revoked(entries))
+    expected = Expected(issuer="", audience="", lives={}, public_clients=frozenset(), peers={})
     gate = Gate(
         nothing,
         routes={},
         expected=expected,
         keys=nothing,
         policy=nothing,
-        standing=standing,
+        revocations=revocations,
         confirm=nothing,
         recorder=nothing,
     )
     key = rsa.generate_private_key(65537, 2048).public_key()
     for number in range(REMEMBERED):
-        gate._remembered._seen[b"%d" % number] = ("", key, caller(number))
+        gate._token_cache._seen[b"%d" % number] = ("", key, caller(number))
     took = []
     with ExitStack() as stack:
         for number in range(WATCHED):
-            stack.enter_context(standing.watching(caller(number), lambda _: None))
+            stack.enter_context(revocations.watching(caller(number), lambda _: None))
         for number in range(1, tries + 1):
             began = time.perf_counter()
-            standing.change(number, ("token", f"revoked-{number}"), "keycloak: revoked")
+            revocations.change(number, ("token", f"revoked-{number}"), "keycloak: revoked")
             took.append((time.perf_counter() - began) * 1e6)
     return took
 
@@ -115,14 +115,14 @@ async def longest_hold(work: Callable[[], Awaitable[object]]) -> tuple[float, fl
 async def reconnection_ms(entries: int) -> dict[str, tuple[float, float]]:
     """For the registry and for a party, the longest hold and the whole time of a reconnection with so many entries."""
     registry = load_registry(ROOT / "registry.yaml")
-    known = Known(registry=registry, addresses={}, approved=load_lock(ROOT / "registry.lock").parties)
+    known = RegistrySnapshot(registry=registry, addresses={}, approved=load_lock(ROOT / "registry.lock").parties)
     svid, lines = _svid(registry), list[str]()
     with tempfile.TemporaryDirectory() as folder:
-        kept = State(Path(folder) / "standing.db")
+        kept = State(Path(folder) / "revocations.db")
         async with kept.opened():
-            for subject, cause in withdrawn(entries).items():
+            for subject, cause in revoked(entries).items():
                 kept._all.add(subject, cause, time.time())
-            stream = Stream(known, kept, standing=Standing(clock=time.monotonic), identity=lambda: svid)
+            stream = Stream(known, kept, revocations=Revocations(clock=time.monotonic), identity=lambda: svid)
             stream.heard("attestation", time.monotonic())
             stream.heard("keycloak", time.monotonic())
 
@@ -138,15 +138,15 @@ async def reconnection_ms(entries: int) -> dict[str, tuple[float, float]]:
     async def sent(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=_sent(lines, svid))
 
-    standing = Standing(clock=time.monotonic)
+    revocations = Revocations(clock=time.monotonic)
     http = httpx.AsyncClient(transport=httpx.MockTransport(sent))
-    signals = Signals("https://registry.test", http=http, identity=lambda: svid, standing=standing)
+    feed = RegistryFeed("https://registry.test", http=http, identity=lambda: svid, revocations=revocations)
 
-    async def hear() -> None:
-        async with signals.opened():
-            assert len(standing.withdrawn) == entries  # noqa: S101 - or nothing was measured
+    async def apply_event() -> None:
+        async with feed.opened():
+            assert len(revocations.revoked) == entries  # noqa: S101 - or nothing was measured
 
-    return {"registry": at_the_registry, "party": await longest_hold(hear)}
+    return {"registry": at_the_registry, "party": await longest_hold(apply_event)}
 
 
 async def _sent(lines: list[str], svid: Svid) -> AsyncIterator[bytes]:
@@ -156,14 +156,16 @@ async def _sent(lines: list[str], svid: Svid) -> AsyncIterator[bytes]:
         yield said[start : start + (1 << 16)]
     while True:
         beat = heartbeat(svid.id, 0, {"attestation": 0.0, "keycloak": 0.0})
-        yield f"{sign(beat, svid, kind=SIGNAL)}\n".encode()
+        yield f"{sign(beat, svid, kind=EVENT_TYPE)}\n".encode()
         await asyncio.sleep(0.1)
 
 
 def _svid(registry: Registry) -> Svid:
     issuer = Issuer(registry.trust_domain)
     now = dt.datetime.now(dt.UTC)
-    key, certificate = issuer.x509_svid(registry.id(SIGNER), registry.dns_name(SIGNER), now=now, life=120)
+    key, certificate = issuer.x509_svid(
+        registry.id(REGISTRY_PARTY), registry.dns_name(REGISTRY_PARTY), now=now, life=120
+    )
     return Svid.from_der(key, certificate, [issuer.ca_der])
 
 

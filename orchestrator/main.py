@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from orchestrator.models import models
 from orchestrator.plan import Step, Task, make_plan
 from orchestrator.progress import Progress, stopped
-from zerotrust.a2a import PeerError, ask_agent
+from zerotrust.adapters.a2a import PeerError, ask_agent
 from zerotrust.decision import Denied
 from zerotrust.routes import MAX_TEXT, Public, Routes, Scope
 from zerotrust.run import run
@@ -37,7 +37,7 @@ def create_app(service: Service) -> ASGIApp:
         for number, step in enumerate(plan, 1):
             yield Progress(event="started", agent=step.agent)
             try:
-                token = await service.narrow(step.agent, *step.scopes, department=step.department)
+                token = await service.exchange(step.agent, *step.scopes, department=step.department)
                 answer = await ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
             except (Denied, PeerError) as error:
                 for later in plan[number:]:
@@ -52,7 +52,7 @@ def create_app(service: Service) -> ASGIApp:
     async def tasks(task: Task, accept: Annotated[str, Header()] = "") -> Response:
         first, *_ = plan = make_plan(task.request, service.department(task.department))
         # Without this one nothing begins, and that is the answer.
-        await service.narrow(first.agent, *first.scopes, department=first.department)
+        await service.exchange(first.agent, *first.scopes, department=first.department)
         if "text/event-stream" in accept:
             events = (JSONServerSentEvent(p.model_dump(), event=p.event) async for p in work(plan))
             return EventSourceResponse(events)

@@ -3,18 +3,18 @@
 import httpx
 
 from zerotrust.decision import Denied, Reason
-from zerotrust.outgoing import calling_with
 from zerotrust.service import Service
+from zerotrust.transport.egress import calling_with
 
 INFERENCE = "inference"
 
 
 async def models(service: Service) -> list[str]:
     """The names of the models.  Raises `Denied`, also where the inference service gives no proper answer."""
-    token = await service.narrow(INFERENCE, "model.read")
+    token = await service.exchange(INFERENCE, "model.read")
     try:
         with calling_with(token):
-            answer = await service.outgoing.http.get(f"{service.addresses[INFERENCE]}/v1/models")
+            answer = await service.egress.http.get(f"{service.addresses[INFERENCE]}/v1/models")
         return [str(model["id"]) for model in answer.raise_for_status().json()["data"]]
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
         raise Denied(Reason.PEER_UNAVAILABLE, f"{INFERENCE}: {error}") from error

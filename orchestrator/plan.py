@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from zerotrust.registry import Department
+from zerotrust.registry.model import Department
 
 FILING = frozenset({"file", "filed", "save", "saved", "write", "written", "store", "stored"})
 """Words by which a user asks for the result to be kept."""

@@ -23,7 +23,7 @@ from tests.support.real import (
     t0,
     trust_domain,
 )
-from zerotrust.registry import Registry
+from zerotrust.registry.model import Registry
 
 __all__ = [
     "assertion_for",

@@ -36,92 +36,92 @@ ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "zerotrust"
 SOURCES = {module_of(file, LIBRARY): file for file in sorted(LIBRARY.rglob("*.py")) if file.stem != "__init__"}
 TESTS = {
-    "accepting": (
+    "transport.accepting": (
         "services/test_bundle services/test_server attacks/test_o_keys_door attacks/test_o_costs input/test_wire"
     ),
-    "a2a": (
+    "adapters.a2a": (
         "services/test_reader services/test_clients faults/test_tasks services/test_orchestrator "
-        "input/test_protocols attacks/test_j_a2a services/test_withdrawal"
+        "input/test_protocols attacks/test_j_a2a services/test_revocation"
     ),
     "audit.counts": "unit/test_counts unit/test_binding unit/test_gate faults/test_disk",
     "audit.event": "unit/test_event unit/test_gate input/test_values",
     "audit.journal": "unit/test_journal faults/test_disk unit/test_gate",
     "audit.recorder": "unit/test_outcome unit/test_gate faults/test_disk",
-    "bounded": "unit/test_keys faults/test_issuer unit/test_exchange unit/test_outgoing",
-    "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_withdrawn",
-    "cards": "unit/test_cards services/test_reader",
+    "limits.answers": "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress",
+    "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller",
+    "adapters.agent_card": "unit/test_agent_card services/test_reader",
     "clock": "faults/test_clock",
-    "confirm": "unit/test_confirm services/test_withdrawal",
-    "connections": "unit/test_connections unit/test_imports",
-    "current": "unit/test_gate unit/test_binding",
+    "issuer.introspection": "unit/test_introspection services/test_revocation",
+    "transport.pools": "unit/test_pools unit/test_imports",
+    "context": "unit/test_gate unit/test_binding",
     "decision": "unit/test_decision unit/test_imports unit/test_gate",
-    "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate",
-    "digests": "unit/test_digests unit/test_imports unit/test_cards",
+    "transport.dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate",
+    "adapters.digests": "unit/test_digests unit/test_imports unit/test_agent_card",
     "errors": "unit/test_decision",
-    "exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
+    "issuer.exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
     "gate": (
-        "unit/test_gate unit/test_withdrawn unit/test_binding unit/test_decision unit/test_outcome "
+        "unit/test_gate unit/test_revoked_caller unit/test_binding unit/test_decision unit/test_outcome "
         "unit/test_counts unit/test_imports input/test_handlers input/test_values attacks/test_o_costs"
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
-    "incoming": "unit/test_gate input/test_wire attacks/test_a_credentials",
-    "inflight": "unit/test_inflight unit/test_gate",
-    "jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols",
-    "keys": "unit/test_keys faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
-    "known": "unit/test_known unit/test_signals",
-    "lock": "unit/test_lock unit/test_register",
-    "logs": "input/test_values faults/test_disk",
-    "mcp": "unit/test_mcp unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
-    "outgoing": "unit/test_outgoing faults/test_tasks services/test_story services/test_withdrawal",
+    "transport.requests": "unit/test_gate input/test_wire attacks/test_a_credentials",
+    "limits.in_flight": "unit/test_in_flight unit/test_gate",
+    "transport.jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols",
+    "issuer.jwks": "unit/test_jwks faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
+    "registry.snapshot": "unit/test_snapshot unit/test_feed",
+    "registry.lock": "unit/test_lock unit/test_register",
+    "transport.logs": "input/test_values faults/test_disk",
+    "adapters.mcp_tools": "unit/test_mcp_tools unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
+    "transport.egress": "unit/test_egress faults/test_tasks services/test_story services/test_revocation",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
-    "refusing": (
-        "unit/test_gate unit/test_withdrawn unit/test_decision input/test_handlers input/test_values "
+    "transport.responses": (
+        "unit/test_gate unit/test_revoked_caller unit/test_decision input/test_handlers input/test_values "
         "services/test_orchestrator services/test_server"
     ),
-    "registry": "unit/test_registry unit/test_realm",
+    "registry.model": "unit/test_registry unit/test_realm",
     "routes": "unit/test_routes unit/test_imports unit/test_binding unit/test_gate services/test_registry_authority",
     "run": "unit/test_run",
-    "server": "services/test_server unit/test_connections input/test_wire",
+    "transport.server": "services/test_server unit/test_pools input/test_wire",
     "service": (
-        "services/test_discovery services/test_withdrawal services/test_server services/test_orchestrator "
-        "input/test_handlers services/test_documents input/test_values attacks/test_g_standing"
+        "services/test_discovery services/test_revocation services/test_server services/test_orchestrator "
+        "input/test_handlers services/test_documents input/test_values attacks/test_g_feed"
     ),
     "settings": "unit/test_settings",
-    "signals": "unit/test_signals services/test_registry_authority",
-    "signed": "unit/test_signed unit/test_cards",
-    "standing": "unit/test_standing unit/test_imports",
-    "strict_json": "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties",
-    "svid": "unit/test_svid unit/test_tls unit/test_signed unit/test_imports",
-    "thinking": (
-        "unit/test_thinking services/test_discovery services/test_reader services/test_writer faults/test_tasks "
+    "registry.feed": "unit/test_feed services/test_registry_authority",
+    "spiffe.statement": "unit/test_statement unit/test_agent_card",
+    "revocation": "unit/test_revocation unit/test_imports",
+    "limits.strict_json": "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties",
+    "spiffe.svid": "unit/test_svid unit/test_tls unit/test_statement unit/test_imports",
+    "adapters.agent_loop": (
+        "unit/test_agent_loop services/test_discovery services/test_reader services/test_writer faults/test_tasks "
         "services/test_story attacks/test_l_model"
     ),
-    "tls": "unit/test_tls unit/test_connections",
-    "tool": (
+    "spiffe.tls": "unit/test_tls unit/test_pools",
+    "adapters.mcp": (
         "services/test_documents input/test_handlers input/test_protocols attacks/test_i_mcp attacks/test_e_scope"
     ),
-    "turns": "unit/test_turns attacks/test_o_costs",
-    "validity": "unit/test_withdrawn unit/test_gate services/test_withdrawal",
+    "limits.turns": "unit/test_turns attacks/test_o_costs",
+    "validity": "unit/test_revoked_caller unit/test_gate services/test_revocation",
     "verify": (
-        "unit/test_verify unit/test_imports unit/test_gate unit/test_withdrawn faults/test_clock attacks/test_c_claims"
+        "unit/test_verify unit/test_imports unit/test_gate unit/test_revoked_caller faults/test_clock attacks/test_c_claims"
     ),
-    "withdrawn": "unit/test_standing services/test_withdrawals",
-    "workload": "unit/test_workload services/test_trust_bundle services/test_attestation",
+    "revocation_list": "unit/test_revocation services/test_operator_revocations",
+    "spiffe.workload": "unit/test_workload services/test_trust_bundle services/test_attestation",
 }
 """The tests of each module, the likeliest to notice first.  What none of them notices, nobody does."""
 
 EXCUSED = {
-    "a2a: super().__init__(told)": "Python keeps what an exception is made with before that is called",
-    "a2a: streaming=False": "the card has said so already",
-    "cards: streaming=False": "what the SDK takes where nothing is said",
-    "cards: push_notifications=False": "what the SDK takes where nothing is said",
-    "connections: if not self._unsent:": "to write nothing does nothing; it is quicker not to",
+    "adapters.a2a: super().__init__(told)": "Python keeps what an exception is made with before that is called",
+    "adapters.a2a: streaming=False": "the card has said so already",
+    "adapters.agent_card: streaming=False": "what the SDK takes where nothing is said",
+    "adapters.agent_card: push_notifications=False": "what the SDK takes where nothing is said",
+    "transport.pools: if not self._unsent:": "to write nothing does nothing; it is quicker not to",
     "call: self.last is not None": "for the type checker: nothing was sent last where nothing was sent first",
     "call: self.principal": "for the type checker: a trace is followed only once the caller is known",
-    "refusing: super().__init__(status_code=refusal.status)": "nobody looks into an answer that sends itself",
-    "server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
-    "withdrawn: if not self._until:": "where there are no times, none is found; it is quicker not to look",
-    "tool: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",
+    "transport.responses: super().__init__(status_code=refusal.status)": "nobody looks into an answer that sends itself",
+    "transport.server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
+    "revocation_list: if not self._until:": "where there are no times, none is found; it is quicker not to look",
+    "adapters.mcp: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",
 }
 """`module: deleted` to why nobody can notice that it is gone."""
 

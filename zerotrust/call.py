@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from starlette.types import Message, Scope
 
-from zerotrust import incoming
 from zerotrust.audit import event as audit
-from zerotrust.current import Span
+from zerotrust.context import Span
 from zerotrust.decision import Decision
-from zerotrust.dialect import Form
 from zerotrust.identity import Principal
 from zerotrust.routes import UNLISTED, Route
-from zerotrust.svid import NOBODY, Peer
+from zerotrust.spiffe.svid import NOBODY, Peer
+from zerotrust.transport import requests
+from zerotrust.transport.dialect import Form
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Call:
 
     def follow_trace(self) -> None:
         """Our own workloads continue a trace; anybody else gets a new one, and theirs is kept beside it."""
-        if theirs := incoming.trace(self.scope["headers"]):
+        if theirs := requests.trace(self.scope["headers"]):
             trace_id, parent_id = theirs
             if self.principal and self.principal.delegated:
                 self.span = Span(trace_id, parent_id, self.span.span_id)
@@ -78,7 +78,7 @@ class Call:
     def decided(self, decision: Decision, policy: str | None = None) -> audit.Request:
         """What is put on record of the decision about it; `policy`: the version in force, where it counts."""
         return audit.Request(
-            operation=audit.plain(f"{self.scope['method']} {self.operation or self.scope['path']}"),
+            operation=audit.sanitize(f"{self.scope['method']} {self.operation or self.scope['path']}"),
             decision=audit.Decided.of(decision, policy),
             peer=audit.Peer(id=self.peer.id) if self.peer.id else None,
             principal=audit.Caller.of(self.principal) if self.principal else None,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 
-class Forward:
+class NonDecreasingClock:
     """A clock that stands still while the one it reads lies behind what it has read before."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

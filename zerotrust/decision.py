@@ -81,7 +81,7 @@ class Reason(ReasonCode):
     CERTIFICATE_ENDED = "certificate_ended", _DENIED
     UNKNOWN_PEER = "unknown_peer", _DENIED
     NOT_BOUND = "not_bound", _BAD_TOKEN
-    WITHDRAWN = "withdrawn", _BAD_TOKEN
+    REVOKED = "revoked", _BAD_TOKEN
 
     # what was asked for
     NO_PERMISSION_FOR_ROUTE = "no_permission_for_route", _DENIED
@@ -103,7 +103,7 @@ class Reason(ReasonCode):
     # what could not be delegated
     WOULD_WIDEN = "would_widen", _DENIED
     EXCHANGE_REFUSED = "exchange_refused", _DENIED
-    PEER_WITHDRAWN = "peer_withdrawn", _DENIED
+    PEER_REVOKED = "peer_revoked", _DENIED
     PEER_UNTRUSTED = "peer_untrusted", _DENIED
 
     # what a handler answers, or fails to
@@ -113,7 +113,7 @@ class Reason(ReasonCode):
     # what cannot be known or done now
     BUSY = "busy", _UNKNOWN  # all callers together have too many requests under way
     POLICY_ERROR = "policy_error", _DENIED
-    STANDING_UNKNOWN = "standing_unknown", _UNKNOWN
+    REVOCATION_UNKNOWN = "revocation_unknown", _UNKNOWN
     KEYS_UNAVAILABLE = "keys_unavailable", _UNKNOWN
     ISSUER_UNAVAILABLE = "issuer_unavailable", _UNKNOWN
     IDENTITY_UNAVAILABLE = "identity_unavailable", _UNKNOWN

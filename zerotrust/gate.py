@@ -18,25 +18,25 @@ from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zerotrust import incoming
 from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.recorder import Recorder
 from zerotrust.call import Call
-from zerotrust.clock import Forward
-from zerotrust.current import FORM, PEER, PRINCIPAL, TRACE
+from zerotrust.clock import NonDecreasingClock
+from zerotrust.context import FORM, PEER, PRINCIPAL, TRACE
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, ReasonCode
-from zerotrust.dialect import PLAIN, Dialect, Form
 from zerotrust.identity import Principal, UnverifiedToken
-from zerotrust.inflight import Limits
-from zerotrust.jsonrpc import request_id
-from zerotrust.keys import SigningKeys
-from zerotrust.refusing import cut_off, send_refusal
+from zerotrust.issuer.jwks import SigningKeys
+from zerotrust.limits.in_flight import Limits
+from zerotrust.limits.turns import Turns
+from zerotrust.revocation import Revocations
 from zerotrust.routes import UNLISTED, Need, Requirement, Routes, RouteTable
-from zerotrust.standing import Standing
-from zerotrust.svid import NOBODY, Peer
-from zerotrust.turns import Turns
+from zerotrust.spiffe.svid import NOBODY, Peer
+from zerotrust.transport import requests
+from zerotrust.transport.dialect import PLAIN, Dialect, Form
+from zerotrust.transport.jsonrpc import request_id
+from zerotrust.transport.responses import cut_off, send_refusal
 from zerotrust.validity import while_valid
-from zerotrust.verify import Expected, Remembered
+from zerotrust.verify import Expected, TokenCache
 
 Confirmation = Callable[[Principal, str], Awaitable[None]]
 """Asks the issuer about a caller, where the permission that it uses is worth that.  Raises `Denied`."""
@@ -57,7 +57,7 @@ class Gate:
         expected: Expected,
         keys: SigningKeys,
         policy: PolicyEngine,
-        standing: Standing,
+        revocations: Revocations,
         confirm: Confirmation,
         recorder: Recorder,
         clock: Callable[[], float] = time.time,
@@ -66,15 +66,20 @@ class Gate:
     ) -> None:
         """`dialects`: how a path is spoken to whose protocol has errors of its own."""
         self._app, self._routes = app, RouteTable(routes)
-        self._keys, self._standing, self._recorder, self._clock = keys, standing, recorder, Forward(clock)
+        self._keys, self._revocations, self._recorder, self._clock = (
+            keys,
+            revocations,
+            recorder,
+            NonDecreasingClock(clock),
+        )
         self._metadata_url, self._dialects = metadata_url, dict(dialects or {})
-        self._counter, self._confirm, self._limits = CallCounter(recorder), confirm, Limits()
+        self._counter, self._introspect, self._limits = CallCounter(recorder), confirm, Limits()
         self._turns: defaultdict[str | None, Turns] = defaultdict(Turns)
-        self.adopt(expected=expected, policy=policy)
+        self.use(expected=expected, policy=policy)
 
-    def adopt(self, *, expected: Expected, policy: PolicyEngine) -> None:
+    def use(self, *, expected: Expected, policy: PolicyEngine) -> None:
         """Go on with another version of the registry; what was verified by the one before is verified anew."""
-        self._expected, self._policy, self._remembered = expected, policy, Remembered()
+        self._expected, self._policy, self._token_cache = expected, policy, TokenCache()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -138,33 +143,33 @@ class Gate:
         if required.credential == "certificate":
             return await self._admit_peer(call, required, receive)
         call.permission = required.hint
-        token = incoming.bearer(headers, hint=required.hint)  # (2)
+        token = requests.bearer(headers, hint=required.hint)  # (2)
         call.principal = await self._verify(token)  # (3)
         self._bind(call.principal, call.peer)  # (4)
         if call.peer.id is None and (held_by := call.scope.get("state", {}).get("held_by")):
             held_by(call.principal.subject)
         call.follow_trace()
         TRACE.set(call.span)
-        if not (standing := self._standing.of(call.principal)):  # (5)
-            raise Denied(standing.reason, standing.detail)
+        if not (status := self._revocations.of(call.principal)):  # (5)
+            raise Denied(status.reason, status.detail)
         if call.route is UNLISTED:
             raise Denied(Reason.NO_PERMISSION_FOR_ROUTE, path)
         call.form.dialect.check(headers)
         if need := required.need_before_body(path, call.principal.scopes):
             self._decide(call, need)  # (6) what no body could change
         self._limits.enter(call.peer.id, call.principal.subject, call.over)
-        receive, asked = await incoming.body(headers, receive, most=required.max_body)
+        receive, asked = await requests.body(headers, receive, most=required.max_body)
         call.form = replace(call.form, request_id=request_id(asked), parsed=True)
         FORM.set(call.form)
         self._decide(call, required.need(path, headers, asked))  # (6)
-        await self._confirm(call.principal, str(call.permission))  # (7)
+        await self._introspect(call.principal, str(call.permission))  # (7)
         await self._recorder.write(call.decided(GRANTED, self._policy.version))  # (8)
         call.recorded = True
         return receive
 
     async def _admit_anybody(self, call: Call, required: Requirement, receive: Receive) -> Receive:
         """Let in a caller of whom nothing needs to be known."""
-        receive, _ = await incoming.whole(call.scope["headers"], receive, most=required.max_body)
+        receive, _ = await requests.whole(call.scope["headers"], receive, most=required.max_body)
         self._counter.count(call.origin, "public")
         return receive
 
@@ -172,7 +177,7 @@ class Gate:
         """TLS has done the same in the handshake; what it says then is said here for every request."""
         if peer.until <= self._clock():
             raise Denied(Reason.CERTIFICATE_ENDED)
-        if peer.id is None and not self._expected.login_clients:
+        if peer.id is None and not self._expected.public_clients:
             raise Denied(Reason.NO_CERTIFICATE)
         if peer.id is not None and peer.id not in self._expected.peers:
             raise Denied(Reason.UNKNOWN_PEER, peer.id)
@@ -183,10 +188,10 @@ class Gate:
         call.by_certificate = name is not None
         if name is None or not required.admits(name):
             raise Denied(Reason.UNKNOWN_PEER, str(call.peer.id))
-        if not (standing := self._standing.of_party(str(call.peer.id))):
-            raise Denied(standing.reason, standing.detail)
+        if not (status := self._revocations.of_party(str(call.peer.id))):
+            raise Denied(status.reason, status.detail)
         self._limits.enter(call.peer.id, None, call.over)
-        receive, _ = await incoming.body(call.scope["headers"], receive, most=required.max_body)
+        receive, _ = await requests.body(call.scope["headers"], receive, most=required.max_body)
         if not self._repeated(call, Reason.GRANTED):
             self._recorder.ride(call.decided(GRANTED))
             call.recorded = True
@@ -195,16 +200,16 @@ class Gate:
     def _bind(self, principal: Principal, peer: Peer) -> None:
         """A token is good in the hands of whom it was issued to, and in nobody else's.
 
-        A login client has no certificate: its token is good without one, and not over somebody's.
+        A public client has no certificate: its token is good without one, and not over somebody's.
         """
-        holder = peer.id or (principal.party if principal.party in self._expected.login_clients else None)
+        holder = peer.id or (principal.party if principal.party in self._expected.public_clients else None)
         if principal.party != holder:
             raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {peer.id or 'nobody known'}")
 
     async def _verify(self, token: UnverifiedToken) -> Principal:
-        kid = self._remembered.key_id(token)
+        kid = self._token_cache.key_id(token)
         key = await self._keys.key(kid)
-        return self._remembered.verify(token, kid=kid, key=key, expected=self._expected, now=self._clock())
+        return self._token_cache.verify(token, kid=kid, key=key, expected=self._expected, now=self._clock())
 
     def _decide(self, call: Call, need: Need) -> None:
         assert call.principal is not None  # noqa: S101 - for the type checker: verified above
@@ -243,7 +248,7 @@ class Gate:
         assert call.principal is not None  # noqa: S101 - for the type checker
         left = min(call.principal.expires_at, call.peer.until) - self._clock()
         work = partial(self._app, call.scope, receive, send)
-        if refusal := await while_valid(work, call.principal, self._standing, seconds=left):
+        if refusal := await while_valid(work, call.principal, self._revocations, seconds=left):
             await self._refuse(call, refusal, send)
             if first := call.unfinished:
                 await cut_off(refusal, call.span.trace_id, send, first=first)

@@ -19,7 +19,7 @@ class Principal:
     subject: str
     """The user, on every hop the same."""
     party: str
-    """Who presents the token (`azp`): a SPIFFE ID, or the name of a login client."""
+    """Who presents the token (`azp`): a SPIFFE ID, or the name of a public client."""
     actors: tuple[str, ...]
     """Who acts for the user, the current actor first; empty where the user's own client asks."""
     audience: str
@@ -29,13 +29,13 @@ class Principal:
     lineage: tuple[str, ...]
     """The ids of the tokens this one was exchanged from, root first."""
     client: str
-    """The login client by which the user came: whom the token was issued to that all of this comes from."""
-    begun_at: int
+    """The public client by which the user came: whom the token was issued to that all of this comes from."""
+    chain_started_at: int
     """When that was."""
     session: str
     issued_at: int
     expires_at: int
-    """Seconds since the epoch, like `issued_at` and `begun_at`."""
+    """Seconds since the epoch, like `issued_at` and `chain_started_at`."""
 
     token: str = field(repr=False, compare=False)
     """To exchange for a narrower one.  Never to forward, and never to log."""

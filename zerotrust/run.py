@@ -8,19 +8,19 @@ import httpx
 import uvloop
 from starlette.types import ASGIApp
 
-from zerotrust.connections import Connections, Context, Directory, MCPConnections
-from zerotrust.known import Known, the_registry_alone
-from zerotrust.logs import log_json_lines
-from zerotrust.outgoing import Outgoing
 from zerotrust.policy import CedarPolicy, PolicyError
-from zerotrust.registry import Registry, party_entities
-from zerotrust.server import server
+from zerotrust.registry.feed import RegistryFeed
+from zerotrust.registry.model import Registry, party_entities
+from zerotrust.registry.snapshot import RegistrySnapshot, bootstrap_directory
+from zerotrust.revocation import Revocations
 from zerotrust.service import Service
 from zerotrust.settings import Settings
-from zerotrust.signals import Signals
-from zerotrust.standing import Standing
-from zerotrust.tls import client_context, issuer_context, server_context, show
-from zerotrust.workload import Workload, WorkloadError
+from zerotrust.spiffe.tls import client_context, issuer_context, server_context, show
+from zerotrust.spiffe.workload import Workload, WorkloadError
+from zerotrust.transport.egress import EgressClients
+from zerotrust.transport.logs import log_json_lines
+from zerotrust.transport.pools import Connections, Context, Directory, MCPConnections
+from zerotrust.transport.server import server
 
 
 def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
@@ -31,17 +31,22 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
     async def live() -> None:
         workload = Workload()
         async with workload.opened():
-            signals = follow(without_slash(str(settings.registry)), workload)
-            async with signals.opened():
-                service = compose(name, signals.known, settings, workload, signals.standing)
-                signals.on_change(lambda known: service.adopt(known, policy_of(known, settings.policies)))
+            feed = follow(without_slash(str(settings.registry)), workload)
+            async with feed.opened():
+                service = compose(name, feed.known, settings, workload, feed.revocations)
+                feed.on_change(lambda known: service.use(known, policy_of(known, settings.policies)))
                 await serve(service, create_app(service), workload, settings.host)
 
     uvloop.run(live())
 
 
 def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
-    name: str, known: Known, settings: Settings, workload: Workload, standing: Standing, kind: type[Service] = Service
+    name: str,
+    known: RegistrySnapshot,
+    settings: Settings,
+    workload: Workload,
+    revocations: Revocations,
+    kind: type[Service] = Service,
 ) -> Service:
     """Put a party together from what it was told, and what it knows."""
     calls, mcp_calls = Connections(known.directory(), workload.svid), MCPConnections(known.directory(), workload.svid)
@@ -51,16 +56,16 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
         name,
         known=known,
         policy=policy_of(known, settings.policies),
-        standing=standing,
+        revocations=revocations,
         issuer=without_slash(str(settings.issuer)),
         data=settings.data,
         workload=workload,
-        outgoing=Outgoing(known.called(), standing=standing, transport=calls, mcp_transport=mcp_calls),
+        egress=EgressClients(known.called(), revocations=revocations, transport=calls, mcp_transport=mcp_calls),
         identity_http=issuer_client(str(settings.issuer), workload),
     )
 
 
-def policy_of(known: Known, folder: Path) -> CedarPolicy:
+def policy_of(known: RegistrySnapshot, folder: Path) -> CedarPolicy:
     """The policies of a folder, where they are those that the registry goes by.  Raises `PolicyError`."""
     policy = read_policy(folder, known.registry)
     if policy.digest != known.policies:
@@ -78,11 +83,13 @@ def read_policy(folder: Path, registry: Registry) -> CedarPolicy:
     return CedarPolicy(policies=policies, schema=schema, entities=entities, departments=departments)
 
 
-def follow(address: str, workload: Workload) -> Signals:
+def follow(address: str, workload: Workload) -> RegistryFeed:
     """The registry's word, as this workload hears it."""
-    directory = the_registry_alone(address, workload.svid.trust_domain)
+    directory = bootstrap_directory(address, workload.svid.trust_domain)
     http = client(directory, workload, client_context, seconds=None)
-    return Signals(address, http=http, identity=lambda: workload.svid, standing=Standing(clock=time.monotonic))
+    return RegistryFeed(
+        address, http=http, identity=lambda: workload.svid, revocations=Revocations(clock=time.monotonic)
+    )
 
 
 def issuer_client(issuer: str, workload: Workload) -> httpx.AsyncClient:

@@ -14,27 +14,27 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from zerotrust.adapters.agent_card import CARD_PATH, check_card
 from zerotrust.audit import event as audit
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
-from zerotrust.bounded import ask
-from zerotrust.cards import CARD_PATH, check_card
-from zerotrust.confirm import Confirmer
-from zerotrust.current import current_principal
+from zerotrust.context import current_principal
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource
-from zerotrust.dialect import Dialect
-from zerotrust.exchange import Assertions, Exchanger, NarrowedToken
 from zerotrust.gate import Gate
-from zerotrust.keys import SigningKeys
-from zerotrust.known import Known
-from zerotrust.outgoing import Outgoing
-from zerotrust.refusing import DeniedResponse, as_denied
-from zerotrust.registry import Registry
+from zerotrust.issuer.exchange import Assertions, ExchangedToken, Exchanger
+from zerotrust.issuer.introspection import Introspector
+from zerotrust.issuer.jwks import SigningKeys
+from zerotrust.limits.answers import ask
+from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes, RouteTable
-from zerotrust.standing import Standing
-from zerotrust.svid import Svid
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.transport.dialect import Dialect
+from zerotrust.transport.egress import EgressClients
+from zerotrust.transport.responses import DeniedResponse, as_denied
 from zerotrust.verify import Expected
-from zerotrust.workload import WorkloadError
 
 MAX_CARD = 64 * 1024
 """Bytes of an agent's card."""
@@ -55,18 +55,18 @@ class Service:
         self,
         name: str,
         *,
-        known: Known,
+        known: RegistrySnapshot,
         policy: PolicyEngine,
-        standing: Standing,
+        revocations: Revocations,
         issuer: str,
         data: Path,
         workload: Identity,
-        outgoing: Outgoing,
+        egress: EgressClients,
         identity_http: httpx.AsyncClient,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.name, self.issuer, self.data, self.outgoing = name, issuer, data, outgoing
-        self.standing, self.workload, self.known = standing, workload, known
+        self.name, self.issuer, self.data, self.egress = name, issuer, data, egress
+        self.revocations, self.workload, self.known = revocations, workload, known
         self._policy, self._clock, self._identity_http = policy, clock, identity_http
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
@@ -81,13 +81,13 @@ class Service:
         self._exchanger = Exchanger(
             issuer=issuer,
             workload=workload,
-            standing=standing,
+            revocations=revocations,
             http=identity_http,
             record=self.recorder.write,
             clock=clock,
         )
         high_risk = self.registry.high_risk
-        self._confirm = Confirmer(issuer=issuer, workload=workload, http=identity_http, high_risk=high_risk)
+        self._introspect = Introspector(issuer=issuer, workload=workload, http=identity_http, high_risk=high_risk)
 
     @property
     def registry(self) -> Registry:
@@ -102,14 +102,14 @@ class Service:
     @property
     def for_users(self) -> bool:
         """Whether people's own clients call this party: they have no certificate."""
-        return bool(self._expected().login_clients)
+        return bool(self._expected().public_clients)
 
-    def adopt(self, known: Known, policy: PolicyEngine) -> None:
+    def use(self, known: RegistrySnapshot, policy: PolicyEngine) -> None:
         """Go on with another version of the registry, from the next request on."""
-        self.known, self._policy, self._confirm.high_risk = known, policy, known.registry.high_risk
-        self.outgoing.adopt(known)
+        self.known, self._policy, self._introspect.high_risk = known, policy, known.registry.high_risk
+        self.egress.use(known)
         for gate in self._gates:
-            gate.adopt(expected=self._expected(), policy=policy)
+            gate.use(expected=self._expected(), policy=policy)
 
     def guard(
         self,
@@ -133,8 +133,8 @@ class Service:
             expected=self._expected(),
             keys=self.keys,
             policy=self._policy,
-            standing=self.standing,
-            confirm=self._confirm,
+            revocations=self.revocations,
+            confirm=self._introspect,
             recorder=self.recorder,
             clock=self._clock,
             metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
@@ -150,8 +150,8 @@ class Service:
             issuer=self.issuer,
             audience=self._id,
             lives={registry.id(name): party.life for name, party in parties.items() if party.life},
-            login_clients=frozenset(n for n in registry.login_clients if self.name in parties[n].calls),
-            peers={registry.id(name): name for name in parties if name not in registry.login_clients},
+            public_clients=frozenset(n for n in registry.public_clients if self.name in parties[n].calls),
+            peers={registry.id(name): name for name in parties if name not in registry.public_clients},
         )
 
     def department(self, named: str | None = None) -> str:
@@ -170,14 +170,14 @@ class Service:
             raise Denied(Reason.WOULD_WIDEN, named)
         return named or next(iter(mine))
 
-    async def narrow(
+    async def exchange(
         self, audience: str, *scopes: str, department: str | None = None, lifetime: int | None = None
-    ) -> NarrowedToken:
+    ) -> ExchangedToken:
         """Exchange the current caller's token for one that `audience` (a name) takes, with these scopes only.
 
         `department`: the one group of the user that the new token will name.  Raises `Denied`.
         """
-        return await self._exchanger.narrow(
+        return await self._exchanger.exchange(
             current_principal(),
             audience=self.registry.id(audience),
             scopes=frozenset(scopes),
@@ -197,7 +197,7 @@ class Service:
             good = (name, self.known.approved[name].card, frozenset(own.bundle))
             if self._cards.get(good, 0.0) > self._clock():
                 return
-            status, sent = await ask(self.outgoing.without_token, "GET", url, most=MAX_CARD)
+            status, sent = await ask(self.egress.without_token, "GET", url, most=MAX_CARD)
             if status == 503:
                 raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
             until = check_card(sent, signer=signer, digest=good[1], own=own, now=self._clock())
@@ -220,13 +220,13 @@ class Service:
         Raises `Denied` when the decision cannot be recorded.
         """
         caller = current_principal()
-        decision = self.standing.of(caller)
+        decision = self.revocations.of(caller)
         if decision:  # since the gate has looked, much may have happened
             decision = self._policy.decide_on(caller, action, resource)
         await self.recorder.write(
             audit.Access(
-                operation=audit.plain(action),
-                resource=audit.Resource(kind=resource.kind, name=audit.plain(resource.name)),
+                operation=audit.sanitize(action),
+                resource=audit.Resource(kind=resource.kind, name=audit.sanitize(resource.name)),
                 decision=audit.Decided.of(decision, self._policy.version),
                 principal=audit.Caller.of(caller),
             )
@@ -249,7 +249,7 @@ class Service:
             async with AsyncExitStack() as stack:
                 stack.callback(self.recorder.close)
                 stack.push_async_callback(self._identity_http.aclose)
-                stack.push_async_callback(self.outgoing.close)
+                stack.push_async_callback(self.egress.close)
                 for resource in resources:
                     await stack.enter_async_context(resource)
                 yield

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable
 
 from zerotrust.decision import Decision, Denied, Reason
 from zerotrust.identity import Principal
-from zerotrust.standing import Standing
+from zerotrust.revocation import Revocations
 
 REVOCATION_GRACE = 0.5
 """Seconds that a handler has to report what was done once its caller is revoked; nothing more is done for it."""
 
 
 async def while_valid(
-    work: Callable[[], Awaitable[None]], principal: Principal, standing: Standing, *, seconds: float
+    work: Callable[[], Awaitable[None]], principal: Principal, revocations: Revocations, *, seconds: float
 ) -> Denied | None:
     """Do `work` for that caller; return None at its end, or why it was not begun or was cut off.
 
@@ -20,7 +20,7 @@ async def while_valid(
     """
     if seconds <= 0:  # the request took its time to come in, or to be recorded
         return Denied(Reason.EXPIRED, "before it was used")
-    if not (found := standing.of(principal)):  # and all that while nobody was watching
+    if not (found := revocations.of(principal)):  # and all that while nobody was watching
         return Denied(found.reason, found.detail)
     ending, loop = Denied(Reason.EXPIRED, "while it was being used"), asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -35,7 +35,7 @@ async def while_valid(
 
     try:
         async with asyncio.timeout(seconds) as life:
-            with standing.watching(principal, lost):
+            with revocations.watching(principal, lost):
                 await work()
     except TimeoutError:
         if not life.expired():

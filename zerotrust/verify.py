@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken, actor_chain
-from zerotrust.strict_json import strict_object
+from zerotrust.limits.strict_json import strict_object
 
 ALGORITHM = "RS256"
 """Ours to choose, never the token's: its header is the sender's (RFC 8725 section 3.1)."""
@@ -75,7 +75,7 @@ class Expected:
     """This party, and nobody else."""
     lives: Mapping[str, int]
     """The longest life, in seconds, of a token issued to each party that may hold one."""
-    login_clients: frozenset[str]
+    public_clients: frozenset[str]
     """The clients whose token needs no actor at this door."""
     peers: Mapping[str, str]
     """The parties that may show a certificate, SPIFFE ID to name."""
@@ -141,7 +141,7 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
     if not begins < claims.exp <= claims.iat + life + TICK:
         raise Denied(Reason.LIFETIME_EXCEEDED, f"{claims.exp - claims.iat} s")
     _check_actors(actors, claims, expected)  # (10)
-    # (11) One ancestor for each exchange, so that whatever withdraws one of them withdraws this token.
+    # (11) One ancestor for each exchange, so that whatever revokes one of them revokes this token.
     if len(claims.lineage) != len(actors) or claims.txn != (claims.lineage[0] if claims.lineage else None):
         raise Denied(Reason.LINEAGE_MISMATCH)
     if (claims.root is None) != (not actors):
@@ -157,7 +157,7 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
         token_id=claims.jti,
         lineage=tuple(claims.lineage),
         client=root.azp,
-        begun_at=min(root.iat, begins),
+        chain_started_at=min(root.iat, begins),
         session=claims.sid,
         issued_at=begins,
         expires_at=claims.exp,
@@ -174,8 +174,8 @@ def _check_time(begins: int, ends: int, now: float) -> None:
 
 def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) -> None:
     if not actors:
-        # Only a login client speaks for its user without an actor, and only at a door that is open to it.
-        if claims.azp not in expected.login_clients:
+        # Only a public client speaks for its user without an actor, and only at a door that is open to it.
+        if claims.azp not in expected.public_clients:
             raise Denied(Reason.ACTOR_MISSING)
         return
     if actors[0] != claims.azp:
@@ -186,11 +186,11 @@ def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) 
         raise Denied(Reason.ACTOR_REPEATED)
 
 
-class Remembered:
+class TokenCache:
     """Verified tokens, so that a signature is checked once and what can change on every call.
 
     Keyed by the hash of the exact bytes; a signature by a key that is no longer trusted is checked anew.
-    A revocation removes nothing here: whether the caller is withdrawn is asked on every call, remembered or not.
+    A revocation removes nothing here: whether the caller is revoked is asked on every call, remembered or not.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:

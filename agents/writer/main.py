@@ -7,12 +7,12 @@ import asyncio
 
 from starlette.types import ASGIApp
 
-from zerotrust.a2a import DIALECTS, Answer, agent_app
-from zerotrust.cards import CARD_PATH, PATH
+from zerotrust.adapters.a2a import DIALECTS, Answer, agent_app
+from zerotrust.adapters.agent_card import CARD_PATH, PATH
+from zerotrust.adapters.agent_loop import ModelClient, ToolClient, run_tool_loop
 from zerotrust.routes import MAX_MESSAGE, MutualTLS, Public, Routes, Scope
 from zerotrust.run import run
 from zerotrust.service import Service
-from zerotrust.thinking import Model, Tools, converse
 
 ROUTES: Routes = {
     ("POST", PATH): Scope("agent.invoke", max_body=MAX_MESSAGE),
@@ -23,16 +23,16 @@ ROUTES: Routes = {
 
 def create_app(service: Service) -> ASGIApp:
     """The writer, guarded."""
-    documents, model = Tools(service, "tool/documents"), Model(service)
+    documents, model = ToolClient(service, "tool/documents"), ModelClient(service)
 
     async def answer(task: str) -> Answer:
         # Narrow: one token for the tool, one for the model; neither opens the other's door, nor this one.
-        writing, thinking = await asyncio.gather(
-            service.narrow("tool/documents", "tool.write"),
-            service.narrow("inference", "inference.run"),
+        writing, model_token = await asyncio.gather(
+            service.exchange("tool/documents", "tool.write"),
+            service.exchange("inference", "inference.run"),
         )
         # Act: whatever the model asks for, it is asked for with the authority to write, for this user.
-        return await converse(task, model=model, thinking=thinking, tools=documents, acting=writing)
+        return await run_tool_loop(task, model=model, model_token=model_token, tools=documents, tool_token=writing)
 
     app = agent_app(service, answer, documents.opened())
     return service.guard(app, ROUTES, dialects=DIALECTS)

@@ -15,39 +15,39 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp
 
-from authorities.registry.events import Apply
-from authorities.registry.logout import Logouts
+from authorities.registry.keycloak.backchannel_logout import Logouts
+from authorities.registry.keycloak.events import Apply
+from authorities.registry.keycloak.poll import applying
+from authorities.registry.notify import Notifier, Realm
 from authorities.registry.operators import Parties
-from authorities.registry.poll import applying
-from authorities.registry.realm import LOGOUT_PATH
 from authorities.registry.reasons import RegistryReason
+from authorities.registry.revocations import CauseText, Revocation, Revocations
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from authorities.registry.telling import Realm, Telling
-from authorities.registry.withdrawals import CauseText, Withdrawal, Withdrawals
-from zerotrust.audit.event import Action, Administration, Caller, Peer, plain
-from zerotrust.current import PRINCIPAL, current_peer, current_principal
+from registration.realm import LOGOUT_PATH
+from zerotrust.audit.event import Action, Administration, Caller, Peer, sanitize
+from zerotrust.context import PRINCIPAL, current_peer, current_principal
 from zerotrust.decision import Denied, PolicyEngine
-from zerotrust.known import ATTESTATION, SIGNER, Known
 from zerotrust.policy import PolicyError
-from zerotrust.registry import RegistryError
+from zerotrust.registry.feed import PATH
+from zerotrust.registry.model import RegistryError
+from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY, RegistrySnapshot
 from zerotrust.routes import MAX_TEXT, MutualTLS, Public, Routes, Scope
 from zerotrust.service import Service
-from zerotrust.signals import PATH
 
 ADMIN = Scope("registry.admin")
 ROUTES: Routes = {
     ("GET", "/health"): Public(),
     ("POST", LOGOUT_PATH): Public(),  # what it brings is signed
     ("GET", PATH): MutualTLS(any_workload=True),
-    ("POST", "/attestation"): MutualTLS({ATTESTATION}, max_body=MAX_TEXT),
+    ("POST", "/attestation"): MutualTLS({ATTESTATION_PARTY}, max_body=MAX_TEXT),
     ("GET", "/parties"): ADMIN,
     ("GET", "/parties/{name:path}"): ADMIN,
     ("POST", "/parties/{name:path}/suspend"): ADMIN,
     ("POST", "/parties/{name:path}/reinstate"): ADMIN,
     ("POST", "/reload"): ADMIN,
-    ("GET", "/standing"): ADMIN,
-    ("POST", "/withdrawals"): ADMIN,
+    ("GET", "/revocations"): ADMIN,
+    ("POST", "/revocations"): ADMIN,
     ("POST", "/reinstatements"): ADMIN,
 }
 
@@ -67,19 +67,19 @@ class Cause(BaseModel):
 
 
 Follow = Callable[[Apply, Callable[[float], None]], Coroutine[Any, Any, None]]
-"""Follows what the issuer withdraws: has each change applied, and tells when each complete reading began."""
+"""Follows what the issuer revokes: has each change applied, and tells when each complete reading began."""
 
 
 def create_app(
-    service: Service, realm: Realm, read: Callable[[], tuple[Known, PolicyEngine]], follow: Follow
+    service: Service, realm: Realm, read: Callable[[], tuple[RegistrySnapshot, PolicyEngine]], follow: Follow
 ) -> ASGIApp:
     """The registry, guarded.  `read` reads its files anew, and raises `RegistryError` or `PolicyError`."""
-    kept = State(service.data / "standing.db")
-    stream = Stream(service.known, kept, standing=service.standing, identity=lambda: service.workload.svid)
-    telling = Telling(realm, kept, own=service.registry.id(SIGNER))
-    parties, withdrawals = Parties(stream, kept, realm, telling), Withdrawals(stream, kept, realm, telling)
+    kept = State(service.data / "revocations.db")
+    stream = Stream(service.known, kept, revocations=service.revocations, identity=lambda: service.workload.svid)
+    notifier = Notifier(realm, kept, own=service.registry.id(REGISTRY_PARTY))
+    parties, revocations = Parties(stream, kept, realm, notifier), Revocations(stream, kept, realm, notifier)
     apply = applying(stream)
-    logouts = Logouts(service.keys, issuer=service.issuer, clients=lambda: service.registry.login_clients, apply=apply)
+    logouts = Logouts(service.keys, issuer=service.issuer, clients=lambda: service.registry.public_clients, apply=apply)
 
     @asynccontextmanager
     async def working() -> AsyncIterator[None]:
@@ -91,10 +91,10 @@ def create_app(
         await asyncio.gather(*work, return_exceptions=True)
         await stream.settled()
 
-    app: FastAPI = service.app(kept.opened(), telling.opened(), working())
+    app: FastAPI = service.app(kept.opened(), notifier.opened(), working())
 
     @app.get(PATH)
-    async def signals() -> StreamingResponse:
+    async def feed() -> StreamingResponse:
         peer = current_peer()
         lines = stream.follow(str(peer.id), peer.until - 1)
         return StreamingResponse(lines, media_type="application/secevent+jwt")
@@ -116,7 +116,7 @@ def create_app(
             await service.recorder.write(_change("drift", name, drift.drifted[name]))
         return {"suspended": suspended, "read_from": service.known.read_from}
 
-    _add_operators_doors(app, service, parties, withdrawals)
+    _add_operators_doors(app, service, parties, revocations)
 
     @app.post("/reload")
     async def reload() -> dict[str, list[str]]:
@@ -126,8 +126,8 @@ def create_app(
         except (RegistryError, PolicyError) as error:
             why = "; ".join(str(error).splitlines())
             # Operators alone come here, and may know what is wrong with the files.
-            raise Denied(RegistryReason.REGISTRY_UNFIT, why, advice=plain(why)) from error
-        service.adopt(known, policy)
+            raise Denied(RegistryReason.REGISTRY_UNFIT, why, advice=sanitize(why)) from error
+        service.use(known, policy)
         stream.publish(known)
         changed = changes(before, known)
         await service.recorder.write(_change("reload", "registry", ", ".join(changed)))
@@ -136,7 +136,7 @@ def create_app(
     return service.guard(app, ROUTES)
 
 
-def _add_operators_doors(app: FastAPI, service: Service, parties: Parties, withdrawals: Withdrawals) -> None:
+def _add_operators_doors(app: FastAPI, service: Service, parties: Parties, revocations: Revocations) -> None:
     @app.get("/parties")
     async def all_of_them() -> dict[str, Any]:
         return {"parties": [parties.describe(name) for name in service.registry.parties]}
@@ -157,28 +157,28 @@ def _add_operators_doors(app: FastAPI, service: Service, parties: Parties, withd
         await service.recorder.write(_change("reinstate", name))
         return {"party": parties.describe(name), "keycloak": told}
 
-    @app.get("/standing")
-    async def standing() -> dict[str, Any]:
-        return withdrawals.latest()
+    @app.get("/revocations")
+    async def revoked_now() -> dict[str, Any]:
+        return revocations.latest()
 
-    @app.post("/withdrawals")
-    async def withdraw(asked: Withdrawal) -> dict[str, str]:
-        told = await withdrawals.withdraw(asked, current_principal().subject)
+    @app.post("/revocations")
+    async def revoke(asked: Revocation) -> dict[str, str]:
+        told = await revocations.revoke(asked, current_principal().subject)
         await service.recorder.write(_change("revoke", f"{asked.kind} {asked.name}", asked.cause))
         return {"keycloak": told}
 
     @app.post("/reinstatements")
-    async def reinstate_user(asked: Withdrawal) -> dict[str, str]:
-        told = await withdrawals.reinstate(asked)
+    async def reinstate_user(asked: Revocation) -> dict[str, str]:
+        told = await revocations.reinstate(asked)
         await service.recorder.write(_change("reinstate", f"{asked.kind} {asked.name}"))
         return {"keycloak": told}
 
 
-def changes(before: Known, after: Known) -> list[str]:
+def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:
     """The parties whose entry, place or approval differs, and `policies` where those do."""
     names = before.registry.parties.keys() | after.registry.parties.keys()
 
-    def entry(known: Known, name: str) -> tuple[object, ...]:
+    def entry(known: RegistrySnapshot, name: str) -> tuple[object, ...]:
         return known.registry.parties.get(name), known.places.get(name), known.approved.get(name)
 
     parties = sorted(name for name in names if entry(before, name) != entry(after, name))
@@ -190,8 +190,8 @@ def _change(action: Action, target: str, cause: str = "") -> Administration:
     operator, peer = PRINCIPAL.get(None), current_peer().id
     return Administration(
         action=action,
-        target=plain(target),
-        cause=plain(cause) if cause else None,
+        target=sanitize(target),
+        cause=sanitize(cause) if cause else None,
         peer=Peer(id=peer) if peer else None,
         principal=Caller.of(operator) if operator else None,
     )

@@ -9,20 +9,20 @@ import uvloop
 from pydantic import AnyHttpUrl
 
 from authorities.registry.app import create_app
-from authorities.registry.files import load_known
-from authorities.registry.keycloak import Administration
-from authorities.registry.poll import poll
-from zerotrust.connections import Connections, Directory, MCPConnections
-from zerotrust.known import SIGNER, Known
-from zerotrust.logs import log_json_lines
-from zerotrust.outgoing import Outgoing
+from authorities.registry.keycloak.admin import Administration
+from authorities.registry.keycloak.poll import poll
 from zerotrust.policy import CedarPolicy
+from zerotrust.registry.files import load_known
+from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
+from zerotrust.revocation import Revocations
+from zerotrust.revocation_list import RETENTION
 from zerotrust.run import issuer_client, read_policy, serve, without_slash
 from zerotrust.service import Service
 from zerotrust.settings import Settings
-from zerotrust.standing import Standing
-from zerotrust.withdrawn import KEPT
-from zerotrust.workload import Workload
+from zerotrust.spiffe.workload import Workload
+from zerotrust.transport.egress import EgressClients
+from zerotrust.transport.logs import log_json_lines
+from zerotrust.transport.pools import Connections, Directory, MCPConnections
 
 
 class RegistrySettings(Settings):
@@ -37,29 +37,31 @@ class RegistrySettings(Settings):
 async def live(settings: RegistrySettings) -> None:
     """Serve until told to stop."""
 
-    def read() -> tuple[Known, CedarPolicy]:
+    def read() -> tuple[RegistrySnapshot, CedarPolicy]:
         known = load_known(settings.files, {name: without_slash(str(url)) for name, url in settings.places.items()})
         policy = read_policy(settings.policies, known.registry)
         return known.model_copy(update={"policies": policy.digest}), policy
 
     known, policy = read()
-    standing, workload, issuer = Standing(clock=time.monotonic), Workload(), without_slash(str(settings.issuer))
+    revocations, workload, issuer = Revocations(clock=time.monotonic), Workload(), without_slash(str(settings.issuer))
     async with workload.opened():
         svid, nobody = workload.svid, Directory({}, {})
         calls, mcp_calls = Connections(nobody, svid), MCPConnections(nobody, svid)
         service = Service(
-            SIGNER,
+            REGISTRY_PARTY,
             known=known,
             policy=policy,
-            standing=standing,
+            revocations=revocations,
             issuer=issuer,
             data=settings.data,
             workload=workload,
-            outgoing=Outgoing({}, standing=standing, transport=calls, mcp_transport=mcp_calls),
+            egress=EgressClients({}, revocations=revocations, transport=calls, mcp_transport=mcp_calls),
             identity_http=issuer_client(issuer, workload),
         )
         async with aclosing(Administration(issuer, workload, http=issuer_client(issuer, workload))) as realm:
-            follow = partial(poll, realm, own=known.registry.id(SIGNER), since=time.time() - KEPT["session"])
+            follow = partial(
+                poll, realm, own=known.registry.id(REGISTRY_PARTY), since=time.time() - RETENTION["session"]
+            )
             await serve(service, create_app(service, realm, read, follow), workload, settings.host)
 
 

@@ -4,15 +4,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from authorities.registry.keycloak import AdministrationError, UnknownError
+from authorities.registry.keycloak.admin import AdministrationError, UnknownError
+from authorities.registry.notify import NOTHING, NOTIFIED, PENDING, Notifier, Realm
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from authorities.registry.telling import NOTHING, TOLD, UNTOLD, Realm, Telling
 from zerotrust.decision import Denied
-from zerotrust.known import SIGNER
-from zerotrust.registry import Party
-from zerotrust.withdrawn import Subject
+from zerotrust.registry.model import Party
+from zerotrust.registry.snapshot import REGISTRY_PARTY
+from zerotrust.revocation_list import Revocable
 
 NOT_TOLD = "not told: without its client there, no operator gets a token for this door"
 
@@ -20,8 +20,8 @@ NOT_TOLD = "not told: without its client there, no operator gets a token for thi
 class Parties:
     """Every party's standing, and who may change it in which way."""
 
-    def __init__(self, stream: Stream, kept: State, realm: Realm, telling: Telling) -> None:
-        self._stream, self._kept, self._realm, self._telling = stream, kept, realm, telling
+    def __init__(self, stream: Stream, kept: State, realm: Realm, notifier: Notifier) -> None:
+        self._stream, self._kept, self._realm, self._notifier = stream, kept, realm, notifier
         self._drifted: dict[str, str] = {}
         self._ran: dict[str, str | None] = {}
         """Of each drifted party, the digest of the code that was approved when it began to drift, and so is running."""
@@ -37,22 +37,22 @@ class Parties:
         self._ran = {name: self._ran.get(name, self._approved_code(name)) for name in self._drifted}
         new = [name for name in self._drifted if not self.cause(name)]
         for name in new:
-            await self._withdraw(name, f"drift: {drifted[name]}")
+            await self._revoke(name, f"drift: {drifted[name]}")
             # The realm may be slow, and attestation has to be heard again within the second.
-            self._telling.tell_aside(self._subject(name))
+            self._notifier.tell_aside(self._subject(name))
         self._stream.heard("attestation", time.monotonic() - max(0.0, time.time() - at))
         return new
 
     async def suspend(self, name: str, cause: str) -> str:
-        """Withdraw a party: here first, then at the realm; return what came of the latter.
+        """Revoke a party: here first, then at the realm; return what came of the latter.
 
         Raises `Denied` for the client that operators themselves come by: nobody could reinstate it.
         """
         party = self._party(name)
-        if party.kind == "login client" and SIGNER in party.calls:
+        if party.kind == "public client" and REGISTRY_PARTY in party.calls:
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
-        await self._withdraw(name, cause)
-        return NOT_TOLD if name == SIGNER else await self._telling.tell(self._subject(name))
+        await self._revoke(name, cause)
+        return NOT_TOLD if name == REGISTRY_PARTY else await self._notifier.tell(self._subject(name))
 
     async def reinstate(self, name: str) -> str:
         """Let a party take part again, unless it drifts or is suspended once more before the realm has heard of it.
@@ -69,18 +69,18 @@ class Parties:
         def still_meant(_cause: str | None = None) -> bool:
             return self.since(name) == suspended and name not in self._drifted
 
-        async with self._telling.turn(self._subject(name)):
+        async with self._notifier.turn(self._subject(name)):
             if not still_meant():
                 return "not told: it was suspended once more"
-            told = NOT_TOLD if name == SIGNER else await self._enabled(name)
+            told = NOT_TOLD if name == REGISTRY_PARTY else await self._enabled(name)
             await self._stream.change("party", self._id(name), None, where=still_meant)
             if cause := self.cause(name):  # it was not, and that is what the realm has to hear last
-                await self._withdraw(name, cause)
-                self._telling.tell_aside(self._subject(name))
+                await self._revoke(name, cause)
+                self._notifier.tell_aside(self._subject(name))
         return told
 
-    async def _withdraw(self, name: str, cause: str) -> None:
-        await self._stream.change("party", self._id(name), cause, untold=name != SIGNER)
+    async def _revoke(self, name: str, cause: str) -> None:
+        await self._stream.change("party", self._id(name), cause, pending=name != REGISTRY_PARTY)
 
     async def _enabled(self, name: str) -> str:
         try:
@@ -88,12 +88,12 @@ class Parties:
         except UnknownError as error:
             return f"{NOTHING}: {error}"
         except AdministrationError as error:
-            return f"{UNTOLD}: {error}"
-        return TOLD
+            return f"{PENDING}: {error}"
+        return NOTIFIED
 
     def cause(self, name: str) -> str | None:
         """Why a party is suspended, if it is."""
-        return self._kept.withdrawn.get(self._subject(name))
+        return self._kept.revoked.get(self._subject(name))
 
     def since(self, name: str) -> float | None:
         """Since when, in seconds since the epoch."""
@@ -128,7 +128,7 @@ class Parties:
             raise Denied(RegistryReason.NO_SUCH_PARTY, name)
         return party
 
-    def _subject(self, name: str) -> Subject:
+    def _subject(self, name: str) -> Revocable:
         return "party", self._id(name)
 
     def _id(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What is withdrawn, numbered change by change, on the disk before anybody hears of it."""
+"""What is revoked, numbered change by change, on the disk before anybody hears of it."""
 
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -26,7 +26,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from zerotrust.withdrawn import MOST_FORGOTTEN, Kind, Subject, Withdrawn
+from zerotrust.revocation_list import MOST_FORGOTTEN, Kind, Revocable, RevocationList
 
 _tables = MetaData()
 _changes = Table(
@@ -50,11 +50,11 @@ _realm = Table("realm", _tables, Column("id", String, primary_key=True))
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A subject is withdrawn, or with no cause reinstated."""
+    """A subject is revoked, or with no cause reinstated."""
 
-    subject: Subject
+    subject: Revocable
     cause: str | None
-    untold: bool = False
+    pending: bool = False
     """Whether the realm has to hear of it, too."""
 
 
@@ -66,36 +66,36 @@ class State:
         self._engine: AsyncEngine = create_async_engine(f"sqlite+aiosqlite:///{path}")
         event.listen(self._engine.sync_engine, "connect", _sync_once)
         self.number = 0
-        self._all = Withdrawn()
-        self.untold: set[Subject] = set()
-        """Whose withdrawal the realm has not heard of yet, and has to."""
+        self._all = RevocationList()
+        self.pending: set[Revocable] = set()
+        """Whose revocation the realm has not heard of yet, and has to."""
 
     @property
-    def withdrawn(self) -> dict[Subject, str]:
-        """Everything that is withdrawn, with its cause."""
+    def revoked(self) -> dict[Revocable, str]:
+        """Everything that is revoked, with its cause."""
         return self._all.causes
 
     @property
-    def since(self) -> dict[Subject, float]:
+    def since(self) -> dict[Revocable, float]:
         """Since when each of it is, in seconds since the epoch."""
         return self._all.since
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Read what was withdrawn before a restart, and stay open."""
+        """Read what was revoked before a restart, and stay open."""
         async with self._engine.begin() as connection:
             await connection.run_sync(_tables.create_all)
             await connection.run_sync(_by_subject.create, checkfirst=True)  # a database of before has none
             for number, at, kind, name, cause in await connection.execute(select(_changes).order_by("number")):
                 self._apply(number, at, (kind, name), cause)
-            self.untold = {(kind, name) for kind, name in await connection.execute(select(_untold))}
+            self.pending = {(kind, name) for kind, name in await connection.execute(select(_untold))}
         try:
             yield
         finally:
             await self._engine.dispose()
 
-    def covered(self, subject: Subject) -> bool:
-        """Whether a later time than this one is withdrawn for the same tokens."""
+    def covered(self, subject: Revocable) -> bool:
+        """Whether a later time than this one is revoked for the same tokens."""
         return self._all.covered(subject)
 
     async def change(self, entries: Sequence[Entry]) -> int:
@@ -112,47 +112,47 @@ class State:
             for subject, (number, entry) in numbered.items()
         ]
         told = [subject for subject, (_, entry) in numbered.items() if entry.cause is None]
-        untold = {entry.subject for entry in entries if entry.untold} - set(told)
+        pending = {entry.subject for entry in entries if entry.pending} - set(told)
         async with self._engine.begin() as connection:
             await connection.execute(_delete(_changes), _named([*passed, *replaced, *numbered]))
             await connection.execute(insert(_changes), rows)
             if told:
                 await connection.execute(_delete(_untold), _named(told))
-            if untold:
-                named = [{"kind": kind, "name": name} for kind, name in untold]
+            if pending:
+                named = [{"kind": kind, "name": name} for kind, name in pending]
                 await connection.execute(insert(_untold).prefix_with("OR IGNORE"), named)
         for number, entry in enumerate(entries, first):
             self._apply(number, at, entry.subject, entry.cause)
-        self.untold.difference_update(told)
-        self.untold.update(untold)
+        self.pending.difference_update(told)
+        self.pending.update(pending)
         for subject in passed:
             if subject not in numbered:
                 self._all.remove(subject)
         return first
 
-    async def told_anew(self, realm: str, *, but: str) -> set[Subject]:
+    async def told_anew(self, realm: str, *, but: str) -> set[Revocable]:
         """Note which realm is told; return whom another one than last time has to hear of, once that is on the disk.
 
-        These are all users and parties that are withdrawn, `but` one: a realm that was imported anew knows of none.
+        These are all users and parties that are revoked, `but` one: a realm that was imported anew knows of none.
         """
         async with self._engine.begin() as connection:
             if (await connection.execute(select(_realm.c.id))).scalar() == realm:
                 return set()
-            untold = {one for one in self.withdrawn if one[0] in ("user", "party") and one[1] != but}
+            pending = {one for one in self.revoked if one[0] in ("user", "party") and one[1] != but}
             await connection.execute(delete(_realm))
             await connection.execute(insert(_realm).values(id=realm))
-            for kind, name in untold:
+            for kind, name in pending:
                 await connection.execute(insert(_untold).prefix_with("OR IGNORE").values(kind=kind, name=name))
-        self.untold |= untold
-        return untold
+        self.pending |= pending
+        return pending
 
     async def told(self, kind: Kind, name: str) -> None:
-        """Note that the realm has heard of a withdrawal."""
-        self.untold.discard((kind, name))
+        """Note that the realm has heard of a revocation."""
+        self.pending.discard((kind, name))
         async with self._engine.begin() as connection:
             await connection.execute(_delete(_untold), _named([(kind, name)]))
 
-    def _apply(self, number: int, at: float, subject: Subject, cause: str | None) -> None:
+    def _apply(self, number: int, at: float, subject: Revocable, cause: str | None) -> None:
         self.number = number
         if cause is None:
             self._all.remove(subject)
@@ -164,7 +164,7 @@ def _delete(table: Table) -> Delete:
     return delete(table).where(table.c.kind == bindparam("of_kind"), table.c.name == bindparam("of_name"))
 
 
-def _named(subjects: Iterable[Subject]) -> list[dict[str, Any]]:
+def _named(subjects: Iterable[Revocable]) -> list[dict[str, Any]]:
     return [{"of_kind": kind, "of_name": name} for kind, name in subjects]
 
 

@@ -1,4 +1,4 @@
-"""Tells every party what exists and what is withdrawn, each line signed; the sending end of `zerotrust/signals.py`."""
+"""Tells every party what exists and what is revoked, each line signed; the sending end of `zerotrust/registry/feed.py`."""
 
 import asyncio
 import logging
@@ -12,17 +12,17 @@ from authorities.registry.followers import Follower, Followers
 from authorities.registry.shares import Shares
 from authorities.registry.state import Entry, State
 from zerotrust.decision import Reason
-from zerotrust.known import KIND, Known
-from zerotrust.signals import SIGNAL, all_changed, heartbeat, state
-from zerotrust.signed import sign
-from zerotrust.standing import Standing
-from zerotrust.svid import Svid
-from zerotrust.withdrawn import Kind, Subject, Whose, time_of
-from zerotrust.workload import WorkloadError
+from zerotrust.registry.feed import EVENT_TYPE, all_changed, heartbeat, state
+from zerotrust.registry.snapshot import SNAPSHOT_TYPE, RegistrySnapshot
+from zerotrust.revocation import Revocations
+from zerotrust.revocation_list import Kind, Revocable, Whose, time_of
+from zerotrust.spiffe.statement import sign
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.workload import WorkloadError
 
 SECONDS_BETWEEN_HEARTBEATS = 1
 SOURCES = ("attestation", "keycloak")
-"""Who is read for what to withdraw.  One that was never heard of was last read when this machine was started."""
+"""Who is read for what to revoke.  One that was never heard of was last read when this machine was started."""
 
 MAX_BATCH = 500
 """Changes that are written, and applied here, at once."""
@@ -37,20 +37,22 @@ log = logging.getLogger(__name__)
 class _Wish:
     """A change that somebody waits for."""
 
-    subject: Subject
+    subject: Revocable
     cause: str | None
     where: Callable[[str | None], bool]
-    untold: bool
-    instead: Subject | None
+    pending: bool
+    instead: Revocable | None
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Stream:
     """The changes, in order, to all who follow."""
 
-    def __init__(self, known: Known, kept: State, *, standing: Standing, identity: Callable[[], Svid]) -> None:
+    def __init__(
+        self, known: RegistrySnapshot, kept: State, *, revocations: Revocations, identity: Callable[[], Svid]
+    ) -> None:
         """`standing` is this authority's own; it is the first to know."""
-        self.known, self._kept, self._standing, self._identity = known, kept, standing, identity
+        self.known, self._kept, self._revocations, self._identity = known, kept, revocations, identity
         self._followers, self._shares = Followers(), Shares()
         self._read_at: dict[str, float] = {}
         self._wishes: list[_Wish] = []
@@ -68,18 +70,18 @@ class Stream:
         cause: str | None,
         *,
         where: Callable[[str | None], bool] = lambda _: True,
-        untold: bool = False,
-        instead: Subject | None = None,
+        pending: bool = False,
+        instead: Revocable | None = None,
     ) -> None:
-        """Withdraw, or with no cause reinstate: on the disk first, then known here, then told to everybody.
+        """Revoke, or with no cause reinstate: on the disk first, then known here, then told to everybody.
 
         `where` is told the cause that holds at that moment, if any, and says whether this takes effect; `untold`: the
-        realm has to hear of it, too.  `instead`: a time that withdraws this and more of the same user's; it is what is
-        withdrawn where the user has used up their share (`shares.py`).
+        realm has to hear of it, too.  `instead`: a time that revokes this and more of the same user's; it is what is
+        revoked where the user has used up their share (`shares.py`).
         What is asked for at the same time is written at once.  Once begun it is done, also where whoever asked for it
         is cut off: half of it would be a gap for ever.
         """
-        self._wishes.append(wish := _Wish((kind, name), cause, where, untold, instead))
+        self._wishes.append(wish := _Wish((kind, name), cause, where, pending, instead))
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
         await asyncio.shield(wish.done)
@@ -99,18 +101,18 @@ class Stream:
 
     def _entries(self, batch: Sequence[_Wish]) -> list[Entry]:
         """What takes effect of it, in order, and of times the latest alone."""
-        entries, now = list[Entry](), dict[Subject, str | None]()
+        entries, now = list[Entry](), dict[Revocable, str | None]()
         times: dict[Whose, Entry] = {}
         for wish in batch:
             subject = wish.subject
-            if not wish.where(now[subject] if subject in now else self._kept.withdrawn.get(subject)):
+            if not wish.where(now[subject] if subject in now else self._kept.revoked.get(subject)):
                 continue
-            if wish.instead and not self._shares.take(subject[0], wish.instead, entries=len(self._kept.withdrawn)):
+            if wish.instead and not self._shares.take(subject[0], wish.instead, entries=len(self._kept.revoked)):
                 subject = wish.instead
-            entry = Entry(subject, wish.cause, wish.untold)
+            entry = Entry(subject, wish.cause, wish.pending)
             if subject[0] == "before" and wish.cause is not None:
                 whose = time_of(subject)[1]
-                if not self._kept.covered(subject) and subject not in self._kept.withdrawn:
+                if not self._kept.covered(subject) and subject not in self._kept.revoked:
                     times[whose] = max(times.get(whose, entry), entry, key=lambda one: time_of(one.subject)[0])
                 continue
             entries.append(entry)
@@ -122,7 +124,7 @@ class Stream:
             return
         first = await self._kept.change(entries)
         for number, entry in enumerate(entries, first):
-            self._standing.change(number, entry.subject, entry.cause)
+            self._revocations.change(number, entry.subject, entry.cause)
         for start in range(0, len(entries), CHANGES_IN_A_LINE):
             some = [(entry.subject, entry.cause) for entry in entries[start : start + CHANGES_IN_A_LINE]]
             self._followers.tell(self._event(all_changed(self._me, first + start, some)))
@@ -135,7 +137,7 @@ class Stream:
         while self._working and not self._working.done():
             await asyncio.wait([self._working])
 
-    def publish(self, known: Known) -> None:
+    def publish(self, known: RegistrySnapshot) -> None:
         """Tell everybody of another version of the registry; whom it does not name any more follows no more."""
         self.known = known
         self._followers.tell(self._document())
@@ -144,9 +146,9 @@ class Stream:
 
     async def beat(self) -> None:
         """Send heartbeats for as long as this runs."""
-        self._standing.replace(self._kept.number, self._kept.withdrawn)
+        self._revocations.replace(self._kept.number, self._kept.revoked)
         while True:
-            self._standing.confirm(self._kept.number, 0.0)
+            self._revocations.confirm(self._kept.number, 0.0)
             try:
                 self._followers.tell(self._heartbeat())
             except WorkloadError as error:  # everybody refuses, and hears again once there is one to sign with
@@ -160,7 +162,7 @@ class Stream:
         """
         with self._followers.following(party) as follower:
             await self._followers.turn(party, follower)
-            if follower.over or self._standing.of_party(party).reason is Reason.WITHDRAWN:  # since it was let in
+            if follower.over or self._revocations.of_party(party).reason is Reason.REVOKED:  # since it was let in
                 return
             async for line in self._lines(follower, until):
                 yield f"{line}\n"
@@ -188,7 +190,7 @@ class Stream:
         """The state as of now in signed lines, made once for all who begin at the same change."""
         number, svid = self._kept.number, self._identity()
         if self._signed is None or self._signed[:2] != (number, svid.certificate):
-            entries = list(self._kept.withdrawn.items())
+            entries = list(self._kept.revoked.items())
             self._signed = number, svid.certificate, asyncio.create_task(_sign_state(number, entries, svid))
         return self._signed[2]
 
@@ -197,7 +199,7 @@ class Stream:
         return self._identity().id
 
     def _document(self) -> str:
-        return sign(self.known.as_payload(), self._identity(), kind=KIND)
+        return sign(self.known.as_payload(), self._identity(), kind=SNAPSHOT_TYPE)
 
     def ages(self) -> dict[str, float]:
         """How many seconds ago each source was read."""
@@ -208,14 +210,14 @@ class Stream:
         return self._event(heartbeat(self._me, self._kept.number, self.ages()))
 
     def _event(self, payload: bytes) -> str:
-        return sign(payload, self._identity(), kind=SIGNAL)
+        return sign(payload, self._identity(), kind=EVENT_TYPE)
 
 
-async def _sign_state(number: int, entries: Sequence[tuple[Subject, str]], svid: Svid) -> list[str]:
+async def _sign_state(number: int, entries: Sequence[tuple[Revocable, str]], svid: Svid) -> list[str]:
     """Sign it in parts, and let others work in between."""
     lines, parts = list[str](), max(1, -(-len(entries) // ENTRIES_IN_A_LINE))
     for part in range(parts):
         some = dict(entries[part * ENTRIES_IN_A_LINE : (part + 1) * ENTRIES_IN_A_LINE])
-        lines.append(sign(state(svid.id, number, some, part + 1, parts), svid, kind=SIGNAL))
+        lines.append(sign(state(svid.id, number, some, part + 1, parts), svid, kind=EVENT_TYPE))
         await asyncio.sleep(0)
     return lines

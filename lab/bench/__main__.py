@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from demo.__main__ import FOLDER, console, say, until_told
-from demo.system import ROOT, running
 from lab.bench.measure import TASK, measure
 from lab.bench.numbers import Ratio
 from lab.bench.summary import SPANS_OF, summarise
 from lab.bench.variants import PARTIES, PORTS, launches, spans, unregistered
-from zerotrust.registry import load_registry
+from local.system import ROOT, running
+from zerotrust.registry.model import load_registry
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 """Whose identities what is measured by itself is measured with."""

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from demo.system import HOST, System
 from lab.bench.numbers import Span
 from lab.bench.variants import address, directory
-from zerotrust.connections import Connections
-from zerotrust.exchange import CLIENT_ASSERTION, exchange_form
-from zerotrust.svid import Svid
-from zerotrust.tls import client_context
+from local.system import HOST, System
+from zerotrust.issuer.exchange import CLIENT_ASSERTION, exchange_form
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.tls import client_context
+from zerotrust.transport.pools import Connections
 
 CALLER = "agent/reader"
 """Whose identity the calls and handshakes are made with."""

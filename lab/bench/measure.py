@@ -9,12 +9,12 @@ import httpx
 
 from cli.login import Login, sign_in
 from demo.refusals import EVERYTHING
-from demo.runtime import Say
-from demo.system import System
 from lab.bench.apart import apart
 from lab.bench.numbers import Span
+from lab.bench.revocation import revocations
 from lab.bench.variants import PORTS, address, on_core, user
-from lab.bench.withdrawn import withdrawals
+from local.keycloak_runtime import Say
+from local.system import System
 
 TASK = "What do we know about the leaked key?"
 """The smallest task that goes all the way: it searches, reads one document and thinks in between.  Nobody refuses any
@@ -129,7 +129,7 @@ async def measure(system: System, *, rounds: int, say: Say) -> Measured:
                 measured.on_core[one.name].append((on_core(system, one.at) - before) / one.times)
             for alone in (
                 apart(system, asking, await client.fresh_token()),
-                withdrawals(system, await client.fresh_token()),
+                revocations(system, await client.fresh_token()),
             ):
                 async for span in alone:
                     measured.apart[span.kind].append(span)

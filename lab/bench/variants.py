@@ -10,18 +10,18 @@ import httpx
 
 from authorities.attestation.local.launch import Launch
 from cli.client import user_client
-from demo.keycloak import check_port
-from demo.system import HOST, System, registered, settings
 from lab.bench.numbers import Span
-from zerotrust.connections import Directory
-from zerotrust.known import SIGNER, Known
-from zerotrust.registry import Registry
+from local.keycloak import check_port
+from local.system import HOST, System, registered, settings
+from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
+from zerotrust.transport.pools import Directory
 
 PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000}
 """The sets, and how far their ports lie above those of the registry."""
 PARTIES = ("orchestrator", "agent/reader", "tool/documents", "inference")
 """Whoever takes part in the task."""
-WITHDRAWN = "agent/writer"
+REVOKED = "agent/writer"
 """Whoever is suspended and tampered with: it takes no part, and runs as registered."""
 
 
@@ -58,7 +58,7 @@ def directory(system: System, name: str) -> Directory:
     """Whom there is to be called in one set."""
     addresses = {party: address(system, name, party) for party in PARTIES}
     places = {party: place(system, name, party) for party in PARTIES}
-    return Known(registry=system.registry, addresses=addresses, places=places, approved={}).directory()
+    return RegistrySnapshot(registry=system.registry, addresses=addresses, places=places, approved={}).directory()
 
 
 def user(system: System, name: str) -> httpx.AsyncClient:
@@ -74,10 +74,10 @@ def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
 
 
 def launches(system: System) -> dict[str, Launch]:
-    """The registry, whoever is withdrawn, and all sets, by the places where they will answer."""
-    return {url: launch for url, launch in registered(system).items() if launch.name in (SIGNER, WITHDRAWN)} | sets(
-        system
-    )
+    """The registry, whoever is revoked, and all sets, by the places where they will answer."""
+    return {
+        url: launch for url, launch in registered(system).items() if launch.name in (REGISTRY_PARTY, REVOKED)
+    } | sets(system)
 
 
 def sets(system: System) -> dict[str, Launch]:

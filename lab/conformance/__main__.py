@@ -18,13 +18,13 @@ from rich.table import Table
 
 from demo.__main__ import FOLDER, console, say, until_told
 from demo.refusals import Intruder
-from demo.system import System, running
 from lab.conformance import gos, nodes, pythons, tck
 from lab.conformance.bare import bare
 from lab.conformance.expected import EXPECTED
 from lab.conformance.forwarder import ASK, MODELS, READ, THINK, Way, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
+from local.system import System, running
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 HOME = FOLDER / "conformance"

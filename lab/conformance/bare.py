@@ -16,7 +16,7 @@ from lab.bench.party.unguarded import ANYBODY
 from lab.conformance.serving import served
 from tools.documents.store import Store
 from tools.documents.tools import declare
-from zerotrust.current import PRINCIPAL
+from zerotrust.context import PRINCIPAL
 from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.service import Service
 

@@ -17,9 +17,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from demo.refusals import EVERYTHING, Intruder, end_of
-from demo.system import System
 from lab.conformance.serving import served
-from zerotrust.cards import CARD_PATH
+from local.system import System
+from zerotrust.adapters.agent_card import CARD_PATH
 
 _OWN = {"authorization", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "content-encoding"}
 MARGIN = 10

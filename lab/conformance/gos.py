@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from authorities.attestation.local.launch import Launch
-from demo.system import System
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing, run
+from local.system import System
 
 VERSION, PARTY = "2.9.0", "agent/reader"
 RELAY = ("lab/conformance/relay",)

@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from demo.system import ROOT
+from local.system import ROOT
 
 SECONDS = 900
 """That one program may take."""

@@ -22,11 +22,11 @@ from rich.table import Table
 from cli.login import LoginError
 from demo.__main__ import FOLDER, console, say, until_told
 from demo.refusals import Intruder
-from demo.standing import operator
-from demo.system import ROOT, System, running
+from demo.revocation import operator
 from lab.bench.numbers import percentile
 from lab.crowding.attacks import ATTACKS
 from lab.soak.users import User, reads
+from local.system import ROOT, System, running
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 EVERY = 10

@@ -15,12 +15,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from authorities.attestation.local.authority import Authority
-from demo.keycloak import Keycloak
 from demo.refusals import Intruder
-from demo.system import ROOT, System
 from lab.crowding.attacks import ATTACKS, Attacker, counted
-from zerotrust.lock import load_lock
-from zerotrust.registry import load_registry
+from local.keycloak import Keycloak
+from local.system import ROOT, System
+from zerotrust.registry.lock import load_lock
+from zerotrust.registry.model import load_registry
 
 
 def as_seen(told: dict[str, Any]) -> System:

@@ -14,13 +14,13 @@ from typing import Any
 import httpx
 
 from cli.login import sign_in
-from demo.keycloak import URL
 from demo.refusals import EVERYTHING, Intruder, end_of, tool_call
-from demo.system import System
 from lab.crowding.wire import Wire, json_bytes
-from zerotrust.known import SIGNER
-from zerotrust.signals import PATH as SIGNALS
-from zerotrust.tls import client_context, user_context
+from local.keycloak import URL
+from local.system import System
+from zerotrust.registry.feed import PATH as SIGNALS
+from zerotrust.registry.snapshot import REGISTRY_PARTY
+from zerotrust.spiffe.tls import client_context, user_context
 
 MIB = 1 << 20
 DEEP = b'{"kind":[' + b",".join([b"[" * 60 + b"]" * 60] * (MIB // 121 - 1)) + b"]}"
@@ -91,7 +91,7 @@ async def nested_bodies(attacker: Attacker) -> None:
     async def user() -> str:
         return str((await attacker.login("eve", "walkthrough", EVERYTHING)).access_token)
 
-    doors = [(SIGNER, "/withdrawals", Renewed(operator)), ("orchestrator", "/tasks", Renewed(user))]
+    doors = [(REGISTRY_PARTY, "/revocations", Renewed(operator)), ("orchestrator", "/tasks", Renewed(user))]
     for *_, token in doors:  # before the attack begins: its tasks do not wait for the sign-ins
         await token.now()
     wires = [attacker.wire(doors[number % 2][0]) for number in range(60)]
@@ -112,7 +112,7 @@ async def streams(attacker: Attacker) -> None:
     """
 
     async def once(_number: int) -> object:
-        wire = await attacker.inside("agent/writer", SIGNER)
+        wire = await attacker.inside("agent/writer", REGISTRY_PARTY)
         return "streamed" if await wire.listen(SIGNALS) else "ended at once"
 
     await attacker.often(620, once)
@@ -183,7 +183,7 @@ async def tasks(attacker: Attacker) -> None:
 
 async def handshakes(attacker: Attacker) -> None:
     """A stranger: one handshake after the other at the registry, as many as this machine can do."""
-    wires = [attacker.wire(SIGNER) for _ in range(100)]
+    wires = [attacker.wire(REGISTRY_PARTY) for _ in range(100)]
 
     async def once(number: int) -> object:
         await wires[number].greet()
@@ -194,7 +194,7 @@ async def handshakes(attacker: Attacker) -> None:
 
 async def questions(attacker: Attacker) -> None:
     """A stranger: 200 connections that ask the registry for its health, as often as it answers."""
-    wires = [attacker.wire(SIGNER) for _ in range(200)]
+    wires = [attacker.wire(REGISTRY_PARTY) for _ in range(200)]
 
     async def once(number: int) -> object:
         return await wires[number].ask("GET", "/health")

@@ -13,9 +13,9 @@ import httpx
 
 from cli.login import LoginError
 from demo.refusals import Intruder
-from demo.system import System
 from lab.soak.operator import Suspensions
 from lab.soak.users import THROUGH_THE_WRITER, Kind, User, kinds_of
+from local.system import System
 
 NAMES = ("alice", "bob", "alice", "bob", "eve")
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")

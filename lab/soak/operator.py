@@ -6,15 +6,15 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from demo.standing import operator
-from demo.system import System
+from demo.revocation import operator
+from local.system import System
 
 SUSPENDED = "agent/writer"
 EVERY, FOR = 20, 3
 """Seconds from one suspension to the next, and how long each lasts."""
 GRACE = 1
 """Seconds after her word was taken, in which an answer may still be of before."""
-TOLD = ("withdrawn", "exchange_refused", "invalid_client")
+NOTIFIED = ("revoked", "exchange_refused", "invalid_client")
 """What is told of a party that is suspended: by us, and by Keycloak."""
 
 
@@ -46,7 +46,7 @@ class Suspensions:
 
     def judged(self, wrong: str, began: float, ended: float) -> str:
         """What is wrong with an answer of something the suspended party has a part in; `wrong` is so if nobody is."""
-        if wrong and any(word in wrong for word in TOLD) and any(one.touches(began, ended) for one in self.seen):
+        if wrong and any(word in wrong for word in NOTIFIED) and any(one.touches(began, ended) for one in self.seen):
             self.refused += 1
             return ""
         if not wrong and any(one.covers(began, ended) for one in self.seen):

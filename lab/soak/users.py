@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from demo.by_hand import REQUEST
+from demo.manual_steps import REQUEST
 from demo.refusals import NO_CONNECTION, TASK, Intruder, answer_to, end_of
 
 MARGIN = 20

@@ -8,10 +8,10 @@ import sys
 from dataclasses import dataclass
 
 from lab import realm as at_keycloak
-from lab.deputy import BelievesHeaders
-from lab.forwarding import Forwarding
-from lab.gates import GateAsDependency
 from lab.realm import RealmControl
+from lab.weak.forwards_token import Forwarding
+from lab.weak.gate_as_dependency import GateAsDependency
+from lab.weak.trusts_headers import BelievesHeaders
 from lab.without import Control
 from zerotrust.decision import Reason, ReasonCode
 from zerotrust.service import Service
@@ -70,19 +70,19 @@ def _valid(take: str, put: str = "") -> Control:
 
 
 def _bearer(take: str, put: str = "") -> Control:
-    return Control("zerotrust.incoming", "bearer", take, put)
+    return Control("zerotrust.transport.requests", "bearer", take, put)
 
 
 def _mcp(take: str, put: str = "") -> Control:
-    return Control("zerotrust.mcp", "McpTools.need", take, put)
+    return Control("zerotrust.adapters.mcp_tools", "McpTools.need", take, put)
 
 
 def _card(take: str) -> Control:
-    return Control("zerotrust.cards", "check_card", take)
+    return Control("zerotrust.adapters.agent_card", "check_card", take)
 
 
 def _keys(take: str) -> Control:
-    return Control("zerotrust.keys", "_usable_keys", take)
+    return Control("zerotrust.issuer.jwks", "_usable_keys", take)
 
 
 def _launch(function: str, take: str) -> Control:
@@ -90,7 +90,7 @@ def _launch(function: str, take: str) -> Control:
 
 
 _CLOSED = "authorities.attestation.local.closed"
-_ACCEPTING = "zerotrust.accepting"
+_ACCEPTING = "zerotrust.transport.accepting"
 
 
 def _policy(rule: str, line: str, put: str) -> Control:
@@ -100,26 +100,26 @@ def _policy(rule: str, line: str, put: str) -> Control:
     return Control("zerotrust.run", "read_policy", read, put, f"policies.cedar {rule}")
 
 
-def _withdrawn(take: str, put: str = "") -> Control:
-    return Control("zerotrust.standing", "_subjects", take, put)
+def _revoked(take: str, put: str = "") -> Control:
+    return Control("zerotrust.revocation", "_subjects", take, put)
 
 
 def _begun_before(take: str, put: str = "") -> Control:
-    return Control("zerotrust.standing", "Standing._withdrawn_from", take, put)
+    return Control("zerotrust.revocation", "Revocations._revoked_from", take, put)
 
 
 def _logout(function: str, take: str, put: str = "") -> Control:
-    return Control("authorities.registry.logout", function, take, put)
+    return Control("authorities.registry.keycloak.backchannel_logout", function, take, put)
 
 
-_USED_UP = "if wish.instead and not self._shares.take(subject[0], wish.instead, entries=len(self._kept.withdrawn)):"
+_USED_UP = "if wish.instead and not self._shares.take(subject[0], wish.instead, entries=len(self._kept.revoked)):"
 ADMIT = _gate("Gate._serve", "receive = await self._admit(call, receive)")
 """The gate itself."""
 UNLISTED = _gate("Gate._admit", "if call.route is UNLISTED:")
 DECIDE = _gate("Gate._decide", "for permission in need.permissions:", "return")
 _DECIDE_FIRST = "required.need_before_body(path, call.principal.scopes)"
 _READ_FIRST = f"await incoming.body(headers, receive, most=1 << 20) and {_DECIDE_FIRST}"
-_MOST_GIVES_WAY = Control("zerotrust.server", "Protocol._make_room", "-held[other._holder]", "0")
+_MOST_GIVES_WAY = Control("zerotrust.transport.server", "Protocol._make_room", "-held[other._holder]", "0")
 ONE_ALGORITHM = _key_id('if header.get("alg") != ALGORITHM:')
 KNOWN_HEADERS_ONLY = _key_id("if not header.keys() <= KNOWN_HEADERS:")
 _DECODE = "jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])"
@@ -132,68 +132,73 @@ NOT_BEYOND_ITS_LIFE = _gate(
 )
 BOUND = _gate("Gate._bind", "if principal.party != holder:")
 KNOWN_PEER = _gate("Gate._check_peer", "if peer.id is not None and peer.id not in self._expected.peers:")
-CERTIFICATE_NEEDED = _gate("Gate._check_peer", "if peer.id is None and not self._expected.login_clients:")
-_HOLDER = "peer.id or (principal.party if principal.party in self._expected.login_clients else None)"
-ONE_ID = Control("zerotrust.svid", "_one_id", "if len(names) != 1 or not _SPIFFE_ID.fullmatch(names[0]):")
+CERTIFICATE_NEEDED = _gate("Gate._check_peer", "if peer.id is None and not self._expected.public_clients:")
+_HOLDER = "peer.id or (principal.party if principal.party in self._expected.public_clients else None)"
+ONE_ID = Control("zerotrust.spiffe.svid", "_one_id", "if len(names) != 1 or not _SPIFFE_ID.fullmatch(names[0]):")
 WHO_WAS_CALLED = Control(
-    "zerotrust.tls", "user_context", "if peer.id != parties.get(str(self.server_hostname), 'nobody'):"
+    "zerotrust.spiffe.tls", "user_context", "if peer.id != parties.get(str(self.server_hostname), 'nobody'):"
 )
 _ALL_WHO_ACT = "*(('party', party) for party in (principal.client, *principal.actors))"
 OPERATOR_IN_PERSON = _policy("operate", 'context.groups.contains("/operators") &&\n  !context.delegated', "true")
-_STANDS = "if not (standing := self._standing.of(call.principal)):"
-STANDS = (_gate("Gate._admit", _STANDS), _valid("if not (found := standing.of(principal)):"))
+_STANDS = "if not (status := self._revocations.of(call.principal)):"
+STANDS = (_gate("Gate._admit", _STANDS), _valid("if not (found := revocations.of(principal)):"))
 """Looked at when a call comes in, and again when its body has and it is on record."""
 STILL_DRIFTED = (
     Control("authorities.registry.operators", "Parties.reinstate", "if why := self._drifted.get(name):"),
     Control("authorities.registry.operators", "Parties.reinstate", "name not in self._drifted", "True"),
 )
-SIGNER = Control("zerotrust.signed", "trusted_key", "if name != signer:")
+REGISTRY_PARTY = Control("zerotrust.spiffe.statement", "trusted_key", "if name != signer:")
 OUR_AUTHORITY = Control(
-    "zerotrust.signed", "_check_chain", "if verifier.verify(leaf, intermediates).chain[:-1] != chain:"
+    "zerotrust.spiffe.statement", "_check_chain", "if verifier.verify(leaf, intermediates).chain[:-1] != chain:"
 )
 NO_IDENTITY = "no identity issued"
 APPROVED_FOR_IT = "if entry is None or entry.code != digest_of(stage.code):"
 _VALIDATED = "jwt.decode(token, key, [ALGORITHM], audience=audience, options={'require': required})"
-APPROVED_TOOLS = Control("zerotrust.thinking", "Tools._check", "if approved.get(tool.name) != tool_digest(described):")
+APPROVED_TOOLS = Control(
+    "zerotrust.adapters.agent_loop", "ToolClient._check", "if approved.get(tool.name) != tool_digest(described):"
+)
 TO_ITS_PARTY = Control(
-    "zerotrust.outgoing", "Outgoing._attach", "if (token := _token.get()).audience != party:", "token = _token.get()"
+    "zerotrust.transport.egress",
+    "EgressClients._attach_token",
+    "if (token := _token.get()).audience != party:",
+    "token = _token.get()",
 )
 FOLLOWS = Control(
-    "zerotrust.outgoing",
+    "zerotrust.transport.egress",
     "_whole",
     "answer = await sending(request, **options | {'stream': True})",
     "answer = await sending(request, **options | {'stream': True, 'follow_redirects': True})",
-    "zerotrust/outgoing.py: no redirect is followed",
+    "zerotrust/transport/egress.py: no redirect is followed",
 )
 ASK_FOLLOWS = Control(
-    "zerotrust.bounded",
+    "zerotrust.limits.answers",
     "ask",
     "http.stream(method, url, headers=PLAIN, **options)",
     "http.stream(method, url, headers=PLAIN, follow_redirects=True, **options)",
-    "zerotrust/bounded.py: no redirect is followed",
+    "zerotrust/limits/answers.py: no redirect is followed",
 )
 ASKS_ONCE = Control(
     "orchestrator.main",
     "create_app",
     'ask_agent(service, step.agent, f"{step.instruction}\\n{text}", token)',
-    "__import__('lab.obliging', fromlist=['lab']).ask_agent(service, step, text, token)",
+    "__import__('lab.weak.steps_up', fromlist=['lab']).ask_agent(service, step, text, token)",
     "orchestrator/main.py: a step is asked for once, with the scopes of the plan",
 )
 NO_WEAK_KEY = _keys(
     "if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):"
 )
-CONFIRM = _gate("Gate._admit", "await self._confirm(call.principal, str(call.permission))")
+CONFIRM = _gate("Gate._admit", "await self._introspect(call.principal, str(call.permission))")
 CARD_SIGNATURE = _card(
     "jwt.PyJWS([ALGORITHM]).decode(f\"{protected}.{body}.{signature['signature']}\", key, [ALGORITHM])"
 )
 CARD_DIGEST = _card("if card_digest(card) != digest:")
 BELIEVES_CARD = Control(
-    "zerotrust.a2a",
+    "zerotrust.adapters.a2a",
     "ask_agent",
     "agent_card(name, service.addresses[name])",
-    "await __import__('lab.believing', fromlist=['lab']).card_of(service, name)",
+    "await __import__('lab.weak.trusts_cards', fromlist=['lab']).card_of(service, name)",
 )
-MOST_OF_AN_ANSWER = Control("zerotrust.bounded", "read", "if len(body) > most:")
+MOST_OF_AN_ANSWER = Control("zerotrust.limits.answers", "read", "if len(body) > most:")
 _ONE_BINDING = "add_a2a_routes_to_fastapi(app, jsonrpc_routes=routes)"
 _REST = "__import__('a2a.server.routes', fromlist=['a2a']).create_rest_routes(handler, _Context())"
 NEEDS_SCOPE = (
@@ -214,8 +219,8 @@ NAMED = Control("zerotrust.service", "Service.department", "if named is None and
 NARROWED = Control(
     "orchestrator.main",
     "create_app",
-    "service.narrow(step.agent, *step.scopes, department=step.department)",
-    "service.narrow(step.agent, *step.scopes)",
+    "service.exchange(step.agent, *step.scopes, department=step.department)",
+    "service.exchange(step.agent, *step.scopes)",
     "orchestrator/main.py work",
 )
 ONLY_OWN_DRAFTS = _policy(
@@ -244,22 +249,22 @@ _SERVED = """server.streamable_http_app(
     transport_security=TransportSecuritySettings(allowed_hosts=[urlsplit(address).netloc]),
 )"""
 STATELESS = Control(
-    "zerotrust.tool", "tool_app", _SERVED, _SERVED.replace("stateless_http=True", "stateless_http=False")
+    "zerotrust.adapters.mcp", "tool_app", _SERVED, _SERVED.replace("stateless_http=True", "stateless_http=False")
 )
 
 
 def _a2a(function: str, take: str, put: str = "") -> Control:
-    return Control("zerotrust.a2a", function, take, put)
+    return Control("zerotrust.adapters.a2a", function, take, put)
 
 
 def _answering(take: str, put: str) -> Control:
     return _a2a("_Executor.execute", take, put)
 
 
-_KEEPING = "__import__('lab.keeping', fromlist=['lab'])"
+_KEEPING = "__import__('lab.weak.keeps_state', fromlist=['lab'])"
 _SAID = f"{_KEEPING}.with_what_was_said(self, context)"
 _HANDLER = "_Handler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)"
-_AGAIN = "__import__('lab.again', fromlist=['lab'])"
+_AGAIN = "__import__('lab.weak.retrying', fromlist=['lab'])"
 KEEPS_NO_TASK = _answering(
     "new_message(parts, context_id=context.context_id, role=Role.ROLE_AGENT)", f"{_KEEPING}.as_task(context, parts)"
 )
@@ -317,7 +322,7 @@ ROWS: dict[int, Row] = {
         "400, or no answer",
         (
             Control(
-                "zerotrust.server",
+                "zerotrust.transport.server",
                 "Protocol.on_headers_complete",
                 'if self.parser.should_upgrade() or [name for name, _ in self.headers].count(b"host") != 1:',
             ),
@@ -336,7 +341,7 @@ ROWS: dict[int, Row] = {
     10: Row(
         "what a refusal tells about a forged token",
         Reason.BAD_SIGNATURE,
-        (Control("zerotrust.refusing", "problem", "refusal.told", "refusal.reason"),),
+        (Control("zerotrust.transport.responses", "problem", "refusal.told", "refusal.reason"),),
     ),
     11: Row("nobody signed it", Reason.ALGORITHM_NOT_ALLOWED, ((ONE_ALGORITHM, SIGNATURE),)),
     12: Row("our public key as a shared secret", Reason.ALGORITHM_NOT_ALLOWED, ((ONE_ALGORITHM, SIGNATURE), "PyJWT")),
@@ -345,7 +350,7 @@ ROWS: dict[int, Row] = {
         Reason.ALGORITHM_NOT_ALLOWED,
         (
             (ONE_ALGORITHM, _verify(_DECODE, _DECODE.replace("[ALGORITHM]", '["RS256", "RS384", "PS256"]'))),
-            Control("zerotrust.keys", "_signs", 'entry.get("alg") == ALGORITHM', "True"),
+            Control("zerotrust.issuer.jwks", "_signs", 'entry.get("alg") == ALGORITHM', "True"),
         ),
     ),
     14: Row("the attacker's key under our key's name", Reason.BAD_SIGNATURE, (SIGNATURE,)),
@@ -355,7 +360,7 @@ ROWS: dict[int, Row] = {
         Reason.UNKNOWN_KEY,
         (
             Control(
-                "zerotrust.keys",
+                "zerotrust.issuer.jwks",
                 "SigningKeys.key",
                 "if kid not in self._keys:",
                 "return next(iter(self._keys.values()))",
@@ -371,7 +376,10 @@ ROWS: dict[int, Row] = {
         Reason.MALFORMED_TOKEN,
         (
             Control(
-                "zerotrust.strict_json", "_unique", "if len(found := dict(given)) != len(given):", "found = dict(given)"
+                "zerotrust.limits.strict_json",
+                "_unique",
+                "if len(found := dict(given)) != len(given):",
+                "found = dict(given)",
             ),
         ),
     ),
@@ -387,9 +395,9 @@ ROWS: dict[int, Row] = {
         "a key for something else, or of yesterday",
         Reason.UNKNOWN_KEY,
         (
-            Control("zerotrust.keys", "_signs", 'entry.get("use") == "sig"', "True"),
-            Control("zerotrust.keys", "_signs", '"verify" in entry.get("key_ops", ["verify"])', "True"),
-            Control("zerotrust.keys", "SigningKeys._read", _ONLY_THESE, "self._keys.update(found)"),
+            Control("zerotrust.issuer.jwks", "_signs", 'entry.get("use") == "sig"', "True"),
+            Control("zerotrust.issuer.jwks", "_signs", '"verify" in entry.get("key_ops", ["verify"])', "True"),
+            Control("zerotrust.issuer.jwks", "SigningKeys._read", _ONLY_THESE, "self._keys.update(found)"),
         ),
     ),
     # C. issuer, audience, time, claims
@@ -404,7 +412,7 @@ ROWS: dict[int, Row] = {
             (
                 Control(
                     "zerotrust.verify",
-                    "Remembered.verify",
+                    "TokenCache.verify",
                     "_check_time(known[2].issued_at, known[2].expires_at, now)",
                 ),
                 NOT_BEYOND_ITS_LIFE,
@@ -434,7 +442,7 @@ ROWS: dict[int, Row] = {
             Control("zerotrust.verify", "_check_time", "if begins > now + CLOCK_SKEW:"),
             Control(
                 "zerotrust.clock",
-                "Forward.__call__",
+                "NonDecreasingClock.__call__",
                 "self._latest = max(self._latest, self._clock())",
                 "self._latest = self._clock()",
             ),
@@ -469,7 +477,7 @@ ROWS: dict[int, Row] = {
             _gate(
                 "Gate._bind",
                 _HOLDER,
-                "principal.party if principal.party in self._expected.login_clients else peer.id",
+                "principal.party if principal.party in self._expected.public_clients else peer.id",
             ),
         ),
     ),
@@ -480,7 +488,7 @@ ROWS: dict[int, Row] = {
         "a handshake that fails",
         (
             WHO_WAS_CALLED,
-            Control("zerotrust.tls", "_context", "context.minimum_version = ssl.TLSVersion.TLSv1_3"),
+            Control("zerotrust.spiffe.tls", "_context", "context.minimum_version = ssl.TLSVersion.TLSv1_3"),
             "OpenSSL: one authority, one name, and until its end",
         ),
     ),
@@ -506,11 +514,11 @@ ROWS: dict[int, Row] = {
         Reason.GRANTED,
         (
             Control(
-                "zerotrust.outgoing",
+                "zerotrust.transport.egress",
                 "_whole",
                 "answer = await sending(request, **options | {'stream': True})",
                 f"answer = await {_AGAIN}.twice(sending, request, options | {{'stream': True}})",
-                "zerotrust/outgoing.py: nothing is tried twice",
+                "zerotrust/transport/egress.py: nothing is tried twice",
             ),
         ),
     ),
@@ -520,13 +528,13 @@ ROWS: dict[int, Row] = {
         (
             (_gate("Gate._check_peer", "if peer.until <= self._clock():"), NOT_BEYOND_ITS_LIFE),
             (
-                Control("zerotrust.tls", "Guarded._check_void", "if _clock() >= self.peer.until:"),
+                Control("zerotrust.spiffe.tls", "ExpiringTLS._check_void", "if _clock() >= self.peer.until:"),
                 _gate("Gate._check_peer", "if peer.until <= self._clock():"),
                 NOT_BEYOND_ITS_LIFE,
             ),
             (
-                Control("zerotrust.tls", "server_context", "context.num_tickets = 0"),
-                Control("zerotrust.tls", "Guarded.do_handshake", "if shown and not chain:"),
+                Control("zerotrust.spiffe.tls", "server_context", "context.num_tickets = 0"),
+                Control("zerotrust.spiffe.tls", "ExpiringTLS.do_handshake", "if shown and not chain:"),
             ),
         ),
     ),
@@ -535,7 +543,7 @@ ROWS: dict[int, Row] = {
         Reason.GRANTED,
         (
             _a2a("_Context.build", "context.state['headers'].pop('authorization', None)"),
-            Control("zerotrust.audit.event", "plain", "_TOKEN.sub('(a token)', text[:200])", "text[:200]"),
+            Control("zerotrust.audit.event", "sanitize", "_TOKEN.sub('(a token)', text[:200])", "text[:200]"),
         ),
     ),
     # E. scope and authorisation
@@ -582,11 +590,11 @@ ROWS: dict[int, Row] = {
         Reason.NO_PERMISSION_FOR_ROUTE,
         (
             Control(
-                "zerotrust.tool",
+                "zerotrust.adapters.mcp",
                 "tool_server",
                 "service.may_use(tools[tool['name']])",
                 "True",
-                "zerotrust/tool.py only_what_is_served",
+                "zerotrust/adapters/mcp.py only_what_is_served",
             ),
             DECIDE,
             "a2a-sdk",
@@ -594,13 +602,13 @@ ROWS: dict[int, Row] = {
     ),
     56: Row(
         "what was allowed a moment ago",
-        Reason.WITHDRAWN,
+        Reason.REVOKED,
         (
             STANDS,
             Control(
                 "zerotrust.service",
                 "Service.decide",
-                "decision = self.standing.of(caller)",
+                "decision = self.revocations.of(caller)",
                 "decision = Decision(allowed=True, reason=Reason.GRANTED)",
             ),
         ),
@@ -637,13 +645,13 @@ ROWS: dict[int, Row] = {
         "a token of another user",
         Reason.EXCHANGE_REFUSED,
         (
-            Control("zerotrust.exchange", "Exchanger._checked", 'claims["sub"] == caller.subject', "True"),
+            Control("zerotrust.issuer.exchange", "Exchanger._checked", 'claims["sub"] == caller.subject', "True"),
             "Keycloak: no such parameter",
         ),
     ),
     63: Row("a token that was given to somebody else", Reason.EXCHANGE_REFUSED, ("Keycloak: only whom it names",)),
     67: Row(
-        "a token whose time is over, or that was withdrawn",
+        "a token whose time is over, or that was revoked",
         Reason.EXCHANGE_REFUSED,
         ("Keycloak: exp, session, revoked jti",),
     ),
@@ -683,7 +691,7 @@ ROWS: dict[int, Row] = {
     72: Row(
         "a token that names nobody who acts",
         Reason.ACTOR_MISSING,
-        (Control("zerotrust.verify", "_check_actors", "if claims.azp not in expected.login_clients:"),),
+        (Control("zerotrust.verify", "_check_actors", "if claims.azp not in expected.public_clients:"),),
     ),
     73: Row(
         "rights that stand in the chain",
@@ -720,86 +728,90 @@ ROWS: dict[int, Row] = {
     ),
     # G. standing
     81: Row(
-        "a token that was withdrawn is used again",
-        Reason.WITHDRAWN,
+        "a token that was revoked is used again",
+        Reason.REVOKED,
         (
             STANDS,
-            _withdrawn('("token", principal.token_id)', "('party', '')"),
-            _withdrawn('("session", principal.session)', "('party', '')"),
-            _withdrawn('("user", principal.subject)', "('party', '')"),
-            _begun_before("if principal.begun_at <= until:"),
-            _begun_before("principal.begun_at <= until", "principal.issued_at <= until"),
+            _revoked('("token", principal.token_id)', "('party', '')"),
+            _revoked('("session", principal.session)', "('party', '')"),
+            _revoked('("user", principal.subject)', "('party', '')"),
+            _begun_before("if principal.chain_started_at <= until:"),
+            _begun_before("principal.chain_started_at <= until", "principal.issued_at <= until"),
         ),
     ),
     82: Row(
         "what was derived outlives what it came from",
-        Reason.WITHDRAWN,
+        Reason.REVOKED,
         (
             STANDS,
-            _withdrawn("*(('token', ancestor) for ancestor in principal.lineage)", "*(('token', '') for _ in ())"),
-            Control("zerotrust.exchange", "Exchanger.narrow", "if not standing:"),
+            _revoked("*(('token', ancestor) for ancestor in principal.lineage)", "*(('token', '') for _ in ())"),
+            Control("zerotrust.issuer.exchange", "Exchanger.exchange", "if not status:"),
         ),
     ),
     83: Row(
         "a party that was suspended goes on",
-        Reason.WITHDRAWN,
+        Reason.REVOKED,
         (
             STANDS,
-            _gate("Gate._admit_peer", "if not (standing := self._standing.of_party(str(call.peer.id))):"),
-            _withdrawn(_ALL_WHO_ACT, "*(('party', actor) for actor in ())"),
-            _withdrawn(_ALL_WHO_ACT, "*(('party', party) for party in (principal.client, principal.party))"),
-            _withdrawn(_ALL_WHO_ACT, "*(('party', party) for party in (principal.actors or (principal.party,)))"),
+            _gate("Gate._admit_peer", "if not (status := self._revocations.of_party(str(call.peer.id))):"),
+            _revoked(_ALL_WHO_ACT, "*(('party', actor) for actor in ())"),
+            _revoked(_ALL_WHO_ACT, "*(('party', party) for party in (principal.client, principal.party))"),
+            _revoked(_ALL_WHO_ACT, "*(('party', party) for party in (principal.actors or (principal.party,)))"),
             (
                 Control(
-                    "zerotrust.exchange",
-                    "Exchanger.narrow",
-                    "self._standing.of_peer(audience)",
-                    "self._standing.of(caller)",
+                    "zerotrust.issuer.exchange",
+                    "Exchanger.exchange",
+                    "self._revocations.of_peer(audience)",
+                    "self._revocations.of(caller)",
                 ),
                 Control(
-                    "zerotrust.outgoing", "Outgoing._attach", "if not (standing := self._standing.of_peer(party)):"
+                    "zerotrust.transport.egress",
+                    "EgressClients._attach_token",
+                    "if not (status := self._revocations.of_peer(party)):",
                 ),
             ),
         ),
     ),
     84: Row(
         "those who would have to say no say nothing",
-        Reason.STANDING_UNKNOWN,
+        Reason.REVOCATION_UNKNOWN,
         (
             STANDS,
-            Control("zerotrust.standing", "Standing._decision", "_GOOD if self.fresh else _UNKNOWN", "_GOOD"),
+            Control("zerotrust.revocation", "Revocations._decision", "_GOOD if self.fresh else _UNKNOWN", "_GOOD"),
             Control(
-                "zerotrust.standing",
-                "Standing.confirm",
+                "zerotrust.revocation",
+                "Revocations.confirm",
                 "self._good_until = self._clock() + self.bound - oldest",
                 "self._good_until = self._clock() + self.bound",
             ),
-            Control("zerotrust.standing", "Standing.forget", "self._good_until, self._whole = float('-inf'), False"),
+            Control(
+                "zerotrust.revocation", "Revocations.forget", "self._good_until, self._whole = float('-inf'), False"
+            ),
             CONFIRM,
-            Control("zerotrust.confirm", "Confirmer.__call__", "if active is not True:"),
+            Control("zerotrust.issuer.introspection", "Introspector.__call__", "if active is not True:"),
         ),
     ),
     85: Row(
         "a stream outlives its token",
-        Reason.WITHDRAWN,
+        Reason.REVOKED,
         (
             _valid("asyncio.timeout(seconds)", "asyncio.timeout(60)"),
-            _valid("with standing.watching(principal, lost):", "await work()"),
+            _valid("with revocations.watching(principal, lost):", "await work()"),
         ),
     ),
     86: Row(
         "a yes from before",
-        Reason.WITHDRAWN,
+        Reason.REVOKED,
         (
             CONFIRM,
             Control(
-                "zerotrust.confirm",
-                "Confirmer.__call__",
+                "zerotrust.issuer.introspection",
+                "Introspector.__call__",
                 "if permission not in self.high_risk:",
                 "if permission not in self.high_risk"
                 " or caller.token_id in (said := vars(self).setdefault('said', set()))"
                 " or said.add(caller.token_id): return",
-                "zerotrust/confirm.py: no answer is kept",
+                "zerotrust/issuer/introspection.py: no answer is kept",
             ),
         ),
     ),
@@ -809,8 +821,8 @@ ROWS: dict[int, Row] = {
         (
             ASK_FOLLOWS,
             Control(
-                "zerotrust.confirm",
-                "Confirmer.__call__",
+                "zerotrust.issuer.introspection",
+                "Introspector.__call__",
                 'active = json.loads(answer)["active"] if status == 200 else None',
                 'active = json.loads(answer)["active"]',
             ),
@@ -818,7 +830,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     88: Row(
-        "somebody else withdraws, or reinstates",
+        "somebody else revokes, or reinstates",
         Reason.POLICY_DENIED,
         (
             OPERATOR_IN_PERSON,
@@ -834,9 +846,11 @@ ROWS: dict[int, Row] = {
             _policy("operate", 'context.groups.contains("/operators") &&', "true &&"),
             _gate("Gate._admit_peer", "if name is None or not required.admits(name):"),
             STILL_DRIFTED,
-            SIGNER,
+            REGISTRY_PARTY,
             OUR_AUTHORITY,
-            Control("zerotrust.standing", "Standing.replace", "if self._number is not None and number < self._number:"),
+            Control(
+                "zerotrust.revocation", "Revocations.replace", "if self._number is not None and number < self._number:"
+            ),
             "pydantic",
         ),
     ),
@@ -847,15 +861,15 @@ ROWS: dict[int, Row] = {
             MAY_HOLD,
             MAY_CALL,
             _gate(
-                "Gate.adopt",
-                "self._expected, self._policy, self._remembered = expected, policy, Remembered()",
-                "self._expected, self._policy, self._remembered = "
-                "expected, getattr(self, '_policy', policy), Remembered()",
+                "Gate.use",
+                "self._expected, self._policy, self._token_cache = expected, policy, TokenCache()",
+                "self._expected, self._policy, self._token_cache = "
+                "expected, getattr(self, '_policy', policy), TokenCache()",
             ),
         ),
     ),
     91: Row(
-        "somebody else says that a session has ended, or that nobody was withdrawn",
+        "somebody else says that a session has ended, or that nobody was revoked",
         None,
         (
             _key_id('if header.get("typ") != typ:'),
@@ -866,9 +880,11 @@ ROWS: dict[int, Row] = {
             _logout("logout_of", 'if "nonce" in said:'),
             _logout("logout_of", "if claims.exp <= now or claims.iat + MAX_AGE <= now:"),
             _logout("Logouts.receive", "if logout.token_id in self._seen:"),
-            SIGNER,
+            REGISTRY_PARTY,
             OUR_AUTHORITY,
-            Control("zerotrust.standing", "Standing.change", "if self._number is None or number != self._number + 1:"),
+            Control(
+                "zerotrust.revocation", "Revocations.change", "if self._number is None or number != self._number + 1:"
+            ),
         ),
     ),
     # H. attestation
@@ -921,12 +937,12 @@ ROWS: dict[int, Row] = {
     95: Row("a name that nearly is somebody's", Reason.UNKNOWN_PEER, ((KNOWN_PEER, BOUND), "OpenSSL: one authority")),
     96: Row(
         "code that changes under a running party",
-        Reason.WITHDRAWN,
+        Reason.REVOKED,
         (
             Control(
                 "authorities.registry.operators",
                 "Parties.attested",
-                "await self._withdraw(name, f'drift: {drifted[name]}')",
+                "await self._revoke(name, f'drift: {drifted[name]}')",
             ),
             STILL_DRIFTED,
             STANDS,
@@ -937,7 +953,7 @@ ROWS: dict[int, Row] = {
         "not launched",
         (
             Control(
-                "zerotrust.tls",
+                "zerotrust.spiffe.tls",
                 "show",
                 "os.memfd_create('svid', os.MFD_CLOEXEC)",
                 "__import__('tempfile').mkstemp()[0]",
@@ -966,7 +982,7 @@ ROWS: dict[int, Row] = {
         Reason.WRONG_HOST,
         (
             Control(
-                "zerotrust.tool",
+                "zerotrust.adapters.mcp",
                 "tool_app",
                 "TransportSecuritySettings(allowed_hosts=[urlsplit(address).netloc])",
                 "TransportSecuritySettings(enable_dns_rebinding_protection=False)",
@@ -1008,7 +1024,7 @@ ROWS: dict[int, Row] = {
         (
             _a2a("ask_agent", "await service.check_card(name)"),
             _card("if header.keys() != _HEADER or header['alg'] != ALGORITHM or header['kid'] != signer:"),
-            SIGNER,
+            REGISTRY_PARTY,
             OUR_AUTHORITY,
             CARD_SIGNATURE,
             CARD_DIGEST,
@@ -1021,7 +1037,7 @@ ROWS: dict[int, Row] = {
             CARD_DIGEST,
             (
                 Control(
-                    "zerotrust.signed",
+                    "zerotrust.spiffe.statement",
                     "_check_chain",
                     "if not leaf.not_valid_before_utc <= at < leaf.not_valid_after_utc:",
                 ),
@@ -1057,7 +1073,7 @@ ROWS: dict[int, Row] = {
             (
                 KEEPS_NO_TASK,
                 Control(
-                    "zerotrust.cards",
+                    "zerotrust.adapters.agent_card",
                     "agent_card",
                     "AgentCapabilities(streaming=False, push_notifications=False)",
                     "AgentCapabilities(streaming=False, push_notifications=True)",
@@ -1097,7 +1113,7 @@ ROWS: dict[int, Row] = {
         Reason.UNKNOWN_KEY,
         (
             Control(
-                "zerotrust.keys",
+                "zerotrust.issuer.jwks",
                 "SigningKeys._start_reading",
                 "if self._clock() - self._tried_at < self._freshness.keys_cooldown:",
             ),
@@ -1124,7 +1140,7 @@ ROWS: dict[int, Row] = {
             NO_WEAK_KEY,
             MOST_OF_AN_ANSWER,
             Control(
-                "zerotrust.keys",
+                "zerotrust.issuer.jwks",
                 "SigningKeys._read",
                 "json.loads(answer) if status == 200 else None",
                 "json.loads(answer)",
@@ -1146,12 +1162,17 @@ ROWS: dict[int, Row] = {
         Reason.GRANTED,
         (
             Control(
-                "zerotrust.thinking",
-                "converse",
+                "zerotrust.adapters.agent_loop",
+                "run_tool_loop",
                 "messages: list[dict[str, Any]] = [{'role': 'user', 'content': task}]",
                 "(messages := vars(model).setdefault('said', [])).append({'role': 'user', 'content': task})",
             ),
-            Control("zerotrust.exchange", "Exchanger.narrow", "hashlib.sha256(caller.token.encode()).digest()", "b''"),
+            Control(
+                "zerotrust.issuer.exchange",
+                "Exchanger.exchange",
+                "hashlib.sha256(caller.token.encode()).digest()",
+                "b''",
+            ),
             Control("zerotrust.verify", "_fingerprint", "hashlib.sha256(token.encode()).digest()", "b''"),
         ),
     ),
@@ -1176,8 +1197,8 @@ ROWS: dict[int, Row] = {
         "a certificate of a long life, by the authority's own key",
         Reason.PEER_UNTRUSTED,
         (
-            Control("zerotrust.tls", "Guarded._checked", "if end - begin > self.longest:"),
-            Control("zerotrust.signed", "trusted_key", "if life_of(leaf) > own.life:"),
+            Control("zerotrust.spiffe.tls", "ExpiringTLS._checked", "if end - begin > self.longest:"),
+            Control("zerotrust.spiffe.statement", "trusted_key", "if life_of(leaf) > own.life:"),
         ),
     ),
     132: Row(
@@ -1201,10 +1222,10 @@ ROWS: dict[int, Row] = {
                 "Interpreter.__init__",
                 "os.fchmod(writable, _EXECUTABLE_BY_ALL)",
                 "os.fchmod(writable, 0o755)",
-                "demo/keycloak.py Keycloak._launch (Java from a file that nobody may read)",
+                "local/keycloak.py Keycloak._launch (Java from a file that nobody may read)",
             ),
             Control(
-                "demo.keycloak",
+                "local.keycloak",
                 "Keycloak._launch",
                 "f'--config-file={link}'",
                 "f'--bootstrap-admin-password={self.admin[1]}'",
@@ -1216,12 +1237,12 @@ ROWS: dict[int, Row] = {
         None,
         (
             Control(
-                "demo.by_hand",
+                "demo.manual_steps",
                 "steps",
                 "_STEPS",
                 """_STEPS.replace("@<(printf '", '"').replace('%s\\' "$TOKEN")', '$TOKEN"')""",
             ),
-            Control("demo.by_hand", "steps", "_STEPS", """_STEPS.replace('<<< "$OLGA"', '--password "$OLGA"')"""),
+            Control("demo.manual_steps", "steps", "_STEPS", """_STEPS.replace('<<< "$OLGA"', '--password "$OLGA"')"""),
         ),
     ),
     # N. what is started is what was signed
@@ -1238,7 +1259,7 @@ ROWS: dict[int, Row] = {
         None,
         (
             Control(
-                "demo.runtime",
+                "local.keycloak_runtime",
                 "holds",
                 "digest_of(measure_files(place, folders, leave_out=BYTECODE_CACHES)) == digest",
                 "place.exists()",
@@ -1249,9 +1270,11 @@ ROWS: dict[int, Row] = {
         "a changed build of Keycloak, a changed script or a theme where Keycloak runs",
         None,
         (
-            Control("demo.instance", "Instance._digest", "digest_of(measure_files(self.home, [BUILT]))", "''"),
             Control(
-                "demo.instance",
+                "local.keycloak_instance", "Instance._digest", "digest_of(measure_files(self.home, [BUILT]))", "''"
+            ),
+            Control(
+                "local.keycloak_instance",
                 "Instance._lay_out",
                 "e.name not in stays and not e.name.startswith(_LOG)",
                 "e.name in ('lib', 'conf', 'providers')",
@@ -1282,11 +1305,11 @@ ROWS: dict[int, Row] = {
         "a body that is costly to read, from a user with rights",
         Reason.MALFORMED_BODY,
         (
-            Control("zerotrust.strict_json", "strict_object", "_check_size(text, most)"),
+            Control("zerotrust.limits.strict_json", "strict_object", "_check_size(text, most)"),
             (
-                Control("zerotrust.incoming", "whole", "if len(raw) > most:"),
+                Control("zerotrust.transport.requests", "whole", "if len(raw) > most:"),
                 Control(
-                    "zerotrust.incoming",
+                    "zerotrust.transport.requests",
                     "whole",
                     "if any((name == b'content-length' and int(value) > most for name, value in headers)):",
                 ),
@@ -1299,7 +1322,7 @@ ROWS: dict[int, Row] = {
         (
             (
                 Control(
-                    "zerotrust.server",
+                    "zerotrust.transport.server",
                     "Protocol._make_room",
                     "isinstance(other, Protocol) and other._party == self._party",
                     "isinstance(other, Protocol)",
@@ -1312,7 +1335,7 @@ ROWS: dict[int, Row] = {
     143: Row(
         "one user's tasks, until there is no room for another's",
         Reason.TOO_MANY_REQUESTS,
-        (Control("zerotrust.inflight", "Limits.enter", "if not self._of_users.take((user, sender), most):"),),
+        (Control("zerotrust.limits.in_flight", "Limits.enter", "if not self._of_users.take((user, sender), most):"),),
     ),
     144: Row(
         "refusals, until the disk is full",
@@ -1357,7 +1380,7 @@ ROWS: dict[int, Row] = {
         None,
         (
             Control("authorities.registry.stream", "Stream._entries", _USED_UP),
-            _begun_before("if principal.begun_at <= until:"),
+            _begun_before("if principal.chain_started_at <= until:"),
         ),
     ),
     151: Row(
@@ -1370,13 +1393,13 @@ ROWS: dict[int, Row] = {
                 "self._all.passed(at, MOST_FORGOTTEN + len(entries))",
                 "[]",
             ),
-            Control("zerotrust.standing", "Standing.change", "for passed in self._all.passed(now):"),
+            Control("zerotrust.revocation", "Revocations.change", "for passed in self._all.passed(now):"),
         ),
     ),
     152: Row(
         "an agent revokes what it was given, so that its users lose what they work with elsewhere",
         None,
-        (Control("authorities.registry.events", "of_user_event", "event.get('clientId')", "None"),),
+        (Control("authorities.registry.keycloak.events", "of_user_event", "event.get('clientId')", "None"),),
     ),
     153: Row(
         "a party follows the registry on hundreds of streams",
@@ -1396,7 +1419,7 @@ ROWS: dict[int, Row] = {
             Control(
                 "authorities.registry.stream",
                 "Stream.follow",
-                "self._standing.of_party(party).reason is Reason.WITHDRAWN",
+                "self._revocations.of_party(party).reason is Reason.REVOKED",
                 "False",
             ),
         ),
@@ -1411,17 +1434,17 @@ ROWS: dict[int, Row] = {
         ),
     ),
     157: Row(
-        "the state of what is withdrawn, with a part left out",
+        "the state of what is revoked, with a part left out",
         None,
         (
-            Control("zerotrust.standing", "Standing.replace", "if (number, part, parts) != self._next_part:"),
-            Control("zerotrust.standing", "Standing.replace", "part == parts", "True"),
+            Control("zerotrust.revocation", "Revocations.replace", "if (number, part, parts) != self._next_part:"),
+            Control("zerotrust.revocation", "Revocations.replace", "part == parts", "True"),
         ),
     ),
     158: Row(
         "an event that is for somebody else",
         None,
-        (Control("zerotrust.signals", "Signals._take", 'if said.get("aud") != audience(svid.id):'),),
+        (Control("zerotrust.registry.feed", "RegistryFeed._take", 'if said.get("aud") != audience(svid.id):'),),
     ),
     159: Row(
         "an agent ends the session of the user whom it acts for, by an ID token got by exchange",
@@ -1434,7 +1457,7 @@ ROWS: dict[int, Row] = {
         None,
         (
             Control(
-                "authorities.registry.events",
+                "authorities.registry.keycloak.events",
                 "_of_a_user",
                 "[*enabled, Sessions(user, at, OURS + _PARTS.get(what[0] if what else '', 'user changed'))]",
                 "enabled",
@@ -1447,12 +1470,12 @@ ROWS: dict[int, Row] = {
         (
             (
                 Control(
-                    "authorities.registry.poll",
+                    "authorities.registry.keycloak.poll",
                     "Reader._read_some",
                     "self._blind |= users.lost or admins.lost or any(map(switches_off, admins.new))",
                 ),
                 Control(
-                    "authorities.registry.poll",
+                    "authorities.registry.keycloak.poll",
                     "Reader._ended",
                     "of_user_until(sessions.until // 1000 - 1, sessions.user)",
                     "('before', '0')",
@@ -1463,7 +1486,7 @@ ROWS: dict[int, Row] = {
     162: Row(
         "a second factor removed, and the session goes on",
         None,
-        (Control("authorities.registry.events", "of_user_event", "kind in SESSIONS_OF", "False"),),
+        (Control("authorities.registry.keycloak.events", "of_user_event", "kind in SESSIONS_OF", "False"),),
     ),
     163: Row(
         "a restart reinstates whoever was suspended",
@@ -1472,8 +1495,8 @@ ROWS: dict[int, Row] = {
             Control(
                 "authorities.registry.state",
                 "State.told_anew",
-                "untold = {one for one in self.withdrawn if one[0] in ('user', 'party') and one[1] != but}",
-                "untold = set()",
+                "pending = {one for one in self.revoked if one[0] in ('user', 'party') and one[1] != but}",
+                "pending = set()",
             ),
         ),
     ),
@@ -1482,7 +1505,7 @@ ROWS: dict[int, Row] = {
         None,
         (
             Control(
-                "demo.past",
+                "local.past",
                 "put_aside",
                 "file.rename(place / (f'{file.parent.name}.jsonl' if file.name == JOURNAL else file.name))",
                 "file.unlink()",
@@ -1544,12 +1567,12 @@ ROWS: dict[int, Row] = {
     177: Row(
         "drafts that are too long together for anybody's task",
         Reason.GRANTED,
-        (Control("zerotrust.thinking", "_Talk.do", "if _size(result) > self._room:"),),
+        (Control("zerotrust.adapters.agent_loop", "_Talk.do", "if _size(result) > self._room:"),),
     ),
     178: Row(
         "a model that never has enough",
         Reason.GRANTED,
-        (Control("zerotrust.thinking", "_Talk.do", "if self._calls > MAX_CALLS:"),),
+        (Control("zerotrust.adapters.agent_loop", "_Talk.do", "if self._calls > MAX_CALLS:"),),
     ),
     179: Row(
         "drafts in a user's name, so that the user can never file again",
@@ -1562,7 +1585,7 @@ ROWS: dict[int, Row] = {
                 "''",
             ),
             Control(
-                "zerotrust.thinking",
+                "zerotrust.adapters.agent_loop",
                 "_failure",
                 "f'{_cut(what, LONGEST_FAILURE - len(cause) - 2)}: {cause}'",
                 "_cut(f'{what}: {cause}', LONGEST_FAILURE)",
@@ -1575,7 +1598,7 @@ ROWS: dict[int, Row] = {
     182: Row("a cause that a terminal would obey, listed by zt", None, (PRINTED,)),
     183: Row("a document whose markup ends the walkthrough", None, (PLAIN_PROGRESS,)),
     184: Row(
-        "a withdrawal named so that a terminal would obey",
+        "a revocation named so that a terminal would obey",
         Reason.MALFORMED_BODY,
         ("registry: the pattern of names and causes",),
     ),

@@ -16,8 +16,8 @@ from tests.support.issuer import ISSUER, Issuer, encoded
 from tests.support.svid import TrustDomain
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
-from zerotrust.incoming import MAX_TOKEN
-from zerotrust.strict_json import MAX_DEPTH
+from zerotrust.limits.strict_json import MAX_DEPTH
+from zerotrust.transport.requests import MAX_TOKEN
 
 
 @cache

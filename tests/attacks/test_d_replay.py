@@ -16,7 +16,7 @@ import httpx2
 import orjson
 import pytest
 
-import zerotrust.tls
+import zerotrust.spiffe.tls
 from tests.support.attack import DOORS, Attempt, Target, Tried, Tries, attack, reasons, tool_call
 from tests.support.attack_wire import (
     as_server,
@@ -34,11 +34,11 @@ from tests.support.leaks import holds_token
 from tests.support.system import MCPWire, Wire
 from tools.documents.document import Document
 from tools.documents.store import Store
-from zerotrust import a2a
-from zerotrust.connections import Connections, Directory
+from zerotrust.adapters import a2a
 from zerotrust.decision import Reason
-from zerotrust.registry import dns_name
-from zerotrust.svid import Peer, Svid
+from zerotrust.registry.model import dns_name
+from zerotrust.spiffe.svid import Peer, Svid
+from zerotrust.transport.pools import Connections, Directory
 
 READER, WRITER, TOOL = "agent/reader", "agent/writer", "tool/documents"
 FILE_IT = "Read the incident reports and file a summary."
@@ -286,7 +286,7 @@ async def test_a_connection_from_before(target: Target) -> Tries:
         assert b" 200 " in await asked(reader, writer, request(READER, target.token(READER)))
         target.clock.now += 7200
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(zerotrust.tls, "_clock", target.clock)
+            patch.setattr(zerotrust.spiffe.tls, "_clock", target.clock)
             yield _attempt(await asked(reader, writer, request(READER, target.token(READER))))
         writer.close()
 
@@ -295,8 +295,8 @@ def _resumed(port: int, tls: ssl.SSLContext) -> bool:
     """Whether a session that was begun earlier can be gone on with."""
     name, session = dns_name(READER, TRUST_DOMAIN), None
     for _ in range(2):
-        plain = socket.create_connection(("127.0.0.1", port))
-        with tls.wrap_socket(plain, server_hostname=name, session=session) as connection:
+        sanitize = socket.create_connection(("127.0.0.1", port))
+        with tls.wrap_socket(sanitize, server_hostname=name, session=session) as connection:
             connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
             session, used = connection.session, connection.session_reused

@@ -17,19 +17,19 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authorities.registry.realm import USERS
-from authorities.registry.realm import realm as derive
 from cli.login import sign_in
-from demo.keycloak import Keycloak
 from lab import realm as control
 from lab.realm import RealmControl, weakened
+from local.keycloak import Keycloak
+from registration.realm import USERS
+from registration.realm import realm as derive
 from tests.support.attack_realm import READING, WRITING, Target, Tried, Tries, alive, attack
 from tests.support.real import AGENT_SCOPE, AGENTS, imported
 from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, chain, claims
 from tests.support.svid import TrustDomain
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
-from zerotrust.registry import Registry
+from zerotrust.registry.model import Registry
 from zerotrust.verify import TICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -220,7 +220,7 @@ async def test_a_token_that_was_given_to_somebody_else(target: Target) -> Tries:
 
 @attack(67)
 async def test_a_token_whose_time_is_over(target: Target) -> Tries:
-    """Also where the withdrawal comes in the middle: what is asked for after it, is refused."""
+    """Also where the revocation comes in the middle: what is asked for after it, is refused."""
 
     async def exchanged(party: str, token: str, audience: str) -> httpx.Response:
         return await target.realm.exchange(party, token, audience=audience, scope="tool.read")

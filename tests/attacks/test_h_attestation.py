@@ -15,8 +15,8 @@ from tests.support.attack_registry import Registered, spiffe_id, with_registry
 from tests.support.ca import FOREVER, workload
 from tests.support.launched import FETCH, FETCH_IN_A_FORK, READER, REALM
 from tests.support.leaks import holds_token
-from zerotrust.svid import Peer
-from zerotrust.tls import client_context, server_context
+from zerotrust.spiffe.svid import Peer
+from zerotrust.spiffe.tls import client_context, server_context
 
 NOT_LAUNCHED = "not launched by this authority"
 
@@ -126,7 +126,7 @@ async def test_code_that_changes_under_a_running_party(target: Registered) -> Tr
     again = await target.send(
         REGISTRY, target.operating(), path=f"/parties/{reader}/reinstate", body={}, reason=RegistryReason.DRIFTED
     )
-    again.effect = spiffe_id(reader) not in target.withdrawn
+    again.effect = spiffe_id(reader) not in target.revoked
     yield again
     if not again.effect:  # what is put back is not trusted again by itself
         assert spiffe_id(reader) in target.clients.disabled

@@ -10,12 +10,12 @@ from starlette.types import Receive, Scope, Send
 from tests.support.attack import A2A_HEADERS, LURES, Target, Tried, Tries, attack, message, rpc
 from tests.support.ca import CA, the_ca
 from tests.support.leaks import holds_token
-from zerotrust.bounded import MAX_ANSWER
-from zerotrust.cards import CARD_PATH, agent_card, as_json
+from zerotrust.adapters.agent_card import CARD_PATH, agent_card, as_json
+from zerotrust.adapters.digests import canonical
 from zerotrust.decision import Reason
-from zerotrust.digests import canonical
-from zerotrust.signed import chain_entry
-from zerotrust.svid import Svid
+from zerotrust.limits.answers import MAX_ANSWER
+from zerotrust.spiffe.statement import chain_entry
+from zerotrust.spiffe.svid import Svid
 
 READER, WRITER = "agent/reader", "agent/writer"
 BOB: dict[str, Any] = {"sub": "bob", "groups": ["/finance"]}

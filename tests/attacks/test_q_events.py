@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from authorities.registry.poll import Reader
+from authorities.registry.keycloak.poll import Reader
 from tests.services.test_poll import NOW, OWN, Applied, Keycloak
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.issuer import Issuer
@@ -12,7 +12,7 @@ from zerotrust.service import Service
 
 
 class Heard:
-    """A Keycloak, the reader of its events, and what was withdrawn."""
+    """A Keycloak, the reader of its events, and what was revoked."""
 
     lured: list[str] = []  # noqa: RUF012 - nobody is lured anywhere
     leaks = False
@@ -27,7 +27,7 @@ class Heard:
         """Read everything; the attack has succeeded if alice's session goes on."""
         await self._reader.read()
         causes = [str(change.cause) for change in self.applied.changes if change.subject != ("before", "0")]
-        return Attempt(", ".join(causes) or "nothing withdrawn", not causes)
+        return Attempt(", ".join(causes) or "nothing revoked", not causes)
 
     def check_journals(self) -> None:
         """There are none."""

@@ -1,13 +1,13 @@
-"""Q. What a restart forgets: who was withdrawn, and what is on record of it."""
+"""Q. What a restart forgets: who was revoked, and what is on record of it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.past import put_aside
+from local.past import put_aside
+from tests.services.test_notify import told
 from tests.services.test_registry_authority import READER, READERS_ID, authority_in
-from tests.services.test_telling import told
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.issuer import Issuer
 from tests.support.records import records

@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from tests.support.attack import Target, Tries, attack, tool_call
 from tools.documents.store import MOST_DRAFTS, MOST_FOUND
+from zerotrust.adapters.agent_loop import MAX_CALLS
 from zerotrust.decision import Reason
-from zerotrust.thinking import MAX_CALLS
 
 TOOL, READER = "tool/documents", "agent/reader"
 READ = {"request": "Read the incident reports."}

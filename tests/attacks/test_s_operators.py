@@ -9,7 +9,7 @@ import pytest
 from rich.errors import MarkupError
 
 import demo.__main__ as walkthrough
-from cli import tell
+from cli import show
 from cli.terminal import Terminal
 from tests.support.attack import REGISTRY, Attempt, Tries, attack
 from tests.support.attack_registry import Registered, with_registry
@@ -43,7 +43,7 @@ async def test_a_cause_that_a_terminal_would_obey_is_listed(screen: Screen) -> T
     """Names and causes also come from Keycloak, so whatever is listed is escaped."""
     one = {"kind": "session", "name": HOSTILE, "cause": HOSTILE, "since": 1795000000}
     party = {"name": "zt", "kind": "workload", "state": "suspended", "since": None, "cause": HOSTILE}
-    for table in (tell.withdrawn([one]), tell.parties([party])):
+    for table in (show.revoked([one]), show.parties([party])):
         screen.terminal.print(table)
         printed = screen.file.getvalue()
         yield Attempt("escaped" if "\\x1b" in printed else "raw", any(c in printed for c in "\x1b\x07\u202e"))
@@ -63,13 +63,13 @@ async def test_a_document_ends_the_walkthrough_with_its_markup(screen: Screen) -
 
 
 @attack(184, with_registry)
-async def test_a_withdrawal_is_named_so_that_a_terminal_would_obey(target: Registered) -> Tries:
+async def test_a_revocation_is_named_so_that_a_terminal_would_obey(target: Registered) -> Tries:
     """The registry takes no control character, no mark of direction and no line break into a name or a cause."""
     token = target.operating()
     for text in ("\x1b[2J", "a\nb", "\u202egnp", "\u2028", "\u200b", "\x00", "\x9b2J"):
         for path, body in (
-            ("/withdrawals", {"kind": "session", "name": text, "cause": "a theft"}),
-            ("/withdrawals", {"kind": "session", "name": "s1", "cause": text}),
+            ("/revocations", {"kind": "session", "name": text, "cause": "a theft"}),
+            ("/revocations", {"kind": "session", "name": "s1", "cause": text}),
             ("/parties/agent/reader/suspend", {"cause": text}),
         ):
             tried = await target.send(REGISTRY, token, path=path, body=body)

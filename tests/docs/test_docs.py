@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from demo.levers import LEVERS
+from demo.revocation_methods import REVOCATION_METHODS
 from tests.attacks.table import ROWS, markdown
-from zerotrust.registry import load_registry
+from zerotrust.registry.model import load_registry
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [
@@ -83,7 +83,7 @@ def test_the_walkthrough_calls_every_lever_as_the_readme_does() -> None:
         r"^\| ([^|]+) \| [^|]+ \| \d+ ms \|", (ROOT / "README.md").read_text().replace("`", ""), re.MULTILINE
     )
 
-    assert [lever.called for lever in LEVERS.values()] == told
+    assert [lever.called for lever in REVOCATION_METHODS.values()] == told
 
 
 def test_no_source_file_of_the_library_is_left_out_of_the_readme_or_the_decisions() -> None:

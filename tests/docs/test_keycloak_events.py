@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from authorities.registry.events import (
+from authorities.registry.keycloak.events import (
     READ,
     RECORDED,
     SENTINEL,
@@ -28,12 +28,12 @@ NOT_BEFORE = 1_700_000_000
 
 
 def named(effect: str) -> set[str]:
-    """The first word of what is withdrawn, as the page tells it."""
+    """The first word of what is revoked, as the page tells it."""
     assert re.match(r"heard: |not heard: |read", effect), effect
     return set(re.findall(r"\b(sessions|session|user|party|all tokens)\b", effect)) if effect[0] == "h" else set()
 
 
-def withdrawn(changes: list[Change | Sessions]) -> set[str]:
+def revoked(changes: list[Change | Sessions]) -> set[str]:
     names = {kind: name for name, kind in KINDS.items()}
     return {"sessions" if isinstance(one, Sessions) else names[one.subject[0]] for one in changes}
 
@@ -54,7 +54,7 @@ def test_an_admin_event_does_what_its_row_says(row: list[str]) -> None:
         "time": 1_795_563_637_424,
         "representation": json.dumps({"enabled": False, "notBefore": NOT_BEFORE} | off),
     }
-    found = withdrawn(of_admin_event(event, {"an-id": "agent/reader"}))
+    found = revoked(of_admin_event(event, {"an-id": "agent/reader"}))
     found |= {"all tokens"} if switches_off(event) else set()
 
     assert found == named(effect.partition(" The rest")[0])
@@ -63,13 +63,13 @@ def test_an_admin_event_does_what_its_row_says(row: list[str]) -> None:
 @pytest.mark.parametrize(("kind", "effect"), USER_TYPES.items())
 def test_a_user_event_does_what_its_row_says(kind: str, effect: str) -> None:
     event = {"type": kind, "userId": "alice", "time": 1, "sessionId": "s1", "details": {}}
-    found = withdrawn(of_user_event(event))
+    found = revoked(of_user_event(event))
 
     assert found == named(effect)
     assert (kind in USER_EVENTS) == bool(found)
     assert (kind in RECORDED) == effect.startswith(("heard", "read"))
 
 
-def test_only_the_sentinel_is_read_and_withdraws_nothing() -> None:
+def test_only_the_sentinel_is_read_and_revokes_nothing() -> None:
     assert set(READ) - set(USER_EVENTS) == {SENTINEL}
     assert set(RECORDED) - set(READ) == {"LOGIN"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from demo.__main__ import CA
-from demo.system import System
+from local.system import System
 
 
 @pytest.fixture(scope="session")

@@ -10,16 +10,16 @@ import jwt
 import pytest
 import pytest_asyncio
 
-from authorities.registry.keycloak import Administration, AdministrationError
-from authorities.registry.realm import USERS
-from demo.keycloak import Keycloak
+from authorities.registry.keycloak.admin import Administration, AdministrationError
+from local.keycloak import Keycloak
+from registration.realm import USERS
 from tests.support.pki import CA
 from tests.support.realm import Realm, claims, dead
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
-from zerotrust.registry import Registry
+from zerotrust.registry.model import Registry
+from zerotrust.spiffe.workload import WorkloadError
 from zerotrust.verify import Expected, key_id, verify
-from zerotrust.workload import WorkloadError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -205,7 +205,7 @@ async def test_its_own_token_names_no_audience_no_user_and_nobody_who_acts(realm
     assert token["scope"] == ""
     named = {"aud", "act", "lineage", "txn", "root", "sid", "groups", "realm_access", "resource_access"}
     assert not named & token.keys()
-    assert token["azp"] not in registry.login_clients
+    assert token["azp"] not in registry.public_clients
 
 
 async def test_no_gate_takes_it(realm: Realm, registry: Registry, keycloak: Keycloak) -> None:
@@ -218,7 +218,7 @@ async def test_no_gate_takes_it(realm: Realm, registry: Registry, keycloak: Keyc
             issuer=keycloak.issuer,
             audience=registry.id(name),
             lives={registry.id(n): party.life for n, party in registry.parties.items() if party.life},
-            login_clients=registry.login_clients,
+            public_clients=registry.public_clients,
             peers={},
         )
         with pytest.raises(Denied) as refused:

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from demo.keycloak import MAX_BODY, MAX_CONNECTIONS, PORT, Keycloak
+from local.keycloak import MAX_BODY, MAX_CONNECTIONS, PORT, Keycloak
 from tests.support.realm import Realm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from cli.login import LoginError, sign_in
-from demo.keycloak import Keycloak
+from local.keycloak import Keycloak
 from tests.support.real import AGENT_SCOPE as SCOPE
 from tests.support.real import AGENTS
 from tests.support.realm import Realm, chain, claims, dead

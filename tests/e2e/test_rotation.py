@@ -19,15 +19,15 @@ import uvicorn
 from authorities.attestation.local.launch import Launch
 from authorities.attestation.verifier.report import report
 from demo.refusals import said, tool_call
-from demo.system import ROOT, System, settings, started
+from local.system import ROOT, System, settings, started
 from tests.support.issuer import Issuer
 from tests.support.launched import Authority
 from tests.support.records import records
-from zerotrust.connections import Connections
-from zerotrust.known import SIGNER
-from zerotrust.lock import load_lock
-from zerotrust.registry import Registry
-from zerotrust.svid import Svid
+from zerotrust.registry.lock import load_lock
+from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import REGISTRY_PARTY
+from zerotrust.spiffe.svid import Svid
+from zerotrust.transport.pools import Connections
 
 pytestmark = pytest.mark.e2e
 
@@ -98,9 +98,9 @@ async def rotating(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncI
         files = {"ZT_FILES": str(tmp_path)}
         launched = [
             await authority.launch(Launch.registered(known, name, settings(system, name) | more))
-            for name, more in ((SIGNER, files), (DOCUMENTS, {}))
+            for name, more in ((REGISTRY_PARTY, files), (DOCUMENTS, {}))
         ]
-        reporting = asyncio.create_task(report(system.place(SIGNER), authority))
+        reporting = asyncio.create_task(report(system.place(REGISTRY_PARTY), authority))
         stack.callback(reporting.cancel)
         for process in launched:
             await started(system, system.place(process.launch.name), process)

@@ -3,7 +3,7 @@
 import pytest
 
 from cli.login import LoginError, sign_in
-from demo.keycloak import Keycloak
+from local.keycloak import Keycloak
 from tests.support.real import EVERYTHING, LastTime
 from tests.support.realm import Realm
 

@@ -9,10 +9,10 @@ import jwt
 import pytest
 
 from cli.login import LoginError, sign_in
-from demo.keycloak import HEALTH_PORT, PORT, Keycloak
+from local.keycloak import HEALTH_PORT, PORT, Keycloak
 from tests.support.pki import CA
 from tests.support.realm import Realm, claims
-from zerotrust.registry import Registry
+from zerotrust.registry.model import Registry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

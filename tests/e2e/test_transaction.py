@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from cli.login import sign_in
-from demo.by_hand import REQUEST, steps
+from demo.manual_steps import REQUEST, steps
 from demo.refusals import EVERYTHING, attempts
-from demo.standing import PLANTED, operator, until_restored
-from demo.system import ROOT, System
-from demo.tell import short, tokens_of
+from demo.revocation import PLANTED, operator, until_restored
+from demo.show import short, tokens_of
+from local.system import ROOT, System
 from tests.support.leaks import holds_token
 from tests.support.records import flat
 from zerotrust.audit.event import MICROSECONDS, AuditEvent, Outcome
@@ -175,7 +175,7 @@ async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System, 
             await olga.reinstate("agent/writer")
 
     assert typed.returncode == 0, typed.stderr
-    shown = "agent/writer, event: finished, no_token, authority/registry, suspended, peer_withdrawn, planted.py"
+    shown = "agent/writer, event: finished, no_token, authority/registry, suspended, peer_revoked, planted.py"
     for expected in shown.split(", "):
         assert expected in typed.stdout
     for line in r'\[\{"agent":.*\}\]', r'"decision":.*"reason":"resource_denied".*"operation":"document.read"':

@@ -87,7 +87,7 @@ async def test_documents_without_room_are_not_half_written_and_the_user_is_told(
 
 LOGS = """
 import asyncio, logging
-from zerotrust.logs import log_json_lines
+from zerotrust.transport.logs import log_json_lines
 log_json_lines()
 for number in range(1000):
     logging.getLogger("here").error("something %d", number)

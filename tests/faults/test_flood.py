@@ -2,8 +2,8 @@
 
 import pytest
 
-from demo.system import System
 from lab.flood import RATE, flood
+from local.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

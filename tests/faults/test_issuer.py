@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from tests.support.issuer import Issuer
-from tests.support.system import fresh_standing
+from tests.support.system import fresh_revocations
 from tests.unit.test_exchange import caller
 from zerotrust.decision import Denied, Reason, ReasonCode
-from zerotrust.exchange import Exchanger
-from zerotrust.keys import MAX_KEY_SET_BYTES, SigningKeys
-from zerotrust.registry import Freshness
+from zerotrust.issuer.exchange import Exchanger
+from zerotrust.issuer.jwks import MAX_KEY_SET_BYTES, SigningKeys
+from zerotrust.registry.model import Freshness
 
 Misbehave = Callable[[asyncio.StreamWriter], Awaitable[None]]
 COOLDOWN = 10
@@ -115,8 +115,8 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds are long for a test: what is shown is that there is an end, whatever comes."""
-    monkeypatch.setattr("zerotrust.bounded.SECONDS", 0.5)
-    monkeypatch.setattr("zerotrust.exchange.SECONDS", 0.5)
+    monkeypatch.setattr("zerotrust.limits.answers.SECONDS", 0.5)
+    monkeypatch.setattr("zerotrust.issuer.exchange.SECONDS", 0.5)
 
 
 class Moving:
@@ -132,7 +132,7 @@ async def test_keys_go_on_within_their_life_and_are_asked_for_once_per_cooldown_
 ) -> None:
     issuer, address = stand_in
     clock = Moving()
-    freshness = Freshness(keys=300, keys_cooldown=COOLDOWN, svid=60, x509_svid=120, standing=3)
+    freshness = Freshness(keys=300, keys_cooldown=COOLDOWN, svid=60, x509_svid=120, revocations=3)
     keys = SigningKeys(address, http=http, freshness=freshness, clock=clock)
     known = await keys.key("k1")
     issuer.misbehave, clock.now = MISBEHAVIOURS[how], COOLDOWN
@@ -155,7 +155,7 @@ async def test_a_key_set_is_not_read_beyond_its_bound(stand_in: tuple[StandIn, s
     keys = SigningKeys(
         address,
         http=http,
-        freshness=Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, standing=3),
+        freshness=Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, revocations=3),
         clock=time.monotonic,
     )
     tracemalloc.start()
@@ -173,7 +173,7 @@ async def test_what_comes_packed_is_not_unpacked(stand_in: tuple[StandIn, str], 
     keys = SigningKeys(
         address,
         http=http,
-        freshness=Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, standing=3),
+        freshness=Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, revocations=3),
         clock=time.monotonic,
     )
 
@@ -196,7 +196,7 @@ async def test_no_token_comes_of_it_and_nothing_worse(
 
     exchanger = Exchanger(
         issuer=address,
-        standing=fresh_standing(),
+        revocations=fresh_revocations(),
         workload=Proof(),
         http=http,
         record=record,
@@ -204,7 +204,7 @@ async def test_no_token_comes_of_it_and_nothing_worse(
     )
     inference, scopes = "spiffe://agents.example/inference", frozenset({"inference.run"})
 
-    assert await _refused(exchanger.narrow(caller(), audience=inference, scopes=scopes)) is Reason.ISSUER_UNAVAILABLE
+    assert await _refused(exchanger.exchange(caller(), audience=inference, scopes=scopes)) is Reason.ISSUER_UNAVAILABLE
 
 
 async def _refused(asked: Coroutine[Any, Any, object]) -> ReasonCode:

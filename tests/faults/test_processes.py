@@ -13,9 +13,9 @@ import pytest_asyncio
 
 from authorities.attestation.local.launch import Launched
 from cli.login import sign_in
-from demo.by_hand import REQUEST
+from demo.manual_steps import REQUEST
 from demo.refusals import EVERYTHING
-from demo.system import System
+from local.system import System
 from tests.support.real import relaunched
 from zerotrust.audit.journal import first_bad_record
 
@@ -117,7 +117,7 @@ async def test_keycloak_stops_goes_on_is_killed_and_comes_back_with_other_keys_a
     assert refused.headers["retry-after"]
     # By now Keycloak was silent for longer than anybody goes on without its word, also with what was exchanged before.
     refused = await task(real, user, known)
-    assert (refused.status_code, refused.json()["reason"]) == (503, "standing_unknown")
+    assert (refused.status_code, refused.json()["reason"]) == (503, "revocation_unknown")
     keycloak.send_signal(signal.SIGCONT)
     await _until(partial(finished, real, user, new))
     await _until(partial(finished, real, user, known))
@@ -126,7 +126,7 @@ async def test_keycloak_stops_goes_on_is_killed_and_comes_back_with_other_keys_a
     await _until(partial(_said, capsys, "Keycloak has ended by itself"))
     refused = await task(real, user, newer)
     assert (refused.status_code, refused.json()["reason"]) == (503, "issuer_unavailable")
-    await _until(partial(_refused_for, real, user, new, "standing_unknown"))
+    await _until(partial(_refused_for, real, user, new, "revocation_unknown"))
 
     await real.keycloak.__aenter__()  # the same addresses and passwords; everything else is new
 

@@ -16,10 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 import demo.__main__ as program
-from demo import runtime
-from demo.by_hand import READY
-from demo.runtime import KeycloakError, find_distribution
-from demo.system import ROOT, DemoError, System, _tell_when_gone, running
+from demo.manual_steps import READY
+from local import keycloak_runtime
+from local.keycloak_runtime import KeycloakError, find_distribution
+from local.system import ROOT, DemoError, System, _tell_when_gone, running
 from tests.support.pki import CA
 from tests.support.real import RUN
 
@@ -56,8 +56,8 @@ def test_a_cache_without_room_is_named_before_anything_is_fetched(
 ) -> None:
     monkeypatch.delenv("KEYCLOAK_HOME", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(runtime, "_download", None)
-    monkeypatch.setattr(runtime, "_with_maven", None)
+    monkeypatch.setattr(keycloak_runtime, "_download", None)
+    monkeypatch.setattr(keycloak_runtime, "_with_maven", None)
 
     with pytest.raises(KeycloakError, match=f"^{tmp_path}/zero-trust-agents has 3 MB of free space and 400 MB"):
         find_distribution(print)

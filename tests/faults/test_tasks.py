@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.services.test_orchestrator import FILE_IT, NOT_READ, READ, READ_IT, worked
 from tests.support.issuer import Issuer
 from tests.support.system import MCPWire, System, Wire
-from zerotrust.a2a import Answer, PeerError
+from zerotrust.adapters.a2a import Answer, PeerError
 from zerotrust.decision import Reason
 
 Stored = Callable[[], dict[str, dict[str, str]]]
@@ -102,7 +102,7 @@ async def test_an_agent_that_breaks_off_says_what_it_had_done_by_then(
     assert result["unclear"] == []
 
 
-@pytest.mark.parametrize("why", [Reason.PEER_UNAVAILABLE, Reason.PEER_WITHDRAWN])
+@pytest.mark.parametrize("why", [Reason.PEER_UNAVAILABLE, Reason.PEER_REVOKED])
 async def test_a_tool_that_goes_away_between_two_calls_makes_no_summary_of_half_the_documents(
     system: System, issuer: Issuer, stored: Stored, why: Reason
 ) -> None:
@@ -114,7 +114,7 @@ async def test_a_tool_that_goes_away_between_two_calls_makes_no_summary_of_half_
             if why is Reason.PEER_UNAVAILABLE:
                 del system.apps[system.addresses["tool/documents"]]
             else:
-                system.standing.change(1, ("party", "spiffe://agents.example/tool/documents"), "drift")
+                system.revocations.change(1, ("party", "spiffe://agents.example/tool/documents"), "drift")
 
     system.apps[system.addresses["tool/documents"]] = leaving
 
@@ -149,12 +149,12 @@ async def test_the_stream_says_the_same(system: System, issuer: Issuer, lose: Lo
 async def test_a_party_that_hangs_is_not_waited_for_for_ever(
     system: System, issuer: Issuer, hang: ASGIApp, monkeypatch: pytest.MonkeyPatch, party: str
 ) -> None:
-    """How long is the token's to say: see `tests/unit/test_outgoing.py`."""
+    """How long is the token's to say: see `tests/unit/test_egress.py`."""
     if party.startswith("agent/"):
         system.behind_its_card(party, hang)
     else:
         system.apps[system.addresses[party]] = hang
-    monkeypatch.setattr("zerotrust.outgoing._LONGEST", 1)
+    monkeypatch.setattr("zerotrust.transport.egress._LONGEST", 1)
 
     steps, result = await worked(system, issuer.token())
     assert (steps, result["agent"]) == (NOT_READ, "agent/reader")
@@ -169,7 +169,7 @@ async def test_what_was_done_before_a_party_hangs_is_told(
 
     async def last_act(scope: Scope, receive: Receive, send: Send) -> None:
         await reader(scope, receive, send)
-        monkeypatch.setattr("zerotrust.outgoing._LONGEST", 0.3)
+        monkeypatch.setattr("zerotrust.transport.egress._LONGEST", 0.3)
 
     system.behind_its_card("agent/reader", last_act)
     system.behind_its_card("agent/writer", hang)

@@ -13,12 +13,12 @@ import orjson
 from tests.support.door import NOW, TOOLS
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import registry
+from zerotrust.adapters.mcp_tools import ERA, McpTools
 from zerotrust.decision import Denied
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
-from zerotrust.incoming import bearer
-from zerotrust.jsonrpc import LONGEST_ID, request_id
-from zerotrust.mcp import ERA, McpTools
-from zerotrust.strict_json import strict_object
+from zerotrust.limits.strict_json import strict_object
+from zerotrust.transport.jsonrpc import LONGEST_ID, request_id
+from zerotrust.transport.requests import bearer
 from zerotrust.verify import CLOCK_SKEW, Expected, key_id, verify
 
 HEADER = {"alg": "RS256", "typ": "at+jwt", "kid": "k1"}
@@ -33,11 +33,11 @@ def issuer() -> Issuer:
 
 @cache
 def expected() -> Expected:
-    """What a token for the documents tool must say; a login client's is taken, too, so that both ways are tried."""
+    """What a token for the documents tool must say; a public client's is taken, too, so that both ways are tried."""
     parties = registry().parties.items()
     lives = {registry().id(name): party.life for name, party in parties if party.life}
     audience = registry().id("tool/documents")
-    return Expected(issuer=ISSUER, audience=audience, lives=lives, login_clients=frozenset({"walkthrough"}), peers={})
+    return Expected(issuer=ISSUER, audience=audience, lives=lives, public_clients=frozenset({"walkthrough"}), peers={})
 
 
 @cache

@@ -13,7 +13,7 @@ from tests.fuzz.targets import CALL, claims, credentials, good_claims, good_toke
 from tests.support.door import NOW, Door, Headers
 from tests.support.issuer import Issuer
 from zerotrust.decision import Reason
-from zerotrust.registry import Registry
+from zerotrust.registry.model import Registry
 
 quick = settings(max_examples=150)
 

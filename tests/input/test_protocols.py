@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.attack import DOORS, Target, message, tool_call
 from zerotrust.decision import Reason
-from zerotrust.jsonrpc import LONGEST_ID
+from zerotrust.transport.jsonrpc import LONGEST_ID
 
 INTERNALS = ("Error:", "error for", "Traceback", "pydantic", "NoneType", "site-packages", "Failed to parse", "sqlite")
 DEEP = json.loads('{"a":' * 60 + "1" + "}" * 60)

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from tests.support.attack import Target, message, tool_call
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
-from zerotrust.logs import MOST_CAUSES, MOST_OF_A_TEXT, _JsonLines, log_json_lines
-from zerotrust.registry import Registry
+from zerotrust.registry.model import Registry
+from zerotrust.transport.logs import MOST_CAUSES, MOST_OF_A_TEXT, _JsonLines, log_json_lines
 
 NASTY = "\r\nEVIL\x1b[31m\0\u202etxt\u200b\ud800\x9b" + "x" * 1_000_000
 CLEAN = NASTY.replace("\ud800", "")  # as far as a body may go

@@ -9,9 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.standing import PLANTED
-from demo.system import System as Real
-from demo.system import started
+from demo.revocation import PLANTED
 from lab.bench.measure import SLOW, TASK, VARIANTS, Measured, measure
 from lab.bench.numbers import Ratio, Span, begun_in, in_series, inside, paired, percentile
 from lab.bench.party.spans import Spans
@@ -19,6 +17,8 @@ from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
 from lab.bench.summary import SPANS_OF, summarise
 from lab.bench.variants import PARTIES, PORTS, sets, spans
+from local.system import System as Real
+from local.system import started
 from tests.support.clients import said, use
 from tests.support.issuer import Issuer
 from tests.support.system import System, alive, running

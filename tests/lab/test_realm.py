@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from authorities.registry.realm import realm
 from lab import realm as lab
 from lab.realm import RealmControl, weakened
 from lab.without import NoSuchControl
-from zerotrust.registry import Registry
+from registration.realm import realm
+from zerotrust.registry.model import Registry
 
 CONTROLS = [control for control in vars(lab).values() if isinstance(control, RealmControl)]
 

@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from demo.refusals import Intruder
-from demo.system import System
 from lab.soak.load import Score, users
 from lab.soak.operator import Suspension, Suspensions
 from lab.soak.users import OWN, User, kinds_of, wrong
 from lab.soak.watch import MOST_FILES, SLACK, Held, grown, held
+from local.system import System
 
 
 @pytest.mark.e2e
@@ -78,7 +78,7 @@ async def test_an_error_on_the_way_is_counted_as_wrong(alice: User) -> None:
     assert (score.tried, score.wrong) == (1, ["alice fails: ReadError: gone"])
 
 
-REFUSED = "200: agent/writer: refused with 401, withdrawn"
+REFUSED = "200: agent/writer: refused with 401, revoked"
 
 
 @pytest.mark.parametrize(

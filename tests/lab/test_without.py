@@ -4,9 +4,9 @@ import pytest
 
 from lab.without import Control, NoSuchControl, without
 from zerotrust.identity import actor_chain
-from zerotrust.strict_json import strict_object
+from zerotrust.limits.strict_json import strict_object
 
-OBJECTS_ONLY = Control("zerotrust.strict_json", "strict_object", "if not isinstance(found, dict):")
+OBJECTS_ONLY = Control("zerotrust.limits.strict_json", "strict_object", "if not isinstance(found, dict):")
 
 
 def test_the_check_is_gone_inside_and_there_again_outside() -> None:
@@ -34,5 +34,5 @@ def test_something_else_can_stand_in_its_place() -> None:
 
 @pytest.mark.parametrize("take", ["if never:", "found"])
 def test_what_is_not_there_once_is_not_taken_for_taken_away(take: str) -> None:
-    with pytest.raises(NoSuchControl), without(Control("zerotrust.strict_json", "strict_object", take)):
+    with pytest.raises(NoSuchControl), without(Control("zerotrust.limits.strict_json", "strict_object", take)):
         raise AssertionError

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.attack_bundle import client_hello
-from zerotrust.accepting import HANDSHAKES_IN_A_PASS, LONGEST_HELLO, Accepting, listen
+from zerotrust.transport.accepting import HANDSHAKES_IN_A_PASS, LONGEST_HELLO, Accepting, listen
 
 HANG = 60
 MOST = 3
@@ -106,7 +106,7 @@ async def test_a_crowd_from_one_address_takes_the_places_of_its_own(door: Door) 
 async def test_silent_ones_of_one_address_take_the_places_of_its_own(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zerotrust.accepting.MOST_SILENT", 3)
+    monkeypatch.setattr("zerotrust.transport.accepting.MOST_SILENT", 3)
     _, other = await door.connect("127.0.0.3")
     crowd = [await asyncio.open_connection(*door.address, local_addr=("127.0.0.2", 0)) for _ in range(4)]
 

@@ -14,17 +14,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from authorities.registry import keycloak as module
-from authorities.registry.keycloak import Administration, AdministrationError, UnknownError
+from authorities.registry.keycloak import admin as module
+from authorities.registry.keycloak.admin import Administration, AdministrationError, UnknownError
 from tests.support.ca import the_ca
 from tests.support.system import FakeWorkload
-from zerotrust import connections
-from zerotrust.exchange import CLIENT_ASSERTION
+from zerotrust.issuer.exchange import CLIENT_ASSERTION
 from zerotrust.run import issuer_client
-from zerotrust.server import server
-from zerotrust.svid import Svid
-from zerotrust.tls import server_context
-from zerotrust.workload import Workload
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.tls import server_context
+from zerotrust.spiffe.workload import Workload
+from zerotrust.transport import pools
+from zerotrust.transport.server import server
 
 ISSUER = "http://issuer.test/realms/agents"  # the one that `FakeWorkload` expects
 READER = "spiffe://agents.example/agent/reader"
@@ -269,7 +269,7 @@ async def test_no_call_is_begun_on_a_connection_whose_certificate_is_about_to_en
     http = issuer_client(issuer, cast("Workload", workload))
     administration = Administration(issuer, workload, http=http)
     clock = SimpleNamespace(time=time.time)
-    monkeypatch.setattr(connections, "time", clock)
+    monkeypatch.setattr(pools, "time", clock)
     for later, made in (0, 1), (290, 1), (310, 2):
         clock.time = partial(lambda later: time.time() + later, later)
         assert await administration.identity("x") == "1"

@@ -57,10 +57,10 @@ from tests.support.launched import (
     refusals,
     until,
 )
-from zerotrust.lock import Lock
-from zerotrust.registry import Registry, load_registry
-from zerotrust.svid import Svid
-from zerotrust.workload import Workload, WorkloadError
+from zerotrust.registry.lock import Lock
+from zerotrust.registry.model import Registry, load_registry
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.workload import Workload, WorkloadError
 
 
 def is_running(pid: int) -> bool:

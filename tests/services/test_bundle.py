@@ -14,9 +14,9 @@ from authorities.attestation.local import bundle
 from authorities.attestation.local.bundle import MOST_ANSWERED, MOST_OF_A_REQUEST
 from tests.support.attack_bundle import HANG, KeysDoor, client_hello, keys_door
 from tests.support.issuer import Issuer
-from zerotrust import accepting
-from zerotrust.accepting import MOST_SILENT
 from zerotrust.service import Service
+from zerotrust.transport import accepting
+from zerotrust.transport.accepting import MOST_SILENT
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from tests.support.ca import the_ca
 from tests.support.clients import agent
 from tests.support.issuer import Issuer
 from tests.support.system import System, registry, running
-from zerotrust.registry import Registry
-from zerotrust.server import server
-from zerotrust.tls import server_context
+from zerotrust.registry.model import Registry
+from zerotrust.spiffe.tls import server_context
+from zerotrust.transport.server import server
 
 Token = Callable[..., str]
 READER, TOOL = "agent/reader", "tool/documents"

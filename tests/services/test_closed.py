@@ -20,7 +20,7 @@ from authorities.attestation.local import closed
 from authorities.attestation.local.closed import NotClosedError, check_closed
 from tests.support.launched import PROJECT, locked, project
 from tests.support.spy import ORDINARY, Spy
-from zerotrust.registry import load_registry
+from zerotrust.registry.model import load_registry
 
 MAIN = [str(PROJECT / "scripts" / "run"), "authorities.attestation.local.main"]
 PTRACE_SEIZE = 0x4206  # <linux/ptrace.h>

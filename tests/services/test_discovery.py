@@ -12,8 +12,8 @@ from tests.services.test_orchestrator import FILE_IT, READ_IT, worked
 from tests.support.ca import CA, the_ca
 from tests.support.issuer import Issuer
 from tests.support.system import System
-from zerotrust import current
-from zerotrust.cards import CARD_PATH, agent_card, signed_card
+from zerotrust import context
+from zerotrust.adapters.agent_card import CARD_PATH, agent_card, signed_card
 from zerotrust.decision import Denied, Reason
 from zerotrust.service import MAX_CARD
 
@@ -96,7 +96,7 @@ async def test_an_agent_that_does_not_show_the_approved_card_is_asked_nothing_an
 @pytest.fixture
 def called(system: System) -> Iterator[list[str]]:
     """Every card that is asked for; the request that it is for is not handled here."""
-    trace = current.TRACE.set(current.Span())
+    trace = context.TRACE.set(context.Span())
     seen: list[str] = []
     for name in ("agent/reader", "agent/writer"):
         app = system.apps[system.addresses[name]]
@@ -108,7 +108,7 @@ def called(system: System) -> Iterator[list[str]]:
 
         system.apps[system.addresses[name]] = noting
     yield seen
-    current.TRACE.reset(trace)
+    context.TRACE.reset(trace)
 
 
 async def test_a_card_is_asked_for_once_for_as_long_as_its_signature_is_good(
@@ -151,12 +151,12 @@ async def test_a_card_is_asked_for_again_when_the_trust_bundle_has_changed(
 async def test_who_has_lost_their_standing_is_not_even_asked_for_a_card(
     system: System, issuer: Issuer, called: list[str]
 ) -> None:
-    system.standing.change(1, ("party", f"spiffe://agents.example/{WRITER}"), "drift")
+    system.revocations.change(1, ("party", f"spiffe://agents.example/{WRITER}"), "drift")
 
     steps, result = await worked(system, issuer.token(), FILE_IT)
 
     assert steps == ["agent/reader started", "agent/reader done", "agent/writer started"]
-    assert (result["event"], result["agent"], result["text"]) == ("failed", WRITER, Reason.PEER_WITHDRAWN)
+    assert (result["event"], result["agent"], result["text"]) == ("failed", WRITER, Reason.PEER_REVOKED)
     assert called == [READER]
 
 
@@ -178,7 +178,7 @@ async def test_when_another_card_is_approved_it_is_asked_for_anew(system: System
     approved = service.known.approved
     other = {**approved, READER: approved[READER].model_copy(update={"card": "0" * 64})}
 
-    service.adopt(service.known.model_copy(update={"approved": other}), service._policy)
+    service.use(service.known.model_copy(update={"approved": other}), service._policy)
     with pytest.raises(Denied) as refused:
         await service.check_card(READER)
 
@@ -204,7 +204,7 @@ async def test_a_card_carries_no_token_and_costs_none(system: System, issuer: Is
 async def test_an_agent_that_cannot_be_reached_is_unavailable_and_not_untrusted(
     system: System, called: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zerotrust.bounded.SECONDS", 0.05)
+    monkeypatch.setattr("zerotrust.limits.answers.SECONDS", 0.05)
     service, address = system.services[ORCHESTRATOR], system.addresses[READER]
 
     async def silent(_scope: Scope, receive: Receive, _send: Send) -> None:
@@ -282,5 +282,5 @@ def test_who_has_tokens_and_who_has_a_certificate_is_the_registrys_to_say(system
     with_life = {name for name, party in registry.parties.items() if party.life}
 
     assert expected.lives.keys() == {registry.id(name) for name in with_life}
-    assert expected.peers.keys() == {registry.id(name) for name in registry.parties.keys() - registry.login_clients}
+    assert expected.peers.keys() == {registry.id(name) for name in registry.parties.keys() - registry.public_clients}
     assert TOOL not in with_life

@@ -21,10 +21,10 @@ from tests.support.system import ROOT, System, problem_of
 from tools.documents.document import MAX_ID, MAX_TEXT, MAX_TITLE, Document
 from tools.documents.store import MOST_BYTES, MOST_DRAFTS, MOST_FOUND, MOST_NAMED, Store
 from zerotrust import VERSION
+from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.journal import Journal
-from zerotrust.bounded import MAX_ANSWER
-from zerotrust.mcp import ERA
+from zerotrust.limits.answers import MAX_ANSWER
 
 Token = Callable[..., str]
 Stored = Callable[[], dict[str, dict[str, str]]]

@@ -23,8 +23,8 @@ from authorities.attestation.verifier import measure
 from authorities.attestation.verifier.measure import Stamp, stamps
 from tests.services.test_attestation import authority, lock, place, probe, registry, root, run_dir
 from tests.support.launched import FETCH, PROJECT, Authority, Probe, launch_probe, locked, log_of, until
-from zerotrust.lock import FILES, LOCK, REGISTRY, Lock
-from zerotrust.registry import Registry
+from zerotrust.registry.lock import FILES, LOCK, REGISTRY, Lock
+from zerotrust.registry.model import Registry
 
 __all__ = ["authority", "lock", "place", "probe", "registry", "root", "run_dir"]
 
@@ -188,7 +188,7 @@ async def test_the_registrys_own_files_are_part_of_the_registry_authority(
     await until(lambda: authority.drifted == {"authority/registry": name})
     assert "no identity issued" in await probe.run(FETCH)
 
-    authority.adopt(lying(root))  # an operator has it read them anew
+    authority.use(lying(root))  # an operator has it read them anew
     assert authority.drifted == {}
     assert await probe.run(FETCH_X509) == "spiffe://agents.example/authority/registry"
 
@@ -290,10 +290,10 @@ async def test_another_lock_counts_once_the_registry_goes_by_it(
     assert not await started(authority, registry, place)
 
     for read_from in ({}, before, {REGISTRY: before[REGISTRY]}, lying(root) | {LOCK: "0" * 64}):
-        authority.adopt(read_from)
+        authority.use(read_from)
         assert not await started(authority, registry, place)
 
-    authority.adopt(lying(root))
+    authority.use(lying(root))
     assert await started(authority, registry, place)
 
 
@@ -312,7 +312,7 @@ async def test_a_lock_that_is_changed_while_the_registry_reads_counts_for_nobody
         return found
 
     monkeypatch.setattr(authority._registry_files, "reloaded", then_changed)
-    authority.adopt(read_from)
+    authority.use(read_from)
 
     assert not await started(authority, registry, place)
 
@@ -329,7 +329,7 @@ async def test_a_lock_that_is_gone_again_is_no_end_of_the_authority(
     if instead == "a folder":
         (root / LOCK).mkdir()
 
-    authority.adopt(read_from)
+    authority.use(read_from)
 
     assert authority._launcher.lock is before
 

@@ -13,11 +13,9 @@ from typing import TypedDict
 
 import pytest
 
-from authorities.registry.realm import USERS
-from demo import keycloak as module
-from demo import runtime
-from demo.instance import BUILT, Instance
-from demo.keycloak import (
+from local import keycloak as module
+from local import keycloak_runtime
+from local.keycloak import (
     IDLE,
     LOG_SIZE,
     LOGS_KEPT,
@@ -29,7 +27,9 @@ from demo.keycloak import (
     check_port,
     tail,
 )
-from demo.runtime import VERSION, KeycloakError, Runtime
+from local.keycloak_instance import BUILT, Instance
+from local.keycloak_runtime import VERSION, KeycloakError, Runtime
+from registration.realm import USERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -264,7 +264,7 @@ async def test_while_keycloak_is_built_and_starts_it_is_said_again_and_again_wha
         f"""wait_for() {{ {wait}; }}; case "$*" in *config.built=true*) wait_for started 1;; esac; wait_for built 10"""
     )
     java(monkeypatch, tmp_path, distribution, body)
-    monkeypatch.setattr(runtime, "SAID_AFTER", 0.01)
+    monkeypatch.setattr(keycloak_runtime, "SAID_AFTER", 0.01)
 
     async with asyncio.timeout(60):
         with pytest.raises(KeycloakError, match="ended with status 1"):
@@ -341,7 +341,7 @@ def test_the_end_of_a_log_is_shown_without_stack_traces(tmp_path: Path) -> None:
 
 def test_what_was_started_ends_with_its_parent_even_when_that_is_killed() -> None:
     program = (
-        "import os, subprocess; from demo.keycloak import end_with; me = os.getpid(); "
+        "import os, subprocess; from local.keycloak import end_with; me = os.getpid(); "
         "child = subprocess.Popen(['sleep', '600'], preexec_fn=lambda: end_with(me), start_new_session=True); "
         "print(child.pid, flush=True); child.wait()"
     )

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.support.issuer import Issuer
 from tests.support.system import System
-from zerotrust.a2a import NONSENSE
+from zerotrust.adapters.a2a import NONSENSE
 
 Stored = Callable[[], dict[str, dict[str, str]]]
 FILE_IT = {"request": "Summarise our incident reports and file the summary."}
@@ -44,7 +44,7 @@ async def test_an_agent_that_has_moved_is_found_where_the_registry_says_it_is_no
     moved, orchestrator = "https://127.0.0.1:9999", system.services["orchestrator"]
     system.apps[moved] = system.apps.pop(system.addresses["agent/reader"])
     addresses = {**system.known.addresses, "agent/reader": moved}
-    orchestrator.adopt(system.known.model_copy(update={"addresses": addresses}), orchestrator._policy)
+    orchestrator.use(system.known.model_copy(update={"addresses": addresses}), orchestrator._policy)
 
     _, result = await worked(system, issuer.token(), READ_IT)
     assert result["event"] == "finished"

@@ -11,16 +11,16 @@ from typing import Any, cast
 import pytest
 from keycloak import KeycloakAdmin
 
-from authorities.registry import poll as module
-from authorities.registry.events import KEPT_FOR, RECORDED, Change
-from authorities.registry.keycloak import AdministrationError
-from authorities.registry.poll import Reader, applying, poll
-from authorities.registry.realm import SESSION_LIFE
+from authorities.registry.keycloak import poll as module
+from authorities.registry.keycloak.admin import AdministrationError
+from authorities.registry.keycloak.events import KEPT_FOR, RECORDED, Change
+from authorities.registry.keycloak.poll import Reader, applying, poll
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from tests.support.system import FakeWorkload, fresh_standing
-from zerotrust.known import Known
-from zerotrust.registry import Registry
+from registration.realm import SESSION_LIFE
+from tests.support.system import FakeWorkload, fresh_revocations
+from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import RegistrySnapshot
 
 OWN, READER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"
 NOW = 1_795_563_637_000
@@ -304,7 +304,7 @@ async def test_the_sessions_that_the_user_began_until_then_and_no_others(
     assert {change.cause for change in applied.changes} == {"keycloak: credential changed"}
 
 
-async def test_a_user_with_too_many_sign_ins_is_withdrawn_instead_of_each_session(
+async def test_a_user_with_too_many_sign_ins_is_revoked_instead_of_each_session(
     keycloak: Keycloak, applied: Applied, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_LOGINS", 3)
@@ -372,7 +372,7 @@ async def test_a_client_that_came_later_is_looked_up(keycloak: Keycloak, applied
 # --- what may have been lost ------------------------------------------------------------------------------------------
 
 
-async def test_what_is_not_recorded_is_not_read_completely_and_its_tokens_are_withdrawn_afterwards(
+async def test_what_is_not_recorded_is_not_read_completely_and_its_tokens_are_revoked_afterwards(
     keycloak: Keycloak, applied: Applied, reader: Reader
 ) -> None:
     keycloak.config["eventsEnabled"] = False
@@ -404,7 +404,7 @@ async def test_events_that_were_off_between_two_reads_are_missed(
 
 
 async def test_sign_ins_that_were_cleared_are_missed(keycloak: Keycloak, applied: Applied, reader: Reader) -> None:
-    """Nothing was withdrawn, but the registry has signed in itself, and that event is gone as well."""
+    """Nothing was revoked, but the registry has signed in itself, and that event is gone as well."""
     keycloak.login("a", at=NOW)
     keycloak._user("CLIENT_LOGIN", "", NOW, "the registry")
     await reader.read()
@@ -502,24 +502,24 @@ async def test_whatever_goes_wrong_is_tried_again_and_does_not_count(
 # --- what it comes to -------------------------------------------------------------------------------------------------
 
 
-async def test_keycloak_has_no_say_over_what_an_operator_withdrew(registry: Registry, tmp_path: Path) -> None:
-    kept = State(tmp_path / "standing.db")
-    known = Known(registry=registry, addresses={}, approved={})
+async def test_keycloak_has_no_say_over_what_an_operator_revoked(registry: Registry, tmp_path: Path) -> None:
+    kept = State(tmp_path / "revocations.db")
+    known = RegistrySnapshot(registry=registry, addresses={}, approved={})
     async with kept.opened():
         workload = FakeWorkload("authority/registry")
-        standing = fresh_standing()
-        standing.replace(0, {})
-        stream = Stream(known, kept, standing=standing, identity=lambda: workload.svid)
+        revocations = fresh_revocations()
+        revocations.replace(0, {})
+        stream = Stream(known, kept, revocations=revocations, identity=lambda: workload.svid)
         apply = applying(stream)
         await stream.change("party", READER, "odd answers (operator olga)")
 
         await apply(Change(("party", READER), "keycloak: disabled"))
         await apply(Change(("party", READER), None))
-        assert kept.withdrawn == {("party", READER): "odd answers (operator olga)"}
+        assert kept.revoked == {("party", READER): "odd answers (operator olga)"}
         await apply(Change(("user", "bob"), "keycloak: disabled"))
         await apply(Change(("user", "bob"), "keycloak: disabled"))
-        assert kept.withdrawn["user", "bob"] == "keycloak: disabled"
+        assert kept.revoked["user", "bob"] == "keycloak: disabled"
         await apply(Change(("user", "bob"), None))
 
-    assert kept.withdrawn == {("party", READER): "odd answers (operator olga)"}
+    assert kept.revoked == {("party", READER): "odd answers (operator olga)"}
     assert kept.number == 3

@@ -16,7 +16,7 @@ from tests.support.ca import workload
 from tests.support.clients import agent, ask, question, text_of
 from tests.support.issuer import Issuer
 from tests.support.system import System, problem_of
-from zerotrust import a2a
+from zerotrust.adapters import a2a
 
 Token = Callable[..., str]
 READ_IT = "Summarise our incident reports."

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from authorities.registry import followers, telling
+from authorities.registry import followers, notify
 from authorities.registry import stream as sending
 from authorities.registry.app import changes, create_app
-from authorities.registry.events import Apply
-from authorities.registry.keycloak import AdministrationError
+from authorities.registry.keycloak.admin import AdministrationError
+from authorities.registry.keycloak.events import Apply
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
@@ -22,18 +22,18 @@ from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.issuer import Issuer
 from tests.support.system import POLICIES, FakeWorkload, System, Wire, alive
 from zerotrust.decision import Reason
-from zerotrust.known import KIND, Known, known_from
 from zerotrust.policy import CedarPolicy, PolicyError
-from zerotrust.registry import RegistryError
+from zerotrust.registry.feed import EVENT_TYPE, apply_event
+from zerotrust.registry.model import RegistryError
+from zerotrust.registry.snapshot import SNAPSHOT_TYPE, RegistrySnapshot, parse_snapshot
+from zerotrust.revocation import Revocations
 from zerotrust.run import read_policy
 from zerotrust.service import Service
-from zerotrust.signals import SIGNAL, hear
-from zerotrust.signed import kind_of, verified
-from zerotrust.standing import Standing
-from zerotrust.svid import Peer, Svid
-from zerotrust.workload import WorkloadError
+from zerotrust.spiffe.statement import statement_type, verify_statement
+from zerotrust.spiffe.svid import Peer, Svid
+from zerotrust.spiffe.workload import WorkloadError
 
-NAME, READER, ATTESTATION = "authority/registry", "agent/reader", "authority/attestation"
+NAME, READER, ATTESTATION_PARTY = "authority/registry", "agent/reader", "authority/attestation"
 READERS_ID = "spiffe://agents.example/agent/reader"
 ME = "spiffe://agents.example/authority/registry"
 ADDRESS = "https://127.0.0.1:8106"
@@ -46,12 +46,12 @@ class Realm:
     def __init__(self) -> None:
         self.told: list[tuple[str, str, bool]] = []
         self.away, self.imported = False, "the first import"
-        self.standing: Standing | None = None
+        self.revocations: Revocations | None = None
 
     async def _tell(self, what: str, client_id: str) -> None:
-        assert self.standing
-        withdrawn = {name for _, name in self.standing.withdrawn}
-        self.told.append((what, client_id, client_id not in withdrawn))
+        assert self.revocations
+        revoked = {name for _, name in self.revocations.revoked}
+        self.told.append((what, client_id, client_id not in revoked))
         if self.away:
             raise AdministrationError("Keycloak is away")
 
@@ -93,12 +93,12 @@ class Authority:
             issuer,
             Realm(),
         )
-        self.realm.standing = self.standing = self.system.standing
-        self.found: Callable[[], tuple[Known, CedarPolicy]] = lambda: (self.system.known, self._policy)
+        self.realm.revocations = self.revocations = self.system.revocations
+        self.found: Callable[[], tuple[RegistrySnapshot, CedarPolicy]] = lambda: (self.system.known, self._policy)
         self._policy = read_policy(POLICIES, issuer.registry)
         self.app = create_app(self.system.service(NAME), self.realm, self._found, follow_nobody)
 
-    def _found(self) -> tuple[Known, CedarPolicy]:
+    def _found(self) -> tuple[RegistrySnapshot, CedarPolicy]:
         return self.found()
 
     def operators_token(self, **changed: Any) -> str:
@@ -125,7 +125,7 @@ class Authority:
             "POST",
             "/attestation",
             {"drifted": drifted, "at": time.time() if at is None else at},
-            peer=workload(ATTESTATION),
+            peer=workload(ATTESTATION_PARTY),
         )
         assert answer.status_code == 200, answer.text
         return list(answer.json()["suspended"])
@@ -150,8 +150,8 @@ class Authority:
 def read(line: str) -> dict[str, Any]:
     """What the registry says in one line of its stream."""
     own = the_ca().svid("agent/reader")
-    said = verified(line, kind=kind_of(line), signer=ME, own=own, now=time.time())
-    return said | {"kind": kind_of(line)}
+    said = verify_statement(line, kind=statement_type(line), signer=ME, own=own, now=time.time())
+    return said | {"kind": statement_type(line)}
 
 
 @asynccontextmanager
@@ -176,8 +176,8 @@ FOR_OPERATORS = [
     ("POST", f"/parties/{READER}/suspend"),
     ("POST", f"/parties/{READER}/reinstate"),
     ("POST", "/reload"),
-    ("GET", "/standing"),
-    ("POST", "/withdrawals"),
+    ("GET", "/revocations"),
+    ("POST", "/revocations"),
     ("POST", "/reinstatements"),
 ]
 
@@ -189,7 +189,7 @@ async def test_what_operators_do_nobody_else_does(authority: Authority, method: 
     for token, peer, reason in (
         (None, NO_CERTIFICATE, Reason.NO_TOKEN),
         (None, workload(READER), Reason.NO_TOKEN),
-        (None, workload(ATTESTATION), Reason.NO_TOKEN),
+        (None, workload(ATTESTATION_PARTY), Reason.NO_TOKEN),
         (authority.operators_token(groups=["/engineering"]), NO_CERTIFICATE, Reason.POLICY_DENIED),
         (authority.operators_token(groups=[]), NO_CERTIFICATE, Reason.POLICY_DENIED),
         (authority.operators_token(scope="task.run"), NO_CERTIFICATE, Reason.SCOPE_MISSING),
@@ -236,11 +236,11 @@ async def test_only_attestation_reports_drift_and_nobody_in_a_users_name(authori
     ):
         answer = await authority.ask("POST", "/attestation", body, peer=peer, token=token)
         assert (answer.status_code, answer.json()["reason"]) == (403, Reason.UNKNOWN_PEER)
-    assert authority.standing.of_party(READERS_ID)
+    assert authority.revocations.of_party(READERS_ID)
 
 
 async def test_every_party_follows_by_its_certificate_and_nobody_without_one(authority: Authority) -> None:
-    for party in (READER, "inference", ATTESTATION):
+    for party in (READER, "inference", ATTESTATION_PARTY):
         assert await authority.heard(party, seconds=0.05)
     for token in (None, authority.operators_token()):
         answer = await authority.ask("GET", "/signals", token=token)
@@ -252,7 +252,7 @@ async def test_a_suspended_party_follows_nothing(authority: Authority) -> None:
 
     answer = await authority.ask("GET", "/signals", peer=workload(READER))
 
-    assert (answer.status_code, answer.json()["reason"]) == (401, Reason.WITHDRAWN)
+    assert (answer.status_code, answer.json()["reason"]) == (401, Reason.REVOKED)
 
 
 # operators
@@ -276,14 +276,14 @@ async def test_a_suspended_party_stands_no_more_here_first_and_at_the_realm_seco
     assert told["keycloak"] == "told"
     assert (told["party"]["state"], told["party"]["cause"]) == ("suspended", "a theft (operator olivia)")
     assert told["party"]["since"] == pytest.approx(time.time(), abs=60)
-    assert authority.standing.of_party(READERS_ID).reason is Reason.WITHDRAWN
+    assert authority.revocations.of_party(READERS_ID).reason is Reason.REVOKED
     assert authority.realm.told == [("disable", READERS_ID, False)]  # it did not stand any more when that was told
     assert authority.events == [("suspend", READER)]
 
     told = await authority.operate("POST", f"/parties/{READER}/reinstate", {})
 
     assert (told["party"]["state"], told["party"]["cause"], told["keycloak"]) == ("active", None, "told")
-    assert authority.standing.of_party(READERS_ID)
+    assert authority.revocations.of_party(READERS_ID)
     assert authority.realm.told[1:] == [("enable", READERS_ID, False)]
     assert authority.events == [("suspend", READER), ("reinstate", READER)]
 
@@ -312,8 +312,8 @@ async def test_who_is_suspended_again_while_the_realm_hears_of_the_reinstatement
         else:
             suspend = authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
             meanwhile.append(asyncio.create_task(suspend))
-            since = authority.standing._number
-            while authority.standing._number == since:
+            since = authority.revocations._number
+            while authority.revocations._number == since:
                 await asyncio.sleep(0)
         await authority.realm._tell("enable", client_id)
 
@@ -322,7 +322,7 @@ async def test_who_is_suspended_again_while_the_realm_hears_of_the_reinstatement
     await asyncio.gather(*meanwhile)
 
     assert told["party"]["state"] == again
-    assert not authority.standing.of_party(READERS_ID)
+    assert not authority.revocations.of_party(READERS_ID)
     async with asyncio.timeout(5):  # what was decided last is what the realm hears last
         while [what for what, *_ in authority.realm.told][:3] != ["disable", "enable", "disable"]:
             await asyncio.sleep(0)
@@ -334,14 +334,14 @@ async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: A
     told = await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
 
     assert told["keycloak"] == "could not be told: Keycloak is away"
-    assert not authority.standing.of_party(READERS_ID)
+    assert not authority.revocations.of_party(READERS_ID)
 
 
 @pytest.mark.parametrize("how", ["an operator", "drift"])
 async def test_a_realm_that_was_away_is_told_of_a_suspension_until_it_has_heard_or_that_is_over(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(telling, "SECONDS_BETWEEN_TRIES", 0.01)
+    monkeypatch.setattr(notify, "SECONDS_BETWEEN_TRIES", 0.01)
     authority.realm.away = True
 
     async def suspended() -> None:
@@ -378,12 +378,12 @@ async def test_a_realm_that_was_away_is_told_of_a_suspension_until_it_has_heard_
 async def test_a_report_that_was_held_back_is_no_news(authority: Authority) -> None:
     await authority.report({}, at=time.time() - 60)
     async with asyncio.timeout(5):
-        while "attestation" not in (told := (await authority.operate("GET", "/standing"))["sources"]):
+        while "attestation" not in (told := (await authority.operate("GET", "/revocations"))["sources"]):
             await asyncio.sleep(0)
     assert told["attestation"] == pytest.approx(60, abs=10)
 
     await authority.report({}, at=time.time() + 60)  # by a clock that is ahead: now, and no later
-    assert 0 <= (await authority.operate("GET", "/standing"))["sources"]["attestation"] < 30
+    assert 0 <= (await authority.operate("GET", "/revocations"))["sources"]["attestation"] < 30
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ async def test_nobody_is_suspended_without_a_cause(authority: Authority, body: o
     answer = await authority.ask("POST", f"/parties/{READER}/suspend", body, token=authority.operators_token())
 
     assert (answer.status_code, answer.json()["reason"]) == (400, Reason.MALFORMED_BODY)
-    assert authority.standing.of_party(READERS_ID)
+    assert authority.revocations.of_party(READERS_ID)
 
 
 # drift
@@ -406,17 +406,17 @@ async def test_who_does_not_run_what_was_approved_is_suspended_and_stays_so_unti
     assert await authority.report(drifted) == [READER]
     assert await authority.report(drifted) == []  # the same story again
 
-    assert authority.standing.of_party(READERS_ID).detail.endswith("drift: agents/reader/main.py: changed")
+    assert authority.revocations.of_party(READERS_ID).detail.endswith("drift: agents/reader/main.py: changed")
     assert (await authority.operate("GET", f"/parties/{READER}"))["state"] == "drifted"
     answer = await authority.ask("POST", f"/parties/{READER}/reinstate", {}, token=authority.operators_token())
     assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.DRIFTED)
-    assert not authority.standing.of_party(READERS_ID)
+    assert not authority.revocations.of_party(READERS_ID)
 
     assert await authority.report({}) == []  # the file is as it was
     assert (await authority.operate("GET", f"/parties/{READER}"))["state"] == "suspended"
-    assert not authority.standing.of_party(READERS_ID)
+    assert not authority.revocations.of_party(READERS_ID)
     await authority.operate("POST", f"/parties/{READER}/reinstate", {})
-    assert authority.standing.of_party(READERS_ID)
+    assert authority.revocations.of_party(READERS_ID)
     assert [event for event, _ in authority.events if event != "refusal"] == ["drift", "reinstate"]
     assert ("disable", READERS_ID, False) in authority.realm.told
 
@@ -430,7 +430,7 @@ async def test_who_runs_other_code_than_what_is_now_approved_is_to_be_started_ag
         assert answer["reason"] == RegistryReason.DRIFTED
         return answer.get("advice")
 
-    def approve(code: str | None) -> Known:
+    def approve(code: str | None) -> RegistrySnapshot:
         entry = known.approved[READER].model_copy(update={"code": code})
         return known.model_copy(update={"approved": known.approved | {READER: entry}})
 
@@ -479,13 +479,13 @@ async def test_another_version_is_told_to_everybody_and_counts_here_at_once(auth
 
     assert (await authority.operate("GET", path))["state"] == "active"
     document = (await authority.heard(seconds=0.05))[0]
-    assert known_from({name: value for name, value in document.items() if name != "kind"}) == other
+    assert parse_snapshot({name: value for name, value in document.items() if name != "kind"}) == other
     assert authority.events[-1] == ("reload", "registry")
 
 
 @pytest.mark.parametrize("error", [RegistryError("agents: unknown scope\nzt: \x1b[31m"), PolicyError("line 3")])
 async def test_a_registry_that_is_unfit_changes_nothing(authority: Authority, error: Exception) -> None:
-    def unfit() -> tuple[Known, CedarPolicy]:
+    def unfit() -> tuple[RegistrySnapshot, CedarPolicy]:
         raise error
 
     authority.found = unfit
@@ -520,11 +520,11 @@ async def test_a_stream_begins_with_the_document_the_state_and_how_fresh_it_is(a
 
     document, state, beat, *_ = await authority.heard()
 
-    assert (document["kind"], state["kind"], beat["kind"]) == (KIND, SIGNAL, SIGNAL)
+    assert (document["kind"], state["kind"], beat["kind"]) == (SNAPSHOT_TYPE, EVENT_TYPE, EVENT_TYPE)
     [told] = state["events"].values()
     inference = authority.issuer.registry.id("inference")
     entries = [["party", inference, "a theft (operator olivia)"]]
-    assert told == {"number": 1, "part": 1, "parts": 1, "withdrawn": entries}
+    assert told == {"number": 1, "part": 1, "parts": 1, "revoked": entries}
     [told] = beat["events"].values()
     assert told["number"] == 1
     assert 0 <= told["sources"]["attestation"] < 60
@@ -532,15 +532,15 @@ async def test_a_stream_begins_with_the_document_the_state_and_how_fresh_it_is(a
 
 async def test_a_source_that_was_never_heard_makes_nothing_fresh(authority: Authority) -> None:
     *_, beat = (await authority.heard(seconds=0.05))[:3]
-    standing = Standing(clock=lambda: 0.0)
-    standing.replace(0, {})
+    revocations = Revocations(clock=lambda: 0.0)
+    revocations.replace(0, {})
 
-    hear(standing, beat, now=time.time())
+    apply_event(revocations, beat, now=time.time())
 
-    assert not standing.fresh
+    assert not revocations.fresh
 
 
-async def test_what_was_withdrawn_stays_so_after_a_restart(tmp_path: Path, issuer: Issuer) -> None:
+async def test_what_was_revoked_stays_so_after_a_restart(tmp_path: Path, issuer: Issuer) -> None:
     async with authority_in(tmp_path, issuer) as authority:
         await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
         await authority.operate("POST", "/parties/inference/suspend", {"cause": "a theft"})
@@ -548,42 +548,42 @@ async def test_what_was_withdrawn_stays_so_after_a_restart(tmp_path: Path, issue
         before = await authority.operate("GET", f"/parties/{READER}")
     async with authority_in(tmp_path, issuer) as again:
         assert await again.operate("GET", f"/parties/{READER}") == before
-        assert not again.standing.of_party(READERS_ID)
-        assert again.standing.number == 3
+        assert not again.revocations.of_party(READERS_ID)
+        assert again.revocations.number == 3
         [told] = (await again.heard("inference", seconds=0.05))[1]["events"].values()
         assert told["number"] == 3
         await again.operate("POST", f"/parties/{READER}/reinstate", {})
-        assert again.standing.number == 4
+        assert again.revocations.number == 4
 
 
 class Follower:
     """A party's own view of what it hears."""
 
     def __init__(self) -> None:
-        self.standing = Standing(clock=time.monotonic)
+        self.revocations = Revocations(clock=time.monotonic)
         self.numbers: list[int] = []
 
     async def follow(self, stream: Stream, until: int) -> None:
-        await self.hear(stream.follow(FOLLOWER, time.time() + 60), until)
+        await self.apply_event(stream.follow(FOLLOWER, time.time() + 60), until)
 
-    async def hear(self, lines: AsyncIterator[str], until: int) -> None:
+    async def apply_event(self, lines: AsyncIterator[str], until: int) -> None:
         async for line in lines:
             said = read(line.rstrip("\n"))
-            if said["kind"] == SIGNAL:
-                hear(self.standing, said, now=time.time())
-                self.numbers.append(self.standing.number or 0)
+            if said["kind"] == EVENT_TYPE:
+                apply_event(self.revocations, said, now=time.time())
+                self.numbers.append(self.revocations.number or 0)
                 if self.numbers[-1] == until:
                     return
 
 
 @asynccontextmanager
 async def streaming(folder: Path, issuer: Issuer, identity: Callable[[], Svid] | None = None) -> AsyncIterator[Stream]:
-    kept, standing = State(folder / "standing.db"), Standing(clock=time.monotonic)
+    kept, revocations = State(folder / "revocations.db"), Revocations(clock=time.monotonic)
     known = System(folder, issuer.registry, issuer, Service, time.time).known
     svid = FakeWorkload(ME).svid
     async with kept.opened():
-        stream = Stream(known, kept, standing=standing, identity=identity or (lambda: svid))
-        standing.replace(kept.number, kept.withdrawn)
+        stream = Stream(known, kept, revocations=revocations, identity=identity or (lambda: svid))
+        revocations.replace(kept.number, kept.revoked)
         yield stream
 
 
@@ -598,10 +598,10 @@ async def test_many_changes_at_once_are_told_one_after_the_other(tmp_path: Path,
         await asyncio.gather(*(stream.change("user", f"user-{n % 5}", "y" if n % 2 else None) for n in range(30)))
         await asyncio.gather(*following)
 
-        own = stream._standing
+        own = stream._revocations
         for follower in (early, late):  # with a gap, `hear` would have raised
             assert follower.numbers == sorted(follower.numbers)
-            assert follower.standing.withdrawn == own.withdrawn == stream._kept.withdrawn
+            assert follower.revocations.revoked == own.revoked == stream._kept.revoked
         assert early.numbers[-1] == own.number == 60
 
 
@@ -616,7 +616,7 @@ async def test_a_change_is_on_the_disk_before_anybody_hears_of_it(
         with pytest.raises(OSError, match="no room"):
             await stream.change("user", "alice", "a theft")
 
-        assert stream._standing.number == 0
+        assert stream._revocations.number == 0
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await anext(lines)
@@ -669,7 +669,7 @@ async def test_a_heartbeat_goes_on_after_a_time_without_an_identity(
         await asyncio.sleep(0.05)
         missing.clear()
         for _ in range(20):  # more than were waiting
-            assert read((await anext(lines)).rstrip("\n"))["kind"] == SIGNAL
+            assert read((await anext(lines)).rstrip("\n"))["kind"] == EVENT_TYPE
         assert not beat.done()
         beat.cancel()
         await _left(lines)

@@ -17,7 +17,7 @@ GENUINE = hashlib.sha256(b"genuine").hexdigest()
 STARTED = [
     (["scripts/run", "demo", "--help"], "walkthrough"),
     ([".venv/bin/zt", "--help"], "reinstate"),
-    (["scripts/run", "authorities.registry.register", "--nothing"], ""),
+    (["scripts/run", "registration.register", "--nothing"], ""),
     (["scripts/run", "tests.attacks.table"], "catalogue"),
     (["scripts/run", "pytest", "--version"], "pytest"),
 ]

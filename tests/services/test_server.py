@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.system import running
-from zerotrust.registry import dns_name
-from zerotrust.server import _Timer, server
-from zerotrust.tls import server_context
+from zerotrust.registry.model import dns_name
+from zerotrust.spiffe.tls import server_context
+from zerotrust.transport.server import _Timer, server
 
 seen: ContextVar[str] = ContextVar("seen", default="nobody")
 
@@ -90,7 +90,7 @@ async def test_the_server_keeps_no_log_of_who_asked_for_what(caplog: pytest.LogC
 
 @pytest.mark.parametrize("kind", [asyncio, uvloop], ids=["asyncio", "uvloop"])
 def test_a_handshake_that_comes_to_no_end_is_broken_off(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.server.PATIENCE", 0.2)
+    monkeypatch.setattr("zerotrust.transport.server.PATIENCE", 0.2)
 
     async def silent() -> None:
         tls = server_context(the_ca().svid("orchestrator"), certificate_needed=False)
@@ -111,7 +111,7 @@ def test_a_handshake_that_comes_to_no_end_is_broken_off(kind: Any, monkeypatch: 
 
 
 async def test_a_timer_that_is_started_twice_is_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.server.PATIENCE", 0)
+    monkeypatch.setattr("zerotrust.transport.server.PATIENCE", 0)
     transport = Mock()
     timer = _Timer(transport)
 
@@ -127,13 +127,13 @@ async def test_what_a_party_stands_on_is_closed_with_it(tmp_path: Path) -> None:
     async with running(tmp_path, "inference") as system:
         service = system.services["inference"]
 
-    clients = (service.outgoing.http, service.outgoing.mcp_http, service._identity_http)
+    clients = (service.egress.http, service.egress.mcp_http, service._identity_http)
     assert [client.is_closed for client in clients] == [True, True, True]
     assert not service.recorder._journal._writer.is_alive()
 
 
 async def test_an_answer_that_gets_no_end_does_not_look_whole() -> None:
-    """So the gate leaves one that it cuts off: `zerotrust/refusing.py`."""
+    """So the gate leaves one that it cuts off: `zerotrust/transport/responses.py`."""
 
     async def half(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})

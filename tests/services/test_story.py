@@ -14,7 +14,7 @@ from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.system import System
 from zerotrust.audit.journal import first_bad_record
-from zerotrust.clock import Forward
+from zerotrust.clock import NonDecreasingClock
 from zerotrust.gate import Gate
 
 Stored = Callable[[], dict[str, dict[str, str]]]
@@ -229,7 +229,7 @@ async def test_a_stream_of_a_task_does_not_outlive_the_users_token(system: Syste
     system.apps[system.addresses["agent/reader"]] = hangs
     assert isinstance(gate, Gate)
     claims = issuer.claims()
-    gate._clock = Forward(lambda: claims["exp"] - 1.0)  # a second is left, by this clock for ever
+    gate._clock = NonDecreasingClock(lambda: claims["exp"] - 1.0)  # a second is left, by this clock for ever
     client = system.client("orchestrator", issuer.sign(claims))
     answer = await client.post("/tasks", json=TASK, headers={"accept": "text/event-stream"})
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from authorities.registry import stream as module
-from authorities.registry.events import Change, of_user_until
-from authorities.registry.poll import applying
+from authorities.registry.keycloak.events import Change, of_user_until
+from authorities.registry.keycloak.poll import applying
 from authorities.registry.shares import MOST_OF_A_USER
 from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
 from tests.services.test_registry_authority import FOLLOWER, READERS_ID, Follower, read, streaming
 from tests.support.issuer import Issuer
-from zerotrust.known import KIND
-from zerotrust.withdrawn import Subject
+from zerotrust.registry.snapshot import SNAPSHOT_TYPE
+from zerotrust.revocation_list import Revocable
 
 SECONDS = 30
 """A net: nothing waits for it."""
@@ -91,13 +91,13 @@ async def test_whoever_begins_without_end_is_not_served_without_end(
     await asyncio.wait(trying)
 
 
-async def test_the_streams_of_a_party_that_is_withdrawn_end_and_those_of_others_go_on(stream: Stream) -> None:
+async def test_the_streams_of_a_party_that_is_revoked_end_and_those_of_others_go_on(stream: Stream) -> None:
     lost, other = [await begun(stream) for _ in range(2)], await begun(stream, FOLLOWER)
 
     await stream.change("party", READERS_ID, "a theft")
 
     for lines in lost:
-        assert [number(event) for event in await rest(lines)] == [1]  # its own withdrawal is the last that it hears
+        assert [number(event) for event in await rest(lines)] == [1]  # its own revocation is the last that it hears
     await stream.change("user", "u", "x")
     assert [number(read((await anext(other)).rstrip("\n"))) for _ in range(2)] == [1, 2]
     assert await rest(stream.follow(READERS_ID, time.time() + 600)) == []
@@ -116,8 +116,8 @@ async def test_whom_the_registry_does_not_name_any_more_follows_no_more(stream: 
 
     stream.publish(stream.known.model_copy(update={"registry": registry}))
 
-    assert [event["kind"] for event in await rest(lines)] == [KIND]
-    assert read((await anext(other)).rstrip("\n"))["kind"] == KIND
+    assert [event["kind"] for event in await rest(lines)] == [SNAPSHOT_TYPE]
+    assert read((await anext(other)).rstrip("\n"))["kind"] == SNAPSHOT_TYPE
 
 
 # the whole state
@@ -134,16 +134,16 @@ async def test_a_state_of_many_lines_is_one_state_whatever_changes_meanwhile(
     await stream.change("session", "s-1", None)
     await stream.change("user", "u", "x")
 
-    following = [asyncio.create_task(early.hear(lines, 97)), asyncio.create_task(late.follow(stream, 98))]
+    following = [asyncio.create_task(early.apply_event(lines, 97)), asyncio.create_task(late.follow(stream, 98))]
     await asyncio.wait(following[:1])
-    assert read(document.rstrip("\n"))["kind"] == KIND
+    assert read(document.rstrip("\n"))["kind"] == SNAPSHOT_TYPE
     assert early.numbers[:10] == [0] * 9 + [95]  # nothing counts before the last part
     await stream.change("user", "v", "x")
     await asyncio.wait(following)
 
-    assert ("session", "s-1") not in early.standing.withdrawn
-    assert ("user", "u") in early.standing.withdrawn
-    assert late.standing.withdrawn == stream._kept.withdrawn == stream._standing.withdrawn
+    assert ("session", "s-1") not in early.revocations.revoked
+    assert ("user", "u") in early.revocations.revoked
+    assert late.revocations.revoked == stream._kept.revoked == stream._revocations.revoked
 
 
 async def test_the_state_is_signed_once_for_all_who_begin_at_the_same_change(
@@ -186,7 +186,7 @@ async def test_what_is_asked_for_at_the_same_time_is_written_and_signed_at_once(
     assert written == [150]
     told = [read((await anext(lines)).rstrip("\n")) for _ in range(2)]
     assert [number(event) for event in told] == [1, 101]
-    assert stream._kept.number == stream._standing.number == 150
+    assert stream._kept.number == stream._revocations.number == 150
 
 
 async def test_more_than_a_batch_is_written_in_several(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,7 @@ async def test_what_cannot_be_written_fails_for_all_who_asked_and_is_told_to_nob
     asked = [stream.change("session", f"s-{n}", "x") for n in range(3)]
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert [str(result) for result in results] == ["no room"] * 3
-    assert stream._standing.withdrawn == {}
+    assert stream._revocations.revoked == {}
 
     monkeypatch.setattr(stream._kept, "change", change)
     await stream.change("session", "s-0", "x")
@@ -239,21 +239,21 @@ async def test_a_user_who_revokes_without_end_causes_a_bounded_number_of_entries
     await apply(revoked(1, "bob"))
 
     kept = stream._kept
-    expected: list[Subject] = [("token", f"eve-{n}") for n in range(most)]
+    expected: list[Revocable] = [("token", f"eve-{n}") for n in range(most)]
     expected += [("before", "499 eve walkthrough"), ("token", "bob-1")]
-    assert list(kept.withdrawn) == expected
+    assert list(kept.revoked) == expected
     assert kept.number == most + 10 + 1  # one more with every poll
-    assert stream._standing.withdrawn == kept.withdrawn
-    again = State(tmp_path / "standing.db")
+    assert stream._revocations.revoked == kept.revoked
+    again = State(tmp_path / "revocations.db")
     async with again.opened():
-        assert again.withdrawn == kept.withdrawn
+        assert again.revoked == kept.revoked
 
 
-async def test_what_a_later_time_withdraws_already_is_no_change(stream: Stream) -> None:
+async def test_what_a_later_time_revokes_already_is_no_change(stream: Stream) -> None:
     apply = applying(stream)
     await asyncio.gather(*(apply(revoked(n)) for n in range(100)))
     number = stream._kept.number
-    await apply(revoked(50, "eve"))  # it comes late, and is withdrawn already
+    await apply(revoked(50, "eve"))  # it comes late, and is revoked already
     await apply(Change(("token", "late"), "keycloak: revoked", of_user_until(98, "eve", "walkthrough")))
     await apply(Change(("token", "late"), "keycloak: revoked", of_user_until(99, "eve", "walkthrough")))
 
@@ -264,7 +264,7 @@ async def test_where_nobody_can_tell_whose_it_is_it_is_remembered_by_its_name(st
     apply = applying(stream)
     await asyncio.gather(*(apply(Change(("token", f"t-{n}"), "keycloak: revoked")) for n in range(100)))
 
-    assert len(stream._kept.withdrawn) == 100
+    assert len(stream._kept.revoked) == 100
 
 
 async def test_of_sessions_too_one_time_does_for_the_rest(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,4 +273,4 @@ async def test_of_sessions_too_one_time_does_for_the_rest(stream: Stream, monkey
     for n in range(10):
         await apply(Change(("session", f"s-{n}"), "keycloak: logout", of_user_until(n, "eve")))
 
-    assert list(stream._kept.withdrawn) == [*(("session", f"s-{n}") for n in range(3)), ("before", "9 eve")]
+    assert list(stream._kept.revoked) == [*(("session", f"s-{n}") for n in range(3)), ("before", "9 eve")]

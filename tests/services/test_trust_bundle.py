@@ -14,9 +14,9 @@ from spiffe._proto import workload_pb2 as pb
 
 from tests.support.ca import CA, the_ca
 from tests.unit.test_tls import PARTIES, READER, WRITER, Handshake
-from zerotrust.svid import Svid
-from zerotrust.tls import client_context, server_context, show
-from zerotrust.workload import Workload
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.tls import client_context, server_context, show
+from zerotrust.spiffe.workload import Workload
 
 
 class Agent:

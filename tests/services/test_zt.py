@@ -22,16 +22,16 @@ from starlette.types import Receive, Scope, Send
 from typer.testing import CliRunner, Result
 
 import cli.__main__ as program
-from authorities.registry.realm import USERS
 from cli import door as module
-from cli import tell
+from cli import show
 from cli.door import CLIENT, JOURNAL, SCOPE, Place
 from cli.login import Login, LoginError
-from demo.keycloak import URL
+from local.keycloak import URL
+from registration.realm import USERS
 from tests.support.pki import CA
 from tests.support.system import ROOT
-from zerotrust.registry import Registry
-from zerotrust.tls import Guarded
+from zerotrust.registry.model import Registry
+from zerotrust.spiffe.tls import ExpiringTLS
 
 READER: dict[str, Any] = {
     "name": "agent/reader",
@@ -106,7 +106,7 @@ signed_out: list[str] = []
 @pytest.fixture(autouse=True)
 def long_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry's certificate outlives any test here; `test_tls.py` has what is refused."""
-    monkeypatch.setattr(Guarded, "longest", float("inf"))
+    monkeypatch.setattr(ExpiringTLS, "longest", float("inf"))
 
 
 @pytest.fixture
@@ -249,10 +249,10 @@ def test_names_and_dates_are_whole_where_a_terminal_is_narrow(registry: Registry
     ids = ["onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5", *(registry.id(name) for name in registry.launched)]
     console = Console(width=80)
     with console.capture() as captured:
-        console.print(tell.parties(listed))
+        console.print(show.parties(listed))
         sessions = ({"kind": "session", "name": n, "cause": cause, "since": 1795000000} for n in ids)
-        console.print(*tell.withdrawn(sessions))
-        console.print(tell.party({**listed[0], "card": None, "tools": {}}))
+        console.print(*show.revoked(sessions))
+        console.print(show.party({**listed[0], "card": None, "tools": {}}))
 
     shown = captured.get()
     for name in [*registry.parties, *ids]:
@@ -294,22 +294,22 @@ def test_a_party_is_reinstated(zt: Zt, registered: Registered) -> None:
         ("lineage", "token", "onrtac:beff289d-16e8-55f8-cfaf-8ab10f5264a0"),
     ],
 )
-def test_what_is_revoked_is_withdrawn_with_a_cause(
+def test_what_is_revoked_is_revoked_with_a_cause(
     zt: Zt, registered: Registered, word: str, kind: str, name: str, because: list[str], cause: str
 ) -> None:
-    registered.answers["POST /withdrawals"] = (200, {"keycloak": "told"})
+    registered.answers["POST /revocations"] = (200, {"keycloak": "told"})
 
     shown = zt("revoke", word, name, *because)
 
     assert shown.exit_code == 0, shown.output
     asked = {"kind": kind, "name": name, "cause": cause}
-    assert registered.asked == [("POST /withdrawals", asked, "Bearer olgas")]
+    assert registered.asked == [("POST /revocations", asked, "Bearer olgas")]
     assert shown.output == f"{word} {name}: refused everywhere.\n"
 
 
 def test_what_keycloak_has_no_word_for_is_told_and_is_a_success(zt: Zt, registered: Registered) -> None:
     why = "every party refuses the token and what was derived from it"
-    registered.answers["POST /withdrawals"] = (200, {"keycloak": f"not told: {why}"})
+    registered.answers["POST /revocations"] = (200, {"keycloak": f"not told: {why}"})
 
     shown = zt("revoke", "token", T1)
 
@@ -330,8 +330,8 @@ def test_what_can_be_no_tokens_id_is_told_and_nobody_is_asked(
     assert registered.asked == []
 
 
-def test_a_withdrawal_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
-    registered.answers["POST /withdrawals"] = (200, {"keycloak": "could not be told: no answer within 10 s"})
+def test_a_revocation_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
+    registered.answers["POST /revocations"] = (200, {"keycloak": "could not be told: no answer within 10 s"})
 
     shown = zt("revoke", "user", "alice")
 
@@ -342,7 +342,7 @@ def test_a_withdrawal_that_keycloak_does_not_know_of_is_told_and_is_no_success(z
 
 def test_a_user_that_nobody_knows_is_told(zt: Zt, registered: Registered) -> None:
     refusal = {"error": "invalid_request", "reason": "unknown_subject", "trace_id": "t1"}
-    registered.answers["POST /withdrawals"] = (400, refusal)
+    registered.answers["POST /revocations"] = (400, refusal)
 
     assert failed(zt("revoke", "user", "nobody")) == (
         f"Keycloak has no user nobody (400: unknown_subject); on record as trace t1 in {JOURNAL}."
@@ -361,20 +361,20 @@ def test_a_user_is_reinstated(zt: Zt, registered: Registered) -> None:
     )
 
 
-def test_everything_that_is_withdrawn_is_shown_and_how_fresh_that_is(zt: Zt, registered: Registered) -> None:
+def test_everything_that_is_revoked_is_shown_and_how_fresh_that_is(zt: Zt, registered: Registered) -> None:
     one = {"kind": "session", "name": "a1b2", "cause": "seen [red]reading[/red]", "since": 1795000000}
     answer: dict[str, Any] = {
         "number": 12,
         "sources": {"attestation": 0.34, "keycloak": 1.0},
         "entries": 1,
-        "withdrawn": [one],
+        "revoked": [one],
     }
-    registered.answers["GET /standing"] = (200, answer)
+    registered.answers["GET /revocations"] = (200, answer)
 
     shown = zt("standing")
 
     assert shown.exit_code == 0, shown.output
-    assert registered.asked == [("GET /standing", None, "Bearer olgas")]
+    assert registered.asked == [("GET /revocations", None, "Bearer olgas")]
     for told in ("session", "a1b2", "seen [red]reading[/red]", "12 changes so far", "attestation 0.3 s ago"):
         assert told in shown.output
     assert "keycloak 1.0 s ago" in shown.output
@@ -385,26 +385,26 @@ def test_everything_that_is_withdrawn_is_shown_and_how_fresh_that_is(zt: Zt, reg
 
 
 @pytest.mark.parametrize(
-    ("withdrawn", "told"),
+    ("revoked", "told"),
     [
-        ([], "Nothing is withdrawn.\n"),
+        ([], "Nothing is revoked.\n"),
         (
             [("before", f"179500000{n} u{n}", "keycloak: credential changed") for n in range(5)],
-            "Nothing is withdrawn but earlier tokens of 5 users (keycloak: credential changed).\n",
+            "Nothing is revoked but earlier tokens of 5 users (keycloak: credential changed).\n",
         ),
         (
             [("before", f"{n} u client", "keycloak: [b]logout") for n in range(2)],
-            "Nothing is withdrawn but earlier tokens of 1 user (keycloak: [b]logout).\n",
+            "Nothing is revoked but earlier tokens of 1 user (keycloak: [b]logout).\n",
         ),
     ],
     ids=["nothing", "a new system", "one user"],
 )
-def test_where_nothing_is_withdrawn_but_earlier_tokens_a_sentence_says_so(
-    zt: Zt, registered: Registered, withdrawn: list[tuple[str, str, str]], told: str
+def test_where_nothing_is_revoked_but_earlier_tokens_a_sentence_says_so(
+    zt: Zt, registered: Registered, revoked: list[tuple[str, str, str]], told: str
 ) -> None:
-    listed = [{"kind": kind, "name": name, "cause": cause, "since": 1795000000} for kind, name, cause in withdrawn]
-    answer = {"number": 5, "sources": {"keycloak": 0.4}, "entries": len(listed), "withdrawn": listed}
-    registered.answers["GET /standing"] = (200, answer)
+    listed = [{"kind": kind, "name": name, "cause": cause, "since": 1795000000} for kind, name, cause in revoked]
+    answer = {"number": 5, "sources": {"keycloak": 0.4}, "entries": len(listed), "revoked": listed}
+    registered.answers["GET /revocations"] = (200, answer)
 
     assert zt("standing").output == f"{told}5 changes so far; read: keycloak 0.4 s ago.\n"
 
@@ -412,8 +412,8 @@ def test_where_nothing_is_withdrawn_but_earlier_tokens_a_sentence_says_so(
 def test_earlier_tokens_of_users_are_counted_and_those_of_everybody_are_listed(zt: Zt, registered: Registered) -> None:
     everybody = {"kind": "before", "name": "1795000000", "cause": "events may have been lost", "since": 1795000000}
     alice = {"kind": "before", "name": "1795000000 alice", "cause": "keycloak: logout", "since": 1795000000}
-    answer = {"number": 2, "sources": {"keycloak": 0.4}, "entries": 2, "withdrawn": [everybody, alice]}
-    registered.answers["GET /standing"] = (200, answer)
+    answer = {"number": 2, "sources": {"keycloak": 0.4}, "entries": 2, "revoked": [everybody, alice]}
+    registered.answers["GET /revocations"] = (200, answer)
 
     shown = zt("standing").output
 
@@ -513,7 +513,9 @@ def test_a_refusal_is_told_with_what_to_do(
     assert failed(zt("party", "suspend", "agent/reader")) == told
 
 
-@pytest.mark.parametrize("name", ["../standing", "agent/../../standing", "agent/reader?x", "agent/reader\n", "", "é"])
+@pytest.mark.parametrize(
+    "name", ["../revocations", "agent/../../revocations", "agent/reader?x", "agent/reader\n", "", "é"]
+)
 @pytest.mark.parametrize("command", ["show", "suspend", "reinstate"])
 def test_what_can_be_no_partys_name_is_told_and_nobody_is_asked(
     zt: Zt, registered: Registered, command: str, name: str
@@ -525,7 +527,7 @@ def test_what_can_be_no_partys_name_is_told_and_nobody_is_asked(
 
 
 def test_an_operator_who_would_lock_themselves_out_is_told_who_can_do_it(zt: Zt, registered: Registered) -> None:
-    registered.answers["POST /withdrawals"] = (409, {"error": "invalid_request", "reason": "would_lock_out"})
+    registered.answers["POST /revocations"] = (409, {"error": "invalid_request", "reason": "would_lock_out"})
 
     assert failed(zt("revoke", "user", "olga")) == (
         "Not done: olga would be locked out. Another operator can revoke olga."

@@ -39,7 +39,7 @@ from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
 from zerotrust.gate import Gate
 from zerotrust.routes import Routes
 from zerotrust.service import Service
-from zerotrust.svid import Peer
+from zerotrust.spiffe.svid import Peer
 
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",

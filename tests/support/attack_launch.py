@@ -14,7 +14,7 @@ from tests.support.attack import Attempt
 from tests.support.issuer import Issuer
 from tests.support.launched import FETCH, Authority, Probe, files_in, launch_probe, locked, project, refusals
 from tests.support.leaks import holds_token
-from zerotrust.registry import Registry, load_registry
+from zerotrust.registry.model import Registry, load_registry
 from zerotrust.service import Service
 
 

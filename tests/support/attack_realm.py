@@ -22,21 +22,21 @@ import httpx
 import jwt
 import pytest
 
-from authorities.registry.realm import realm as derive
 from cli.login import Login, sign_in
-from demo.keycloak import Keycloak
 from lab.realm import RealmControl, weakened
+from local.keycloak import Keycloak
+from registration.realm import realm as derive
 from tests.attacks.table import ROWS, Missing, described
 from tests.support.issuer import ISSUER
 from tests.support.leaks import holds_token
 from tests.support.real import EVERYTHING, imported
 from tests.support.realm import Realm, claims
 from tests.support.svid import TrustDomain
-from tests.support.system import POLICIES, FakeWorkload, fresh_standing
+from tests.support.system import POLICIES, FakeWorkload, fresh_revocations
 from zerotrust.decision import Denied, Reason, ReasonCode
-from zerotrust.exchange import Exchanger
 from zerotrust.identity import Principal, UnverifiedToken
-from zerotrust.registry import Registry
+from zerotrust.issuer.exchange import Exchanger
+from zerotrust.registry.model import Registry
 from zerotrust.run import read_policy
 from zerotrust.verify import Expected, verify
 
@@ -131,7 +131,7 @@ class Target:
             issuer=self.realm.issuer,
             audience=audience[0] if isinstance(audience, list) else audience,
             lives={self.registry.id(name): party.life for name, party in parties.items() if party.life},
-            login_clients=frozenset(),
+            public_clients=frozenset(),
             peers={},
         )
         try:
@@ -145,7 +145,7 @@ class Target:
 
 
 async def our_own_client_says(answer: httpx.Response) -> ReasonCode:
-    """What `zerotrust/exchange.py` makes of this very answer, and so what a service puts on record."""
+    """What `zerotrust/issuer/exchange.py` makes of this very answer, and so what a service puts on record."""
     notes: list[Any] = []
 
     async def note(record: Any) -> None:
@@ -163,7 +163,7 @@ async def our_own_client_says(answer: httpx.Response) -> ReasonCode:
         token_id="t0",
         lineage=(),
         client="walkthrough",
-        begun_at=0,
+        chain_started_at=0,
         session="s",
         issued_at=0,
         expires_at=2**40,
@@ -172,10 +172,14 @@ async def our_own_client_says(answer: httpx.Response) -> ReasonCode:
     transport = httpx.MockTransport(lambda _: httpx.Response(answer.status_code, content=answer.content))
     async with httpx.AsyncClient(transport=transport) as http:
         exchanger = Exchanger(
-            issuer=ISSUER, standing=fresh_standing(), workload=FakeWorkload("orchestrator"), http=http, record=note
+            issuer=ISSUER,
+            revocations=fresh_revocations(),
+            workload=FakeWorkload("orchestrator"),
+            http=http,
+            record=note,
         )
         with pytest.raises(Denied):
-            await exchanger.narrow(caller, audience=str(said.get("aud")), scopes=scopes)
+            await exchanger.exchange(caller, audience=str(said.get("aud")), scopes=scopes)
     return Reason[notes[-1].decision.reason.upper()]
 
 

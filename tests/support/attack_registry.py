@@ -1,4 +1,4 @@
-"""The registry authority in an attacked system: alive beside the services, which hear at once what it withdraws."""
+"""The registry authority in an attacked system: alive beside the services, which hear at once what it revokes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,9 +54,9 @@ class Registered(Target):
         return self.token(REGISTRY, **(good | changed))
 
     @property
-    def withdrawn(self) -> set[str]:
+    def revoked(self) -> set[str]:
         """The parties that have lost their standing, as everybody knows them."""
-        return {name for kind, name in self.system.standing.withdrawn if kind == "party"}
+        return {name for kind, name in self.system.revocations.revoked if kind == "party"}
 
 
 async def follow_nobody(_apply: object, _heard: object) -> None:

@@ -12,10 +12,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.attack import DOORS, Target
 from tests.support.ca import TRUST_DOMAIN, the_ca
-from zerotrust.registry import dns_name
-from zerotrust.server import server
-from zerotrust.svid import Svid
-from zerotrust.tls import server_context
+from zerotrust.registry.model import dns_name
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.tls import server_context
+from zerotrust.transport.server import server
 
 HANG = 20
 """Seconds after which it is no noise of the machine any more."""
@@ -113,12 +113,12 @@ async def rogue(tls: ssl.SSLContext) -> AsyncIterator[tuple[int, list[bytes]]]:
     """Somebody who serves with that context in a party's place; yield the port, and all that is said to them."""
     heard: list[bytes] = []
 
-    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def apply_event(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while said := await reader.read(65536):
                 heard.append(said)
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
         writer.close()
 
-    async with await asyncio.start_server(hear, "127.0.0.1", 0, ssl=tls) as listening:
+    async with await asyncio.start_server(apply_event, "127.0.0.1", 0, ssl=tls) as listening:
         yield listening.sockets[0].getsockname()[1], heard

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from zerotrust.registry import dns_name
-from zerotrust.svid import Peer, Svid
+from zerotrust.registry.model import dns_name
+from zerotrust.spiffe.svid import Peer, Svid
 
 TRUST_DOMAIN = "agents.example"
 FOREVER = 1e12

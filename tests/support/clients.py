@@ -16,7 +16,7 @@ from mcp_types import CallToolResult
 
 from tests.support.ca import holder
 from tests.support.system import MCPWire, System
-from zerotrust.cards import agent_card
+from zerotrust.adapters.agent_card import agent_card
 
 
 @asynccontextmanager

@@ -21,19 +21,19 @@ from starlette.types import Scope as HttpScope
 from tests.support.ca import holder
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import flat, records
-from tests.support.system import POLICIES, Wire, fresh_standing
+from tests.support.system import POLICIES, Wire, fresh_revocations
+from zerotrust.adapters.mcp_tools import ERA, McpTools
 from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.event import Counts
 from zerotrust.audit.journal import Journal, events
 from zerotrust.audit.recorder import Recorder
 from zerotrust.gate import Confirmation, Gate
 from zerotrust.identity import Principal
-from zerotrust.jsonrpc import JSON_RPC
-from zerotrust.keys import SigningKeys
-from zerotrust.mcp import ERA, McpTools
+from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.routes import Public, Routes, Scope
 from zerotrust.run import read_policy
-from zerotrust.svid import NOBODY, Peer
+from zerotrust.spiffe.svid import NOBODY, Peer
+from zerotrust.transport.jsonrpc import JSON_RPC
 from zerotrust.verify import Expected
 
 NOW = 1_800_000_000.0
@@ -101,7 +101,7 @@ class Door:
         count_every: float = 0,
     ) -> None:
         registry = issuer.registry
-        self._party, self.standing = party, fresh_standing()
+        self._party, self.revocations = party, fresh_revocations()
         self.confirm: Confirmation | None = None
         self.folder, self.clock, self.key_clock = folder, Clock(), Clock()
         self.handled: list[str] = []
@@ -118,11 +118,11 @@ class Door:
                     issuer=ISSUER,
                     audience=registry.id(party),
                     lives={registry.id(name): entry.life for name, entry in registry.parties.items() if entry.life},
-                    login_clients=registry.login_clients if front else frozenset(),
-                    peers={registry.id(name): name for name in registry.parties if name not in registry.login_clients},
+                    public_clients=registry.public_clients if front else frozenset(),
+                    peers={registry.id(name): name for name in registry.parties if name not in registry.public_clients},
                 ),
-                standing=self.standing,
-                confirm=self._confirm,
+                revocations=self.revocations,
+                confirm=self._introspect,
                 keys=SigningKeys(
                     f"{ISSUER}/protocol/openid-connect/certs",
                     http=httpx.AsyncClient(transport=Wire({"http://issuer.test": issuer.app}, NOBODY)),
@@ -136,7 +136,7 @@ class Door:
                 dialects={"/mcp": JSON_RPC},
             )
 
-    async def _confirm(self, caller: Principal, permission: str) -> None:
+    async def _introspect(self, caller: Principal, permission: str) -> None:
         if self.confirm:
             await self.confirm(caller, permission)
 

@@ -21,8 +21,8 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.types import Receive, Scope, Send
 
-from authorities.registry.events import RECORDED
-from zerotrust.registry import Registry
+from authorities.registry.keycloak.events import RECORDED
+from zerotrust.registry.model import Registry
 
 ISSUER = "http://issuer.test/realms/agents"
 

@@ -17,8 +17,8 @@ from authorities.attestation.local.launch import Launch, Launched
 from authorities.attestation.local.svid_issuer import Issuer
 from authorities.attestation.verifier.approval import approved_files
 from authorities.attestation.verifier.measure import digest_of
-from zerotrust.lock import Approved, Lock, as_text
-from zerotrust.registry import Registry
+from zerotrust.registry.lock import Approved, Lock, as_text
+from zerotrust.registry.model import Registry
 
 PROJECT = Path(__file__).parents[2]
 READER = "spiffe://agents.example/agent/reader"

@@ -15,19 +15,19 @@ import pytest_asyncio
 from keycloak import KeycloakDeleteError
 
 from authorities.attestation.local.launch import Launch
-from authorities.registry.realm import SCRIPT
-from authorities.registry.realm import realm as derive
 from cli.login import Login, sign_in
-from demo.keycloak import URL, Keycloak
-from demo.past import forget
-from demo.system import System, running, settings, started
 from lab.bench.variants import unregistered
 from lab.realm import LAB_SCRIPT
+from local.keycloak import URL, Keycloak
+from local.past import forget
+from local.system import System, running, settings, started
+from registration.realm import SCRIPT
+from registration.realm import realm as derive
 from tests.support.launched import Authority
 from tests.support.pki import CA
 from tests.support.realm import Realm
 from tests.support.svid import TrustDomain
-from zerotrust.registry import Registry
+from zerotrust.registry.model import Registry
 
 RUN = Path(__file__).parents[2] / "run" / "test"
 
@@ -180,7 +180,7 @@ def long_registry() -> Registry:
             "departments": ["/engineering", "/finance"],
             "scopes": {AGENT_SCOPE: {"served_by": AGENTS}},
             "parties": {
-                "walkthrough": {"kind": "login client", "calls": AGENTS, "hands_on": [AGENT_SCOPE], "life": 300},
+                "walkthrough": {"kind": "public client", "calls": AGENTS, "hands_on": [AGENT_SCOPE], "life": 300},
                 "authority/attestation": {"kind": "authority", "port": 8543},
                 **agents,
             },

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import jwt
 
-from authorities.registry.realm import REDIRECT
+from registration.realm import REDIRECT
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
@@ -94,7 +94,7 @@ VERIFIER = "v" * 43
 
 
 def asked_at(client: str, scope: str) -> dict[str, str]:
-    """The authorization request of a login client, as a link may carry it (RFC 6749 section 4.1.1)."""
+    """The authorization request of a public client, as a link may carry it (RFC 6749 section 4.1.1)."""
     return {
         "client_id": client,
         "response_type": "code",

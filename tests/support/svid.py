@@ -11,7 +11,7 @@ from pathlib import Path
 
 from authorities.attestation.local.bundle import BundleServer, tls_context
 from authorities.attestation.local.svid_issuer import Issuer
-from zerotrust.registry import Registry
+from zerotrust.registry.model import Registry
 
 
 class TrustDomain:

@@ -19,15 +19,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.support.ca import FOREVER, TRUST_DOMAIN, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import records
-from zerotrust.cards import CARD_PATH
-from zerotrust.known import Known
-from zerotrust.lock import load_lock
-from zerotrust.outgoing import Outgoing
-from zerotrust.registry import Registry, load_registry
+from zerotrust.adapters.agent_card import CARD_PATH
+from zerotrust.registry.lock import load_lock
+from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.revocation import Revocations
 from zerotrust.run import read_policy
 from zerotrust.service import Service
-from zerotrust.standing import Standing
-from zerotrust.svid import Peer, Svid
+from zerotrust.spiffe.svid import Peer, Svid
+from zerotrust.transport.egress import EgressClients
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "authorities" / "policy"
@@ -38,13 +38,13 @@ def registry() -> Registry:
     return load_registry(ROOT / "registry.yaml")
 
 
-def fresh_standing() -> Standing:
-    """Nobody is withdrawn, and that stays known for as long as any test takes."""
-    standing = Standing(clock=time.monotonic)
-    standing.bound = FOREVER
-    standing.replace(0, {})
-    standing.confirm(0, 0.0)
-    return standing
+def fresh_revocations() -> Revocations:
+    """Nobody is revoked, and that stays known for as long as any test takes."""
+    revocations = Revocations(clock=time.monotonic)
+    revocations.bound = FOREVER
+    revocations.replace(0, {})
+    revocations.confirm(0, 0.0)
+    return revocations
 
 
 class FakeWorkload:
@@ -126,8 +126,8 @@ class System:
         self.apps: dict[str, ASGIApp] = {"http://issuer.test": issuer.app}
         self.addresses = {name: registry.address(name) for name in registry.workloads}
         approved = load_lock(ROOT / "registry.lock").parties
-        self.known = Known(registry=registry, addresses=self.addresses, approved=approved)
-        self.standing = fresh_standing()
+        self.known = RegistrySnapshot(registry=registry, addresses=self.addresses, approved=approved)
+        self.revocations = fresh_revocations()
         self.services: dict[str, Service] = {}
 
     def service(self, name: str) -> Service:
@@ -137,12 +137,14 @@ class System:
         self.services[name] = self._kind(
             name,
             known=self.known,
-            standing=self.standing,
+            revocations=self.revocations,
             policy=read_policy(POLICIES, self.registry),
             issuer=ISSUER,
             data=self.folder / name.replace("/", "-"),
             workload=FakeWorkload(self.registry.id(name)),
-            outgoing=Outgoing(self.known.called(), standing=self.standing, transport=wire, mcp_transport=mcp_wire),
+            egress=EgressClients(
+                self.known.called(), revocations=self.revocations, transport=wire, mcp_transport=mcp_wire
+            ),
             identity_http=httpx.AsyncClient(transport=wire),
             clock=self._clock,
         )

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
-from zerotrust.registry import Registry
+from zerotrust.registry.model import Registry
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from tests.support.ca import FOREVER, NO_CERTIFICATE, workload
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
 from zerotrust.audit.counts import IN_FULL
-from zerotrust.current import current_peer, current_principal
+from zerotrust.context import current_peer, current_principal
 from zerotrust.decision import Reason
+from zerotrust.revocation import Revocations
+from zerotrust.revocation_list import Revocable
 from zerotrust.routes import MAX_BODY, MutualTLS, Public, Routes
-from zerotrust.standing import Standing
-from zerotrust.svid import NOBODY, Peer
-from zerotrust.withdrawn import Subject
+from zerotrust.spiffe.svid import NOBODY, Peer
 
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
 
@@ -175,7 +175,7 @@ async def test_whom_a_token_was_issued_to_says_azp_and_not_the_rest_of_the_chain
 
 # (5) standing
 
-WITHDRAWN: list[Subject] = [
+REVOKED: list[Revocable] = [
     ("user", "alice"),
     ("session", "session-1"),
     ("token", "T2"),
@@ -186,19 +186,19 @@ WITHDRAWN: list[Subject] = [
 ]
 
 
-@pytest.mark.parametrize("subject", WITHDRAWN, ids=" ".join)
-async def test_from_the_moment_it_is_known_what_was_withdrawn_opens_nothing(
-    tool_door: Door, issuer: Issuer, subject: Subject
+@pytest.mark.parametrize("subject", REVOKED, ids=" ".join)
+async def test_from_the_moment_it_is_known_what_was_revoked_opens_nothing(
+    tool_door: Door, issuer: Issuer, subject: Revocable
 ) -> None:
     token = for_the_tool(issuer, jti="T2")
     assert (await at_the_tool(tool_door, token)).status == 200
 
-    tool_door.standing.change(1, subject, "a theft")
+    tool_door.revocations.change(1, subject, "a theft")
     refused = await at_the_tool(tool_door, token)
-    tool_door.standing.change(2, subject, None)
+    tool_door.revocations.change(2, subject, None)
     again = await at_the_tool(tool_door, token)
 
-    assert (refused.status, refused.reason) == (401, Reason.WITHDRAWN)
+    assert (refused.status, refused.reason) == (401, Reason.REVOKED)
     assert again.status == 200
     assert len(tool_door.handled) == 2
     assert tool_door.requests[1]["detail"] == f"{' '.join(subject)}: a theft"
@@ -206,18 +206,18 @@ async def test_from_the_moment_it_is_known_what_was_withdrawn_opens_nothing(
 
 
 async def test_where_nothing_recent_is_known_nobody_is_let_in(tool_door: Door, issuer: Issuer) -> None:
-    tool_door.standing.forget()
+    tool_door.revocations.forget()
 
     reply = await at_the_tool(tool_door, for_the_tool(issuer))
 
-    assert (reply.status, reply.reason) == (503, Reason.STANDING_UNKNOWN)
+    assert (reply.status, reply.reason) == (503, Reason.REVOCATION_UNKNOWN)
     assert reply.headers["retry-after"] == "1"
     assert tool_door.handled == []
-    assert tool_door.requests[0]["reason"] == "standing_unknown"
+    assert tool_door.requests[0]["reason"] == "revocation_unknown"
 
 
 async def test_who_presents_a_stolen_token_is_not_told_what_became_of_it(tool_door: Door, issuer: Issuer) -> None:
-    tool_door.standing.change(1, ("user", "alice"), "a theft")
+    tool_door.revocations.change(1, ("user", "alice"), "a theft")
 
     assert (await at_the_tool(tool_door, for_the_tool(issuer), workload(WRITER))).reason == Reason.NOT_BOUND
 
@@ -272,7 +272,7 @@ async def test_what_a_party_repeats_by_its_certificate_is_counted(tmp_path: Path
     for _ in range(10 * IN_FULL):
         await door.ask(None, "GET", "/card", peer=workload(READER))
     await door.ask(None, "POST", "/report", peer=workload(READER))
-    door.standing.change(1, ("party", issuer.registry.id(READER)), "drift")
+    door.revocations.change(1, ("party", issuer.registry.id(READER)), "drift")
     for _ in range(10 * IN_FULL):
         await door.ask(None, "GET", "/card", peer=workload(READER))
     await door.gate._counter.flush()
@@ -280,13 +280,13 @@ async def test_what_a_party_repeats_by_its_certificate_is_counted(tmp_path: Path
     records = await door.everything()
     in_full = [(r["operation"], r["reason"]) for r in records if r["event"] == "request"]
     card, report = ("GET /card", "granted"), ("POST /report", "granted")
-    assert in_full == [*[card] * IN_FULL, report, *[("GET /card", "withdrawn")] * IN_FULL]
+    assert in_full == [*[card] * IN_FULL, report, *[("GET /card", "revoked")] * IN_FULL]
     assert len([r for r in records if r["event"] == "outcome"]) == IN_FULL + 1
     [counts] = [r for r in records if r["event"] == "counts"]
     reader = issuer.registry.id(READER)
     assert [(c["peer"], c["subject"], c["reason"], c["times"]) for c in counts["repeated"]] == [
         (reader, None, "granted", 9 * IN_FULL),
-        (reader, None, "withdrawn", 9 * IN_FULL),
+        (reader, None, "revoked", 9 * IN_FULL),
     ]
     door.close()
 
@@ -313,16 +313,16 @@ async def test_without_a_certificate_no_such_door_opens_whatever_token_is_shown(
 
 
 async def test_a_suspended_party_gets_in_nowhere_by_its_certificate(peers_door: Door, issuer: Issuer) -> None:
-    peers_door.standing.change(1, ("party", issuer.registry.id(READER)), "drift")
+    peers_door.revocations.change(1, ("party", issuer.registry.id(READER)), "drift")
 
     refused = await peers_door.ask(None, "GET", "/card", peer=workload(READER))
     other = await peers_door.ask(None, "GET", "/card", peer=workload(WRITER))
 
-    assert (refused.status, refused.reason) == (401, Reason.WITHDRAWN)
+    assert (refused.status, refused.reason) == (401, Reason.REVOKED)
     assert other.status == 200
-    peers_door.standing.forget()
+    peers_door.revocations.forget()
     unknown = await peers_door.ask(None, "GET", "/card", peer=workload(WRITER))
-    assert (unknown.status, unknown.reason) == (503, Reason.STANDING_UNKNOWN)
+    assert (unknown.status, unknown.reason) == (503, Reason.REVOCATION_UNKNOWN)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"a": 1, "a": 2}', b" " * (MAX_BODY + 1)])
@@ -356,15 +356,15 @@ async def test_what_was_verified_by_the_version_before_is_verified_anew(tool_doo
 
     reader = issuer.registry.id(READER)
     without = replace(expected, lives={party: life for party, life in expected.lives.items() if party != reader})
-    tool_door.gate.adopt(expected=without, policy=tool_door.gate._policy)
+    tool_door.gate.use(expected=without, policy=tool_door.gate._policy)
     assert (await at_the_tool(tool_door, token)).reason == Reason.UNKNOWN_PARTY
 
     gone = replace(expected, peers={party: name for party, name in expected.peers.items() if party != reader})
-    tool_door.gate.adopt(expected=gone, policy=tool_door.gate._policy)
+    tool_door.gate.use(expected=gone, policy=tool_door.gate._policy)
     assert (await at_the_tool(tool_door, token)).reason == Reason.UNKNOWN_PEER
 
 
 def test_outside_a_request_there_is_no_peer() -> None:
     with pytest.raises(LookupError):
         current_peer()
-    assert Standing(clock=lambda: 0.0).number is None
+    assert Revocations(clock=lambda: 0.0).number is None

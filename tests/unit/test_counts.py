@@ -118,7 +118,7 @@ async def test_what_was_written_early_is_not_written_again(recorder: Recorder, t
 async def test_a_refusal_is_written_in_full_until_it_repeats_itself(recorder: Recorder, tmp_path: Path) -> None:
     counter = CallCounter(recorder, interval=0)
 
-    counted_only = [counter.repeated("eve", "zt", "zt", "policy_denied", "POST /withdrawals") for _ in range(100_000)]
+    counted_only = [counter.repeated("eve", "zt", "zt", "policy_denied", "POST /revocations") for _ in range(100_000)]
 
     assert counted_only == [False] * IN_FULL + [True] * (100_000 - IN_FULL)
     [record] = await counted(recorder, tmp_path)
@@ -127,7 +127,7 @@ async def test_a_refusal_is_written_in_full_until_it_repeats_itself(recorder: Re
         "party": "zt",
         "peer": "zt",
         "reason": "policy_denied",
-        "operation": "POST /withdrawals",
+        "operation": "POST /revocations",
     }
     assert record["repeated"] == [refused | {"times": 100_000 - IN_FULL}]
 

@@ -11,7 +11,7 @@ from tests.support.issuer import Issuer
 from tests.support.system import ROOT
 from zerotrust.decision import BEFORE_SIGNATURE, Denied, Reason, ReasonCode
 from zerotrust.errors import ZeroTrustError
-from zerotrust.refusing import headers_of
+from zerotrust.transport.responses import headers_of
 
 ALL: list[ReasonCode] = [*Reason, *RegistryReason, *ModelReason]
 

@@ -6,9 +6,9 @@ import pytest
 
 from inference.chat import OPENAI
 from zerotrust.decision import Denied, Reason
-from zerotrust.dialect import PLAIN, Dialect, Form
-from zerotrust.jsonrpc import JSON_RPC
-from zerotrust.refusing import problem
+from zerotrust.transport.dialect import PLAIN, Dialect, Form
+from zerotrust.transport.jsonrpc import JSON_RPC
+from zerotrust.transport.responses import problem
 
 JSON_ONLY = Dialect(PLAIN.error_body, media_type=b"application/json")
 

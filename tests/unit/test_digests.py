@@ -10,12 +10,12 @@ from a2a.types import AgentCard
 from a2a.utils.signing import create_agent_card_signer, create_signature_verifier
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from authorities.registry.register import listed
+from registration.register import listed
 from tests.support.clients import tools
 from tests.support.issuer import Issuer
 from tests.support.system import running
-from zerotrust.cards import agent_card, as_json
-from zerotrust.digests import canonical, card_digest, tool_digest
+from zerotrust.adapters.agent_card import agent_card, as_json
+from zerotrust.adapters.digests import canonical, card_digest, tool_digest
 
 TOOL: dict[str, Any] = {
     "name": "read",
@@ -44,10 +44,10 @@ def test_what_is_digested_is_what_the_sdk_signs() -> None:
     given = signed(card(), key)
     create_signature_verifier(lambda *_: key.public_key(), ["ES256"])(given)  # type: ignore[arg-type]
 
-    signature, plain = given.signatures[0], as_json(card())
-    payload = jwt.utils.base64url_encode(canonical(plain)).decode()
+    signature, sanitize = given.signatures[0], as_json(card())
+    payload = jwt.utils.base64url_encode(canonical(sanitize)).decode()
     jwt.api_jws.decode(f"{signature.protected}.{payload}.{signature.signature}", key.public_key(), ["ES256"])
-    assert card_digest(as_json(given)) == hashlib.sha256(canonical(plain)).hexdigest()
+    assert card_digest(as_json(given)) == hashlib.sha256(canonical(sanitize)).hexdigest()
 
 
 @pytest.mark.parametrize("field", ["name", "description", "version"])

@@ -28,7 +28,7 @@ from zerotrust.audit.event import (
     Resource,
     Text,
     Trace,
-    plain,
+    sanitize,
 )
 
 TRACE = Trace(trace_id="0af7651916cd43dd8448eb211c80319c", span_id="b7ad6b7169203331", parent_id="00f067aa0ba902b7")
@@ -38,8 +38,8 @@ EVENT = AuditEvent(
     service="spiffe://agents.example/tool/documents",
     trace=TRACE,
     data=Access(
-        operation=plain("document.replace"),
-        resource=Resource(kind="Document", name=plain("ENG-104")),
+        operation=sanitize("document.replace"),
+        resource=Resource(kind="Document", name=sanitize("ENG-104")),
         decision=Decided(allowed=True, reason="granted", policy=Policy(version="0123456789ab", rules=("own",))),
         principal=CALLER,
         effect=Effect(before="a" * 64, after="b" * 64),
@@ -105,7 +105,7 @@ def test_what_other_languages_could_not_read_is_not_written(unfit: dict[str, Any
 
 @given(st.text())
 def test_text_from_outside_is_short_printable_ascii_without_a_token(text: str) -> None:
-    found = plain(f"{text} eyJhbGciOiJSUzI1NiJ9.e30.c2ln")
+    found = sanitize(f"{text} eyJhbGciOiJSUzI1NiJ9.e30.c2ln")
 
     assert found.isascii()
     assert found.isprintable()
@@ -135,7 +135,7 @@ def test_every_kind_of_data_has_a_type_of_its_own() -> None:
 def test_an_event_of_one_call_names_the_peer_apart_from_the_principal() -> None:
     """They differ where a token was stolen."""
     data = Request(
-        operation=plain("POST /tasks"),
+        operation=sanitize("POST /tasks"),
         decision=Decided(allowed=False, reason="not_bound"),
         peer=Peer(id="spiffe://agents.example/agent/writer"),
         principal=CALLER,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from authorities.registry.events import (
+from authorities.registry.keycloak.events import (
     KEPT_FOR,
     RECORDED,
     REGISTRATION,
@@ -18,9 +18,9 @@ from authorities.registry.events import (
     recorded,
     switches_off,
 )
-from authorities.registry.realm import realm
-from zerotrust.registry import Registry
-from zerotrust.withdrawn import Subject
+from registration.realm import realm
+from zerotrust.registry.model import Registry
+from zerotrust.revocation_list import Revocable
 
 ALICE, BOB = "a11ce000-0000-4000-8000-000000000000", "b0b00000-0000-4000-8000-000000000000"
 READER = "spiffe://agents.example/agent/reader"
@@ -128,7 +128,7 @@ def test_what_users_and_clients_do(event: dict[str, Any], means: list[Change | S
     ],
     ids=["a session", "a refresh token", "a token", "a token of an agent", "of nobody knows whom"],
 )
-def test_what_would_withdraw_more_of_the_same_users_and_of_the_same_party(
+def test_what_would_revoke_more_of_the_same_users_and_of_the_same_party(
     event: dict[str, Any], instead: str | None
 ) -> None:
     [change] = of_user_event(event)
@@ -284,13 +284,13 @@ def test_what_administrators_do(event: dict[str, Any], means: list[Change | Sess
     assert of_admin_event(event, CLIENTS) == means
 
 
-def test_only_what_keycloak_withdrew_keycloak_reinstates_and_the_first_cause_stays() -> None:
-    subject: Subject = ("party", READER)
-    withdrawn, reinstated = Change(subject, "keycloak: disabled"), Change(subject, None)
+def test_only_what_keycloak_revoked_keycloak_reinstates_and_the_first_cause_stays() -> None:
+    subject: Revocable = ("party", READER)
+    revoked, reinstated = Change(subject, "keycloak: disabled"), Change(subject, None)
 
-    assert withdrawn.takes_effect(None)
-    assert not withdrawn.takes_effect("drift: main.py")
-    assert not withdrawn.takes_effect("keycloak: disabled")
+    assert revoked.takes_effect(None)
+    assert not revoked.takes_effect("drift: main.py")
+    assert not revoked.takes_effect("keycloak: disabled")
     assert reinstated.takes_effect("keycloak: disabled")
     assert not reinstated.takes_effect("why not (operator olga)")
     assert not reinstated.takes_effect(None)

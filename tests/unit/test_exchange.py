@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.support.door import NOW, Clock
 from tests.support.issuer import ISSUER
-from tests.support.system import fresh_standing
-from zerotrust import exchange
+from tests.support.system import fresh_revocations
 from zerotrust.audit.event import Caller, Decided, Exchange
-from zerotrust.bounded import TO_TELL
 from zerotrust.decision import Denied, Reason, ReasonCode
-from zerotrust.exchange import MARGIN, Exchanger, NarrowedToken, exchange_form
 from zerotrust.identity import Principal
-from zerotrust.workload import WorkloadError
+from zerotrust.issuer import exchange
+from zerotrust.issuer.exchange import MARGIN, ExchangedToken, Exchanger, exchange_form
+from zerotrust.limits.answers import REPORTING_MARGIN
+from zerotrust.spiffe.workload import WorkloadError
 
 READER = "spiffe://agents.example/agent/reader"
 DOCUMENTS = "spiffe://agents.example/tool/documents"
@@ -39,7 +39,7 @@ def caller(token: str = "alice.token.1", **changed: Any) -> Principal:  # noqa: 
         "token_id": "t1",
         "lineage": ("t0",),
         "client": "walkthrough",
-        "begun_at": 0,
+        "chain_started_at": 0,
         "session": "s",
         "issued_at": int(NOW),
         "expires_at": int(NOW) + 120,
@@ -73,10 +73,10 @@ class Bench:
         self.answer: Callable[[dict[str, str]], httpx.Response | Exception] = self.granted
         self.open = asyncio.Event()
         self.open.set()
-        self.standing = fresh_standing()
+        self.revocations = fresh_revocations()
         self.exchanger = Exchanger(
             issuer=ISSUER,
-            standing=self.standing,
+            revocations=self.revocations,
             workload=self.proof,
             http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
             record=self._note,
@@ -105,18 +105,18 @@ class Bench:
         token = jwt.encode(claims, self.key, "RS256", headers={"typ": "at+jwt"} | (header or {}))
         return httpx.Response(200, json={"access_token": token, "token_type": "Bearer"})
 
-    async def narrow(
+    async def exchange(
         self,
         who: Principal | None = None,
         audience: str = DOCUMENTS,
         scopes: frozenset[str] = READ,
         **wishes: Any,
-    ) -> NarrowedToken:
-        return await self.exchanger.narrow(who or caller(), audience=audience, scopes=scopes, **wishes)
+    ) -> ExchangedToken:
+        return await self.exchanger.exchange(who or caller(), audience=audience, scopes=scopes, **wishes)
 
     async def refusal(self, who: Principal | None = None, scopes: frozenset[str] = READ) -> ReasonCode:
         with pytest.raises(Denied) as refused:
-            await self.narrow(who, scopes=scopes)
+            await self.exchange(who, scopes=scopes)
         return refused.value.reason
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -172,7 +172,7 @@ def test_the_form_is_the_one_of_rfc_8693_with_a_jwt_svid_for_a_secret() -> None:
 
 
 async def test_the_callers_own_token_is_exchanged_at_the_issuer_with_a_fresh_proof(bench: Bench) -> None:
-    token = await bench.narrow(lifetime=30)
+    token = await bench.exchange(lifetime=30)
 
     assert str(bench.requests[0].url) == f"{ISSUER}/protocol/openid-connect/token"
     assert bench.forms == [
@@ -201,7 +201,7 @@ BOTH = frozenset({"/engineering", "/finance"})
 async def test_a_department_is_asked_for_and_is_the_only_group_of_the_token(bench: Bench) -> None:
     bench.answer = lambda form: bench.granted(form, groups=[form["requested_department"]])
 
-    token = await bench.narrow(caller(groups=BOTH), department="/finance")
+    token = await bench.exchange(caller(groups=BOTH), department="/finance")
 
     assert bench.forms[0]["requested_department"] == "/finance"
     assert jwt.decode(token.value, options={"verify_signature": False})["groups"] == ["/finance"]
@@ -210,15 +210,18 @@ async def test_a_department_is_asked_for_and_is_the_only_group_of_the_token(benc
 async def test_each_department_has_a_token_of_its_own(bench: Bench) -> None:
     bench.answer = lambda form: bench.granted(form, groups=[form["requested_department"]])
     dana = caller(groups=BOTH)
-    first, second = await bench.narrow(dana, department="/finance"), await bench.narrow(dana, department="/engineering")
+    first, second = (
+        await bench.exchange(dana, department="/finance"),
+        await bench.exchange(dana, department="/engineering"),
+    )
 
     assert first.value != second.value
-    assert await bench.narrow(dana, department="/finance") is first
+    assert await bench.exchange(dana, department="/finance") is first
 
 
 async def test_a_department_that_the_caller_does_not_have_is_never_asked_for(bench: Bench) -> None:
     with pytest.raises(Denied) as refused:
-        await bench.narrow(department="/finance")
+        await bench.exchange(department="/finance")
 
     assert refused.value.reason is Reason.WOULD_WIDEN
     assert bench.requests == []
@@ -239,7 +242,7 @@ async def test_an_answer_with_more_groups_than_were_asked_for_is_refused(
     bench.answer = lambda form: bench.granted(form, groups=groups)
 
     with pytest.raises(Denied) as refused:
-        await bench.narrow(caller(groups=BOTH), department=wanted)
+        await bench.exchange(caller(groups=BOTH), department=wanted)
 
     assert refused.value.reason is Reason.EXCHANGE_REFUSED
 
@@ -248,7 +251,7 @@ async def test_an_answer_with_more_groups_than_were_asked_for_is_refused(
 
 
 async def test_every_exchange_is_recorded_without_the_tokens(bench: Bench) -> None:
-    token = await bench.narrow()
+    token = await bench.exchange()
 
     assert bench.notes == [
         Exchange(
@@ -269,7 +272,7 @@ async def test_a_token_that_cannot_be_recorded_is_not_handed_out_nor_kept(bench:
     assert await bench.refusal() is Reason.JOURNAL_UNAVAILABLE
 
     bench.journal_down = False
-    assert (await bench.narrow()).token_id == "narrowed-2"
+    assert (await bench.exchange()).token_id == "narrowed-2"
 
 
 # what is believed
@@ -347,7 +350,7 @@ async def test_an_issuer_that_refuses_is_told_from_one_that_cannot_answer(
 
 
 async def test_nobody_waits_for_the_issuer_longer_than_the_callers_token_lives(bench: Bench) -> None:
-    ending = caller(expires_at=NOW + TO_TELL + 0.2)
+    ending = caller(expires_at=NOW + REPORTING_MARGIN + 0.2)
 
     with held(bench):
         async with asyncio.timeout(30):
@@ -368,7 +371,7 @@ async def test_without_a_proof_of_who_we_are_nothing_is_sent(bench: Bench) -> No
 
 async def test_fifty_who_need_the_same_cost_one_exchange(bench: Bench) -> None:
     with held(bench):
-        waiting = [asyncio.create_task(bench.narrow()) for _ in range(50)]
+        waiting = [asyncio.create_task(bench.exchange()) for _ in range(50)]
         await _until(lambda: len(bench.requests) == 1)
     tokens = await asyncio.gather(*waiting)
 
@@ -379,7 +382,7 @@ async def test_fifty_who_need_the_same_cost_one_exchange(bench: Bench) -> None:
 
 async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(bench: Bench) -> None:
     with held(bench):
-        first, second = asyncio.create_task(bench.narrow()), asyncio.create_task(bench.narrow())
+        first, second = asyncio.create_task(bench.exchange()), asyncio.create_task(bench.exchange())
         await _until(lambda: len(bench.requests) == 1)
         first.cancel()
     assert (await second).token_id == "narrowed-1"
@@ -389,42 +392,42 @@ async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(bench: 
 
 async def test_an_exchange_that_was_called_off_is_tried_anew(bench: Bench) -> None:
     with held(bench):
-        waiting = asyncio.create_task(bench.narrow())
+        waiting = asyncio.create_task(bench.exchange())
         while not bench.requests:
             await asyncio.sleep(0)
         (flight,) = bench.exchanger._flights.values()
         flight.cancel()
         await asyncio.wait([flight, waiting])
 
-    assert await bench.narrow()
+    assert await bench.exchange()
 
 
 async def test_all_who_wait_for_a_failure_are_told_and_the_next_one_tries_again(bench: Bench) -> None:
     bench.answer = lambda _form: httpx.ConnectError("nobody there")
     with held(bench):
-        waiting = [asyncio.create_task(bench.narrow()) for _ in range(5)]
+        waiting = [asyncio.create_task(bench.exchange()) for _ in range(5)]
         await _until(lambda: len(bench.requests) == 1)
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Denied] * 5
     assert len(bench.requests) == 1
 
     bench.answer = bench.granted
-    assert (await bench.narrow()).token_id == "narrowed-2"
+    assert (await bench.exchange()).token_id == "narrowed-2"
     assert bench.reasons == [Reason.ISSUER_UNAVAILABLE, Reason.GRANTED]
 
 
 async def test_a_token_is_used_again_until_it_would_not_survive_the_call(bench: Bench) -> None:
-    first = await bench.narrow()
+    first = await bench.exchange()
     bench.clock.now = NOW + 60 - MARGIN - 0.1
-    assert await bench.narrow() is first
+    assert await bench.exchange() is first
 
     bench.clock.now = NOW + 60 - MARGIN
-    assert await bench.narrow() is not first
+    assert await bench.exchange() is not first
     assert len(bench.requests) == 2
 
 
 async def test_a_token_that_has_ended_is_not_used_again_when_the_clock_is_set_back(bench: Bench) -> None:
-    await bench.narrow()
+    await bench.exchange()
     bench.clock.now = NOW + 60
     assert await bench.refusal() is Reason.EXCHANGE_REFUSED  # what this issuer gives out ends then, too
 
@@ -436,9 +439,9 @@ async def test_a_token_that_has_ended_is_not_used_again_when_the_clock_is_set_ba
 async def test_no_token_is_used_past_the_end_of_the_one_it_came_from(bench: Bench) -> None:
     ending = caller(expires_at=int(NOW) + 20)
 
-    assert (await bench.narrow(ending)).expires_at == NOW + 20
+    assert (await bench.exchange(ending)).expires_at == NOW + 20
     bench.clock.now = NOW + 20 - MARGIN
-    await bench.narrow(ending)
+    await bench.exchange(ending)
     assert len(bench.requests) == 2
 
 
@@ -454,17 +457,17 @@ async def test_no_token_is_used_past_the_end_of_the_one_it_came_from(bench: Benc
     ],
 )
 async def test_another_need_is_another_exchange(bench: Bench, other: dict[str, Any]) -> None:
-    first = await bench.narrow()
-    second = await bench.narrow(**other)
+    first = await bench.exchange()
+    second = await bench.exchange(**other)
 
     assert second.value != first.value
     assert len(bench.requests) == 2
-    assert await bench.narrow() is first  # and neither drives the other out
+    assert await bench.exchange() is first  # and neither drives the other out
 
 
 async def test_concurrent_users_get_each_their_own(bench: Bench) -> None:
     users = [f"user{number}" for number in range(50)]
-    tokens = await asyncio.gather(*(bench.narrow(caller(f"{user}.token", subject=user)) for user in users))
+    tokens = await asyncio.gather(*(bench.exchange(caller(f"{user}.token", subject=user)) for user in users))
 
     assert [jwt.decode(t.value, options={"verify_signature": False})["sub"] for t in tokens] == users
 
@@ -473,92 +476,92 @@ async def test_memory_is_bounded_and_what_is_spent_goes_first(bench: Bench, monk
     monkeypatch.setattr(exchange, "CAPACITY", 3)
     short = caller("alice.short", expires_at=int(NOW) + 10)
     kept = [caller(f"alice.{number}") for number in range(2)]
-    first = await bench.narrow(kept[0])
-    await bench.narrow(short)
-    second = await bench.narrow(kept[1])
+    first = await bench.exchange(kept[0])
+    await bench.exchange(short)
+    second = await bench.exchange(kept[1])
 
     bench.clock.now = NOW + 6  # the short one is spent
-    await bench.narrow(caller("alice.4"))
-    assert await bench.narrow(kept[0]) is first
-    assert await bench.narrow(kept[1]) is second
+    await bench.exchange(caller("alice.4"))
+    assert await bench.exchange(kept[0]) is first
+    assert await bench.exchange(kept[1]) is second
 
     for number in range(20):
-        await bench.narrow(caller(f"alice.many.{number}"))
+        await bench.exchange(caller(f"alice.many.{number}"))
     assert len(bench.exchanger._flights) == 3
-    assert await bench.narrow(kept[0]) is not first
+    assert await bench.exchange(kept[0]) is not first
 
 
-# the withdrawn
+# the revoked
 
 
-def withdraw(bench: Bench, kind: Any = "user", name: str = "alice") -> None:
-    bench.standing.change((bench.standing.number or 0) + 1, (kind, name), "a theft")
+def revoke(bench: Bench, kind: Any = "user", name: str = "alice") -> None:
+    bench.revocations.change((bench.revocations.number or 0) + 1, (kind, name), "a theft")
 
 
 @pytest.mark.parametrize(
     ("kind", "name"), [("user", "alice"), ("token", "t1"), ("token", "t0"), ("session", "s"), ("before", str(int(NOW)))]
 )
-async def test_for_the_withdrawn_nothing_is_asked_and_that_is_on_record(bench: Bench, kind: str, name: str) -> None:
-    withdraw(bench, kind, name)
+async def test_for_the_revoked_nothing_is_asked_and_that_is_on_record(bench: Bench, kind: str, name: str) -> None:
+    revoke(bench, kind, name)
 
-    assert await bench.refusal() is Reason.WITHDRAWN
+    assert await bench.refusal() is Reason.REVOKED
     assert bench.requests == []
     assert bench.proof.asked == []
     [note] = bench.notes
-    assert (note.decision.allowed, note.decision.reason, note.parent_token_id) == (False, Reason.WITHDRAWN, "t1")
+    assert (note.decision.allowed, note.decision.reason, note.parent_token_id) == (False, Reason.REVOKED, "t1")
     assert str(note.decision.detail).endswith(": a theft")
 
 
-async def test_for_a_party_that_is_withdrawn_nothing_is_asked_also_where_a_token_is_kept(bench: Bench) -> None:
-    await bench.narrow()
-    withdraw(bench, "party", DOCUMENTS)
+async def test_for_a_party_that_is_revoked_nothing_is_asked_also_where_a_token_is_kept(bench: Bench) -> None:
+    await bench.exchange()
+    revoke(bench, "party", DOCUMENTS)
 
-    assert await bench.refusal() is Reason.PEER_WITHDRAWN
+    assert await bench.refusal() is Reason.PEER_REVOKED
     assert len(bench.requests) == 1
-    assert bench.reasons == [Reason.GRANTED, Reason.PEER_WITHDRAWN]
+    assert bench.reasons == [Reason.GRANTED, Reason.PEER_REVOKED]
     assert bench.notes[-1].decision.detail == f"party {DOCUMENTS}: a theft"
 
 
-async def test_nothing_is_asked_while_nobody_knows_who_is_withdrawn(bench: Bench) -> None:
-    await bench.narrow()
-    bench.standing.forget()
+async def test_nothing_is_asked_while_nobody_knows_who_is_revoked(bench: Bench) -> None:
+    await bench.exchange()
+    bench.revocations.forget()
 
-    assert await bench.refusal() is Reason.STANDING_UNKNOWN
+    assert await bench.refusal() is Reason.REVOCATION_UNKNOWN
     assert len(bench.requests) == 1
-    assert bench.reasons == [Reason.GRANTED, Reason.STANDING_UNKNOWN]
+    assert bench.reasons == [Reason.GRANTED, Reason.REVOCATION_UNKNOWN]
 
 
-async def test_what_was_kept_of_the_withdrawn_is_not_given_out_and_what_others_have_is(bench: Bench) -> None:
+async def test_what_was_kept_of_the_revoked_is_not_given_out_and_what_others_have_is(bench: Bench) -> None:
     sibling = caller("alice.token.2", token_id="t1-b")
-    await bench.narrow()
-    other = await bench.narrow(sibling)
+    await bench.exchange()
+    other = await bench.exchange(sibling)
 
-    withdraw(bench, "token", "t1")
+    revoke(bench, "token", "t1")
 
-    assert await bench.refusal() is Reason.WITHDRAWN
-    assert await bench.narrow(sibling) is other
+    assert await bench.refusal() is Reason.REVOKED
+    assert await bench.exchange(sibling) is other
     assert len(bench.requests) == 2
 
 
 async def test_not_knowing_is_no_reason_to_forget(bench: Bench) -> None:
-    first = await bench.narrow()
-    bench.standing.forget()
-    bench.standing.replace(0, {})
-    bench.standing.confirm(0, 0.0)
+    first = await bench.exchange()
+    bench.revocations.forget()
+    bench.revocations.replace(0, {})
+    bench.revocations.confirm(0, 0.0)
 
-    assert await bench.narrow() is first
+    assert await bench.exchange() is first
 
 
-async def test_who_is_withdrawn_while_the_issuer_takes_its_time_gets_no_token(bench: Bench) -> None:
+async def test_who_is_revoked_while_the_issuer_takes_its_time_gets_no_token(bench: Bench) -> None:
     with held(bench):
-        waiting = [asyncio.create_task(bench.narrow()) for _ in range(3)]
+        waiting = [asyncio.create_task(bench.exchange()) for _ in range(3)]
         await _until(lambda: len(bench.requests) == 1)
-        withdraw(bench)
+        revoke(bench)
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert [outcome.reason for outcome in outcomes if isinstance(outcome, Denied)] == [Reason.WITHDRAWN] * 3
-    assert bench.reasons == [Reason.WITHDRAWN]
-    assert await bench.refusal() is Reason.WITHDRAWN
+    assert [outcome.reason for outcome in outcomes if isinstance(outcome, Denied)] == [Reason.REVOKED] * 3
+    assert bench.reasons == [Reason.REVOKED]
+    assert await bench.refusal() is Reason.REVOKED
 
 
 async def _until(condition: Callable[[], bool]) -> None:

@@ -15,16 +15,16 @@ from starlette.types import Scope as HttpScope
 
 from tests.support.door import NOW, Door, Headers
 from tests.support.issuer import Issuer
+from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event import MICROSECONDS
-from zerotrust.current import current_principal, current_trace
+from zerotrust.context import current_principal, current_trace
 from zerotrust.decision import Reason
 from zerotrust.gate import Gate
-from zerotrust.incoming import MAX_TOKEN
-from zerotrust.inflight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
-from zerotrust.mcp import ERA
+from zerotrust.limits.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
+from zerotrust.limits.strict_json import MAX_ELEMENTS
 from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, Scope
-from zerotrust.strict_json import MAX_ELEMENTS
+from zerotrust.transport.requests import MAX_TOKEN
 
 TRACE = "0123456789abcdef0123456789abcdef"
 TRACEPARENT = (b"traceparent", f"00-{TRACE}-0123456789abcdef-01".encode())
@@ -352,7 +352,7 @@ async def test_without_a_word_from_the_route_a_body_is_small(door: Door, issuer:
 
 
 async def test_a_body_that_drips_is_refused(door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.incoming.MAX_BODY_SECONDS", 0.05)
+    monkeypatch.setattr("zerotrust.transport.requests.MAX_BODY_SECONDS", 0.05)
 
     dripped: list[bytes] = []
 
@@ -370,7 +370,7 @@ async def test_a_body_that_drips_is_refused(door: Door, issuer: Issuer, monkeypa
 async def test_a_stranger_sends_no_long_and_no_slow_body_to_a_public_door_either(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zerotrust.incoming.MAX_BODY_SECONDS", 0.05)
+    monkeypatch.setattr("zerotrust.transport.requests.MAX_BODY_SECONDS", 0.05)
 
     assert (await door.ask(method="GET", path="/health", body=b"x" * MAX_PUBLIC_BODY)).status == 200
     large = await door.ask(method="GET", path="/health", body=b"x" * (MAX_PUBLIC_BODY + 1))

@@ -30,7 +30,7 @@ def principal(**changed: Any) -> Principal:
         "token_id": "token-1",
         "lineage": (),
         "client": "walkthrough",
-        "begun_at": 0,
+        "chain_started_at": 0,
         "session": "session-1",
         "issued_at": 0,
         "expires_at": 60,

@@ -7,8 +7,8 @@ import mcp_types.jsonrpc
 import pytest
 
 from zerotrust.decision import Denied, Reason
-from zerotrust.dialect import Form
-from zerotrust.jsonrpc import DENIED, UNAUTHENTICATED, UNAVAILABLE, code, error_body, request_id
+from zerotrust.transport.dialect import Form
+from zerotrust.transport.jsonrpc import DENIED, UNAUTHENTICATED, UNAVAILABLE, code, error_body, request_id
 
 OURS = {UNAUTHENTICATED, DENIED, UNAVAILABLE}
 
@@ -25,11 +25,11 @@ def test_our_own_codes_mean_nothing_else_in_either_protocol() -> None:
     ("reason", "expected"),
     [
         (Reason.NO_TOKEN, UNAUTHENTICATED),
-        (Reason.WITHDRAWN, UNAUTHENTICATED),
+        (Reason.REVOKED, UNAUTHENTICATED),
         (Reason.SCOPE_MISSING, DENIED),
         (Reason.NO_PERMISSION_FOR_ROUTE, DENIED),
         (Reason.WRONG_ORIGIN, DENIED),
-        (Reason.STANDING_UNKNOWN, UNAVAILABLE),
+        (Reason.REVOCATION_UNKNOWN, UNAVAILABLE),
         (Reason.ANSWER_LOST, UNAVAILABLE),
         (Reason.UNKNOWN_METHOD, -32601),
         (Reason.LEGACY_ERA, -32022),

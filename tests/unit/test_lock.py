@@ -6,8 +6,8 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from zerotrust.lock import Lock, as_text, changed, load_lock
-from zerotrust.registry import RegistryError
+from zerotrust.registry.lock import Lock, as_text, changed, load_lock
+from zerotrust.registry.model import RegistryError
 
 ONE, OTHER = "1" * 64, "2" * 64
 GOOD = {"files": {"inference/main.py": ONE}, "parties": {"inference": {"code": ONE}}}

@@ -116,7 +116,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     genuine = module._read
 
-    def reading(path: Path) -> module.Known:
+    def reading(path: Path) -> module.RegistrySnapshot:
         names.append(path.name)
         return genuine(path)
 

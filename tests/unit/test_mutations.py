@@ -27,7 +27,7 @@ def test_a_mutant_meets_the_tests_that_run_its_lines_the_likeliest_first() -> No
         Passed("tests/unit/test_gate.py::test_that_noticed_others", 9, line, frozenset()),
         Passed("tests/unit/test_gate.py::test_another_line", 1, other, frozenset()),
         Passed("tests/unit/test_counts.py::test_slower", 3, line, frozenset()),
-        Passed("tests/unit/test_keys.py::test_of_another_module", 1, line, frozenset()),
+        Passed("tests/unit/test_jwks.py::test_of_another_module", 1, line, frozenset()),
     ]
 
     chosen = who_may_notice("audit.counts", Mutant(range(3, 5), "x", ast.parse("")), tests, {tests[3].id: 1})

@@ -149,7 +149,7 @@ async def test_a_call_whose_caller_was_revoked_was_cut_off(
     async def handler(_scope: Scope, receive: Receive, send: Send) -> None:
         if begun:
             await send(START)
-        door.standing.change(1, ("user", "alice"), "a theft")
+        door.revocations.change(1, ("user", "alice"), "a theft")
         while True:
             await receive()
             await asyncio.Event().wait()
@@ -160,7 +160,7 @@ async def test_a_call_whose_caller_was_revoked_was_cut_off(
     [outcome] = await outcomes(door)
     assert outcome["ended"] == "cut_off"
     assert outcome["status"] == reply.status == (200 if begun else 401)
-    assert [record["reason"] for record in door.requests] == [Reason.GRANTED, Reason.WITHDRAWN]
+    assert [record["reason"] for record in door.requests] == [Reason.GRANTED, Reason.REVOKED]
 
 
 async def test_a_call_by_certificate_has_one_and_is_on_record_though_nobody_waits_for_it(

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 import demo.__main__ as program
-import demo.system as demo_system
+import local.system as demo_system
 from authorities.registry.state import Entry, State
 from cli.door import DoorError
-from demo import past
-from demo.past import RUNS_KEPT, forget, put_aside
-from demo.system import DemoError, System, _only_one, _survived, _suspended
-from zerotrust.known import SIGNER
-from zerotrust.lock import Lock
-from zerotrust.registry import Registry
+from local import past
+from local.past import RUNS_KEPT, forget, put_aside
+from local.system import DemoError, System, _only_one, _survived, _suspended
+from zerotrust.registry.lock import Lock
+from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import REGISTRY_PARTY
 
 
 def run(folder: Path, number: int, *, size: int = 10) -> None:
@@ -25,7 +25,7 @@ def run(folder: Path, number: int, *, size: int = 10) -> None:
         journal = folder / "data" / name / "journal.jsonl"
         journal.write_text(f"{number}".ljust(size))
         os.utime(journal, (1_000_000 + number, 1_000_000 + number))
-    (folder / "data" / "authority-registry" / "standing.db").write_text("bob is withdrawn")
+    (folder / "data" / "authority-registry" / "revocations.db").write_text("bob is revoked")
     (folder / "logs").mkdir(exist_ok=True)
     log = folder / "logs" / "agent-reader.log"
     log.write_text(f"{number}")
@@ -42,7 +42,7 @@ def test_of_a_first_run_there_is_nothing_before(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_journals_and_logs_are_put_aside_and_what_is_withdrawn_stays(tmp_path: Path) -> None:
+def test_journals_and_logs_are_put_aside_and_what_is_revoked_stays(tmp_path: Path) -> None:
     run(tmp_path, 1)
 
     place = put_aside(tmp_path)
@@ -53,7 +53,7 @@ def test_journals_and_logs_are_put_aside_and_what_is_withdrawn_stays(tmp_path: P
         "authority-registry.jsonl",
         "agent-reader.log",
     }
-    assert [file.name for file in tmp_path.glob("data/*/*")] == ["standing.db"]
+    assert [file.name for file in tmp_path.glob("data/*/*")] == ["revocations.db"]
     assert place.stat().st_mode & 0o777 == 0o700
 
 
@@ -169,7 +169,7 @@ def test_nothing_is_forgotten_while_it_runs(
     with _only_one(tmp_path), pytest.raises(SystemExit, match="1"):
         program.fresh()
     assert "`make down` ends it" in capsys.readouterr().out
-    assert (tmp_path / "data" / "authority-registry" / "standing.db").exists()
+    assert (tmp_path / "data" / "authority-registry" / "revocations.db").exists()
 
     program.fresh()
 
@@ -260,7 +260,7 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
 def test_what_is_lost_is_said(imported: bool) -> None:
     said = _survived(Path("run/past/then"), imported=imported)
 
-    assert "stays withdrawn" in said
+    assert "stays revoked" in said
     assert f"run/past/then ({RUNS_KEPT} runs are kept, 200 MB at most). Its sessions are gone" in said
     assert ("the realm was imported anew" in said) == imported
 
@@ -269,13 +269,13 @@ async def test_who_was_suspended_is_known_before_anything_runs(tmp_path: Path, r
     system = System(registry, Lock(files={}, parties={}), tmp_path, None, None)  # type: ignore[arg-type] # neither is asked
     assert await _suspended(system) == {}
 
-    kept = State(system.data(SIGNER) / "standing.db")
+    kept = State(system.data(REGISTRY_PARTY) / "revocations.db")
     async with kept.opened():
         await kept.change(
             [
                 Entry(("party", registry.id("agent/writer")), "compromised"),
                 Entry(("party", registry.id("agent/reader")), "a mistake"),
-                Entry(("party", registry.id(SIGNER)), "it cannot be waited for"),
+                Entry(("party", registry.id(REGISTRY_PARTY)), "it cannot be waited for"),
                 Entry(("user", "bob"), "fired"),
             ]
         )

@@ -12,7 +12,7 @@ from tests.support.system import POLICIES, registry
 from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.identity import Principal
 from zerotrust.policy import CedarPolicy, PolicyError
-from zerotrust.registry import party_entities
+from zerotrust.registry.model import party_entities
 from zerotrust.run import read_policy
 
 REGISTRY = registry()
@@ -27,7 +27,7 @@ EVERYTHING = frozenset(SCOPES)
 
 def caller(party: str, scopes: str = "", groups: str = "/engineering", **changed: Any) -> Principal:
     """A principal as the gate would have it, who holds all scopes unless told otherwise."""
-    login = party in REGISTRY.login_clients
+    login = party in REGISTRY.public_clients
     given_ = Principal(
         subject="alice",
         party=REGISTRY.id(party) if party in REGISTRY.parties else party,
@@ -38,7 +38,7 @@ def caller(party: str, scopes: str = "", groups: str = "/engineering", **changed
         token_id="t",
         lineage=(),
         client="walkthrough",
-        begun_at=0,
+        chain_started_at=0,
         session="s",
         issued_at=0,
         expires_at=1,

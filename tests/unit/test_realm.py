@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from authorities.registry.events import RECORDED
-from authorities.registry.realm import (
+from authorities.registry.keycloak.events import RECORDED
+from registration.realm import (
     ADMINISTRATOR,
     REALM_FILE,
     SCRIPT,
@@ -18,8 +18,8 @@ from authorities.registry.realm import (
     build_jar,
     realm,
 )
-from zerotrust.registry import Registry
-from zerotrust.withdrawn import KEPT, SESSION_KEPT
+from zerotrust.registry.model import Registry
+from zerotrust.revocation_list import RETENTION, SESSION_KEPT
 
 Json = dict[str, Any]
 
@@ -51,7 +51,9 @@ def test_no_secret_and_no_password_is_in_the_file() -> None:
 def test_the_parties_that_hold_tokens_are_clients_and_nobody_else_is(
     registry: Registry, clients: dict[str, Json]
 ) -> None:
-    assert set(clients) == {registry.id(name) for name in [*registry.login_clients, *registry.workloads, ADMINISTRATOR]}
+    assert set(clients) == {
+        registry.id(name) for name in [*registry.public_clients, *registry.workloads, ADMINISTRATOR]
+    }
 
 
 def test_every_grant_is_closed_that_nobody_needs(clients: dict[str, Json]) -> None:
@@ -143,15 +145,15 @@ def test_another_registry_gives_another_realm(registry: Registry) -> None:
     assert as_text(realm(changed)) != as_text(realm(registry))
 
 
-def test_a_withdrawn_session_is_remembered_until_it_and_all_its_tokens_have_ended(
+def test_a_revoked_session_is_remembered_until_it_and_all_its_tokens_have_ended(
     registry: Registry, derived: Json
 ) -> None:
     """Keycloak ends no session for a changed password, and whoever stole its refresh token goes on with it."""
     longest = max(party.life or 0 for party in registry.parties.values())
 
     assert derived["ssoSessionMaxLifespan"] == SESSION_LIFE
-    assert derived["ssoSessionMaxLifespan"] + 3 * longest <= KEPT["session"]
-    assert 2 * longest <= KEPT["token"]
+    assert derived["ssoSessionMaxLifespan"] + 3 * longest <= RETENTION["session"]
+    assert 2 * longest <= RETENTION["token"]
 
 
 def test_nobody_is_served_without_tls_and_events_are_kept(derived: Json) -> None:
@@ -202,8 +204,8 @@ def test_the_registry_is_told_of_each_session_that_ends_wherever_a_person_signs_
     told = {name: client["attributes"].get("backchannel.logout.url") for name, client in clients.items()}
 
     url = "https://registry.authority.agents.example:8106/backchannel-logout"
-    assert dict.fromkeys(registry.login_clients, url) == {name: there for name, there in told.items() if there}
-    assert {clients[name]["attributes"]["backchannel.logout.session.required"] for name in registry.login_clients} == {
+    assert dict.fromkeys(registry.public_clients, url) == {name: there for name, there in told.items() if there}
+    assert {clients[name]["attributes"]["backchannel.logout.session.required"] for name in registry.public_clients} == {
         "true"
     }
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from authorities.attestation.verifier.measure import digest_of, measure_files
-from authorities.registry.register import check, current, derive, differences, listed, tool_servers, write
+from registration.register import check, current, derive, differences, listed, tool_servers, write
 from tests.support.system import ROOT
-from zerotrust.cards import agent_card, as_json
-from zerotrust.digests import card_digest
-from zerotrust.lock import Approved, Lock, load_lock
-from zerotrust.registry import Registry
+from zerotrust.adapters.agent_card import agent_card, as_json
+from zerotrust.adapters.digests import card_digest
+from zerotrust.registry.lock import Approved, Lock, load_lock
+from zerotrust.registry.model import Registry
 
 ONE, OTHER = "1" * 64, "2" * 64
 FILES = {"agents/reader/main.py": ONE, "orchestrator/main.py": ONE, "zerotrust/gate.py": ONE}

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from tests.support.system import ROOT
-from zerotrust.registry import Registry, RegistryError, load_registry
+from zerotrust.registry.model import Registry, RegistryError, load_registry
 
 COMMITTED: dict[str, Any] = yaml.safe_load((ROOT / "registry.yaml").read_text())
 
@@ -30,7 +30,7 @@ def test_the_committed_registry_is_good(registry: Registry) -> None:
     assert registry.id("agent/reader") == "spiffe://agents.example/agent/reader"
     assert registry.id("walkthrough") == "walkthrough"
     assert registry.id("zt") == "zt"
-    assert registry.login_clients == {"walkthrough", "zt"}
+    assert registry.public_clients == {"walkthrough", "zt"}
     assert registry.launched == [*registry.workloads, "authority/registry"]
     assert registry.dns_name("orchestrator") == "orchestrator.agents.example"
     assert registry.dns_name("agent/reader") == "reader.agent.agents.example"
@@ -81,7 +81,7 @@ MISTAKES = {
         change(ORCHESTRATOR + "calls", ["orchestrator"]),
         "parties.orchestrator.calls: 'orchestrator' is nobody this party could call",
     ),
-    "a call to a login client": (
+    "a call to a public client": (
         change(ORCHESTRATOR + "calls", ["walkthrough"]),
         "parties.orchestrator.calls: 'walkthrough' is nobody this party could call",
     ),
@@ -97,7 +97,7 @@ MISTAKES = {
         change("scopes:tool.erase", {"served_by": ["tool/nothing"]}),
         "scopes.tool.erase.served_by: 'tool/nothing' is no party that serves anything",
     ),
-    "a scope served by a login client": (
+    "a scope served by a public client": (
         change("scopes:tool.erase", {"served_by": ["walkthrough"]}),
         "scopes.tool.erase.served_by: 'walkthrough' is no party that serves anything",
     ),
@@ -115,9 +115,9 @@ MISTAKES = {
         "parties.inference.life: needed where there are calls, and only there",
     ),
     "a workload without code": (without(READER + "code"), "parties.agent/reader.code: a workload runs measured code"),
-    "a login client with code": (
+    "a public client with code": (
         change("parties:zt:code", ["cli"]),
-        "parties.zt.code: a login client runs none of ours",
+        "parties.zt.code: a public client runs none of ours",
     ),
     "a port missing": (without(READER + "port"), "parties.agent/reader.port: missing"),
     "a port twice": (
@@ -130,7 +130,7 @@ MISTAKES = {
     "a trust domain that is none": (change("trust_domain", "agents.example/orchestrator"), "trust_domain"),
     "a realm that is a path": (change("realm", "agents/../master"), "realm"),
     "a certificate that ends before it is renewed": (change("freshness:x509_svid", 3), "freshness.x509_svid"),
-    "news that may be of any age": (change("freshness:standing", 0), "freshness.standing"),
+    "news that may be of any age": (change("freshness:revocations", 0), "freshness.revocations"),
     "an identity that lives for no time": (change("freshness:svid", 0), "freshness.svid"),
     "a key nobody knows": (change(READER + "trusted", value=True), "parties.agent/reader.trusted"),
     "a wrong type": (change(READER + "life", "60"), "parties.agent/reader.life"),
@@ -141,7 +141,7 @@ MISTAKES = {
     "an identity that lives too long": (change("freshness:svid", 61), "freshness.svid"),
     "a certificate that lives too long": (change("freshness:x509_svid", 121), "freshness.x509_svid"),
     "keys that are believed too long": (change("freshness:keys", 301), "freshness.keys"),
-    "news that is too old": (change("freshness:standing", 4), "freshness.standing"),
+    "news that is too old": (change("freshness:revocations", 4), "freshness.revocations"),
     "a token that lives too long": (change("parties:agent/reader:life", 301), "parties.agent/reader.life"),
     "no parties": (without("parties"), "parties"),
 }
@@ -214,4 +214,4 @@ def test_login_clients_listen_nowhere_however_many_there_are(tmp_path: Path) -> 
     file = tmp_path / "registry.yaml"
     file.write_text(yaml.safe_dump(document))
 
-    assert load_registry(file).login_clients == {"walkthrough", "zt", "console"}
+    assert load_registry(file).public_clients == {"walkthrough", "zt", "console"}

@@ -10,7 +10,7 @@ import pytest
 from authorities.attestation.verifier import report as reporting
 from authorities.attestation.verifier.report import report
 from tests.support.ca import the_ca
-from zerotrust.svid import Svid
+from zerotrust.spiffe.svid import Svid
 
 NO_ROOM = OSError(errno.EMFILE, "Too many open files")
 
@@ -34,7 +34,7 @@ class Source:
             raise self.trouble
         return the_ca().svid("authority/attestation")
 
-    def adopt(self, read_from: Mapping[str, str]) -> None:
+    def use(self, read_from: Mapping[str, str]) -> None:
         if self.trouble:
             raise self.trouble
         self.adopted.append(read_from)

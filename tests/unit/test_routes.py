@@ -16,7 +16,7 @@ from tests.support.attack import DOORS, REGISTRY, Watched
 from tests.support.attack_registry import with_registry
 from tests.support.issuer import Issuer
 from tests.support.system import System
-from zerotrust.mcp import McpTools
+from zerotrust.adapters.mcp_tools import McpTools
 from zerotrust.routes import UNLISTED, MutualTLS, Need, Public, Requirement, Routes, RouteTable, Scope
 from zerotrust.service import Service
 

@@ -21,18 +21,18 @@ from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.system import POLICIES, ROOT, registry
 from zerotrust import run
 from zerotrust.decision import Reason
-from zerotrust.known import SIGNER, Known
-from zerotrust.lock import load_lock
 from zerotrust.policy import PolicyError
-from zerotrust.registry import Registry
+from zerotrust.registry.lock import load_lock
+from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
+from zerotrust.revocation import Revocations
 from zerotrust.run import compose, follow, policy_of, read_policy, serve, without_slash
-from zerotrust.server import server
 from zerotrust.service import Service
 from zerotrust.settings import Settings
-from zerotrust.standing import Standing
-from zerotrust.svid import Svid
-from zerotrust.tls import client_context
-from zerotrust.workload import Workload, WorkloadError
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.tls import client_context
+from zerotrust.spiffe.workload import Workload, WorkloadError
+from zerotrust.transport.server import server
 
 INFERENCE = "inference"
 ISSUER = "https://127.0.0.1:1/realms/agents"
@@ -65,7 +65,7 @@ def launched(party: str) -> Workload:
 def ports() -> dict[str, int]:
     """Free ones."""
     found = {}
-    for name in (SIGNER, INFERENCE):
+    for name in (REGISTRY_PARTY, INFERENCE):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             found[name] = free.getsockname()[1]
@@ -73,7 +73,7 @@ def ports() -> dict[str, int]:
 
 
 @pytest.fixture
-def known(ports: dict[str, int]) -> Known:
+def known(ports: dict[str, int]) -> RegistrySnapshot:
     raw = registry().model_dump()
     for name, port in ports.items():
         raw["parties"][name]["port"] = port
@@ -81,12 +81,12 @@ def known(ports: dict[str, int]) -> Known:
     approved = load_lock(ROOT / "registry.lock").parties
     found, policies = Registry.model_validate(raw), read_policy(POLICIES, registry()).digest
     addresses = {name: found.address(name) for name in ports}
-    return Known(registry=found, addresses=addresses, places=places, approved=approved, policies=policies)
+    return RegistrySnapshot(registry=found, addresses=addresses, places=places, approved=approved, policies=policies)
 
 
-def settings(known: Known, folder: Path) -> Settings:
+def settings(known: RegistrySnapshot, folder: Path) -> Settings:
     told: dict[str, Any] = {
-        "registry": known.places[SIGNER],
+        "registry": known.places[REGISTRY_PARTY],
         "policies": POLICIES,
         "issuer": ISSUER,
         "host": "127.0.0.1",
@@ -118,37 +118,39 @@ async def serving(service: Service, app: ASGIApp, workload: Workload) -> AsyncIt
 
 
 async def follow_nobody(_apply: object, heard: Callable[[float], None]) -> None:
-    """Nothing was withdrawn at the issuer, time and again."""
+    """Nothing was revoked at the issuer, time and again."""
     while True:
         heard(time.monotonic())
         await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
-async def registry_alive(known: Known, folder: Path) -> AsyncIterator[Service]:
-    standing, workload = Standing(clock=time.monotonic), launched(SIGNER)
-    service = compose(SIGNER, known, settings(known, folder / "registry"), workload, standing)
+async def registry_alive(known: RegistrySnapshot, folder: Path) -> AsyncIterator[Service]:
+    revocations, workload = Revocations(clock=time.monotonic), launched(REGISTRY_PARTY)
+    service = compose(REGISTRY_PARTY, known, settings(known, folder / "registry"), workload, revocations)
     clients: Any = None  # nobody is suspended here
     app = create_registry(service, clients, lambda: (known, read_policy(POLICIES, known.registry)), follow_nobody)
     async with serving(service, app, workload):
         yield service
 
 
-async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid(known: Known, tmp_path: Path) -> None:
+async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid(
+    known: RegistrySnapshot, tmp_path: Path
+) -> None:
     workload = launched(INFERENCE)
     async with asyncio.timeout(30), registry_alive(known, tmp_path):
-        signals = follow(known.places[SIGNER], workload)
+        feed = follow(known.places[REGISTRY_PARTY], workload)
         # Attestation was not heard of yet: nothing is fresh, and a party that starts now would wait.
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3), signals.opened():
+            async with asyncio.timeout(0.3), feed.opened():
                 pass
-        assert signals.standing.of_party(workload.svid.id).reason is Reason.STANDING_UNKNOWN
+        assert feed.revocations.of_party(workload.svid.id).reason is Reason.REVOCATION_UNKNOWN
 
         await report(known)
-        signals = follow(known.places[SIGNER], workload)
-        async with signals.opened():
-            assert signals.known == known
-            service = compose(INFERENCE, signals.known, settings(known, tmp_path), workload, signals.standing)
+        feed = follow(known.places[REGISTRY_PARTY], workload)
+        async with feed.opened():
+            assert feed.known == known
+            service = compose(INFERENCE, feed.known, settings(known, tmp_path), workload, feed.revocations)
             async with serving(service, create_inference(service), workload):
                 url = f"{known.addresses[INFERENCE]}/health"
                 async with caller(known, "agent/reader") as reader:
@@ -165,64 +167,66 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
 
 
 @asynccontextmanager
-async def caller(known: Known, party: str) -> AsyncIterator[httpx.AsyncClient]:
+async def caller(known: RegistrySnapshot, party: str) -> AsyncIterator[httpx.AsyncClient]:
     async with run.client(known.directory(), launched(party), client_context, seconds=5) as http:
         yield http
 
 
-async def report(known: Known) -> None:
+async def report(known: RegistrySnapshot) -> None:
     """As attestation: everything is as it was approved."""
     async with caller(known, "authority/attestation") as http:
-        answer = await http.post(f"{known.addresses[SIGNER]}/attestation", json={"drifted": {}, "at": time.time()})
+        answer = await http.post(
+            f"{known.addresses[REGISTRY_PARTY]}/attestation", json={"drifted": {}, "at": time.time()}
+        )
         assert answer.json()["suspended"] == []
 
 
-async def test_users_come_to_the_registry_without_a_certificate(known: Known, tmp_path: Path) -> None:
+async def test_users_come_to_the_registry_without_a_certificate(known: RegistrySnapshot, tmp_path: Path) -> None:
     user = httpx.AsyncClient(verify=the_ca().for_users(), trust_env=False)
     async with asyncio.timeout(30), registry_alive(known, tmp_path), user:
         sni = {"sni_hostname": f"registry.authority.{TRUST_DOMAIN}"}
-        health = await user.get(f"{known.places[SIGNER]}/health", extensions=sni)
-        parties = await user.get(f"{known.places[SIGNER]}/parties", extensions=sni)
+        health = await user.get(f"{known.places[REGISTRY_PARTY]}/health", extensions=sni)
+        parties = await user.get(f"{known.places[REGISTRY_PARTY]}/parties", extensions=sni)
 
     assert health.json() == {"status": "ok"}
     assert (parties.status_code, parties.json()["reason"]) == (401, Reason.NO_TOKEN)
 
 
-async def test_nobody_else_at_the_registrys_address_is_believed(known: Known, tmp_path: Path) -> None:
+async def test_nobody_else_at_the_registrys_address_is_believed(known: RegistrySnapshot, tmp_path: Path) -> None:
     """Another workload, even one of ours, which took its port."""
-    workload, standing = launched(INFERENCE), Standing(clock=time.monotonic)
-    service = compose(INFERENCE, known, settings(known, tmp_path), workload, standing)
+    workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
+    service = compose(INFERENCE, known, settings(known, tmp_path), workload, revocations)
     async with serving(service, create_inference(service), workload):
-        signals = follow(known.places[INFERENCE], launched("agent/reader"))
+        feed = follow(known.places[INFERENCE], launched("agent/reader"))
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5), signals.opened():
+            async with asyncio.timeout(0.5), feed.opened():
                 pass
-    assert not signals.standing.fresh
+    assert not feed.revocations.fresh
 
 
-async def test_what_a_party_calls_with_is_renewed_with_it(known: Known, tmp_path: Path) -> None:
+async def test_what_a_party_calls_with_is_renewed_with_it(known: RegistrySnapshot, tmp_path: Path) -> None:
     workload = launched(INFERENCE)
-    service = compose(INFERENCE, known, settings(known, tmp_path), workload, Standing(clock=time.monotonic))
+    service = compose(INFERENCE, known, settings(known, tmp_path), workload, Revocations(clock=time.monotonic))
     alone = run.client(known.directory(), workload, client_context, seconds=5)
     cast("Launched", workload).renew(the_ca().svid(INFERENCE))
 
-    calling: list[Any] = [*service.outgoing._transports, service._identity_http._transport, alone._transport]
+    calling: list[Any] = [*service.egress._transports, service._identity_http._transport, alone._transport]
     assert [connections._svid for connections in calling] == [workload.svid] * 4
     for connections in calling:
         await connections.aclose()
 
 
 def test_a_party_is_put_together_from_what_it_is_told(
-    known: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    known: RegistrySnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`run`, but for its two ends: a Workload API, and a registry to follow."""
-    workload, standing = launched(INFERENCE), Standing(clock=time.monotonic)
-    news: list[Callable[[Known], None]] = []
+    workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
+    news: list[Callable[[RegistrySnapshot], None]] = []
     served: list[Service] = []
 
     class Followed:
         def __init__(self) -> None:
-            self.known, self.standing, self.on_change = known, standing, news.append
+            self.known, self.revocations, self.on_change = known, revocations, news.append
 
         @asynccontextmanager
         async def opened(self) -> AsyncIterator[None]:
@@ -237,7 +241,7 @@ def test_a_party_is_put_together_from_what_it_is_told(
         served.append(service)
         news[0](other)
         assert service.known == other
-        await service.outgoing.close()
+        await service.egress.close()
 
     other = known.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})
     told = settings(known, tmp_path)
@@ -246,7 +250,7 @@ def test_a_party_is_put_together_from_what_it_is_told(
     for name, instead in {
         "Workload": lambda: workload,
         "Settings": lambda: told,
-        "follow": lambda address, _: Followed() if address == known.places[SIGNER] else None,
+        "follow": lambda address, _: Followed() if address == known.places[REGISTRY_PARTY] else None,
         "serve": noted,
         "log_json_lines": lambda: log.append(True),
     }.items():
@@ -257,7 +261,7 @@ def test_a_party_is_put_together_from_what_it_is_told(
     assert log == [True]
 
 
-async def test_policies_that_the_registry_has_not_read_are_nobodys(known: Known, tmp_path: Path) -> None:
+async def test_policies_that_the_registry_has_not_read_are_nobodys(known: RegistrySnapshot, tmp_path: Path) -> None:
     """Neither at the start nor later."""
     folder = tmp_path / "policies"
     shutil.copytree(POLICIES, folder)
@@ -267,9 +271,9 @@ async def test_policies_that_the_registry_has_not_read_are_nobodys(known: Known,
         with (folder / name).open("a") as file:
             file.write("// one line more\n")
         told = settings(known, tmp_path).model_copy(update={"policies": folder})
-        workload, standing = launched(INFERENCE), Standing(clock=time.monotonic)
+        workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
         with pytest.raises(PolicyError, match=r"not those that the registry has read: `zt reload`"):
-            compose(INFERENCE, known, told, workload, standing)
+            compose(INFERENCE, known, told, workload, revocations)
         known = known.model_copy(update={"policies": read_policy(folder, known.registry).digest})
         assert policy_of(known, folder).digest == known.policies
 
@@ -286,9 +290,9 @@ def test_policies_that_cannot_be_read_are_said_to_be_that(tmp_path: Path, name: 
         read_policy(folder, registry())
 
 
-async def test_who_was_launched_as_somebody_else_does_not_serve(known: Known, tmp_path: Path) -> None:
+async def test_who_was_launched_as_somebody_else_does_not_serve(known: RegistrySnapshot, tmp_path: Path) -> None:
     workload = launched("agent/reader")
-    service = compose(INFERENCE, known, settings(known, tmp_path), workload, Standing(clock=time.monotonic))
+    service = compose(INFERENCE, known, settings(known, tmp_path), workload, Revocations(clock=time.monotonic))
 
     with pytest.raises(WorkloadError, match=r"launched as .*/agent/reader, and started as inference"):
         await serve(service, create_inference(service), workload, "127.0.0.1")

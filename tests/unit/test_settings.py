@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from zerotrust.settings import Settings
 
-TOLD = {
+NOTIFIED = {
     "ZT_REGISTRY": "https://registry.test:8106",
     "ZT_POLICIES": "policy",
     "ZT_ISSUER": "http://issuer.test/realms/agents",
@@ -16,7 +16,7 @@ TOLD = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in TOLD.items():
+    for name, value in NOTIFIED.items():
         monkeypatch.setenv(name, value)
 
 
@@ -27,10 +27,10 @@ def test_settings_come_from_names_that_begin_with_zt() -> None:
     assert str(settings.registry) == "https://registry.test:8106/"
 
 
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", NOTIFIED)
 def test_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(name)
-    monkeypatch.setenv(name.removeprefix("ZT_"), TOLD[name])
+    monkeypatch.setenv(name.removeprefix("ZT_"), NOTIFIED[name])
 
     with pytest.raises(ValidationError, match=name.removeprefix("ZT_").lower()):
         Settings()

@@ -6,11 +6,11 @@ import pytest
 
 from authorities.registry.shares import MOST_IN_ALL, MOST_OF_A_USER, Shares
 from tests.support.door import Clock
-from zerotrust.withdrawn import KEPT, Kind, Subject
+from zerotrust.revocation_list import RETENTION, Kind, Revocable
 
-ALICE: Subject = ("before", "1 alice walkthrough")
-LATER: Subject = ("before", "2 alice walkthrough")
-OTHERS: list[Subject] = [("before", "1 bob walkthrough"), ("before", "1 alice reader"), ("before", "1 alice")]
+ALICE: Revocable = ("before", "1 alice walkthrough")
+LATER: Revocable = ("before", "2 alice walkthrough")
+OTHERS: list[Revocable] = [("before", "1 bob walkthrough"), ("before", "1 alice reader"), ("before", "1 alice")]
 KINDS: list[Kind] = ["token", "session"]
 
 
@@ -24,7 +24,7 @@ def taken(clock: Clock) -> Callable[..., int]:
     """How many of so many entries there is room for."""
     shares = Shares(clock)
 
-    def take(kind: Kind, instead: Subject, times: int, entries: int = 0) -> int:
+    def take(kind: Kind, instead: Revocable, times: int, entries: int = 0) -> int:
         return sum(shares.take(kind, instead, entries=entries) for _ in range(times))
 
     return take
@@ -49,7 +49,7 @@ def test_there_is_room_again_when_the_first_of_them_is_forgotten(
     clock.now += 10
     assert taken(kind, ALICE, MOST_OF_A_USER[kind]) == MOST_OF_A_USER[kind] - 1
 
-    clock.now += KEPT[kind] - 10
+    clock.now += RETENTION[kind] - 10
     assert taken(kind, ALICE, 1) == 0
     clock.now += 0.1
     assert taken(kind, ALICE, 2) == 1
@@ -65,7 +65,7 @@ def test_who_has_caused_nothing_for_as_long_as_anything_is_remembered_is_forgott
     shares = Shares(clock)
     for number in range(100):
         shares.take("token", ("before", f"1 user-{number} walkthrough"), entries=0)
-    clock.now += max(KEPT.values()) + 1
+    clock.now += max(RETENTION.values()) + 1
     shares.take("token", ALICE, entries=0)
 
     assert len(shares._used) == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zerotrust.strict_json import EXACT, MAX_DEPTH, MAX_ELEMENTS, strict_object
+from zerotrust.limits.strict_json import EXACT, MAX_DEPTH, MAX_ELEMENTS, strict_object
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_text_whose_signer_is_trusted_may_have_more_elements_and_not_more_dept
 
 @pytest.mark.parametrize("piece", [b"[", b'{"":0},', b"0,", b'"",', b"[[[]]],", b"1e9,", b'{"a":', b'{"a":[],"":0},'])
 def test_a_text_with_too_much_in_it_never_gets_to_the_parser(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.strict_json.json.loads", lambda *_, **__: pytest.fail("it was parsed"))
+    monkeypatch.setattr("zerotrust.limits.strict_json.json.loads", lambda *_, **__: pytest.fail("it was parsed"))
 
     with pytest.raises(ValueError, match=r"too many elements|nested too deep"):
         strict_object(b'{"a":[' + piece * ((1 << 20) // len(piece)))

@@ -21,7 +21,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from authorities.attestation.local.svid_issuer import Issuer
 from tests.support.ca import the_ca
-from zerotrust.svid import NotAnSvid, Svid, id_of
+from zerotrust.spiffe.svid import NotAnSvid, Svid, id_of
 
 NOW = int(time.time())
 LONG = 3600  # outlives any run of the tests, which may have begun long ago

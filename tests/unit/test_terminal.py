@@ -9,9 +9,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from cli.terminal import Terminal, printable
-from demo.tell import show_trail
+from demo.show import show_trail
 from tests.support.records import CALLER
-from zerotrust.audit.event import AuditEvent, Decided, Request, plain
+from zerotrust.audit.event import AuditEvent, Decided, Request, sanitize
 
 TITLE = "\x1b]0;owned\x07"
 RIGHT_TO_LEFT = "\u202egnp.exe"
@@ -59,7 +59,7 @@ def test_styles_stay() -> None:
 
 def test_an_event_with_markup_in_it_is_shown_as_it_is() -> None:
     decision = Decided(allowed=False, reason="denied")
-    data = Request(operation=plain("read [/red]"), decision=decision, principal=CALLER)
+    data = Request(operation=sanitize("read [/red]"), decision=decision, principal=CALLER)
     event = AuditEvent(schema=1, time=1, service=CALLER.audience, data=data)
     file = io.StringIO()
 

@@ -12,10 +12,10 @@ import pytest
 
 from tests.support.ca import CA, LONG, TRUST_DOMAIN, the_ca
 from tests.support.door import Clock
-from zerotrust import tls
-from zerotrust.registry import dns_name
-from zerotrust.svid import LONGEST_X509_SVID, NOBODY, Peer, Svid
-from zerotrust.tls import client_context, issuer_context, server_context, show, user_context
+from zerotrust.registry.model import dns_name
+from zerotrust.spiffe import tls
+from zerotrust.spiffe.svid import LONGEST_X509_SVID, NOBODY, Peer, Svid
+from zerotrust.spiffe.tls import client_context, issuer_context, server_context, show, user_context
 
 READER, WRITER = "agent/reader", "agent/writer"
 READERS_NAME = dns_name(READER, TRUST_DOMAIN)
@@ -184,7 +184,7 @@ async def test_without_a_certificate_only_a_door_for_users_opens_and_nobody_is_t
 async def test_the_issuer_is_known_by_its_dns_name_and_our_authority_and_sees_our_certificate() -> None:
     svid, mine = the_ca().svid(READER, ids=[], dns="keycloak.test"), the_ca().svid(WRITER)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # Keycloak's; none of ours would show such a certificate
-    server.sslobject_class = type("_", (tls.Guarded,), {})
+    server.sslobject_class = type("_", (tls.ExpiringTLS,), {})
     server.load_verify_locations(cadata=the_ca().pem)
     server.verify_mode = ssl.CERT_REQUIRED
     show(server, svid)
@@ -209,7 +209,7 @@ async def test_tls_1_2_is_not_spoken(side: str) -> None:
     else:
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.maximum_version = ssl.TLSVersion.TLSv1_2
-        server.sslobject_class = type("_", (tls.Guarded,), {})
+        server.sslobject_class = type("_", (tls.ExpiringTLS,), {})
         show(server, the_ca().svid(READER))
         client = client_context(the_ca().svid(WRITER), PARTIES)
     async with listening(server) as there:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.support.issuer import ISSUER, Issuer, encoded
 from zerotrust.decision import BEFORE_SIGNATURE, Denied, Reason, ReasonCode
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
-from zerotrust.registry import Registry
-from zerotrust.verify import CLOCK_SKEW, TICK, Expected, Remembered, key_id, verify
+from zerotrust.registry.model import Registry
+from zerotrust.verify import CLOCK_SKEW, TICK, Expected, TokenCache, key_id, verify
 
 NOW = 1_800_000_000
 ORCHESTRATOR = "spiffe://agents.example/orchestrator"
@@ -43,10 +43,10 @@ FRONT_DOOR = Expected(
     issuer=ISSUER,
     audience=ORCHESTRATOR,
     lives={"walkthrough": 300, ORCHESTRATOR: 120, READER: 60},
-    login_clients=frozenset({"walkthrough"}),
+    public_clients=frozenset({"walkthrough"}),
     peers={},
 )
-TOOL_DOOR = Expected(issuer=ISSUER, audience=DOCUMENTS, lives=FRONT_DOOR.lives, login_clients=frozenset(), peers={})
+TOOL_DOOR = Expected(issuer=ISSUER, audience=DOCUMENTS, lives=FRONT_DOOR.lives, public_clients=frozenset(), peers={})
 
 
 def check(token: str, key: RSAPublicKey, expected: Expected = FRONT_DOOR, now: float = NOW) -> Principal:
@@ -85,7 +85,7 @@ def test_a_login_token_becomes_a_principal(issuer: Issuer, key: RSAPublicKey) ->
         token_id="token-1",
         lineage=(),
         client="walkthrough",
-        begun_at=NOW,
+        chain_started_at=NOW,
         session="session-1",
         issued_at=NOW,
         expires_at=NOW + 60,
@@ -531,7 +531,7 @@ def test_each_exchange_leaves_one_ancestor_and_the_first_names_the_transaction(
 def test_it_says_by_which_client_the_user_came_and_when(issuer: Issuer, key: RSAPublicKey) -> None:
     for begun, found in ((NOW - 200, NOW - 200), (NOW + 1, NOW)):  # never later than the token itself
         caller = check(at_the_tool(issuer, root={"azp": "console", "iat": begun}), key, TOOL_DOOR)
-        assert (caller.client, caller.begun_at) == ("console", found)
+        assert (caller.client, caller.chain_started_at) == ("console", found)
 
 
 @pytest.mark.parametrize("root", ["walkthrough", {}, {"azp": "a"}, {"azp": "", "iat": 1}, {"azp": "a", "iat": "1"}])
@@ -584,7 +584,7 @@ def test_scopes_are_what_stands_between_the_spaces(module_issuer: Issuer, key: R
 # remembered
 
 
-def remember(memory: Remembered, token: str, key: RSAPublicKey, now: float = NOW) -> Principal:
+def remember(memory: TokenCache, token: str, key: RSAPublicKey, now: float = NOW) -> Principal:
     unverified = UnverifiedToken(token)
     kid = memory.key_id(unverified)
     return memory.verify(unverified, kid=kid, key=key, expected=FRONT_DOOR, now=now)
@@ -593,7 +593,7 @@ def remember(memory: Remembered, token: str, key: RSAPublicKey, now: float = NOW
 def test_a_remembered_token_is_the_same_principal_without_another_look_at_its_signature(
     issuer: Issuer, key: RSAPublicKey
 ) -> None:
-    memory, token = Remembered(), issuer.token()
+    memory, token = TokenCache(), issuer.token()
     first = remember(memory, token, key)
 
     assert remember(memory, token, key) is first
@@ -601,7 +601,7 @@ def test_a_remembered_token_is_the_same_principal_without_another_look_at_its_si
 
 
 def test_a_remembered_token_still_ends(issuer: Issuer, key: RSAPublicKey) -> None:
-    memory, token = Remembered(), issuer.token()
+    memory, token = TokenCache(), issuer.token()
     remember(memory, token, key)
 
     with pytest.raises(Denied) as refused:
@@ -615,7 +615,7 @@ def test_a_remembered_token_still_ends(issuer: Issuer, key: RSAPublicKey) -> Non
 def test_a_remembered_token_is_checked_anew_when_its_key_was_replaced(
     issuer: Issuer, key: RSAPublicKey, attackers_key: RSAPrivateKey
 ) -> None:
-    memory, token = Remembered(), issuer.token()
+    memory, token = TokenCache(), issuer.token()
     remember(memory, token, key)
 
     with pytest.raises(Denied) as refused:
@@ -624,7 +624,7 @@ def test_a_remembered_token_is_checked_anew_when_its_key_was_replaced(
 
 
 def test_a_refused_token_is_not_remembered(issuer: Issuer, key: RSAPublicKey) -> None:
-    memory, token = Remembered(), issuer.token(aud=READER)
+    memory, token = TokenCache(), issuer.token(aud=READER)
     for _ in range(2):
         with pytest.raises(Denied) as refused:
             remember(memory, token, key)
@@ -632,7 +632,7 @@ def test_a_refused_token_is_not_remembered(issuer: Issuer, key: RSAPublicKey) ->
 
 
 def test_one_changed_letter_is_another_token(issuer: Issuer, key: RSAPublicKey) -> None:
-    memory, token = Remembered(), issuer.token()
+    memory, token = TokenCache(), issuer.token()
     remember(memory, token, key)
 
     with pytest.raises(Denied) as refused:
@@ -641,7 +641,7 @@ def test_one_changed_letter_is_another_token(issuer: Issuer, key: RSAPublicKey) 
 
 
 def test_memory_is_bounded_and_what_has_ended_goes_first(issuer: Issuer, key: RSAPublicKey) -> None:
-    memory = Remembered(capacity=3)
+    memory = TokenCache(capacity=3)
     short, *longer = [issuer.token(exp=NOW + life) for life in (10, 60, 61, 62)]
     first = {token: remember(memory, token, key) for token in (longer[0], short, longer[1])}
 

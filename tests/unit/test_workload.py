@@ -16,9 +16,9 @@ from spiffe.errors import PySpiffeError
 from spiffe.workloadapi.x509_context import X509Context
 
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
-from zerotrust import workload as module
-from zerotrust.svid import Svid
-from zerotrust.workload import Workload, WorkloadError
+from zerotrust.spiffe import workload as module
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.workload import Workload, WorkloadError
 
 PARTY = "agent/reader"
 AUDIENCE = "https://keycloak.test/realms/agents"

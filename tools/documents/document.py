@@ -14,7 +14,7 @@ MAX_TEXT = 64 * 1024
 """Bytes of a text as JSON, its quotation marks included.
 
 An answer holds it twice, the second time as JSON within JSON, which at most doubles it: three times this and a few
-kilobytes are a fifth of what a caller reads (`zerotrust/bounded.py`).
+kilobytes are a fifth of what a caller reads (`zerotrust/limits/answers.py`).
 """
 
 

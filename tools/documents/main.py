@@ -7,11 +7,11 @@ from starlette.types import ASGIApp
 
 from tools.documents.store import Store
 from tools.documents.tools import TOOLS, declare
-from zerotrust.mcp import McpTools
+from zerotrust.adapters.mcp import AT_THE_DOOR, METADATA_PATH, PATH, tool_app, tool_server
+from zerotrust.adapters.mcp_tools import McpTools
 from zerotrust.routes import Public, Routes
 from zerotrust.run import run
 from zerotrust.service import Service
-from zerotrust.tool import AT_THE_DOOR, METADATA_PATH, PATH, tool_app, tool_server
 
 ROUTES: Routes = {
     ("POST", PATH): McpTools(TOOLS),

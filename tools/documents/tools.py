@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from tools.documents.document import MAX_TEXT, Document, Entry, Id, Text, Title, absent, new_id, size
 from tools.documents.store import Store
-from zerotrust.current import current_principal
+from zerotrust.context import current_principal
 from zerotrust.service import Service
 
 TOOLS = {

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
-from zerotrust.audit.event import Counts, Repeated, Unverified, plain
+from zerotrust.audit.event import Counts, Repeated, Unverified, sanitize
 from zerotrust.audit.recorder import Recorder
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class CallCounter:
     def _write(self) -> list[asyncio.Future[None]]:
         unverified = [Unverified(origin=o, reason=r, times=n) for (o, r), n in self._unverified.items()]
         repeated = [
-            Repeated(subject=s, party=p, peer=c, reason=r, operation=plain(o), times=n - IN_FULL)
+            Repeated(subject=s, party=p, peer=c, reason=r, operation=sanitize(o), times=n - IN_FULL)
             for (s, p, c, r, o), n in self._repeated.items()
             if n > IN_FULL
         ]

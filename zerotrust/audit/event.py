@@ -35,7 +35,7 @@ _TOKEN = re.compile(r"eyJ[\w.-]*")
 """What every JWT begins with: `{"`, in base64."""
 
 
-def plain(text: str) -> Text:
+def sanitize(text: str) -> Text:
     """Make text from outside fit for a record: at most 200 characters of it, printable ASCII only, and no token."""
     return Text(_TOKEN.sub("(a token)", text[:200]).encode("unicode_escape").decode())
 
@@ -101,7 +101,7 @@ class Caller(_Shape):
             transaction=principal.transaction,
             session=principal.session,
             client=principal.client,
-            chain_started_at=principal.begun_at * MICROSECONDS,
+            chain_started_at=principal.chain_started_at * MICROSECONDS,
             issued_at=principal.issued_at * MICROSECONDS,
             expires_at=principal.expires_at * MICROSECONDS,
         )
@@ -131,7 +131,7 @@ class Decided(_Shape):
         return cls(
             allowed=decision.allowed,
             reason=decision.reason,
-            detail=plain(decision.detail) if decision.detail else None,
+            detail=sanitize(decision.detail) if decision.detail else None,
             policy=Policy(version=policy) if policy else None,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from zerotrust.audit.event import MICROSECONDS, SCHEMA, AuditEvent, Counts, Data, Trace
 from zerotrust.audit.journal import Journal
-from zerotrust.current import Span, current_span
+from zerotrust.context import Span, current_span
 from zerotrust.decision import Denied, Reason
 
 

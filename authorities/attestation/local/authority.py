@@ -24,12 +24,12 @@ from authorities.attestation.local.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.measure import MeasureError
 from authorities.attestation.verifier.target import RegistryFiles
-from zerotrust.known import ATTESTATION, SIGNER
-from zerotrust.lock import LOCK, Lock, lock_of
-from zerotrust.registry import Registry, RegistryError, content
-from zerotrust.svid import Svid
+from zerotrust.registry.lock import LOCK, Lock, lock_of
+from zerotrust.registry.model import Registry, RegistryError, content
+from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY
+from zerotrust.spiffe.svid import Svid
 
-NAME = ATTESTATION
+NAME = ATTESTATION_PARTY
 
 
 def issuer_of_closed_process(trust_domain: str) -> Issuer:
@@ -97,14 +97,14 @@ class Authority:
         name, dns_name = self._registry.id(NAME), self._registry.dns_name(NAME)
         return Svid.from_der(*self._issuer.x509_svid(name, dns_name, now=now, life=life), [self._issuer.ca_der])
 
-    def adopt(self, read_from: Mapping[str, str]) -> None:
+    def use(self, read_from: Mapping[str, str]) -> None:
         """Launch by the lock that the registry goes by since an operator's reload, where that is what lies here."""
         with contextlib.suppress(RegistryError, MeasureError):  # it has changed again, which is drift, and that says so
             if self._registry_files.reloaded(read_from):
                 text = content(file := self._root / LOCK)
                 if hashlib.sha256(text).hexdigest() == read_from[LOCK]:
                     self._launcher.lock = lock_of(text, file)
-                    self._registry_files.adopt(read_from)
+                    self._registry_files.use(read_from)
                     self._drift.check_all()
 
     def server_certificate(self, dns_name: str) -> tuple[bytes, bytes]:
@@ -136,7 +136,7 @@ class Authority:
             if environment.changed:
                 raise LaunchError(unfit(environment))
             places = Places(root=self._root, stages=stages, logs=self._logs, endpoint=self.endpoint)
-            more = {SIGNER: self._registry_files}
+            more = {REGISTRY_PARTY: self._registry_files}
             self._launcher = Launcher(
                 places, self._lock, environment, log=self.log, ended=self._drift.remove, more=more
             )

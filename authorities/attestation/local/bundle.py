@@ -1,6 +1,6 @@
 """The public keys over HTTPS, for Keycloak: SPIFFE Federation section 5.2.1, profile `https_web`.
 
-Every process of this machine can connect here.  So few connections are answered at a time (`zerotrust/accepting.py`),
+Every process of this machine can connect here.  So few connections are answered at a time (`zerotrust/transport/accepting.py`),
 and none is answered twice.
 """
 
@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 
-from zerotrust.accepting import Accepting, listen
+from zerotrust.transport.accepting import Accepting, listen
 
 MOST_ANSWERED = 64
 """Connections that are answered at a time, 16 MiB in all."""

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from zerotrust.svid import SECONDS_BACK
+from zerotrust.spiffe.svid import SECONDS_BACK
 
 DAYS = 30  # the CA's key ends with the authority; no run is meant to be longer
 

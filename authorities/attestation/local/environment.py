@@ -21,9 +21,9 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authorities.attestation.local.installed import NEXT_STEP, PIN, leave_out
-from authorities.attestation.verifier.measure import Files, Known, MeasureError, Stamp, digest_of, named
+from authorities.attestation.verifier.measure import Files, MeasureError, RegistrySnapshot, Stamp, digest_of, named
 from authorities.attestation.verifier.target import SharedRoot
-from zerotrust.lock import Digest
+from zerotrust.registry.lock import Digest
 
 NOT_LOADED = ("__pycache__", "site-packages", "test", "tests", "idlelib", "lib2to3")
 """Folders whose bytecode nobody needs."""
@@ -54,7 +54,7 @@ class Environment(SharedRoot):
     """The environment that all launched parties share, held to its pin."""
 
     def __init__(self, pin: Pin) -> None:
-        known = {path: Known(Stamp(*stamp), digest) for path, (*stamp, digest) in pin.files.items()}
+        known = {path: RegistrySnapshot(Stamp(*stamp), digest) for path, (*stamp, digest) in pin.files.items()}
         super().__init__(pin.folders, pin.single, known, leave_out(pin.folders))
         self.python, self.bytecode, self.digest = pin.python, pin.bytecode, pin.digest
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, Known, Stamp
+from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, RegistrySnapshot, Stamp
 
 PIN = "environment.json"
 NEXT_STEP = "`rm -r .venv`, then make sets it up anew"
@@ -16,7 +16,7 @@ def changed_files(prefix: Path) -> list[str]:
     Raises `OSError`, `ValueError`, `LookupError` or `TypeError` where there is no pin, and `MeasureError`.
     """
     pin = json.loads((prefix / PIN).read_bytes())
-    known = {name: Known(Stamp(*stamp), digest) for name, (*stamp, digest) in pin["files"].items()}
+    known = {name: RegistrySnapshot(Stamp(*stamp), digest) for name, (*stamp, digest) in pin["files"].items()}
     files = Files(Path("/"), leave_out=leave_out(pin["folders"]), links=True, known=known)
     found = files.look(pin["folders"], pin["single"])
     pinned = {name: digest for name, (_, digest) in known.items()}

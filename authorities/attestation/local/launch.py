@@ -19,8 +19,8 @@ from authorities.attestation.local.stage import Stage
 from authorities.attestation.verifier.drift import Log
 from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, MeasureError, digest_of, named
 from authorities.attestation.verifier.target import Code, Copy, Root, Target
-from zerotrust.lock import Lock, changed
-from zerotrust.registry import Registry
+from zerotrust.registry.lock import Lock, changed
+from zerotrust.registry.model import Registry
 
 SECONDS_TO_END = 5
 

@@ -19,8 +19,8 @@ from authorities.attestation.local.authority import Authority
 from authorities.attestation.local.closed import NotClosedError
 from authorities.attestation.local.launch import Launch, LaunchError
 from authorities.attestation.verifier.measure import MeasureError
-from zerotrust.lock import LOCK, REGISTRY, load_lock
-from zerotrust.registry import Registry, RegistryError, load_registry
+from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
+from zerotrust.registry.model import Registry, RegistryError, load_registry
 
 
 class Request(BaseModel):

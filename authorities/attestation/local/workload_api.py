@@ -19,7 +19,7 @@ from spiffe._proto import workload_pb2 as pb
 from authorities.attestation.local.launch import Launched, Launcher
 from authorities.attestation.local.svid_issuer import Issuer
 from authorities.attestation.verifier.drift import Drift, Log
-from zerotrust.registry import Registry
+from zerotrust.registry.model import Registry
 
 Request = TypeVar("Request")
 

@@ -29,7 +29,7 @@ class Stamp(NamedTuple):
     ctime: int
 
 
-class Known(NamedTuple):
+class RegistrySnapshot(NamedTuple):
     """What was read, and what the file looked like then; without a stamp it is read again."""
 
     stamp: Stamp | None
@@ -40,7 +40,12 @@ class Files:
     """Files below one folder, and what was in them: reads again only what its stamp says was touched."""
 
     def __init__(
-        self, root: Path, *, leave_out: Collection[str], links: bool = False, known: Mapping[str, Known] | None = None
+        self,
+        root: Path,
+        *,
+        leave_out: Collection[str],
+        links: bool = False,
+        known: Mapping[str, RegistrySnapshot] | None = None,
     ) -> None:
         """`leave_out` holds folders to skip, by name or by their whole path; `links` are followed, or else refused."""
         self.root, self.leave_out, self._links = root, leave_out, links
@@ -74,7 +79,7 @@ class Files:
         except OSError as error:
             raise MeasureError(f"{error.filename}: {error.strerror}") from error
 
-    def known(self) -> dict[str, Known]:
+    def known(self) -> dict[str, RegistrySnapshot]:
         """What was read so far, to be held on to."""
         return dict(self._known)
 
@@ -137,7 +142,7 @@ def _walk(root: Path, folder: str, leave_out: Collection[str], *, links: bool) -
                     waiting.append(name)
 
 
-def _read(path: Path) -> Known:
+def _read(path: Path) -> RegistrySnapshot:
     # Should a pipe have taken the file's place just now, we do not wait for it to be written to.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         before = _stamp(os.fstat(file.fileno()))
@@ -145,7 +150,7 @@ def _read(path: Path) -> Known:
         after = _stamp(os.fstat(file.fileno()))
     # Written while we read, or so lately that the next write could bear the same time: not to be relied on.
     settled = before == after and time.time_ns() - after.ctime > NANOSECONDS_TO_SETTLE
-    return Known(after if settled else None, digest)
+    return RegistrySnapshot(after if settled else None, digest)
 
 
 def _stamp(status: os.stat_result) -> Stamp:

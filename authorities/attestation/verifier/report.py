@@ -11,10 +11,10 @@ from typing import Protocol
 
 import httpx
 
-from zerotrust.bounded import MAX_ANSWER, ask
-from zerotrust.connections import Connections
-from zerotrust.known import the_registry_alone
-from zerotrust.svid import Svid
+from zerotrust.limits.answers import MAX_ANSWER, ask
+from zerotrust.registry.snapshot import bootstrap_directory
+from zerotrust.spiffe.svid import Svid
+from zerotrust.transport.pools import Connections
 
 SECONDS_BETWEEN = 1
 
@@ -25,7 +25,7 @@ class Source(Protocol):
     def changes(self) -> AsyncIterator[dict[str, str]]:
         """Yield what has drifted, party to files, now and at each change."""
 
-    def adopt(self, read_from: Mapping[str, str]) -> None:
+    def use(self, read_from: Mapping[str, str]) -> None:
         """Hear which files the registry goes by, by name, with their SHA-256."""
 
     def svid(self) -> Svid:
@@ -38,7 +38,7 @@ class Source(Protocol):
 async def report(address: str, source: Source) -> None:
     """Report to the registry at `address` until cancelled."""
     svid = source.svid()
-    connections = Connections(the_registry_alone(address, svid.trust_domain), svid)
+    connections = Connections(bootstrap_directory(address, svid.trust_domain), svid)
     renew_at = _half(svid)
     news = source.changes()
     async with httpx.AsyncClient(transport=connections, timeout=SECONDS_BETWEEN) as http:
@@ -50,7 +50,7 @@ async def report(address: str, source: Source) -> None:
                     if time.time() >= renew_at:
                         connections.renew(svid := source.svid())
                         renew_at = _half(svid)
-                    source.adopt(await _send(http, f"{address}/attestation", drifted))
+                    source.use(await _send(http, f"{address}/attestation", drifted))
                 except Exception as error:  # noqa: BLE001 - nobody away, no descriptor left: whatever it is, it may pass
                     problem = f"{type(error).__name__} {error}"
                 if problem != told:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from authorities.attestation.verifier.measure import Files, Known, MeasureError, Stamp, stamps
+from authorities.attestation.verifier.measure import Files, MeasureError, RegistrySnapshot, Stamp, stamps
 from authorities.attestation.verifier.watch import Watch
-from zerotrust.lock import FILES, changed
+from zerotrust.registry.lock import FILES, changed
 
 
 class Root(Protocol):
@@ -72,7 +72,7 @@ class RegistryFiles:
         """
         return read_from != self._approved and read_from == self._files.look((), FILES)
 
-    def adopt(self, read_from: Mapping[str, str]) -> None:
+    def use(self, read_from: Mapping[str, str]) -> None:
         """Approve these files from now on."""
         self._approved = dict(read_from)
 
@@ -84,7 +84,11 @@ class SharedRoot:
     """
 
     def __init__(
-        self, folders: Sequence[str], single: Sequence[str], approved: Mapping[str, Known], leave_out: Collection[str]
+        self,
+        folders: Sequence[str],
+        single: Sequence[str],
+        approved: Mapping[str, RegistrySnapshot],
+        leave_out: Collection[str],
     ) -> None:
         """All paths are absolute.  `single`: files outside of the folders, which need not exist."""
         self.changed: list[str] = []

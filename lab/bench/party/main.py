@@ -10,15 +10,15 @@ from lab.bench.party.naive import Naive
 from lab.bench.party.spans import Spans
 from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
-from zerotrust.cards import agent_card, as_json
-from zerotrust.digests import card_digest
-from zerotrust.known import Known
-from zerotrust.logs import log_json_lines
+from zerotrust.adapters.agent_card import agent_card, as_json
+from zerotrust.adapters.digests import card_digest
+from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.run import compose, follow, policy_of, serve, without_slash
-from zerotrust.server import server
 from zerotrust.service import Service
 from zerotrust.settings import Settings
-from zerotrust.workload import Workload
+from zerotrust.spiffe.workload import Workload
+from zerotrust.transport.logs import log_json_lines
+from zerotrust.transport.server import server
 
 KINDS: dict[str, type[Service]] = {"none": Unguarded, "tls": Unguarded, "warm": Service, "naive": Naive}
 """By variant."""
@@ -31,7 +31,7 @@ def create_app(service: Service) -> ASGIApp:
     return thinking(app) if service.name == "inference" else app
 
 
-def shifted(known: Known, ports: int, scheme: str) -> Known:
+def shifted(known: RegistrySnapshot, ports: int, scheme: str) -> RegistrySnapshot:
     """The registry as a set has it: the same parties, at ports that lie so far above, approved with those."""
     parties = {
         name: party.model_copy(update={"port": party.port and party.port + ports})
@@ -55,17 +55,17 @@ async def live(settings: Settings, variant: str, name: str, ports: int, scheme: 
     """Serve until told to stop.  Every set has an identity and heard of the registry once; the guarded ones go on."""
     workload, kind = Workload(), KINDS[variant]
     async with workload.opened():
-        signals = follow(without_slash(str(settings.registry)), workload)
-        async with signals.opened():
-            known = shifted(signals.known, ports, scheme)
+        feed = follow(without_slash(str(settings.registry)), workload)
+        async with feed.opened():
+            known = shifted(feed.known, ports, scheme)
             if kind is not Unguarded:
-                service = compose(name, known, settings, workload, signals.standing, kind)
-                signals.on_change(
-                    lambda known: service.adopt(shifted(known, ports, scheme), policy_of(known, settings.policies))
+                service = compose(name, known, settings, workload, feed.revocations, kind)
+                feed.on_change(
+                    lambda known: service.use(shifted(known, ports, scheme), policy_of(known, settings.policies))
                 )
                 await serve(service, create_app(service), workload, settings.host)
                 return
-        service = compose(name, known, settings, workload, signals.standing, kind)
+        service = compose(name, known, settings, workload, feed.revocations, kind)
         app = create_app(service)
         if scheme == "https":
             await serve(service, app, workload, settings.host)

@@ -7,12 +7,12 @@ import httpx
 import httpx2
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from zerotrust.connections import Connections, Directory, MCPConnections
-from zerotrust.exchange import CLIENT_ASSERTION
-from zerotrust.outgoing import Outgoing
+from zerotrust.issuer.exchange import CLIENT_ASSERTION
 from zerotrust.routes import Routes
 from zerotrust.service import Service
-from zerotrust.tls import issuer_context
+from zerotrust.spiffe.tls import issuer_context
+from zerotrust.transport.egress import EgressClients
+from zerotrust.transport.pools import Connections, Directory, MCPConnections
 
 
 class _New(httpx.AsyncBaseTransport):
@@ -48,9 +48,9 @@ class Naive(Service):
         known, workload, issuer = parts["known"], parts["workload"], httpx.URL(parts["issuer"])
         directory = known.directory()
         at_issuer = Directory({f"{issuer.scheme}://{issuer.host}:{issuer.port}": issuer.host}, {})
-        parts["outgoing"] = Outgoing(
+        parts["outgoing"] = EgressClients(
             known.called(),
-            standing=parts["standing"],
+            revocations=parts["standing"],
             transport=_New(lambda: Connections(directory, workload.svid)),
             mcp_transport=_NewMcp(lambda: MCPConnections(directory, workload.svid)),
         )
@@ -65,12 +65,12 @@ class Naive(Service):
 
         async def introspecting(scope: Scope, receive: Receive, send: Send) -> None:
             if bearer := dict(scope.get("headers", ())).get(b"authorization"):
-                await self._introspect(bearer.decode().partition(" ")[2])
+                await self._ask_keycloak(bearer.decode().partition(" ")[2])
             await guarded(scope, receive, send)
 
         return introspecting
 
-    async def _introspect(self, token: str) -> None:
+    async def _ask_keycloak(self, token: str) -> None:
         form = {
             "client_assertion_type": CLIENT_ASSERTION,
             "client_assertion": await self.workload.assertion(self.issuer),

@@ -4,10 +4,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from zerotrust.current import PRINCIPAL, TRACE, Span
+from zerotrust.context import PRINCIPAL, TRACE, Span
 from zerotrust.decision import Decision, Reason, Resource
-from zerotrust.exchange import NarrowedToken
 from zerotrust.identity import Principal
+from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.routes import Routes
 from zerotrust.service import Service
 
@@ -21,7 +21,7 @@ ANYBODY = Principal(
     token_id="",
     lineage=(),
     client="walkthrough",
-    begun_at=0,
+    chain_started_at=0,
     session="",
     issued_at=0,
     expires_at=0,
@@ -35,8 +35,8 @@ class Unguarded(Service):
 
     def __init__(self, name: str, **parts: Any) -> None:
         super().__init__(name, **parts)
-        self.outgoing.http.event_hooks = {}
-        self.outgoing.mcp_http.event_hooks = {}
+        self.egress.http.event_hooks = {}
+        self.egress.mcp_http.event_hooks = {}
 
     def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:  # noqa: ARG002
         """Let everybody in; handlers find what they read from the context, and nobody has looked at it."""
@@ -48,9 +48,9 @@ class Unguarded(Service):
 
         return open_door
 
-    async def narrow(self, audience: str, *scopes: str, **wishes: Any) -> NarrowedToken:  # noqa: ARG002
+    async def exchange(self, audience: str, *scopes: str, **wishes: Any) -> ExchangedToken:  # noqa: ARG002
         """A token that nobody asks for."""
-        return NarrowedToken(self.registry.id(audience), "", float("inf"), "")
+        return ExchangedToken(self.registry.id(audience), "", float("inf"), "")
 
     async def check_card(self, name: str) -> None:
         """Whoever answers there will be the one."""

@@ -1,0 +1,135 @@
+"""What Keycloak pushes: a logout token for each session that ends (OpenID Connect Back-Channel Logout 1.0).
+
+`logout_of` reads one, in the order of section 2.6; `Logouts` is the door.
+The token needs no caller that can be trusted: whoever brings it, only the realm can have signed it.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from authorities.registry.keycloak.events import OURS, Apply, Change, of_user_until
+from zerotrust.decision import Denied, Reason
+from zerotrust.identity import UnverifiedToken
+from zerotrust.issuer.jwks import SigningKeys
+from zerotrust.limits.strict_json import strict_object
+from zerotrust.verify import ALGORITHM, CLOCK_SKEW, key_id
+
+MAX_AGE = 120
+"""Seconds from `iat` on in which a logout token is believed, whatever its `exp`; as long is its `jti` remembered."""
+TYPE = "logout+jwt"
+"""As Keycloak names it (section 2.4)."""
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+
+_Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
+_Seconds = Annotated[int, Field(ge=0)]
+
+
+class _Claims(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    iss: str
+    aud: str | list[str]
+    iat: _Seconds
+    exp: _Seconds
+    jti: _Text
+    events: dict[str, dict[str, Any]]
+    sid: _Text  # our clients ask for it (section 2.2), so a token that names the user alone is none of ours
+    sub: _Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logout:
+    """A session that has ended, and the token that says so."""
+
+    session: str
+    token_id: str
+    issued_at: int
+    user: str | None
+
+
+def logout_of(
+    token: UnverifiedToken, *, key: RSAPublicKey, issuer: str, clients: Collection[str], now: float
+) -> Logout:
+    """Return what this logout token says, or raise `Denied` (section 2.6).
+
+    `clients` are those that people sign in with; `now` is in seconds since the epoch.
+    """
+    try:
+        signed = jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])
+    except jwt.InvalidTokenError as error:
+        raise Denied(Reason.BAD_SIGNATURE, str(error)) from error
+    try:
+        said = strict_object(signed)
+        claims = _Claims.model_validate(said)
+    except ValidationError as error:
+        raise Denied(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
+    except ValueError as error:
+        raise Denied(Reason.BAD_CLAIM, str(error)) from error
+    if claims.iss != issuer:
+        raise Denied(Reason.ISSUER_MISMATCH)
+    audience = claims.aud if isinstance(claims.aud, list) else [claims.aud]
+    if len(audience) != 1 or audience[0] not in clients:
+        raise Denied(Reason.AUDIENCE_MISMATCH)
+    if claims.events.keys() != {EVENT}:
+        raise Denied(Reason.BAD_CLAIM, "events")
+    # By it an ID token would be taken for this (section 2.4).
+    if "nonce" in said:
+        raise Denied(Reason.BAD_CLAIM, "nonce")
+    if claims.iat > now + CLOCK_SKEW:
+        raise Denied(Reason.NOT_YET_VALID)
+    if claims.exp <= now or claims.iat + MAX_AGE <= now:
+        raise Denied(Reason.EXPIRED)
+    return Logout(session=claims.sid, token_id=claims.jti, issued_at=claims.iat, user=claims.sub)
+
+
+class Logouts:
+    """The door for logout tokens: each is good once."""
+
+    def __init__(
+        self,
+        keys: SigningKeys,
+        *,
+        issuer: str,
+        clients: Callable[[], Collection[str]],
+        apply: Apply,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`clients` gives the public clients of now; `clock` counts seconds since the epoch."""
+        self._keys, self._issuer, self._clients, self._apply, self._clock = keys, issuer, clients, apply, clock
+        self._seen: dict[str, int] = {}
+
+    async def receive(self, body: bytes) -> None:
+        """Revoke the session that a request's form names in its `logout_token`; return once that is on the disk.
+
+        Raises `Denied`, also for a token that came before.
+        """
+        token = _token(body)
+        key = await self._keys.key(key_id(token, typ=TYPE))
+        now = self._clock()
+        logout = logout_of(token, key=key, issuer=self._issuer, clients=self._clients(), now=now)
+        # Nobody else can fill this: what is remembered was signed by the realm.
+        self._seen = {seen: issued for seen, issued in self._seen.items() if issued + MAX_AGE > now}
+        if logout.token_id in self._seen:
+            raise Denied(Reason.BAD_CLAIM, "jti: this logout token came before")
+        self._seen[logout.token_id] = logout.issued_at
+        until = of_user_until(logout.issued_at, logout.user) if logout.user else None
+        await self._apply(Change(("session", logout.session), f"{OURS}logout", until))
+
+
+def _token(body: bytes) -> UnverifiedToken:
+    """The one `logout_token` of a form (section 2.5); whatever else is in it is ignored, as asked there."""
+    try:
+        form = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
+    except ValueError as error:
+        raise Denied(Reason.MALFORMED_BODY, str(error)) from error
+    tokens = [value for name, value in form if name == "logout_token"]
+    if len(tokens) != 1:
+        raise Denied(Reason.MALFORMED_BODY, f"{len(tokens)} logout tokens")
+    return UnverifiedToken(tokens[0])

@@ -1,0 +1,109 @@
+"""What the registry answered, as a person reads it.  Pure: from an answer to something that rich prints."""
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rich.box import HORIZONTALS
+from rich.table import Table
+from rich.text import Text
+
+_COLOURS = {"active": "green", "suspended": "red", "drifted": "yellow"}
+_BRIEF = "%m-%d %H:%M"
+
+
+def parties(found: Iterable[Mapping[str, Any]]) -> Table:
+    """All parties, a line each where there is room for the cause."""
+    table = _table("party", "kind", "state", "since", "why")
+    for party in found:
+        why = _in_brief(party["cause"] or "")
+        table.add_row(Text(party["name"]), Text(party["kind"]), _state(party), _since(party, _BRIEF), why)
+    return table
+
+
+def revoked(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
+    """All that is revoked, a line each where there is room for the cause; a sentence where nothing is.
+
+    Of what refuses the tokens that one user was issued earlier, only the number of users is told: each change of their
+    credentials or groups adds one, and a new system sets everybody's password.
+    """
+    rows, earlier = list[Mapping[str, Any]](), dict[str, set[str]]()
+    for one in found:
+        if one["kind"] == "before" and " " in one["name"]:
+            earlier.setdefault(one["cause"], set()).add(one["name"].split(" ")[1])
+        else:
+            rows.append(one)
+    if rows:
+        table = _table("what", "which", "since", "why")
+        for one in rows:
+            table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), _in_brief(one["cause"]))
+        yield table
+    users = ", ".join(f"of {len(of)} user{'s'[: len(of) - 1]} ({cause})" for cause, of in earlier.items())
+    if users:
+        yield Text(f"{'Refused as well:' if rows else 'Nothing is revoked but'} earlier tokens {users}.")
+    elif not rows:
+        yield Text("Nothing is revoked.")
+
+
+def sources(number: int, ages: Mapping[str, float], more: int) -> Text:
+    """How many changes there were, how much more is revoked than is listed, and how fresh that knowledge is."""
+    read = ", ".join(f"{source} {age:.1f} s ago" for source, age in ages.items())
+    older = f"{more} older ones are not listed; " if more else ""
+    return Text(f"{older}{number} changes so far; read: {read}.")
+
+
+def party(found: Mapping[str, Any]) -> Table:
+    """One party, with what it was approved with."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in (
+        ("party", Text(found["name"])),
+        ("id", Text(found["id"])),
+        ("kind", Text(found["kind"])),
+        ("state", _state(found)),
+        ("since", _since(found)),
+        ("why", Text(_why(found))),
+        ("calls", _lines(found["calls"])),
+        ("hands on", _lines(found["hands_on"])),
+        ("code", Text(found["code"] or "")),
+        ("card", Text(found["card"] or "")),
+        ("tools", _lines(f"{tool} {digest}" for tool, digest in found["tools"].items())),
+    ):
+        if value.plain:
+            table.add_row(name, value)
+    return table
+
+
+def _state(found: Mapping[str, Any]) -> Text:
+    return Text(found["state"], style=_COLOURS.get(found["state"], ""))
+
+
+def _since(found: Mapping[str, Any], form: str = "%Y-%m-%d %H:%M:%S") -> Text:
+    at = found["since"]
+    return Text(f"{dt.datetime.fromtimestamp(at, dt.UTC).astimezone():{form}}" if at else "")
+
+
+def _why(found: Mapping[str, Any]) -> str:
+    """The cause, and where there is nothing else left to do, how it ends."""
+    cause = found["cause"] or ""
+    if found["state"] != "suspended" or not cause.startswith("drift: "):
+        return cause
+    what = cause.removeprefix("drift: ")
+    return f"it had drifted ({what}), and is as approved again: `zt party reinstate {found['name']}`"
+
+
+def _in_brief(cause: str) -> Text:
+    """Without most of an operator's id: `party show` and the records have all of it."""
+    return Text(re.sub(r"(?<=\(operator )([\w-]{4})[\w-]+(?=\)$)", r"\1…", cause))
+
+
+def _table(*columns: str) -> Table:
+    """Of several columns only the last is broken into lines: all else is copied, or compared."""
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=column != columns[-1], overflow="fold")
+    return table
+
+
+def _lines(found: Iterable[str]) -> Text:
+    return Text("\n".join(found))

@@ -1,0 +1,69 @@
+"""What a person can type while the system runs: `make up` prints it, and a test types it."""
+
+import json
+
+from local.system import ROOT, System
+
+REQUEST = "Summarise the incident reports of my department and file the result."
+READY = "`make down` ends it."
+"""The last line of what is said before everything is left running: whoever has not read it knows that it failed."""
+
+
+def steps(system: System) -> str:
+    """What a person can type while the system runs, one step after the other."""
+    return _STEPS.format(
+        password=system.keycloak.passwords["alice"],
+        olga=system.keycloak.passwords["olga"],
+        request=json.dumps({"request": REQUEST}),
+        orchestrator=system.registry.address("orchestrator"),
+        documents=system.registry.address("tool/documents"),
+        journal=system.journal("tool/documents").relative_to(ROOT),
+        ready=READY,
+    )
+
+
+_STEPS = r"""
+The passwords are of this run only.  Step by step, in bash (in zsh: `setopt interactive_comments` first):
+
+  # believe this run's CA; find every name on this machine
+  ask() {{ curl -sS -w '\n' --cacert run/ca.pem --connect-to ::127.0.0.1: "$@"; }}
+
+  # secrets go through pipes: others can read a process's arguments
+  as_alice() {{ ask -H @<(printf 'Authorization: Bearer %s' "$TOKEN") "$@"; }}
+  zt() {{ .venv/bin/zt --user olga "$@" <<< "$OLGA"; }}
+
+  # alice signs in; after five minutes ("expired"), do this again
+  TOKEN=$(scripts/run demo token alice <<< '{password}')
+  TASK='{request}'
+
+  # the plan; then the task, event by event, to "finished"
+  as_alice {orchestrator}/plan --json "$TASK"
+  as_alice -N {orchestrator}/tasks -H "Accept: text/event-stream" --json "$TASK"
+
+  # no token: 401 no_token
+  ask -i {orchestrator}/tasks --json "$TASK"
+
+  # her own token at the tool: no answer (curl 52 or 56), no certificate
+  as_alice {documents}/mcp --json '{{}}'
+
+  # olga, an operator, suspends a party: a task gets peer_revoked
+  OLGA='{olga}'
+  zt party list
+  zt party suspend agent/reader
+  as_alice {orchestrator}/tasks --json "$TASK"
+  zt party reinstate agent/reader
+
+  # one file more in the writer's code: drifted, and peer_revoked
+  touch agents/writer/planted.py; sleep 1
+  zt party show agent/writer
+  as_alice {orchestrator}/tasks --json "$TASK"
+
+  # put back, it stays suspended until an operator reinstates it
+  rm agents/writer/planted.py; sleep 1
+  zt party show agent/writer
+  zt party reinstate agent/writer
+
+  # what the tool decided, each written down before it was done
+  grep -oE '"decision":.*"operation":"[^"]+"' {journal} | tail -n 5
+
+{ready}"""

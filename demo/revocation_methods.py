@@ -1,0 +1,240 @@
+"""Every way to revoke something, pulled for real: and how long each service goes on saying yes afterwards.
+
+A lever is pulled while genuine tokens are in use at every service.  The time runs from the moment that whoever was
+asked has acknowledged it, to the first refusal at each service.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import jwt
+
+from cli.login import Login, sign_in
+from demo.refusals import EVERYTHING, Intruder, answer_to
+from demo.revocation import PLANTED, Operator, until_restored
+from local.system import System
+
+LONGEST = 10
+"""Seconds after which a lever counts as broken."""
+PAUSE = 0.005
+"""Seconds between two calls of a service: to ask without any would keep everybody too busy to hear of it."""
+PLAN = {"request": "Summarise the incident reports."}
+READER, WRITER = "agent/reader", "agent/writer"
+ACTS = {READER: "tool.read", WRITER: "tool.write"}
+
+
+@dataclass(slots=True)
+class Use:
+    """Tokens of one session, in use at every service."""
+
+    system: System
+    intruder: Intruder
+    olga: Operator
+    agent: str
+    login: Login
+    t1: str
+    t2: str
+    t3: str
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """What T0 says."""
+        read: dict[str, Any] = jwt.decode(self.login.access_token, options={"verify_signature": False})
+        return read
+
+    def calls(self) -> Mapping[str, Callable[[], Awaitable[httpx.Response]]]:
+        """A call at each service that does next to nothing, as the holder of the token makes it."""
+        ask = self.intruder.post
+        nobody = {"model": "none", "messages": [{"role": "user", "content": "?"}]}
+        return {
+            "orchestrator": lambda: ask(None, "orchestrator", "/plan", self.login.access_token, json=PLAN),
+            self.agent: lambda: ask("orchestrator", self.agent, "/a2a", self.t1, json={}),
+            "tool/documents": lambda: self.intruder.list_tools(self.agent, self.t2),
+            "inference": lambda: ask(self.agent, "inference", "/v1/chat/completions", self.t3, json=nobody),
+        }
+
+
+async def in_use(
+    system: System, intruder: Intruder, olga: Operator, *, agent: str = READER, user: str = "alice"
+) -> Use:
+    """Sign a user in, and narrow the token for every hop on the way through one agent."""
+    keycloak = system.keycloak
+    login = await sign_in(
+        keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING, verify=keycloak.tls
+    )
+    acts = ACTS[agent]
+    t1 = await intruder.token("orchestrator", login.access_token, agent, f"agent.invoke {acts} inference.run")
+    t2 = await intruder.token(agent, t1, "tool/documents", acts)
+    t3 = await intruder.token(agent, t1, "inference", "inference.run")
+    return Use(system, intruder, olga, agent, login, t1, t2, t3)
+
+
+async def _at_the_realm(use: Use, path: str, **form: str) -> None:
+    url = f"{use.system.keycloak.issuer}/protocol/openid-connect/{path}"
+    async with httpx.AsyncClient(verify=use.system.keycloak.tls, trust_env=False) as http:
+        (await http.post(url, data={"client_id": "walkthrough", **form})).raise_for_status()
+
+
+async def logout(use: Use) -> None:
+    """Alice signs out."""
+    await _at_the_realm(use, "logout", refresh_token=use.login.refresh_token)
+
+
+async def session(use: Use) -> None:
+    """An operator ends her session: `zt revoke session`."""
+    (await use.olga.revoke("session", use.claims["sid"])).raise_for_status()
+
+
+async def token(use: Use) -> None:
+    """An operator revokes her token and all that was derived from it: `zt revoke lineage`."""
+    (await use.olga.revoke("token", use.claims["jti"])).raise_for_status()
+
+
+async def suspend(use: Use) -> None:
+    """An operator suspends the reader: `zt party suspend`."""
+    (await use.olga.suspend(READER, "the walkthrough shows it")).raise_for_status()
+
+
+async def drift(_use: Use) -> None:
+    """A file is planted in the writer's code."""
+    PLANTED.touch()
+
+
+async def disable_user(use: Use) -> None:
+    """An administrator disables alice at Keycloak."""
+    await _user(use, enabled=False)
+
+
+async def revoke_token(use: Use) -> None:
+    """Alice's client revokes T0 at Keycloak (RFC 7009), which keeps what was derived from it."""
+    await _at_the_realm(use, "revoke", token=use.login.access_token)
+
+
+async def disable_client(use: Use) -> None:
+    """An administrator disables the reader's client at Keycloak."""
+    await _client(use, enabled=False)
+
+
+async def _user(use: Use, *, enabled: bool) -> None:
+    async with use.system.keycloak.administration() as admin:
+        await admin.a_update_user(use.claims["sub"], {"enabled": enabled})
+
+
+async def _client(use: Use, *, enabled: bool) -> None:
+    async with use.system.keycloak.administration() as admin:
+        known_as = await admin.a_get_client_id(use.system.registry.id(READER))
+        await admin.a_update_client(str(known_as), {"enabled": enabled})
+
+
+async def _undo_suspend(use: Use) -> None:
+    answer = (await use.olga.reinstate(READER)).raise_for_status()
+    if (told := answer.json()["keycloak"]) != "told":
+        raise RuntimeError(f"{READER} is reinstated, and Keycloak was not told: {told}")
+
+
+async def _undo_drift(use: Use) -> None:
+    PLANTED.unlink(missing_ok=True)
+    await until_restored(use.olga)
+    await use.olga.reinstate(WRITER)
+
+
+async def _enable_user(use: Use) -> None:
+    await _user(use, enabled=True)
+    await _until_active(use, "user", use.claims["sub"])
+
+
+async def _enable_client(use: Use) -> None:
+    await _client(use, enabled=True)
+    await _until_active(use, "party", use.system.registry.id(READER))
+
+
+async def _until_active(use: Use, kind: str, name: str) -> None:
+    async with asyncio.timeout(LONGEST):
+        while any((one["kind"], one["name"]) == (kind, name) for one in await use.olga.revoked()):
+            pass
+
+
+async def _nothing(_use: Use) -> None:
+    """What is over is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationMethod:
+    """One way to revoke something."""
+
+    called: str
+    """As the README calls it."""
+    trigger: Callable[[Use], Awaitable[None]]
+    undo: Callable[[Use], Awaitable[None]]
+    pushed: bool
+    """Whether the registry is told, or has to look."""
+    hits: tuple[str, ...]
+    """The services whose caller, or whose caller's history, is revoked by it."""
+    agent: str = READER
+
+
+BEHIND_THE_AGENT = ("tool/documents", "inference")
+EVERYWHERE = ("orchestrator", READER, *BEHIND_THE_AGENT)
+REVOCATION_METHODS = {
+    "logout": RevocationMethod("alice signs out", logout, _nothing, pushed=True, hits=EVERYWHERE),
+    "session": RevocationMethod("zt revoke session", session, _nothing, pushed=True, hits=EVERYWHERE),
+    "token": RevocationMethod("zt revoke lineage", token, _nothing, pushed=True, hits=EVERYWHERE),
+    "suspend": RevocationMethod("zt party suspend", suspend, _undo_suspend, pushed=True, hits=BEHIND_THE_AGENT),
+    "drift": RevocationMethod(
+        "a file in a party's code changes", drift, _undo_drift, pushed=True, hits=BEHIND_THE_AGENT, agent=WRITER
+    ),
+    "disable_user": RevocationMethod(
+        "a user is disabled at Keycloak", disable_user, _enable_user, pushed=False, hits=EVERYWHERE
+    ),
+    "revoke_token": RevocationMethod(
+        "a token is revoked at Keycloak (RFC 7009)", revoke_token, _nothing, pushed=False, hits=EVERYWHERE
+    ),
+    "disable_client": RevocationMethod(
+        "a client is disabled at Keycloak", disable_client, _enable_client, pushed=False, hits=BEHIND_THE_AGENT
+    ),
+}
+
+
+async def trigger(lever: RevocationMethod, use: Use) -> dict[str, float]:
+    """Pull a lever, and undo it; return the seconds from its acknowledgement to the first refusal at each service.
+
+    Raises `RuntimeError` where a service does not say yes before, or refuses for another reason, or not at all.
+    """
+    calls = {name: call for name, call in use.calls().items() if name in lever.hits}
+    for name, call in calls.items():
+        if (answer := await answer_to(call())).startswith("401"):
+            raise RuntimeError(f"{name} says {answer} before anything is revoked")
+    try:
+        await lever.trigger(use)
+        acknowledged = time.monotonic()
+        took = await asyncio.gather(*(_refused(name, call) for name, call in calls.items()))
+    finally:
+        await lever.undo(use)
+    return {name: at - acknowledged for name, at in took}
+
+
+async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> tuple[str, float]:
+    deadline = time.monotonic() + LONGEST
+    while time.monotonic() < deadline:
+        answer = await answer_to(call())
+        if answer == "401 revoked":
+            return name, time.monotonic()
+        if answer.startswith(("401", "5", "no")):
+            raise RuntimeError(f"{name} says {answer}")
+        await asyncio.sleep(PAUSE)
+    raise RuntimeError(f"{name} has not refused after {LONGEST} s")
+
+
+async def pull_all(system: System, olga: Operator) -> dict[str, dict[str, float]]:
+    """Each lever once, each with a session of its own."""
+    async with AsyncExitStack() as stack:
+        intruder = Intruder(system, stack)
+        took = {}
+        for name, lever in REVOCATION_METHODS.items():
+            took[name] = await trigger(lever, await in_use(system, intruder, olga, agent=lever.agent))
+        return took

@@ -1,0 +1,145 @@
+"""Tells a transaction so that a person sees it: the tokens side by side, and the audit trail as a tree.
+
+It knows nothing but what the parties show and wrote down.  No token is ever shown; the journals hold none.
+"""
+
+import asyncio
+import datetime as dt
+import ssl
+from collections.abc import Iterable, Mapping
+
+from cryptography import x509
+from rich.box import HORIZONTALS
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from authorities.attestation.verifier.measure import digest_of
+from demo.revocation_methods import REVOCATION_METHODS
+from local.system import HOST, System
+from zerotrust.audit.event import MICROSECONDS, Access, AuditEvent, Caller, Decided, Request
+from zerotrust.spiffe.svid import id_of
+
+# Who presents it to whom, and the name it has in the text.
+NAMES = {
+    ("walkthrough", "orchestrator"): "T0",
+    ("orchestrator", "agent/reader"): "T1",
+    ("agent/reader", "tool/documents"): "T2",
+    ("agent/reader", "inference"): "T3",
+    ("orchestrator", "agent/writer"): "T1w",
+    ("agent/writer", "tool/documents"): "T2w",
+    ("agent/writer", "inference"): "T3w",
+}
+
+
+NO = "\N{EN DASH}"
+WIDE = 120
+"""Columns of a terminal where nothing has to be left out."""
+
+
+def short(party: str) -> str:
+    """A party's name without its trust domain."""
+    return party.removeprefix("spiffe://").partition("/")[2] or party
+
+
+async def certificates(system: System) -> dict[str, x509.Certificate]:
+    """The certificate that each party shows to whoever calls it."""
+    context = ssl.create_default_context(cafile=system.authority.ca_file)
+    context.check_hostname = False  # they are looked at here, not relied on
+    shown = {}
+    for name in system.registry.launched:
+        _, writer = await asyncio.open_connection(HOST, system.registry.parties[name].port, ssl=context)
+        shown[name] = x509.load_der_x509_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        writer.close()
+    return shown
+
+
+def show_parties(console: Console, system: System, shown: Mapping[str, x509.Certificate]) -> None:
+    """Each party's certificate, and what was measured before it was issued; by which folders, where there is room."""
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
+    for column in ("certificate of", "known as", "left", "approved code"):
+        table.add_column(column, no_wrap=True)
+    for name, certificate in shown.items():
+        left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
+        code = system.registry.parties[name].code
+        table.add_row(
+            short(id_of(certificate)),
+            system.registry.dns_name(name),
+            f"{left.total_seconds():.0f} s",
+            f"{digest_of(system.lock.files_of(code))[:8]}…" + (f"  {', '.join(code)}" if console.width >= WIDE else ""),
+        )
+    console.print(table)
+
+
+def show_levers(console: Console, took: Mapping[str, Mapping[str, float]]) -> None:
+    """How long each service went on after each lever was acknowledged."""
+    services = list(dict.fromkeys(name for each in took.values() for name in each))
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), caption_justify="left")
+    table.caption = f"From acknowledgement to first refusal.  {NO}: nobody who calls it is revoked."
+    table.add_column("revoked by")
+    for name in services:
+        table.add_column(name, justify="right", no_wrap=True)
+    for lever, each in took.items():
+        cells = (f"{each[name] * 1e3:.0f} ms" if name in each else NO for name in services)
+        table.add_row(REVOCATION_METHODS[lever].called, *cells)
+    console.print(table)
+
+
+def tokens_of(events: Iterable[AuditEvent]) -> dict[str, Caller]:
+    """The tokens of one transaction by their names in the text, each as the party that verified it wrote it down."""
+    found: dict[str, Caller] = {}
+    for event in events:
+        if isinstance(event.data, Request) and (token := event.data.principal):
+            found.setdefault(NAMES[short(token.party), short(token.audience)], token)
+    return {name: found[name] for name in NAMES.values() if name in found}
+
+
+def show_tokens(console: Console, tokens: dict[str, Caller]) -> None:
+    """The tokens side by side, and what was lost from each to the next."""
+    by_id = {token.token_id: token for token in tokens.values()}
+    table = Table(box=HORIZONTALS, show_lines=True, padding=(0, 1, 0, 0))
+    for column in ("", "who", "scope", "act", "life", "gone since"):
+        table.add_column(column, no_wrap=True)
+    for name, token in tokens.items():
+        parent = by_id.get(token.lineage[-1]) if token.lineage else None
+        table.add_row(
+            f"[bold]{name}[/bold]",
+            f"sub {token.subject[:8]}…\nazp {short(token.party)}\naud {short(token.audience)}",
+            "\n".join(token.scopes),
+            "\n".join(short(actor) for actor in token.actors) or "nobody",
+            f"{(token.expires_at - token.issued_at) // MICROSECONDS} s",
+            _lost(token, parent),
+        )
+    console.print(table)
+
+
+def _lost(token: Caller, parent: Caller | None) -> str:
+    if parent is None:
+        return ""
+    gone = sorted(set(parent.scopes) - set(token.scopes))
+    return "\n".join([*gone, "any other door"])
+
+
+def show_trail(console: Console, events: Iterable[AuditEvent]) -> None:
+    """The audit trail of one transaction: each token below the one it came from, with what was done with it."""
+    tree = Tree("")
+    branches: dict[str, Tree] = {}
+    for event in sorted(events, key=lambda found: found.time):
+        data = event.data
+        if not isinstance(data, Request | Access) or not (token := data.principal):
+            continue  # what came of an exchange is a branch of its own
+        tree.label = tree.label or f"transaction {token.transaction}, policy {_version(data.decision)}"
+        if (branch := branches.get(token.token_id)) is None:
+            above = branches[token.lineage[-1]] if token.lineage else tree
+            name = NAMES[short(token.party), short(token.audience)]
+            label = f"[bold]{name}[/bold] {short(token.party)} → {short(token.audience)}"
+            branch = branches[token.token_id] = above.add(label)
+        about = f" ({data.resource.kind} {data.resource.name})" if isinstance(data, Access) else ""
+        colour = "green" if data.decision.allowed else "red"
+        branch.add(f"[{colour}]{escape(data.decision.reason)}[/{colour}]  {escape(data.operation + about)}")
+    console.print(tree)
+
+
+def _version(decision: Decided) -> str:
+    return decision.policy.version if decision.policy else NO

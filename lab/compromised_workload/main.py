@@ -1,0 +1,57 @@
+"""Stands for an intruder who runs code inside a genuine workload: it shows its identity to whoever asks.
+
+Each line on the Unix socket `ZT_INSIDER_SOCKET` is answered by one line of JSON: `x509` with the certificate and its
+key, `x509 anew` with fresh ones, anything else, as an audience, with a fresh JWT-SVID, and each with the seconds that
+it took to get; or with the error. Nothing in `zerotrust` or in a service knows that this exists. It has an identity
+only where a demo or a test composes the authority itself, with a lock that approves this folder.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import time
+
+from cryptography.hazmat.primitives import serialization
+
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.workload import Workload, WorkloadError, svid_of
+
+
+def told(svid: Svid) -> dict[str, object]:
+    """All that makes an SVID, in DER and base64."""
+    key = svid.key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    chain = [svid.certificate, *svid.bundle]
+    certificates = [base64.b64encode(one.public_bytes(serialization.Encoding.DER)).decode() for one in chain]
+    return {"id": svid.id, "key": base64.b64encode(key).decode(), "certificates": certificates}
+
+
+async def main() -> None:
+    """Answer for as long as this process is left alive."""
+    workload = Workload()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async for line in reader:
+            began = time.monotonic()
+            try:
+                shown = await shown_for(line.decode().strip())
+            except WorkloadError as error:
+                shown = {"error": str(error)}
+            writer.write(json.dumps(shown | {"seconds": time.monotonic() - began}).encode() + b"\n")
+        writer.close()
+
+    async def shown_for(asked: str) -> dict[str, object]:
+        if asked == "x509 anew":
+            context = await asyncio.to_thread(workload._with_client, lambda client: client.fetch_x509_context())
+            return told(svid_of(context))
+        return told(workload.svid) if asked == "x509" else {"jwt_svid": await workload.assertion(asked)}
+
+    async with workload.opened():
+        server = await asyncio.start_unix_server(answer, os.environ["ZT_INSIDER_SOCKET"])
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,125 @@
+"""What goes wrong: processes are killed and paused, and wires between them break; each for a while, in random order."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+
+from authorities.attestation.local.launch import Launch, Launched
+from lab.revocations.judge import Ban, Evidence
+from lab.revocations.relay import BREAKS, Break, Relay
+from local.system import System, started
+from zerotrust.registry.snapshot import REGISTRY_PARTY
+
+LONGER = 3.0
+"""Seconds by which a fault may last longer than the registry's bound."""
+REST = 1.0, 3.0
+"""Seconds between two faults of a kind, in which things may recover."""
+
+Fault = Callable[[], AbstractAsyncContextManager[None]]
+
+
+class Faults:
+    """Everything that can go wrong with a system.  What was done is undone at the end of each."""
+
+    def __init__(self, system: System, evidence: Evidence, chance: random.Random) -> None:
+        self._system, self._evidence, self._chance = system, evidence, chance
+
+    def of_authorities(self) -> dict[str, Fault]:
+        """Of those whom everybody needs.  Keycloak is not killed: its start would take most of the time."""
+        return {
+            "Keycloak paused": partial(self._paused, "Keycloak", lambda: self._system.keycloak.pid),
+            **self.of_processes([REGISTRY_PARTY]),
+        }
+
+    def of_processes(self, names: Iterable[str]) -> dict[str, Fault]:
+        """Of parties, by name."""
+        table: dict[str, Fault] = {}
+        for name in names:
+            table[f"{name} paused"] = partial(self._paused, name, partial(self._pid, name))
+            table[f"{name} killed"] = partial(self._killed, name)
+        return table
+
+    def of_wires(self, relays: Mapping[str, Relay]) -> dict[str, Fault]:
+        """Of the wires to the registry, by the party that each leads from."""
+        return {
+            f"the wire of {name} {how}": partial(self._broken, name, relay, how)
+            for name, relay in relays.items()
+            for how in BREAKS
+        }
+
+    async def go_on(self, table: Mapping[str, Fault]) -> None:
+        """Have all of them happen in a random order, then in another one, for ever."""
+        while True:
+            for what in self._chance.sample(list(table), len(table)):
+                async with table[what]():
+                    self._evidence.faults.append(what)
+                    await asyncio.sleep(self._chance.uniform(0.5, self._evidence.bound + LONGER))
+                await asyncio.sleep(self._chance.uniform(*REST))
+
+    @asynccontextmanager
+    async def _paused(self, name: str, pid: Callable[[], int]) -> AsyncIterator[None]:
+        stopped = pid()
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            while _state(stopped) != "T":  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.005)
+            with self._silence(name, "paused"):
+                yield
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+
+    @asynccontextmanager
+    async def _killed(self, name: str) -> AsyncIterator[None]:
+        one = process(self._system, name)
+        one.process.kill()
+        try:
+            await one.ended.wait()
+            with self._silence(name, "killed"):
+                yield
+        finally:
+            await one.ended.wait()
+            await launched(self._system, one.launch)
+
+    @asynccontextmanager
+    async def _broken(self, name: str, relay: Relay, how: Break) -> AsyncIterator[None]:
+        async with relay.broken(how):
+            if how == "lags":  # it still hears, and judges itself how old that is
+                yield
+                return
+            with self._silence(name, f"cut off ({how})"):
+                yield
+
+    @contextmanager
+    def _silence(self, name: str, how: str) -> Iterator[None]:
+        """While this lasts, whoever depends on hearing from there must come to say no."""
+        hit = {name} if name in self._system.registry.workloads else None
+        ban = Ban(f"{name} {how}", lambda _, service: hit is None or service in hit, since=time.monotonic())
+        self._evidence.silences.append(ban)
+        try:
+            yield
+        finally:
+            ban.until = time.monotonic()
+
+    def _pid(self, name: str) -> int:
+        return process(self._system, name).process.pid
+
+
+def process(system: System, name: str) -> Launched:
+    """The process that runs as this party."""
+    return next(one for one in system.authority.running if one.launch.name == name)
+
+
+async def launched(system: System, launch: Launch) -> None:
+    """Launch a party anew, and wait until it answers."""
+    await started(system, system.place(launch.name), await system.authority.launch(launch))
+
+
+def _state(pid: int) -> str:
+    """How the kernel says that a process is (proc(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -1,0 +1,16 @@
+"""A caller that believes an agent's card, as the SDK's own example does: what it says decides where the call goes."""
+
+from a2a.types import AgentCard
+from google.protobuf.json_format import Parse  # type: ignore[import-untyped]
+
+from zerotrust.adapters.agent_card import CARD_PATH
+from zerotrust.limits.answers import ask
+from zerotrust.service import MAX_CARD, Service
+
+
+async def card_of(service: Service, name: str) -> AgentCard:
+    """The card that is shown at an agent's address, whoever shows it."""
+    url = f"{service.addresses[name]}{CARD_PATH}"
+    _, sent = await ask(service.egress.without_token, "GET", url, most=MAX_CARD)
+    card: AgentCard = Parse(sent, AgentCard(), ignore_unknown_fields=True)
+    return card

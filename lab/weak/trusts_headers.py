@@ -1,0 +1,26 @@
+"""A confused deputy: a service that lets the caller say who the user is, as one behind a trusted proxy would."""
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from zerotrust.context import PRINCIPAL, current_principal
+from zerotrust.routes import Routes
+from zerotrust.service import Service
+
+
+class BelievesHeaders(Service):
+    """Takes the user and the department from headers, where they are given."""
+
+    instead_of: ClassVar = "zerotrust/context.py current_principal"
+
+    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
+        async def renamed(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and "x-user" in (headers := Headers(scope=scope)):
+                groups = frozenset({headers["x-groups"]})
+                PRINCIPAL.set(replace(current_principal(), subject=headers["x-user"], groups=groups))
+            await app(scope, receive, send)
+
+        return super().guard(renamed, routes, **how)

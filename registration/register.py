@@ -1,0 +1,143 @@
+"""Derives what goes with `registry.yaml`: the realm, and `registry.lock`, which says what was approved of each party.
+
+Whoever runs `make register` and commits what it wrote approves it; `make check` only compares, and names what differs.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from mcp.server.mcpserver import MCPServer
+
+from authorities.attestation.verifier.approval import approved_files
+from authorities.attestation.verifier.measure import MeasureError, digest_of, named
+from registration import realm
+from zerotrust.adapters.agent_card import agent_card, as_json
+from zerotrust.adapters.digests import card_digest, tool_digest
+from zerotrust.registry.lock import LOCK, Approved, Lock, as_text, changed, load_lock
+from zerotrust.registry.model import Registry, RegistryError, load_registry
+
+ROOT = realm.ROOT
+
+
+def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Mapping[str, str]]) -> Lock:
+    """Return the lock of this registry.  Pure.
+
+    `files`: all files of all parties' code, path to SHA-256; `tools`: each tool server's tools, name to digest.
+    """
+    everything = Lock(files=dict(files), parties={})
+    parties = {}
+    for name, party in registry.parties.items():
+        mine = everything.files_of(party.code)
+        parties[name] = Approved(
+            code=digest_of(mine) if party.code else None,
+            hands_on=party.hands_on,
+            calls=party.calls,
+            card=_card(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
+            tools=dict(tools.get(name, {})),
+        )
+    return Lock(files=everything.files, parties=parties)
+
+
+def _card(registry: Registry, name: str) -> str:
+    """The digest of an agent's card, at an address that is the same wherever the agent runs."""
+    return card_digest(as_json(agent_card(name, registry.address(name))))
+
+
+def tool_servers(registry: Registry) -> list[str]:
+    """The parties that offer tools."""
+    return [name for name in registry.launched if any(s.startswith("tool.") for s in registry.scopes_at(name))]
+
+
+async def listed(module: str) -> dict[str, str]:
+    """Return the digests of the tools that a tool server's module declares, by their names."""
+    server: MCPServer[None] = MCPServer("registration")
+    nobody = cast("Any", None)  # the tools are only listed here; what they would need to run is not there
+    import_module(module).declare(server, nobody, nobody)
+    tools = [tool.model_dump(mode="json", by_alias=True) for tool in await server.list_tools()]
+    return {tool["name"]: tool_digest(tool) for tool in tools}
+
+
+def current(root: Path) -> tuple[Registry, Lock]:
+    """Return the registry of a project and the lock that goes with it.
+
+    Raises `RegistryError`, or `MeasureError` where a party's code cannot be read.
+    """
+    registry = load_registry(root / realm.REGISTRY.name)
+    tools = {
+        name: asyncio.run(listed(registry.parties[name].code[0].replace("/", ".") + ".main"))
+        for name in tool_servers(registry)
+    }
+    return registry, derive(registry, approved_files(registry, root), tools)
+
+
+def differences(approved: Lock, found: Lock) -> list[str]:
+    """Say in a line each what is not as it was approved: files by path, then entries by party.  Pure."""
+    lines = [f"{path}: {_what(path, approved.files, found.files)}" for path in changed(approved.files, found.files)]
+    # Where files differ, so does the code of each party that runs them; the files say it better.
+    entries = ["hands_on", "calls", "card"] if lines else ["code", "hands_on", "calls", "card"]
+    for name in sorted(approved.parties.keys() | found.parties.keys()):
+        if name not in approved.parties or name not in found.parties:
+            lines.append(f"{name}: {_what(name, approved.parties, found.parties)}")
+            continue
+        before, now = approved.parties[name], found.parties[name]
+        lines += [f"{name}: {entry} changed" for entry in entries if getattr(before, entry) != getattr(now, entry)]
+        lines += [
+            f"{name}: tool {tool} {_what(tool, before.tools, now.tools)}" for tool in changed(before.tools, now.tools)
+        ]
+    return lines
+
+
+def _what(name: str, before: Mapping[str, object], now: Mapping[str, object]) -> str:
+    return "added" if name not in before else "missing" if name not in now else "changed"
+
+
+def check(root: Path) -> str | None:
+    """Return what is not current, in lines, or None."""
+    try:
+        registry, found = current(root)
+        lock = root / LOCK
+        wrong = differences(load_lock(lock), found)
+    except (RegistryError, MeasureError) as error:
+        return str(error)
+    if not wrong and lock.read_text() != as_text(found):
+        wrong = ["written otherwise than `make register` writes it"]
+    lines = [f"{LOCK}: {line}" for line in wrong]
+    file = root / realm.REALM_FILE.relative_to(ROOT)
+    if not file.exists() or file.read_text() != realm.as_text(realm.realm(registry)):
+        lines.append(f"{file.relative_to(root)}: not what {realm.REGISTRY.name} says")
+    return (
+        "\n".join([*lines, "Not as approved: look at each, then run `make register` and commit what it wrote."])
+        if lines
+        else None
+    )
+
+
+def write(root: Path) -> str | None:
+    """Write both files, and print what that approves.  Returns why that cannot be done, or None."""
+    try:
+        registry, found = current(root)
+    except (RegistryError, MeasureError) as error:
+        return str(error)
+    try:
+        approved = load_lock(root / LOCK)
+    except RegistryError:
+        approved = Lock(files={}, parties={})
+    texts = {LOCK: as_text(found), str(realm.REALM_FILE.relative_to(ROOT)): realm.as_text(realm.realm(registry))}
+    changed_files = [n for n, text in texts.items() if not (root / n).exists() or (root / n).read_text() != text]
+    for name, text in texts.items():
+        (root / name).write_text(text)
+    if lines := differences(approved, found):
+        print(f"Approved: {named(lines)}.")
+    if changed_files:
+        print(f"Commit {' and '.join(changed_files)}. What runs keeps its code until `make down` and `make up`.")
+    else:
+        print("Nothing has changed since the last `make register`.")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(check(ROOT) if "--check" in sys.argv[1:] else write(ROOT))

@@ -1,0 +1,202 @@
+"""G. Revocations: who was revoked, and who would like to say so, or to say otherwise."""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from authorities.registry.reasons import RegistryReason
+from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tries, Watched, attack
+from tests.support.attack_registry import Registered, spiffe_id, with_registry
+from tests.support.ca import CA, NO_CERTIFICATE, the_ca, workload
+from tests.support.system import POLICIES, fresh_revocations
+from zerotrust.adapters.agent_card import CARD_PATH
+from zerotrust.decision import Reason
+from zerotrust.registry.feed import EVENT_TYPE, RegistryFeed, changed, state
+from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import SNAPSHOT_TYPE
+from zerotrust.revocation import Gap
+from zerotrust.revocation_list import Revocable
+from zerotrust.run import read_policy
+from zerotrust.spiffe.statement import InvalidStatement, sign
+from zerotrust.spiffe.svid import Svid
+
+ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
+OPERATORS: dict[str, Any] = {"sub": "olga", "groups": ["/operators"]}
+
+
+@attack(83)
+async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
+    """Its own calls, those in which it acted before, those to it; and a task in the middle of which it happened.
+
+    And a client that people sign in with: what it was given, and all that was derived from that.
+    """
+    revocations = target.system.revocations
+    tokens = {party: target.token(party) for party in DOORS}
+    for party, token in tokens.items():
+        assert (await target.send(party, token)).handled
+    revocations.change(1, ("party", spiffe_id(ORCHESTRATOR)), "an operator")
+    for party, token in tokens.items():  # as who acts, and as who acted before
+        if DOORS[party].chain:
+            yield await target.send(party, token)
+    card: dict[str, Any] = {"method": "GET", "path": CARD_PATH, "body": b""}
+    yield await target.send(READER, None, **card, peer=workload(ORCHESTRATOR))
+    revocations.change(2, ("party", spiffe_id(ORCHESTRATOR)), None)
+    assert (await target.send(READER, tokens[READER])).handled
+
+    revocations.change(3, ("party", spiffe_id(READER)), "an operator")
+    reader = target.system.services[READER]
+    assert isinstance(reader, Watched)
+    before = len(reader.handled)
+    tried = await target.give(ORCHESTRATOR, reason=Reason.GRANTED)
+    # It would be asked for its card at most, which takes no token.
+    tried.effect = f"POST {DOORS[READER].path}" in reader.handled[before:]
+    yield tried
+    revocations.change(4, ("party", spiffe_id(READER)), None)
+
+    thought = target.system.apps[target.system.addresses["inference"]]
+
+    async def while_it_thinks(scope: Scope, receive: Receive, send: Send) -> None:
+        if revocations.number == 4:
+            revocations.change(5, ("party", spiffe_id(READER)), "an operator")
+        await thought(scope, receive, send)
+
+    target.system.apps[target.system.addresses["inference"]] = while_it_thinks
+    on_record = len(await target.records("inference"))
+    tried = await target.give(READER)
+    tried.recorded = (await target.records("inference"))[on_record:]
+    tried.effect = "certificate" in tried.answer.text
+    yield tried
+
+    revocations.change(6, ("party", spiffe_id(READER)), None)
+    revocations.change(7, ("party", "walkthrough"), "an operator")
+    for party, token in tokens.items():  # as the client by which the user came
+        yield await target.send(party, token)
+
+
+@attack(89, with_registry)
+async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tries:
+    """At the registry's doors, in its file by a name that nearly reads like another, and on its stream."""
+    doors = [
+        ("POST", f"/parties/{READER}/reinstate", {}),
+        ("POST", f"/parties/{WRITER}/suspend", {"cause": "a rival"}),
+        ("POST", "/reload", {}),
+        ("GET", "/parties", b""),
+    ]
+    await _reported(target, {READER: "agents/reader/main.py"})
+    for method, path, body in doors:
+        door: dict[str, Any] = {"method": method, "path": path, "body": body}
+        for agent, reason in ((READER, Reason.REVOKED), (WRITER, Reason.POLICY_DENIED)):
+            mine = target.operating(**(target.issuer.chain(ORCHESTRATOR, agent) | OPERATORS))
+            yield await target.send(REGISTRY, mine, **door, reason=reason)
+        yield await target.send(REGISTRY, None, **door, peer=workload(READER), reason=Reason.NO_TOKEN)
+        alice = target.operating(sub="alice", groups=["/engineering"])
+        yield await target.send(REGISTRY, alice, **door, reason=Reason.POLICY_DENIED)
+        others = target.operating(azp="walkthrough")
+        yield await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING)
+        yield await target.send(REGISTRY, target.operating(), **door, peer=workload(READER), reason=Reason.NOT_BOUND)
+    for method, path in (("POST", "/parties"), ("PUT", f"/parties/{READER}")):
+        token = target.operating()
+        no_door: dict[str, Any] = {"method": method, "path": path, "body": {}}
+        yield await target.send(REGISTRY, token, **no_door, reason=Reason.NO_PERMISSION_FOR_ROUTE)
+    shadow = await target.send(
+        REGISTRY,
+        target.operating(),
+        path="/parties/agent/shadow/reinstate",
+        body={},
+        reason=RegistryReason.NO_SUCH_PARTY,
+    )
+    shadow.effect = shadow.answer.status_code == 200
+    yield shadow
+    again = await target.send(
+        REGISTRY, target.operating(), path=f"/parties/{READER}/reinstate", body={}, reason=RegistryReason.DRIFTED
+    )
+    again.effect = spiffe_id(READER) not in target.revoked
+    yield again
+    for peer in (workload(READER), workload(ORCHESTRATOR), NO_CERTIFICATE, workload("authority/attestation/evil")):
+        report: dict[str, Any] = {"drifted": {WRITER: "a rival"}, "at": time.time()}
+        yield await target.send(REGISTRY, None, path="/attestation", body=report, peer=peer, reason=Reason.UNKNOWN_PEER)
+    for tried in _named_nearly(target):
+        yield tried
+    for tried in _on_the_stream(target):
+        yield tried
+
+
+def _named_nearly(target: Target) -> list[Attempt]:
+    """A name that looks like a party's does not get into the registry's file."""
+    tries = []
+    known = target.issuer.registry
+    for name in ("agent/re\u0430der", "agent/Reader", "agent/reader ", "agent/reader/", "agent//reader"):
+        entries = {**known.model_dump()["parties"], name: known.model_dump()["parties"][READER] | {"port": 8199}}
+        with suppress(ValueError):
+            Registry.model_validate(known.model_dump() | {"parties": entries})
+            tries.append(Attempt("registered", succeeded=True))
+        tries.append(Attempt("no name", succeeded=False))
+    return tries
+
+
+def _on_the_stream(target: Target) -> list[Attempt]:
+    """What is not the registry's word is not heard, and an old word reinstates nobody."""
+    registrar, reader = the_ca().svid(REGISTRY), the_ca().svid(READER)
+    lost: dict[Revocable, str] = {("party", spiffe_id(READER)): "drift"}
+    document = target.system.known.as_payload()
+    tries = []
+    for signer, kind, payload in [
+        (reader, EVENT_TYPE, changed(reader.id, 8, ("party", spiffe_id(READER)), None)),
+        (CA().svid(REGISTRY), EVENT_TYPE, changed(registrar.id, 8, ("party", spiffe_id(READER)), None)),
+        (the_ca().svid(REGISTRY, age=200, life=100), EVENT_TYPE, state(registrar.id, 9, {})),
+        (reader, SNAPSHOT_TYPE, document),
+        (registrar, EVENT_TYPE, state(registrar.id, 6, {})),  # genuine, and old
+        (registrar, EVENT_TYPE, changed(registrar.id, 7, ("party", spiffe_id(READER)), None)),  # heard already
+        (registrar, "JWT", changed(registrar.id, 8, ("party", spiffe_id(READER)), None)),
+    ]:
+        feed = _following(target, registrar)
+        feed.revocations.replace(7, lost)
+        heard, told = True, feed._known
+        try:
+            feed._take(sign(payload, signer, kind=kind))
+        except (InvalidStatement, Gap):
+            heard = False
+        gained = heard and (feed.revocations.revoked != lost or feed._known is not told)
+        tries.append(Attempt("not heard", gained))
+    return tries
+
+
+def _following(target: Target, identity: Svid) -> RegistryFeed:
+    feed = RegistryFeed("https://registry.test", http=None, identity=lambda: identity, revocations=fresh_revocations())  # type: ignore[arg-type] # nothing is asked
+    feed._take(sign(target.system.known.as_payload(), identity, kind=SNAPSHOT_TYPE))
+    return feed
+
+
+async def _reported(target: Registered, drifted: dict[str, str]) -> None:
+    """Attestation tells what it has found."""
+    peer = workload("authority/attestation")
+    assert (
+        await target.send(REGISTRY, None, path="/attestation", body={"drifted": drifted, "at": time.time()}, peer=peer)
+    ).handled
+
+
+@attack(90)
+async def test_a_token_from_before_the_registry_took_it_away(target: Target) -> Tries:
+    """A token says what was true when it was made; what the registry says now is what counts."""
+    reading, asking = target.token(TOOL), target.token(READER)
+    assert (await target.send(TOOL, reading)).handled
+    assert (await target.send(READER, asking)).handled
+    _narrowed(target, READER, hands_on=["tool.write", "inference.run"])
+    yield await target.send(TOOL, reading)
+    _narrowed(target, READER, hands_on=["tool.read", "inference.run"], calls=["inference"])
+    yield await target.send(TOOL, reading)
+    _narrowed(target, ORCHESTRATOR, calls=[WRITER])
+    yield await target.send(READER, asking)
+    assert (await target.send(WRITER, target.token(WRITER))).handled
+
+
+def _narrowed(target: Target, name: str, **entry: Any) -> None:
+    """The registry has another version, and everybody has heard of it."""
+    known = target.system.known
+    said = known.registry.model_dump()
+    said["parties"][name] |= entry
+    registry = Registry.model_validate(said)
+    for service in target.system.services.values():
+        service.use(known.model_copy(update={"registry": registry}), read_policy(POLICIES, registry))

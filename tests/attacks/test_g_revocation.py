@@ -1,0 +1,360 @@
+"""G. Revoked: what has lost its standing, and who would like to use it, to prolong it, or to make it so."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import jwt
+import orjson
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from authorities.registry.keycloak.backchannel_logout import EVENT, MAX_AGE
+from tests.attacks.test_b_jose import attacker
+from tests.support.attack import (
+    DOORS,
+    REGISTRY,
+    Attempt,
+    Target,
+    Tried,
+    Tries,
+    Watched,
+    answering_with,
+    attack,
+    reasons,
+    tool_call,
+)
+from tests.support.attack_registry import Registered, spiffe_id, with_registry
+from tests.support.ca import CA, FOREVER, NO_CERTIFICATE, the_ca, workload
+from tests.support.door import NOW, Door
+from tests.support.issuer import ISSUER, Issuer
+from tests.support.system import fresh_revocations
+from zerotrust.audit.journal import first_bad_record
+from zerotrust.decision import Reason
+from zerotrust.registry.feed import EVENT_TYPE, RegistryFeed, apply_event, changed, heartbeat
+from zerotrust.registry.snapshot import SNAPSHOT_TYPE
+from zerotrust.revocation import Gap
+from zerotrust.revocation_list import Revocable
+from zerotrust.service import Service
+from zerotrust.spiffe.statement import InvalidStatement, sign
+
+ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
+ISSUER_AT = "http://issuer.test"
+WRITE = tool_call("create", title="Mine", text="Mine.")
+
+
+def revoke(target: Target, subject: Revocable, cause: str | None = "a theft") -> None:
+    """Everybody hears of it at once."""
+    revocations = target.system.revocations
+    revocations.change((revocations.number or 0) + 1, subject, cause)
+
+
+def held(target: Target, party: str, root: str) -> str:
+    """A token for that door, after the exchanges that lead there from the token `root`."""
+    chain = [f"{root}>{number}" if number else root for number in range(len(DOORS[party].chain) + 1)]
+    past: dict[str, Any] = {"lineage": chain[:-1], "txn": root} if chain[1:] else {}
+    return target.token(party, jti=chain[-1], **past)
+
+
+@attack(81)
+async def test_a_token_that_was_revoked_is_used_again(target: Target) -> Tries:
+    """By itself, with its session, with its user, or with all that were issued until then; at every door."""
+    for number, kind in enumerate(("token", "session", "user", "before")):
+        for party in DOORS:
+            token_id = f"T{number} {party}".replace(" ", "-").replace("/", "-")
+            token = target.token(party, jti=token_id)
+            names = {"token": token_id, "session": "session-1", "user": "alice", "before": "9999999999"}
+            subject: Any = (kind, names[kind])
+            assert (await target.send(party, token)).handled
+            revoke(target, subject)
+            yield await target.send(party, token)
+            revoke(target, subject, None)
+            assert (await target.send(party, token)).handled
+    now = int(target.issuer.clock())
+    revoke(target, ("before", str(now - 1)))
+    for party in DOORS:
+        if DOORS[party].chain:  # exchanged since then, and from what was issued before
+            assert (await target.send(party, target.token(party))).handled
+            yield await target.send(party, target.token(party, root={"azp": "walkthrough", "iat": now - 1}))
+
+
+@attack(82)
+async def test_what_was_derived_outlives_what_it_came_from(target: Target) -> Tries:
+    """A token takes with it all that came from it, also what would have come next; its siblings live."""
+    tokens = {party: held(target, party, "T0") for party in DOORS if DOORS[party].chain}
+    siblings = {party: held(target, party, "T0-b") for party in DOORS}
+    for party, token in (*tokens.items(), *siblings.items()):
+        assert (await target.send(party, token)).handled
+    revoke(target, ("token", "T0"))
+    for party, token in tokens.items():
+        yield await target.send(party, token)
+    for party, token in siblings.items():
+        assert (await target.send(party, token)).handled
+
+    orchestrator = target.system.services[ORCHESTRATOR]
+    assert isinstance(orchestrator, Watched)
+    orchestrator.entered = lambda: revoke(target, ("token", "T1"))
+    exchanges = len(target.issuer.exchanges)
+    body = {"request": "Summarise our incident reports."}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zerotrust.validity.REVOCATION_GRACE", 60)  # so that it is not cut off before
+        tried = await target.send(ORCHESTRATOR, target.issuer.token(jti="T1"), path="/tasks", body=body)
+    tried.effect = len(target.issuer.exchanges) > exchanges
+    yield tried
+
+
+@attack(84)
+async def test_those_who_would_have_to_say_no_say_nothing(target: Target) -> Tries:
+    """The registry is silent, or has not read the realm for too long, or may have missed something; and the realm."""
+    revocations, registrar = target.system.revocations, the_ca().svid(REGISTRY).id
+
+    def heard(**sources: float) -> None:
+        apply_event(revocations, orjson.loads(heartbeat(registrar, revocations.number or 0, sources)), now=time.time())
+
+    def silent() -> None:
+        heard(registry=FOREVER + 1)
+
+    def blind() -> None:
+        heard(attestation=0.0, keycloak=FOREVER + 1, registry=0.0)
+
+    for what in (silent, blind, revocations.forget):
+        tokens = {party: target.token(party) for party in DOORS}
+        for party, token in tokens.items():
+            assert (await target.send(party, token)).handled
+        what()
+        for party, token in tokens.items():
+            yield _with_retry(await target.send(party, token))
+        revocations.replace(revocations.number or 0, {})
+        heard(registry=0.0)
+
+    yes, no = b'{"active": true}', b'{"active": '
+    for answer in (
+        answering_with(503, yes),
+        answering_with(200, no),
+        answering_with(200, b'{"active": "true"}'),
+        _never,
+        _gone,
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("zerotrust.limits.answers.SECONDS", 0.05)
+            with _at_the_issuer(target, answer):
+                unheard = await target.send(TOOL, target.writing(), body=WRITE, reason=Reason.ISSUER_UNAVAILABLE)
+                yield _with_retry(unheard)
+
+
+def _with_retry(tried: Tried) -> Tried:
+    """Who cannot be answered is told when to ask again."""
+    assert tried.succeeded or tried.answer.headers["retry-after"] == "1"
+    return tried
+
+
+class Streaming:
+    """A door behind which somebody tells something for a while."""
+
+    def __init__(self, folder: Path, issuer: Issuer) -> None:
+        self.issuer, self.lured, self.leaks = issuer, list[str](), False
+        self.door = Door(folder, issuer, handler=self._tell)
+        self.issuer.clock = self.door.clock
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def check_journals(self) -> None:
+        """It is whole."""
+        assert first_bad_record(self.door.folder / "journal.jsonl") == 0
+
+    async def _tell(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"data: first\r\n\r\n", "more_body": True})
+        self.meanwhile()
+        await asyncio.sleep(0.5)
+        await send({"type": "http.response.body", "body": b"data: second\r\n\r\n", "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@asynccontextmanager
+async def streaming(folder: Path, issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Streaming]:
+    """One door, with little patience for last words."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zerotrust.validity.REVOCATION_GRACE", 0.05)
+        scene = Streaming(folder, issuer)
+        yield scene
+        scene.door.close()
+
+
+@attack(85, streaming)
+async def test_a_stream_outlives_its_token(target: Streaming) -> Tries:
+    """What began while the token was good ends with it, and says that this is no proper end."""
+    door, number = target.door, 0
+
+    async def streamed(reason: Reason, token: str) -> Attempt:
+        before = len(door.records)
+        answer = await door.ask(token)
+        assert answer.body.startswith(b"data: first")
+        outlived = b"second" in answer.body
+        assert outlived or b"event: error" in answer.body
+        return Attempt("cut off", outlived, reasons(door.records[before:]), reason)
+
+    subjects: list[Revocable] = [("user", "alice"), ("session", "session-1"), ("token", "T0")]
+    for subject in subjects:
+        target.meanwhile = lambda: door.revocations.change(number + 1, subject, "a theft")  # noqa: B023 - called at once
+        yield await streamed(Reason.REVOKED, target.issuer.token(jti="T0"))
+        door.revocations.change(number + 2, subject, None)
+        number += 2
+    target.meanwhile = lambda: None
+    token = target.issuer.token()
+    door.clock.now = NOW + 59.95
+    yield await streamed(Reason.EXPIRED, token)
+
+
+@attack(86)
+async def test_a_yes_from_before(target: Target) -> Tries:
+    """What the issuer said of a token a moment ago, or says of another one, is no answer to whether it is active."""
+    token = target.writing(jti="T2w")
+    assert (await target.send(TOOL, token, body=WRITE)).handled
+    target.issuer.inactive.add("T2w")
+    yield await target.send(TOOL, token, body=WRITE)
+    assert (await target.send(TOOL, target.writing(jti="T2w-b"), body=WRITE)).handled
+    yield await target.send(TOOL, token, body=WRITE)
+    target.issuer.inactive.discard("T2w")
+    assert (await target.send(TOOL, token, body=WRITE)).handled
+
+
+@attack(87)
+async def test_an_answer_of_the_issuer_that_somebody_else_gave(target: Target) -> Tries:
+    """A redirect to who says yes, a yes that is none by its status, and one that says more than it was asked."""
+    yes = b'{"active": true}'
+    elsewhere = "http://attacker.test"
+    target.system.apps[elsewhere] = answering_with(200, yes)
+    for status in (301, 302, 307, 308):
+        with _at_the_issuer(target, answering_with(status, yes, (b"location", f"{elsewhere}/introspect".encode()))):
+            yield await target.send(TOOL, target.writing(), body=WRITE)
+    more = orjson.dumps({"active": True, "sub": "bob", "groups": ["/finance"], "scope": "tool.read tool.write"})
+    with _at_the_issuer(target, answering_with(200, more)):
+        before = target.system.documents()
+        tried = await target.send(TOOL, target.writing(), body=WRITE, reason=Reason.GRANTED)
+        [new] = [document for id_, document in target.system.documents().items() if id_ not in before]
+        tried.effect = (new["owner"], new["department"]) != ("alice", "/engineering")
+        yield tried
+
+
+@attack(88, with_registry)
+async def test_somebody_else_revokes_or_reinstates(target: Registered) -> Tries:
+    """A rival's token, a user that was locked out, or a look at what is revoked: for operators, in person."""
+    of_alice = {"kind": "user", "name": "alice", "cause": "a rival"}
+    doors = [
+        ("POST", "/revocations", of_alice),
+        ("POST", "/revocations", {"kind": "token", "name": "T0", "cause": "a rival"}),
+        ("POST", "/reinstatements", of_alice),
+        ("GET", "/revocations", b""),
+    ]
+    olga: dict[str, Any] = {"sub": "olga", "groups": ["/operators"]}
+    for method, path, body in doors:
+        door: dict[str, Any] = {"method": method, "path": path, "body": body}
+        mine = target.operating(**(target.issuer.chain(ORCHESTRATOR, WRITER) | olga))
+        yield await target.send(REGISTRY, mine, **door)
+        alice = target.operating(sub="alice", groups=["/engineering"])
+        yield await target.send(REGISTRY, alice, **door)
+        for peer in (workload(WRITER), NO_CERTIFICATE):
+            yield await target.send(REGISTRY, None, **door, peer=peer, reason=Reason.NO_TOKEN)
+        yield await target.send(REGISTRY, target.operating(), **door, peer=workload(WRITER), reason=Reason.NOT_BOUND)
+        yield await target.send(REGISTRY, target.operating(azp="walkthrough"), **door, reason=Reason.ACTOR_MISSING)
+        revoked: dict[str, Any] = target.system.revocations.revoked  # type: ignore[assignment] # whatever it holds
+        assert revoked.keys() <= {("user", "alice"), ("token", "T0")}
+
+
+@attack(91, with_registry)
+async def test_somebody_else_says_that_a_session_has_ended_or_that_nobody_was_revoked(target: Registered) -> Tries:
+    """Logout tokens that the realm did not mean so, at the door that is open to everybody; and events on the stream."""
+    now, elsewhere = int(target.clock()), ISSUER.replace("agents", "elsewhere")
+    forged = attacker(target)
+
+    def logout(by: Issuer = target.issuer, typ: str = "logout+jwt", **changed: Any) -> str:
+        good = {"iss": ISSUER, "aud": "walkthrough", "iat": now, "exp": now + 120, "jti": f"L{len(sent)}"}
+        claims = good | {"sid": f"session-{len(sent)}", "events": {EVENT: {}}} | changed
+        return by.sign({name: value for name, value in claims.items() if value is not None}, header={"typ": typ})
+
+    sent: list[str] = []
+
+    async def brought(token: str) -> Tried:
+        sent.append(token)
+        told: dict[str, Any] = {"path": "/backchannel-logout", "peer": NO_CERTIFICATE}
+        form = urlencode({"logout_token": token}).encode()
+        before = dict(target.system.revocations.revoked)
+        tried = await target.send(REGISTRY, None, **told, headers=FORM, body=form)
+        tried.effect = tried.answer.status_code == 204 or target.system.revocations.revoked != before
+        return tried
+
+    good = logout()
+    ended = jwt.decode(good, options={"verify_signature": False})["sid"]
+    assert (await brought(good)).succeeded
+    assert ("session", ended) in target.system.revocations.revoked
+    yield await brought(good)
+    yield await brought(logout(forged))
+    yield await brought(logout(typ="at+jwt"))
+    yield await brought(logout(typ="JWT"))
+    yield await brought(logout(iss=elsewhere))
+    yield await brought(logout(aud=spiffe_id(ORCHESTRATOR)))
+    yield await brought(logout(events={"https://schemas.openid.net/secevent/caep/event-type/session-revoked": {}}))
+    yield await brought(logout(nonce="n"))
+    yield await brought(logout(iat=now - MAX_AGE, exp=now + 9999))
+    for tried in _on_the_stream(target):
+        yield tried
+
+
+def _on_the_stream(target: Registered) -> list[Attempt]:
+    """Who is not the registry revokes nobody and reinstates nobody, and neither does its word from before."""
+    registrar, reader = the_ca().svid(REGISTRY), the_ca().svid(READER)
+    theft: dict[Revocable, str] = {("session", "session-1"): "a theft"}
+    tries = []
+    for signer, kind, payload in [
+        (reader, EVENT_TYPE, changed(registrar.id, 8, ("user", "alice"), "a rival")),
+        (CA().svid(REGISTRY), EVENT_TYPE, changed(registrar.id, 8, ("user", "alice"), "a rival")),
+        (reader, EVENT_TYPE, changed(registrar.id, 8, ("session", "session-1"), None)),
+        (registrar, EVENT_TYPE, changed(registrar.id, 7, ("session", "session-1"), None)),  # heard already
+        (registrar, EVENT_TYPE, changed(registrar.id, 9, ("session", "session-1"), None)),  # one is missing
+    ]:
+        revocations = fresh_revocations()
+        feed = RegistryFeed("https://registry.test", http=None, identity=lambda: registrar, revocations=revocations)  # type: ignore[arg-type] # nothing is asked
+        feed._take(sign(target.system.known.as_payload(), registrar, kind=SNAPSHOT_TYPE))
+        revocations.replace(7, theft)
+        try:
+            feed._take(sign(payload, signer, kind=kind))
+        except (InvalidStatement, Gap):
+            tries.append(Attempt("not heard", succeeded=False))
+        else:
+            tries.append(Attempt("heard", revocations.revoked != theft))
+    return tries
+
+
+FORM: list[tuple[bytes, bytes | None]] = [(b"content-type", b"application/x-www-form-urlencoded")]
+
+
+async def _never(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Takes longer than anybody waits."""
+    await asyncio.sleep(0.5)
+    await answering_with(200, b'{"active": true}')(_scope, _receive, send)
+
+
+async def _gone(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise ConnectionResetError
+
+
+class _at_the_issuer:  # noqa: N801 - reads like a function
+    """Let somebody else answer introspection, and the issuer all the rest."""
+
+    def __init__(self, target: Target, answer: ASGIApp) -> None:
+        self._apps, self._answer, self._genuine = target.system.apps, answer, target.system.apps[ISSUER_AT]
+
+    def __enter__(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            asked = scope["path"].endswith("/introspect")
+            await (self._answer if asked else self._genuine)(scope, receive, send)
+
+        self._apps[ISSUER_AT] = app
+
+    def __exit__(self, *_: object) -> None:
+        self._apps[ISSUER_AT] = self._genuine

@@ -1,0 +1,221 @@
+"""Who loses their standing on the real system, and how: by an operator with `zt`, by changed code, by being a rogue."""
+
+import asyncio
+import re
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from demo.refusals import NO_CONNECTION, TASK, Intruder, answer_to, said, tool_call
+from demo.revocation import PLANTED, Operator, operator, revocations, rogues
+from local.system import ROOT, System
+from tests.e2e.test_transaction import task
+from tests.support.ca import CA
+from tests.support.real import relaunched
+from tests.support.records import records
+from zerotrust.registry.snapshot import REGISTRY_PARTY
+from zerotrust.spiffe.svid import Svid
+from zerotrust.transport.pools import Connections
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+READER = "agent/reader"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def intruder(system: System) -> AsyncIterator[Intruder]:
+    async with AsyncExitStack() as stack:
+        yield Intruder(system, stack)
+
+
+async def t2(intruder: Intruder) -> str:
+    """What the reader holds for the tool."""
+    t1 = await intruder.token(
+        "orchestrator", await intruder.login("alice"), READER, "agent.invoke tool.read inference.run"
+    )
+    return await intruder.token(READER, t1, "tool/documents", "tool.read")
+
+
+async def run(intruder: Intruder, t0: str) -> dict[str, str]:
+    """What comes of a task."""
+    answer = await intruder.post(None, "orchestrator", "/tasks", t0, json=TASK)
+    result: dict[str, str] = answer.json()["result"]
+    return result
+
+
+@pytest.fixture
+def zt(system: System, by_hand: dict[str, str]) -> Callable[..., str]:
+    """The installed program, as olga."""
+
+    def typed(*words: str) -> str:
+        command, olgas = [str(ROOT / ".venv/bin/zt"), *words], system.keycloak.passwords["olga"]
+        done = subprocess.run(  # noqa: S603 - our own program
+            command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60, env=by_hand, input=olgas
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return typed
+
+
+# --- an operator ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_nothing_until_it_is_reinstated(
+    system: System, intruder: Intruder, zt: Callable[..., str]
+) -> None:
+    reading, t0, fresh = await t2(intruder), await intruder.login("alice"), await intruder.login("alice")
+    t1 = await intruder.token("orchestrator", t0, READER, "agent.invoke tool.read")
+    assert (await run(intruder, t0))["event"] == "finished"
+    assert said(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
+
+    shown = await asyncio.to_thread(zt, "party", "suspend", READER, "--because", "it was seen")
+    try:
+        # With a token for which another was exchanged before, and with a new one.
+        called = [await intruder.post(None, "orchestrator", "/tasks", t, json=TASK) for t in (t0, fresh)]
+        heard = await intruder.call_tool(READER, reading, "read", id="ENG-101")
+        given = await intruder.exchange(READER, t1, "tool/documents", "tool.read")
+        listed = await asyncio.to_thread(zt, "party", "list")
+    finally:
+        await asyncio.to_thread(zt, "party", "reinstate", READER)
+
+    assert "suspended" in shown
+    assert [said(answer) for answer in called] == ["403 peer_revoked"] * 2
+    assert said(heard) == "401 revoked"
+    assert said(given) == "401 invalid_client"
+    assert "it was seen" in listed
+    assert (await run(intruder, t0))["event"] == "finished"
+    assert said(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
+
+
+async def test_what_the_registry_refuses_an_operator_is_on_record_where_the_operator_is_told(
+    system: System, by_hand: dict[str, str]
+) -> None:
+    command, olgas = [str(ROOT / ".venv/bin/zt"), "revoke", "user", "nobody"], system.keycloak.passwords["olga"]
+
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, capture_output=True, text=True, env=by_hand, input=olgas
+    )
+
+    assert done.returncode == 1
+    told = re.fullmatch(r".* \(400: unknown_subject\); on record as trace (\w+) in run/(\S+)\.\n", done.stderr)
+    assert told, done.stderr
+    assert system.journal(REGISTRY_PARTY) == system.folder / told[2]
+    found = [record for record in records(system.journal(REGISTRY_PARTY)) if record.get("trace_id") == told[1]]
+    assert found[-1]["reason"] == "unknown_subject"
+
+
+async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it_read_them_anew(
+    system: System, zt: Callable[..., str]
+) -> None:
+    """One line more, which says nothing; then as it was."""
+    file = ROOT / "registry.yaml"
+    before = file.read_bytes()
+    async with system.user() as http:
+        try:
+            for content in (before + b"# one line more\n", before):
+                olga = await operator(system, http)
+                file.write_bytes(content)
+                await until(olga, "drifted")
+                assert (await olga.reinstate(REGISTRY_PARTY)).status_code == 409
+                assert await asyncio.to_thread(zt, "reload") == "Read anew; nothing has changed.\n"
+                await until(olga, "suspended")
+                assert (await olga.reinstate(REGISTRY_PARTY)).status_code == 200
+        finally:
+            file.write_bytes(before)
+            system.authority._launcher.lock = system.lock  # what a lab launches besides is in no file
+    assert (await task(system, "alice"))["result"]["event"] == "finished"
+
+
+async def test_policies_that_were_read_anew_count_at_every_party(system: System, zt: Callable[..., str]) -> None:
+    """One line more, which says nothing; then as it was."""
+    file = ROOT / "authorities" / "policy" / "policies.cedar"
+    before, old = file.read_bytes(), await versions(system)
+    try:
+        for content in (before + b"// one line more\n", before):
+            file.write_bytes(content)
+            assert await asyncio.to_thread(zt, "reload") == "Read anew; changed: policies\n"
+            async with asyncio.timeout(30):
+                while not old.isdisjoint(new := await versions(system)):
+                    await asyncio.sleep(0.02)
+            old = new
+    finally:
+        file.write_bytes(before)
+
+
+async def versions(system: System) -> set[str]:
+    """The versions of the policies by which a task is decided, at all parties."""
+    trace = (await task(system, "alice"))["result"]["trace_id"]
+    everything = [record for name in system.registry.workloads for record in records(system.journal(name))]
+    found = [record for record in everything if record.get("trace_id") == trace]
+    assert len({record["service"] for record in found}) == 5
+    return {record["policy"] for record in found if record.get("policy")}
+
+
+async def until(olga: Operator, state: str) -> None:
+    async with asyncio.timeout(30):
+        while (await olga.state(REGISTRY_PARTY))["state"] != state:
+            await asyncio.sleep(0.02)
+
+
+# --- code that changes, and agents that are none ----------------------------------------------------------------------
+
+
+async def test_whoever_is_suspended_or_tampered_with_is_refused_until_it_is_as_it_was(system: System) -> None:
+    took: list[float] = []
+
+    tried = [attempt async for attempt in revocations(system, took)]
+
+    assert len(tried) == 6
+    assert [attempt for attempt in tried if not attempt.as_told] == []
+    assert not PLANTED.exists()
+    print(f"refused after {', '.join(f'{seconds * 1000:.0f} ms' for seconds in took)}")
+
+
+async def test_a_rogue_in_an_agents_place_gets_no_token(system: System) -> None:
+    await relaunched(system, "orchestrator")  # a new one has not yet been shown the genuine agent's card
+
+    tried = [attempt async for attempt in rogues(system)]
+
+    assert len(tried) == 2
+    assert [attempt for attempt in tried if not attempt.as_told] == []
+    assert (await task(system, "alice"))["result"]["event"] == "finished"
+
+
+# --- a token in other hands -------------------------------------------------------------------------------------------
+
+
+async def test_a_stolen_token_is_good_in_the_hands_of_its_own_holder_alone(system: System, intruder: Intruder) -> None:
+    stolen, genuine = await t2(intruder), await system.svid(READER)
+    made_up = CA().svid(READER)
+    forger = Svid(id=READER, certificate=made_up.certificate, key=made_up.key, bundle=genuine.bundle)
+
+    async def forged() -> httpx.Response:
+        async with httpx.AsyncClient(transport=Connections(system.directory, forger), timeout=30) as http:
+            headers = {"authorization": f"Bearer {stolen}"}
+            call = tool_call("read", id="ENG-101")
+            url = f"{system.address('tool/documents')}/mcp"
+            return await http.post(url, json=call["json"], headers=call["headers"] | headers)
+
+    answers = {
+        who: await answer_to(asked)
+        for who, asked in {
+            "its holder": intruder.call_tool(READER, stolen, "read", id="ENG-101"),
+            "another workload": intruder.call_tool("agent/writer", stolen, "read", id="ENG-101"),
+            "whoever gave it": intruder.call_tool("orchestrator", stolen, "read", id="ENG-101"),
+            "a bare script": intruder.call_tool(None, stolen, "read", id="ENG-101"),
+            "a certificate of another authority": forged(),
+        }.items()
+    }
+
+    assert answers == {
+        "its holder": "200 ok",
+        "another workload": "401 not_bound",
+        "whoever gave it": "401 not_bound",
+        "a bare script": NO_CONNECTION,
+        "a certificate of another authority": NO_CONNECTION,
+    }

@@ -1,0 +1,449 @@
+"""The whole system in process, and what becomes of it when a user, a session, a token or a party is revoked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import jwt
+import orjson
+import pytest
+from a2a.client import A2AClientError
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.services.test_orchestrator import FILE_IT, READ, READ_IT, worked
+from tests.support.attack import DOORS, _repeated
+from tests.support.clients import ask, refused, said, use
+from tests.support.issuer import Issuer
+from tests.support.system import System, problem_of
+from zerotrust.decision import Reason
+
+Token = Callable[..., str]
+Stored = Callable[[], dict[str, dict[str, str]]]
+ORCHESTRATOR, READER = "spiffe://agents.example/orchestrator", "spiffe://agents.example/agent/reader"
+
+
+def revoke(system: System, kind: Any = "user", name: str = "alice") -> None:
+    system.revocations.change((system.revocations.number or 0) + 1, (kind, name), "a theft")
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler has all the time it wants for its last words, so that no test fails on a slow machine."""
+    monkeypatch.setattr("zerotrust.validity.REVOCATION_GRACE", 60)
+
+
+@pytest.fixture
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zerotrust.validity.REVOCATION_GRACE", 0.05)
+
+
+# every door
+
+
+def held(issuer: Issuer, party: str, root: str = "T0", **changed: Any) -> str:
+    """A token for that door, as it would be after the exchanges that lead there from the token `root`."""
+    door = DOORS[party]
+    chain = [root, *(f"{root}>{number}" for number in range(1, len(door.chain) + 1))]
+    good: dict[str, Any] = {"aud": issuer.registry.id(party), "scope": door.scope, "jti": chain[-1]}
+    if door.chain:
+        good |= issuer.chain(*door.chain) | {"lineage": chain[:-1], "txn": root}
+    return issuer.token(**(good | changed))
+
+
+async def answers(system: System, tokens: dict[str, str]) -> dict[str, str]:
+    """What each door answers to its token: `granted`, or the reason it tells."""
+    found = {}
+    for party, token in tokens.items():
+        door = DOORS[party]
+        said_twice = _repeated(door.body) if party.startswith("tool/") else []
+        headers = {name.decode(): value.decode() for name, value in [*door.headers, *said_twice]}
+        answer = await system.client(party, token).post(door.path, json=door.body, headers=headers)
+        told = answer.json()
+        if answer.status_code == 200:
+            found[party] = "granted"
+            continue
+        assert answer.status_code == 401, (party, told)
+        problem = told["error"]["data"] if "jsonrpc" in told else told
+        found[party] = problem["reason"]
+    return found
+
+
+DEEP = {"tool/documents", "inference"}
+AGENTS = {"agent/reader", "agent/writer"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "gone"),
+    [
+        pytest.param("token", "T0", set(DOORS), id="the first token"),
+        pytest.param("token", "T0>1", AGENTS | DEEP, id="one that was derived"),
+        pytest.param("token", "T0>2", DEEP, id="one that was derived from that"),
+        pytest.param("session", "session-1", set(DOORS), id="the session"),
+        pytest.param("user", "alice", set(DOORS), id="the user"),
+        pytest.param("party", ORCHESTRATOR, AGENTS | DEEP, id="a party that acted"),
+        pytest.param("party", READER, DEEP, id="a party that acts"),
+        pytest.param("party", "walkthrough", set(DOORS), id="the public client"),
+        pytest.param("before", "9999999999", set(DOORS), id="everything that was ever issued"),
+    ],
+)
+async def test_what_is_revoked_is_refused_at_every_door_with_all_that_came_from_it_and_nothing_else_is(
+    system: System, issuer: Issuer, kind: str, name: str, gone: set[str]
+) -> None:
+    tokens = {party: held(issuer, party) for party in DOORS}
+    assert set((await answers(system, tokens)).values()) == {"granted"}  # and from now on each is remembered
+
+    revoke(system, kind, name)
+
+    found = await answers(system, tokens)
+    assert found == {party: "revoked" if party in gone else "granted" for party in DOORS}
+    for party in gone:
+        assert system.reasons(party)[-1] == "revoked"
+
+
+async def test_siblings_of_what_is_revoked_live_and_so_do_other_users(system: System, issuer: Issuer) -> None:
+    tokens = {party: held(issuer, party) for party in DOORS}
+    siblings = {party: held(issuer, party, "T0-b") for party in DOORS}
+    bobs = {party: held(issuer, party, sub="bob", sid="session-2") for party in DEEP - {"tool/documents"}}
+
+    revoke(system, "token", "T0")
+    assert set((await answers(system, tokens)).values()) == {"revoked"}
+    assert set((await answers(system, siblings)).values()) == {"granted"}
+    assert set((await answers(system, bobs)).values()) == {"revoked"}  # whoever holds it: it came from that token
+
+    revoke(system, "session", "session-1")
+    assert set((await answers(system, siblings)).values()) == {"revoked"}
+    others = {party: held(issuer, party, "T0-c", sub="bob", sid="session-2") for party in DOORS}
+    assert set((await answers(system, others)).values()) == {"granted"}
+
+
+async def test_nothing_can_be_derived_from_what_is_revoked_and_nothing_that_was_derived_is_given_out(
+    system: System, issuer: Issuer
+) -> None:
+    token, another = issuer.token(jti="T0"), issuer.token(jti="T0-b")
+    for of in (token, another):
+        assert (await worked(system, of))[1]["event"] == "finished"
+    exchanges = len(issuer.exchanges)
+
+    revoke(system, "token", "T0")
+
+    answer = await system.client("orchestrator", token).post("/tasks", json=FILE_IT)
+    assert (answer.status_code, answer.json()["reason"]) == (401, "revoked")
+    assert len(issuer.exchanges) == exchanges
+    assert (await worked(system, another))[1]["event"] == "finished"
+
+
+# after the gate has let somebody in
+
+
+@pytest.mark.usefixtures("patience")
+async def test_a_document_is_not_read_by_whom_was_revoked_since_the_gate_has_looked(
+    system: System, reading: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tools.documents.store import Store
+
+    find = Store.find
+
+    async def slow(self: Store, name: str) -> Any:
+        revoke(system)
+        return await find(self, name)
+
+    monkeypatch.setattr(Store, "find", slow)
+    result = await use(system, reading(), "read", id="ENG-101")
+
+    assert result.is_error
+    assert "certificate" not in said(result)
+    decision = next(r for r in system.records("tool/documents") if r["event"] == "access")
+    assert (decision["allowed"], decision["reason"]) == (False, "revoked")
+    assert decision["detail"] == "user alice: a theft"
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize(("forgotten", "reason"), [(False, "revoked"), (True, "revocation_unknown")])
+async def test_a_draft_is_not_filed_for_whom_was_revoked_since_the_gate_has_looked(
+    system: System, writing: Token, stored: Stored, monkeypatch: pytest.MonkeyPatch, forgotten: bool, reason: str
+) -> None:
+    before, names = stored(), iter(["DRAFT-1"])
+
+    def late() -> str:
+        if forgotten:
+            system.revocations.forget()
+        else:
+            revoke(system)
+        return next(names)
+
+    monkeypatch.setattr("tools.documents.tools.new_id", late)
+    result = await use(system, writing(), "create", title="Summary", text="All is well.")
+
+    assert result.is_error
+    assert stored() == before
+    assert system.records("tool/documents")[-1]["reason"] == reason
+
+
+# between two steps of a task
+
+
+def after(system: System, party: str, path: str, then: Callable[[], None]) -> None:
+    """Have something happen as soon as that party has answered a request for `path`."""
+    genuine = system.apps[system.addresses[party]]
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        await genuine(scope, receive, send)
+        if scope["path"] == path:
+            then()
+
+    system.apps[system.addresses[party]] = answered
+
+
+async def told(system: System, token: str, accept: str) -> tuple[list[str], dict[str, Any]]:
+    """Do the task that files something; return what happened, as `agent event`, and the last of it."""
+    if accept == "application/json":
+        return await worked(system, token)
+    headers = {"accept": accept}
+    answer = await system.client("orchestrator", token).post("/tasks", json=FILE_IT, headers=headers)
+    events = [orjson.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    return [f"{event['agent']} {event['event']}" for event in events[:-1]], events[-1]
+
+
+both = pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+
+
+@both
+@pytest.mark.usefixtures("patience")
+async def test_a_task_that_loses_its_standing_stops_before_its_next_step_and_says_so(
+    system: System, issuer: Issuer, stored: Stored, accept: str
+) -> None:
+    before = stored()
+    after(system, "agent/reader", "/a2a", lambda: revoke(system, "session", "session-1"))
+
+    steps, last = await told(system, issuer.token(), accept)
+
+    assert steps == [*READ, "agent/writer started"]
+    assert (last["event"], last["agent"], last["text"]) == ("failed", "agent/writer", "revoked")
+    assert (last["done"], last["unclear"]) == ([], [])
+    assert system.records("agent/writer") == []
+    assert stored() == before
+    assert [r["reason"] for r in system.records("orchestrator") if r["event"] == "exchange"][-1] == "revoked"
+
+
+@both
+@pytest.mark.usefixtures("patience")
+async def test_a_task_that_loses_its_standing_before_its_first_step_begins_none(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    orchestrator = system.services["orchestrator"]
+    exchange, exchanged = orchestrator.exchange, list[str]()
+
+    async def narrowing(audience: str, *scopes: str, **wishes: Any) -> Any:
+        exchanged.append(audience)
+        if len(exchanged) == 2:  # the first is before the task
+            revoke(system)
+        return await exchange(audience, *scopes, **wishes)
+
+    monkeypatch.setattr(orchestrator, "exchange", narrowing)
+    steps, last = await told(system, issuer.token(), accept)
+
+    assert steps == ["agent/reader started", "agent/writer not_begun"]
+    assert (last["event"], last["agent"], last["text"]) == ("failed", "agent/reader", "revoked")
+    assert system.records("agent/reader") == []
+
+
+# in flight
+
+
+@pytest.fixture
+async def hanging(system: System) -> AsyncIterator[Callable[..., ASGIApp]]:
+    """Makes an app that is good until it has heard some words; then something happens, and it never answers."""
+    over = asyncio.Event()
+
+    def until(party: str, words: bytes, then: Callable[[], None]) -> ASGIApp:
+        genuine = system.apps[system.addresses[party]]
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            message = await receive()
+            if words in message.get("body", b""):
+                then()
+                await over.wait()
+                await send({"type": "http.response.start", "status": 503, "headers": []})
+                await send({"type": "http.response.body"})
+                return
+            again = [message]
+
+            async def replay() -> Any:
+                return again.pop() if again else await receive()
+
+            await genuine(scope, replay, send)
+
+        system.apps[system.addresses[party]] = app
+        return app
+
+    yield until
+    over.set()
+
+
+@pytest.mark.usefixtures("no_patience")
+async def test_a_tool_that_hangs_answers_for_the_revoked_in_json_rpc(
+    system: System, reading: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_self: Any, _name: str) -> Any:
+        revoke(system)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("tools.documents.store.Store.find", never)
+
+    async with asyncio.timeout(30):
+        problem = await refused(system, reading(), "read", id="ENG-101")
+
+    assert problem["reason"] == "revoked"
+    assert [r["reason"] for r in system.records("tool/documents")][-2:] == ["granted", "revoked"]
+
+
+@pytest.mark.usefixtures("no_patience")
+async def test_an_agent_that_hangs_answers_for_the_revoked(
+    system: System, asking: Token, hanging: Callable[..., ASGIApp]
+) -> None:
+    hanging("inference", b"", lambda: revoke(system))
+
+    async with asyncio.timeout(30):
+        with pytest.raises(A2AClientError) as failed:
+            await ask(system, "agent/reader", asking(), "Summarise.")
+
+    cause = failed.value.__cause__
+    assert isinstance(cause, httpx.HTTPStatusError)
+    assert (cause.response.status_code, problem_of(cause.response)["reason"]) == (401, "revoked")
+    assert system.reasons("agent/reader")[-1] == "revoked"
+
+
+@pytest.mark.usefixtures("no_patience")
+async def test_an_agent_that_is_cut_off_does_not_go_on_behind_the_back_of_everybody(
+    system: System, asking: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, over = asyncio.Event(), asyncio.Event()
+
+    async def endless(*_: object, **__: object) -> Any:
+        try:
+            revoke(system)
+            await over.wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("agents.reader.main.run_tool_loop", endless)
+    try:
+        async with asyncio.timeout(30):
+            with pytest.raises(A2AClientError):
+                await ask(system, "agent/reader", asking(), "Summarise.")
+            await ended.wait()
+    finally:
+        over.set()
+
+
+@both
+@pytest.mark.usefixtures("no_patience")
+async def test_a_task_that_hangs_is_ended_for_the_revoked_and_nothing_half_done_is_called_done(
+    system: System, issuer: Issuer, stored: Stored, hanging: Callable[..., ASGIApp], accept: str
+) -> None:
+    before = stored()
+    hanging("inference", b"DRAFT-", lambda: revoke(system))  # the draft is filed, and the writer has just heard so
+    client = system.client("orchestrator", issuer.token())
+
+    async with asyncio.timeout(30):
+        answer = await client.post("/tasks", json=FILE_IT, headers={"accept": accept})
+
+    assert len(stored()) == len(before) + 1  # which nobody can tell any more
+    if accept == "application/json":
+        assert (answer.status_code, answer.json()["reason"]) == (401, "revoked")
+    else:
+        *_, event, data = [line for line in answer.text.splitlines() if line]
+        assert (event, orjson.loads(data[6:])["reason"]) == ("event: error", "revoked")
+        kinds = [line[7:] for line in answer.text.splitlines() if line.startswith("event: ")]
+        assert kinds == ["started", "done", "started", "error"]
+    assert system.reasons("orchestrator")[-1] == "revoked"
+
+
+@pytest.mark.usefixtures("no_patience")
+async def test_what_an_agent_was_doing_when_it_was_cut_off_may_have_been_done(
+    system: System, issuer: Issuer, stored: Stored, hanging: Callable[..., ASGIApp]
+) -> None:
+    """The writer's token alone is revoked: the orchestrator still stands, and tells what it knows."""
+    before = stored()
+
+    def stolen() -> None:
+        [record] = [r for r in system.records("agent/writer") if r["event"] == "request"]
+        revoke(system, "token", record["token_id"])
+
+    hanging("inference", b"DRAFT-", stolen)
+
+    async with asyncio.timeout(30):
+        steps, last = await worked(system, issuer.token())
+
+    assert len(stored()) == len(before) + 1
+    assert steps == [*READ, "agent/writer started"]
+    assert last["event"] == "unclear"
+    assert last["text"] == "agent/writer: refused with 401, revoked; it may have been done"
+
+
+# what is worth asking the issuer
+
+
+async def test_the_issuer_is_asked_about_each_call_that_writes_by_the_party_that_was_called(
+    system: System, issuer: Issuer, stored: Stored
+) -> None:
+    before = stored()
+    assert (await worked(system, issuer.token(), READ_IT))[1]["event"] == "finished"
+    assert issuer.introspections == []
+
+    assert (await worked(system, issuer.token()))[1]["event"] == "finished"
+
+    writes = [
+        record
+        for record in system.records("tool/documents")
+        if record["event"] == "request" and record["permission"] == "tool.write" and record["allowed"]
+    ]
+    asked = [jwt.decode(form["token"], options={"verify_signature": False})["jti"] for form in issuer.introspections]
+    assert asked == [record["token_id"] for record in writes]
+    assert len(asked) >= 2  # the same token, more than once
+    assert {form["client_assertion"] for form in issuer.introspections} == {
+        "assertion of spiffe://agents.example/tool/documents"
+    }
+    assert len(stored()) == len(before) + 1
+
+
+async def test_a_token_that_the_issuer_says_is_over_writes_nothing_although_nobody_has_heard_of_it(
+    system: System, issuer: Issuer, writing: Token, reading: Token, stored: Stored
+) -> None:
+    before = stored()
+    issuer.inactive |= {"T2w", "T2"}
+
+    problem = await refused(system, writing(jti="T2w"), "create", title="Summary", text="All is well.")
+
+    assert problem["reason"] == "revoked"
+    assert stored() == before
+    assert not (await use(system, reading(jti="T2"), "read", id="ENG-101")).is_error  # for that, nobody asks
+
+
+async def test_nothing_is_written_while_the_issuer_is_away_and_what_is_read_goes_on(
+    system: System, issuer: Issuer, writing: Token, reading: Token, stored: Stored
+) -> None:
+    before = stored()
+    assert not (await use(system, reading(), "read", id="ENG-101")).is_error  # so its keys are known
+    issuer.down = True
+
+    problem = await refused(system, writing(), "create", title="Summary", text="All is well.")
+
+    assert problem["reason"] == Reason.ISSUER_UNAVAILABLE
+    assert stored() == before
+    assert not (await use(system, reading(), "read", id="ENG-101")).is_error
+
+
+async def test_another_version_of_the_registry_says_what_is_worth_asking_for_from_the_next_call_on(
+    system: System, issuer: Issuer, reading: Token
+) -> None:
+    raw = system.registry.model_dump()
+    raw["scopes"]["tool.read"]["high_risk"] = True
+    other = type(system.registry).model_validate(raw)
+    documents = system.services["tool/documents"]
+    documents.use(system.known.model_copy(update={"registry": other}), documents._policy)
+
+    assert not (await use(system, reading(jti="T2"), "read", id="ENG-101")).is_error
+
+    assert {jwt.decode(f["token"], options={"verify_signature": False})["jti"] for f in issuer.introspections} == {"T2"}

@@ -1,0 +1,264 @@
+"""The issuer's keys: read when needed, kept through an outage, and never at a stranger's command."""
+
+import asyncio
+import base64
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
+from tests.support.door import Clock
+from zerotrust.decision import Denied, Reason, ReasonCode
+from zerotrust.issuer.jwks import MAX_KEY_SET_BYTES, SigningKeys
+from zerotrust.registry.model import Freshness
+
+FRESH = Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, revocations=3)
+
+
+def entry(key: RSAPrivateKey | RSAPublicKey, kid: str = "k1", **changed: Any) -> dict[str, Any]:
+    return jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True) | {"kid": kid, "use": "sig", "alg": "RS256"} | changed
+
+
+class Issuing:
+    """An issuer whose key set a test changes, and the keys read from it."""
+
+    def __init__(self, *entries: dict[str, Any]) -> None:
+        self.entries, self.reads, self.clock = list(entries), 0, Clock(0)
+        self.answer: httpx.Response | Exception | None = None
+        self.open = asyncio.Event()
+        self.open.set()
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        self.keys = SigningKeys("http://issuer.test/certs", http=http, freshness=FRESH, clock=self.clock)
+
+    async def _answer(self, _request: httpx.Request) -> httpx.Response:
+        self.reads += 1
+        await self.open.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer or httpx.Response(200, json={"keys": self.entries})
+
+    async def refusal(self, kid: str) -> ReasonCode:
+        with pytest.raises(Denied) as refused:
+            await self.keys.key(kid)
+        return refused.value.reason
+
+    async def settled(self) -> None:
+        """Wait for a read that was started aside."""
+        if self.keys._reading:
+            await self.keys._reading
+
+
+@pytest.fixture
+async def issuing(signing_key: RSAPrivateKey) -> Issuing:
+    return Issuing(entry(signing_key.public_key()))
+
+
+async def test_a_key_is_read_once_and_then_known(issuing: Issuing, signing_key: RSAPrivateKey) -> None:
+    first = await issuing.keys.key("k1")
+
+    assert first == signing_key.public_key()
+    assert await issuing.keys.key("k1") is first
+    assert issuing.reads == 1
+
+
+async def test_many_who_come_at_once_wait_for_one_read(issuing: Issuing) -> None:
+    issuing.open.clear()
+    waiting = [asyncio.create_task(issuing.keys.key("k1")) for _ in range(50)]
+    await asyncio.sleep(0)
+    issuing.open.set()
+
+    assert len({id(key) for key in await asyncio.gather(*waiting)}) == 1
+    assert issuing.reads == 1
+
+
+async def test_a_thousand_invented_keys_cost_at_most_one_more_read(issuing: Issuing) -> None:
+    await issuing.keys.key("k1")
+    issuing.clock.now = 100
+    outcomes = await asyncio.gather(
+        *(issuing.keys.key(f"invented-{number}") for number in range(1000)), return_exceptions=True
+    )
+
+    assert {outcome.reason for outcome in outcomes if isinstance(outcome, Denied)} == {Reason.UNKNOWN_KEY}
+    for number in range(1000):  # nor do they one after the other
+        assert await issuing.refusal(f"again-{number}") is Reason.UNKNOWN_KEY
+    assert issuing.reads == 2
+
+
+async def test_a_new_key_is_found_once_the_cooldown_is_over(issuing: Issuing, attackers_key: RSAPrivateKey) -> None:
+    old = await issuing.keys.key("k1")
+    issuing.entries.append(entry(attackers_key.public_key(), "k2"))
+
+    issuing.clock.now = 9.9
+    assert await issuing.refusal("k2") is Reason.UNKNOWN_KEY
+    issuing.clock.now = 10
+    assert await issuing.keys.key("k2") == attackers_key.public_key()
+    assert await issuing.keys.key("k1") is old  # the same object: remembered tokens are tied to it
+
+
+async def test_a_key_that_the_issuer_took_back_is_gone(issuing: Issuing, attackers_key: RSAPrivateKey) -> None:
+    await issuing.keys.key("k1")
+    issuing.entries[:] = [entry(attackers_key.public_key(), "k2")]
+    issuing.clock.now = 10
+    await issuing.keys.key("k2")
+
+    assert await issuing.refusal("k1") is Reason.UNKNOWN_KEY
+
+
+async def test_a_key_that_was_replaced_under_its_name_is_another_object(
+    issuing: Issuing, attackers_key: RSAPrivateKey
+) -> None:
+    old = await issuing.keys.key("k1")
+    issuing.entries[:] = [entry(attackers_key.public_key(), "k1")]
+    issuing.clock.now = 10
+    await issuing.refusal("unknown")
+
+    assert await issuing.keys.key("k1") != old
+
+
+async def test_keys_are_read_again_early_and_aside(issuing: Issuing) -> None:
+    await issuing.keys.key("k1")
+    issuing.clock.now = 150
+    await issuing.keys.key("k1")
+    assert issuing.keys._reading
+    assert issuing.keys._reading.done()  # half their time is not over yet
+
+    issuing.open.clear()
+    issuing.clock.now = 151
+    await issuing.keys.key("k1")  # is not kept waiting, though the issuer is slow
+    issuing.open.set()
+    await issuing.settled()
+    assert issuing.reads == 2
+
+    issuing.clock.now = 400
+    issuing.answer = httpx.ConnectError("down")
+    assert await issuing.keys.key("k1")  # counted from the second read, these are young enough
+
+
+async def test_an_outage_goes_unnoticed_until_what_is_known_is_too_old(issuing: Issuing) -> None:
+    await issuing.keys.key("k1")
+    issuing.answer = httpx.ConnectError("down")
+    for later in (100, 200, 300):
+        issuing.clock.now = later
+        assert await issuing.keys.key("k1")
+        await issuing.settled()
+
+    issuing.clock.now = 300.1
+    assert await issuing.refusal("k1") is Reason.KEYS_UNAVAILABLE  # and never an old yes
+
+    issuing.answer = None
+    issuing.clock.now = 311
+    assert await issuing.keys.key("k1")
+
+
+async def test_an_issuer_that_was_never_reached_makes_nobody_a_stranger(issuing: Issuing) -> None:
+    issuing.answer = httpx.ConnectError("down")
+
+    assert await issuing.refusal("k1") is Reason.KEYS_UNAVAILABLE
+    assert await issuing.refusal("k1") is Reason.KEYS_UNAVAILABLE
+    assert issuing.reads == 1  # nor is it asked again at once
+
+
+def _octets(secret: bytes) -> str:
+    return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+
+
+OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that is the point
+PRIVATE = {n: v for n, v in jwt.algorithms.RSAAlgorithm.to_jwk(OTHER, as_dict=True).items() if n != "key_ops"}
+CURVE = jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        pytest.param(
+            lambda good: httpx.Response(200, json={"keys": [good, entry(WEAK.public_key(), "k2")]}), id="weak"
+        ),
+        pytest.param(lambda _: httpx.Response(200, json={"keys": [entry(OTHER, "k2")]}), id="private"),
+        pytest.param(lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2"}] * 2}), id="one name twice"),
+        pytest.param(
+            lambda _: httpx.Response(
+                200,
+                json={"keys": [{"kty": "oct", "k": _octets(b"x" * 32), "kid": "k2", "use": "sig", "alg": "RS256"}]},
+            ),
+            id="a shared secret",
+        ),
+        pytest.param(
+            lambda _: httpx.Response(200, json={"keys": [CURVE | {"kid": "k2", "use": "sig", "alg": "RS256"}]}),
+            id="another kind of key under our algorithm",
+        ),
+        pytest.param(lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2", "n": "AQ"}]}), id="a tiny n"),
+        pytest.param(lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2", "n": 7}]}), id="n a number"),
+        pytest.param(lambda _: httpx.Response(200, json={"keys": []}), id="no keys"),
+        pytest.param(
+            lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2", "use": "enc"}]}),
+            id="for encryption only",
+        ),
+        pytest.param(
+            lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2", "alg": "RS512"}]}),
+            id="other algorithm",
+        ),
+        pytest.param(
+            lambda good: httpx.Response(200, json={"keys": [{n: v for n, v in good.items() if n != "kid"}]}),
+            id="no name",
+        ),
+        pytest.param(
+            lambda _: httpx.Response(200, json={"keys": [PRIVATE | {"kid": "k2", "use": "sig", "alg": "RS256"}]}),
+            id="a private key",
+        ),
+        pytest.param(lambda _: httpx.Response(200, json={"keys": "k1"}), id="keys a text"),
+        pytest.param(lambda _: httpx.Response(200, json={"keys": [7]}), id="a key a number"),
+        pytest.param(lambda _: httpx.Response(200, json={"keys": 7}), id="keys a number"),
+        pytest.param(lambda _: httpx.Response(200, json=[]), id="a list"),
+        pytest.param(lambda _: httpx.Response(200, json=None), id="null"),
+        pytest.param(lambda _: httpx.Response(200, text="<html>"), id="a page"),
+        pytest.param(lambda _: httpx.Response(200, content=b"\xff\xfe"), id="no text"),
+        pytest.param(lambda _: httpx.Response(200, content=b"[" * 60_000), id="nested deep"),
+        pytest.param(
+            lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2"}], "x": "x" * MAX_KEY_SET_BYTES}),
+            id="huge",
+        ),
+        pytest.param(lambda good: httpx.Response(500, json={"keys": [good | {"kid": "k2"}]}), id="an error"),
+        pytest.param(lambda _: httpx.Response(302, headers={"location": "http://attacker.test"}), id="elsewhere"),
+        pytest.param(lambda _: httpx.ConnectError("down"), id="nobody there"),
+        pytest.param(lambda _: httpx.ReadTimeout("slow"), id="too slow"),
+    ],
+)
+async def test_a_key_set_that_cannot_be_trusted_changes_nothing(issuing: Issuing, spoilt: Any) -> None:
+    known = await issuing.keys.key("k1")
+    issuing.answer = spoilt(issuing.entries[0])
+    issuing.clock.now = 10
+
+    assert await issuing.refusal("k2") is Reason.KEYS_UNAVAILABLE  # who knows whether it is a new one
+    assert issuing.reads == 2
+    assert await issuing.keys.key("k1") is known
+
+    issuing.answer, issuing.clock.now = None, 20
+    assert await issuing.refusal("k2") is Reason.UNKNOWN_KEY
+
+
+@pytest.mark.parametrize(
+    "other", [{"use": "enc"}, {"alg": "RSA-OAEP"}, {"use": "enc", "alg": "RSA-OAEP"}, {"key_ops": ["encrypt"]}]
+)
+async def test_keys_for_other_uses_stand_beside_ours_and_are_not_ours(
+    issuing: Issuing, attackers_key: RSAPrivateKey, other: dict[str, str]
+) -> None:
+    """As in Keycloak's own set, which holds one for encryption."""
+    issuing.entries.append(entry(attackers_key.public_key(), "k2", **other))
+
+    assert await issuing.keys.key("k1")
+    assert await issuing.refusal("k2") is Reason.UNKNOWN_KEY
+
+
+async def test_a_caller_who_leaves_does_not_stop_the_read(issuing: Issuing) -> None:
+    issuing.open.clear()
+    first, second = (asyncio.create_task(issuing.keys.key("k1")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    issuing.open.set()
+
+    assert await second
+    assert issuing.reads == 1

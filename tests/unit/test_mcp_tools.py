@@ -1,0 +1,114 @@
+"""Which permission an MCP request needs: read from the body, and refused where that cannot be told."""
+
+from typing import Any
+
+import pytest
+
+from zerotrust.adapters.mcp_tools import ERA, McpTools
+from zerotrust.decision import Denied, Reason
+from zerotrust.routes import Need
+
+TOOLS = McpTools({"search": "tool.read", "read": "tool.read", "replace": "tool.write"})
+PATH = "/mcp"
+HEADERS = [(b"mcp-protocol-version", ERA)]
+
+
+def body(method: str = "tools/call", **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
+
+
+def test_a_call_needs_the_permission_of_its_tool() -> None:
+    assert TOOLS.need(PATH, HEADERS, body(name="read")) == Need(("tool.read",), "tools/call read")
+    assert TOOLS.need(PATH, HEADERS, body(name="replace")).permissions == ("tool.write",)
+
+
+def test_the_convenience_headers_decide_nothing() -> None:
+    smuggled = [*HEADERS, (b"mcp-name", b"read"), (b"mcp-method", b"tools/list")]
+
+    assert TOOLS.need(PATH, smuggled, body(name="replace")).permissions == ("tool.write",)
+
+
+@pytest.mark.parametrize("name", ["erase", "READ", "read ", "", "re\u0430d", "__class__"])
+def test_a_tool_that_is_not_in_the_table_needs_what_nobody_has(name: str) -> None:
+    assert TOOLS.need(PATH, HEADERS, body(name=name)).permissions == ()
+
+
+@pytest.mark.parametrize("method", ["tools/list", "server/discover"])
+def test_discovery_is_open_to_whoever_holds_any_tool_scope(method: str) -> None:
+    assert TOOLS.need(PATH, HEADERS, body(method)).permissions == ("tool.read", "tool.write")
+
+
+@pytest.mark.parametrize("method", ["initialize", "resources/read", "prompts/get", "TOOLS/CALL", "tools/call ", "ping"])
+def test_any_other_method_needs_what_nobody_has(method: str) -> None:
+    need = TOOLS.need(PATH, HEADERS, body(method, name="read"))
+
+    assert (need.permissions, need.otherwise) == ((), Reason.UNKNOWN_METHOD)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"mcp-protocol-version", b"2025-11-25")],
+        [(b"mcp-protocol-version", b"2026-07-28 ")],
+        [*HEADERS, *HEADERS],
+        [*HEADERS, (b"mcp-protocol-version", b"2025-11-25")],
+    ],
+)
+def test_another_era_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(Denied) as refused:
+        TOOLS.need(PATH, headers, body(name="read"))
+
+    assert refused.value.reason is Reason.LEGACY_ERA
+    assert refused.value.more["supported"] == ["2026-07-28"]
+    assert "2026-07-28" in str(refused.value.advice)
+
+
+HELLO = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}}
+
+
+@pytest.mark.parametrize(
+    ("versions", "message", "requested"),
+    [
+        pytest.param([b"2027-03-01"], body(), "2027-03-01", id="a later one"),
+        pytest.param([b"2025-06-18"], HELLO, "2025-06-18", id="the header counts"),
+        pytest.param([], HELLO, "2025-11-25", id="the handshake of an older one, which has no header"),
+        pytest.param([], body(), "", id="none"),
+        pytest.param([], {"params": {"protocolVersion": 7}}, "", id="a number"),
+        pytest.param([], {"params": []}, "", id="no params"),
+        pytest.param([b"2025-11-25", b"2026-07-28"], HELLO, "", id="two"),
+        pytest.param([b"<b>2027</b>"], body(), "", id="what nobody would call a revision is not echoed"),
+        pytest.param([b"2" * 33], body(), "", id="nor is what is too long"),
+    ],
+)
+def test_a_refused_era_is_told_which_one_was_asked_for(
+    versions: list[bytes], message: dict[str, Any], requested: str
+) -> None:
+    with pytest.raises(Denied) as refused:
+        TOOLS.need(PATH, [(b"mcp-protocol-version", version) for version in versions], message)
+
+    assert refused.value.more["requested"] == requested
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"jsonrpc": "2.0", "id": None, "method": "tools/list"},
+        {"jsonrpc": "2.0", "id": True, "method": "tools/list"},
+        {"jsonrpc": "2.0", "id": 1.5, "method": "tools/list"},
+        {"jsonrpc": "2.0", "id": "1" * 101, "method": "tools/list"},
+        {"jsonrpc": "2.0", "id": 10**100, "method": "tools/list"},
+        {"jsonrpc": "2.0", "method": "tools/list"},
+        {"jsonrpc": "2.0", "id": 1, "method": 7},
+        {"jsonrpc": "2.0", "id": 1, "result": {}},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call"},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": ["read"]},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": {}}},
+    ],
+)
+def test_what_is_not_one_request_is_refused(message: dict[str, Any]) -> None:
+    with pytest.raises(Denied) as refused:
+        TOOLS.need(PATH, HEADERS, message)
+
+    assert refused.value.reason is Reason.MALFORMED_BODY

@@ -1,0 +1,540 @@
+"""Calls to other parties, by both HTTP clients over a real socket: each by its name, none on a void connection."""
+
+import asyncio
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from tests.support.ca import CA, TRUST_DOMAIN, the_ca
+from zerotrust.registry.model import dns_name
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.tls import server_context, show
+from zerotrust.transport import pools
+from zerotrust.transport.pools import REUSE_MARGIN, Connections, Directory, MCPConnections
+from zerotrust.transport.server import IDLE, LAST_CALL, server
+
+READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
+
+
+class Party:
+    """A server of ours that answers with who asked, and counts connections by their ports."""
+
+    def __init__(self, svid: Svid) -> None:
+        self.context = server_context(svid, certificate_needed=True)
+        self.asked: list[str | None] = []
+        self.connections: set[int] = set()
+        self.before: Callable[[], Awaitable[object]] | None = None
+        """What to wait for before a request is answered."""
+        self.server = server(self, host="127.0.0.1", port=0, tls=self.context)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        if self.before:
+            await self.before()
+        self.asked.append(scope["state"]["peer"].id)
+        self.connections.add(scope["client"][1])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+
+    @property
+    def address(self) -> str:
+        """Its origin."""
+        return f"https://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def alive(party: Party) -> AsyncIterator[Party]:
+    serving = asyncio.create_task(party.server.serve())
+    async with asyncio.timeout(10):
+        while not party.server.started:
+            await asyncio.sleep(0.005)
+    yield party
+    party.server.should_exit = True
+    await serving
+
+
+def directory(party: Party, name: str = READER) -> Directory:
+    called = dns_name(name, TRUST_DOMAIN)
+    return Directory({party.address: called}, {called: f"spiffe://{TRUST_DOMAIN}/{name}"})
+
+
+@pytest.fixture
+async def reader() -> AsyncIterator[Party]:
+    async with alive(Party(the_ca().svid(READER))) as party:
+        yield party
+
+
+Kind = tuple[ModuleType, type[Any]]
+KINDS = pytest.mark.parametrize("kind", [(httpx, Connections), (httpx2, MCPConnections)], ids=["httpx", "httpx2"])
+
+
+@asynccontextmanager
+async def client(kind: Kind, to: Directory, svid: Svid | None = None) -> AsyncIterator[tuple[Any, Any]]:
+    """A client of one of the two libraries, and its transport."""
+    library, connect = kind
+    transport = connect(to, svid or the_ca().svid(ORCHESTRATOR))
+    async with library.AsyncClient(transport=transport) as http:
+        yield http, transport
+
+
+@KINDS
+async def test_a_party_is_reached_by_its_name_and_sees_ours(reader: Party, kind: Kind) -> None:
+    async with client(kind, directory(reader)) as (http, _):
+        answers = [await http.post(reader.address, content=b"x" * size) for size in (0, 1, 100_000, 1_000_000)]
+
+    assert [len(answer.content) for answer in answers] == [0, 1, 100_000, 1_000_000]
+    assert reader.asked == [f"spiffe://{TRUST_DOMAIN}/{ORCHESTRATOR}"] * 4
+    assert len(reader.connections) == 1  # and it is kept
+
+
+@KINDS
+async def test_calls_wait_for_a_connection_where_there_are_too_many(
+    reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "MAX_CONNECTIONS", 2)
+    async with client(kind, directory(reader)) as (http, _):
+        answers = await asyncio.gather(*(http.get(reader.address) for _ in range(20)))
+
+    assert [answer.status_code for answer in answers] == [200] * 20
+    assert len(reader.connections) == 2
+
+
+@KINDS
+async def test_a_connection_without_tls_has_no_certificates_that_end(kind: Kind) -> None:
+    party = Party(the_ca().svid(READER))
+    party.server = server(party, host="127.0.0.1", port=0, tls=None)
+    async with alive(party):
+        address = party.address.replace("https", "http")
+        async with client(kind, Directory({address: "reader.test"}, {})) as (http, _):
+            assert [(await http.post(address, content=b"x")).content for _ in range(2)] == [b"x", b"x"]
+
+    assert party.asked == [None, None]  # and nobody is known by it
+
+
+@KINDS
+async def test_an_answer_is_streamed_and_a_request_is_told_of_in_time(reader: Party, kind: Kind) -> None:
+    async with client(kind, directory(reader)) as (http, _), http.stream("POST", reader.address, content=b"abc") as got:
+        assert b"".join([part async for part in got.aiter_bytes()]) == b"abc"
+
+
+@KINDS
+async def test_an_unknown_origin_is_not_called(reader: Party, kind: Kind) -> None:
+    port = reader.address.rpartition(":")[2]
+    async with client(kind, directory(reader)) as (http, _):
+        for url in (
+            f"http://127.0.0.1:{port}/",
+            f"https://localhost:{port}/",
+            "https://127.0.0.1/",
+            f"https://127.0.0.1:{port}@attacker.test/",
+            f"https://{dns_name(READER, TRUST_DOMAIN)}:{port}/",
+        ):
+            with pytest.raises(kind[0].ConnectError, match="nobody is known there"):
+                await http.get(url)
+
+    assert reader.asked == []
+    assert not reader.server.server_state.connections
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "svid",
+    [
+        lambda: the_ca().svid(WRITER),
+        lambda: the_ca().svid(WRITER, dns=dns_name(READER, TRUST_DOMAIN)),
+        lambda: CA().svid(READER),
+        lambda: the_ca().svid(READER, age=200, life=100),
+    ],
+    ids=["another party", "with its DNS name", "another authority", "ended"],
+)
+async def test_a_wrong_peer_is_nobody_to_connect_to(kind: Kind, svid: Callable[[], Svid]) -> None:
+    """So that whoever calls knows that nothing was sent."""
+    async with alive(Party(svid())) as party, client(kind, directory(party)) as (http, _):
+        with pytest.raises(kind[0].ConnectError):
+            await http.post(party.address, content=b"secret")
+    assert party.asked == []
+
+
+@KINDS
+async def test_a_name_that_leads_nowhere_is_called_where_the_party_listens(reader: Party, kind: Kind) -> None:
+    name, port = dns_name(READER, TRUST_DOMAIN), int(reader.address.rpartition(":")[2])
+    named = Directory({f"https://{name}:7": name}, directory(reader).parties, {(name, 7): ("127.0.0.1", port)})
+    async with client(kind, named) as (http, _):
+        assert (await http.post(f"https://{name}:7", content=b"x")).content == b"x"
+        with pytest.raises(kind[0].ConnectError):  # the place alone is nobody's name
+            await http.post(reader.address, content=b"x")
+
+
+@KINDS
+async def test_nobody_there_is_an_error_of_connecting(reader: Party, kind: Kind) -> None:
+    to = Directory({"https://127.0.0.1:9": dns_name(READER, TRUST_DOMAIN)}, directory(reader).parties)
+    async with client(kind, to) as (http, _):
+        with pytest.raises(kind[0].ConnectError):
+            await http.get("https://127.0.0.1:9/")
+
+
+@KINDS
+async def test_a_handshake_that_does_not_come_to_an_end_is_given_up(kind: Kind) -> None:
+    let_go = asyncio.Event()
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        let_go.set()
+        writer.transport.abort()
+
+    silent = await asyncio.start_server(keep, "127.0.0.1", 0)
+    address = f"https://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    name = dns_name(READER, TRUST_DOMAIN)
+    async with client(kind, Directory({address: name}, {name: f"spiffe://{TRUST_DOMAIN}/{READER}"})) as (http, _):
+        with pytest.raises(kind[0].ConnectTimeout):
+            await http.get(address, timeout=0.2)
+        async with asyncio.timeout(5):
+            await let_go.wait()
+    silent.close()
+
+
+@KINDS
+async def test_nobody_is_waited_for_who_does_not_take_the_call(kind: Kind) -> None:
+    with socket.socket() as full, ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):  # nobody takes these either, so there is no room for one more
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(full.getsockname())
+        address = f"https://127.0.0.1:{full.getsockname()[1]}"
+        async with client(kind, Directory({address: "reader.test"}, {})) as (http, _):
+            with pytest.raises(kind[0].ConnectTimeout):
+                await http.get(address, timeout=kind[0].Timeout(20, connect=0.2))
+
+
+@KINDS
+async def test_nobody_is_waited_for_who_does_not_read(reader: Party, kind: Kind) -> None:
+    over = asyncio.Event()
+
+    async def deaf(scope: Scope, _receive: Receive, _send: Send) -> None:
+        if scope["type"] == "http":
+            await over.wait()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 1_000_000
+
+    async with client(kind, directory(reader)) as (http, _):
+        reader.server.config.loaded_app = deaf
+        with pytest.raises(kind[0].WriteTimeout):
+            await http.post(reader.address, content=endless(), timeout=kind[0].Timeout(20, write=0.2))
+    over.set()
+
+
+@KINDS
+async def test_an_answer_that_does_not_come_is_given_up(reader: Party, kind: Kind) -> None:
+    over = asyncio.Event()
+    reader.before = over.wait
+    async with client(kind, directory(reader)) as (http, _):
+        with pytest.raises(kind[0].ReadTimeout):
+            await http.get(reader.address, timeout=kind[0].Timeout(60, read=0.2))
+    over.set()
+
+
+@KINDS
+async def test_no_new_request_is_begun_on_a_connection_near_its_end(
+    reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is begun on it last has half of a certificate's life to come to its end."""
+    svid = the_ca().svid(ORCHESTRATOR, left=600)
+    clock = SimpleNamespace(time=time.time)
+    monkeypatch.setattr(pools, "time", clock)
+    async with client(kind, directory(reader), svid) as (http, _):
+        for later, made in (0, 1), (290, 1), (310, 2):
+            clock.time = partial(lambda later: time.time() + later, later)
+            await http.get(reader.address)
+            assert len(reader.connections) == made
+
+
+@KINDS
+@pytest.mark.parametrize("how", ["closed", "reset"])
+async def test_a_connection_that_the_other_end_has_ended_is_not_used_again(reader: Party, kind: Kind, how: str) -> None:
+    async with client(kind, directory(reader)) as (http, _):
+        await http.get(reader.address)
+        for held in list(reader.server.server_state.connections):
+            connection: Any = held
+            if how == "reset":  # nothing is said any more, not even that it is the end
+                its_socket = connection.transport.get_extra_info("socket")
+                its_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.transport.abort()
+            connection.transport.close()
+        async with asyncio.timeout(10):
+            while reader.server.server_state.connections:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        await http.get(reader.address)
+
+    assert len(reader.connections) == 2
+
+
+@KINDS
+async def test_a_connection_whose_other_end_will_say_no_more_is_not_used_again(kind: Kind) -> None:
+    """Without TLS, where it could still be spoken to."""
+    asked: list[asyncio.StreamWriter] = []
+
+    async def once(there: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        asked.append(back)
+        await there.readuntil(b"\r\n\r\n")
+        back.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        back.write_eof()
+
+    answering = await asyncio.start_server(once, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{answering.sockets[0].getsockname()[1]}"
+    async with client(kind, Directory({address: "reader.test"}, {})) as (http, _):
+        for _ in range(2):
+            assert (await http.get(address)).status_code == 200
+            await asyncio.sleep(0.05)
+    answering.close()
+    for back in asked:
+        back.transport.abort()
+    assert len(asked) == 2
+
+
+@KINDS
+async def test_after_a_renewal_calls_are_made_with_the_new_certificate(reader: Party, kind: Kind) -> None:
+    async with client(kind, directory(reader), the_ca().svid(ORCHESTRATOR)) as (http, transport):
+        await http.get(reader.address)
+        transport.renew(the_ca().svid(WRITER))
+        await http.get(reader.address)
+
+    assert reader.asked == [f"spiffe://{TRUST_DOMAIN}/{name}" for name in (ORCHESTRATOR, WRITER)]
+    assert len(reader.connections) == 2
+
+
+@KINDS
+async def test_what_is_under_way_at_a_renewal_comes_to_its_end(reader: Party, kind: Kind) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        begun.set()
+        await go_on.wait()
+
+    reader.before = slow
+    async with client(kind, directory(reader)) as (http, transport):
+        asking = asyncio.create_task(http.post(reader.address, content=b"long"))
+        await begun.wait()
+        transport.renew(the_ca().svid(ORCHESTRATOR))
+        go_on.set()
+        assert (await asking).content == b"long"
+
+
+@KINDS
+async def test_what_is_under_way_to_a_party_of_a_removed_authority_ends(reader: Party, kind: Kind) -> None:
+    begun, go_on, new = asyncio.Event(), asyncio.Event(), CA()
+
+    async def slow() -> None:
+        begun.set()
+        await go_on.wait()
+
+    reader.before = slow
+    async with client(kind, directory(reader)) as (http, transport):
+        asking = asyncio.create_task(http.post(reader.address, content=b"long"))
+        await begun.wait()
+        transport.renew(the_ca().svid(ORCHESTRATOR, trusts=[new]))
+        go_on.set()
+        with pytest.raises(kind[0].HTTPError):
+            await asking
+        with pytest.raises(kind[0].ConnectError):
+            await http.get(reader.address)
+        assert len(reader.asked) == 1
+
+
+@KINDS
+async def test_a_party_of_a_new_authority_is_called_at_once(kind: Kind) -> None:
+    new = CA()
+    async with (
+        alive(Party(new.svid(READER, trusts=[the_ca(), new]))) as party,
+        client(kind, directory(party)) as (http, transport),
+    ):
+        with pytest.raises(kind[0].ConnectError):
+            await http.get(party.address)
+        transport.renew(the_ca().svid(ORCHESTRATOR, trusts=[the_ca(), new]))
+        assert (await http.get(party.address)).status_code == 200
+
+
+@KINDS
+async def test_the_old_pool_is_closed_when_its_certificate_ends(reader: Party, kind: Kind) -> None:
+    svid = the_ca().svid(ORCHESTRATOR, left=1.9)
+    async with client(kind, directory(reader), svid) as (http, transport):
+        transport._pool, closed = _Noting(transport._pool), asyncio.Event()
+        transport._pool.closed = closed
+        transport.renew(the_ca().svid(ORCHESTRATOR))
+        assert len(transport._ending) == 1
+        async with asyncio.timeout(10):
+            await closed.wait()
+        await asyncio.sleep(0)
+        assert not transport._ending
+        await http.get(reader.address)
+
+
+class _Noting:
+    """A pool that says when it is closed."""
+
+    closed: asyncio.Event
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+        self.closed.set()
+
+
+@KINDS
+async def test_another_directory_counts_from_the_next_call_on(reader: Party, kind: Kind) -> None:
+    async with client(kind, directory(reader, WRITER)) as (http, transport):
+        with pytest.raises(kind[0].ConnectError):
+            await http.get(reader.address)
+        transport.use(directory(reader))
+        await http.get(reader.address)
+        transport.use(Directory({}, {}))
+        with pytest.raises(kind[0].ConnectError, match="nobody is known there"):
+            await http.get(reader.address)
+
+    assert len(reader.asked) == 1
+
+
+@KINDS
+async def test_closing_it_leaves_nothing_behind(reader: Party, kind: Kind) -> None:
+    async with client(kind, directory(reader)) as (http, transport):
+        await http.get(reader.address)
+        transport.renew(the_ca().svid(ORCHESTRATOR))
+        await http.get(reader.address)
+        [ending] = transport._ending.values()
+        held: list[Any] = list(reader.server.server_state.connections)
+    async with asyncio.timeout(5):
+        while reader.server.server_state.connections:
+            await asyncio.sleep(0.005)
+
+    assert len(reader.connections) == len(held) == 2
+    assert ending.cancelled()
+    assert all(connection._end.cancelled() for connection in held)  # else it would be held until then
+
+
+@KINDS
+async def test_nothing_of_the_environment_says_whom_to_believe(
+    reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, "/nowhere")
+    async with client(kind, directory(reader)) as (http, _):
+        assert (await http.post(reader.address, content=b"x")).content == b"x"
+
+
+@KINDS
+async def test_under_load_certificates_are_renewed_again_and_again_and_no_request_is_lost(kind: Kind) -> None:
+    """At both ends, by turns; a certificate lives four seconds, so a connection is good for calls for one or two."""
+
+    def short(party: str) -> Svid:
+        return the_ca().svid(party, life=4)
+
+    async with alive(Party(short(READER))) as party, client(kind, directory(party), short(ORCHESTRATOR)) as (http, out):
+
+        async def renewing() -> None:
+            while True:
+                for _ in range(3):
+                    await asyncio.sleep(0.3)
+                    show(party.context, short(READER))
+                out.renew(short(ORCHESTRATOR))
+
+        async def user(number: int) -> int:
+            answered = 0
+            until = time.monotonic() + 2.5
+            while time.monotonic() < until or answered < 20:
+                words = f"{number} {answered}".encode()
+                assert (await http.post(party.address, content=words)).content == words
+                answered += 1
+            return answered
+
+        turning = asyncio.create_task(renewing())
+        answered = await asyncio.gather(*map(user, range(10)))
+        turning.cancel()
+
+    assert sum(answered) == len(party.asked) >= 200
+    assert len(party.connections) > 10
+
+
+@KINDS
+async def test_what_is_sent_goes_out_in_one_record(reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Head and body of a request: the other end reads once."""
+    chunks: list[int] = []
+    written = asyncio.StreamWriter.write
+
+    def write(self: asyncio.StreamWriter, data: bytes) -> None:
+        chunks.append(len(data))
+        written(self, data)
+
+    monkeypatch.setattr(asyncio.StreamWriter, "write", write)
+    async with client(kind, directory(reader)) as (http, _):
+        await http.post(reader.address, content=b"x" * 1000)
+
+    assert len(chunks) == 1
+
+
+class _Hearing(Party):
+    """Says when it has heard something of a request."""
+
+    def __init__(self, svid: Svid) -> None:
+        super().__init__(svid)
+        self.heard = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def apply_event() -> Message:
+            message = await receive()
+            self.heard.set()
+            return message
+
+        await super().__call__(scope, apply_event, send)
+
+
+@KINDS
+async def test_what_is_long_goes_out_while_it_is_made(kind: Kind) -> None:
+    async with alive(party := _Hearing(the_ca().svid(READER))), client(kind, directory(party)) as (http, _):
+
+        async def made() -> AsyncIterator[bytes]:
+            party.heard.clear()
+            yield b"x" * pools._MOST_AT_ONCE
+            async with asyncio.timeout(5):
+                await party.heard.wait()
+
+        assert (await http.post(party.address, content=made())).status_code == 200
+
+
+@KINDS
+async def test_no_second_request_is_begun_on_a_connection_that_was_made_near_its_end(
+    reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    svid = the_ca().svid(ORCHESTRATOR, left=600)
+    monkeypatch.setattr(pools, "REUSE_MARGIN", svid.not_after - time.time() + 30)
+    async with client(kind, directory(reader), svid) as (http, _):
+        for made in 1, 2:
+            await http.get(reader.address)
+            assert len(reader.connections) == made
+
+
+def test_the_server_ends_a_connection_after_its_callers_have_stopped_beginning_on_it() -> None:
+    assert REUSE_MARGIN >= 2  # a request that has just been sent is read in time
+    assert REUSE_MARGIN > LAST_CALL
+    assert pools.KEEP_ALIVE < IDLE

@@ -1,0 +1,735 @@
+"""Revocations: yes only where everything was heard up to a moment that is recent enough."""
+
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from pydantic import ValidationError
+
+from tests.support.door import Clock
+from zerotrust.decision import Decision, Reason
+from zerotrust.identity import Principal
+from zerotrust.registry.model import Party
+from zerotrust.revocation import Gap, Revocations
+from zerotrust.revocation_list import LONGEST_LIFE, MOST_FORGOTTEN, RETENTION, Kind, Revocable, lasts, time_of
+from zerotrust.verify import CLOCK_SKEW, TICK
+
+READER, ORCHESTRATOR = "spiffe://agents.example/agent/reader", "spiffe://agents.example/orchestrator"
+CALLER = Principal(
+    subject="alice",
+    party=READER,
+    actors=(READER, ORCHESTRATOR),
+    audience="spiffe://agents.example/tool/documents",
+    scopes=frozenset(),
+    groups=frozenset(),
+    token_id="T2",
+    lineage=("T0", "T1"),
+    client="walkthrough",
+    chain_started_at=0,
+    session="session-1",
+    issued_at=0,
+    expires_at=60,
+    token="",
+)
+USER = Principal(
+    subject="alice",
+    party="walkthrough",
+    actors=(),
+    audience=ORCHESTRATOR,
+    scopes=frozenset(),
+    groups=frozenset(),
+    token_id="T0",
+    lineage=(),
+    client="walkthrough",
+    chain_started_at=0,
+    session="session-1",
+    issued_at=0,
+    expires_at=60,
+    token="",
+)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(1000.0)
+
+
+@pytest.fixture
+def revocations(clock: Clock) -> Revocations:
+    """Nobody is revoked, as has just been heard."""
+    revocations = Revocations(clock=clock)
+    revocations.replace(0, {})
+    revocations.confirm(0, 0.0)
+    return revocations
+
+
+REVOKED: list[Revocable] = [
+    ("session", "session-1"),
+    ("user", "alice"),
+    ("token", "T2"),
+    ("token", "T1"),
+    ("token", "T0"),
+    ("party", READER),
+    ("party", ORCHESTRATOR),
+]
+
+
+@pytest.mark.parametrize("subject", REVOKED, ids=" ".join)
+def test_whatever_a_caller_stands_on_can_be_revoked_and_given_back(
+    revocations: Revocations, subject: Revocable
+) -> None:
+    assert revocations.of(CALLER)
+
+    revocations.change(1, subject, "a theft")
+    refused = revocations.of(CALLER)
+    revocations.change(2, subject, None)
+
+    assert (refused.allowed, refused.reason) == (False, Reason.REVOKED)
+    assert refused.detail == f"{' '.join(subject)}: a theft"
+    assert revocations.of(CALLER)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [("session", "alice"), ("user", "session-1"), ("token", "alice"), ("party", "alice"), ("user", "bob")],
+    ids=" ".join,
+)
+def test_what_another_stands_on_takes_nothing_from_a_caller(revocations: Revocations, subject: Revocable) -> None:
+    revocations.change(1, subject, "a theft")
+
+    assert revocations.of(CALLER)
+
+
+def test_a_login_client_can_be_revoked_too(revocations: Revocations) -> None:
+    revocations.change(1, ("party", "walkthrough"), "a theft")
+
+    assert revocations.of(USER).reason is Reason.REVOKED
+    assert revocations.of(CALLER).reason is Reason.REVOKED  # what was derived from what it was given
+    assert revocations.of(replace(CALLER, client="console"))
+
+
+def test_a_party_that_is_called_or_calls_by_itself_stands_or_not(revocations: Revocations) -> None:
+    revocations.change(1, ("party", READER), "drift")
+
+    assert revocations.of_party(READER).reason is Reason.REVOKED
+    assert revocations.of_party(ORCHESTRATOR)
+    lost = revocations.of_peer(READER)
+    assert (lost.allowed, lost.reason, lost.detail) == (False, Reason.PEER_REVOKED, f"party {READER}: drift")
+    assert revocations.of_peer(ORCHESTRATOR)
+    revocations.forget()
+    assert revocations.of_peer(ORCHESTRATOR).reason is Reason.REVOCATION_UNKNOWN
+
+
+def test_at_first_nothing_is_known_and_so_nothing_is_allowed(clock: Clock) -> None:
+    revocations = Revocations(clock=clock)
+
+    assert revocations.of(CALLER).reason is Reason.REVOCATION_UNKNOWN
+    revocations.replace(0, {})
+    assert revocations.of(CALLER).reason is Reason.REVOCATION_UNKNOWN  # the state may be old
+    revocations.confirm(0, 0.0)
+    assert revocations.of(CALLER)
+
+
+@pytest.mark.parametrize(("silence", "known"), [(0, True), (3.0, True), (3.001, False), (1e9, False)])
+def test_silence_means_not_knowing(revocations: Revocations, clock: Clock, silence: float, known: bool) -> None:
+    clock.now += silence
+
+    assert bool(revocations.of(CALLER)) is known
+    assert revocations.fresh is known
+    assert revocations.of(CALLER).reason is (Reason.GRANTED if known else Reason.REVOCATION_UNKNOWN)
+
+
+@pytest.mark.parametrize(("oldest", "known"), [(0.0, True), (2.9, True), (3.1, False), (1e9, False)])
+def test_a_source_that_was_not_read_for_too_long_means_not_knowing(
+    revocations: Revocations, oldest: float, known: bool
+) -> None:
+    revocations.confirm(0, oldest)
+
+    assert bool(revocations.of(CALLER)) is known
+
+
+def test_who_is_known_to_be_revoked_is_told_so_however_old_the_knowledge_is(
+    revocations: Revocations, clock: Clock
+) -> None:
+    revocations.change(1, ("user", "alice"), "a theft")
+    clock.now += 1e6
+
+    assert revocations.of(CALLER).reason is Reason.REVOKED
+
+
+def test_the_state_revokes_and_reinstates_all_at_once(revocations: Revocations) -> None:
+    revocations.change(1, ("user", "alice"), "a theft")
+    revocations.replace(7, {("party", READER): "drift"})
+
+    assert revocations.of(CALLER).detail == f"party {READER}: drift"
+    assert revocations.of(USER)
+    assert revocations.number == 7
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 100])
+def test_a_change_that_is_not_the_next_one_is_a_gap(revocations: Revocations, number: int) -> None:
+    revocations.change(1, ("user", "alice"), "a theft")
+
+    with pytest.raises(Gap):
+        revocations.change(number, ("user", "alice"), None)
+    assert revocations.of(CALLER).reason is Reason.REVOKED
+
+
+def test_a_change_before_any_state_is_a_gap(clock: Clock) -> None:
+    with pytest.raises(Gap):
+        Revocations(clock=clock).change(1, ("user", "alice"), "a theft")
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_heartbeat_after_another_change_is_a_gap_and_makes_nothing_fresh(
+    revocations: Revocations, clock: Clock, number: int
+) -> None:
+    revocations.change(1, ("user", "bob"), "a theft")
+    clock.now += 4
+
+    with pytest.raises(Gap):
+        revocations.confirm(number, 0.0)
+    assert not revocations.fresh
+
+
+def test_nobody_is_reinstated_by_an_old_story(revocations: Revocations) -> None:
+    revocations.replace(5, {("user", "alice"): "a theft"})
+
+    with pytest.raises(Gap):
+        revocations.replace(4, {})
+    assert revocations.of(CALLER).reason is Reason.REVOKED
+
+
+def test_what_was_forgotten_is_not_known_until_the_whole_state_has_come_again(revocations: Revocations) -> None:
+    revocations.forget()
+    assert revocations.of(CALLER).reason is Reason.REVOCATION_UNKNOWN
+    with pytest.raises(Gap):  # what was told in between may have been missed, whatever the number
+        revocations.confirm(0, 0.0)
+
+    revocations.replace(0, {})
+    revocations.confirm(0, 0.0)
+
+    assert revocations.of(CALLER)
+
+
+# what was issued before a time
+
+
+@pytest.mark.parametrize(
+    ("chain_started_at", "good"), [(0, False), (99, False), (100, False), (101, True), (10**10, True)]
+)
+def test_what_was_issued_before_a_time_or_at_it_is_revoked(
+    revocations: Revocations, chain_started_at: int, good: bool
+) -> None:
+    caller = replace(CALLER, chain_started_at=chain_started_at)
+    revocations.change(1, ("before", "100"), "the realm's not-before")
+
+    assert bool(revocations.of(caller)) is good
+    if not good:
+        assert revocations.of(caller) == Decision(
+            allowed=False, reason=Reason.REVOKED, detail="begun before 100: the realm's not-before"
+        )
+
+
+def test_the_latest_of_several_times_counts_in_whatever_order_they_came(revocations: Revocations) -> None:
+    for number, name in enumerate(("100", "20", "9"), 1):  # as words, 9 would be the latest
+        revocations.change(number, ("before", name), "the realm's not-before")
+
+    assert not revocations.of(replace(CALLER, chain_started_at=100))
+    assert revocations.of(replace(CALLER, chain_started_at=101))
+
+    assert revocations.revoked == {("before", "100"): "the realm's not-before"}  # which covers the others
+    revocations.replace(5, {})
+    assert revocations.of(replace(CALLER, chain_started_at=0))
+
+
+@pytest.mark.parametrize(
+    ("whose", "concerned"),
+    [
+        ("alice", True),
+        (f"alice {READER}", True),
+        (f"alice {ORCHESTRATOR}", True),
+        ("alice walkthrough", True),
+        ("bob", False),
+        (f"bob {READER}", False),
+        ("alice zt", False),
+        ("walkthrough", False),
+        (READER, False),
+    ],
+)
+def test_a_time_may_be_for_one_user_and_for_one_party_in_their_chain(
+    revocations: Revocations, whose: str, concerned: bool
+) -> None:
+    told: list[Decision] = []
+    with revocations.watching(CALLER, told.append):
+        revocations.change(1, ("before", f"0 {whose}"), "too many")
+
+    assert bool(revocations.of(CALLER)) is not concerned
+    assert len(told) == concerned
+    assert revocations.of(replace(CALLER, chain_started_at=1))
+
+
+def test_a_later_time_for_the_same_tokens_takes_the_place_of_the_one_before(revocations: Revocations) -> None:
+    names = ["3 alice", "5", "4 bob", "5 alice", "6 alice reader"]
+    for number, name in enumerate([*names, "4 alice", "1"], 1):
+        revocations.change(number, ("before", name), "too many")
+
+    assert list(revocations.revoked) == [("before", name) for name in names[1:]]
+
+
+@pytest.mark.parametrize("name", ["", "x", " alice", "1 alice reader writer"])
+def test_what_names_no_time_is_not_taken_for_one(revocations: Revocations, name: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
+        revocations.change(1, ("before", name), "nonsense")
+    assert revocations.number == 0
+
+
+def test_a_time_takes_nothing_from_who_comes_without_a_token(revocations: Revocations) -> None:
+    revocations.change(1, ("before", "100"), "the realm's not-before")
+
+    assert revocations.of_party(READER)
+
+
+# whoever is watched
+
+
+def test_who_watches_a_caller_is_told_once_and_at_once_when_it_is_revoked(revocations: Revocations) -> None:
+    told: list[Decision] = []
+
+    with revocations.watching(CALLER, told.append):
+        revocations.change(1, ("user", "bob"), "another's")
+        assert told == []
+        revocations.change(2, ("token", "T1"), "a theft")
+        assert told == [Decision(allowed=False, reason=Reason.REVOKED, detail="token T1: a theft")]
+        revocations.change(3, ("user", "alice"), "a theft")
+        revocations.change(4, ("token", "T1"), None)
+        revocations.change(5, ("token", "T1"), "again")
+
+    assert len(told) == 1
+
+
+def test_who_watches_is_told_of_the_whole_state_too(revocations: Revocations) -> None:
+    told: list[Decision] = []
+
+    with revocations.watching(CALLER, told.append):
+        revocations.replace(7, {("user", "bob"): "another's"})
+        assert told == []
+        revocations.replace(8, {("session", "session-1"): "a logout"})
+
+    assert [decision.detail for decision in told] == ["session session-1: a logout"]
+
+
+def test_who_watches_no_more_is_told_nothing_and_what_it_does_then_is_its_own_affair(revocations: Revocations) -> None:
+    told: list[Decision] = []
+
+    with revocations.watching(CALLER, told.append):
+        pass
+    with pytest.raises(ValueError, match="broken"), revocations.watching(CALLER, told.append):
+        raise ValueError("broken")
+    revocations.change(1, ("user", "alice"), "a theft")
+
+    assert told == []
+    assert revocations._watches == {}
+
+
+def test_each_of_many_who_watch_is_told_of_its_own_caller_alone(revocations: Revocations) -> None:
+    told: dict[str, list[Decision]] = {"first": [], "second": [], "bob": []}
+
+    with (
+        revocations.watching(CALLER, told["first"].append),
+        revocations.watching(CALLER, told["second"].append),
+        revocations.watching(replace(CALLER, subject="bob"), told["bob"].append),
+    ):
+        revocations.change(1, ("user", "alice"), "a theft")
+
+    assert {name: len(decisions) for name, decisions in told.items()} == {"first": 1, "second": 1, "bob": 0}
+
+
+def test_two_calls_are_two_though_nothing_tells_them_apart(revocations: Revocations) -> None:
+    told: list[Decision] = []
+
+    with revocations.watching(CALLER, told.append), revocations.watching(CALLER, told.append):
+        revocations.change(1, ("user", "alice"), "a theft")
+
+    assert len(told) == 2
+
+
+def test_silence_tells_nobody_that_somebody_was_revoked(revocations: Revocations, clock: Clock) -> None:
+    told: list[Decision] = []
+
+    with revocations.watching(CALLER, told.append):
+        clock.now += 1e6
+        revocations.forget()
+        revocations.change(1, ("user", "bob"), "another's")
+
+    assert told == []
+
+
+def test_who_watches_somebody_who_is_revoked_already_is_told_so_at_once(revocations: Revocations) -> None:
+    told: list[Decision] = []
+    revocations.change(1, ("user", "alice"), "a theft")
+
+    with revocations.watching(CALLER, told.append):
+        assert [decision.detail for decision in told] == ["user alice: a theft"]
+        revocations.change(2, ("session", "session-1"), "a theft")
+
+    assert len(told) == 1
+
+
+# the whole state, in parts
+
+
+def test_nothing_of_a_state_counts_before_its_last_part(revocations: Revocations, clock: Clock) -> None:
+    told: list[Decision] = []
+    with revocations.watching(CALLER, told.append):
+        revocations.replace(7, {("user", "alice"): "a theft"}, 1, 3)
+        revocations.replace(7, {("user", "bob"): "a theft"}, 2, 3)
+        assert (revocations.number, revocations.revoked, told) == (0, {}, [])
+        assert revocations.of(CALLER)
+        clock.now += 4
+        with pytest.raises(Gap):
+            revocations.confirm(7, 0.0)
+        assert revocations.of(CALLER).reason is Reason.REVOCATION_UNKNOWN
+
+        revocations.replace(7, {("user", "carol"): "a theft"}, 3, 3)
+
+    assert [decision.detail for decision in told] == ["user alice: a theft"]
+    assert list(revocations.revoked) == [("user", name) for name in ("alice", "bob", "carol")]
+    assert revocations.number == 7
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[(7, 2, 2)], [(7, 1, 3), (7, 3, 3)], [(7, 1, 2), (8, 2, 2)], [(7, 1, 3), (7, 2, 2)], [(7, 1, 1), (7, 2, 2)]],
+    ids=["no first", "one missing", "of another state", "of fewer", "after the last"],
+)
+def test_a_part_that_is_not_the_next_one_is_a_gap(revocations: Revocations, parts: list[tuple[int, int, int]]) -> None:
+    *first, (number, part, of) = parts
+    for one in first:
+        revocations.replace(one[0], {}, *one[1:])
+    with pytest.raises(Gap):
+        revocations.replace(number, {("user", "alice"): "a theft"}, part, of)
+
+    assert revocations.of(CALLER)
+
+
+def test_a_state_that_is_begun_anew_has_nothing_of_the_one_that_was_broken_off(revocations: Revocations) -> None:
+    revocations.replace(7, {("user", "alice"): "a theft"}, 1, 2)
+    revocations.replace(7, {("user", "bob"): "a theft"}, 1, 2)
+    revocations.replace(7, {}, 2, 2)
+
+    assert list(revocations.revoked) == [("user", "bob")]
+
+
+# what is forgotten
+
+
+@pytest.mark.parametrize("subject", [*REVOKED, ("before", "5"), ("before", "5 alice")], ids=" ".join)
+def test_what_ends_by_itself_is_forgotten_when_no_token_of_its_can_be_alive_and_nothing_else_is(
+    revocations: Revocations, clock: Clock, subject: Revocable
+) -> None:
+    revocations.change(1, subject, "a theft")
+    clock.now += lasts(subject) or max(RETENTION.values())
+    revocations.change(2, ("user", "bob"), "another's")
+    assert revocations.of(CALLER).reason is Reason.REVOKED  # to the second
+
+    clock.now += 0.001
+    revocations.change(3, ("user", "carol"), "another's")
+    revocations.confirm(3, 0.0)
+
+    passes = subject[0] in RETENTION or subject == ("before", "5 alice")
+    assert bool(revocations.of(CALLER)) is passes is (lasts(subject) is not None)
+    assert ("user", "bob") in revocations.revoked
+
+
+def test_a_token_is_remembered_for_longer_than_anything_that_was_derived_from_it_can_live() -> None:
+    assert RETENTION["token"] > LONGEST_LIFE + CLOCK_SKEW + TICK
+    with pytest.raises(ValidationError):
+        Party(kind="workload", life=LONGEST_LIFE + 1)
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_what_is_revoked_once_more_is_remembered_from_then_on(
+    revocations: Revocations, clock: Clock, forgotten: bool
+) -> None:
+    revocations.change(1, ("session", "session-1"), "Keycloak was away")
+    clock.now += RETENTION["session"] + 1 if forgotten else RETENTION["session"] - 1
+    revocations.change(2, ("user", "bob"), "another's")
+
+    revocations.change(3, ("session", "session-1"), "once more")
+    clock.now += RETENTION["session"]
+    revocations.change(4, ("user", "carol"), "another's")
+
+    assert revocations.of(CALLER).detail == "session session-1: once more"
+
+
+def test_what_was_revoked_once_more_keeps_nothing_else_from_being_forgotten(
+    revocations: Revocations, clock: Clock
+) -> None:
+    for number, session in enumerate(("first", "second", "first"), 1):
+        revocations.change(number, ("session", session), "x")
+        clock.now += 10
+    clock.now += RETENTION["session"] - 15
+    revocations.change(4, ("user", "bob"), "another's")
+
+    assert ("session", "first") in revocations.revoked
+    assert ("session", "second") not in revocations.revoked
+
+
+@pytest.mark.parametrize("kind", ["user", "party"])
+def test_what_stays_until_it_is_reinstated_stays_whatever_its_name(kind: Kind) -> None:
+    assert lasts((kind, "1 alice")) is None
+
+
+def test_what_the_whole_state_names_is_remembered_from_then_on(revocations: Revocations, clock: Clock) -> None:
+    revocations.change(1, ("token", "T1"), "a theft")
+    clock.now += RETENTION["token"] - 1
+    revocations.replace(5, {("token", "T1"): "once more, as nobody here has heard"})
+    clock.now += RETENTION["token"]
+    revocations.change(6, ("user", "bob"), "another's")
+
+    assert revocations.of(CALLER).reason is Reason.REVOKED
+
+
+# what a change costs
+
+
+class Counting(dict[Any, Any]):
+    """Counts how often it is looked into, and refuses to be gone through."""
+
+    looks = 0
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        self.looks += 1
+        return super().get(key, default)
+
+    def __getitem__(self, key: Any) -> Any:
+        self.looks += 1
+        return super().__getitem__(key)
+
+    def __iter__(self) -> Any:
+        raise AssertionError("a change goes through all of it")
+
+    items = values = keys = __iter__  # none of them
+
+
+@pytest.mark.parametrize("subject", [*REVOKED, ("before", "5 alice")], ids=" ".join)
+def test_a_change_touches_what_it_names_however_much_is_revoked_and_watched(
+    revocations: Revocations, clock: Clock, subject: Revocable
+) -> None:
+    looks, told = [], list[Decision]()
+    for many in 10, 10_000:
+        kinds: tuple[Kind, ...] = ("session", "token")
+        revocations.replace(many, {(kinds[n % 2], f"other-{n}"): "x" for n in range(many)})
+        others = replace(CALLER, subject="bob", session="s", token_id="T", lineage=(), actors=(), client="c")
+        with ExitStack() as stack:
+            for number in range(100):
+                stack.enter_context(revocations.watching(replace(others, token_id=f"watched-{number}"), told.append))
+            stack.enter_context(revocations.watching(CALLER, told.append))
+            causes, watches = Counting(revocations._all.causes), Counting(revocations._watches)
+            since = Counting(revocations._all.since)
+            revocations._all.causes, revocations._all.since, revocations._watches = causes, since, watches
+            revocations.change(many + 1, subject, "a theft")
+            looks.append((causes.looks, since.looks, watches.looks))
+            revocations._watches = dict(dict.items(watches))
+        assert len(told) == 1
+        told.clear()
+
+    assert looks[0] == looks[1]
+    assert sum(looks[0]) < 50
+
+
+def test_however_much_passes_at_once_a_change_forgets_a_bounded_part_of_it(
+    revocations: Revocations, clock: Clock
+) -> None:
+    revocations.replace(0, {("token", str(number)): "x" for number in range(10 * MOST_FORGOTTEN)})
+    clock.now += RETENTION["token"] + 1
+    left = []
+    for number in range(1, 12):
+        revocations.change(number, ("user", "bob"), "x")
+        left.append(len(revocations.revoked) - 1)
+
+    assert left == [*range(9 * MOST_FORGOTTEN, -1, -MOST_FORGOTTEN), 0]
+
+
+SUBJECTS = st.sampled_from(
+    [
+        *REVOKED,
+        *((kind, name) for kind, name in (("user", "bob"), ("session", "session-2"))),
+        *(
+            ("before", name)
+            for name in ("-5", "0", "10", "-5 alice", "0 alice", "10 alice", "10 bob", f"0 alice {READER}")
+        ),
+    ]
+)
+
+
+def loses(subject: Revocable) -> bool:
+    """Whether the caller falls with it; its token was issued at 0."""
+    if subject[0] != "before":
+        return subject in REVOKED
+    until, whose = time_of(subject)
+    return until >= 0 and (not whose or whose[0] == "alice")
+
+
+def tell(story: dict[Revocable, str], subject: Revocable, cause: str | None) -> None:
+    """Note a change by hand: of times for the same tokens, the latest alone."""
+    if cause is None:
+        story.pop(subject, None)
+        return
+    if subject[0] == "before":
+        until, whose = time_of(subject)
+        same = [known for known in story if known[0] == "before" and time_of(known)[1] == whose]
+        if any(time_of(known)[0] > until for known in same):
+            return
+        for known in same:
+            del story[known]
+    story[subject] = cause
+
+
+class Told(RuleBasedStateMachine):
+    """A registry that revokes and reinstates, lines that get lost, and what a party makes of the rest."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.clock = Clock(1000.0)
+        self.revocations = Revocations(clock=self.clock)
+        self.number = 0
+        self.revoked: dict[Revocable, str] = {}  # as the registry has it
+        self.known: dict[Revocable, str] = {}  # as far as it was heard here
+        self.passing: dict[Revocable, float] = {}  # since when, of what is forgotten after a while
+        self.heard: int | None = None
+        self.whole = False
+        self.good_until = float("-inf")
+        self.since: dict[Revocable, float] = {}
+        self.last: dict[Revocable, float] = {}
+        self.old: list[tuple[int, dict[Revocable, str]]] = []
+        self.watching: list[AbstractContextManager[None]] = []
+        self.told: list[list[Decision]] = []
+        self.to_be_told: list[list[str]] = []
+
+    def applied(self) -> None:
+        """Do by hand what a change that was heard brings with it."""
+        for subject in [s for s, since in self.passing.items() if since < self.clock.now - (lasts(s) or 0)]:
+            del self.passing[subject]
+            del self.known[subject]
+        if any(loses(subject) for subject in self.known):
+            for expected in self.to_be_told:
+                expected[:] = ["told"]
+
+    def knows_all(self, number: int, revoked: dict[Revocable, str]) -> None:
+        self.known, self.heard, self.whole = dict(revoked), number, True
+        self.passing = {subject: self.clock.now for subject in revoked if lasts(subject)}
+        self.applied()
+
+    @rule(subject=SUBJECTS, back=st.booleans(), lost=st.booleans())
+    def change(self, subject: Revocable, *, back: bool, lost: bool) -> None:
+        self.old.append((self.number, dict(self.revoked)))
+        self.number += 1
+        cause = None if back else f"cause {self.number}"
+        for story in (self.revoked,) if lost or self.heard != self.number - 1 else (self.revoked, self.known):
+            tell(story, subject, cause)
+        if back:
+            self.since.pop(subject, None)
+        else:
+            self.since.setdefault(subject, self.clock.now)
+            self.last[subject] = self.clock.now
+        if lost:
+            return
+        if self.heard == self.number - 1:
+            self.revocations.change(self.number, subject, cause)
+            self.heard = self.number
+            self.passing.pop(subject, None)
+            self.passing = {known: since for known, since in self.passing.items() if known in self.known}
+            if subject in self.known and lasts(subject):
+                self.passing[subject] = self.clock.now
+            self.applied()
+        else:
+            with pytest.raises(Gap):
+                self.revocations.change(self.number, subject, cause)
+
+    @rule()
+    def state(self) -> None:
+        self.revocations.replace(self.number, self.revoked)
+        self.knows_all(self.number, self.revoked)
+
+    @precondition(lambda self: self.old)
+    @rule(data=st.data())
+    def old_state(self, data: Any) -> None:
+        number, revoked = data.draw(st.sampled_from(self.old))
+        if self.heard is not None and number < self.heard:
+            with pytest.raises(Gap):
+                self.revocations.replace(number, revoked)
+        else:
+            self.revocations.replace(number, revoked)
+            self.knows_all(number, revoked)
+
+    @rule(oldest=st.floats(0, 10))
+    def heartbeat(self, oldest: float) -> None:
+        if self.heard == self.number and self.whole:
+            self.revocations.confirm(self.number, oldest)
+            self.good_until = self.clock.now + 3.0 - oldest
+        else:
+            with pytest.raises(Gap):
+                self.revocations.confirm(self.number, oldest)
+
+    @rule(seconds=st.one_of(st.floats(0, 5), *(st.floats(kept - 5, kept + 5) for kept in RETENTION.values())))
+    def silence(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @rule()
+    def forget(self) -> None:
+        self.revocations.forget()
+        self.whole, self.good_until = False, float("-inf")
+
+    @rule()
+    def watch(self) -> None:
+        told: list[Decision] = []
+        watching = self.revocations.watching(CALLER, told.append)
+        watching.__enter__()
+        self.watching.append(watching)
+        self.told.append(told)
+        self.to_be_told.append(["told"] * any(loses(subject) for subject in self.known))
+
+    @precondition(lambda self: self.watching)
+    @rule(data=st.data())
+    def leave(self, data: Any) -> None:
+        number = data.draw(st.integers(0, len(self.watching) - 1))
+        self.watching.pop(number).__exit__(None, None, None)
+        assert len(self.told.pop(number)) == len(self.to_be_told.pop(number))
+
+    @invariant()
+    def it_says_what_it_was_told(self) -> None:
+        stands_on = [s for s in self.known if loses(s)]
+        answer = self.revocations.of(CALLER)
+        if stands_on:
+            assert answer.reason is Reason.REVOKED
+            assert any(answer.detail.endswith(f": {self.known[s]}") for s in stands_on)
+        else:
+            assert answer.allowed is (self.clock.now <= self.good_until)
+        assert self.revocations.number == self.heard
+
+    @invariant()
+    def who_watches_was_told_once_of_every_loss_and_of_nothing_else(self) -> None:
+        assert [len(told) for told in self.told] == [len(expected) for expected in self.to_be_told]
+        assert all(decision.reason is Reason.REVOKED for told in self.told for decision in told)
+
+    @invariant()
+    def it_remembers_no_more_than_the_model(self) -> None:
+        assert self.revocations.revoked == self.known
+
+    @invariant()
+    def nobody_is_let_in_longer_than_the_bound_after_being_revoked(self) -> None:
+        """But for sessions and tokens so long after that none of theirs can be alive."""
+        if self.revocations.of(CALLER):
+            for subject in filter(loses, self.since):
+                dead = self.clock.now - self.last[subject] > (lasts(subject) or float("inf"))
+                assert dead or self.clock.now - self.since[subject] <= self.revocations.bound
+
+
+Told.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
+TestWhatAPartyMakesOfWhatItIsTold = Told.TestCase

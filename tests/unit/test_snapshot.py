@@ -1,0 +1,114 @@
+"""What the registry says: complete, or not believed at all."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.support.system import ROOT, registry
+from zerotrust.registry import files
+from zerotrust.registry.files import load_known
+from zerotrust.registry.lock import FILES, load_lock
+from zerotrust.registry.model import content
+from zerotrust.registry.snapshot import RegistrySnapshot, parse_snapshot
+from zerotrust.spiffe.statement import InvalidStatement
+
+KNOWN = RegistrySnapshot(
+    registry=registry(),
+    addresses={
+        "agent/reader": "https://reader.agent.agents.example:8102",
+        "authority/registry": "https://registry.authority.agents.example:8106",
+    },
+    places={"agent/reader": "https://127.0.0.1:8102"},
+    approved=load_lock(ROOT / "registry.lock").parties,
+)
+
+
+def test_what_is_signed_is_read_back_whole() -> None:
+    assert parse_snapshot(orjson.loads(KNOWN.as_payload())) == KNOWN
+
+
+def test_the_same_is_signed_the_same() -> None:
+    turned = KNOWN.model_copy(update={"addresses": dict(reversed(KNOWN.addresses.items()))})
+
+    assert turned.as_payload() == KNOWN.as_payload()
+
+
+def test_a_party_is_called_by_its_name_in_certificates_wherever_it_is_found() -> None:
+    to = KNOWN.directory()
+
+    assert to.names == {
+        "https://reader.agent.agents.example:8102": "reader.agent.agents.example",
+        "https://registry.authority.agents.example:8106": "registry.authority.agents.example",
+    }
+    assert to.places == {("reader.agent.agents.example", 8102): ("127.0.0.1", 8102)}
+    assert to.parties == {
+        "reader.agent.agents.example": "spiffe://agents.example/agent/reader",
+        "registry.authority.agents.example": "spiffe://agents.example/authority/registry",
+    }
+    assert KNOWN.called() == {
+        "spiffe://agents.example/agent/reader": "https://reader.agent.agents.example:8102",
+        "spiffe://agents.example/authority/registry": "https://registry.authority.agents.example:8106",
+    }
+
+
+def _without(name: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda said: said.pop(name)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _without("registry"),
+        _without("addresses"),
+        _without("approved"),
+        lambda said: said.update(more=1),
+        lambda said: said.update(addresses={"Agent": "https://x"}),
+        lambda said: said.update(addresses={"agent/reader": 7}),
+        lambda said: said.update(places={"agent/reader": 7}),
+        lambda said: said["registry"]["parties"]["orchestrator"].update(calls=["nobody"]),
+        lambda said: said["registry"]["parties"]["orchestrator"].update(admin=True),
+        lambda said: said["registry"]["freshness"].update(revocations=0),
+        lambda said: said["registry"]["freshness"].update(revocations="3"),
+        lambda said: said["approved"]["agent/reader"].update(card="0"),
+    ],
+)
+def test_half_a_registry_is_none(spoil: Callable[[dict[str, Any]], Any]) -> None:
+    said = orjson.loads(KNOWN.as_payload())
+    spoil(said)
+
+    with pytest.raises(InvalidStatement, match="the registry's document"):
+        parse_snapshot(said)
+
+
+def test_a_party_that_is_registered_no_more_has_no_address_either() -> None:
+    places = {"agent/reader": "https://127.0.0.1:8102", "agent/gone": "https://127.0.0.1:8199"}
+
+    known = load_known(ROOT, places)
+
+    assert known.places.keys() == known.addresses.keys() == {"agent/reader"}
+    assert known.called() == {registry().id("agent/reader"): "https://reader.agent.agents.example:8102"}
+
+
+def test_nobody_changes_what_was_said() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        KNOWN.addresses = {}  # type: ignore[misc]
+
+
+def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attestation is told them, and launches by them."""
+    for file in FILES:
+        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
+    genuine = load_known(tmp_path, {})
+
+    def then_changed(path: Path) -> bytes:
+        text = content(path)
+        path.write_bytes(b"something else")
+        return text
+
+    monkeypatch.setattr(files, "content", then_changed)
+
+    assert load_known(tmp_path, {}) == genuine
+    assert genuine.read_from.keys() == set(FILES)

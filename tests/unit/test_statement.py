@@ -1,0 +1,227 @@
+"""Statements signed with an SVID: the one who is to say it, in its own name, while its certificate lives."""
+
+import base64
+import hmac
+import time
+from typing import Any
+
+import jwt
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from tests.support.ca import CA, LONG, the_ca
+from tests.support.issuer import encoded
+from zerotrust.spiffe.statement import MAX_CHAIN, InvalidStatement, chain_entry, sign, statement_type, verify_statement
+from zerotrust.spiffe.svid import Svid
+
+REGISTRY, READER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"
+KIND = "agents-registry+jwt"
+SAID = b'{"parties": {}}'
+
+
+@pytest.fixture(scope="module")
+def registry() -> Svid:
+    return the_ca().svid("authority/registry")
+
+
+def check(statement: str, *, now: float | None = None, kind: str = KIND, signer: str = REGISTRY) -> dict[str, Any]:
+    when = time.time() if now is None else now
+    return verify_statement(statement, kind=kind, signer=signer, own=the_ca().svid("agent/writer"), now=when)
+
+
+def forged(svid: Svid, *, key: Any = None, **header: Any) -> str:
+    """A statement with another header; None leaves a name out."""
+    good = {"typ": KIND, "x5c": [chain_entry(svid.certificate)]} | header
+    given = {name: value for name, value in good.items() if value is not None}
+    return jwt.PyJWS().encode(SAID, svid.key if key is None else key, "ES256", headers=given)
+
+
+def test_what_is_signed_is_read(registry: Svid) -> None:
+    assert check(sign(SAID, registry, kind=KIND)) == {"parties": {}}
+    assert statement_type(sign(SAID, registry, kind=KIND)) == KIND
+
+
+def test_a_statement_of_another_kind_is_none(registry: Svid) -> None:
+    with pytest.raises(InvalidStatement, match="not a statement of kind secevent"):
+        check(sign(SAID, registry, kind=KIND), kind="secevent+jwt")
+
+
+def test_what_another_party_says_is_not_what_this_one_says() -> None:
+    with pytest.raises(InvalidStatement, match=f"signed by {READER}, and not by {REGISTRY}"):
+        check(sign(SAID, the_ca().svid("agent/reader"), kind=KIND))
+
+
+def test_what_a_certificate_of_too_long_a_life_says_is_not_believed() -> None:
+    assert check(sign(SAID, the_ca().svid("authority/registry", life=LONG - 5), kind=KIND))
+    with pytest.raises(InvalidStatement, match="lives longer than 3605 s"):
+        check(sign(SAID, the_ca().svid("authority/registry", life=LONG - 4), kind=KIND))
+
+
+def test_the_word_of_another_authority_is_not_ours() -> None:
+    with pytest.raises(InvalidStatement, match="not of this trust domain's authority"):
+        check(sign(SAID, CA().svid("authority/registry"), kind=KIND))
+
+
+def test_the_right_certificate_beside_another_key_is_no_signature(registry: Svid) -> None:
+    with pytest.raises(InvalidStatement, match="the signature is not that of"):
+        check(forged(registry, key=the_ca().svid("authority/registry").key))
+
+
+@pytest.mark.parametrize(("at", "good"), [(-10.0, False), (0.0, True), (59.0, True), (60.0, False), (3600.0, False)])
+def test_a_statement_is_good_while_the_certificate_lives(at: float, good: bool) -> None:
+    svid = the_ca().svid("authority/registry", life=60)
+    statement, begun = sign(SAID, svid, kind=KIND), svid.not_after - 60
+
+    if good:
+        assert check(statement, now=begun + at)
+    else:
+        with pytest.raises(InvalidStatement, match="has ended, or not begun"):
+            check(statement, now=begun + at)
+
+
+@pytest.mark.parametrize(
+    ("amiss", "why"),
+    [
+        ({"signs": None}, "does not sign"),
+        ({"signs": False}, "must not assert keyCertSign"),
+        ({"is_ca": True}, "cA must not be asserted"),
+        ({"usages": [ExtendedKeyUsageOID.SERVER_AUTH]}, "EKU"),
+    ],
+    ids=["a key for nothing", "a key that certifies", "an authority's", "a server's and not a client's"],
+)
+def test_a_certificate_that_is_for_something_else_does_not_sign(amiss: dict[str, Any], why: str) -> None:
+    with pytest.raises(InvalidStatement, match=why):
+        check(sign(SAID, the_ca().svid("authority/registry", **amiss), kind=KIND))
+
+
+def test_a_key_of_another_kind_signs_nothing_here(signing_key: RSAPrivateKey) -> None:
+    with pytest.raises(InvalidStatement, match="does not sign"):
+        check(forged(the_ca().svid("authority/registry", key=signing_key), key=the_ca().key))
+
+
+@pytest.mark.parametrize("ids", [[], [REGISTRY, READER], ["https://agents.example/x"], ["spiffe://agents.example"]])
+def test_a_certificate_without_exactly_one_spiffe_id_is_no_svid(ids: list[str]) -> None:
+    with pytest.raises(InvalidStatement, match="not exactly one SVID"):
+        check(sign(SAID, the_ca().svid("authority/registry", ids=ids), kind=KIND))
+
+
+ROOT = CA(path_length=2)
+BETWEEN = CA(above=ROOT)
+
+
+def read_under(ca: CA, statement: str) -> dict[str, Any]:
+    return verify_statement(statement, kind=KIND, signer=REGISTRY, own=ca.svid("agent/writer"), now=time.time())
+
+
+def test_intermediates_lead_to_an_authority() -> None:
+    lower = CA(above=CA(above=ROOT, path_length=1))
+    for ca, certificates in ((BETWEEN, 2), (lower, 3)):
+        signer = ca.svid("authority/registry")
+        assert len(signer.chain) == certificates
+        assert read_under(ROOT, sign(SAID, signer, kind=KIND)) == {"parties": {}}
+
+
+BAD_CHAINS: dict[str, Any] = {
+    "none": list,
+    "not the one that issued it": lambda: [CA(above=ROOT).certificate],
+    "one too many": lambda: [*BETWEEN.chain, BETWEEN.certificate],
+    "the authority itself, too": lambda: [*BETWEEN.chain, ROOT.certificate],
+    "more than are looked at": lambda: [*BETWEEN.chain] * MAX_CHAIN,
+    "a leaf": lambda: [ROOT.svid("agent/reader").certificate],
+}
+
+
+@pytest.mark.parametrize("chain", BAD_CHAINS.values(), ids=list(BAD_CHAINS))
+def test_intermediates_that_do_not_lead_there_are_refused(chain: Any) -> None:
+    signer = BETWEEN.svid("authority/registry")
+    with pytest.raises(InvalidStatement):
+        read_under(ROOT, forged(signer, x5c=[chain_entry(one) for one in (signer.certificate, *chain())]))
+
+
+@pytest.mark.parametrize(
+    ("signer", "reader"),
+    [
+        (lambda: CA(above=CA(path_length=1)), lambda _: ROOT),
+        (lambda: CA(above=CA()), lambda ca: ca.above),
+        (lambda: CA(above=BETWEEN), lambda _: ROOT),
+    ],
+    ids=["another authority's", "below an authority that may have none", "below an intermediate that may have none"],
+)
+def test_an_authority_says_what_may_be_below_it(signer: Any, reader: Any) -> None:
+    ca = signer()
+    with pytest.raises(InvalidStatement, match="not of this trust domain's authority"):
+        read_under(reader(ca), sign(SAID, ca.svid("authority/registry"), kind=KIND))
+
+
+def test_an_authority_counts_while_it_is_in_the_bundle() -> None:
+    first, second = the_ca(), CA()
+    for signer in (first, second):
+        statement = sign(SAID, signer.svid("authority/registry"), kind=KIND)
+        for trusts in ([first], [first, second], [second]):
+            own = first.svid("agent/writer", trusts=trusts)
+            if signer in trusts:
+                assert verify_statement(statement, kind=KIND, signer=REGISTRY, own=own, now=time.time())
+            else:
+                with pytest.raises(InvalidStatement, match="not of this trust domain's authority"):
+                    verify_statement(statement, kind=KIND, signer=REGISTRY, own=own, now=time.time())
+
+
+def test_a_header_has_certificates_and_none_that_leads_nowhere(registry: Svid) -> None:
+    own, other = chain_entry(registry.certificate), chain_entry(the_ca().svid("agent/reader").certificate)
+    for chain in ([], [own, own], [own, other], own, None, 7, {"a": own}, ["!!!"], [7], [encoded(b"x")], [f"{own}\n"]):
+        with pytest.raises(InvalidStatement):
+            check(forged(registry, x5c=chain))
+
+
+@pytest.mark.parametrize("name", ["jku", "jwk", "kid", "x5u", "crit", "zip"])
+def test_a_header_says_three_things_and_no_more(registry: Svid, name: str) -> None:
+    header: dict[str, Any] = {name: ["x"] if name == "crit" else "x"}
+    with pytest.raises(InvalidStatement, match="not a statement of kind"):
+        check(forged(registry, **header))
+
+
+def test_the_algorithm_is_ours_to_choose(registry: Svid) -> None:
+    public = registry.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    chain = [chain_entry(registry.certificate)]
+    for algorithm in ("none", "HS256", "ES384", "es256", "RS256", None, 7):
+        header = encoded(orjson.dumps({"alg": algorithm, "typ": KIND, "x5c": chain}))
+        _, body, signature = sign(SAID, registry, kind=KIND).split(".")
+        for spoiled in (f"{header}.{body}.{signature}", f"{header}.{body}."):
+            with pytest.raises(InvalidStatement, match="not a statement of kind"):
+                check(spoiled)
+    signed = f"{encoded(orjson.dumps({'alg': 'HS256', 'typ': KIND, 'x5c': chain}))}.{encoded(SAID)}"
+    with pytest.raises(InvalidStatement, match="not a statement of kind"):
+        check(f"{signed}.{encoded(hmac.digest(public, signed.encode(), 'sha256'))}")
+
+
+def test_other_words_under_the_same_signature_are_not_said(registry: Svid) -> None:
+    header, body, signature = sign(SAID, registry, kind=KIND).split(".")
+    other = encoded(b'{"parties": {"mallory": {}}}')
+    for spoiled in (f"{header}.{other}.{signature}", f"{header}.{body}.", f"{header}.{body}", f"{header}.{body}.AAAA"):
+        with pytest.raises(InvalidStatement):
+            check(spoiled)
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b"7", b'{"a": 1, "a": 2}', b'{"a": NaN}', b"{" * 1000])
+def test_what_is_signed_is_one_strict_object(registry: Svid, payload: bytes) -> None:
+    with pytest.raises(InvalidStatement):
+        check(sign(payload, registry, kind=KIND))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["", ".", "..", "a.b.c", "é.b.c", encoded(b"[]") + ".b.c", encoded(b'{"typ": "a", "typ": "b"}') + ".b.c"],
+)
+def test_what_is_no_statement_is_said_to_be_none(statement: str) -> None:
+    with pytest.raises(InvalidStatement):
+        check(statement)
+    with pytest.raises(InvalidStatement, match="no statement"):
+        statement_type(statement)
+
+
+def test_a_chain_entry_is_base64_and_not_base64url(registry: Svid) -> None:
+    der = registry.certificate.public_bytes(Encoding.DER)
+    assert base64.b64decode(chain_entry(registry.certificate), validate=True) == der

@@ -1,0 +1,249 @@
+"""Agents talking to agents (A2A 1.0, JSON-RPC), over the official SDK.
+
+An agent answers with a message, not with a stored task: nothing is kept once the answer is out.  With it comes an
+account of what it did, also where it came to no end.  Where no account can be had, it is unclear what was done.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
+from typing import Any
+
+import httpx
+from a2a.client import A2AClientError, ClientConfig, ClientFactory
+from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_data_part, new_message, new_text_part
+from a2a.server.agent_execution import AgentExecutor, RequestContext
+from a2a.server.context import ServerCallContext
+from a2a.server.events import EventQueue
+from a2a.server.jsonrpc_models import JSONParseError, JSONRPCError, MethodNotFoundError
+from a2a.server.request_handlers import DefaultRequestHandler
+from a2a.server.routes import DefaultServerCallContextBuilder, add_a2a_routes_to_fastapi
+from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
+from a2a.server.tasks import InMemoryTaskStore
+from a2a.types import Message, Part, Role, SendMessageRequest, Task
+from a2a.utils.errors import (
+    A2AError,
+    ContentTypeNotSupportedError,
+    InternalError,
+    InvalidParamsError,
+    InvalidRequestError,
+    UnsupportedOperationError,
+)
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from zerotrust.adapters.agent_card import CARD_PATH, INPUT_MODES, OUTPUT_MODES, PATH, agent_card, signed_card
+from zerotrust.decision import Denied, Reason
+from zerotrust.errors import ZeroTrustError
+from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.service import Service
+from zerotrust.transport.dialect import Dialect
+from zerotrust.transport.egress import calling_with
+from zerotrust.transport.jsonrpc import LONGEST_ID, error_body, request_id
+
+DIALECTS = {PATH: Dialect(error_body, media_type=b"application/json")}
+NONSENSE = "answered with something else than one message"
+UNTOUCHED = frozenset(Reason) - {
+    Reason.ANSWER_LOST,
+    Reason.EXPIRED,
+    Reason.REVOKED,
+    Reason.FAILED,
+    Reason.APPLICATION_ERROR,
+}
+"""Reasons for which a party refuses before it does anything; for any other it may have done what was asked."""
+
+
+class Answer(BaseModel):
+    """What an agent found, and an account of the calls it made for that."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str = ""
+    done: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    outcome_unknown: tuple[str, ...] = ()
+    """Calls that nobody answered: they may have been done."""
+    broken: str = ""
+    """Why it came to no end, if it did not."""
+
+
+class PeerError(ZeroTrustError):
+    """Another party refused, failed or could not be reached."""
+
+    def __init__(self, told: str, *, outcome_unknown: bool = False, account: Answer | None = None) -> None:
+        """`told` is fit for the user; `unclear`: what was asked for may have been done all the same."""
+        super().__init__(told)
+        self.told, self.outcome_unknown, self.account = told, outcome_unknown, account or Answer()
+
+
+def agent_app(
+    service: Service, answer: Callable[[str], Awaitable[Answer]], *resources: AbstractAsyncContextManager[Any]
+) -> FastAPI:
+    """An app that answers A2A messages with `answer`; the gate's principal is there in the context."""
+    card = agent_card(service.name, service.registry.address(service.name))
+    handler = _Handler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)
+    app = service.app(*resources)
+    routes = [Route(PATH, _Dispatcher(handler, _Context()).handle_requests, methods=["POST"])]
+    add_a2a_routes_to_fastapi(app, jsonrpc_routes=routes)
+
+    @app.get(CARD_PATH)
+    async def signed() -> dict[str, Any]:
+        return signed_card(card, service.workload.svid)  # by the SVID of the hour: a signature ends with it
+
+    return app
+
+
+async def ask_agent(service: Service, name: str, text: str, token: ExchangedToken) -> Answer:
+    """Ask the agent `name`, with a token narrowed for it, once it has shown that it is the one that was approved.
+
+    Raises `Denied` where it is not, and `PeerError`, with the agent's account where it came to no end, and `unclear`
+    where none can be had.
+    """
+    await service.check_card(name)
+    config = ClientConfig(streaming=False, httpx_client=service.egress.http)
+    client = ClientFactory(config).create(agent_card(name, service.addresses[name]))
+    question = SendMessageRequest(message=new_message([new_text_part(text)], role=Role.ROLE_USER))
+    try:
+        with calling_with(token):
+            (reply,) = [reply async for reply in client.send_message(question)]
+        (account,) = get_data_parts(reply.message.parts) or [{}]
+        answer = Answer.model_validate({**account, "text": get_message_text(reply.message)})
+    except A2AClientError as error:
+        raise _unanswered(name, error) from error
+    except A2AError as error:
+        raise PeerError(f"{name}: {error}", outcome_unknown=True) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:  # the SDK's, and ours
+        raise PeerError(f"{name}: {NONSENSE}", outcome_unknown=True) from error
+    if not reply.HasField("message"):
+        raise PeerError(f"{name}: {NONSENSE}", outcome_unknown=True)
+    if answer.broken:
+        raise PeerError(f"{name}: {answer.broken}", outcome_unknown=bool(answer.outcome_unknown), account=answer)
+    return answer
+
+
+def _unanswered(name: str, error: A2AClientError) -> PeerError:
+    """What to tell of a party that gave no answer."""
+    cause = error.__cause__
+    if isinstance(cause, httpx.TransportError):
+        return unreached(name, cause)
+    if not isinstance(cause, httpx.HTTPStatusError):
+        return PeerError(f"{name}: {NONSENSE}", outcome_unknown=True)
+    return refused(name, cause.response)
+
+
+def refused(name: str, answer: httpx.Response) -> PeerError:
+    """What to tell of a party that answered with an error."""
+    try:
+        told = answer.json()
+        reason = str((told["error"]["data"] if "jsonrpc" in told else told)["reason"])
+    except (ValueError, KeyError, TypeError):
+        return PeerError(f"{name}: answered with status {answer.status_code}", outcome_unknown=True)
+    return PeerError(f"{name}: refused with {answer.status_code}, {reason}", outcome_unknown=reason not in UNTOUCHED)
+
+
+def unreached(name: str, error: httpx.TransportError) -> PeerError:
+    """What to tell of a party that did not answer: it may have been asked, or not."""
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return PeerError(f"{name}: could not be reached")
+    return PeerError(f"{name}: gave no answer", outcome_unknown=True)
+
+
+_works: ContextVar[set[asyncio.Future[Answer]]] = ContextVar("works")
+"""What the agent does for the request being handled; the SDK runs it in a task that no request ends."""
+
+
+class _Executor(AgentExecutor):
+    def __init__(self, answer: Callable[[str], Awaitable[Answer]]) -> None:
+        self._answer = answer
+
+    async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
+        working = asyncio.ensure_future(self._answer(context.get_user_input()))
+        _works.get().add(working)
+        try:
+            found = await working
+        except (Denied, PeerError) as error:
+            found = Answer(broken=error.told)
+        except asyncio.CancelledError:
+            found = Answer(broken="cut off")  # which nobody reads; it is for the SDK, which waits for an event
+        wanted = context.configuration.accepted_output_modes if context.configuration else ()
+        parts = _parts(found, wanted)
+        answer = new_message(parts, context_id=context.context_id, role=Role.ROLE_AGENT)  # A2A 1.0 section 3.4.1
+        await event_queue.enqueue_event(answer)
+
+    async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:  # noqa: ARG002
+        raise UnsupportedOperationError
+
+
+def _accepted(mode: str, wanted: Collection[str]) -> bool:
+    """Whether a caller takes parts of that media type; who does not say takes all."""
+    return not wanted or not {mode, f"{mode.partition('/')[0]}/*", "*/*"}.isdisjoint(wanted)
+
+
+def _parts(found: Answer, wanted: Collection[str]) -> list[Part]:
+    """An answer in the media types that the caller takes (A2A 1.0 section 3.2.2)."""
+    text, data = (_accepted(mode, wanted) for mode in OUTPUT_MODES)
+    account = found.model_dump(mode="json", exclude={"text"} if text else None)
+    return [*([new_text_part(found.text)] if text else []), *([new_data_part(account)] if data else [])]
+
+
+class _Handler(DefaultRequestHandler):
+    async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
+        """The same, for what can be read and answered: nothing of a message is left out without a word."""
+        readable = (part.HasField("text") and part.media_type in {"", *INPUT_MODES} for part in params.message.parts)
+        answerable = (_accepted(mode, params.configuration.accepted_output_modes) for mode in OUTPUT_MODES)
+        if not all(readable) or not any(answerable):
+            raise ContentTypeNotSupportedError
+        sent: Message | Task = await super().on_message_send(params, context)
+        return sent
+
+
+_MEMBERS = {"jsonrpc", "id", "method", "params"}
+"""What a request may consist of."""
+
+
+class _Dispatcher(JsonRpcDispatcher):
+    async def handle_requests(self, request: Request) -> Response:
+        """The same, for a request whose id can be echoed; without one, nobody would hear what came of it."""
+        if asked := await request.body():
+            given = json.loads(asked)
+            if len(str(given.get("id"))) > LONGEST_ID:
+                raise Denied(Reason.MALFORMED_BODY, "an id too long")
+            if wrong := self._wrong(given):
+                return self._generate_error_response(request_id(given), wrong)
+        works: set[asyncio.Future[Answer]] = set()
+        _works.set(works)
+        answering = asyncio.create_task(super().handle_requests(request))
+        try:
+            return await asyncio.shield(answering)
+        except asyncio.CancelledError:  # the SDK would go on: it takes that for a client that looks in again later
+            for working in works:
+                working.cancel()
+            raise
+
+    def _wrong(self, given: Mapping[str, Any]) -> A2AError | None:
+        """What is wrong with the shape of a request (JSON-RPC 2.0 section 4), for the SDK would log it as it is."""
+        method, params = given.get("method"), given.get("params", {})
+        named = isinstance(method, str) and bool(method) and not method.startswith("rpc.")
+        good = given.get("jsonrpc") == "2.0" and named and given.keys() <= _MEMBERS and request_id(given) is not None
+        if not good or not isinstance(params, dict | list | None):
+            return InvalidRequestError()
+        return InvalidParamsError() if method in self.METHOD_TO_MODEL and not isinstance(params, dict) else None
+
+    def _generate_error_response(self, request_id: str | int | None, error: Exception | JSONRPCError) -> JSONResponse:
+        """The SDK would tell what Python said, and quote the caller.  Which error it is must do."""
+        told = type(error)() if isinstance(error, A2AError | JSONParseError | MethodNotFoundError) else InternalError()
+        return super()._generate_error_response(request_id, told)
+
+
+class _Context(DefaultServerCallContextBuilder):
+    """The SDK copies every header into its own context: the bearer must not travel on."""
+
+    def build(self, request: Request) -> ServerCallContext:
+        context = super().build(request)
+        context.state["headers"].pop("authorization", None)
+        return context

@@ -1,0 +1,108 @@
+"""Agent cards (A2A 1.0 section 8.4): each agent signs its own with its SVID, and nobody believes another.
+
+A caller takes from a card nothing but its word that the agent is still the one that was approved: name, address and
+all else come from the registry.
+"""
+
+import base64
+import json
+from typing import Any
+
+import jwt
+from a2a.types import (
+    AgentCapabilities,
+    AgentCard,
+    AgentInterface,
+    AgentSkill,
+    HTTPAuthSecurityScheme,
+    MutualTlsSecurityScheme,
+    SecurityRequirement,
+    SecurityScheme,
+    StringList,
+)
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+
+from zerotrust.adapters.digests import canonical, card_digest
+from zerotrust.limits.strict_json import strict_object
+from zerotrust.spiffe.statement import ALGORITHM, InvalidStatement, chain_entry, chain_of, trusted_key
+from zerotrust.spiffe.svid import Svid
+
+PATH = "/a2a"
+CARD_PATH = "/.well-known/agent-card.json"
+INPUT_MODES = ("text/plain",)
+OUTPUT_MODES = ("text/plain", "application/json")
+"""Media types of the parts of an answer: what was found, and the account of it."""
+SCOPE, ROLE = "agent.invoke", "workload"
+"""What the caller's token holds, and whom its certificate names."""
+_HEADER = {"alg", "kid", "typ", "x5c"}
+
+
+def agent_card(name: str, address: str) -> AgentCard:
+    """The public card of an agent, from its name and address in the registry."""
+    short = name.rpartition("/")[2]
+    skill = AgentSkill(id=short, name=short, description=f"What the {short} does for a user.", tags=["documents"])
+    return AgentCard(
+        name=name,
+        description=f"The {short} agent. Takes text, answers with text.",
+        version="1.0",
+        supported_interfaces=[
+            AgentInterface(url=f"{address}{PATH}", protocol_binding="JSONRPC", protocol_version="1.0")
+        ],
+        capabilities=AgentCapabilities(streaming=False, push_notifications=False),
+        default_input_modes=INPUT_MODES,
+        default_output_modes=OUTPUT_MODES,
+        skills=[skill],
+        security_schemes={
+            "certificate": SecurityScheme(
+                mtls_security_scheme=MutualTlsSecurityScheme(description="An X.509-SVID of the agent's trust domain.")
+            ),
+            "token": SecurityScheme(
+                http_auth_security_scheme=HTTPAuthSecurityScheme(
+                    scheme="Bearer", bearer_format="JWT", description="Issued to the party that the certificate names."
+                )
+            ),
+        },
+        security_requirements=[
+            # Both.  A role for the certificate, too: the SDK leaves empty lists out of what it signs and verifies.
+            SecurityRequirement(schemes={"certificate": StringList(list=[ROLE]), "token": StringList(list=[SCOPE])})
+        ],
+    )
+
+
+def as_json(card: AgentCard) -> dict[str, Any]:
+    """A card as it is sent."""
+    sent: dict[str, Any] = MessageToDict(card)
+    return sent
+
+
+def signed_card(card: AgentCard, svid: Svid) -> dict[str, Any]:
+    """A card as it is sent, with a signature that is good while this SVID lives."""
+    sanitize = as_json(card)
+    header = {"typ": "JOSE", "kid": svid.id, "x5c": [chain_entry(one) for one in svid.chain]}
+    protected, _, signature = jwt.PyJWS().encode(canonical(sanitize), svid.key, ALGORITHM, headers=header).split(".")
+    return sanitize | {"signatures": [{"protected": protected, "signature": signature}]}
+
+
+def check_card(sent: bytes, *, signer: str, digest: str | None, own: Svid, now: float) -> float:
+    """Check that `signer` (a SPIFFE ID) says of itself what was approved; return until when that is good.
+
+    `digest` is the approved one, `own` the reader's SVID; times are in seconds since the epoch.  Raises `InvalidStatement`: no
+    signature, or several; by another algorithm, another party, another trust domain; too old; or another card.
+    """
+    try:
+        card = strict_object(sent)
+        (signature,) = card.pop("signatures")
+        protected = str(signature["protected"])
+        header = strict_object(base64.urlsafe_b64decode(protected + "=" * (-len(protected) % 4)))
+        if header.keys() != _HEADER or header["alg"] != ALGORITHM or header["kid"] != signer:
+            raise InvalidStatement(f"not signed by {signer}, with {ALGORITHM} and nothing but its certificate")
+        key = trusted_key(header["x5c"], signer=signer, own=own, now=now)
+        body = base64.urlsafe_b64encode(canonical(card)).rstrip(b"=").decode()
+        jwt.PyJWS([ALGORITHM]).decode(f"{protected}.{body}.{signature['signature']}", key, [ALGORITHM])
+    except (KeyError, TypeError, json.JSONDecodeError, jwt.InvalidTokenError) as error:
+        raise InvalidStatement(f"no signature of {signer}") from error
+    except ValueError as error:
+        raise error if isinstance(error, InvalidStatement) else InvalidStatement(f"no signed card: {error}") from error
+    if card_digest(card) != digest:
+        raise InvalidStatement("not the card that was approved")
+    return chain_of(header["x5c"])[0].not_valid_after_utc.timestamp()

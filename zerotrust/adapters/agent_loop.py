@@ -1,0 +1,246 @@
+"""How an agent works: a model says which tools to call, the agent calls them with the caller's narrowed authority.
+
+The agent does as the model says.  That is deliberate: what stops a model that was talked into something is the
+authority of the token, not the agent's good sense.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Literal
+
+import httpx
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, Tool
+from pydantic import BaseModel, BeforeValidator, Json
+from pydantic_core import to_json
+
+from zerotrust.adapters.a2a import NONSENSE, UNTOUCHED, Answer, PeerError, refused, unreached
+from zerotrust.adapters.digests import tool_digest
+from zerotrust.decision import Denied, Reason
+from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.service import Service
+from zerotrust.transport.egress import calling_with
+
+MAX_TURNS = 16
+"""Replies of a model after which a task is given up."""
+MAX_CALLS = 64
+"""Calls of tools in one task; what a model asks for beyond that is not done, and it is told so."""
+MAX_CONVERSATION = 384 * 1024
+"""Bytes of all messages of a task as JSON: what a model has read, several documents of the largest size among it.
+
+More than that neither the model's door nor the next agent's takes (`incoming.py`)."""
+LONGEST, LONGEST_FAILURE = 100, 1000
+"""Letters that are told of a call that was done, and of what came back; and of one that failed."""
+TOO_LONG, TOO_MANY = "the answer is too long for this task", "too many calls for one task"
+INFERENCE, MODEL = "inference", "scripted"
+AWAY = frozenset(reason for reason in Reason if reason.status in (429, 503)) | {Reason.PEER_REVOKED}
+"""Reasons for which a tool cannot be used at all now, whatever is asked of it."""
+
+
+class ToolClient:
+    """One tool server (MCP 2026-07-28).  The client is shared by all users of this process, the token is not."""
+
+    def __init__(self, service: Service, name: str) -> None:
+        self._service, self._name = service, name
+        self._client: Client | None = None
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Open the client for as long as the app runs; nothing is sent before the first call."""
+        url = f"{self._service.addresses[self._name]}/mcp"
+        transport = streamable_http_client(url, http_client=self._service.egress.mcp_http)
+        async with Client(transport, mode="2026-07-28", cache=None) as self._client:
+            yield
+
+    async def offered(self, token: ExchangedToken) -> list[dict[str, Any]]:
+        """The tools that the holder of `token` may call, as a model wants them described.
+
+        Raises `PeerError`, or `Denied` where they are not as approved.
+        """
+        assert self._client  # noqa: S101 - open while the app runs
+        try:
+            with calling_with(token):
+                listed = (await self._client.list_tools()).tools
+        except MCPError as error:
+            raise PeerError(f"{self._name}: refused ({_reason(error)})") from error
+        await self._check(listed)
+        return [
+            {
+                "type": "function",
+                "function": {"name": tool.name, "description": tool.description, "parameters": tool.input_schema},
+            }
+            for tool in listed
+        ]
+
+    async def _check(self, listed: list[Tool]) -> None:
+        """A model reads what a tool says of itself: only what was approved gets to it.  Raises `Denied`."""
+        approved = self._service.known.approved[self._name].tools
+        for tool in listed:
+            described = tool.model_dump(mode="json", by_alias=True)
+            if approved.get(tool.name) != tool_digest(described):
+                await self._service.distrust(self._name, f"tool {tool.name} is not as it was approved")
+
+    async def call(self, name: str, arguments: dict[str, Any], token: ExchangedToken) -> tuple[str, bool]:
+        """Call a tool; return what it says and whether it did it.  A refusal is an answer, too.
+
+        Raises `PeerError` where the tool is away, and `unclear` where it may have done it all the same.
+        """
+        assert self._client  # noqa: S101 - open while the app runs
+        try:
+            with calling_with(token):
+                result = await self._client.call_tool(name, arguments)
+        except MCPError as error:
+            reason = _reason(error)
+            if error.error.code != INVALID_PARAMS and reason not in UNTOUCHED:
+                raise PeerError(f"{self._name}: gave no answer ({reason})", outcome_unknown=True) from error
+            if reason in AWAY:
+                raise PeerError(f"{self._name}: refused ({reason})") from error
+            return f"refused ({reason})", False
+        text = "\n".join(part.text for part in result.content if part.type == "text")
+        return text, not result.is_error
+
+
+class _Function(BaseModel):
+    name: str
+    arguments: Annotated[Json[dict[str, Any]], BeforeValidator(lambda given: given or "{}")]
+    """Models send an empty text where there are none."""
+
+
+class _ToolCall(BaseModel):
+    id: str
+    type: Literal["function"] = "function"
+    function: _Function
+
+
+class Reply(BaseModel):
+    """What a model says: words, or tools to call first."""
+
+    role: Literal["assistant"]
+    content: str | None = None
+    tool_calls: list[_ToolCall] = []
+
+
+class ModelClient:
+    """A model behind an OpenAI-compatible API."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def reply(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: ExchangedToken) -> Reply:
+        """The model's next message.  Raises `PeerError`, also for one that is none."""
+        body = {"model": MODEL, "messages": messages, "tools": tools}
+        url = f"{self._service.addresses[INFERENCE]}/v1/chat/completions"
+        try:
+            with calling_with(token):
+                answer = await self._service.egress.http.post(url, json=body)
+            answer.raise_for_status()
+            return Reply.model_validate(answer.json()["choices"][0]["message"])
+        except httpx.HTTPStatusError as error:
+            raise refused(INFERENCE, error.response) from error
+        except httpx.TransportError as error:
+            raise unreached(INFERENCE, error) from error
+        except Denied as error:
+            raise PeerError(f"{INFERENCE}: {error.told}") from error
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise PeerError(f"{INFERENCE}: {NONSENSE}") from error
+
+
+async def run_tool_loop(
+    task: str, *, model: ModelClient, model_token: ExchangedToken, tools: ToolClient, tool_token: ExchangedToken
+) -> Answer:
+    """Let the model work on `task` with the tools until it answers in words.
+
+    `thinking` is the token for the model, `acting` the one for the tools.  Raises `PeerError`, or `Denied` for tools
+    that are not as approved, before anything was done; what breaks off later is told in the answer, together with what
+    was done by then.
+    """
+    messages: list[dict[str, Any]] = [{"role": "user", "content": task}]
+    talk, offered = _Talk(messages, tools, tool_token), await tools.offered(tool_token)
+    try:
+        for _ in range(MAX_TURNS):
+            reply = await model.reply(messages, offered, model_token)
+            talk.add(reply.model_dump(round_trip=True))
+            if not reply.tool_calls:
+                return talk.account(text=reply.content or "")
+            for call in reply.tool_calls:
+                await talk.do(call)
+    except PeerError as error:
+        return talk.account(broken=error.told)
+    return talk.account(broken="the model came to no end")
+
+
+class _Talk:
+    """What is said in one task, within bounds, and an account of the calls that were made for it."""
+
+    def __init__(self, messages: list[dict[str, Any]], tools: ToolClient, tool_token: ExchangedToken) -> None:
+        """Go on from `messages`, and add to them.  Raises `PeerError` where there is too much already."""
+        self._messages, self._tools, self._tool_token = messages, tools, tool_token
+        self._room, self._calls = MAX_CONVERSATION, 0
+        self._done, self._failed, self._unclear = list[str](), list[str](), list[str]()
+        for message in messages:
+            self._take(message)
+
+    def account(self, *, text: str = "", broken: str = "") -> Answer:
+        """The answer, with what was done for it."""
+        undone = (f"{self._calls - MAX_CALLS} more: {TOO_MANY}",) if self._calls > MAX_CALLS else ()
+        done, failed, outcome_unknown = tuple(self._done), (*self._failed, *undone), tuple(self._unclear)
+        return Answer(text=text, done=done, failed=failed, outcome_unknown=outcome_unknown, broken=broken)
+
+    def add(self, message: dict[str, Any]) -> None:
+        """Add a message.  Raises `PeerError` where there is no room for it."""
+        self._take(message)
+        self._messages.append(message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        self._room -= _size(message)
+        if self._room < 0:
+            raise PeerError("more was said than one task has room for")
+
+    async def do(self, call: _ToolCall) -> None:
+        """Make a call that the model asks for, and tell it what came of that.
+
+        Raises `PeerError` where the tool is away, and where there is no room left.
+        """
+        self._calls += 1
+        if self._calls > MAX_CALLS:
+            self.add({"role": "tool", "tool_call_id": call.id, "content": f"refused ({TOO_MANY})"})
+            return
+        name, arguments = call.function.name, call.function.arguments
+        what = f"{name} {json.dumps(arguments)}"
+        try:
+            said, did = await self._tools.call(name, arguments, self._tool_token)
+        except PeerError as error:
+            (self._unclear if error.outcome_unknown else self._failed).append(_failure(what, error.told))
+            raise
+        if did:
+            self._done.append(f"{_cut(what)}: {_cut(said)}")
+        else:
+            self._failed.append(_failure(what, said))
+        result = {"role": "tool", "tool_call_id": call.id, "content": said}
+        if _size(result) > self._room:  # the model does without this one, and goes on
+            result["content"] = TOO_LONG
+            self._failed.append(_failure(what, TOO_LONG))
+        self.add(result)
+
+
+def _size(message: dict[str, Any]) -> int:
+    """Bytes of a message as JSON, with the comma that follows it."""
+    return len(to_json(message)) + 1
+
+
+def _cut(text: str, longest: int = LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def _failure(what: str, cause: str) -> str:
+    """A call that failed, and the cause: where both are too long, the call gives way.  A user needs the cause."""
+    cause = _cut(cause, LONGEST_FAILURE - LONGEST)
+    return f"{_cut(what, LONGEST_FAILURE - len(cause) - 2)}: {cause}"
+
+
+def _reason(error: MCPError) -> str:
+    data = error.error.data if isinstance(error.error.data, dict) else {}
+    return str(data.get("reason", error.error.message))

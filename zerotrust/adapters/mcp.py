@@ -1,0 +1,105 @@
+"""A tool server (MCP 2026-07-28) behind the gate, over the official SDK."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import CallToolResult, InputRequiredResult
+from pydantic import ValidationError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from zerotrust import VERSION
+from zerotrust.decision import Denied, Reason
+from zerotrust.service import Service
+from zerotrust.transport.jsonrpc import JSON_RPC
+
+PATH = "/mcp"
+METADATA_PATH = "/.well-known/oauth-protected-resource/mcp"
+AT_THE_DOOR: dict[str, Any] = {"metadata_path": METADATA_PATH, "dialects": {PATH: JSON_RPC}}
+"""What `Service.guard` is to know of a tool server."""
+
+_REASONS = {421: Reason.WRONG_HOST, 403: Reason.WRONG_ORIGIN}
+"""Why the SDK's transport refuses, by its status; otherwise it is for a header that it wants otherwise."""
+
+
+class _Server(MCPServer[Any]):
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """The same, but what is wrong with arguments is told without quoting them, or pydantic."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            wrong = {str(found["loc"][0]) for found in error.__cause__.errors()}
+            raise ToolError(f"{name}: missing, too long or no text: {', '.join(sorted(wrong))}") from None
+
+
+def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
+    """A server for `tools` (name to permission) that lists to each caller only what that caller may call."""
+
+    async def only_what_is_served(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        result = await call_next(ctx)
+        if ctx.method == "tools/list":
+            assert isinstance(result, dict)  # noqa: S101 - for the type checker: nothing else can be listed
+            listed = [tool for tool in result["tools"] if service.may_use(tools[tool["name"]])]
+            result = {**result, "tools": listed}
+        if ctx.method == "server/discover":  # the SDK advertises prompts and resources, and the gate lets nobody there
+            assert isinstance(result, dict)  # noqa: S101 - as above
+            result = {**result, "capabilities": {"tools": result["capabilities"]["tools"]}}
+        return result
+
+    return _Server(service.name, version=VERSION, subscriptions=False, middleware=[only_what_is_served])
+
+
+def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsyncContextManager[Any]) -> FastAPI:
+    """The server as an app: stateless, JSON answers, and its RFC 9728 metadata beside it."""
+    address = service.addresses[service.name]
+    mcp = server.streamable_http_app(
+        streamable_http_path=PATH,
+        stateless_http=True,
+        json_response=True,
+        transport_security=TransportSecuritySettings(allowed_hosts=[urlsplit(address).netloc]),
+    )
+    # A mounted app's own lifespan does not run; this one does what it would.
+    app = service.app(*resources, server.session_manager.run())
+
+    @app.get(METADATA_PATH)
+    async def metadata() -> dict[str, Any]:
+        return {
+            "resource": f"{address}{PATH}",
+            "authorization_servers": [service.issuer],
+            "scopes_supported": service.registry.scopes_at(service.name),
+            "bearer_methods_supported": ["header"],
+        }
+
+    app.mount("/", _refusing(mcp))
+    return app
+
+
+def _refusing(app: ASGIApp) -> ASGIApp:
+    """The app, with every answer of its transport that is an error and no JSON raised as a refusal."""
+
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        refused: Reason | None = None
+
+        async def watched(message: Message) -> None:
+            nonlocal refused
+            status = message.get("status", 200)
+            if status >= 400 and (b"content-type", b"application/json") not in message["headers"]:
+                refused = _REASONS.get(status, Reason.MALFORMED_HEADERS)
+            if not refused:
+                await send(message)
+
+        await app(scope, receive, watched)
+        if refused:
+            raise Denied(refused)
+
+    return refusing

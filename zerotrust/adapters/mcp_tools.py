@@ -1,0 +1,77 @@
+"""Which permission an MCP request needs (MCP 2026-07-28).  Pure: it reads the body, never the convenience headers.
+
+The SDK's own authorisation stays off.  It serves older eras by the header alone and cannot be told not to, so a
+request of any other era is refused here.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from zerotrust.decision import Denied, Reason
+from zerotrust.routes import MAX_MESSAGE, Need, Requirement
+from zerotrust.transport.jsonrpc import request_id
+
+ERA = b"2026-07-28"
+ADVICE = (
+    f"This server speaks MCP {ERA.decode()} only: use a client that speaks that revision"
+    ' (in the official SDKs, version 2 with the mode "auto" or the revision itself).'
+)
+
+_LISTINGS = frozenset({"server/discover", "tools/list"})
+_REVISION = re.compile(r"[0-9A-Za-z.-]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class McpTools(Requirement):
+    """A user's token with the scope of the tool that is called; a tool that is not among them does not exist."""
+
+    tools: Mapping[str, str]
+    """Name to scope."""
+    max_body: int = field(default=MAX_MESSAGE, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tools", MappingProxyType(dict(self.tools)))
+
+    @property
+    def permissions(self) -> tuple[str, ...]:
+        """Every scope that opens one of the tools, once."""
+        return tuple(dict.fromkeys(self.tools.values()))
+
+    def need_before_body(self, path: str, scopes: AbstractSet[str]) -> Need | None:
+        """None for a token with the scope of a tool; without one, no body could change the decision."""
+        return Need(self.permissions, path) if scopes.isdisjoint(self.permissions) else None
+
+    def need(self, path: str, headers: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any]) -> Need:  # noqa: ARG002
+        """What this message needs; no permission at all (an empty tuple) means that nothing would help.
+
+        Raises `Denied` for another era and for a message that is not one request.
+        """
+        versions = [value for name, value in headers if name == b"mcp-protocol-version"]
+        if versions != [ERA]:
+            told = {"supported": [ERA.decode()], "requested": _requested(versions, body)}
+            raise Denied(Reason.LEGACY_ERA, advice=ADVICE, more=told)
+        try:
+            method = body["method"]
+            if not isinstance(method, str) or request_id(body) is None:
+                raise ValueError("a request has a method and an id")
+            if method == "tools/call":
+                tool = body["params"]["name"]
+                permission = self.tools.get(tool)
+                return Need((permission,) if permission else (), f"tools/call {tool}"[:100])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Denied(Reason.MALFORMED_BODY, type(error).__name__) from error
+        if method in _LISTINGS:
+            return Need(self.permissions, method)
+        return Need((), method[:100], Reason.UNKNOWN_METHOD)
+
+
+def _requested(versions: list[bytes], message: Mapping[str, Any]) -> str:
+    """The revision that a request is of: by its header, or of the old handshake by its body.  Else, or twice, ""."""
+    params = message.get("params")
+    in_body = params.get("protocolVersion") if isinstance(params, dict) else None
+    found = versions[0].decode("latin-1") if len(versions) == 1 else in_body if not versions else None
+    return found if isinstance(found, str) and _REVISION.fullmatch(found) else ""

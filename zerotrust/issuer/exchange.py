@@ -1,0 +1,227 @@
+"""narrow(): from the caller's token to a smaller one for the next hop (RFC 8693), and the chain that it carries.
+
+Keycloak decides; this module asks it, remembers the answer, and refuses what comes back wrong.  It catches our own
+mistakes.  A service that was taken over is held by the realm, not by this file.
+"""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import httpx
+import jwt
+
+from zerotrust.audit.event import MICROSECONDS, Caller, Decided, Exchange, sanitize
+from zerotrust.clock import NonDecreasingClock
+from zerotrust.decision import Decision, Denied, Reason, ReasonCode
+from zerotrust.identity import Principal
+from zerotrust.limits.answers import MAX_ANSWER, REPORTING_MARGIN, SECONDS, ask
+from zerotrust.revocation import Revocations
+from zerotrust.spiffe.workload import WorkloadError
+
+GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
+CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
+
+MARGIN = 5
+"""Seconds before its end at which a remembered token is no longer used: it has to survive the call."""
+CAPACITY = 10_000
+
+Record = Callable[[Exchange], Awaitable[None]]
+
+
+class Assertions(Protocol):
+    """Proves who this workload is."""
+
+    async def assertion(self, audience: str) -> str:
+        """Return a JWT-SVID for `audience`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangedToken:
+    """A token for one audience and less scope, to be sent to that audience alone."""
+
+    audience: str
+    token_id: str
+    expires_at: float
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """What a new token is to be: for whom, with which scopes, and less of the rest where that is asked for."""
+
+    audience: str
+    scopes: frozenset[str]
+    department: str | None = None
+    """The one group of the user that the token will name; None leaves it as the caller's token has it."""
+    lifetime: int | None = None
+    """Seconds; None for the party's ceiling."""
+
+
+def exchange_form(  # noqa: PLR0913 - the fields of the request
+    subject_token: str,
+    *,
+    audience: str,
+    scopes: frozenset[str],
+    assertion: str,
+    department: str | None = None,
+    lifetime: int | None = None,
+) -> dict[str, str]:
+    """The token request of RFC 8693 section 2.1, by a client that proves itself with a JWT-SVID.
+
+    `department` and `lifetime` (seconds) ask for less than there is.  They are fields of our own, which the realm's
+    script reads.
+    """
+    form = {
+        "grant_type": GRANT,
+        "client_assertion_type": CLIENT_ASSERTION,
+        "client_assertion": assertion,
+        "subject_token": subject_token,
+        "subject_token_type": ACCESS_TOKEN,
+        "requested_token_type": ACCESS_TOKEN,
+        "audience": audience,
+        "scope": " ".join(sorted(scopes)),
+    }
+    wishes = {"requested_department": department, "requested_lifetime": lifetime}
+    return form | {field: str(wish) for field, wish in wishes.items() if wish}
+
+
+class Exchanger:
+    """Narrows tokens for one party; one exchange per request, however many callers wait for it."""
+
+    def __init__(  # noqa: PLR0913 - what it stands on, each by name
+        self,
+        *,
+        issuer: str,
+        workload: Assertions,
+        revocations: Revocations,
+        http: httpx.AsyncClient,
+        record: Record,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._issuer, self._workload, self._http, self._record = issuer, workload, http, record
+        self._clock = NonDecreasingClock(clock)
+        self._flights: dict[tuple[bytes, TokenRequest], asyncio.Task[ExchangedToken]] = {}
+        self._revocations = revocations
+
+    async def exchange(
+        self,
+        caller: Principal,
+        *,
+        audience: str,
+        scopes: frozenset[str],
+        department: str | None = None,
+        lifetime: int | None = None,
+    ) -> ExchangedToken:
+        """Return a token of the same user for `audience`, with `scopes` and nothing more, in `department` alone.
+
+        Raises `Denied`: revoked, peer revoked, standing unknown, would widen, exchange refused, issuer or identity
+        unavailable, journal unavailable.
+        """
+        wanted = TokenRequest(audience, scopes, department, lifetime)
+        # Since the gate has looked, much may have happened; and at the other party it has not looked.
+        for status in self._revocations.of(caller), self._revocations.of_peer(audience):
+            if not status:
+                await self._note(caller, wanted, status.reason, detail=status.detail)
+                raise Denied(status.reason, status.detail)
+        # Delegation only shrinks.  Wanting more is a bug here, or an attack on us.
+        if more := (scopes - caller.scopes) | ({department} if department else frozenset()) - caller.groups:
+            await self._note(caller, wanted, Reason.WOULD_WIDEN)
+            raise Denied(Reason.WOULD_WIDEN, " ".join(sorted(more)))
+        key = (hashlib.sha256(caller.token.encode()).digest(), wanted)
+        flight = self._flights.get(key)
+        if flight is None or _spent(flight, self._clock()):
+            self._forget()
+            flight = asyncio.create_task(self._exchange(caller, wanted))
+            self._flights[key] = flight
+        return await asyncio.shield(flight)  # a caller who leaves does not take the others' answer along
+
+    def _forget(self) -> None:
+        if len(self._flights) >= CAPACITY:
+            now = self._clock()
+            self._flights = {key: known for key, known in self._flights.items() if not _spent(known, now)}
+        while len(self._flights) >= CAPACITY:
+            del self._flights[next(iter(self._flights))]
+
+    async def _exchange(self, caller: Principal, wanted: TokenRequest) -> ExchangedToken:
+        left = caller.expires_at - self._clock() - REPORTING_MARGIN
+        try:
+            async with asyncio.timeout(min(SECONDS, left)):
+                token = await self._ask(caller, wanted)
+            if not (status := self._revocations.of(caller)):  # nobody waits for a token that is good for nothing
+                raise Denied(status.reason, status.detail)
+        except (Denied, TimeoutError) as error:
+            refusal = error if isinstance(error, Denied) else Denied(Reason.ISSUER_UNAVAILABLE, "no answer in time")
+            await self._note(caller, wanted, refusal.reason, detail=refusal.detail)
+            raise refusal from error
+        await self._note(caller, wanted, Reason.GRANTED, token_id=token.token_id)
+        return token
+
+    async def _ask(self, caller: Principal, wanted: TokenRequest) -> ExchangedToken:
+        try:
+            assertion = await self._workload.assertion(self._issuer)
+        except WorkloadError as error:
+            raise Denied(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
+        form = exchange_form(caller.token, assertion=assertion, **asdict(wanted))
+        try:
+            url = f"{self._issuer}/protocol/openid-connect/token"
+            status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
+            content = json.loads(answer)
+        except (httpx.HTTPError, ValueError, RecursionError) as error:
+            raise Denied(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
+        if not isinstance(content, dict) or status >= 500:
+            raise Denied(Reason.ISSUER_UNAVAILABLE, f"status {status}")
+        if status != 200:
+            raise Denied(Reason.EXCHANGE_REFUSED, f"{content.get('error')}: {content.get('error_description')}")
+        return self._checked(content, caller, wanted)
+
+    def _checked(self, content: dict[str, Any], caller: Principal, wanted: TokenRequest) -> ExchangedToken:
+        """The issuer is trusted, the realm's configuration is not taken for granted: look at what came back."""
+        try:
+            value = str(content["access_token"])
+            # It came from the issuer itself, and the next hop verifies it; here it is only looked at.
+            claims = jwt.decode(value, options={"verify_signature": False})
+            granted = frozenset(str(claims["scope"]).split(" ")) - {""}
+            groups = frozenset(map(str, claims.get("groups", [])))
+            same = claims["sub"] == caller.subject and claims["aud"] in (wanted.audience, [wanted.audience])
+            less = granted == wanted.scopes and groups <= ({wanted.department} if wanted.department else caller.groups)
+            # The script leaves a token dead (`exp` 1) when a check of the chain failed.
+            if not same or not less or "act" not in claims or not self._clock() < claims["exp"]:
+                raise Denied(Reason.EXCHANGE_REFUSED, "what came back is not what was asked for")
+            return ExchangedToken(wanted.audience, str(claims["jti"]), min(claims["exp"], caller.expires_at), value)
+        except (KeyError, TypeError, jwt.InvalidTokenError) as error:
+            raise Denied(Reason.ISSUER_UNAVAILABLE, "the answer is no token") from error
+
+    async def _note(
+        self,
+        caller: Principal,
+        wanted: TokenRequest,
+        reason: ReasonCode,
+        *,
+        token_id: str | None = None,
+        detail: str = "",
+    ) -> None:
+        await self._record(
+            Exchange(
+                audience=wanted.audience,
+                scopes=tuple(sorted(wanted.scopes)),
+                department=sanitize(wanted.department) if wanted.department else None,
+                lifetime=wanted.lifetime and wanted.lifetime * MICROSECONDS,
+                parent_token_id=caller.token_id,
+                token_id=token_id,
+                decision=Decided.of(Decision(allowed=reason is Reason.GRANTED, reason=reason, detail=detail)),
+                principal=Caller.of(caller),
+            )
+        )
+
+
+def _spent(flight: asyncio.Task[ExchangedToken], now: float) -> bool:
+    """Whether a flight is of no more use: it failed, or its token is about to end."""
+    if not flight.done():
+        return False
+    return flight.cancelled() or bool(flight.exception()) or flight.result().expires_at - MARGIN <= now

@@ -1,0 +1,90 @@
+"""The issuer's signing keys: fetched, kept for a while, and read again for a key nobody knows, but not too often."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from zerotrust.decision import Denied, Reason
+from zerotrust.limits.answers import ask
+from zerotrust.registry.model import Freshness
+from zerotrust.verify import ALGORITHM
+
+MIN_KEY_BITS = 2048
+MAX_KEY_SET_BYTES = 64 * 1024
+
+
+class SigningKeys:
+    """The keys behind one JWKS address (RFC 7517)."""
+
+    def __init__(self, url: str, *, http: httpx.AsyncClient, freshness: Freshness, clock: Callable[[], float]) -> None:
+        """`clock` counts seconds and never goes back (`time.monotonic`)."""
+        self._url, self._http, self._freshness, self._clock = url, http, freshness, clock
+        self._keys: dict[str, RSAPublicKey] = {}
+        self._read_at = self._tried_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+
+    async def key(self, kid: str) -> RSAPublicKey:
+        """Return the key of that name.
+
+        Raises `Denied`: unknown key, or keys unavailable when what we have is too old to be believed.
+        """
+        age = self._clock() - self._read_at
+        if kid not in self._keys or age > self._freshness.keys:
+            await self._read_again()
+        elif age > self._freshness.keys / 2:
+            self._start_reading()  # early and aside, so that a short outage of the issuer goes unnoticed
+        if self._clock() - self._read_at > self._freshness.keys:
+            raise Denied(Reason.KEYS_UNAVAILABLE, f"keys of {self._url} were last read too long ago")
+        if kid not in self._keys:
+            # Where the issuer did not answer, it may well have signed with a new one.
+            unanswered = self._read_at < self._tried_at
+            raise Denied(Reason.KEYS_UNAVAILABLE if unanswered else Reason.UNKNOWN_KEY)
+        return self._keys[kid]
+
+    async def _read_again(self) -> None:
+        if reading := self._start_reading():
+            await asyncio.shield(reading)
+
+    def _start_reading(self) -> asyncio.Task[None] | None:
+        """Start a read, or join the one under way; none while the last try is too recent to ask again."""
+        if self._reading and not self._reading.done():
+            return self._reading
+        if self._clock() - self._tried_at < self._freshness.keys_cooldown:
+            return None
+        self._tried_at = self._clock()
+        self._reading = asyncio.create_task(self._read())
+        return self._reading
+
+    async def _read(self) -> None:
+        try:
+            status, answer = await ask(self._http, "GET", self._url, most=MAX_KEY_SET_BYTES)
+            found = _usable_keys(json.loads(answer) if status == 200 else None)
+        except (httpx.HTTPError, ValueError, RecursionError):
+            return  # what we have stays good until it is too old; then the answer is 503
+        # The same key stays the same object: remembered tokens are tied to it.
+        self._keys = {kid: self._keys[kid] if self._keys.get(kid) == key else key for kid, key in found.items()}
+        self._read_at = self._clock()
+
+
+def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:
+    """The keys of a JWKS that may sign access tokens for us; `ValueError` when there are none to be trusted."""
+    try:
+        entries = [entry for entry in document["keys"] if _signs(entry)]
+        keys = {str(entry["kid"]): jwt.PyJWK(entry, ALGORITHM).key for entry in entries}
+    except (TypeError, KeyError, AttributeError, jwt.PyJWTError) as error:
+        raise ValueError("no key set") from error
+    if not keys or len(keys) != len(entries):
+        raise ValueError("no key, or two of one name")
+    if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):
+        raise ValueError("a weak key")
+    return keys
+
+
+def _signs(entry: Any) -> bool:
+    """Whether a key is there to verify access tokens with (RFC 7517 sections 4.2 to 4.4)."""
+    return entry.get("use") == "sig" and entry.get("alg") == ALGORITHM and "verify" in entry.get("key_ops", ["verify"])

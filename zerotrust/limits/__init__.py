@@ -1,0 +1,1 @@
+"""Bounds on what a caller, or an answer, can cost."""

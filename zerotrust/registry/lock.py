@@ -1,0 +1,82 @@
+"""Reads `registry.lock`: what was approved of each party, as digests.  `make register` writes it.
+
+The registry serves it, signed; attestation holds what it launches against it.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zerotrust.registry.model import Name, RegistryError, ScopeName, content
+
+FILES = REGISTRY, LOCK = "registry.yaml", "registry.lock"
+"""What the registry reads, in the project's folder: who exists, and as what each was approved."""
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256, in hex."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Approved(_Entry):
+    """What one party was approved with."""
+
+    code: Digest | None = None
+    """Over its files, where it runs measured code."""
+    hands_on: list[ScopeName] = []
+    calls: list[Name] = []
+    card: Digest | None = None
+    """Over an agent's card, without its signatures."""
+    tools: dict[str, Digest] = {}
+    """Over the description of each tool: its name, what it says it does, what it takes and gives."""
+
+
+class Lock(_Entry):
+    """The whole file."""
+
+    files: dict[str, Digest]
+    """Every file that some party can run, by its path in the project."""
+    parties: dict[Name, Approved]
+
+    def files_of(self, folders: Iterable[str]) -> dict[str, str]:
+        """The approved files in these folders."""
+        return within(self.files, folders)
+
+
+def within(files: Mapping[str, str], folders: Iterable[str]) -> dict[str, str]:
+    """Those of the files that lie in these folders, by their paths."""
+    inside = tuple(f"{folder}/" for folder in folders)
+    return {path: digest for path, digest in files.items() if path.startswith(inside)}
+
+
+def changed(approved: Mapping[str, object], found: Mapping[str, object]) -> list[str]:
+    """The paths that are not what was approved: changed, added or missing, in order."""
+    return sorted(path for path in approved.keys() | found.keys() if approved.get(path) != found.get(path))
+
+
+def as_text(lock: Lock) -> str:
+    """The lock as the committed file holds it."""
+    return orjson.dumps(_plain(lock), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
+
+
+def _plain(lock: Lock) -> dict[str, Any]:
+    return lock.model_dump(exclude_defaults=True)
+
+
+def load_lock(path: Path) -> Lock:
+    """Read the lock.  Raises `RegistryError` naming the file and the reason."""
+    return lock_of(content(path, hint=": `make register` writes it"), path)
+
+
+def lock_of(text: bytes, path: Path) -> Lock:
+    """Check a lock that was read from `path`.  Raises `RegistryError` naming the file and the reason."""
+    try:
+        return Lock.model_validate_json(text)
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
+        raise RegistryError("\n".join(f"{path}: {problem}" for problem in problems)) from error

@@ -1,0 +1,142 @@
+"""The way out: a token leaves only with the call it was narrowed for, and only to the party it names.
+
+That party is at the other end (`connections.py`), and it still stands.  A call lasts no longer than its token, however
+slowly it is answered.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import httpx
+import httpx2
+
+from zerotrust.context import current_span
+from zerotrust.decision import Denied, Reason
+from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.answers import PLAIN, REPORTING_MARGIN, SECONDS, read
+from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.revocation import Revocations
+from zerotrust.transport.dialect import Form
+from zerotrust.transport.jsonrpc import error_body
+from zerotrust.transport.pools import Connections, MCPConnections
+
+_token: ContextVar[ExchangedToken] = ContextVar("outgoing_token")
+
+_LONGEST = 120
+"""Seconds that a call may take, where its token would let it take more."""
+
+# What fails like this was never sent, so nobody can have acted on it.
+_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
+
+@contextmanager
+def calling_with(token: ExchangedToken) -> Iterator[None]:
+    """Let the calls of this block carry `token`.  Other tasks, so other users, are not touched."""
+    before = _token.set(token)
+    try:
+        yield
+    finally:
+        _token.reset(before)
+
+
+def _time_left() -> asyncio.Timeout:
+    return asyncio.timeout(min(_LONGEST, _token.get().expires_at - time.time() - REPORTING_MARGIN))
+
+
+async def _whole(sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any]) -> tuple[Any, bytes]:
+    """Send a request and read its answer to the end.  Raises `TimeoutError` and `ValueError` besides the client's."""
+    async with _time_left():
+        answer = await sending(request, **options | {"stream": True})
+        try:
+            return answer, await read(answer)
+        finally:
+            await answer.aclose()
+
+
+class _Bounded(httpx.AsyncClient):
+    """Reads every answer to its end, and both have one."""
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        try:
+            answer, body = await _whole(super().send, request, options)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no whole answer in time", request=request) from error
+        except ValueError as error:
+            raise httpx.RemoteProtocolError(str(error), request=request) from error
+        return httpx.Response(answer.status_code, headers=answer.headers, content=body, request=request)
+
+
+class _Answering(httpx2.AsyncClient):
+    """The same, and answers for whoever does not.  One exception would end the MCP client, which all users share."""
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        try:
+            answer, body = await _whole(super().send, request, options)
+        except (httpx2.HTTPError, Denied, TimeoutError, ValueError) as error:
+            lost = Reason.PEER_UNAVAILABLE if isinstance(error, _NOT_SENT) else Reason.ANSWER_LOST
+            refusal = error if isinstance(error, Denied) else Denied(lost)
+            problem = {"error": refusal.error, "reason": refusal.told}
+            told = error_body(refusal, problem, Form(parsed=True))
+            return httpx2.Response(refusal.status, json=told, request=request)
+        return httpx2.Response(answer.status_code, headers=answer.headers, content=body, request=request)
+
+
+class EgressClients:
+    """One HTTP client of each kind that the SDKs want, which attach the token of the current call; and one without."""
+
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        *,
+        revocations: Revocations,
+        transport: httpx.AsyncBaseTransport,
+        mcp_transport: httpx2.AsyncBaseTransport,
+    ) -> None:
+        """`addresses`: the origin, `https://host:port`, of each party that may be called, by its SPIFFE ID."""
+        self._audiences, self._revocations, self._transports = (
+            _by_origin(addresses),
+            revocations,
+            (transport, mcp_transport),
+        )
+        self.without_token = httpx.AsyncClient(headers=PLAIN, timeout=SECONDS, transport=transport)
+        # Neither of these has a limit in seconds: the token of each call is its limit.
+        self.http = _Bounded(
+            headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
+        )
+        self.mcp_http = _Answering(
+            headers=PLAIN, timeout=None, transport=mcp_transport, event_hooks={"request": [self._attach_token]}
+        )
+
+    def use(self, known: RegistrySnapshot) -> None:
+        """Go on with another version of the registry."""
+        self._audiences = _by_origin(known.called())
+        for transport in self._transports:
+            if isinstance(transport, Connections | MCPConnections):
+                transport.use(known.directory())
+
+    async def _attach_token(self, request: httpx.Request | httpx2.Request) -> None:
+        party = self._audiences.get(_origin(request.url))
+        if (token := _token.get()).audience != party:
+            raise Denied(Reason.WOULD_WIDEN, "a token is for one party, and this call goes to another")
+        if not (status := self._revocations.of_peer(party)):
+            raise Denied(status.reason, status.detail)
+        request.headers["authorization"] = f"Bearer {token.value}"
+        request.headers["traceparent"] = current_span().traceparent
+
+    async def close(self) -> None:
+        """Close all three."""
+        await self.without_token.aclose()
+        await self.http.aclose()
+        await self.mcp_http.aclose()
+
+
+def _by_origin(addresses: Mapping[str, str]) -> dict[str, str]:
+    return {_origin(httpx.URL(address)): party for party, address in addresses.items()}
+
+
+def _origin(url: httpx.URL | httpx2.URL) -> str:
+    return f"{url.scheme}://{url.host}:{url.port}"

@@ -1,0 +1,209 @@
+"""Connections to other parties: mutual TLS, each party by its name, none longer than the certificates that made it.
+
+For httpx and httpx2 alike, which differ in name only.  TLS is the event loop's own, which is quicker than theirs, and
+head and body of a request go out in one record.
+"""
+
+import asyncio
+import math
+import ssl
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import httpcore
+import httpcore2
+import httpx
+import httpx2
+
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.tls import client_context, trust
+
+REUSE_MARGIN = 2
+"""Seconds before the end of a connection's certificates at which no new request is begun on it in any case."""
+
+REUSED = 0.5
+"""The part of the life which a connection's certificates have left when it is made, for which requests are begun on it.
+What is begun last has the rest to come to its end."""
+
+KEEP_ALIVE = 60
+"""Seconds that a silent connection is kept: longer than a pause between calls, and less than the server's (75 s)."""
+
+MAX_CONNECTIONS = 100
+"""Connections to all other parties at once, for each certificate; a call waits for one of them."""
+
+_MOST_AT_ONCE = 1 << 16
+
+
+Endpoint = tuple[str, int]
+"""A host, by name or address, and a port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Whom there is to be called."""
+
+    names: Mapping[str, str]
+    """The DNS name of whoever is found at each origin; a call to any other origin is not made."""
+    parties: Mapping[str, str]
+    """The SPIFFE ID that belongs to each DNS name."""
+    places: Mapping[Endpoint, Endpoint] = field(default_factory=dict)
+    """Where to connect to for a name that does not lead there by itself."""
+
+
+Context = Callable[[Any, Mapping[str, str]], ssl.SSLContext]
+"""Makes the TLS context of calls to these parties, as the holder of an SVID, or as a person, who has None."""
+
+
+class _RotatingPool:
+    """A pool for each certificate: at a renewal calls go to a new one, and the old one ends with its certificate."""
+
+    _library: ModuleType
+    _core: ModuleType
+
+    def __init__(self, directory: Directory, svid: Svid | None, context: Context = client_context) -> None:
+        self._context, self._backend = context, _backend(self._core, lambda: self._directory.places)
+        self._contexts: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
+        self._ending: dict[Any, asyncio.Task[None]] = {}
+        self._directory, self._svid, self._pool = directory, svid, self._new_pool(directory, svid)
+
+    def renew(self, svid: Svid) -> None:
+        """Make new calls with this SVID; what is under way ends where its bundle lacks the other end's authority."""
+        for context in self._contexts:
+            trust(context, svid)
+        self._replace(self._directory, svid)
+
+    def use(self, directory: Directory) -> None:
+        """Make new calls to these parties."""
+        self._replace(directory, self._svid)
+
+    def _replace(self, directory: Directory, svid: Svid | None) -> None:
+        end = self._svid.not_after if self._svid else 0.0
+        self._ending[self._pool] = asyncio.create_task(self._end(self._pool, end))
+        self._directory, self._svid, self._pool = directory, svid, self._new_pool(directory, svid)
+
+    def _new_pool(self, directory: Directory, svid: Svid | None) -> Any:
+        context = self._context(svid, directory.parties)
+        self._contexts.add(context)
+        transport = self._library.AsyncHTTPTransport(verify=context)
+        transport._pool = self._core.AsyncConnectionPool(
+            ssl_context=context,
+            network_backend=self._backend,
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEP_ALIVE,
+        )
+        return transport
+
+    async def _end(self, pool: Any, at: float) -> None:
+        await asyncio.sleep(max(0.0, at - time.time()))
+        await pool.aclose()
+        del self._ending[pool]
+
+    async def handle_async_request(self, request: Any) -> Any:
+        url = request.url
+        name = self._directory.names.get(f"{url.scheme}://{url.host}:{url.port}")
+        if name is None:
+            raise self._library.ConnectError("nobody is known there", request=request)
+        request.extensions = {**request.extensions, "sni_hostname": name}
+        return await self._pool.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for ending in self._ending.values():
+            ending.cancel()
+        for pool in (*self._ending, self._pool):
+            await pool.aclose()
+
+
+class Connections(_RotatingPool, httpx.AsyncBaseTransport):
+    """For httpx."""
+
+    _library, _core = httpx, httpcore
+
+
+class MCPConnections(_RotatingPool, httpx2.AsyncBaseTransport):
+    """For httpx2, which the MCP SDK uses."""
+
+    _library, _core = httpx2, httpcore2
+
+
+def _backend(core: Any, places: Callable[[], Mapping[Endpoint, Endpoint]]) -> Any:
+    """What `core` (httpcore or httpcore2) makes its connections with; `places`: see `Directory`."""
+
+    class Stream(core.AsyncNetworkStream):  # type: ignore[misc]
+        def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._reader, self._writer = reader, writer
+            self._unsent: list[bytes] = []
+            self._reused_until = math.inf  # in the lab alone, which measures what TLS costs
+
+        async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - its signature
+            self._unsent.append(bytes(buffer))
+            if sum(map(len, self._unsent)) >= _MOST_AT_ONCE:
+                await self._flush(timeout)
+
+        async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+            await self._flush(timeout)  # whoever has asked, reads: nothing stays behind
+            with _as(core.ReadTimeout, core.ReadError):
+                async with asyncio.timeout(timeout):
+                    return await self._reader.read(max_bytes)
+
+        async def _flush(self, seconds: float | None) -> None:
+            if not self._unsent:
+                return
+            data, self._unsent = b"".join(self._unsent), []
+            with _as(core.WriteTimeout, core.WriteError):
+                self._writer.write(data)
+                async with asyncio.timeout(seconds):
+                    await self._writer.drain()
+
+        async def aclose(self) -> None:
+            self._writer.close()
+
+        async def start_tls(
+            self,
+            ssl_context: ssl.SSLContext,
+            server_hostname: str | None = None,
+            timeout: float | None = None,  # noqa: ASYNC109
+        ) -> Any:
+            with _as(core.ConnectTimeout, core.ConnectError):
+                async with asyncio.timeout(timeout):
+                    await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+            now, until = time.time(), self._writer.get_extra_info("ssl_object").peer.until
+            self._reused_until = min(now + (until - now) * REUSED, until - REUSE_MARGIN)
+            return self
+
+        def get_extra_info(self, info: str) -> Any:
+            if info == "is_readable":  # asked of a kept connection before it is used again: has it come to its end?
+                ended = self._reader.at_eof() or self._writer.transport.is_closing()
+                return ended or self._reused_until <= time.time()
+            return self._writer.get_extra_info(info)
+
+    class Backend(core.AsyncNetworkBackend):  # type: ignore[misc]
+        async def connect_tcp(
+            self,
+            host: str,
+            port: int,
+            timeout: float | None = None,  # noqa: ASYNC109
+            local_address: str | None = None,  # noqa: ARG002
+            socket_options: Any = None,  # noqa: ARG002
+        ) -> Any:
+            with _as(core.ConnectTimeout, core.ConnectError):
+                async with asyncio.timeout(timeout):
+                    return Stream(*await asyncio.open_connection(*places().get((host, port), (host, port))))
+
+    return Backend()
+
+
+@contextmanager
+def _as(timeout: type[Exception], failure: type[Exception]) -> Any:
+    """Raise the library's own errors; an ended certificate is an `OSError`, too."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise timeout(str(error)) from error
+    except OSError as error:
+        raise failure(str(error)) from error

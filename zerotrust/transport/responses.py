@@ -1,0 +1,94 @@
+"""How a refusal is sent (RFC 6750): as the answer, or as the end of an answer that has begun."""
+
+from typing import Any
+
+import orjson
+from fastapi import Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+
+from zerotrust.context import FORM, current_trace
+from zerotrust.decision import Denied, Reason
+from zerotrust.transport.dialect import Form
+
+RETRY_AFTER = 1
+"""Seconds a caller should wait before it asks again for what could not be decided."""
+
+
+class ApplicationError(Denied):
+    """An error status that a handler chose (`HTTPException`): the application's own answer, and no decision of ours.
+
+    The status stays.  The text is fixed for each status, for the handler's own may quote the caller.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(Reason.APPLICATION_ERROR)
+        by_class = "invalid_request" if status < 500 else "server_error"
+        known = {401: None, 403: "access_denied", 429: "temporarily_unavailable", 503: "temporarily_unavailable"}
+        self.status, self.error = status, known.get(status, by_class)
+
+
+def headers_of(refusal: Denied, metadata_url: str | None = None) -> list[tuple[bytes, bytes]]:
+    """A refusal's own headers: a challenge (RFC 6750 section 3, RFC 9728 section 5.1), or when to come back."""
+    if refusal.status in (429, 503):
+        return [(b"retry-after", b"%d" % RETRY_AFTER)]
+    if refusal.status not in (400, 401, 403) or refusal.error == "access_denied":
+        return []
+    fields = {"error": refusal.error, "scope": refusal.scope, "resource_metadata": metadata_url}
+    given = "".join(f', {name}="{value}"' for name, value in fields.items() if value)
+    return [(b"www-authenticate", f'Bearer realm="zero-trust"{given}'.encode())]
+
+
+def problem(refusal: Denied, trace_id: str) -> dict[str, Any]:
+    """What a refused caller is told."""
+    told: dict[str, Any] = {"error": refusal.error or "unauthorized", "reason": refusal.told, "trace_id": trace_id}
+    return told | ({"scope": refusal.scope} if refusal.scope else {}) | dict(refusal.more)
+
+
+async def send_refusal(refusal: Denied, trace_id: str, send: Send, form: Form) -> None:
+    """Send a refusal as the answer."""
+    told = problem(refusal, trace_id)
+    body = orjson.dumps(form.dialect.error_body(refusal, told, form))
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *headers_of(refusal, form.metadata_url),
+    ]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def cut_off(refusal: Denied, trace_id: str, send: Send, *, first: Message) -> None:
+    """End an answer that began with the message `first`, so that whoever reads it knows that this is not its end.
+
+    A stream of events (WHATWG HTML section 9.2) gets one more, `error`.  Anything else gets no end at all: then the
+    server closes the connection, where a proper end would make half an answer look like a whole one.
+    """
+    if any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in first["headers"]):
+        event = b"event: error\r\ndata: %b\r\n\r\n" % orjson.dumps(problem(refusal, trace_id))
+        await send({"type": "http.response.body", "body": event, "more_body": False})
+
+
+def as_denied(error: Exception) -> Denied:
+    """What a handler or its framework raised, as a refusal; their own answers would quote the caller, or us."""
+    if isinstance(error, Denied):
+        return error
+    if isinstance(error, RequestValidationError):
+        places = (".".join(map(str, found["loc"])) for found in error.errors())
+        return Denied(Reason.MALFORMED_BODY, ", ".join(places))
+    if isinstance(error, HTTPException) and 400 <= error.status_code <= 599:
+        return ApplicationError(error.status_code)
+    return Denied(Reason.FAILED)
+
+
+class DeniedResponse(Response):
+    """What a handler raised, answered in the form of the gate's own refusals."""
+
+    def __init__(self, refusal: Denied) -> None:
+        super().__init__(status_code=refusal.status)
+        self._refusal = refusal
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send_refusal(self._refusal, current_trace(), send, FORM.get(Form()))
