@@ -18,7 +18,7 @@ from zerotrust.transport.dialect import Dialect, Form
 MODEL, CREATED = "scripted", 1_795_478_400
 """The one model, and since when there is it (2026-11-24), in seconds since the epoch."""
 MAX_MESSAGES = 256
-"""Messages of one conversation: an agent makes at most 64 calls for a task, in 16 turns (`zerotrust/adapters/agent_loop.py`)."""
+"""Messages of one conversation: an agent makes at most 64 calls for a task, in 16 turns (`agent_loop.py`)."""
 MAX_TOOLS = 128
 """Tools on offer; OpenAI's own limit."""
 MAX_CALLS = 256

@@ -5,7 +5,7 @@
             keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
         )
 
-What a start finds, and leaves to the next one, is in `instance.py`.
+What a start finds, and leaves to the next one, is in `keycloak_instance.py`.
 
 No secret is in Keycloak's arguments or environment, and no other process of this user reads its memory: Java runs from
 a copy that nobody may read (`interpreter.py`), does not let itself be attached to, and is given the first

@@ -6,7 +6,7 @@ set only at a clean stop, after Keycloak's own events said that nobody edited th
 crash, another realm file and a change made in the admin page all lead to a fresh import, and never to a realm that is
 silently not the committed one.
 
-All else in the folder is laid out anew at each start, from the distribution, which `runtime.py` has just held to its
+All else in the folder is laid out anew at each start, from the distribution, which `keycloak_runtime.py` has just held to its
 digest, and from the scripts; what lies there besides is removed, for Keycloak would take themes and more from there. A
 build is not kept where other clones find it: what it produces differs each time, so no digest of it can be committed.
 

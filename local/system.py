@@ -44,7 +44,7 @@ SECONDS_TO_START = 30
 SPACE = 100
 """Megabytes: several times what a run takes."""
 PID_FILE = "running.pid"
-INSIDER = ("lab/insider", "zerotrust")
+INSIDER = ("lab/compromised_workload", "zerotrust")
 """The code that stands for an intruder; see `lab/compromised_workload/main.py`."""
 
 

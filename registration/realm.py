@@ -9,11 +9,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
 from authorities.registry.keycloak.events import KEPT_FOR, RECORDED
 from zerotrust.registry.model import OPERATORS, Party, Registry
 from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY
+from zerotrust.revocation_list import SESSION_LIFE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 REGISTRY = ROOT / "registry.yaml"
 REALM_FILE = ROOT / "keycloak-realm" / "realm.json"
 SCRIPT = ROOT / "keycloak-realm" / "delegation.js"
@@ -32,12 +34,6 @@ USERS = {
 
 ADMINISTRATOR = REGISTRY_PARTY
 """The one party that acts at Keycloak for itself, and for no user."""
-
-SESSION_LIFE = 3600
-"""Seconds from sign-in to the end of a session, however busy it is."""
-
-LOGOUT_PATH = "/backchannel-logout"
-"""Of the administrator's own door, and the only one that Keycloak knocks at."""
 
 # It polls what happened, ends a user's sessions, and disables the client of whoever is suspended.
 _ADMINISTRATION = ["view-events", "manage-users", "manage-clients"]

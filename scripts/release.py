@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LIST, SIGNATURE = "release", "release.sig"
 NAMESPACE = "release"
-REGISTRY_PARTY = "release@example.com"
+SIGNER = "release@example.com"
 NOT_SIGNED = {
     ".git": "history and settings of git, from which nothing is started",
     ".venv": "removed and made anew from the signed requirements.lock",
@@ -156,7 +156,7 @@ def main() -> None:
     signing, verifying = commands.add_parser("sign"), commands.add_parser("verify")
     signing.add_argument("key", type=Path, help="the private key, as ssh-keygen makes it")
     verifying.add_argument("signers", type=Path, help="whose signature is good (ssh-keygen(1), ALLOWED SIGNERS)")
-    verifying.add_argument("--signer", default=REGISTRY_PARTY, help="the one of them who must have signed")
+    verifying.add_argument("--signer", default=SIGNER, help="the one of them who must have signed")
     for command in signing, verifying:
         command.add_argument("--tree", type=Path, default=ROOT, help="by default the one that this script lies in")
     arguments = parser.parse_args()

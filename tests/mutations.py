@@ -58,7 +58,9 @@ TESTS = {
     "transport.dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate",
     "adapters.digests": "unit/test_digests unit/test_imports unit/test_agent_card",
     "errors": "unit/test_decision",
-    "issuer.exchange": "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens",
+    "issuer.exchange": (
+        "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens"
+    ),
     "gate": (
         "unit/test_gate unit/test_revoked_caller unit/test_binding unit/test_decision unit/test_outcome "
         "unit/test_counts unit/test_imports input/test_handlers input/test_values attacks/test_o_costs"
@@ -78,6 +80,7 @@ TESTS = {
         "unit/test_gate unit/test_revoked_caller unit/test_decision input/test_handlers input/test_values "
         "services/test_orchestrator services/test_server"
     ),
+    "registry.files": "unit/test_snapshot unit/test_register",
     "registry.model": "unit/test_registry unit/test_realm",
     "routes": "unit/test_routes unit/test_imports unit/test_binding unit/test_gate services/test_registry_authority",
     "run": "unit/test_run",
@@ -103,7 +106,8 @@ TESTS = {
     "limits.turns": "unit/test_turns attacks/test_o_costs",
     "validity": "unit/test_revoked_caller unit/test_gate services/test_revocation",
     "verify": (
-        "unit/test_verify unit/test_imports unit/test_gate unit/test_revoked_caller faults/test_clock attacks/test_c_claims"
+        "unit/test_verify unit/test_imports unit/test_gate unit/test_revoked_caller faults/test_clock "
+        "attacks/test_c_claims"
     ),
     "revocation_list": "unit/test_revocation services/test_operator_revocations",
     "spiffe.workload": "unit/test_workload services/test_trust_bundle services/test_attestation",
@@ -118,7 +122,9 @@ EXCUSED = {
     "transport.pools: if not self._unsent:": "to write nothing does nothing; it is quicker not to",
     "call: self.last is not None": "for the type checker: nothing was sent last where nothing was sent first",
     "call: self.principal": "for the type checker: a trace is followed only once the caller is known",
-    "transport.responses: super().__init__(status_code=refusal.status)": "nobody looks into an answer that sends itself",
+    "transport.responses: super().__init__(status_code=refusal.status)": (
+        "nobody looks into an answer that sends itself"
+    ),
     "transport.server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
     "revocation_list: if not self._until:": "where there are no times, none is found; it is quicker not to look",
     "adapters.mcp: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",

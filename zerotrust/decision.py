@@ -107,7 +107,7 @@ class Reason(ReasonCode):
     PEER_UNTRUSTED = "peer_untrusted", _DENIED
 
     # what a handler answers, or fails to
-    APPLICATION_ERROR = "application_error", (500, "server_error")  # or the handler's own status: `refusing.py`
+    APPLICATION_ERROR = "application_error", (500, "server_error")  # or the handler's own status: `responses.py`
     FAILED = "failed", (500, "server_error")
 
     # what cannot be known or done now

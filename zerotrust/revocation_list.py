@@ -18,8 +18,10 @@ LONGEST_LIFE = 300
 TOKEN_KEPT = 2 * LONGEST_LIFE
 """Seconds for which a revoked token is remembered: its own life, and as long again for clocks that differ and for
 news that is late."""
-SESSION_KEPT = 3600 + 3 * LONGEST_LIFE
-"""The same for a session: the realm may go on with it for 3600 s, and tokens live on after that."""
+SESSION_LIFE = 3600
+"""Seconds from sign-in to the end of a session at the realm, however busy it is."""
+SESSION_KEPT = SESSION_LIFE + 3 * LONGEST_LIFE
+"""Seconds for which a revoked session is remembered: tokens live on after its end."""
 RETENTION: dict[Kind, int] = {"session": SESSION_KEPT, "token": TOKEN_KEPT}
 MOST_FORGOTTEN = 100
 """Entries that are forgotten with one change.  It adds one, so this is enough, and no change waits for thousands."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp
 
+from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
 from authorities.registry.keycloak.backchannel_logout import Logouts
 from authorities.registry.keycloak.events import Apply
 from authorities.registry.keycloak.poll import applying
@@ -24,7 +25,6 @@ from authorities.registry.reasons import RegistryReason
 from authorities.registry.revocations import CauseText, Revocation, Revocations
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from registration.realm import LOGOUT_PATH
 from zerotrust.audit.event import Action, Administration, Caller, Peer, sanitize
 from zerotrust.context import PRINCIPAL, current_peer, current_principal
 from zerotrust.decision import Denied, PolicyEngine

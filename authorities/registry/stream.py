@@ -1,4 +1,4 @@
-"""Tells every party what exists and what is revoked, each line signed; the sending end of `zerotrust/registry/feed.py`."""
+"""The sending end of the registry's feed (`zerotrust/registry/feed.py`): what exists and what is revoked, signed."""
 
 import asyncio
 import logging

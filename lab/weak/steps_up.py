@@ -11,7 +11,7 @@ TRIES = 5
 
 
 async def ask_agent(service: Service, step: Step, text: str, token: ExchangedToken) -> a2a.Answer:
-    """The same as `zerotrust.adapters.a2a.ask_agent`, stepping up (RFC 6750 section 3.1) for as long as it is told to."""
+    """The same as `a2a.ask_agent`, stepping up (RFC 6750 section 3.1) for as long as it is told to."""
     for _ in range(TRIES):
         try:
             return await a2a.ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)

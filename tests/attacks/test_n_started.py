@@ -12,7 +12,7 @@ from local.keycloak_instance import BUILT, Instance
 from local.keycloak_runtime import KeycloakError, find_distribution, find_java
 from registration.realm import SCRIPT
 from scripts import run
-from scripts.release import LIST, REGISTRY_PARTY, SIGNATURE, ReleaseError, as_text, listed, verify
+from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, as_text, listed, verify
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.attack_folder import Folder, folder
 from tests.support.planted import MARK, copy_of_the_project, plant, said_by
@@ -111,7 +111,7 @@ async def test_a_release_that_is_not_what_was_signed(target: Folder) -> Tries:
     """A file more, which nothing that is signed names; a changed one; and both with a signature by another key."""
     release = signed(target.place)
     gate, planted = release.tree / "zerotrust" / "gate.py", release.tree / "typer.py"
-    verified = partial(verify, release.tree, release.signers, REGISTRY_PARTY)
+    verified = partial(verify, release.tree, release.signers, SIGNER)
     assert verified()
 
     planted.write_text("yes = True\n")

@@ -86,15 +86,6 @@ def test_the_walkthrough_calls_every_lever_as_the_readme_does() -> None:
     assert [lever.called for lever in REVOCATION_METHODS.values()] == told
 
 
-def test_no_source_file_of_the_library_is_left_out_of_the_readme_or_the_decisions() -> None:
-    """A reader who looks for a rule finds its module named in one of the two."""
-    named = (ROOT / "README.md").read_text() + (ROOT / "DECISIONS.md").read_text()
-
-    modules = {path.name for path in (ROOT / "zerotrust").rglob("*.py")} - {"__init__.py"}
-    left_out = {"service.py", "settings.py"}
-    assert {module for module in modules if module not in named} <= left_out
-
-
 def test_the_catalogue_is_told_as_it_is_tested() -> None:
     assert markdown() == (ROOT / "docs" / "attacks.md").read_text(), "scripts/run tests.attacks.table > docs/attacks.md"
 

@@ -17,12 +17,13 @@ from keycloak import KeycloakAdmin
 
 from authorities.registry.keycloak import poll as module
 from authorities.registry.keycloak.admin import Administration
+from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
 from authorities.registry.keycloak.backchannel_logout import Logouts
 from authorities.registry.keycloak.events import Change
 from authorities.registry.keycloak.poll import poll
 from cli.login import Login, LoginError, sign_in
 from local.keycloak import Keycloak
-from registration.realm import ADMINISTRATOR, LOGOUT_PATH
+from registration.realm import ADMINISTRATOR
 from registration.realm import realm as derive
 from tests.support.pki import CA
 from tests.support.real import EVERYTHING, imported

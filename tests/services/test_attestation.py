@@ -981,7 +981,7 @@ async def test_it_launches_registered_code_only_and_lives_on_after_a_refusal(
 
 @pytest.fixture
 def with_library(root: Path) -> None:
-    for folder in "zerotrust", "lab/insider":
+    for folder in "zerotrust", "lab/compromised_workload":
         shutil.copytree(PROJECT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
 
 
@@ -990,7 +990,7 @@ async def test_an_insider_launched_in_a_partys_name_shows_that_partys_identity(
     registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path
 ) -> None:
     path = place / "insider.sock"
-    code = ("lab/insider", "zerotrust")
+    code = ("lab/compromised_workload", "zerotrust")
     insider = Launch(party_id=READER, name="insider", code=code, env={"ZT_INSIDER_SOCKET": str(path)})
     async with Authority(registry, lock, root, run_dir) as authority:
         with pytest.raises(LaunchError, match=r"not what registry\.lock approves"):

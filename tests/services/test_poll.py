@@ -17,10 +17,10 @@ from authorities.registry.keycloak.events import KEPT_FOR, RECORDED, Change
 from authorities.registry.keycloak.poll import Reader, applying, poll
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from registration.realm import SESSION_LIFE
 from tests.support.system import FakeWorkload, fresh_revocations
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.revocation_list import SESSION_LIFE
 
 OWN, READER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"
 NOW = 1_795_563_637_000

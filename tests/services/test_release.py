@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts import release
-from scripts.release import LIST, REGISTRY_PARTY, SIGNATURE, ReleaseError, sign, verify
+from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, sign, verify
 from tests.support.signed import FILES, SEALS, UV, Signed, committed, make, new_key, signed, signed_by, signed_project
 
 
@@ -17,7 +17,7 @@ def whole(tmp_path: Path) -> Signed:
 
 
 def check(whole: Signed) -> int:
-    return verify(whole.tree, whole.signers, REGISTRY_PARTY)
+    return verify(whole.tree, whole.signers, SIGNER)
 
 
 def test_a_tree_as_it_was_signed_is_good_and_so_is_what_may_lie_there_besides(whole: Signed) -> None:
@@ -131,7 +131,7 @@ def test_the_tree_does_not_say_itself_whose_signature_is_good(whole: Signed) -> 
     shutil.copy(whole.signers, inside)
 
     with pytest.raises(ReleaseError, match="lies in the tree that is to be verified"):
-        verify(whole.tree, inside, REGISTRY_PARTY)
+        verify(whole.tree, inside, SIGNER)
 
 
 def test_a_key_that_does_not_sign_leaves_the_release_that_is_there(whole: Signed, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
     status, said, notes = make(project, "verify-release", f"SIGNERS={project.signers}")
 
     assert status == 0, said
-    assert f"files, all as {REGISTRY_PARTY} signed them, and no other." in said
+    assert f"files, all as {SIGNER} signed them, and no other." in said
     assert not (project.tree / ".venv" / "lib").exists()
     left = [file for name in SEALS for file in (project.tree / "run").rglob(name)]
     assert left == [project.tree / "run" / "data" / "handover"]  # a party's, not Keycloak's

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.release import LIST, NAMESPACE, REGISTRY_PARTY, SIGNATURE, sign
+from scripts.release import LIST, NAMESPACE, SIGNATURE, SIGNER, sign
 from tests.support.planted import LEFT_OUT, ROOT
 
 PACKAGE = ".venv/lib/python3/site-packages/httpx.py"
@@ -17,7 +17,7 @@ FILES = {
 }
 SEALS = ("build.seal", "data.seal", "handover")
 """What has Keycloak go on with an earlier build or database."""
-GIT = ("git", "-c", "user.name=releaser", "-c", f"user.email={REGISTRY_PARTY}", "-c", "init.defaultBranch=main")
+GIT = ("git", "-c", "user.name=releaser", "-c", f"user.email={SIGNER}", "-c", "init.defaultBranch=main")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def signed(place: Path, files: dict[str, str] | None = None) -> Signed:
     committed(tree)
     sign(tree, key)
     signers = place / "signers"
-    signers.write_text(f"{REGISTRY_PARTY} {key.with_suffix('.pub').read_text()}")
+    signers.write_text(f"{SIGNER} {key.with_suffix('.pub').read_text()}")
     return Signed(tree, signers, key)
 
 

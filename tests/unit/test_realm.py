@@ -13,13 +13,12 @@ from registration.realm import (
     ADMINISTRATOR,
     REALM_FILE,
     SCRIPT,
-    SESSION_LIFE,
     as_text,
     build_jar,
     realm,
 )
 from zerotrust.registry.model import Registry
-from zerotrust.revocation_list import RETENTION, SESSION_KEPT
+from zerotrust.revocation_list import RETENTION, SESSION_KEPT, SESSION_LIFE
 
 Json = dict[str, Any]
 

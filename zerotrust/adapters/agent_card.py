@@ -86,8 +86,9 @@ def signed_card(card: AgentCard, svid: Svid) -> dict[str, Any]:
 def check_card(sent: bytes, *, signer: str, digest: str | None, own: Svid, now: float) -> float:
     """Check that `signer` (a SPIFFE ID) says of itself what was approved; return until when that is good.
 
-    `digest` is the approved one, `own` the reader's SVID; times are in seconds since the epoch.  Raises `InvalidStatement`: no
-    signature, or several; by another algorithm, another party, another trust domain; too old; or another card.
+    `digest` is the approved one, `own` the reader's SVID; times are in seconds since the epoch.  Raises
+    `InvalidStatement`: no signature, or several; by another algorithm, another party, another
+    trust domain; too old; or another card.
     """
     try:
         card = strict_object(sent)

@@ -31,7 +31,7 @@ MAX_CALLS = 64
 MAX_CONVERSATION = 384 * 1024
 """Bytes of all messages of a task as JSON: what a model has read, several documents of the largest size among it.
 
-More than that neither the model's door nor the next agent's takes (`incoming.py`)."""
+More than that neither the model's door nor the next agent's takes (`requests.py`)."""
 LONGEST, LONGEST_FAILURE = 100, 1000
 """Letters that are told of a call that was done, and of what came back; and of one that failed."""
 TOO_LONG, TOO_MANY = "the answer is too long for this task", "too many calls for one task"

@@ -14,7 +14,7 @@ OF_A_USER = 40
 
 OF_A_PARTY = 100
 """Requests that one party sends, and requests that all people send together, whatever users they are for.  A party
-keeps no more connections than that (`connections.py`), and the last service in a chain has no more under way than the
+keeps no more connections than that (`pools.py`), and the last service in a chain has no more under way than the
 first has let in."""
 
 

@@ -1,6 +1,6 @@
 """The way out: a token leaves only with the call it was narrowed for, and only to the party it names.
 
-That party is at the other end (`connections.py`), and it still stands.  A call lasts no longer than its token, however
+That party is at the other end (`pools.py`), and it still stands.  A call lasts no longer than its token, however
 slowly it is answered.
 """
 

@@ -1,7 +1,7 @@
 """The public keys over HTTPS, for Keycloak: SPIFFE Federation section 5.2.1, profile `https_web`.
 
-Every process of this machine can connect here.  So few connections are answered at a time (`zerotrust/transport/accepting.py`),
-and none is answered twice.
+Every process of this machine can connect here.  So few connections are answered at a time, and none is answered twice
+(`zerotrust/transport/accepting.py`).
 """
 
 import asyncio

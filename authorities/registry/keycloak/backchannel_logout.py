@@ -21,6 +21,8 @@ from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.verify import ALGORITHM, CLOCK_SKEW, key_id
 
+PATH = "/backchannel-logout"
+"""The route of the registry that takes logout tokens; the realm names it for each client."""
 MAX_AGE = 120
 """Seconds from `iat` on in which a logout token is believed, whatever its `exp`; as long is its `jti` remembered."""
 TYPE = "logout+jwt"

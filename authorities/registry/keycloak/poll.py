@@ -34,8 +34,7 @@ from authorities.registry.keycloak.events import (
     switches_off,
 )
 from authorities.registry.stream import Stream
-from registration.realm import SESSION_LIFE
-from zerotrust.revocation_list import Revocable
+from zerotrust.revocation_list import SESSION_LIFE, Revocable
 
 SECONDS_BETWEEN_READS = 0.4
 MOST_EVENTS = 2000
