@@ -6,13 +6,12 @@ set only at a clean stop, after Keycloak's own events said that nobody edited th
 crash, another realm file and a change made in the admin page all lead to a fresh import, and never to a realm that is
 silently not the committed one.
 
-All else in the folder is laid out anew at each start, from the distribution, which `keycloak_runtime.py` has just held to its
-digest, and from the scripts; what lies there besides is removed, for Keycloak would take themes and more from there. A
-build is not kept where other clones find it: what it produces differs each time, so no digest of it can be committed.
-
-Nobody's password outlives the run. A stopped database has one administrator whose random password lies beside it
-(`handover`, good for one start): Keycloak makes an administrator only together with the database. Whoever can read that
-file can read the database too, and with it the realm's signing key; the folder is its owner's alone.
+All else in the folder is laid out anew at each start, from the distribution, which `keycloak_runtime.py` has just held
+to its digest, and from the scripts; what lies there besides is removed, for Keycloak would take themes and more from
+there. A build is not kept where other clones find it: what it produces differs each time, so no digest of it can be
+committed.  Nobody's password outlives the run. A stopped database has one administrator whose random password lies
+beside it (`handover`, good for one start): Keycloak makes an administrator only together with the database. Whoever can
+read that file can read the database too, and with it the realm's signing key; the folder is its owner's alone.
 """
 
 import hashlib

@@ -17,7 +17,7 @@ class Progress(BaseModel):
     text: str = ""
     done: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
-    outcome_unknown: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
     """What may have been done: it was asked for, and no answer came."""
     trace_id: str = Field(default_factory=current_trace)
 
@@ -26,8 +26,8 @@ def stopped(agent: str, error: Denied | PeerError) -> Progress:
     """How a task ends at a step that did not: `failed`, or `unclear` where it is not known what the agent did."""
     if isinstance(error, Denied):
         return Progress(event="failed", agent=agent, text=error.told)
-    event: Literal["unclear", "failed"] = "unclear" if error.outcome_unknown else "failed"
-    text = f"{error.told}; it may have been done" if error.outcome_unknown else error.told
+    event: Literal["unclear", "failed"] = "unclear" if error.unclear else "failed"
+    text = f"{error.told}; it may have been done" if error.unclear else error.told
     account = error.account
     return Progress(
         event=event,
@@ -35,5 +35,5 @@ def stopped(agent: str, error: Denied | PeerError) -> Progress:
         text=text,
         done=account.done,
         refused=account.failed,
-        outcome_unknown=account.outcome_unknown,
+        unclear=account.unclear,
     )

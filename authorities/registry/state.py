@@ -40,7 +40,7 @@ _changes = Table(
 )
 _by_subject = Index("changes_by_subject", _changes.c.kind, _changes.c.name)
 _untold = Table(
-    "untold",
+    "pending",
     _tables,
     Column("kind", String, primary_key=True),
     Column("name", String, primary_key=True),

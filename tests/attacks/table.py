@@ -118,7 +118,7 @@ ADMIT = _gate("Gate._serve", "receive = await self._admit(call, receive)")
 UNLISTED = _gate("Gate._admit", "if call.route is UNLISTED:")
 DECIDE = _gate("Gate._decide", "for permission in need.permissions:", "return")
 _DECIDE_FIRST = "required.need_before_body(path, call.principal.scopes)"
-_READ_FIRST = f"await incoming.body(headers, receive, most=1 << 20) and {_DECIDE_FIRST}"
+_READ_FIRST = f"await requests.body(headers, receive, most=1 << 20) and {_DECIDE_FIRST}"
 _MOST_GIVES_WAY = Control("zerotrust.transport.server", "Protocol._make_room", "-held[other._holder]", "0")
 ONE_ALGORITHM = _key_id('if header.get("alg") != ALGORITHM:')
 KNOWN_HEADERS_ONLY = _key_id("if not header.keys() <= KNOWN_HEADERS:")
@@ -289,7 +289,7 @@ ROWS: dict[int, Row] = {
         (
             _gate(
                 "Gate._admit",
-                "token = incoming.bearer(headers, hint=required.hint)",
+                "token = requests.bearer(headers, hint=required.hint)",
                 'token = UnverifiedToken(call.scope["query_string"].decode().removeprefix("access_token="))',
             ),
         ),

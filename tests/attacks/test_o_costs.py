@@ -100,7 +100,7 @@ async def test_one_users_tasks_until_there_is_no_room_for_anothers(target: Targe
         token = target.token(ORCHESTRATOR, sub=user, scope="task.run")
         return await target.send(ORCHESTRATOR, token, path="/tasks", body={"request": "Summarise."})
 
-    with patch.object(target.system.services[ORCHESTRATOR], "narrow", waits):
+    with patch.object(target.system.services[ORCHESTRATOR], "exchange", waits):
         alices = [asyncio.create_task(given("alice")) for _ in range(OF_A_PERSON + 1)]
         async with asyncio.timeout(HANG):
             while len(running) + sum(task.done() for task in alices) < OF_A_PERSON + 1:

@@ -371,7 +371,7 @@ def test_everything_that_is_revoked_is_shown_and_how_fresh_that_is(zt: Zt, regis
     }
     registered.answers["GET /revocations"] = (200, answer)
 
-    shown = zt("standing")
+    shown = zt("revocations")
 
     assert shown.exit_code == 0, shown.output
     assert registered.asked == [("GET /revocations", None, "Bearer olgas")]
@@ -381,7 +381,7 @@ def test_everything_that_is_revoked_is_shown_and_how_fresh_that_is(zt: Zt, regis
     assert "not listed" not in shown.output
 
     answer["entries"] = 1234
-    assert "1233 older ones are not listed" in zt("standing").output
+    assert "1233 older ones are not listed" in zt("revocations").output
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_where_nothing_is_revoked_but_earlier_tokens_a_sentence_says_so(
     answer = {"number": 5, "sources": {"keycloak": 0.4}, "entries": len(listed), "revoked": listed}
     registered.answers["GET /revocations"] = (200, answer)
 
-    assert zt("standing").output == f"{told}5 changes so far; read: keycloak 0.4 s ago.\n"
+    assert zt("revocations").output == f"{told}5 changes so far; read: keycloak 0.4 s ago.\n"
 
 
 def test_earlier_tokens_of_users_are_counted_and_those_of_everybody_are_listed(zt: Zt, registered: Registered) -> None:
@@ -415,7 +415,7 @@ def test_earlier_tokens_of_users_are_counted_and_those_of_everybody_are_listed(z
     answer = {"number": 2, "sources": {"keycloak": 0.4}, "entries": 2, "revoked": [everybody, alice]}
     registered.answers["GET /revocations"] = (200, answer)
 
-    shown = zt("standing").output
+    shown = zt("revocations").output
 
     assert "events may have been lost" in shown
     assert shown.endswith(

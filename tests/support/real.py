@@ -184,7 +184,7 @@ def long_registry() -> Registry:
                 "authority/attestation": {"kind": "authority", "port": 8543},
                 **agents,
             },
-            "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60, "x509_svid": 120, "standing": 3},
+            "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60, "x509_svid": 120, "revocations": 3},
         }
     )
 

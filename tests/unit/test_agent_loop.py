@@ -120,7 +120,7 @@ async def test_an_error_that_says_nothing_of_what_was_done_leaves_it_unclear() -
     with pytest.raises(PeerError) as error:
         await tools(MCPError(INTERNAL_ERROR, "something")).call("read", {}, TOKEN)
 
-    assert error.value.outcome_unknown
+    assert error.value.unclear
 
 
 # how much

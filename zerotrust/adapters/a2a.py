@@ -66,7 +66,7 @@ class Answer(BaseModel):
     text: str = ""
     done: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
-    outcome_unknown: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
     """Calls that nobody answered: they may have been done."""
     broken: str = ""
     """Why it came to no end, if it did not."""
@@ -75,10 +75,10 @@ class Answer(BaseModel):
 class PeerError(ZeroTrustError):
     """Another party refused, failed or could not be reached."""
 
-    def __init__(self, told: str, *, outcome_unknown: bool = False, account: Answer | None = None) -> None:
+    def __init__(self, told: str, *, unclear: bool = False, account: Answer | None = None) -> None:
         """`told` is fit for the user; `unclear`: what was asked for may have been done all the same."""
         super().__init__(told)
-        self.told, self.outcome_unknown, self.account = told, outcome_unknown, account or Answer()
+        self.told, self.unclear, self.account = told, unclear, account or Answer()
 
 
 def agent_app(
@@ -116,13 +116,13 @@ async def ask_agent(service: Service, name: str, text: str, token: ExchangedToke
     except A2AClientError as error:
         raise _unanswered(name, error) from error
     except A2AError as error:
-        raise PeerError(f"{name}: {error}", outcome_unknown=True) from error
+        raise PeerError(f"{name}: {error}", unclear=True) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:  # the SDK's, and ours
-        raise PeerError(f"{name}: {NONSENSE}", outcome_unknown=True) from error
+        raise PeerError(f"{name}: {NONSENSE}", unclear=True) from error
     if not reply.HasField("message"):
-        raise PeerError(f"{name}: {NONSENSE}", outcome_unknown=True)
+        raise PeerError(f"{name}: {NONSENSE}", unclear=True)
     if answer.broken:
-        raise PeerError(f"{name}: {answer.broken}", outcome_unknown=bool(answer.outcome_unknown), account=answer)
+        raise PeerError(f"{name}: {answer.broken}", unclear=bool(answer.unclear), account=answer)
     return answer
 
 
@@ -132,7 +132,7 @@ def _unanswered(name: str, error: A2AClientError) -> PeerError:
     if isinstance(cause, httpx.TransportError):
         return unreached(name, cause)
     if not isinstance(cause, httpx.HTTPStatusError):
-        return PeerError(f"{name}: {NONSENSE}", outcome_unknown=True)
+        return PeerError(f"{name}: {NONSENSE}", unclear=True)
     return refused(name, cause.response)
 
 
@@ -142,15 +142,15 @@ def refused(name: str, answer: httpx.Response) -> PeerError:
         told = answer.json()
         reason = str((told["error"]["data"] if "jsonrpc" in told else told)["reason"])
     except (ValueError, KeyError, TypeError):
-        return PeerError(f"{name}: answered with status {answer.status_code}", outcome_unknown=True)
-    return PeerError(f"{name}: refused with {answer.status_code}, {reason}", outcome_unknown=reason not in UNTOUCHED)
+        return PeerError(f"{name}: answered with status {answer.status_code}", unclear=True)
+    return PeerError(f"{name}: refused with {answer.status_code}, {reason}", unclear=reason not in UNTOUCHED)
 
 
 def unreached(name: str, error: httpx.TransportError) -> PeerError:
     """What to tell of a party that did not answer: it may have been asked, or not."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return PeerError(f"{name}: could not be reached")
-    return PeerError(f"{name}: gave no answer", outcome_unknown=True)
+    return PeerError(f"{name}: gave no answer", unclear=True)
 
 
 _works: ContextVar[set[asyncio.Future[Answer]]] = ContextVar("works")

@@ -95,7 +95,7 @@ class ToolClient:
         except MCPError as error:
             reason = _reason(error)
             if error.error.code != INVALID_PARAMS and reason not in UNTOUCHED:
-                raise PeerError(f"{self._name}: gave no answer ({reason})", outcome_unknown=True) from error
+                raise PeerError(f"{self._name}: gave no answer ({reason})", unclear=True) from error
             if reason in AWAY:
                 raise PeerError(f"{self._name}: refused ({reason})") from error
             return f"refused ({reason})", False
@@ -186,8 +186,8 @@ class _Talk:
     def account(self, *, text: str = "", broken: str = "") -> Answer:
         """The answer, with what was done for it."""
         undone = (f"{self._calls - MAX_CALLS} more: {TOO_MANY}",) if self._calls > MAX_CALLS else ()
-        done, failed, outcome_unknown = tuple(self._done), (*self._failed, *undone), tuple(self._unclear)
-        return Answer(text=text, done=done, failed=failed, outcome_unknown=outcome_unknown, broken=broken)
+        done, failed, unclear = tuple(self._done), (*self._failed, *undone), tuple(self._unclear)
+        return Answer(text=text, done=done, failed=failed, unclear=unclear, broken=broken)
 
     def add(self, message: dict[str, Any]) -> None:
         """Add a message.  Raises `PeerError` where there is no room for it."""
@@ -213,7 +213,7 @@ class _Talk:
         try:
             said, did = await self._tools.call(name, arguments, self._tool_token)
         except PeerError as error:
-            (self._unclear if error.outcome_unknown else self._failed).append(_failure(what, error.told))
+            (self._unclear if error.unclear else self._failed).append(_failure(what, error.told))
             raise
         if did:
             self._done.append(f"{_cut(what)}: {_cut(said)}")

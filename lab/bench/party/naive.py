@@ -48,9 +48,9 @@ class Naive(Service):
         known, workload, issuer = parts["known"], parts["workload"], httpx.URL(parts["issuer"])
         directory = known.directory()
         at_issuer = Directory({f"{issuer.scheme}://{issuer.host}:{issuer.port}": issuer.host}, {})
-        parts["outgoing"] = EgressClients(
+        parts["egress"] = EgressClients(
             known.called(),
-            revocations=parts["standing"],
+            revocations=parts["revocations"],
             transport=_New(lambda: Connections(directory, workload.svid)),
             mcp_transport=_NewMcp(lambda: MCPConnections(directory, workload.svid)),
         )
