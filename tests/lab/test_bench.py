@@ -104,7 +104,7 @@ def test_what_a_cold_task_waits_for_keycloak_is_taken_off_once_for_exchanges_at_
 ) -> None:
     numbers, ratios = summary
 
-    assert numbers["exchanges_in_series"] in (2, 3)  # the reader's two overlap, unless one is very late
+    assert 2 <= numbers["exchanges_in_series"] <= 3  # a median: the reader's two overlap, unless one is very late
     assert numbers["cold_exchange_ms_p50"] == pytest.approx(500)
     assert ratios["cold_ratio"].median == pytest.approx(3)
     assert ratios["cold_ratio_without_keycloak"].median == pytest.approx(2)
@@ -207,7 +207,7 @@ async def test_every_variant_does_the_task_on_the_real_system(real: Real, monkey
 
     numbers, _ = summarise(measured, {name: spans(real, name) for name in PORTS})
     assert numbers["commits_in_series"] in (9, 10)  # ten, where a count of strangers falls between
-    assert numbers["exchanges_in_series"] in (2, 3)  # the reader's two overlap, unless one is very late
+    assert 2 <= numbers["exchanges_in_series"] <= 3  # a median: the reader's two overlap, unless one is very late
     assert numbers["warm_exchanges"] == 0
     assert measured.apart.keys() == APART
     assert not PLANTED.exists()
