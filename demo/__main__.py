@@ -20,10 +20,6 @@ from rich.text import Text
 from authorities.attestation.local.closed import NotClosedError
 from authorities.attestation.local.launch import LaunchError
 from authorities.attestation.verifier.measure import MeasureError
-from cli.door import DoorError, sign_in_at
-from cli.login import LoginError, sign_in
-from cli.password import ask_password
-from cli.terminal import Terminal
 from demo.manual_steps import READY, REQUEST, steps
 from demo.refusals import EVERYTHING, Attempt, attempts
 from demo.revocation import operator, revocations, rogues
@@ -37,6 +33,10 @@ from registration.realm import USERS
 from zerotrust.audit.event import Access, AuditEvent, Request
 from zerotrust.audit.journal import first_bad_record
 from zerotrust.registry.model import RegistryError
+from zt.door import DoorError, sign_in_at
+from zt.login import LoginError, sign_in
+from zt.password import ask_password
+from zt.terminal import Terminal
 
 FOLDER = ROOT / "run"
 STORY = FOLDER / "walkthrough"

@@ -15,7 +15,6 @@ from a2a.types import AgentCard
 from starlette.types import Receive, Scope, Send
 
 from authorities.attestation.local.launch import Launch
-from cli.login import sign_in
 from demo.refusals import TASK, Attempt, Intruder, answer_to
 from local.system import HOST, ROOT, System, settings, started
 from zerotrust.adapters.agent_card import agent_card, signed_card
@@ -23,6 +22,7 @@ from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.server import server
+from zt.login import sign_in
 
 PLANTED = ROOT / "agents" / "writer" / "planted.py"
 """A file that does nothing, in a folder where nothing may be that was not approved."""

@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import jwt
 
-from cli.login import Login, sign_in
 from demo.refusals import EVERYTHING, Intruder, answer_to
 from demo.revocation import PLANTED, Operator, until_restored
 from local.system import System
+from zt.login import Login, sign_in
 
 LONGEST = 10
 """Seconds after which a lever counts as broken."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import httpx
 
-from cli.login import sign_in
 from demo.__main__ import say, until_told
 from local.system import ROOT, System, running
 from zerotrust.spiffe.tls import user_context
+from zt.login import sign_in
 
 RATE = 500
 CONNECTIONS = 10

@@ -25,7 +25,6 @@ from authorities.attestation.local.launch import Launch, Launched
 from authorities.attestation.verifier.approval import approving
 from authorities.attestation.verifier.report import report
 from authorities.registry.state import State
-from cli.client import user_client
 from local.keycloak import HEALTH_PORT, PORT, Keycloak, check_port, tail
 from local.keycloak_runtime import Say, check_space
 from local.past import MOST_KEPT, RUNS_KEPT, check_links, forget, put_aside
@@ -37,6 +36,7 @@ from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY, RegistrySnapshot
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.pools import Directory
+from zt.client import user_client
 
 ROOT = Path(__file__).parents[1]
 HOST = "127.0.0.1"

@@ -14,14 +14,12 @@ from authorities.registry.keycloak.events import KEPT_FOR, RECORDED
 from zerotrust.registry.model import OPERATORS, Party, Registry
 from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY
 from zerotrust.revocation_list import SESSION_LIFE
+from zt.login import REDIRECT
 
 ROOT = Path(__file__).parents[1]
 REGISTRY = ROOT / "registry.yaml"
 REALM_FILE = ROOT / "keycloak-realm" / "realm.json"
 SCRIPT = ROOT / "keycloak-realm" / "delegation.js"
-
-REDIRECT = "http://127.0.0.1:8000/callback"
-"""Where a login ends; no other address, no wildcard (RFC 9700 section 4.1)."""
 
 # The people of the demo. Ids are fixed, so that documents and records made before a restart still have an owner.
 USERS = {

@@ -23,10 +23,10 @@ from importlib.machinery import ModuleSpec
 ROOT = __file__.removesuffix("/scripts/run.py")
 PACKAGES = frozenset(
     {"zerotrust", "orchestrator", "agents", "tools", "inference", "authorities"}
-    | {"cli", "registration", "local", "demo", "lab", "scripts", "tests"}
+    | {"zt", "registration", "local", "demo", "lab", "scripts", "tests"}
 )
 
-HOLD_SECRETS = ("cli", "local", "demo", "lab", "authorities.attestation.local.main")
+HOLD_SECRETS = ("zt", "local", "demo", "lab", "authorities.attestation.local.main")
 """Modules, and packages with all that is in them, whose process holds keys, or an operator's password and token."""
 
 NOWHERE = "/dev/null"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from cli.login import Login, sign_in
 from demo.refusals import EVERYTHING
 from lab.bench.apart import apart
 from lab.bench.numbers import Span
@@ -15,6 +14,7 @@ from lab.bench.revocation import revocations
 from lab.bench.variants import PORTS, address, on_core, user
 from local.keycloak_runtime import Say
 from local.system import System
+from zt.login import Login, sign_in
 
 TASK = "What do we know about the leaked key?"
 """The smallest task that goes all the way: it searches, reads one document and thinks in between.  Nobody refuses any

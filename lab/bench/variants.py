@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx
 
 from authorities.attestation.local.launch import Launch
-from cli.client import user_client
 from lab.bench.numbers import Span
 from local.keycloak import check_port
 from local.system import HOST, System, registered, settings
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
 from zerotrust.transport.pools import Directory
+from zt.client import user_client
 
 PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000}
 """The sets, and how far their ports lie above those of the registry."""

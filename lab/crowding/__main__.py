@@ -19,7 +19,6 @@ from rich.box import HORIZONTALS
 from rich.markup import escape
 from rich.table import Table
 
-from cli.login import LoginError
 from demo.__main__ import FOLDER, console, say, until_told
 from demo.refusals import Intruder
 from demo.revocation import operator
@@ -27,6 +26,7 @@ from lab.bench.numbers import percentile
 from lab.crowding.attacks import ATTACKS
 from lab.soak.users import User, reads
 from local.system import ROOT, System, running
+from zt.login import LoginError
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 EVERY = 10

@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 
-from cli.login import sign_in
 from demo.refusals import EVERYTHING, Intruder, end_of, tool_call
 from lab.crowding.wire import Wire, json_bytes
 from local.keycloak import URL
@@ -21,6 +20,7 @@ from local.system import System
 from zerotrust.registry.feed import PATH as SIGNALS
 from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.spiffe.tls import client_context, user_context
+from zt.login import sign_in
 
 MIB = 1 << 20
 DEEP = b'{"kind":[' + b",".join([b"[" * 60 + b"]" * 60] * (MIB // 121 - 1)) + b"]}"

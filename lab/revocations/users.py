@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 from keycloak import KeycloakError
 
-from cli.login import LoginError
 from demo.refusals import Intruder, answer_to
 from demo.revocation import Operator, operator
 from demo.revocation_methods import REVOCATION_METHODS, Use, in_use
 from lab.revocations.judge import UNANSWERED, Ban, Call, Chain, Evidence
 from local.system import System
+from zt.login import LoginError
 
 ACCOUNTS = ("alice", "bob")
 PAUSE = 0.1

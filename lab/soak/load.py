@@ -11,11 +11,11 @@ from itertools import cycle
 
 import httpx
 
-from cli.login import LoginError
 from demo.refusals import Intruder
 from lab.soak.operator import Suspensions
 from lab.soak.users import THROUGH_THE_WRITER, Kind, User, kinds_of
 from local.system import System
+from zt.login import LoginError
 
 NAMES = ("alice", "bob", "alice", "bob", "eve")
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")

@@ -270,7 +270,7 @@ KEEPS_NO_TASK = _answering(
 )
 
 PRINTED = Control(
-    "cli.terminal", "printable", "c if c.isprintable() or c == '\\n' else c.encode('unicode_escape').decode()", "c"
+    "zt.terminal", "printable", "c if c.isprintable() or c == '\\n' else c.encode('unicode_escape').decode()", "c"
 )
 PLAIN_PROGRESS = Control(
     "demo.__main__",

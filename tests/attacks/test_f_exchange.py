@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.login import sign_in
 from lab import realm as control
 from lab.realm import RealmControl, weakened
 from local.keycloak import Keycloak
@@ -31,6 +30,7 @@ from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.registry.model import Registry
 from zerotrust.verify import TICK
+from zt.login import sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -9,12 +9,12 @@ import pytest
 from rich.errors import MarkupError
 
 import demo.__main__ as walkthrough
-from cli import show
-from cli.terminal import Terminal
 from tests.support.attack import REGISTRY, Attempt, Tries, attack
 from tests.support.attack_registry import Registered, with_registry
 from tests.support.issuer import Issuer
 from zerotrust.service import Service
+from zt import show
+from zt.terminal import Terminal
 
 HOSTILE = "\x1b]0;owned\x07 \u202egnp"
 

@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from cli.login import LoginError, _fill_in_form, sign_in
 from tests.support.attack_realm import Target, Tried, Tries, alive, attack
 from tests.support.real import EVERYTHING
 from tests.support.realm import asked_at, claims, code_in, redeeming
+from zt.login import LoginError, _fill_in_form, sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

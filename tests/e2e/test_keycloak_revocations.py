@@ -21,7 +21,6 @@ from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
 from authorities.registry.keycloak.backchannel_logout import Logouts
 from authorities.registry.keycloak.events import Change
 from authorities.registry.keycloak.poll import poll
-from cli.login import Login, LoginError, sign_in
 from local.keycloak import Keycloak
 from registration.realm import ADMINISTRATOR
 from registration.realm import realm as derive
@@ -32,6 +31,7 @@ from tests.support.svid import TrustDomain
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import Revocable
+from zt.login import Login, LoginError, sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -19,15 +19,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import KeySet
 
 from authorities.registry.keycloak.events import RECORDED
-from cli.login import LoginError, _fill_in_form, sign_in
 from local.keycloak import Keycloak
-from registration.realm import REALM_FILE, REDIRECT, USERS
+from registration.realm import REALM_FILE, USERS
 from tests.docs.test_keycloak_events import ADMIN_ROWS, USER_TYPES
 from tests.support.real import EVERYTHING
 from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, asked_at, chain, claims, code_in, dead, redeeming
 from tests.support.svid import TrustDomain
 from zerotrust.registry.model import Registry
 from zerotrust.verify import TICK
+from zt.login import REDIRECT, LoginError, _fill_in_form, sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

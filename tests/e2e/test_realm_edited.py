@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from cli.login import LoginError, sign_in
 from local.keycloak import Keycloak
 from tests.support.real import AGENT_SCOPE as SCOPE
 from tests.support.real import AGENTS
 from tests.support.realm import Realm, chain, claims, dead
 from zerotrust.identity import MAX_ACTORS
+from zt.login import LoginError, sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

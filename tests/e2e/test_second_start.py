@@ -2,10 +2,10 @@
 
 import pytest
 
-from cli.login import LoginError, sign_in
 from local.keycloak import Keycloak
 from tests.support.real import EVERYTHING, LastTime
 from tests.support.realm import Realm
+from zt.login import LoginError, sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

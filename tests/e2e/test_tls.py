@@ -8,11 +8,11 @@ import httpx
 import jwt
 import pytest
 
-from cli.login import LoginError, sign_in
 from local.keycloak import HEALTH_PORT, PORT, Keycloak
 from tests.support.pki import CA
 from tests.support.realm import Realm, claims
 from zerotrust.registry.model import Registry
+from zt.login import LoginError, sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

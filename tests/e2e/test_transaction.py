@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.login import sign_in
 from demo.manual_steps import REQUEST, steps
 from demo.refusals import EVERYTHING, attempts
 from demo.revocation import PLANTED, operator, until_restored
@@ -19,6 +18,7 @@ from tests.support.records import flat
 from zerotrust.audit.event import MICROSECONDS, AuditEvent, Outcome
 from zerotrust.audit.journal import first_bad_record
 from zerotrust.verify import TICK
+from zt.login import sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -12,12 +12,12 @@ import pytest
 import pytest_asyncio
 
 from authorities.attestation.local.launch import Launched
-from cli.login import sign_in
 from demo.manual_steps import REQUEST
 from demo.refusals import EVERYTHING
 from local.system import System
 from tests.support.real import relaunched
 from zerotrust.audit.journal import first_bad_record
+from zt.login import sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

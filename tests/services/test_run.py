@@ -39,7 +39,7 @@ def test_nothing_that_is_planted_beside_the_project_runs(planted: Path, command:
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("module", ["demo", "cli"])
+@pytest.mark.parametrize("module", ["demo", "zt"])
 def test_otherwise_it_would(planted: Path, module: str) -> None:
     assert MARK in said_by([str(planted / ".venv/bin/python"), "-m", module, "--help"], planted)
     # Without the working folder, but with bytecode beside the sources:
@@ -73,7 +73,7 @@ def test_whatever_holds_secrets_is_closed_first() -> None:
 
     assert {"demo.__main__", "lab.flood", "authorities.attestation.local.main"} <= found
     assert [module for module in found if not run.holds_secrets(module)] == []
-    for module in ("cli", "demo", "demo.__main__", "lab.soak", "authorities.attestation.local.main"):
+    for module in ("zt", "demo", "demo.__main__", "lab.soak", "authorities.attestation.local.main"):
         assert run.holds_secrets(module)
     for module in (
         "demonstration",

@@ -21,17 +21,17 @@ from rich.console import Console
 from starlette.types import Receive, Scope, Send
 from typer.testing import CliRunner, Result
 
-import cli.__main__ as program
-from cli import door as module
-from cli import show
-from cli.door import CLIENT, JOURNAL, SCOPE, Place
-from cli.login import Login, LoginError
+import zt.__main__ as program
 from local.keycloak import URL
 from registration.realm import USERS
 from tests.support.pki import CA
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import ExpiringTLS
+from zt import door as module
+from zt import show
+from zt.door import CLIENT, JOURNAL, SCOPE, Place
+from zt.login import Login, LoginError
 
 READER: dict[str, Any] = {
     "name": "agent/reader",
@@ -135,7 +135,7 @@ def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA)
     )
     monkeypatch.setattr(module, "sign_in", sign_in)
     monkeypatch.setattr(module, "sign_out", sign_out)
-    monkeypatch.setattr(program, "place", lambda: there)
+    monkeypatch.setattr(program, "place", lambda _system: there)
     monkeypatch.setenv("ZT_USER", "olga")
     return lambda *words, **more: CliRunner().invoke(program.app, words, **({"input": "right\n"} | more))
 
@@ -650,7 +650,7 @@ def test_a_registry_of_another_ca_never_sees_a_token(
 
 
 def test_it_looks_where_the_registry_says(registry: Registry) -> None:
-    found = program.place()
+    found = program.place(ROOT)
 
     assert found == Place(
         issuer=f"{URL}/realms/agents",
@@ -663,9 +663,9 @@ def test_it_looks_where_the_registry_says(registry: Registry) -> None:
 
 def test_a_registry_with_a_mistake_is_told(zt: Zt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(program, "ROOT", tmp_path)
 
-    shown = CliRunner().invoke(program.app, ["--user", "olga", "party", "list"], input="right\n")
+    asked = ["--user", "olga", "--system", str(tmp_path), "party", "list"]
+    shown = CliRunner().invoke(program.app, asked, input="right\n")
 
     assert "registry.yaml: cannot be read" in failed(shown)
 
@@ -675,7 +675,7 @@ def test_it_is_installed_as_a_script_that_finds_the_project_from_anywhere(tmp_pa
     folder = project / ".venv" / "bin"
     folder.mkdir(parents=True)
     (project / "scripts").mkdir()
-    shutil.copy(ROOT / "cli" / "zt", folder)
+    shutil.copy(ROOT / "scripts" / "zt", folder)
     shutil.copy(ROOT / "scripts" / "run", project / "scripts")
     python = folder / "python"
     python.write_text('#!/bin/sh\necho "$@"\n')
@@ -684,5 +684,5 @@ def test_it_is_installed_as_a_script_that_finds_the_project_from_anywhere(tmp_pa
 
     said = subprocess.run([tmp_path / "zt", "party", "list"], capture_output=True, text=True, check=True).stdout  # noqa: S603
 
-    assert said == f"-I -S -B -X pycache_prefix=/dev/null {project}/scripts/run.py cli party list\n"
-    assert "install -m 755 cli/zt $(BIN)/zt" in (ROOT / "Makefile").read_text()
+    assert said == f"-I -S -B -X pycache_prefix=/dev/null {project}/scripts/run.py zt party list\n"
+    assert "install -m 755 scripts/zt $(BIN)/zt" in (ROOT / "Makefile").read_text()

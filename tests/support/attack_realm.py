@@ -22,7 +22,6 @@ import httpx
 import jwt
 import pytest
 
-from cli.login import Login, sign_in
 from lab.realm import RealmControl, weakened
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
@@ -39,6 +38,7 @@ from zerotrust.issuer.exchange import Exchanger
 from zerotrust.registry.model import Registry
 from zerotrust.run import read_policy
 from zerotrust.verify import Expected, verify
+from zt.login import Login, sign_in
 
 READING = "agent.invoke tool.read inference.run"
 WRITING = "agent.invoke tool.write inference.run"

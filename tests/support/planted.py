@@ -25,7 +25,7 @@ def copy_of_the_project(target: Path) -> Path:
     (prefix / "lib").symlink_to(real / "lib")
     (prefix / "bytecode").symlink_to(real / "bytecode")
     (prefix / "bin" / "python").symlink_to(Path(sys.executable).resolve())
-    shutil.copy(target / "cli" / "zt", prefix / "bin" / "zt")
+    shutil.copy(target / "scripts" / "zt", prefix / "bin" / "zt")
     (prefix / "bin" / "zt").chmod(0o755)
     return target
 
@@ -37,7 +37,7 @@ def plant(folder: Path) -> None:
     for name in {*sys.stdlib_module_names, *importlib.metadata.packages_distributions(), *OPTIONAL} - {"", ".."}:
         if "/" not in name and not (folder / name).exists():
             (folder / f"{name}.py").write_text(code)
-    for package in ("cli", "demo", "authorities/registry"):
+    for package in ("zt", "demo", "authorities/registry"):
         source = folder / "code.txt"
         source.write_text(code)
         for module in (folder / package).glob("*.py"):

@@ -15,7 +15,6 @@ import pytest_asyncio
 from keycloak import KeycloakDeleteError
 
 from authorities.attestation.local.launch import Launch
-from cli.login import Login, sign_in
 from lab.bench.variants import unregistered
 from lab.realm import LAB_SCRIPT
 from local.keycloak import URL, Keycloak
@@ -28,6 +27,7 @@ from tests.support.pki import CA
 from tests.support.realm import Realm
 from tests.support.svid import TrustDomain
 from zerotrust.registry.model import Registry
+from zt.login import Login, sign_in
 
 RUN = Path(__file__).parents[2] / "run" / "test"
 

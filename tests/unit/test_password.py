@@ -5,7 +5,7 @@ import io
 import pytest
 import typer
 
-from cli.password import LONGEST, ask_password
+from zt.password import LONGEST, ask_password
 
 
 class Terminal(io.StringIO):

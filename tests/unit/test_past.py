@@ -9,13 +9,13 @@ import pytest
 import demo.__main__ as program
 import local.system as demo_system
 from authorities.registry.state import Entry, State
-from cli.door import DoorError
 from local import past
 from local.past import RUNS_KEPT, forget, put_aside
 from local.system import DemoError, System, _only_one, _survived, _suspended
 from zerotrust.registry.lock import Lock
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import REGISTRY_PARTY
+from zt.door import DoorError
 
 
 def run(folder: Path, number: int, *, size: int = 10) -> None:

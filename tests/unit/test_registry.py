@@ -116,7 +116,7 @@ MISTAKES = {
     ),
     "a workload without code": (without(READER + "code"), "parties.agent/reader.code: a workload runs measured code"),
     "a public client with code": (
-        change("parties:zt:code", ["cli"]),
+        change("parties:zt:code", ["zt"]),
         "parties.zt.code: a public client runs none of ours",
     ),
     "a port missing": (without(READER + "port"), "parties.agent/reader.port: missing"),

@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from cli.terminal import Terminal, printable
 from demo.show import show_trail
 from tests.support.records import CALLER
 from zerotrust.audit.event import AuditEvent, Decided, Request, sanitize
+from zt.terminal import Terminal, printable
 
 TITLE = "\x1b]0;owned\x07"
 RIGHT_TO_LEFT = "\u202egnp.exe"

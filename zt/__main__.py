@@ -14,11 +14,11 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.text import Text
 
-from cli import show as showing
-from cli.door import Door, DoorError, Place, no_party, signed_in
-from cli.password import ask_password
-from cli.terminal import Terminal
 from zerotrust.registry.model import NAME, RegistryError, load_registry
+from zt import show as showing
+from zt.door import Door, DoorError, Place, no_party, signed_in
+from zt.password import ask_password
+from zt.terminal import Terminal
 
 ROOT = Path(__file__).parents[1]
 KEYCLOAK = "https://localhost:8443"
@@ -47,9 +47,9 @@ T = TypeVar("T")
 BY_ITSELF = "it is told again until it has heard"
 
 
-def place() -> Place:
-    """Where this project's system is found.  Raises `RegistryError`."""
-    return Place.of(load_registry(ROOT / "registry.yaml"), keycloak=KEYCLOAK, ca=ROOT / "run" / "ca.pem")
+def place(system: Path) -> Place:
+    """Where the system of that folder is found.  Raises `RegistryError`."""
+    return Place.of(load_registry(system / "registry.yaml"), keycloak=KEYCLOAK, ca=system / "run" / "ca.pem")
 
 
 @app.callback()
@@ -58,9 +58,12 @@ def zt(
     user: Annotated[
         str, typer.Option(envvar="ZT_USER", help="an operator; asked for at a terminal where it is not given")
     ] = "",
+    system: Annotated[
+        Path | None, typer.Option(envvar="ZT_SYSTEM", help="the folder of registry.yaml; by default this project's")
+    ] = None,
 ) -> None:
     """Ask the registry, as an operator.  The password is asked for, or read from standard input."""
-    context.obj = user
+    context.obj = user, system or ROOT
 
 
 @parties.command("list")
@@ -178,13 +181,14 @@ def reload(context: typer.Context) -> None:
 
 def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> T:
     """Sign the operator in, do it, and say in a sentence why where that cannot be done."""
-    user = context.obj or (typer.prompt("User") if sys.stdin.isatty() else None)
+    user, system = context.obj
+    user = user or (typer.prompt("User") if sys.stdin.isatty() else None)
     if not user:  # what comes on standard input is the password
         _fail("Name the operator: --user or ZT_USER.")
     password = ask_password()
 
     async def done() -> T:
-        async with signed_in(place(), user, password) as door:
+        async with signed_in(place(system), user, password) as door:
             return await do(door)
 
     try:

@@ -14,7 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from registration.realm import REDIRECT
+REDIRECT = "http://127.0.0.1:8000/callback"
+"""Where a login ends; no other address, no wildcard (RFC 9700 section 4.1)."""
 
 SECONDS_TO_SIGN_OUT = 5
 """What was asked for is done by then; a session that is not ended now ends by itself."""

@@ -14,11 +14,11 @@ from typing import Any
 
 import httpx
 
-from cli.login import Login, LoginError, sign_in, sign_out
 from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.spiffe.tls import user_context
+from zt.login import Login, LoginError, sign_in, sign_out
 
 CLIENT, SCOPE = "zt", "registry.admin"
 JOURNAL = "run/data/authority-registry/journal.jsonl"
