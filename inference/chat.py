@@ -12,8 +12,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from zerotrust.decision import Denied, Reason, ReasonCode
+from zerotrust.dialect import Dialect, Form
 from zerotrust.limits.strict_json import strict_object
-from zerotrust.transport.dialect import Dialect, Form
 
 MODEL, CREATED = "scripted", 1_795_478_400
 """The one model, and since when there is it (2026-11-24), in seconds since the epoch."""

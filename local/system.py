@@ -31,11 +31,11 @@ from local.past import MOST_KEPT, RUNS_KEPT, check_links, forget, put_aside
 from registration.realm import SCRIPT
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.journal import events
+from zerotrust.registry.directory import Directory
 from zerotrust.registry.lock import Lock, load_lock
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY, RegistrySnapshot
 from zerotrust.spiffe.svid import Svid
-from zerotrust.transport.pools import Directory
 from zt.client import user_client
 
 ROOT = Path(__file__).parents[1]

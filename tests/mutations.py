@@ -55,7 +55,7 @@ TESTS = {
     "transport.pools": "unit/test_pools unit/test_imports",
     "context": "unit/test_gate unit/test_binding",
     "decision": "unit/test_decision unit/test_imports unit/test_gate",
-    "transport.dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate",
+    "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate",
     "adapters.digests": "unit/test_digests unit/test_imports unit/test_agent_card",
     "errors": "unit/test_decision",
     "issuer.exchange": (
@@ -80,6 +80,7 @@ TESTS = {
         "unit/test_gate unit/test_revoked_caller unit/test_decision input/test_handlers input/test_values "
         "services/test_orchestrator services/test_server"
     ),
+    "registry.directory": "unit/test_pools unit/test_snapshot",
     "registry.files": "unit/test_snapshot unit/test_register",
     "registry.model": "unit/test_registry unit/test_realm",
     "routes": "unit/test_routes unit/test_imports unit/test_binding unit/test_gate services/test_registry_authority",

@@ -11,11 +11,11 @@ from starlette.types import Message, Scope
 from zerotrust.audit import event as audit
 from zerotrust.context import Span
 from zerotrust.decision import Decision
+from zerotrust.dialect import Form
 from zerotrust.identity import Principal
 from zerotrust.routes import UNLISTED, Route
 from zerotrust.spiffe.svid import NOBODY, Peer
 from zerotrust.transport import requests
-from zerotrust.transport.dialect import Form
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ import secrets
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from zerotrust.dialect import Form
 from zerotrust.identity import Principal
 from zerotrust.spiffe.svid import Peer
-from zerotrust.transport.dialect import Form
 
 PRINCIPAL: ContextVar[Principal] = ContextVar("principal")
 PEER: ContextVar[Peer] = ContextVar("peer")

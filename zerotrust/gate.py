@@ -24,6 +24,7 @@ from zerotrust.call import Call
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.context import FORM, PEER, PRINCIPAL, TRACE
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, ReasonCode
+from zerotrust.dialect import PLAIN, Dialect, Form
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.in_flight import Limits
@@ -32,7 +33,6 @@ from zerotrust.revocation import Revocations
 from zerotrust.routes import UNLISTED, Need, Requirement, Routes, RouteTable
 from zerotrust.spiffe.svid import NOBODY, Peer
 from zerotrust.transport import requests
-from zerotrust.transport.dialect import PLAIN, Dialect, Form
 from zerotrust.transport.jsonrpc import request_id
 from zerotrust.transport.responses import cut_off, send_refusal
 from zerotrust.validity import while_valid

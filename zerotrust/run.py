@@ -9,6 +9,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from zerotrust.policy import CedarPolicy, PolicyError
+from zerotrust.registry.directory import Directory
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.model import Registry, party_entities
 from zerotrust.registry.snapshot import RegistrySnapshot, bootstrap_directory
@@ -19,7 +20,7 @@ from zerotrust.spiffe.tls import client_context, issuer_context, server_context,
 from zerotrust.spiffe.workload import Workload, WorkloadError
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.logs import log_json_lines
-from zerotrust.transport.pools import Connections, Context, Directory, MCPConnections
+from zerotrust.transport.pools import Connections, Context, MCPConnections
 from zerotrust.transport.server import server
 
 

@@ -20,6 +20,7 @@ from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
 from zerotrust.context import current_principal
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource
+from zerotrust.dialect import Dialect
 from zerotrust.gate import Gate
 from zerotrust.issuer.exchange import Assertions, ExchangedToken, Exchanger
 from zerotrust.issuer.introspection import Introspector
@@ -31,7 +32,6 @@ from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes, RouteTable
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import WorkloadError
-from zerotrust.transport.dialect import Dialect
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.responses import DeniedResponse, as_denied
 from zerotrust.verify import Expected

@@ -12,6 +12,7 @@ from authorities.registry.app import create_app
 from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.poll import poll
 from zerotrust.policy import CedarPolicy
+from zerotrust.registry.directory import Directory
 from zerotrust.registry.files import load_known
 from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
 from zerotrust.revocation import Revocations
@@ -22,7 +23,7 @@ from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.logs import log_json_lines
-from zerotrust.transport.pools import Connections, Directory, MCPConnections
+from zerotrust.transport.pools import Connections, MCPConnections
 
 
 class RegistrySettings(Settings):

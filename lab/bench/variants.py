@@ -12,9 +12,9 @@ from authorities.attestation.local.launch import Launch
 from lab.bench.numbers import Span
 from local.keycloak import check_port
 from local.system import HOST, System, registered, settings
+from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
-from zerotrust.transport.pools import Directory
 from zt.client import user_client
 
 PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000}

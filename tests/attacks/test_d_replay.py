@@ -36,9 +36,10 @@ from tools.documents.document import Document
 from tools.documents.store import Store
 from zerotrust.adapters import a2a
 from zerotrust.decision import Reason
+from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Peer, Svid
-from zerotrust.transport.pools import Connections, Directory
+from zerotrust.transport.pools import Connections
 
 READER, WRITER, TOOL = "agent/reader", "agent/writer", "tool/documents"
 FILE_IT = "Read the incident reports and file a summary."

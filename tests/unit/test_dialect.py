@@ -6,7 +6,7 @@ import pytest
 
 from inference.chat import OPENAI
 from zerotrust.decision import Denied, Reason
-from zerotrust.transport.dialect import PLAIN, Dialect, Form
+from zerotrust.dialect import PLAIN, Dialect, Form
 from zerotrust.transport.jsonrpc import JSON_RPC
 from zerotrust.transport.responses import problem
 

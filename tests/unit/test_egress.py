@@ -15,10 +15,11 @@ from zerotrust import context
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import MAX_ANSWER, REPORTING_MARGIN
+from zerotrust.registry.directory import Directory
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.transport import egress
 from zerotrust.transport.egress import EgressClients, calling_with
-from zerotrust.transport.pools import Connections, Directory, MCPConnections
+from zerotrust.transport.pools import Connections, MCPConnections
 
 DOCUMENTS, READER = "spiffe://agents.example/tool/documents", "spiffe://agents.example/agent/reader"
 ADDRESSES = {DOCUMENTS: "http://127.0.0.1:8104", READER: "https://reader.test:8443"}

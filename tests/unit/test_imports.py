@@ -18,7 +18,7 @@ GATE = [
     "decision",
     "policy",
     "verify",
-    "transport.dialect",
+    "dialect",
     "transport.jsonrpc",
     "routes",
     "adapters.mcp_tools",

@@ -7,7 +7,7 @@ import mcp_types.jsonrpc
 import pytest
 
 from zerotrust.decision import Denied, Reason
-from zerotrust.transport.dialect import Form
+from zerotrust.dialect import Form
 from zerotrust.transport.jsonrpc import DENIED, UNAUTHENTICATED, UNAVAILABLE, code, error_body, request_id
 
 OURS = {UNAUTHENTICATED, DENIED, UNAVAILABLE}

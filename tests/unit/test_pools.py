@@ -16,11 +16,12 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
+from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context, show
 from zerotrust.transport import pools
-from zerotrust.transport.pools import REUSE_MARGIN, Connections, Directory, MCPConnections
+from zerotrust.transport.pools import REUSE_MARGIN, Connections, MCPConnections
 from zerotrust.transport.server import IDLE, LAST_CALL, server
 
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"

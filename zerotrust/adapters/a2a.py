@@ -39,10 +39,10 @@ from starlette.routing import Route
 
 from zerotrust.adapters.agent_card import CARD_PATH, INPUT_MODES, OUTPUT_MODES, PATH, agent_card, signed_card
 from zerotrust.decision import Denied, Reason
+from zerotrust.dialect import Dialect
 from zerotrust.errors import ZeroTrustError
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.service import Service
-from zerotrust.transport.dialect import Dialect
 from zerotrust.transport.egress import calling_with
 from zerotrust.transport.jsonrpc import LONGEST_ID, error_body, request_id
 

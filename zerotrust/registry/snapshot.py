@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.registry.lock import Approved, Digest
 from zerotrust.registry.model import Name, Registry, dns_name
 from zerotrust.spiffe.statement import InvalidStatement
-from zerotrust.transport.pools import Directory, Endpoint
 
 SNAPSHOT_TYPE = "agents-registry+jwt"
 REGISTRY_PARTY, ATTESTATION_PARTY = "authority/registry", "authority/attestation"

@@ -16,11 +16,11 @@ import httpx2
 
 from zerotrust.context import current_span
 from zerotrust.decision import Denied, Reason
+from zerotrust.dialect import Form
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import PLAIN, REPORTING_MARGIN, SECONDS, read
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
-from zerotrust.transport.dialect import Form
 from zerotrust.transport.jsonrpc import error_body
 from zerotrust.transport.pools import Connections, MCPConnections
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zerotrust.decision import Denied, Reason, ReasonCode
-from zerotrust.transport.dialect import Dialect, Form
+from zerotrust.dialect import Dialect, Form
 
 LONGEST_ID = 100
 """Characters of a request's id, which is echoed."""

@@ -11,7 +11,6 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +19,7 @@ import httpcore2
 import httpx
 import httpx2
 
+from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import client_context, trust
 
@@ -37,22 +37,6 @@ MAX_CONNECTIONS = 100
 """Connections to all other parties at once, for each certificate; a call waits for one of them."""
 
 _MOST_AT_ONCE = 1 << 16
-
-
-Endpoint = tuple[str, int]
-"""A host, by name or address, and a port."""
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """Whom there is to be called."""
-
-    names: Mapping[str, str]
-    """The DNS name of whoever is found at each origin; a call to any other origin is not made."""
-    parties: Mapping[str, str]
-    """The SPIFFE ID that belongs to each DNS name."""
-    places: Mapping[Endpoint, Endpoint] = field(default_factory=dict)
-    """Where to connect to for a name that does not lead there by itself."""
 
 
 Context = Callable[[Any, Mapping[str, str]], ssl.SSLContext]

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from zerotrust.context import FORM, current_trace
 from zerotrust.decision import Denied, Reason
-from zerotrust.transport.dialect import Form
+from zerotrust.dialect import Form
 
 RETRY_AFTER = 1
 """Seconds a caller should wait before it asks again for what could not be decided."""

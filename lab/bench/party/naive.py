@@ -8,11 +8,12 @@ import httpx2
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerotrust.issuer.exchange import CLIENT_ASSERTION
+from zerotrust.registry.directory import Directory
 from zerotrust.routes import Routes
 from zerotrust.service import Service
 from zerotrust.spiffe.tls import issuer_context
 from zerotrust.transport.egress import EgressClients
-from zerotrust.transport.pools import Connections, Directory, MCPConnections
+from zerotrust.transport.pools import Connections, MCPConnections
 
 
 class _New(httpx.AsyncBaseTransport):
