@@ -14,7 +14,8 @@ from starlette.types import ASGIApp
 from orchestrator.models import models
 from orchestrator.plan import Step, Task, make_plan
 from orchestrator.progress import Progress, stopped
-from zerotrust.adapters.a2a import PeerError, ask_agent
+from zerotrust.adapters.a2a import ask_agent
+from zerotrust.adapters.answer import PeerError
 from zerotrust.decision import Denied
 from zerotrust.routes import MAX_TEXT, Public, Routes, Scope
 from zerotrust.run import run

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from zerotrust.adapters.a2a import PeerError
+from zerotrust.adapters.answer import PeerError
 from zerotrust.context import current_trace
 from zerotrust.decision import Denied
 

@@ -40,9 +40,11 @@ TESTS = {
         "services/test_bundle services/test_server attacks/test_o_keys_door attacks/test_o_costs input/test_wire"
     ),
     "adapters.a2a": (
-        "services/test_reader services/test_clients faults/test_tasks services/test_orchestrator "
-        "input/test_protocols attacks/test_j_a2a services/test_revocation"
+        "services/test_discovery services/test_reader services/test_clients faults/test_tasks "
+        "services/test_orchestrator input/test_protocols attacks/test_j_a2a services/test_revocation"
     ),
+    "adapters.answer": "unit/test_agent_loop services/test_clients services/test_orchestrator faults/test_tasks",
+    "adapters.extras": "package/test_wheel unit/test_extras",
     "audit.counts": "unit/test_counts unit/test_binding unit/test_gate faults/test_disk",
     "audit.event": "unit/test_event unit/test_gate input/test_values",
     "audit.journal": "unit/test_journal faults/test_disk unit/test_gate",
@@ -116,7 +118,7 @@ TESTS = {
 """The tests of each module, the likeliest to notice first.  What none of them notices, nobody does."""
 
 EXCUSED = {
-    "adapters.a2a: super().__init__(told)": "Python keeps what an exception is made with before that is called",
+    "adapters.answer: super().__init__(told)": "Python keeps what an exception is made with before that is called",
     "adapters.a2a: streaming=False": "the card has said so already",
     "adapters.agent_card: streaming=False": "what the SDK takes where nothing is said",
     "adapters.agent_card: push_notifications=False": "what the SDK takes where nothing is said",

@@ -1,20 +1,18 @@
 """One party: what it stands on, the gate round its app, and the verbs that its handlers use (`run.py` composes it)."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import httpx
-from cryptography.x509 import Certificate
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from zerotrust.adapters.agent_card import CARD_PATH, check_card
 from zerotrust.audit import event as audit
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
@@ -25,19 +23,14 @@ from zerotrust.gate import Gate
 from zerotrust.issuer.exchange import Assertions, ExchangedToken, Exchanger
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
-from zerotrust.limits.answers import ask
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes, RouteTable
 from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.workload import WorkloadError
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.responses import DeniedResponse, as_denied
 from zerotrust.verify import Expected
-
-MAX_CARD = 64 * 1024
-"""Bytes of an agent's card."""
 
 
 class Identity(Assertions, Protocol):
@@ -67,10 +60,11 @@ class Service:
     ) -> None:
         self.name, self.issuer, self.data, self.egress = name, issuer, data, egress
         self.revocations, self.workload, self.known = revocations, workload, known
-        self._policy, self._clock, self._identity_http = policy, clock, identity_http
+        self._policy, self.clock, self._identity_http = policy, clock, identity_http
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
-        self._cards: dict[tuple[str, str | None, frozenset[Certificate]], float] = {}
+        self.checked: dict[Hashable, float] = {}
+        """What was checked of other parties, and until when that is good, in seconds since the epoch."""
         self.recorder = Recorder(Journal(data / "journal.jsonl"), self._id, clock=clock)
         self.keys = SigningKeys(
             f"{issuer}/protocol/openid-connect/certs",
@@ -136,7 +130,7 @@ class Service:
             revocations=self.revocations,
             confirm=self._introspect,
             recorder=self.recorder,
-            clock=self._clock,
+            clock=self.clock,
             metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
             dialects=dialects,
         )
@@ -184,29 +178,6 @@ class Service:
             department=department,
             lifetime=lifetime,
         )
-
-    async def check_card(self, name: str) -> None:
-        """Make sure that the agent `name` says of itself what was approved, and signs that with its SVID.
-
-        Asked again when its signature ends, or when the trust bundle has changed.
-        Raises `Denied`, also where it cannot be reached.
-        """
-        url, signer = f"{self.addresses[name]}{CARD_PATH}", self.registry.id(name)
-        try:
-            own = self.workload.svid
-            good = (name, self.known.approved[name].card, frozenset(own.bundle))
-            if self._cards.get(good, 0.0) > self._clock():
-                return
-            status, sent = await ask(self.egress.without_token, "GET", url, most=MAX_CARD)
-            if status == 503:
-                raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
-            until = check_card(sent, signer=signer, digest=good[1], own=own, now=self._clock())
-        except (httpx.HTTPError, WorkloadError) as error:
-            raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error
-        except ValueError as error:
-            await self.distrust(name, str(error))
-        else:
-            self._cards[good] = until
 
     async def distrust(self, name: str, why: str) -> NoReturn:
         """Put on record why a party is not asked for anything, and refuse.  Raises `Denied`."""

@@ -11,14 +11,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
-import typer
-from rich.text import Text
-
+from zerotrust.adapters.extras import extra
 from zerotrust.registry.model import NAME, RegistryError, load_registry
-from zt import show as showing
-from zt.door import Door, DoorError, Place, no_party, signed_in
-from zt.password import ask_password
-from zt.terminal import Terminal
+
+with extra("zt"):
+    import typer
+    from rich.text import Text
+
+    from zt import show as showing
+    from zt.door import Door, DoorError, Place, no_party, signed_in
+    from zt.password import ask_password
+    from zt.terminal import Terminal
 
 ROOT = Path(__file__).parents[1]
 KEYCLOAK = "https://localhost:8443"
@@ -214,5 +217,10 @@ def _fail(why: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Do what the command line asks for."""
     app(prog_name="zt")
+
+
+if __name__ == "__main__":
+    main()

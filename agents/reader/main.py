@@ -7,9 +7,10 @@ import asyncio
 
 from starlette.types import ASGIApp
 
-from zerotrust.adapters.a2a import DIALECTS, Answer, agent_app
+from zerotrust.adapters.a2a import DIALECTS, agent_app
 from zerotrust.adapters.agent_card import CARD_PATH, PATH
 from zerotrust.adapters.agent_loop import ModelClient, ToolClient, run_tool_loop
+from zerotrust.adapters.answer import Answer
 from zerotrust.routes import MAX_MESSAGE, MutualTLS, Public, Routes, Scope
 from zerotrust.run import run
 from zerotrust.service import Service

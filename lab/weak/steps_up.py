@@ -4,20 +4,21 @@ import re
 
 from orchestrator.plan import Step
 from zerotrust.adapters import a2a
+from zerotrust.adapters.answer import Answer, PeerError
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.service import Service
 
 TRIES = 5
 
 
-async def ask_agent(service: Service, step: Step, text: str, token: ExchangedToken) -> a2a.Answer:
+async def ask_agent(service: Service, step: Step, text: str, token: ExchangedToken) -> Answer:
     """The same as `a2a.ask_agent`, stepping up (RFC 6750 section 3.1) for as long as it is told to."""
     for _ in range(TRIES):
         try:
             return await a2a.ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
-        except a2a.PeerError as error:
+        except PeerError as error:
             answer = error.__cause__ and error.__cause__.__cause__
             challenge = answer.response.headers["www-authenticate"]  # type: ignore[union-attr] # else it is none
             wanted = re.findall(r'scope="([^"]+)"', challenge)[0].split()
             token = await service.exchange(step.agent, *wanted, department=step.department)
-    raise a2a.PeerError(f"{step.agent}: refused {TRIES} times")
+    raise PeerError(f"{step.agent}: refused {TRIES} times")

@@ -3,9 +3,10 @@
 from a2a.types import AgentCard
 from google.protobuf.json_format import Parse  # type: ignore[import-untyped]
 
+from zerotrust.adapters.a2a import MAX_CARD
 from zerotrust.adapters.agent_card import CARD_PATH
 from zerotrust.limits.answers import ask
-from zerotrust.service import MAX_CARD, Service
+from zerotrust.service import Service
 
 
 async def card_of(service: Service, name: str) -> AgentCard:

@@ -1022,7 +1022,7 @@ ROWS: dict[int, Row] = {
         "a card that somebody else shows",
         Reason.PEER_UNTRUSTED,
         (
-            _a2a("ask_agent", "await service.check_card(name)"),
+            _a2a("ask_agent", "await check_agent(service, name)"),
             _card("if header.keys() != _HEADER or header['alg'] != ALGORITHM or header['kid'] != signer:"),
             REGISTRY_PARTY,
             OUR_AUTHORITY,
@@ -1043,14 +1043,11 @@ ROWS: dict[int, Row] = {
                 ),
                 OUR_AUTHORITY,
             ),
-            Control(
-                "zerotrust.service", "Service.check_card", "self._cards[good] = until", "self._cards[good] = 2.0**40"
-            ),
-            Control(
-                "zerotrust.service",
-                "Service.check_card",
-                "self._cards.get(good, 0.0)",
-                "max((until for (known, *_), until in self._cards.items() if known == name), default=0.0)",
+            _a2a("check_agent", "service.checked[good] = until", "service.checked[good] = 2.0**40"),
+            _a2a(
+                "check_agent",
+                "service.checked.get(good, 0.0)",
+                "max((until for (known, *_), until in service.checked.items() if known == name), default=0.0)",
             ),
         ),
     ),

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.services.test_orchestrator import FILE_IT, NOT_READ, READ, READ_IT, worked
 from tests.support.issuer import Issuer
 from tests.support.system import MCPWire, System, Wire
-from zerotrust.adapters.a2a import Answer, PeerError
+from zerotrust.adapters.answer import Answer, PeerError
 from zerotrust.decision import Reason
 
 Stored = Callable[[], dict[str, dict[str, str]]]

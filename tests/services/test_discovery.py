@@ -13,9 +13,9 @@ from tests.support.ca import CA, the_ca
 from tests.support.issuer import Issuer
 from tests.support.system import System
 from zerotrust import context
+from zerotrust.adapters.a2a import MAX_CARD, check_agent
 from zerotrust.adapters.agent_card import CARD_PATH, agent_card, signed_card
 from zerotrust.decision import Denied, Reason
-from zerotrust.service import MAX_CARD
 
 READER, WRITER, ORCHESTRATOR, TOOL = "agent/reader", "agent/writer", "orchestrator", "tool/documents"
 CARD = agent_card(READER, "https://reader.agent.agents.example:8102")
@@ -116,17 +116,17 @@ async def test_a_card_is_asked_for_once_for_as_long_as_its_signature_is_good(
 ) -> None:
     service = system.services[ORCHESTRATOR]
     for _ in range(3):
-        await service.check_card(READER)
-    await service.check_card("agent/writer")
+        await check_agent(service, READER)
+    await check_agent(service, "agent/writer")
     assert called == [READER, "agent/writer"]
 
     until = system.services[READER].workload.svid.not_after
-    monkeypatch.setattr(service, "_clock", lambda: until - 1)
-    await service.check_card(READER)
+    monkeypatch.setattr(service, "clock", lambda: until - 1)
+    await check_agent(service, READER)
     assert len(called) == 2
-    monkeypatch.setattr(service, "_clock", lambda: until)
+    monkeypatch.setattr(service, "clock", lambda: until)
     with pytest.raises(Denied) as refused:  # the same signature is no good any more
-        await service.check_card(READER)
+        await check_agent(service, READER)
     assert refused.value.reason is Reason.PEER_UNTRUSTED
     assert len(called) == 3
 
@@ -135,14 +135,14 @@ async def test_a_card_is_asked_for_again_when_the_trust_bundle_has_changed(
     system: System, called: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service, new = system.services[ORCHESTRATOR], CA()
-    await service.check_card(READER)
+    await check_agent(service, READER)
     for trusts in ([the_ca()], [the_ca(), new], [new]):
         svid = the_ca().svid(ORCHESTRATOR, trusts=trusts)
         monkeypatch.setattr(service, "workload", SimpleNamespace(svid=svid))
         if the_ca() in trusts:
-            await service.check_card(READER)
+            await check_agent(service, READER)
     with pytest.raises(Denied) as refused:
-        await service.check_card(READER)
+        await check_agent(service, READER)
 
     assert refused.value.reason is Reason.PEER_UNTRUSTED
     assert called == [READER] * 3
@@ -167,20 +167,20 @@ async def test_an_agent_that_cannot_answer_now_is_away_and_no_liar(system: Syste
 
     system.apps[system.addresses[READER]] = busy
     with pytest.raises(Denied) as refused:
-        await system.services[ORCHESTRATOR].check_card(READER)
+        await check_agent(system.services[ORCHESTRATOR], READER)
 
     assert refused.value.reason is Reason.PEER_UNAVAILABLE
 
 
 async def test_when_another_card_is_approved_it_is_asked_for_anew(system: System, called: list[str]) -> None:
     service = system.services[ORCHESTRATOR]
-    await service.check_card(READER)
+    await check_agent(service, READER)
     approved = service.known.approved
     other = {**approved, READER: approved[READER].model_copy(update={"card": "0" * 64})}
 
     service.use(service.known.model_copy(update={"approved": other}), service._policy)
     with pytest.raises(Denied) as refused:
-        await service.check_card(READER)
+        await check_agent(service, READER)
 
     assert refused.value.reason is Reason.PEER_UNTRUSTED
     assert called == [READER, READER]
@@ -195,7 +195,7 @@ async def test_a_card_carries_no_token_and_costs_none(system: System, issuer: Is
         await reader(scope, receive, send)
 
     system.apps[system.addresses[READER]] = noting
-    await system.services[ORCHESTRATOR].check_card(READER)
+    await check_agent(system.services[ORCHESTRATOR], READER)
 
     assert b"authorization" not in headers
     assert issuer.exchanges == []
@@ -214,7 +214,7 @@ async def test_an_agent_that_cannot_be_reached_is_unavailable_and_not_untrusted(
     del system.apps[address]
     for _ in range(2):
         with pytest.raises(Denied) as refused:
-            await service.check_card(READER)
+            await check_agent(service, READER)
         assert refused.value.reason is Reason.PEER_UNAVAILABLE
         system.apps[address] = silent
     assert [r for r in system.records(ORCHESTRATOR) if r["event"] == "discovery"] == []

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.support.issuer import Issuer
 from tests.support.system import System
-from zerotrust.adapters.a2a import NONSENSE
+from zerotrust.adapters.answer import NONSENSE
 
 Stored = Callable[[], dict[str, dict[str, str]]]
 FILE_IT = {"request": "Summarise our incident reports and file the summary."}

@@ -9,7 +9,6 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, ImageContent, TextContent
 
-from zerotrust.adapters.a2a import NONSENSE, Answer, PeerError
 from zerotrust.adapters.agent_loop import (
     LONGEST_FAILURE,
     MAX_CALLS,
@@ -22,6 +21,7 @@ from zerotrust.adapters.agent_loop import (
     ToolClient,
     run_tool_loop,
 )
+from zerotrust.adapters.answer import NONSENSE, Answer, PeerError
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 

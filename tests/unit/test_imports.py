@@ -26,8 +26,18 @@ GATE = [
     "revocation_list",
     "limits.in_flight",
 ]
-PURE = [*GATE, "spiffe.svid", "spiffe.statement", "adapters.digests", "adapters.agent_card", "audit.event"]
+PURE = [
+    *GATE,
+    "spiffe.svid",
+    "spiffe.statement",
+    "adapters.digests",
+    "adapters.extras",
+    "adapters.agent_card",
+    "audit.event",
+]
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
+SDKS = {"a2a", "google", "mcp", "mcp_types", "typer", "rich"}
+"""What is installed with an extra (`pyproject.toml`)."""
 ENGINE = {"policy", "run"}
 """Who may know which policy language it is: the engine, and who composes a service with it."""
 SERVICES = ["orchestrator", "agents/reader", "agents/writer", "tools/documents", "inference"]
@@ -81,6 +91,15 @@ def test_nobody_needs_the_policy_engine_to_name_a_reason_or_to_guard_an_applicat
     assert modules["errors"] == set()
     allowed = {*sys.stdlib_module_names, "collections.abc", "zerotrust.errors", "zerotrust.identity"}
     assert modules["decision"] <= allowed
+
+
+def test_an_sdk_is_needed_by_adapters_alone() -> None:
+    for file in (ROOT / "zerotrust").rglob("*.py"):
+        outside = {name.partition(".")[0] for name in imports(file)}
+        assert not outside & SDKS or file.parent.name == "adapters", file
+        assert "zerotrust.adapters" not in {name.rpartition(".")[0] for name in imports(file)} or (
+            file.parent.name == "adapters"
+        ), file
 
 
 def test_the_library_knows_nobody_that_is_built_from_it() -> None:

@@ -12,73 +12,57 @@ from contextvars import ContextVar
 from typing import Any
 
 import httpx
-from a2a.client import A2AClientError, ClientConfig, ClientFactory
-from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_data_part, new_message, new_text_part
-from a2a.server.agent_execution import AgentExecutor, RequestContext
-from a2a.server.context import ServerCallContext
-from a2a.server.events import EventQueue
-from a2a.server.jsonrpc_models import JSONParseError, JSONRPCError, MethodNotFoundError
-from a2a.server.request_handlers import DefaultRequestHandler
-from a2a.server.routes import DefaultServerCallContextBuilder, add_a2a_routes_to_fastapi
-from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
-from a2a.server.tasks import InMemoryTaskStore
-from a2a.types import Message, Part, Role, SendMessageRequest, Task
-from a2a.utils.errors import (
-    A2AError,
-    ContentTypeNotSupportedError,
-    InternalError,
-    InvalidParamsError,
-    InvalidRequestError,
-    UnsupportedOperationError,
-)
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from zerotrust.adapters.agent_card import CARD_PATH, INPUT_MODES, OUTPUT_MODES, PATH, agent_card, signed_card
+from zerotrust.adapters.agent_card import (
+    CARD_PATH,
+    INPUT_MODES,
+    OUTPUT_MODES,
+    PATH,
+    agent_card,
+    check_card,
+    signed_card,
+)
+from zerotrust.adapters.answer import NONSENSE, Answer, PeerError, refused, unreached
+from zerotrust.adapters.extras import extra
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Dialect
-from zerotrust.errors import ZeroTrustError
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.answers import ask
 from zerotrust.service import Service
+from zerotrust.spiffe.workload import WorkloadError
 from zerotrust.transport.egress import calling_with
 from zerotrust.transport.jsonrpc import LONGEST_ID, error_body, request_id
 
+with extra("a2a"):
+    from a2a.client import A2AClientError, ClientConfig, ClientFactory
+    from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_data_part, new_message, new_text_part
+    from a2a.server.agent_execution import AgentExecutor, RequestContext
+    from a2a.server.context import ServerCallContext
+    from a2a.server.events import EventQueue
+    from a2a.server.jsonrpc_models import JSONParseError, JSONRPCError, MethodNotFoundError
+    from a2a.server.request_handlers import DefaultRequestHandler
+    from a2a.server.routes import DefaultServerCallContextBuilder, add_a2a_routes_to_fastapi
+    from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
+    from a2a.server.tasks import InMemoryTaskStore
+    from a2a.types import Message, Part, Role, SendMessageRequest, Task
+    from a2a.utils.errors import (
+        A2AError,
+        ContentTypeNotSupportedError,
+        InternalError,
+        InvalidParamsError,
+        InvalidRequestError,
+        UnsupportedOperationError,
+    )
+
+
+MAX_CARD = 64 * 1024
+"""Bytes of an agent's card."""
+
 DIALECTS = {PATH: Dialect(error_body, media_type=b"application/json")}
-NONSENSE = "answered with something else than one message"
-UNTOUCHED = frozenset(Reason) - {
-    Reason.ANSWER_LOST,
-    Reason.EXPIRED,
-    Reason.REVOKED,
-    Reason.FAILED,
-    Reason.APPLICATION_ERROR,
-}
-"""Reasons for which a party refuses before it does anything; for any other it may have done what was asked."""
-
-
-class Answer(BaseModel):
-    """What an agent found, and an account of the calls it made for that."""
-
-    model_config = ConfigDict(frozen=True)
-
-    text: str = ""
-    done: tuple[str, ...] = ()
-    failed: tuple[str, ...] = ()
-    unclear: tuple[str, ...] = ()
-    """Calls that nobody answered: they may have been done."""
-    broken: str = ""
-    """Why it came to no end, if it did not."""
-
-
-class PeerError(ZeroTrustError):
-    """Another party refused, failed or could not be reached."""
-
-    def __init__(self, told: str, *, unclear: bool = False, account: Answer | None = None) -> None:
-        """`told` is fit for the user; `unclear`: what was asked for may have been done all the same."""
-        super().__init__(told)
-        self.told, self.unclear, self.account = told, unclear, account or Answer()
 
 
 def agent_app(
@@ -98,13 +82,37 @@ def agent_app(
     return app
 
 
+async def check_agent(service: Service, name: str) -> None:
+    """Make sure that the agent `name` says of itself what was approved, and signs that with its SVID.
+
+    Asked again when its signature ends, or when the trust bundle has changed.
+    Raises `Denied`, also where it cannot be reached.
+    """
+    url, signer = f"{service.addresses[name]}{CARD_PATH}", service.registry.id(name)
+    try:
+        own = service.workload.svid
+        good = (name, service.known.approved[name].card, frozenset(own.bundle))
+        if service.checked.get(good, 0.0) > service.clock():
+            return
+        status, sent = await ask(service.egress.without_token, "GET", url, most=MAX_CARD)
+        if status == 503:
+            raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
+        until = check_card(sent, signer=signer, digest=good[1], own=own, now=service.clock())
+    except (httpx.HTTPError, WorkloadError) as error:
+        raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error
+    except ValueError as error:
+        await service.distrust(name, str(error))
+    else:
+        service.checked[good] = until
+
+
 async def ask_agent(service: Service, name: str, text: str, token: ExchangedToken) -> Answer:
     """Ask the agent `name`, with a token narrowed for it, once it has shown that it is the one that was approved.
 
     Raises `Denied` where it is not, and `PeerError`, with the agent's account where it came to no end, and `unclear`
     where none can be had.
     """
-    await service.check_card(name)
+    await check_agent(service, name)
     config = ClientConfig(streaming=False, httpx_client=service.egress.http)
     client = ClientFactory(config).create(agent_card(name, service.addresses[name]))
     question = SendMessageRequest(message=new_message([new_text_part(text)], role=Role.ROLE_USER))
@@ -134,23 +142,6 @@ def _unanswered(name: str, error: A2AClientError) -> PeerError:
     if not isinstance(cause, httpx.HTTPStatusError):
         return PeerError(f"{name}: {NONSENSE}", unclear=True)
     return refused(name, cause.response)
-
-
-def refused(name: str, answer: httpx.Response) -> PeerError:
-    """What to tell of a party that answered with an error."""
-    try:
-        told = answer.json()
-        reason = str((told["error"]["data"] if "jsonrpc" in told else told)["reason"])
-    except (ValueError, KeyError, TypeError):
-        return PeerError(f"{name}: answered with status {answer.status_code}", unclear=True)
-    return PeerError(f"{name}: refused with {answer.status_code}, {reason}", unclear=reason not in UNTOUCHED)
-
-
-def unreached(name: str, error: httpx.TransportError) -> PeerError:
-    """What to tell of a party that did not answer: it may have been asked, or not."""
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-        return PeerError(f"{name}: could not be reached")
-    return PeerError(f"{name}: gave no answer", unclear=True)
 
 
 _works: ContextVar[set[asyncio.Future[Answer]]] = ContextVar("works")

@@ -10,19 +10,23 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 import httpx
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, Tool
 from pydantic import BaseModel, BeforeValidator, Json
 from pydantic_core import to_json
 
-from zerotrust.adapters.a2a import NONSENSE, UNTOUCHED, Answer, PeerError, refused, unreached
+from zerotrust.adapters.answer import NONSENSE, UNTOUCHED, Answer, PeerError, refused, unreached
 from zerotrust.adapters.digests import tool_digest
+from zerotrust.adapters.extras import extra
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.service import Service
 from zerotrust.transport.egress import calling_with
+
+with extra("mcp"):
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp.shared.exceptions import MCPError
+    from mcp_types import INVALID_PARAMS, Tool
+
 
 MAX_TURNS = 16
 """Replies of a model after which a task is given up."""

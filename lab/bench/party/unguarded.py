@@ -1,5 +1,6 @@
 """A service without any security, to measure against: the same handlers and SDKs, and nothing round them."""
 
+from collections.abc import Hashable
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -30,11 +31,19 @@ ANYBODY = Principal(
 """Whoever calls: handlers want a caller to work for."""
 
 
+class _Everything(dict[Hashable, float]):
+    """Whoever answers anywhere was checked, for good."""
+
+    def get(self, *_asked: object) -> float:
+        return float("inf")
+
+
 class Unguarded(Service):
     """Everybody is let in, every answer is yes, no call carries a token, nothing is written down."""
 
     def __init__(self, name: str, **parts: Any) -> None:
         super().__init__(name, **parts)
+        self.checked = _Everything()
         self.egress.http.event_hooks = {}
         self.egress.mcp_http.event_hooks = {}
 
@@ -51,9 +60,6 @@ class Unguarded(Service):
     async def exchange(self, audience: str, *scopes: str, **wishes: Any) -> ExchangedToken:  # noqa: ARG002
         """A token that nobody asks for."""
         return ExchangedToken(self.registry.id(audience), "", float("inf"), "")
-
-    async def check_card(self, name: str) -> None:
-        """Whoever answers there will be the one."""
 
     async def decide(self, action: str, resource: Resource) -> Decision:  # noqa: ARG002
         """Yes."""

@@ -1,0 +1,70 @@
+"""What others install: it holds the library and `zt` and nothing else, and asks for an SDK only where one is used."""
+
+import subprocess
+import zipfile
+from pathlib import Path
+
+from tests.package.conftest import Install
+from tests.support.system import ROOT
+
+# Imports every module and prints which of them cannot be, and why.
+IMPORT_ALL = """
+import importlib, pkgutil, zerotrust, zt
+
+for package in zerotrust, zt:
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        try:
+            importlib.import_module(module.name)
+        except ImportError as error:
+            print(module.name, error, sep=": ")
+"""
+NEEDS = "{} is not installed: pip install 'zero-trust-agents[{}]'"
+NEEDS_AN_EXTRA = {
+    "zerotrust.adapters.a2a": ("a2a", "a2a"),
+    "zerotrust.adapters.agent_card": ("a2a", "a2a"),
+    "zerotrust.adapters.agent_loop": ("mcp", "mcp"),
+    "zerotrust.adapters.mcp": ("mcp", "mcp"),
+    "zt.__main__": ("typer", "zt"),
+}
+
+
+def run(python: Path, source: str, folder: Path) -> list[str]:
+    done = subprocess.run([python, "-I", "-c", source], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_wheel_holds_the_library_and_zt_and_nothing_else(wheel: Path) -> None:
+    held = set(zipfile.ZipFile(wheel).namelist())
+
+    about = {name for name in held if ".dist-info/" in name}
+    ours = {
+        str(file.relative_to(ROOT))
+        for package in ("zerotrust", "zt")
+        for pattern in ("*.py", "py.typed")
+        for file in (ROOT / package).rglob(pattern)
+    }
+    assert held - about == ours
+    assert {name.partition("/")[2] for name in about} == {
+        *("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
+    }
+
+
+def test_without_extras_all_but_the_adapters_can_be_imported_and_those_say_what_they_need(
+    install: Install, tmp_path: Path
+) -> None:
+    refused = dict(line.split(": ", 1) for line in run(install("") / "python", IMPORT_ALL, tmp_path))
+
+    inside_zt = {name: why for name, why in refused.items() if name.startswith("zt.") and name not in NEEDS_AN_EXTRA}
+    assert set(inside_zt.values()) <= {"No module named 'typer'", "No module named 'rich'"}
+    assert {name: why for name, why in refused.items() if name not in inside_zt} == {
+        name: NEEDS.format(*needs) for name, needs in NEEDS_AN_EXTRA.items()
+    }
+
+
+def test_with_all_extras_everything_can_be_imported_and_zt_is_a_command(install: Install, tmp_path: Path) -> None:
+    found = install("a2a,mcp,zt")
+
+    assert run(found / "python", IMPORT_ALL, tmp_path) == []
+    shown = subprocess.run([found / "zt", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603
+    assert "Ask the registry, as an operator." in shown.stdout

@@ -1,0 +1,14 @@
+"""SDKs are installed with an extra of this package; where one is missing, the error says which extra has it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Import in this block what the extra `name` installs.  Raises `ImportError`, which names the extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = f"{error.name} is not installed: pip install 'zero-trust-agents[{name}]'"
+        raise ImportError(missing, name=error.name) from error
