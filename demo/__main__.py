@@ -234,12 +234,12 @@ async def _story(system: System) -> list[AuditEvent]:
     result = answer.json()["result"]
     say(f"the task {result['event']}: {result['text']}")
     trace = result["trace_id"]
-    written = [event for name in system.registry.workloads for event in system.events(name)]
+    written = [event for name in system.registry.services for event in system.events(name)]
     return [event for event in written if event.trace and event.trace.trace_id == trace]
 
 
 def _show_journals(system: System) -> None:
-    for name in system.registry.workloads:
+    for name in system.registry.services:
         journal = system.journal(name)
         bad = first_bad_record(journal)
         state = f"[red]record {bad} is not what it was[/red]" if bad else "chain intact"
@@ -305,7 +305,7 @@ def let_go(log: Path) -> None:
 def _show_addresses(system: System) -> None:
     keycloak = system.keycloak
     admin, password = keycloak.admin
-    for name in system.registry.workloads:
+    for name in system.registry.services:
         console.print(f"  {name:<16} {system.address(name)}")
     console.print(f"  {'Keycloak':<16} {keycloak.issuer}")
     console.print(f"  {'its admin page':<16} {URL}/admin  as {admin}, password {password}")

@@ -76,7 +76,7 @@ function delegate() {
 
   // Keycloak lets a workload exchange a token of its own. That would restart a chain, so it stays dead.
   require(holder != actor, "own token");
-  // Only a public client's token starts a chain; what a workload holds came from an exchange and must say so.
+  // Only the token of a client that exchanges nothing starts a chain; any other came from an exchange, and must say so.
   require(before != null || !mayExchange(holder), "chain missing");
   require(before == null || actors[0] == holder, "chain broken");
   require((ancestors == null ? 0 : ancestors.size()) == actors.length, "lineage broken");

@@ -110,9 +110,9 @@ def _assertions_as_old_as_keycloak_likes(realm: Json) -> None:
 
 DOWNSCOPE = _without_executor("downscope-assertion-grant-enforcer")
 NO_PASSWORD_GRANT = _without_executor("reject-ropc-grant")
-HANDS_ON = RealmControl("realm: the scopes a party hands on", _every_scope)
-CALLS = RealmControl("realm: the audiences a party calls", _every_audience)
-LIFE = _attribute("the life of a party's tokens", "access.token.lifespan", None)
+DELEGATES = RealmControl("realm: delegates", _every_scope)
+MAY_CALL = RealmControl("realm: may_call", _every_audience)
+MAX_TTL = _attribute("max_ttl", "access.token.lifespan", None)
 NO_REFRESH_TOKEN = _attribute(
     "no refresh token by exchange", "standard.token.exchange.enableRefreshRequestedTokenType", "SAME_SESSION"
 )

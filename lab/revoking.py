@@ -68,7 +68,9 @@ def revocation_us(entries: int, tries: int = 300) -> list[float]:
     """Microseconds of a party's loop that one revoked token costs, where so many entries are known."""
     revocations, nothing = Revocations(clock=time.monotonic), cast("Any", None)
     revocations.replace(0, revoked(entries))
-    expected = Expected(issuer="", audience="", lives={}, public_clients=frozenset(), peers={})
+    expected = Expected(
+        issuer="", audience="", max_ttls={}, initiating_clients=frozenset(), without_certificate=frozenset(), peers={}
+    )
     gate = Gate(
         nothing,
         routes={},

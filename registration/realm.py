@@ -1,4 +1,4 @@
-"""Derives Keycloak's realm from `registry.yaml`: who may log in, call whom, and hand on what.
+"""Derives Keycloak's realm from `registry.yaml`: who may log in, call whom, and delegate what.
 
 `make register` writes it to `keycloak-realm/realm.json`; a test keeps the committed file current.
 `keycloak-realm/README.md` explains what each client, scope and policy is for.
@@ -43,10 +43,9 @@ _BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admi
 def realm(registry: Registry) -> dict[str, Any]:
     """Return the whole realm as Keycloak imports it.  Pure; no secret and no password is in it."""
     parties = registry.parties.items()
-    callees = {callee for _, party in parties for callee in party.calls}
-    authorities = [name for name in callees if registry.parties[name].kind == "authority"]
-    administrators = [name for name in authorities if name == ADMINISTRATOR]
-    login_life = max(party.life or 0 for party in registry.parties.values() if party.kind == "public client")
+    callees = {callee for _, party in parties for callee in party.may_call}
+    administrators = [name for name, party in parties if name == ADMINISTRATOR and party.keycloak == "confidential"]
+    longest = max(party.max_ttl or 0 for _, party in parties if party.starts_chains)
     return {
         "realm": registry.realm,
         "enabled": True,
@@ -71,7 +70,7 @@ def realm(registry: Registry) -> dict[str, Any]:
                 _key("aes"),
             ]
         },
-        "accessTokenLifespan": login_life,
+        "accessTokenLifespan": longest,
         "ssoSessionIdleTimeout": 900,
         "ssoSessionMaxLifespan": SESSION_LIFE,
         # A refresh token of a public client is good once (RFC 9700 section 2.2.2).
@@ -92,9 +91,7 @@ def realm(registry: Registry) -> dict[str, Any]:
         "defaultDefaultClientScopes": [],
         "defaultOptionalClientScopes": [],
         "clients": [
-            *(_login_client(registry, name, party) for name, party in parties if party.kind == "public client"),
-            *(_workload(registry, name, party) for name, party in parties if party.kind == "workload"),
-            *(_authority(registry, name, party) for name, party in parties if name in authorities),
+            *(_client(registry, name, party) for name, party in parties if party.keycloak != "none"),
             *({"clientId": name, "enabled": False} for name in _BUILT_IN),
         ],
         "clientScopeMappings": {
@@ -193,46 +190,56 @@ def _audience_scope(registry: Registry, name: str) -> dict[str, Any]:
     return _client_scope(f"aud:{name}", mapper)
 
 
-def _client(registry: Registry, name: str, party: Party, **attributes: str) -> dict[str, Any]:
-    """What public clients and workloads have in common: every grant is off until it is named."""
-    return {
+def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
+    """What a party is at Keycloak: every grant is off until it is named."""
+    exchanges = bool(party.may_call) and not party.starts_chains
+    lifespan = party.max_ttl
+    if name == ADMINISTRATOR:  # what its own token may do lives as long as the identity by which it got it
+        lifespan = registry.freshness.svid
+    client: dict[str, Any] = {
         "clientId": registry.id(name),
         "enabled": True,
-        "standardFlowEnabled": False,
+        "publicClient": party.keycloak == "public",
+        "standardFlowEnabled": party.starts_chains,
         "implicitFlowEnabled": False,
         "directAccessGrantsEnabled": False,
-        "serviceAccountsEnabled": False,
+        "serviceAccountsEnabled": name == ADMINISTRATOR,
         "fullScopeAllowed": False,
         "attributes": {
             "access.token.header.type.rfc9068": "true",  # `typ` at+jwt: no ID token is ever taken for an access token
             "oauth2.device.authorization.grant.enabled": "false",
             "oidc.ciba.grant.enabled": "false",
-            **({"access.token.lifespan": str(party.life)} if party.life else {}),
-            **attributes,
+            "standard.token.exchange.enabled": "true" if exchanges else "false",
+            **({"access.token.lifespan": str(lifespan)} if lifespan else {}),
         },
-        "optionalClientScopes": party.hands_on,
-    }
-
-
-def _login_client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
-    attributes = {"pkce.code.challenge.method": "S256"} | _told_of_logouts(registry)
-    if ADMINISTRATOR in party.calls:  # its refresh token ends with the token that it came with
-        attributes["client.session.max.lifespan"] = str(party.life)
-    return _client(registry, name, party, **attributes) | {
-        "publicClient": True,
-        "standardFlowEnabled": True,
-        "redirectUris": [REDIRECT],
-        # RFC 9068 section 2.2.  In a token that comes of an exchange `delegation.js` says so.
-        "protocolMappers": [
-            _mapper(
-                "client_id",
-                "oidc-hardcoded-claim-mapper",
-                claim_name="client_id",
-                claim_value=registry.id(name),
-                jsonType_label="String",
-            )
+        "defaultClientScopes": [
+            "basic",
+            *(["groups"] if party.may_call else []),
+            *(["delegation"] if exchanges else []),
+            *(f"aud:{callee}" for callee in party.may_call),
         ],
-        "defaultClientScopes": ["basic", "groups", *(f"aud:{callee}" for callee in party.calls)],
+        "optionalClientScopes": party.delegates,
+    }
+    if party.keycloak == "confidential":
+        # Keycloak gives every confidential client a secret; with this authenticator it opens nothing.
+        client["clientAuthenticatorType"] = "federated-jwt"
+        # The first is the identity provider's alias.
+        client["attributes"] |= {"jwt.credential.issuer": "spiffe", "jwt.credential.sub": registry.id(name)}
+    if party.starts_chains:
+        client |= _sign_in(registry, name)
+        client["attributes"] |= {"pkce.code.challenge.method": "S256"} | _told_of_logouts(registry)
+        if ADMINISTRATOR in party.may_call:  # its refresh token ends with the token that it came with
+            client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
+    return client
+
+
+def _sign_in(registry: Registry, name: str) -> dict[str, Any]:
+    """What a party has by which users sign in."""
+    # RFC 9068 section 2.2.  In a token that comes of an exchange `delegation.js` says so.
+    claim = {"claim_name": "client_id", "claim_value": registry.id(name), "jsonType_label": "String"}
+    return {
+        "redirectUris": [REDIRECT],
+        "protocolMappers": [_mapper("client_id", "oidc-hardcoded-claim-mapper", **claim)],
     }
 
 
@@ -243,31 +250,6 @@ def _told_of_logouts(registry: Registry) -> dict[str, str]:
     return {
         "backchannel.logout.url": f"{registry.address(ADMINISTRATOR)}{LOGOUT_PATH}",
         "backchannel.logout.session.required": "true",
-    }
-
-
-def _workload(registry: Registry, name: str, party: Party, **attributes: str) -> dict[str, Any]:
-    credential = {
-        "jwt.credential.issuer": "spiffe",  # the identity provider's alias
-        "jwt.credential.sub": registry.id(name),
-        "standard.token.exchange.enabled": "true" if party.calls else "false",
-    }
-    claims = ["basic", "groups", "delegation"] if party.calls else ["basic"]
-    return _client(registry, name, party, **credential, **attributes) | {
-        "publicClient": False,
-        # Keycloak gives every confidential client a secret; with this authenticator it opens nothing.
-        "clientAuthenticatorType": "federated-jwt",
-        "defaultClientScopes": [*claims, *(f"aud:{callee}" for callee in party.calls)],
-    }
-
-
-def _authority(registry: Registry, name: str, party: Party) -> dict[str, Any]:
-    """An authority that people call: a workload like others, unless it also acts at Keycloak for itself."""
-    if name != ADMINISTRATOR:
-        return _workload(registry, name, party)
-    # What its own token may do lives as long as the identity by which it got it.
-    return _workload(registry, name, party, **{"access.token.lifespan": str(registry.freshness.svid)}) | {
-        "serviceAccountsEnabled": True,
     }
 
 

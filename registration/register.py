@@ -34,8 +34,8 @@ def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Map
         mine = everything.files_of(party.code)
         parties[name] = Approved(
             code=digest_of(mine) if party.code else None,
-            hands_on=party.hands_on,
-            calls=party.calls,
+            delegates=party.delegates,
+            may_call=party.may_call,
             card=_card(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
             tools=dict(tools.get(name, {})),
         )
@@ -78,7 +78,7 @@ def differences(approved: Lock, found: Lock) -> list[str]:
     """Say in a line each what is not as it was approved: files by path, then entries by party.  Pure."""
     lines = [f"{path}: {_what(path, approved.files, found.files)}" for path in changed(approved.files, found.files)]
     # Where files differ, so does the code of each party that runs them; the files say it better.
-    entries = ["hands_on", "calls", "card"] if lines else ["code", "hands_on", "calls", "card"]
+    entries = ["delegates", "may_call", "card"] if lines else ["code", "delegates", "may_call", "card"]
     for name in sorted(approved.parties.keys() | found.parties.keys()):
         if name not in approved.parties or name not in found.parties:
             lines.append(f"{name}: {_what(name, approved.parties, found.parties)}")

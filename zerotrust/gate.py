@@ -177,7 +177,7 @@ class Gate:
         """TLS has done the same in the handshake; what it says then is said here for every request."""
         if peer.until <= self._clock():
             raise Denied(Reason.CERTIFICATE_ENDED)
-        if peer.id is None and not self._expected.public_clients:
+        if peer.id is None and not self._expected.without_certificate:
             raise Denied(Reason.NO_CERTIFICATE)
         if peer.id is not None and peer.id not in self._expected.peers:
             raise Denied(Reason.UNKNOWN_PEER, peer.id)
@@ -200,9 +200,9 @@ class Gate:
     def _bind(self, principal: Principal, peer: Peer) -> None:
         """A token is good in the hands of whom it was issued to, and in nobody else's.
 
-        A public client has no certificate: its token is good without one, and not over somebody's.
+        Who is named by a client ID has no certificate: its token is good without one, and not over somebody's.
         """
-        holder = peer.id or (principal.party if principal.party in self._expected.public_clients else None)
+        holder = peer.id or (principal.party if principal.party in self._expected.without_certificate else None)
         if principal.party != holder:
             raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {peer.id or 'nobody known'}")
 

@@ -29,7 +29,7 @@ class Principal:
     lineage: tuple[str, ...]
     """The ids of the tokens this one was exchanged from, root first."""
     client: str
-    """The public client by which the user came: whom the token was issued to that all of this comes from."""
+    """The client by which the user came: whom the token was issued to that all of this comes from."""
     chain_started_at: int
     """When that was."""
     session: str

@@ -96,7 +96,7 @@ class Service:
     @property
     def for_users(self) -> bool:
         """Whether people's own clients call this party: they have no certificate."""
-        return bool(self._expected().public_clients)
+        return bool(self._expected().without_certificate)
 
     def use(self, known: RegistrySnapshot, policy: PolicyEngine) -> None:
         """Go on with another version of the registry, from the next request on."""
@@ -140,12 +140,14 @@ class Service:
     def _expected(self) -> Expected:
         registry = self.registry
         parties = registry.parties
+        callers = {registry.id(name) for name, party in parties.items() if self.name in party.may_call}
         return Expected(
             issuer=self.issuer,
             audience=self._id,
-            lives={registry.id(name): party.life for name, party in parties.items() if party.life},
-            public_clients=frozenset(n for n in registry.public_clients if self.name in parties[n].calls),
-            peers={registry.id(name): name for name in parties if name not in registry.public_clients},
+            max_ttls={registry.id(name): party.max_ttl for name, party in parties.items() if party.max_ttl},
+            initiating_clients=registry.initiating_clients & callers,
+            without_certificate=registry.without_certificate & callers,
+            peers={registry.id(name): name for name in parties if name not in registry.without_certificate},
         )
 
     def department(self, named: str | None = None) -> str:

@@ -73,10 +73,12 @@ class Expected:
     issuer: str
     audience: str
     """This party, and nobody else."""
-    lives: Mapping[str, int]
+    max_ttls: Mapping[str, int]
     """The longest life, in seconds, of a token issued to each party that may hold one."""
-    public_clients: frozenset[str]
-    """The clients whose token needs no actor at this door."""
+    initiating_clients: frozenset[str]
+    """The parties that start chains: their token needs no actor at this door."""
+    without_certificate: frozenset[str]
+    """The parties whose token is good at this door without a certificate."""
     peers: Mapping[str, str]
     """The parties that may show a certificate, SPIFFE ID to name."""
 
@@ -131,10 +133,10 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
     if claims.aud not in (expected.audience, [expected.audience]):
         raise Denied(Reason.AUDIENCE_MISMATCH)
     # A party is nobody's user, least of all its own (RFC 9700 section 4.15).
-    if claims.sub in expected.lives or claims.sub in expected.peers:
+    if claims.sub in expected.max_ttls or claims.sub in expected.peers:
         raise Denied(Reason.BAD_CLAIM, "sub")
     # (9) The end may not lie further off than this party may ever hold a token.
-    if (life := expected.lives.get(claims.azp)) is None:
+    if (life := expected.max_ttls.get(claims.azp)) is None:
         raise Denied(Reason.UNKNOWN_PARTY, claims.azp)
     begins = max(claims.iat, claims.nbf or 0)
     _check_time(begins, claims.exp, now)
@@ -174,8 +176,8 @@ def _check_time(begins: int, ends: int, now: float) -> None:
 
 def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) -> None:
     if not actors:
-        # Only a public client speaks for its user without an actor, and only at a door that is open to it.
-        if claims.azp not in expected.public_clients:
+        # Only who starts chains speaks for its user without an actor, and only at a door that is open to it.
+        if claims.azp not in expected.initiating_clients:
             raise Denied(Reason.ACTOR_MISSING)
         return
     if actors[0] != claims.azp:

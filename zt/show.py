@@ -15,10 +15,10 @@ _BRIEF = "%m-%d %H:%M"
 
 def parties(found: Iterable[Mapping[str, Any]]) -> Table:
     """All parties, a line each where there is room for the cause."""
-    table = _table("party", "kind", "state", "since", "why")
+    table = _table("party", "state", "since", "why")
     for party in found:
         why = _in_brief(party["cause"] or "")
-        table.add_row(Text(party["name"]), Text(party["kind"]), _state(party), _since(party, _BRIEF), why)
+        table.add_row(Text(party["name"]), _state(party), _since(party, _BRIEF), why)
     return table
 
 
@@ -59,12 +59,12 @@ def party(found: Mapping[str, Any]) -> Table:
     for name, value in (
         ("party", Text(found["name"])),
         ("id", Text(found["id"])),
-        ("kind", Text(found["kind"])),
+        ("client", Text(found["keycloak"] + (", starts chains" if found["starts_chains"] else ""))),
         ("state", _state(found)),
         ("since", _since(found)),
         ("why", Text(_why(found))),
-        ("calls", _lines(found["calls"])),
-        ("hands on", _lines(found["hands_on"])),
+        ("may call", _lines(found["may_call"])),
+        ("delegates", _lines(found["delegates"])),
         ("code", Text(found["code"] or "")),
         ("card", Text(found["card"] or "")),
         ("tools", _lines(f"{tool} {digest}" for tool, digest in found["tools"].items())),
@@ -94,7 +94,7 @@ def _why(found: Mapping[str, Any]) -> str:
 
 def _in_brief(cause: str) -> Text:
     """Without most of an operator's id: `party show` and the records have all of it."""
-    return Text(re.sub(r"(?<=\(operator )([\w-]{4})[\w-]+(?=\)$)", r"\1…", cause))
+    return Text(re.sub(r"\(operator ([\w-]{4})[\w-]+\)$", r"(by \1…)", cause))
 
 
 def _table(*columns: str) -> Table:

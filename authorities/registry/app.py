@@ -79,7 +79,9 @@ def create_app(
     notifier = Notifier(realm, kept, own=service.registry.id(REGISTRY_PARTY))
     parties, revocations = Parties(stream, kept, realm, notifier), Revocations(stream, kept, realm, notifier)
     apply = applying(stream)
-    logouts = Logouts(service.keys, issuer=service.issuer, clients=lambda: service.registry.public_clients, apply=apply)
+    logouts = Logouts(
+        service.keys, issuer=service.issuer, clients=lambda: service.registry.initiating_clients, apply=apply
+    )
 
     @asynccontextmanager
     async def working() -> AsyncIterator[None]:

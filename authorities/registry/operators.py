@@ -49,7 +49,7 @@ class Parties:
         Raises `Denied` for the client that operators themselves come by: nobody could reinstate it.
         """
         party = self._party(name)
-        if party.kind == "public client" and REGISTRY_PARTY in party.calls:
+        if party.starts_chains and REGISTRY_PARTY in party.may_call:
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         await self._revoke(name, cause)
         return NOT_TOLD if name == REGISTRY_PARTY else await self._notifier.tell(self._subject(name))
@@ -107,15 +107,16 @@ class Parties:
         return {
             "name": name,
             "id": self._id(name),
-            "kind": party.kind,
+            "keycloak": party.keycloak,
+            "starts_chains": party.starts_chains,
             "state": "drifted" if name in self._drifted else "suspended" if cause else "active",
             "cause": self._drifted.get(name) or cause,
             "since": self.since(name),
             "code": approved.code if approved else None,
             "card": approved.card if approved else None,
             "tools": dict(approved.tools) if approved else {},
-            "calls": party.calls,
-            "hands_on": party.hands_on,
+            "may_call": party.may_call,
+            "delegates": party.delegates,
         }
 
     def _approved_code(self, name: str) -> str | None:

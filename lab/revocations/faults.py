@@ -98,7 +98,7 @@ class Faults:
     @contextmanager
     def _silence(self, name: str, how: str) -> Iterator[None]:
         """While this lasts, whoever depends on hearing from there must come to say no."""
-        hit = {name} if name in self._system.registry.workloads else None
+        hit = {name} if name in self._system.registry.services else None
         ban = Ban(f"{name} {how}", lambda _, service: hit is None or service in hit, since=time.monotonic())
         self._evidence.silences.append(ban)
         try:

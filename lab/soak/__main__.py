@@ -33,7 +33,7 @@ def main(
     async def soak() -> int:
         async with running(FOLDER / "soak", say=say, insiders=INSIDERS) as system:
             score, samples = await _run(system, seconds=minutes * 60, count=count)
-            broken = [name for name in system.registry.workloads if first_bad_record(system.journal(name))]
+            broken = [name for name in system.registry.services if first_bad_record(system.journal(name))]
             say("Everything ends")
         return _report(score, samples, broken)
 

@@ -132,8 +132,8 @@ NOT_BEYOND_ITS_LIFE = _gate(
 )
 BOUND = _gate("Gate._bind", "if principal.party != holder:")
 KNOWN_PEER = _gate("Gate._check_peer", "if peer.id is not None and peer.id not in self._expected.peers:")
-CERTIFICATE_NEEDED = _gate("Gate._check_peer", "if peer.id is None and not self._expected.public_clients:")
-_HOLDER = "peer.id or (principal.party if principal.party in self._expected.public_clients else None)"
+CERTIFICATE_NEEDED = _gate("Gate._check_peer", "if peer.id is None and not self._expected.without_certificate:")
+_HOLDER = "peer.id or (principal.party if principal.party in self._expected.without_certificate else None)"
 ONE_ID = Control("zerotrust.spiffe.svid", "_one_id", "if len(names) != 1 or not _SPIFFE_ID.fullmatch(names[0]):")
 WHO_WAS_CALLED = Control(
     "zerotrust.spiffe.tls", "user_context", "if peer.id != parties.get(str(self.server_hostname), 'nobody'):"
@@ -205,8 +205,8 @@ NEEDS_SCOPE = (
     Control("zerotrust.policy", "CedarPolicy.decide", "if permission not in principal.scopes:"),
     _policy("use-an-api", "context.scopes.contains(context.permission) &&", "true &&"),
 )
-MAY_HOLD = _policy("use-an-api", "principal.hands_on.contains(context.permission) &&", "true &&")
-MAY_CALL = _policy("use-an-api", "principal.calls.contains(resource) &&", "true &&")
+MAY_HOLD = _policy("use-an-api", "principal.delegates.contains(context.permission) &&", "true &&")
+MAY_CALL = _policy("use-an-api", "principal.may_call.contains(resource) &&", "true &&")
 _READERS = 'context.scopes.contains("tool.read") && context.departments.contains(resource.department)'
 OWN_DEPARTMENT = _policy("read-own-department", _READERS, 'context.scopes.contains("tool.read")')
 _TOO_MANY = "drafts >= MOST_DRAFTS"
@@ -457,7 +457,7 @@ ROWS: dict[int, Row] = {
                 '_Claims.model_validate((said := strict_object(signed)) | {"sub": "anybody"})'
                 '.model_copy(update={"sub": said["sub"]})',
             ),
-            _verify("if claims.sub in expected.lives or claims.sub in expected.peers:"),
+            _verify("if claims.sub in expected.max_ttls or claims.sub in expected.peers:"),
             ONLY_OWN_DRAFTS,
         ),
     ),
@@ -477,7 +477,7 @@ ROWS: dict[int, Row] = {
             _gate(
                 "Gate._bind",
                 _HOLDER,
-                "principal.party if principal.party in self._expected.public_clients else peer.id",
+                "principal.party if principal.party in self._expected.without_certificate else peer.id",
             ),
         ),
     ),
@@ -618,17 +618,17 @@ ROWS: dict[int, Row] = {
     58: Row(
         "a scope that was not given",
         Reason.EXCHANGE_REFUSED,
-        (at_keycloak.DOWNSCOPE, at_keycloak.HANDS_ON),
+        (at_keycloak.DOWNSCOPE, at_keycloak.DELEGATES),
     ),
     59: Row(
         "an audience that a party may not call, several, or none",
         Reason.EXCHANGE_REFUSED,
-        (at_keycloak.CALLS, at_keycloak.ONE_AUDIENCE),
+        (at_keycloak.MAY_CALL, at_keycloak.ONE_AUDIENCE),
     ),
     60: Row(
         "a life longer than the parent's, or than a party's",
         None,
-        (at_keycloak.PARENTS_END, at_keycloak.ONLY_SHORTER, at_keycloak.LIFE),
+        (at_keycloak.PARENTS_END, at_keycloak.ONLY_SHORTER, at_keycloak.MAX_TTL),
     ),
     61: Row(
         "a chain that the requester made itself",
@@ -691,7 +691,7 @@ ROWS: dict[int, Row] = {
     72: Row(
         "a token that names nobody who acts",
         Reason.ACTOR_MISSING,
-        (Control("zerotrust.verify", "_check_actors", "if claims.azp not in expected.public_clients:"),),
+        (Control("zerotrust.verify", "_check_actors", "if claims.azp not in expected.initiating_clients:"),),
     ),
     73: Row(
         "rights that stand in the chain",

@@ -90,7 +90,7 @@ async def test_a_life_longer_than_the_parents_or_than_a_partys(target: Target) -
         child = await target.realm.exchange(READER, parent, audience=DOCUMENTS, scope="tool.read", **wish)
         # A gate does not see the parent: the realm stands alone here.
         yield Tried(child, _said(child)["exp"] > claims(parent)["exp"], None if wish else Reason.GRANTED)
-    t0, ceiling = await target.t0(), target.registry.parties["orchestrator"].life or 0
+    t0, ceiling = await target.t0(), target.registry.parties["orchestrator"].max_ttl or 0
     for wish in ({}, {"requested_lifetime": "99999"}):
         long = await target.realm.exchange("orchestrator", t0, audience=READER, scope=READING, **wish)
         lives = _said(long)["exp"] - _said(long)["iat"]

@@ -42,7 +42,7 @@ async def at_a_screen(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> A
 async def test_a_cause_that_a_terminal_would_obey_is_listed(screen: Screen) -> Tries:
     """Names and causes also come from Keycloak, so whatever is listed is escaped."""
     one = {"kind": "session", "name": HOSTILE, "cause": HOSTILE, "since": 1795000000}
-    party = {"name": "zt", "kind": "workload", "state": "suspended", "since": None, "cause": HOSTILE}
+    party = {"name": "zt", "keycloak": "confidential", "state": "suspended", "since": None, "cause": HOSTILE}
     for table in (show.revoked([one]), show.parties([party])):
         screen.terminal.print(table)
         printed = screen.file.getvalue()

@@ -205,7 +205,7 @@ async def test_its_own_token_names_no_audience_no_user_and_nobody_who_acts(realm
     assert token["scope"] == ""
     named = {"aud", "act", "lineage", "txn", "root", "sid", "groups", "realm_access", "resource_access"}
     assert not named & token.keys()
-    assert token["azp"] not in registry.public_clients
+    assert token["azp"] not in registry.initiating_clients
 
 
 async def test_no_gate_takes_it(realm: Realm, registry: Registry, keycloak: Keycloak) -> None:
@@ -213,12 +213,13 @@ async def test_no_gate_takes_it(realm: Realm, registry: Registry, keycloak: Keyc
     keys = (await realm.http.get(f"{realm.endpoint}/certs")).json()["keys"]
     [key] = [jwt.PyJWK(found) for found in keys if found["kid"] == key_id(token)]
 
-    for name in [*registry.workloads, REGISTRY]:
+    for name in [*registry.services, REGISTRY]:
         expected = Expected(
             issuer=keycloak.issuer,
             audience=registry.id(name),
-            lives={registry.id(n): party.life for n, party in registry.parties.items() if party.life},
-            public_clients=registry.public_clients,
+            max_ttls={registry.id(n): party.max_ttl for n, party in registry.parties.items() if party.max_ttl},
+            initiating_clients=registry.initiating_clients,
+            without_certificate=registry.without_certificate,
             peers={},
         )
         with pytest.raises(Denied) as refused:

@@ -131,7 +131,7 @@ async def place(
     keys = SigningKeys(
         f"{issuer}/protocol/openid-connect/certs", http=http, freshness=registry.freshness, clock=time.monotonic
     )
-    logouts = Logouts(keys, issuer=issuer, clients=lambda: registry.public_clients, apply=heard.apply)
+    logouts = Logouts(keys, issuer=issuer, clients=lambda: registry.initiating_clients, apply=heard.apply)
     pushed: list[float] = []
 
     async def door(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -150,7 +150,7 @@ async def test_policies_that_were_read_anew_count_at_every_party(system: System,
 async def versions(system: System) -> set[str]:
     """The versions of the policies by which a task is decided, at all parties."""
     trace = (await task(system, "alice"))["result"]["trace_id"]
-    everything = [record for name in system.registry.workloads for record in records(system.journal(name))]
+    everything = [record for name in system.registry.services for record in records(system.journal(name))]
     found = [record for record in everything if record.get("trace_id") == trace]
     assert len({record["service"] for record in found}) == 5
     return {record["policy"] for record in found if record.get("policy")}

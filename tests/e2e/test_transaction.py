@@ -56,7 +56,7 @@ async def task(system: System, user: str, request: str = REQUEST, **more: str) -
 
 def traced(system: System, trace_id: str) -> list[AuditEvent]:
     """All events of all parties under one trace id."""
-    everything = [event for name in system.registry.workloads for event in system.events(name)]
+    everything = [event for name in system.registry.services for event in system.events(name)]
     return [event for event in everything if event.trace and event.trace.trace_id == trace_id]
 
 
@@ -151,7 +151,7 @@ async def test_every_refusal_of_the_walkthrough_answers_as_told(system: System) 
 async def test_every_journal_is_whole_and_holds_no_token(system: System) -> None:
     await task(system, "alice")
 
-    for name in system.registry.workloads:
+    for name in system.registry.services:
         journal = system.journal(name)
         assert first_bad_record(journal) == 0
         assert not holds_token(journal.read_bytes())

@@ -136,5 +136,5 @@ async def test_keycloak_stops_goes_on_is_killed_and_comes_back_with_other_keys_a
     await _until(anew)
     assert (await task(real, user, newer)).status_code in {401, 403}  # its session is gone
     await _until(anew)
-    for name in real.registry.workloads:
+    for name in real.registry.services:
         assert first_bad_record(real.journal(name)) == 0

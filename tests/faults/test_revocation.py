@@ -89,7 +89,7 @@ def test_the_worst_delay_is_that_of_the_last_yes() -> None:
 
 
 def test_whom_it_breaks_is_there(registry: Registry) -> None:
-    assert set(EVERYWHERE) <= set(registry.workloads)
+    assert set(EVERYWHERE) <= set(registry.services)
 
 
 class End:

@@ -35,9 +35,17 @@ def issuer() -> Issuer:
 def expected() -> Expected:
     """What a token for the documents tool must say; a public client's is taken, too, so that both ways are tried."""
     parties = registry().parties.items()
-    lives = {registry().id(name): party.life for name, party in parties if party.life}
+    starters = frozenset({"walkthrough"})
+    max_ttls = {registry().id(name): party.max_ttl for name, party in parties if party.max_ttl}
     audience = registry().id("tool/documents")
-    return Expected(issuer=ISSUER, audience=audience, lives=lives, public_clients=frozenset({"walkthrough"}), peers={})
+    return Expected(
+        issuer=ISSUER,
+        audience=audience,
+        max_ttls=max_ttls,
+        initiating_clients=starters,
+        without_certificate=starters,
+        peers={},
+    )
 
 
 @cache

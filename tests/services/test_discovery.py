@@ -279,8 +279,10 @@ async def test_what_no_model_is_told_may_change(system: System, issuer: Issuer) 
 
 def test_who_has_tokens_and_who_has_a_certificate_is_the_registrys_to_say(system: System) -> None:
     expected, registry = system.services[TOOL]._expected(), system.registry
-    with_life = {name for name, party in registry.parties.items() if party.life}
+    with_life = {name for name, party in registry.parties.items() if party.max_ttl}
 
-    assert expected.lives.keys() == {registry.id(name) for name in with_life}
-    assert expected.peers.keys() == {registry.id(name) for name in registry.parties.keys() - registry.public_clients}
+    assert expected.max_ttls.keys() == {registry.id(name) for name in with_life}
+    assert expected.peers.keys() == {
+        registry.id(name) for name in registry.parties.keys() - registry.without_certificate
+    }
     assert TOOL not in with_life

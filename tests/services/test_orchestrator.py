@@ -203,7 +203,7 @@ async def test_a_list_of_models_that_is_none_is_told_as_unavailable(
     assert (answer.status_code, answer.json()["reason"]) == (503, "peer_unavailable")
 
 
-# what it hands on
+# what it delegates
 
 
 async def test_the_users_own_token_goes_nowhere_and_each_hop_has_a_smaller_one(system: System, issuer: Issuer) -> None:

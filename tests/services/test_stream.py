@@ -110,7 +110,7 @@ async def test_whom_the_registry_does_not_name_any_more_follows_no_more(stream: 
     lines, other = await begun(stream), await begun(stream, FOLLOWER)
     raw = stream.known.registry.model_dump()
     del raw["parties"]["agent/reader"]
-    raw["parties"]["orchestrator"]["calls"] = ["agent/writer"]
+    raw["parties"]["orchestrator"]["may_call"] = ["agent/writer"]
     raw["scopes"]["agent.invoke"]["served_by"] = ["agent/writer"]
     registry = type(stream.known.registry).model_validate(raw)
 

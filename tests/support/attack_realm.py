@@ -130,8 +130,9 @@ class Target:
         expected = Expected(
             issuer=self.realm.issuer,
             audience=audience[0] if isinstance(audience, list) else audience,
-            lives={self.registry.id(name): party.life for name, party in parties.items() if party.life},
-            public_clients=frozenset(),
+            max_ttls={self.registry.id(name): party.max_ttl for name, party in parties.items() if party.max_ttl},
+            initiating_clients=frozenset(),
+            without_certificate=frozenset(),
             peers={},
         )
         try:

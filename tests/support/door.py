@@ -117,9 +117,10 @@ class Door:
                 expected=Expected(
                     issuer=ISSUER,
                     audience=registry.id(party),
-                    lives={registry.id(name): entry.life for name, entry in registry.parties.items() if entry.life},
-                    public_clients=registry.public_clients if front else frozenset(),
-                    peers={registry.id(name): name for name in registry.parties if name not in registry.public_clients},
+                    max_ttls={registry.id(name): one.max_ttl for name, one in registry.parties.items() if one.max_ttl},
+                    initiating_clients=registry.initiating_clients if front else frozenset(),
+                    without_certificate=registry.without_certificate if front else frozenset(),
+                    peers={registry.id(n): n for n in registry.parties if n not in registry.without_certificate},
                 ),
                 revocations=self.revocations,
                 confirm=self._introspect,

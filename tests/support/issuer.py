@@ -163,7 +163,7 @@ class Issuer:
         me = form["client_assertion"].removeprefix("assertion of ")
         now = int(self.clock())
         lineage = [*parent.get("lineage", []), parent["jti"]]
-        life = next(p.life for name, p in self.registry.parties.items() if self.registry.id(name) == me) or 0
+        life = next(p.max_ttl for name, p in self.registry.parties.items() if self.registry.id(name) == me) or 0
         claims = parent | {
             "azp": me,
             "client_id": me,

@@ -169,8 +169,8 @@ async def imported(
 def long_registry() -> Registry:
     """Ten agents; each may call every other one."""
     agents = {
-        name: {"kind": "workload", "code": ["agents"], "port": 9100 + number, "hands_on": [AGENT_SCOPE], "life": 60}
-        | {"calls": [other for other in AGENTS if other != name]}
+        name: {"id": "spiffe", "keycloak": "confidential", "code": ["agents"], "port": 9100 + number}
+        | {"may_call": [other for other in AGENTS if other != name], "delegates": [AGENT_SCOPE], "max_ttl": 60}
         for number, name in enumerate(AGENTS)
     }
     return Registry.model_validate(
@@ -180,8 +180,9 @@ def long_registry() -> Registry:
             "departments": ["/engineering", "/finance"],
             "scopes": {AGENT_SCOPE: {"served_by": AGENTS}},
             "parties": {
-                "walkthrough": {"kind": "public client", "calls": AGENTS, "hands_on": [AGENT_SCOPE], "life": 300},
-                "authority/attestation": {"kind": "authority", "port": 8543},
+                "walkthrough": {"id": "client", "starts_chains": True, "keycloak": "public"}
+                | {"may_call": AGENTS, "delegates": [AGENT_SCOPE], "max_ttl": 300},
+                "authority/attestation": {"id": "spiffe", "keycloak": "none", "port": 8543},
                 **agents,
             },
             "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60, "x509_svid": 120, "revocations": 3},
@@ -200,7 +201,7 @@ async def long(
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def t0(keycloak: Keycloak) -> str:
-    """Alice's own token, with everything a person may hand on; good for the 300 s that these tests take at most."""
+    """Alice's own token, with everything that can be delegated; good for the 300 s that these tests take at most."""
     return (
         await sign_in(
             keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING, verify=keycloak.tls

@@ -124,7 +124,7 @@ class System:
     ) -> None:
         self.folder, self.registry, self.issuer, self._kind, self._clock = folder, registry, issuer, kind, clock
         self.apps: dict[str, ASGIApp] = {"http://issuer.test": issuer.app}
-        self.addresses = {name: registry.address(name) for name in registry.workloads}
+        self.addresses = {name: registry.address(name) for name in registry.services}
         approved = load_lock(ROOT / "registry.lock").parties
         self.known = RegistrySnapshot(registry=registry, addresses=self.addresses, approved=approved)
         self.revocations = fresh_revocations()
@@ -220,7 +220,7 @@ async def running(
     known = known or registry()
     system = System(folder, known, issuer or Issuer(known), kind, clock)
     async with AsyncExitStack() as stack:
-        for name in names or known.workloads:
+        for name in names or known.services:
             create_app: Callable[[Service], ASGIApp] = import_module(_module(known, name)).create_app
             app = create_app(system.service(name))
             system.apps[system.addresses[name]] = app

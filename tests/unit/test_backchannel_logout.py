@@ -28,7 +28,7 @@ class Door:
         http = httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app))
         keys = SigningKeys(f"{ISSUER}/certs", http=http, freshness=registry.freshness, clock=Clock(0))
         self.logouts = Logouts(
-            keys, issuer=ISSUER, clients=lambda: registry.public_clients, apply=self._apply, clock=self.clock
+            keys, issuer=ISSUER, clients=lambda: registry.initiating_clients, apply=self._apply, clock=self.clock
         )
         self._made = 0
 

@@ -355,7 +355,7 @@ async def test_what_was_verified_by_the_version_before_is_verified_anew(tool_doo
     assert (await at_the_tool(tool_door, token)).status == 200
 
     reader = issuer.registry.id(READER)
-    without = replace(expected, lives={party: life for party, life in expected.lives.items() if party != reader})
+    without = replace(expected, max_ttls={party: life for party, life in expected.max_ttls.items() if party != reader})
     tool_door.gate.use(expected=without, policy=tool_door.gate._policy)
     assert (await at_the_tool(tool_door, token)).reason == Reason.UNKNOWN_PARTY
 

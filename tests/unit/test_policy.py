@@ -20,14 +20,14 @@ TEXT = (POLICIES / "policies.cedar").read_text()
 SCHEMA = (POLICIES / "schema.cedarschema").read_text()
 POLICY = read_policy(POLICIES, REGISTRY)
 
-WORKLOADS = REGISTRY.workloads
+WORKLOADS = REGISTRY.services
 SCOPES = list(REGISTRY.scopes)
 EVERYTHING = frozenset(SCOPES)
 
 
 def caller(party: str, scopes: str = "", groups: str = "/engineering", **changed: Any) -> Principal:
     """A principal as the gate would have it, who holds all scopes unless told otherwise."""
-    login = party in REGISTRY.public_clients
+    login = party in REGISTRY.initiating_clients
     given_ = Principal(
         subject="alice",
         party=REGISTRY.id(party) if party in REGISTRY.parties else party,
@@ -165,14 +165,14 @@ def changed_entity(**attributes: Any) -> CedarPolicy:
     """The policies over a registry in which one of these attributes is otherwise: of the client, or of the door."""
     entities = party_entities(REGISTRY)
     for entity in entities:
-        for key in attributes.keys() & {"hands_on", "calls"} if entity["uid"]["id"] == "zt" else set():
+        for key in attributes.keys() & {"delegates", "may_call"} if entity["uid"]["id"] == "zt" else set():
             entity["attrs"][key] = attributes[key]
         for key in attributes.keys() & {"serves"} if entity["uid"]["id"] == DOOR else set():
             entity["attrs"][key] = attributes[key]
     return CedarPolicy(policies=TEXT, schema=SCHEMA, entities=entities, departments=REGISTRY.departments)
 
 
-@pytest.mark.parametrize("attribute", ["hands_on", "calls", "serves"])
+@pytest.mark.parametrize("attribute", ["delegates", "may_call", "serves"])
 def test_the_registrys_door_is_open_only_as_the_registry_says(attribute: str) -> None:
     assert not changed_entity(**{attribute: []}).decide(OPERATOR, "registry.admin", DOOR)
 
@@ -352,7 +352,7 @@ def test_nobody_starts_with_parties_that_do_not_fit() -> None:
     first, *others = party_entities(REGISTRY)
 
     with pytest.raises(PolicyError):
-        CedarPolicy(policies=TEXT, schema=SCHEMA, entities=[first | {"attrs": {"calls": "everybody"}}, *others])
+        CedarPolicy(policies=TEXT, schema=SCHEMA, entities=[first | {"attrs": {"may_call": "everybody"}}, *others])
 
 
 def test_no_policy_at_all_permits_nothing() -> None:

@@ -51,7 +51,7 @@ def test_the_parties_that_hold_tokens_are_clients_and_nobody_else_is(
     registry: Registry, clients: dict[str, Json]
 ) -> None:
     assert set(clients) == {
-        registry.id(name) for name in [*registry.public_clients, *registry.workloads, ADMINISTRATOR]
+        registry.id(name) for name in [*registry.without_certificate, *registry.services, ADMINISTRATOR]
     }
 
 
@@ -89,17 +89,17 @@ def test_a_party_exchanges_only_where_it_calls_somebody(registry: Registry, clie
         if client["attributes"].get("standard.token.exchange.enabled") == "true"
     }
 
-    assert exchanging == {registry.id(name) for name in registry.workloads if registry.parties[name].calls}
+    assert exchanging == {registry.id(name) for name in registry.services if registry.parties[name].may_call}
 
 
 def test_lives_scopes_and_audiences_are_the_registrys(registry: Registry, clients: dict[str, Json]) -> None:
     for name, party in registry.parties.items():
-        if party.kind != "authority":
+        if party.keycloak != "none" and name != ADMINISTRATOR:
             client = clients[registry.id(name)]
             audiences = [scope for scope in client["defaultClientScopes"] if scope.startswith("aud:")]
-            assert client["attributes"].get("access.token.lifespan") == (str(party.life) if party.life else None)
-            assert client["optionalClientScopes"] == party.hands_on
-            assert audiences == [f"aud:{callee}" for callee in party.calls]
+            assert client["attributes"].get("access.token.lifespan") == (str(party.max_ttl) if party.max_ttl else None)
+            assert client["optionalClientScopes"] == party.delegates
+            assert audiences == [f"aud:{callee}" for callee in party.may_call]
 
 
 def test_no_default_scope_shows_in_the_scope_claim(derived: Json) -> None:
@@ -136,7 +136,7 @@ def test_another_registry_gives_another_realm(registry: Registry) -> None:
         update={
             "parties": {
                 **longer.parties,
-                "agent/reader": longer.parties["agent/reader"].model_copy(update={"life": 30}),
+                "agent/reader": longer.parties["agent/reader"].model_copy(update={"max_ttl": 30}),
             }
         }
     )
@@ -148,7 +148,7 @@ def test_a_revoked_session_is_remembered_until_it_and_all_its_tokens_have_ended(
     registry: Registry, derived: Json
 ) -> None:
     """Keycloak ends no session for a changed password, and whoever stole its refresh token goes on with it."""
-    longest = max(party.life or 0 for party in registry.parties.values())
+    longest = max(party.max_ttl or 0 for party in registry.parties.values())
 
     assert derived["ssoSessionMaxLifespan"] == SESSION_LIFE
     assert derived["ssoSessionMaxLifespan"] + 3 * longest <= RETENTION["session"]
@@ -194,7 +194,7 @@ def test_the_refresh_token_of_an_operator_ends_with_the_token_it_came_with(
 ) -> None:
     lives = {name: client["attributes"].get("client.session.max.lifespan") for name, client in clients.items()}
 
-    assert {name: life for name, life in lives.items() if life} == {"zt": str(registry.parties["zt"].life)}
+    assert {name: life for name, life in lives.items() if life} == {"zt": str(registry.parties["zt"].max_ttl)}
 
 
 def test_the_registry_is_told_of_each_session_that_ends_wherever_a_person_signs_in(
@@ -203,10 +203,10 @@ def test_the_registry_is_told_of_each_session_that_ends_wherever_a_person_signs_
     told = {name: client["attributes"].get("backchannel.logout.url") for name, client in clients.items()}
 
     url = "https://registry.authority.agents.example:8106/backchannel-logout"
-    assert dict.fromkeys(registry.public_clients, url) == {name: there for name, there in told.items() if there}
-    assert {clients[name]["attributes"]["backchannel.logout.session.required"] for name in registry.public_clients} == {
-        "true"
-    }
+    assert dict.fromkeys(registry.initiating_clients, url) == {name: there for name, there in told.items() if there}
+    assert {
+        clients[name]["attributes"]["backchannel.logout.session.required"] for name in registry.initiating_clients
+    } == {"true"}
 
 
 def test_where_no_registry_takes_part_nobody_is_told(registry: Registry) -> None:
@@ -250,7 +250,7 @@ def test_operators_are_a_group_that_no_user_of_the_story_is_in(derived: Json) ->
 
 def test_an_authority_that_people_call_and_that_does_not_administer_is_a_client_like_others(registry: Registry) -> None:
     other = registry.parties["authority/registry"].model_copy(update={"port": 9999})
-    zt = registry.parties["zt"].model_copy(update={"calls": ["authority/audit"]})
+    zt = registry.parties["zt"].model_copy(update={"may_call": ["authority/audit"]})
     served = registry.scopes["registry.admin"].model_copy(update={"served_by": ["authority/audit"]})
     derived = realm(
         registry.model_copy(
@@ -264,8 +264,8 @@ def test_an_authority_that_people_call_and_that_does_not_administer_is_a_client_
     [client] = [c for c in derived["clients"] if c["clientId"] == "spiffe://agents.example/authority/audit"]
     assert not client["serviceAccountsEnabled"]
     assert client["clientAuthenticatorType"] == "federated-jwt"
-    assert derived["clientScopeMappings"] == {"realm-management": []}
-    assert not [user for user in derived["users"] if "clientRoles" in user]
+    [administrator] = derived["clientScopeMappings"]["realm-management"]
+    assert administrator["client"] == registry.id(ADMINISTRATOR)
 
 
 # --- the JAR ----------------------------------------------------------------------------------------------------------

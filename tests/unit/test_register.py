@@ -98,10 +98,12 @@ def test_what_no_party_runs_is_not_approved_and_may_change(project: Path) -> Non
 
 def test_an_authority_that_grew_is_named_and_so_is_the_realm(project: Path) -> None:
     registry = project / "registry.yaml"
-    registry.write_text(registry.read_text().replace("hands_on: [tool.read, ", "hands_on: [tool.read, tool.write, ", 1))
+    registry.write_text(
+        registry.read_text().replace("delegates: [tool.read, ", "delegates: [tool.read, tool.write, ", 1)
+    )
 
     assert said(project) == [
-        "registry.lock: agent/reader: hands_on changed",
+        "registry.lock: agent/reader: delegates changed",
         "keycloak-realm/realm.json: not what registry.yaml says",
     ]
 
@@ -157,7 +159,7 @@ def test_every_entry_that_differs_has_a_line_of_its_own() -> None:
     approved = Lock(
         files=FILES,
         parties={
-            "a": Approved(code=ONE, calls=["b"], hands_on=["x.y"], card=ONE, tools={"read": ONE, "gone": ONE}),
+            "a": Approved(code=ONE, may_call=["b"], delegates=["x.y"], card=ONE, tools={"read": ONE, "gone": ONE}),
             "b": Approved(),
         },
     )
@@ -167,8 +169,8 @@ def test_every_entry_that_differs_has_a_line_of_its_own() -> None:
 
     assert differences(approved, found) == [
         "a: code changed",
-        "a: hands_on changed",
-        "a: calls changed",
+        "a: delegates changed",
+        "a: may_call changed",
         "a: card changed",
         "a: tool gone missing",
         "a: tool new added",
@@ -187,7 +189,7 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
     reader, documents, walkthrough = (lock.parties[n] for n in ("agent/reader", "tool/documents", "walkthrough"))
 
     assert reader.code == digest_of(measure_files(ROOT, ["agents/reader", "zerotrust"], leave_out={"__pycache__"}))
-    assert (reader.hands_on, reader.calls) == (["tool.read", "inference.run"], ["tool/documents", "inference"])
+    assert (reader.delegates, reader.may_call) == (["tool.read", "inference.run"], ["tool/documents", "inference"])
     assert reader.card == card_digest(as_json(agent_card("agent/reader", "https://reader.agent.agents.example:8102")))
     assert set(documents.tools) == {"search", "read", "create", "replace", "delete"}
     assert documents.card is None

@@ -30,8 +30,8 @@ def test_the_committed_registry_is_good(registry: Registry) -> None:
     assert registry.id("agent/reader") == "spiffe://agents.example/agent/reader"
     assert registry.id("walkthrough") == "walkthrough"
     assert registry.id("zt") == "zt"
-    assert registry.public_clients == {"walkthrough", "zt"}
-    assert registry.launched == [*registry.workloads, "authority/registry"]
+    assert registry.initiating_clients == registry.without_certificate == {"walkthrough", "zt"}
+    assert registry.launched == [*registry.services, "authority/registry"]
     assert registry.dns_name("orchestrator") == "orchestrator.agents.example"
     assert registry.dns_name("agent/reader") == "reader.agent.agents.example"
     assert registry.scopes_at("tool/documents") == ["tool.read", "tool.write"]
@@ -69,25 +69,25 @@ MISTAKES = {
         change("departments", ["/engineering", "/operators"]),
         "departments: /operators runs this system, and is no department",
     ),
-    "an unknown scope is handed on": (
-        change(ORCHESTRATOR + "hands_on", ["agent.invoke", "tool.erase"]),
-        "parties.orchestrator.hands_on: unknown scope 'tool.erase'",
+    "an unknown scope is delegated": (
+        change(ORCHESTRATOR + "delegates", ["agent.invoke", "tool.erase"]),
+        "parties.orchestrator.delegates: unknown scope 'tool.erase'",
     ),
     "a call to nobody": (
-        change(ORCHESTRATOR + "calls", ["agent/readr"]),
-        "parties.orchestrator.calls: 'agent/readr' is nobody this party could call",
+        change(ORCHESTRATOR + "may_call", ["agent/readr"]),
+        "parties.orchestrator.may_call: 'agent/readr' is nobody this party could call",
     ),
     "a call to itself": (
-        change(ORCHESTRATOR + "calls", ["orchestrator"]),
-        "parties.orchestrator.calls: 'orchestrator' is nobody this party could call",
+        change(ORCHESTRATOR + "may_call", ["orchestrator"]),
+        "parties.orchestrator.may_call: 'orchestrator' is nobody this party could call",
     ),
     "a call to a public client": (
-        change(ORCHESTRATOR + "calls", ["walkthrough"]),
-        "parties.orchestrator.calls: 'walkthrough' is nobody this party could call",
+        change(ORCHESTRATOR + "may_call", ["walkthrough"]),
+        "parties.orchestrator.may_call: 'walkthrough' is nobody this party could call",
     ),
     "a call that no scope could open": (
-        change(READER + "hands_on", ["tool.read"]),
-        "parties.agent/reader.calls: 'inference' serves none of the scopes that 'agent/reader' may hand on",
+        change(READER + "delegates", ["tool.read"]),
+        "parties.agent/reader.may_call: 'inference' serves none of the scopes that 'agent/reader' delegates",
     ),
     "a scope nobody serves": (
         change("scopes:tool.erase", {"served_by": []}),
@@ -101,24 +101,64 @@ MISTAKES = {
         change("scopes:tool.erase", {"served_by": ["walkthrough"]}),
         "scopes.tool.erase.served_by: 'walkthrough' is no party that serves anything",
     ),
-    "a life longer than the caller's": (
-        change(READER + "life", 121),
-        "parties.agent/reader.life: 121 s is longer than the 120 s of its caller 'orchestrator'",
+    "a max_ttl longer than the caller's": (
+        change(READER + "max_ttl", 121),
+        "parties.agent/reader.max_ttl: 121 s is longer than the 120 s of its caller 'orchestrator'",
     ),
-    "calls without a life": (without(READER + "life"), "parties.agent/reader.life: needed where there are calls"),
-    "calls of those who have a life, without one": (
-        without(ORCHESTRATOR + "life"),
-        "parties.orchestrator.life: needed where there are calls",
+    "calls without a max_ttl": (
+        without(READER + "max_ttl"),
+        "parties.agent/reader.max_ttl: needed where there is may_call, and only there",
     ),
-    "a life without calls": (
-        change("parties:inference:life", 60),
-        "parties.inference.life: needed where there are calls, and only there",
+    "calls of those who have a max_ttl, without one": (
+        without(ORCHESTRATOR + "max_ttl"),
+        "parties.orchestrator.max_ttl: needed where there is may_call",
     ),
-    "a workload without code": (without(READER + "code"), "parties.agent/reader.code: a workload runs measured code"),
-    "a public client with code": (
+    "a max_ttl without calls": (
+        change("parties:inference:max_ttl", 60),
+        "parties.inference.max_ttl: needed where there is may_call, and only there",
+    ),
+    "a SPIFFE ID without code": (
+        without(READER + "code"),
+        "parties.agent/reader.code: a SPIFFE ID is given to measured code",
+    ),
+    "code without a SPIFFE ID": (
         change("parties:zt:code", ["zt"]),
-        "parties.zt.code: a public client runs none of ours",
+        "parties.zt.code: who has no SPIFFE ID runs none of ours",
     ),
+    "a secret without a SPIFFE ID": (
+        change("parties:zt:keycloak", "confidential"),
+        "parties.zt.keycloak: who has no SPIFFE ID has no JWT-SVID, and is public",
+    ),
+    "a name for nobody": (
+        change("parties:friend", {"id": "client", "keycloak": "none"}),
+        "parties.friend.keycloak: who has no SPIFFE ID has no JWT-SVID, and is public",
+    ),
+    "a public client with no way to a token": (
+        without("parties:zt:starts_chains"),
+        "parties.zt.starts_chains: a public client exchanges nothing, so it gets no token otherwise",
+    ),
+    "calls of who is no client at Keycloak": (
+        change(READER + "keycloak", "none"),
+        "parties.agent/reader.keycloak: who is no client there gets no token to call with",
+    ),
+    "chains of who is no client at Keycloak": (
+        change("parties:authority/attestation:starts_chains", value=True),
+        "parties.authority/attestation.keycloak: who is no client there gets no token to call with",
+    ),
+    "chains that lead nowhere": (
+        change("parties:inference:starts_chains", value=True),
+        "parties.inference.may_call: needed where starts_chains is",
+    ),
+    "a call to who starts chains": (
+        change(ORCHESTRATOR + "starts_chains", value=True),
+        "parties.walkthrough.may_call: 'orchestrator' is nobody this party could call",
+    ),
+    "a call to who is no client at Keycloak": (
+        change(ORCHESTRATOR + "may_call", ["authority/attestation"]),
+        "parties.orchestrator.may_call: 'authority/attestation' is nobody this party could call",
+    ),
+    "no word on how a party is named": (without(READER + "id"), "parties.agent/reader.id"),
+    "no word on what a party is at Keycloak": (without(READER + "keycloak"), "parties.agent/reader.keycloak"),
     "a port missing": (without(READER + "port"), "parties.agent/reader.port: missing"),
     "a port twice": (
         change(READER + "port", 8101),
@@ -133,16 +173,20 @@ MISTAKES = {
     "news that may be of any age": (change("freshness:revocations", 0), "freshness.revocations"),
     "an identity that lives for no time": (change("freshness:svid", 0), "freshness.svid"),
     "a key nobody knows": (change(READER + "trusted", value=True), "parties.agent/reader.trusted"),
-    "a wrong type": (change(READER + "life", "60"), "parties.agent/reader.life"),
-    "a life of nothing": (change(READER + "life", 0), "parties.agent/reader.life"),
-    "a kind nobody knows": (change(READER + "kind", "friend"), "parties.agent/reader.kind"),
+    "a wrong type": (change(READER + "max_ttl", "60"), "parties.agent/reader.max_ttl"),
+    "a max_ttl of nothing": (change(READER + "max_ttl", 0), "parties.agent/reader.max_ttl"),
+    "a name of another kind": (change(READER + "id", "friend"), "parties.agent/reader.id"),
+    "another kind of client": (change(READER + "keycloak", "secret"), "parties.agent/reader.keycloak"),
     "a folder outside": (change(READER + "code", ["../elsewhere"]), "parties.agent/reader.code"),
-    "a name that is no name": (change("parties:Reader", {"kind": "authority", "port": 9000}), "parties.Reader"),
+    "a name that is no name": (
+        change("parties:Reader", {"id": "spiffe", "keycloak": "none", "port": 9000}),
+        "parties.Reader",
+    ),
     "an identity that lives too long": (change("freshness:svid", 61), "freshness.svid"),
     "a certificate that lives too long": (change("freshness:x509_svid", 121), "freshness.x509_svid"),
     "keys that are believed too long": (change("freshness:keys", 301), "freshness.keys"),
     "news that is too old": (change("freshness:revocations", 4), "freshness.revocations"),
-    "a token that lives too long": (change("parties:agent/reader:life", 301), "parties.agent/reader.life"),
+    "a token that lives too long": (change("parties:agent/reader:max_ttl", 301), "parties.agent/reader.max_ttl"),
     "no parties": (without("parties"), "parties"),
 }
 
@@ -158,8 +202,8 @@ def test_a_mistake_is_refused_with_file_key_and_reason(tmp_path: Path, mistake: 
 
 def test_several_mistakes_are_all_named(tmp_path: Path) -> None:
     document = copy.deepcopy(COMMITTED)
-    change(ORCHESTRATOR + "hands_on", ["agent.invoke", "no.such"])(document)
-    change(READER + "life", 121)(document)
+    change(ORCHESTRATOR + "delegates", ["agent.invoke", "no.such"])(document)
+    change(READER + "max_ttl", 121)(document)
 
     told = refused(tmp_path, yaml.safe_dump(document, sort_keys=False))
 
@@ -214,4 +258,4 @@ def test_login_clients_listen_nowhere_however_many_there_are(tmp_path: Path) -> 
     file = tmp_path / "registry.yaml"
     file.write_text(yaml.safe_dump(document))
 
-    assert load_registry(file).public_clients == {"walkthrough", "zt", "console"}
+    assert load_registry(file).without_certificate == {"walkthrough", "zt", "console"}

@@ -449,7 +449,7 @@ def test_what_ends_by_itself_is_forgotten_when_no_token_of_its_can_be_alive_and_
 def test_a_token_is_remembered_for_longer_than_anything_that_was_derived_from_it_can_live() -> None:
     assert RETENTION["token"] > LONGEST_LIFE + CLOCK_SKEW + TICK
     with pytest.raises(ValidationError):
-        Party(kind="workload", life=LONGEST_LIFE + 1)
+        Party(id="spiffe", keycloak="confidential", max_ttl=LONGEST_LIFE + 1)
 
 
 @pytest.mark.parametrize("forgotten", [False, True])

@@ -68,7 +68,7 @@ def _without(name: str) -> Callable[[dict[str, Any]], Any]:
         lambda said: said.update(addresses={"Agent": "https://x"}),
         lambda said: said.update(addresses={"agent/reader": 7}),
         lambda said: said.update(places={"agent/reader": 7}),
-        lambda said: said["registry"]["parties"]["orchestrator"].update(calls=["nobody"]),
+        lambda said: said["registry"]["parties"]["orchestrator"].update(may_call=["nobody"]),
         lambda said: said["registry"]["parties"]["orchestrator"].update(admin=True),
         lambda said: said["registry"]["freshness"].update(revocations=0),
         lambda said: said["registry"]["freshness"].update(revocations="3"),

@@ -42,11 +42,12 @@ def key(signing_key: RSAPrivateKey) -> RSAPublicKey:
 FRONT_DOOR = Expected(
     issuer=ISSUER,
     audience=ORCHESTRATOR,
-    lives={"walkthrough": 300, ORCHESTRATOR: 120, READER: 60},
-    public_clients=frozenset({"walkthrough"}),
+    max_ttls={"walkthrough": 300, ORCHESTRATOR: 120, READER: 60},
+    initiating_clients=frozenset({"walkthrough"}),
+    without_certificate=frozenset({"walkthrough"}),
     peers={},
 )
-TOOL_DOOR = Expected(issuer=ISSUER, audience=DOCUMENTS, lives=FRONT_DOOR.lives, public_clients=frozenset(), peers={})
+TOOL_DOOR = replace(FRONT_DOOR, audience=DOCUMENTS, initiating_clients=frozenset(), without_certificate=frozenset())
 
 
 def check(token: str, key: RSAPublicKey, expected: Expected = FRONT_DOOR, now: float = NOW) -> Principal:

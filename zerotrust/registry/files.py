@@ -36,5 +36,5 @@ def unapproved(registry: Registry, lock: Lock) -> list[str]:
         for name in registry.parties.keys() | lock.parties.keys()
         if name not in registry.parties
         or (approved := lock.parties.get(name)) is None
-        or (approved.calls, approved.hands_on) != (registry.parties[name].calls, registry.parties[name].hands_on)
+        or (approved.may_call, approved.delegates) != ((party := registry.parties[name]).may_call, party.delegates)
     )

@@ -28,8 +28,8 @@ class Approved(_Entry):
 
     code: Digest | None = None
     """Over its files, where it runs measured code."""
-    hands_on: list[ScopeName] = []
-    calls: list[Name] = []
+    delegates: list[ScopeName] = []
+    may_call: list[Name] = []
     card: Digest | None = None
     """Over an agent's card, without its signatures."""
     tools: dict[str, Digest] = {}

@@ -39,12 +39,17 @@ class Scope(_Entry):
 
 
 class Party(_Entry):
-    """Somebody who takes part: a public client, a workload, or an authority outside the services."""
+    """Somebody who takes part.  What it is called, what it starts and what it is at Keycloak are three facts."""
 
-    kind: Literal["public client", "workload", "authority"]
-    calls: list[Name] = []
-    hands_on: list[ScopeName] = []
-    life: Annotated[int, Field(ge=1, le=300)] | None = None
+    id: Literal["spiffe", "client"]
+    """Its name: a SPIFFE ID, which its certificate says; or a client ID, and then it has no certificate."""
+    starts_chains: bool = False
+    """Whether users sign in with it: its tokens come of no exchange, and name no actor."""
+    keycloak: Literal["public", "confidential", "none"]
+    """The client that it is there; a confidential one authenticates with its JWT-SVID."""
+    may_call: list[Name] = []
+    delegates: list[ScopeName] = []
+    max_ttl: Annotated[int, Field(ge=1, le=300)] | None = None
     code: list[Folder] = []
     port: Annotated[int, Field(ge=1024, le=65535)] | None = None
 
@@ -70,10 +75,8 @@ class Registry(_Entry):
     freshness: Freshness
 
     def id(self, name: str) -> str:
-        """The one name a party has everywhere: a workload's SPIFFE ID, a public client's client id."""
-        if self.parties[name].kind == "public client":
-            return name
-        return f"spiffe://{self.trust_domain}/{name}"
+        """The one name a party has everywhere: its SPIFFE ID, or its client ID."""
+        return f"spiffe://{self.trust_domain}/{name}" if self.parties[name].id == "spiffe" else name
 
     def dns_name(self, name: str) -> str:
         """The one DNS name in a party's certificate: `agent/reader` is `reader.agent.<trust domain>`."""
@@ -93,19 +96,24 @@ class Registry(_Entry):
         return frozenset(name for name, scope in self.scopes.items() if scope.high_risk)
 
     @property
-    def public_clients(self) -> frozenset[str]:
-        """The parties a person signs in with; only they may present a token without an actor."""
-        return frozenset(name for name, party in self.parties.items() if party.kind == "public client")
+    def initiating_clients(self) -> frozenset[str]:
+        """The ids of the parties users sign in with; only they may present a token without an actor."""
+        return frozenset(self.id(name) for name, party in self.parties.items() if party.starts_chains)
 
     @property
-    def workloads(self) -> list[str]:
-        """The services: parties that take part in the tasks of users."""
-        return [name for name, party in self.parties.items() if party.kind == "workload"]
+    def without_certificate(self) -> frozenset[str]:
+        """The parties that are named by a client ID, and so present their tokens without a certificate."""
+        return frozenset(name for name, party in self.parties.items() if party.id == "client")
 
     @property
     def launched(self) -> list[str]:
         """The parties that run measured code: the services, and authorities outside them."""
         return [name for name, party in self.parties.items() if party.code]
+
+    @property
+    def services(self) -> list[str]:
+        """The parties that run measured code and take part in the tasks of users."""
+        return [name for name in self.launched if not name.startswith("authority/")]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -130,42 +138,56 @@ class Registry(_Entry):
         found = []
         for scope, entry in self.scopes.items():
             for name in entry.served_by:
-                if name not in self.parties or self.parties[name].kind == "public client":
+                if not self._serves(name):
                     found.append(f"scopes.{scope}.served_by: {name!r} is no party that serves anything")
         return found
+
+    def _serves(self, name: str) -> bool:
+        """Whether tokens are issued for it: to somebody at Keycloak, by exchange, and from others."""
+        party = self.parties.get(name)
+        return party is not None and party.keycloak == "confidential" and not party.starts_chains
 
     def _party_problems(self) -> list[str]:
         found = []
         for name, party in self.parties.items():
             key = f"parties.{name}"
             found += [
-                f"{key}.hands_on: unknown scope {scope!r}" for scope in party.hands_on if scope not in self.scopes
+                f"{key}.delegates: unknown scope {scope!r}" for scope in party.delegates if scope not in self.scopes
             ]
-            if bool(party.calls) != bool(party.life):
-                found.append(f"{key}.life: needed where there are calls, and only there")
-            if party.kind == "workload" and not party.code:
-                found.append(f"{key}.code: a workload runs measured code")
-            if party.kind == "public client" and party.code:
-                found.append(f"{key}.code: a public client runs none of ours")
-            for callee in party.calls:
-                found += self._call_problems(f"{key}.calls", name, callee)
+            if bool(party.may_call) != bool(party.max_ttl):
+                found.append(f"{key}.max_ttl: needed where there is may_call, and only there")
+            if party.id == "client" and party.keycloak != "public":
+                found.append(f"{key}.keycloak: who has no SPIFFE ID has no JWT-SVID, and is public")
+            if party.keycloak == "public" and not party.starts_chains:
+                found.append(f"{key}.starts_chains: a public client exchanges nothing, so it gets no token otherwise")
+            if party.keycloak == "none" and (party.may_call or party.starts_chains):
+                found.append(f"{key}.keycloak: who is no client there gets no token to call with")
+            if party.starts_chains and not party.may_call:
+                found.append(f"{key}.may_call: needed where starts_chains is")
+            if party.id == "spiffe" and party.keycloak != "none" and not party.code:
+                found.append(f"{key}.code: a SPIFFE ID is given to measured code")
+            if party.id == "client" and party.code:
+                found.append(f"{key}.code: who has no SPIFFE ID runs none of ours")
+            for callee in party.may_call:
+                found += self._call_problems(f"{key}.may_call", name, callee)
         return found
 
     def _call_problems(self, key: str, name: str, callee: str) -> list[str]:
         target, caller = self.parties.get(callee), self.parties[name]
-        if target is None or target.kind == "public client" or callee == name:
+        if target is None or not self._serves(callee) or callee == name:
             return [f"{key}: {callee!r} is nobody this party could call"]
-        if not set(self.scopes_at(callee)) & set(caller.hands_on):
-            return [f"{key}: {callee!r} serves none of the scopes that {name!r} may hand on"]
-        if target.life and caller.life and target.life > caller.life:
-            return [f"parties.{callee}.life: {target.life} s is longer than the {caller.life} s of its caller {name!r}"]
+        if not set(self.scopes_at(callee)) & set(caller.delegates):
+            return [f"{key}: {callee!r} serves none of the scopes that {name!r} delegates"]
+        if target.max_ttl and caller.max_ttl and target.max_ttl > caller.max_ttl:
+            longer = f"{target.max_ttl} s is longer than the {caller.max_ttl} s of its caller {name!r}"
+            return [f"parties.{callee}.max_ttl: {longer}"]
         return []
 
     def _port_problems(self) -> list[str]:
         seen: dict[int, str] = {}
         found = []
         for name, party in self.parties.items():
-            if party.port is None and party.kind != "public client":
+            if party.port is None and party.id == "spiffe":
                 found.append(f"parties.{name}.port: missing")
             elif party.port is not None and (other := seen.setdefault(party.port, name)) != name:
                 found.append(f"parties.{name}.port: {party.port} is already the port of {other!r}")
@@ -223,7 +245,7 @@ def registry_of(text: bytes, path: Path) -> Registry:
 
 
 def party_entities(registry: Registry) -> list[dict[str, Any]]:
-    """The registry's parties as Cedar entities: what each may hand on, whom it may call, what it serves."""
+    """The registry's parties as Cedar entities: what each delegates, whom it may call, what it serves."""
 
     def reference(name: str) -> dict[str, str]:
         return {"type": "Party", "id": registry.id(name)}
@@ -232,8 +254,8 @@ def party_entities(registry: Registry) -> list[dict[str, Any]]:
         {
             "uid": reference(name),
             "attrs": {
-                "hands_on": party.hands_on,
-                "calls": [{"__entity": reference(callee)} for callee in party.calls],
+                "delegates": party.delegates,
+                "may_call": [{"__entity": reference(callee)} for callee in party.may_call],
                 "serves": registry.scopes_at(name),
             },
             "parents": [],

@@ -103,7 +103,7 @@ class Logouts:
         apply: Apply,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clients` gives the public clients of now; `clock` counts seconds since the epoch."""
+        """`clients` gives the clients of now that users sign in with; `clock` counts seconds since the epoch."""
         self._keys, self._issuer, self._clients, self._apply, self._clock = keys, issuer, clients, apply, clock
         self._seen: dict[str, int] = {}
 
