@@ -14,16 +14,16 @@ help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready  ## Start everything, run the story, try refusals, end it all
-	@$(RUN) demo walkthrough
+	@$(RUN) demo
 
 up: .venv/ready  ## Start everything and leave it running
-	@$(RUN) demo up
+	@$(RUN) local up
 
 down: .venv/ready  ## End what `make up` left running
-	@$(RUN) demo down
+	@$(RUN) local down
 
 fresh: .venv/ready  ## Forget what `make up` kept, Keycloak's database too
-	@$(RUN) demo fresh
+	@$(RUN) local fresh
 
 test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
 	@$(RUN) pytest

@@ -16,13 +16,13 @@ import jwt
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
+from local.manual_steps import EVERYTHING
 from local.system import System
 from zerotrust.audit.event import Access
 from zerotrust.issuer.exchange import exchange_form
 from zerotrust.transport.pools import Connections
 from zt.login import sign_in
 
-EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run model.read"
 TASK = {"request": "Summarise the incident reports."}
 NO_CONNECTION = "no connection"
 MARGIN = 20

@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import jwt
 
-from demo.refusals import EVERYTHING, Intruder, answer_to
+from demo.refusals import Intruder, answer_to
 from demo.revocation import PLANTED, Operator, until_restored
+from local.manual_steps import EVERYTHING
 from local.system import System
 from zt.login import Login, sign_in
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from demo.__main__ import say, until_told
+from local.program import say, until_told
 from local.system import ROOT, System, running
 from zerotrust.spiffe.tls import user_context
 from zt.login import sign_in

@@ -15,12 +15,12 @@ import typer
 from rich.box import HORIZONTALS
 from rich.table import Table
 
-from demo.__main__ import FOLDER, console, say, until_told
 from demo.refusals import Intruder
 from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, in_use, trigger
 from lab import revoking
 from lab.bench.numbers import percentile
+from local.program import FOLDER, console, say, until_told
 from local.system import System, running
 from zerotrust.identity import Principal
 from zerotrust.revocation import Revocations

@@ -1,4 +1,4 @@
-"""Runs one module of this project: `scripts/run demo up` does what `python -m demo up` would do, but more safely.
+"""Runs one module of this project: `scripts/run local up` does what `python -m local up` would do, but more safely.
 
 `python -m` puts the working folder first on the module path, so a file `typer.py` planted there would run in place of
 the package.  Here no folder of the project is on the path at all.

@@ -10,11 +10,11 @@ from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.table import Table
 
-from demo.__main__ import FOLDER, console, say, until_told
 from lab.bench.measure import TASK, measure
 from lab.bench.numbers import Ratio
 from lab.bench.summary import SPANS_OF, summarise
 from lab.bench.variants import PARTIES, PORTS, launches, spans, unregistered
+from local.program import FOLDER, console, say, until_told
 from local.system import ROOT, running
 from zerotrust.registry.model import load_registry
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from demo.refusals import EVERYTHING
 from lab.bench.apart import apart
 from lab.bench.numbers import Span
 from lab.bench.revocation import revocations
 from lab.bench.variants import PORTS, address, on_core, user
 from local.keycloak_runtime import Say
+from local.manual_steps import EVERYTHING
 from local.system import System
 from zt.login import Login, sign_in
 

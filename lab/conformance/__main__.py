@@ -16,7 +16,6 @@ from rich.box import HORIZONTALS
 from rich.markup import escape
 from rich.table import Table
 
-from demo.__main__ import FOLDER, console, say, until_told
 from demo.refusals import Intruder
 from lab.conformance import gos, nodes, pythons, tck
 from lab.conformance.bare import bare
@@ -24,6 +23,7 @@ from lab.conformance.expected import EXPECTED
 from lab.conformance.forwarder import ASK, MODELS, READ, THINK, Way, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
+from local.program import FOLDER, console, say, until_told
 from local.system import System, running
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")

@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from demo.refusals import EVERYTHING, Intruder, end_of
+from demo.refusals import Intruder, end_of
 from lab.conformance.serving import served
+from local.manual_steps import EVERYTHING
 from local.system import System
 from zerotrust.adapters.agent_card import CARD_PATH
 

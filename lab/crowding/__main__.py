@@ -19,12 +19,12 @@ from rich.box import HORIZONTALS
 from rich.markup import escape
 from rich.table import Table
 
-from demo.__main__ import FOLDER, console, say, until_told
 from demo.refusals import Intruder
 from demo.revocation import operator
 from lab.bench.numbers import percentile
 from lab.crowding.attacks import ATTACKS
 from lab.soak.users import User, reads
+from local.program import FOLDER, console, say, until_told
 from local.system import ROOT, System, running
 from zt.login import LoginError
 

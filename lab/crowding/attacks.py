@@ -13,9 +13,10 @@ from typing import Any
 
 import httpx
 
-from demo.refusals import EVERYTHING, Intruder, end_of, tool_call
+from demo.refusals import Intruder, end_of, tool_call
 from lab.crowding.wire import Wire, json_bytes
 from local.keycloak import URL
+from local.manual_steps import EVERYTHING
 from local.system import System
 from zerotrust.registry.feed import PATH as SIGNALS
 from zerotrust.registry.snapshot import REGISTRY_PARTY

@@ -11,10 +11,10 @@ import typer
 from rich.box import HORIZONTALS
 from rich.table import Table
 
-from demo.__main__ import FOLDER, console, say, until_told
 from demo.revocation_methods import EVERYWHERE
 from lab.revocations.judge import Evidence
 from lab.revocations.run import INSIDERS, tried
+from local.program import FOLDER, console, say, until_told
 from local.system import running
 
 EVERY = 10

@@ -11,10 +11,10 @@ import typer
 from rich.box import HORIZONTALS
 from rich.table import Table
 
-from demo.__main__ import FOLDER, console, say, until_told
 from lab.bench.numbers import percentile
 from lab.soak.load import INSIDERS, Score, users, work
 from lab.soak.watch import MOST_FILES, SLACK, Held, grown, held
+from local.program import FOLDER, console, say, until_told
 from local.system import System, running
 from zerotrust.audit.journal import first_bad_record
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from demo.manual_steps import REQUEST
 from demo.refusals import NO_CONNECTION, TASK, Intruder, answer_to, end_of
+from local.manual_steps import REQUEST
 
 MARGIN = 20
 """Seconds before its end at which a token is no longer used: whatever it is used for has to be over by then."""

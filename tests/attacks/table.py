@@ -273,7 +273,7 @@ PRINTED = Control(
     "zt.terminal", "printable", "c if c.isprintable() or c == '\\n' else c.encode('unicode_escape').decode()", "c"
 )
 PLAIN_PROGRESS = Control(
-    "demo.__main__",
+    "local.program",
     "say",
     "console.print(Text.assemble((f'{time.monotonic() - _began:5.1f} s', 'dim'), '  ', text))",
     "console.print(text)",
@@ -1234,12 +1234,12 @@ ROWS: dict[int, Row] = {
         None,
         (
             Control(
-                "demo.manual_steps",
+                "local.manual_steps",
                 "steps",
                 "_STEPS",
                 """_STEPS.replace("@<(printf '", '"').replace('%s\\' "$TOKEN")', '$TOKEN"')""",
             ),
-            Control("demo.manual_steps", "steps", "_STEPS", """_STEPS.replace('<<< "$OLGA"', '--password "$OLGA"')"""),
+            Control("local.manual_steps", "steps", "_STEPS", """_STEPS.replace('<<< "$OLGA"', '--password "$OLGA"')"""),
         ),
     ),
     # N. what is started is what was signed

@@ -13,9 +13,9 @@ from typing import cast
 
 import pytest
 
-from demo.manual_steps import steps
 from lab.without import Control
 from local.keycloak_instance import BUILT
+from local.manual_steps import steps
 from local.system import ROOT, System
 from tests.attacks.table import ROWS, Missing, described
 from tests.support.attack import Attempt, Tries, attack

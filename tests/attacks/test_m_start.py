@@ -29,7 +29,7 @@ with without(*(Control(**control) for control in json.loads(sys.argv.pop(1)))):
 
 
 def start(project: Path, missing: tuple[Missing, ...], *arguments: str, **env: str) -> subprocess.Popen[str]:
-    """Run `scripts/run demo`, without the controls that are `missing`."""
+    """Run `scripts/run local`, without the controls that are `missing`."""
     command = [str(project / "scripts" / "run")]
     if missing:
         controls = json.dumps([asdict(control) for control in missing if isinstance(control, Control)])
@@ -37,7 +37,7 @@ def start(project: Path, missing: tuple[Missing, ...], *arguments: str, **env: s
         command = [str(project / ".venv" / "bin" / "python"), *flags, "-c", BOOTSTRAP, str(project), controls]
     pipe, env = subprocess.PIPE, {"PATH": os.environ["PATH"], **env}
     return subprocess.Popen(  # noqa: S603
-        [*command, "demo", *arguments], env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True, **ORDINARY
+        [*command, "local", *arguments], env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True, **ORDINARY
     )
 
 
@@ -142,7 +142,7 @@ SHOW = "import ssl; print(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).maximum_versio
 def configured(place: Path, missing: tuple[Missing, ...]) -> str:
     """Whether OpenSSL obeys a configuration that a variable names, in the process that would make keys."""
     project, configuration = copy_of_the_project(place / "project"), place / "openssl.cnf"
-    (project / "demo" / "__main__.py").write_text(SHOW)
+    (project / "local" / "__main__.py").write_text(SHOW)
     configuration.write_text(CONFIGURATION)
     with start(project, missing, OPENSSL_CONF=str(configuration)) as process:
         said, _ = process.communicate()

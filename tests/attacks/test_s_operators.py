@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.errors import MarkupError
 
-import demo.__main__ as walkthrough
+from local import program
 from tests.support.attack import REGISTRY, Attempt, Tries, attack
 from tests.support.attack_registry import Registered, with_registry
 from tests.support.issuer import Issuer
@@ -53,9 +53,9 @@ async def test_a_cause_that_a_terminal_would_obey_is_listed(screen: Screen) -> T
 async def test_a_document_ends_the_walkthrough_with_its_markup(screen: Screen) -> Tries:
     """Rich reads `[/red]` in a string as the end of a style, and raises where none began."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walkthrough, "console", screen.terminal)
+        patch.setattr(program, "console", screen.terminal)
         try:
-            walkthrough.say("the task finished: [/red] [bold]Filed[/bold]")
+            program.say("the task finished: [/red] [bold]Filed[/bold]")
             broken = False
         except MarkupError:
             broken = True

@@ -4,7 +4,18 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("zerotrust", "orchestrator", "agents", "tools", "inference", "authorities", "zt", "demo")
+PRODUCT = (
+    "zerotrust",
+    "orchestrator",
+    "agents",
+    "tools",
+    "inference",
+    "authorities",
+    "zt",
+    "registration",
+    "local",
+    "demo",
+)
 PAGE = (ROOT / "docs" / "private-surfaces.md").read_text()
 NOT_PRIVATE = {"_asdict", "_replace", "_exit", "_value_", "_checked"}
 """Documented parts of the standard library, which avoids clashes by the underscore; and one of a base class here."""

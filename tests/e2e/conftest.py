@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.__main__ import CA
+from local.__main__ import CA
 from local.system import System
 
 

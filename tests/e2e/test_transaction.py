@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.manual_steps import REQUEST, steps
-from demo.refusals import EVERYTHING, attempts
+from demo.refusals import attempts
 from demo.revocation import PLANTED, operator, until_restored
 from demo.show import short, tokens_of
+from local.manual_steps import EVERYTHING, REQUEST, steps
 from local.system import ROOT, System
 from tests.support.leaks import holds_token
 from tests.support.records import flat

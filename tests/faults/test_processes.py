@@ -12,8 +12,7 @@ import pytest
 import pytest_asyncio
 
 from authorities.attestation.local.launch import Launched
-from demo.manual_steps import REQUEST
-from demo.refusals import EVERYTHING
+from local.manual_steps import EVERYTHING, REQUEST
 from local.system import System
 from tests.support.real import relaunched
 from zerotrust.audit.journal import first_bad_record

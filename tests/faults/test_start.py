@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import demo.__main__ as program
-from demo.manual_steps import READY
+import local.__main__ as program
 from local import keycloak_runtime
 from local.keycloak_runtime import KeycloakError, find_distribution
+from local.manual_steps import READY
 from local.system import ROOT, DemoError, System, _tell_when_gone, running
 from tests.support.pki import CA
 from tests.support.real import RUN
@@ -27,7 +27,7 @@ Usage = namedtuple("Usage", "total used free")
 
 UNTIL_TOLD = """
 import asyncio, sys
-from demo.__main__ import until_told
+from local.program import until_told
 async def main():
     print("up", flush=True)
     await asyncio.sleep(600)
@@ -79,7 +79,7 @@ def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, stat
 
 LEFT_RUNNING = """
 import sys
-from demo.__main__ import left_running
+from local.__main__ import left_running
 sys.exit(left_running([sys.executable, "-c", *sys.argv[1:]]))
 """
 
@@ -109,7 +109,7 @@ def test_make_up_has_succeeded_where_everything_is_said_to_run_and_nowhere_else(
 
 
 HOW_WIDE = """
-from demo.__main__ import READY, console
+from local.__main__ import READY, console
 print(console.width)
 print(READY)
 """
@@ -151,7 +151,7 @@ def test_ctrl_c_during_make_up_ends_everything_and_says_so(number: int) -> None:
 LET_GO = """
 import sys
 from pathlib import Path
-from demo.__main__ import let_go
+from local.__main__ import let_go
 print("ready", flush=True)
 let_go(Path(sys.argv[1]))
 print("the reader has ended", flush=True)
@@ -223,7 +223,7 @@ async def test_a_second_clone_is_told_whose_port_it_is_and_how_to_find_who_has_i
     shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".venv", ".git", "run", "__pycache__"))
 
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "demo", "walkthrough"], cwd=clone, capture_output=True, text=True
+        subprocess.run, [sys.executable, "-m", "demo"], cwd=clone, capture_output=True, text=True
     )
 
     assert done.returncode == 1

@@ -15,7 +15,7 @@ from tests.support.planted import MARK, ROOT, copy_of_the_project, plant, said_b
 
 GENUINE = hashlib.sha256(b"genuine").hexdigest()
 STARTED = [
-    (["scripts/run", "demo", "--help"], "walkthrough"),
+    (["scripts/run", "demo", "--help"], "run the story"),
     ([".venv/bin/zt", "--help"], "reinstate"),
     (["scripts/run", "registration.register", "--nothing"], ""),
     (["scripts/run", "tests.attacks.table"], "catalogue"),
@@ -71,7 +71,7 @@ def test_whatever_holds_secrets_is_closed_first() -> None:
         ".".join(file.relative_to(ROOT).with_suffix("").parts) for file, text in programs.items() if makes.search(text)
     }
 
-    assert {"demo.__main__", "lab.flood", "authorities.attestation.local.main"} <= found
+    assert {"demo.__main__", "local.__main__", "lab.flood", "authorities.attestation.local.main"} <= found
     assert [module for module in found if not run.holds_secrets(module)] == []
     for module in ("zt", "demo", "demo.__main__", "lab.soak", "authorities.attestation.local.main"):
         assert run.holds_secrets(module)

@@ -3,10 +3,12 @@
 import os
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-import demo.__main__ as program
+import demo.__main__ as walkthrough
+import local.__main__ as program
 import local.system as demo_system
 from authorities.registry.state import Entry, State
 from local import past
@@ -182,20 +184,23 @@ def test_a_walkthrough_beside_what_make_up_left_running_is_told_so(
     def running(*_: object, **__: object) -> None:
         raise DemoError("it starts")
 
-    monkeypatch.setattr(program, "FOLDER", tmp_path)
-    monkeypatch.setattr(program, "running", running)
+    monkeypatch.setattr(walkthrough, "FOLDER", tmp_path)
+    monkeypatch.setattr(walkthrough, "running", running)
     with _only_one(tmp_path), pytest.raises(SystemExit, match="1"):
-        program.walkthrough()
+        walkthrough.walkthrough()
     assert capsys.readouterr().out == f"`make up` runs here, as process {os.getpid()}: `make down` ends it.\n"
 
     with pytest.raises(SystemExit, match="1"):
-        program.walkthrough()
+        walkthrough.walkthrough()
     assert capsys.readouterr().out == "it starts\n"
 
 
-@pytest.mark.parametrize(("what", "folder", "keep"), [("_serve", "FOLDER", True), ("_walkthrough", "STORY", False)])
+@pytest.mark.parametrize(
+    ("module", "what", "folder", "keep"),
+    [(program, "_serve", "FOLDER", True), (walkthrough, "_walkthrough", "STORY", False)],
+)
 async def test_what_is_left_running_keeps_and_the_walkthrough_does_not(
-    monkeypatch: pytest.MonkeyPatch, what: str, folder: str, keep: bool
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, what: str, folder: str, keep: bool
 ) -> None:
     asked: list[tuple[Path, bool]] = []
 
@@ -206,13 +211,12 @@ async def test_what_is_left_running_keeps_and_the_walkthrough_does_not(
         asked.append((place, keep))
         raise AskedError
 
-    monkeypatch.setattr(program, "running", running)
+    monkeypatch.setattr(module, "running", running)
 
     with pytest.raises(AskedError):
-        await getattr(program, what)()
+        await getattr(module, what)()
 
-    assert asked == [(getattr(program, folder), keep)]
-    assert program.FOLDER != program.STORY
+    assert asked == [(getattr(module, folder), keep)]
 
 
 @pytest.mark.parametrize("keep", [True, False])

@@ -4,6 +4,8 @@ import json
 
 from local.system import ROOT, System
 
+EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run model.read"
+"""All scopes that the walkthrough's client can be given."""
 REQUEST = "Summarise the incident reports of my department and file the result."
 READY = "`make down` ends it."
 """The last line of what is said before everything is left running: whoever has not read it knows that it failed."""
@@ -33,7 +35,7 @@ The passwords are of this run only.  Step by step, in bash (in zsh: `setopt inte
   zt() {{ .venv/bin/zt --user olga "$@" <<< "$OLGA"; }}
 
   # alice signs in; after five minutes ("expired"), do this again
-  TOKEN=$(scripts/run demo token alice <<< '{password}')
+  TOKEN=$(scripts/run local token alice <<< '{password}')
   TASK='{request}'
 
   # the plan; then the task, event by event, to "finished"

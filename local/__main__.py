@@ -1,0 +1,154 @@
+"""The system on this machine, left running: `make up`, `make down`, `make fresh`."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from local.keycloak import URL
+from local.manual_steps import EVERYTHING, READY, steps
+from local.past import check_links, forget
+from local.program import FOLDER, INTERRUPTED, console, say, until_told
+from local.system import ROOT, System, process_running, running
+from registration.realm import USERS
+from zt.door import DoorError, sign_in_at
+from zt.password import ask_password
+from zt.terminal import Terminal
+
+CA = FOLDER / "ca.pem"
+ISSUER = f"{URL}/realms/agents"
+SECONDS_TO_END = 30
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.command()
+def up() -> None:
+    """Start everything and leave it running."""
+    sys.exit(left_running([str(ROOT / "scripts" / "run"), "local", "serve"]))
+
+
+def left_running(command: list[str]) -> int:
+    """Start a program, pass on what it says, and leave it running once it has said `READY`; return our exit status.
+
+    One that ends before has failed, whatever its own status.  Where we are told to end, it is too, and waited for.
+    """
+    env = {**os.environ, "COLUMNS": str(console.width)}  # it sees a pipe, and we have the terminal
+    process = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    told: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        if not told:  # told twice, it would break off its own ending
+            process.terminate()
+        told.append(number)
+
+    for number in signal.SIGTERM, signal.SIGINT:
+        signal.signal(number, end)
+    assert process.stdout  # noqa: S101 - a pipe, as asked for
+    line = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+    if line.rstrip() == READY and not told:
+        return 0
+    status = process.wait()  # at the end of what it says it may still be ending
+    if told:
+        console.print(INTERRUPTED)
+        return 128 + told[0]
+    return status or 1
+
+
+@app.command()
+def serve() -> None:
+    """Run everything in the foreground until told to end."""
+    sys.exit(until_told(_serve()))
+
+
+@app.command()
+def down() -> None:
+    """End what `up` left running."""
+    process = process_running(FOLDER) if FOLDER.exists() else None
+    if process is None:
+        console.print("Nothing is running.")
+        return
+    os.kill(process, signal.SIGTERM)
+    deadline = time.monotonic() + SECONDS_TO_END
+    while time.monotonic() < deadline:
+        if process_running(FOLDER) is None:
+            console.print("Ended.")
+            return
+        time.sleep(0.1)
+    console.print(f"Process {process} has not ended after {SECONDS_TO_END} s; see {FOLDER / 'logs'}.")
+    sys.exit(1)
+
+
+@app.command()
+def fresh() -> None:
+    """Forget what `up` kept: what is revoked, documents, journals, logs, and Keycloak's database."""
+    if process := process_running(FOLDER) if FOLDER.exists() else None:
+        console.print(f"It runs, as process {process}: `make down` ends it.")
+        sys.exit(1)
+    try:
+        check_links(FOLDER)
+    except NotADirectoryError as error:
+        console.print(Text(str(error), style="red"))
+        sys.exit(1)
+    forget(FOLDER)
+    console.print("Forgotten: what was revoked, documents, journals, logs, and Keycloak's database.")
+
+
+@app.command()
+def token(user: str, scope: Annotated[str, typer.Option(help="what the token may be used for")] = EVERYTHING) -> None:
+    """Sign a user in at the running system, as a browser would, and print the access token.
+
+    The password is asked for, or read from standard input.
+    """
+    password = ask_password()
+    try:
+        login = asyncio.run(sign_in_at(ISSUER, "walkthrough", user, password, scope, ca=CA))
+    except DoorError as error:
+        # Not where the token is expected.
+        Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error), style="red"))
+        sys.exit(1)
+    print(login.access_token)
+
+
+async def _serve() -> int:
+    async with running(FOLDER, say=say, keep=True) as system:
+        _show_addresses(system)
+        let_go(FOLDER / "logs" / "local.log")
+        await asyncio.Event().wait()
+    return 0
+
+
+def let_go(log: Path) -> None:
+    """Give the pipe back to whoever started us.  What is said from now on goes to the terminal, or to `log`."""
+    sys.stdout.flush()
+    if sys.stderr.isatty():
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        return
+    with log.open("ab") as file:  # whoever waits for the end of our errors would wait for as long as we run
+        for stream in sys.stdout, sys.stderr:
+            os.dup2(file.fileno(), stream.fileno())
+
+
+def _show_addresses(system: System) -> None:
+    keycloak = system.keycloak
+    admin, password = keycloak.admin
+    for name in system.registry.services:
+        console.print(f"  {name:<16} {system.address(name)}")
+    console.print(f"  {'Keycloak':<16} {keycloak.issuer}")
+    console.print(f"  {'its admin page':<16} {URL}/admin  as {admin}, password {password}")
+    for user, secret in keycloak.passwords.items():
+        console.print(f"  {user:<16} password {secret}  in {', '.join(USERS[user][1]) or 'no group'}")
+    console.print(steps(system), soft_wrap=True, markup=False)
+
+
+if __name__ == "__main__":
+    app(prog_name="scripts/run local")

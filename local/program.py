@@ -1,0 +1,58 @@
+"""What every program here has in common: where it prints, where its files are, and how it ends."""
+
+import asyncio
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import httpx
+from rich.text import Text
+
+from authorities.attestation.local.closed import NotClosedError
+from authorities.attestation.local.launch import LaunchError
+from authorities.attestation.verifier.measure import MeasureError
+from local.keycloak_runtime import KeycloakError
+from local.system import ROOT, DemoError
+from zerotrust.registry.model import RegistryError
+from zt.login import LoginError
+from zt.terminal import Terminal
+
+FOLDER = ROOT / "run"
+INTERRUPTED = "Interrupted; all that had been started has ended."
+OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, NotClosedError, RegistryError)
+"""What is in the way, each with a sentence that says so."""
+
+
+# Where the output is no terminal: as wide as COLUMNS says, or wide enough for the tables.
+console = Terminal(width=None if sys.stdout.isatty() else shutil.get_terminal_size((120, 24)).columns, highlight=False)
+_began = time.monotonic()
+
+
+def say(text: str | Text) -> None:
+    """One line of progress, with the seconds since the start.  A `str` is printed as it is, and never as markup."""
+    console.print(Text.assemble((f"{time.monotonic() - _began:5.1f} s", "dim"), "  ", text))
+
+
+def until_told(main: Coroutine[Any, Any, int]) -> int:
+    """Run `main` until it ends or is told to; return its exit status, with a sentence where something is in the way."""
+
+    async def work_until_told() -> int:
+        work, loop = asyncio.create_task(main), asyncio.get_running_loop()
+        for number in signal.SIGTERM, signal.SIGINT:
+            loop.add_signal_handler(number, work.cancel, number.name)
+        try:
+            return await work
+        except asyncio.CancelledError as told:
+            if told.args != ("SIGINT",):
+                return 0
+            console.print(INTERRUPTED)
+            return 128 + signal.SIGINT
+
+    try:
+        return asyncio.run(work_until_told())
+    except (*OURS, OSError, httpx.HTTPError) as error:
+        console.print(Text(str(error), style="red"))
+        return 1
