@@ -55,6 +55,26 @@ def imports(file: Path) -> set[str]:
     return found
 
 
+LAYERS = [
+    {"errors", "clock", "settings"},
+    {"identity"},
+    {"decision"},
+    {"limits", "policy", "routes", "dialect", "revocation_list"},
+    {"verify"},
+    {"spiffe", "revocation"},
+    {"registry", "context", "validity"},
+    {"audit"},
+    {"issuer"},
+    {"transport"},
+    {"call"},
+    {"gate"},
+    {"service"},
+    {"adapters", "run"},
+    {"testing"},
+]
+"""The library from the ground up, by package, or by module where it is in none: each knows only what is below it."""
+
+
 @pytest.mark.parametrize("module", PURE)
 def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) -> None:
     named = imports((ROOT / "zerotrust" / module.replace(".", "/")).with_suffix(".py"))
@@ -63,6 +83,18 @@ def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) ->
     assert outside == ({"starlette"} if module == "routes" else set())  # whose paths are compiled, and no more
     ours = {name.removeprefix("zerotrust.") for name in named if name.startswith("zerotrust.")}
     assert ours <= {*PURE}
+
+
+def test_each_layer_of_the_library_knows_only_the_layers_below_it() -> None:
+    height = {part: number for number, layer in enumerate(LAYERS) for part in layer}
+    library = ROOT / "zerotrust"
+
+    for file in library.rglob("*.py"):
+        part = file.relative_to(library).with_suffix("").parts[0]
+        if part == "__init__":
+            continue  # it is the way in, and gives each name on demand
+        below = {name.split(".")[1] for name in imports(file) if name.startswith("zerotrust.")} - {part}
+        assert [name for name in below if height[name] >= height[part]] == [], file
 
 
 @pytest.mark.parametrize("module", [*PURE, "transport.pools", "issuer.exchange", "gate", "call"])
