@@ -22,10 +22,13 @@ from authorities.registry.stream import Stream
 from lab.bench.numbers import percentile
 from zerotrust.gate import Gate
 from zerotrust.identity import Principal
-from zerotrust.registry.feed import EVENT_TYPE, RegistryFeed, heartbeat
+from zerotrust.registry.events import heartbeat
+from zerotrust.registry.feed import RegistryFeed
+from zerotrust.registry.files import load_policy
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
+from zerotrust.registry.topics import HEARTBEAT
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import Revocable
 from zerotrust.spiffe.statement import sign
@@ -124,7 +127,8 @@ async def reconnection_ms(entries: int) -> dict[str, tuple[float, float]]:
         async with kept.opened():
             for subject, cause in revoked(entries).items():
                 kept._all.add(subject, cause, time.time())
-            stream = Stream(known, kept, revocations=Revocations(clock=time.monotonic), identity=lambda: svid)
+            stream = Stream(kept, revocations=Revocations(clock=time.monotonic), identity=lambda: svid)
+            await stream.publish(known, load_policy(ROOT / "authorities" / "policy"))
             stream.heard("attestation", time.monotonic())
             stream.heard("keycloak", time.monotonic())
 
@@ -132,7 +136,7 @@ async def reconnection_ms(entries: int) -> dict[str, tuple[float, float]]:
                 following = stream.follow(AGENT, time.time() + 60)
                 async for line in following:
                     lines.append(line)
-                    if len(lines) == 2 + max(1, entries // 1000):
+                    if len(lines) == 3 + max(1, entries // 1000):
                         return
 
             at_the_registry = await longest_hold(begin)
@@ -157,8 +161,9 @@ async def _sent(lines: list[str], svid: Svid) -> AsyncIterator[bytes]:
     for start in range(0, len(said), 1 << 16):
         yield said[start : start + (1 << 16)]
     while True:
-        beat = heartbeat(svid.id, 0, {"attestation": 0.0, "keycloak": 0.0})
-        yield f"{sign(beat, svid, kind=EVENT_TYPE)}\n".encode()
+        numbers = {"registry": 1, "policy": 1, "revocations": 0}
+        beat = heartbeat(svid.id, numbers, {"attestation": 0.0, "keycloak": 0.0})
+        yield f"{sign(beat, svid, kind=HEARTBEAT.type)}\n".encode()
         await asyncio.sleep(0.1)
 
 

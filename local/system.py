@@ -139,12 +139,15 @@ def settings(system: System, name: str) -> dict[str, str]:
     """What `zerotrust.settings` wants to be told; the registry alone is told where everybody else is."""
     told = {
         "ZT_REGISTRY": system.place(REGISTRY_PARTY),
-        "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
         "ZT_ISSUER": system.keycloak.issuer,
         "ZT_HOST": HOST,
         "ZT_DATA": str(system.data(name)),
     }
-    files = {"ZT_FILES": str(ROOT), "ZT_PLACES": json.dumps(system.places)}
+    files = {
+        "ZT_FILES": str(ROOT),
+        "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
+        "ZT_PLACES": json.dumps(system.places),
+    }
     return told | (files if name == REGISTRY_PARTY else {})
 
 

@@ -93,7 +93,9 @@ TESTS = {
         "input/test_handlers services/test_documents input/test_values attacks/test_g_feed"
     ),
     "settings": "unit/test_settings",
+    "registry.events": "unit/test_feed services/test_registry_authority",
     "registry.feed": "unit/test_feed services/test_registry_authority",
+    "registry.topics": "unit/test_feed unit/test_snapshot",
     "spiffe.statement": "unit/test_statement unit/test_agent_card",
     "revocation": "unit/test_revocation unit/test_imports",
     "limits.strict_json": "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties",

@@ -41,7 +41,6 @@ class CedarPolicy:
         except ValueError as error:
             raise PolicyError(str(error)) from error
         self._schema = cedarpy.Schema.from_str(schema)
-        self.digest = hashlib.sha256("\0".join([policies, schema]).encode()).hexdigest()
         content = "\0".join([policies, schema, json.dumps(entities), *sorted(self._departments)])
         self.version = hashlib.sha256(content.encode()).hexdigest()[:12]
         self._memory: dict[tuple[object, ...], Decision] = {}

@@ -1,18 +1,18 @@
-"""From settings to a running party: identity first, then the registry's word, then the app behind mutual TLS."""
+"""From settings to a running party: identity first, then the registry's feed, then the app behind mutual TLS."""
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import uvloop
 from starlette.types import ASGIApp
 
-from zerotrust.policy import CedarPolicy, PolicyError
+from zerotrust.decision import PolicyEngine
+from zerotrust.policy import CedarPolicy
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.model import Registry, party_entities
-from zerotrust.registry.snapshot import RegistrySnapshot, bootstrap_directory
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, bootstrap_directory
 from zerotrust.revocation import Revocations
 from zerotrust.service import Service
 from zerotrust.settings import Settings
@@ -34,8 +34,9 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
         async with workload.opened():
             feed = follow(without_slash(str(settings.registry)), workload)
             async with feed.opened():
-                service = compose(name, feed.known, settings, workload, feed.revocations)
-                feed.on_change(lambda known: service.use(known, policy_of(known, settings.policies)))
+                policy = policy_of(feed.policy, feed.snapshot.registry)
+                service = compose(name, feed.snapshot, policy, settings, workload, feed.revocations)
+                feed.on_change(lambda known, policy: service.use(known, policy_of(policy, known.registry)))
                 await serve(service, create_app(service), workload, settings.host)
 
     uvloop.run(live())
@@ -44,6 +45,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
 def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
     name: str,
     known: RegistrySnapshot,
+    policy: PolicyEngine,
     settings: Settings,
     workload: Workload,
     revocations: Revocations,
@@ -56,7 +58,7 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
     return kind(
         name,
         known=known,
-        policy=policy_of(known, settings.policies),
+        policy=policy,
         revocations=revocations,
         issuer=without_slash(str(settings.issuer)),
         data=settings.data,
@@ -66,26 +68,16 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
     )
 
 
-def policy_of(known: RegistrySnapshot, folder: Path) -> CedarPolicy:
-    """The policies of a folder, where they are those that the registry goes by.  Raises `PolicyError`."""
-    policy = read_policy(folder, known.registry)
-    if policy.digest != known.policies:
-        raise PolicyError(f"the policies in {folder} are not those that the registry has read: `zt reload`")
-    return policy
-
-
-def read_policy(folder: Path, registry: Registry) -> CedarPolicy:
-    """The policies of a folder, over the registry's parties.  Raises `PolicyError`."""
-    try:
-        policies, schema = (folder / "policies.cedar").read_text(), (folder / "schema.cedarschema").read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{folder}: {error}") from error
+def policy_of(document: PolicyDocument, registry: Registry) -> CedarPolicy:
+    """The policies, over the registry's parties.  Raises `PolicyError` where they are unfit."""
     entities, departments = party_entities(registry), registry.departments
-    return CedarPolicy(policies=policies, schema=schema, entities=entities, departments=departments)
+    return CedarPolicy(
+        policies=document.policies, schema=document.cedar_schema, entities=entities, departments=departments
+    )
 
 
 def follow(address: str, workload: Workload) -> RegistryFeed:
-    """The registry's word, as this workload hears it."""
+    """The registry's feed, as this workload follows it."""
     directory = bootstrap_directory(address, workload.svid.trust_domain)
     http = client(directory, workload, client_context, seconds=None)
     return RegistryFeed(

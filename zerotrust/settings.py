@@ -13,8 +13,6 @@ class Settings(BaseSettings):
 
     registry: AnyHttpUrl
     """Where the registry is found, `https://host:port`.  Who it is, its certificate says."""
-    policies: Path
-    """The folder of `policies.cedar` and `schema.cedarschema`."""
     issuer: AnyHttpUrl
     """The realm's issuer, exactly as it stands in its tokens."""
     host: str

@@ -1,6 +1,6 @@
-"""Registry: who exists, as what each was approved, and who has lost their standing.  Signed, and told to everybody.
+"""Registry: who exists, as what each was approved, and what is revoked.  All of it signed, in one feed.
 
-Four doors: parties follow the stream, by their certificate; attestation reports what has drifted, by its own;
+Four doors: parties follow the feed, by their certificate; attestation reports what has drifted, by its own;
 operators come with a token of theirs, and without a certificate; and so does the issuer, with logout tokens.
 """
 
@@ -27,12 +27,13 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from zerotrust.audit.event import Action, Administration, Caller, Peer, sanitize
 from zerotrust.context import PRINCIPAL, current_peer, current_principal
-from zerotrust.decision import Denied, PolicyEngine
+from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
 from zerotrust.registry.feed import PATH
 from zerotrust.registry.model import RegistryError
-from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY, RegistrySnapshot
+from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
 from zerotrust.routes import MAX_TEXT, MutualTLS, Public, Routes, Scope
+from zerotrust.run import policy_of
 from zerotrust.service import Service
 
 ADMIN = Scope("registry.admin")
@@ -71,11 +72,11 @@ Follow = Callable[[Apply, Callable[[float], None]], Coroutine[Any, Any, None]]
 
 
 def create_app(
-    service: Service, realm: Realm, read: Callable[[], tuple[RegistrySnapshot, PolicyEngine]], follow: Follow
+    service: Service, realm: Realm, read: Callable[[], tuple[RegistrySnapshot, PolicyDocument]], follow: Follow
 ) -> ASGIApp:
-    """The registry, guarded.  `read` reads its files anew, and raises `RegistryError` or `PolicyError`."""
+    """The registry, guarded.  `read` reads its files anew, and raises `RegistryError`."""
     kept = State(service.data / "revocations.db")
-    stream = Stream(service.known, kept, revocations=service.revocations, identity=lambda: service.workload.svid)
+    stream = Stream(kept, revocations=service.revocations, identity=lambda: service.workload.svid)
     notifier = Notifier(realm, kept, own=service.registry.id(REGISTRY_PARTY))
     parties, revocations = Parties(stream, kept, realm, notifier), Revocations(stream, kept, realm, notifier)
     apply = applying(stream)
@@ -83,8 +84,21 @@ def create_app(
         service.keys, issuer=service.issuer, clients=lambda: service.registry.initiating_clients, apply=apply
     )
 
+    one_at_a_time = asyncio.Lock()
+
+    async def publish() -> list[str]:
+        """Go on with what the files say now, here and everywhere; return what has changed."""
+        async with one_at_a_time:  # or what was read first could be published last
+            known, document = read()
+            policy = policy_of(document, known.registry)
+            changed = changes(service.known, known) + ["policies"] * (document != stream.policy)
+            await stream.publish(known, document)
+            service.use(known, policy)
+            return changed
+
     @asynccontextmanager
     async def working() -> AsyncIterator[None]:
+        await publish()
         heard = partial(stream.heard, "keycloak")
         work = [asyncio.create_task(one) for one in (stream.beat(), follow(apply, heard))]
         yield
@@ -122,16 +136,12 @@ def create_app(
 
     @app.post("/reload")
     async def reload() -> dict[str, list[str]]:
-        before = service.known
         try:
-            known, policy = read()
+            changed = await publish()
         except (RegistryError, PolicyError) as error:
             why = "; ".join(str(error).splitlines())
             # Operators alone come here, and may know what is wrong with the files.
             raise Denied(RegistryReason.REGISTRY_UNFIT, why, advice=sanitize(why)) from error
-        service.use(known, policy)
-        stream.publish(known)
-        changed = changes(before, known)
         await service.recorder.write(_change("reload", "registry", ", ".join(changed)))
         return {"changed": changed}
 
@@ -177,14 +187,13 @@ def _add_operators_doors(app: FastAPI, service: Service, parties: Parties, revoc
 
 
 def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:
-    """The parties whose entry, place or approval differs, and `policies` where those do."""
+    """The parties whose entry, place or approval differs."""
     names = before.registry.parties.keys() | after.registry.parties.keys()
 
     def entry(known: RegistrySnapshot, name: str) -> tuple[object, ...]:
         return known.registry.parties.get(name), known.places.get(name), known.approved.get(name)
 
-    parties = sorted(name for name in names if entry(before, name) != entry(after, name))
-    return parties + ["policies"] * (before.policies != after.policies)
+    return sorted(name for name in names if entry(before, name) != entry(after, name))
 
 
 def _change(action: Action, target: str, cause: str = "") -> Administration:

@@ -11,13 +11,12 @@ from pydantic import AnyHttpUrl
 from authorities.registry.app import create_app
 from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.poll import poll
-from zerotrust.policy import CedarPolicy
 from zerotrust.registry.directory import Directory
-from zerotrust.registry.files import load_known
-from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
+from zerotrust.registry.files import load_known, load_policy
+from zerotrust.registry.snapshot import REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import RETENTION
-from zerotrust.run import issuer_client, read_policy, serve, without_slash
+from zerotrust.run import issuer_client, policy_of, serve, without_slash
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
@@ -31,6 +30,8 @@ class RegistrySettings(Settings):
 
     files: Path
     """The folder of `registry.yaml` and `registry.lock`."""
+    policies: Path
+    """The folder of `policies.cedar` and `schema.cedarschema`."""
     places: dict[str, AnyHttpUrl]
     """Where each party listens, by name (JSON)."""
 
@@ -38,10 +39,9 @@ class RegistrySettings(Settings):
 async def live(settings: RegistrySettings) -> None:
     """Serve until told to stop."""
 
-    def read() -> tuple[RegistrySnapshot, CedarPolicy]:
-        known = load_known(settings.files, {name: without_slash(str(url)) for name, url in settings.places.items()})
-        policy = read_policy(settings.policies, known.registry)
-        return known.model_copy(update={"policies": policy.digest}), policy
+    def read() -> tuple[RegistrySnapshot, PolicyDocument]:
+        places = {name: without_slash(str(url)) for name, url in settings.places.items()}
+        return load_known(settings.files, places), load_policy(settings.policies)
 
     known, policy = read()
     revocations, workload, issuer = Revocations(clock=time.monotonic), Workload(), without_slash(str(settings.issuer))
@@ -51,7 +51,7 @@ async def live(settings: RegistrySettings) -> None:
         service = Service(
             REGISTRY_PARTY,
             known=known,
-            policy=policy,
+            policy=policy_of(policy, known.registry),
             revocations=revocations,
             issuer=issuer,
             data=settings.data,

@@ -1,7 +1,7 @@
-"""What is revoked, numbered change by change, on the disk before anybody hears of it."""
+"""What is revoked, numbered change by change, and the number of each document; on the disk before it is sent."""
 
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,13 @@ _untold = Table(
     _tables,
     Column("kind", String, primary_key=True),
     Column("name", String, primary_key=True),
+)
+_documents = Table(
+    "documents",
+    _tables,
+    Column("topic", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("digest", String, nullable=False),
 )
 _realm = Table("realm", _tables, Column("id", String, primary_key=True))
 
@@ -129,6 +136,22 @@ class State:
             if subject not in numbered:
                 self._all.remove(subject)
         return first
+
+    async def numbered(self, digests: Mapping[str, str]) -> dict[str, int]:
+        """Number the documents of these digests, by topic: the next number where it is another one than last time.
+
+        Once that is on the disk, so that no number is ever that of two.
+        """
+        async with self._engine.begin() as connection:
+            kept = {topic: (number, digest) for topic, number, digest in await connection.execute(select(_documents))}
+            numbers = {}
+            for topic, digest in digests.items():
+                number, last = kept.get(topic, (0, ""))
+                numbers[topic] = number + (digest != last)
+            await connection.execute(delete(_documents))
+            rows = [{"topic": topic, "number": numbers[topic], "digest": digest} for topic, digest in digests.items()]
+            await connection.execute(insert(_documents), rows)
+        return numbers
 
     async def told_anew(self, realm: str, *, but: str) -> set[Revocable]:
         """Note which realm is told; return whom another one than last time has to hear of, once that is on the disk.

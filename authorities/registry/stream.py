@@ -1,4 +1,4 @@
-"""The sending end of the registry's feed (`zerotrust/registry/feed.py`): what exists and what is revoked, signed."""
+"""The sending end of the registry's feed (`docs/feed.md`): what exists, the policies and what is revoked, signed."""
 
 import asyncio
 import logging
@@ -12,8 +12,9 @@ from authorities.registry.followers import Follower, Followers
 from authorities.registry.shares import Shares
 from authorities.registry.state import Entry, State
 from zerotrust.decision import Reason
-from zerotrust.registry.feed import EVENT_TYPE, all_changed, heartbeat, state
-from zerotrust.registry.snapshot import SNAPSHOT_TYPE, RegistrySnapshot
+from zerotrust.registry.events import all_changed, document, heartbeat, state
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
+from zerotrust.registry.topics import HEARTBEAT, POLICY, REGISTRY, REVOCATIONS, LineKind
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import Kind, Revocable, Whose, time_of
 from zerotrust.spiffe.statement import sign
@@ -48,11 +49,14 @@ class _Wish:
 class Stream:
     """The changes, in order, to all who follow."""
 
-    def __init__(
-        self, known: RegistrySnapshot, kept: State, *, revocations: Revocations, identity: Callable[[], Svid]
-    ) -> None:
-        """`standing` is this authority's own; it is the first to know."""
-        self.known, self._kept, self._revocations, self._identity = known, kept, revocations, identity
+    known: RegistrySnapshot
+    policy: PolicyDocument | None = None
+    """What was published last; nothing before the first time."""
+
+    def __init__(self, kept: State, *, revocations: Revocations, identity: Callable[[], Svid]) -> None:
+        """`revocations` are this authority's own; they come first."""
+        self._kept, self._revocations, self._identity = kept, revocations, identity
+        self._numbers: dict[str, int] = {}
         self._followers, self._shares = Followers(), Shares()
         self._read_at: dict[str, float] = {}
         self._wishes: list[_Wish] = []
@@ -127,7 +131,7 @@ class Stream:
             self._revocations.change(number, entry.subject, entry.cause)
         for start in range(0, len(entries), CHANGES_IN_A_LINE):
             some = [(entry.subject, entry.cause) for entry in entries[start : start + CHANGES_IN_A_LINE]]
-            self._followers.tell(self._event(all_changed(self._me, first + start, some)))
+            self._followers.tell(self._line(REVOCATIONS, all_changed(self._me, first + start, some)))
         for kind, party in [entry.subject for entry in entries if entry.cause is not None]:
             if kind == "party":
                 self._followers.end(party)
@@ -137,10 +141,15 @@ class Stream:
         while self._working and not self._working.done():
             await asyncio.wait([self._working])
 
-    def publish(self, known: RegistrySnapshot) -> None:
-        """Tell everybody of another version of the registry; whom it does not name any more follows no more."""
-        self.known = known
-        self._followers.tell(self._document())
+    async def publish(self, known: RegistrySnapshot, policy: PolicyDocument) -> None:
+        """Send everybody these versions, and at once the heartbeat from which on both are used.
+
+        Whom the registry does not name any more follows no more.
+        """
+        self._numbers = await self._kept.numbered({REGISTRY.name: known.digest, POLICY.name: policy.digest})
+        self.known, self.policy = known, policy
+        for line in (*self._documents(), self._heartbeat()):
+            self._followers.tell(line)
         for party in self._followers.parties - {known.registry.id(name) for name in known.registry.parties}:
             self._followers.end(party)
 
@@ -168,9 +177,10 @@ class Stream:
                 yield f"{line}\n"
 
     async def _lines(self, follower: Follower, until: float) -> AsyncIterator[str]:
-        document, whole, beat = self._document(), self._whole(), self._heartbeat()
+        documents, whole, beat = self._documents(), self._whole(), self._heartbeat()
         follower.begun = True  # in the same moment: whatever is told from now on comes after that state
-        yield document
+        for line in documents:
+            yield line
         for line in await asyncio.shield(whole):
             if follower.over or time.time() >= until:
                 return
@@ -198,8 +208,12 @@ class Stream:
     def _me(self) -> str:
         return self._identity().id
 
-    def _document(self) -> str:
-        return sign(self.known.as_payload(), self._identity(), kind=SNAPSHOT_TYPE)
+    def _documents(self) -> list[str]:
+        assert self.policy  # noqa: S101 - something is published before anybody follows
+        return [
+            self._line(kind, document(self._me, self._numbers[kind.name], version))
+            for kind, version in ((REGISTRY, self.known), (POLICY, self.policy))
+        ]
 
     def ages(self) -> dict[str, float]:
         """How many seconds ago each source was read."""
@@ -207,10 +221,11 @@ class Stream:
         return {source: now - self._read_at.get(source, 0.0) for source in SOURCES}
 
     def _heartbeat(self) -> str:
-        return self._event(heartbeat(self._me, self._kept.number, self.ages()))
+        numbers = self._numbers | {REVOCATIONS.name: self._kept.number}
+        return self._line(HEARTBEAT, heartbeat(self._me, numbers, self.ages()))
 
-    def _event(self, payload: bytes) -> str:
-        return sign(payload, self._identity(), kind=EVENT_TYPE)
+    def _line(self, kind: LineKind, payload: bytes) -> str:
+        return sign(payload, self._identity(), kind=kind.type)
 
 
 async def _sign_state(number: int, entries: Sequence[tuple[Revocable, str]], svid: Svid) -> list[str]:
@@ -218,6 +233,6 @@ async def _sign_state(number: int, entries: Sequence[tuple[Revocable, str]], svi
     lines, parts = list[str](), max(1, -(-len(entries) // ENTRIES_IN_A_LINE))
     for part in range(parts):
         some = dict(entries[part * ENTRIES_IN_A_LINE : (part + 1) * ENTRIES_IN_A_LINE])
-        lines.append(sign(state(svid.id, number, some, part + 1, parts), svid, kind=EVENT_TYPE))
+        lines.append(sign(state(svid.id, number, some, part + 1, parts), svid, kind=REVOCATIONS.type))
         await asyncio.sleep(0)
     return lines

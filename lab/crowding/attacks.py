@@ -18,7 +18,7 @@ from lab.crowding.wire import Wire, json_bytes
 from local.keycloak import URL
 from local.manual_steps import EVERYTHING
 from local.system import System
-from zerotrust.registry.feed import PATH as SIGNALS
+from zerotrust.registry.feed import PATH as FEED
 from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.spiffe.tls import client_context, user_context
 from zt.login import sign_in
@@ -107,14 +107,14 @@ async def nested_bodies(attacker: Attacker) -> None:
 
 
 async def streams(attacker: Attacker) -> None:
-    """A compromised writer: 620 streams of signals at the registry, each begun again when it ends.
+    """A compromised writer: 620 streams of the feed of the registry, each begun again when it ends.
 
     Not the reader: what passes through a compromised agent, that agent can stop whatever anybody does.
     """
 
     async def once(_number: int) -> object:
         wire = await attacker.inside("agent/writer", REGISTRY_PARTY)
-        return "streamed" if await wire.listen(SIGNALS) else "ended at once"
+        return "streamed" if await wire.listen(FEED) else "ended at once"
 
     await attacker.often(620, once)
 

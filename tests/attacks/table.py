@@ -94,10 +94,10 @@ _ACCEPTING = "zerotrust.transport.accepting"
 
 
 def _policy(rule: str, line: str, put: str) -> Control:
-    """A line of the policies, which are read as text."""
-    read = '(folder / "policies.cedar").read_text()'
-    put = f"{read}.replace({line!r}, {put!r})"
-    return Control("zerotrust.run", "read_policy", read, put, f"policies.cedar {rule}")
+    """A line of the policies, which come as text."""
+    text = "document.policies"
+    put = f"{text}.replace({line!r}, {put!r})"
+    return Control("zerotrust.run", "policy_of", text, put, f"policies.cedar {rule}")
 
 
 def _revoked(take: str, put: str = "") -> Control:
@@ -146,6 +146,11 @@ STANDS = (_gate("Gate._admit", _STANDS), _valid("if not (found := revocations.of
 STILL_DRIFTED = (
     Control("authorities.registry.operators", "Parties.reinstate", "if why := self._drifted.get(name):"),
     Control("authorities.registry.operators", "Parties.reinstate", "name not in self._drifted", "True"),
+)
+NOTHING_OLDER = Control(
+    "zerotrust.registry.topics",
+    "LatestDocument.take",
+    "if self.number is not None and number <= self.number and (number, document) != (self.number, self.document):",
 )
 REGISTRY_PARTY = Control("zerotrust.spiffe.statement", "trusted_key", "if name != signer:")
 OUR_AUTHORITY = Control(
@@ -1441,7 +1446,7 @@ ROWS: dict[int, Row] = {
     158: Row(
         "an event that is for somebody else",
         None,
-        (Control("zerotrust.registry.feed", "RegistryFeed._take", 'if said.get("aud") != audience(svid.id):'),),
+        (Control("zerotrust.registry.feed", "RegistryFeed._take", 'if claims.get("aud") != ours:'),),
     ),
     159: Row(
         "an agent ends the session of the user whom it acts for, by an ID token got by exchange",
@@ -1615,6 +1620,19 @@ ROWS: dict[int, Row] = {
         "a variable that names a configuration of OpenSSL, and so code to load, for the authority's process",
         None,
         (Control(_CLOSED, "_begin_again", "not name.startswith(_LOAD_CODE)", "True"),),
+    ),
+    # T. the registry's feed
+    190: Row("an older version of the policies or of the registry, sent again", None, (NOTHING_OLDER,)),
+    191: Row(
+        "stricter policies that never reach a party",
+        None,
+        (Control("zerotrust.registry.feed", "RegistryFeed._confirm", "if numbers != here:"),),
+    ),
+    192: Row("policies that a party signs itself", None, (REGISTRY_PARTY,)),
+    193: Row(
+        "policies that are changed on the disk",
+        None,
+        ("authorities/registry/app.py: read at the start and at an operator's reload, by nobody else",),
     ),
 }
 

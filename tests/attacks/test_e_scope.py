@@ -1,18 +1,16 @@
 """E. Scope and authorisation: a genuine token, and more wanted than it says."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from shutil import copytree
 from typing import Any
 
 import pytest
 
 from tests.support.attack import DOORS, META, Target, Tried, Tries, attack, message, rpc, tool_call
-from tests.support.system import POLICIES, registry
+from tests.support.system import POLICY, registry
 from tools.documents.tools import TOOLS
 from zerotrust.decision import Reason
 from zerotrust.policy import PolicyError
-from zerotrust.run import read_policy
+from zerotrust.run import policy_of
 
 READ = [(b"mcp-name", b"read")]
 ARGUMENTS = {
@@ -72,17 +70,12 @@ async def test_a_tool_that_no_policy_knows(target: Target) -> Tries:
         yield await target.send("tool/documents", target.token("tool/documents"), body=body, headers=READ)
 
 
-@pytest.mark.parametrize("broken", ["", "permit", "permit (principal, action, resource) when { context.wish };"])
-def test_nobody_starts_with_policies_that_cannot_be_understood(tmp_path: Path, broken: str) -> None:
-    folder = copytree(POLICIES, tmp_path / "policy")
-    read_policy(folder, registry())
-    if broken:
-        (folder / "policies.cedar").write_text(broken)
-    else:
-        (folder / "policies.cedar").unlink()
+@pytest.mark.parametrize("broken", ["permit", "permit (principal, action, resource) when { context.wish };"])
+def test_nobody_starts_with_policies_that_cannot_be_understood(broken: str) -> None:
+    assert policy_of(POLICY, registry())
 
-    with pytest.raises((PolicyError, OSError)):
-        read_policy(folder, registry())
+    with pytest.raises(PolicyError):
+        policy_of(POLICY.model_copy(update={"policies": broken}), registry())
 
 
 @attack(49)

@@ -10,17 +10,18 @@ from authorities.registry.reasons import RegistryReason
 from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tries, Watched, attack
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
 from tests.support.ca import CA, NO_CERTIFICATE, the_ca, workload
-from tests.support.system import POLICIES, fresh_revocations
+from tests.support.feed import following, line
+from tests.support.system import POLICY
 from zerotrust.adapters.agent_card import CARD_PATH
 from zerotrust.decision import Reason
-from zerotrust.registry.feed import EVENT_TYPE, RegistryFeed, changed, state
+from zerotrust.registry.events import changed, document, state
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import SNAPSHOT_TYPE
+from zerotrust.registry.topics import REGISTRY as REGISTRY_TOPIC
+from zerotrust.registry.topics import REVOCATIONS, LineKind
 from zerotrust.revocation import Gap
 from zerotrust.revocation_list import Revocable
-from zerotrust.run import read_policy
-from zerotrust.spiffe.statement import InvalidStatement, sign
-from zerotrust.spiffe.svid import Svid
+from zerotrust.run import policy_of
+from zerotrust.spiffe.statement import InvalidStatement
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
 OPERATORS: dict[str, Any] = {"sub": "olga", "groups": ["/operators"]}
@@ -137,36 +138,29 @@ def _named_nearly(target: Target) -> list[Attempt]:
 
 
 def _on_the_stream(target: Target) -> list[Attempt]:
-    """What is not the registry's word is not heard, and an old word reinstates nobody."""
+    """What the registry does not sign does not count, and what it signed before reinstates nobody."""
     registrar, reader = the_ca().svid(REGISTRY), the_ca().svid(READER)
     lost: dict[Revocable, str] = {("party", spiffe_id(READER)): "drift"}
-    document = target.system.known.as_payload()
+    own = target.system.known
     tries = []
     for signer, kind, payload in [
-        (reader, EVENT_TYPE, changed(reader.id, 8, ("party", spiffe_id(READER)), None)),
-        (CA().svid(REGISTRY), EVENT_TYPE, changed(registrar.id, 8, ("party", spiffe_id(READER)), None)),
-        (the_ca().svid(REGISTRY, age=200, life=100), EVENT_TYPE, state(registrar.id, 9, {})),
-        (reader, SNAPSHOT_TYPE, document),
-        (registrar, EVENT_TYPE, state(registrar.id, 6, {})),  # genuine, and old
-        (registrar, EVENT_TYPE, changed(registrar.id, 7, ("party", spiffe_id(READER)), None)),  # heard already
-        (registrar, "JWT", changed(registrar.id, 8, ("party", spiffe_id(READER)), None)),
+        (reader, REVOCATIONS, changed(reader.id, 8, ("party", spiffe_id(READER)), None)),
+        (CA().svid(REGISTRY), REVOCATIONS, changed(registrar.id, 8, ("party", spiffe_id(READER)), None)),
+        (the_ca().svid(REGISTRY, age=200, life=100), REVOCATIONS, state(registrar.id, 9, {})),
+        (reader, REGISTRY_TOPIC, document(registrar.id, 2, own.model_copy(update={"approved": {}}))),
+        (registrar, REVOCATIONS, state(registrar.id, 6, {})),  # genuine, and old
+        (registrar, REVOCATIONS, changed(registrar.id, 7, ("party", spiffe_id(READER)), None)),  # heard already
+        (registrar, LineKind("a statement", "JWT"), changed(registrar.id, 8, ("party", spiffe_id(READER)), None)),
     ]:
-        feed = _following(target, registrar)
-        feed.revocations.replace(7, lost)
-        heard, told = True, feed._known
+        feed = following(target.system.known, 7, lost)
+        heard, before = True, feed._registry.document
         try:
-            feed._take(sign(payload, signer, kind=kind))
+            feed._take(line(kind, payload, signer))
         except (InvalidStatement, Gap):
             heard = False
-        gained = heard and (feed.revocations.revoked != lost or feed._known is not told)
+        gained = heard and (feed.revocations.revoked != lost or feed._registry.document is not before)
         tries.append(Attempt("not heard", gained))
     return tries
-
-
-def _following(target: Target, identity: Svid) -> RegistryFeed:
-    feed = RegistryFeed("https://registry.test", http=None, identity=lambda: identity, revocations=fresh_revocations())  # type: ignore[arg-type] # nothing is asked
-    feed._take(sign(target.system.known.as_payload(), identity, kind=SNAPSHOT_TYPE))
-    return feed
 
 
 async def _reported(target: Registered, drifted: dict[str, str]) -> None:
@@ -199,4 +193,4 @@ def _narrowed(target: Target, name: str, **entry: Any) -> None:
     said["parties"][name] |= entry
     registry = Registry.model_validate(said)
     for service in target.system.services.values():
-        service.use(known.model_copy(update={"registry": registry}), read_policy(POLICIES, registry))
+        service.use(known.model_copy(update={"registry": registry}), policy_of(POLICY, registry))

@@ -31,16 +31,16 @@ from tests.support.attack import (
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
 from tests.support.ca import CA, FOREVER, NO_CERTIFICATE, the_ca, workload
 from tests.support.door import NOW, Door
+from tests.support.feed import following, line
 from tests.support.issuer import ISSUER, Issuer
-from tests.support.system import fresh_revocations
 from zerotrust.audit.journal import first_bad_record
 from zerotrust.decision import Reason
-from zerotrust.registry.feed import EVENT_TYPE, RegistryFeed, apply_event, changed, heartbeat
-from zerotrust.registry.snapshot import SNAPSHOT_TYPE
+from zerotrust.registry.events import changed, heartbeat, read_heartbeat
+from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation import Gap
 from zerotrust.revocation_list import Revocable
 from zerotrust.service import Service
-from zerotrust.spiffe.statement import InvalidStatement, sign
+from zerotrust.spiffe.statement import InvalidStatement
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
 ISSUER_AT = "http://issuer.test"
@@ -113,7 +113,9 @@ async def test_those_who_would_have_to_say_no_say_nothing(target: Target) -> Tri
     revocations, registrar = target.system.revocations, the_ca().svid(REGISTRY).id
 
     def heard(**sources: float) -> None:
-        apply_event(revocations, orjson.loads(heartbeat(registrar, revocations.number or 0, sources)), now=time.time())
+        number = revocations.number or 0
+        said = orjson.loads(heartbeat(registrar, {"revocations": number}, sources))
+        revocations.confirm(number, read_heartbeat(said, now=time.time())[1])
 
     def silent() -> None:
         heard(registry=FOREVER + 1)
@@ -306,27 +308,24 @@ async def test_somebody_else_says_that_a_session_has_ended_or_that_nobody_was_re
 
 
 def _on_the_stream(target: Registered) -> list[Attempt]:
-    """Who is not the registry revokes nobody and reinstates nobody, and neither does its word from before."""
+    """Who is not the registry revokes nobody and reinstates nobody, and neither does what it signed before."""
     registrar, reader = the_ca().svid(REGISTRY), the_ca().svid(READER)
     theft: dict[Revocable, str] = {("session", "session-1"): "a theft"}
     tries = []
-    for signer, kind, payload in [
-        (reader, EVENT_TYPE, changed(registrar.id, 8, ("user", "alice"), "a rival")),
-        (CA().svid(REGISTRY), EVENT_TYPE, changed(registrar.id, 8, ("user", "alice"), "a rival")),
-        (reader, EVENT_TYPE, changed(registrar.id, 8, ("session", "session-1"), None)),
-        (registrar, EVENT_TYPE, changed(registrar.id, 7, ("session", "session-1"), None)),  # heard already
-        (registrar, EVENT_TYPE, changed(registrar.id, 9, ("session", "session-1"), None)),  # one is missing
+    for signer, payload in [
+        (reader, changed(registrar.id, 8, ("user", "alice"), "a rival")),
+        (CA().svid(REGISTRY), changed(registrar.id, 8, ("user", "alice"), "a rival")),
+        (reader, changed(registrar.id, 8, ("session", "session-1"), None)),
+        (registrar, changed(registrar.id, 7, ("session", "session-1"), None)),  # heard already
+        (registrar, changed(registrar.id, 9, ("session", "session-1"), None)),  # one is missing
     ]:
-        revocations = fresh_revocations()
-        feed = RegistryFeed("https://registry.test", http=None, identity=lambda: registrar, revocations=revocations)  # type: ignore[arg-type] # nothing is asked
-        feed._take(sign(target.system.known.as_payload(), registrar, kind=SNAPSHOT_TYPE))
-        revocations.replace(7, theft)
+        feed = following(target.system.known, 7, theft)
         try:
-            feed._take(sign(payload, signer, kind=kind))
+            feed._take(line(REVOCATIONS, payload, signer))
         except (InvalidStatement, Gap):
             tries.append(Attempt("not heard", succeeded=False))
         else:
-            tries.append(Attempt("heard", revocations.revoked != theft))
+            tries.append(Attempt("heard", feed.revocations.revoked != theft))
     return tries
 
 

@@ -19,17 +19,18 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.attack_registry import spiffe_id
-from tests.support.ca import the_ca
 from tests.support.door import Clock
+from tests.support.feed import following, line
 from tests.support.issuer import Issuer
-from tests.support.system import FakeWorkload, System
+from tests.support.system import POLICY, FakeWorkload, System
 from zerotrust.identity import Principal
-from zerotrust.registry.feed import EVENT_TYPE, RegistryFeed, changed, state
-from zerotrust.registry.snapshot import REGISTRY_PARTY, SNAPSHOT_TYPE
+from zerotrust.registry.events import changed
+from zerotrust.registry.snapshot import REGISTRY_PARTY
+from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import SESSION_KEPT, TOKEN_KEPT, Revocable
 from zerotrust.service import Service
-from zerotrust.spiffe.statement import InvalidStatement, sign
+from zerotrust.spiffe.statement import InvalidStatement
 
 READER, WRITER, ORCHESTRATOR = map(spiffe_id, ("agent/reader", "agent/writer", "orchestrator"))
 NOW = 1_800_000_000
@@ -59,7 +60,7 @@ class Registry:
         """A stream of this party that has begun."""
         lines = self.stream.follow(party, time.time() + 600)
         assert isinstance(lines, AsyncGenerator)
-        for _ in range(3):
+        for _ in range(4):
             await anext(lines)
         return lines
 
@@ -78,9 +79,9 @@ async def registry_alone(folder: Path, issuer: Issuer, kind: type[Service]) -> A
         async with kept.opened(), asyncio.timeout(60):
             revocations.replace(0, {})
             revocations.confirm(0, 0.0)
-            yield Registry(
-                Stream(known, kept, revocations=revocations, identity=lambda: svid), kept, revocations, clock
-            )
+            stream = Stream(kept, revocations=revocations, identity=lambda: svid)
+            await stream.publish(known, POLICY)
+            yield Registry(stream, kept, revocations, clock)
 
 
 def revoked(number: int, user: str = "eve", client: str = "walkthrough") -> dict[str, Any]:
@@ -167,13 +168,13 @@ async def test_a_party_follows_the_registry_on_hundreds_of_streams(target: Regis
 @attack(154, registry_alone)
 async def test_a_party_begins_to_follow_the_registry_again_and_again(target: Registry) -> Tries:
     """Each beginning costs the registry a signed document and the state; they are spaced out."""
-    signed, document = list[float](), target.stream._document
+    signed, documents = list[float](), target.stream._documents
 
-    def counted() -> str:
+    def counted() -> list[str]:
         signed.append(time.monotonic())
-        return document()
+        return documents()
 
-    target.stream._document = counted  # type: ignore[method-assign] # it is counted
+    target.stream._documents = counted  # type: ignore[method-assign] # it is counted
     streams = [target.stream.follow(READER, time.time() + 600) for _ in range(100)]
     tasks = [asyncio.ensure_future(anext(lines)) for lines in streams]
     await asyncio.wait(tasks[:90])
@@ -228,15 +229,11 @@ async def test_the_state_of_what_is_revoked_with_a_part_left_out(target: Registr
 @attack(158, registry_alone)
 async def test_an_event_that_is_for_somebody_else(target: Registry) -> Tries:
     """What the registry says to another domain is not for here (RFC 8417 section 2.2)."""
-    svid = the_ca().svid(REGISTRY_PARTY)
-    revocations = Revocations(clock=target.clock)
-    feed = RegistryFeed("https://registry.test", http=None, identity=lambda: svid, revocations=revocations)  # type: ignore[arg-type] # nothing is asked
-    feed._take(sign(target.stream.known.as_payload(), svid, kind=SNAPSHOT_TYPE))
-    feed._take(sign(state(svid.id, 0, {}), svid, kind=EVENT_TYPE))
+    feed = following(target.stream.known)
     others = changed("spiffe://elsewhere.example/authority/registry", 1, ("user", "alice"), "a theft")
     with suppress(InvalidStatement):
-        feed._take(sign(others, svid, kind=EVENT_TYPE))
-    yield Attempt("not heard", revocations.number == 1)
+        feed._take(line(REVOCATIONS, others))
+    yield Attempt("not taken", feed.revocations.number == 1)
 
 
 async def _left(streams: Sequence[AsyncIterator[str]], tasks: Sequence[asyncio.Future[str]]) -> None:

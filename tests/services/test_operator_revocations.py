@@ -23,6 +23,7 @@ from authorities.registry.stream import Stream
 from tests.services.test_registry_authority import (
     FOLLOWER,
     ME,
+    OPENING,
     Authority,
     Follower,
     Realm,
@@ -32,7 +33,7 @@ from tests.services.test_registry_authority import (
 )
 from tests.support.issuer import Issuer
 from zerotrust.decision import Reason, ReasonCode
-from zerotrust.registry.feed import EVENT_TYPE
+from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation_list import RETENTION, Kind, Revocable
 
 
@@ -361,7 +362,7 @@ async def test_what_is_revoked_once_more_is_remembered_from_then_on(
 async def test_everybody_has_heard_before_the_realm_is_told(tmp_path: Path, issuer: Issuer) -> None:
     async with streaming(tmp_path, issuer) as stream, asyncio.timeout(30):
         lines = stream.follow(FOLLOWER, time.time() + 60)
-        for _ in range(3):
+        for _ in range(OPENING):
             await anext(lines)
         heard: list[dict[str, Any]] = []
 
@@ -377,7 +378,7 @@ async def test_everybody_has_heard_before_the_realm_is_told(tmp_path: Path, issu
 
         assert answer == NOTIFIED
         assert [event["sub_id"]["id"] for event in heard] == ["session s"]
-        assert heard[0]["kind"] == EVENT_TYPE
+        assert heard[0]["kind"] == REVOCATIONS.type
 
 
 async def test_a_late_follower_gets_what_is_left_of_the_state_and_then_the_changes(

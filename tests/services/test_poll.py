@@ -19,7 +19,6 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.system import FakeWorkload, fresh_revocations
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation_list import SESSION_LIFE
 
 OWN, READER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"
@@ -504,12 +503,11 @@ async def test_whatever_goes_wrong_is_tried_again_and_does_not_count(
 
 async def test_keycloak_has_no_say_over_what_an_operator_revoked(registry: Registry, tmp_path: Path) -> None:
     kept = State(tmp_path / "revocations.db")
-    known = RegistrySnapshot(registry=registry, addresses={}, approved={})
     async with kept.opened():
         workload = FakeWorkload("authority/registry")
         revocations = fresh_revocations()
         revocations.replace(0, {})
-        stream = Stream(known, kept, revocations=revocations, identity=lambda: workload.svid)
+        stream = Stream(kept, revocations=revocations, identity=lambda: workload.svid)
         apply = applying(stream)
         await stream.change("party", READER, "odd answers (operator olga)")
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,16 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.issuer import Issuer
-from tests.support.system import POLICIES, FakeWorkload, System, Wire, alive
+from tests.support.system import POLICY, FakeWorkload, System, Wire, alive
 from zerotrust.decision import Reason
-from zerotrust.policy import CedarPolicy, PolicyError
-from zerotrust.registry.feed import EVENT_TYPE, apply_event
+from zerotrust.policy import PolicyError
+from zerotrust.registry.events import RevocationEvents, read_heartbeat
+from zerotrust.registry.feed import PATH
 from zerotrust.registry.model import RegistryError
-from zerotrust.registry.snapshot import SNAPSHOT_TYPE, RegistrySnapshot, parse_snapshot
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
+from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS
+from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.revocation import Revocations
-from zerotrust.run import read_policy
 from zerotrust.service import Service
 from zerotrust.spiffe.statement import statement_type, verify_statement
 from zerotrust.spiffe.svid import Peer, Svid
@@ -38,6 +41,8 @@ READERS_ID = "spiffe://agents.example/agent/reader"
 ME = "spiffe://agents.example/authority/registry"
 ADDRESS = "https://127.0.0.1:8106"
 FOLLOWER = "spiffe://agents.example/inference"
+OPENING = 4
+"""Lines with which the feed begins where little is revoked: registry, policies, state, heartbeat."""
 
 
 class Realm:
@@ -94,11 +99,10 @@ class Authority:
             Realm(),
         )
         self.realm.revocations = self.revocations = self.system.revocations
-        self.found: Callable[[], tuple[RegistrySnapshot, CedarPolicy]] = lambda: (self.system.known, self._policy)
-        self._policy = read_policy(POLICIES, issuer.registry)
+        self.found: Callable[[], tuple[RegistrySnapshot, PolicyDocument]] = lambda: (self.system.known, POLICY)
         self.app = create_app(self.system.service(NAME), self.realm, self._found, follow_nobody)
 
-    def _found(self) -> tuple[RegistrySnapshot, CedarPolicy]:
+    def _found(self) -> tuple[RegistrySnapshot, PolicyDocument]:
         return self.found()
 
     def operators_token(self, **changed: Any) -> str:
@@ -133,7 +137,7 @@ class Authority:
     async def heard(self, party: str = READER, seconds: float = 0.2) -> list[dict[str, Any]]:
         """What a party hears that follows for a moment, verified: a connection ends a second before its certificate."""
         peer = Peer(self.issuer.registry.id(party), time.time() + 1 + seconds)
-        answer = await self.ask("GET", "/signals", peer=peer)
+        answer = await self.ask("GET", PATH, peer=peer)
         assert answer.status_code == 200, answer.text
         return [read(line) for line in answer.text.splitlines()]
 
@@ -243,14 +247,14 @@ async def test_every_party_follows_by_its_certificate_and_nobody_without_one(aut
     for party in (READER, "inference", ATTESTATION_PARTY):
         assert await authority.heard(party, seconds=0.05)
     for token in (None, authority.operators_token()):
-        answer = await authority.ask("GET", "/signals", token=token)
+        answer = await authority.ask("GET", PATH, token=token)
         assert (answer.status_code, answer.json()["reason"]) == (403, Reason.UNKNOWN_PEER)
 
 
 async def test_a_suspended_party_follows_nothing(authority: Authority) -> None:
     await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
 
-    answer = await authority.ask("GET", "/signals", peer=workload(READER))
+    answer = await authority.ask("GET", PATH, peer=workload(READER))
 
     assert (answer.status_code, answer.json()["reason"]) == (401, Reason.REVOKED)
 
@@ -437,12 +441,12 @@ async def test_who_runs_other_code_than_what_is_now_approved_is_to_be_started_ag
     await authority.report(drifted)
     assert await refused() is None
 
-    authority.found = lambda: (approve("0" * 64), read_policy(POLICIES, known.registry))
+    authority.found = lambda: (approve("0" * 64), POLICY)
     await authority.operate("POST", "/reload", {})
     await authority.report(drifted)  # the same story, time and again
     assert await refused() == f"{READER} runs other code than what is now approved: `make down`, then `make up`."
 
-    authority.found = lambda: (known, read_policy(POLICIES, known.registry))
+    authority.found = lambda: (known, POLICY)
     await authority.operate("POST", "/reload", {})
     assert await refused() is None
 
@@ -471,21 +475,21 @@ async def test_another_version_is_told_to_everybody_and_counts_here_at_once(auth
     raw["parties"]["agent/editor"] = raw["parties"][READER] | {"port": 8199}
     registry = type(known.registry).model_validate(raw)
     other = known.model_copy(update={"registry": registry})
-    authority.found = lambda: (other, read_policy(POLICIES, registry))
+    authority.found = lambda: (other, POLICY)
     path = "/parties/agent/editor"
     assert (await authority.ask("GET", path, token=authority.operators_token())).status_code == 404
 
     assert await authority.operate("POST", "/reload", {}) == {"changed": ["agent/editor"]}
 
     assert (await authority.operate("GET", path))["state"] == "active"
-    document = (await authority.heard(seconds=0.05))[0]
-    assert parse_snapshot({name: value for name, value in document.items() if name != "kind"}) == other
+    line = (await authority.heard(seconds=0.05))[0]
+    assert (line["number"], line["document"]) == (2, other.model_dump(mode="json"))
     assert authority.events[-1] == ("reload", "registry")
 
 
 @pytest.mark.parametrize("error", [RegistryError("agents: unknown scope\nzt: \x1b[31m"), PolicyError("line 3")])
 async def test_a_registry_that_is_unfit_changes_nothing(authority: Authority, error: Exception) -> None:
-    def unfit() -> tuple[RegistrySnapshot, CedarPolicy]:
+    def unfit() -> tuple[RegistrySnapshot, PolicyDocument]:
         raise error
 
     authority.found = unfit
@@ -506,7 +510,6 @@ def test_what_changed_is_named(issuer: Issuer, tmp_path: Path) -> None:
     approved = known.approved | {"inference": known.approved["inference"].model_copy(update={"code": "0" * 64})}
 
     assert changes(known, known) == []
-    assert changes(known, known.model_copy(update={"policies": "others"})) == ["policies"]
     assert changes(known, moved) == [READER]
     assert changes(moved, known.model_copy(update={"approved": approved})) == [READER, "inference"]
 
@@ -514,30 +517,71 @@ def test_what_changed_is_named(issuer: Issuer, tmp_path: Path) -> None:
 # what everybody is told
 
 
-async def test_a_stream_begins_with_the_document_the_state_and_how_fresh_it_is(authority: Authority) -> None:
+async def test_the_feed_begins_with_the_documents_the_state_and_how_fresh_it_is(authority: Authority) -> None:
     await authority.report({})
     await authority.operate("POST", "/parties/inference/suspend", {"cause": "a theft"})
 
-    document, state, beat, *_ = await authority.heard()
+    document, policy, state, beat, *_ = await authority.heard()
 
-    assert (document["kind"], state["kind"], beat["kind"]) == (SNAPSHOT_TYPE, EVENT_TYPE, EVENT_TYPE)
+    kinds = [line["kind"] for line in (document, policy, state, beat)]
+    assert kinds == [REGISTRY.type, POLICY_TOPIC.type, REVOCATIONS.type, HEARTBEAT.type]
+    assert (document["number"], document["document"]) == (1, authority.system.known.model_dump(mode="json"))
+    assert (policy["number"], policy["document"]) == (1, POLICY.model_dump())
     [told] = state["events"].values()
     inference = authority.issuer.registry.id("inference")
     entries = [["party", inference, "a theft (operator olivia)"]]
-    assert told == {"number": 1, "part": 1, "parts": 1, "revoked": entries}
-    [told] = beat["events"].values()
-    assert told["number"] == 1
-    assert 0 <= told["sources"]["attestation"] < 60
+    assert (state["number"], told) == (1, {"part": 1, "parts": 1, "revoked": entries})
+    assert beat["numbers"] == {"registry": 1, "policy": 1, "revocations": 1}
+    assert 0 <= beat["sources"]["attestation"] < 60
 
 
 async def test_a_source_that_was_never_heard_makes_nothing_fresh(authority: Authority) -> None:
-    *_, beat = (await authority.heard(seconds=0.05))[:3]
-    revocations = Revocations(clock=lambda: 0.0)
-    revocations.replace(0, {})
+    *_, beat = (await authority.heard(seconds=0.05))[:4]
 
-    apply_event(revocations, beat, now=time.time())
+    _, oldest = read_heartbeat(beat, now=time.time())
 
-    assert not revocations.fresh
+    assert oldest > 3
+
+
+async def test_a_document_keeps_its_number_over_a_restart_until_it_is_another(tmp_path: Path, issuer: Issuer) -> None:
+    """Or a party that has seen a higher one would refuse it, and a lower one could be another version's."""
+    stricter = POLICY.model_copy(update={"policies": POLICY.policies + "// stricter"})
+    numbers = list[dict[str, int]]()
+    for policy in (POLICY, POLICY, stricter, POLICY):
+        authority = Authority(tmp_path, issuer)
+        found = authority.system.known, policy
+        authority.found = partial(lambda both: both, found)
+        async with alive(authority.app):
+            numbers.append((await authority.heard(seconds=0.05))[3]["numbers"])
+
+    assert [one["policy"] for one in numbers] == [1, 1, 2, 3]
+    assert [one["registry"] for one in numbers] == [1, 1, 1, 1]
+
+
+async def test_other_policies_are_sent_with_the_heartbeat_that_names_them_and_decide_here(authority: Authority) -> None:
+    nobody = POLICY.model_copy(update={"policies": POLICY.policies.replace('"/operators"', '"/nobody"')})
+    following = asyncio.create_task(authority.heard(seconds=0.5))
+    await asyncio.sleep(0.1)
+    authority.found = lambda: (authority.system.known, nobody)
+
+    assert await authority.operate("POST", "/reload", {}) == {"changed": ["policies"]}
+
+    refused = await authority.ask("GET", "/parties", token=authority.operators_token())
+    assert refused.json()["reason"] == Reason.POLICY_DENIED
+    lines = (await following)[4:]
+    sent = next(number for number, line in enumerate(lines) if line["kind"] == POLICY_TOPIC.type)
+    assert (lines[sent]["number"], lines[sent]["document"]) == (2, nobody.model_dump())
+    assert lines[sent + 1]["numbers"] == {"registry": 1, "policy": 2, "revocations": 0}
+
+
+async def test_policies_that_are_unfit_change_nothing(authority: Authority) -> None:
+    unfit = POLICY.model_copy(update={"policies": "permit (principal, action, resource) when { context.wish };"})
+    authority.found = lambda: (authority.system.known, unfit)
+    answer = await authority.ask("POST", "/reload", {}, token=authority.operators_token())
+
+    assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.REGISTRY_UNFIT)
+    assert "wish" in answer.json()["advice"]
+    assert (await authority.heard(seconds=0.05))[3]["numbers"]["policy"] == 1
 
 
 async def test_what_was_revoked_stays_so_after_a_restart(tmp_path: Path, issuer: Issuer) -> None:
@@ -550,8 +594,7 @@ async def test_what_was_revoked_stays_so_after_a_restart(tmp_path: Path, issuer:
         assert await again.operate("GET", f"/parties/{READER}") == before
         assert not again.revocations.of_party(READERS_ID)
         assert again.revocations.number == 3
-        [told] = (await again.heard("inference", seconds=0.05))[1]["events"].values()
-        assert told["number"] == 3
+        assert (await again.heard("inference", seconds=0.05))[2]["number"] == 3
         await again.operate("POST", f"/parties/{READER}/reinstate", {})
         assert again.revocations.number == 4
 
@@ -569,8 +612,8 @@ class Follower:
     async def apply_event(self, lines: AsyncIterator[str], until: int) -> None:
         async for line in lines:
             said = read(line.rstrip("\n"))
-            if said["kind"] == EVENT_TYPE:
-                apply_event(self.revocations, said, now=time.time())
+            if said["kind"] == REVOCATIONS.type:
+                RevocationEvents(self.revocations).take(said)
                 self.numbers.append(self.revocations.number or 0)
                 if self.numbers[-1] == until:
                     return
@@ -582,7 +625,8 @@ async def streaming(folder: Path, issuer: Issuer, identity: Callable[[], Svid] |
     known = System(folder, issuer.registry, issuer, Service, time.time).known
     svid = FakeWorkload(ME).svid
     async with kept.opened():
-        stream = Stream(known, kept, revocations=revocations, identity=identity or (lambda: svid))
+        stream = Stream(kept, revocations=revocations, identity=identity or (lambda: svid))
+        await stream.publish(known, POLICY)
         revocations.replace(kept.number, kept.revoked)
         yield stream
 
@@ -611,7 +655,7 @@ async def test_a_change_is_on_the_disk_before_anybody_hears_of_it(
     async with streaming(tmp_path, issuer) as stream:
         monkeypatch.setattr(stream._kept, "change", _failing)
         lines = stream.follow(FOLLOWER, time.time() + 60)
-        for _ in range(3):
+        for _ in range(OPENING):
             await anext(lines)
         with pytest.raises(OSError, match="no room"):
             await stream.change("user", "alice", "a theft")
@@ -638,13 +682,13 @@ async def test_a_follower_that_is_too_slow_is_cut_off_and_holds_up_nobody(
     monkeypatch.setattr(followers, "MAX_BEHIND", 5)
     async with streaming(tmp_path, issuer) as stream, asyncio.timeout(10):
         slow, quick = stream.follow(FOLLOWER, time.time() + 60), stream.follow(FOLLOWER, time.time() + 60)
-        heard = [await anext(lines) for lines in (slow, quick) for _ in range(3)][3:]
+        heard = [await anext(lines) for lines in (slow, quick) for _ in range(OPENING)][OPENING:]
         for number in range(10):
             await stream.change("user", f"user-{number}", "x")
             heard.append(await anext(quick))
 
         assert len([line async for line in slow]) == 5  # what was waiting for it; then it has to begin anew
-        assert len(heard) == 13
+        assert len(heard) == OPENING + 10
         assert stream._followers.parties == {FOLLOWER}
         await _left(quick)
         assert not stream._followers.parties
@@ -663,13 +707,13 @@ async def test_a_heartbeat_goes_on_after_a_time_without_an_identity(
 
     async with streaming(tmp_path, issuer, identity) as stream, asyncio.timeout(10):
         lines, beat = stream.follow(FOLLOWER, time.time() + 60), asyncio.create_task(stream.beat())
-        for _ in range(4):
+        for _ in range(OPENING + 1):
             await anext(lines)
         missing.append(True)
         await asyncio.sleep(0.05)
         missing.clear()
         for _ in range(20):  # more than were waiting
-            assert read((await anext(lines)).rstrip("\n"))["kind"] == EVENT_TYPE
+            assert read((await anext(lines)).rstrip("\n"))["kind"] == HEARTBEAT.type
         assert not beat.done()
         beat.cancel()
         await _left(lines)

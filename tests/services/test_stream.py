@@ -14,9 +14,9 @@ from authorities.registry.keycloak.poll import applying
 from authorities.registry.shares import MOST_OF_A_USER
 from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
-from tests.services.test_registry_authority import FOLLOWER, READERS_ID, Follower, read, streaming
+from tests.services.test_registry_authority import FOLLOWER, OPENING, READERS_ID, Follower, read, streaming
 from tests.support.issuer import Issuer
-from zerotrust.registry.snapshot import SNAPSHOT_TYPE
+from zerotrust.registry.topics import HEARTBEAT, POLICY, REGISTRY
 from zerotrust.revocation_list import Revocable
 
 SECONDS = 30
@@ -32,7 +32,7 @@ async def stream(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Stream]:
 async def begun(stream: Stream, party: str = READERS_ID) -> AsyncGenerator[str, None]:
     """A stream of this party that has been given the state."""
     lines = stream.follow(party, time.time() + 600)
-    for _ in range(3):
+    for _ in range(OPENING):
         await anext(lines)
     assert isinstance(lines, AsyncGenerator)
     return lines
@@ -44,8 +44,7 @@ async def rest(lines: AsyncIterator[str]) -> list[dict[str, Any]]:
 
 
 def number(event: dict[str, Any]) -> int:
-    [said] = event["events"].values()
-    return int(said["number"])
+    return int(event["number"])
 
 
 # who follows
@@ -71,13 +70,13 @@ async def test_whoever_begins_without_end_is_not_served_without_end(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = list[str]()
-    document = stream._document
+    documents = stream._documents
 
-    def counted() -> str:
+    def counted() -> list[str]:
         made.append("")
-        return document()
+        return documents()
 
-    monkeypatch.setattr(stream, "_document", counted)
+    monkeypatch.setattr(stream, "_documents", counted)
     for _ in range(4):
         await begun(stream)
 
@@ -114,10 +113,11 @@ async def test_whom_the_registry_does_not_name_any_more_follows_no_more(stream: 
     raw["scopes"]["agent.invoke"]["served_by"] = ["agent/writer"]
     registry = type(stream.known.registry).model_validate(raw)
 
-    stream.publish(stream.known.model_copy(update={"registry": registry}))
+    assert stream.policy
+    await stream.publish(stream.known.model_copy(update={"registry": registry}), stream.policy)
 
-    assert [event["kind"] for event in await rest(lines)] == [SNAPSHOT_TYPE]
-    assert read((await anext(other)).rstrip("\n"))["kind"] == SNAPSHOT_TYPE
+    assert [event["kind"] for event in await rest(lines)] == [REGISTRY.type, POLICY.type, HEARTBEAT.type]
+    assert read((await anext(other)).rstrip("\n"))["kind"] == REGISTRY.type
 
 
 # the whole state
@@ -136,7 +136,7 @@ async def test_a_state_of_many_lines_is_one_state_whatever_changes_meanwhile(
 
     following = [asyncio.create_task(early.apply_event(lines, 97)), asyncio.create_task(late.follow(stream, 98))]
     await asyncio.wait(following[:1])
-    assert read(document.rstrip("\n"))["kind"] == SNAPSHOT_TYPE
+    assert read(document.rstrip("\n"))["kind"] == REGISTRY.type
     assert early.numbers[:10] == [0] * 9 + [95]  # nothing counts before the last part
     await stream.change("user", "v", "x")
     await asyncio.wait(following)

@@ -31,12 +31,12 @@ from tests.support.leaks import holds_token
 from tests.support.real import EVERYTHING, imported
 from tests.support.realm import Realm, claims
 from tests.support.svid import TrustDomain
-from tests.support.system import POLICIES, FakeWorkload, fresh_revocations
+from tests.support.system import POLICY, FakeWorkload, fresh_revocations
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.issuer.exchange import Exchanger
 from zerotrust.registry.model import Registry
-from zerotrust.run import read_policy
+from zerotrust.run import policy_of
 from zerotrust.verify import Expected, verify
 from zt.login import Login, sign_in
 
@@ -139,7 +139,7 @@ class Target:
             caller = verify(UnverifiedToken(token), key=key, expected=expected, now=claims(token)["iat"])
         except Denied as refusal:
             return refusal.reason
-        policy = read_policy(POLICIES, self.registry)
+        policy = policy_of(POLICY, self.registry)
         name = expected.audience.removeprefix(f"spiffe://{self.registry.trust_domain}/")
         served = set(self.registry.scopes_at(name)) & caller.scopes
         return policy.decide(caller, next(iter(served), ""), expected.audience).reason

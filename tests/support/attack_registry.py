@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 from authorities.registry.app import create_app
@@ -11,7 +12,7 @@ from tests.support.attack import REGISTRY, Target, in_process
 from tests.support.ca import TRUST_DOMAIN
 from tests.support.issuer import Issuer
 from tests.support.system import POLICIES, alive
-from zerotrust.run import read_policy
+from zerotrust.registry.files import load_policy
 from zerotrust.service import Service
 
 
@@ -47,6 +48,8 @@ class Registered(Target):
     """The system with its registry."""
 
     clients: Clients
+    policies: Path
+    """The folder that the registry reads them from."""
 
     def operating(self, **changed: Any) -> str:
         """An operator's token for the registry."""
@@ -73,7 +76,8 @@ async def with_registry(folder: Path, issuer: Issuer, kind: type[Service]) -> As
         address = known.registry.address(REGISTRY)
         system.addresses[REGISTRY] = address
         service = system.service(REGISTRY)
-        app = create_app(service, target.clients, lambda: (known, read_policy(POLICIES, known.registry)), follow_nobody)
+        target.policies = copytree(POLICIES, folder / "policies")
+        app = create_app(service, target.clients, lambda: (known, load_policy(target.policies)), follow_nobody)
         system.apps[address] = app
         async with alive(app):
             yield target

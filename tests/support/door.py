@@ -21,7 +21,7 @@ from starlette.types import Scope as HttpScope
 from tests.support.ca import holder
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import flat, records
-from tests.support.system import POLICIES, Wire, fresh_revocations
+from tests.support.system import POLICY, Wire, fresh_revocations
 from zerotrust.adapters.mcp_tools import ERA, McpTools
 from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.event import Counts
@@ -31,7 +31,7 @@ from zerotrust.gate import Confirmation, Gate
 from zerotrust.identity import Principal
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.routes import Public, Routes, Scope
-from zerotrust.run import read_policy
+from zerotrust.run import policy_of
 from zerotrust.spiffe.svid import NOBODY, Peer
 from zerotrust.transport.jsonrpc import JSON_RPC
 from zerotrust.verify import Expected
@@ -130,7 +130,7 @@ class Door:
                     freshness=registry.freshness,
                     clock=self.key_clock,
                 ),
-                policy=read_policy(POLICIES, registry),
+                policy=policy_of(POLICY, registry),
                 recorder=self.recorder,
                 clock=self.clock,
                 metadata_url=metadata_url,

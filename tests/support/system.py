@@ -20,17 +20,19 @@ from tests.support.ca import FOREVER, TRUST_DOMAIN, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import records
 from zerotrust.adapters.agent_card import CARD_PATH
+from zerotrust.registry.files import load_policy
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
-from zerotrust.run import read_policy
+from zerotrust.run import policy_of
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer, Svid
 from zerotrust.transport.egress import EgressClients
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "authorities" / "policy"
+POLICY = load_policy(POLICIES)
 
 
 def registry() -> Registry:
@@ -138,7 +140,7 @@ class System:
             name,
             known=self.known,
             revocations=self.revocations,
-            policy=read_policy(POLICIES, self.registry),
+            policy=policy_of(POLICY, self.registry),
             issuer=ISSUER,
             data=self.folder / name.replace("/", "-"),
             workload=FakeWorkload(self.registry.id(name)),

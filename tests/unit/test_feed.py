@@ -1,4 +1,4 @@
-"""The registry's word, as a party follows it: on whatever is amiss nothing is known, until the whole state has come."""
+"""The registry's feed, as a party follows it: on whatever is amiss nothing is fresh, until the whole of it has come."""
 
 import asyncio
 import time
@@ -9,43 +9,45 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support.ca import CA, the_ca
-from tests.support.system import ROOT, registry
+from tests.support.feed import ME, beat, line, policy_line, registry_line, whole
+from tests.support.system import POLICY, ROOT, registry
 from zerotrust.decision import Reason
 from zerotrust.identity import Principal
 from zerotrust.policy import PolicyError
 from zerotrust.registry import feed
-from zerotrust.registry.feed import EVENT_TYPE, RegistryFeed, all_changed, apply_event, changed, heartbeat, state
+from zerotrust.registry.events import (
+    RevocationEvents,
+    all_changed,
+    changed,
+    document,
+    heartbeat,
+    read_heartbeat,
+    state,
+)
+from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.lock import load_lock
-from zerotrust.registry.snapshot import SNAPSHOT_TYPE, RegistrySnapshot
+from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument, RegistrySnapshot
+from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS
+from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import Revocable
 from zerotrust.spiffe.statement import InvalidStatement, sign
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import WorkloadError
 
-ME = "spiffe://agents.example/authority/registry"
 READER: Revocable = ("party", "spiffe://agents.example/agent/reader")
 ALICE: Revocable = ("user", "alice")
 KNOWN = RegistrySnapshot(registry=registry(), addresses={}, approved=load_lock(ROOT / "registry.lock").parties)
+OTHER = KNOWN.model_copy(update={"addresses": {"inference": "https://127.0.0.1:8105"}})
+STRICTER = POLICY.model_copy(update={"policies": POLICY.policies + "// stricter"})
 
 
-def signed(payload: bytes, kind: str = EVENT_TYPE, svid: Svid | None = None) -> str:
-    return sign(payload, svid or the_ca().svid("authority/registry"), kind=kind)
-
-
-def document(known: RegistrySnapshot = KNOWN) -> str:
-    return signed(known.as_payload(), SNAPSHOT_TYPE)
-
-
-def whole(number: int = 0, revoked: dict[Revocable, str] | None = None, known: RegistrySnapshot = KNOWN) -> list[str]:
-    """What every stream begins with: the document, the state, and that it is recent."""
-    return [
-        document(known),
-        signed(state(ME, number, revoked or {})),
-        signed(heartbeat(ME, number, {"attestation": 0.0})),
-    ]
+def event(payload: bytes, svid: Svid | None = None) -> str:
+    return line(REVOCATIONS, payload, svid)
 
 
 class Registry:
@@ -69,7 +71,7 @@ class Registry:
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(str(request.url))
-        told = self.streams.pop(0) if self.streams else whole()
+        told = self.streams.pop(0) if self.streams else whole(KNOWN)
         if isinstance(told, Exception):
             raise told
         if isinstance(told, float):  # the seconds after which an answer would come
@@ -80,8 +82,8 @@ class Registry:
         return httpx.Response(200, content=self._stream(told))
 
     async def _stream(self, told: list[str]) -> AsyncIterator[bytes]:
-        for line in told:
-            yield f"{line}\n".encode()
+        for sent in told:
+            yield f"{sent}\n".encode()
         while (more := await self.lines.get()) is not None:
             yield f"{more}\n".encode()
 
@@ -117,33 +119,33 @@ def caller() -> Principal:
 
 
 async def test_what_the_registry_says_is_known_as_soon_as_it_is_heard() -> None:
-    there = Registry(whole())
+    there = Registry(whole(KNOWN))
     async with there.feed.opened():
-        assert there.asked == ["https://registry.test/signals"]
-        assert there.feed.known == KNOWN
+        assert there.asked == ["https://registry.test/feed"]
+        assert there.feed.snapshot == KNOWN
         assert there.revocations.of(caller())
 
         for number, subject in enumerate([READER, ALICE, ("session", "S"), ("token", "T0")], 1):
-            there.lines.put_nowait(signed(changed(ME, 2 * number - 1, subject, "a theft")))
+            there.lines.put_nowait(event(changed(ME, 2 * number - 1, subject, "a theft")))
             await there.until(lambda: not there.revocations.of(caller()))
             assert there.revocations.of(caller()).reason is Reason.REVOKED
-            there.lines.put_nowait(signed(changed(ME, 2 * number, subject, None)))
+            there.lines.put_nowait(event(changed(ME, 2 * number, subject, None)))
             await there.until(lambda: there.revocations.of(caller()))
     assert len(there.asked) == 1
 
 
 async def test_several_changes_in_one_line_are_one_after_the_other() -> None:
-    there = Registry(whole(7))
+    there = Registry(whole(KNOWN, 7))
     async with there.feed.opened():
-        there.lines.put_nowait(signed(all_changed(ME, 8, [(ALICE, "x"), (READER, "y"), (ALICE, None)])))
-        there.lines.put_nowait(signed(all_changed(ME, 11, [(("session", "S"), "z")])))
+        there.lines.put_nowait(event(all_changed(ME, 8, [(ALICE, "x"), (READER, "y"), (ALICE, None)])))
+        there.lines.put_nowait(event(all_changed(ME, 11, [(("session", "S"), "z")])))
         await there.until(lambda: there.revocations.number == 11)
         assert there.revocations.revoked == {READER: "y", ("session", "S"): "z"}
 
 
 async def test_others_have_their_turn_between_two_lines_that_came_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = [signed(state(ME, 7, {("user", str(part)): "x"}, part, 20)) for part in range(1, 21)]
-    there, turns, seen = Registry([document(), *parts, *whole(7)[2:]]), 0, list[int]()
+    parts = [event(state(ME, 7, {("user", str(part)): "x"}, part, 20)) for part in range(1, 21)]
+    there, turns, seen = Registry([*whole(KNOWN)[:2], *parts, beat(7)]), 0, list[int]()
     replace = there.revocations.replace
 
     def counted(number: int, revoked: Any, part: int, parts: int) -> None:
@@ -173,21 +175,21 @@ def test_a_change_by_itself_is_told_in_the_same_terms_as_ever() -> None:
 
 async def test_a_state_in_several_lines_counts_with_the_last() -> None:
     subjects: list[Revocable] = [ALICE, READER, ("session", "S")]
-    parts = [signed(state(ME, 7, {subject: "x"}, part, 3)) for part, subject in enumerate(subjects, 1)]
-    there = Registry([document(), *parts, *whole(7)[2:]])
+    parts = [event(state(ME, 7, {subject: "x"}, part, 3)) for part, subject in enumerate(subjects, 1)]
+    there = Registry([*whole(KNOWN)[:2], *parts, beat(7)])
     async with there.feed.opened():
         assert list(there.revocations.revoked) == subjects
 
 
 async def test_what_was_revoked_before_is_in_the_state() -> None:
-    there = Registry(whole(7, {ALICE: "a theft"}))
+    there = Registry(whole(KNOWN, 7, {ALICE: "a theft"}))
     async with there.feed.opened():
         assert there.revocations.of(caller()).detail == "user alice: a theft"
 
 
-@pytest.mark.parametrize("heard", [0, 1, 2])
+@pytest.mark.parametrize("heard", [0, 1, 2, 3])
 async def test_a_party_does_not_start_on_half_of_it(heard: int) -> None:
-    there = Registry(whole()[:heard])
+    there = Registry(whole(KNOWN)[:heard])
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1), there.feed.opened():
@@ -195,32 +197,57 @@ async def test_a_party_does_not_start_on_half_of_it(heard: int) -> None:
     assert there.revocations.of(caller()).reason is Reason.REVOCATION_UNKNOWN
 
 
-async def test_nothing_is_heard_before_the_document_that_says_how_long_it_is_good_for() -> None:
-    there = Registry(whole()[1:])
+@pytest.mark.parametrize("left_out", [0, 1, 2])
+async def test_a_feed_that_leaves_out_a_topic_is_none(left_out: int) -> None:
+    lines = whole(KNOWN)
+    there = Registry(lines[:left_out] + lines[left_out + 1 :])
     async with there.feed.opened():
         assert len(there.asked) == 2
 
 
+def by(party: str) -> Svid:
+    return the_ca().svid(party)
+
+
+NUMBERS = {"registry": 1, "policy": 1, "revocations": 0}
+ELSEWHERE = ME.replace("agents.", "elsewhere.")
 SPOILED: dict[str, Callable[[], str]] = {
-    "signed by another party": lambda: signed(changed(ME, 1, ALICE, None), svid=the_ca().svid("agent/writer")),
-    "signed by another authority": lambda: signed(changed(ME, 1, ALICE, None), svid=CA().svid("authority/registry")),
-    "signed long ago": lambda: signed(changed(ME, 1, ALICE, None), svid=the_ca().svid("authority/registry", age=9000)),
+    "signed by another party": lambda: event(changed(ME, 1, ALICE, None), by("agent/writer")),
+    "signed by another authority": lambda: event(changed(ME, 1, ALICE, None), CA().svid("authority/registry")),
+    "signed long ago": lambda: event(changed(ME, 1, ALICE, None), the_ca().svid("authority/registry", age=9000)),
     "not signed": lambda: changed(ME, 1, ALICE, None).decode(),
     "an empty line": lambda: "",
-    "another kind of statement": lambda: signed(changed(ME, 1, ALICE, None), "JWT"),
-    "a change as a document": lambda: signed(changed(ME, 1, ALICE, None), SNAPSHOT_TYPE),
-    "a document as a change": lambda: signed(KNOWN.as_payload()),
-    "a change that is not the next": lambda: signed(changed(ME, 2, ALICE, "a theft")),
-    "the same number again": lambda: signed(changed(ME, 0, ALICE, "a theft")),
-    "a heartbeat that knows of more": lambda: signed(heartbeat(ME, 1, {})),
-    "something that cannot be revoked": lambda: signed(changed(ME, 1, ALICE, "x").replace(b"user alice", b"x alice")),
-    "for another trust domain": lambda: signed(changed(ME.replace("agents.", "elsewhere."), 1, ALICE, "a theft")),
-    "several changes that are not the next": lambda: signed(all_changed(ME, 2, [(ALICE, "x"), (READER, "x")])),
-    "a part of a state that is not the first": lambda: signed(state(ME, 0, {}, 2, 2)),
-    "another event": lambda: signed(changed(ME, 1, ALICE, "x").replace(b"account-disabled", b"account-purged")),
-    "two events": lambda: signed(orjson.dumps({"events": {"a": {"number": 1}, "b": {"number": 1}}})),
-    "no event": lambda: signed(b'{"events": {}}'),
-    "nothing at all": lambda: signed(b"{}"),
+    "another kind of statement": lambda: sign(changed(ME, 1, ALICE, None), by("authority/registry"), kind="JWT"),
+    "a change as a document": lambda: line(REGISTRY, changed(ME, 1, ALICE, None)),
+    "a document as a change": lambda: event(document(ME, 1, KNOWN)),
+    "a registry as policies": lambda: line(POLICY_TOPIC, document(ME, 2, KNOWN)),
+    "policies as a registry": lambda: line(REGISTRY, document(ME, 2, POLICY)),
+    "a registry of another party": lambda: line(REGISTRY, document(ME, 2, OTHER), by("agent/writer")),
+    "an older registry": lambda: registry_line(KNOWN, 0),
+    "another registry of the same number": lambda: registry_line(OTHER),
+    "a registry for another trust domain": lambda: line(REGISTRY, document(ELSEWHERE, 2, OTHER)),
+    "policies of another party": lambda: policy_line(STRICTER, 2, by("agent/writer")),
+    "older policies": lambda: policy_line(STRICTER, 0),
+    "other policies of the same number": lambda: policy_line(STRICTER),
+    "policies for another trust domain": lambda: line(POLICY_TOPIC, document(ELSEWHERE, 2, STRICTER)),
+    "policies without a number": lambda: line(POLICY_TOPIC, document(ME, 2, STRICTER).replace(b"number", b"numbers")),
+    "too many policies": lambda: policy_line(POLICY.model_copy(update={"policies": " " * (MAX_POLICY + 1)}), 2),
+    "a change that is not the next": lambda: event(changed(ME, 2, ALICE, "a theft")),
+    "the same number again": lambda: event(changed(ME, 0, ALICE, "a theft")),
+    "a heartbeat that knows of more changes": lambda: beat(1),
+    "a heartbeat that knows of another registry": lambda: beat(registry=2),
+    "a heartbeat that knows of other policies": lambda: beat(policy=2),
+    "a heartbeat without the policies": lambda: line(HEARTBEAT, heartbeat(ME, {"registry": 1, "revocations": 0}, {})),
+    "a heartbeat of another party": lambda: line(HEARTBEAT, heartbeat(ME, NUMBERS, {}), by("agent/writer")),
+    "a heartbeat for another trust domain": lambda: line(HEARTBEAT, heartbeat(ELSEWHERE, NUMBERS, {})),
+    "something that cannot be revoked": lambda: event(changed(ME, 1, ALICE, "x").replace(b"user alice", b"x alice")),
+    "for another trust domain": lambda: event(changed(ELSEWHERE, 1, ALICE, "a theft")),
+    "several changes that are not the next": lambda: event(all_changed(ME, 2, [(ALICE, "x"), (READER, "x")])),
+    "a part of a state that is not the first": lambda: event(state(ME, 0, {}, 2, 2)),
+    "another event": lambda: event(changed(ME, 1, ALICE, "x").replace(b"account-disabled", b"account-purged")),
+    "two events": lambda: event(changed(ME, 1, ALICE, "x").replace(b'"events":{', b'"events":{"x":{},')),
+    "no event": lambda: event(b'{"events": {}, "aud": "spiffe://agents.example"}'),
+    "nothing at all": lambda: event(b"{}"),
 }
 
 
@@ -228,7 +255,7 @@ SPOILED: dict[str, Callable[[], str]] = {
 async def test_on_whatever_is_amiss_nothing_is_known_until_the_whole_state_has_come_again(
     monkeypatch: pytest.MonkeyPatch, spoiled: Callable[[], str]
 ) -> None:
-    there, now = Registry(whole(), []), time.monotonic()
+    there, now = Registry(whole(KNOWN), []), time.monotonic()
     monkeypatch.setattr(there.revocations, "_clock", lambda: now)  # nothing ages
     async with there.feed.opened():
         assert there.revocations.of(caller())
@@ -236,13 +263,13 @@ async def test_on_whatever_is_amiss_nothing_is_known_until_the_whole_state_has_c
         await there.until(lambda: len(there.asked) == 2)
 
         assert there.revocations.of(caller()).reason is Reason.REVOCATION_UNKNOWN
-        for line in whole(1):
-            there.lines.put_nowait(line)
+        for again in whole(KNOWN, 1):
+            there.lines.put_nowait(again)
         await there.until(lambda: there.revocations.of(caller()))
 
 
 async def test_an_old_state_reinstates_nobody() -> None:
-    there = Registry(whole(5, {ALICE: "a theft"}), whole(4))
+    there = Registry(whole(KNOWN, 5, {ALICE: "a theft"}), whole(KNOWN, 4))
     async with there.feed.opened():
         there.lines.put_nowait(None)
         await there.until(lambda: len(there.asked) >= 3)
@@ -251,7 +278,7 @@ async def test_an_old_state_reinstates_nobody() -> None:
 
 
 async def test_a_stream_that_ends_is_begun_anew_and_what_is_known_stays_so_for_its_time() -> None:
-    there = Registry(whole(), [])
+    there = Registry(whole(KNOWN), [])
     async with there.feed.opened():
         there.lines.put_nowait(None)
         await there.until(lambda: len(there.asked) == 2)
@@ -264,7 +291,7 @@ async def test_a_stream_that_has_lasted_is_begun_anew_at_once_and_another_one_in
     monkeypatch: pytest.MonkeyPatch, lasted: float, asked: int
 ) -> None:
     monkeypatch.setattr(feed, "SECONDS_BETWEEN_TRIES", 2)
-    there = Registry(whole(), whole())
+    there = Registry(whole(KNOWN), whole(KNOWN))
     async with there.feed.opened():
         await asyncio.sleep(lasted)
         there.lines.put_nowait(None)
@@ -277,7 +304,7 @@ async def test_a_stream_that_has_lasted_is_begun_anew_at_once_and_another_one_in
 async def test_silence_means_not_knowing_and_asking_again() -> None:
     freshness = KNOWN.registry.freshness.model_copy(update={"revocations": 1})
     brief = KNOWN.model_copy(update={"registry": KNOWN.registry.model_copy(update={"freshness": freshness})})
-    there = Registry([document(brief), *whole()[1:]], [])
+    there = Registry(whole(brief), [])
     async with there.feed.opened():
         assert there.revocations.bound == 1
         await there.until(lambda: len(there.asked) == 2)  # nothing was heard for a second
@@ -287,21 +314,21 @@ async def test_silence_means_not_knowing_and_asking_again() -> None:
 
 @pytest.mark.parametrize("trouble", [503, 301, httpx.ConnectError("nobody there"), OSError("void")])
 async def test_a_registry_that_is_away_is_asked_again_and_waited_for(trouble: Any) -> None:
-    there = Registry(trouble, trouble, whole())
+    there = Registry(trouble, trouble, whole(KNOWN))
     async with asyncio.timeout(5), there.feed.opened():
         assert len(there.asked) == 3
         assert there.revocations.of(caller())
 
 
 async def test_a_registry_that_does_not_even_refuse_is_asked_again() -> None:
-    there = Registry(60.0, whole())
+    there = Registry(60.0, whole(KNOWN))
     there.revocations.bound = 0.01
     async with asyncio.timeout(5), there.feed.opened():
         assert len(there.asked) == 2
 
 
 async def test_without_an_identity_nobody_is_believed_and_with_it_again() -> None:
-    there = Registry(whole())
+    there = Registry(whole(KNOWN))
     there.svid = WorkloadError("none")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05), there.feed.opened():
@@ -311,47 +338,99 @@ async def test_without_an_identity_nobody_is_believed_and_with_it_again() -> Non
         assert there.revocations.of(caller())
 
 
-async def test_each_new_version_of_the_document_is_adopted() -> None:
-    there, adopted = Registry(whole()), list[RegistrySnapshot]()
-    there.feed.on_change(adopted.append)
-    other = KNOWN.model_copy(update={"addresses": {"inference": "https://127.0.0.1:8105"}})
+async def test_new_versions_are_used_together_and_from_the_heartbeat_that_names_them() -> None:
+    there, used = Registry(whole(KNOWN)), list[tuple[RegistrySnapshot, PolicyDocument]]()
+    there.feed.on_change(lambda *both: used.append(both))
     async with there.feed.opened():
-        for known in KNOWN, other:  # the same again is no news
-            there.lines.put_nowait(document(known))
-        await there.until(lambda: len(adopted) == 2)
+        for sent in registry_line(OTHER, 2), policy_line(STRICTER, 2), event(changed(ME, 1, ALICE, "a theft")):
+            there.lines.put_nowait(sent)
+        await there.until(lambda: there.revocations.number == 1)  # which counts at once
+        assert (there.feed.snapshot, there.feed.policy) == (KNOWN, POLICY)
 
-        assert adopted == [KNOWN, other]
-        assert there.feed.known == other
-        assert there.revocations.of(caller())
+        there.lines.put_nowait(beat(1, registry=2, policy=2))
+        await there.until(lambda: len(used) == 2)
+        for sent in whole(OTHER, 1, registry=2, policy=STRICTER, policies=2):  # the same again is no news
+            there.lines.put_nowait(sent)
+        there.lines.put_nowait(event(changed(ME, 2, ALICE, None)))
+        await there.until(lambda: there.revocations.number == 2)
+
+        assert used == [(KNOWN, POLICY), (OTHER, STRICTER)]
+        assert (there.feed.snapshot, there.feed.policy) == (OTHER, STRICTER)
+    assert len(there.asked) == 1
 
 
-@pytest.mark.parametrize("error", [PolicyError("not those that the registry has read"), OSError("no memory")])
-async def test_where_a_new_version_cannot_be_adopted_nothing_is_known_until_it_can(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
+@pytest.mark.parametrize("error", [PolicyError("an unknown action"), OSError("no memory")])
+async def test_where_a_new_version_cannot_be_used_nothing_is_fresh_until_another_one_can(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    there, tried = Registry(whole(), whole()), list[str]()
-    other = KNOWN.model_copy(update={"policies": "a digest"})
+    there, tried = Registry(whole(KNOWN), whole(KNOWN, registry=3)), list[RegistrySnapshot]()
 
-    def use(known: RegistrySnapshot) -> None:
-        tried.append(known.policies)
-        if known == other:
+    def use(known: RegistrySnapshot, _policy: PolicyDocument) -> None:
+        tried.append(known)
+        if known == OTHER:
             raise error
 
     async with there.feed.opened():
         forget, forgotten = there.revocations.forget, list[None]()
         monkeypatch.setattr(there.revocations, "forget", lambda: forgotten.append(forget()))
         there.feed.on_change(use)
-        there.lines.put_nowait(document(other))
+        for sent in registry_line(OTHER, 2), beat(registry=2):
+            there.lines.put_nowait(sent)
         await there.until(lambda: forgotten)
-        assert there.feed.known == KNOWN
+        assert there.feed.snapshot == KNOWN
+        assert str(error) in caplog.text
 
-        await there.until(lambda: there.revocations.fresh)  # the stream began anew, with what can be adopted
-        assert tried == ["a digest"]
-        assert there.feed.known == KNOWN
+        await there.until(lambda: there.revocations.fresh)  # the feed began anew, with what can be used
+        assert tried == [OTHER]
+        assert there.feed.snapshot == KNOWN
+
+
+MOVES = st.lists(st.sampled_from(["registry", "policy", "change", "beat"]), max_size=8)
+
+
+@settings(max_examples=40)
+@given(MOVES, st.data())
+def test_whatever_is_left_out_replayed_or_reordered_what_a_heartbeat_confirms_is_what_the_registry_meant(
+    moves: list[str], data: st.DataObject
+) -> None:
+    registry_number = policy_number = changes = 0
+    revoked, meant = dict[Revocable, str](), dict[str, tuple[object, ...]]()
+    known, policy, sent = KNOWN, POLICY, list[str]()
+    for move in ["registry", "policy", *moves, "beat"]:
+        if move == "registry":
+            registry_number += 1
+            known = KNOWN.model_copy(update={"read_from": {"registry.yaml": f"{registry_number:064x}"}})
+            sent.append(registry_line(known, registry_number))
+        elif move == "policy":
+            policy_number += 1
+            policy = POLICY.model_copy(update={"policies": f"{POLICY.policies}// {policy_number}"})
+            sent.append(policy_line(policy, policy_number))
+        elif move == "change":
+            changes += 1
+            revoked["user", f"user-{changes}"] = "x"
+            sent.append(event(changed(ME, changes, ("user", f"user-{changes}"), "x")))
+        else:
+            sent.append(beat(changes, registry=registry_number, policy=policy_number))
+            meant[sent[-1]] = known, policy, dict(revoked)
+    own = the_ca().svid("agent/reader")
+    feed = RegistryFeed("", http=None, identity=lambda: own, revocations=Revocations(clock=lambda: 0.0))  # type: ignore[arg-type] # nothing is asked
+    feed.revocations.replace(0, {})
+
+    for taken in data.draw(st.lists(st.sampled_from(sent), max_size=2 * len(sent)) | st.just(sent)):
+        before = [topic.number or 0 for topic in feed._topics.values()]
+        try:
+            feed._take(taken)
+        except (Gap, InvalidStatement):
+            feed.revocations.forget()
+            feed.revocations.replace(feed.revocations.number or 0, dict(feed.revocations.revoked))
+        else:
+            if taken in meant:
+                assert (feed.snapshot, feed.policy, feed.revocations.revoked) == meant[taken]
+        assert all(map(int.__le__, before, [topic.number or 0 for topic in feed._topics.values()]))
 
 
 async def test_nothing_is_followed_any_more_once_it_is_closed() -> None:
-    there, before = Registry(whole()), len(asyncio.all_tasks())
+    there, before = Registry(whole(KNOWN)), len(asyncio.all_tasks())
     async with there.feed.opened():
         pass
     await asyncio.sleep(0.01)
@@ -361,7 +440,7 @@ async def test_nothing_is_followed_any_more_once_it_is_closed() -> None:
 
 
 async def test_why_there_is_no_word_is_told_once_and_not_every_time(caplog: pytest.LogCaptureFixture) -> None:
-    there = Registry(*[503] * 5, 404, whole())
+    there = Registry(*[503] * 5, 404, whole(KNOWN))
     async with asyncio.timeout(5), there.feed.opened():
         pass
 
@@ -395,7 +474,7 @@ def test_a_revocation_is_a_security_event_token_in_the_terms_of_caep_and_risc(
     revocations: Revocations, subject: Revocable, event: str
 ) -> None:
     said = orjson.loads(changed(ME, 1, subject, "a theft"))
-    apply_event(revocations, said, now=said["iat"])
+    RevocationEvents(revocations).take(said)
 
     assert revocations.number == 1
     assert list(said["events"]) == [f"https://schemas.openid.net/secevent/{event}"]
@@ -408,9 +487,11 @@ def test_a_revocation_is_a_security_event_token_in_the_terms_of_caep_and_risc(
 def test_the_source_that_was_read_longest_ago_says_how_fresh_it_all_is(
     revocations: Revocations, age: dict[str, float], fresh: bool
 ) -> None:
-    said = orjson.loads(heartbeat(ME, 0, age))
-    apply_event(revocations, said, now=said["iat"])
+    said = orjson.loads(heartbeat(ME, NUMBERS, age))
+    numbers, oldest = read_heartbeat(said, now=said["iat"])
+    revocations.confirm(0, oldest)
 
+    assert numbers == NUMBERS
     assert revocations.fresh is fresh
 
 
@@ -418,28 +499,43 @@ def test_the_source_that_was_read_longest_ago_says_how_fresh_it_all_is(
 def test_a_heartbeat_that_was_held_back_is_as_old_as_when_it_was_said(
     revocations: Revocations, late: float, fresh: bool
 ) -> None:
-    said = orjson.loads(heartbeat(ME, 0, {"a": 1.0}))
-    apply_event(revocations, said, now=said["iat"] + late)
+    said = orjson.loads(heartbeat(ME, NUMBERS, {"a": 1.0}))
+    revocations.confirm(0, read_heartbeat(said, now=said["iat"] + late)[1])
 
     assert revocations.fresh is fresh
 
 
 def test_a_gap_is_told_apart_from_nonsense(revocations: Revocations) -> None:
+    events, domain = RevocationEvents(revocations), "spiffe://agents.example"
     with pytest.raises(Gap):
-        apply_event(revocations, orjson.loads(changed(ME, 3, ALICE, None)), now=0)
-    no_events: tuple[dict[str, Any], ...] = (
+        events.take(orjson.loads(changed(ME, 3, ALICE, None)))
+    own = "tag:agents.example,2026:event-type"
+    nonsense: tuple[dict[str, Any], ...] = (
         {},
         {"events": []},
         {"events": {"x": 7}},
-        {"events": {feed._STATE: {"number": 1, "part": 1, "parts": 1, "revoked": [["user", "alice"]]}}},
-        {"events": {feed._STATE: {"number": 1, "part": 1, "parts": 1, "revoked": [["everybody", "x", "y"]]}}},
-        {"events": {feed._CHANGES: {"number": 1, "changes": [["everybody", "x", "y"]]}}},
-        {"events": {feed._CHANGES: {"number": 1, "changes": [["user", "alice"]]}}},
-        {"events": {feed._HEARTBEAT: {"number": 0, "sources": [1]}}},
-        {"events": {feed._HEARTBEAT: {"number": 0, "sources": {}}}},  # said nobody knows when
-        {"events": {feed._REINSTATED: {"number": 1}}},
+        {"events": {f"{own}/state": {"part": 1, "parts": 1, "revoked": [["user", "alice"]]}}},
+        {"events": {f"{own}/state": {"part": 1, "parts": 1, "revoked": [["everybody", "x", "y"]]}}},
+        {"events": {f"{own}/changes": {"changes": [["everybody", "x", "y"]]}}},
+        {"events": {f"{own}/changes": {"changes": [["user", "alice"]]}}},
+        {"events": {"https://schemas.openid.net/secevent/risc/event-type/account-enabled": {}}},
     )
-    for nonsense in no_events:
+    for claims in nonsense:
         with pytest.raises(InvalidStatement):
-            apply_event(revocations, nonsense, now=0)
+            events.take({"number": 1, "aud": domain} | claims)
     assert revocations.number == 0
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"sources": [1], "numbers": NUMBERS, "iat": 0},
+        {"sources": {}, "numbers": NUMBERS},  # said nobody knows when
+        {"sources": {}, "numbers": [1], "iat": 0},
+        {"sources": {}, "numbers": {"registry": None}, "iat": 0},
+    ],
+)
+def test_a_heartbeat_that_says_half_of_it_is_none(claims: dict[str, Any]) -> None:
+    with pytest.raises(InvalidStatement):
+        read_heartbeat(claims, now=0)

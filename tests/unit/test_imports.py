@@ -153,3 +153,9 @@ def test_the_verifier_does_not_know_how_a_party_was_started() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_main_is_read_in_one_go(service: str) -> None:
     assert len((ROOT / service / "main.py").read_text().splitlines()) <= 80
+
+
+def test_files_of_the_registry_and_of_policies_are_read_by_the_registry_and_by_no_service() -> None:
+    files = [file for folder in ("zerotrust", *SERVICES) for file in (ROOT / folder).rglob("*.py")]
+
+    assert [file for file in files if "zerotrust.registry.files" in imports(file)] == []

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.system import POLICIES, registry
+from tests.support import system as support
+from tests.support.system import registry
 from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.identity import Principal
 from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.model import party_entities
-from zerotrust.run import read_policy
+from zerotrust.run import policy_of
 
 REGISTRY = registry()
-TEXT = (POLICIES / "policies.cedar").read_text()
-SCHEMA = (POLICIES / "schema.cedarschema").read_text()
-POLICY = read_policy(POLICIES, REGISTRY)
+TEXT, SCHEMA = support.POLICY.policies, support.POLICY.cedar_schema
+POLICY = policy_of(support.POLICY, REGISTRY)
 
 WORKLOADS = REGISTRY.services
 SCOPES = list(REGISTRY.scopes)
@@ -286,7 +286,7 @@ def test_what_is_remembered_is_what_cedar_says(
     party: str, scopes: frozenset[str], groups: frozenset[str], scope: str, at: str
 ) -> None:
     who = caller(party, scopes=" ".join(scopes) or "none", groups=" ".join(groups))
-    fresh = read_policy(POLICIES, REGISTRY)
+    fresh = policy_of(support.POLICY, REGISTRY)
 
     assert POLICY.decide(who, scope, REGISTRY.id(at)) == fresh.decide(who, scope, REGISTRY.id(at))
 
@@ -306,7 +306,7 @@ def test_who_is_asking_is_never_confused_with_who_asked_before(
 
 
 def test_what_a_person_may_do_is_not_remembered_for_whoever_acts_for_them() -> None:
-    policy = read_policy(POLICIES, REGISTRY)
+    policy = policy_of(support.POLICY, REGISTRY)
     person, published = caller("walkthrough", "tool.write"), document(state="published")
     acted_for = dataclasses.replace(person, actors=("agent",))
 
@@ -315,7 +315,7 @@ def test_what_a_person_may_do_is_not_remembered_for_whoever_acts_for_them() -> N
 
 
 def test_what_was_asked_before_is_not_evaluated_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    policy = read_policy(POLICIES, REGISTRY)
+    policy = policy_of(support.POLICY, REGISTRY)
     first = policy.decide(caller("agent/reader"), "tool.read", REGISTRY.id("tool/documents"))
     monkeypatch.delattr("cedarpy.is_authorized")
 
@@ -324,7 +324,7 @@ def test_what_was_asked_before_is_not_evaluated_again(monkeypatch: pytest.Monkey
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CedarPolicy, "MEMORY", 3)
-    policy = read_policy(POLICIES, REGISTRY)
+    policy = policy_of(support.POLICY, REGISTRY)
 
     for number in range(10):
         policy.decide(caller("agent/reader", subject=f"user {number}"), "tool.read", REGISTRY.id("tool/documents"))
@@ -374,15 +374,6 @@ def test_a_change_of_policies_schema_or_parties_is_another_version() -> None:
     }
 
     assert len(versions) == 4
-
-
-def test_the_digest_is_of_policies_and_schema_whatever_the_parties_are() -> None:
-    entities = party_entities(REGISTRY)
-    one = CedarPolicy(policies=TEXT, schema=SCHEMA, entities=entities).digest
-
-    assert CedarPolicy(policies=TEXT, schema=SCHEMA, entities=entities[1:]).digest == one
-    assert CedarPolicy(policies=TEXT + "\n", schema=SCHEMA, entities=entities).digest != one
-    assert CedarPolicy(policies=TEXT, schema=SCHEMA + "\n", entities=entities).digest != one
 
 
 def test_the_policies_only_permit() -> None:

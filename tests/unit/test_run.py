@@ -1,7 +1,6 @@
 """From settings to a running party, over real sockets: the registry is followed, and the party is known by its SVID."""
 
 import asyncio
-import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -18,15 +17,14 @@ from starlette.types import ASGIApp
 from authorities.registry.app import create_app as create_registry
 from inference.main import create_app as create_inference
 from tests.support.ca import TRUST_DOMAIN, the_ca
-from tests.support.system import POLICIES, ROOT, registry
+from tests.support.system import POLICY, ROOT, registry
 from zerotrust import run
 from zerotrust.decision import Reason
-from zerotrust.policy import PolicyError
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
+from zerotrust.registry.snapshot import REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
-from zerotrust.run import compose, follow, policy_of, read_policy, serve, without_slash
+from zerotrust.run import compose, follow, policy_of, serve, without_slash
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.svid import Svid
@@ -79,20 +77,25 @@ def known(ports: dict[str, int]) -> RegistrySnapshot:
         raw["parties"][name]["port"] = port
     places = {name: f"https://127.0.0.1:{port}" for name, port in ports.items()}
     approved = load_lock(ROOT / "registry.lock").parties
-    found, policies = Registry.model_validate(raw), read_policy(POLICIES, registry()).digest
+    found = Registry.model_validate(raw)
     addresses = {name: found.address(name) for name in ports}
-    return RegistrySnapshot(registry=found, addresses=addresses, places=places, approved=approved, policies=policies)
+    return RegistrySnapshot(registry=found, addresses=addresses, places=places, approved=approved)
 
 
 def settings(known: RegistrySnapshot, folder: Path) -> Settings:
     told: dict[str, Any] = {
         "registry": known.places[REGISTRY_PARTY],
-        "policies": POLICIES,
         "issuer": ISSUER,
         "host": "127.0.0.1",
         "data": folder,
     }
     return Settings(**told)
+
+
+def composed(
+    party: str, known: RegistrySnapshot, folder: Path, workload: Workload, revocations: Revocations
+) -> Service:
+    return compose(party, known, policy_of(POLICY, known.registry), settings(known, folder), workload, revocations)
 
 
 @asynccontextmanager
@@ -127,9 +130,16 @@ async def follow_nobody(_apply: object, heard: Callable[[float], None]) -> None:
 @asynccontextmanager
 async def registry_alive(known: RegistrySnapshot, folder: Path) -> AsyncIterator[Service]:
     revocations, workload = Revocations(clock=time.monotonic), launched(REGISTRY_PARTY)
-    service = compose(REGISTRY_PARTY, known, settings(known, folder / "registry"), workload, revocations)
+    service = compose(
+        REGISTRY_PARTY,
+        known,
+        policy_of(POLICY, known.registry),
+        settings(known, folder / "registry"),
+        workload,
+        revocations,
+    )
     clients: Any = None  # nobody is suspended here
-    app = create_registry(service, clients, lambda: (known, read_policy(POLICIES, known.registry)), follow_nobody)
+    app = create_registry(service, clients, lambda: (known, POLICY), follow_nobody)
     async with serving(service, app, workload):
         yield service
 
@@ -149,8 +159,15 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
         await report(known)
         feed = follow(known.places[REGISTRY_PARTY], workload)
         async with feed.opened():
-            assert feed.known == known
-            service = compose(INFERENCE, feed.known, settings(known, tmp_path), workload, feed.revocations)
+            assert feed.snapshot == known
+            service = compose(
+                INFERENCE,
+                feed.snapshot,
+                policy_of(POLICY, known.registry),
+                settings(known, tmp_path),
+                workload,
+                feed.revocations,
+            )
             async with serving(service, create_inference(service), workload):
                 url = f"{known.addresses[INFERENCE]}/health"
                 async with caller(known, "agent/reader") as reader:
@@ -195,7 +212,9 @@ async def test_users_come_to_the_registry_without_a_certificate(known: RegistryS
 async def test_nobody_else_at_the_registrys_address_is_believed(known: RegistrySnapshot, tmp_path: Path) -> None:
     """Another workload, even one of ours, which took its port."""
     workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
-    service = compose(INFERENCE, known, settings(known, tmp_path), workload, revocations)
+    service = compose(
+        INFERENCE, known, policy_of(POLICY, known.registry), settings(known, tmp_path), workload, revocations
+    )
     async with serving(service, create_inference(service), workload):
         feed = follow(known.places[INFERENCE], launched("agent/reader"))
         with pytest.raises(TimeoutError):
@@ -206,7 +225,14 @@ async def test_nobody_else_at_the_registrys_address_is_believed(known: RegistryS
 
 async def test_what_a_party_calls_with_is_renewed_with_it(known: RegistrySnapshot, tmp_path: Path) -> None:
     workload = launched(INFERENCE)
-    service = compose(INFERENCE, known, settings(known, tmp_path), workload, Revocations(clock=time.monotonic))
+    service = compose(
+        INFERENCE,
+        known,
+        policy_of(POLICY, known.registry),
+        settings(known, tmp_path),
+        workload,
+        Revocations(clock=time.monotonic),
+    )
     alone = run.client(known.directory(), workload, client_context, seconds=5)
     cast("Launched", workload).renew(the_ca().svid(INFERENCE))
 
@@ -221,12 +247,12 @@ def test_a_party_is_put_together_from_what_it_is_told(
 ) -> None:
     """`run`, but for its two ends: a Workload API, and a registry to follow."""
     workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
-    news: list[Callable[[RegistrySnapshot], None]] = []
+    news: list[Callable[[RegistrySnapshot, PolicyDocument], None]] = []
     served: list[Service] = []
 
     class Followed:
         def __init__(self) -> None:
-            self.known, self.revocations, self.on_change = known, revocations, news.append
+            self.snapshot, self.policy, self.revocations, self.on_change = known, POLICY, revocations, news.append
 
         @asynccontextmanager
         async def opened(self) -> AsyncIterator[None]:
@@ -239,11 +265,14 @@ def test_a_party_is_put_together_from_what_it_is_told(
     async def noted(service: Service, app: ASGIApp, *who: object) -> None:
         assert (app, *who) == (service, workload, "127.0.0.1")
         served.append(service)
-        news[0](other)
+        version = service._policy.version
+        news[0](other, stricter)
         assert service.known == other
+        assert service._policy.version != version
         await service.egress.close()
 
     other = known.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})
+    stricter = POLICY.model_copy(update={"policies": POLICY.policies + "// stricter"})
     told = settings(known, tmp_path)
     log: list[bool] = []
     workload.opened = opened  # type: ignore[method-assign] # it is open already
@@ -261,38 +290,16 @@ def test_a_party_is_put_together_from_what_it_is_told(
     assert log == [True]
 
 
-async def test_policies_that_the_registry_has_not_read_are_nobodys(known: RegistrySnapshot, tmp_path: Path) -> None:
-    """Neither at the start nor later."""
-    folder = tmp_path / "policies"
-    shutil.copytree(POLICIES, folder)
-    assert policy_of(known, folder).digest == known.policies
-
-    for name in ("policies.cedar", "schema.cedarschema"):
-        with (folder / name).open("a") as file:
-            file.write("// one line more\n")
-        told = settings(known, tmp_path).model_copy(update={"policies": folder})
-        workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
-        with pytest.raises(PolicyError, match=r"not those that the registry has read: `zt reload`"):
-            compose(INFERENCE, known, told, workload, revocations)
-        known = known.model_copy(update={"policies": read_policy(folder, known.registry).digest})
-        assert policy_of(known, folder).digest == known.policies
-
-
-@pytest.mark.parametrize("name", ["policies.cedar", "schema.cedarschema"])
-def test_policies_that_cannot_be_read_are_said_to_be_that(tmp_path: Path, name: str) -> None:
-    folder = tmp_path / "policies"
-    shutil.copytree(POLICIES, folder)
-    (folder / name).write_bytes(b"\xff")
-    with pytest.raises(PolicyError, match=r"policies: .*utf-8"):
-        read_policy(folder, registry())
-    (folder / name).unlink()
-    with pytest.raises(PolicyError, match=f"No such file.*{name}"):
-        read_policy(folder, registry())
-
-
 async def test_who_was_launched_as_somebody_else_does_not_serve(known: RegistrySnapshot, tmp_path: Path) -> None:
     workload = launched("agent/reader")
-    service = compose(INFERENCE, known, settings(known, tmp_path), workload, Revocations(clock=time.monotonic))
+    service = compose(
+        INFERENCE,
+        known,
+        policy_of(POLICY, known.registry),
+        settings(known, tmp_path),
+        workload,
+        Revocations(clock=time.monotonic),
+    )
 
     with pytest.raises(WorkloadError, match=r"launched as .*/agent/reader, and started as inference"):
         await serve(service, create_inference(service), workload, "127.0.0.1")

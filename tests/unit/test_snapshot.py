@@ -1,5 +1,6 @@
 """What the registry says: complete, or not believed at all."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.support.system import ROOT, registry
+from tests.support.system import POLICIES, POLICY, ROOT, registry
 from zerotrust.registry import files
-from zerotrust.registry.files import load_known
+from zerotrust.registry.events import document
+from zerotrust.registry.files import load_known, load_policy
 from zerotrust.registry.lock import FILES, load_lock
-from zerotrust.registry.model import content
-from zerotrust.registry.snapshot import RegistrySnapshot, parse_snapshot
+from zerotrust.registry.model import RegistryError, content
+from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot
+from zerotrust.registry.topics import LatestDocument
 from zerotrust.spiffe.statement import InvalidStatement
 
 KNOWN = RegistrySnapshot(
@@ -26,14 +29,17 @@ KNOWN = RegistrySnapshot(
 )
 
 
-def test_what_is_signed_is_read_back_whole() -> None:
-    assert parse_snapshot(orjson.loads(KNOWN.as_payload())) == KNOWN
+def test_what_is_sent_is_read_back_whole() -> None:
+    latest = LatestDocument(RegistrySnapshot)
+    latest.take(orjson.loads(document("", 1, KNOWN)))
+
+    assert (latest.number, latest.document) == (1, KNOWN)
 
 
-def test_the_same_is_signed_the_same() -> None:
+def test_the_same_has_the_same_digest() -> None:
     turned = KNOWN.model_copy(update={"addresses": dict(reversed(KNOWN.addresses.items()))})
 
-    assert turned.as_payload() == KNOWN.as_payload()
+    assert turned.digest == KNOWN.digest != KNOWN.model_copy(update={"addresses": {}}).digest
 
 
 def test_a_party_is_called_by_its_name_in_certificates_wherever_it_is_found() -> None:
@@ -76,11 +82,11 @@ def _without(name: str) -> Callable[[dict[str, Any]], Any]:
     ],
 )
 def test_half_a_registry_is_none(spoil: Callable[[dict[str, Any]], Any]) -> None:
-    said = orjson.loads(KNOWN.as_payload())
-    spoil(said)
+    said = orjson.loads(document("", 1, KNOWN))
+    spoil(said["document"])
 
-    with pytest.raises(InvalidStatement, match="the registry's document"):
-        parse_snapshot(said)
+    with pytest.raises(InvalidStatement, match="RegistrySnapshot: "):
+        LatestDocument(RegistrySnapshot).take(said)
 
 
 def test_a_party_that_is_registered_no_more_has_no_address_either() -> None:
@@ -112,3 +118,17 @@ def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pyt
 
     assert load_known(tmp_path, {}) == genuine
     assert genuine.read_from.keys() == set(FILES)
+
+
+@pytest.mark.parametrize("name", ["policies.cedar", "schema.cedarschema"])
+def test_policies_that_cannot_be_read_are_said_to_be_that(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    assert load_policy(folder) == POLICY
+    for unfit, why in ((b"\xff", "utf-8"), (b" " * (MAX_POLICY + 1), "at most 65536 characters")):
+        (folder / name).write_bytes(unfit)
+        with pytest.raises(RegistryError, match=f"policies: .*{why}"):
+            load_policy(folder)
+    (folder / name).unlink()
+    with pytest.raises(RegistryError, match=f"{name}: cannot be read"):
+        load_policy(folder)

@@ -1,12 +1,14 @@
-"""Reads what the registry serves: `registry.yaml`, and what was approved of it, `registry.lock`."""
+"""Reads what the registry serves: `registry.yaml`, what was approved of it, `registry.lock`, and the policies."""
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, Lock, lock_of
 from zerotrust.registry.model import Registry, RegistryError, content, registry_of
-from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 
 
 def load_known(folder: Path, places: Mapping[str, str]) -> RegistrySnapshot:
@@ -27,6 +29,18 @@ def load_known(folder: Path, places: Mapping[str, str]) -> RegistrySnapshot:
     return RegistrySnapshot(
         registry=registry, addresses=addresses, places=there, approved=approved, read_from=read_from
     )
+
+
+def load_policy(folder: Path) -> PolicyDocument:
+    """Read `policies.cedar` and `schema.cedarschema`.  Raises `RegistryError` where they cannot be read."""
+    try:
+        policies, schema = (content(folder / name).decode() for name in ("policies.cedar", "schema.cedarschema"))
+        return PolicyDocument(policies=policies, cedar_schema=schema)
+    except ValidationError as error:
+        found = error.errors()[0]
+        raise RegistryError(f"{folder}: {found['loc'][0]}: {found['msg']}") from error
+    except UnicodeDecodeError as error:
+        raise RegistryError(f"{folder}: {error}") from error
 
 
 def unapproved(registry: Registry, lock: Lock) -> list[str]:

@@ -1,27 +1,45 @@
-"""What the registry says, signed: who exists, where each is found, and as what each was approved.  Pure.
+"""The documents of the registry's feed: who exists, where, as what each was approved, and the policies.  Pure.
 
-Everybody takes it from there, never from the party itself.
+Everybody takes them from there: never from the party itself, and never from a file.
 """
 
-from collections.abc import Mapping
+import hashlib
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.registry.lock import Approved, Digest
 from zerotrust.registry.model import Name, Registry, dns_name
-from zerotrust.spiffe.statement import InvalidStatement
 
-SNAPSHOT_TYPE = "agents-registry+jwt"
 REGISTRY_PARTY, ATTESTATION_PARTY = "authority/registry", "authority/attestation"
+MAX_POLICY = 64 * 1024
+"""Characters of policies, or of their schema.  Every party checks and parses them without a pause: 20 ms at most."""
 
 
-class RegistrySnapshot(BaseModel):
-    """One version of it."""
+class Document(BaseModel):
+    """One version of what the feed sends whole."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over what it says: the same for the same."""
+        said = orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(said).hexdigest()
+
+
+class PolicyDocument(Document):
+    """One version of the policies, as text; whether they are fit, `CedarPolicy` says."""
+
+    policies: Annotated[str, Field(max_length=MAX_POLICY)]
+    cedar_schema: Annotated[str, Field(max_length=MAX_POLICY)]
+
+
+class RegistrySnapshot(Document):
+    """One version of the registry."""
 
     registry: Registry
     addresses: dict[Name, str]
@@ -30,8 +48,6 @@ class RegistrySnapshot(BaseModel):
     places: dict[Name, str] = {}
     """Where a party listens, `https://host:port`, where its name does not lead there: only where to connect."""
     approved: dict[Name, Approved]
-    policies: str = ""
-    """The digest of the policies that everybody goes by."""
     read_from: dict[str, Digest] = {}
     """The files that all of this was read from, by name, with their SHA-256."""
 
@@ -47,10 +63,6 @@ class RegistrySnapshot(BaseModel):
         places = {_endpoint(self.addresses[name]): _endpoint(place) for name, place in self.places.items()}
         return Directory(names, parties, places)
 
-    def as_payload(self) -> bytes:
-        """As it is signed."""
-        return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
-
 
 def _endpoint(origin: str) -> Endpoint:
     url = urlsplit(origin)
@@ -60,17 +72,4 @@ def _endpoint(origin: str) -> Endpoint:
 def bootstrap_directory(address: str, trust_domain: str) -> Directory:
     """Where the registry is, before it has said anything."""
     name = dns_name(REGISTRY_PARTY, trust_domain)
-    return Directory({address: name}, {name: signer(trust_domain)})
-
-
-def signer(trust_domain: str) -> str:
-    """Whose word it is: the registry's SPIFFE ID."""
-    return f"spiffe://{trust_domain}/{REGISTRY_PARTY}"
-
-
-def parse_snapshot(payload: Mapping[str, object]) -> RegistrySnapshot:
-    """Read a verified payload.  Raises `InvalidStatement` where it is no registry."""
-    try:
-        return RegistrySnapshot.model_validate_json(orjson.dumps(payload))
-    except ValidationError as error:
-        raise InvalidStatement(f"the registry's document: {error.errors()[0]['msg']}") from error
+    return Directory({address: name}, {name: f"spiffe://{trust_domain}/{REGISTRY_PARTY}"})

@@ -1,4 +1,4 @@
-"""Statements that a party signs with its SVID: registry, signals, agent cards.  Pure.
+"""Statements that a party signs with its SVID: the lines of the feed, agent cards.  Pure.
 
 A compact JWS (RFC 7515) whose header has the signer's certificate, and the intermediates that lead from it to an
 authority (`x5c`).  It is valid if an authority of our trust domain stands at the end of that chain and the certificate

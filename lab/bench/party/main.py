@@ -57,15 +57,15 @@ async def live(settings: Settings, variant: str, name: str, ports: int, scheme: 
     async with workload.opened():
         feed = follow(without_slash(str(settings.registry)), workload)
         async with feed.opened():
-            known = shifted(feed.known, ports, scheme)
+            known, policy = shifted(feed.snapshot, ports, scheme), policy_of(feed.policy, feed.snapshot.registry)
             if kind is not Unguarded:
-                service = compose(name, known, settings, workload, feed.revocations, kind)
+                service = compose(name, known, policy, settings, workload, feed.revocations, kind)
                 feed.on_change(
-                    lambda known: service.use(shifted(known, ports, scheme), policy_of(known, settings.policies))
+                    lambda known, policy: service.use(shifted(known, ports, scheme), policy_of(policy, known.registry))
                 )
                 await serve(service, create_app(service), workload, settings.host)
                 return
-        service = compose(name, known, settings, workload, feed.revocations, kind)
+        service = compose(name, known, policy, settings, workload, feed.revocations, kind)
         app = create_app(service)
         if scheme == "https":
             await serve(service, app, workload, settings.host)

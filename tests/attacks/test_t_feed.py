@@ -1,0 +1,83 @@
+"""T. The registry's feed: who would like to decide by other policies than everybody."""
+
+import time
+
+import httpx
+
+from tests.support.attack import Attempt, Target, Tries, attack
+from tests.support.attack_registry import Registered, spiffe_id, with_registry
+from tests.support.ca import the_ca
+from tests.support.feed import beat, following, policy_line, registry_line
+from tests.support.system import POLICY, Wire
+from zerotrust.registry.feed import PATH, RegistryFeed
+from zerotrust.registry.snapshot import REGISTRY_PARTY
+from zerotrust.revocation import Gap
+from zerotrust.spiffe.statement import InvalidStatement
+from zerotrust.spiffe.svid import Peer
+
+PERMISSIVE = POLICY.model_copy(update={"policies": "permit (principal, action, resource);"})
+STRICTER = POLICY.model_copy(update={"policies": POLICY.policies.replace("context.one_department", "false")})
+
+
+def follow(feed: RegistryFeed, *lines: str) -> None:
+    """Take these lines as `RegistryFeed` does: at whatever is amiss nothing is fresh, and no line counts any more."""
+    for line in lines:
+        try:
+            feed._take(line)
+        except (Gap, InvalidStatement):
+            feed.revocations.forget()
+            return
+
+
+@attack(190)
+async def test_an_older_version_is_sent_again(target: Target) -> Tries:
+    """Of the policies or of the registry, with a heartbeat of that time which is still fresh; or two of one number."""
+    known = target.system.known
+    narrower = known.model_copy(update={"approved": {}})
+    for new, old, now in [
+        ((policy_line(STRICTER, 2), beat(policy=2)), (policy_line(POLICY, 1), beat(policy=1)), STRICTER),
+        ((policy_line(STRICTER, 2), beat(policy=2)), (policy_line(PERMISSIVE, 2), beat(policy=2)), STRICTER),
+        ((registry_line(narrower, 2), beat(registry=2)), (registry_line(known, 1), beat(registry=1)), narrower),
+    ]:
+        feed = following(known)
+        follow(feed, *new)
+        assert feed.revocations.fresh
+        follow(feed, *old)
+        yield Attempt("refused", feed.revocations.fresh and now not in (feed.policy, feed.snapshot))
+
+
+@attack(191)
+async def test_stricter_policies_that_never_reach_a_party(target: Target) -> Tries:
+    """Only that line is left out; heartbeats go on coming, for without them everything would be refused."""
+    feed = following(target.system.known)
+    follow(feed, beat(policy=2))
+    yield Attempt("refused", feed.revocations.fresh and feed.policy == POLICY)
+
+
+@attack(192)
+async def test_policies_that_a_party_signs_itself(target: Target) -> Tries:
+    """In the place of those that the registry has just sent."""
+    feed = following(target.system.known)
+    follow(feed, policy_line(PERMISSIVE, 2, the_ca().svid("agent/writer")), beat(policy=2))
+    yield Attempt("refused", feed.revocations.fresh and feed.policy == PERMISSIVE)
+
+
+@attack(193, with_registry)
+async def test_policies_that_are_changed_on_the_disk(target: Registered) -> Tries:
+    """Where the registry reads them: no party goes by them before an operator says so, however often it begins anew."""
+
+    async def policy_sent() -> str:
+        peer = Peer(spiffe_id("agent/writer"), time.time() + 1.1)  # the feed ends a second before its certificate
+        async with httpx.AsyncClient(transport=Wire(target.system.apps, peer)) as http:
+            sent = await http.get(target.system.addresses[REGISTRY_PARTY] + PATH)
+        feed = following(target.system.known)
+        follow(feed, *sent.text.splitlines())
+        assert feed.revocations.number == 0
+        return feed._policy.document.policies if feed._policy.document else ""
+
+    (target.policies / "policies.cedar").write_text(PERMISSIVE.policies)
+    for _ in range(2):
+        yield Attempt("not read", await policy_sent() != POLICY.policies)
+    reload = await target.send(REGISTRY_PARTY, target.operating(), path="/reload", body={})
+    assert reload.answer.json() == {"changed": ["policies"]}
+    assert await policy_sent() == PERMISSIVE.policies

@@ -1,0 +1,64 @@
+"""A change of registry and policies, as it comes to all services: everywhere, both at once, or nowhere."""
+
+import time
+from pathlib import Path
+
+from authorities.registry.state import State
+from authorities.registry.stream import Stream
+from tests.support.feed import ME
+from tests.support.issuer import Issuer
+from tests.support.system import POLICY, FakeWorkload, System
+from zerotrust.decision import Reason
+from zerotrust.registry.feed import RegistryFeed
+from zerotrust.revocation import Revocations
+from zerotrust.run import policy_of
+from zerotrust.service import Service
+
+STRICTER = POLICY.model_copy(update={"policies": POLICY.policies.replace("context.one_department", "false")})
+
+
+def followed(system: System, service: Service) -> RegistryFeed:
+    """The service's own feed, as `run` sets it up."""
+    feed = RegistryFeed(
+        "https://registry.test",
+        http=None,  # type: ignore[arg-type] # a test brings it the lines
+        identity=lambda: service.workload.svid,
+        revocations=service.revocations,
+    )
+    feed.on_change(lambda known, policy: service.use(known, policy_of(policy, known.registry)))
+    return feed
+
+
+async def test_what_the_registry_publishes_is_used_by_every_service_registry_and_policies_at_once(
+    system: System, issuer: Issuer, tmp_path: Path
+) -> None:
+    kept, own = State(tmp_path / "revocations.db"), FakeWorkload(ME).svid
+    moved = system.known.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})
+    before = policy_of(POLICY, system.registry).version
+    after = policy_of(STRICTER, system.registry).version
+    async with kept.opened(), system.client("orchestrator", issuer.token()) as client:
+        stream = Stream(kept, revocations=Revocations(clock=time.monotonic), identity=lambda: own)
+        for source in ("attestation", "keycloak"):
+            stream.heard(source, time.monotonic())
+        await stream.publish(system.known, POLICY)
+        sent = {
+            name: stream.follow(service.workload.svid.id, time.time() + 60) for name, service in system.services.items()
+        }
+        feeds = {name: followed(system, service) for name, service in system.services.items()}
+        for name, feed in feeds.items():
+            for _ in range(4):
+                feed._take((await anext(sent[name])).rstrip())
+        assert (await client.post("/tasks", json={"request": "Summarise our incident reports."})).status_code == 200
+
+        await stream.publish(moved, STRICTER)
+        for name, feed in feeds.items():
+            service = system.services[name]
+            for _ in range(2):
+                feed._take((await anext(sent[name])).rstrip())
+                assert (service.known, service._policy.version) == (system.known, before)
+            feed._take((await anext(sent[name])).rstrip())
+            assert (service.known, service._policy.version) == (moved, after)
+        refused = await client.post("/tasks", json={"request": "Summarise our incident reports."})
+        assert system.reasons("agent/reader")[-1] == Reason.POLICY_DENIED, refused.text
+        for lines in sent.values():
+            await lines.aclose()  # type: ignore[attr-defined] # what the server does

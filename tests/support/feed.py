@@ -1,0 +1,66 @@
+"""Lines of the registry's feed, as the registry sends them, or somebody who would like to be it."""
+
+from collections.abc import Mapping
+
+from tests.support.ca import TRUST_DOMAIN, the_ca
+from tests.support.system import POLICY, fresh_revocations
+from zerotrust.registry.events import document, heartbeat, state
+from zerotrust.registry.feed import RegistryFeed
+from zerotrust.registry.snapshot import REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
+from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS, LineKind
+from zerotrust.registry.topics import POLICY as POLICY_TOPIC
+from zerotrust.revocation_list import Revocable
+from zerotrust.spiffe.statement import sign
+from zerotrust.spiffe.svid import Svid
+
+ME = f"spiffe://{TRUST_DOMAIN}/{REGISTRY_PARTY}"
+
+
+def line(kind: LineKind, payload: bytes, svid: Svid | None = None) -> str:
+    """A line, signed by the registry or by somebody else."""
+    return sign(payload, svid or the_ca().svid(REGISTRY_PARTY), kind=kind.type)
+
+
+def registry_line(known: RegistrySnapshot, number: int = 1) -> str:
+    """That version of the registry."""
+    return line(REGISTRY, document(ME, number, known))
+
+
+def policy_line(policy: PolicyDocument = POLICY, number: int = 1, svid: Svid | None = None) -> str:
+    """That version of the policies."""
+    return line(POLICY_TOPIC, document(ME, number, policy), svid)
+
+
+def beat(
+    revocations: int = 0, *, registry: int = 1, policy: int = 1, sources: Mapping[str, float] | None = None
+) -> str:
+    """A heartbeat that names these numbers."""
+    numbers = {"registry": registry, "policy": policy, "revocations": revocations}
+    return line(HEARTBEAT, heartbeat(ME, numbers, {"attestation": 0.0} if sources is None else sources))
+
+
+def whole(
+    known: RegistrySnapshot,
+    number: int = 0,
+    revoked: Mapping[Revocable, str] | None = None,
+    *,
+    registry: int = 1,
+    policy: PolicyDocument = POLICY,
+    policies: int = 1,
+) -> list[str]:
+    """What the feed begins with: the documents, the state as of change `number`, and that it is fresh."""
+    return [
+        registry_line(known, registry),
+        policy_line(policy, policies),
+        line(REVOCATIONS, state(ME, number, revoked or {})),
+        beat(number, registry=registry, policy=policies),
+    ]
+
+
+def following(known: RegistrySnapshot, number: int = 0, revoked: Mapping[Revocable, str] | None = None) -> RegistryFeed:
+    """A feed of the reader's that has begun; a test brings it each further line."""
+    svid = the_ca().svid("agent/reader")
+    feed = RegistryFeed("https://registry.test", http=None, identity=lambda: svid, revocations=fresh_revocations())  # type: ignore[arg-type] # nothing is asked
+    for one in whole(known, number, revoked):
+        feed._take(one)
+    return feed
