@@ -69,7 +69,7 @@ class Intruder:
             lifetime=more.pop("lifetime", None),
         )
         async with httpx.AsyncClient(verify=self._system.keycloak.tls, trust_env=False, timeout=30) as http:
-            return await http.post(f"{self._system.keycloak.issuer}/protocol/openid-connect/token", data=form | more)
+            return await http.post(self._system.keycloak.metadata.token_endpoint, data=form | more)
 
     async def token(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> str:
         """The token that an exchange gives."""

@@ -75,15 +75,14 @@ async def in_use(
     return Use(system, intruder, olga, agent, login, t1, t2, t3)
 
 
-async def _at_the_realm(use: Use, path: str, **form: str) -> None:
-    url = f"{use.system.keycloak.issuer}/protocol/openid-connect/{path}"
+async def _at_the_realm(use: Use, url: str, **form: str) -> None:
     async with httpx.AsyncClient(verify=use.system.keycloak.tls, trust_env=False) as http:
         (await http.post(url, data={"client_id": "walkthrough", **form})).raise_for_status()
 
 
 async def logout(use: Use) -> None:
     """Alice signs out."""
-    await _at_the_realm(use, "logout", refresh_token=use.login.refresh_token)
+    await _at_the_realm(use, use.system.keycloak.metadata.end_session_endpoint, refresh_token=use.login.refresh_token)
 
 
 async def session(use: Use) -> None:
@@ -113,7 +112,7 @@ async def disable_user(use: Use) -> None:
 
 async def revoke_token(use: Use) -> None:
     """Alice's client revokes T0 at Keycloak (RFC 7009), which keeps what was derived from it."""
-    await _at_the_realm(use, "revoke", token=use.login.access_token)
+    await _at_the_realm(use, use.system.keycloak.metadata.revocation_endpoint, token=use.login.access_token)
 
 
 async def disable_client(use: Use) -> None:

@@ -35,6 +35,7 @@ from authorities.attestation.local.interpreter import Interpreter
 from local.keycloak_instance import BUILD, Instance
 from local.keycloak_runtime import KeycloakError, Runtime, Say, find_runtime, going_on
 from registration.realm import REALM_FILE, SCRIPT, USERS
+from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
 
 PORT = 8443
 HEALTH_PORT = 9000
@@ -126,6 +127,8 @@ class Keycloak:
     """Of every person of the realm: made for this run, never stored."""
     admin: tuple[str, str]
     """Name and password of this run's administrator, for the admin page."""
+    metadata: Metadata
+    """Where its endpoints are, by its own word."""
 
     def __init__(  # noqa: PLR0913 - what it stands on, each by name
         self,
@@ -180,6 +183,7 @@ class Keycloak:
         try:
             await self._start(runtime, fresh=not handover)
             await self._set_up(handover)
+            self.metadata = await self._discover()
         except BaseException:
             self._kill()
             raise
@@ -347,6 +351,13 @@ class Keycloak:
         finally:
             await connection.keycloak_openid.connection.aclose()
             await connection.aclose()
+
+    async def _discover(self) -> Metadata:
+        try:
+            async with httpx.AsyncClient(verify=self.tls, trust_env=False, timeout=5) as client:
+                return await discover(self.issuer, client)
+        except (UntrustedMetadata, httpx.HTTPError) as error:
+            raise KeycloakError(f"No party can use this Keycloak: {error}. {self._last_words()}") from error
 
     async def _set_up(self, handover: str | None) -> None:
         """Give everybody this run's password, and have the administration's own realm keep events too."""

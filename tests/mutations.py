@@ -53,6 +53,7 @@ TESTS = {
     "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller",
     "adapters.agent_card": "unit/test_agent_card services/test_reader",
     "clock": "faults/test_clock",
+    "issuer.discovery": "unit/test_discovery attacks/test_k_keys",
     "issuer.introspection": "unit/test_introspection services/test_revocation",
     "transport.pools": "unit/test_pools unit/test_imports",
     "context": "unit/test_gate unit/test_binding",

@@ -116,6 +116,7 @@ class Reason(ReasonCode):
     REVOCATION_UNKNOWN = "revocation_unknown", _UNKNOWN
     KEYS_UNAVAILABLE = "keys_unavailable", _UNKNOWN
     ISSUER_UNAVAILABLE = "issuer_unavailable", _UNKNOWN
+    ISSUER_UNTRUSTED = "issuer_untrusted", _UNKNOWN
     IDENTITY_UNAVAILABLE = "identity_unavailable", _UNKNOWN
     PEER_UNAVAILABLE = "peer_unavailable", _UNKNOWN
     ANSWER_LOST = "answer_lost", _UNKNOWN

@@ -20,6 +20,7 @@ from zerotrust.context import current_principal
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource
 from zerotrust.dialect import Dialect
 from zerotrust.gate import Gate
+from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.exchange import Assertions, ExchangedToken, Exchanger
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
@@ -66,14 +67,10 @@ class Service:
         self.checked: dict[Hashable, float] = {}
         """What was checked of other parties, and until when that is good, in seconds since the epoch."""
         self.recorder = Recorder(Journal(data / "journal.jsonl"), self._id, clock=clock)
-        self.keys = SigningKeys(
-            f"{issuer}/protocol/openid-connect/certs",
-            http=identity_http,
-            freshness=self.registry.freshness,
-            clock=time.monotonic,
-        )
+        realm = Discovery(issuer, http=identity_http)
+        self.keys = SigningKeys(realm, http=identity_http, freshness=self.registry.freshness, clock=time.monotonic)
         self._exchanger = Exchanger(
-            issuer=issuer,
+            issuer=realm,
             workload=workload,
             revocations=revocations,
             http=identity_http,
@@ -81,7 +78,7 @@ class Service:
             clock=clock,
         )
         high_risk = self.registry.high_risk
-        self._introspect = Introspector(issuer=issuer, workload=workload, http=identity_http, high_risk=high_risk)
+        self._introspect = Introspector(issuer=realm, workload=workload, http=identity_http, high_risk=high_risk)
 
     @property
     def registry(self) -> Registry:

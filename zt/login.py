@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
+
 REDIRECT = "http://127.0.0.1:8000/callback"
 """Where a login ends; no other address, no wildcard (RFC 9700 section 4.1)."""
 
@@ -57,9 +59,10 @@ async def sign_in(  # noqa: PLR0913 - who, where, for what
         "code_challenge_method": "S256",
     }
     # A proxy from the environment has no business on the way to this machine.
-    endpoint = f"{issuer}/protocol/openid-connect"
-    async with httpx.AsyncClient(base_url=endpoint, verify=verify, trust_env=False, timeout=30) as client:
-        answer = await _fill_in_form(client, await client.get("/auth", params=request), username, password)
+    async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=30) as client:
+        its = await _metadata(issuer, client)
+        page = await client.get(its.authorization_endpoint, params=request)
+        answer = await _fill_in_form(client, page, username, password)
         code = _code(answer, issuer, state)
         form = {
             "grant_type": "authorization_code",
@@ -68,7 +71,7 @@ async def sign_in(  # noqa: PLR0913 - who, where, for what
             "redirect_uri": REDIRECT,
             "code_verifier": verifier,
         }
-        tokens = await client.post("/token", data=form)
+        tokens = await client.post(its.token_endpoint, data=form)
     if tokens.status_code != 200:
         raise LoginError(f"the code was not exchanged for a token: {tokens.text}")
     found = tokens.json()
@@ -87,9 +90,16 @@ async def sign_out(issuer: str, client_id: str, login: Login, *, verify: ssl.SSL
     """
     form = {"client_id": client_id, "refresh_token": login.refresh_token}
     async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=SECONDS_TO_SIGN_OUT) as client:
-        answer = await client.post(f"{issuer}/protocol/openid-connect/logout", data=form)
+        answer = await client.post((await _metadata(issuer, client)).end_session_endpoint, data=form)
     if answer.status_code != 204:
         raise LoginError(f"the session did not end: status {answer.status_code}")
+
+
+async def _metadata(issuer: str, client: httpx.AsyncClient) -> Metadata:
+    try:
+        return await discover(issuer, client)
+    except UntrustedMetadata as error:
+        raise LoginError(f"{issuer} is not to be trusted: {error}") from error
 
 
 async def _fill_in_form(

@@ -1151,6 +1151,15 @@ ROWS: dict[int, Row] = {
         ),
     ),
     # L. the model
+    189: Row(
+        "metadata of another issuer, or that lead elsewhere",
+        Reason.ISSUER_UNTRUSTED,
+        (
+            Control("zerotrust.issuer.discovery", "checked", "if metadata.issuer != issuer:"),
+            Control("zerotrust.issuer.discovery", "checked", "if urlsplit(address)[:2] != origin:"),
+            "Connections: origins of the registry",
+        ),
+    ),
     123: Row(
         "a document tells the model what to do", Reason.RESOURCE_DENIED, (PERMITTED, OWN_DEPARTMENT, ONLY_OWN_DRAFTS)
     ),

@@ -43,7 +43,7 @@ from zerotrust.service import Service
 from zerotrust.spiffe.statement import InvalidStatement
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
-ISSUER_AT = "http://issuer.test"
+ISSUER_AT = "https://issuer.test"
 WRITE = tool_call("create", title="Mine", text="Mine.")
 
 

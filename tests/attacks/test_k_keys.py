@@ -9,16 +9,16 @@ import jwt
 import orjson
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.utils import base64url_encode
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.attacks.test_b_jose import attacker
 from tests.support.attack import LURES, Target, Tried, Tries, Watched, answering_with, attack, redirecting
 from tests.support.door import Clock
-from tests.support.issuer import Issuer
+from tests.support.issuer import ISSUER, Issuer, metadata
 from zerotrust.decision import Reason
 
 ORCHESTRATOR, READER, TOOL = "orchestrator", "agent/reader", "tool/documents"
-ISSUER_AT = "http://issuer.test"
+ISSUER_AT = "https://issuer.test"
 FLOOD = 1000
 
 
@@ -104,6 +104,29 @@ async def test_another_issuer_that_is_named_somewhere(target: Target) -> Tries:
         tried.effect = len(tool.handled) > before
         yield tried
         target.issuer.spoil = {}
+
+
+@attack(189)
+async def test_metadata_of_another_issuer_or_that_lead_elsewhere(target: Target) -> Tries:
+    """A realm beside ours whose keys the attacker has, and an address that takes users' tokens in for new ones."""
+    mallory, other = attacker(target), ISSUER.replace("agents", "other")
+    taken = mallory.exchanges
+
+    async def realms(scope: Scope, receive: Receive, send: Send) -> None:
+        await (mallory if "/realms/other/" in scope["path"] else target.issuer).app(scope, receive, send)
+
+    target.issuer.metadata = metadata(other)
+    with _in_its_place(target, ISSUER_AT, realms):
+        yield await target.send(TOOL, mallory.sign(target.claims(TOOL)), reason=Reason.KEYS_UNAVAILABLE)
+
+    target.issuer.metadata = metadata()
+    assert (await target.send(READER, target.token(READER))).handled  # its keys are known
+    target.issuer.metadata = metadata(token_endpoint=f"{LURES[0]}/token")
+    target.system.services[READER]._exchanger._issuer._known = None
+    with _in_its_place(target, LURES[0], mallory.app):
+        tried = await target.give(READER)
+    tried.effect = bool(taken)
+    yield tried
 
 
 @attack(122)

@@ -28,6 +28,7 @@ from tests.support.pki import CA
 from tests.support.real import EVERYTHING, imported
 from tests.support.realm import Realm, claims
 from tests.support.svid import TrustDomain
+from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import Revocable
@@ -128,9 +129,7 @@ async def place(
     folder, issuer = tmp_path_factory.mktemp("registry"), keycloak.issuer.replace("/agents", f"/{REALM}")
     shown = own_ca.workload(folder, registry.id(ADMINISTRATOR))
     own = Administration(issuer, Assertions(trust_domain), http=httpx.AsyncClient(verify=shown, timeout=10))
-    keys = SigningKeys(
-        f"{issuer}/protocol/openid-connect/certs", http=http, freshness=registry.freshness, clock=time.monotonic
-    )
+    keys = SigningKeys(Discovery(issuer, http=http), http=http, freshness=registry.freshness, clock=time.monotonic)
     logouts = Logouts(keys, issuer=issuer, clients=lambda: registry.initiating_clients, apply=heard.apply)
     pushed: list[float] = []
 

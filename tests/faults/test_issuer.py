@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.issuer import Issuer
+from tests.support.issuer import Issuer, Known
 from tests.support.system import fresh_revocations
 from tests.unit.test_exchange import caller
 from zerotrust.decision import Denied, Reason, ReasonCode
@@ -133,7 +133,7 @@ async def test_keys_go_on_within_their_life_and_are_asked_for_once_per_cooldown_
     issuer, address = stand_in
     clock = Moving()
     freshness = Freshness(keys=300, keys_cooldown=COOLDOWN, svid=60, x509_svid=120, revocations=3)
-    keys = SigningKeys(address, http=http, freshness=freshness, clock=clock)
+    keys = SigningKeys(Known(jwks_uri=address), http=http, freshness=freshness, clock=clock)
     known = await keys.key("k1")
     issuer.misbehave, clock.now = MISBEHAVIOURS[how], COOLDOWN
 
@@ -153,7 +153,7 @@ async def test_a_key_set_is_not_read_beyond_its_bound(stand_in: tuple[StandIn, s
     issuer, address = stand_in
     issuer.misbehave = gigabyte
     keys = SigningKeys(
-        address,
+        Known(jwks_uri=address),
         http=http,
         freshness=Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, revocations=3),
         clock=time.monotonic,
@@ -171,7 +171,7 @@ async def test_what_comes_packed_is_not_unpacked(stand_in: tuple[StandIn, str], 
     issuer, address = stand_in
     issuer.misbehave = told(b"200 OK\r\ncontent-encoding: gzip", gzip.compress(issuer.keys))
     keys = SigningKeys(
-        address,
+        Known(jwks_uri=address),
         http=http,
         freshness=Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, revocations=3),
         clock=time.monotonic,
@@ -195,7 +195,7 @@ async def test_no_token_comes_of_it_and_nothing_worse(
             return audience
 
     exchanger = Exchanger(
-        issuer=address,
+        issuer=Known(token_endpoint=address),
         revocations=fresh_revocations(),
         workload=Proof(),
         http=http,

@@ -17,7 +17,9 @@ from starlette.routing import Route
 from authorities.registry.keycloak import admin as module
 from authorities.registry.keycloak.admin import Administration, AdministrationError, UnknownError
 from tests.support.ca import the_ca
+from tests.support.issuer import ISSUER, metadata
 from tests.support.system import FakeWorkload
+from zerotrust.issuer.discovery import WELL_KNOWN
 from zerotrust.issuer.exchange import CLIENT_ASSERTION
 from zerotrust.run import issuer_client
 from zerotrust.spiffe.svid import Svid
@@ -26,7 +28,6 @@ from zerotrust.spiffe.workload import Workload
 from zerotrust.transport import pools
 from zerotrust.transport.server import server
 
-ISSUER = "http://issuer.test/realms/agents"  # the one that `FakeWorkload` expects
 READER = "spiffe://agents.example/agent/reader"
 TOKEN = {"access_token": "ours", "expires_in": 60}
 
@@ -43,6 +44,8 @@ class Keycloak:
         self.change: Answer = lambda _: httpx.Response(204)
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith(WELL_KNOWN):
+            return httpx.Response(200, json=metadata())
         self.asked.append(request)
         await asyncio.sleep(0)  # as on a wire: others ask meanwhile
         if request.url.path.endswith("/token"):
@@ -253,6 +256,8 @@ async def test_no_call_is_begun_on_a_connection_whose_certificate_is_about_to_en
 
     async def answer(request: Request) -> JSONResponse:
         ports.add(request.scope["client"][1])
+        if request.url.path.endswith(WELL_KNOWN):
+            return JSONResponse(metadata(issuer))
         return JSONResponse(
             TOKEN | {"expires_in": 3600} if request.method == "POST" else [{"id": "1", "clientId": "x"}]
         )

@@ -607,7 +607,7 @@ async def test_who_has_no_token_is_told_where_to_get_one(system: System) -> None
     metadata = (await client.get(challenge.split('"')[-2])).json()
     assert metadata == {
         "resource": f"{address}/mcp",
-        "authorization_servers": ["http://issuer.test/realms/agents"],
+        "authorization_servers": ["https://issuer.test/realms/agents"],
         "scopes_supported": ["tool.read", "tool.write"],
         "bearer_methods_supported": ["header"],
     }

@@ -26,7 +26,7 @@ from lab.realm import RealmControl, weakened
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
 from tests.attacks.table import ROWS, Missing, described
-from tests.support.issuer import ISSUER
+from tests.support.issuer import Known
 from tests.support.leaks import holds_token
 from tests.support.real import EVERYTHING, imported
 from tests.support.realm import Realm, claims
@@ -173,7 +173,7 @@ async def our_own_client_says(answer: httpx.Response) -> ReasonCode:
     transport = httpx.MockTransport(lambda _: httpx.Response(answer.status_code, content=answer.content))
     async with httpx.AsyncClient(transport=transport) as http:
         exchanger = Exchanger(
-            issuer=ISSUER,
+            issuer=Known(),
             revocations=fresh_revocations(),
             workload=FakeWorkload("orchestrator"),
             http=http,

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
 from tests.support.ca import holder
-from tests.support.issuer import ISSUER, Issuer
+from tests.support.issuer import ISSUER, Issuer, Known
 from tests.support.records import flat, records
 from tests.support.system import POLICY, Wire, fresh_revocations
 from zerotrust.adapters.mcp_tools import ERA, McpTools
@@ -125,8 +125,8 @@ class Door:
                 revocations=self.revocations,
                 confirm=self._introspect,
                 keys=SigningKeys(
-                    f"{ISSUER}/protocol/openid-connect/certs",
-                    http=httpx.AsyncClient(transport=Wire({"http://issuer.test": issuer.app}, NOBODY)),
+                    Known(),
+                    http=httpx.AsyncClient(transport=Wire({"https://issuer.test": issuer.app}, NOBODY)),
                     freshness=registry.freshness,
                     clock=self.key_clock,
                 ),

@@ -16,15 +16,42 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+import httpx
 import jwt
 import orjson
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.types import Receive, Scope, Send
 
 from authorities.registry.keycloak.events import RECORDED
+from zerotrust.issuer.discovery import WELL_KNOWN, Discovery, Metadata
 from zerotrust.registry.model import Registry
 
-ISSUER = "http://issuer.test/realms/agents"
+ISSUER = "https://issuer.test/realms/agents"
+
+
+def metadata(issuer: str = ISSUER, **changed: str) -> dict[str, str]:
+    """What an issuer says of itself, with `changed` members: its endpoints as Keycloak names them."""
+    at = f"{issuer}/protocol/openid-connect"
+    return {
+        "issuer": issuer,
+        "jwks_uri": f"{at}/certs",
+        "token_endpoint": f"{at}/token",
+        "introspection_endpoint": f"{at}/token/introspect",
+        "authorization_endpoint": f"{at}/auth",
+        "end_session_endpoint": f"{at}/logout",
+        "revocation_endpoint": f"{at}/revoke",
+    } | changed
+
+
+class Known(Discovery):
+    """An issuer whose metadata are known without asking."""
+
+    def __init__(self, issuer: str = ISSUER, **changed: str) -> None:
+        super().__init__(issuer, http=httpx.AsyncClient())
+        self._metadata = Metadata(**metadata(issuer, **changed))
+
+    async def metadata(self) -> Metadata:
+        return self._metadata
 
 
 def encoded(part: bytes) -> str:
@@ -70,6 +97,8 @@ class Issuer:
         """What stands in the JWKS besides."""
         self.spoil: dict[str, Any] = {}
         """Claims that exchanged tokens get instead of the right ones."""
+        self.metadata = metadata()
+        """What it says of itself."""
 
     def claims(self, **changed: Any) -> dict[str, Any]:
         """A good login token for the orchestrator, with `changed` claims; None leaves a claim out."""
@@ -132,6 +161,8 @@ class Issuer:
         answer: Any
         if self.down:
             status, answer = 503, {"error": "down"}
+        elif scope["path"].endswith(WELL_KNOWN):
+            status, answer = 200, self.metadata
         elif "/admin/realms/" in scope["path"]:
             status, answer = 200, _UNEVENTFUL.get(scope["path"].rpartition("/")[2], [])
         elif b"grant_type=client_credentials" in body:

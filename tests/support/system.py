@@ -125,7 +125,7 @@ class System:
         clock: Callable[[], float],
     ) -> None:
         self.folder, self.registry, self.issuer, self._kind, self._clock = folder, registry, issuer, kind, clock
-        self.apps: dict[str, ASGIApp] = {"http://issuer.test": issuer.app}
+        self.apps: dict[str, ASGIApp] = {"https://issuer.test": issuer.app}
         self.addresses = {name: registry.address(name) for name in registry.services}
         approved = load_lock(ROOT / "registry.lock").parties
         self.known = RegistrySnapshot(registry=registry, addresses=self.addresses, approved=approved)

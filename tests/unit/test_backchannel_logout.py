@@ -11,7 +11,7 @@ from jwt.utils import base64url_decode
 from authorities.registry.keycloak.backchannel_logout import EVENT, MAX_AGE, Logouts
 from authorities.registry.keycloak.events import Change
 from tests.support.door import Clock
-from tests.support.issuer import ISSUER, Issuer
+from tests.support.issuer import ISSUER, Issuer, Known
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.registry.model import Registry
@@ -26,7 +26,7 @@ class Door:
     def __init__(self, registry: Registry, issuer: Issuer) -> None:
         self.issuer, self.clock, self.changes = issuer, Clock(NOW), list[Change]()
         http = httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app))
-        keys = SigningKeys(f"{ISSUER}/certs", http=http, freshness=registry.freshness, clock=Clock(0))
+        keys = SigningKeys(Known(), http=http, freshness=registry.freshness, clock=Clock(0))
         self.logouts = Logouts(
             keys, issuer=ISSUER, clients=lambda: registry.initiating_clients, apply=self._apply, clock=self.clock
         )

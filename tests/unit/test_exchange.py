@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.support.door import NOW, Clock
-from tests.support.issuer import ISSUER
+from tests.support.issuer import ISSUER, Known
 from tests.support.system import fresh_revocations
 from zerotrust.audit.event import Caller, Decided, Exchange
 from zerotrust.decision import Denied, Reason, ReasonCode
@@ -75,7 +75,7 @@ class Bench:
         self.open.set()
         self.revocations = fresh_revocations()
         self.exchanger = Exchanger(
-            issuer=ISSUER,
+            issuer=Known(),
             revocations=self.revocations,
             workload=self.proof,
             http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),

@@ -176,7 +176,7 @@ async def test_a_token_in_the_query_or_the_body_is_as_if_absent(door: Door, issu
     ("changed", "reason"),
     [
         ({"aud": "spiffe://agents.example/agent/reader"}, Reason.AUDIENCE_MISMATCH),
-        ({"iss": "http://issuer.test/realms/other"}, Reason.ISSUER_MISMATCH),
+        ({"iss": "https://issuer.test/realms/other"}, Reason.ISSUER_MISMATCH),
         ({"exp": int(NOW)}, Reason.EXPIRED),
         ({"sub": ""}, Reason.BAD_CLAIM),
         ({"azp": "someone"}, Reason.UNKNOWN_PARTY),

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
-from tests.support.issuer import ISSUER
+from tests.support.issuer import ISSUER, Known
 from tests.unit.test_exchange import Proof, caller
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import CLIENT_ASSERTION
@@ -22,7 +22,7 @@ class Asked:
         self.proof, self.requests = Proof(), list[httpx.Request]()
         self.answer: httpx.Response | Exception = httpx.Response(200, json={"active": True})
         self.confirm = Introspector(
-            issuer=ISSUER,
+            issuer=Known(),
             workload=self.proof,
             http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
             high_risk=frozenset({"tool.write"}),

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from tests.support.door import Clock
+from tests.support.issuer import Known
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.issuer.jwks import MAX_KEY_SET_BYTES, SigningKeys
 from zerotrust.registry.model import Freshness
@@ -31,7 +32,7 @@ class Issuing:
         self.open = asyncio.Event()
         self.open.set()
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
-        self.keys = SigningKeys("http://issuer.test/certs", http=http, freshness=FRESH, clock=self.clock)
+        self.keys = SigningKeys(Known(), http=http, freshness=FRESH, clock=self.clock)
 
     async def _answer(self, _request: httpx.Request) -> httpx.Response:
         self.reads += 1

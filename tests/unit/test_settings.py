@@ -7,7 +7,7 @@ from zerotrust.settings import Settings
 
 NOTIFIED = {
     "ZT_REGISTRY": "https://registry.test:8106",
-    "ZT_ISSUER": "http://issuer.test/realms/agents",
+    "ZT_ISSUER": "https://issuer.test/realms/agents",
     "ZT_HOST": "127.0.0.1",
     "ZT_DATA": "data",
 }

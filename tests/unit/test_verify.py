@@ -368,7 +368,7 @@ def test_a_party_that_holds_no_tokens_is_nobodys_user_either(issuer: Issuer, key
 # (7) issuer  (8) audience
 
 
-@pytest.mark.parametrize("issuer_name", ["http://issuer.test/realms/other", f"{ISSUER}/", ISSUER.upper(), ""])
+@pytest.mark.parametrize("issuer_name", ["https://issuer.test/realms/other", f"{ISSUER}/", ISSUER.upper(), ""])
 def test_another_issuer_is_refused(issuer: Issuer, key: RSAPublicKey, issuer_name: str) -> None:
     assert refusal(issuer.token(iss=issuer_name), key) is Reason.ISSUER_MISMATCH
 

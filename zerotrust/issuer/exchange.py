@@ -19,6 +19,7 @@ from zerotrust.audit.event import MICROSECONDS, Caller, Decided, Exchange, sanit
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import Decision, Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
+from zerotrust.issuer.discovery import Discovery
 from zerotrust.limits.answers import MAX_ANSWER, REPORTING_MARGIN, SECONDS, ask
 from zerotrust.revocation import Revocations
 from zerotrust.spiffe.workload import WorkloadError
@@ -97,7 +98,7 @@ class Exchanger:
     def __init__(  # noqa: PLR0913 - what it stands on, each by name
         self,
         *,
-        issuer: str,
+        issuer: Discovery,
         workload: Assertions,
         revocations: Revocations,
         http: httpx.AsyncClient,
@@ -121,7 +122,7 @@ class Exchanger:
         """Return a token of the same user for `audience`, with `scopes` and nothing more, in `department` alone.
 
         Raises `Denied`: revoked, peer revoked, standing unknown, would widen, exchange refused, issuer or identity
-        unavailable, journal unavailable.
+        unavailable, issuer untrusted, journal unavailable.
         """
         wanted = TokenRequest(audience, scopes, department, lifetime)
         # Since the gate has looked, much may have happened; and at the other party it has not looked.
@@ -164,12 +165,12 @@ class Exchanger:
 
     async def _ask(self, caller: Principal, wanted: TokenRequest) -> ExchangedToken:
         try:
-            assertion = await self._workload.assertion(self._issuer)
+            assertion = await self._workload.assertion(self._issuer.issuer)
         except WorkloadError as error:
             raise Denied(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
         form = exchange_form(caller.token, assertion=assertion, **asdict(wanted))
         try:
-            url = f"{self._issuer}/protocol/openid-connect/token"
+            url = (await self._issuer.metadata()).token_endpoint
             status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
             content = json.loads(answer)
         except (httpx.HTTPError, ValueError, RecursionError) as error:

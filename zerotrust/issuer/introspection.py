@@ -10,6 +10,7 @@ import httpx
 
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import Principal
+from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.exchange import CLIENT_ASSERTION, Assertions
 from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.spiffe.workload import WorkloadError
@@ -19,7 +20,7 @@ class Introspector:
     """Asks one issuer, as one party."""
 
     def __init__(
-        self, *, issuer: str, workload: Assertions, http: httpx.AsyncClient, high_risk: frozenset[str]
+        self, *, issuer: Discovery, workload: Assertions, http: httpx.AsyncClient, high_risk: frozenset[str]
     ) -> None:
         """`high_risk`: the permissions for which it asks."""
         self._issuer, self._workload, self._http, self.high_risk = issuer, workload, http, high_risk
@@ -27,17 +28,18 @@ class Introspector:
     async def __call__(self, caller: Principal, permission: str) -> None:
         """Ask, where this permission is worth it.
 
-        Raises `Denied`: revoked, or issuer or identity unavailable; whatever is no clear yes is not one.
+        Raises `Denied`: revoked, issuer or identity unavailable, or issuer untrusted.  Whatever is no clear yes is not
+        one.
         """
         if permission not in self.high_risk:
             return
         try:
             form = {
                 "client_assertion_type": CLIENT_ASSERTION,
-                "client_assertion": await self._workload.assertion(self._issuer),
+                "client_assertion": await self._workload.assertion(self._issuer.issuer),
                 "token": caller.token,
             }
-            url = f"{self._issuer}/protocol/openid-connect/token/introspect"
+            url = (await self._issuer.metadata()).introspection_endpoint
             status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
             active = json.loads(answer)["active"] if status == 200 else None
         except WorkloadError as error:

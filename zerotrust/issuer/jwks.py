@@ -10,6 +10,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from zerotrust.decision import Denied, Reason
+from zerotrust.issuer.discovery import Discovery
 from zerotrust.limits.answers import ask
 from zerotrust.registry.model import Freshness
 from zerotrust.verify import ALGORITHM
@@ -19,14 +20,17 @@ MAX_KEY_SET_BYTES = 64 * 1024
 
 
 class SigningKeys:
-    """The keys behind one JWKS address (RFC 7517)."""
+    """The keys of one issuer (RFC 7517)."""
 
-    def __init__(self, url: str, *, http: httpx.AsyncClient, freshness: Freshness, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, issuer: Discovery, *, http: httpx.AsyncClient, freshness: Freshness, clock: Callable[[], float]
+    ) -> None:
         """`clock` counts seconds and never goes back (`time.monotonic`)."""
-        self._url, self._http, self._freshness, self._clock = url, http, freshness, clock
+        self._issuer, self._http, self._freshness, self._clock = issuer, http, freshness, clock
         self._keys: dict[str, RSAPublicKey] = {}
         self._read_at = self._tried_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
+        self._why = ""
 
     async def key(self, kid: str) -> RSAPublicKey:
         """Return the key of that name.
@@ -39,7 +43,9 @@ class SigningKeys:
         elif age > self._freshness.keys / 2:
             self._start_reading()  # early and aside, so that a short outage of the issuer goes unnoticed
         if self._clock() - self._read_at > self._freshness.keys:
-            raise Denied(Reason.KEYS_UNAVAILABLE, f"keys of {self._url} were last read too long ago")
+            raise Denied(
+                Reason.KEYS_UNAVAILABLE, f"keys of {self._issuer.issuer} were last read too long ago{self._why}"
+            )
         if kid not in self._keys:
             # Where the issuer did not answer, it may well have signed with a new one.
             unanswered = self._read_at < self._tried_at
@@ -62,9 +68,11 @@ class SigningKeys:
 
     async def _read(self) -> None:
         try:
-            status, answer = await ask(self._http, "GET", self._url, most=MAX_KEY_SET_BYTES)
+            url = (await self._issuer.metadata()).jwks_uri
+            status, answer = await ask(self._http, "GET", url, most=MAX_KEY_SET_BYTES)
             found = _usable_keys(json.loads(answer) if status == 200 else None)
-        except (httpx.HTTPError, ValueError, RecursionError):
+        except (Denied, httpx.HTTPError, ValueError, RecursionError) as error:
+            self._why = f": {str(error) or type(error).__name__}"
             return  # what we have stays good until it is too old; then the answer is 503
         # The same key stays the same object: remembered tokens are tied to it.
         self._keys = {kid: self._keys[kid] if self._keys.get(kid) == key else key for kid, key in found.items()}

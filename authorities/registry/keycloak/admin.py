@@ -22,9 +22,14 @@ from keycloak import (
 )
 from keycloak.exceptions import raise_error_from_response
 
+from zerotrust.decision import Denied
+from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.exchange import CLIENT_ASSERTION, Assertions
 from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
 from zerotrust.spiffe.workload import WorkloadError
+
+# `OSError`: a certificate that Keycloak refuses is told while its answer is read, and httpx lets that through.
+_NO_ANSWER = (Denied, KeycloakError, httpx.HTTPError, OSError, ValueError, TypeError, LookupError, RecursionError)
 
 _ID = re.compile(r"[\w-]+", re.ASCII)
 
@@ -119,8 +124,7 @@ class Administration:
             raise AdministrationError(f"Keycloak gave no answer within {SECONDS} s") from error
         except WorkloadError as error:
             raise AdministrationError(f"no identity to show to Keycloak: {error}") from error
-        # `OSError`: a certificate that Keycloak refuses is told while its answer is read, and httpx lets that through.
-        except (KeycloakError, httpx.HTTPError, OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        except _NO_ANSWER as error:
             raise AdministrationError(f"Keycloak: {str(error) or type(error).__name__}"[:300]) from error
 
     async def aclose(self) -> None:
@@ -132,7 +136,7 @@ class _Connection(KeycloakOpenIDConnection):
     """python-keycloak's connection, with our own way to a token: it asks for one before the old one ends."""
 
     def __init__(self, issuer: str, assertions: Assertions, http: httpx.AsyncClient) -> None:
-        self._issuer, self._assertions = issuer, assertions
+        self._issuer, self._assertions = Discovery(issuer, http=http), assertions
         server, _, realm = issuer.rpartition("/realms/")
         super().__init__(
             server_url=server,
@@ -162,9 +166,9 @@ class _Connection(KeycloakOpenIDConnection):
         form = {
             "grant_type": "client_credentials",
             "client_assertion_type": CLIENT_ASSERTION,
-            "client_assertion": await self._assertions.assertion(self._issuer),
+            "client_assertion": await self._assertions.assertion(self._issuer.issuer),
         }
-        url = f"{self._issuer}/protocol/openid-connect/token"
+        url = (await self._issuer.metadata()).token_endpoint
         status, answer = await ask(self.async_s, "POST", url, most=MAX_ANSWER, data=form)
         content = json.loads(answer)
         if not isinstance(content, dict):

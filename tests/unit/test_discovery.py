@@ -1,0 +1,156 @@
+"""Discovery: only the issuer's own word on itself is gone by, and only as long as it is fresh."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from tests.support.door import Clock
+from tests.support.issuer import ISSUER, metadata
+from zerotrust.decision import Denied, Reason
+from zerotrust.issuer.discovery import MAX_AGE, MAX_METADATA, WELL_KNOWN, Discovery, UntrustedMetadata, discover
+
+OTHER = "https://issuer.test/realms/other"
+
+
+class Asked:
+    """An issuer that answers as a test says, by default with good metadata."""
+
+    def __init__(self, issuer: str = ISSUER) -> None:
+        self.requests, self.clock = list[httpx.Request](), Clock(0)
+        self.answer: httpx.Response | Exception = httpx.Response(200, json=metadata())
+        self.open = asyncio.Event()
+        self.open.set()
+        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        self.discovery = Discovery(issuer, http=self.http, clock=self.clock)
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        await self.open.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def refusal(self) -> Denied:
+        with pytest.raises(Denied) as refused:
+            await self.discovery.metadata()
+        return refused.value
+
+
+@pytest.fixture
+async def asked() -> Asked:
+    return Asked()
+
+
+async def test_endpoints_are_those_that_the_issuer_names(asked: Asked) -> None:
+    found = await asked.discovery.metadata()
+
+    assert found.model_dump() == metadata()
+    assert [(r.method, str(r.url)) for r in asked.requests] == [("GET", f"{ISSUER}{WELL_KNOWN}")]
+
+
+async def test_they_are_asked_for_once_for_all_who_wait_and_again_when_they_are_old(asked: Asked) -> None:
+    asked.open.clear()
+    waiting = [asyncio.create_task(asked.discovery.metadata()) for _ in range(20)]
+    await asyncio.sleep(0)
+    asked.open.set()
+    await asyncio.gather(*waiting)
+    asked.clock.now = MAX_AGE
+    await asked.discovery.metadata()
+    assert len(asked.requests) == 1
+
+    asked.clock.now += 1
+    await asked.discovery.metadata()
+    assert len(asked.requests) == 2
+
+
+async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(asked: Asked) -> None:
+    asked.open.clear()
+    leaving, staying = (asyncio.create_task(asked.discovery.metadata()) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    asked.open.set()
+
+    assert (await staying).issuer == ISSUER
+    assert len(asked.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        (httpx.ConnectError("refused"), "refused"),
+        (httpx.ReadTimeout(""), "ReadTimeout"),
+        (httpx.Response(503, json={}), "status 503"),
+        (httpx.Response(302, headers={"location": "https://evil.test"}), "status 302"),
+    ],
+)
+async def test_what_was_known_is_gone_by_no_longer_than_its_bound_and_then_nothing_is(
+    asked: Asked, answer: httpx.Response | Exception, detail: str
+) -> None:
+    await asked.discovery.metadata()
+    asked.answer, asked.clock.now = answer, MAX_AGE + 1
+
+    refusal = await asked.refusal()
+    assert (refusal.reason, refusal.status) == (Reason.ISSUER_UNAVAILABLE, 503)
+    assert detail in refusal.detail
+
+    asked.answer = httpx.Response(200, json=metadata())
+    assert (await asked.discovery.metadata()).issuer == ISSUER
+
+
+@pytest.mark.parametrize(
+    ("changed", "detail"),
+    [
+        ({"issuer": OTHER}, f"its metadata are those of {OTHER}"),
+        ({"issuer": f"{ISSUER}/"}, f"its metadata are those of {ISSUER}/"),
+        ({"issuer": ISSUER.upper()}, "its metadata are those of"),
+        ({"jwks_uri": "https://evil.test/certs"}, "its jwks_uri is elsewhere: https://evil.test/certs"),
+        ({"token_endpoint": "http://issuer.test/token"}, "its token_endpoint is elsewhere"),
+        ({"token_endpoint": "https://issuer.test:8443/token"}, "its token_endpoint is elsewhere"),
+        ({"token_endpoint": "https://issuer.test.evil.test/token"}, "its token_endpoint is elsewhere"),
+        ({"token_endpoint": "https://issuer.test@evil.test/token"}, "its token_endpoint is elsewhere"),
+        ({"introspection_endpoint": "/token/introspect"}, "its introspection_endpoint is elsewhere"),
+        ({"authorization_endpoint": "https://evil.test/auth"}, "its authorization_endpoint is elsewhere"),
+        ({"end_session_endpoint": "https://evil.test/logout"}, "its end_session_endpoint is elsewhere"),
+        ({"revocation_endpoint": "https://evil.test/revoke"}, "its revocation_endpoint is elsewhere"),
+    ],
+)
+async def test_a_document_of_another_issuer_or_with_an_endpoint_elsewhere_is_refused(
+    asked: Asked, changed: dict[str, str], detail: str
+) -> None:
+    asked.answer = httpx.Response(200, json=metadata(**changed))
+
+    refusal = await asked.refusal()
+
+    assert (refusal.reason, refusal.status) == (Reason.ISSUER_UNTRUSTED, 503)
+    assert detail in refusal.detail
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        (httpx.Response(200, text="<html>"), "its metadata: "),
+        (httpx.Response(200, json=[]), "not an object"),
+        (httpx.Response(200, text=json.dumps(metadata())[:-1] + f', "issuer": "{OTHER}"}}'), "its metadata: "),
+        (httpx.Response(200, json={"issuer": ISSUER}), "its metadata lack jwks_uri, token_endpoint"),
+        (httpx.Response(200, json=metadata() | {"token_endpoint": 1}), "its metadata lack token_endpoint"),
+        (httpx.Response(200, json=metadata(more="x" * MAX_METADATA)), "too large"),
+    ],
+)
+async def test_what_is_no_whole_document_of_bounded_size_is_refused(
+    asked: Asked, answer: httpx.Response, detail: str
+) -> None:
+    asked.answer = answer
+
+    refusal = await asked.refusal()
+
+    assert refusal.reason is Reason.ISSUER_UNTRUSTED
+    assert detail in refusal.detail
+
+
+async def test_an_issuer_that_is_no_https_address_is_not_even_asked(asked: Asked) -> None:
+    with pytest.raises(UntrustedMetadata, match="no https address"):
+        await discover("http://issuer.test/realms/agents", asked.http)
+
+    assert asked.requests == []

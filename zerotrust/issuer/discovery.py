@@ -1,0 +1,106 @@
+"""Where the issuer's endpoints are, by its own word (OpenID Connect Discovery 1.0, RFC 8414): nobody spells them out.
+
+Keys are read, and tokens sent, where this document says.  So it is believed only if it is that issuer's own, and leads
+to the issuer itself: assertions and users' tokens go nowhere else.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zerotrust.decision import Denied, Reason
+from zerotrust.errors import ZeroTrustError
+from zerotrust.limits.answers import ask
+from zerotrust.limits.strict_json import strict_object
+
+WELL_KNOWN = "/.well-known/openid-configuration"
+MAX_METADATA = 64 * 1024
+"""Bytes of the document: Keycloak's has 7 KiB."""
+MAX_AGE = 300
+"""Seconds for which it is gone by: as long as a signing key may go without being read again."""
+
+
+class Metadata(BaseModel):
+    """What services and clients use of the document.  All of it must be there."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    issuer: str
+    jwks_uri: str
+    token_endpoint: str
+    introspection_endpoint: str
+    authorization_endpoint: str
+    end_session_endpoint: str
+    revocation_endpoint: str
+
+
+class UntrustedMetadata(ZeroTrustError, ValueError):
+    """A document that is not the issuer's own, or leads elsewhere; the text says in which way."""
+
+
+class Discovery:
+    """One issuer, and its metadata: asked for when it is needed, once for all who wait, and kept for a while."""
+
+    def __init__(self, issuer: str, *, http: httpx.AsyncClient, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` counts seconds and never goes back."""
+        self.issuer, self._http, self._clock = issuer, http, clock
+        self._known: Metadata | None = None
+        self._read_at = float("-inf")
+        self._reading: asyncio.Task[Metadata] | None = None
+
+    async def metadata(self) -> Metadata:
+        """Return the metadata.
+
+        Raises `Denied`: issuer unavailable where it gives none, issuer untrusted where what it gives is not its own.
+        """
+        if self._known and self._clock() - self._read_at <= MAX_AGE:
+            return self._known
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        try:
+            return await asyncio.shield(self._reading)  # a caller who leaves does not take the others' answer along
+        except httpx.HTTPError as error:
+            raise Denied(Reason.ISSUER_UNAVAILABLE, f"its metadata: {str(error) or type(error).__name__}") from error
+        except UntrustedMetadata as error:
+            raise Denied(Reason.ISSUER_UNTRUSTED, str(error)) from error
+
+    async def _read(self) -> Metadata:
+        asked_at = self._clock()
+        self._known = await discover(self.issuer, self._http)
+        self._read_at = asked_at
+        return self._known
+
+
+async def discover(issuer: str, http: httpx.AsyncClient) -> Metadata:
+    """Ask an issuer for its metadata.  Raises `UntrustedMetadata`, and `httpx.HTTPError` where it gives none."""
+    if urlsplit(issuer).scheme != "https":
+        raise UntrustedMetadata(f"the issuer {issuer} is no https address (RFC 8414 section 2)")
+    try:
+        status, answer = await ask(http, "GET", f"{issuer}{WELL_KNOWN}", most=MAX_METADATA)
+        if status != 200:
+            raise httpx.RemoteProtocolError(f"status {status}")
+        return checked(answer, issuer)
+    except ValidationError as error:
+        wrong = ", ".join(str(found["loc"][0]) for found in error.errors())
+        raise UntrustedMetadata(f"its metadata lack {wrong}") from error
+    except UntrustedMetadata:
+        raise
+    except ValueError as error:
+        raise UntrustedMetadata(f"its metadata: {error}") from error
+
+
+def checked(document: bytes, issuer: str) -> Metadata:
+    """Return what a document says of this issuer.  Raises `ValueError`: untrusted metadata, or none.  Pure."""
+    metadata = Metadata.model_validate(strict_object(document))
+    # Exactly: an issuer that may name another passes that one's tokens off as its own (RFC 8414 sections 3.3 and 6.2).
+    if metadata.issuer != issuer:
+        raise UntrustedMetadata(f"its metadata are those of {metadata.issuer}"[:200])
+    origin = urlsplit(issuer)[:2]
+    for name, address in metadata:
+        if urlsplit(address)[:2] != origin:
+            raise UntrustedMetadata(f"its {name} is elsewhere: {address}"[:200])
+    return metadata
