@@ -168,12 +168,12 @@ def model_entry() -> dict[str, Any]:
     return {"id": MODEL, "object": "model", "created": CREATED, "owned_by": "this project"}
 
 
-def error_body(refusal: Denied, told: dict[str, Any], _form: Form) -> dict[str, Any]:
-    """A refusal as OpenAI's clients read one; what any refused caller is told stays beside it."""
-    code = _CODES.get(refusal.told, str(refusal.told))
-    message = refusal.advice or f"{told['error']}: {refusal.told}"
-    error = {"message": message, "type": told["error"], "param": told.get("param"), "code": code}
-    return {**told, "error": error}
+def error_body(refusal: Denied, problem: dict[str, Any], _form: Form) -> dict[str, Any]:
+    """Return a refusal in the form that OpenAI's clients read, beside the members that every refusal has."""
+    code = _CODES.get(refusal.public_reason, str(refusal.public_reason))
+    message = refusal.advice or f"{problem['error']}: {refusal.public_reason}"
+    error = {"message": message, "type": problem["error"], "param": problem.get("param"), "code": code}
+    return {**problem, "error": error}
 
 
 OPENAI = Dialect(error_body)

@@ -1,4 +1,4 @@
-"""What a task tells while it goes on, and what it says was done when it could not go on."""
+"""The progress that a task reports, and how it reports what was done before it failed."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from zerotrust.decision import Denied
 
 
 class Progress(BaseModel):
-    """One thing that happened; the last one of a task is `finished`, `failed` or `unclear`."""
+    """One event of a task; the last one is `finished`, `failed` or `unclear`."""
 
     event: Literal["started", "done", "not_begun", "finished", "failed", "unclear"]
     agent: str | None = None
@@ -18,16 +18,16 @@ class Progress(BaseModel):
     done: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
-    """What may have been done: it was asked for, and no answer came."""
+    """Calls that may have taken effect: no answer came."""
     trace_id: str = Field(default_factory=current_trace)
 
 
 def stopped(agent: str, error: Denied | PeerError) -> Progress:
-    """How a task ends at a step that did not: `failed`, or `unclear` where it is not known what the agent did."""
+    """Return the last event of a task whose step failed: `failed`, or `unclear` if it is not known what was done."""
     if isinstance(error, Denied):
-        return Progress(event="failed", agent=agent, text=error.told)
+        return Progress(event="failed", agent=agent, text=error.public_reason)
     event: Literal["unclear", "failed"] = "unclear" if error.unclear else "failed"
-    text = f"{error.told}; it may have been done" if error.unclear else error.told
+    text = f"{error.message}; it may have been done" if error.unclear else error.message
     account = error.account
     return Progress(
         event=event,

@@ -121,7 +121,7 @@ TESTS = {
 """The tests of each module, the likeliest to notice first.  What none of them notices, nobody does."""
 
 EXCUSED = {
-    "adapters.answer: super().__init__(told)": "Python keeps what an exception is made with before that is called",
+    "adapters.answer: super().__init__(message)": "Python keeps what an exception is made with before that is called",
     "adapters.a2a: streaming=False": "the card has said so already",
     "adapters.agent_card: streaming=False": "what the SDK takes where nothing is said",
     "adapters.agent_card: push_notifications=False": "what the SDK takes where nothing is said",

@@ -1,4 +1,4 @@
-"""One request on its way through the gate, with what is known of it so far."""
+"""One request on its way through the gate, and what the gate has learnt about it so far."""
 
 import hashlib
 import time
@@ -24,7 +24,7 @@ class Call:
 
     scope: Scope
     began: int = field(default_factory=lambda: time.monotonic_ns())  # noqa: PLW0108 - looked up late, for tests
-    """In nanoseconds, by a clock that never goes back."""
+    """In nanoseconds, by the monotonic clock."""
     span: Span = field(default_factory=Span)
     peer: Peer = NOBODY
     principal: Principal | None = None
@@ -34,49 +34,49 @@ class Call:
     form: Form = field(default_factory=Form)
     first: Message | None = None
     last: Message | None = None
-    """What was sent first, and last."""
+    """The first and the last message that was sent."""
     by_certificate: bool = False
-    """Whether a workload calls whose certificate is all that this route takes."""
+    """Whether the caller is a workload on a route that requires a certificate only."""
     recorded: bool = False
-    """Whether it is on record that it was let in; then its outcome will be, too."""
+    """Whether the admission is on record; if so, the outcome will be, too."""
     ended: Literal["complete", "cut_off", "failed"] = "cut_off"
     request_digest: Any = field(default_factory=hashlib.sha256)
     answer_digest: Any = field(default_factory=hashlib.sha256)
-    """Of the content, so far."""
+    """Digest of the content so far."""
     over: ExitStack = field(default_factory=ExitStack)
-    """What is to be done once it is over."""
+    """What to do when the request ends."""
 
     @property
     def unfinished(self) -> Message | None:
-        """How an answer has begun that has no end yet."""
+        """The first message of an answer that has begun and not ended."""
         ended = self.last is not self.first and self.last is not None and not self.last.get("more_body")
         return None if ended else self.first
 
     @property
     def origin(self) -> str:
-        """Whom a count is for: a party by its name, a stranger by its address."""
+        """Who is counted: a party by its SPIFFE ID, an unknown caller by its address."""
         return self.peer.id or (self.scope["client"][0] if self.scope.get("client") else "unknown")
 
     def follow_trace(self) -> None:
-        """Our own workloads continue a trace; anybody else gets a new one, and theirs is kept beside it."""
-        if theirs := requests.trace(self.scope["headers"]):
-            trace_id, parent_id = theirs
+        """Continue the trace of one of our workloads.  Give any other caller a new trace, and note the one it sent."""
+        if sent := requests.trace(self.scope["headers"]):
+            trace_id, parent_id = sent
             if self.principal and self.principal.delegated:
                 self.span = Span(trace_id, parent_id, self.span.span_id)
             else:
                 self.span = replace(self.span, caller_trace_id=trace_id)
 
     def received(self, message: Message) -> None:
-        """Take note of a message that came in."""
+        """Note a message that was received."""
         self.request_digest.update(message.get("body", b""))
 
     def sent(self, message: Message) -> None:
-        """Take note of a message that is about to be sent."""
+        """Note a message that is about to be sent."""
         self.first, self.last = self.first or message, message
         self.answer_digest.update(message.get("body", b""))
 
     def decided(self, decision: Decision, policy: str | None = None) -> audit.Request:
-        """What is put on record of the decision about it; `policy`: the version in force, where it counts."""
+        """Return the event for a decision about this request; `policy`: the policy version, where it was evaluated."""
         return audit.Request(
             operation=audit.sanitize(f"{self.scope['method']} {self.operation or self.scope['path']}"),
             decision=audit.Decided.of(decision, policy),
@@ -86,7 +86,7 @@ class Call:
         )
 
     def outcome(self) -> audit.Outcome:
-        """What is put on record of how it ended."""
+        """Return the event for how this request ended."""
         whole = self.first is not None and not self.unfinished
         return audit.Outcome(
             ended="cut_off" if self.ended == "complete" and not whole else self.ended,

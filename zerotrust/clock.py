@@ -1,10 +1,10 @@
-"""Time that never goes back: what has ended here stays ended, whatever becomes of the machine's clock."""
+"""A clock that never goes back: what has expired stays expired, even if the machine's clock is set back."""
 
 from collections.abc import Callable
 
 
 class NonDecreasingClock:
-    """A clock that stands still while the one it reads lies behind what it has read before."""
+    """Reads another clock, and repeats the latest time while that clock is behind it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._latest = clock, float("-inf")

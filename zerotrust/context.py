@@ -1,6 +1,6 @@
-"""Who asks, by which connection and under which trace: of the request being handled, and of no other.
+"""The principal, the peer and the trace of the request being handled.
 
-The gate writes it down; whatever a handler calls may read it.
+The gate sets them; all code that a handler calls may read them.
 """
 
 import secrets
@@ -25,11 +25,11 @@ class Span:
     """The span of the party that sent the request; None at the root."""
     span_id: str = field(default_factory=lambda: secrets.token_hex(8))
     caller_trace_id: str | None = None
-    """The trace that a caller named who may not continue one here; for the record."""
+    """The trace of a caller that may not continue it here; for the audit record."""
 
     @property
     def traceparent(self) -> str:
-        """What this party's own calls carry.  The flag says "sampled": each span is on record in a journal."""
+        """The header of this party's own calls.  Its flag is "sampled": a journal records each span."""
         return f"00-{self.trace_id}-{self.span_id}-01"
 
 
@@ -37,20 +37,20 @@ TRACE: ContextVar[Span] = ContextVar("trace")
 
 
 def current_principal() -> Principal:
-    """The caller of the request being handled.  Raises `LookupError` where no gate has let one in."""
+    """Return the caller of the request being handled.  Raises `LookupError` if no gate has admitted one."""
     return PRINCIPAL.get()
 
 
 def current_peer() -> Peer:
-    """Who is at the other end of the connection that the current request came by."""
+    """Return the peer of the connection on which the current request came."""
     return PEER.get()
 
 
 def current_trace() -> str:
-    """The trace id of the request being handled: 32 hexadecimal digits."""
+    """Return the trace id of the request being handled: 32 hexadecimal digits."""
     return TRACE.get().trace_id
 
 
 def current_span() -> Span:
-    """The span of the request being handled."""
+    """Return the span of the request being handled."""
     return TRACE.get()

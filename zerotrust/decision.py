@@ -1,7 +1,7 @@
 """The vocabulary of decisions: reasons, resources, decisions, and the exception that refuses.  Pure.
 
-Answers, audit records and tests all name a decision by its reason.  A caller sees the reason, the HTTP answer that
-belongs to it, and no word of the request; the detail goes to the audit record only.
+Answers, audit records and tests all identify a decision by its reason.  A caller sees the reason and its HTTP answer,
+and nothing quoted from the request; the detail goes to the audit record only.
 """
 
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
 
 HttpAnswer = tuple[int, str | None]
-"""A status, and the error code of RFC 6749 section 5.2 or RFC 6750 section 3.1 that goes with it, if one does."""
+"""A status and its error code (RFC 6749 section 5.2 or RFC 6750 section 3.1), if it has one."""
 
 _GRANTED: HttpAnswer = (200, None)
-_MISSING: HttpAnswer = (401, None)  # nothing was presented, so no error code either (RFC 6750 section 3.1)
+_MISSING: HttpAnswer = (401, None)  # no credentials were presented, so no error code (RFC 6750 section 3.1)
 _BAD_REQUEST: HttpAnswer = (400, "invalid_request")
 _BAD_TOKEN: HttpAnswer = (401, "invalid_token")
 _TOO_LITTLE: HttpAnswer = (403, "insufficient_scope")
 _DENIED: HttpAnswer = (403, "access_denied")  # no scope would help
-_UNKNOWN: HttpAnswer = (503, "temporarily_unavailable")  # we cannot tell, and never answer with an old yes
+_UNKNOWN: HttpAnswer = (503, "temporarily_unavailable")  # no decision is possible, and an old one is never reused
 
 
 class ReasonCode(StrEnum):
-    """A reason with the HTTP answer that it gets.  `Reason` has the library's; a service declares its own like this:
+    """A reason with its HTTP answer.  `Reason` has the library's; a service declares its own like this:
 
     class OurReason(ReasonCode):
         OUT_OF_STOCK = "out_of_stock", (409, "invalid_request")
@@ -35,7 +35,7 @@ class ReasonCode(StrEnum):
     error: str | None
 
     def __new__(cls, value: str, answer: HttpAnswer) -> Self:
-        """Make a member that is its text, and knows its answer."""
+        """Return a member with its text as value and its HTTP answer as attributes."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.status, member.error = answer
@@ -43,7 +43,7 @@ class ReasonCode(StrEnum):
 
 
 class Reason(ReasonCode):
-    """Why a decision of this library went the way it did."""
+    """The reason for a decision of this library."""
 
     GRANTED = "granted", _GRANTED
 
@@ -53,7 +53,7 @@ class Reason(ReasonCode):
     MALFORMED_CREDENTIALS = "malformed_credentials", _BAD_REQUEST
     TOKEN_TOO_LARGE = "token_too_large", _BAD_REQUEST
 
-    # before the signature is known to be good; a caller sees NOT_VERIFIED for every one of them
+    # before the signature is verified; a caller sees NOT_VERIFIED for each of them
     NOT_VERIFIED = "not_verified", _BAD_TOKEN
     MALFORMED_TOKEN = "malformed_token", _BAD_TOKEN
     ALGORITHM_NOT_ALLOWED = "algorithm_not_allowed", _BAD_TOKEN
@@ -110,7 +110,7 @@ class Reason(ReasonCode):
     APPLICATION_ERROR = "application_error", (500, "server_error")  # or the handler's own status: `responses.py`
     FAILED = "failed", (500, "server_error")
 
-    # what cannot be known or done now
+    # what cannot be decided or done now
     BUSY = "busy", _UNKNOWN  # all callers together have too many requests under way
     POLICY_ERROR = "policy_error", _DENIED
     REVOCATION_UNKNOWN = "revocation_unknown", _UNKNOWN
@@ -133,12 +133,12 @@ BEFORE_SIGNATURE = frozenset(
         Reason.BAD_SIGNATURE,
     }
 )
-"""Until its signature is known to be good, a token deserves no explanation: all of these look the same outside."""
+"""Before its signature is verified, a token gets no explanation: the caller sees the same reason for all of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One answer to one access question, with its reason.  True when allowed."""
+    """Allowed or not, with the reason.  True if allowed."""
 
     allowed: bool
     reason: ReasonCode
@@ -150,7 +150,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What is asked about: a kind and a name the policies know, and what the caller of `decide` knows of it."""
+    """The object of a decision: a kind and a name for the policies, and the attributes that the caller knows."""
 
     kind: str
     name: str
@@ -158,23 +158,23 @@ class Resource:
 
 
 class PolicyEngine(Protocol):
-    """One version of the policies, in whatever language.  What it decides depends on the arguments alone."""
+    """One version of the policies, in any policy language.  A decision depends on its arguments alone."""
 
     version: str
-    """What audit records call this version."""
+    """The name of this version in audit records."""
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
         """Decide whether this caller may use that permission (a scope) at this party, given by its SPIFFE ID."""
 
     def decide_on(self, principal: Principal, action: str, resource: Resource) -> Decision:
-        """Decide whether this caller may do that to this very thing."""
+        """Decide whether this caller may do this action on this resource."""
 
 
 class Denied(ZeroTrustError):
-    """A request that goes no further, with its reason.
+    """A request is refused, for a reason.
 
-    `detail` is for the audit record only; `scope` is the one that would help, if one would.  `advice` is a sentence on
-    what to do instead, and `more` are members that the protocol of the route wants besides.
+    `detail` is for the audit record only.  `scope` is the missing scope, if a scope is missing.  `advice` is a sentence
+    on what to do instead.  `more` has further members for the answer.
     """
 
     def __init__(
@@ -191,6 +191,6 @@ class Denied(ZeroTrustError):
         self.status, self.error = reason.status, reason.error
 
     @property
-    def told(self) -> ReasonCode:
-        """The reason the caller gets to see."""
+    def public_reason(self) -> ReasonCode:
+        """The reason that is sent to the caller."""
         return Reason.NOT_VERIFIED if self.reason in BEFORE_SIGNATURE else self.reason

@@ -1,7 +1,6 @@
-"""How a door is spoken to: which bodies it takes, and what its errors look like.  Pure.
+"""The protocol of a route: the media type that it accepts, and the format of its errors.  Pure.
 
-JSON-RPC, and other protocols, have errors of their own; a refusal that a client of such a protocol is to understand
-has to look like one of them.
+JSON-RPC and other protocols define their own error formats, and their clients understand a refusal only in that format.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,18 +10,18 @@ from typing import Any
 from zerotrust.decision import Denied, Reason
 
 ErrorBody = Callable[[Denied, dict[str, Any], "Form"], dict[str, Any]]
-"""Makes the body of an error from a refusal and from what any refused caller is told."""
+"""Makes the body of an error from a refusal, its problem object (`responses.problem`) and the request's form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What one protocol makes of refusals, and the one media type that it takes, if it takes one alone."""
+    """The error format of one protocol, and its one media type, if it accepts one only."""
 
     error_body: ErrorBody
     media_type: bytes | None = None
 
     def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Raise `Denied` where the body is of another media type (RFC 9110 section 8.3.1)."""
+        """Raise `Denied` if the body is of another media type (RFC 9110 section 8.3.1)."""
         if self.media_type is None:
             return
         given = [value.partition(b";")[0].strip().lower() for name, value in headers if name == b"content-type"]
@@ -30,16 +29,16 @@ class Dialect:
             raise Denied(Reason.UNSUPPORTED_CONTENT, b", ".join(given).decode("latin-1"))
 
 
-PLAIN = Dialect(lambda refusal, told, _form: told | ({"advice": refusal.advice} if refusal.advice else {}))
-"""Refusals as they are, with the advice beside them where there is some."""
+PLAIN = Dialect(lambda refusal, problem, _form: problem | ({"advice": refusal.advice} if refusal.advice else {}))
+"""The problem object itself, with the advice, if there is any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How refusals of one request are worded, by whatever refuses it: the gate, or a handler."""
+    """The form of refusals of one request, whether the gate refuses it or a handler."""
 
     metadata_url: str | None = None
-    """Where callers find out how to get a token (RFC 9728), if that is told."""
+    """The address of the resource metadata (RFC 9728), which says how to get a token; None if it is not published."""
     dialect: Dialect = PLAIN
     request_id: str | int | None = None
     parsed: bool = False

@@ -2,4 +2,4 @@
 
 
 class ZeroTrustError(Exception):
-    """Whatever this library raises on purpose; catch a subclass wherever you can do something about it."""
+    """The base class of every exception that this library raises on purpose; catch the subclass that you can handle."""

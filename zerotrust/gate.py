@@ -1,11 +1,11 @@
-"""The gate: who asks, may they, and is it on record?  All of that before any handler runs.
+"""The gate: identifies the caller, decides about the request and records the decision, before any handler runs.
 
-One pure ASGI wrapper round the whole application, because a framework's dependencies do not run on routes that an
-SDK registers.  In order: (1) peer  (2) credentials  (3) verify  (4) bind  (5) standing  (6) decide  (7) confirm
-(8) record; then the handler narrows and acts, for as long as all of that holds.
+One pure ASGI wrapper around the whole application, because a framework's dependencies do not run on routes that an
+SDK registers.  In order: (1) peer  (2) credentials  (3) verify  (4) bind  (5) revocation  (6) decide  (7) introspect
+(8) record.  Then the handler exchanges tokens and acts, while token, connection and caller stay valid.
 
-A body is read once it is decided that the caller may use the route; nobody else's is read or parsed.  Where the body
-says what is needed (`routes.py`), that is decided after it, and it is read of none who could not use the route at all.
+The gate reads a body only after it has decided that the caller may use the route.  Where the body determines the
+permission (`routes.py`), it reads the body only of callers who could use the route at all, and decides again after it.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ from zerotrust.validity import while_valid
 from zerotrust.verify import Expected, TokenCache
 
 Confirmation = Callable[[Principal, str], Awaitable[None]]
-"""Asks the issuer about a caller, where the permission that it uses is worth that.  Raises `Denied`."""
+"""Introspects the token of a caller, if the permission in use is of high risk.  Raises `Denied`."""
 
 GRANTED = Decision(allowed=True, reason=Reason.GRANTED)
 
@@ -47,9 +47,9 @@ log = logging.getLogger(__name__)
 
 
 class Gate:
-    """An application, guarded."""
+    """The enforcement point around one application."""
 
-    def __init__(  # noqa: PLR0913 - what a gate stands on, each by name
+    def __init__(  # noqa: PLR0913 - its dependencies, each by name
         self,
         app: ASGIApp,
         *,
@@ -64,7 +64,7 @@ class Gate:
         metadata_url: str | None = None,
         dialects: Mapping[str, Dialect] | None = None,
     ) -> None:
-        """`dialects`: how a path is spoken to whose protocol has errors of its own."""
+        """`dialects`: the error format of each path whose protocol defines its own."""
         self._app, self._routes = app, RouteTable(routes)
         self._keys, self._revocations, self._recorder, self._clock = (
             keys,
@@ -78,12 +78,12 @@ class Gate:
         self.use(expected=expected, policy=policy)
 
     def use(self, *, expected: Expected, policy: PolicyEngine) -> None:
-        """Go on with another version of the registry; what was verified by the one before is verified anew."""
+        """Switch to another registry snapshot, and drop the tokens that were verified under the previous one."""
         self._expected, self._policy, self._token_cache = expected, policy, TokenCache()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await self._app(scope, partial(self._hear, receive), send)
+            return await self._app(scope, partial(self._receive_lifespan, receive), send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
         form = Form(self._metadata_url, self._dialects.get(scope["path"], PLAIN))
@@ -92,21 +92,21 @@ class Gate:
         PEER.set(call.peer)
         TRACE.set(call.span)
 
-        async def watched(message: Message) -> None:
+        async def sending(message: Message) -> None:
             call.sent(message)
             await send(message)
 
-        async def heard() -> Message:
+        async def receiving() -> Message:
             message = await receive()
             call.received(message)
             return message
 
         try:
-            await self._serve(call, heard, watched)
-        except Exception:  # a mistake of ours: its story is for the log, never for the caller
+            await self._serve(call, receiving, sending)
+        except Exception:  # a bug: the details go to the log, never to the caller
             call.ended = "failed"
             log.exception("failed")
-            await self._refuse(call, Denied(Reason.FAILED), watched)
+            await self._refuse(call, Denied(Reason.FAILED), sending)
         finally:
             call.over.close()
             if call.recorded:
@@ -117,37 +117,37 @@ class Gate:
             receive = await self._admit(call, receive)
         except Denied as refusal:
             return await self._refuse(call, refusal, send)
-        if call.principal is None:  # a public route, or a workload by its certificate
+        if call.principal is None:  # a public route, or a workload identified by its certificate
             await self._app(call.scope, receive, send)
             call.ended = "complete"
             return None
         PRINCIPAL.set(call.principal)
         return await self._run(call, receive, send)
 
-    async def _hear(self, receive: Receive) -> Message:
+    async def _receive_lifespan(self, receive: Receive) -> Message:
         message = await receive()
         if message["type"] == "lifespan.shutdown":
-            with contextlib.suppress(OSError):  # then it is lost, and the journal has said so to everybody
+            with contextlib.suppress(OSError):  # the counts are lost; the journal has reported its failure already
                 await self._counter.flush()
         return message
 
     async def _admit(self, call: Call, receive: Receive) -> Receive:
-        """Take the steps in order; return what the handler may read, or raise the refusal to send back."""
+        """Take the steps in order.  Return the `receive` of the handler, or raise the refusal to send back."""
         headers, path = call.scope["headers"], call.scope["path"]
         call.route = self._routes.find(call.scope["method"], path)
         required = call.route.requires
         self._check_peer(call.peer)  # (1)
         await self._turns[call.peer.id].wait()
         if required.credential == "nothing":
-            return await self._admit_anybody(call, required, receive)
+            return await self._admit_public(call, required, receive)
         if required.credential == "certificate":
             return await self._admit_peer(call, required, receive)
         call.permission = required.hint
         token = requests.bearer(headers, hint=required.hint)  # (2)
         call.principal = await self._verify(token)  # (3)
         self._bind(call.principal, call.peer)  # (4)
-        if call.peer.id is None and (held_by := call.scope.get("state", {}).get("held_by")):
-            held_by(call.principal.subject)
+        if call.peer.id is None and (note_user := call.scope.get("state", {}).get("note_user")):
+            note_user(call.principal.subject)
         call.follow_trace()
         TRACE.set(call.span)
         if not (status := self._revocations.of(call.principal)):  # (5)
@@ -156,7 +156,7 @@ class Gate:
             raise Denied(Reason.NO_PERMISSION_FOR_ROUTE, path)
         call.form.dialect.check(headers)
         if need := required.need_before_body(path, call.principal.scopes):
-            self._decide(call, need)  # (6) what no body could change
+            self._decide(call, need)  # (6) as far as it does not depend on the body
         self._limits.enter(call.peer.id, call.principal.subject, call.over)
         receive, asked = await requests.body(headers, receive, most=required.max_body)
         call.form = replace(call.form, request_id=request_id(asked), parsed=True)
@@ -167,14 +167,14 @@ class Gate:
         call.recorded = True
         return receive
 
-    async def _admit_anybody(self, call: Call, required: Requirement, receive: Receive) -> Receive:
-        """Let in a caller of whom nothing needs to be known."""
+    async def _admit_public(self, call: Call, required: Requirement, receive: Receive) -> Receive:
+        """Admit a call to a public route, whoever sends it."""
         receive, _ = await requests.whole(call.scope["headers"], receive, most=required.max_body)
         self._counter.count(call.origin, "public")
         return receive
 
     def _check_peer(self, peer: Peer) -> None:
-        """TLS has done the same in the handshake; what it says then is said here for every request."""
+        """Repeat for every request what TLS checks once, in the handshake.  Raises `Denied`."""
         if peer.until <= self._clock():
             raise Denied(Reason.CERTIFICATE_ENDED)
         if peer.id is None and not self._expected.without_certificate:
@@ -183,7 +183,7 @@ class Gate:
             raise Denied(Reason.UNKNOWN_PEER, peer.id)
 
     async def _admit_peer(self, call: Call, required: Requirement, receive: Receive) -> Receive:
-        """Let in a workload that is known by its certificate.  It asks for nothing in a user's name."""
+        """Admit a workload by its certificate.  It does not act for a user.  Raises `Denied`."""
         name = self._expected.peers.get(str(call.peer.id))
         call.by_certificate = name is not None
         if name is None or not required.admits(name):
@@ -198,13 +198,14 @@ class Gate:
         return receive
 
     def _bind(self, principal: Principal, peer: Peer) -> None:
-        """A token is good in the hands of whom it was issued to, and in nobody else's.
+        """Check that the party which the token was issued to (`azp`) presents it.  Raises `Denied`.
 
-        Who is named by a client ID has no certificate: its token is good without one, and not over somebody's.
+        A client that is named by a client ID has no certificate: its token is valid only on a connection without one.
         """
         holder = peer.id or (principal.party if principal.party in self._expected.without_certificate else None)
         if principal.party != holder:
-            raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {peer.id or 'nobody known'}")
+            presenter = peer.id or "a caller without a certificate"
+            raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {presenter}")
 
     async def _verify(self, token: UnverifiedToken) -> Principal:
         kid = self._token_cache.key_id(token)
@@ -219,7 +220,8 @@ class Gate:
             call.permission = permission
             if decision := self._policy.decide(call.principal, permission, self._expected.audience):
                 return
-        hint = " ".join(need.permissions) if decision.reason is Reason.SCOPE_MISSING else None  # else none would help
+        # A scope hint helps only where a scope is what is missing.
+        hint = " ".join(need.permissions) if decision.reason is Reason.SCOPE_MISSING else None
         raise Denied(decision.reason, decision.detail, scope=hint)
 
     async def _refuse(self, call: Call, refusal: Denied, send: Send) -> None:
@@ -235,16 +237,16 @@ class Gate:
                 await self._recorder.write(call.decided(decision, self._policy.version))
             except Denied as unrecorded:
                 refusal = unrecorded
-        if call.last is None:  # else an answer is under way, and can only be cut off
+        if call.last is None:  # otherwise an answer has begun, and can only be cut off
             await send_refusal(refusal, call.span.trace_id, send, call.form)
 
     def _repeated(self, call: Call, reason: ReasonCode) -> bool:
-        """Whether this is only counted, for it was written in full more than once a moment ago."""
+        """Return whether to count this call only, because as many like it were just recorded in full as may be."""
         subject, party = (call.principal.subject, call.principal.party) if call.principal else (None, None)
         return self._counter.repeated(subject, party, call.peer.id, reason, call.route.name)
 
     async def _run(self, call: Call, receive: Receive, send: Send) -> None:
-        """Run the handler for as long as token and connection are good: no answer, and no stream, outlives them."""
+        """Run the handler while token and connection are valid: no answer, and no stream, outlives them."""
         assert call.principal is not None  # noqa: S101 - for the type checker
         left = min(call.principal.expires_at, call.peer.until) - self._clock()
         work = partial(self._app, call.scope, receive, send)

@@ -1,4 +1,4 @@
-"""Who is asking: a bearer string as it arrived, and the principal that a verified one describes.  Pure."""
+"""A bearer token as it arrived, and the principal that a verified one describes.  Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any, NewType
@@ -6,60 +6,60 @@ from typing import Any, NewType
 from zerotrust.errors import ZeroTrustError
 
 UnverifiedToken = NewType("UnverifiedToken", str)
-"""A bearer string as it arrived: fit to be verified, and for nothing else."""
+"""A bearer token as it arrived; all that may be done with it is to verify it."""
 
 MAX_ACTORS = 8
-"""The longest chain of actors that anybody here accepts."""
+"""The longest chain of actors that is accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """The caller a verified token describes.  Only `verify.py` builds one."""
+    """The caller that a verified token describes.  Only `verify.py` builds one."""
 
     subject: str
-    """The user, on every hop the same."""
+    """The user, the same on every hop."""
     party: str
-    """Who presents the token (`azp`): a SPIFFE ID, or the name of a public client."""
+    """The party that presents the token (`azp`): a SPIFFE ID, or the name of a public client."""
     actors: tuple[str, ...]
-    """Who acts for the user, the current actor first; empty where the user's own client asks."""
+    """The parties that act for the user, the current actor first; empty if the user's own client calls."""
     audience: str
     scopes: frozenset[str]
     groups: frozenset[str]
     token_id: str
     lineage: tuple[str, ...]
-    """The ids of the tokens this one was exchanged from, root first."""
+    """The ids of the tokens that this one was exchanged from, the root first."""
     client: str
-    """The client by which the user came: whom the token was issued to that all of this comes from."""
+    """The initiating client: the party that the root token was issued to."""
     chain_started_at: int
-    """When that was."""
+    """When the root token was issued."""
     session: str
     issued_at: int
     expires_at: int
     """Seconds since the epoch, like `issued_at` and `chain_started_at`."""
 
     token: str = field(repr=False, compare=False)
-    """To exchange for a narrower one.  Never to forward, and never to log."""
+    """The token itself, to be exchanged for a narrower one.  Never forward it, and never log it."""
 
     @property
     def transaction(self) -> str:
-        """The id of the token that everything in this transaction was derived from."""
+        """The id of the root token, which all tokens of this transaction were derived from."""
         return self.lineage[0] if self.lineage else self.token_id
 
     @property
     def delegated(self) -> bool:
-        """Whether somebody acts for the user."""
+        """Whether a party acts for the user."""
         return bool(self.actors)
 
 
 class BrokenChain(ZeroTrustError, ValueError):
-    """An `act` claim that is no chain of named actors."""
+    """An `act` claim is not a chain of named actors."""
 
 
 def actor_chain(act: Any) -> tuple[str, ...]:
     """Return the actors of a (verified) `act` claim, the current one first (RFC 8693 section 4.1).
 
-    Only the first may decide anything; the others are history, good for refusing and for the record.
-    Whatever else stands in an `act` is not read.  Raises `BrokenChain` when it is no chain.
+    Only the first counts for access decisions; the others are history, and can only be a reason to refuse.
+    Other members of `act` are ignored.  Raises `BrokenChain` if it is not a chain.
     """
     actors: list[str] = []
     while act is not None:

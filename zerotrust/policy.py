@@ -1,4 +1,4 @@
-"""May this caller do this?  Cedar answers, in process, from policies that the services do not own.  Pure."""
+"""Decides by Cedar policies, in process.  The services evaluate the policies, and do not own them.  Pure."""
 
 import hashlib
 import json
@@ -13,13 +13,13 @@ from zerotrust.identity import Principal
 
 
 class PolicyError(ZeroTrustError):
-    """Policies, schema and entities do not fit together; nobody starts with them."""
+    """Policies, schema and entities do not fit together; no service starts with them."""
 
 
 class CedarPolicy:
     """One version of the policies, parsed once.
 
-    A decision is a function of its arguments alone, so it is remembered by all of them.
+    A decision depends on its arguments alone, so it is cached by all of them.
     """
 
     MEMORY = 10_000
@@ -29,7 +29,7 @@ class CedarPolicy:
     ) -> None:
         """Take policies and schema as Cedar text, entities as Cedar JSON, and the groups that are departments.
 
-        Raises `PolicyError` on a misfit.
+        Raises `PolicyError` if they do not fit together.
         """
         self._departments = frozenset(departments)
         try:
@@ -46,17 +46,16 @@ class CedarPolicy:
         self._memory: dict[tuple[object, ...], Decision] = {}
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
-        """May this caller use that permission (a scope) at this party?
+        """Decide whether this caller may use that permission (a scope) at this party.
 
-        Effective permission = user and agent and scope and policy.  Nested actors never count here
-        (RFC 8693 section 4.1).
+        User, agent, scope and policy must all permit it.  Nested actors never count (RFC 8693 section 4.1).
         """
         if permission not in principal.scopes:
             return Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail=f"needs {permission}")
         return self._ask(principal, permission, Resource("Party", audience), permission=permission)
 
     def decide_on(self, principal: Principal, action: str, resource: Resource) -> Decision:
-        """May this caller do that to this very thing?  For handlers, once they know what they would touch."""
+        """Decide whether this caller may do this action on this resource: for handlers, which know the resource."""
         decision = self._ask(principal, action, resource, permission="")
         if decision.reason is Reason.POLICY_DENIED:
             return Decision(allowed=False, reason=Reason.RESOURCE_DENIED, detail=f"{action} {resource.name}")
@@ -97,7 +96,7 @@ class CedarPolicy:
             answer = cedarpy.is_authorized(request, self._policies, entities, schema=self._schema)
         except ValueError as error:
             return Decision(allowed=False, reason=Reason.POLICY_ERROR, detail=str(error))
-        # Cedar skips a policy that errs, a `forbid` as well: so any error is a no.
+        # Cedar skips a policy whose evaluation fails, even a `forbid`: so any error denies.
         if answer.diagnostics.errors:
             return Decision(
                 allowed=False, reason=Reason.POLICY_ERROR, detail="; ".join(map(str, answer.diagnostics.errors))

@@ -1,7 +1,7 @@
-"""What has been revoked, and how fresh that knowledge is.  Pure, in memory, asked on every call.
+"""What is revoked, and how fresh this data is.  Pure, in memory, checked on every call.
 
-It fails closed by its shape: it says yes only where it has heard everything up to a moment that is recent enough.
-A gap, or silence, and nobody gets a yes.
+It fails closed: it answers yes only while it has received every change up to a recent enough moment.  After a gap, or
+without a heartbeat, it answers no to everyone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,11 +13,11 @@ from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
 from zerotrust.revocation_list import Revocable, RevocationList, time_of
 
-Lost = Callable[[Decision], None]
-"""Called once with why somebody has lost their standing."""
+OnRevoked = Callable[[Decision], None]
+"""Called once, with the decision, when a caller is revoked."""
 
 _GOOD = Decision(allowed=True, reason=Reason.GRANTED)
-_UNKNOWN = Decision(allowed=False, reason=Reason.REVOCATION_UNKNOWN, detail="no recent word from the registry")
+_UNKNOWN = Decision(allowed=False, reason=Reason.REVOCATION_UNKNOWN, detail="no recent heartbeat from the registry")
 
 
 class Gap(ZeroTrustError):
@@ -26,18 +26,18 @@ class Gap(ZeroTrustError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Watch:
-    """A call under way that ends with its caller's standing."""
+    """A call under way, which ends when its caller is revoked."""
 
     caller: Principal
-    lost: Lost
+    on_revoked: OnRevoked
     subjects: tuple[Revocable, ...]
 
 
 class Revocations:
-    """Who has lost their standing, as the registry has it.  A change touches what it names, and nothing else."""
+    """This party's copy of the registry's revocations.  A change affects only the calls that it is about."""
 
     bound: float = 3.0
-    """Seconds after which silence means not knowing; the registry says how many, once it is heard."""
+    """Seconds without a heartbeat after which the data is stale; the registry sets the number."""
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         """`clock` never goes back (`time.monotonic`)."""
@@ -51,12 +51,12 @@ class Revocations:
 
     @property
     def number(self) -> int | None:
-        """The last change that is known of; None while nothing is."""
+        """The number of the last change received; None before the first state."""
         return self._number
 
     @property
     def fresh(self) -> bool:
-        """Whether what is known is recent enough to be relied on."""
+        """Whether the data is recent enough to decide by."""
         return self._clock() <= self._good_until
 
     @property
@@ -65,10 +65,10 @@ class Revocations:
         return self._all.causes
 
     def replace(self, number: int, revoked: Mapping[Revocable, str], part: int = 1, parts: int = 1) -> None:
-        """Take over the whole state as of change `number`, each subject with its cause, in so many parts.
+        """Replace the state by that of change `number`, each subject with its cause, received in `parts` parts.
 
-        Nothing of it counts before the last one has come.  Raises `Gap` where a part is missing, and where the state is
-        older than what is known already: nobody is reinstated by an old story.
+        It takes effect when the last part has come.  Raises `Gap` if a part is missing, and if the state is older than
+        the present one: an old state reinstates nothing.
         """
         if self._number is not None and number < self._number:
             raise Gap(f"state {number} is older than {self._number}")
@@ -78,7 +78,7 @@ class Revocations:
             raise Gap(f"part {part} of {parts} of state {number}, and not {self._next_part}")
         self._next_part = number, part + 1, parts
         now = self._clock()
-        for subject, cause in revoked.items():  # since when, the registry knows; it leaves out what has passed
+        for subject, cause in revoked.items():  # the registry knows the times, and leaves out expired revocations
             self._coming.add(subject, cause, now)
         if part == parts:
             self._number, self._all, self._whole = number, self._coming, True
@@ -86,7 +86,7 @@ class Revocations:
             self._end({watch for watches in self._watches.values() for watch in watches})
 
     def change(self, number: int, subject: Revocable, cause: str | None) -> None:
-        """Revoke, or with no cause reinstate.  Raises `Gap` unless it is the very next change."""
+        """Revoke a subject; without a cause, reinstate it.  Raises `Gap` unless it is the next change."""
         if self._number is None or number != self._number + 1:
             raise Gap(f"change {number} after {self._number}")
         now = self._clock()
@@ -108,13 +108,13 @@ class Revocations:
         return {watch for watches in self._watches.values() for watch in watches}
 
     def _end(self, watches: Iterable[_Watch]) -> None:
-        """Tell those of them whose caller is revoked by now, and watch for them no more."""
+        """Notify the watches whose caller is revoked by now, and remove them."""
         for watch in list(watches):
             if (decision := self._revoked_from(watch.caller)) is not None:
-                self._watch_no_more(watch)
-                watch.lost(decision)
+                self._unwatch(watch)
+                watch.on_revoked(decision)
 
-    def _watch_no_more(self, watch: _Watch) -> None:
+    def _unwatch(self, watch: _Watch) -> None:
         for subject in watch.subjects:
             if (watches := self._watches.get(subject)) is not None:
                 watches.discard(watch)
@@ -122,53 +122,53 @@ class Revocations:
                     del self._watches[subject]
 
     @contextmanager
-    def watching(self, principal: Principal, lost: Lost) -> Iterator[None]:
-        """Have `lost` called, in this block, as soon as this caller is revoked; at once where it is already."""
-        watch = _Watch(principal, lost, _subjects(principal))
+    def watching(self, principal: Principal, on_revoked: OnRevoked) -> Iterator[None]:
+        """Call `on_revoked` when this caller is revoked while the block runs; at once if it is revoked already."""
+        watch = _Watch(principal, on_revoked, _subjects(principal))
         for subject in watch.subjects:
             self._watches.setdefault(subject, set()).add(watch)
         try:
             self._end((watch,))
             yield
         finally:
-            self._watch_no_more(watch)
+            self._unwatch(watch)
 
     def confirm(self, number: int, oldest: float) -> None:
-        """Hear that `number` was the last change, from sources the oldest of which was read `oldest` seconds ago.
+        """Take a heartbeat: `number` was the last change, and the oldest source was read `oldest` seconds ago.
 
-        Raises `Gap` where it is not the last change that is known here.
+        Raises `Gap` if this is not the last change received here.
         """
         if number != self._number or not self._whole:
-            raise Gap(f"there are {number} changes, and {self._number} are known, or not for sure")
+            raise Gap(f"the registry is at change {number}; this copy is at {self._number}, or not complete")
         self._good_until = self._clock() + self.bound - oldest
 
     def forget(self) -> None:
-        """Know nothing, until the whole state comes again."""
+        """Mark the data as stale, until the whole state and a heartbeat have been received again."""
         self._good_until, self._whole = float("-inf"), False
 
     def of(self, principal: Principal) -> Decision:
-        """Whether this caller still stands: session, user, client, all who act, the token and all it comes from."""
+        """Decide whether a caller is revoked: session, user, client, every actor, the token and its ancestors."""
         return self._decision(self._revoked_from(principal))
 
     def of_party(self, party: str) -> Decision:
-        """Whether a party that calls without a token still stands."""
+        """Decide whether a party that calls without a token is revoked."""
         return self._decision(self._first((("party", party),)))
 
     def of_peer(self, party: str) -> Decision:
-        """Whether a party that is about to be called still stands.  Where it does not, the caller has lost nothing."""
+        """Decide whether a party that is about to be called is revoked: a reason that does not blame the caller."""
         decision = self.of_party(party)
-        lost = decision.reason is Reason.REVOKED
-        return replace(decision, reason=Reason.PEER_REVOKED) if lost else decision
+        revoked = decision.reason is Reason.REVOKED
+        return replace(decision, reason=Reason.PEER_REVOKED) if revoked else decision
 
-    def _decision(self, lost: Decision | None) -> Decision:
-        if lost is not None:  # first, for what is known to be revoked is refused however old the knowledge is
-            return lost
+    def _decision(self, revoked: Decision | None) -> Decision:
+        if revoked is not None:  # first, because a known revocation counts even where the data is stale
+            return revoked
         return _GOOD if self.fresh else _UNKNOWN
 
     def _revoked_from(self, principal: Principal) -> Decision | None:
         for until, cause in self._all.times(principal.subject, (principal.client, *principal.actors)):
             if principal.chain_started_at <= until:
-                return _revoked(f"begun before {until}: {cause}")
+                return _revoked(f"chain started before {until}: {cause}")
         return self._first(_subjects(principal))
 
     def _first(self, subjects: Iterable[Revocable]) -> Decision | None:
@@ -180,7 +180,7 @@ class Revocations:
 
 
 def _subjects(principal: Principal) -> tuple[Revocable, ...]:
-    """By what a caller can be revoked, besides a time."""
+    """Return the subjects whose revocation revokes this caller, besides times."""
     return (
         ("session", principal.session),
         ("user", principal.subject),

@@ -1,4 +1,4 @@
-"""Everything that is revoked, by subject.  A change costs the same however much there is.  Pure."""
+"""All revocations, by subject.  A change costs the same however many there are.  Pure."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -7,28 +7,28 @@ from typing import Literal
 
 Kind = Literal["party", "user", "session", "token", "before"]
 Revocable = tuple[Kind, str]
-"""What can be revoked: a party, a user, a session, a token with all that was derived from it, or all tokens that were
-issued before a time.  That time is in seconds since the epoch; a user's id may follow it, and after that a party: then
-it is that user's tokens alone, and of those the ones which that party was given or acted with."""
+"""What can be revoked: a party, a user, a session, a token with all tokens derived from it, or all tokens issued before
+a time.  That time is in seconds since the epoch.  A user's id may follow it, and a party after that: then only that
+user's tokens are revoked, and of those only the ones in whose chain that party takes part."""
 Whose = tuple[str, ...]
-"""Whom a time is for: everybody, a user, or a user and a party."""
+"""Whose tokens a time revokes: everybody's, a user's, or a user's with a party in the chain."""
 
 LONGEST_LIFE = 300
-"""Seconds that a token may live at most (`registry.yaml` cannot say more); what is derived from it ends with it."""
+"""The longest lifetime of a token in seconds (`registry.yaml` cannot set more); derived tokens end with it."""
 TOKEN_KEPT = 2 * LONGEST_LIFE
-"""Seconds for which a revoked token is remembered: its own life, and as long again for clocks that differ and for
-news that is late."""
+"""Seconds for which a revoked token is remembered: its lifetime, and as long again for clock differences and late
+events."""
 SESSION_LIFE = 3600
-"""Seconds from sign-in to the end of a session at the realm, however busy it is."""
+"""Seconds from sign-in to the end of a session at the realm, also of an active one."""
 SESSION_KEPT = SESSION_LIFE + 3 * LONGEST_LIFE
-"""Seconds for which a revoked session is remembered: tokens live on after its end."""
+"""Seconds for which a revoked session is remembered: its tokens outlive it."""
 RETENTION: dict[Kind, int] = {"session": SESSION_KEPT, "token": TOKEN_KEPT}
 MOST_FORGOTTEN = 100
-"""Entries that are forgotten with one change.  It adds one, so this is enough, and no change waits for thousands."""
+"""Expired entries that one change removes.  A change adds one entry, so this is enough, and none removes thousands."""
 
 
 class RevocationList:
-    """Subjects with their causes, and since when; of times, for everybody whom one is for, the latest alone."""
+    """Revoked subjects, each with its cause and time; of subjects of kind `before`, only the latest for each scope."""
 
     def __init__(self) -> None:
         self.causes: dict[Revocable, str] = {}
@@ -37,7 +37,7 @@ class RevocationList:
         self._until: dict[Whose, tuple[int, Revocable]] = {}
 
     def add(self, subject: Revocable, cause: str, at: float) -> None:
-        """Revoke, from `at` on.  Raises `ValueError` for a time that is none."""
+        """Revoke, from `at` on.  Raises `ValueError` for a malformed time."""
         if subject[0] == "before":
             if self.covered(subject):
                 return
@@ -51,7 +51,7 @@ class RevocationList:
             self._passing[life].move_to_end(subject)
 
     def remove(self, subject: Revocable) -> None:
-        """Reinstate, or forget."""
+        """Reinstate a subject, or remove an expired one."""
         if self.causes.pop(subject, None) is None:
             return
         del self.since[subject]
@@ -61,16 +61,16 @@ class RevocationList:
             del self._until[time_of(subject)[1]]
 
     def covered(self, subject: Revocable) -> bool:
-        """Whether a later time than this one is known for the same tokens."""
+        """Return whether the list has a later time for the same tokens."""
         until, whose = time_of(subject)
         return whose in self._until and self._until[whose][0] > until
 
     def replaced_by(self, subject: Revocable) -> Revocable | None:
-        """The time that is for the same tokens as this one, if this is a time."""
+        """Return the listed time for the same tokens, if `subject` is a time."""
         return self._until.get(time_of(subject)[1], (0, None))[1] if subject[0] == "before" else None
 
     def passed(self, now: float, most: int = MOST_FORGOTTEN) -> list[Revocable]:
-        """What may be forgotten by now, the oldest first, and no more than `most` of it."""
+        """Return at most `most` expired entries, the oldest first."""
         old = (
             takewhile(lambda subject, life=life: self.since[subject] < now - life, line)  # type: ignore[misc]
             for life, line in self._passing.items()
@@ -78,7 +78,7 @@ class RevocationList:
         return list(islice((subject for line in old for subject in line), most))
 
     def times(self, user: str, parties: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-        """Until when tokens of this user are revoked in which these parties take part, each time with its cause."""
+        """Yield the times before which tokens of this user with these parties are revoked, each with its cause."""
         if not self._until:
             return
         for whose in ((), (user,), *((user, party) for party in parties)):
@@ -87,7 +87,7 @@ class RevocationList:
 
 
 def time_of(subject: Revocable) -> tuple[int, Whose]:
-    """The time that a subject of kind `before` names, and whom it is for.  Raises `ValueError` where it names none."""
+    """Return the time of a subject of kind `before`, and whose tokens it revokes.  Raises `ValueError`."""
     until, *whose = subject[1].split(" ")
     if len(whose) > 2:
         raise ValueError(f"{subject[1]!r} is for more than a user and a party")
@@ -95,6 +95,6 @@ def time_of(subject: Revocable) -> tuple[int, Whose]:
 
 
 def lasts(subject: Revocable) -> int | None:
-    """Seconds for which this is remembered; None for what stays until it is reinstated, or replaced by a later time."""
+    """Return the seconds for which this is kept; None if until it is reinstated, or replaced by a later time."""
     kind, name = subject
     return RETENTION["token"] if kind == "before" and " " in name else RETENTION.get(kind)

@@ -7,7 +7,7 @@
         ("GET", "/health"): Public(),
     }
 
-A route that is not in the table is refused.  Tools of an MCP server have a requirement of their own (`mcp.py`).
+A route that is not in the table is refused.  The tools of an MCP server have a requirement of their own (`mcp.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,20 +21,23 @@ from starlette.routing import Route as Served
 from zerotrust.decision import Reason
 
 MAX_BODY = 4 * 1024
-"""Bytes of a body, unless the route says otherwise: an operator's cause has at most 200 characters."""
+"""Bytes of a body, unless the route sets another limit: an operator's cause has at most 200 characters."""
 MAX_TEXT = 64 * 1024
-"""Bytes of a request in a user's words: 10,000 characters have at most 40 KB in UTF-8."""
+"""Bytes of a user's request: 10,000 characters have at most 40 KB in UTF-8."""
 MAX_MESSAGE = 512 * 1024
-"""Bytes of a message to an agent, or of a tool's arguments: a document, or what an agent has made of some."""
+"""Bytes of a message to an agent, or of a tool's arguments: a document, or an agent's text about some."""
 MAX_CONVERSATION = 1 << 20
-"""Bytes of a conversation with a model: the documents that it has read, and no more than one answer may bring."""
+"""Bytes of a conversation with a model, which contains the documents it has read: as many as an answer may have."""
 MAX_PUBLIC_BODY = 16 * 1024
-"""Bytes where the sender is unknown: a logout token has about one thousand."""
+"""Bytes of a body from an unknown sender: a logout token has about one thousand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one request needs: any one of `permissions`, for `operation`; where there are none, why."""
+    """What one request needs: any one of `permissions`, for `operation`.
+
+    If there is none, the request is refused for the reason `otherwise`.
+    """
 
     permissions: tuple[str, ...]
     operation: str
@@ -43,35 +46,35 @@ class Need:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """What a caller must show to use a route.  As it is here, nothing opens it; a subclass says what does."""
+    """What a caller must present to use a route.  The base class admits no caller; a subclass says whom it admits."""
 
     credential: ClassVar[Literal["nothing", "certificate", "token"]] = "token"
-    """By what a caller is let in.  Only with a token it acts in a user's name."""
+    """The credential that admits a caller.  Only a caller with a token acts for a user."""
 
     max_body: int = MAX_BODY
     """Bytes that a body may have."""
 
     @property
     def hint(self) -> str | None:
-        """The scope to name to a caller that comes without a token (RFC 6750 section 3)."""
+        """The scope to name to a caller without a token (RFC 6750 section 3)."""
         return None
 
     def admits(self, workload: str) -> bool:  # noqa: ARG002
-        """Whether the workload of that name is let in by its certificate."""
+        """Return whether the certificate of the workload of that name admits it."""
         return False
 
     def need_before_body(self, path: str, scopes: AbstractSet[str]) -> Need | None:  # noqa: ARG002
-        """What a request with a token of these scopes needs, whatever its body says; None where the body decides."""
+        """Return what a request with a token of these scopes needs, whatever its body; None if that depends on it."""
         return self.need(path, (), {})
 
     def need(self, path: str, headers: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any]) -> Need:  # noqa: ARG002
-        """What this request needs.  Raises `Denied` where that cannot be told."""
+        """Return what this request needs.  Raises `Denied` if that cannot be determined."""
         return Need((), path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Public(Requirement):
-    """Nothing: anybody may use the route, with any body."""
+    """No credential: any caller may use the route, with any body."""
 
     credential: ClassVar[Literal["nothing"]] = "nothing"
     max_body: int = MAX_PUBLIC_BODY
@@ -79,7 +82,7 @@ class Public(Requirement):
 
 @dataclass(frozen=True, slots=True)
 class MutualTLS(Requirement):
-    """The certificate of one of these workloads, given by name; or, where that is said, of any in the registry."""
+    """The certificate of one of these workloads, given by name; with `any_workload`, of any in the registry."""
 
     credential: ClassVar[Literal["certificate"]] = "certificate"
     names: AbstractSet[str] = frozenset()
@@ -91,13 +94,13 @@ class MutualTLS(Requirement):
         object.__setattr__(self, "names", frozenset(self.names))
 
     def admits(self, workload: str) -> bool:
-        """Whether it is one of them."""
+        """Return whether it is one of them."""
         return self.any_workload or workload in self.names
 
 
 @dataclass(frozen=True, slots=True)
 class Scope(Requirement):
-    """A user's token with this scope, which the policies let its holder use here."""
+    """A user's token with this scope, which the policies permit its party to use here."""
 
     name: str
 
@@ -107,12 +110,12 @@ class Scope(Requirement):
         return self.name
 
     def need(self, path: str, headers: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any]) -> Need:  # noqa: ARG002
-        """The scope, whatever was sent."""
+        """Return the scope, whatever was sent."""
         return Need((self.name,), path)
 
 
 Routes = Mapping[tuple[str, str], Requirement]
-"""(method, path) to what the route requires.  A path may be a template of Starlette's: `/quotes/{number}`."""
+"""What each route, (method, path), requires.  A path may be a Starlette template: `/quotes/{number}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +123,16 @@ class Route:
     """One row of the table."""
 
     name: str
-    """Method and path, as the table has them: so there are no more names than rows, whatever callers ask for."""
+    """Method and path as in the table, so that the number of names is bounded whatever callers request."""
     requires: Requirement
 
 
 UNLISTED = Route("another route", Requirement())
-"""The row of all that is in no table."""
+"""The row for every route that is not in the table."""
 
 
 class RouteTable:
-    """Finds what a request requires, by the matching that the application's own router does.  Immutable."""
+    """Finds what a request requires, by the same matching as the application's own router.  Immutable."""
 
     def __init__(self, routes: Routes) -> None:
         rows = [
@@ -139,10 +142,10 @@ class RouteTable:
         self._templates = tuple((method, pattern, row) for method, _, (pattern, _, fields), row in rows if fields)
 
     def find(self, method: str, path: str) -> Route:
-        """The row for a request, `UNLISTED` where there is none.  `path` is decoded, as in an ASGI scope.
+        """Return the row for a request, or `UNLISTED`.  `path` is decoded, as in an ASGI scope.
 
-        An exact path wins over a template.  A path that fits two templates which differ in what they require is in no
-        row, for the router may choose either.
+        An exact path takes precedence over a template.  A path that matches two templates with different requirements
+        is unlisted, because the router may choose either.
         """
         if row := self._exact.get((method, path)):
             return row
@@ -150,7 +153,7 @@ class RouteTable:
         return rows[0] if rows and all(row.requires == rows[0].requires for row in rows) else UNLISTED
 
     def check(self, served: Iterable[BaseRoute]) -> None:
-        """Raise `ValueError` where these routes of a router give an exact path of the table to a template."""
+        """Raise `ValueError` if these routes of a router serve an exact path of the table by a template."""
         for method, path in self._exact:
             scope = {"type": "http", "method": method, "path": path, "headers": []}
             first = next((route for route in served if route.matches(scope)[0] is Match.FULL), None)

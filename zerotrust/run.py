@@ -1,4 +1,4 @@
-"""From settings to a running party: identity first, then the registry's feed, then the app behind mutual TLS."""
+"""Starts a party from its settings: identity first, then the registry feed, then the app behind mutual TLS."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, bootst
 from zerotrust.revocation import Revocations
 from zerotrust.service import Service
 from zerotrust.settings import Settings
-from zerotrust.spiffe.tls import client_context, issuer_context, server_context, show
+from zerotrust.spiffe.tls import client_context, issuer_context, server_context, use_svid
 from zerotrust.spiffe.workload import Workload, WorkloadError
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.logs import log_json_lines
@@ -25,7 +25,7 @@ from zerotrust.transport.server import server
 
 
 def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
-    """Serve one party until it is told to stop.  The one place where a service reads its environment."""
+    """Serve one party until it is stopped.  The one place where a service reads its environment."""
     log_json_lines()
     settings = Settings()
 
@@ -94,27 +94,27 @@ def issuer_client(issuer: str, workload: Workload) -> httpx.AsyncClient:
 
 
 def client(directory: Directory, workload: Workload, context: Context, *, seconds: float | None) -> httpx.AsyncClient:
-    """A client of these parties and nobody else, as this workload."""
+    """Return a client that connects to these parties only, with this workload's SVID."""
     connections = Connections(directory, workload.svid, context)
     workload.on_renewal(connections.renew)
     return httpx.AsyncClient(transport=connections, timeout=seconds)
 
 
 async def serve(service: Service, app: ASGIApp, workload: Workload, host: str) -> None:
-    """Serve a party's app at its port, known by its SVID and to those who have one; users come without.
+    """Serve a party's app at its port, with its SVID.  A caller must show an SVID, unless the party is for users too.
 
-    Raises `WorkloadError` where this process was launched as somebody else.
+    Raises `WorkloadError` if this process was launched as another party.
     """
     registry = service.registry
     if workload.svid.id != registry.id(service.name):
         raise WorkloadError(f"launched as {workload.svid.id}, and started as {service.name}")
     context = server_context(workload.svid, certificate_needed=not service.for_users)
-    workload.on_renewal(lambda svid: show(context, svid))
+    workload.on_renewal(lambda svid: use_svid(context, svid))
     port = registry.parties[service.name].port
     assert port is not None  # noqa: S101 - the registry refuses a party that runs code and has none
     await server(app, host=host, port=port, tls=context).serve()
 
 
 def without_slash(url: str) -> str:
-    """An address as it is compared, without a slash at its end."""
+    """Return an address without its trailing slash, as addresses are compared."""
     return url.rstrip("/")

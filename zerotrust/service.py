@@ -1,4 +1,4 @@
-"""One party: what it stands on, the gate round its app, and the verbs that its handlers use (`run.py` composes it)."""
+"""One party: its dependencies, the gate around its app, and the operations of its handlers (`run.py` composes it)."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
@@ -35,7 +35,7 @@ from zerotrust.verify import Expected
 
 
 class Identity(Assertions, Protocol):
-    """Who this process is, and the means to show it."""
+    """The identity of this process, and the means to prove it."""
 
     @property
     def svid(self) -> Svid:
@@ -43,9 +43,9 @@ class Identity(Assertions, Protocol):
 
 
 class Service:
-    """One party: what it is, what it stands on, and the verbs its handlers use."""
+    """One party: its identity, its dependencies, and the operations of its handlers."""
 
-    def __init__(  # noqa: PLR0913 - what a service is composed of, each by name
+    def __init__(  # noqa: PLR0913 - its dependencies, each by name
         self,
         name: str,
         *,
@@ -65,7 +65,7 @@ class Service:
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
         self.checked: dict[Hashable, float] = {}
-        """What was checked of other parties, and until when that is good, in seconds since the epoch."""
+        """Until when each check of another party is valid, in seconds since the epoch."""
         self.recorder = Recorder(Journal(data / "journal.jsonl"), self._id, clock=clock)
         realm = Discovery(issuer, http=identity_http)
         self.keys = SigningKeys(realm, http=identity_http, freshness=self.registry.freshness, clock=time.monotonic)
@@ -82,21 +82,21 @@ class Service:
 
     @property
     def registry(self) -> Registry:
-        """Who exists."""
+        """The parties, and what each of them may do."""
         return self.known.registry
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        """Where each party that can be called is found, by name."""
+        """The address of each party that can be called, by name."""
         return self.known.addresses
 
     @property
     def for_users(self) -> bool:
-        """Whether people's own clients call this party: they have no certificate."""
+        """Whether clients without a certificate call this party, as those of people do."""
         return bool(self._expected().without_certificate)
 
     def use(self, known: RegistrySnapshot, policy: PolicyEngine) -> None:
-        """Go on with another version of the registry, from the next request on."""
+        """Switch to another registry snapshot, from the next request on."""
         self.known, self._policy, self._introspect.high_risk = known, policy, known.registry.high_risk
         self.egress.use(known)
         for gate in self._gates:
@@ -110,11 +110,11 @@ class Service:
         metadata_path: str | None = None,
         dialects: Mapping[str, Dialect] | None = None,
     ) -> ASGIApp:
-        """Put the gate round the whole app: a route that is not in `routes` is refused.  Raises `ValueError` where
-        the app's own router would take a request for another route.
+        """Put the gate around the whole app; a route that is not in `routes` is refused.
 
-        `metadata_path`: where callers find out how to get a token (RFC 9728), if that is told.  `dialects`: how a
-        path is spoken to whose protocol has errors of its own.
+        `metadata_path`: the path of the resource metadata (RFC 9728), if it is published.  `dialects`: the error format
+        of each path whose protocol defines its own.  Raises `ValueError` if the app's own router would route a request
+        differently.
         """
         if isinstance(app, Starlette):
             RouteTable(routes).check(app.routes)
@@ -148,27 +148,28 @@ class Service:
         )
 
     def department(self, named: str | None = None) -> str:
-        """The one department that the current caller's task works in: the one it names, or the user's only one.
+        """Return the one department of the current caller's task: the one it names, or the user's only one.
 
-        Raises `Denied`: department needed where the user belongs to several and names none, would widen where the user
-        does not belong to the one that is named.  The first lists the user's own departments in the answer.
+        Raises `Denied`: `department_needed` if the user belongs to several and names none, and then the answer lists
+        them; `would_widen` if the user does not belong to the one that is named.
         """
-        mine = current_principal().groups.intersection(self.registry.departments)
-        if named is None and len(mine) != 1:
-            choices = sorted(mine)
-            advice = f"Name one of your departments in the field department: {', '.join(choices)}." if mine else None
+        own = current_principal().groups.intersection(self.registry.departments)
+        if named is None and len(own) != 1:
+            choices = sorted(own)
+            advice = f"Name one of your departments in the field department: {', '.join(choices)}." if own else None
             detail = f"one of {', '.join(choices) or 'none'}"
             raise Denied(Reason.DEPARTMENT_NEEDED, detail, advice=advice, more={"departments": choices})
-        if named is not None and named not in mine:
+        if named is not None and named not in own:
             raise Denied(Reason.WOULD_WIDEN, named)
-        return named or next(iter(mine))
+        return named or next(iter(own))
 
     async def exchange(
         self, audience: str, *scopes: str, department: str | None = None, lifetime: int | None = None
     ) -> ExchangedToken:
-        """Exchange the current caller's token for one that `audience` (a name) takes, with these scopes only.
+        """Exchange the current caller's token for one for `audience` (a name), with these scopes only (RFC 8693).
 
-        `department`: the one group of the user that the new token will name.  Raises `Denied`.
+        `department`: the one group of the user that the new token names.  `lifetime`: seconds, if shorter than usual.
+        Raises `Denied`.
         """
         return await self._exchanger.exchange(
             current_principal(),
@@ -179,19 +180,19 @@ class Service:
         )
 
     async def distrust(self, name: str, why: str) -> NoReturn:
-        """Put on record why a party is not asked for anything, and refuse.  Raises `Denied`."""
+        """Record why a party is not trusted and so not called, and raise `Denied`."""
         decision = Decision(allowed=False, reason=Reason.PEER_UNTRUSTED, detail=why)
         await self.recorder.write(audit.Discovery(party=name, decision=audit.Decided.of(decision)))
         raise Denied(decision.reason, f"{name}: {why}")
 
     async def decide(self, action: str, resource: Resource) -> Decision:
-        """Decide again, now that it is known what would be touched; on record before it is touched.
+        """Decide about one resource, and record the decision before the handler acts.
 
-        Raises `Denied` when the decision cannot be recorded.
+        Raises `Denied` if the decision cannot be recorded.
         """
         caller = current_principal()
         decision = self.revocations.of(caller)
-        if decision:  # since the gate has looked, much may have happened
+        if decision:  # the caller may have been revoked since the gate checked
             decision = self._policy.decide_on(caller, action, resource)
         await self.recorder.write(
             audit.Access(
@@ -204,15 +205,15 @@ class Service:
         return decision
 
     def permits(self, action: str, resource: Resource) -> bool:
-        """Whether the caller might do that to this; for leaving out of a list what must not be seen."""
+        """Return whether the caller may do this action on this resource, to filter a list; nothing is recorded."""
         return self._policy.decide_on(current_principal(), action, resource).allowed
 
     def may_use(self, permission: str) -> bool:
-        """Whether the caller could use that permission here; for leaving out of a list what it cannot call."""
+        """Return whether the caller may use that permission here, to filter a list; nothing is recorded."""
         return self._policy.decide(current_principal(), permission, self._id).allowed
 
     def app(self, *resources: AbstractAsyncContextManager[Any]) -> FastAPI:
-        """An empty app for this party: it answers `/health`; `resources` open with it, and close in reverse."""
+        """Return an app that serves `/health`; `resources` are opened at its start and closed in reverse at its end."""
 
         @asynccontextmanager
         async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -237,8 +238,8 @@ class Service:
     async def _answer(self, _request: Request, error: Exception) -> Response:
         refusal = as_denied(error)
         if refusal.reason is Reason.FAILED:
-            raise error  # to the gate, which logs, records and answers it
-        if refusal.reason is not Reason.APPLICATION_ERROR:  # the application's own answer is no refusal
+            raise error  # the gate logs, records and answers it
+        if refusal.reason is not Reason.APPLICATION_ERROR:  # an answer of the application is not a refusal
             decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
             try:
                 await self.recorder.write(audit.Refusal(decision=audit.Decided.of(decision)))

@@ -1,4 +1,4 @@
-"""What a service must be told.  No setting has a default that a service would have to guess; none weakens a check."""
+"""The settings of a service.  None has a default, and none weakens a check."""
 
 from pathlib import Path
 
@@ -7,15 +7,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Read from the environment, each name with `ZT_` before it."""
+    """Read from the environment, each name prefixed with `ZT_`."""
 
     model_config = SettingsConfigDict(env_prefix="ZT_", frozen=True)
 
     registry: AnyHttpUrl
-    """Where the registry is found, `https://host:port`.  Who it is, its certificate says."""
+    """The registry's address, `https://host:port`.  Its certificate proves its identity."""
     issuer: AnyHttpUrl
-    """The realm's issuer, exactly as it stands in its tokens."""
+    """The realm's issuer, exactly as in the `iss` of its tokens."""
     host: str
-    """The address to listen at."""
+    """The address to listen on."""
     data: Path
     """The folder for this party's journal and store."""

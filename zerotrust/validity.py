@@ -1,4 +1,4 @@
-"""A handler runs for as long as its caller's token and connection are good: no answer, and no stream, outlives them."""
+"""Runs a handler while its caller's token and connection are valid: no answer, and no stream, outlives them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,19 +8,19 @@ from zerotrust.identity import Principal
 from zerotrust.revocation import Revocations
 
 REVOCATION_GRACE = 0.5
-"""Seconds that a handler has to report what was done once its caller is revoked; nothing more is done for it."""
+"""Seconds that a handler has to report what it did after its caller was revoked; then it is cut off."""
 
 
 async def while_valid(
     work: Callable[[], Awaitable[None]], principal: Principal, revocations: Revocations, *, seconds: float
 ) -> Denied | None:
-    """Do `work` for that caller; return None at its end, or why it was not begun or was cut off.
+    """Run `work` for that caller.  Return None when it has ended, or why it was not started or was cut off.
 
-    `seconds`: how long token and connection are good from now on.
+    `seconds`: how long token and connection stay valid from now on.
     """
-    if seconds <= 0:  # the request took its time to come in, or to be recorded
+    if seconds <= 0:  # receiving or recording the request took too long
         return Denied(Reason.EXPIRED, "before it was used")
-    if not (found := revocations.of(principal)):  # and all that while nobody was watching
+    if not (found := revocations.of(principal)):  # it may have been revoked since the gate checked
         return Denied(found.reason, found.detail)
     ending, loop = Denied(Reason.EXPIRED, "while it was being used"), asyncio.get_running_loop()
     end = loop.time() + seconds

@@ -1,7 +1,7 @@
-"""From an unverified token to a principal (RFC 9068 section 4, RFC 8725).  Pure: keys and clock are arguments.
+"""Verifies a token and returns its principal (RFC 9068 section 4, RFC 8725).  Pure: keys and time are arguments.
 
-`key_id` reads the header, in order: (1) form  (2) the one algorithm  (3) nothing that brings its own key  (4) type.
-`verify` goes on: (5) signature  (6) claims present and well typed  (7) issuer  (8) audience  (9) time
+`key_id` checks the header, in order: (1) form  (2) the one algorithm  (3) no header that brings its own key  (4) type.
+`verify` continues: (5) signature  (6) claims present and well typed  (7) issuer  (8) audience  (9) time
 (10) the chain of actors  (11) the lineage.
 """
 
@@ -20,19 +20,19 @@ from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken, actor_cha
 from zerotrust.limits.strict_json import strict_object
 
 ALGORITHM = "RS256"
-"""Ours to choose, never the token's: its header is the sender's (RFC 8725 section 3.1)."""
+"""The verifier chooses it, never the token, whose header the sender controls (RFC 8725 section 3.1)."""
 
 KNOWN_HEADERS = frozenset({"alg", "typ", "kid"})
-"""Whatever else a header holds (`jku`, `jwk`, `x5u`, `crit`, `zip` ...) asks us to trust its sender."""
+"""Any other header (`jku`, `jwk`, `x5u`, `crit`, `zip` ...) would have us trust the sender."""
 
 CLOCK_SKEW = 5
-"""Seconds by which the issuer's clock may be ahead of ours.  Never added to a token's end."""
+"""Seconds by which the issuer's clock may be ahead of ours.  Never added to a token's `exp`."""
 
 TICK = 1
-"""Keycloak reads its clock twice for a token, and between `iat` and `exp` a second may begin."""
+"""Seconds.  Keycloak reads its clock once for `iat` and once for `exp`, and a second may begin in between."""
 
 CAPACITY = 10_000
-"""Verified tokens that are remembered."""
+"""Verified tokens that are cached."""
 
 _Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
 _Seconds = Annotated[int, Field(ge=0)]
@@ -68,27 +68,27 @@ class _Claims(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a token must say to be good here."""
+    """What a token must say to be valid here."""
 
     issuer: str
     audience: str
-    """This party, and nobody else."""
+    """This party alone."""
     max_ttls: Mapping[str, int]
-    """The longest life, in seconds, of a token issued to each party that may hold one."""
+    """The longest lifetime, in seconds, of a token issued to each party that may hold one."""
     initiating_clients: frozenset[str]
-    """The parties that start chains: their token needs no actor at this door."""
+    """The parties that start chains: their tokens need no actor here."""
     without_certificate: frozenset[str]
-    """The parties whose token is good at this door without a certificate."""
+    """The parties whose tokens are valid here without a client certificate."""
     peers: Mapping[str, str]
     """The parties that may show a certificate, SPIFFE ID to name."""
 
 
 def key_id(token: UnverifiedToken, *, typ: str = "at+jwt") -> str:
-    """Return the name of the key that is said to have signed; nothing else in the header is ours to follow.
+    """Return the ID of the key that is said to have signed the token; use nothing else of the header.
 
-    `typ` is the kind of token that is good here.  Raises `Denied`, always with a reason that the caller is not told.
+    `typ` is the type of token that is accepted.  Raises `Denied`, always with a reason that is not sent to the caller.
     """
-    # (1) A header is an object with every name once; PyJWT would take the last of two.
+    # (1) A header is an object with unique names; of two equal names PyJWT would take the last.
     try:
         header = strict_object(base64url_decode(token.split(".", 1)[0]))
     except ValueError as error:
@@ -99,7 +99,7 @@ def key_id(token: UnverifiedToken, *, typ: str = "at+jwt") -> str:
     # (3)
     if not header.keys() <= KNOWN_HEADERS:
         raise Denied(Reason.FORBIDDEN_HEADER, ", ".join(sorted(header.keys() - KNOWN_HEADERS)))
-    # (4) One key signs access, ID and logout tokens, and none may pass for another (RFC 9068 section 4).
+    # (4) The same key signs access, ID and logout tokens; none may be taken for another (RFC 9068 section 4).
     if header.get("typ") != typ:
         raise Denied(Reason.WRONG_TYPE)
     if not isinstance(kid := header.get("kid"), str):
@@ -108,7 +108,7 @@ def key_id(token: UnverifiedToken, *, typ: str = "at+jwt") -> str:
 
 
 def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:
-    """Return the caller that this token describes, or raise `Denied`.  `now` is in seconds since the epoch."""
+    """Return the principal of this token.  `now` is in seconds since the epoch.  Raises `Denied`."""
     # (5)
     try:
         signed = jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])
@@ -122,20 +122,20 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
         raise Denied(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
     except ValueError as error:  # a broken chain, or no object
         raise Denied(Reason.BAD_CLAIM, str(error)) from error
-    # RFC 9068 section 2.2 wants `client_id`; Keycloak's own name for it is `azp`.  A token that names two clients would
-    # be one party's here and another's for a standard validator.
+    # RFC 9068 section 2.2 requires `client_id`; Keycloak calls it `azp`.  If the two differed, this validator and a
+    # standard one would each see another client.
     if claims.client_id != claims.azp:
         raise Denied(Reason.BAD_CLAIM, "client_id")
     # (7)
     if claims.iss != expected.issuer:
         raise Denied(Reason.ISSUER_MISMATCH)
-    # (8) Another audience, were there one, could replay the token here.
+    # (8) A second audience could replay the token here.
     if claims.aud not in (expected.audience, [expected.audience]):
         raise Denied(Reason.AUDIENCE_MISMATCH)
-    # A party is nobody's user, least of all its own (RFC 9700 section 4.15).
+    # A workload is never a subject (RFC 9700 section 4.15).
     if claims.sub in expected.max_ttls or claims.sub in expected.peers:
         raise Denied(Reason.BAD_CLAIM, "sub")
-    # (9) The end may not lie further off than this party may ever hold a token.
+    # (9) The token may not live longer than the registry allows for this party.
     if (life := expected.max_ttls.get(claims.azp)) is None:
         raise Denied(Reason.UNKNOWN_PARTY, claims.azp)
     begins = max(claims.iat, claims.nbf or 0)
@@ -143,7 +143,7 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
     if not begins < claims.exp <= claims.iat + life + TICK:
         raise Denied(Reason.LIFETIME_EXCEEDED, f"{claims.exp - claims.iat} s")
     _check_actors(actors, claims, expected)  # (10)
-    # (11) One ancestor for each exchange, so that whatever revokes one of them revokes this token.
+    # (11) One ancestor for each exchange, so that revoking an ancestor revokes this token.
     if len(claims.lineage) != len(actors) or claims.txn != (claims.lineage[0] if claims.lineage else None):
         raise Denied(Reason.LINEAGE_MISMATCH)
     if (claims.root is None) != (not actors):
@@ -176,12 +176,12 @@ def _check_time(begins: int, ends: int, now: float) -> None:
 
 def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) -> None:
     if not actors:
-        # Only who starts chains speaks for its user without an actor, and only at a door that is open to it.
+        # Only a client that starts chains acts for its user without an actor, and only where it may call.
         if claims.azp not in expected.initiating_clients:
             raise Denied(Reason.ACTOR_MISSING)
         return
     if actors[0] != claims.azp:
-        raise Denied(Reason.ACTOR_MISMATCH, "the outermost actor is not who the token was issued to")
+        raise Denied(Reason.ACTOR_MISMATCH, "the outermost actor is not the party that the token was issued to")
     if len(actors) > MAX_ACTORS:
         raise Denied(Reason.CHAIN_TOO_DEEP)
     if len(set(actors)) != len(actors):
@@ -189,10 +189,10 @@ def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) 
 
 
 class TokenCache:
-    """Verified tokens, so that a signature is checked once and what can change on every call.
+    """Verified tokens: a signature is checked once, and what can change on every call.
 
-    Keyed by the hash of the exact bytes; a signature by a key that is no longer trusted is checked anew.
-    A revocation removes nothing here: whether the caller is revoked is asked on every call, remembered or not.
+    Keyed by the hash of the exact bytes; if the key has changed, the token is verified again.
+    A revocation removes nothing here: the gate checks revocation on every call, cached or not.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -200,9 +200,9 @@ class TokenCache:
         self._seen: dict[bytes, tuple[str, RSAPublicKey, Principal]] = {}
 
     def key_id(self, token: UnverifiedToken) -> str:
-        """The same as `key_id`, without reading the header of a remembered token again."""
-        known = self._seen.get(_fingerprint(token))
-        return known[0] if known else key_id(token)
+        """Do as `key_id`, without reading the header of a cached token again."""
+        cached = self._seen.get(_fingerprint(token))
+        return cached[0] if cached else key_id(token)
 
     def verify(
         self, token: UnverifiedToken, *, kid: str, key: RSAPublicKey, expected: Expected, now: float

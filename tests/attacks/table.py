@@ -220,7 +220,7 @@ _NTH = "func.row_number().over(partition_by=(_documents.c.state, _documents.c.ow
 _ONE_DEPARTMENT = "(!context.delegated || context.one_department)"
 ONE_DEPARTMENT = _policy("use-an-api", _ONE_DEPARTMENT, "true")
 OF_A_DEPARTMENT = _policy("use-an-api", "!context.departments.isEmpty() &&", "")
-NAMED = Control("zerotrust.service", "Service.department", "if named is None and len(mine) != 1:")
+NAMED = Control("zerotrust.service", "Service.department", "if named is None and len(own) != 1:")
 NARROWED = Control(
     "orchestrator.main",
     "create_app",
@@ -346,7 +346,7 @@ ROWS: dict[int, Row] = {
     10: Row(
         "what a refusal tells about a forged token",
         Reason.BAD_SIGNATURE,
-        (Control("zerotrust.transport.responses", "problem", "refusal.told", "refusal.reason"),),
+        (Control("zerotrust.transport.responses", "problem", "refusal.public_reason", "refusal.reason"),),
     ),
     11: Row("nobody signed it", Reason.ALGORITHM_NOT_ALLOWED, ((ONE_ALGORITHM, SIGNATURE),)),
     12: Row("our public key as a shared secret", Reason.ALGORITHM_NOT_ALLOWED, ((ONE_ALGORITHM, SIGNATURE), "PyJWT")),
@@ -959,7 +959,7 @@ ROWS: dict[int, Row] = {
         (
             Control(
                 "zerotrust.spiffe.tls",
-                "show",
+                "use_svid",
                 "os.memfd_create('svid', os.MFD_CLOEXEC)",
                 "__import__('tempfile').mkstemp()[0]",
             ),

@@ -214,7 +214,7 @@ async def test_a_reading_call_whose_connection_breaks_is_repeated_at_once_and_no
     def breaks(request: httpx.Request) -> httpx.Response:
         if request.method not in broken:
             broken.append(request.method)
-            raise httpx.ReadError("a certificate of this connection has ended", request=request)
+            raise httpx.ReadError("a certificate of this connection has expired", request=request)
         return found(request) if request.method == "GET" else httpx.Response(204)
 
     keycloak.clients = keycloak.change = breaks

@@ -69,7 +69,7 @@ SPOILED: dict[str, tuple[Callable[[Json], Any], str]] = {
     ),
     "signed long ago": (
         lambda card: card.update(signed_card(CARD, the_ca().svid(READER, age=100, life=50))),
-        "has ended",
+        "has expired",
     ),
     "another card": (lambda card: card.update(another_card()), "not the card that was approved"),
     "too large": (lambda card: card.update(description="x" * MAX_CARD), "too large"),

@@ -15,7 +15,7 @@ from spiffe._proto import workload_pb2 as pb
 from tests.support.ca import CA, the_ca
 from tests.unit.test_tls import PARTIES, READER, WRITER, Handshake
 from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.tls import client_context, server_context, show
+from zerotrust.spiffe.tls import client_context, server_context, use_svid
 from zerotrust.spiffe.workload import Workload
 
 
@@ -80,7 +80,7 @@ async def test_a_running_party_goes_by_the_bundle_that_was_sent_last(agent: Agen
     below = CA(above=new)
     async with workload.opened():
         server = server_context(workload.svid, certificate_needed=True)
-        workload.on_renewal(lambda svid: show(server, svid))
+        workload.on_renewal(lambda svid: use_svid(server, svid))
         assert (taken(server, the_ca()), taken(server, new)) == (True, False)
 
         agent.send(the_ca().svid(READER, life=60, trusts=[the_ca(), new]))

@@ -112,7 +112,7 @@ def test_another_authoritys_certificate_proves_nothing() -> None:
 def test_another_party_cannot_say_what_this_one_is() -> None:
     with pytest.raises(InvalidStatement, match="not signed by"):
         check(signed_card(CARD, the_ca().svid("agent/writer")))
-    with pytest.raises(InvalidStatement, match=r"^signed by spiffe://agents\.example/agent/writer, and not"):
+    with pytest.raises(InvalidStatement, match=r"^signed by spiffe://agents\.example/agent/writer, not"):
         check(forged(the_ca().svid("agent/writer")))  # although it says it is the reader
 
 
@@ -125,9 +125,9 @@ def test_a_card_ends_with_its_certificate(svid: Svid) -> None:
     sent = signed_card(CARD, svid)
 
     assert check(sent, now=svid.not_after - 1)
-    with pytest.raises(InvalidStatement, match="has ended"):
+    with pytest.raises(InvalidStatement, match="has expired"):
         check(sent, now=svid.not_after)
-    with pytest.raises(InvalidStatement, match="has ended"):
+    with pytest.raises(InvalidStatement, match="has expired"):
         check(signed_card(CARD, the_ca().svid("agent/reader", age=200, life=100)))
 
 
@@ -165,5 +165,5 @@ def test_what_is_no_card_is_untrusted_and_nothing_worse(sent: bytes) -> None:
 def test_a_name_given_twice_is_no_card(svid: Svid) -> None:
     good = json.dumps(signed_card(CARD, svid))
 
-    with pytest.raises(InvalidStatement, match="a name is given twice"):
+    with pytest.raises(InvalidStatement, match="a name occurs twice"):
         check(good.replace("{", '{"name": "agent/writer", ', 1).encode())

@@ -61,7 +61,7 @@ async def test_what_is_no_reply_of_a_model_is_told_as_such(answer: httpx.Respons
     with pytest.raises(PeerError) as error:
         await model(answer).reply([], [], TOKEN)
 
-    assert error.value.told == f"inference: {told}"
+    assert error.value.message == f"inference: {told}"
 
 
 async def test_a_call_with_an_empty_text_for_arguments_has_none() -> None:
@@ -218,7 +218,7 @@ async def test_a_task_that_is_too_long_by_itself_is_refused_before_anything_is_d
     with pytest.raises(PeerError) as error:
         await worked("x" * MAX_CONVERSATION, Scripted({"content": "Done."}), tools)
 
-    assert error.value.told == "more was said than one task has room for"
+    assert error.value.message == "more was said than one task has room for"
 
 
 @pytest.mark.parametrize(

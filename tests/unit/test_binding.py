@@ -160,7 +160,7 @@ async def test_a_workloads_token_is_not_good_without_its_certificate(door: Door,
     reply = await door.ask(stolen, peer=NO_CERTIFICATE)
 
     assert (reply.status, reply.reason) == (401, Reason.NOT_BOUND)
-    assert door.requests[0]["detail"].endswith("presented by nobody known")
+    assert door.requests[0]["detail"].endswith("presented by a caller without a certificate")
     assert door.handled == []
 
 

@@ -101,7 +101,7 @@ def test_the_detail_is_for_the_record_and_not_for_the_caller() -> None:
 
 @pytest.mark.parametrize("reason", sorted(BEFORE_SIGNATURE))
 def test_before_the_signature_is_known_to_be_good_every_failure_looks_the_same(reason: Reason) -> None:
-    assert Denied(reason).told is Reason.NOT_VERIFIED
+    assert Denied(reason).public_reason is Reason.NOT_VERIFIED
     assert headers_of(Denied(reason)) == headers_of(Denied(Reason.BAD_SIGNATURE))
     assert Denied(reason).status == Denied(Reason.BAD_SIGNATURE).status
 

@@ -19,7 +19,7 @@ from tests.support.ca import CA, TRUST_DOMAIN, the_ca
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.tls import server_context, show
+from zerotrust.spiffe.tls import server_context, use_svid
 from zerotrust.transport import pools
 from zerotrust.transport.pools import REUSE_MARGIN, Connections, MCPConnections
 from zerotrust.transport.server import IDLE, LAST_CALL, server
@@ -144,7 +144,7 @@ async def test_an_unknown_origin_is_not_called(reader: Party, kind: Kind) -> Non
             f"https://127.0.0.1:{port}@attacker.test/",
             f"https://{dns_name(READER, TRUST_DOMAIN)}:{port}/",
         ):
-            with pytest.raises(kind[0].ConnectError, match="nobody is known there"):
+            with pytest.raises(kind[0].ConnectError, match="no party is registered at this address"):
                 await http.get(url)
 
     assert reader.asked == []
@@ -409,7 +409,7 @@ async def test_another_directory_counts_from_the_next_call_on(reader: Party, kin
         transport.use(directory(reader))
         await http.get(reader.address)
         transport.use(Directory({}, {}))
-        with pytest.raises(kind[0].ConnectError, match="nobody is known there"):
+        with pytest.raises(kind[0].ConnectError, match="no party is registered at this address"):
             await http.get(reader.address)
 
     assert len(reader.asked) == 1
@@ -457,7 +457,7 @@ async def test_under_load_certificates_are_renewed_again_and_again_and_no_reques
             while True:
                 for _ in range(3):
                     await asyncio.sleep(0.3)
-                    show(party.context, short(READER))
+                    use_svid(party.context, short(READER))
                 out.renew(short(ORCHESTRATOR))
 
         async def user(number: int) -> int:

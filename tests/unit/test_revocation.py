@@ -231,7 +231,7 @@ def test_what_was_issued_before_a_time_or_at_it_is_revoked(
     assert bool(revocations.of(caller)) is good
     if not good:
         assert revocations.of(caller) == Decision(
-            allowed=False, reason=Reason.REVOKED, detail="begun before 100: the realm's not-before"
+            allowed=False, reason=Reason.REVOKED, detail="chain started before 100: the realm's not-before"
         )
 
 

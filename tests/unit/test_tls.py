@@ -15,7 +15,7 @@ from tests.support.door import Clock
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe import tls
 from zerotrust.spiffe.svid import LONGEST_X509_SVID, NOBODY, Peer, Svid
-from zerotrust.spiffe.tls import client_context, issuer_context, server_context, show, user_context
+from zerotrust.spiffe.tls import client_context, issuer_context, server_context, use_svid, user_context
 
 READER, WRITER = "agent/reader", "agent/writer"
 READERS_NAME = dns_name(READER, TRUST_DOMAIN)
@@ -98,8 +98,8 @@ def plain_client(svid: Svid, authority: CA | None = None) -> ssl.SSLContext:
     """A client of another make, which shows this certificate and believes our authority."""
     context = (authority or the_ca()).for_users()
     shown = client_context(svid, {})
-    context.sslobject_class = shown.sslobject_class  # only so that `show` finds what it wants
-    show(context, svid)
+    context.sslobject_class = shown.sslobject_class  # only so that `use_svid` finds what it wants
+    use_svid(context, svid)
     context.sslobject_class = ssl.SSLObject
     return context
 
@@ -187,7 +187,7 @@ async def test_the_issuer_is_known_by_its_dns_name_and_our_authority_and_sees_ou
     server.sslobject_class = type("_", (tls.ExpiringTLS,), {})
     server.load_verify_locations(cadata=the_ca().pem)
     server.verify_mode = ssl.CERT_REQUIRED
-    show(server, svid)
+    use_svid(server, svid)
     async with (
         listening(server) as there,
         connected(there, issuer_context(mine, {}), "keycloak.test") as (reader, writer),
@@ -210,7 +210,7 @@ async def test_tls_1_2_is_not_spoken(side: str) -> None:
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.maximum_version = ssl.TLSVersion.TLSv1_2
         server.sslobject_class = type("_", (tls.ExpiringTLS,), {})
-        show(server, the_ca().svid(READER))
+        use_svid(server, the_ca().svid(READER))
         client = client_context(the_ca().svid(WRITER), PARTIES)
     async with listening(server) as there:
         await refused(there, client)
@@ -233,8 +233,8 @@ def test_a_renewed_certificate_is_the_measure_of_the_next_handshakes() -> None:
     svid, client = the_ca().svid(READER), client_context(the_ca().svid(WRITER, life=600), PARTIES)
     server = server_context(svid, certificate_needed=True)
     Handshake(server, plain_client(the_ca().svid(WRITER))).done()
-    show(server, the_ca().svid(READER, life=500))
-    with pytest.raises(ssl.SSLCertVerificationError, match="may live longer than 505"):
+    use_svid(server, the_ca().svid(READER, life=500))
+    with pytest.raises(ssl.SSLCertVerificationError, match="the longest allowed is 505 s"):
         Handshake(server, client).done()
 
 
@@ -294,7 +294,7 @@ async def test_a_renewed_certificate_is_shown_to_new_connections_and_does_not_le
     context, mine = server_context(first, certificate_needed=False), the_ca().svid(WRITER)
     async with listening(context) as there, connected(there, client_context(mine, PARTIES)) as (reader, writer):
         assert await said(reader, writer, b"first\n") == b"first\n"
-        show(context, second)
+        use_svid(context, second)
         async with connected(there, client_context(mine, PARTIES)) as (other_reader, other):
             assert await said(other_reader, other, b"second\n") == b"second\n"
             assert [peer.until for peer in there.peers] == [first.not_after, second.not_after]
@@ -307,7 +307,7 @@ async def test_a_renewed_certificate_is_shown_to_new_connections_and_does_not_le
 def test_one_contexts_renewal_is_no_matter_of_anothers() -> None:
     one, other = (server_context(the_ca().svid(READER, life=life), certificate_needed=False) for life in (100, 200))
 
-    assert one.sslobject_class.shown_until != other.sslobject_class.shown_until  # type: ignore[attr-defined]
+    assert one.sslobject_class.svid_not_after != other.sslobject_class.svid_not_after  # type: ignore[attr-defined]
 
 
 # one handshake after the other, without a network
@@ -337,9 +337,9 @@ def test_neither_end_says_or_hears_anything_once_a_certificate_has_ended(clock: 
     clock.now += 1_000_000
 
     for end in joined.client, joined.server:
-        with pytest.raises(ssl.SSLCertVerificationError, match="has ended"):
+        with pytest.raises(ssl.SSLCertVerificationError, match="has expired"):
             end.write(b"secret")
-        with pytest.raises(ssl.SSLCertVerificationError, match="has ended"):
+        with pytest.raises(ssl.SSLCertVerificationError, match="has expired"):
             end.read(1)
 
 
@@ -371,7 +371,7 @@ def test_showing_a_certificate_leaves_nothing_open() -> None:
     context = server_context(the_ca().svid(READER), certificate_needed=True)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
-        show(context, the_ca().svid(READER))
+        use_svid(context, the_ca().svid(READER))
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
@@ -393,8 +393,8 @@ def test_a_new_authority_counts_at_once_at_both_ends() -> None:
         with pytest.raises(ssl.SSLCertVerificationError):
             met(*pair)
 
-    show(server, old.svid(READER, trusts=[old, new]))
-    show(client, old.svid(WRITER, trusts=[old, new]))
+    use_svid(server, old.svid(READER, trusts=[old, new]))
+    use_svid(client, old.svid(WRITER, trusts=[old, new]))
 
     for pair in ((server, ours), (theirs, client), (server, client), (theirs, ours)):
         met(*pair)
@@ -408,8 +408,8 @@ def test_a_removed_authority_counts_no_more_at_either_end() -> None:
     ours = client_context(old.svid(WRITER, trusts=[old, new]), PARTIES)
     taken, called, good = met(server, ours), met(theirs, client), met(server, client)
 
-    show(server, new.svid(READER, trusts=[new]))
-    show(client, new.svid(WRITER, trusts=[new]))
+    use_svid(server, new.svid(READER, trusts=[new]))
+    use_svid(client, new.svid(WRITER, trusts=[new]))
 
     for end in (taken.server, called.client):  # what was open before
         with pytest.raises(ssl.SSLCertVerificationError, match="was removed"):
@@ -430,8 +430,8 @@ def test_an_authority_that_comes_back_counts_again() -> None:
     old, new = the_ca(), CA()
     server = server_context(old.svid(READER, trusts=[old, new]), certificate_needed=True)
     client = client_context(old.svid(WRITER), PARTIES)
-    show(server, new.svid(READER, trusts=[new]))
-    show(server, old.svid(READER, trusts=[old]))
+    use_svid(server, new.svid(READER, trusts=[new]))
+    use_svid(server, old.svid(READER, trusts=[old]))
 
     met(server, client)
 
@@ -443,7 +443,7 @@ def test_a_renewed_certificate_of_the_same_authority_is_the_same_authority() -> 
     server = server_context(old.svid(READER), certificate_needed=True)
     joined = met(server, client_context(old.svid(WRITER), PARTIES))
 
-    show(server, renewed.svid(READER))
+    use_svid(server, renewed.svid(READER))
 
     joined.client.write(b"hello")
     assert joined.server.read(100) == b"hello"
@@ -459,7 +459,7 @@ def test_intermediates_are_shown_and_lead_to_an_authority() -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         met(server, client_context(CA(above=CA(path_length=1)).svid(WRITER, trusts=[root]), PARTIES))
 
-    show(server, CA().svid(READER))  # the root is gone
+    use_svid(server, CA().svid(READER))  # the root is gone
 
     with pytest.raises(ssl.SSLCertVerificationError, match="was removed"):
         joined.server.read(100)

@@ -157,8 +157,10 @@ class _Executor(AgentExecutor):
         _works.get().add(working)
         try:
             found = await working
-        except (Denied, PeerError) as error:
-            found = Answer(broken=error.told)
+        except Denied as error:
+            found = Answer(broken=error.public_reason)
+        except PeerError as error:
+            found = Answer(broken=error.message)
         except asyncio.CancelledError:
             found = Answer(broken="cut off")  # which nobody reads; it is for the SDK, which waits for an event
         wanted = context.configuration.accepted_output_modes if context.configuration else ()

@@ -147,7 +147,7 @@ class ModelClient:
         except httpx.TransportError as error:
             raise unreached(INFERENCE, error) from error
         except Denied as error:
-            raise PeerError(f"{INFERENCE}: {error.told}") from error
+            raise PeerError(f"{INFERENCE}: {error.public_reason}") from error
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise PeerError(f"{INFERENCE}: {NONSENSE}") from error
 
@@ -172,7 +172,7 @@ async def run_tool_loop(
             for call in reply.tool_calls:
                 await talk.do(call)
     except PeerError as error:
-        return talk.account(broken=error.told)
+        return talk.account(broken=error.message)
     return talk.account(broken="the model came to no end")
 
 
@@ -217,7 +217,7 @@ class _Talk:
         try:
             said, did = await self._tools.call(name, arguments, self._tool_token)
         except PeerError as error:
-            (self._unclear if error.unclear else self._failed).append(_failure(what, error.told))
+            (self._unclear if error.unclear else self._failed).append(_failure(what, error.message))
             raise
         if did:
             self._done.append(f"{_cut(what)}: {_cut(said)}")

@@ -34,24 +34,24 @@ class Answer(BaseModel):
 class PeerError(ZeroTrustError):
     """Another party refused, failed or could not be reached."""
 
-    def __init__(self, told: str, *, unclear: bool = False, account: Answer | None = None) -> None:
-        """`told` is fit for the user; `unclear`: what was asked for may have been done all the same."""
-        super().__init__(told)
-        self.told, self.unclear, self.account = told, unclear, account or Answer()
+    def __init__(self, message: str, *, unclear: bool = False, account: Answer | None = None) -> None:
+        """`message` may be shown to the user; `unclear`: the call may have taken effect all the same."""
+        super().__init__(message)
+        self.message, self.unclear, self.account = message, unclear, account or Answer()
 
 
 def refused(name: str, answer: httpx.Response) -> PeerError:
-    """What to tell of a party that answered with an error."""
+    """Return the error for a party that answered with an error."""
     try:
-        told = answer.json()
-        reason = str((told["error"]["data"] if "jsonrpc" in told else told)["reason"])
+        problem = answer.json()
+        reason = str((problem["error"]["data"] if "jsonrpc" in problem else problem)["reason"])
     except (ValueError, KeyError, TypeError):
         return PeerError(f"{name}: answered with status {answer.status_code}", unclear=True)
     return PeerError(f"{name}: refused with {answer.status_code}, {reason}", unclear=reason not in UNTOUCHED)
 
 
 def unreached(name: str, error: httpx.TransportError) -> PeerError:
-    """What to tell of a party that did not answer: it may have been asked, or not."""
+    """Return the error for a party that did not answer: the request may have reached it, or not."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return PeerError(f"{name}: could not be reached")
     return PeerError(f"{name}: gave no answer", unclear=True)

@@ -1,1 +1,1 @@
-"""What happened, on record: the local journal, and the counts of what may come in floods."""
+"""The audit log: events, the local journal, and counts of events that may come in floods."""

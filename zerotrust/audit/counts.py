@@ -1,7 +1,7 @@
-"""Counts what may come in floods, so that a flood costs the disk a few records a second.
+"""Counts events that may come in floods, so that a flood costs the disk a few records a second.
 
-Callers that were never verified are counted from the first.  What verified callers repeat is written in full three
-times within a second and counted from then on: nobody learns more from the thousandth than from the third.
+Calls of unverified callers are counted from the first.  A repeated call of a verified caller is recorded in full three
+times within a second and counted from then on: the thousandth record says no more than the third.
 """
 
 import asyncio
@@ -15,21 +15,21 @@ from zerotrust.audit.recorder import Recorder
 T = TypeVar("T")
 
 MAX_PEERS = 1000
-"""Different callers told apart within a second; the rest are counted together."""
+"""Callers that are counted apart within a second; the rest are counted together."""
 
 IN_FULL = 3
-"""Refusals that are written in full within a second, of one user's tokens for one party, presented by one peer, for one
-reason at one route; and calls by one certificate at one route."""
+"""Refusals that are recorded in full within a second, with the same subject, party, peer, reason and route; and calls
+by the same certificate at the same route."""
 
 MAX_REPEATED = 1000
-"""Different ones of those told apart within a second; the rest are counted together, by their reason."""
+"""Combinations of these that are counted apart within a second; the rest are counted together, by their reason."""
 
 IN_A_RECORD = 100
 """Counts in one record: it stays below `journal.MAX_LINE`."""
 
 
 class CallCounter:
-    """What was refused before verification, or again and again, and what came by a public route or a certificate."""
+    """Counts refusals before verification, repeated refusals, and calls by public routes and by certificate."""
 
     def __init__(self, recorder: Recorder, *, interval: float = 1.0) -> None:
         self._recorder, self._interval = recorder, interval
@@ -37,29 +37,29 @@ class CallCounter:
         self._repeated: Counter[tuple[str | None, str | None, str | None, str, str]] = Counter()
 
     def count(self, origin: str, reason: str) -> None:
-        """Count a caller who was not verified; the count is written within `interval` seconds."""
+        """Count a call of a caller that was not verified; the count is written within `interval` seconds."""
         self._begin()
         if (origin, reason) not in self._unverified and len(self._unverified) >= MAX_PEERS:
             origin = "others"
         self._unverified[origin, reason] += 1
 
     def repeated(self, subject: str | None, party: str | None, peer: str | None, reason: str, route: str) -> bool:
-        """Count a call of a verified caller; return whether that is enough, or it is to be written in full.
+        """Count a call of a verified caller.  Return True if the count is enough, False to record the call in full.
 
-        `party` is the one that the token was issued to, `peer` the one that presented it.  They differ where a token
-        was stolen: refusals of one must not hide those of another.  Subject and party are None for a call by
+        `party` is the one that the token was issued to, `peer` the one that presented it.  They differ if a token was
+        stolen, and refusals of one must not hide those of the other.  Subject and party are None for a call by
         certificate alone, the peer is None for a caller without a certificate.
         """
         self._begin()
         what = (subject, party, peer, reason, route)
         if what not in self._repeated and len(self._repeated) >= MAX_REPEATED:
             what = ("others", "others", "others", reason, "others")
-            self._repeated.setdefault(what, IN_FULL)  # none of them is written in full
+            self._repeated.setdefault(what, IN_FULL)  # none of them is recorded in full
         self._repeated[what] += 1
         return self._repeated[what] > IN_FULL
 
     async def flush(self) -> None:
-        """Write what was counted, now.  Raises `JournalError`."""
+        """Write the counts now.  Raises `JournalError`."""
         for written in self._write():
             await written
 

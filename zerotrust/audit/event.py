@@ -1,12 +1,12 @@
-"""What a record says: one typed, versioned event, and its canonical bytes.  Pure.
+"""The content of a record: one typed, versioned event, and its canonical bytes.  Pure.
 
 The bytes are JSON in the canonical form of RFC 8785, so that a verifier in any language gets the same digest from the
-same event.  They are what is chained, signed and put into a Merkle tree, so schema 1 never changes: what has to be said
-otherwise is said in another schema.  Three rules hold everywhere:
+same event.  They are chained, signed and put into a Merkle tree, so schema 1 never changes: a different event needs
+another schema.  Three rules hold everywhere:
 
-- What does not apply is left out.  Nothing is null.
+- A member that does not apply is left out.  Nothing is null.
 - Every time and every duration is an integer in microseconds; times count from 1970-01-01 UTC.
-- Text that others chose is `Text`, and only `plain` makes it.  No token, secret, or document is in any event.
+- Text from outside is `Text`, and only `sanitize` makes it.  No event contains a token, a secret or a document.
 
 `docs/audit-events.md` explains every event and field.
 """
@@ -29,20 +29,20 @@ MICROSECONDS = 1_000_000
 Action = Literal["suspend", "reinstate", "revoke", "drift", "reload"]
 
 Text = NewType("Text", str)
-"""Text from outside, fit to be read in a record."""
+"""Text from outside, made safe for a record by `sanitize`."""
 
 _TOKEN = re.compile(r"eyJ[\w.-]*")
-"""What every JWT begins with: `{"`, in base64."""
+"""A JWT: it begins with `{"` in base64."""
 
 
 def sanitize(text: str) -> Text:
-    """Make text from outside fit for a record: at most 200 characters of it, printable ASCII only, and no token."""
+    """Return text from outside in a form that is safe in a record: 200 characters of it, ASCII only, without tokens."""
     return Text(_TOKEN.sub("(a token)", text[:200]).encode("unicode_escape").decode())
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """Read strictly: an unknown field, or a value of another type, is an error."""
+    """Parsed strictly: an unknown field or a value of another type is an error."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
@@ -56,12 +56,12 @@ class Trace(_Shape):
     parent_id: str | None = None
     """The span of the party that sent the request."""
     caller_trace_id: str | None = None
-    """The trace that a caller named who may not continue one here."""
+    """The trace of a caller that may not continue it here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer(_Shape):
-    """The other end of the connection, by its certificate."""
+    """The party at the other end of the connection, by its certificate."""
 
     id: str
     measurement: str | None = None
@@ -69,7 +69,7 @@ class Peer(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller(_Shape):
-    """What the verified token of a caller says; never the token."""
+    """The claims of a caller's verified token; never the token itself."""
 
     subject: str
     party: str
@@ -88,7 +88,7 @@ class Caller(_Shape):
 
     @classmethod
     def of(cls, principal: Principal) -> "Caller":
-        """Take over what a token says; times become microseconds."""
+        """Return the caller of a principal; times become microseconds."""
         return cls(
             subject=principal.subject,
             party=principal.party,
@@ -109,7 +109,7 @@ class Caller(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy(_Shape):
-    """The policies that a decision was made by."""
+    """The policies that were evaluated."""
 
     version: str
     rules: tuple[str, ...] | None = None
@@ -118,7 +118,7 @@ class Policy(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided(_Shape):
-    """A decision: whether it was a yes, and why."""
+    """A decision: allowed or not, and why."""
 
     allowed: bool
     reason: str
@@ -127,7 +127,7 @@ class Decided(_Shape):
 
     @classmethod
     def of(cls, decision: Decision, policy: str | None = None) -> "Decided":
-        """Take over a decision; `policy` is the version of the policies, where they were asked."""
+        """Return a decision as it is recorded; `policy` is the policy version, if policies were evaluated."""
         return cls(
             allowed=decision.allowed,
             reason=decision.reason,
@@ -138,7 +138,7 @@ class Decided(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource(_Shape):
-    """What an access is about."""
+    """The resource of an access."""
 
     kind: str
     name: Text
@@ -146,7 +146,7 @@ class Resource(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect(_Shape):
-    """What an act changed: SHA-256 of the resource before (none: it is new) and after (none: it is gone)."""
+    """The change by an act: SHA-256 of the resource before (none: it is new) and after (none: it was deleted)."""
 
     before: str | None = None
     after: str | None = None
@@ -154,7 +154,7 @@ class Effect(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request(_Shape):
-    """The gate has decided about a call; an allowed one is served once this is on the disk."""
+    """The gate decided about a call; an allowed one is served once this event is on the disk."""
 
     type: Literal["request"] = "request"
     operation: Text
@@ -166,7 +166,7 @@ class Request(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome(_Shape):
-    """What came of a call that was let in: the answer as it left."""
+    """How a call ended that was admitted, and digests of its request and answer."""
 
     type: Literal["outcome"] = "outcome"
     ended: Literal["complete", "cut_off", "failed"]
@@ -178,7 +178,7 @@ class Outcome(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access(_Shape):
-    """A handler has had a decision made about one resource."""
+    """A handler asked for a decision about one resource."""
 
     type: Literal["access"] = "access"
     operation: Text
@@ -190,7 +190,7 @@ class Access(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange(_Shape):
-    """A token was exchanged for one for another party, or was not."""
+    """A token was exchanged for one for another party, or the exchange was refused."""
 
     type: Literal["exchange"] = "exchange"
     audience: str
@@ -205,7 +205,7 @@ class Exchange(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discovery(_Shape):
-    """A party is not used: its card, or what it says of its tools, is not as approved."""
+    """A party is not trusted, because its agent card or its tool descriptions are not as approved."""
 
     type: Literal["discovery"] = "discovery"
     party: str
@@ -214,7 +214,7 @@ class Discovery(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal(_Shape):
-    """A handler has refused what the gate had let in."""
+    """A handler refused a call that the gate had admitted."""
 
     type: Literal["refusal"] = "refusal"
     decision: Decided
@@ -223,7 +223,7 @@ class Refusal(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Administration(_Shape):
-    """The registry has changed who may take part."""
+    """The registry changed who may take part."""
 
     type: Literal["administration"] = "administration"
     action: Action
@@ -235,7 +235,7 @@ class Administration(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unverified(_Shape):
-    """How often a caller who was not verified was refused, or used a public route."""
+    """How often an unverified caller was refused, or used a public route."""
 
     origin: str
     reason: str
@@ -244,7 +244,7 @@ class Unverified(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeated(_Shape):
-    """How often a verified caller repeated what had been written in full a moment before."""
+    """How often a verified caller repeated a call that had just been recorded in full."""
 
     operation: Text
     reason: str
@@ -256,7 +256,7 @@ class Repeated(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts(_Shape):
-    """What was only counted within the last second."""
+    """The calls of the last second that were only counted."""
 
     type: Literal["counts"] = "counts"
     unverified: tuple[Unverified, ...] | None = None
@@ -278,15 +278,15 @@ class AuditEvent(_Shape):
     measurement: str | None = None
 
     def canonical(self) -> bytes:
-        """Return the event in the canonical form of RFC 8785.  Raises `TypeError` where it cannot be written.
+        """Return the event in the canonical form of RFC 8785.  Raises `TypeError` if it has no such form.
 
-        orjson writes that form for what is in an event: ASCII names, integers of at most 53 bits, and no fraction.
+        orjson writes that form for the contents of an event: ASCII names, integers of at most 53 bits, no fractions.
         """
         return orjson.dumps(self, _content, _CANONICAL)
 
     @classmethod
     def parse(cls, raw: bytes) -> "AuditEvent":
-        """Read canonical bytes.  Raises `ValueError` for another schema, unknown fields, and any other spelling."""
+        """Parse canonical bytes.  Raises `ValueError` for another schema, unknown fields and non-canonical bytes."""
         event = _reader().validate_json(raw)
         if event.canonical() != raw:
             raise ValueError("not in canonical form")

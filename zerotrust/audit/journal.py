@@ -1,7 +1,7 @@
-"""The local journal: a decision is on the disk before anything is done, and no record can change alone.
+"""The local journal: a decision is on the disk before the act, and the hash chain shows a changed record.
 
-One line for each record: the event, its number, and the hash of the line before, as one canonical JSON object.
-Records that wait at the same time go out in one commit; events that nobody waits for ride on it.
+One line for each record: the event, its number, and the hash of the previous line, as one canonical JSON object.
+Records that wait at the same time are written in one commit; events that no caller waits for ride on it.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ from zerotrust.errors import ZeroTrustError
 GENESIS = "0" * 64
 
 MAX_LINE = 65_535
-"""Bytes of a record: what fits into an entry of a transparency log (C2SP tlog-tiles)."""
+"""Bytes of a record: the largest entry of a transparency log (C2SP tlog-tiles)."""
 
 MAX_RIDERS = 1_000
-"""Events that may wait for a commit; beyond that some are lost.  More calls than that are never under way."""
+"""Events that may wait for a commit; beyond that, the oldest are lost.  Fewer calls than that are under way."""
 
 _RECORD = re.compile(rb'\{"event":(\{.*\}),"n":([1-9][0-9]*),"prev":"([0-9a-f]{64})"\}')
 _ENVELOPE = len(b'{"event":,"n":,"prev":""}') + 20 + len(GENESIS)
 
 RIDE_WITHIN = 0.5
-"""Seconds after which what waits for a commit gets one of its own, unless there was another one; then once more."""
+"""Seconds after which waiting riders get a commit of their own, unless there was one; then they wait once more."""
 
 
 class JournalError(ZeroTrustError, OSError):
-    """The journal cannot be written, or is not what it was; whoever needs it must refuse."""
+    """The journal cannot be written, or was changed; a service without its journal refuses."""
 
 
 _Item = tuple[bytes, asyncio.Future[None]] | Literal["ride", "end"]
@@ -47,23 +47,23 @@ class Journal:
     """One party's journal, written by one process."""
 
     def __init__(self, path: Path) -> None:
-        """Open or go on with the journal at `path`.  Raises `JournalError` when its chain is broken or it is in use."""
+        """Open the journal at `path`, or create it.  Raises `JournalError` if its chain is broken or it is in use."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._fd)
-            raise JournalError(f"{path}: another process writes here") from error
+            raise JournalError(f"{path}: another process writes to it") from error
         if bad := first_bad_record(path):
             os.close(self._fd)
-            raise JournalError(f"{path}: record {bad} is not what it was")
+            raise JournalError(f"{path}: record {bad} was changed")
         self._count, self._head, self._end = 0, GENESIS, 0
         for line in _lines(path):
             self._count, self._head, self._end = self._count + 1, _hash(line), self._end + len(line) + 1
         os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
         _sync_folder(path.parent)
-        self._failure: JournalError | None = None  # for good: what has an end that nobody knows is not gone on with
+        self._failure: JournalError | None = None  # permanent: the end of the file is unknown, so nothing is appended
         self._waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._riders: deque[bytes] = deque(maxlen=MAX_RIDERS)
         self._commits, self._due = 0, False
@@ -71,10 +71,10 @@ class Journal:
         self._writer.start()
 
     def append(self, event: bytes) -> asyncio.Future[None]:
-        """Hand over an event in canonical form; the future is done once it is chained, in this order, and on the disk.
+        """Queue an event in canonical form.  The future is done when it is chained, in this order, and on the disk.
 
-        The future fails with `JournalError` when it cannot be written.  The chain has no hole then: a record that was
-        not written was never part of it, and the next one is tried anew.
+        The future fails with `JournalError` if it cannot be written.  The chain has no gap then: the record was never
+        part of it, and the next one is tried again.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if len(event) > MAX_LINE - _ENVELOPE:
@@ -86,9 +86,9 @@ class Journal:
         return done
 
     def ride(self, event: bytes) -> None:
-        """Hand over an event that nobody waits for: it goes out with the next commit.
+        """Queue an event that no caller waits for; it is written with the next commit.
 
-        Where there is none within twice `RIDE_WITHIN`, it gets its own.  It is lost where the journal fails for good.
+        If there is none within twice `RIDE_WITHIN`, it gets its own.  It is lost if the journal fails permanently.
         """
         self._riders.append(event)
         if not self._due:
@@ -102,11 +102,11 @@ class Journal:
         self._due = False
         if self._commits == commits:
             self._waiting.put("ride")
-        elif self._riders:  # others come: it rides with the next one
+        elif self._riders:  # commits happen: the riders go with the next one
             self._wait_for_others()
 
     def close(self) -> None:
-        """Write what waits, then stop."""
+        """Write the queued events, then stop."""
         self._waiting.put("end")
         self._writer.join()
         os.close(self._fd)
@@ -115,7 +115,7 @@ class Journal:
         items: list[_Item] = []
         while "end" not in items:
             items = [self._waiting.get()]
-            while not self._waiting.empty():  # all that waits goes out in one commit
+            while not self._waiting.empty():  # everything queued goes into one commit
                 items.append(self._waiting.get())
             asked = [item for item in items if not isinstance(item, str)]
             riders = [self._riders.popleft() for _ in range(len(self._riders))]
@@ -126,7 +126,7 @@ class Journal:
                 loop.call_soon_threadsafe(_resolve, [done for _, done in asked], failure)
 
     def _commit(self, events: list[bytes]) -> JournalError | None:
-        """Write all of them or none; return why none."""
+        """Write all events, or none and return the reason."""
         if not events:
             return None
         count, head, chain = self._count, self._head, []
@@ -138,12 +138,12 @@ class Journal:
         data = b"".join(chain)
         try:
             if os.write(self._fd, data) != len(data):
-                raise OSError(errno.ENOSPC, "only a part of it was written")
+                raise OSError(errno.ENOSPC, "only a part was written")
         except OSError as error:
             return self._take_back(error)
         try:
             os.fdatasync(self._fd)
-        except OSError as error:  # nobody can say any more what is on the disk, before it is read again
+        except OSError as error:  # what is on the disk is unknown until it is read again
             self._failure = JournalError(f"the journal cannot be written, until a restart: {error.strerror}")
             return self._failure
         self._count, self._head, self._end = count, head, self._end + len(data)
@@ -159,7 +159,7 @@ class Journal:
 
 
 def events(path: Path) -> Iterator[AuditEvent]:
-    """The events of a journal, oldest first.  Raises `ValueError` at one that is not of schema 1."""
+    """Yield the events of a journal, the oldest first.  Raises `ValueError` at one that is not of schema 1."""
     for line in _lines(path):
         if not (record := _RECORD.fullmatch(line)):
             raise ValueError("not a record")
@@ -167,9 +167,10 @@ def events(path: Path) -> Iterator[AuditEvent]:
 
 
 def first_bad_record(path: Path) -> int:
-    """The number of the first record that is not what it was, or 0.
+    """Return the number of the first record that was changed, or 0.
 
-    Nothing vouches for the end: where it is changed, rewritten or cut off, that takes an anchor outside this file.
+    The last records cannot be checked: to detect that they were changed, rewritten or cut off takes an anchor outside
+    this file.
     """
     head = GENESIS
     for number, line in enumerate(_lines(path), 1):
@@ -200,10 +201,10 @@ def _sync_folder(folder: Path) -> None:
 
 def _resolve(futures: list[asyncio.Future[None]], failure: OSError | None) -> None:
     for done in futures:
-        if done.done():  # whoever asked has left
+        if done.done():  # the caller has left
             continue
         if failure:
             done.set_exception(failure)
-            done.exception()  # read once: a caller that left must not make noise
+            done.exception()  # marks it as retrieved: a caller that left must not cause a warning
         else:
             done.set_result(None)

@@ -1,4 +1,4 @@
-"""The one way to write an event: it gets the service, the time and the current request's trace, and is handed over."""
+"""The one way to write an event: adds the service, the time and the current request's trace, and journals it."""
 
 import asyncio
 import time
@@ -14,26 +14,26 @@ class Recorder:
     """Writes the events of one service."""
 
     def __init__(self, journal: Journal, service: str, *, clock: Callable[[], float] = time.time) -> None:
-        """`service`: the SPIFFE ID of the party that writes; `clock`: seconds since the epoch."""
+        """`service`: this party's SPIFFE ID; `clock`: seconds since the epoch."""
         self._journal, self._service, self._clock = journal, service, clock
 
     async def write(self, data: Data) -> None:
-        """Write an event; done once it is on the disk.  Raises `Denied`: what is not on record is not done."""
+        """Write an event, and return when it is on the disk.  Raises `Denied`: no act without a record."""
         try:
             await self.append(data)
         except OSError as error:
             raise Denied(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
 
     def append(self, data: Data) -> asyncio.Future[None]:
-        """Hand over an event; the future is done once it is on the disk, and fails with `JournalError`."""
+        """Queue an event.  The future is done when the event is on the disk, or fails with `JournalError`."""
         return self._journal.append(self._event(data))
 
     def ride(self, data: Data) -> None:
-        """Hand over an event that nobody waits for; it goes out with the next commit."""
+        """Queue an event without waiting for it; it is written with the next commit."""
         self._journal.ride(self._event(data))
 
     def close(self) -> None:
-        """Write what waits, then stop."""
+        """Write the queued events, then stop."""
         self._journal.close()
 
     def _event(self, data: Data) -> bytes:

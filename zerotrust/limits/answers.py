@@ -1,6 +1,6 @@
-"""An answer has an end, in bytes and in seconds, whoever gives it.
+"""Bounds every answer of another party or of the issuer, in bytes and in seconds.
 
-The timeouts of an HTTP client start anew with every byte: who sends one now and then is never too late for them.
+The timeouts of an HTTP client restart with every byte, so they do not stop a peer that sends one now and then.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ import httpx
 
 MAX_ANSWER = 1 << 20
 SECONDS = 10
-"""How long one answer may take, from asking to its last byte."""
+"""Seconds that one answer may take, from the request to its last byte."""
 REPORTING_MARGIN = 1
-"""Seconds before the end of a caller's token at which nobody else is waited for: it has to hear what was done."""
+"""Seconds before the end of a caller's token at which calls to others end, so that the caller still gets an answer."""
 PLAIN = {"accept-encoding": "identity"}
-"""What to ask for: a packed answer may be a thousand times its size."""
+"""Headers that ask for no compression: a compressed answer may expand a thousandfold."""
 
 
 class _Answer(Protocol):
@@ -25,9 +25,9 @@ class _Answer(Protocol):
 
 
 async def read(answer: _Answer, most: int = MAX_ANSWER) -> bytes:
-    """The body.  Raises `ValueError` when it has more than `most` bytes, or comes packed although nobody asked."""
+    """Return the body.  Raises `ValueError` if it has more than `most` bytes, or is compressed unasked."""
     if "content-encoding" in answer.headers:
-        raise ValueError("the answer is packed")
+        raise ValueError("the answer is compressed")
     body = b""
     async for part in answer.aiter_bytes():
         body += part
@@ -37,9 +37,9 @@ async def read(answer: _Answer, most: int = MAX_ANSWER) -> bytes:
 
 
 async def ask(http: httpx.AsyncClient, method: str, url: str, *, most: int, **options: Any) -> tuple[int, bytes]:
-    """Send a request, follow nothing, and return status and body of the answer.
+    """Send a request, follow no redirect, and return status and body of the answer.
 
-    Raises `httpx.HTTPError`, also when it takes too long, and `ValueError` when it is too large.
+    Raises `httpx.HTTPError`, also if it takes too long, and `ValueError` if it is too large.
     """
     try:
         async with asyncio.timeout(SECONDS), http.stream(method, url, headers=PLAIN, **options) as answer:

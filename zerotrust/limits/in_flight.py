@@ -1,4 +1,4 @@
-"""How many requests each caller may have under way at once, so that nobody takes what is there for others.  Pure."""
+"""Limits the requests that each caller may have under way, so that none uses up the capacity of others.  Pure."""
 
 from collections import Counter
 from collections.abc import Hashable
@@ -7,29 +7,28 @@ from contextlib import ExitStack
 from zerotrust.decision import Denied, Reason
 
 OF_A_PERSON = 10
-"""Requests of one user, sent by a person's own client.  Nobody waits for more tasks of theirs at once."""
+"""Requests of one user, sent by the user's own client.  No person waits for more tasks at once."""
 
 OF_A_USER = 40
-"""Requests in one user's name, sent by one party: one for each task, and those of tasks that were broken off."""
+"""Requests for one user, sent by one party: one for each task, and those of tasks that were cut off."""
 
 OF_A_PARTY = 100
-"""Requests that one party sends, and requests that all people send together, whatever users they are for.  A party
-keeps no more connections than that (`pools.py`), and the last service in a chain has no more under way than the
-first has let in."""
+"""Requests of one party, for any user; and requests of all clients without a certificate together.  A party keeps no
+more connections than that (`pools.py`), and the last service in a chain has no more under way than the first admits."""
 
 
 PEOPLE = "people"
-"""As whom those are counted together who come without a certificate."""
+"""The sender under which all callers without a certificate are counted."""
 
 
 class InFlight:
-    """Who has how many requests under way."""
+    """Counts the requests that each caller has under way."""
 
     def __init__(self) -> None:
         self._held: Counter[Hashable] = Counter()
 
     def take(self, caller: Hashable, most: int) -> bool:
-        """Count one more for this caller, unless it has `most` already; return whether it was counted."""
+        """Count one more for this caller, unless it has `most` already.  Return whether it was counted."""
         if self._held[caller] >= most:
             return False
         self._held[caller] += 1
@@ -39,21 +38,20 @@ class InFlight:
         """Count one less."""
         self._held[caller] -= 1
         if not self._held[caller]:
-            del self._held[caller]  # nobody is remembered who has nothing under way
+            del self._held[caller]  # keep no entry for a caller with nothing under way
 
 
 class Limits:
-    """The requests under way at one gate: those of each user, and those of each sender."""
+    """The limits of one gate, for each user and for each sender."""
 
     def __init__(self) -> None:
         self._of_users, self._of_senders = InFlight(), InFlight()
 
     def enter(self, peer: str | None, user: str | None, over: ExitStack) -> None:
-        """Count one request, until `over` is closed.  Raises `Denied` where that is one too many.
+        """Count one request, until `over` is closed.  Raises `Denied` if there are too many.
 
-        `peer`: the SPIFFE ID of who sends it, None for a person's client.  `user`: in whose name, if in any.
-        A user's share is counted for each sender: what one party sends in their name takes no room from what another
-        one sends.
+        `peer`: the sender's SPIFFE ID, None for a client without a certificate.  `user`: the subject, if there is one.
+        A user's requests are counted for each sender, so that one party does not use up the user's share at another.
         """
         sender, most = peer or PEOPLE, OF_A_USER if peer else OF_A_PERSON
         if user is not None:

@@ -1,4 +1,4 @@
-"""JSON that two parsers cannot read differently (RFC 7493 sections 2.1 to 2.3), at a cost that has a bound.  Pure."""
+"""Parses JSON that no two parsers read differently (RFC 7493 sections 2.1 to 2.3), at a bounded cost.  Pure."""
 
 import json
 import math
@@ -6,24 +6,24 @@ import re
 from typing import Any
 
 EXACT = 2**53 - 1
-"""The largest whole number that every reader of JSON reads exactly (RFC 7493 section 2.2)."""
+"""The largest integer that every JSON parser reads exactly (RFC 7493 section 2.2)."""
 
 MAX_DEPTH = 64
-"""Objects and lists within each other: fewer than any reader behind this one can take."""
+"""Nested objects and lists: fewer than every parser behind this one can handle."""
 
 
 MAX_ELEMENTS = 10_000
-"""Commas, colons and opening brackets outside strings: what a parser makes an object of costs it about a microsecond,
-whatever its length.  Bodies here have a few dozen; a long conversation with a model has some thousands."""
+"""Commas, colons and opening brackets outside strings.  Each costs a parser about a microsecond, whatever the length of
+its value.  Bodies here have a few dozen; a long conversation with a model has some thousands."""
 
 _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def strict_object(text: bytes, *, most: int | None = MAX_ELEMENTS) -> dict[str, Any]:
-    """Parse a JSON object: UTF-8, every name once, numbers and texts that others read alike.
+    """Parse a JSON object: UTF-8, unique names, and only numbers and strings that all parsers read alike.
 
-    `most`: elements that it may have; None only for a text whose signer is trusted.  Raises `ValueError` for anything
-    else, and, before any of it is parsed, for one that is nested too deep or has too many elements.
+    `most`: the elements it may have; None only for a text whose signer is trusted.  Raises `ValueError` for any other
+    text; if it is nested too deep or has too many elements, before any of it is parsed.
     """
     _check_size(text, most)
     try:
@@ -31,7 +31,7 @@ def strict_object(text: bytes, *, most: int | None = MAX_ELEMENTS) -> dict[str, 
             text.decode(), object_pairs_hook=_unique, parse_int=_exact, parse_float=_finite, parse_constant=_refuse
         )
         if _HALF_A_PAIR.search(text):
-            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no character
+            json.dumps(found, ensure_ascii=False).encode()  # fails for a lone surrogate, which is not a character
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     if not isinstance(found, dict):
@@ -40,18 +40,18 @@ def strict_object(text: bytes, *, most: int | None = MAX_ELEMENTS) -> dict[str, 
 
 
 def _check_size(text: bytes, most: int | None) -> None:
-    """Measure a text without parsing it.
+    """Raise `ValueError` if a text is nested too deep or has too many elements, without parsing it.
 
-    Exact for the part that a parser would read: from the first mistake in the text on, it may be off.
+    The count is exact up to the first syntax error, where a parser stops.
     """
     brackets = text.count(b"{") + text.count(b"[")
     elements = brackets + text.count(b",") + text.count(b":")
-    if brackets <= MAX_DEPTH and (most is None or elements <= most):  # wherever they are
+    if brackets <= MAX_DEPTH and (most is None or elements <= most):  # even counting those in strings
         return
-    sanitize = text.replace(rb"\\", b"").replace(rb"\"", b"")  # what is left of quotes begins or ends a string
-    if most is not None and sanitize.count(b'"') > 2 * most:  # each string is an element, or the name of one
+    unescaped = text.replace(rb"\\", b"").replace(rb"\"", b"")  # each quote that is left begins or ends a string
+    if most is not None and unescaped.count(b'"') > 2 * most:  # each string is an element, or the name of one
         raise ValueError("too many elements")
-    outside = b"".join(sanitize.split(b'"')[::2])
+    outside = b"".join(unescaped.split(b'"')[::2])
     if most is not None and sum(map(outside.count, (b"{", b"[", b",", b":"))) > most:
         raise ValueError("too many elements")
     depth = 0
@@ -66,21 +66,21 @@ _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
 def _unique(given: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(given)) != len(given):
-        raise ValueError("a name is given twice")
+        raise ValueError("a name occurs twice")
     return found
 
 
 def _exact(digits: str) -> int:
     if abs(number := int(digits)) > EXACT:
-        raise ValueError("a number that others would round")
+        raise ValueError("an integer that other parsers would round")
     return number
 
 
 def _finite(digits: str) -> float:
     if not math.isfinite(number := float(digits)):
-        raise ValueError("a number that others would not have")
+        raise ValueError("a number that is not finite")
     return number
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")

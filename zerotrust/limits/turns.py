@@ -1,15 +1,15 @@
-"""Gives every sender its turn in the event loop, so that one who asks very often delays nobody else.
+"""Gives every sender its turn in the event loop, so that one with very many requests does not delay others.
 
-What is done for a request until it first waits for something is done in one pass of the event loop, and everybody else
-waits for the end of that pass.  So few requests of one sender begin in a pass; the others begin in later ones, in the
-order in which they came.  Nothing is refused: whoever asks faster than that waits longer for the answer.
+A request runs in one pass of the event loop until it first awaits something, and all others wait for the end of that
+pass.  So few requests of one sender start in a pass; the others start in later ones, in the order in which they came.
+None is refused: a sender that sends faster waits longer for its answers.
 """
 
 import asyncio
 from collections import deque
 
 IN_A_PASS = 8
-"""Requests of one sender that begin in one pass of the event loop: about 3 ms of work."""
+"""Requests of one sender that start in one pass of the event loop: about 3 ms of work."""
 
 
 class Turns:
@@ -20,7 +20,7 @@ class Turns:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def wait(self) -> None:
-        """Return when the next request may begin: at once, where few have begun in this pass."""
+        """Return when the next request may start: at once, if few have started in this pass."""
         if self._left == self._in_a_pass:
             asyncio.get_running_loop().call_soon(self._next_pass)
         if self._left and not self._waiting:
@@ -32,7 +32,7 @@ class Turns:
     def _next_pass(self) -> None:
         self._left = self._in_a_pass
         while self._left and self._waiting:
-            if not (turn := self._waiting.popleft()).done():  # whoever waited may have gone
+            if not (turn := self._waiting.popleft()).done():  # the waiting request may have been cancelled
                 turn.set_result(None)
                 self._left -= 1
         if self._left < self._in_a_pass:

@@ -1,8 +1,8 @@
 """Statements that a party signs with its SVID: the lines of the feed, agent cards.  Pure.
 
-A compact JWS (RFC 7515) whose header has the signer's certificate, and the intermediates that lead from it to an
-authority (`x5c`).  It is valid if an authority of our trust domain stands at the end of that chain and the certificate
-is an SVID of the expected signer, and only until the certificate ends.
+A compact JWS (RFC 7515) whose header has the signer's certificate and the intermediates up to an authority (`x5c`).
+It is valid if the chain leads to an authority of our trust domain and the certificate is an SVID of the expected
+signer, and only until the certificate expires.
 """
 
 import base64
@@ -21,23 +21,23 @@ from zerotrust.spiffe.svid import Svid, id_of, life_of
 
 ALGORITHM = "ES256"
 MAX_CHAIN = 4
-"""Certificates in a header: the signer's, and intermediates."""
+"""Certificates in a header: the signer's and intermediates."""
 
 
 class InvalidStatement(ZeroTrustError, ValueError):
-    """A statement that is not what it should be; the text says in which way."""
+    """A statement is not valid; the text says why."""
 
 
 def sign(payload: bytes, svid: Svid, *, kind: str) -> str:
-    """Return `payload` signed with this SVID; `kind` is what it is a statement of (the header's `typ`)."""
+    """Return `payload` signed with this SVID; `kind` is the media type of the statement (the header's `typ`)."""
     header = {"typ": kind, "x5c": [chain_entry(one) for one in svid.chain]}
     return jwt.PyJWS().encode(payload, svid.key, ALGORITHM, headers=header)
 
 
 def verify_statement(statement: str, *, kind: str, signer: str, own: Svid, now: float) -> dict[str, Any]:
-    """Return what `signer` (a SPIFFE ID) says in this statement of that kind; `now` in seconds since the epoch.
+    """Return the content of a statement of that kind by `signer` (a SPIFFE ID); `now` in seconds since the epoch.
 
-    `own` is the reader's SVID: it says whose certificates are good, and how long a life they may have.
+    `own` is the reader's SVID: its bundle has the trusted authorities, and its lifetime is the longest accepted.
     Raises `InvalidStatement`.
     """
     try:
@@ -45,8 +45,8 @@ def verify_statement(statement: str, *, kind: str, signer: str, own: Svid, now: 
         if brought.keys() != {"alg", "typ", "x5c"} or brought["alg"] != ALGORITHM or brought["typ"] != kind:
             raise InvalidStatement(f"not a statement of kind {kind}, signed with {ALGORITHM} and a certificate")
         key = trusted_key(brought["x5c"], signer=signer, own=own, now=now)
-        said = jwt.PyJWS([ALGORITHM]).decode(statement, key, [ALGORITHM])
-        return strict_object(said, most=None)  # all that is revoked may be many
+        payload = jwt.PyJWS([ALGORITHM]).decode(statement, key, [ALGORITHM])
+        return strict_object(payload, most=None)  # the number of revocations is not bounded
     except jwt.InvalidTokenError as error:
         raise InvalidStatement(f"the signature is not that of {signer}") from error
     except ValueError as error:
@@ -54,11 +54,14 @@ def verify_statement(statement: str, *, kind: str, signer: str, own: Svid, now: 
 
 
 def statement_type(statement: str) -> str:
-    """Return what a statement claims to be: good for choosing what to hold it to, and for nothing else."""
+    """Return the type that a statement claims, not verified: use it only to choose how to verify the statement.
+
+    Raises `InvalidStatement`.
+    """
     try:
         return str(_header(statement).get("typ"))
     except ValueError as error:
-        raise InvalidStatement("no statement") from error
+        raise InvalidStatement("not a statement") from error
 
 
 def _header(statement: str) -> dict[str, Any]:
@@ -67,24 +70,24 @@ def _header(statement: str) -> dict[str, Any]:
 
 
 def chain_entry(certificate: x509.Certificate) -> str:
-    """A certificate as it stands in an `x5c` header (RFC 7515 section 4.1.6)."""
+    """Return a certificate as an element of an `x5c` header (RFC 7515 section 4.1.6)."""
     return base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
 
 
 def chain_of(header: Any) -> list[x509.Certificate]:
-    """The certificates of an `x5c` header, not trusted yet.  Raises `ValueError` or `TypeError`."""
+    """Return the certificates of an `x5c` header, not verified.  Raises `ValueError` or `TypeError`."""
     if not isinstance(header, list) or not 1 <= len(header) <= MAX_CHAIN:
         raise ValueError(f"not 1 to {MAX_CHAIN} certificates")
     return [x509.load_der_x509_certificate(base64.b64decode(entry, validate=True)) for entry in header]
 
 
 def trusted_key(header: Any, *, signer: str, own: Svid, now: float) -> EllipticCurvePublicKey:
-    """Return the key of the first certificate of an `x5c` header, which is a valid SVID of `signer`.
+    """Return the key of the first certificate of an `x5c` header, if it is a valid SVID of `signer`.
 
-    Valid at `now`, in seconds since the epoch: the certificates lead to an authority in the bundle of `own`, the
+    Valid at `now`, in seconds since the epoch, means: the certificates lead to an authority in the bundle of `own`, the
     reader's SVID (RFC 5280 section 6); the first is a leaf for signing with exactly one SPIFFE ID (SPIFFE X509-SVID
-    section 5); it has not ended, for a signature is good until then; and it does not live longer than the reader's,
-    for the authority issues none such.  Raises `InvalidStatement`.
+    section 5); it has not expired, since a signature is valid until then; and its lifetime is not longer than the
+    reader's, since the authority issues no longer one.  Raises `InvalidStatement`.
     """
     try:
         chain = chain_of(header)
@@ -99,20 +102,20 @@ def trusted_key(header: Any, *, signer: str, own: Svid, now: float) -> EllipticC
             error if isinstance(error, InvalidStatement) else InvalidStatement("not exactly one SVID in the header")
         ) from error
     if name != signer:
-        raise InvalidStatement(f"signed by {name}, and not by {signer}")
+        raise InvalidStatement(f"signed by {name}, not by {signer}")
     if life_of(leaf) > own.life:
-        raise InvalidStatement(f"the certificate of {signer} lives longer than {own.life:.0f} s")
+        raise InvalidStatement(f"the lifetime of the certificate of {signer} is longer than {own.life:.0f} s")
     key = leaf.public_key()
     if not usage.digital_signature or not isinstance(key, EllipticCurvePublicKey):
-        raise InvalidStatement("the certificate's key does not sign")
+        raise InvalidStatement("the certificate's key is not for signing")
     return key
 
 
 def _check_chain(chain: list[x509.Certificate], own: Svid, at: dt.datetime) -> None:
-    """Raises `VerificationError` or `InvalidStatement`."""
+    """Raise `VerificationError` or `InvalidStatement` unless the chain is valid at this time."""
     leaf, *intermediates = chain
     if not leaf.not_valid_before_utc <= at < leaf.not_valid_after_utc:
-        raise InvalidStatement("the certificate has ended, or not begun")
+        raise InvalidStatement("the certificate has expired, or is not valid yet")
     verifier = PolicyBuilder().store(Store(list(own.bundle))).time(at).build_client_verifier()
     if verifier.verify(leaf, intermediates).chain[:-1] != chain:  # each certifies the one before (RFC 7515 4.1.6)
-        raise InvalidStatement("certificates in the header that do not lead to an authority")
+        raise InvalidStatement("the header has certificates that do not lead to an authority")

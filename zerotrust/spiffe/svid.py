@@ -1,4 +1,4 @@
-"""An X.509-SVID, and who is at the other end of a connection by theirs (SPIFFE X.509-SVID sections 2 to 5).  Pure."""
+"""X.509-SVIDs: this process's own, and the peer of a connection by its SVID (X509-SVID sections 2 to 5).  Pure."""
 
 import re
 import ssl
@@ -16,20 +16,20 @@ LONGEST_X509_SVID = 120
 LONGEST_JWT_SVID = 60
 """Seconds from issue to end.  `freshness` in registry.yaml can only be shorter."""
 SECONDS_BACK = 5
-"""How far a certificate's beginning lies back, for clocks that are not quite ours."""
+"""Seconds by which notBefore lies before the time of issue, to tolerate clock differences."""
 LONGEST_CERTIFICATE = LONGEST_X509_SVID + SECONDS_BACK
-"""Seconds from notBefore to notAfter; no longer life is believed."""
+"""Seconds from notBefore to notAfter; no certificate with a longer lifetime is accepted."""
 
 _SPIFFE_ID = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
 
 
 class NotAnSvid(ZeroTrustError, ValueError):
-    """A certificate that names no party, or several."""
+    """A certificate does not contain exactly one SPIFFE ID, or is not acceptable as an SVID."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Svid:
-    """This process's own identity for a while: certificate, key, and whom to believe."""
+    """This process's own short-lived identity: certificate, key and trust bundle."""
 
     id: str
     certificate: x509.Certificate
@@ -37,7 +37,7 @@ class Svid:
     bundle: tuple[x509.Certificate, ...]
     """The trust domain's authorities."""
     intermediates: tuple[x509.Certificate, ...] = ()
-    """Between the certificate and an authority, in this order; shown together with the certificate."""
+    """The certificates between this one and an authority, in this order; sent together with this one."""
 
     @classmethod
     def from_der(cls, key: bytes, certificate: bytes, bundle: Iterable[bytes]) -> Self:
@@ -56,17 +56,17 @@ class Svid:
 
     @property
     def chain(self) -> tuple[x509.Certificate, ...]:
-        """What is shown to others: the certificate, and what leads from it to an authority."""
+        """What is sent to peers: the certificate and the intermediates."""
         return self.certificate, *self.intermediates
 
     @property
     def not_after(self) -> float:
-        """When it ends, in seconds since the epoch."""
+        """When it expires, in seconds since the epoch."""
         return self.certificate.not_valid_after_utc.timestamp()
 
     @property
     def life(self) -> float:
-        """Seconds from its beginning to its end.  Its authority gives none a longer one: nor do we believe any."""
+        """Its lifetime in seconds.  Its authority issues no longer one, and this process accepts no longer one."""
         return life_of(self.certificate)
 
 
@@ -77,11 +77,11 @@ class Peer:
     id: str | None
     """Its SPIFFE ID; None where it showed no certificate."""
     until: float
-    """When the first of both ends' certificates ends, in seconds since the epoch; the connection is void then."""
+    """When the first of both certificates expires, in seconds since the epoch; the connection ends then."""
 
 
 NOBODY = Peer(None, 0.0)
-"""The peer where there is no TLS at all: nobody, and nothing to rely on."""
+"""The peer of a connection without TLS: no identity, and expired."""
 
 
 def id_of(certificate: x509.Certificate) -> str:
@@ -94,19 +94,22 @@ def id_of(certificate: x509.Certificate) -> str:
 
 
 def life_of(certificate: x509.Certificate) -> float:
-    """Return the seconds from a certificate's beginning to its end."""
+    """Return the lifetime of a certificate in seconds."""
     return (certificate.not_valid_after_utc - certificate.not_valid_before_utc).total_seconds()
 
 
 def named(shown: Mapping[str, Any]) -> tuple[str, float, float]:
-    """Return SPIFFE ID, beginning and end of a certificate as `SSLObject.getpeercert` shows it.  Raises `NotAnSvid`."""
+    """Return SPIFFE ID, notBefore and notAfter of a certificate as `SSLObject.getpeercert` returns it.
+
+    Raises `NotAnSvid`.
+    """
     names = [value for kind, value in shown.get("subjectAltName", ()) if kind == "URI"]
     begin, end = (float(ssl.cert_time_to_seconds(shown[which])) for which in ("notBefore", "notAfter"))
     return _one_id(names), begin, end
 
 
 def _one_id(names: list[str]) -> str:
-    # More than one, and two readers might each choose theirs (X.509-SVID section 2).
+    # With more than one, two readers might choose different ones (X509-SVID section 2).
     if len(names) != 1 or not _SPIFFE_ID.fullmatch(names[0]):
         raise NotAnSvid("not exactly one SPIFFE ID")
     return names[0]

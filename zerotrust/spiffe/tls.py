@@ -1,7 +1,7 @@
-"""TLS 1.3 with SVIDs: who is at the other end is known in the handshake, before a byte passes, and until notAfter.
+"""TLS 1.3 with SVIDs: the handshake identifies the peer before any data passes, and the connection ends at notAfter.
 
-Keys stay in memory.  Libraries look at a certificate once, in the handshake, and keep the connection: so the object
-that every one of them reads and writes with, `ssl.SSLObject`, looks at the clock each time.
+Keys stay in memory.  Libraries check a certificate once, in the handshake, and keep the connection.  So
+`ssl.SSLObject`, by which all of them read and write, checks the time on each read and write.
 """
 
 import os
@@ -21,24 +21,24 @@ _clock = NonDecreasingClock(time.time)
 
 
 class ExpiringTLS(ssl.SSLObject):
-    """One connection, void once either end's certificate has ended, or the other's authority is none any more."""
+    """One connection.  It fails once either certificate has expired, or the peer's authority was removed."""
 
-    shown_until = float("inf")
-    """When the certificate that this end shows to new connections ends, if it shows one."""
+    svid_not_after = float("inf")
+    """When this end's certificate for new connections expires, if it has one."""
     longest = LONGEST_CERTIFICATE
-    """Seconds that the other end's certificate may live: as long as the one that this end shows, if it shows one."""
+    """The longest lifetime of the peer's certificate in seconds: that of this end's certificate, if it has one."""
     authorities: frozenset[bytes] | None = None
-    """The trust anchors, where they can change: those of the trust bundle that this process was sent last."""
+    """The trust anchors, if they can change: those of the latest trust bundle of this process."""
     anchor: bytes | None = None
-    """The one that the other end's certificate leads to, if it showed one."""
+    """The trust anchor of the peer's certificate, if it showed one."""
     local_not_after = 0.0
-    """When the one that this connection shows ends."""
+    """When the certificate of this end on this connection expires."""
     peer = NOBODY
-    """Until the handshake is done, nothing passes."""
+    """The peer; until the handshake is done no data passes."""
 
     def do_handshake(self) -> None:
-        if not self.local_not_after:  # what a connection shows is settled as it begins, whatever is shown to later ones
-            self.local_not_after = type(self).shown_until
+        if not self.local_not_after:  # the certificate at the start of a handshake is the one that it uses
+            self.local_not_after = type(self).svid_not_after
         super().do_handshake()
         try:
             peer = self._checked(shown := self.getpeercert())
@@ -48,15 +48,15 @@ class ExpiringTLS(ssl.SSLObject):
         if shown and not chain:
             raise ssl.SSLCertVerificationError("a resumed session, whose certificate was not verified again")
         self.anchor = _anchor(chain[-1]) if chain else None
-        self._check_authority()  # OpenSSL takes authorities in, and cannot forget any
+        self._check_authority()  # OpenSSL can add authorities, and not remove any
         self.peer = peer
 
     def _checked(self, shown: Any) -> Peer:
-        if not shown:  # only where the context asks for a certificate and takes none for an answer
+        if not shown:  # only in a context where the peer's certificate is optional
             return Peer(None, self.local_not_after)
         name, begin, end = named(shown)
-        if end - begin > self.longest:  # whoever has stolen the authority's key cannot issue for long, either
-            raise NotAnSvid(f"a certificate of {end - begin:.0f} s, where none may live longer than {self.longest:.0f}")
+        if end - begin > self.longest:  # this limits what a stolen authority key is worth
+            raise NotAnSvid(f"a certificate of {end - begin:.0f} s; the longest allowed is {self.longest:.0f} s")
         return Peer(name, min(self.local_not_after, end))
 
     def read(self, *arguments: Any) -> Any:
@@ -70,55 +70,55 @@ class ExpiringTLS(ssl.SSLObject):
     def _check_void(self) -> None:
         self._check_authority()
         if _clock() >= self.peer.until:
-            raise ssl.SSLCertVerificationError("a certificate of this connection has ended")
+            raise ssl.SSLCertVerificationError("a certificate of this connection has expired")
 
     def _check_authority(self) -> None:
         known = type(self).authorities
         if self.anchor is not None and known is not None and self.anchor not in known:
-            raise ssl.SSLCertVerificationError("the other end's certificate is of an authority that was removed")
+            raise ssl.SSLCertVerificationError("the authority of the peer's certificate was removed")
 
 
 def server_context(svid: Svid, *, certificate_needed: bool) -> ssl.SSLContext:
-    """The context of a server.  Renew it in place with `show`.
+    """Return the context of a server.  Renew it in place with `use_svid`.
 
-    Without `certificate_needed` a caller may come without a certificate; one that it shows has to be good.
+    Without `certificate_needed` a caller may have no certificate; if it shows one, that has to be valid.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER, _pem(svid), ExpiringTLS)
     context.verify_mode = ssl.CERT_REQUIRED if certificate_needed else ssl.CERT_OPTIONAL
     context.num_tickets = 0  # a resumed session would not be checked again
-    show(context, svid)
+    use_svid(context, svid)
     return context
 
 
 def client_context(svid: Svid, parties: Mapping[str, str]) -> ssl.SSLContext:
-    """The context of calls to `parties` (DNS name to SPIFFE ID): another peer is refused before anything is sent."""
+    """Return the context for calls to `parties` (DNS name to SPIFFE ID): another peer fails the handshake."""
     context = user_context(_pem(svid), parties)
-    show(context, svid)
+    use_svid(context, svid)
     return context
 
 
 def user_context(authorities: str, parties: Mapping[str, str]) -> ssl.SSLContext:
-    """The same for whoever has no certificate; `authorities` is the trust domain's bundle, in PEM."""
+    """Return the same for a caller without a certificate; `authorities` is the trust domain's bundle, in PEM."""
 
     class Pinned(ExpiringTLS):
         def _checked(self, shown: Any) -> Peer:
             peer = super()._checked(shown)
             if peer.id != parties.get(str(self.server_hostname), "nobody"):
-                raise NotAnSvid(f"{self.server_hostname} is {peer.id}, which is not who was called")
+                raise NotAnSvid(f"{self.server_hostname} is {peer.id}, which is not the party that was called")
             return peer
 
     return _context(ssl.PROTOCOL_TLS_CLIENT, authorities, Pinned)
 
 
 def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
-    """The context of calls to the issuer, which is no workload: known by its DNS name, and by our authority's word."""
+    """Return the context for calls to the issuer, a server without a SPIFFE ID: its certificate has its DNS name."""
 
     class Issuer(ExpiringTLS):
         def _checked(self, shown: Any) -> Peer:
             return Peer(None, min(self.local_not_after, ssl.cert_time_to_seconds(shown["notAfter"])))
 
     context = _context(ssl.PROTOCOL_TLS_CLIENT, _pem(svid), Issuer)
-    show(context, svid)
+    use_svid(context, svid)
     return context
 
 
@@ -131,14 +131,17 @@ def _as_pem(certificates: Iterable[x509.Certificate]) -> bytes:
 
 
 def _anchor(authority: bytes) -> bytes:
-    """A trust anchor is a name and a key (RFC 5280 section 6.1.1 (d)): its certificate may be renewed."""
+    """Return an authority's name and key, which make the trust anchor (RFC 5280 section 6.1.1 (d)).
+
+    Its certificate may be renewed.
+    """
     certificate = x509.load_der_x509_certificate(authority)
     spki = serialization.PublicFormat.SubjectPublicKeyInfo
     return certificate.subject.public_bytes() + certificate.public_key().public_bytes(serialization.Encoding.DER, spki)
 
 
 def _verified_chain(connection: ssl.SSLObject) -> list[bytes]:
-    """The certificates in DER, from the other end's to the trust anchor's."""
+    """Return the certificates in DER, from the peer's to the trust anchor's."""
     if sys.version_info >= (3, 13):
         return connection.get_verified_chain()
     chain = connection._sslobj.get_verified_chain() or []  # type: ignore[attr-defined]
@@ -149,35 +152,36 @@ def _context(protocol: int, authorities: str, kind: type[ExpiringTLS]) -> ssl.SS
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_verify_locations(cadata=authorities)
-    # A class of this context's own: what it knows of our end is not another context's.
+    # A class for this context alone: its attributes must not affect another context.
     context.sslobject_class = type(kind.__name__, (kind,), {})
     return context
 
 
 def trust(context: ssl.SSLContext, svid: Svid) -> None:
-    """Hold this context's connections to the authorities of this SVID's bundle, those that are open as well.
+    """Trust the authorities of this SVID's bundle only, on new and open connections of this context.
 
-    New handshakes take an authority's certificates at once; what hangs on one that is gone can be neither read nor
-    written any more (SPIFFE Trust Domain and Bundle section 4.1.4: authorities come and go).
+    A new authority is trusted from the next handshake on.  An open connection whose authority was removed can be
+    neither read nor written any more (SPIFFE Trust Domain and Bundle section 4.1.4: authorities change).
     """
     context.load_verify_locations(cadata=_pem(svid))
     anchors = frozenset(_anchor(authority.public_bytes(serialization.Encoding.DER)) for authority in svid.bundle)
     context.sslobject_class.authorities = anchors  # type: ignore[attr-defined]
 
 
-def show(context: ssl.SSLContext, svid: Svid) -> None:
-    """Show this SVID, and go by its bundle, from now on, in a live context as well.
+def use_svid(context: ssl.SSLContext, svid: Svid) -> None:
+    """Use this SVID and its bundle from now on; the context may be in use.
 
-    In the event loop's thread: certificate and key are taken one after the other.
+    Call it in the event loop's thread, because certificate and key are replaced one after the other.
     """
     key = svid.key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    file = os.memfd_create("svid", os.MFD_CLOEXEC)  # `ssl` takes keys from files only; this one is never on a disk
+    file = os.memfd_create("svid", os.MFD_CLOEXEC)  # `ssl` reads keys from files only; this one is never on a disk
     try:
         os.write(file, key + _as_pem(svid.chain))
         context.load_cert_chain(f"/proc/self/fd/{file}")
     finally:
         os.close(file)
     trust(context, svid)
-    context.sslobject_class.shown_until, context.sslobject_class.longest = svid.not_after, svid.life  # type: ignore[attr-defined]
+    kind: Any = context.sslobject_class
+    kind.svid_not_after, kind.longest = svid.not_after, svid.life

@@ -1,4 +1,4 @@
-"""This process's own identity, from the SPIFFE Workload API it was given (`SPIFFE_ENDPOINT_SOCKET`).
+"""This process's own identity, from the SPIFFE Workload API at `SPIFFE_ENDPOINT_SOCKET`.
 
 The API sends an X.509-SVID with the trust bundle, and again whenever one of them changes (SPIFFE Workload API section
 5.2.1).
@@ -23,7 +23,8 @@ from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, LONGEST_JWT_SVID, Svid
 SECONDS_TO_WAIT = 5
 SECONDS_BETWEEN_TRIES = 1
 OVERDUE = 0.75
-"""Of an SVID's life: an authority has sent another one by then, at half of it, or the stream is dead."""
+"""Fraction of an SVID's lifetime.  An authority sends the next SVID at half of it; after `OVERDUE` the stream counts as
+dead."""
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +32,11 @@ Found = TypeVar("Found")
 
 
 class WorkloadError(ZeroTrustError):
-    """No identity was issued to this process, or nobody is there to issue one."""
+    """No identity was issued to this process, or the Workload API is unavailable."""
 
 
 class Workload:
-    """Asks for SVIDs. One per process: its client keeps a connection."""
+    """Fetches SVIDs.  One per process: its client keeps a connection."""
 
     def __init__(self) -> None:
         self._client: WorkloadApiClient | None = None
@@ -46,18 +47,18 @@ class Workload:
 
     @property
     def svid(self) -> Svid:
-        """The current X.509-SVID.  Raises `WorkloadError` where there is none, or none that is still good."""
+        """The current X.509-SVID.  Raises `WorkloadError` if there is none, or it has expired."""
         if self._svid is None or self._svid.not_after <= time.time():
-            raise WorkloadError("no X.509-SVID, or one that has ended")
+            raise WorkloadError("no X.509-SVID, or one that has expired")
         return self._svid
 
     def on_renewal(self, call: Callable[[Svid], None]) -> None:
-        """Have `call` called with each new SVID, and with each new trust bundle, in the event loop's thread."""
+        """Call `call` with each new SVID or trust bundle, in the event loop's thread."""
         self._renewed.append(call)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Wait for the first SVID, and go by each one that is sent for as long as the block runs."""
+        """Wait for the first SVID, and use each one that is sent while the block runs."""
         following = asyncio.create_task(self._follow())
         try:
             await self._first.wait()
@@ -67,7 +68,7 @@ class Workload:
             self.close()
 
     async def _follow(self) -> None:
-        """Go by what the authority sends; ask again where that ends, cannot be used, or is overdue."""
+        """Use what the authority sends; ask again if the stream ends, cannot be used, or is overdue."""
         while True:
             client = None
             try:
@@ -75,14 +76,14 @@ class Workload:
                 await self._use_what_is_sent(client)
             except WorkloadError as error:
                 log.warning("%s", error)
-            except Exception:  # nobody else would notice, and this process would end with its certificate
-                log.exception("what was sent could not be used")
+            except Exception:  # the task must not end, or this process would lose its identity at notAfter
+                log.exception("the SVID that was sent could not be used")
             # See `_with_client`.
             self._close(client)
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def _use_what_is_sent(self, client: WorkloadApiClient) -> None:
-        """Return where an SVID could not be used.  Raises `WorkloadError` where nothing more will come."""
+        """Return when an SVID could not be used.  Raises `WorkloadError` when the stream ends or is overdue."""
         sent = _Latest(asyncio.get_running_loop())
         stream = client.stream_x509_contexts(sent.put, sent.put, retry_connect=False)
         wait: float = SECONDS_TO_WAIT
@@ -93,21 +94,21 @@ class Workload:
             stream.cancel()
 
     def _used(self, svid: Svid) -> bool:
-        """Have everybody go on with a new SVID; return whether all of them could."""
-        self._svid, all_of_them = svid, True
+        """Make each user of the SVID switch to a new one; return whether all of them succeeded."""
+        self._svid, succeeded = svid, True
         self._first.set()
         for call in self._renewed:
             try:
                 call(svid)
-            except Exception:  # no descriptor left, for one: the others must not go without, nor the next renewal
+            except Exception:  # for example, no descriptor is left; the other users must still be renewed
                 log.exception("a new SVID could not be used")
-                all_of_them = False
-        return all_of_them
+                succeeded = False
+        return succeeded
 
     async def assertion(self, audience: str) -> str:
         """Return a fresh JWT-SVID for one audience (SPIFFE JWT-SVID section 3.2).
 
-        Never kept and never logged: until it ends, whoever holds it can pass for us at that audience.
+        Never store it and never log it: until it expires, its holder can authenticate as this party at that audience.
         Raises `WorkloadError`.
         """
         return await asyncio.to_thread(self._with_client, lambda client: _jwt(client, audience))
@@ -119,13 +120,13 @@ class Workload:
                 client = self._client = self._client or WorkloadApiClient(default_timeout=SECONDS_TO_WAIT)
             return fetch(client)
         except PySpiffeError as error:
-            # Left to itself, a gRPC channel takes up to a minute to find back to an authority that was away. It has
-            # to be closed, too: as long as it lives, new channels to the same address share its waiting.
+            # A gRPC channel by itself takes up to a minute to reconnect to an authority that was down.  It has to be
+            # closed as well: while it is open, new channels to the same address share its back-off.
             self._close(client)
             raise WorkloadError(f"no SVID: {error}") from error
 
     def close(self) -> None:
-        """Close the connection. The next call would open a new one."""
+        """Close the connection.  The next call would open a new one."""
         self._close(self._client)
 
     def _close(self, client: WorkloadApiClient | None) -> None:
@@ -137,7 +138,7 @@ class Workload:
 
 
 class _Latest:
-    """What a stream's thread has put last, for the event loop."""
+    """Passes the latest item of a stream's thread to the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop, self._event = loop, asyncio.Event()
@@ -152,7 +153,7 @@ class _Latest:
         self._event.set()
 
     async def get(self, seconds: float) -> X509Context:
-        """Wait for what is new.  Raises `WorkloadError` for an error, and after so many seconds."""
+        """Wait for a new item.  Raises `WorkloadError` for an error, and after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 await self._event.wait()
@@ -165,7 +166,7 @@ class _Latest:
 
 
 def svid_of(context: X509Context) -> Svid:
-    """Return the SVID and the bundle of an answer of the Workload API.  Raises `WorkloadError`."""
+    """Return the SVID, with its trust bundle, of a Workload API response.  Raises `WorkloadError`."""
     found = context.default_svid
     bundle = context.x509_bundle_set.get_bundle_for_trust_domain(found.spiffe_id.trust_domain)
     if bundle is None or not isinstance(found.private_key, EllipticCurvePrivateKey):
@@ -178,13 +179,13 @@ def svid_of(context: X509Context) -> Svid:
         bundle=tuple(bundle.x509_authorities),
         intermediates=tuple(intermediates),
     )
-    if svid.life > LONGEST_CERTIFICATE:  # it would be the measure of all others'
-        raise WorkloadError(f"an SVID of {svid.life:.0f} s, where none may live longer than {LONGEST_CERTIFICATE}")
+    if svid.life > LONGEST_CERTIFICATE:  # peers' certificates may live as long as our own
+        raise WorkloadError(f"an SVID of {svid.life:.0f} s; the longest allowed is {LONGEST_CERTIFICATE} s")
     return svid
 
 
 def _jwt(client: WorkloadApiClient, audience: str) -> str:
     svid = client.fetch_jwt_svid({audience})
     if (left := svid.expiry - time.time()) > LONGEST_JWT_SVID:
-        raise WorkloadError(f"a JWT-SVID of {left:.0f} s, where none may live longer than {LONGEST_JWT_SVID}")
+        raise WorkloadError(f"a JWT-SVID of {left:.0f} s; the longest allowed is {LONGEST_JWT_SVID} s")
     return str(svid.token)

@@ -1,11 +1,11 @@
-"""Accepts TLS connections so that strangers who begin many of them cost little and delay others little.
+"""Accepts TLS connections so that strangers who open many of them cost little and delay others little.
 
-A TLS connection costs a millisecond of the event loop and up to 260 KiB before it is known who has come.  So:
+A TLS connection costs a millisecond of the event loop and up to 260 KiB before the peer is known.  So:
 
-- A connection is a mere descriptor until its whole ClientHello has come.
-- One connection is accepted, and few handshakes begin, in each pass of the event loop.  Everything else that this
-  process has to do has its turn in between.
-- Where there are too many, the newest takes the place of the oldest one from the address that holds most.
+- A connection is only a descriptor until its whole ClientHello has come.
+- Each pass of the event loop accepts one connection and starts few handshakes.  The other tasks of this process run in
+  between.
+- If there are too many connections, a new one replaces the oldest one of the address that holds most.
 """
 
 import asyncio
@@ -20,15 +20,16 @@ from zerotrust.limits.turns import Turns
 MOST_SILENT = 512
 """Connections whose ClientHello has not come yet."""
 HANDSHAKES_IN_A_PASS = 2
-"""Handshakes that begin in one pass of the event loop: about 2 ms of work."""
+"""Handshakes that start in one pass of the event loop: about 2 ms of work."""
 LONGEST_HELLO = 16 * 1024
 """Bytes of a ClientHello: as many as a TLS record may have (RFC 8446 section 5.1).  The usual one has up to 2 KiB."""
 MOST_WAITING = 4096
-"""Connections that the kernel holds until they are accepted, for a second at most; Linux allows no more by default."""
+"""Connections that the kernel queues until they are accepted, for a second at most; Linux's default limit."""
 SECONDS_WITHOUT_DESCRIPTORS = 0.1
+"""How long to wait after a failed `accept`, mostly for lack of a descriptor."""
 
 Answer = Callable[[socket.socket], Coroutine[Any, Any, object]]
-"""Takes over a connection whose ClientHello has come, and ends by itself.  An `OSError` is the caller's affair."""
+"""Takes over a connection whose ClientHello has come, and ends by itself.  An `OSError` is the peer's fault."""
 
 Held = TypeVar("Held")
 
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Listen at this address; `port` 0 takes any that is free.  Raises `OSError` where the port cannot be had."""
+    """Listen on this address; `port` 0 takes any free port.  Raises `OSError` if the port is not available."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=MOST_WAITING)
 
@@ -48,7 +49,7 @@ class Accepting:
     """Accepts TLS connections from the running event loop until it is closed.  Used by uvicorn as its server."""
 
     def __init__(self, listening: socket.socket, answer: Answer, *, most: int, patience: float) -> None:
-        """`most`: connections that are answered at a time.  `patience`: seconds until the ClientHello has come."""
+        """`most`: connections that are answered at a time.  `patience`: seconds for the ClientHello to come."""
         self.sockets, self._answer, self._most, self._patience = [listening], answer, most, patience
         self._loop, self._turns = asyncio.get_running_loop(), Turns(HANDSHAKES_IN_A_PASS)
         self._silent: dict[socket.socket, tuple[str, asyncio.TimerHandle]] = {}
@@ -57,7 +58,7 @@ class Accepting:
         self._accepting = self._loop.create_task(self._accept(listening))
 
     def close(self) -> None:
-        """Stop listening, and end the connections that are not answered yet."""
+        """Stop listening, and close the connections that are not answered yet."""
         self._accepting.cancel()
         for listening in self.sockets:
             listening.close()
@@ -74,8 +75,8 @@ class Accepting:
             try:
                 connection, address = await self._loop.sock_accept(listening)
                 self._take(connection, address[0])
-                await asyncio.sleep(0)  # whoever else lives in this process has a turn before the next one
-            except OSError:  # no descriptor left, for one
+                await asyncio.sleep(0)  # let the other tasks of this process run before the next one
+            except OSError:  # for example, no descriptor is left
                 await asyncio.sleep(SECONDS_WITHOUT_DESCRIPTORS)
 
     def _take(self, connection: socket.socket, address: str) -> None:
@@ -97,7 +98,7 @@ class Accepting:
     def _speaks(self, connection: socket.socket) -> None:
         try:
             whole = _hello_is_whole(connection)
-        except OSError:  # it has ended, or says something else: that takes nobody's place
+        except OSError:  # it has ended, or sends something else: no other connection has to make room for it
             self._drop(connection)
             return
         if not whole:
@@ -114,22 +115,22 @@ class Accepting:
         await self._answer(connection)
 
     def _end(self, task: asyncio.Task[object]) -> None:
-        del self._answered[task]  # at once, so that the next one to make room is another
+        del self._answered[task]  # at once, so that the next connection to make room is another
         task.cancel()
 
     def _ended(self, task: asyncio.Task[object], connection: socket.socket) -> None:
         self._answered.pop(task, None)
         error = None if task.cancelled() else task.exception()
-        if task.cancelled() or error:  # else whoever answered it has it
+        if task.cancelled() or error:  # otherwise the answer owns the connection
             connection.close()
         if error and not isinstance(error, OSError):
             log.error("a connection was not answered", exc_info=error)
 
 
 def _hello_is_whole(connection: socket.socket) -> bool:
-    """Whether the first TLS record has come (RFC 8446 section 5.1).  If not, nothing is heard until it has.
+    """Return whether the first TLS record has come (RFC 8446 section 5.1).  If not, do not wake until it has.
 
-    Raises `OSError` where the connection has ended, or begins with something else than a handshake.
+    Raises `OSError` if the connection has ended, or begins with something other than a handshake.
     """
     head = connection.recv(_RECORD_HEAD, socket.MSG_PEEK)
     needed = _RECORD_HEAD + (int.from_bytes(head[3:]) if len(head) == _RECORD_HEAD else 0)
@@ -143,6 +144,6 @@ def _hello_is_whole(connection: socket.socket) -> bool:
 
 
 def _oldest(held: Sequence[tuple[Held, str]]) -> Held:
-    """The oldest of those from the address that holds most."""
+    """Return the oldest of those from the address that holds most."""
     [(crowd, _)] = Counter(address for _, address in held).most_common(1)
     return next(one for one, address in held if address == crowd)

@@ -1,7 +1,6 @@
-"""The way out: a token leaves only with the call it was narrowed for, and only to the party it names.
+"""Calls to other parties.  A token is sent only with the call that it was exchanged for, and only to its audience.
 
-That party is at the other end (`pools.py`), and it still stands.  A call lasts no longer than its token, however
-slowly it is answered.
+The connection is to that party (`pools.py`), and the party is not revoked.  A call ends with its token at the latest.
 """
 
 import asyncio
@@ -27,15 +26,15 @@ from zerotrust.transport.pools import Connections, MCPConnections
 _token: ContextVar[ExchangedToken] = ContextVar("outgoing_token")
 
 _LONGEST = 120
-"""Seconds that a call may take, where its token would let it take more."""
+"""Seconds that a call may take, even if its token is valid for longer."""
 
-# What fails like this was never sent, so nobody can have acted on it.
+# These errors mean that the request was not sent, so it cannot have taken effect.
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 @contextmanager
 def calling_with(token: ExchangedToken) -> Iterator[None]:
-    """Let the calls of this block carry `token`.  Other tasks, so other users, are not touched."""
+    """Send `token` with the calls of this block.  Other tasks, and so other users, are not affected."""
     before = _token.set(token)
     try:
         yield
@@ -48,7 +47,7 @@ def _time_left() -> asyncio.Timeout:
 
 
 async def _whole(sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any]) -> tuple[Any, bytes]:
-    """Send a request and read its answer to the end.  Raises `TimeoutError` and `ValueError` besides the client's."""
+    """Send a request and read its answer to the end.  Raises `TimeoutError`, `ValueError` and the client's errors."""
     async with _time_left():
         answer = await sending(request, **options | {"stream": True})
         try:
@@ -58,7 +57,7 @@ async def _whole(sending: Callable[..., Awaitable[Any]], request: Any, options: 
 
 
 class _Bounded(httpx.AsyncClient):
-    """Reads every answer to its end, and both have one."""
+    """Reads every answer to its end; size and time are bounded."""
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         try:
@@ -71,7 +70,7 @@ class _Bounded(httpx.AsyncClient):
 
 
 class _Answering(httpx2.AsyncClient):
-    """The same, and answers for whoever does not.  One exception would end the MCP client, which all users share."""
+    """Does the same, and answers errors itself: an exception would end the MCP client, which all users share."""
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         try:
@@ -79,14 +78,14 @@ class _Answering(httpx2.AsyncClient):
         except (httpx2.HTTPError, Denied, TimeoutError, ValueError) as error:
             lost = Reason.PEER_UNAVAILABLE if isinstance(error, _NOT_SENT) else Reason.ANSWER_LOST
             refusal = error if isinstance(error, Denied) else Denied(lost)
-            problem = {"error": refusal.error, "reason": refusal.told}
-            told = error_body(refusal, problem, Form(parsed=True))
-            return httpx2.Response(refusal.status, json=told, request=request)
+            problem = {"error": refusal.error, "reason": refusal.public_reason}
+            content = error_body(refusal, problem, Form(parsed=True))
+            return httpx2.Response(refusal.status, json=content, request=request)
         return httpx2.Response(answer.status_code, headers=answer.headers, content=body, request=request)
 
 
 class EgressClients:
-    """One HTTP client of each kind that the SDKs want, which attach the token of the current call; and one without."""
+    """One HTTP client for each library that the SDKs use, which attach the current call's token; and one without."""
 
     def __init__(
         self,
@@ -103,7 +102,7 @@ class EgressClients:
             (transport, mcp_transport),
         )
         self.without_token = httpx.AsyncClient(headers=PLAIN, timeout=SECONDS, transport=transport)
-        # Neither of these has a limit in seconds: the token of each call is its limit.
+        # Neither of these has a timeout of its own: each call ends with its token.
         self.http = _Bounded(
             headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
         )
@@ -112,7 +111,7 @@ class EgressClients:
         )
 
     def use(self, known: RegistrySnapshot) -> None:
-        """Go on with another version of the registry."""
+        """Switch to another registry snapshot."""
         self._audiences = _by_origin(known.called())
         for transport in self._transports:
             if isinstance(transport, Connections | MCPConnections):

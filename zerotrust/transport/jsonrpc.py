@@ -1,9 +1,9 @@
-"""Refusals in JSON-RPC 2.0, at the doors that speak it (MCP and A2A).  Pure.
+"""Refusals in JSON-RPC 2.0, for the routes that use it (MCP and A2A).  Pure.
 
-Error codes: what JSON-RPC or the protocol defines where it defines one, and else one of three of our own.  Those lie
-in the range that both protocols leave to implementations (MCP 2026-07-28: -32000 to -32019; A2A 1.0 section 5.4 ends
-at -32009), and none of them is used by an official SDK: -32000 and -32001, for one, are a closed connection and a
-time-out in those of MCP.
+Error codes: the one that JSON-RPC or the protocol defines, if it defines one, otherwise one of three of our own.  Those
+are in the range that both protocols leave to implementations (MCP 2026-07-28: -32000 to -32019; A2A 1.0 section 5.4
+ends at -32009), and no official SDK uses them: -32000 and -32001, for example, are a closed connection and a timeout in
+the MCP SDKs.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INTERNAL_ERROR = -32700, -32600,
 UNSUPPORTED_VERSION = -32022  # MCP 2026-07-28
 CONTENT_TYPE_NOT_SUPPORTED = -32005  # A2A 1.0 section 5.4
 UNAUTHENTICATED, DENIED, UNAVAILABLE = -32010, -32011, -32012
-"""Our own: who asks is not known; they may not; it cannot be decided or done now, and may be asked again."""
+"""Our own: the caller is not authenticated; is not allowed; the request cannot be decided or done now, try again."""
 
 _BY_REASON: dict[ReasonCode, int] = {
     Reason.LEGACY_ERA: UNSUPPORTED_VERSION,
@@ -36,22 +36,22 @@ _BY_STATUS = {
 
 
 def request_id(message: Mapping[str, Any]) -> str | int | None:
-    """The id of a request, where it has one that can be echoed."""
+    """Return the id of a request, if it has one that can be echoed."""
     found = message.get("id")
     return found if type(found) in (str, int) and len(str(found)) <= LONGEST_ID else None
 
 
 def code(refusal: Denied, *, parsed: bool) -> int:
-    """The error code of a refusal; `parsed` is whether its request's body was read and is JSON."""
+    """Return the error code of a refusal; `parsed` is whether its request's body was read and is JSON."""
     if refusal.reason is Reason.MALFORMED_BODY and not parsed:
         return PARSE_ERROR
     return _BY_REASON.get(refusal.reason) or _BY_STATUS.get(refusal.status, INVALID_REQUEST)
 
 
 def error_body(refusal: Denied, problem: dict[str, Any], form: Form) -> dict[str, Any]:
-    """A refusal as a JSON-RPC error, which the SDKs' clients understand; anything else they report as their own.
+    """Return a refusal as a JSON-RPC error; of another body the SDKs' clients would report an error of their own.
 
-    `problem` is what any refused caller is told, and becomes `error.data`.
+    `problem` (`responses.problem`) becomes `error.data`.
     """
     message = refusal.advice or problem["error"]
     error = {"code": code(refusal, parsed=form.parsed), "message": message, "data": problem}

@@ -1,7 +1,7 @@
-"""Connections to other parties: mutual TLS, each party by its name, none longer than the certificates that made it.
+"""Connections to other parties: mutual TLS, each party checked by name, none older than its certificates.
 
-For httpx and httpx2 alike, which differ in name only.  TLS is the event loop's own, which is quicker than theirs, and
-head and body of a request go out in one record.
+For httpx and httpx2 alike, which differ in name only.  TLS is that of the event loop, which is faster than theirs, and
+head and body of a request are sent in one record.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import client_context, trust
 
 REUSE_MARGIN = 2
-"""Seconds before the end of a connection's certificates at which no new request is begun on it in any case."""
+"""Seconds before the end of a connection's certificates from which no request is started on it in any case."""
 
 REUSED = 0.5
-"""The part of the life which a connection's certificates have left when it is made, for which requests are begun on it.
-What is begun last has the rest to come to its end."""
+"""Fraction of the lifetime that a connection's certificates have left when it is made, during which requests are
+started on it.  The last request has the rest to complete."""
 
 KEEP_ALIVE = 60
-"""Seconds that a silent connection is kept: longer than a pause between calls, and less than the server's (75 s)."""
+"""Seconds that an idle connection is kept: longer than a pause between calls, and less than the server's (75 s)."""
 
 MAX_CONNECTIONS = 100
 """Connections to all other parties at once, for each certificate; a call waits for one of them."""
@@ -40,11 +40,11 @@ _MOST_AT_ONCE = 1 << 16
 
 
 Context = Callable[[Any, Mapping[str, str]], ssl.SSLContext]
-"""Makes the TLS context of calls to these parties, as the holder of an SVID, or as a person, who has None."""
+"""Makes the TLS context for calls to these parties, with an SVID, or for a person with None."""
 
 
 class _RotatingPool:
-    """A pool for each certificate: at a renewal calls go to a new one, and the old one ends with its certificate."""
+    """A pool for each certificate: after a renewal calls use a new pool, and the old one ends with its certificate."""
 
     _library: ModuleType
     _core: ModuleType
@@ -56,13 +56,13 @@ class _RotatingPool:
         self._directory, self._svid, self._pool = directory, svid, self._new_pool(directory, svid)
 
     def renew(self, svid: Svid) -> None:
-        """Make new calls with this SVID; what is under way ends where its bundle lacks the other end's authority."""
+        """Use this SVID for new calls; end the calls to parties whose authority its trust bundle lacks."""
         for context in self._contexts:
             trust(context, svid)
         self._replace(self._directory, svid)
 
     def use(self, directory: Directory) -> None:
-        """Make new calls to these parties."""
+        """Allow new calls to these parties only."""
         self._replace(directory, self._svid)
 
     def _replace(self, directory: Directory, svid: Svid | None) -> None:
@@ -92,7 +92,7 @@ class _RotatingPool:
         url = request.url
         name = self._directory.names.get(f"{url.scheme}://{url.host}:{url.port}")
         if name is None:
-            raise self._library.ConnectError("nobody is known there", request=request)
+            raise self._library.ConnectError("no party is registered at this address", request=request)
         request.extensions = {**request.extensions, "sni_hostname": name}
         return await self._pool.handle_async_request(request)
 
@@ -116,13 +116,13 @@ class MCPConnections(_RotatingPool, httpx2.AsyncBaseTransport):
 
 
 def _backend(core: Any, places: Callable[[], Mapping[Endpoint, Endpoint]]) -> Any:
-    """What `core` (httpcore or httpcore2) makes its connections with; `places`: see `Directory`."""
+    """Return the network backend for `core` (httpcore or httpcore2); `places`: see `Directory`."""
 
     class Stream(core.AsyncNetworkStream):  # type: ignore[misc]
         def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._reader, self._writer = reader, writer
             self._unsent: list[bytes] = []
-            self._reused_until = math.inf  # in the lab alone, which measures what TLS costs
+            self._reused_until = math.inf  # without TLS, which only the lab does, to measure what TLS costs
 
         async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - its signature
             self._unsent.append(bytes(buffer))
@@ -130,7 +130,7 @@ def _backend(core: Any, places: Callable[[], Mapping[Endpoint, Endpoint]]) -> An
                 await self._flush(timeout)
 
         async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-            await self._flush(timeout)  # whoever has asked, reads: nothing stays behind
+            await self._flush(timeout)  # a read follows each request, so nothing stays unsent
             with _as(core.ReadTimeout, core.ReadError):
                 async with asyncio.timeout(timeout):
                     return await self._reader.read(max_bytes)
@@ -161,7 +161,7 @@ def _backend(core: Any, places: Callable[[], Mapping[Endpoint, Endpoint]]) -> An
             return self
 
         def get_extra_info(self, info: str) -> Any:
-            if info == "is_readable":  # asked of a kept connection before it is used again: has it come to its end?
+            if info == "is_readable":  # the pool's question before it uses a connection again: has it ended?
                 ended = self._reader.at_eof() or self._writer.transport.is_closing()
                 return ended or self._reused_until <= time.time()
             return self._writer.get_extra_info(info)
@@ -184,7 +184,7 @@ def _backend(core: Any, places: Callable[[], Mapping[Endpoint, Endpoint]]) -> An
 
 @contextmanager
 def _as(timeout: type[Exception], failure: type[Exception]) -> Any:
-    """Raise the library's own errors; an ended certificate is an `OSError`, too."""
+    """Raise the library's own errors; an expired certificate is an `OSError`, too."""
     try:
         yield
     except TimeoutError as error:

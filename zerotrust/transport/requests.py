@@ -1,6 +1,6 @@
-"""What a request brings along: one bearer token, a trace to continue, and a body that is one strict JSON object.
+"""Reads a request: one bearer token, a trace to continue, and a body that is one strict JSON object.
 
-Read, and nothing more: whether any of it is good is the gate's to say.
+It only reads; the gate decides.
 """
 
 import asyncio
@@ -17,19 +17,19 @@ from zerotrust.limits.strict_json import strict_object
 
 MAX_TOKEN = 8 * 1024
 MAX_BODY_SECONDS = 10
-"""How long the body of a request may take to come in."""
+"""Seconds that receiving the body of a request may take."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-# base64url and dots; with padding, which PyJWT accepts, a token would have two spellings.
+# base64url and dots.  With padding, which PyJWT accepts, a token would have two spellings.
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 def bearer(headers: Headers, *, hint: str | None) -> UnverifiedToken:
-    """The one bearer token of a request (RFC 6750 section 2.1); in a query or a body it is as if absent.
+    """Return the one bearer token of a request (RFC 6750 section 2.1); one in a query or a body is ignored.
 
-    `hint`: the scope to name where there is none.  Raises `Denied`.
+    `hint`: the scope to name if there is no token.  Raises `Denied`.
     """
     given = [value for name, value in headers if name == b"authorization"]
     if not given:
@@ -47,7 +47,7 @@ def bearer(headers: Headers, *, hint: str | None) -> UnverifiedToken:
 
 
 def trace(headers: Headers) -> tuple[str, str] | None:
-    """The ids of the trace and of the span that a request says it comes from; None where it says none, or two.
+    """Return the trace id and span id of a request's `traceparent`; None unless it has exactly one that is valid.
 
     W3C Trace Context sections 3.2 and 4.3.
     """
@@ -60,9 +60,9 @@ def trace(headers: Headers) -> tuple[str, str] | None:
 
 
 async def whole(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, bytes]:
-    """Read the body, whatever it is, up to so many bytes.
+    """Read a body of at most `most` bytes.  Return it, and a `receive` that replays it byte for byte.
 
-    It is given back byte for byte to whoever reads next.  Raises `Denied`.
+    Raises `Denied`.
     """
     raw, more = bytearray(), True
     try:
@@ -85,13 +85,13 @@ async def whole(headers: Headers, receive: Receive, *, most: int) -> tuple[Recei
     again: list[Message] = [{"type": "http.request", "body": read, "more_body": False}]
 
     async def replay() -> Message:
-        return again.pop() if again else await receive()  # then the real one: it tells when the caller leaves
+        return again.pop() if again else await receive()  # afterwards the real one, which reports a disconnect
 
     return replay, read
 
 
 async def body(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, dict[str, Any]]:
-    """The same for a body that is nothing at all, or one strict JSON object.  Raises `Denied`."""
+    """Do as `whole`, and parse the body: empty, or one strict JSON object.  Raises `Denied`."""
     receive, raw = await whole(headers, receive, most=most)
     try:
         return receive, strict_object(raw) if raw else {}

@@ -1,4 +1,4 @@
-"""How a refusal is sent (RFC 6750): as the answer, or as the end of an answer that has begun."""
+"""Sends a refusal (RFC 6750): as the answer, or as the end of an answer that has begun."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Form
 
 RETRY_AFTER = 1
-"""Seconds a caller should wait before it asks again for what could not be decided."""
+"""Seconds a caller should wait before it tries again."""
 
 
 class ApplicationError(Denied):
-    """An error status that a handler chose (`HTTPException`): the application's own answer, and no decision of ours.
+    """An error status that a handler chose (`HTTPException`): the application's own answer, not a decision of ours.
 
-    The status stays.  The text is fixed for each status, for the handler's own may quote the caller.
+    The status stays.  The text is fixed for each status, because the handler's own may quote the caller.
     """
 
     def __init__(self, status: int) -> None:
@@ -30,7 +30,7 @@ class ApplicationError(Denied):
 
 
 def headers_of(refusal: Denied, metadata_url: str | None = None) -> list[tuple[bytes, bytes]]:
-    """A refusal's own headers: a challenge (RFC 6750 section 3, RFC 9728 section 5.1), or when to come back."""
+    """Return a refusal's own headers: a challenge (RFC 6750 section 3, RFC 9728 section 5.1), or `Retry-After`."""
     if refusal.status in (429, 503):
         return [(b"retry-after", b"%d" % RETRY_AFTER)]
     if refusal.status not in (400, 401, 403) or refusal.error == "access_denied":
@@ -41,15 +41,14 @@ def headers_of(refusal: Denied, metadata_url: str | None = None) -> list[tuple[b
 
 
 def problem(refusal: Denied, trace_id: str) -> dict[str, Any]:
-    """What a refused caller is told."""
-    told: dict[str, Any] = {"error": refusal.error or "unauthorized", "reason": refusal.told, "trace_id": trace_id}
-    return told | ({"scope": refusal.scope} if refusal.scope else {}) | dict(refusal.more)
+    """Return the problem object that a refused caller gets."""
+    error, scope = refusal.error or "unauthorized", {"scope": refusal.scope} if refusal.scope else {}
+    return {"error": error, "reason": refusal.public_reason, "trace_id": trace_id} | scope | dict(refusal.more)
 
 
 async def send_refusal(refusal: Denied, trace_id: str, send: Send, form: Form) -> None:
     """Send a refusal as the answer."""
-    told = problem(refusal, trace_id)
-    body = orjson.dumps(form.dialect.error_body(refusal, told, form))
+    body = orjson.dumps(form.dialect.error_body(refusal, problem(refusal, trace_id), form))
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
@@ -61,10 +60,10 @@ async def send_refusal(refusal: Denied, trace_id: str, send: Send, form: Form) -
 
 
 async def cut_off(refusal: Denied, trace_id: str, send: Send, *, first: Message) -> None:
-    """End an answer that began with the message `first`, so that whoever reads it knows that this is not its end.
+    """Terminate an answer that began with the message `first`, so that the client can tell that it is incomplete.
 
-    A stream of events (WHATWG HTML section 9.2) gets one more, `error`.  Anything else gets no end at all: then the
-    server closes the connection, where a proper end would make half an answer look like a whole one.
+    A stream of events (WHATWG HTML section 9.2) gets one more event, `error`.  Any other answer is left unfinished, and
+    the server closes the connection: a proper end would make half an answer look like a whole one.
     """
     if any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in first["headers"]):
         event = b"event: error\r\ndata: %b\r\n\r\n" % orjson.dumps(problem(refusal, trace_id))
@@ -72,7 +71,7 @@ async def cut_off(refusal: Denied, trace_id: str, send: Send, *, first: Message)
 
 
 def as_denied(error: Exception) -> Denied:
-    """What a handler or its framework raised, as a refusal; their own answers would quote the caller, or us."""
+    """Return what a handler or its framework raised as a refusal; their own answers would quote the caller or code."""
     if isinstance(error, Denied):
         return error
     if isinstance(error, RequestValidationError):
@@ -84,7 +83,7 @@ def as_denied(error: Exception) -> Denied:
 
 
 class DeniedResponse(Response):
-    """What a handler raised, answered in the form of the gate's own refusals."""
+    """The answer to a request whose handler raised, in the form of the gate's own refusals."""
 
     def __init__(self, refusal: Denied) -> None:
         super().__init__(status_code=refusal.status)

@@ -1,6 +1,6 @@
-"""The HTTP server that every party runs behind: uvicorn, with a bound on all that a caller makes it hold or wait for.
+"""The HTTP server of every party: uvicorn, with a bound on everything that a caller can make it hold or wait for.
 
-A body is bounded by the gate, which knows who sends it; what comes before and after it is bounded here.
+The gate, which knows the sender, bounds the body; what comes before and after it is bounded here.
 """
 
 import asyncio
@@ -19,60 +19,60 @@ from zerotrust.spiffe.svid import NOBODY, Peer
 from zerotrust.transport.accepting import Accepting, listen
 
 MAX_CONNECTIONS = 500
-"""Connections of all who come without a certificate.  One more takes a place from whoever holds most: from a user, once
-it is known whose a connection is, and before that from an address.  It is the place of the connection that has asked
-for nothing for the longest time, or is still at it: a body that comes in slowly keeps nobody out."""
+"""Connections of all callers without a certificate.  One more replaces a connection of the holder with the most: of a
+user, once the connection's user is known, and of an address before that.  The one that is replaced has been idle, or
+sending its request, for the longest time: a body that comes in slowly keeps no other caller out."""
 
 MAX_OF_A_PARTY = 128
-"""Connections of one party: as many as it may have requests under way, and some of its certificate before, which take
-no more.  One more takes a place of the same party's: parties, people and attestation take nothing from each other."""
+"""Connections of one party: as many as it may have requests under way, and some of its previous certificate, which take
+no new requests.  One more replaces one of the same party: parties, people and attestation do not compete."""
 
 MAX_HANDSHAKES = 512
-"""Handshakes under way.  At 1,000 new ones a second, each has half a second for the way to the caller and back."""
+"""Handshakes under way.  At 1,000 new ones a second, each has half a second for a round trip to the caller."""
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request's headers, at their length and 32 each (as RFC 9113 section 6.5.2), and of whatever else the
-parser keeps to itself until it is whole."""
+"""Bytes of a request's headers, each counted with 32 more (as RFC 9113 section 6.5.2), and of any other element that
+the parser buffers until it is complete."""
 
 PATIENCE = 10
-"""Seconds for the handshake; for the head of a request, from its first byte or from the connection; and for an answer
-to be read."""
+"""Seconds for the handshake; for the head of a request, from its first byte or from the connection; and for the caller
+to read an answer."""
 
 IDLE = 75
-"""Seconds that a silent connection is kept for the next request."""
+"""Seconds that an idle connection is kept for the next request."""
 
 LAST_CALL = 1
-"""Seconds before the end of a connection's certificates at which it is closed, once what is under way is answered.
-Callers begin nothing on it any more by then."""
+"""Seconds before the end of a connection's certificates at which it is closed, once the request under way is answered.
+By then, callers start no new request on it."""
 
 
 class _Timer:
-    """Breaks a connection off, unless it is stopped in time."""
+    """Aborts a connection, unless it is stopped in time."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._due: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Give it PATIENCE seconds, if it is not running already."""
+        """Start to run for `PATIENCE` seconds, unless it runs already."""
         self._due = self._due or asyncio.get_running_loop().call_later(PATIENCE, self._transport.abort)
 
     def stop(self) -> None:
-        """Let the connection live."""
+        """Stop, and keep the connection."""
         if self._due:
             self._due.cancel()
         self._due = None
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection.  Whatever is raised while a request is parsed makes it a 400, and the end of the connection."""
+    """One connection.  An exception while a request is parsed is answered with 400, and ends the connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         peer: Peer = tls.peer if tls else NOBODY
         self._party, self._holder = peer.id, peer.id or str(self.client and self.client[0])
-        self.app_state = {**self.app_state, "peer": peer, "held_by": self._held_by}  # goes with every request
+        self.app_state = {**self.app_state, "peer": peer, "note_user": self._note_user}  # goes with every request
         self._end = self.loop.call_later(peer.until - LAST_CALL - time.time(), self.shutdown) if tls else None
         self._for_head, self._for_reader = _Timer(transport), _Timer(transport)
         self._waits_since = self.loop.time()
@@ -80,12 +80,12 @@ class Protocol(HttpToolsProtocol):
         self._for_head.start()
         self._make_room()
 
-    def _held_by(self, user: str) -> None:
-        """Hear whose requests come over this connection."""
+    def _note_user(self, user: str) -> None:
+        """Note the user whose requests come over this connection."""
         self._holder = f"user {user}"
 
     def _make_room(self) -> None:
-        """Break one connection off, where this one is too many among its like."""
+        """Abort one connection of the same kind (party, or without certificate), if there is one too many."""
         like = [other for other in self.connections if isinstance(other, Protocol) and other._party == self._party]
         if len(like) <= (MAX_OF_A_PARTY if self._party else MAX_CONNECTIONS):
             return
@@ -97,17 +97,17 @@ class Protocol(HttpToolsProtocol):
         self._for_head.stop()
         self._for_reader.stop()
         if self._end:
-            self._end.cancel()  # else it would keep the connection in memory
+            self._end.cancel()  # otherwise it would keep the connection in memory
         super().connection_lost(exc)
 
     @property
     def _waiting(self) -> bool:
-        """Whether it is open and nothing has been asked that is not answered yet."""
+        """Whether the connection is open and every request on it is answered."""
         return not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete)
 
     @property
     def _asks_nothing(self) -> bool:
-        """Whether it is open and nothing that was asked in whole waits for its answer."""
+        """Whether the connection is open and no complete request on it waits for its answer."""
         unfinished = self.cycle is not None and self.cycle.more_body
         return self._waiting or (unfinished and not self.transport.is_closing())
 
@@ -115,7 +115,7 @@ class Protocol(HttpToolsProtocol):
         self._unread += len(data)
         super().data_received(data)
         if self._unread > MAX_HEAD and not self.transport.is_closing():
-            self.send_400_response("Too large.")  # something without an end, which the parser keeps to itself
+            self.send_400_response("Too large.")  # an element without an end, which the parser buffers
         if self._waiting:  # half a head, or the body of a request that is answered already
             self._for_head.start()
 
@@ -128,7 +128,7 @@ class Protocol(HttpToolsProtocol):
         self._head += len(name) + len(value) + 32
         if self._head > MAX_HEAD:
             raise ValueError("too large")
-        if self._in_head:  # a trailer is no header (RFC 9110 section 6.5.1), and the gate has read the headers
+        if self._in_head:  # a trailer is not a header (RFC 9110 section 6.5.1), and the gate has read the headers
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -156,7 +156,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Takes TLS connections in by `Accepting`, and gives a handshake no more time than the head of a request."""
+    """Accepts TLS connections with `Accepting`, and gives a handshake as much time as the head of a request."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         loop: Any = asyncio.get_running_loop()
@@ -181,7 +181,7 @@ async def _create_server(
 
 
 def server(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None) -> uvicorn.Server:
-    """A server for one party's app.  Without TLS it knows no peer, and then a gate lets nobody in."""
+    """Return a server for one party's app.  Without TLS there is no peer, and a gate refuses every request."""
     return _Server(
         uvicorn.Config(
             app,
@@ -190,10 +190,10 @@ def server(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None) ->
             http=Protocol,
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # nobody may say who somebody else is
+            proxy_headers=False,  # no header may say who the caller is
             server_header=False,
             ws="none",
-            reset_contextvars=True,  # else a pipelined request would start in the context of the one before it
+            reset_contextvars=True,  # otherwise a pipelined request would start in the context of the previous one
             timeout_keep_alive=IDLE,
             timeout_graceful_shutdown=5,
             ssl_context_factory=(lambda *_: tls) if tls else None,
