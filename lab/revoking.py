@@ -129,8 +129,8 @@ async def reconnection_ms(entries: int) -> dict[str, tuple[float, float]]:
                 kept._all.add(subject, cause, time.time())
             stream = Stream(kept, revocations=Revocations(clock=time.monotonic), identity=lambda: svid)
             await stream.publish(known, load_policy(ROOT / "authorities" / "policy"))
-            stream.heard("attestation", time.monotonic())
-            stream.heard("keycloak", time.monotonic())
+            stream.note_read("attestation", time.monotonic())
+            stream.note_read("keycloak", time.monotonic())
 
             async def begin() -> None:
                 following = stream.follow(AGENT, time.time() + 60)

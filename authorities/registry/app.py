@@ -68,7 +68,7 @@ class Cause(BaseModel):
 
 
 Follow = Callable[[Apply, Callable[[float], None]], Coroutine[Any, Any, None]]
-"""Follows what the issuer revokes: has each change applied, and tells when each complete reading began."""
+"""Follows what the issuer revokes: has each change applied, and notes when each complete reading began."""
 
 
 def create_app(
@@ -99,8 +99,8 @@ def create_app(
     @asynccontextmanager
     async def working() -> AsyncIterator[None]:
         await publish()
-        heard = partial(stream.heard, "keycloak")
-        work = [asyncio.create_task(one) for one in (stream.beat(), follow(apply, heard))]
+        note_read = partial(stream.note_read, "keycloak")
+        work = [asyncio.create_task(one) for one in (stream.beat(), follow(apply, note_read))]
         yield
         for one in work:
             one.cancel()

@@ -18,7 +18,7 @@ class Follower:
 
     def __init__(self) -> None:
         self.begun = False
-        """Whether what is told now is for it, too: it has been given the state that this changes."""
+        """Whether what is sent now is for it, too: it has been given the state that this changes."""
         self.over = False
         self._lines: asyncio.Queue[str] = asyncio.Queue(MAX_BEHIND)
 
@@ -77,7 +77,7 @@ class Followers:
         if not follower.over:
             begun.append(time.monotonic())
 
-    def tell(self, line: str) -> None:
+    def send(self, line: str) -> None:
         """Send a line to everybody who has been given the state."""
         for streams in self._all.values():
             for follower in streams:

@@ -12,7 +12,7 @@ from authorities.registry.app import create_app
 from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.poll import poll
 from zerotrust.registry.directory import Directory
-from zerotrust.registry.files import load_known, load_policy
+from zerotrust.registry.files import load_policy, load_snapshot
 from zerotrust.registry.snapshot import REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import RETENTION
@@ -41,7 +41,7 @@ async def live(settings: RegistrySettings) -> None:
 
     def read() -> tuple[RegistrySnapshot, PolicyDocument]:
         places = {name: without_slash(str(url)) for name, url in settings.places.items()}
-        return load_known(settings.files, places), load_policy(settings.policies)
+        return load_snapshot(settings.files, places), load_policy(settings.policies)
 
     known, policy = read()
     revocations, workload, issuer = Revocations(clock=time.monotonic), Workload(), without_slash(str(settings.issuer))

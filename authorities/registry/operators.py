@@ -40,7 +40,7 @@ class Parties:
             await self._revoke(name, f"drift: {drifted[name]}")
             # The realm may be slow, and attestation has to be heard again within the second.
             self._notifier.tell_aside(self._subject(name))
-        self._stream.heard("attestation", time.monotonic() - max(0.0, time.time() - at))
+        self._stream.note_read("attestation", time.monotonic() - max(0.0, time.time() - at))
         return new
 
     async def suspend(self, name: str, cause: str) -> str:

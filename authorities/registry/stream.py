@@ -23,7 +23,7 @@ from zerotrust.spiffe.workload import WorkloadError
 
 SECONDS_BETWEEN_HEARTBEATS = 1
 SOURCES = ("attestation", "keycloak")
-"""Who is read for what to revoke.  One that was never heard of was last read when this machine was started."""
+"""Who is read for what to revoke.  One that was never read counts as read when this machine was started."""
 
 MAX_BATCH = 500
 """Changes that are written, and applied here, at once."""
@@ -63,7 +63,7 @@ class Stream:
         self._working: asyncio.Task[None] | None = None
         self._signed: tuple[int, x509.Certificate, asyncio.Task[list[str]]] | None = None
 
-    def heard(self, source: str, at: float) -> None:
+    def note_read(self, source: str, at: float) -> None:
         """Note that a source was read completely at that time (`time.monotonic`)."""
         self._read_at[source] = at
 
@@ -77,11 +77,11 @@ class Stream:
         pending: bool = False,
         instead: Revocable | None = None,
     ) -> None:
-        """Revoke, or with no cause reinstate: on the disk first, then known here, then told to everybody.
+        """Revoke, or with no cause reinstate: on the disk first, then here, then to everybody.
 
-        `where` is told the cause that holds at that moment, if any, and says whether this takes effect; `untold`: the
-        realm has to hear of it, too.  `instead`: a time that revokes this and more of the same user's; it is what is
-        revoked where the user has used up their share (`shares.py`).
+        `where` gets the cause that holds at that moment, if any, and returns whether this takes effect.  `pending`:
+        the realm is to be notified, too.  `instead`: a time that revokes this and more of the same user's; it is
+        revoked instead where the user has used up their share (`shares.py`).
         What is asked for at the same time is written at once.  Once begun it is done, also where whoever asked for it
         is cut off: half of it would be a gap for ever.
         """
@@ -131,7 +131,7 @@ class Stream:
             self._revocations.change(number, entry.subject, entry.cause)
         for start in range(0, len(entries), CHANGES_IN_A_LINE):
             some = [(entry.subject, entry.cause) for entry in entries[start : start + CHANGES_IN_A_LINE]]
-            self._followers.tell(self._line(REVOCATIONS, all_changed(self._me, first + start, some)))
+            self._followers.send(self._line(REVOCATIONS, all_changed(self._me, first + start, some)))
         for kind, party in [entry.subject for entry in entries if entry.cause is not None]:
             if kind == "party":
                 self._followers.end(party)
@@ -149,7 +149,7 @@ class Stream:
         self._numbers = await self._kept.numbered({REGISTRY.name: known.digest, POLICY.name: policy.digest})
         self.known, self.policy = known, policy
         for line in (*self._documents(), self._heartbeat()):
-            self._followers.tell(line)
+            self._followers.send(line)
         for party in self._followers.parties - {known.registry.id(name) for name in known.registry.parties}:
             self._followers.end(party)
 
@@ -159,13 +159,13 @@ class Stream:
         while True:
             self._revocations.confirm(self._kept.number, 0.0)
             try:
-                self._followers.tell(self._heartbeat())
-            except WorkloadError as error:  # everybody refuses, and hears again once there is one to sign with
+                self._followers.send(self._heartbeat())
+            except WorkloadError as error:  # everybody refuses, until there is one to sign with
                 log.warning("no heartbeat: %s", error)
             await asyncio.sleep(SECONDS_BETWEEN_HEARTBEATS)
 
     async def follow(self, party: str, until: float) -> AsyncIterator[str]:
-        """Yield the document, the whole state, and from then on each line that is told, while the party may follow.
+        """Yield the documents, the whole state, and from then on each line that is sent, while the party may follow.
 
         `party` is who follows, by SPIFFE ID; `until` is in epoch seconds.
         """
@@ -178,7 +178,7 @@ class Stream:
 
     async def _lines(self, follower: Follower, until: float) -> AsyncIterator[str]:
         documents, whole, beat = self._documents(), self._whole(), self._heartbeat()
-        follower.begun = True  # in the same moment: whatever is told from now on comes after that state
+        follower.begun = True  # in the same moment: whatever is sent from now on comes after that state
         for line in documents:
             yield line
         for line in await asyncio.shield(whole):

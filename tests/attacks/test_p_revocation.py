@@ -205,7 +205,7 @@ async def test_a_party_follows_the_registry_and_reads_nothing(target: Registry) 
     lines = await target.following(READER)
     (follower,) = target.stream._followers._all[READER]
     for _ in range(2 * MAX_BEHIND):
-        target.stream._followers.tell("a line")
+        target.stream._followers.send("a line")
     yield Attempt("cut off", follower._lines.qsize() > MAX_BEHIND)
     await lines.aclose()
 

@@ -39,7 +39,7 @@ async def test_what_the_registry_publishes_is_used_by_every_service_registry_and
     async with kept.opened(), system.client("orchestrator", issuer.token()) as client:
         stream = Stream(kept, revocations=Revocations(clock=time.monotonic), identity=lambda: own)
         for source in ("attestation", "keycloak"):
-            stream.heard(source, time.monotonic())
+            stream.note_read(source, time.monotonic())
         await stream.publish(system.known, POLICY)
         sent = {
             name: stream.follow(service.workload.svid.id, time.time() + 60) for name, service in system.services.items()

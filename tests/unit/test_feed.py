@@ -268,6 +268,14 @@ async def test_on_whatever_is_amiss_nothing_is_known_until_the_whole_state_has_c
         await there.until(lambda: there.revocations.of(caller()))
 
 
+async def test_what_is_amiss_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    there = Registry(whole(KNOWN))
+    async with there.feed.opened():
+        there.lines.put_nowait(SPOILED["another kind of statement"]())
+        await there.until(lambda: len(there.asked) == 2)
+    assert "a line of type JWT, which is none of ours" in caplog.text
+
+
 async def test_an_old_state_reinstates_nobody() -> None:
     there = Registry(whole(KNOWN, 5, {ALICE: "a theft"}), whole(KNOWN, 4))
     async with there.feed.opened():

@@ -11,7 +11,7 @@ import pytest
 from tests.support.system import POLICIES, POLICY, ROOT, registry
 from zerotrust.registry import files
 from zerotrust.registry.events import document
-from zerotrust.registry.files import load_known, load_policy
+from zerotrust.registry.files import load_policy, load_snapshot
 from zerotrust.registry.lock import FILES, load_lock
 from zerotrust.registry.model import RegistryError, content
 from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot
@@ -50,6 +50,8 @@ def test_a_party_is_called_by_its_name_in_certificates_wherever_it_is_found() ->
         "https://registry.authority.agents.example:8106": "registry.authority.agents.example",
     }
     assert to.places == {("reader.agent.agents.example", 8102): ("127.0.0.1", 8102)}
+    elsewhere = KNOWN.model_copy(update={"places": {"agent/reader": "https://reader.example.org"}}).directory()
+    assert elsewhere.places == {("reader.agent.agents.example", 8102): ("reader.example.org", 443)}
     assert to.parties == {
         "reader.agent.agents.example": "spiffe://agents.example/agent/reader",
         "registry.authority.agents.example": "spiffe://agents.example/authority/registry",
@@ -92,7 +94,7 @@ def test_half_a_registry_is_none(spoil: Callable[[dict[str, Any]], Any]) -> None
 def test_a_party_that_is_registered_no_more_has_no_address_either() -> None:
     places = {"agent/reader": "https://127.0.0.1:8102", "agent/gone": "https://127.0.0.1:8199"}
 
-    known = load_known(ROOT, places)
+    known = load_snapshot(ROOT, places)
 
     assert known.places.keys() == known.addresses.keys() == {"agent/reader"}
     assert known.called() == {registry().id("agent/reader"): "https://reader.agent.agents.example:8102"}
@@ -107,7 +109,7 @@ def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pyt
     """Attestation is told them, and launches by them."""
     for file in FILES:
         (tmp_path / file).write_bytes((ROOT / file).read_bytes())
-    genuine = load_known(tmp_path, {})
+    genuine = load_snapshot(tmp_path, {})
 
     def then_changed(path: Path) -> bytes:
         text = content(path)
@@ -116,8 +118,32 @@ def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(files, "content", then_changed)
 
-    assert load_known(tmp_path, {}) == genuine
+    assert load_snapshot(tmp_path, {}) == genuine
     assert genuine.read_from.keys() == set(FILES)
+
+
+@pytest.mark.parametrize(("named", "other"), [("may_call", []), ("delegates", ["tool.read"]), ("", None)])
+def test_rights_that_nobody_approved_are_not_served(tmp_path: Path, named: str, other: list[str] | None) -> None:
+    """A right that `registry.lock` does not have, and a party that only one of both files has."""
+    (tmp_path / "registry.yaml").write_bytes((ROOT / "registry.yaml").read_bytes())
+    approved = orjson.loads((ROOT / "registry.lock").read_bytes())
+    if named:
+        approved["parties"]["agent/reader"][named] = other
+        wrong = "agent/reader"
+    else:
+        approved["parties"]["agent/editor"] = approved["parties"].pop("agent/reader")
+        wrong = "agent/editor, agent/reader"
+    (tmp_path / "registry.lock").write_bytes(orjson.dumps(approved))
+
+    with pytest.raises(RegistryError, match=rf"registry.lock approves \({wrong}\): `make register`"):
+        load_snapshot(tmp_path, {})
+
+
+def test_half_a_line_is_no_version() -> None:
+    said = orjson.loads(document("", 1, KNOWN))
+    for name in ("number", "document"):
+        with pytest.raises(InvalidStatement, match=f"no RegistrySnapshot: '{name}'"):
+            LatestDocument(RegistrySnapshot).take({key: value for key, value in said.items() if key != name})
 
 
 @pytest.mark.parametrize("name", ["policies.cedar", "schema.cedarschema"])

@@ -11,7 +11,7 @@ from zerotrust.registry.model import Registry, RegistryError, content, registry_
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 
 
-def load_known(folder: Path, places: Mapping[str, str]) -> RegistrySnapshot:
+def load_snapshot(folder: Path, places: Mapping[str, str]) -> RegistrySnapshot:
     """Read both files; of `places`, where parties listen, count those of the parties that they have.
 
     Raises `RegistryError` where one of them is unfit, or does not fit the other.
