@@ -22,6 +22,7 @@ from tests.support.attack_registry import spiffe_id
 from tests.support.door import Clock
 from tests.support.feed import following, line
 from tests.support.issuer import Issuer
+from tests.support.principals import principal
 from tests.support.system import POLICY, FakeWorkload, System
 from zerotrust.identity import Principal
 from zerotrust.registry.events import changed
@@ -96,20 +97,14 @@ def caller(number: int, user: str = "eve", *actors: str) -> Principal:
     names: Mapping[str, Any] = {"token_id": f"{user}-{number}", "lineage": ()}
     if actors:
         names = {"token_id": "derived", "lineage": (f"{user}-{number}",)}
-    return Principal(
+    return principal(
         subject=user,
-        party=actors[0] if actors else "walkthrough",
         actors=actors,
-        audience="",
-        scopes=frozenset(),
-        groups=frozenset(),
-        **names,
-        client="walkthrough",
         chain_started_at=NOW + number,
         session=f"session-of-{user}",
         issued_at=NOW + number + (5 if actors else 0),
         expires_at=NOW + number + 300,
-        token="",
+        **names,
     )
 
 

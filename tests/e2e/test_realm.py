@@ -5,7 +5,6 @@ What needs another realm is in `test_realm_edited.py`.
 """
 
 import json
-from base64 import b64encode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +14,6 @@ import jwt
 import pytest
 import pytest_asyncio
 from authlib.oauth2.rfc9068 import JWTBearerTokenValidator  # type: ignore[import-untyped]
-from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import KeySet
 
 from authorities.registry.keycloak.events import RECORDED
@@ -23,16 +21,14 @@ from local.keycloak import Keycloak
 from registration.realm import REALM_FILE, USERS
 from tests.docs.test_keycloak_events import ADMIN_ROWS, USER_TYPES
 from tests.support.real import EVERYTHING
-from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, asked_at, chain, claims, code_in, dead, redeeming
-from tests.support.svid import TrustDomain
+from tests.support.realm import TOKEN_TYPE, Realm, chain, claims, dead
 from zerotrust.registry.model import Registry
 from zerotrust.verify import TICK
-from zt.login import REDIRECT, LoginError, _fill_in_form, sign_in
+from zt.login import REDIRECT, LoginError, sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 CLIENTS = [client["clientId"] for client in json.loads(REALM_FILE.read_text())["clients"]]
-WORKLOADS = ["orchestrator", "agent/reader", "agent/writer", "tool/documents", "inference"]
 
 READING = "agent.invoke tool.read inference.run"
 WRITING = "agent.invoke tool.write inference.run"
@@ -165,13 +161,6 @@ async def test_a_wish_can_only_shorten_a_life(realm: Realm, t1: str, wanted: str
     assert granted - answer.json()["expires_in"] in {0, 1}  # the second may have ended in between
 
 
-async def test_no_token_outlives_the_one_it_comes_from(realm: Realm, t0: str) -> None:
-    short = await realm.exchanged("orchestrator", t0, audience="agent/reader", scope=READING, requested_lifetime="20")
-    child = await realm.exchanged("agent/reader", short, audience="tool/documents", scope="tool.read")
-
-    assert claims(child)["exp"] == claims(short)["exp"]
-
-
 # --- one department of several ----------------------------------------------------------------------------------------
 
 
@@ -201,130 +190,13 @@ async def test_a_token_names_the_one_department_that_was_asked_for_and_so_does_w
 # --- wider, elsewhere, not addressed, not genuine ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("party", "scope"),
-    [
-        ("orchestrator", "task.run"),  # spent
-        ("orchestrator", "reasoning.plan"),
-        ("orchestrator", "openid"),
-        ("orchestrator", "offline_access"),
-        ("agent/reader", "agent.invoke"),  # spent
-        ("agent/reader", "tool.write"),
-    ],
-)
-async def test_a_scope_that_is_not_the_partys_to_hand_on_is_refused(
-    realm: Realm, story: dict[str, str], party: str, scope: str
-) -> None:
-    subject, audience = (story["T0"], "agent/reader") if party == "orchestrator" else (story["T1"], "tool/documents")
-
-    answer = await realm.exchange(party, subject, audience=audience, scope=scope)
-
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
-
-
-async def test_a_scope_that_the_subject_token_lacks_is_refused(realm: Realm, keycloak: Keycloak) -> None:
-    login = await sign_in(
-        realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run agent.invoke", verify=keycloak.tls
-    )
-
-    answer = await realm.exchange("orchestrator", login.access_token, audience="agent/writer", scope=WRITING)
-
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
-    assert "not present in the initial access token" in answer.json()["error_description"]
-
-
 async def test_without_a_wish_for_scopes_there_are_none(realm: Realm, t0: str) -> None:
     answer = await realm.exchange("orchestrator", t0, audience="agent/reader", scope=None)
 
     assert claims(answer.json()["access_token"])["scope"] == ""
 
 
-@pytest.mark.parametrize(
-    ("party", "audience"),
-    [("orchestrator", "tool/documents"), ("orchestrator", "authority/registry"), ("agent/reader", "agent/writer")],
-)
-async def test_an_audience_that_the_party_may_not_call_is_refused(
-    realm: Realm, story: dict[str, str], party: str, audience: str
-) -> None:
-    subject = story["T0" if party == "orchestrator" else "T1"]
-
-    answer = await realm.exchange(party, subject, audience=audience, scope="tool.read")
-
-    assert answer.status_code == 400
-    assert answer.json()["error_description"] == f"Requested audience not available: {realm.id(audience)}"
-
-
-@pytest.mark.parametrize(("party", "name"), [("agent/reader", "T0"), ("agent/writer", "T1"), ("agent/reader", "T1w")])
-async def test_a_token_for_somebody_else_is_not_exchanged(
-    realm: Realm, story: dict[str, str], party: str, name: str
-) -> None:
-    answer = await realm.exchange(party, story[name], audience="tool/documents", scope=None)
-
-    assert (answer.status_code, answer.json()["error"]) == (403, "access_denied")
-
-
-@pytest.mark.parametrize(("party", "name"), [("tool/documents", "T2"), ("inference", "T3")])
-async def test_who_calls_nobody_exchanges_nothing(realm: Realm, story: dict[str, str], party: str, name: str) -> None:
-    answer = await realm.exchange(party, story[name], audience=None, scope=None)
-
-    assert answer.status_code == 400
-    assert "not enabled for the requested client" in answer.json()["error_description"]
-
-
-async def test_a_public_client_exchanges_nothing(realm: Realm, t0: str) -> None:
-    answer = await realm.token(
-        grant_type=EXCHANGE, client_id="walkthrough", subject_token=t0, subject_token_type=f"{TOKEN_TYPE}access_token"
-    )
-
-    assert answer.status_code == 400
-    assert "access_token" not in answer.json()
-
-
-def _forged(token: str) -> dict[str, str]:
-    head, _, signature = token.split(".")
-    header = jwt.get_unverified_header(token)
-    other = {**claims(token), "sub": USERS["bob"][0]}
-    by_somebody = jwt.encode(other, rsa.generate_private_key(public_exponent=65537, key_size=2048), "RS256", header)
-    body = by_somebody.split(".")[1]
-    nothing = urlsafe_b64encode(json.dumps({**header, "alg": "none"}).encode()).rstrip(b"=").decode()
-    return {
-        "another key": by_somebody,
-        "another body": f"{head}.{body}.{signature}",
-        "no algorithm": f"{nothing}.{body}.",
-        "no signature": f"{head}.{body}.",
-        "no token": "abc",
-    }
-
-
-@pytest.mark.parametrize("how", ["another key", "another body", "no algorithm", "no signature", "no token"])
-async def test_a_forged_subject_token_is_refused(realm: Realm, t0: str, how: str) -> None:
-    answer = await realm.exchange("orchestrator", _forged(t0)[how], audience="agent/reader", scope=READING)
-
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
-
-
 # --- chains that are none ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("party", "name", "audience", "scope"),
-    [
-        ("agent/reader", "T2", "tool/documents", "tool.read"),
-        ("agent/reader", "T2", "inference", None),
-        ("agent/reader", "T3", None, "inference.run"),
-        ("orchestrator", "T1", "agent/writer", "agent.invoke"),
-    ],
-)
-async def test_ones_own_token_is_exchanged_for_a_dead_one_that_cannot_be_exchanged_again(
-    realm: Realm, story: dict[str, str], *, party: str, name: str, audience: str | None, scope: str | None
-) -> None:
-    answer = await realm.exchange(party, story[name], audience=audience, scope=scope)
-    assert dead(answer)
-    assert answer.json()["expires_in"] < 0
-
-    again = await realm.exchange(party, answer.json()["access_token"], audience=audience, scope=scope)
-
-    assert (again.status_code, again.json()["error_description"]) == (400, "Invalid token")
 
 
 async def test_a_dead_token_is_not_active(realm: Realm, story: dict[str, str]) -> None:
@@ -334,23 +206,6 @@ async def test_a_dead_token_is_not_active(realm: Realm, story: dict[str, str]) -
 
 
 # --- other kinds of token ---------------------------------------------------------------------------------------------
-
-
-async def test_no_refresh_token_is_got_by_exchange(realm: Realm, story: dict[str, str]) -> None:
-    wanted = f"{TOKEN_TYPE}refresh_token"
-
-    answer = await realm.exchange(
-        "orchestrator", story["T0"], audience="agent/reader", scope=READING, requested_token_type=wanted
-    )
-
-    assert answer.status_code == 400
-    assert answer.json()["error_description"] == "requested_token_type unsupported"
-
-
-async def test_an_exchange_brings_no_refresh_token_along(realm: Realm, t0: str) -> None:
-    answer = await realm.exchange("orchestrator", t0, audience="agent/reader", scope=READING)
-
-    assert "refresh_token" not in answer.json()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -366,16 +221,6 @@ async def test_an_id_token_got_by_exchange_opens_nothing(realm: Realm, id_token:
     answer = await realm.exchange("agent/reader", id_token, audience="tool/documents", scope="tool.read")
 
     assert answer.status_code == 400
-
-
-async def test_an_id_token_got_by_exchange_ends_no_session(realm: Realm, id_token: str, t0: str) -> None:
-    """Keycloak would end the session that it names for anybody who shows it, without a question."""
-    assert "sid" not in claims(id_token)
-    await realm.http.get(f"{realm.endpoint}/logout", params={"id_token_hint": id_token})
-
-    answer = await realm.exchange("orchestrator", t0, audience="agent/reader", scope=READING)
-
-    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["refresh_token", "id_token"])
@@ -405,13 +250,6 @@ async def test_no_client_takes_a_users_password(
     assert "access_token" not in answer.json()
 
 
-@pytest.mark.parametrize("party", WORKLOADS)
-async def test_no_workload_gets_a_token_without_a_user(realm: Realm, party: str) -> None:
-    answer = await realm.token(grant_type="client_credentials", **realm.credential(party))
-
-    assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized_client")
-
-
 async def test_only_our_clients_are_enabled(keycloak: Keycloak, registry: Registry) -> None:
     async with keycloak.administration() as admin:
         clients = await admin.a_get_clients()
@@ -428,85 +266,6 @@ async def test_nobody_signs_in_to_a_client_that_came_with_keycloak(realm: Realm,
     answer = await realm.http.get(f"{realm.endpoint}/auth", params=query)
 
     assert answer.status_code == 400
-
-
-@pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic", "client_secret_jwt"])
-@pytest.mark.parametrize("party", WORKLOADS)
-async def test_the_secret_that_keycloak_made_up_opens_nothing(
-    realm: Realm, keycloak: Keycloak, t1: str, party: str, method: str
-) -> None:
-    client = realm.id(party)
-    async with keycloak.administration() as admin:
-        internal = await admin.a_get_client_id(client)
-        secret = (await admin.a_get_client_secrets(str(internal))).get("value")
-    assert secret, "nothing to try"
-    form, headers = {"client_id": client}, {}
-    if method == "client_secret_post":
-        form["client_secret"] = secret
-    elif method == "client_secret_basic":
-        form, headers = {}, {"Authorization": f"Basic {b64encode(f'{client}:{secret}'.encode()).decode()}"}
-    else:
-        times = {key: claims(t1)[key] for key in ("iat", "exp")}
-        said = {"iss": client, "sub": client, "aud": realm.issuer, "jti": "once", **times}
-        form["client_assertion"] = jwt.encode(said, secret.ljust(32, "\0"), "HS256")
-        form["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-    tokens = {"subject_token": t1, "subject_token_type": f"{TOKEN_TYPE}access_token"}
-
-    exchange = await realm.http.post(
-        f"{realm.endpoint}/token", data={"grant_type": EXCHANGE, **tokens, **form}, headers=headers
-    )
-    question = await realm.http.post(f"{realm.endpoint}/token/introspect", data={"token": t1, **form}, headers=headers)
-
-    for answer in (exchange, question):
-        assert answer.status_code in (400, 401)
-        assert answer.json()["error"] in ("invalid_client", "unauthorized_client")
-
-
-ASSERTIONS: dict[str, dict[str, Any]] = {
-    "for another audience": {"audience": "https://localhost:8443/realms/master"},
-    "past its end": {"age": 61},
-    "made to live longer than the registry allows, and old": {"age": 61, "life": 3600},
-}
-
-
-@pytest.mark.parametrize("how", ASSERTIONS)
-async def test_an_assertion_is_refused_that_is(realm: Realm, trust_domain: TrustDomain, t1: str, how: str) -> None:
-    changed = {"audience": realm.issuer, **ASSERTIONS[how]}
-    audience = changed.pop("audience")
-
-    answer = await realm.exchange(
-        "agent/reader",
-        t1,
-        audience="tool/documents",
-        scope="tool.read",
-        client_assertion=trust_domain.assertion("agent/reader", audience, **changed),
-    )
-
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client")
-
-
-async def test_an_assertion_by_another_key_is_refused(realm: Realm, registry: Registry, t1: str) -> None:
-    forged = TrustDomain(registry).assertion("agent/reader", realm.issuer)
-
-    answer = await realm.exchange(
-        "agent/reader", t1, audience="tool/documents", scope="tool.read", client_assertion=forged
-    )
-
-    assert answer.json()["error"] == "invalid_client"
-
-
-async def test_a_party_that_the_registry_does_not_give_tokens_to_is_refused(realm: Realm, t1: str) -> None:
-    answer = await realm.exchange("authority/attestation", t1, audience="tool/documents", scope="tool.read")
-
-    assert answer.json()["error"] == "invalid_client"
-
-
-async def test_one_workload_cannot_speak_in_the_name_of_another(realm: Realm, t1: str) -> None:
-    answer = await realm.exchange(
-        "agent/writer", t1, audience="tool/documents", scope="tool.read", client_id=realm.id("agent/reader")
-    )
-
-    assert answer.json()["error"] == "invalid_client"
 
 
 async def test_nobody_registers_a_client(realm: Realm) -> None:
@@ -575,30 +334,6 @@ async def test_no_other_address_is_sent_a_code(realm: Realm, redirect: str) -> N
     answer = await realm.http.get(f"{realm.endpoint}/auth", params={**QUESTION, "redirect_uri": redirect})
 
     assert answer.status_code == 400
-
-
-@pytest.mark.parametrize(("client", "scope"), [("zt", "registry.admin"), ("walkthrough", EVERYTHING)])
-async def test_a_browser_that_is_signed_in_is_asked_for_the_password_again(
-    realm: Realm, keycloak: Keycloak, client: str, scope: str
-) -> None:
-    password = keycloak.passwords["olga"]
-    async with httpx.AsyncClient(base_url=realm.endpoint, verify=keycloak.tls, trust_env=False, timeout=30) as browser:
-
-        async def follow(**more: str) -> httpx.Response:
-            return await browser.get("/auth", params=asked_at(client, scope) | more)
-
-        page = await browser.get("/auth", params=asked_at("walkthrough", "task.run"))
-        assert code_in(await _fill_in_form(browser, page, "olga", password))
-        assert any("IDENTITY" in name for name in browser.cookies)
-
-        asked = await follow()
-        assert asked.status_code == 200
-        assert 'name="password"' in asked.text
-        assert _error(await follow(prompt="none")) == "login_required"
-
-        code = code_in(await _fill_in_form(browser, await follow(), "olga", password))
-        answer = await browser.post("/token", data=redeeming(client, str(code)))
-        assert claims(answer.json()["access_token"])["sub"] == USERS["olga"][0]
 
 
 async def test_a_code_needs_its_verifier(realm: Realm, keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,16 +113,12 @@ async def wire(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -
         pytest.param(b"GET /health\0 HTTP/1.1\r\nHost: x\r\n\r\n", id="NUL in the target"),
         pytest.param("GET /é HTTP/1.1\r\nHost: x\r\n\r\n".encode(), id="target not ASCII"),
         pytest.param(b"GET https://x:99999/health HTTP/1.1\r\nHost: x\r\n\r\n", id="target with no port"),
-        pytest.param(b"GET /health HTTP/1.1\r\n\r\n", id="no host"),
-        pytest.param(HEAD + b"Host: y\r\n\r\n", id="two hosts"),
         pytest.param(HEAD.replace(b"\r", b"") + b"\n", id="lines end with LF"),
         pytest.param(HEAD + b"X: a\nAuthorization: b\r\n\r\n", id="LF in a header"),
         pytest.param(HEAD + b"X: a\rY: b\r\n\r\n", id="CR in a header"),
         pytest.param(HEAD + b"X: a\0b\r\n\r\n", id="NUL in a header"),
-        pytest.param(HEAD + b"X: a\r\n b\r\n\r\n", id="folded header"),
         pytest.param(HEAD + b"X\r\n\r\n", id="header without a colon"),
         pytest.param(HEAD + b": x\r\n\r\n", id="header without a name"),
-        pytest.param(HEAD + b"X : x\r\n\r\n", id="space before the colon"),
         pytest.param(HEAD + b"X: %s\r\n\r\n" % (b"a" * 70_000), id="70 kB header"),
         pytest.param(HEAD + b"X: a\r\n" * 10_000 + b"\r\n", id="10,000 headers"),
         pytest.param(b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * 70_000), id="70 kB target"),
@@ -139,15 +135,10 @@ async def wire(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -
         pytest.param(CHUNKED + b"f" * 18 + b"\r\n{}", id="chunk size too large"),
         pytest.param(CHUNKED + b"1\r\n{}\r\n0\r\n\r\n", id="chunk size too small"),
         pytest.param(CHUNKED + b"2\n{}\n0\n\n", id="chunks end with LF"),
-        pytest.param(POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET", id="CL.TE"),
-        pytest.param(POST + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", id="TE.CL"),
-        pytest.param(POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", id="xchunked"),
         pytest.param(POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", id="TE with a space"),
-        pytest.param(POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", id="TE with chunked not last"),
         pytest.param(POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", id="two lengths"),
         pytest.param(POST + b"Content-Length: 2, 2\r\n\r\n{}", id="a list of lengths"),
         pytest.param(POST + b"Content-Length: -2\r\n\r\n{}", id="a negative length"),
-        pytest.param(POST + b"Content-Length: +2\r\n\r\n{}", id="a length with a sign"),
         pytest.param(POST + b"Content-Length: 0x2\r\n\r\n{}", id="a length in hexadecimal"),
         pytest.param(POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n{}", id="a length of 30 digits"),
     ],
@@ -164,14 +155,6 @@ async def test_what_is_not_http_ends_the_connection(wire: Wire, sent: bytes) -> 
 LAST = b"Connection: close\r\n\r\n"
 
 
-@pytest.mark.parametrize("target", ["//health", "/health/", "/./health", "/%2e/health", "/Health", "/health%00", "*"])
-async def test_what_only_looks_like_a_public_route_is_none(wire: Wire, target: str) -> None:
-    answer = await wire.talk(f"GET {target} HTTP/1.1\r\nHost: x\r\n".encode() + LAST)
-
-    assert answer.startswith(b"HTTP/1.1 401 ")
-    assert wire.door.handled == []
-
-
 @pytest.mark.parametrize("target", ["/health", "/health?x=%00", "/%68ealth", "http://elsewhere.test/health"])
 async def test_one_route_has_several_spellings_and_the_gate_reads_what_the_handler_does(
     wire: Wire, target: str
@@ -180,14 +163,6 @@ async def test_one_route_has_several_spellings_and_the_gate_reads_what_the_handl
 
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert wire.door.handled == ["GET /health"]
-
-
-@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PATCH", "M-SEARCH"])
-async def test_a_method_that_no_table_names_is_refused(wire: Wire, method: str) -> None:
-    for path in ("/health", "/tasks"):
-        answer = await wire.talk(f"{method} {path} HTTP/1.1\r\nHost: x\r\n".encode() + LAST)
-        assert answer.startswith(b"HTTP/1.1 401 ")
-    assert wire.door.handled == []
 
 
 async def test_a_head_of_almost_the_largest_size_is_read(wire: Wire) -> None:

@@ -3,27 +3,22 @@
 import asyncio
 import contextlib
 import sqlite3
-import time
 import tomllib
 from collections.abc import Callable
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 from mcp.shared.exceptions import MCPError
 from sqlalchemy import event
 
 from tests.support.attack import tool_call
 from tests.support.clients import refused, said, tools, use
-from tests.support.records import flat
-from tests.support.system import ROOT, System, problem_of
+from tests.support.system import ROOT, System
 from tools.documents.document import MAX_ID, MAX_TEXT, MAX_TITLE, Document
-from tools.documents.store import MOST_BYTES, MOST_DRAFTS, MOST_FOUND, MOST_NAMED, Store
+from tools.documents.store import MOST_BYTES, MOST_DRAFTS, MOST_NAMED, Store
 from zerotrust import VERSION
 from zerotrust.adapters.mcp_tools import ERA
-from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.journal import Journal
 from zerotrust.limits.answers import MAX_ANSWER
 
 Token = Callable[..., str]
@@ -71,51 +66,10 @@ async def test_a_document_of_the_users_department_is_read_and_both_decisions_are
     assert {by_scope["reason"], by_document["reason"]} == {"granted"}
 
 
-async def test_a_foreign_document_looks_like_one_that_does_not_exist(system: System, reading: Token) -> None:
-    foreign = await use(system, reading(), "read", id="FIN-201")
-    missing = await use(system, reading(), "read", id="FIN-999")
-
-    assert foreign.is_error
-    assert missing.is_error
-    assert said(foreign).replace("FIN-201", "FIN-999") == said(missing)
-    assert foreign.structured_content is None
-    assert "Revenue" not in str(foreign)
-
-
 async def test_an_id_that_was_made_up_is_fit_to_be_read_in_a_record(system: System, reading: Token) -> None:
     assert (await use(system, reading(), "read", id="\x1b[31mFIN-201\n")).is_error
 
     assert decided(system)[-1]["resource"] == "Document \\x1b[31mFIN-201\\n"
-
-
-@pytest.mark.parametrize("tool", ["read", "replace", "delete"])
-async def test_what_does_not_exist_takes_the_same_steps_as_what_is_foreign(
-    system: System, reading: Token, writing: Token, monkeypatch: pytest.MonkeyPatch, tool: str
-) -> None:
-    """Else the time that a refusal takes would tell which documents there are."""
-    steps: list[tuple[str, ...]] = []
-    find, append = Store.find, Journal.append
-
-    async def finding(store: Store, name: str) -> Document | None:
-        steps.append(("find", name))
-        return await find(store, name)
-
-    async def appending(journal: Journal, event: bytes) -> None:
-        await append(journal, event)
-        record = flat(AuditEvent.parse(event))
-        steps.append(tuple(str(record.get(key)) for key in ("event", "operation", "resource", "reason", "detail")))
-
-    monkeypatch.setattr(Store, "find", finding)
-    monkeypatch.setattr(Journal, "append", appending)
-    token = reading() if tool == "read" else writing()
-    taken = []
-    for name in ("FIN-201", "FIN-999"):
-        steps.clear()
-        assert (await use(system, token, tool, id=name, **({"text": "x"} if tool == "replace" else {}))).is_error
-        taken.append(str(steps).replace(name, "ID"))
-
-    assert taken[0].count("('find'") == taken[0].count("resource_denied") == 1
-    assert taken[0] == taken[1]
 
 
 async def test_a_search_finds_what_the_users_departments_hold(system: System, reading: Token) -> None:
@@ -150,11 +104,6 @@ async def test_a_draft_goes_to_the_department_that_the_token_names_whatever_else
     assert (await drafted(system, writing(groups=["/staff", department])))["department"] == department
 
 
-@pytest.mark.parametrize("query", ["", "%%%%%%%", "_______", "' or 1=1 --", "no such thing", "a b c"])
-async def test_a_search_is_for_words_and_nothing_else(system: System, reading: Token, query: str) -> None:
-    assert await found(system, reading(), query) == []
-
-
 # writing
 
 
@@ -185,68 +134,6 @@ async def test_a_user_replaces_a_draft_of_their_own(system: System, writing: Tok
 
     assert not result.is_error
     assert stored()[draft["id"]] == draft | {"text": "Better."}
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        pytest.param(BOB, id="another user of another department"),
-        pytest.param({"sub": "carol"}, id="another user of the same department"),
-        pytest.param({"groups": ["/finance"]}, id="the same user, who has moved to another department"),
-    ],
-)
-async def test_nobody_else_replaces_it(system: System, writing: Token, stored: Stored, other: dict[str, Any]) -> None:
-    draft = await drafted(system, writing())
-
-    result = await use(system, writing(**other), "replace", id=draft["id"], text="Gone.")
-
-    assert result.is_error
-    assert said(result).endswith(f"there is no document {draft['id']} for document.replace")
-    assert stored()[draft["id"]] == draft
-    assert reasons(system)[-1] == "resource_denied"
-
-
-async def test_no_agent_replaces_what_is_published(system: System, writing: Token, stored: Stored) -> None:
-    before = stored()
-
-    result = await use(system, writing(), "replace", id="ENG-101", text="Nothing ever happened.")
-
-    assert result.is_error
-    assert stored() == before
-    assert reasons(system) == ["granted", "resource_denied"]
-
-
-async def test_a_document_that_changed_after_the_decision_is_not_overwritten(
-    system: System, writing: Token, stored: Stored, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    draft, replace = await drafted(system, writing()), Store.replace
-
-    async def too_late(store: Store, before: Document, text: str) -> bool:
-        assert await replace(store, before, "Somebody was faster.")
-        return await replace(store, before, text)
-
-    monkeypatch.setattr(Store, "replace", too_late)
-    result = await use(system, writing(), "replace", id=draft["id"], text="Better.")
-
-    assert result.is_error
-    assert "has changed meanwhile" in said(result)
-    assert stored()[draft["id"]]["text"] == "Somebody was faster."
-
-
-async def test_a_draft_that_was_published_after_the_decision_is_not_overwritten(
-    system: System, writing: Token, stored: Stored, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    draft, replace = await drafted(system, writing()), Store.replace
-
-    async def too_late(store: Store, before: Document, text: str) -> bool:
-        stale = before.model_copy(update={"state": "published"})  # as the store would see it
-        return await replace(store, stale, text)
-
-    monkeypatch.setattr(Store, "replace", too_late)
-    result = await use(system, writing(), "replace", id=draft["id"], text="Better.")
-
-    assert result.is_error
-    assert stored()[draft["id"]]["text"] == draft["text"]
 
 
 @pytest.mark.parametrize(("act", "tool"), [("add", "create"), ("replace", "replace")])
@@ -343,20 +230,6 @@ async def test_a_text_that_was_stored_before_there_was_a_limit_is_an_error_of_it
         database.commit()
 
     assert said(await use(system, reading(), "read", id=name)).endswith(f"{name} is too long to be read")
-
-
-async def test_a_search_finds_so_many_and_what_is_published_first(
-    system: System, reading: Token, writing: Token
-) -> None:
-    """A colleague's drafts cannot drive the department's reports out of an answer."""
-    for _ in range(MOST_FOUND + 1):
-        await use(system, writing(sub="carol"), "create", title="Incident report: worse", text="x")
-
-    hits = await found(system, reading())
-
-    assert hits[:4] == ["ENG-101", "ENG-102", "ENG-103", "ENG-104"]
-    assert len(hits) == MOST_FOUND
-    assert await found(system, reading(**BOB)) == ["FIN-202"]
 
 
 async def test_a_search_reads_no_text_and_nothing_of_other_departments(
@@ -456,62 +329,7 @@ async def test_drafts_in_one_department_leave_room_in_another(system: System, wr
     await drafted(system, writing())
 
 
-async def test_a_search_finds_the_users_own_drafts_and_then_some_of_each_other_owner(
-    system: System, reading: Token
-) -> None:
-    """No owner's drafts hide another's, whatever their number and ids."""
-    _store(system, "aaron", "/engineering", MOST_DRAFTS)
-    *_, second, first = _store(system, "zed", "/engineering", MOST_FOUND)
-    own = _store(system, "alice", "/engineering", 3)
-
-    hits = await found(system, reading(), "incident")
-
-    assert hits[:4] == ["ENG-101", "ENG-102", "ENG-103", "ENG-104"]
-    assert hits[4:7] == own[::-1]
-    assert [hits[8], hits[10]] == [first, second]
-    assert len(hits) == MOST_FOUND
-
-
 # scopes
-
-
-@pytest.mark.parametrize("tool", ["create", "replace", "delete"])
-async def test_a_token_to_read_opens_no_tool_that_writes(
-    system: System, reading: Token, stored: Stored, tool: str
-) -> None:
-    before = stored()
-
-    told = await refused(system, reading(), tool, id="ENG-101", title="x", text="x")
-
-    assert (told["reason"], told["scope"]) == ("scope_missing", "tool.write")
-    assert stored() == before
-
-
-@pytest.mark.parametrize("tool", ["search", "read"])
-async def test_a_token_to_write_opens_no_tool_that_reads(system: System, writing: Token, tool: str) -> None:
-    assert (await refused(system, writing(), tool, id="ENG-101", query="incident"))["scope"] == "tool.read"
-
-
-async def test_a_scope_that_the_registry_does_not_let_this_agent_hand_on_opens_nothing(
-    system: System, reading: Token, stored: Stored
-) -> None:
-    """Even a token that the issuer should never have given: the reader holds no right to write."""
-    before = stored()
-
-    told = await refused(system, reading(scope="tool.read tool.write"), "create", title="x", text="x")
-
-    assert told["reason"] == "policy_denied"
-    assert stored() == before
-
-
-async def test_a_user_of_no_department_gets_nothing(system: System, reading: Token) -> None:
-    assert (await refused(system, reading(sub="eve", groups=[]), "search", query="incident"))[
-        "reason"
-    ] == "policy_denied"
-
-
-async def test_a_tool_nobody_named_is_refused(system: System, reading: Token) -> None:
-    assert (await refused(system, reading(), "publish", id="ENG-101"))["reason"] == "no_permission_for_route"
 
 
 async def test_a_caller_sees_only_the_tools_it_may_call(system: System, reading: Token, writing: Token) -> None:
@@ -573,29 +391,6 @@ async def test_it_says_which_version_of_the_project_it_is(system: System, readin
     assert told.version == VERSION == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
-@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS"])
-async def test_nothing_but_post_is_known_at_the_tools_address(system: System, reading: Token, method: str) -> None:
-    answer = await system.client("tool/documents", reading()).request(method, "/mcp", headers=MCP_HEADERS)
-
-    assert (answer.status_code, problem_of(answer)["reason"]) == (403, "no_permission_for_route")
-
-
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/mcp/", "/"])
-async def test_what_the_framework_would_show_by_itself_is_refused(system: System, reading: Token, path: str) -> None:
-    assert (await system.client("tool/documents", reading()).get(path)).status_code == 403
-    assert (await system.client("tool/documents").get(path)).status_code == 401
-
-
-async def test_a_request_for_another_host_is_refused(system: System, reading: Token) -> None:
-    """DNS rebinding: a page of the attacker's, under the attacker's name, at our address."""
-    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-    client = system.client("tool/documents", reading())
-
-    answer = await client.post("/mcp", json=body, headers=MCP_HEADERS | {"host": "attacker.test"})
-
-    assert answer.status_code == 421
-
-
 async def test_who_has_no_token_is_told_where_to_get_one(system: System) -> None:
     client = system.client("tool/documents")
     challenge = (await client.post("/mcp", json={}, headers=MCP_HEADERS)).headers["www-authenticate"]
@@ -611,24 +406,6 @@ async def test_who_has_no_token_is_told_where_to_get_one(system: System) -> None
         "scopes_supported": ["tool.read", "tool.write"],
         "bearer_methods_supported": ["header"],
     }
-
-
-async def test_a_caller_who_lies_in_the_convenience_headers_gains_nothing(
-    system: System, reading: Token, stored: Stored
-) -> None:
-    before = stored()
-    body = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "tools/call",
-        "params": {"name": "create", "arguments": {"title": "x", "text": "x"}},
-    }
-    headers = MCP_HEADERS | {"mcp-method": "tools/call", "mcp-name": "read"}
-
-    answer = await system.client("tool/documents", reading()).post("/mcp", content=orjson.dumps(body), headers=headers)
-
-    assert (answer.status_code, answer.json()["error"]["data"]["reason"]) == (403, "scope_missing")
-    assert stored() == before
 
 
 # many users
@@ -652,27 +429,7 @@ async def test_fifty_users_at_once_each_see_and_write_only_their_own(
     assert owners == {user["sub"] for user in users}
 
 
-async def test_a_token_that_has_ended_opens_nothing(system: System, reading: Token) -> None:
-    now = int(time.time())
-    ended = reading(iat=now - 100, exp=now - 50)
-
-    assert (await refused(system, ended, "read", id="ENG-101"))["reason"] == "expired"
-
-
 async def test_health_says_nothing_about_anybody(system: System) -> None:
     answer: httpx.Response = await system.client("tool/documents").get("/health")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
-
-
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:8104", "documents.tool.agents.example:8105"])
-async def test_the_tool_answers_to_the_name_in_its_certificate_and_to_no_other(
-    system: System, reading: Token, host: str
-) -> None:
-    """DNS rebinding: a page that made its own name point here still sends that name."""
-    assert said(await use(system, reading(), "read", id="ENG-101"))
-
-    body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
-    async with system.client("tool/documents", reading()) as client:
-        answer = await client.post("/mcp", content=body, headers=MCP_HEADERS | {"host": host})
-    assert answer.status_code == 421

@@ -230,33 +230,12 @@ async def test_what_is_in_no_table_has_no_door(authority: Authority) -> None:
         assert (answer.status_code, answer.json()["reason"]) == (403, Reason.NO_PERMISSION_FOR_ROUTE)
 
 
-async def test_only_attestation_reports_drift_and_nobody_in_a_users_name(authority: Authority) -> None:
-    body = {"drifted": {READER: "agents/reader/main.py"}, "at": time.time()}
-    for peer, token in (
-        (workload(READER), None),
-        (workload("orchestrator"), None),
-        (NO_CERTIFICATE, None),
-        (NO_CERTIFICATE, authority.operators_token()),
-    ):
-        answer = await authority.ask("POST", "/attestation", body, peer=peer, token=token)
-        assert (answer.status_code, answer.json()["reason"]) == (403, Reason.UNKNOWN_PEER)
-    assert authority.revocations.of_party(READERS_ID)
-
-
 async def test_every_party_follows_by_its_certificate_and_nobody_without_one(authority: Authority) -> None:
     for party in (READER, "inference", ATTESTATION_PARTY):
         assert await authority.heard(party, seconds=0.05)
     for token in (None, authority.operators_token()):
         answer = await authority.ask("GET", PATH, token=token)
         assert (answer.status_code, answer.json()["reason"]) == (403, Reason.UNKNOWN_PEER)
-
-
-async def test_a_suspended_party_follows_nothing(authority: Authority) -> None:
-    await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
-
-    answer = await authority.ask("GET", PATH, peer=workload(READER))
-
-    assert (answer.status_code, answer.json()["reason"]) == (401, Reason.REVOKED)
 
 
 # operators

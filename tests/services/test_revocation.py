@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
 import jwt
 import orjson
 import pytest
@@ -12,11 +11,9 @@ from a2a.client import A2AClientError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.services.test_orchestrator import FILE_IT, READ, READ_IT, worked
-from tests.support.attack import DOORS, _repeated
-from tests.support.clients import ask, refused, said, use
+from tests.support.clients import ask, said, use
 from tests.support.issuer import Issuer
-from tests.support.system import System, problem_of
-from zerotrust.decision import Reason
+from tests.support.system import System
 
 Token = Callable[..., str]
 Stored = Callable[[], dict[str, dict[str, str]]]
@@ -39,98 +36,6 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # every door
-
-
-def held(issuer: Issuer, party: str, root: str = "T0", **changed: Any) -> str:
-    """A token for that door, as it would be after the exchanges that lead there from the token `root`."""
-    door = DOORS[party]
-    chain = [root, *(f"{root}>{number}" for number in range(1, len(door.chain) + 1))]
-    good: dict[str, Any] = {"aud": issuer.registry.id(party), "scope": door.scope, "jti": chain[-1]}
-    if door.chain:
-        good |= issuer.chain(*door.chain) | {"lineage": chain[:-1], "txn": root}
-    return issuer.token(**(good | changed))
-
-
-async def answers(system: System, tokens: dict[str, str]) -> dict[str, str]:
-    """What each door answers to its token: `granted`, or the reason it tells."""
-    found = {}
-    for party, token in tokens.items():
-        door = DOORS[party]
-        said_twice = _repeated(door.body) if party.startswith("tool/") else []
-        headers = {name.decode(): value.decode() for name, value in [*door.headers, *said_twice]}
-        answer = await system.client(party, token).post(door.path, json=door.body, headers=headers)
-        told = answer.json()
-        if answer.status_code == 200:
-            found[party] = "granted"
-            continue
-        assert answer.status_code == 401, (party, told)
-        problem = told["error"]["data"] if "jsonrpc" in told else told
-        found[party] = problem["reason"]
-    return found
-
-
-DEEP = {"tool/documents", "inference"}
-AGENTS = {"agent/reader", "agent/writer"}
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "gone"),
-    [
-        pytest.param("token", "T0", set(DOORS), id="the first token"),
-        pytest.param("token", "T0>1", AGENTS | DEEP, id="one that was derived"),
-        pytest.param("token", "T0>2", DEEP, id="one that was derived from that"),
-        pytest.param("session", "session-1", set(DOORS), id="the session"),
-        pytest.param("user", "alice", set(DOORS), id="the user"),
-        pytest.param("party", ORCHESTRATOR, AGENTS | DEEP, id="a party that acted"),
-        pytest.param("party", READER, DEEP, id="a party that acts"),
-        pytest.param("party", "walkthrough", set(DOORS), id="the public client"),
-        pytest.param("before", "9999999999", set(DOORS), id="everything that was ever issued"),
-    ],
-)
-async def test_what_is_revoked_is_refused_at_every_door_with_all_that_came_from_it_and_nothing_else_is(
-    system: System, issuer: Issuer, kind: str, name: str, gone: set[str]
-) -> None:
-    tokens = {party: held(issuer, party) for party in DOORS}
-    assert set((await answers(system, tokens)).values()) == {"granted"}  # and from now on each is remembered
-
-    revoke(system, kind, name)
-
-    found = await answers(system, tokens)
-    assert found == {party: "revoked" if party in gone else "granted" for party in DOORS}
-    for party in gone:
-        assert system.reasons(party)[-1] == "revoked"
-
-
-async def test_siblings_of_what_is_revoked_live_and_so_do_other_users(system: System, issuer: Issuer) -> None:
-    tokens = {party: held(issuer, party) for party in DOORS}
-    siblings = {party: held(issuer, party, "T0-b") for party in DOORS}
-    bobs = {party: held(issuer, party, sub="bob", sid="session-2") for party in DEEP - {"tool/documents"}}
-
-    revoke(system, "token", "T0")
-    assert set((await answers(system, tokens)).values()) == {"revoked"}
-    assert set((await answers(system, siblings)).values()) == {"granted"}
-    assert set((await answers(system, bobs)).values()) == {"revoked"}  # whoever holds it: it came from that token
-
-    revoke(system, "session", "session-1")
-    assert set((await answers(system, siblings)).values()) == {"revoked"}
-    others = {party: held(issuer, party, "T0-c", sub="bob", sid="session-2") for party in DOORS}
-    assert set((await answers(system, others)).values()) == {"granted"}
-
-
-async def test_nothing_can_be_derived_from_what_is_revoked_and_nothing_that_was_derived_is_given_out(
-    system: System, issuer: Issuer
-) -> None:
-    token, another = issuer.token(jti="T0"), issuer.token(jti="T0-b")
-    for of in (token, another):
-        assert (await worked(system, of))[1]["event"] == "finished"
-    exchanges = len(issuer.exchanges)
-
-    revoke(system, "token", "T0")
-
-    answer = await system.client("orchestrator", token).post("/tasks", json=FILE_IT)
-    assert (answer.status_code, answer.json()["reason"]) == (401, "revoked")
-    assert len(issuer.exchanges) == exchanges
-    assert (await worked(system, another))[1]["event"] == "finished"
 
 
 # after the gate has let somebody in
@@ -282,39 +187,6 @@ async def hanging(system: System) -> AsyncIterator[Callable[..., ASGIApp]]:
 
 
 @pytest.mark.usefixtures("no_patience")
-async def test_a_tool_that_hangs_answers_for_the_revoked_in_json_rpc(
-    system: System, reading: Token, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def never(_self: Any, _name: str) -> Any:
-        revoke(system)
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr("tools.documents.store.Store.find", never)
-
-    async with asyncio.timeout(30):
-        problem = await refused(system, reading(), "read", id="ENG-101")
-
-    assert problem["reason"] == "revoked"
-    assert [r["reason"] for r in system.records("tool/documents")][-2:] == ["granted", "revoked"]
-
-
-@pytest.mark.usefixtures("no_patience")
-async def test_an_agent_that_hangs_answers_for_the_revoked(
-    system: System, asking: Token, hanging: Callable[..., ASGIApp]
-) -> None:
-    hanging("inference", b"", lambda: revoke(system))
-
-    async with asyncio.timeout(30):
-        with pytest.raises(A2AClientError) as failed:
-            await ask(system, "agent/reader", asking(), "Summarise.")
-
-    cause = failed.value.__cause__
-    assert isinstance(cause, httpx.HTTPStatusError)
-    assert (cause.response.status_code, problem_of(cause.response)["reason"]) == (401, "revoked")
-    assert system.reasons("agent/reader")[-1] == "revoked"
-
-
-@pytest.mark.usefixtures("no_patience")
 async def test_an_agent_that_is_cut_off_does_not_go_on_behind_the_back_of_everybody(
     system: System, asking: Token, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -406,33 +278,6 @@ async def test_the_issuer_is_asked_about_each_call_that_writes_by_the_party_that
         "assertion of spiffe://agents.example/tool/documents"
     }
     assert len(stored()) == len(before) + 1
-
-
-async def test_a_token_that_the_issuer_says_is_over_writes_nothing_although_nobody_has_heard_of_it(
-    system: System, issuer: Issuer, writing: Token, reading: Token, stored: Stored
-) -> None:
-    before = stored()
-    issuer.inactive |= {"T2w", "T2"}
-
-    problem = await refused(system, writing(jti="T2w"), "create", title="Summary", text="All is well.")
-
-    assert problem["reason"] == "revoked"
-    assert stored() == before
-    assert not (await use(system, reading(jti="T2"), "read", id="ENG-101")).is_error  # for that, nobody asks
-
-
-async def test_nothing_is_written_while_the_issuer_is_away_and_what_is_read_goes_on(
-    system: System, issuer: Issuer, writing: Token, reading: Token, stored: Stored
-) -> None:
-    before = stored()
-    assert not (await use(system, reading(), "read", id="ENG-101")).is_error  # so its keys are known
-    issuer.down = True
-
-    problem = await refused(system, writing(), "create", title="Summary", text="All is well.")
-
-    assert problem["reason"] == Reason.ISSUER_UNAVAILABLE
-    assert stored() == before
-    assert not (await use(system, reading(), "read", id="ENG-101")).is_error
 
 
 async def test_another_version_of_the_registry_says_what_is_worth_asking_for_from_the_next_call_on(

@@ -12,12 +12,11 @@ from authorities.registry import stream as module
 from authorities.registry.keycloak.events import Change, of_user_until
 from authorities.registry.keycloak.poll import applying
 from authorities.registry.shares import MOST_OF_A_USER
-from authorities.registry.state import Entry, State
+from authorities.registry.state import Entry
 from authorities.registry.stream import Stream
 from tests.services.test_registry_authority import FOLLOWER, OPENING, READERS_ID, Follower, read, streaming
 from tests.support.issuer import Issuer
 from zerotrust.registry.topics import HEARTBEAT, POLICY, REGISTRY
-from zerotrust.revocation_list import Revocable
 
 SECONDS = 30
 """A net: nothing waits for it."""
@@ -64,30 +63,6 @@ async def test_one_stream_too_many_ends_the_oldest_of_the_same_party_and_nobody_
     for lines in [*mine, other]:
         await lines.aclose()
     assert not stream._followers.parties
-
-
-async def test_whoever_begins_without_end_is_not_served_without_end(
-    stream: Stream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = list[str]()
-    documents = stream._documents
-
-    def counted() -> list[str]:
-        made.append("")
-        return documents()
-
-    monkeypatch.setattr(stream, "_documents", counted)
-    for _ in range(4):
-        await begun(stream)
-
-    trying = [asyncio.create_task(rest(stream.follow(READERS_ID, time.time() + 600))) for _ in range(100)]
-    await asyncio.wait(trying[:96])  # each has ended, before it was given anything
-    assert [task.result() for task in trying[:96]] == [[]] * 96
-    await begun(stream, FOLLOWER)
-    assert len(made) <= 4 + 4 + 1
-    for task in trying[96:]:
-        task.cancel()
-    await asyncio.wait(trying)
 
 
 async def test_the_streams_of_a_party_that_is_revoked_end_and_those_of_others_go_on(stream: Stream) -> None:
@@ -228,25 +203,6 @@ async def test_what_cannot_be_written_fails_for_all_who_asked_and_is_told_to_nob
 def revoked(number: int, user: str = "eve") -> Change:
     """A user revokes a token of theirs."""
     return Change(("token", f"{user}-{number}"), "keycloak: revoked", of_user_until(number, user, "walkthrough"))
-
-
-async def test_a_user_who_revokes_without_end_causes_a_bounded_number_of_entries_and_stays_revoked(
-    stream: Stream, tmp_path: Path
-) -> None:
-    apply, most = applying(stream), MOST_OF_A_USER["token"]
-    for start in range(0, 500, 50):  # ten polls
-        await asyncio.gather(*(apply(revoked(n)) for n in range(start, start + 50)))
-    await apply(revoked(1, "bob"))
-
-    kept = stream._kept
-    expected: list[Revocable] = [("token", f"eve-{n}") for n in range(most)]
-    expected += [("before", "499 eve walkthrough"), ("token", "bob-1")]
-    assert list(kept.revoked) == expected
-    assert kept.number == most + 10 + 1  # one more with every poll
-    assert stream._revocations.revoked == kept.revoked
-    again = State(tmp_path / "revocations.db")
-    async with again.opened():
-        assert again.revoked == kept.revoked
 
 
 async def test_what_a_later_time_revokes_already_is_no_change(stream: Stream) -> None:

@@ -28,12 +28,13 @@ from registration.realm import realm as derive
 from tests.attacks.table import ROWS, Missing, described
 from tests.support.issuer import Known
 from tests.support.leaks import holds_token
+from tests.support.principals import principal
 from tests.support.real import EVERYTHING, imported
 from tests.support.realm import Realm, claims
 from tests.support.svid import TrustDomain
 from tests.support.system import POLICY, FakeWorkload, fresh_revocations
 from zerotrust.decision import Denied, Reason, ReasonCode
-from zerotrust.identity import Principal, UnverifiedToken
+from zerotrust.identity import UnverifiedToken
 from zerotrust.issuer.exchange import Exchanger
 from zerotrust.registry.model import Registry
 from zerotrust.run import policy_of
@@ -154,22 +155,7 @@ async def our_own_client_says(answer: httpx.Response) -> ReasonCode:
 
     said = claims(answer.json()["access_token"]) if answer.status_code == 200 else {}
     scopes = frozenset(str(said.get("scope", "")).split())
-    caller = Principal(
-        subject=said.get("sub", "alice"),
-        party="orchestrator",
-        actors=(),
-        audience="here",
-        scopes=scopes,
-        groups=frozenset(),
-        token_id="t0",
-        lineage=(),
-        client="walkthrough",
-        chain_started_at=0,
-        session="s",
-        issued_at=0,
-        expires_at=2**40,
-        token="t0",
-    )
+    caller = principal(subject=said.get("sub", "alice"), party="orchestrator", scopes=scopes, expires_at=2**40)
     transport = httpx.MockTransport(lambda _: httpx.Response(answer.status_code, content=answer.content))
     async with httpx.AsyncClient(transport=transport) as http:
         exchanger = Exchanger(

@@ -129,7 +129,7 @@ class System:
         self.addresses = {name: registry.address(name) for name in registry.services}
         approved = load_lock(ROOT / "registry.lock").parties
         self.known = RegistrySnapshot(registry=registry, addresses=self.addresses, approved=approved)
-        self.revocations = fresh_revocations()
+        self.revocations, self._policy = fresh_revocations(), policy_of(POLICY, registry)
         self.services: dict[str, Service] = {}
 
     def service(self, name: str) -> Service:
@@ -140,7 +140,7 @@ class System:
             name,
             known=self.known,
             revocations=self.revocations,
-            policy=policy_of(POLICY, self.registry),
+            policy=self._policy,
             issuer=ISSUER,
             data=self.folder / name.replace("/", "-"),
             workload=FakeWorkload(self.registry.id(name)),
@@ -219,7 +219,7 @@ async def running(
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[System]:
     """A system with these parties alive, or with all workloads of the registry; `kind` may watch what they do."""
-    known = known or registry()
+    known = known or (issuer.registry if issuer else registry())
     system = System(folder, known, issuer or Issuer(known), kind, clock)
     async with AsyncExitStack() as stack:
         for name in names or known.services:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.leaks import holds_token
+from tests.support.principals import principal
 from tests.support.records import CALLER
 from zerotrust.audit import event as audit
 from zerotrust.audit.event import (
@@ -115,8 +116,6 @@ def test_text_from_outside_is_short_printable_ascii_without_a_token(text: str) -
 
 def test_a_caller_is_all_that_its_token_says_and_never_the_token() -> None:
     """Every field of a principal has its place, so that none is forgotten when one is added."""
-    from tests.unit.test_identity import principal
-
     found = orjson.loads(orjson.dumps(Caller.of(principal(token="the-token"))))
 
     assert set(found) == {

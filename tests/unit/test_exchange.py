@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.support.door import NOW, Clock
 from tests.support.issuer import ISSUER, Known
+from tests.support.principals import principal
 from tests.support.system import fresh_revocations
 from zerotrust.audit.event import Caller, Decided, Exchange
 from zerotrust.decision import Denied, Reason, ReasonCode
@@ -30,22 +31,18 @@ READ = frozenset({"tool.read"})
 
 def caller(token: str = "alice.token.1", **changed: Any) -> Principal:  # noqa: S107 - none that is worth anything
     good: dict[str, Any] = {
-        "subject": "alice",
-        "party": "spiffe://agents.example/orchestrator",
         "actors": ("spiffe://agents.example/orchestrator",),
         "audience": READER,
         "scopes": frozenset({"agent.invoke", "tool.read", "inference.run"}),
         "groups": frozenset({"/engineering"}),
         "token_id": "t1",
         "lineage": ("t0",),
-        "client": "walkthrough",
-        "chain_started_at": 0,
         "session": "s",
         "issued_at": int(NOW),
         "expires_at": int(NOW) + 120,
         "token": token,
     }
-    return Principal(**(good | changed))
+    return principal(**(good | changed))
 
 
 class Proof:

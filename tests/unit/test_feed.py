@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.ca import CA, the_ca
 from tests.support.feed import ME, beat, line, policy_line, registry_line, whole
+from tests.support.principals import principal
 from tests.support.system import POLICY, ROOT, registry
 from zerotrust.decision import Reason
 from zerotrust.identity import Principal
@@ -100,22 +101,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def caller() -> Principal:
-    return Principal(
-        subject="alice",
-        party=READER[1],
-        actors=(READER[1],),
-        audience="",
-        scopes=frozenset(),
-        groups=frozenset(),
-        token_id="T",
-        lineage=("T0",),
-        client="walkthrough",
-        chain_started_at=0,
-        session="S",
-        issued_at=0,
-        expires_at=0,
-        token="",
-    )
+    return principal(actors=(READER[1],), token_id="T", lineage=("T0",), session="S")
 
 
 async def test_what_the_registry_says_is_known_as_soon_as_it_is_heard() -> None:

@@ -22,9 +22,7 @@ from zerotrust.context import current_principal, current_trace
 from zerotrust.decision import Reason
 from zerotrust.gate import Gate
 from zerotrust.limits.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
-from zerotrust.limits.strict_json import MAX_ELEMENTS
 from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, Scope
-from zerotrust.transport.requests import MAX_TOKEN
 
 TRACE = "0123456789abcdef0123456789abcdef"
 TRACEPARENT = (b"traceparent", f"00-{TRACE}-0123456789abcdef-01".encode())
@@ -94,11 +92,6 @@ async def test_a_good_token_is_let_in_and_recorded_whole(door: Door, issuer: Iss
     assert len(record["policy"]) == 12
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_the_scheme_is_read_in_any_case(door: Door, issuer: Issuer, scheme: str) -> None:
-    assert (await door.ask(headers=bearer(f"{scheme} {issuer.token()}"))).status == 200
-
-
 async def test_a_public_route_needs_no_token_and_looks_at_none(door: Door) -> None:
     assert (await door.ask(method="GET", path="/health")).status == 200
     assert (await door.ask("garbage", method="GET", path="/health")).status == 200
@@ -118,55 +111,6 @@ async def test_the_lifespan_passes(door: Door) -> None:
 
 
 # (2) credentials
-
-
-@pytest.mark.parametrize(
-    ("headers", "status", "reason"),
-    [
-        pytest.param([], 401, Reason.NO_TOKEN, id="no header"),
-        pytest.param(bearer("Basic YWxpY2U6c2VjcmV0"), 401, Reason.UNSUPPORTED_SCHEME, id="Basic"),
-        pytest.param(bearer("DPoP TOKEN"), 401, Reason.UNSUPPORTED_SCHEME, id="DPoP"),
-        pytest.param(bearer("TOKEN"), 401, Reason.UNSUPPORTED_SCHEME, id="no scheme"),
-        pytest.param(bearer(""), 401, Reason.UNSUPPORTED_SCHEME, id="empty header"),
-        pytest.param(bearer("Bearer"), 400, Reason.MALFORMED_CREDENTIALS, id="scheme alone"),
-        pytest.param(bearer("Bearer "), 400, Reason.MALFORMED_CREDENTIALS, id="empty token"),
-        pytest.param(bearer("Bearer  TOKEN"), 400, Reason.MALFORMED_CREDENTIALS, id="two spaces"),
-        pytest.param(bearer("Bearer TOKEN "), 400, Reason.MALFORMED_CREDENTIALS, id="a space behind"),
-        pytest.param(bearer("Bearer\tTOKEN"), 401, Reason.UNSUPPORTED_SCHEME, id="a tab"),
-        pytest.param(bearer("Bearer TOKEN="), 400, Reason.MALFORMED_CREDENTIALS, id="padding"),
-        pytest.param(bearer("Bearer TOKEN,TOKEN"), 400, Reason.MALFORMED_CREDENTIALS, id="comma"),
-        pytest.param(bearer("Bearer TOKEN, Bearer TOKEN"), 400, Reason.MALFORMED_CREDENTIALS, id="joined"),
-        pytest.param(bearer('Bearer "TOKEN"'), 400, Reason.MALFORMED_CREDENTIALS, id="quotes"),
-        pytest.param(bearer("Bearer é"), 400, Reason.MALFORMED_CREDENTIALS, id="not ASCII"),
-        pytest.param(bearer("Bearer TOKEN") * 2, 400, Reason.MALFORMED_CREDENTIALS, id="the same header twice"),
-        pytest.param(
-            bearer("Basic YQ==") + bearer("Bearer TOKEN"), 400, Reason.MALFORMED_CREDENTIALS, id="two headers"
-        ),
-        pytest.param(bearer("Bearer " + "a" * (MAX_TOKEN + 1)), 400, Reason.TOKEN_TOO_LARGE, id="too large"),
-        pytest.param(bearer("Bearer " + "a" * MAX_TOKEN), 401, Reason.NOT_VERIFIED, id="as large as may be"),
-    ],
-)
-async def test_credentials_that_are_not_one_bearer_token_are_refused(
-    door: Door, issuer: Issuer, headers: Headers, status: int, reason: Reason
-) -> None:
-    token = issuer.token().encode()
-    reply = await door.ask(headers=[(name, value.replace(b"TOKEN", token)) for name, value in headers])
-
-    assert (reply.status, reply.reason) == (status, reason)
-    assert door.handled == []
-    assert door.requests == []
-    assert (await door.counted(1))[0]["times"] == 1
-
-
-async def test_a_token_in_the_query_or_the_body_is_as_if_absent(door: Door, issuer: Issuer) -> None:
-    presented = f"access_token={issuer.token()}".encode()
-    form = [(b"content-type", b"application/x-www-form-urlencoded")]
-
-    in_query = await door.ask(query=presented)
-    in_body = await door.ask(headers=form, body=presented)
-
-    assert [in_query.reason, in_body.reason] == [Reason.NO_TOKEN] * 2
-    assert door.handled == []
 
 
 # (3) verify
@@ -218,36 +162,6 @@ async def test_without_the_issuers_keys_nobody_is_let_in_and_everybody_told_to_c
 
 
 # (6) decide
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/tasks"),
-        ("HEAD", "/health"),
-        ("OPTIONS", "/tasks"),
-        ("POST", "/tasks/"),
-        ("POST", "//tasks"),
-        ("POST", "/Tasks"),
-        ("POST", "/tasks%2f"),
-        ("post", "/tasks"),
-        ("GET", "/docs"),
-        ("GET", "/redoc"),
-        ("GET", "/openapi.json"),
-        ("GET", "/"),
-    ],
-)
-async def test_a_route_that_no_table_names_is_refused_after_verification(
-    door: Door, issuer: Issuer, method: str, path: str
-) -> None:
-    stranger = await door.ask(method=method, path=path)
-    holder = await door.ask(issuer.token(), method, path)
-
-    assert (stranger.status, stranger.reason) == (401, Reason.NO_TOKEN)
-    assert (holder.status, holder.reason) == (403, Reason.NO_PERMISSION_FOR_ROUTE)
-    assert "www-authenticate" not in holder.headers  # no scope would help
-    assert door.handled == []
-    assert [r["reason"] for r in door.requests] == [Reason.NO_PERMISSION_FOR_ROUTE]
 
 
 async def test_a_scope_that_is_missing_is_named(door: Door, issuer: Issuer) -> None:
@@ -450,36 +364,6 @@ async def test_the_body_is_handed_on_byte_for_byte_and_then_the_real_stream(tool
     ]
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        pytest.param([], id="missing"),
-        pytest.param([(b"mcp-protocol-version", b"2025-11-25")], id="older"),
-        pytest.param([(b"mcp-protocol-version", b"2025-03-26")], id="much older"),
-        pytest.param([(b"mcp-protocol-version", b"2026-07-28 ")], id="nearly"),
-        pytest.param([(b"mcp-protocol-version", ERA)] * 2, id="twice"),
-        pytest.param([(b"mcp-protocol-version", ERA), (b"mcp-protocol-version", b"2025-11-25")], id="both"),
-        pytest.param([(b"mcp-protocol-version", ERA + b", 2025-11-25")], id="joined"),
-    ],
-)
-async def test_another_era_is_refused(tool_door: Door, issuer: Issuer, headers: Headers) -> None:
-    reply = await tool_door.call(for_the_tool(issuer), tool_call(), headers=headers)
-
-    assert (reply.status, reply.reason) == (400, Reason.LEGACY_ERA)
-    assert (reply.json()["id"], reply.json()["error"]["code"]) == (1, -32022)
-    assert reply.json()["error"]["data"]["supported"] == [ERA.decode()]
-    assert tool_door.handled == []
-
-
-async def test_the_handshake_of_an_older_era_is_told_what_to_do(tool_door: Door, issuer: Issuer) -> None:
-    hello = {"jsonrpc": "2.0", "id": "h", "method": "initialize", "params": {"protocolVersion": "2025-11-25"}}
-    reply = await tool_door.call(for_the_tool(issuer), hello, headers=[])
-
-    error = reply.json()["error"]
-    assert (reply.json()["id"], error["code"], error["data"]["requested"]) == ("h", -32022, "2025-11-25")
-    assert "use a client that speaks that revision" in error["message"]
-
-
 async def test_a_caller_that_was_not_verified_gets_json_rpc_and_its_body_is_not_read(tool_door: Door) -> None:
     reply = await tool_door.call(None, tool_call())
 
@@ -498,49 +382,6 @@ async def test_a_body_that_is_no_request_has_the_code_of_json_rpc(
 GOOD_BODY = orjson.dumps(tool_call())
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"hello", id="no JSON"),
-        pytest.param(b"[" + GOOD_BODY + b"]", id="a batch"),
-        pytest.param(GOOD_BODY[:-1] + b', "method": "tools/list"}', id="a name twice"),
-        pytest.param(GOOD_BODY.replace(b'"read"', b'"read", "name": "replace"'), id="a tool twice"),
-        pytest.param(GOOD_BODY.replace(b'"read"', b'"read", "n\\u0061me": "replace"'), id="a tool twice, escaped"),
-        pytest.param(b'{"a":' * 1000, id="deep"),
-        pytest.param(b'{"a":[' + b"0," * MAX_ELEMENTS + b"0]}", id="too many elements"),
-        pytest.param(GOOD_BODY.decode().encode("utf-16"), id="UTF-16"),
-        pytest.param(b"\xef\xbb\xbf" + GOOD_BODY, id="a byte order mark"),
-        pytest.param(GOOD_BODY.replace(b"read", b"re\xffad"), id="no UTF-8"),
-        pytest.param(GOOD_BODY.replace(b"read", b"\\ud800"), id="half a surrogate pair"),
-        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":NaN'), id="NaN"),
-        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":null'), id="id null"),
-        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":true'), id="id a bool"),
-        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":1.0'), id="id a fraction"),
-        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":1e2'), id="id an exponent"),
-        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":[1]'), id="id a list"),
-        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":' + b"9" * 30), id="id too large to echo"),
-        pytest.param(GOOD_BODY.replace(b'"id":1', b'"id":"\\ud800"'), id="id half a surrogate pair"),
-        pytest.param(GOOD_BODY.replace(b'"id":1,', b""), id="a notification"),
-        pytest.param(b'{"jsonrpc": "2.0", "id": 1, "result": {}}', id="an answer"),
-        pytest.param(b'{"id": 1, "method": 7}', id="method a number"),
-        pytest.param(b'{"id": 1, "method": ["tools/list"]}', id="method a list"),
-        pytest.param(b'{"id": 1, "method": "tools/call"}', id="no params"),
-        pytest.param(b'{"id": 1, "method": "tools/call", "params": {}}', id="no tool"),
-        pytest.param(b'{"id": 1, "method": "tools/call", "params": ["read"]}', id="params a list"),
-        pytest.param(b'{"id": 1, "method": "tools/call", "params": {"name": ["read"]}}', id="tool a list"),
-    ],
-)
-async def test_a_body_that_is_not_one_plain_request_is_refused(tool_door: Door, issuer: Issuer, body: bytes) -> None:
-    reply = await tool_door.call(for_the_tool(issuer), body)
-
-    assert (reply.status, reply.reason) == (400, Reason.MALFORMED_BODY)
-    # JSON-RPC 2.0 section 5: null where no id could be read.
-    assert reply.json()["id"] == (1 if body.startswith((b'{"id": 1,', b'{"jsonrpc": "2.0", "id": 1,')) else None)
-    assert tool_door.handled == []
-    assert [r["reason"] for r in tool_door.records] == [Reason.MALFORMED_BODY]
-
-
 @pytest.mark.parametrize("body", [[b" " * MAX_MESSAGE, b"  "], b" " * (MAX_MESSAGE + 1)])
 async def test_a_body_that_is_too_large_is_refused(tool_door: Door, issuer: Issuer, body: bytes | list[bytes]) -> None:
     reply = await tool_door.call(for_the_tool(issuer), body)
@@ -553,49 +394,6 @@ async def test_a_body_of_the_largest_size_is_read(tool_door: Door, issuer: Issue
     body = GOOD_BODY.ljust(MAX_MESSAGE)
 
     assert (await tool_door.call(for_the_tool(issuer), body)).body == body
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        tool_call("delete"),
-        tool_call("Read"),
-        tool_call(""),
-        tool_call("__class__"),
-        tool_call(7),
-    ],
-)
-async def test_a_tool_nobody_named_is_refused(tool_door: Door, issuer: Issuer, body: dict[str, Any]) -> None:
-    reply = await tool_door.call(for_the_tool(issuer, scope="tool.read tool.write"), body)
-
-    assert (reply.status, reply.reason) == (403, Reason.NO_PERMISSION_FOR_ROUTE)
-    assert reply.json()["id"] == 1
-    assert tool_door.handled == []
-
-
-@pytest.mark.parametrize(
-    "method", ["initialize", "ping", "resources/list", "prompts/get", "logging/setLevel", "tools/Call", "tasks/get", ""]
-)
-async def test_a_method_that_does_not_exist_here_is_denied_and_on_record(
-    tool_door: Door, issuer: Issuer, method: str
-) -> None:
-    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"name": "read"}}
-    reply = await tool_door.call(for_the_tool(issuer, scope="tool.read tool.write"), body)
-
-    assert (reply.status, reply.reason) == (404, Reason.UNKNOWN_METHOD)
-    assert (reply.json()["id"], reply.json()["error"]["code"]) == (1, -32601)
-    assert tool_door.handled == []
-    [record] = tool_door.requests
-    assert (record["allowed"], record["operation"]) == (False, f"POST {method or '/mcp'}")
-
-
-async def test_the_convenience_headers_decide_nothing(tool_door: Door, issuer: Issuer) -> None:
-    flattering = [(b"mcp-protocol-version", ERA), (b"mcp-method", b"tools/call"), (b"mcp-name", b"read")]
-
-    reply = await tool_door.call(for_the_tool(issuer), tool_call("replace"), headers=flattering)
-
-    assert reply.reason == Reason.SCOPE_MISSING
-    assert tool_door.handled == []
 
 
 async def test_a_refusal_on_mcp_is_json_rpc_with_the_scope_that_would_help(tool_door: Door, issuer: Issuer) -> None:

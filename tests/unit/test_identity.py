@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zerotrust.identity import MAX_ACTORS, BrokenChain, Principal, actor_chain
+from tests.support.principals import principal
+from zerotrust.identity import MAX_ACTORS, BrokenChain, actor_chain
 
 NAMES = st.text("abc/:", min_size=1, max_size=5)
 
@@ -17,26 +18,6 @@ def nested(actors: list[str]) -> dict[str, Any] | None:
     for actor in reversed(actors):
         act = {"sub": actor} | ({"act": act} if act else {})
     return act
-
-
-def principal(**changed: Any) -> Principal:
-    good: dict[str, Any] = {
-        "subject": "alice",
-        "party": "walkthrough",
-        "actors": (),
-        "audience": "spiffe://agents.example/orchestrator",
-        "scopes": frozenset({"task.run"}),
-        "groups": frozenset({"/engineering"}),
-        "token_id": "token-1",
-        "lineage": (),
-        "client": "walkthrough",
-        "chain_started_at": 0,
-        "session": "session-1",
-        "issued_at": 0,
-        "expires_at": 60,
-        "token": "the.secret.itself",
-    }
-    return Principal(**(good | changed))
 
 
 @given(st.lists(NAMES, max_size=MAX_ACTORS))
@@ -80,7 +61,7 @@ def test_whatever_else_stands_in_an_act_is_not_read() -> None:
 
 
 def test_the_root_of_the_lineage_names_the_transaction_and_a_login_token_is_its_own_root() -> None:
-    assert principal().transaction == "token-1"
+    assert principal().transaction == "T0"
     assert principal(lineage=("root", "middle")).transaction == "root"
 
 

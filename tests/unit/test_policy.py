@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import system as support
+from tests.support.principals import principal
 from tests.support.system import registry
 from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.identity import Principal
@@ -27,24 +28,14 @@ EVERYTHING = frozenset(SCOPES)
 
 def caller(party: str, scopes: str = "", groups: str = "/engineering", **changed: Any) -> Principal:
     """A principal as the gate would have it, who holds all scopes unless told otherwise."""
-    login = party in REGISTRY.initiating_clients
-    given_ = Principal(
-        subject="alice",
-        party=REGISTRY.id(party) if party in REGISTRY.parties else party,
-        actors=() if login else (REGISTRY.id("orchestrator") if party == "orchestrator" else party,),
-        audience="somebody",
-        scopes=frozenset(scopes.split()) or EVERYTHING,
-        groups=frozenset(groups.split()),
-        token_id="t",
-        lineage=(),
-        client="walkthrough",
-        chain_started_at=0,
-        session="s",
-        issued_at=0,
-        expires_at=1,
-        token="never shown",
-    )
-    return dataclasses.replace(given_, **changed)
+    actor = REGISTRY.id("orchestrator") if party == "orchestrator" else party
+    given: dict[str, Any] = {
+        "party": REGISTRY.id(party) if party in REGISTRY.parties else party,
+        "actors": () if party in REGISTRY.initiating_clients else (actor,),
+        "scopes": frozenset(scopes.split()) or EVERYTHING,
+        "groups": frozenset(groups.split()),
+    }
+    return principal(**(given | changed))
 
 
 def document(department: str = "/engineering", state: str = "draft", owner: str = "alice") -> Resource:

@@ -11,46 +11,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pydantic import ValidationError
 
 from tests.support.door import Clock
+from tests.support.principals import principal
 from zerotrust.decision import Decision, Reason
-from zerotrust.identity import Principal
 from zerotrust.registry.model import Party
 from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import LONGEST_LIFE, MOST_FORGOTTEN, RETENTION, Kind, Revocable, lasts, time_of
 from zerotrust.verify import CLOCK_SKEW, TICK
 
 READER, ORCHESTRATOR = "spiffe://agents.example/agent/reader", "spiffe://agents.example/orchestrator"
-CALLER = Principal(
-    subject="alice",
-    party=READER,
-    actors=(READER, ORCHESTRATOR),
-    audience="spiffe://agents.example/tool/documents",
-    scopes=frozenset(),
-    groups=frozenset(),
-    token_id="T2",
-    lineage=("T0", "T1"),
-    client="walkthrough",
-    chain_started_at=0,
-    session="session-1",
-    issued_at=0,
-    expires_at=60,
-    token="",
-)
-USER = Principal(
-    subject="alice",
-    party="walkthrough",
-    actors=(),
-    audience=ORCHESTRATOR,
-    scopes=frozenset(),
-    groups=frozenset(),
-    token_id="T0",
-    lineage=(),
-    client="walkthrough",
-    chain_started_at=0,
-    session="session-1",
-    issued_at=0,
-    expires_at=60,
-    token="",
-)
+CALLER = principal(actors=(READER, ORCHESTRATOR), token_id="T2", lineage=("T0", "T1"))
+USER = principal()
 
 
 @pytest.fixture

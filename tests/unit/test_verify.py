@@ -1,19 +1,17 @@
 """From an unverified token to a principal: every way in which a token can be wrong, each beside one that is right."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.issuer import ISSUER, Issuer, encoded
 from zerotrust.decision import BEFORE_SIGNATURE, Denied, Reason, ReasonCode
-from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
+from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.registry.model import Registry
 from zerotrust.verify import CLOCK_SKEW, TICK, Expected, TokenCache, key_id, verify
 
@@ -104,13 +102,6 @@ def test_a_delegated_token_names_its_actors_and_its_ancestors(issuer: Issuer, ke
     assert found.subject == "alice"
 
 
-@pytest.mark.parametrize("audience", [ORCHESTRATOR, [ORCHESTRATOR]])
-def test_the_audience_may_stand_alone_or_in_a_list_of_one(
-    issuer: Issuer, key: RSAPublicKey, audience: str | list[str]
-) -> None:
-    assert check(issuer.token(aud=audience), key).audience == ORCHESTRATOR
-
-
 def test_claims_that_nobody_here_knows_are_ignored_and_what_may_be_missing_is_empty(
     issuer: Issuer, key: RSAPublicKey
 ) -> None:
@@ -121,36 +112,6 @@ def test_claims_that_nobody_here_knows_are_ignored_and_what_may_be_missing_is_em
 
 
 # (1) form
-
-
-@pytest.mark.parametrize(
-    "token",
-    [
-        "",
-        ".",
-        "..",
-        "x",
-        "not a token",
-        "a.b.c",
-        "e30",  # {} would be a header, but one without an algorithm is refused as such
-        encoded(b"[]") + ".e30.x",
-        encoded(b'"RS256"') + ".e30.x",
-        encoded(b"null") + ".e30.x",
-        encoded(b'{"alg": "RS256", "alg": "RS256", "typ": "at+jwt", "kid": "k1"}') + ".e30.x",
-        encoded(b'{"alg": "none", "typ": "at+jwt", "kid": "k1", "alg": "RS256"}') + ".e30.x",
-        encoded(b'{"a":' * 100_000) + ".e30.x",
-        encoded(b'{"alg": NaN}') + ".e30.x",
-        encoded(b'{"alg": "RS256", "kid": "\\ud800"}') + ".e30.x",
-        encoded('{"alg": "RS256"}'.encode("utf-16")) + ".e30.x",
-        "é.e30.x",
-        "\ud800.e30.x",
-    ],
-)
-def test_a_header_that_is_no_plain_object_is_malformed(token: str) -> None:
-    with pytest.raises(Denied) as refused:
-        key_id(UnverifiedToken(token))
-    assert refused.value.reason in {Reason.MALFORMED_TOKEN, Reason.ALGORITHM_NOT_ALLOWED}
-    assert (refused.value.reason is Reason.ALGORITHM_NOT_ALLOWED) == (token == "e30")
 
 
 @given(st.text() | st.binary().map(lambda part: encoded(part) + ".e30.x"))
@@ -174,117 +135,16 @@ def test_a_genuine_signature_by_another_algorithm_is_refused(issuer: Issuer, key
     assert refused.value.reason is Reason.BAD_SIGNATURE
 
 
-@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "", "rs256", "RS256 ", None, ["RS256"], 256, {}])
-def test_an_unsigned_token_is_refused_however_it_spells_that(
-    issuer: Issuer, key: RSAPublicKey, algorithm: object
-) -> None:
-    header = json.dumps({"alg": algorithm, "typ": "at+jwt", "kid": "k1"}).encode()
-    token = f"{encoded(header)}.{encoded(json.dumps(issuer.claims()).encode())}."
-
-    assert refusal(token, key) is Reason.ALGORITHM_NOT_ALLOWED
-
-
-def test_our_public_key_is_no_shared_secret(issuer: Issuer, key: RSAPublicKey) -> None:
-    """Algorithm confusion: HS256, with the bytes that everybody can read as the secret."""
-    header = encoded(b'{"alg": "HS256", "typ": "at+jwt", "kid": "k1"}')
-    data = f"{header}.{encoded(json.dumps(issuer.claims()).encode())}"
-    secret = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    signature = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(data.encode(), secret)
-    token = f"{data}.{encoded(signature)}"
-
-    assert refusal(token, key) is Reason.ALGORITHM_NOT_ALLOWED
-
-
 # (3) nothing that brings its own key
-
-
-@pytest.mark.parametrize(
-    "extra",
-    [
-        {"jku": "https://attacker.test/keys"},
-        {"jwk": {"kty": "RSA", "n": "AQ", "e": "AQAB"}},
-        {"x5u": "https://attacker.test/cert"},
-        {"x5c": ["MII"]},
-        {"x5t": "abc"},
-        {"crit": ["exp"]},
-        {"b64": True},
-        {"zip": "DEF"},
-        {"cty": "JWT"},
-        {"ALG": "none"},
-    ],
-)
-def test_a_header_that_asks_for_more_is_refused_though_its_signature_is_good(
-    issuer: Issuer, key: RSAPublicKey, extra: dict[str, Any]
-) -> None:
-    header = json.dumps(json.loads(GOOD_HEADER) | extra).encode()
-    token = issuer.sign_bytes(header, json.dumps(issuer.claims()).encode())
-
-    assert refusal(token, key) is Reason.FORBIDDEN_HEADER
 
 
 # (4) type, and the key's name
 
 
-@pytest.mark.parametrize("typ", ["JWT", "jwt", "ID", "logout+jwt", "application/at+jwt", "AT+JWT", "", None])
-def test_another_type_is_refused(issuer: Issuer, key: RSAPublicKey, typ: str | None) -> None:
-    assert refusal(issuer.token(header={"typ": typ}), key) is Reason.WRONG_TYPE
-
-
-@pytest.mark.parametrize("header", [b'{"alg": "RS256", "typ": "at+jwt"}', b'{"alg":"RS256","typ":"at+jwt","kid":7}'])
-def test_a_token_that_names_no_key_is_refused(header: bytes, issuer: Issuer, key: RSAPublicKey) -> None:
-    assert refusal(issuer.sign_bytes(header, b"{}"), key) is Reason.UNKNOWN_KEY
-
-
 # (5) signature
 
 
-def test_a_forger_who_borrows_the_name_of_our_key_is_refused(
-    issuer: Issuer, key: RSAPublicKey, attackers_key: RSAPrivateKey
-) -> None:
-    forged = Issuer(issuer.registry, key=attackers_key, clock=lambda: NOW).token()
-
-    assert refusal(forged, key) is Reason.BAD_SIGNATURE
-
-
-def test_changed_claims_under_a_good_signature_are_refused(issuer: Issuer, key: RSAPublicKey) -> None:
-    header, _, signature = issuer.token().split(".")
-    claims = encoded(json.dumps(issuer.claims(sub="bob")).encode())
-
-    assert refusal(f"{header}.{claims}.{signature}", key) is Reason.BAD_SIGNATURE
-
-
-@pytest.mark.parametrize("part", [1, 2])
-@pytest.mark.parametrize("place", [0, 7, 40, -7])
-def test_one_changed_letter_is_refused(issuer: Issuer, key: RSAPublicKey, part: int, place: int) -> None:
-    parts = issuer.token().split(".")
-    letters = list(parts[part])
-    letters[place] = "A" if letters[place] != "A" else "B"
-    parts[part] = "".join(letters)
-
-    assert refusal(".".join(parts), key) is Reason.BAD_SIGNATURE
-
-
-@pytest.mark.parametrize("cut", [slice(0, -1), slice(0, -100), slice(0, 60)])
-def test_a_token_cut_short_is_refused(issuer: Issuer, key: RSAPublicKey, cut: slice) -> None:
-    with pytest.raises(Denied) as refused:
-        check(issuer.token()[cut], key)
-    assert refused.value.reason in BEFORE_SIGNATURE
-
-
-def test_a_token_without_its_signature_or_with_a_part_too_many_is_refused(issuer: Issuer, key: RSAPublicKey) -> None:
-    token = issuer.token()
-    head, claims, signature = token.split(".")
-
-    for wrong in (f"{head}.{claims}.", f"{head}.{claims}", f"{token}.{signature}", f"{head}..{signature}"):
-        assert refusal(wrong, key) is Reason.BAD_SIGNATURE
-
-
 # (6) claims present and well typed
-
-
-@pytest.mark.parametrize("name", ["iss", "aud", "sub", "azp", "client_id", "jti", "sid", "iat", "exp"])
-def test_a_token_without_a_claim_that_is_required_is_refused(issuer: Issuer, key: RSAPublicKey, name: str) -> None:
-    assert refusal(issuer.token(**{name: None}), key) is Reason.BAD_CLAIM
 
 
 @pytest.mark.parametrize(
@@ -325,75 +185,7 @@ def test_a_claim_of_another_type_is_refused(issuer: Issuer, key: RSAPublicKey, n
     assert refusal(token, key) is Reason.BAD_CLAIM
 
 
-def test_a_token_that_names_two_clients_is_refused(issuer: Issuer, key: RSAPublicKey) -> None:
-    assert refusal(issuer.token(client_id="zt"), key) is Reason.BAD_CLAIM
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        pytest.param(lambda good: good[:-1] + b', "sub": "bob"}', id="a name twice"),
-        pytest.param(lambda good: good[:-1] + b', "act": {"sub": "a", "sub": "b"}}', id="a name twice, further in"),
-        pytest.param(lambda good: good[:-1] + b', "x": NaN}', id="NaN"),
-        pytest.param(
-            lambda good: good[:-1] + b', "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="nested too deep"
-        ),
-        pytest.param(lambda good: b"[" + good + b"]", id="a list"),
-        pytest.param(lambda _: b'"text"', id="a text"),
-        pytest.param(lambda _: b"", id="nothing"),
-        pytest.param(lambda good: good.decode().encode("utf-16"), id="UTF-16"),
-    ],
-)
-def test_signed_claims_that_two_parsers_could_read_differently_are_refused(
-    issuer: Issuer, key: RSAPublicKey, spoil: Any
-) -> None:
-    good = json.dumps(issuer.claims()).encode()
-    assert check(issuer.sign_bytes(GOOD_HEADER, good), key).subject == "alice"
-
-    assert refusal(issuer.sign_bytes(GOOD_HEADER, spoil(good)), key) is Reason.BAD_CLAIM
-
-
-@pytest.mark.parametrize("party", ["walkthrough", ORCHESTRATOR, READER])
-def test_a_party_is_nobodys_user(issuer: Issuer, key: RSAPublicKey, party: str) -> None:
-    assert refusal(issuer.token(sub=party), key) is Reason.BAD_CLAIM
-    assert refusal(at_the_tool(issuer, sub=party), key, TOOL_DOOR) is Reason.BAD_CLAIM
-
-
-def test_a_party_that_holds_no_tokens_is_nobodys_user_either(issuer: Issuer, key: RSAPublicKey) -> None:
-    known = replace(TOOL_DOOR, peers={DOCUMENTS: "tool/documents"})
-
-    assert refusal(at_the_tool(issuer, sub=DOCUMENTS), key, known) is Reason.BAD_CLAIM
-
-
 # (7) issuer  (8) audience
-
-
-@pytest.mark.parametrize("issuer_name", ["https://issuer.test/realms/other", f"{ISSUER}/", ISSUER.upper(), ""])
-def test_another_issuer_is_refused(issuer: Issuer, key: RSAPublicKey, issuer_name: str) -> None:
-    assert refusal(issuer.token(iss=issuer_name), key) is Reason.ISSUER_MISMATCH
-
-
-@pytest.mark.parametrize(
-    "audience",
-    [
-        READER,
-        "",
-        "*",
-        ORCHESTRATOR[:-1],
-        ORCHESTRATOR + "/",
-        ORCHESTRATOR + " ",
-        ORCHESTRATOR.upper(),
-        [],
-        [READER],
-        [ORCHESTRATOR, READER],
-        [READER, ORCHESTRATOR],
-        [ORCHESTRATOR, ORCHESTRATOR],
-    ],
-)
-def test_a_token_that_is_not_for_this_party_alone_is_refused(
-    issuer: Issuer, key: RSAPublicKey, audience: str | list[str]
-) -> None:
-    assert refusal(issuer.token(aud=audience), key) is Reason.AUDIENCE_MISMATCH
 
 
 # (9) time
@@ -422,19 +214,6 @@ def test_a_token_is_good_from_its_issue_to_its_end(
         assert refusal(token, key, now=now) is reason
 
 
-def test_a_token_is_not_used_before_it_may_be(issuer: Issuer, key: RSAPublicKey) -> None:
-    assert check(issuer.token(nbf=NOW + CLOCK_SKEW), key)
-    assert refusal(issuer.token(nbf=NOW + CLOCK_SKEW + 1), key) is Reason.NOT_YET_VALID
-    assert refusal(issuer.token(nbf=NOW + 30, iat=NOW), key) is Reason.NOT_YET_VALID
-
-
-def test_a_token_without_time_between_its_issue_and_its_end_is_refused(issuer: Issuer, key: RSAPublicKey) -> None:
-    assert refusal(issuer.token(exp=1), key) is Reason.EXPIRED  # a token that the realm's script left dead
-    assert refusal(issuer.token(exp=NOW), key) is Reason.EXPIRED
-    assert refusal(issuer.token(iat=NOW + 2, exp=NOW + 1), key) is Reason.LIFETIME_EXCEEDED
-    assert refusal(issuer.token(nbf=NOW + 1, exp=NOW + 1), key) is Reason.LIFETIME_EXCEEDED
-
-
 def test_a_token_lives_no_longer_than_its_party_may_hold_one(issuer: Issuer, key: RSAPublicKey) -> None:
     assert check(issuer.token(exp=NOW + 300 + TICK), key)
     assert refusal(issuer.token(exp=NOW + 301 + TICK), key) is Reason.LIFETIME_EXCEEDED
@@ -456,13 +235,6 @@ def test_only_a_login_client_needs_no_actor_and_only_at_its_own_door(issuer: Iss
     assert refusal(at_the_tool(issuer, act=None, lineage=None, txn=None), key, TOOL_DOOR) is Reason.ACTOR_MISSING
 
 
-@pytest.mark.parametrize(
-    "act", [{"sub": ORCHESTRATOR}, {"sub": READER + "/"}, {"sub": ORCHESTRATOR, "act": {"sub": READER}}]
-)
-def test_the_current_actor_is_who_the_token_was_issued_to(issuer: Issuer, key: RSAPublicKey, act: Any) -> None:
-    assert refusal(at_the_tool(issuer, act=act), key, TOOL_DOOR) is Reason.ACTOR_MISMATCH
-
-
 def test_what_an_act_says_besides_names_changes_nothing(issuer: Issuer, key: RSAPublicKey) -> None:
     act = {"sub": READER, "scope": "tool.write", "aud": "x", "act": {"sub": ORCHESTRATOR, "groups": ["/finance"]}}
     found = check(at_the_tool(issuer, act=act), key, TOOL_DOOR)
@@ -472,9 +244,6 @@ def test_what_an_act_says_besides_names_changes_nothing(issuer: Issuer, key: RSA
     assert found.groups == {"/engineering"}
 
 
-ACTORS = st.lists(st.sampled_from([f"actor-{n}" for n in range(20)]), max_size=14)
-
-
 def chained(issuer: Issuer, actors: list[str]) -> str:
     """A token with this chain, the reader first, and as many ancestors."""
     act: dict[str, Any] | None = None
@@ -482,21 +251,6 @@ def chained(issuer: Issuer, actors: list[str]) -> str:
         act = {"sub": actor} | ({"act": act} if act else {})
     lineage = [f"ancestor-{number}" for number in range(1 + len(actors))]
     return at_the_tool(issuer, act=act, lineage=lineage, txn=lineage[0])
-
-
-@settings(max_examples=60)
-@given(ACTORS)
-def test_a_chain_is_good_when_it_is_short_and_names_nobody_twice(
-    module_issuer: Issuer, key: RSAPublicKey, actors: list[str]
-) -> None:
-    token, chain = chained(module_issuer, actors), (READER, *actors)
-
-    if len(chain) > MAX_ACTORS:
-        assert refusal(token, key, TOOL_DOOR) is Reason.CHAIN_TOO_DEEP
-    elif len(set(chain)) < len(chain):
-        assert refusal(token, key, TOOL_DOOR) is Reason.ACTOR_REPEATED
-    else:
-        assert check(token, key, TOOL_DOOR).actors == chain
 
 
 def test_eight_actors_are_enough_and_nine_too_many(issuer: Issuer, key: RSAPublicKey) -> None:
@@ -555,27 +309,6 @@ def test_a_login_token_has_no_ancestors(issuer: Issuer, key: RSAPublicKey, chang
 # scopes are names, and nothing but exact names
 
 
-@pytest.mark.parametrize(
-    "scope",
-    [
-        "tool.read\ttool.write",
-        "tool.read,tool.write",
-        "tool.read\u00a0tool.write",
-        "tool.read\u2003tool.write",
-        "tool.read\ntool.write",
-        "tool.*",
-        "tool",
-        "TOOL.WRITE",
-        "tool.write.all",
-        "xtool.write",
-        "tool.write\0",
-        '"tool.write"',
-    ],
-)
-def test_a_scope_is_separated_by_spaces_and_means_what_it_spells(issuer: Issuer, key: RSAPublicKey, scope: str) -> None:
-    assert "tool.write" not in check(issuer.token(scope=scope), key).scopes
-
-
 @settings(max_examples=50)
 @given(st.lists(st.text("abc.,\t\u00a0\u2003\u3000*", max_size=6), max_size=5))
 def test_scopes_are_what_stands_between_the_spaces(module_issuer: Issuer, key: RSAPublicKey, names: list[str]) -> None:
@@ -630,15 +363,6 @@ def test_a_refused_token_is_not_remembered(issuer: Issuer, key: RSAPublicKey) ->
         with pytest.raises(Denied) as refused:
             remember(memory, token, key)
         assert refused.value.reason is Reason.AUDIENCE_MISMATCH
-
-
-def test_one_changed_letter_is_another_token(issuer: Issuer, key: RSAPublicKey) -> None:
-    memory, token = TokenCache(), issuer.token()
-    remember(memory, token, key)
-
-    with pytest.raises(Denied) as refused:
-        remember(memory, token[:-9] + ("A" if token[-9] != "A" else "B") + token[-8:], key)
-    assert refused.value.reason is Reason.BAD_SIGNATURE
 
 
 def test_memory_is_bounded_and_what_has_ended_goes_first(issuer: Issuer, key: RSAPublicKey) -> None:
