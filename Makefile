@@ -8,7 +8,9 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 600
-.PHONY: release verify-release fuzz help demo up down fresh test attacks mutations check bench soak crowding conformance register lock
+# Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
+WORKERS := --dist loadgroup --tx '2*popen//python=scripts/run tests.worker'
+.PHONY: release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance register lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,10 +28,13 @@ fresh: .venv/ready  ## Forget what `make up` kept, Keycloak's database too
 	@$(RUN) local fresh
 
 test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
-	@$(RUN) pytest
+	@$(RUN) pytest $(WORKERS) $(TESTS)
 
 attacks: .venv/ready  ## Try each attack, with and without what stops it
 	@$(RUN) pytest tests/attacks -q --table
+
+faults: .venv/ready  ## Kill, stop and cut off what runs, for minutes
+	@$(RUN) pytest -m exhaustive
 
 mutations: .venv/ready  ## Delete each check of zerotrust/; show the test that fails
 	@$(RUN) tests.mutations

@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
 from tests.support.attack import Target, Tries, attack, tool_call
 from tools.documents.store import MOST_DRAFTS, MOST_FOUND
-from zerotrust.adapters.agent_loop import MAX_CALLS
 from zerotrust.decision import Reason
 
 TOOL, READER = "tool/documents", "agent/reader"
@@ -128,7 +128,8 @@ async def test_drafts_that_are_too_long_together(target: Target) -> Tries:
 async def test_a_model_that_never_has_enough(target: Target) -> Tries:
     """All in one reply."""
     call = {"type": "function", "function": {"name": "read", "arguments": '{"id": "ENG-101"}'}}
-    wishes = [{"id": str(number), **call} for number in range(3 * MAX_CALLS)]
+    most = 4
+    wishes = [{"id": str(number), **call} for number in range(3 * most)]
     answer = orjson.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": wishes}}]})
 
     async def model(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -138,9 +139,10 @@ async def test_a_model_that_never_has_enough(target: Target) -> Tries:
 
     target.system.apps[target.system.addresses["inference"]] = model
     before = len(target.system.records(TOOL))
-    tried = await target.send(READER, target.token(READER))
+    with patch("zerotrust.adapters.agent_loop.MAX_CALLS", most):
+        tried = await target.send(READER, target.token(READER))
     done = [r for r in target.system.records(TOOL)[before:] if r.get("operation") == "document.read"]
-    yield replace(tried, effect=len(done) > MAX_CALLS)
+    yield replace(tried, effect=len(done) > most)
 
 
 @attack(179)

@@ -102,10 +102,10 @@ async def _said(capsys: pytest.CaptureFixture[str], words: str) -> bool:
     return words in capsys.readouterr().out
 
 
-async def test_keycloak_stops_goes_on_is_killed_and_comes_back_with_other_keys_and_no_service_is_restarted(
-    real: System, user: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
+async def test_while_keycloak_stands_still_nobody_is_let_in_and_then_all_goes_on(
+    real: System, user: httpx.AsyncClient
 ) -> None:
-    known, new, newer = [await login(real) for _ in range(3)]
+    known, new = await login(real), await login(real)
     assert ended(await task(real, user, known)) == "finished"
     keycloak = real.keycloak._process
     assert keycloak
@@ -121,11 +121,20 @@ async def test_keycloak_stops_goes_on_is_killed_and_comes_back_with_other_keys_a
     await _until(partial(finished, real, user, new))
     await _until(partial(finished, real, user, known))
 
-    keycloak.kill()
+
+@pytest.mark.exhaustive
+async def test_keycloak_is_killed_and_comes_back_with_other_keys_and_no_service_is_restarted(
+    real: System, user: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known, new = await login(real), await login(real)
+    assert ended(await task(real, user, known)) == "finished"
+    assert real.keycloak._process
+
+    real.keycloak._process.kill()
     await _until(partial(_said, capsys, "Keycloak has ended by itself"))
-    refused = await task(real, user, newer)
+    refused = await task(real, user, new)
     assert (refused.status_code, refused.json()["reason"]) == (503, "issuer_unavailable")
-    await _until(partial(_refused_for, real, user, new, "revocation_unknown"))
+    await _until(partial(_refused_for, real, user, known, "revocation_unknown"))
 
     await real.keycloak.__aenter__()  # the same addresses and passwords; everything else is new
 
@@ -133,7 +142,7 @@ async def test_keycloak_stops_goes_on_is_killed_and_comes_back_with_other_keys_a
         return await finished(real, user, await login(real))
 
     await _until(anew)
-    assert (await task(real, user, newer)).status_code in {401, 403}  # its session is gone
+    assert (await task(real, user, new)).status_code in {401, 403}  # its session is gone
     await _until(anew)
     for name in real.registry.services:
         assert first_bad_record(real.journal(name)) == 0

@@ -16,6 +16,7 @@ from zerotrust.registry.model import Registry
 
 
 @pytest.mark.e2e
+@pytest.mark.exhaustive
 @pytest.mark.asyncio(loop_scope="session")
 async def test_no_call_is_allowed_too_late_whatever_is_killed_paused_or_cut_off_meanwhile(real: System) -> None:
     evidence = Evidence(bound=real.registry.freshness.revocations)

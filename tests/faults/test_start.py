@@ -115,7 +115,7 @@ print(READY)
 """
 
 
-@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("200", 200), ("", 120), ("0", 120), ("x", 120)])
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("x", 120)])
 def test_what_make_up_starts_prints_as_wide_as_make_up_does(columns: str, width: int) -> None:
     command, env = [sys.executable, "-c", LEFT_RUNNING, HOW_WIDE], {**os.environ, "COLUMNS": columns}
 

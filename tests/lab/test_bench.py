@@ -194,6 +194,7 @@ async def test_a_party_notes_when_it_did_what_and_writes_it_down_at_its_end(tmp_
 
 
 @pytest.mark.e2e
+@pytest.mark.exhaustive
 @pytest.mark.asyncio(loop_scope="session")
 async def test_every_variant_does_the_task_on_the_real_system(real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.bench.measure.WARM_UP", 1)

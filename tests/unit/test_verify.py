@@ -1,6 +1,7 @@
 """From an unverified token to a principal: every way in which a token can be wrong, each beside one that is right."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jwt
