@@ -51,14 +51,14 @@ TESTS = {
     "audit.recorder": "unit/test_outcome unit/test_gate faults/test_disk",
     "limits.answers": "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress",
     "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller",
-    "adapters.agent_card": "unit/test_agent_card services/test_reader",
+    "adapters.agent_card": "unit/test_agent_card services/test_reader attacks/test_j_a2a",
     "clock": "faults/test_clock",
     "issuer.discovery": "unit/test_discovery attacks/test_k_keys",
     "issuer.introspection": "unit/test_introspection services/test_revocation",
     "transport.pools": "unit/test_pools unit/test_imports",
     "context": "unit/test_gate unit/test_binding",
     "decision": "unit/test_decision unit/test_imports unit/test_gate",
-    "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate",
+    "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate attacks/test_i_mcp",
     "adapters.digests": "unit/test_digests unit/test_imports unit/test_agent_card",
     "errors": "unit/test_decision",
     "issuer.exchange": (
@@ -66,12 +66,13 @@ TESTS = {
     ),
     "gate": (
         "unit/test_gate unit/test_revoked_caller unit/test_binding unit/test_decision unit/test_outcome "
-        "unit/test_counts unit/test_imports input/test_handlers input/test_values attacks/test_o_costs"
+        "unit/test_counts unit/test_imports input/test_handlers input/test_values attacks/test_o_costs "
+        "attacks/test_a_credentials attacks/test_i_mcp attacks/test_d_replay"
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
     "transport.requests": "unit/test_gate input/test_wire attacks/test_a_credentials",
     "limits.in_flight": "unit/test_in_flight unit/test_gate",
-    "transport.jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols",
+    "transport.jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols attacks/test_i_mcp",
     "issuer.jwks": "unit/test_jwks faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "registry.snapshot": "unit/test_snapshot unit/test_feed",
     "registry.lock": "unit/test_lock unit/test_register",
@@ -86,7 +87,10 @@ TESTS = {
     "registry.directory": "unit/test_pools unit/test_snapshot",
     "registry.files": "unit/test_snapshot unit/test_register",
     "registry.model": "unit/test_registry unit/test_realm",
-    "routes": "unit/test_routes unit/test_imports unit/test_binding unit/test_gate services/test_registry_authority",
+    "routes": (
+        "unit/test_routes unit/test_imports unit/test_binding unit/test_gate services/test_registry_authority "
+        "attacks/test_a_credentials"
+    ),
     "run": "unit/test_run",
     "transport.server": "services/test_server unit/test_pools input/test_wire",
     "service": (
@@ -99,7 +103,9 @@ TESTS = {
     "registry.topics": "unit/test_feed unit/test_snapshot",
     "spiffe.statement": "unit/test_statement unit/test_agent_card",
     "revocation": "unit/test_revocation unit/test_imports",
-    "limits.strict_json": "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties",
+    "limits.strict_json": (
+        "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties attacks/test_b_jose"
+    ),
     "spiffe.svid": "unit/test_svid unit/test_tls unit/test_statement unit/test_imports",
     "adapters.agent_loop": (
         "unit/test_agent_loop services/test_discovery services/test_reader services/test_writer faults/test_tasks "
@@ -113,7 +119,7 @@ TESTS = {
     "validity": "unit/test_revoked_caller unit/test_gate services/test_revocation",
     "verify": (
         "unit/test_verify unit/test_imports unit/test_gate unit/test_revoked_caller faults/test_clock "
-        "attacks/test_c_claims"
+        "attacks/test_c_claims attacks/test_b_jose"
     ),
     "revocation_list": "unit/test_revocation services/test_operator_revocations",
     "spiffe.workload": "unit/test_workload services/test_trust_bundle services/test_attestation",
