@@ -8,7 +8,7 @@ from zerotrust.adapters.extras import extra
 def test_a_missing_package_is_told_with_the_extra_that_has_it() -> None:
     with (
         pytest.raises(ImportError, match=r"sdk is not installed: pip install 'zero-trust-agents\[x\]'"),
-        extra("some"),
+        extra("x"),
     ):
         raise ModuleNotFoundError("No module named 'sdk'", name="sdk")
 
