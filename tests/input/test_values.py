@@ -169,10 +169,10 @@ async def test_what_an_agent_cannot_read_is_not_quoted_in_its_log(
 
 
 async def test_whatever_is_logged_for_a_request_names_its_trace(
-    target: Target, monkeypatch: pytest.MonkeyPatch
+    target: Target, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = _kept(monkeypatch, "a2a", "mcp")
-    monkeypatch.setattr(logging.getLogger("mcp"), "level", logging.INFO)
+    caplog.set_level(logging.INFO, logger="mcp")
 
     agent = await target.send("agent/reader", target.token("agent/reader"), body={"id": []})
     tool = await target.send("tool/documents", target.token("tool/documents"), body=tool_call("read", id="nothing"))
