@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from inference.chat import MODEL, OPENAI, Completion, Conversation, model_entry
 from inference.script import reply
 from zerotrust.routes import MAX_CONVERSATION, Public, Routes, Scope
-from zerotrust.run import run
+from zerotrust.runtime import run
 from zerotrust.service import Service
 
 ROUTES: Routes = {

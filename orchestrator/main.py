@@ -18,7 +18,7 @@ from zerotrust.adapters.a2a import ask_agent
 from zerotrust.adapters.answer import PeerError
 from zerotrust.decision import Denied
 from zerotrust.routes import MAX_TEXT, Public, Routes, Scope
-from zerotrust.run import run
+from zerotrust.runtime import run
 from zerotrust.service import Service
 
 ROUTES: Routes = {

@@ -12,7 +12,7 @@ from zerotrust.adapters.agent_card import CARD_PATH, PATH
 from zerotrust.adapters.agent_loop import ModelClient, ToolClient, run_tool_loop
 from zerotrust.adapters.answer import Answer
 from zerotrust.routes import MAX_MESSAGE, MutualTLS, Public, Routes, Scope
-from zerotrust.run import run
+from zerotrust.runtime import run
 from zerotrust.service import Service
 
 ROUTES: Routes = {

@@ -33,7 +33,7 @@ from zerotrust.registry.feed import PATH
 from zerotrust.registry.model import RegistryError
 from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
 from zerotrust.routes import MAX_TEXT, MutualTLS, Public, Routes, Scope
-from zerotrust.run import policy_of
+from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 
 ADMIN = Scope("registry.admin")

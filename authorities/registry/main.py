@@ -16,7 +16,7 @@ from zerotrust.registry.files import load_policy, load_snapshot
 from zerotrust.registry.snapshot import REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import RETENTION
-from zerotrust.run import issuer_client, policy_of, serve, without_slash
+from zerotrust.runtime import issuer_client, policy_of, serve, without_slash
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload

@@ -97,7 +97,7 @@ def _policy(rule: str, line: str, put: str) -> Control:
     """A line of the policies, which come as text."""
     text = "document.policies"
     put = f"{text}.replace({line!r}, {put!r})"
-    return Control("zerotrust.run", "policy_of", text, put, f"policies.cedar {rule}")
+    return Control("zerotrust.runtime", "policy_of", text, put, f"policies.cedar {rule}")
 
 
 def _revoked(take: str, put: str = "") -> Control:

@@ -10,7 +10,7 @@ from tests.support.system import POLICY, registry
 from tools.documents.tools import TOOLS
 from zerotrust.decision import Reason
 from zerotrust.policy import PolicyError
-from zerotrust.run import policy_of
+from zerotrust.runtime import policy_of
 
 READ = [(b"mcp-name", b"read")]
 ARGUMENTS = {

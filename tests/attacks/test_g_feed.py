@@ -20,7 +20,7 @@ from zerotrust.registry.topics import REGISTRY as REGISTRY_TOPIC
 from zerotrust.registry.topics import REVOCATIONS, LineKind
 from zerotrust.revocation import Gap
 from zerotrust.revocation_list import Revocable
-from zerotrust.run import policy_of
+from zerotrust.runtime import policy_of
 from zerotrust.spiffe.statement import InvalidStatement
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"

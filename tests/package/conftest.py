@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.system import ROOT
 
-Install = Callable[[str], Path]
+Install = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -25,15 +25,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Install:
-    """Installs the wheel with these extras in an environment of its own; returns that environment's `bin`."""
+    """Installs the wheel with these extras, and more, in an environment of its own; returns its `bin`."""
     uv = shutil.which("uv") or ROOT / ".venv/uv/bin/uv"
 
-    def installed(extras: str) -> Path:
+    def installed(extras: str, *more: str) -> Path:
         place = tmp_path_factory.mktemp("environment")
         subprocess.run([uv, "venv", "-q", "--python", sys.executable, place], check=True)  # noqa: S603
         # Of the locked versions: no release of a package that comes tomorrow makes this fail.
         wanted = f"zero-trust-agents[{extras}] @ {wheel.as_uri()}"
-        command = [uv, "pip", "install", "-q", "--python", place, "-c", ROOT / "requirements.lock", wanted]
+        command = [uv, "pip", "install", "-q", "--python", place, "-c", ROOT / "requirements.lock", wanted, *more]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode and any(why in done.stderr for why in ("Failed to fetch", "Could not connect", "dns error")):
             pytest.skip("no way to a package index")

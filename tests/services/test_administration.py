@@ -21,7 +21,7 @@ from tests.support.issuer import ISSUER, metadata
 from tests.support.system import FakeWorkload
 from zerotrust.issuer.discovery import WELL_KNOWN
 from zerotrust.issuer.exchange import CLIENT_ASSERTION
-from zerotrust.run import issuer_client
+from zerotrust.runtime import issuer_client
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 from zerotrust.spiffe.workload import Workload

@@ -11,7 +11,7 @@ from tests.support.system import POLICY, FakeWorkload, System
 from zerotrust.decision import Reason
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.revocation import Revocations
-from zerotrust.run import policy_of
+from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 
 STRICTER = POLICY.model_copy(update={"policies": POLICY.policies.replace("context.one_department", "false")})

@@ -37,7 +37,7 @@ from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import UnverifiedToken
 from zerotrust.issuer.exchange import Exchanger
 from zerotrust.registry.model import Registry
-from zerotrust.run import policy_of
+from zerotrust.runtime import policy_of
 from zerotrust.verify import Expected, verify
 from zt.login import Login, sign_in
 

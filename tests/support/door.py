@@ -31,7 +31,7 @@ from zerotrust.gate import Confirmation, Gate
 from zerotrust.identity import Principal
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.routes import Public, Routes, Scope
-from zerotrust.run import policy_of
+from zerotrust.runtime import policy_of
 from zerotrust.spiffe.svid import NOBODY, Peer
 from zerotrust.transport.jsonrpc import JSON_RPC
 from zerotrust.verify import Expected

@@ -1,46 +1,28 @@
-"""An issuer in memory, with real keys and real signatures; each argument is one way to spoil a good token.
+"""The issuer of `zerotrust.testing`, with what is Keycloak's alone, and with the scopes that most tests want.
 
-    issuer.token()                      # good
-    issuer.token(aud="somebody-else")   # for somebody else
-    issuer.token(exp=None)              # without an end
-    Issuer(issuer.registry).token()     # right words, wrong key
-
-`issuer.app` answers like the realm's endpoints for keys and exchange, as far as the services ask.  The real refusals
-of a real Keycloak are tested in `tests/e2e`.
+The real refusals of a real Keycloak are tested in `tests/e2e`.
 """
 
-import base64
-import time
-import uuid
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs
 
 import httpx
-import jwt
-import orjson
-from cryptography.hazmat.primitives.asymmetric import rsa
-from starlette.types import Receive, Scope, Send
 
 from authorities.registry.keycloak.events import RECORDED
-from zerotrust.issuer.discovery import WELL_KNOWN, Discovery, Metadata
-from zerotrust.registry.model import Registry
+from zerotrust.issuer.discovery import Discovery, Metadata
+from zerotrust.testing import issuer
+from zerotrust.testing.issuer import ISSUER, encoded, metadata
 
-ISSUER = "https://issuer.test/realms/agents"
+__all__ = ["ISSUER", "encoded", "metadata"]
 
-
-def metadata(issuer: str = ISSUER, **changed: str) -> dict[str, str]:
-    """What an issuer says of itself, with `changed` members: its endpoints as Keycloak names them."""
-    at = f"{issuer}/protocol/openid-connect"
-    return {
-        "issuer": issuer,
-        "jwks_uri": f"{at}/certs",
-        "token_endpoint": f"{at}/token",
-        "introspection_endpoint": f"{at}/token/introspect",
-        "authorization_endpoint": f"{at}/auth",
-        "end_session_endpoint": f"{at}/logout",
-        "revocation_endpoint": f"{at}/revoke",
-    } | changed
+_UNEVENTFUL: dict[str, Any] = {
+    "config": {
+        "eventsEnabled": True,
+        "adminEventsEnabled": True,
+        "adminEventsDetailsEnabled": True,
+        "enabledEventTypes": list(RECORDED),
+    }
+}
+"""What its administration answers: all events are kept, and there were none."""
 
 
 class Known(Discovery):
@@ -54,159 +36,15 @@ class Known(Discovery):
         return self._metadata
 
 
-def encoded(part: bytes) -> str:
-    """One part of a token (RFC 7515 section 2: base64url without padding)."""
-    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
-
-
-_UNEVENTFUL: dict[str, Any] = {
-    "config": {
-        "eventsEnabled": True,
-        "adminEventsEnabled": True,
-        "adminEventsDetailsEnabled": True,
-        "enabledEventTypes": list(RECORDED),
-    }
-}
-"""What its administration answers: all events are kept, and there were none."""
-
-
-def _form(body: bytes) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(body.decode()).items()}
-
-
-class Issuer:
+class Issuer(issuer.Issuer):
     """Issues access tokens as the realm does."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        *,
-        kid: str = "k1",
-        key: rsa.RSAPrivateKey | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.registry, self.kid, self.clock = registry, kid, clock
-        self.key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self.down = False
-        self.inactive: set[str] = set()
-        """Tokens, by id, of which introspection says that they are not active."""
-        self.introspections: list[dict[str, str]] = []
-        self.exchanges: list[dict[str, str]] = []
-        self.key_reads = 0
-        self.more_keys: list[dict[str, Any]] = []
-        """What stands in the JWKS besides."""
-        self.spoil: dict[str, Any] = {}
-        """Claims that exchanged tokens get instead of the right ones."""
-        self.metadata = metadata()
-        """What it says of itself."""
-
     def claims(self, **changed: Any) -> dict[str, Any]:
-        """A good login token for the orchestrator, with `changed` claims; None leaves a claim out."""
-        now = int(self.clock())
-        good: dict[str, Any] = {
-            "iss": ISSUER,
-            "aud": self.registry.id("orchestrator"),
-            "azp": "walkthrough",
-            "client_id": changed.get("azp", "walkthrough"),
-            "sub": "alice",
-            "sid": "session-1",
-            "jti": str(uuid.uuid4()),
-            "iat": now,
-            "exp": now + 60,
-            "scope": "task.run agent.invoke tool.read tool.write inference.run",
-            "groups": ["/engineering"],
-        }
-        return {name: value for name, value in (good | changed).items() if value is not None}
+        return super().claims(**({"scope": "task.run agent.invoke tool.read tool.write inference.run"} | changed))
 
-    def token(self, *, header: dict[str, Any] | None = None, **changed: Any) -> str:
-        """A signed token with those claims; `header` adds to the header or overrides it."""
-        return self.sign(self.claims(**changed), header=header)
-
-    def delegated(self, *chain: str, **changed: Any) -> str:
-        """A token as the last of `chain` (names, first actor first) would hold it after so many exchanges."""
-        return self.token(**(self.chain(*chain) | changed))
-
-    def chain(self, *chain: str) -> dict[str, Any]:
-        """What such a token says besides what every token says."""
-        act: dict[str, Any] | None = None
-        for name in chain:
-            act = {"sub": self.registry.id(name)} | ({"act": act} if act else {})
-        lineage = [f"ancestor-{number}" for number in range(len(chain))]
-        root = {"azp": "walkthrough", "iat": int(self.clock())}
-        return {"azp": self.registry.id(chain[-1]), "act": act, "lineage": lineage, "txn": lineage[0], "root": root}
-
-    def sign(self, claims: dict[str, Any], *, header: dict[str, Any] | None = None) -> str:
-        """Sign any claims at all."""
-        return jwt.encode(claims, self.key, "RS256", headers={"typ": "at+jwt", "kid": self.kid} | (header or {}))
-
-    def sign_bytes(self, header: bytes, payload: bytes) -> str:
-        """Sign any bytes at all."""
-        data = f"{encoded(header)}.{encoded(payload)}"
-        algorithm = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
-        return f"{data}.{encoded(algorithm.sign(data.encode(), self.key))}"
-
-    @property
-    def key_set(self) -> dict[str, Any]:
-        """The JWKS."""
-        public = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
-        return {"keys": [public | {"kid": self.kid, "use": "sig", "alg": "RS256"}, *self.more_keys]}
-
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The issuer's HTTP side."""
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        status: int
-        answer: Any
-        if self.down:
-            status, answer = 503, {"error": "down"}
-        elif scope["path"].endswith(WELL_KNOWN):
-            status, answer = 200, self.metadata
-        elif "/admin/realms/" in scope["path"]:
-            status, answer = 200, _UNEVENTFUL.get(scope["path"].rpartition("/")[2], [])
-        elif b"grant_type=client_credentials" in body:
-            status, answer = 200, {"access_token": self.token(), "expires_in": 60, "token_type": "Bearer"}
-        elif scope["path"].endswith("/introspect"):
-            status, answer = 200, self._introspect(_form(body))
-        elif scope["path"].endswith("/certs"):
-            self.key_reads += 1
-            status, answer = 200, self.key_set
-        else:
-            status, answer = self._exchange(_form(body))
-        raw = orjson.dumps(answer)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(raw))]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": raw})
-
-    def _introspect(self, form: dict[str, str]) -> dict[str, Any]:
-        self.introspections.append(form)
-        claims = jwt.decode(form["token"], options={"verify_signature": False})
-        return {"active": claims["jti"] not in self.inactive and form["client_assertion"].endswith(claims["aud"])}
-
-    def _exchange(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        self.exchanges.append(form)
-        parent = jwt.decode(form["subject_token"], options={"verify_signature": False})
-        if not set(form["scope"].split()) <= set(parent["scope"].split()):
-            return 400, {"error": "invalid_scope", "error_description": "not in the subject token"}
-        groups, wanted = parent.get("groups", []), form.get("requested_department")
-        dead = {} if wanted is None or wanted in groups else {"exp": 1}
-        me = form["client_assertion"].removeprefix("assertion of ")
-        now = int(self.clock())
-        lineage = [*parent.get("lineage", []), parent["jti"]]
-        life = next(p.max_ttl for name, p in self.registry.parties.items() if self.registry.id(name) == me) or 0
-        claims = parent | {
-            "azp": me,
-            "client_id": me,
-            "aud": form["audience"],
-            "scope": form["scope"],
-            "groups": groups if wanted is None else [wanted],
-            "jti": str(uuid.uuid4()),
-            "iat": now,
-            "exp": min(parent["exp"], now + life),
-            "act": {"sub": me} | ({"act": parent["act"]} if "act" in parent else {}),
-            "lineage": lineage,
-            "txn": lineage[0],
-            "root": parent.get("root", {"azp": parent["azp"], "iat": parent["iat"]}),
-        }
-        return 200, {"access_token": self.sign(claims | dead | self.spoil), "token_type": "Bearer"}
+    def answer(self, path: str, body: bytes) -> tuple[int, Any]:
+        if "/admin/realms/" in path:
+            return 200, _UNEVENTFUL.get(path.rpartition("/")[2], [])
+        if b"grant_type=client_credentials" in body:
+            return 200, {"access_token": self.token(), "expires_in": 60, "token_type": "Bearer"}
+        return super().answer(path, body)

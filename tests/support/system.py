@@ -1,11 +1,9 @@
 """The services in process: real gates, real SDKs, real journals; only the network and the issuer are not."""
 
-import asyncio
 import contextlib
-import contextvars
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from importlib import import_module
@@ -13,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import httpx2
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.ca import FOREVER, TRUST_DOMAIN, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
@@ -24,11 +21,13 @@ from zerotrust.registry.files import load_policy
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import RegistrySnapshot
-from zerotrust.revocation import Revocations
-from zerotrust.run import policy_of
+from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer, Svid
+from zerotrust.testing.wire import MCPWire, Wire, alive, fresh_revocations
 from zerotrust.transport.egress import EgressClients
+
+__all__ = ["MCPWire", "Wire", "alive", "fresh_revocations"]
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "authorities" / "policy"
@@ -38,15 +37,6 @@ POLICY = load_policy(POLICIES)
 def registry() -> Registry:
     """The committed registry."""
     return load_registry(ROOT / "registry.yaml")
-
-
-def fresh_revocations() -> Revocations:
-    """Nobody is revoked, and that stays known for as long as any test takes."""
-    revocations = Revocations(clock=time.monotonic)
-    revocations.bound = FOREVER
-    revocations.replace(0, {})
-    revocations.confirm(0, 0.0)
-    return revocations
 
 
 class FakeWorkload:
@@ -69,48 +59,6 @@ class FakeWorkload:
 @cache
 def _svid(party: str) -> Svid:
     return the_ca().svid(party.removeprefix(f"spiffe://{TRUST_DOMAIN}/"))
-
-
-def over_tls(app: ASGIApp, peer: Peer) -> ASGIApp:
-    """The app, as it is called over a connection with that peer at the other end."""
-
-    async def called(scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, "state": {**scope.get("state", {}), "peer": peer}}, receive, send)
-
-    return called
-
-
-class Wire(httpx.AsyncBaseTransport):
-    """Takes requests to apps by their origin.  Each runs in its own context and to its end, as behind a socket."""
-
-    def __init__(self, apps: Mapping[str, ASGIApp], peer: Peer) -> None:
-        """`peer` is who the apps see at the other end."""
-        self._apps, self._peer = apps, peer
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
-        if app is None:
-            raise httpx.ConnectError("nobody listens there", request=request)
-        handled = httpx.ASGITransport(over_tls(app, self._peer), raise_app_exceptions=False).handle_async_request(
-            request
-        )
-        return await asyncio.shield(asyncio.create_task(handled, context=contextvars.Context()))
-
-
-class MCPWire(httpx2.AsyncBaseTransport):
-    """The same for the HTTP client of the MCP SDK."""
-
-    def __init__(self, apps: Mapping[str, ASGIApp], peer: Peer) -> None:
-        self._apps, self._peer = apps, peer
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
-        if app is None:
-            raise httpx2.ConnectError("nobody listens there", request=request)
-        handled = httpx2.ASGITransport(over_tls(app, self._peer), raise_app_exceptions=False).handle_async_request(
-            request
-        )
-        return await asyncio.shield(asyncio.create_task(handled, context=contextvars.Context()))
 
 
 class System:
@@ -186,27 +134,6 @@ def problem_of(answer: httpx.Response) -> dict[str, Any]:
     """What a refusal says, in JSON or in JSON-RPC."""
     told: dict[str, Any] = answer.json()
     return dict(told["error"]["data"]) if "jsonrpc" in told else told
-
-
-@asynccontextmanager
-async def alive(app: ASGIApp) -> AsyncIterator[None]:
-    """Run an app's lifespan as a server does: in one task, from start to end."""
-    said: asyncio.Queue[Message] = asyncio.Queue()
-    heard: asyncio.Queue[Message] = asyncio.Queue()
-    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-
-    async def live() -> None:
-        await app(scope, said.get, heard.put)
-
-    living = asyncio.create_task(live())
-    await said.put({"type": "lifespan.startup"})
-    started = await heard.get()
-    assert started["type"] == "lifespan.startup.complete", started
-    try:
-        yield
-    finally:
-        await said.put({"type": "lifespan.shutdown"})
-        await living
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.identity import Principal
 from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.model import party_entities
-from zerotrust.run import policy_of
+from zerotrust.runtime import policy_of
 
 REGISTRY = registry()
 TEXT, SCHEMA = support.POLICY.policies, support.POLICY.cedar_schema

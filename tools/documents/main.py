@@ -10,7 +10,7 @@ from tools.documents.tools import TOOLS, declare
 from zerotrust.adapters.mcp import AT_THE_DOOR, METADATA_PATH, PATH, tool_app, tool_server
 from zerotrust.adapters.mcp_tools import McpTools
 from zerotrust.routes import Public, Routes
-from zerotrust.run import run
+from zerotrust.runtime import run
 from zerotrust.service import Service
 
 ROUTES: Routes = {

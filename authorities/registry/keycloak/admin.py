@@ -48,7 +48,7 @@ class Administration:
     def __init__(self, issuer: str, assertions: Assertions, *, http: httpx.AsyncClient) -> None:
         """`assertions` proves who we are; `http` is for the issuer, and closed with this.
 
-        One that shows a certificate has to make new connections before it ends (`zerotrust.run.issuer_client`).
+        One that shows a certificate has to make new connections before it ends (`zerotrust.runtime.issuer_client`).
         """
         self._connection = _Connection(issuer, assertions, http)
         self._admin = KeycloakAdmin(connection=self._connection)

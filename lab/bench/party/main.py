@@ -13,7 +13,7 @@ from lab.bench.party.unguarded import Unguarded
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest
 from zerotrust.registry.snapshot import RegistrySnapshot
-from zerotrust.run import compose, follow, policy_of, serve, without_slash
+from zerotrust.runtime import compose, follow, policy_of, serve, without_slash
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload

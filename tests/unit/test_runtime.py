@@ -18,13 +18,13 @@ from authorities.registry.app import create_app as create_registry
 from inference.main import create_app as create_inference
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.system import POLICY, ROOT, registry
-from zerotrust import run
+from zerotrust import runtime
 from zerotrust.decision import Reason
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
-from zerotrust.run import compose, follow, policy_of, serve, without_slash
+from zerotrust.runtime import compose, follow, policy_of, serve, without_slash
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.svid import Svid
@@ -108,7 +108,7 @@ async def serving(service: Service, app: ASGIApp, workload: Workload) -> AsyncIt
             servers.append(server(*arguments, **named))
             return servers[-1]
 
-        patch.setattr(run, "server", noted)
+        patch.setattr(runtime, "server", noted)
         task = asyncio.create_task(serve(service, app, workload, "127.0.0.1"))
         async with asyncio.timeout(10):
             while not (servers and servers[0].started):
@@ -185,7 +185,7 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
 
 @asynccontextmanager
 async def caller(known: RegistrySnapshot, party: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with run.client(known.directory(), launched(party), client_context, seconds=5) as http:
+    async with runtime.client(known.directory(), launched(party), client_context, seconds=5) as http:
         yield http
 
 
@@ -233,7 +233,7 @@ async def test_what_a_party_calls_with_is_renewed_with_it(known: RegistrySnapsho
         workload,
         Revocations(clock=time.monotonic),
     )
-    alone = run.client(known.directory(), workload, client_context, seconds=5)
+    alone = runtime.client(known.directory(), workload, client_context, seconds=5)
     cast("Launched", workload).renew(the_ca().svid(INFERENCE))
 
     calling: list[Any] = [*service.egress._transports, service._identity_http._transport, alone._transport]
@@ -283,8 +283,8 @@ def test_a_party_is_put_together_from_what_it_is_told(
         "serve": noted,
         "log_json_lines": lambda: log.append(True),
     }.items():
-        monkeypatch.setattr(run, name, instead)
-    run.run(INFERENCE, lambda service: cast("ASGIApp", service))
+        monkeypatch.setattr(runtime, name, instead)
+    runtime.run(INFERENCE, lambda service: cast("ASGIApp", service))
 
     assert [service.name for service in served] == [INFERENCE]
     assert log == [True]

@@ -1,0 +1,62 @@
+"""docs/library.md: what it says to type is typed here, far from this repository, against the wheel."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from registration.realm import realm
+from tests.package.conftest import Install
+from tests.support.system import POLICY, ROOT
+from tests.unit.test_api import example
+from zerotrust.decision import Decision
+from zerotrust.registry.model import Registry
+from zerotrust.runtime import policy_of
+from zerotrust.testing import principal
+
+PAGE = (ROOT / "docs" / "library.md").read_text()
+
+
+def block(language: str, heading: str) -> str:
+    """The first block in that language under a heading."""
+    return PAGE[PAGE.index(f"## {heading}\n") :].partition(f"```{language}\n")[2].partition("```")[0]
+
+
+def test_the_party_is_the_one_of_the_docstring() -> None:
+    assert block("python", "A party").strip() == example().strip()
+
+
+def test_a_stranger_types_it_off_and_it_passes(install: Install, tmp_path: Path) -> None:
+    (tmp_path / "quotes.py").write_text(block("python", "A party"))
+    (tmp_path / "test_quotes.py").write_text(block("python", "A test of it"))
+
+    command = [str(install("", "pytest") / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def merged(here: Any, there: Any) -> Any:
+    """One document over the other."""
+    if not isinstance(here, dict) or not isinstance(there, dict):
+        return there
+    return here | {key: merged(here.get(key), value) for key, value in there.items()}
+
+
+def test_as_it_is_registered_keycloak_issues_tokens_for_it_and_the_policies_let_users_in() -> None:
+    committed = yaml.safe_load((ROOT / "registry.yaml").read_text())
+    registry = Registry.model_validate(merged(committed, yaml.safe_load(block("yaml", "Registration"))))
+    schema = POLICY.cedar_schema.replace('"model.read"', '"model.read", "quote.read"')
+
+    here = registry.id("agent/quotes")
+    assert here in {client["clientId"] for client in realm(registry)["clients"]}
+    engine = policy_of(POLICY.model_copy(update={"cedar_schema": schema}), registry)
+
+    def decided(scope: str) -> Decision:
+        groups, scopes = frozenset({"/engineering"}), frozenset({scope})
+        caller = principal(party="walkthrough", scopes=scopes, groups=groups, audience=here)
+        return engine.decide(caller, scope, here)
+
+    assert decided("quote.read")
+    assert not decided("model.read")

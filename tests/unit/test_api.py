@@ -1,0 +1,153 @@
+"""The way in: what `zerotrust` gives by name, the party in its docstring, and what `zerotrust.testing` has for it."""
+
+import ast
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from textwrap import dedent
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+import zerotrust
+from tests.support.system import ROOT
+from zerotrust import Public, Reason, Routes, Scope, Service
+from zerotrust.testing import CA, Issuer, guarded, policies_of, principal, registry_of
+
+QUOTES = "agent/quotes"
+INIT = (ROOT / "zerotrust" / "__init__.py").read_text()
+
+
+def example() -> str:
+    """The party in the docstring."""
+    told = zerotrust.__doc__ or ""
+    return dedent(told[told.index('    """Quotes') : told.index("The gate has verified")])
+
+
+def test_each_public_name_is_there_and_a_type_checker_sees_the_same_ones() -> None:
+    typed = {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in ast.walk(ast.parse(INIT))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("zerotrust.")
+        for alias in node.names
+    }
+
+    assert sorted(typed) == sorted({*zerotrust.__all__} - {"VERSION"})
+    for name, (module, known_as) in typed.items():
+        assert getattr(zerotrust, name) is getattr(import_module(str(module)), known_as)
+
+
+def test_no_public_name_is_a_modules_name_which_would_hide_it() -> None:
+    modules = {path.stem for path in (ROOT / "zerotrust").iterdir()}
+
+    assert modules.isdisjoint(zerotrust.__all__)
+
+
+def test_another_name_is_none() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        zerotrust.nothing  # noqa: B018
+
+
+def test_the_name_alone_imports_no_other_module() -> None:
+    source = (
+        "import sys; sys.path.append(sys.argv[1]); import zerotrust; print(*(m for m in sys.modules if 'zero' in m))"
+    )
+    command = [sys.executable, "-I", "-c", source, str(ROOT)]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+
+    assert loaded.split() == ["zerotrust"]
+
+
+def test_no_service_imports_what_is_for_tests() -> None:
+    product = ("zerotrust", "orchestrator", "agents", "tools", "inference", "authorities", "zt", "local", "demo", "lab")
+    files = [file for folder in product for file in (ROOT / folder).rglob("*.py") if file.parent.name != "testing"]
+
+    assert len(files) > 100
+    assert [
+        file
+        for file in files
+        if "import zerotrust.testing" in (text := file.read_text()) or "from zerotrust.testing" in text
+    ] == []
+
+
+async def test_the_party_in_the_docstring_is_guarded(tmp_path: Path) -> None:
+    party: dict[str, object] = {"__name__": "quotes"}
+    exec(compile(example(), "quotes", "exec"), party)  # noqa: S102 - our own text
+    assert len([line for line in example().splitlines() if line.strip()]) <= 15
+
+    async with guarded(QUOTES, party["create_app"], data=tmp_path, scopes=["quote.read"]) as quotes:  # type: ignore[arg-type]
+        answer = await quotes.client(quotes.token(sub="alice")).get("/quotes/tea")
+        assert (answer.status_code, answer.json()) == (200, {"item": "tea", "price": 3, "for": "alice"})
+
+        for token, status, reason in [
+            (None, 401, Reason.NO_TOKEN),
+            (quotes.token(scope="other.scope"), 403, Reason.SCOPE_MISSING),
+            (quotes.token(aud="spiffe://test.example/agent/other"), 401, Reason.AUDIENCE_MISMATCH),
+            (quotes.token(exp=1), 401, Reason.EXPIRED),
+            (Issuer(quotes.issuer.registry).token(), 401, Reason.NOT_VERIFIED),
+        ]:
+            refused = await quotes.client(token).get("/quotes/tea")
+            assert (refused.status_code, refused.json()["reason"]) == (status, reason)
+        assert (await quotes.client(quotes.token()).get("/other")).json()["reason"] == Reason.NO_PERMISSION_FOR_ROUTE
+        assert (await quotes.client().get("/health")).status_code == 200
+
+    assert quotes.records()
+
+
+ROUTES: Routes = {("GET", "/"): Scope("quote.read"), ("GET", "/health"): Public()}
+
+
+def asks_for_prices(service: Service) -> ASGIApp:
+    app = service.app()
+
+    @app.get("/")
+    async def ask() -> dict[str, str]:
+        token = await service.exchange("tool/prices", "price.read")
+        return {"token": token.value}
+
+    return service.guard(app, ROUTES)
+
+
+async def test_a_party_narrows_its_callers_token_at_the_issuer_of_the_test(tmp_path: Path) -> None:
+    calls = {"tool/prices": ["price.read"]}
+    async with guarded(QUOTES, asks_for_prices, data=tmp_path, scopes=["quote.read"], calls=calls) as quotes:
+        answer = await quotes.client(quotes.token()).get("/")
+        assert answer.status_code == 200
+        [form] = quotes.issuer.exchanges
+        assert (form["audience"], form["scope"]) == ("spiffe://test.example/tool/prices", "price.read")
+
+        held_by_a_workload = await quotes.client(quotes.token(), peer="tool/prices").get("/")
+        assert held_by_a_workload.json()["reason"] == Reason.NOT_BOUND
+
+        quotes.revocations.change(1, ("user", "alice"), "a test")
+        assert (await quotes.client(quotes.token()).get("/")).json()["reason"] == Reason.REVOKED
+
+
+def test_a_principal_is_a_good_one_but_for_what_is_changed() -> None:
+    assert principal(subject="bob").subject == "bob"
+    assert not principal().delegated
+    assert CA("test.example").svid(QUOTES).id == f"spiffe://test.example/{QUOTES}"
+
+
+def test_policies_for_a_registry_permit_what_it_says_alone() -> None:
+    registry = registry_of(QUOTES, ["quote.read"], calls={})
+    document = policies_of(registry)
+    here = registry.id(QUOTES)
+    engine = zerotrust.CedarPolicy(
+        policies=document.policies,
+        schema=document.cedar_schema,
+        entities=import_module("zerotrust.registry.model").party_entities(registry),
+    )
+
+    caller = principal(scopes=frozenset({"quote.read"}), audience=here)
+    assert engine.decide(caller, "quote.read", here)
+    assert not engine.decide(principal(scopes=frozenset({"quote.read"}), party=here), "quote.read", here)
+    assert not engine.decide_on(caller, "quote.delete", zerotrust.Resource("Quote", "tea"))
+
+
+async def test_nothing_but_what_a_test_puts_there_is_reached(tmp_path: Path) -> None:
+    async with guarded(QUOTES, asks_for_prices, data=tmp_path, scopes=["quote.read"]) as quotes:
+        with pytest.raises(httpx.ConnectError, match="nobody listens there"):
+            await quotes.client().get("https://elsewhere.test/")

@@ -1,0 +1,125 @@
+"""One party in this process, behind its gate: real tokens, keys, policies and journal, and no network."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from starlette.types import ASGIApp
+
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.journal import events
+from zerotrust.identity import Principal
+from zerotrust.registry.lock import Approved
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
+from zerotrust.revocation import Revocations
+from zerotrust.runtime import policy_of
+from zerotrust.service import Service
+from zerotrust.spiffe.svid import Peer, Svid
+from zerotrust.testing.ca import CA
+from zerotrust.testing.issuer import ISSUER, Issuer
+from zerotrust.testing.registry import policies_of, registry_of
+from zerotrust.testing.wire import FOREVER, MCPWire, Wire, alive, fresh_revocations
+from zerotrust.transport.egress import EgressClients
+
+
+class Identity:
+    """Stands for the Workload API: a certificate of the test's authority, and assertions that the issuer believes."""
+
+    def __init__(self, svid: Svid) -> None:
+        self.svid = svid
+
+    async def assertion(self, audience: str) -> str:
+        """Say who this is, in words that only the issuer of `zerotrust.testing` believes."""
+        return f"assertion of {self.svid.id if audience == ISSUER else 'nobody'}"
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """The party under test, and what a test needs round it."""
+
+    service: Service
+    issuer: Issuer
+    apps: dict[str, ASGIApp]
+    """Who answers at which origin; put an app of your own where a party that is called should be."""
+    revocations: Revocations
+
+    def token(self, **changed: Any) -> str:
+        """A user's token for this party, good but for the claims that are `changed`; None leaves one out."""
+        return self.issuer.token(**changed)
+
+    def client(self, token: str | None = None, *, peer: str | None = None) -> httpx.AsyncClient:
+        """A client of this party, with a token or without; `peer` is the party, by name, whose certificate it shows."""
+        shown = Peer(self.service.registry.id(peer), FOREVER) if peer else Peer(None, FOREVER)
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        address = self.service.addresses[self.service.name]
+        return httpx.AsyncClient(transport=Wire(self.apps, shown), base_url=address, headers=headers)
+
+    def records(self) -> list[AuditEvent]:
+        """What is in this party's journal."""
+        return list(events(self.service.data / "journal.jsonl"))
+
+
+@asynccontextmanager
+async def guarded(  # noqa: PLR0913 - what the party stands on, each by name
+    name: str,
+    create_app: Callable[[Service], ASGIApp],
+    *,
+    data: Path,
+    scopes: Iterable[str],
+    calls: Mapping[str, Iterable[str]] | None = None,
+    policies: PolicyDocument | None = None,
+) -> AsyncIterator[Guarded]:
+    """Have the party `name` alive for a block: users of one client may call it with `scopes`.
+
+    `data` is a folder for its journal.  `calls`: the parties that it calls, and the scopes that each serves; put their
+    apps into `Guarded.apps`.  `policies`: by default they permit what the registry says, and no resource.
+    """
+    registry = registry_of(name, [*scopes], calls={party: [*of] for party, of in (calls or {}).items()})
+    issuer, revocations = Issuer(registry), fresh_revocations()
+    origin = urlsplit(ISSUER)
+    apps: dict[str, ASGIApp] = {f"{origin.scheme}://{origin.netloc}": issuer.app}
+    addresses = {party: registry.address(party) for party in registry.services}
+    known = RegistrySnapshot(registry=registry, addresses=addresses, approved=dict.fromkeys(addresses, Approved()))
+    peer = Peer(registry.id(name), FOREVER)
+    wire, mcp_wire = Wire(apps, peer), MCPWire(apps, peer)
+    service = Service(
+        name,
+        known=known,
+        policy=policy_of(policies or policies_of(registry), registry),
+        revocations=revocations,
+        issuer=ISSUER,
+        data=data,
+        workload=Identity(CA(registry.trust_domain).svid(name)),
+        egress=EgressClients(known.called(), revocations=revocations, transport=wire, mcp_transport=mcp_wire),
+        identity_http=httpx.AsyncClient(transport=wire),
+    )
+    app = apps[addresses[name]] = create_app(service)
+    async with alive(app):
+        yield Guarded(service, issuer, apps, revocations)
+
+
+def principal(**changed: Any) -> Principal:
+    """A verified caller, for what is tested behind a gate: a user who came by a client, but for what is `changed`."""
+    now = int(time.time())
+    good: dict[str, Any] = {
+        "subject": "alice",
+        "party": "client",
+        "actors": (),
+        "audience": "spiffe://test.example/party",
+        "scopes": frozenset[str](),
+        "groups": frozenset({"/team"}),
+        "token_id": "token-1",
+        "lineage": (),
+        "client": "client",
+        "chain_started_at": now,
+        "session": "session-1",
+        "issued_at": now,
+        "expires_at": now + 60,
+        "token": "",
+    }
+    return Principal(**good | changed)

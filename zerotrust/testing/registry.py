@@ -1,0 +1,67 @@
+"""A registry and policies for one party under test: a client that users sign in with, and that party behind it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import PolicyDocument
+
+CLIENT = "client"
+TTL = 300
+"""Seconds that tokens may live."""
+
+_POLICIES = """
+permit (principal, action, resource)
+when {
+  context.scopes.contains(context.permission) && principal.delegates.contains(context.permission) &&
+  principal.may_call.contains(resource) && resource.serves.contains(context.permission)
+};
+"""
+_SCHEMA = """
+entity Party {{ delegates: Set<String>, may_call: Set<Party>, serves: Set<String> }};
+type Call = {{
+  subject: String, delegated: Bool, scopes: Set<String>, groups: Set<String>, departments: Set<String>,
+  one_department: Bool, permission: String
+}};
+action {actions} appliesTo {{ principal: Party, resource: Party, context: Call }};
+"""
+
+
+def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterable[str]]) -> Registry:
+    """A registry in which users of the client `CLIENT` may call the party `name`, which serves `scopes`.
+
+    `calls`: the parties that it calls, and the scopes that each serves.  Raises pydantic's `ValidationError`.
+    """
+    parties: dict[str, dict[str, Any]] = {
+        party: {"id": "spiffe", "keycloak": "confidential", "code": ["party"], "port": 8443 + number}
+        for number, party in enumerate([name, *calls])
+    }
+    onward = [scope for served in calls.values() for scope in served]
+    if calls:
+        parties[name] |= {"may_call": [*calls], "delegates": onward, "max_ttl": TTL}
+    parties[CLIENT] = {
+        "id": "client",
+        "starts_chains": True,
+        "keycloak": "public",
+        "may_call": [name],
+        "delegates": [*scopes, *onward],
+        "max_ttl": TTL,
+    }
+    served = {scope: {"served_by": [name]} for scope in scopes}
+    served |= {scope: {"served_by": [party]} for party, of in calls.items() for scope in of}
+    return Registry.model_validate(
+        {
+            "trust_domain": "test.example",
+            "realm": "test",
+            "departments": ["/team"],
+            "scopes": served,
+            "parties": parties,
+            "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60, "x509_svid": 120, "revocations": 3},
+        }
+    )
+
+
+def policies_of(registry: Registry) -> PolicyDocument:
+    """Policies that permit what a registry says, and nothing else: calls by scope, and no access to any resource."""
+    actions = ", ".join(f'"{scope}"' for scope in registry.scopes)
+    return PolicyDocument(policies=_POLICIES, cedar_schema=_SCHEMA.format(actions=actions))
