@@ -188,7 +188,7 @@ async def test_a_party_notes_when_it_did_what_and_writes_it_down_at_its_end(tmp_
             assert not file.exists()
 
     noted = {kind: (began, ended) for kind, began, ended in map(json.loads, file.read_text().splitlines())}
-    assert noted.keys() == {"request", "commit", "certs"}
+    assert noted.keys() == {"request", "commit", "certs", "openid-configuration"}
     assert noted["request"][0] < noted["certs"][0] < noted["certs"][1] < noted["commit"][0] < noted["commit"][1]
     assert noted["commit"][1] < noted["request"][1]
 
