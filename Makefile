@@ -51,17 +51,16 @@ check: .venv/ready  ## Check derived files, style and types
 
 bench: .venv/ready  ## Measure what zero trust costs
 	@$(RUN) lab.bench
-	@$(RUN) lab.levers
+	@$(RUN) lab.load.revocation_delay
 
 soak: .venv/ready  ## Twenty minutes of load, attacks, faults and revocations
-	@$(RUN) lab.soak
-	@$(RUN) lab.revocations
+	@$(RUN) lab.load.soak
 
 conformance: .venv/ready  ## Run public suites and clients (A2A_TCK=folder: that kit)
 	@$(RUN) lab.conformance
 
 crowding: .venv/ready  ## One caller crowds, another user must be served
-	@$(RUN) lab.crowding
+	@$(RUN) lab.load.crowding
 
 register: .venv/ready  ## Approve the code as it is: realm and registry.lock
 	@$(RUN) registration.register

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from demo.refusals import Attempt, attempts
 from demo.revocation import operator, revocations, rogues
-from demo.revocation_methods import pull_all
-from demo.show import certificates, show_levers, show_parties, show_tokens, show_trail, tokens_of
+from demo.revocation_methods import all_delays
+from demo.show import certificates, show_delays, show_parties, show_tokens, show_trail, tokens_of
 from local.manual_steps import EVERYTHING, REQUEST
 from local.program import FOLDER, console, say, until_told
 from local.system import ROOT, System, process_running, running
@@ -60,7 +60,7 @@ async def _walkthrough() -> int:
             say(f"the tool refused the writer {seconds * 1e3:.0f} ms after {what}")
         console.rule("How soon a revocation takes effect")
         async with system.user() as http:
-            show_levers(console, await pull_all(system, await operator(system, http)))
+            show_delays(console, await all_delays(system, await operator(system, http)))
         say("Everything ends")
     console.print("[red]Something answered otherwise than told.[/red]" if failures else "[green]All as told.[/green]")
     return 1 if failures else 0

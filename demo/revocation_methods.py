@@ -1,7 +1,7 @@
-"""Every way to revoke something, pulled for real: and how long each service goes on saying yes afterwards.
+"""Every way to revoke something, used for real: and how long each service goes on saying yes afterwards.
 
-A lever is pulled while genuine tokens are in use at every service.  The time runs from the moment that whoever was
-asked has acknowledged it, to the first refusal at each service.
+Genuine tokens are in use at every service meanwhile.  The time runs from the acknowledgement of the revocation to the
+first refusal at each service.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from local.system import System
 from zt.login import Login, sign_in
 
 LONGEST = 10
-"""Seconds after which a lever counts as broken."""
+"""Seconds after which a method counts as broken."""
 PAUSE = 0.005
 """Seconds between two calls of a service: to ask without any would keep everybody too busy to hear of it."""
 PLAN = {"request": "Summarise the incident reports."}
@@ -200,22 +200,26 @@ REVOCATION_METHODS = {
 }
 
 
-async def trigger(lever: RevocationMethod, use: Use) -> dict[str, float]:
-    """Pull a lever, and undo it; return the seconds from its acknowledgement to the first refusal at each service.
+async def delays(method: RevocationMethod, use: Use, *, acknowledged: bool = True) -> dict[str, float]:
+    """Revoke, and undo it; return the seconds from the acknowledgement to the first refusal at each service.
 
+    Where it need not be `acknowledged`, they count from the request.
     Raises `RuntimeError` where a service does not say yes before, or refuses for another reason, or not at all.
     """
-    calls = {name: call for name, call in use.calls().items() if name in lever.hits}
+    calls = {name: call for name, call in use.calls().items() if name in method.hits}
     for name, call in calls.items():
         if (answer := await answer_to(call())).startswith("401"):
             raise RuntimeError(f"{name} says {answer} before anything is revoked")
     try:
-        await lever.trigger(use)
-        acknowledged = time.monotonic()
+        revoking = asyncio.ensure_future(method.trigger(use))
+        if acknowledged:
+            await revoking
+        began = time.monotonic()
         took = await asyncio.gather(*(_refused(name, call) for name, call in calls.items()))
+        await revoking
     finally:
-        await lever.undo(use)
-    return {name: at - acknowledged for name, at in took}
+        await method.undo(use)
+    return {name: at - began for name, at in took}
 
 
 async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> tuple[str, float]:
@@ -230,11 +234,11 @@ async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> 
     raise RuntimeError(f"{name} has not refused after {LONGEST} s")
 
 
-async def pull_all(system: System, olga: Operator) -> dict[str, dict[str, float]]:
-    """Each lever once, each with a session of its own."""
+async def all_delays(system: System, olga: Operator) -> dict[str, dict[str, float]]:
+    """Each method once, each with a session of its own."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
         took = {}
-        for name, lever in REVOCATION_METHODS.items():
-            took[name] = await trigger(lever, await in_use(system, intruder, olga, agent=lever.agent))
+        for name, method in REVOCATION_METHODS.items():
+            took[name] = await delays(method, await in_use(system, intruder, olga, agent=method.agent))
         return took

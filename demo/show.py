@@ -72,17 +72,17 @@ def show_parties(console: Console, system: System, shown: Mapping[str, x509.Cert
     console.print(table)
 
 
-def show_levers(console: Console, took: Mapping[str, Mapping[str, float]]) -> None:
-    """How long each service went on after each lever was acknowledged."""
+def show_delays(console: Console, took: Mapping[str, Mapping[str, float]]) -> None:
+    """How long each service went on after each revocation was acknowledged."""
     services = list(dict.fromkeys(name for each in took.values() for name in each))
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), caption_justify="left")
     table.caption = f"From acknowledgement to first refusal.  {NO}: nobody who calls it is revoked."
     table.add_column("revoked by")
     for name in services:
         table.add_column(name, justify="right", no_wrap=True)
-    for lever, each in took.items():
+    for method, each in took.items():
         cells = (f"{each[name] * 1e3:.0f} ms" if name in each else NO for name in services)
-        table.add_row(REVOCATION_METHODS[lever].called, *cells)
+        table.add_row(REVOCATION_METHODS[method].called, *cells)
     console.print(table)
 
 

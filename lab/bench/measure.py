@@ -9,7 +9,6 @@ import httpx
 
 from lab.bench.apart import apart
 from lab.bench.numbers import Span
-from lab.bench.revocation import revocations
 from lab.bench.variants import PORTS, address, on_core, user
 from local.keycloak_runtime import Say
 from local.manual_steps import EVERYTHING
@@ -127,10 +126,6 @@ async def measure(system: System, *, rounds: int, say: Say) -> Measured:
                 before = on_core(system, one.at)
                 measured.tasks[one.name].append([await client.run(one) for _ in range(one.times)])
                 measured.on_core[one.name].append((on_core(system, one.at) - before) / one.times)
-            for alone in (
-                apart(system, asking, await client.fresh_token()),
-                revocations(system, await client.fresh_token()),
-            ):
-                async for span in alone:
-                    measured.apart[span.kind].append(span)
+            async for span in apart(system, asking, await client.fresh_token()):
+                measured.apart[span.kind].append(span)
     return measured

@@ -21,8 +21,6 @@ PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000}
 """The sets, and how far their ports lie above those of the registry."""
 PARTIES = ("orchestrator", "agent/reader", "tool/documents", "inference")
 """Whoever takes part in the task."""
-REVOKED = "agent/writer"
-"""Whoever is suspended and tampered with: it takes no part, and runs as registered."""
 
 
 def scheme(name: str) -> str:
@@ -74,10 +72,8 @@ def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
 
 
 def launches(system: System) -> dict[str, Launch]:
-    """The registry, whoever is revoked, and all sets, by the places where they will answer."""
-    return {
-        url: launch for url, launch in registered(system).items() if launch.name in (REGISTRY_PARTY, REVOKED)
-    } | sets(system)
+    """The registry, and all sets, by the places where they will answer."""
+    return {url: launch for url, launch in registered(system).items() if launch.name == REGISTRY_PARTY} | sets(system)
 
 
 def sets(system: System) -> dict[str, Launch]:

@@ -78,12 +78,12 @@ def test_the_readme_tells_every_refusal_that_the_walkthrough_tries() -> None:
     assert refused <= set(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", told, re.MULTILINE))
 
 
-def test_the_walkthrough_calls_every_lever_as_the_readme_does() -> None:
+def test_the_walkthrough_calls_every_revocation_method_as_the_readme_does() -> None:
     told = re.findall(
         r"^\| ([^|]+) \| [^|]+ \| \d+ ms \|", (ROOT / "README.md").read_text().replace("`", ""), re.MULTILINE
     )
 
-    assert [lever.called for lever in REVOCATION_METHODS.values()] == told
+    assert [method.called for method in REVOCATION_METHODS.values()] == told
 
 
 def test_the_catalogue_is_told_as_it_is_tested() -> None:

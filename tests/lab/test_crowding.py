@@ -6,8 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lab.crowding.__main__ import MOST_WRITTEN, Seen, _report, main
-from lab.crowding.attacks import ATTACKS, DEEP, MANY, MIB
+from lab.load.attacks import ATTACKS, DEEP, MANY, MIB
+from lab.load.crowding import MOST_WRITTEN, Seen, main, report
 
 
 @pytest.mark.parametrize("body", [DEEP, MANY], ids=["deep", "many"])
@@ -17,14 +17,14 @@ def test_a_body_that_crowds_is_good_json_of_nearly_a_mebibyte(body: bytes) -> No
 
 
 def seen(**more: object) -> dict[str, Seen]:
-    good = Seen(quiet=[0.1], loud=[0.2], operators=1, seconds=1.0, answers={"403": 7})
+    good = Seen(alone=[0.1], attacked=[0.2], operators=1, seconds=1.0, answers={"403": 7})
     for name, value in more.items():
         setattr(good, name, value)
     return {"refusals": good}
 
 
 def test_a_user_who_was_never_refused_is_what_is_wanted() -> None:
-    assert _report(seen()) == 0
+    assert report(seen()) == 0
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_user_who_was_never_refused_is_what_is_wanted() -> None:
     ids=["refused", "no operator", "written"],
 )
 def test_what_an_attack_must_not_do_is_a_failure(more: dict[str, object]) -> None:
-    assert _report(seen(**more)) == 1
+    assert report(seen(**more)) == 1
 
 
 def test_an_attack_that_does_not_exist_is_an_error_that_lists_them() -> None:

@@ -1,17 +1,19 @@
 """The soak in short: everybody does everything once, at the same time, on the real system."""
 
 import asyncio
-import random
+import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import httpx
 import pytest
 
 from demo.refusals import Intruder
-from lab.soak.load import Score, users
-from lab.soak.operator import Suspension, Suspensions
-from lab.soak.users import OWN, User, kinds_of, wrong
-from lab.soak.watch import MOST_FILES, SLACK, Held, grown, held
+from lab.load.judge import Ban, Call, Evidence
+from lab.load.stories import OWN, THROUGH_THE_WRITER, kinds_of, wrong
+from lab.load.under_load import suspension
+from lab.load.users import NAMES, Score, User, users
+from lab.load.watch import MOST_FILES, SLACK, Held, grown, held
 from local.system import System
 
 
@@ -25,23 +27,25 @@ async def test_everybody_does_everything_at_once_and_every_answer_is_right(real:
         for what in user.chance.sample(list(kinds), len(kinds)):
             await score.once(user, what, kinds[what])
 
-    async with users(real, 5) as everybody:
-        await asyncio.gather(score.suspensions.once(real), *(everything(user) for user in everybody))
+    async with AsyncExitStack() as stack:
+        everybody = users(real, len(NAMES), stack)
+        await asyncio.gather(suspension(real, score), *(everything(user) for user in everybody))
 
     assert score.wrong == []
-    assert len(score.suspensions.seen) == 1
-    assert score.tried == sum(len(kinds_of(name)) for name in ("alice", "bob", "alice", "bob", "eve"))
+    assert len(score.evidence.acknowledged) == 1
+    assert score.tried == sum(len(kinds_of(name)) for name in NAMES)
     assert all(held(one.process.pid).files < MOST_FILES for one in real.authority.running)
 
 
 @pytest.fixture
 async def alice() -> User:
-    return User("alice", Intruder(None, AsyncExitStack()), random.Random(1), asyncio.Lock())  # type: ignore[arg-type]  # noqa: S311
+    return User("alice", Intruder(None, AsyncExitStack()))  # type: ignore[arg-type] # nothing is sent
 
 
 def told(user: User, text: str, *, event: str = "finished", trace: str = "t1", agent: str = "agent/reader") -> str:
-    steps = [{"event": "done", "agent": agent, "trace_id": trace}, {"event": event, "trace_id": trace}]
-    return wrong(user, httpx.Response(200, text=text), steps, "agent/reader", OWN[user.name])
+    steps = [{"event": "done", "agent": agent, "trace_id": trace}]
+    answer = {"steps": steps, "result": {"event": event, "trace_id": trace, "text": text}}
+    return wrong(user, httpx.Response(200, json=answer), "agent/reader", OWN[user.name])
 
 
 async def test_an_answer_with_what_its_user_may_read_is_right(alice: User) -> None:
@@ -82,24 +86,34 @@ REFUSED = "200: agent/writer: refused with 401, revoked"
 
 
 @pytest.mark.parametrize(
-    ("answer", "began", "ended", "wrong"),
+    ("at", "what", "answer", "found"),
     [
-        ("", 0, 9, ""),
-        ("", 9, 11, ""),  # it may have been before her word was heard everywhere
-        ("", 13, 14, "it was done, and agent/writer was suspended"),
-        (REFUSED, 13, 14, ""),
-        (REFUSED, 9, 21, ""),
-        (REFUSED, 0, 9, REFUSED),
-        (REFUSED, 22, 23, REFUSED),
-        ("500: failed", 13, 14, "500: failed"),
+        (8, "files a summary", "", ""),
+        (11, "files a summary", "", ""),  # it may have been before the suspension was heard of everywhere
+        (15, "files a summary", "", "files a summary said done to alice, 5.00 s after: suspended"),
+        (15, "reads a summary", "", ""),
+        (9, "files a summary", REFUSED, ""),
+        (15, "files a summary", REFUSED, ""),
+        (21, "files a summary", REFUSED, ""),
+        (8, "files a summary", REFUSED, REFUSED),
+        (22, "files a summary", REFUSED, REFUSED),
+        (15, "reads a summary", REFUSED, REFUSED),
+        (15, "files a summary", "500: failed", "500: failed"),
     ],
 )
-def test_what_the_suspended_writer_has_a_part_in_is_refused_meanwhile_and_at_no_other_time(
-    answer: str, began: float, ended: float, wrong: str
+async def test_what_the_suspended_writer_has_a_part_in_is_refused_meanwhile_and_at_no_other_time(
+    alice: User, monkeypatch: pytest.MonkeyPatch, at: float, what: str, answer: str, found: str
 ) -> None:
-    suspensions = Suspensions([Suspension(began=10, holds=12, ending=20, over=21)])
+    covers: Callable[[Call], bool] = lambda call: call.target in THROUGH_THE_WRITER  # noqa: E731
+    score = Score(evidence=Evidence(bound=1, revocations=[Ban("suspended", covers, 9, since=10, until=20, over=21)]))
+    monkeypatch.setattr(time, "monotonic", lambda: at)
 
-    assert suspensions.judged(answer, began, ended) == wrong
+    async def does(_: User) -> str:
+        return answer
+
+    await score.once(alice, what, does)
+
+    assert score.wrong == ([f"alice {what}: {found}"] if found else [])
 
 
 def test_a_process_that_keeps_its_memory_is_flat() -> None:

@@ -71,9 +71,9 @@ def test_whatever_holds_secrets_is_closed_first() -> None:
         ".".join(file.relative_to(ROOT).with_suffix("").parts) for file, text in programs.items() if makes.search(text)
     }
 
-    assert {"demo.__main__", "local.__main__", "lab.flood", "authorities.attestation.local.main"} <= found
+    assert {"demo.__main__", "local.__main__", "lab.load.soak", "authorities.attestation.local.main"} <= found
     assert [module for module in found if not run.holds_secrets(module)] == []
-    for module in ("zt", "demo", "demo.__main__", "lab.soak", "authorities.attestation.local.main"):
+    for module in ("zt", "demo", "demo.__main__", "lab.load.crowding", "authorities.attestation.local.main"):
         assert run.holds_secrets(module)
     for module in (
         "demonstration",

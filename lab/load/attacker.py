@@ -1,6 +1,6 @@
 """The attacker's own process: it shares the cores with everybody, and no event loop with them.
 
-scripts/run lab.crowding.attacker: one line of JSON on standard input says what it has got.  It says when it is at work;
+scripts/run lab.load.attacker: one line of JSON on standard input says what it has got.  It says when it is at work;
 the end of the input ends it, and then it prints what it was answered.
 """
 
@@ -8,15 +8,13 @@ import asyncio
 import json
 import ssl
 import sys
-from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 from authorities.attestation.local.authority import Authority
-from demo.refusals import Intruder
-from lab.crowding.attacks import ATTACKS, Attacker, counted
+from lab.load.attacks import ATTACKS, Attacker
 from local.keycloak import Keycloak
 from local.system import ROOT, System
 from zerotrust.registry.lock import load_lock
@@ -37,10 +35,10 @@ async def main() -> None:
     """Attack until the input ends."""
     told = json.loads(await asyncio.to_thread(sys.stdin.readline))
     async with AsyncExitStack() as stack:
-        system, seen = as_seen(told), Counter[str]()
-        attack = asyncio.create_task(ATTACKS[told["attack"]](Attacker(system, Intruder(system, stack), seen)))
+        attacker = Attacker(as_seen(told), stack)
+        attack = asyncio.create_task(ATTACKS[told["attack"]](attacker))
         ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-        while not seen and not attack.done():  # noqa: ASYNC110 - a Counter tells nobody of its first answer
+        while not attacker.seen and not attack.done():  # noqa: ASYNC110 - a Counter tells nobody of its first answer
             await asyncio.sleep(0.01)
         print("at work", flush=True)
         await asyncio.wait((attack, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -48,7 +46,7 @@ async def main() -> None:
             attack.result()
         attack.cancel()
         await asyncio.gather(attack, return_exceptions=True)
-        print(counted(seen), flush=True)
+        print(json.dumps(attacker.seen), flush=True)
 
 
 if __name__ == "__main__":

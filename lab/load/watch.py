@@ -1,6 +1,6 @@
 """What the running processes hold: memory, files, connections."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -21,6 +21,10 @@ class Held:
     connections: int
 
 
+Samples = Mapping[str, list[Held]]
+"""By the name of the process, one after the other."""
+
+
 def held(pid: int) -> Held:
     """Look, from outside."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -34,7 +38,7 @@ def held(pid: int) -> Held:
     return Held(memory / 1024, len(links), sum(link.startswith("socket:") for link in links))
 
 
-def grown(samples: Mapping[str, Sequence[Held]]) -> list[str]:
+def grown(samples: Samples) -> list[str]:
     """Which process is not flat: its median of the last third against that of the first, or ever too many files."""
     found = []
     for name, seen in samples.items():

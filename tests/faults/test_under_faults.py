@@ -1,4 +1,4 @@
-"""Nothing missed: the suite of `lab/revoked` in short, on the real system; what it judges by, and what it breaks."""
+"""No call is allowed too late: `lab/load/under_faults.py` in short, on the real system; and what it breaks."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from demo.revocation_methods import EVERYWHERE
-from lab.revocations.judge import MARGIN, NO, Ban, Call, Chain, Evidence
-from lab.revocations.relay import Relay
-from lab.revocations.run import tried
+from lab.load.judge import REVOKED, Evidence
+from lab.load.relay import Relay
+from lab.load.under_faults import under_faults
 from local.system import System
 from zerotrust.registry.model import Registry
 
@@ -22,68 +22,20 @@ async def test_no_call_is_allowed_too_late_whatever_is_killed_paused_or_cut_off_
     evidence = Evidence(bound=real.registry.freshness.revocations)
 
     for seed in 6, 7, 8:  # again where the machine is so busy that not enough has happened
-        await tried(real, evidence, seconds=14, seed=seed, wires=["tool/documents"])
+        await under_faults(real, evidence, seconds=14, seed=seed, wires=["tool/documents"])
         assert list(evidence.violations()) == []
         if enough := _enough(evidence):
             break
 
     assert enough
-    assert {call.service for call in evidence.calls if call.allowed} == set(EVERYWHERE)
+    assert {call.target for call in evidence.calls if call.allowed} == set(EVERYWHERE)
 
 
 def _enough(evidence: Evidence) -> bool:
     """Whether so much went wrong that to have seen no violation means something."""
     answers = {call.answer for call in evidence.calls}
-    seen = {"401 revoked", "503 revocation_unknown"} <= answers
-    return seen and len(evidence.revocations) >= 3 and len(evidence.faults) >= 4
-
-
-# what it judges by
-
-MINE, OTHER = Chain("alice", "S1"), Chain("alice", "S2")
-
-
-def seen(call: Call, *, until: float = float("inf"), silence: bool = False) -> list[str]:
-    """What is found, where MINE was revoked at 10 and one call was made."""
-    ban = Ban("logout", lambda chain, service: chain == MINE and service == "inference", since=10, until=until)
-    evidence = Evidence(bound=3, calls=[call])
-    (evidence.silences if silence else evidence.revocations).append(ban)
-    return list(evidence.violations())
-
-
-def call(sent: float, answer: str = "200 ok", *, chain: Chain = MINE, service: str = "inference") -> Call:
-    return Call(chain, service, sent, sent + 0.5, answer)
-
-
-@pytest.mark.parametrize("silence", [False, True])
-def test_a_yes_after_the_bound_is_a_violation(silence: bool) -> None:
-    assert seen(call(14), silence=silence) == ["inference said 200 ok to alice, 4.00 s after: logout"]
-
-
-@pytest.mark.parametrize("answer", ["200 -32600", "404 not_found", "500 internal", "403 policy_denied"])
-def test_whatever_is_not_known_to_be_a_no_is_a_yes(answer: str) -> None:
-    assert len(seen(call(14, answer))) == 1
-
-
-@pytest.mark.parametrize("answer", NO)
-def test_a_no_is_none(answer: str) -> None:
-    assert seen(call(14, answer)) == []
-
-
-def test_what_came_before_or_within_the_bound_or_was_reinstated_or_is_anothers_is_none() -> None:
-    assert seen(call(9)) == []
-    assert seen(call(13 + MARGIN - 0.01)) == []
-    assert seen(call(14), until=14.2) == []
-    assert seen(call(14), until=20) != []
-    assert seen(call(14, chain=OTHER)) == []
-    assert seen(call(14, service="orchestrator")) == []
-
-
-def test_the_worst_delay_is_that_of_the_last_yes() -> None:
-    ban = Ban("logout", lambda *_: True, since=10)
-    evidence = Evidence(bound=3, calls=[call(9), call(11), call(10.5), call(12, NO[0])], revocations=[ban])
-
-    assert evidence.delays(evidence.revocations) == {"logout": 1.0}
+    seen = {REVOKED, "503 revocation_unknown"} <= answers
+    return seen and len(evidence.acknowledged) >= 3 and len(evidence.faults) >= 4
 
 
 # what it breaks

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from authorities.attestation.local.launch import Launch, Launched
-from lab.revocations.judge import Ban, Evidence
-from lab.revocations.relay import BREAKS, Break, Relay
+from lab.load.judge import Ban, Evidence
+from lab.load.relay import BREAKS, Break, Relay
 from local.system import System, started
 from zerotrust.registry.snapshot import REGISTRY_PARTY
 
@@ -98,8 +98,8 @@ class Faults:
     @contextmanager
     def _silence(self, name: str, how: str) -> Iterator[None]:
         """While this lasts, whoever depends on hearing from there must come to say no."""
-        hit = {name} if name in self._system.registry.services else None
-        ban = Ban(f"{name} {how}", lambda _, service: hit is None or service in hit, since=time.monotonic())
+        everybody, now = name not in self._system.registry.services, time.monotonic()
+        ban = Ban(f"{name} {how}", lambda call: everybody or call.target == name, asked=now, since=now)
         self._evidence.silences.append(ban)
         try:
             yield

@@ -1,14 +1,13 @@
 """An attacker's own HTTP client: one TLS connection, raw bytes, no pool that would bound it."""
 
 import asyncio
-import json
 import ssl
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import httpx
 
 
-class Wire:
+class RawClient:
     """One connection at a time to one party, opened again when the party has ended it."""
 
     def __init__(self, address: str, name: str, tls: ssl.SSLContext) -> None:
@@ -16,11 +15,15 @@ class Wire:
         self._url, self._name, self._tls = httpx.URL(address), name, tls
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, method: str, path: str, token: str | None = None, body: bytes = b"", **headers: str) -> int:
+    async def ask(
+        self, method: str, path: str, token: Callable[[], Awaitable[str]] | None = None, body: bytes = b""
+    ) -> int:
         """Send one request, read the whole answer, and return its status.  Raises `OSError` where there is none."""
+        credentials = f"authorization: Bearer {await token()}\r\n" if token else ""
         reader, writer = self._streams = self._streams or await self._open()
         try:
-            writer.write(self._head(method, path, token, len(body), headers) + body)
+            head = self._head(method, path, len(body), f"{credentials}content-type: application/json\r\n")
+            writer.write(head + body)
             await writer.drain()
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             if b"content-length:" in head:
@@ -36,7 +39,7 @@ class Wire:
         """Ask for a stream, read it to its end, and return how many bytes came.  Raises `OSError`."""
         reader, writer = self._streams = await self._open()
         try:
-            writer.write(self._head("GET", path, None, 0, {}))
+            writer.write(self._head("GET", path, 0))
             came = 0
             while chunk := await reader.read(1 << 16):
                 came += len(chunk)
@@ -44,15 +47,15 @@ class Wire:
         finally:
             self.close()
 
-    async def drip(self, path: str, seconds: int, **headers: str) -> bytes:
-        """Send a request whose body comes a byte a second and never whole; return what is answered.  Raises `OSError`.
+    async def drip(self, path: str, seconds: int) -> bytes:
+        """Send a form whose body comes a byte a second and never whole; return what is answered.  Raises `OSError`.
 
         Nothing is answered where the peer waits for all these seconds.
         """
         reader, writer = self._streams = await self._open()
         answer = asyncio.create_task(reader.read(1000))
         try:
-            writer.write(self._head("POST", path, None, seconds + 1, headers))
+            writer.write(self._head("POST", path, seconds + 1, "content-type: application/x-www-form-urlencoded\r\n"))
             for _ in range(seconds):
                 writer.write(b"x")
                 await writer.drain()
@@ -63,10 +66,11 @@ class Wire:
             answer.cancel()
             self.close()
 
-    async def greet(self) -> None:
+    async def greet(self) -> str:
         """Connect, and end the connection.  Raises `OSError`."""
         self._streams = await self._open()
         self.close()
+        return "connected"
 
     def close(self) -> None:
         """End the connection."""
@@ -79,13 +83,6 @@ class Wire:
             self._url.host, self._url.port, ssl=self._tls, server_hostname=self._name, ssl_handshake_timeout=30
         )
 
-    def _head(self, method: str, path: str, token: str | None, length: int, headers: dict[str, str]) -> bytes:
-        lines = [f"{method} {path} HTTP/1.1", f"host: {self._url.netloc.decode()}", f"content-length: {length}"]
-        lines += [f"authorization: Bearer {token}"] if token else []
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        return "\r\n".join([*lines, "", ""]).encode()
-
-
-def json_bytes(value: Any) -> bytes:
-    """A body."""
-    return json.dumps(value).encode()
+    def _head(self, method: str, path: str, length: int, more: str = "") -> bytes:
+        host = self._url.netloc.decode()
+        return f"{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\n{more}\r\n".encode()

@@ -1,27 +1,30 @@
-"""Puts it together: the system as it is found, users at work, and everything going wrong meanwhile."""
+"""Second part of a soak: everything is revoked while everything goes wrong."""
 
 import asyncio
 import random
-from collections.abc import Collection, Iterable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Collection
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from demo.revocation_methods import EVERYWHERE
-from lab.revocations.faults import Faults, launched, process
-from lab.revocations.judge import Evidence
-from lab.revocations.relay import Relay
-from lab.revocations.users import ACCOUNTS, Users
+from lab.load.faults import Faults, launched, process
+from lab.load.judge import Evidence
+from lab.load.relay import Relay
+from lab.load.sessions import ACCOUNTS, Sessions, end
+from local.program import say
 from local.system import HOST, System
 from zerotrust.registry.snapshot import REGISTRY_PARTY
 
-INSIDERS = ("orchestrator", "agent/reader")
-"""In whose names the calls are made."""
+EVERY = 10
+"""Seconds between two lines."""
 LONGEST = 30
 """Seconds that a recovery may take."""
 
 
-async def tried(system: System, evidence: Evidence, *, seconds: float, seed: int, wires: Collection[str]) -> float:
-    """Fill `evidence` for so many seconds; return those after which everybody was let in again at the end.
+async def under_faults(
+    system: System, evidence: Evidence, *, seconds: float, seed: int, wires: Collection[str]
+) -> None:
+    """Fill `evidence` for so many seconds, and wait until everybody is let in again.
 
     `seed` decides what goes wrong in which order; `wires` are the services whose wire to the registry may break.
     Leaves the system as it was found.  Raises `TimeoutError` where it does not recover.
@@ -32,31 +35,24 @@ async def tried(system: System, evidence: Evidence, *, seconds: float, seed: int
             await stack.enter_async_context(relay.opened())
         stack.push_async_callback(_wired, system, dict.fromkeys(wires, system.place(REGISTRY_PARTY)))
         await _wired(system, {name: f"https://{HOST}:{relay.port}" for name, relay in relays.items()})
-        users = Users(system, evidence, stack)
+        sessions = Sessions(system, evidence, stack)
         faults = Faults(system, evidence, random.Random(seed))  # noqa: S311 - to be the same every time
-        working = [users.work(name, random.Random(seed + n)) for n, name in enumerate(ACCOUNTS * 2, 1)]  # noqa: S311
+        working = [sessions.work(name, random.Random(seed + n)) for n, name in enumerate(ACCOUNTS * 2, 1)]  # noqa: S311
         breaking = [
             faults.go_on(faults.of_authorities()),
             faults.go_on(faults.of_processes(EVERYWHERE) | faults.of_wires(relays)),
+            _tell(evidence),
         ]
         work, trouble = [[asyncio.create_task(one) for one in some] for some in (working, breaking)]
         try:
             done, _ = await asyncio.wait([*work, *trouble], timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            await _ended(trouble)
-            await _ended(work)  # second, for they undo what they have pulled, and need everybody for that
+            await end(trouble)
+            await end(work)  # second, for they undo what they have revoked, and need everybody for that
         for task in done:
             task.result()
         async with asyncio.timeout(LONGEST):
-            return await users.recovered()
-
-
-async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
+            say(f"Everybody was let in again {await sessions.recovered():.1f} s after the last fault")
 
 
 async def _wired(system: System, to: dict[str, str]) -> None:
@@ -68,3 +64,9 @@ async def _wired(system: System, to: dict[str, str]) -> None:
         await launched(system, replace(there.launch, env={**there.launch.env, "ZT_REGISTRY": address}))
 
     await asyncio.gather(*(one(name, address) for name, address in to.items()))
+
+
+async def _tell(evidence: Evidence) -> None:
+    while True:
+        await asyncio.sleep(EVERY)
+        say(f"{len(evidence.calls)} calls, {len(evidence.acknowledged)} revocations, {len(evidence.faults)} faults")

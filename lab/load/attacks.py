@@ -1,0 +1,208 @@
+"""What crowds: each attack as it was carried out against this system before it had bounds.
+
+An attack runs for ever, in many tasks, until its process is ended; `seen` counts what it was answered.
+"""
+
+import asyncio
+import itertools
+import json
+import ssl
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+import httpx
+
+from demo.refusals import Intruder, tool_call
+from lab.load.raw_client import RawClient
+from lab.load.stories import READING
+from lab.load.users import Token, User
+from local.keycloak import URL
+from local.system import System
+from zerotrust.registry.feed import PATH as FEED
+from zerotrust.registry.snapshot import REGISTRY_PARTY
+from zerotrust.spiffe.tls import client_context, user_context
+from zt.login import Login, sign_in
+
+MIB = 1 << 20
+DEEP = b'{"kind":[' + b",".join([b"[" * 60 + b"]" * 60] * (MIB // 121 - 1)) + b"]}"
+MANY = b'{"kind":[' + b",".join([b'{"":0}'] * (MIB // 7 - 2)) + b"]}"
+"""Good JSON of nearly 1 MiB that took the parser and the checks behind it half a second."""
+STRANGERS = 500
+"""Requests a second."""
+T = TypeVar("T")
+
+
+class Attacker:
+    """Who attacks: a user who may sign in, or code inside a compromised party; counts the answers in `seen`."""
+
+    def __init__(self, system: System, stack: AsyncExitStack) -> None:
+        """What is opened is closed with `stack`."""
+        self.system, self.intruder, self.seen, self._stack = system, Intruder(system, stack), Counter[str](), stack
+
+    def clients(self, count: int, name: str, tls: ssl.SSLContext | None = None) -> list[RawClient]:
+        """So many clients of a party, without a certificate where none is given."""
+        directory, address = self.system.directory, self.system.address(name)
+        tls = tls or user_context(self.system.authority.ca_file.read_text(), directory.parties)
+        clients = [RawClient(self.system.place(name), directory.names[address], tls) for _ in range(count)]
+        for client in clients:
+            self._stack.callback(client.close)
+        return clients
+
+    async def login(self, user: str, client: str, scope: str) -> Login:
+        """Sign a user in, at any client."""
+        keycloak = self.system.keycloak
+        return await sign_in(keycloak.issuer, client, user, keycloak.passwords[user], scope, verify=keycloak.tls)
+
+    async def often(self, clients: Iterable[T], once: Callable[[T], Awaitable[object]]) -> None:
+        """Do it again and again, with all of them at once."""
+
+        async def one(client: T) -> None:
+            while True:
+                try:
+                    self.seen[str(await once(client))] += 1
+                except (OSError, EOFError, TimeoutError, httpx.HTTPError) as error:
+                    self.seen[type(error).__name__] += 1
+                    await asyncio.sleep(0.05)
+
+        await asyncio.gather(*map(one, clients))
+
+
+async def nested_bodies(attacker: Attacker) -> None:
+    """eve, in no department: 1 MiB of nested JSON at the registry's operators' door, and at the orchestrator."""
+
+    async def operator() -> str:
+        return (await attacker.login("eve", "zt", "registry.admin")).access_token
+
+    doors = [
+        (REGISTRY_PARTY, "/revocations", Token(operator)),
+        ("orchestrator", "/tasks", User("eve", attacker.intruder).t0),
+    ]
+    sending = []
+    for name, path, token in doors:
+        await token()  # before the attack begins: its tasks do not wait for the sign-ins
+        for body in DEEP, MANY:
+            sending += [(client, path, token, body) for client in attacker.clients(15, name)]
+
+    async def once(sent: tuple[RawClient, str, Token, bytes]) -> object:
+        client, path, token, body = sent
+        return await client.ask("POST", path, token, body)
+
+    await attacker.often(sending, once)
+
+
+async def streams(attacker: Attacker) -> None:
+    """A compromised writer: 620 streams of the registry's feed, each begun again when it ends.
+
+    Not the reader: what passes through a compromised agent, that agent can stop whatever anybody does.
+    """
+
+    async def once(_number: int) -> object:
+        tls = client_context(await attacker.system.svid("agent/writer"), attacker.system.directory.parties)
+        (client,) = attacker.clients(1, REGISTRY_PARTY, tls)
+        return "streamed" if await client.listen(FEED) else "ended at once"
+
+    await attacker.often(range(620), once)
+
+
+async def revocations(attacker: Attacker) -> None:
+    """eve again: she refreshes her session and revokes the token that she got, in 20 sessions at once (RFC 7009)."""
+    keycloak = attacker.system.keycloak
+    refresh = [(await attacker.login("eve", "walkthrough", "task.run")).refresh_token for _ in range(20)]
+    async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=30) as http:
+        endpoint = f"{keycloak.issuer}/protocol/openid-connect"
+
+        async def once(number: int) -> object:
+            form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": refresh[number]}
+            answer = await http.post(f"{endpoint}/token", data=form)
+            if answer.status_code != 200:  # the session has been ended
+                refresh[number] = (await attacker.login("eve", "walkthrough", "task.run")).refresh_token
+                return f"refresh {answer.status_code}"
+            refresh[number] = answer.json()["refresh_token"]
+            form = {"client_id": "walkthrough", "token": answer.json()["access_token"]}
+            return f"revoke {(await http.post(f'{endpoint}/revoke', data=form)).status_code}"
+
+        await attacker.often(range(len(refresh)), once)
+
+
+async def refusals(attacker: Attacker) -> None:
+    """eve: as many calls as she can make that are refused, for each of them was written down."""
+    token = User("eve", attacker.intruder).t0
+    clients = attacker.clients(20, "orchestrator")
+    await attacker.often(clients, lambda client: client.ask("POST", "/plan", token, b'{"request":"x"}'))
+
+
+async def drafts(attacker: Attacker) -> None:
+    """A compromised writer: one draft of 60,000 characters after the other, for alice."""
+    alice = User("alice", attacker.intruder)
+    t1 = alice.exchanged(alice.t0, "orchestrator", "agent/writer", "agent.invoke tool.write inference.run")
+    t2 = alice.exchanged(t1, "agent/writer", "tool/documents", "tool.write")
+    call = tool_call("create", title="pager storm", text="x" * 60_000)
+
+    async def once(_number: int) -> object:
+        answer = await alice.post("agent/writer", "tool/documents", "/mcp", t2, **call)
+        error = answer.json().get("error") or answer.json().get("result", {})
+        return f"{answer.status_code} {'refused' if error.get('isError') or 'code' in error else 'filed'}"
+
+    await attacker.often(range(4), once)
+
+
+async def tasks(attacker: Attacker) -> None:
+    """alice: 500 tasks at once, each on a connection of its own."""
+    token, body = User("alice", attacker.intruder).t0, json.dumps({"request": READING}).encode()
+    await attacker.often(
+        attacker.clients(500, "orchestrator"), lambda client: client.ask("POST", "/tasks", token, body)
+    )
+
+
+async def strangers(attacker: Attacker) -> None:
+    """Strangers: 500 requests a second without a token, on ten connections."""
+    began, sent = time.monotonic(), itertools.count()
+
+    async def once(client: RawClient) -> object:
+        await asyncio.sleep(began + next(sent) / STRANGERS - time.monotonic())
+        return await client.ask("POST", "/tasks", body=b"{}")
+
+    await attacker.often(attacker.clients(10, "orchestrator"), once)
+
+
+async def handshakes(attacker: Attacker) -> None:
+    """A stranger: one handshake after the other at the registry, as many as this machine can do."""
+    await attacker.often(attacker.clients(100, REGISTRY_PARTY), RawClient.greet)
+
+
+async def questions(attacker: Attacker) -> None:
+    """A stranger: 200 connections that ask the registry for its health, as often as it answers."""
+    await attacker.often(attacker.clients(200, REGISTRY_PARTY), lambda client: client.ask("GET", "/health"))
+
+
+async def slow_requests(attacker: Attacker) -> None:
+    """A stranger: 100 requests at Keycloak at a time; each is given up after 15 s, and begun again.
+
+    Keycloak keeps a thread for each, which used to be one of 50: 60 such requests stopped everybody.
+    """
+    keycloak = attacker.system.keycloak
+    path = f"{keycloak.issuer.removeprefix(URL)}/protocol/openid-connect/token"
+
+    async def once(client: RawClient) -> object:
+        answer = await client.drip(path, 15)
+        return answer.split(b" ", 2)[1].decode() if answer else "waited for"
+
+    await attacker.often([RawClient(URL, "localhost", keycloak.tls) for _ in range(100)], once)
+
+
+Attack = Callable[[Attacker], Coroutine[Any, Any, None]]
+ATTACKS: dict[str, Attack] = {
+    "nested bodies": nested_bodies,
+    "streams": streams,
+    "revocations": revocations,
+    "refusals": refusals,
+    "drafts": drafts,
+    "tasks": tasks,
+    "strangers": strangers,
+    "handshakes": handshakes,
+    "questions": questions,
+    "slow requests at Keycloak": slow_requests,
+}

@@ -1,0 +1,180 @@
+"""`make crowding`: every attack that crowds, while another user works; fails if that user is refused even once.
+
+How long the user's tasks take, with and without the attack, is printed and not judged: attacker and user share the
+cores.  How much the attack makes the services write is judged: it must not grow with the number of its requests.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import httpx
+import typer
+
+from demo.refusals import Intruder
+from demo.revocation import operator
+from lab.load.attacks import ATTACKS
+from lab.load.report import exit_status, ms, show
+from lab.load.stories import reads
+from lab.load.users import INSIDERS, Score, User
+from local.program import FOLDER, console, say, until_told
+from local.system import ROOT, System, running
+from zt.login import LoginError
+
+EVERY = 10
+"""Seconds between two lines, and between two looks of an operator."""
+ALONE = 50
+"""Tasks before each attack, to compare with."""
+SECONDS = 30
+"""That an attack lasts at least."""
+READS = "reads a summary"
+MOST_WRITTEN = {
+    "nested bodies": 20_000,
+    "refusals": 20_000,
+    "streams": 20_000,
+    "strangers": 20_000,
+    "revocations": 200_000,
+}
+"""Bytes a second by which an attack may make the services write more than the user's own tasks do.  Drafts and tasks
+are allowed, within a share, and are on record like everything else."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one attack did to the user."""
+
+    alone: list[float] = field(default_factory=list)
+    attacked: list[float] = field(default_factory=list)
+    """Seconds of each of the user's tasks, before and during the attack."""
+    wrong: list[str] = field(default_factory=list)
+    operators: int = 0
+    """How often an operator was let in during the attack."""
+    written: float = 0.0
+    """Bytes that the attack made all services write, beyond what the user's own tasks did."""
+    seconds: float = 0.0
+    answers: dict[str, int] = field(default_factory=dict)
+
+    def failures(self, most: float) -> list[str]:
+        """What must not be; `most` bytes a second may be written."""
+        found = list(dict.fromkeys(self.wrong[:10]))
+        if self.written > most * self.seconds:
+            found.append(f"more than {most / 1000:.0f} kB/s written")
+        if not self.operators:
+            found.append("no operator was let in")
+        return found
+
+
+def known(only: str) -> str:
+    """An attack's name, or none.  Raises `typer.BadParameter` for any other."""
+    if only and only not in ATTACKS:
+        raise typer.BadParameter(f"no attack is called {only!r}; the attacks are: {', '.join(ATTACKS)}")
+    return only
+
+
+def main(
+    tasks: Annotated[int, typer.Option(min=10, help="the user's tasks during each attack")] = 500,
+    only: Annotated[str, typer.Option(help="one attack: " + ", ".join(ATTACKS), callback=known)] = "",
+) -> None:
+    """Run, and say what came of it."""
+
+    async def crowding() -> int:
+        found = {}
+        for name in [only] if only else ATTACKS:
+            # A system of its own for each: what one attack leaves behind is not the next one's.
+            async with running(FOLDER / "crowding", say=say, insiders=INSIDERS) as system:
+                found[name] = await _crowded(system, name, tasks)
+        return report(found)
+
+    sys.exit(until_told(crowding()))
+
+
+async def _crowded(system: System, name: str, count: int) -> Seen:
+    seen = Seen()
+    async with AsyncExitStack() as stack:
+        user, score = User("bob", Intruder(system, stack)), Score()
+        took = score.took[READS]
+        await score.once(user, READS, reads)  # signs in; does not count
+        before = _written(system)
+        for _ in range(ALONE):
+            await score.once(user, READS, reads)
+        own, seen.alone = (_written(system) - before) / ALONE, took[1:]
+        say(f"{name}: bob alone, {ms(seen.alone, 50)} ms a task; the attack begins")
+        took.clear()
+        async with _attacked(system, name, seen) as attacker:
+            before, began, looks = _written(system), time.monotonic(), 0
+            while attacker.returncode is None and (len(took) < count or time.monotonic() < began + SECONDS):
+                await score.once(user, READS, reads)
+                if time.monotonic() > began + (looks + 1) * EVERY:
+                    looks += 1
+                    await _operate(system, seen)
+                    say(f"{name}: {len(took)} of {count} tasks, {len(score.wrong)} wrong")
+        seen.seconds, seen.written = time.monotonic() - began, _written(system) - before - own * len(took)
+        seen.attacked, seen.wrong = took, score.wrong + seen.wrong
+    return seen
+
+
+async def _operate(system: System, seen: Seen) -> None:
+    """An operator has to get in, whatever goes on."""
+    try:
+        async with system.user() as http:
+            await (await operator(system, http)).state("agent/reader")
+        seen.operators += 1
+    except (LoginError, httpx.HTTPError) as error:
+        seen.wrong.append(f"an operator was kept out: {type(error).__name__}: {error}")
+
+
+@asynccontextmanager
+async def _attacked(system: System, name: str, seen: Seen) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Attack in a process of its own while this lasts."""
+    told = {
+        "attack": name,
+        "folder": str(system.folder),
+        "issuer": system.keycloak.issuer,
+        "passwords": system.keycloak.passwords,
+    }
+    pipe = asyncio.subprocess.PIPE
+    attacker = await asyncio.create_subprocess_exec(
+        str(ROOT / "scripts" / "run"), "lab.load.attacker", stdin=pipe, stdout=pipe
+    )
+    assert attacker.stdin  # noqa: S101 - pipes, as asked for
+    assert attacker.stdout  # noqa: S101
+    try:
+        attacker.stdin.write(json.dumps(told).encode() + b"\n")
+        await attacker.stdin.drain()
+        await attacker.stdout.readline()  # it is at work
+        yield attacker
+    finally:
+        if attacker.returncode is not None:
+            seen.wrong.append("the attacker ended by itself")
+        attacker.stdin.close()  # which ends it
+        last = (await attacker.communicate())[0].decode().splitlines()
+        seen.answers = json.loads(last[-1]) if last else {}
+
+
+def _written(system: System) -> int:
+    """Bytes of everything that the services have written."""
+    return sum(file.stat().st_size for part in ("data", "logs") for file in (system.folder / part).rglob("*.*"))
+
+
+def report(found: dict[str, Seen]) -> int:
+    """Print it; return the exit status."""
+    rows, failures = [], []
+    for name, seen in found.items():
+        answers = ", ".join(f"{answer} {count}" for answer, count in sorted(seen.answers.items()))
+        tasks = (str(len(seen.attacked)), str(len(seen.wrong)), ms(seen.alone, 50, 99), ms(seen.attacked, 50, 99))
+        written = f"{seen.written / seen.seconds / 1000:.0f}"
+        rows.append((name, *tasks, written, f"{seen.seconds:.0f}", str(seen.operators), answers))
+        failures += [f"{name}: {one}" for one in seen.failures(MOST_WRITTEN.get(name, float("inf")))]
+    columns = ("attack", "tasks", "wrong", "ms alone", "attacked", "kB/s written", "seconds", "operators let in")
+    show((*columns, "attacker was answered"), rows)
+    console.print("ms: p50 / p99 of the user's tasks, before and during the attack.")
+    return exit_status(failures)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,90 @@
+"""`make bench`, second part: from the acknowledged revocation to the first refusal, for every way to revoke, at every
+service.
+
+Each try has a session of its own, in use at every service when it is revoked (`demo/revocation_methods.py`).
+"""
+
+import asyncio
+import json
+import sys
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import typer
+
+from demo.refusals import Intruder
+from demo.revocation import operator
+from demo.revocation_methods import REVOCATION_METHODS, delays, in_use
+from lab.bench.numbers import percentile
+from lab.load import revocation_cost
+from lab.load.report import ms, show
+from lab.load.users import INSIDERS
+from local.program import FOLDER, console, say, until_told
+from local.system import System, running
+
+WARM_UP = 5
+REQUESTED = "suspend, from the request"
+"""An operator's request is acknowledged after Keycloak was told as well, and heard by the parties before."""
+Took = dict[str, dict[str, list[float]]]
+"""Seconds, by way to revoke and by service."""
+
+
+async def measure(system: System, pushed: int, polled: int) -> Took:
+    """Revoke in every way, so often."""
+    took: Took = defaultdict(lambda: defaultdict(list))
+    for name in [*REVOCATION_METHODS, REQUESTED]:
+        method = REVOCATION_METHODS[name.partition(",")[0]]
+        times = pushed if method.pushed else polled
+        say(f"{name}, {times} times")
+        for number in range(-WARM_UP, times):
+            async with AsyncExitStack() as stack:  # a token of hers lives 60 s
+                http, intruder = await stack.enter_async_context(system.user()), Intruder(system, stack)
+                use = await in_use(system, intruder, await operator(system, http), agent=method.agent)
+                found = await delays(method, use, acknowledged=name != REQUESTED)
+            if number >= 0:
+                for service, seconds in found.items():
+                    took[name][service].append(seconds)
+    return took
+
+
+def report(took: Took) -> dict[str, float]:
+    """Print the table; return its numbers, in milliseconds, by their names in `run/bench.json`."""
+    numbers, services = {}, list(dict.fromkeys(service for each in took.values() for service in each))
+    console.rule("From the acknowledged revocation to the first refusal")
+    rows = {name: [each.get(service, []) for service in services] for name, each in took.items()}
+    show(
+        ("p50 / p99 / worst ms", "tries", *services),
+        ((name, str(max(map(len, times))), *(ms(each, 50, 99, 100) for each in times)) for name, times in rows.items()),
+    )
+    console.print("Wanted: pushed (logout, session, token, suspend, drift) p99 < 50 ms; polled worst < 1 s.")
+    for name, each in took.items():
+        everywhere = [seconds for values in each.values() for seconds in values]
+        key = f"revoke_{name.partition(',')[0]}{'_requested' if name == REQUESTED else ''}_ms"
+        for percent, suffix in ((50, "p50"), (99, "p99"), (100, "worst")):
+            numbers[f"{key}_{suffix}"] = percentile(everywhere, percent) * 1e3
+    return numbers
+
+
+def main(
+    pushed: Annotated[int, typer.Option(min=1, help="tries of each way that is pushed")] = 200,
+    polled: Annotated[int, typer.Option(min=1, help="tries of each way that is polled")] = 50,
+) -> None:
+    """Measure, print, and add to `run/bench.json`."""
+
+    async def work() -> int:
+        async with running(FOLDER / "revocation_delay", say=say, insiders=INSIDERS) as system:
+            took = await measure(system, pushed, polled)
+            say("Everything ends")
+        numbers = report(took) | (costs := await asyncio.to_thread(revocation_cost.measured))
+        console.print("\n".join(revocation_cost.told(costs)))
+        file = FOLDER / "bench.json"
+        known = json.loads(await asyncio.to_thread(file.read_text)) if file.exists() else {}
+        file.write_text(json.dumps(known | {name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n")
+        return 0
+
+    sys.exit(until_told(work()))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,142 @@
+"""Sessions whose tokens are in use at every service all the time, and how each is revoked in time."""
+
+import asyncio
+import random
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+import httpx
+from keycloak import KeycloakError
+
+from demo.refusals import Intruder, answer_to
+from demo.revocation import Operator, operator
+from demo.revocation_methods import REVOCATION_METHODS, Use, in_use
+from lab.load.judge import UNANSWERED, Ban, Call, Evidence, Session
+from local.system import System
+from zt.login import LoginError
+
+ACCOUNTS = ("alice", "bob")
+PAUSE = 0.1
+"""Seconds between two calls of the same token."""
+OF_A_SESSION = ("logout", "session", "token", "revoke_token")
+OF_A_USER = ("disable_user",)
+OF_A_PARTY = ("suspend", "disable_client")
+"""The ways to revoke, by whom they hit; the last ones hit everybody, so they are used less often."""
+MIX = (*OF_A_SESSION * 3, *OF_A_USER, *OF_A_PARTY)
+FAILURES = (httpx.HTTPError, KeycloakError, LoginError, OSError, LookupError, ValueError, RuntimeError)
+"""What becomes of a sign-in, an exchange or a revocation while whoever is needed for it is away."""
+
+
+class Sessions:
+    """All of them.  No two revoke the same party, or the same user, at once: the first to undo it would undo both."""
+
+    def __init__(self, system: System, evidence: Evidence, stack: AsyncExitStack) -> None:
+        """What is opened is closed with `stack`."""
+        self._system, self._evidence = system, evidence
+        self._intruder, self._http = Intruder(system, stack), system.user()
+        stack.push_async_callback(self._http.aclose)
+        self._revoking = defaultdict[str, asyncio.Lock](asyncio.Lock)
+        self._signing_in = defaultdict[str, asyncio.Lock](asyncio.Lock)
+        self._undoing: list[asyncio.Task[None]] = []
+
+    async def work(self, account: str, chance: random.Random) -> None:
+        """Sign in, work, lose what was had, go on trying for a while; for ever."""
+        while True:
+            try:
+                use, session = await self._begin(account)
+                calling = [asyncio.create_task(self._call(session, *each)) for each in use.calls().items()]
+                try:
+                    await asyncio.sleep(chance.uniform(0.5, 3))
+                    await self._lose(use, session, chance)
+                finally:
+                    await end(calling)
+            except FAILURES:
+                await asyncio.sleep(0.5)
+
+    async def recovered(self) -> float:
+        """Wait until every service says yes to everybody again; return the seconds that it took."""
+        began = time.monotonic()
+        await asyncio.gather(*self._undoing)
+        for account in ACCOUNTS:
+            while not await self._let_in(account):  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(PAUSE)
+        return time.monotonic() - began
+
+    async def _let_in(self, account: str) -> bool:
+        try:
+            use, session = await self._begin(account)
+            calls = [await _once(session, *each) for each in use.calls().items()]
+        except FAILURES:
+            return False
+        self._evidence.calls += calls
+        return all(call.allowed for call in calls)
+
+    async def _begin(self, account: str) -> tuple[Use, Session]:
+        olga = await self._operator()
+        async with self._signing_in[account]:
+            use = await in_use(self._system, self._intruder, olga, user=account)
+        return use, Session(account, use.claims["sid"])
+
+    async def _operator(self) -> Operator:
+        async with self._signing_in["olga"]:
+            return await operator(self._system, self._http)
+
+    async def _call(self, session: Session, service: str, call: Callable[[], Awaitable[httpx.Response]]) -> None:
+        while True:
+            self._evidence.calls.append(await _once(session, service, call))
+            await asyncio.sleep(PAUSE)
+
+    async def _lose(self, use: Use, session: Session, chance: random.Random) -> None:
+        """Revoke, go on for longer than the bound, and undo what would hit others."""
+        name = chance.choice([name for name in MIX if not self._revoking[_hit(name, session)].locked()])
+        hit, services = _hit(name, session), REVOCATION_METHODS[name].hits
+        async with self._revoking[hit]:
+            covers = lambda call: call.target in services and _hit(name, call.session) == hit  # noqa: E731
+            self._evidence.revocations.append(ban := Ban(name, covers, asked=time.monotonic()))
+            revoking = asyncio.ensure_future(REVOCATION_METHODS[name].trigger(use))
+            try:
+                await asyncio.shield(revoking)
+                ban.since = time.monotonic()
+                await asyncio.sleep(self._evidence.bound + chance.uniform(0.5, 4))
+            finally:
+                if name not in OF_A_SESSION:
+                    ban.until = time.monotonic()
+                self._undoing.append(undoing := asyncio.create_task(self._undo(name, use, revoking)))
+                await asyncio.shield(undoing)  # once begun, also where this is cut off
+
+    async def _undo(self, name: str, use: Use, revoking: asyncio.Future[None]) -> None:
+        """For as long as it takes: whoever is needed for it may be away, or hear of the revocation only now."""
+        await asyncio.gather(revoking, return_exceptions=True)
+        while name not in OF_A_SESSION:
+            try:
+                use.olga = await self._operator()
+                await REVOCATION_METHODS[name].undo(use)
+                break
+            except FAILURES:
+                await asyncio.sleep(0.5)
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel these tasks, and wait for their ends.  Raises what one of them raised."""
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _hit(name: str, session: Session) -> str:
+    """Whom a revocation hits: of these one at a time."""
+    return "party" if name in OF_A_PARTY else session.user if name in OF_A_USER else session.id
+
+
+async def _once(session: Session, service: str, call: Callable[[], Awaitable[httpx.Response]]) -> Call:
+    sent = time.monotonic()
+    try:
+        answer = await answer_to(call())
+    except httpx.TimeoutException:
+        answer = UNANSWERED
+    return Call(session, service, sent, time.monotonic(), answer)

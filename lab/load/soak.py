@@ -1,0 +1,84 @@
+"""`make soak`: load for minutes without any fault, then revocations for minutes while everything goes wrong.
+
+Fails if any answer in the first part was wrong or anything grew, if any call in the second part was allowed later than
+the registry's bound after its revocation, or after the source of such news fell silent, or if a journal is broken.
+"""
+
+import sys
+from collections import Counter, defaultdict
+from typing import Annotated
+
+import typer
+
+from demo.revocation_methods import EVERYWHERE
+from lab.load.judge import Evidence
+from lab.load.report import exit_status, ms, show
+from lab.load.under_faults import under_faults
+from lab.load.under_load import under_load
+from lab.load.users import INSIDERS, Score
+from lab.load.watch import MOST_FILES, SLACK, Held, Samples, grown
+from local.program import FOLDER, console, say, until_told
+from local.system import running
+from zerotrust.audit.journal import first_bad_record
+
+
+def main(
+    minutes: Annotated[float, typer.Option(min=0.1, help="how long each of both parts")] = 10,
+    count: Annotated[int, typer.Option("--users", min=1, help="how many at once")] = 20,
+    seed: Annotated[int, typer.Option(help="what goes wrong in which order")] = 6,
+) -> None:
+    """Run, and say what came of it."""
+    score, samples = Score(), defaultdict[str, list[Held]](list)
+
+    async def soak() -> int:
+        async with running(FOLDER / "soak", say=say, insiders=INSIDERS) as system:
+            await under_load(system, score, samples, seconds=minutes * 60, count=count)
+            _report_load(score, samples)
+            evidence = Evidence(bound=system.registry.freshness.revocations)
+            say(f"Users are at work, and things go wrong, for {minutes * 60:.0f} s (seed {seed})")
+            await under_faults(system, evidence, seconds=minutes * 60, seed=seed, wires=EVERYWHERE)
+            broken = [name for name in system.registry.services if first_bad_record(system.journal(name))]
+            say("Everything ends")
+        late = list(evidence.violations())
+        _report_faults(evidence, len(late))
+        failures = grown(samples) + [f"the journal of {name} is broken" for name in broken]
+        return exit_status(failures + late + score.wrong)
+
+    sys.exit(until_told(soak()))
+
+
+def _report_load(score: Score, samples: Samples) -> None:
+    rows = [(what, str(len(took)), ms(took, 50), ms(took, 99)) for what, took in sorted(score.took.items())]
+    show(("", "times", "p50 ms", "p99 ms"), rows)
+    table = []
+    for name, seen in samples.items():
+        memory = [f"{one.memory:.1f}" for one in (seen[0], seen[len(seen) // 2], seen[-1])]
+        table.append((name, *memory, str(seen[-1].files), str(seen[-1].connections)))
+    show(("", "MiB after warm-up", "half-way", "at the end", "files", "connections"), table)
+    console.print(
+        f"Flat: the median of the last third is at most a tenth and {SLACK} MiB above that of the first; "
+        f"never more than {MOST_FILES} files."
+    )
+    say(
+        f"{score.tried} requests, {len(score.wrong)} wrong answers; {len(score.evidence.revocations)} suspensions, "
+        f"which {score.refused} answers told of"
+    )
+
+
+def _report_faults(evidence: Evidence, late: int) -> None:
+    acknowledged = evidence.acknowledged
+    for title, bans in (("Revoked", acknowledged), ("Silent", evidence.silences)):
+        times, delays = Counter(ban.what for ban in bans), sorted(evidence.delays(bans).items())
+        show((title, "times", "last yes after, s"), [(what, str(times[what]), f"{s:.2f}") for what, s in delays])
+    answers = Counter(call.answer for call in evidence.calls)
+    console.print("Answers: " + ", ".join(f"{answer} {count}" for answer, count in answers.most_common()))
+    say(
+        f"{len(evidence.calls)} calls, {len(acknowledged)} revocations and "
+        f"{len(evidence.revocations) - len(acknowledged)} that nobody acknowledged, {len(evidence.faults)} faults; "
+        f"worst delay {max([0.0, *evidence.delays(acknowledged).values()]):.2f} s of {evidence.bound} s, "
+        f"{late} violations"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,73 @@
+"""First part of a soak: users at work, stories and attempts all mixed, and an agent that is suspended now and then."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+from demo.revocation import operator
+from lab.load.judge import Ban
+from lab.load.stories import THROUGH_THE_WRITER, kinds_of
+from lab.load.users import Score, users
+from lab.load.watch import Samples, held
+from local.program import say
+from local.system import System
+
+EVERY = 10
+"""Seconds between two lines, and between two looks at what the processes hold."""
+WARM_UP = 60
+"""Seconds before the first look that counts, or a fifth of the whole where that is less."""
+SUSPENDED = "agent/writer"
+WORKING, SUSPENSION = 17, 3
+"""Seconds from one suspension to the next, and how long each lasts."""
+
+
+async def under_load(system: System, score: Score, samples: Samples, *, seconds: float, count: int) -> None:
+    """Have so many users work for so many seconds."""
+    services = {one.launch.name: one.process.pid for one in system.authority.running if one.launch.name != "insider"}
+    async with AsyncExitStack() as stack:
+        everybody = list(users(system, count, stack))
+        say(f"{count} users sign in, one after the other")
+        for user in everybody:
+            await user.t0()
+        say(f"They are at work for {seconds:.0f} s")
+        working = [asyncio.create_task(score.work(user, kinds_of(user.name))) for user in everybody]
+        working.append(asyncio.create_task(_suspensions(system, score)))
+        before, began = 0, time.monotonic()
+        while (passed := time.monotonic() - began) < seconds:
+            await asyncio.sleep(min(EVERY, seconds - passed))
+            now = {name: held(pid) for name, pid in services.items()}
+            if time.monotonic() - began > min(WARM_UP, seconds / 5):
+                for name, one in now.items():
+                    samples[name].append(one)
+            say(
+                f"{score.tried} requests (+{score.tried - before}), {len(score.wrong)} wrong, "
+                f"{sum(one.memory for one in now.values()):.0f} MiB, {sum(one.files for one in now.values())} files"
+            )
+            before = score.tried
+            if ended := [task for task in working if task.done()]:
+                ended[0].result()
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+
+
+async def _suspensions(system: System, score: Score) -> None:
+    while True:
+        await asyncio.sleep(WORKING)
+        await suspension(system, score)
+
+
+async def suspension(system: System, score: Score) -> None:
+    """Suspend the writer for a while.  Raises `httpx.HTTPStatusError` where the registry will not."""
+    async with system.user() as http:
+        olga = await operator(system, http)
+        ban = Ban(f"{SUSPENDED} suspended", lambda call: call.target in THROUGH_THE_WRITER, time.monotonic())
+        score.evidence.revocations.append(ban)
+        try:
+            (await olga.suspend(SUSPENDED, "the soak tries it")).raise_for_status()
+            ban.since = time.monotonic()
+            await asyncio.sleep(SUSPENSION)
+        finally:
+            ban.until = time.monotonic()
+            (await olga.reinstate(SUSPENDED)).raise_for_status()
+            ban.over = time.monotonic() + score.evidence.bound

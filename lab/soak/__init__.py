@@ -1,1 +1,0 @@
-"""Many users at once, for a while: does every answer stay right, and does anything grow?"""
