@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Break = Literal["cut", "dead", "lags"]
 """Connections are aborted; nothing comes through, and nobody is told; everything comes through, ever later."""
@@ -22,7 +22,7 @@ class Relay:
         self._to, self.port = port, 0
         self._how: Break | None = None
         self._since = 0.0
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -55,27 +55,22 @@ class Relay:
             task.cancel()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._how == "cut":
-            writer.transport.abort()
-            return
-        self._open.add(task := asyncio.create_task(self._join(reader, writer)))
-        task.add_done_callback(self._open.discard)
-
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ends = [writer]
+        ends, ways, task = [writer], list[asyncio.Task[None]](), asyncio.current_task()
+        assert task  # noqa: S101 - for the type checker
+        self._open.add(task)
         try:
-            there, back = await asyncio.open_connection(HOST, self._to)
-            ends.append(back)
-            ways = [asyncio.create_task(self._pass(reader, back)), asyncio.create_task(self._pass(there, writer))]
-            try:
+            if self._how != "cut":
+                there, back = await asyncio.open_connection(HOST, self._to)
+                ends.append(back)
+                ways += [asyncio.create_task(self._pass(reader, back)), asyncio.create_task(self._pass(there, writer))]
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
         except OSError:
             pass  # nobody is there; whoever has come is told by what follows
         finally:
+            self._open.discard(task)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
             for end in ends:
                 end.transport.abort()
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from authorities.attestation.local.svid_issuer import Issuer
 from authorities.registry.state import State
@@ -34,7 +33,6 @@ from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import Revocable
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
-from zerotrust.verify import Expected
 
 FEW, MANY = 100, 100_000
 REMEMBERED, WATCHED = 10_000, 100
@@ -83,22 +81,9 @@ def revocation_us(entries: int, tries: int = 300) -> list[float]:
     """Microseconds of a party's loop that one revoked token costs, where so many entries are known."""
     revocations, nothing = Revocations(clock=time.monotonic), cast("Any", None)
     revocations.replace(0, revoked(entries))
-    expected = Expected(
-        issuer="", audience="", max_ttls={}, initiating_clients=frozenset(), without_certificate=frozenset(), peers={}
-    )
-    gate = Gate(
-        nothing,
-        routes={},
-        expected=expected,
-        keys=nothing,
-        policy=nothing,
-        revocations=revocations,
-        confirm=nothing,
-        recorder=nothing,
-    )
-    key = rsa.generate_private_key(65537, 2048).public_key()
-    for number in range(REMEMBERED):
-        gate._token_cache._seen[b"%d" % number] = ("", key, caller(number))
+    others = dict.fromkeys(("expected", "keys", "policy", "confirm", "recorder"), nothing)
+    gate = Gate(nothing, routes={}, revocations=revocations, **others)
+    gate._token_cache._seen |= {b"%d" % number: ("", nothing, caller(number)) for number in range(REMEMBERED)}
     took = []
     with ExitStack() as stack:
         for number in range(WATCHED):
