@@ -38,7 +38,7 @@ def model(answer: httpx.Response | Exception) -> ModelClient:
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(said))
     service: Any = SimpleNamespace(addresses={"inference": "https://model.test"}, egress=SimpleNamespace(http=http))
-    return ModelClient(service)
+    return ModelClient(service, "inference", model="scripted")
 
 
 def words(content: str | None) -> httpx.Response:
@@ -207,7 +207,7 @@ async def test_a_model_is_never_told_more_than_one_task_has_room_for(letter: str
     http = httpx.AsyncClient(transport=httpx.MockTransport(said))
     service: Any = SimpleNamespace(addresses={"inference": "https://model.test"}, egress=SimpleNamespace(http=http))
 
-    await worked("?", ModelClient(service), Answering(read=letter * 10_000))
+    await worked("?", ModelClient(service, "inference", model="scripted"), Answering(read=letter * 10_000))
 
     assert len(sent) == MAX_TURNS
     assert max(sent) < MAX_CONVERSATION + 1000

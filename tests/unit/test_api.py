@@ -1,6 +1,7 @@
 """The way in: what `zerotrust` gives by name, the party in its docstring, and what `zerotrust.testing` has for it."""
 
 import ast
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -12,7 +13,7 @@ import pytest
 from starlette.types import ASGIApp
 
 import zerotrust
-from tests.support.system import ROOT
+from tests.support.system import ROOT, registry
 from zerotrust import Public, Reason, Routes, Scope, Service
 from zerotrust.testing import CA, Issuer, guarded, policies_of, principal, registry_of
 
@@ -43,6 +44,22 @@ def test_no_public_name_is_a_modules_name_which_would_hide_it() -> None:
     modules = {path.stem for path in (ROOT / "zerotrust").iterdir()}
 
     assert modules.isdisjoint(zerotrust.__all__)
+
+
+def test_the_library_names_nothing_of_the_demo() -> None:
+    """Its own authorities apart, which every system has: no party, trust domain, user or model."""
+    named = {name for name in registry().parties if not name.startswith("authority/")} | {"scripted", "walkthrough"}
+    words = re.compile("|".join(rf"\b{name}\b" for name in [*sorted(named - {"zt"}), "agents.example"]))
+
+    for file in (ROOT / "zerotrust").rglob("*.py"):
+        constants = [node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
+        told = {
+            ast.get_docstring(node, clean=False)
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+        found = [text for text in constants if isinstance(text, str) and text not in told and words.search(text)]
+        assert found == [] or file.name == "logs.py", file
 
 
 def test_another_name_is_none() -> None:

@@ -43,8 +43,8 @@ _HEADER = {"alg", "kid", "typ", "x5c"}
 
 def agent_card(name: str, address: str) -> AgentCard:
     """The public card of an agent, from its name and address in the registry."""
-    short = name.rpartition("/")[2]
-    skill = AgentSkill(id=short, name=short, description=f"What the {short} does for a user.", tags=["documents"])
+    kind, _, short = name.rpartition("/")
+    skill = AgentSkill(id=short, name=short, description=f"What the {short} does for a user.", tags=[kind or short])
     return AgentCard(
         name=name,
         description=f"The {short} agent. Takes text, answers with text.",

@@ -39,7 +39,6 @@ More than that neither the model's door nor the next agent's takes (`requests.py
 LONGEST, LONGEST_FAILURE = 100, 1000
 """Letters that are told of a call that was done, and of what came back; and of one that failed."""
 TOO_LONG, TOO_MANY = "the answer is too long for this task", "too many calls for one task"
-INFERENCE, MODEL = "inference", "scripted"
 AWAY = frozenset(reason for reason in Reason if reason.status in (429, 503)) | {Reason.PEER_REVOKED}
 """Reasons for which a tool cannot be used at all now, whatever is asked of it."""
 
@@ -130,26 +129,27 @@ class Reply(BaseModel):
 class ModelClient:
     """A model behind an OpenAI-compatible API."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, party: str, *, model: str) -> None:
+        """`party` serves the API, under the name that the registry has for it; `model` is what it calls the model."""
+        self._service, self._party, self._model = service, party, model
 
     async def reply(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: ExchangedToken) -> Reply:
         """The model's next message.  Raises `PeerError`, also for one that is none."""
-        body = {"model": MODEL, "messages": messages, "tools": tools}
-        url = f"{self._service.addresses[INFERENCE]}/v1/chat/completions"
+        body = {"model": self._model, "messages": messages, "tools": tools}
+        url = f"{self._service.addresses[self._party]}/v1/chat/completions"
         try:
             with calling_with(token):
                 answer = await self._service.egress.http.post(url, json=body)
             answer.raise_for_status()
             return Reply.model_validate(answer.json()["choices"][0]["message"])
         except httpx.HTTPStatusError as error:
-            raise refused(INFERENCE, error.response) from error
+            raise refused(self._party, error.response) from error
         except httpx.TransportError as error:
-            raise unreached(INFERENCE, error) from error
+            raise unreached(self._party, error) from error
         except Denied as error:
-            raise PeerError(f"{INFERENCE}: {error.public_reason}") from error
+            raise PeerError(f"{self._party}: {error.public_reason}") from error
         except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise PeerError(f"{INFERENCE}: {NONSENSE}") from error
+            raise PeerError(f"{self._party}: {NONSENSE}") from error
 
 
 async def run_tool_loop(
