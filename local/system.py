@@ -219,7 +219,7 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         for name, spy in spies.items():
             await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
         watched = [
-            (one.launch.name, one.ended.wait, one.asked.is_set, system.log(one.launch.name))
+            (one.launch.name, one.ended.wait, one.end_requested.is_set, system.log(one.launch.name))
             for one in launched.values()
         ]
         for told in [*watched, ("Keycloak", keycloak.ended, _never, keycloak.log)]:

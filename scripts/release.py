@@ -1,9 +1,9 @@
-"""Signs a release, and checks that a tree holds the signed files and no other.  `docs/release.md` says how to use it.
+"""Signs a release, and verifies that a tree has the signed files and no others.  `docs/release.md` says how to use it.
 
     python3 -I scripts/release.py sign KEY
     python3 -I scripts/release.py verify SIGNERS [--signer NAME] [--tree FOLDER]
 
-It needs the standard library, ssh-keygen and, to sign, git: it runs before anything else of a tree is trusted.
+It needs the standard library, ssh-keygen and, to sign, git, because it runs before anything else of a tree is trusted.
 """
 
 import argparse
@@ -21,23 +21,23 @@ NAMESPACE = "release"
 SIGNER = "release@example.com"
 NOT_SIGNED = {
     ".git": "history and settings of git, from which nothing is started",
-    ".venv": "removed and made anew from the signed requirements.lock",
-    "run": "what earlier runs wrote; Keycloak builds itself and imports the realm anew",
+    ".venv": "removed, and made again from the signed requirements.lock",
+    "run": "output of earlier runs; Keycloak is built and imports the realm again",
     LIST: "the list that is signed",
     SIGNATURE: "its signature",
 }
-"""What may lie in a tree besides, at its top, and why."""
+"""Unsigned files and folders that a tree may have, at its top, and why."""
 _SHOWN = 10
 
 
 class ReleaseError(Exception):
-    """It is not signed, or not what was signed.  The text says why, and what to do."""
+    """A tree cannot be signed, or is not as it was signed.  The text says why, and what to do."""
 
 
 def listed(tree: Path) -> dict[str, str]:
-    """Return all files of a tree but `NOT_SIGNED`: SHA-256 in hex, by path.
+    """Return all files of a tree except `NOT_SIGNED`: SHA-256 in hex, by path.
 
-    A link, a pipe and the like have no digest: they are given as what they are, which no signed list holds.
+    A link, a pipe and the like get the text "not a file" instead of a digest, which no signed list contains.
     """
     return {str(path.relative_to(tree)): _digest(path) for path in _walk(tree) if path != tree}
 
@@ -60,7 +60,7 @@ def _digest(path: Path) -> str:
 
 
 def as_text(files: Mapping[str, str]) -> str:
-    """Return the list as it is signed: what `sha256sum --check` reads.  Raises `ReleaseError`."""
+    """Return the list in the form that is signed and that `sha256sum --check` reads.  Raises `ReleaseError`."""
     for path, digest in files.items():
         if len(digest) != 64 or not path.isprintable() or "\\" in path:
             raise ReleaseError(f"{path!r} cannot be in a release: {digest}.")
@@ -68,19 +68,19 @@ def as_text(files: Mapping[str, str]) -> str:
 
 
 def parsed(text: str) -> dict[str, str]:
-    """Return digests by path from a list.  Raises `ReleaseError`, also where a path is listed twice."""
+    """Return the digests of a list, by path.  Raises `ReleaseError`, also if a path is listed twice."""
     *lines, end = [line.partition("  ") for line in text.split("\n")]
     digests = {path: digest for digest, _, path in lines}
     wrong = any(len(digest) != 64 or not path or not path.isprintable() for path, digest in digests.items())
     if not lines or any(end) or wrong:
-        raise ReleaseError(f"{LIST} is no list of digests and printable paths.")
+        raise ReleaseError(f"{LIST} is not a list of digests and printable paths.")
     if len(digests) != len(lines):
-        raise ReleaseError(f"{LIST} holds a path twice.")
+        raise ReleaseError(f"{LIST} lists a path twice.")
     return digests
 
 
 def differences(signed: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
-    """Say in a line each which file is changed, missing, or there besides.  Pure."""
+    """Return a line for each file that is changed, missing or not signed.  Pure."""
     return [
         f"{_printable(path)}: {'not signed' if path not in signed else 'missing' if path not in found else 'changed'}"
         for path in sorted(signed.keys() | found.keys())
@@ -89,50 +89,50 @@ def differences(signed: Mapping[str, str], found: Mapping[str, str]) -> list[str
 
 
 def _printable(path: str) -> str:
-    """A name can be any bytes, also such as a terminal would obey."""
+    """Return a path without terminal control characters, because a name can be any bytes."""
     return path.encode("unicode_escape", "surrogateescape").decode()
 
 
 def sign(tree: Path, key: Path) -> None:
-    """Write list and signature.  Raises `ReleaseError` where the tree is not what is committed, or ssh-keygen fails."""
+    """Write list and signature.  Raises `ReleaseError` if the tree has uncommitted changes, or ssh-keygen fails."""
     status = ["git", "-C", str(tree), "status", "--porcelain", "--untracked-files=all"]
     if changed := _output(status).strip():
-        raise ReleaseError(f"This is not what is committed:\n{changed}\nCommit it, or remove it.")
+        raise ReleaseError(f"These files are not committed:\n{changed}\nCommit or remove them.")
     names = _output(["git", "-C", str(tree), "ls-files", "-z"]).split("\0")
     text = as_text({name: _digest(tree / name) for name in names if name})
     signature = _output(["ssh-keygen", "-Y", "sign", "-q", "-f", str(key), "-n", NAMESPACE], text.encode())
-    (tree / LIST).write_bytes(text.encode())  # only now, so that where signing fails an older release stays whole
+    (tree / LIST).write_bytes(text.encode())  # only now, so that an older release stays intact if signing fails
     (tree / SIGNATURE).write_text(signature)
 
 
 def verify(tree: Path, signers: Path, signer: str) -> int:
-    """Return how many files were signed, which all are there as they were, and no other.  Raises `ReleaseError`."""
+    """Return the number of signed files, if the tree has exactly these, unchanged.  Raises `ReleaseError` otherwise."""
     if not signers.exists():
-        raise ReleaseError(f"There is no {signers}: SIGNERS names the file that says whose signature is good.")
+        raise ReleaseError(f"There is no {signers}: SIGNERS is the file of the trusted signers.")
     if signers.resolve().is_relative_to(tree.resolve()):
-        raise ReleaseError(f"{signers} lies in the tree that is to be verified: whoever changed that, changed it too.")
+        raise ReleaseError(f"{signers} is in the tree to verify, so whoever changed the tree could change it too.")
     if links := _links(tree):
         link = _printable(str(links[0]))
-        raise ReleaseError(f"{link} is a symbolic link, and what it leads to is not made anew: remove the link.")
+        raise ReleaseError(f"{link} is a symbolic link, whose target would be used without being verified: remove it.")
     try:
         text = (tree / LIST).read_bytes()
     except OSError as error:
         raise ReleaseError(f"There is no {LIST} in {tree}: put {LIST} and {SIGNATURE} of the release there.") from error
     command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", signer, "-n", NAMESPACE]
-    no_signature = f"{SIGNATURE} is not a signature of this list by {signer}, as {signers} has them.\n"
+    no_signature = f"{SIGNATURE} is not a signature of this list by {signer} with a key in {signers}.\n"
     _output([*command, "-s", str(tree / SIGNATURE)], text, otherwise=no_signature)
     if wrong := differences(signed := parsed(text.decode(errors="surrogateescape")), listed(tree)):
         more = f"\n... and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise ReleaseError(
-            "The signature is good, but this is not what was signed:\n" + "\n".join(wrong[:_SHOWN]) + more + "\n"
-            "Put it back as it was.  `git clean -xdf -e .venv -e run -e release -e release.sig` removes what git does "
-            "not have."
+            "The signature is valid, but these files are not as signed:\n" + "\n".join(wrong[:_SHOWN]) + more + "\n"
+            "Restore them.  `git clean -xdf -e .venv -e run -e release -e release.sig` removes files that git does not "
+            "have."
         )
     return len(signed)
 
 
 def _links(tree: Path) -> list[Path]:
-    """The links on the way to what is made anew: the environment, and Keycloak's folder and database of each run."""
+    """Return the links among the folders that are made again: the environment, and each run's Keycloak and database."""
     run = tree / "run"
     ways = (tree / ".venv", run, *run.glob("*"), *run.glob("**/keycloak"), *run.glob("**/keycloak/data"))
     return [path for path in ways if path.is_symlink()]
@@ -145,20 +145,20 @@ def _output(command: list[str], given: bytes = b"", *, otherwise: str = "") -> s
         raise ReleaseError(f"`{command[0]}` cannot be run: {error}.") from error
     if done.returncode:
         said = (done.stderr + done.stdout).decode(errors="replace").strip()
-        raise ReleaseError(f"{otherwise}`{' '.join(command[:3])}` refuses: {said}")
+        raise ReleaseError(f"{otherwise}`{' '.join(command[:3])}` failed: {said}")
     return done.stdout.decode(errors="surrogateescape")  # a name in git can be any bytes
 
 
 def main() -> None:
-    """Sign, or verify; exit with a sentence where that fails."""
+    """Sign or verify; exit with a message if that fails."""
     parser = argparse.ArgumentParser(description="Sign a release, or verify one.")
     commands = parser.add_subparsers(dest="command", required=True)
     signing, verifying = commands.add_parser("sign"), commands.add_parser("verify")
     signing.add_argument("key", type=Path, help="the private key, as ssh-keygen makes it")
-    verifying.add_argument("signers", type=Path, help="whose signature is good (ssh-keygen(1), ALLOWED SIGNERS)")
-    verifying.add_argument("--signer", default=SIGNER, help="the one of them who must have signed")
+    verifying.add_argument("signers", type=Path, help="the trusted signers (ssh-keygen(1), ALLOWED SIGNERS)")
+    verifying.add_argument("--signer", default=SIGNER, help="the one of them that must have signed")
     for command in signing, verifying:
-        command.add_argument("--tree", type=Path, default=ROOT, help="by default the one that this script lies in")
+        command.add_argument("--tree", type=Path, default=ROOT, help="by default the one that contains this script")
     arguments = parser.parse_args()
     try:
         if arguments.command == "sign":
@@ -166,7 +166,7 @@ def main() -> None:
             print(f"Signed: {LIST} and {SIGNATURE} go with the release.")
         else:
             count = verify(arguments.tree, arguments.signers, arguments.signer)
-            print(f"{count} files, all as {arguments.signer} signed them, and no other.")
+            print(f"{count} files, exactly as {arguments.signer} signed them.")
     except ReleaseError as error:
         sys.exit(str(error))
 

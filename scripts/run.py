@@ -1,18 +1,18 @@
 """Runs one module of this project: `scripts/run local up` does what `python -m local up` would do, but more safely.
 
-`python -m` puts the working folder first on the module path, so a file `typer.py` planted there would run in place of
-the package.  Here no folder of the project is on the path at all.
+`python -m` puts the working folder first on the module path, so that a file `typer.py` planted there would run in place
+of the package.  Here no folder of the project is on the path.
 
 - `-I`: no working folder, no `PYTHON*` variables, no packages of the user.
-- `-B` and `-X pycache_prefix`: a planted `__pycache__/x.pyc` beside a source runs in place of that source.  So no such
-  folder is read or written; the packages' bytecode comes from `.venv/bytecode`, which is measured.
-- `-S`, and no bytecode at all at first: what is installed, `.pth` files included, is held to its pin
-  (`.venv/environment.json`) before any of it runs.
-- The project's packages are found by name, and by nothing else: `Project` is asked last, so it can shadow nothing, and
-  it answers for the names in `PACKAGES` alone.  So `brotli.py` in the project's root does not answer either where a
-  library imports an optional package that is not installed.
+- `-B` and `-X pycache_prefix`: a `__pycache__/x.pyc` planted beside a source would run in place of that source.  So no
+  such folder is read or written; the packages' bytecode comes from `.venv/bytecode`, which is measured.
+- `-S`, and no bytecode at first: the installed files, including `.pth` files, are compared with their pin
+  (`.venv/environment.json`) before any of them runs.
+- The project's packages are found by name only.  `Project` is the last finder, so it can shadow no other module, and it
+  finds only the names in `PACKAGES`.  So `brotli.py` in the project's root is not found either if a library imports an
+  optional package that is not installed.
 - A module that makes keys or asks for a password (`HOLD_SECRETS`) runs in a process that is closed to others of the
-  same user, and everything above is checked there.  Until then another process can write to this one's memory, so that
+  same user, and everything above is checked there.  Until then another process can write to this one's memory, so this
   time is kept short: this file imports the rest of the standard library only where it is used.
 """
 
@@ -27,7 +27,7 @@ PACKAGES = frozenset(
 )
 
 HOLD_SECRETS = ("zt", "local", "demo", "lab", "authorities.attestation.local.main")
-"""Modules, and packages with all that is in them, whose process holds keys, or an operator's password and token."""
+"""Modules, and packages with all their modules, whose process holds keys, or an operator's password and token."""
 
 NOWHERE = "/dev/null"
 MAKES_THE_PIN = "authorities.attestation.local.environment"
@@ -53,12 +53,12 @@ class Project:
 
 
 def holds_secrets(module: str) -> bool:
-    """Tell whether the process that runs this module has to be closed first."""
+    """Return whether the process that runs this module has to be closed first."""
     return any(f"{module}.".startswith(f"{name}.") for name in HOLD_SECRETS)
 
 
 def check_installed(prefix: str | os.PathLike[str]) -> None:
-    """Exit with a sentence unless all that is installed in `prefix` is as it was pinned; nothing of it has run yet."""
+    """Exit with a message unless the environment in `prefix` is as it was pinned.  None of it has run yet."""
     from pathlib import Path
 
     from authorities.attestation.local.installed import NEXT_STEP, changed_files
@@ -67,25 +67,25 @@ def check_installed(prefix: str | os.PathLike[str]) -> None:
     try:
         wrong = changed_files(Path(prefix))
     except (OSError, ValueError, LookupError, TypeError, MeasureError) as error:
-        sys.exit(f"What is installed in {prefix} cannot be held to its pin ({error}): {NEXT_STEP}.")
+        sys.exit(f"The environment in {prefix} cannot be compared with its pin ({error}): {NEXT_STEP}.")
     if wrong:
-        sys.exit(f"The environment is not what was installed: {named(wrong)}.  Put it back, or: {NEXT_STEP}.")
+        sys.exit(f"The environment is not as installed: {named(wrong)}.  Restore it, or: {NEXT_STEP}.")
 
 
 def exists(module: str) -> bool:
-    """Tell whether there is such a module.  What goes wrong in a package that it is in is raised as it is."""
+    """Return whether a module exists.  An error in a package that it is in is raised unchanged."""
     from importlib.util import find_spec
 
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError as error:  # the package that it would be in, or something that one imports
+    except ModuleNotFoundError as error:  # of the package that it would be in, or of a module that this imports
         if not f"{module}.".startswith(f"{error.name}."):
             raise
         return False
 
 
 def is_bare_package(module: str) -> bool:
-    """Tell whether a module that exists is a package without a `__main__`, which cannot be run."""
+    """Return whether a module that exists is a package without a `__main__`, which cannot be run."""
     from importlib.util import find_spec
 
     spec = find_spec(module)
@@ -97,15 +97,15 @@ def main() -> None:
     flags = sys.flags
     kept_out = flags.isolated and flags.no_site and flags.dont_write_bytecode and sys.pycache_prefix == NOWHERE
     if not kept_out or sys.executable != f"{ROOT}/.venv/bin/python":
-        sys.exit("Start it by scripts/run, which sets what keeps planted code out.")
+        sys.exit("Start it by scripts/run, which sets the options that keep planted code out.")
     if len(sys.argv) < 2:
         sys.exit("usage: scripts/run MODULE [ARGUMENT ...]")
     sys.meta_path.append(Project)
     del sys.argv[0]
     if holds_secrets(sys.argv[0]):
-        from authorities.attestation.local.closed import go_on_closed
+        from authorities.attestation.local.closed import continue_closed
 
-        go_on_closed()  # before all that takes time; what comes next happens in the closed process
+        continue_closed()  # before anything that takes time; the rest runs in the closed process
     if sys.argv[0] != MAKES_THE_PIN:
         check_installed(f"{ROOT}/.venv")
         sys.pycache_prefix = f"{ROOT}/.venv/bytecode"
@@ -117,7 +117,7 @@ def main() -> None:
         print(f"There is no module {sys.argv[0]}.", file=sys.stderr)
         sys.exit(2)
     if is_bare_package(sys.argv[0]):
-        print(f"{sys.argv[0]} is a package, and has no __main__ to run: name one of its modules.", file=sys.stderr)
+        print(f"{sys.argv[0]} is a package without a __main__: name one of its modules.", file=sys.stderr)
         sys.exit(2)
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

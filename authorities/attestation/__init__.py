@@ -1,4 +1,4 @@
-"""Attestation: who a process is follows from the code that was measured, and from nothing it says.
+"""Attestation: the identity of a process follows from its measured code, not from what the process claims.
 
 `verifier` measures and reports; `local` launches parties on one machine and issues their SVIDs.
 """

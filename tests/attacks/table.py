@@ -1198,8 +1198,8 @@ ROWS: dict[int, Row] = {
         "not closed",
         (
             (
-                Control(_CLOSED, "go_on_closed", "_begin_again()"),
-                Control(_CLOSED, "go_on_closed", "check_closed()"),
+                Control(_CLOSED, "continue_closed", "_begin_again()"),
+                Control(_CLOSED, "continue_closed", "check_closed()"),
                 Control("authorities.attestation.local.authority", "issuer_of_closed_process", "check_closed()"),
             ),
         ),
@@ -1623,7 +1623,7 @@ ROWS: dict[int, Row] = {
     186: Row(
         "a process of the same user that writes to the authority's process while it checks what is installed",
         "not opened",
-        (Control("scripts.run", "main", "go_on_closed()"),),
+        (Control("scripts.run", "main", "continue_closed()"),),
     ),
     187: Row(
         "a variable that names a configuration of OpenSSL, and so code to load, for the authority's process",

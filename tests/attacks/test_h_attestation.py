@@ -78,7 +78,7 @@ async def test_code_that_is_not_what_was_approved(target: Machine) -> Tries:
         yield await target.launched(launch("inference"), f"agents/reader/{name}")
         (target.code / name).unlink()
         helper.write_text(genuine)
-    yield await target.launched(launch("agent/nobody"), "for others, but not for this name")
+    yield await target.launched(launch("agent/nobody"), "for others, not for this name")
 
     probe = await target.probe()
     assert (await probe.run(FETCH)).count(".") == 2

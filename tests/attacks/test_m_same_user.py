@@ -39,7 +39,7 @@ sys.stdin.readline()
 from authorities.attestation.local import closed, main
 from lab.without import Control, without
 with without(*(Control(**control) for control in json.loads(sys.argv.pop(1)))):
-    closed.go_on_closed()
+    closed.continue_closed()
     main.run()
 """
 

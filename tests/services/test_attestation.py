@@ -170,7 +170,7 @@ def test_a_connection_that_outlives_its_process_is_nobodys(
         subprocess.run([sys.executable, "-c", connect], check=True)  # noqa: S603
         connection, _ = listener.accept()
         with connection:
-            assert launcher.who(connection) is None
+            assert launcher.caller(connection) is None
 
 
 # What is measured
@@ -296,7 +296,7 @@ def test_a_launch_can_set_no_variables_but_those_of_this_project(registry: Regis
 
 @pytest.mark.parametrize("name", ["walkthrough", NAME, "nobody"])
 def test_only_workloads_of_the_registry_are_launched_by_name(registry: Registry, name: str) -> None:
-    with pytest.raises(LaunchError, match="nothing in the registry that is launched"):
+    with pytest.raises(LaunchError, match="not a party of the registry that is launched"):
         Launch.registered(registry, name, {})
 
 
@@ -711,7 +711,7 @@ async def test_what_was_launched_ends_with_the_authority(
         await probe.run("answer = 0")
 
     assert probe.launched.process.returncode == -signal.SIGTERM
-    assert log_of(run_dir)[-1].items() >= {"event": "ended", "party": READER, "asked": True}.items()
+    assert log_of(run_dir)[-1].items() >= {"event": "ended", "party": READER, "requested": True}.items()
     assert list((run_dir / "attestation/stages").iterdir()) == []
 
 
@@ -745,7 +745,7 @@ async def test_a_party_that_ends_by_itself_is_logged_and_what_it_forked_ends_too
     os.kill(probe.launched.process.pid, signal.SIGKILL)
     await asyncio.wait_for(probe.launched.ended.wait(), 10)
 
-    assert log_of(run_dir)[-1].items() >= {"event": "ended", "status": -signal.SIGKILL, "asked": False}.items()
+    assert log_of(run_dir)[-1].items() >= {"event": "ended", "status": -signal.SIGKILL, "requested": False}.items()
     await until(lambda: not is_running(child))
 
 
@@ -873,7 +873,7 @@ async def test_an_insider_launched_in_a_partys_name_shows_that_partys_identity(
     code = ("lab/compromised_workload", "zerotrust")
     insider = Launch(party_id=READER, name="insider", code=code, env={"ZT_INSIDER_SOCKET": str(path)})
     async with Authority(registry, lock, root, run_dir) as authority:
-        with pytest.raises(LaunchError, match=r"not what registry\.lock approves"):
+        with pytest.raises(LaunchError, match=r"not as registry\.lock approves"):
             await authority.launch(insider)
     async with Authority(registry, approving(lock, root, "insider", code), root, run_dir) as authority:
         await authority.launch(insider)

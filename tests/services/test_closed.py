@@ -68,8 +68,8 @@ GOES_ON = """
 import sys
 print("open", flush=True)
 sys.stdin.readline()
-from authorities.attestation.local.closed import go_on_closed
-go_on_closed()
+from authorities.attestation.local.closed import continue_closed
+continue_closed()
 print("closed", flush=True)
 sys.stdin.readline()
 """
@@ -130,8 +130,8 @@ import json, os, sys
 first = [os.getpid(), sys.executable, sys.prefix, sys.argv, sys.flags.isolated, dict(os.environ)]
 print(json.dumps(first), flush=True)
 sys.path.append(sys.argv[1])
-from authorities.attestation.local.closed import go_on_closed
-go_on_closed()
+from authorities.attestation.local.closed import continue_closed
+continue_closed()
 sys.exit(7)
 """
     process = await started(sys.executable, "-I", "-c", show, str(PROJECT), "é", "", env={"A": "b", **loading})
@@ -152,8 +152,8 @@ def test_where_the_system_cannot_do_it_the_process_ends_with_a_sentence(monkeypa
 
     monkeypatch.setattr(closed, "_make_undumpable", lambda: None)
     monkeypatch.setattr(os, "memfd_create", no_memory)
-    with pytest.raises(SystemExit, match=r"cannot run a program from a file that nobody may read: .*Permission denied"):
-        closed.go_on_closed()
+    with pytest.raises(SystemExit, match=r"a file that its user may not read: .*Permission denied"):
+        closed.continue_closed()
 
 
 # Who makes keys
@@ -171,7 +171,7 @@ print("open", flush=True)
 sys.stdin.readline()
 from authorities.attestation.local import closed
 closed.check_closed = lambda: None
-closed.go_on_closed()
+closed.continue_closed()
 import importlib
 try:
     importlib.reload(closed).check_closed()

@@ -266,7 +266,7 @@ async def test_a_copy_that_was_touched_while_it_was_being_made_is_not_run(
 
     monkeypatch.setattr(stage, "stamps", planted)
 
-    with pytest.raises(LaunchError, match=r"touched while it was being made|not what registry\.lock approves"):
+    with pytest.raises(LaunchError, match=r"touched while it was being made|not as registry\.lock approves"):
         await launch_probe(authority, registry, place)
 
 
@@ -454,7 +454,7 @@ async def test_whatever_changes_in_the_environment_is_drift_of_all_and_undone_wh
 
     await noticed(alone, str(path))
     assert "no identity issued" in await probe.run(FETCH)
-    with pytest.raises(LaunchError, match=f"the environment is not what was installed: .*{name}"):
+    with pytest.raises(LaunchError, match=f"the environment is not as installed: .*{name}"):
         await launch_probe(alone, registry, place, party="agent/writer")
     path.unlink()
     if kept.exists():
@@ -504,7 +504,7 @@ async def test_nothing_starts_in_an_environment_that_has_changed(
 ) -> None:
     (packages / "planted.pth").touch()
     try:
-        with pytest.raises(LaunchError, match=r"planted\.pth.*make sets it up anew"):
+        with pytest.raises(LaunchError, match=r"planted\.pth.*`make` installs it again"):
             async with Authority(registry, lock, root, run_dir, environment=installed):
                 pass
     finally:
@@ -518,7 +518,7 @@ async def test_nothing_starts_without_a_pin(
     if content is not None:
         (tmp_path / PIN).write_text(content)
 
-    with pytest.raises(LaunchError, match=r"environment\.json: .*make sets it up anew"):
+    with pytest.raises(LaunchError, match=r"environment\.json: .*`make` installs it again"):
         async with Authority(registry, lock, root, run_dir, environment=tmp_path):
             pass
 

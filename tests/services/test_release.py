@@ -88,23 +88,23 @@ def test_whoever_changes_the_list_as_well_has_no_signature_for_it(whole: Signed)
     files = release.listed(whole.tree)
     (whole.tree / LIST).write_text(release.as_text(files))
 
-    with pytest.raises(ReleaseError, match="refuses: Signature verification failed"):
+    with pytest.raises(ReleaseError, match="failed: Signature verification failed"):
         check(whole)
 
 
 def test_another_key_does_not_sign(whole: Signed, tmp_path: Path) -> None:
     sign(whole.tree, new_key(tmp_path / "other"))
 
-    with pytest.raises(ReleaseError, match="refuses: Could not verify signature"):
+    with pytest.raises(ReleaseError, match="failed: Could not verify signature"):
         check(whole)
 
 
 def test_a_signature_for_something_else_and_one_of_another_person_are_none(whole: Signed) -> None:
-    with pytest.raises(ReleaseError, match=f"{SIGNATURE} is not a signature of this list by somebody@example.com, as "):
+    with pytest.raises(ReleaseError, match=r"is not a signature of this list by somebody@example.com with a key in "):
         verify(whole.tree, whole.signers, "somebody@example.com")
 
     signed_by(whole.key, whole.tree, "file")
-    with pytest.raises(ReleaseError, match="refuses: "):
+    with pytest.raises(ReleaseError, match="failed: "):
         check(whole)
 
 
@@ -121,7 +121,7 @@ def test_what_was_never_signed_is_not_verified(whole: Signed, missing: str, told
 def test_a_file_of_signers_that_is_missing_is_named_and_nothing_else(whole: Signed) -> None:
     whole.signers.unlink()
 
-    with pytest.raises(ReleaseError, match=f"^There is no {whole.signers}: SIGNERS names the file"):
+    with pytest.raises(ReleaseError, match=f"^There is no {whole.signers}: SIGNERS is the file of the trusted signers"):
         check(whole)
 
 
@@ -130,14 +130,14 @@ def test_the_tree_does_not_say_itself_whose_signature_is_good(whole: Signed) -> 
     inside.parent.mkdir()
     shutil.copy(whole.signers, inside)
 
-    with pytest.raises(ReleaseError, match="lies in the tree that is to be verified"):
+    with pytest.raises(ReleaseError, match="is in the tree to verify"):
         verify(whole.tree, inside, SIGNER)
 
 
 def test_a_key_that_does_not_sign_leaves_the_release_that_is_there(whole: Signed, tmp_path: Path) -> None:
     (tmp_path / "no-key").write_text("x")
     for key in (tmp_path / "nowhere", tmp_path / "no-key"):
-        with pytest.raises(ReleaseError, match="`ssh-keygen -Y sign` refuses: "):
+        with pytest.raises(ReleaseError, match="`ssh-keygen -Y sign` failed: "):
             sign(whole.tree, key)
 
     assert check(whole) == len(FILES)
@@ -148,7 +148,7 @@ def test_only_what_is_committed_is_signed(whole: Signed, name: str) -> None:
     sign(whole.tree, whole.key)
     (whole.tree / name).write_text("new")
 
-    with pytest.raises(ReleaseError, match=f"This is not what is committed:\n.*{name}"):
+    with pytest.raises(ReleaseError, match=f"These files are not committed:\n.*{name}"):
         sign(whole.tree, whole.key)
 
 
@@ -162,7 +162,7 @@ def test_a_name_that_cannot_be_printed_is_neither_signed_nor_verified(character:
     with pytest.raises(ReleaseError, match="cannot be in a release"):
         release.as_text({name: DIGEST})
     if character != "\n":
-        with pytest.raises(ReleaseError, match="no list of digests and printable paths"):
+        with pytest.raises(ReleaseError, match="not a list of digests and printable paths"):
             release.parsed(f"{DIGEST}  {name}\n")
 
 
@@ -177,10 +177,10 @@ def test_a_committed_name_of_any_bytes_is_refused_in_a_sentence(whole: Signed) -
 def test_a_list_names_each_path_once_and_is_whole() -> None:
     line = f"{DIGEST}  a\n"
     assert release.parsed(line) == {"a": DIGEST}
-    with pytest.raises(ReleaseError, match="holds a path twice"):
+    with pytest.raises(ReleaseError, match="lists a path twice"):
         release.parsed(f"{line}{'1' * 64}  a\n")
     for text in ("", line.rstrip(), f"{line}\n", f"{DIGEST[1:]}  a\n"):
-        with pytest.raises(ReleaseError, match="no list of digests"):
+        with pytest.raises(ReleaseError, match="not a list of digests"):
             release.parsed(text)
 
 
@@ -199,7 +199,7 @@ def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
     status, said, notes = make(project, "verify-release", f"SIGNERS={project.signers}")
 
     assert status == 0, said
-    assert f"files, all as {SIGNER} signed them, and no other." in said
+    assert f"files, exactly as {SIGNER} signed them." in said
     assert not (project.tree / ".venv" / "lib").exists()
     left = [file for name in SEALS for file in (project.tree / "run").rglob(name)]
     assert left == [project.tree / "run" / "data" / "handover"]  # a party's, not Keycloak's

@@ -56,7 +56,7 @@ def test_what_is_run_without_what_keeps_planted_code_out_refuses(planted: Path) 
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
         assert (done.returncode, done.stderr) == (
             1,
-            "Start it by scripts/run, which sets what keeps planted code out.\n",
+            "Start it by scripts/run, which sets the options that keep planted code out.\n",
         )
 
 
@@ -95,7 +95,7 @@ def test_a_module_that_does_not_exist_is_told(module: str) -> None:
 def test_a_package_without_a_main_is_told() -> None:
     done = subprocess.run([ROOT / "scripts" / "run", "agents.reader"], capture_output=True, text=True, check=False)  # noqa: S603
 
-    told = "agents.reader is a package, and has no __main__ to run: name one of its modules.\n"
+    told = "agents.reader is a package without a __main__: name one of its modules.\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
 
 
@@ -135,7 +135,7 @@ def test_what_is_installed_is_held_to_its_pin_before_any_of_it_runs(tmp_path: Pa
     run.check_installed(tmp_path)
     (tmp_path / name).write_text(content)
 
-    with pytest.raises(SystemExit, match=f"is not what was installed: {tmp_path / name}.  Put it back"):
+    with pytest.raises(SystemExit, match=f"is not as installed: {tmp_path / name}.  Restore it"):
         run.check_installed(tmp_path)
 
 
@@ -144,7 +144,7 @@ def test_without_a_pin_nothing_that_is_installed_runs(tmp_path: Path, pin: str |
     if pin is not None:
         (tmp_path / "environment.json").write_text(pin)
 
-    with pytest.raises(SystemExit, match=r"cannot be held to its pin .*: `rm -r \.venv`, then make"):
+    with pytest.raises(SystemExit, match=r"cannot be compared with its pin .*: `rm -r \.venv`, then `make`"):
         run.check_installed(tmp_path)
 
 
@@ -155,7 +155,7 @@ def test_a_changed_environment_is_noticed_by_what_is_started(planted: Path) -> N
         pin.write_text(json.dumps({**json.loads(genuine), "files": {}}))
         for command in (["scripts/run", "demo", "--help"], [".venv/bin/zt", "--help"]):
             said = said_by([str(planted / command[0]), *command[1:]], planted)
-            assert said.startswith("The environment is not what was installed: ")
+            assert said.startswith("The environment is not as installed: ")
     finally:
         pin.write_text(genuine)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authorities.attestation.verifier.drift import Drift
-from authorities.attestation.verifier.measure import Files, RegistrySnapshot
+from authorities.attestation.verifier.measure import Files, MeasuredFile
 from authorities.attestation.verifier.target import Code, SharedRoot, Target
 
 
@@ -28,7 +28,7 @@ async def drift() -> AsyncIterator[Drift]:
 def shared(folder: Path) -> SharedRoot:
     packages = str(folder / "packages")
     found = Files(Path("/"), leave_out=()).look([packages])
-    return SharedRoot([packages], [], {path: RegistrySnapshot(None, digest) for path, digest in found.items()}, ())
+    return SharedRoot([packages], [], {path: MeasuredFile(None, digest) for path, digest in found.items()}, ())
 
 
 def target(folder: Path, *roots: SharedRoot) -> Target:

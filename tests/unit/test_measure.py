@@ -116,7 +116,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     genuine = module._read
 
-    def reading(path: Path) -> module.RegistrySnapshot:
+    def reading(path: Path) -> module.MeasuredFile:
         names.append(path.name)
         return genuine(path)
 
@@ -168,14 +168,14 @@ def test_a_single_file_that_is_not_there_is_not_in_the_table(root: Path) -> None
 
 
 def test_a_folder_in_the_place_of_a_single_file_is_an_error(root: Path) -> None:
-    with pytest.raises(MeasureError, match="code: no file"):
+    with pytest.raises(MeasureError, match="code: not a file"):
         Files(root, leave_out=()).look([], ["code"])
 
 
 def test_a_pipe_in_the_place_of_a_single_file_is_an_error(root: Path) -> None:
     os.mkfifo(root / "code/pipe")
 
-    with pytest.raises(MeasureError, match="pipe: no file"):
+    with pytest.raises(MeasureError, match="pipe: not a file"):
         Files(root, leave_out=()).look_at("code/pipe")
 
 

@@ -1,4 +1,4 @@
-"""The attestation authority of one machine: launcher, Workload API and key endpoint, put together."""
+"""The attestation authority of one machine: launcher, Workload API and bundle endpoint."""
 
 import contextlib
 import datetime as dt
@@ -33,19 +33,19 @@ NAME = ATTESTATION_PARTY
 
 
 def issuer_of_closed_process(trust_domain: str) -> Issuer:
-    """Make the keys, where no other process can read them.  Raises `NotClosedError`."""
+    """Make the keys, if no other process can read them.  Raises `NotClosedError` otherwise."""
     check_closed()
     return Issuer(trust_domain)
 
 
 class Authority:
-    """An async context: serves from entry on, launches when asked, ends what it launched on exit.
+    """An async context: serves from entry on, launches on request, and on exit ends what it launched.
 
-    Whoever composes it says what is launched in whose name, and is trusted to: a `Launch` is free to give, and so is
-    a lock that approves more than `registry.lock` does.
+    The composer is trusted: it may launch any code under any name, and pass a lock that approves more than
+    `registry.lock` does.
     """
 
-    def __init__(  # noqa: PLR0913 - what it stands on, each by name
+    def __init__(  # noqa: PLR0913 - its dependencies, each by name
         self,
         registry: Registry,
         lock: Lock,
@@ -55,10 +55,10 @@ class Authority:
         environment: Path = Path(sys.prefix),
         issuer: Callable[[str], Issuer] = issuer_of_closed_process,
     ) -> None:
-        """`root` is the folder the registry's `code` is relative to; what is written goes below `run_dir`.
+        """`root` is the folder that the registry's `code` is relative to; all output goes below `run_dir`.
 
         `environment` is the virtual environment that launched parties run in; `issuer` makes the keys of a trust
-        domain.  Raises `NotClosedError` where others could read them.
+        domain.  Raises `NotClosedError` if other processes could read them.
         """
         port = registry.parties[NAME].port
         if port is None:
@@ -74,7 +74,7 @@ class Authority:
 
     @property
     def running(self) -> list[Launched]:
-        """What was launched and has not ended."""
+        """The launched processes that have not ended."""
         return self._launcher.running
 
     @property
@@ -84,22 +84,25 @@ class Authority:
 
     @property
     def drifted(self) -> dict[str, str]:
-        """The launched parties that get no identity, by their names in the registry, and which files have changed."""
+        """The launched parties that get no identity, by name, each with the files that have changed."""
         return self._drift.drifted
 
     def changes(self) -> AsyncIterator[dict[str, str]]:
-        """Yield `drifted` as it is now, and again each time that it has changed."""
+        """Yield `drifted` now, and again each time that it has changed."""
         return self._drift.changes()
 
     def svid(self) -> Svid:
-        """Return a fresh X.509-SVID of the authority itself, for as long as those of others live."""
+        """Return a new X.509-SVID of the authority itself, with the lifetime of all others."""
         life, now = self._registry.freshness.x509_svid, dt.datetime.now(dt.UTC)
         name, dns_name = self._registry.id(NAME), self._registry.dns_name(NAME)
         return Svid.from_der(*self._issuer.x509_svid(name, dns_name, now=now, life=life), [self._issuer.ca_der])
 
     def use(self, read_from: Mapping[str, str]) -> None:
-        """Launch by the lock that the registry goes by since an operator's reload, where that is what lies here."""
-        with contextlib.suppress(RegistryError, MeasureError):  # it has changed again, which is drift, and that says so
+        """Launch by the lock that the registry read at an operator's reload, if the files here are the same.
+
+        `read_from`: SHA-256 by file name, as the registry reports it.
+        """
+        with contextlib.suppress(RegistryError, MeasureError):  # a file has changed again, which drift reports
             if self._registry_files.reloaded(read_from):
                 text = content(file := self._root / LOCK)
                 if hashlib.sha256(text).hexdigest() == read_from[LOCK]:
@@ -108,21 +111,20 @@ class Authority:
                     self._drift.check_all()
 
     def server_certificate(self, dns_name: str) -> tuple[bytes, bytes]:
-        """Return key and certificate, in PEM, for a server that is no workload, such as Keycloak."""
+        """Return key and certificate, in PEM, for a server without a SPIFFE ID, such as Keycloak."""
         return self._issuer.server_certificate(dns_name, now=dt.datetime.now(dt.UTC), life=DAYS * 86400)
 
     async def __aenter__(self) -> Self:
-        """Serve.
+        """Start to serve.
 
-        Raises `OSError` where the port or the run folder cannot be had, `MeasureError` where the registry's files
-        cannot be read, and `LaunchError` where nothing can be launched because the environment is not what was
-        installed.
+        Raises `OSError` if the port or the run folder is not available, `MeasureError` if the registry's files cannot
+        be read, and `LaunchError` if the environment is not as installed, so that nothing can be launched.
         """
         allow_open_files()
         environment = self._environment()
         async with AsyncExitStack() as stack:
             self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # First, for a second authority fails here, before it clears away what is the first one's.
+            # First, because a second authority fails here, before it removes the files of the first one.
             tls = tls_context(*self.server_certificate("localhost"))
             stack.callback(BundleServer(self._issuer.bundle(), self._port, tls).close)
             self.ca_file.write_bytes(self._issuer.ca_pem)
@@ -155,7 +157,7 @@ class Authority:
         await self._stack.aclose()
 
     async def launch(self, launch: Launch) -> Launched:
-        """Measure and run; from now on this process, and no other by that launch, has the party's identity.
+        """Measure and run a party's code; from now on this process, and no other, has that identity.
 
         Raises `LaunchError`.
         """
@@ -174,7 +176,7 @@ class Authority:
             raise LaunchError(str(error)) from error
 
     def log(self, event: str, **fields: object) -> None:
-        """Write down what happened, in the authority's own log; no room for a line is no reason to stop watching."""
+        """Append an event to the authority's own log; a failure to write is ignored, so that watching continues."""
         line = {"time": dt.datetime.now(dt.UTC).isoformat(), "event": event, **fields}
         with contextlib.suppress(OSError), (self._logs / f"{NAME.replace('/', '-')}.log").open("a") as file:
             file.write(json.dumps(line) + "\n")

@@ -1,6 +1,6 @@
-"""The public keys over HTTPS, for Keycloak: SPIFFE Federation section 5.2.1, profile `https_web`.
+"""Serves the trust bundle over HTTPS, for Keycloak: SPIFFE Federation section 5.2.1, profile `https_web`.
 
-Every process of this machine can connect here.  So few connections are answered at a time, and none is answered twice
+Every process of this machine can connect.  So few connections are answered at a time, each with one answer
 (`zerotrust/transport/accepting.py`).
 """
 
@@ -17,15 +17,15 @@ MOST_ANSWERED = 64
 MOST_OF_A_REQUEST = 4096
 """Bytes; Keycloak sends about 200."""
 SECONDS_FOR_A_REQUEST = 5
-"""From the ClientHello to the end of the connection; and until the ClientHello."""
+"""The limit from the ClientHello to the end of the connection, and also the limit until the ClientHello."""
 
 
 def tls_context(key: bytes, certificate: bytes) -> ssl.SSLContext:
-    """Return a TLS server's context with this key and certificate, both in PEM. The key does not touch the disk."""
+    """Return a TLS server's context with this key and certificate, both in PEM.  The key is never on the disk."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.num_tickets = 0  # one request is all that anybody has
-    # `ssl` loads keys from files only: this one lives in memory, and only while it is open.
+    context.num_tickets = 0  # a client sends one request only
+    # `ssl` loads keys from files only: this file is in memory, and exists only while it is open.
     with os.fdopen(os.memfd_create("bundle"), "wb") as file:
         file.write(key + certificate)
         file.flush()
@@ -37,27 +37,27 @@ class BundleServer:
     """Serves a bundle as `https://localhost:<port>/bundle`, from the running event loop, until it is closed."""
 
     def __init__(self, bundle: bytes, port: int, tls: ssl.SSLContext) -> None:
-        """`port` 0 takes any that is free.  Raises `OSError` where the port cannot be had."""
+        """`port` 0 takes any free port.  Raises `OSError` if the port is not available."""
         self._bundle, self._tls, self._loop = bundle, tls, asyncio.get_running_loop()
         self._accepting = Accepting(
             listen("127.0.0.1", port), self._answer, most=MOST_ANSWERED, patience=SECONDS_FOR_A_REQUEST
         )
         self.port = int(self._accepting.sockets[0].getsockname()[1])
-        """Where it listens."""
+        """The port that it listens on."""
         self.close = self._accepting.close
-        """Stop listening, and end all connections."""
+        """Stop listening, and close all connections."""
 
     async def _answer(self, connection: socket.socket) -> None:
         reader = asyncio.StreamReader(limit=MOST_OF_A_REQUEST)
         protocol = asyncio.StreamReaderProtocol(reader)
-        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError):  # that is no request
+        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError):  # not a request
             async with asyncio.timeout(SECONDS_FOR_A_REQUEST):
                 transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._tls)
                 writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
                 try:
                     await self._respond(reader, writer)
                 finally:
-                    transport.abort()  # does not wait for the other end's farewell
+                    transport.abort()  # does not wait for the peer's close_notify
 
     async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

@@ -1,6 +1,6 @@
-"""Certificates of a trust domain (SPIFFE X509-SVID; RFC 5280): its CA, a workload's, and those of plain servers.
+"""Certificates of a trust domain (SPIFFE X509-SVID; RFC 5280): the CA's, workloads', and those of other servers.
 
-Pure but for keys and serial numbers, which are random.
+Pure except for keys and serial numbers, which are random.
 """
 
 import datetime as dt
@@ -16,19 +16,19 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from zerotrust.spiffe.svid import SECONDS_BACK
 
-DAYS = 30  # the CA's key ends with the authority; no run is meant to be longer
+DAYS = 30  # the CA's key exists only as long as the authority's process, and no run is longer
 
 Key = ec.EllipticCurvePrivateKey
 
 
 def new_key() -> Key:
-    """A key on P-256."""
+    """Return a new P-256 key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 @dataclass(frozen=True, slots=True)
 class CA:
-    """A CA that signs leaves."""
+    """A CA that signs leaf certificates."""
 
     key: Key
     certificate: x509.Certificate
@@ -38,13 +38,13 @@ class CA:
     ) -> x509.Certificate:
         """Return a workload's certificate: exactly one URI (X509-SVID section 2), one DNS name; client and server.
 
-        `life` is in seconds from `now`; no leaf lives longer than its CA.
+        `life` is in seconds from `now`; no leaf is valid for longer than its CA.
         """
         names = [x509.UniformResourceIdentifier(spiffe_id), x509.DNSName(dns_name)]
         return self._leaf(key, names, [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH], now, life)
 
     def server(self, key: ec.EllipticCurvePublicKey, dns_name: str, now: dt.datetime, life: int) -> x509.Certificate:
-        """Return the certificate of a server that is no workload: without a SPIFFE ID, it can never pass for one."""
+        """Return the certificate of a server that is not a workload, and so has no SPIFFE ID."""
         names: list[x509.GeneralName] = [x509.DNSName(dns_name)]
         if dns_name == "localhost":
             names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
@@ -73,9 +73,9 @@ class CA:
 
 
 def new_ca(trust_domain_id: str, now: dt.datetime) -> CA:
-    """Return a trust domain's CA, with a certificate of its own (X509-SVID sections 2 and 4); it signs no other CA.
+    """Return a new CA for a trust domain, self-signed (X509-SVID sections 2 and 4); it signs no other CA.
 
-    Its name never repeats: where an older CA of the same name is trusted too, Java tries its key and fails.
+    Each CA has a new name: if an older CA of the same name is trusted as well, Java tries that one's key and fails.
     """
     key = new_key()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"trust domain CA {secrets.token_hex(8)}")])

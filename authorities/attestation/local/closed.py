@@ -1,12 +1,12 @@
-"""Runs the process that holds the trust domain's keys closed to other processes of the same user, from its start.
+"""Closes the process that holds the trust domain's keys to other processes of the same user, from its start.
 
-A process that closes itself (`PR_SET_DUMPABLE`) has been open until then.  Another process of the same user that opened
-`/proc/PID/mem` in that time reads every key that is made later.  So the process replaces itself: execve(2) of a file
+A process that closes itself (`PR_SET_DUMPABLE`) is open until then.  Another process of the same user that opened
+`/proc/PID/mem` in that time can read every key that is made later.  So the process replaces itself: execve(2) of a file
 that its user may not read gives it new memory, and the kernel closes that memory before the first instruction.  A
-descriptor that somebody opened before refers to the old memory, which is gone.
+descriptor that was opened before refers to the old memory, which is gone.
 
-Whoever writes to the first program decides what the second one is.  So `scripts/run` calls `go_on_closed` before
-anything else, and this module imports little: each import prolongs the time in which that is possible.
+A process that can write to the first program determines the second one.  So `scripts/run` calls `continue_closed`
+before anything else, and this module imports little: each import prolongs the time in which that is possible.
 """
 
 import ctypes
@@ -23,21 +23,21 @@ _READABLE = 0o444
 _OPEN_TO_THE_USER = 1  # SUID_DUMP_USER
 
 _LOAD_CODE = ("LD_", "GCONV_PATH", "OPENSSL_")
-"""How the variables begin that name code or a configuration for the loader, the C library and OpenSSL to load."""
+"""Prefixes of the variables by which the loader, the C library and OpenSSL load code or a configuration."""
 
 NEXT_STEP = "Start it by `make demo` or `make up`, which run it closed from its first instruction."
 
 
 class NotClosedError(Exception):
-    """No keys are made in this process, for others can read its memory.  The text says why, and what to do."""
+    """Other processes can read this one's memory, so it makes no keys.  The text says why, and what to do."""
 
 
-def go_on_closed() -> None:
+def continue_closed() -> None:
     """Return in a process that was closed from its start: this one, or the same command in its place.
 
     The new program has the same process id, descriptors and arguments, and the same environment without `_LOAD_CODE`.
-    Call it before any key is made, and early: what was imported is imported again.  Where it cannot be done, the
-    process ends with a sentence.
+    Call it before any key is made, and early, because everything is imported again.  If it is not possible, the process
+    exits with a message.
     """
     try:
         if not _started_from_unreadable_file():
@@ -46,11 +46,11 @@ def go_on_closed() -> None:
     except NotClosedError as error:
         sys.exit(str(error))
     except OSError as error:
-        sys.exit(f"This system cannot run a program from a file that nobody may read: {error}.")
+        sys.exit(f"This system cannot run a program from a file that its user may not read: {error}.")
 
 
 def _begin_again() -> None:
-    _make_undumpable()  # as early as possible, for a process that traces this one goes on tracing after execve
+    _make_undumpable()  # as early as possible, because a process that traces this one still does so after execve
     interpreter = Interpreter(sys.executable)
     harmless = {name: value for name, value in os.environ.items() if not name.startswith(_LOAD_CODE)}
     give_up_reading_any_file()
@@ -65,7 +65,7 @@ def _make_undumpable() -> None:
 def check_closed() -> None:
     """Raise `NotClosedError` unless the kernel closed this process from its first instruction on."""
     if not _started_from_unreadable_file():
-        raise NotClosedError(f"Keys are not made in a process that others could open at its start.  {NEXT_STEP}")
+        raise NotClosedError(f"No keys are made in a process that others could open at its start.  {NEXT_STEP}")
     if ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE) == _OPEN_TO_THE_USER:
         raise NotClosedError("The kernel left this process open to others: is fs.suid_dumpable 1?  Set it to 0.")
     if tracer := _tracer():
@@ -77,15 +77,15 @@ def _started_from_unreadable_file() -> bool:
 
 
 def _tracer() -> int:
-    """The process that has attached itself to this one (ptrace(2)), or 0: it stays attached through execve."""
+    """Return the id of the process that traces this one (ptrace(2)), or 0.  Tracing continues after execve."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("TracerPid:"))
 
 
 def give_up_reading_any_file() -> None:
-    """Let modes count for root, too, until execve gives it its capabilities back (capabilities(7)).
+    """Make file modes apply to root as well, until execve restores its capabilities (capabilities(7)).
 
-    For the kernel closes a process only where its user may not read the file.  Raises `OSError`.
+    The kernel closes a process only if its user may not read the file.  Raises `OSError`.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     header = struct.pack("Ii", _CAPABILITY_VERSION, 0)

@@ -1,12 +1,11 @@
 """What launched processes can load besides the project's code: the interpreter, its library, the installed packages.
 
-`make` runs `scripts/run authorities.attestation.local.environment` when it has installed them: all that is there is
-measured and pinned, for this machine.  From then on a difference to the pin is drift, as a change of the project's code
-is.
+After installing them, `make` runs `scripts/run authorities.attestation.local.environment`, which measures and pins all
+of them, for this machine.  From then on a difference from the pin is drift, like a change of the project's code.
 
-Bytecode: any program of this environment may write to the `__pycache__` folders beside the sources, so launched
-processes do not look there, but in one folder that holds a copy made at installation (`-X pycache_prefix`), and that
-is measured like everything else.  Without any it takes three times as long until a service has loaded its libraries.
+Bytecode: any program of this environment may write to the `__pycache__` folders beside the sources.  So launched
+processes do not read those, but one folder with a copy made at installation (`-X pycache_prefix`), which is measured
+like everything else.  Without bytecode a service needs three times as long to load its libraries.
 """
 
 import os
@@ -21,16 +20,16 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authorities.attestation.local.installed import NEXT_STEP, PIN, leave_out
-from authorities.attestation.verifier.measure import Files, MeasureError, RegistrySnapshot, Stamp, digest_of, named
+from authorities.attestation.verifier.measure import Files, MeasuredFile, MeasureError, Stamp, digest_of, named
 from authorities.attestation.verifier.target import SharedRoot
 from zerotrust.registry.lock import Digest
 
 NOT_LOADED = ("__pycache__", "site-packages", "test", "tests", "idlelib", "lib2to3")
-"""Folders whose bytecode nobody needs."""
+"""Folders whose bytecode is not needed."""
 
 
 class EnvironmentPinError(Exception):
-    """Nothing can be launched in this environment. The text says why, and what to do."""
+    """Nothing can be launched in this environment.  The text says why, and what to do."""
 
 
 class Pin(BaseModel):
@@ -39,11 +38,11 @@ class Pin(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     python: str
-    """What is run: the virtual environment's own name for the interpreter."""
+    """The interpreter's path in the virtual environment, which is what is run."""
     bytecode: str
     folders: list[str]
     single: list[str]
-    """Files that Python looks for outside of these folders; some of them should not be there."""
+    """Files that Python looks for outside of these folders; some of them should not exist."""
     digest: Digest
     """Over all files."""
     files: dict[str, tuple[int, int, int, Digest]]
@@ -51,16 +50,16 @@ class Pin(BaseModel):
 
 
 class Environment(SharedRoot):
-    """The environment that all launched parties share, held to its pin."""
+    """The environment that all launched parties share, compared with its pin."""
 
     def __init__(self, pin: Pin) -> None:
-        known = {path: RegistrySnapshot(Stamp(*stamp), digest) for path, (*stamp, digest) in pin.files.items()}
+        known = {path: MeasuredFile(Stamp(*stamp), digest) for path, (*stamp, digest) in pin.files.items()}
         super().__init__(pin.folders, pin.single, known, leave_out(pin.folders))
         self.python, self.bytecode, self.digest = pin.python, pin.bytecode, pin.digest
 
     @classmethod
     def pinned(cls, prefix: Path) -> Self:
-        """Return the environment installed in `prefix`, as it was pinned; nothing of it is looked at yet.
+        """Return the environment installed in `prefix`, as it was pinned; its files are not read yet.
 
         Raises `EnvironmentPinError`.
         """
@@ -70,17 +69,17 @@ class Environment(SharedRoot):
         except OSError as error:
             raise EnvironmentPinError(f"{path}: {error.strerror}: {NEXT_STEP}") from error
         except ValidationError as error:
-            raise EnvironmentPinError(f"{path}: no pin of an environment: {NEXT_STEP}") from error
+            raise EnvironmentPinError(f"{path}: not the pin of an environment: {NEXT_STEP}") from error
         return cls(pin)
 
 
 def unfit(environment: Environment) -> str:
-    """Why nothing is launched in an environment that has changed, and what to do."""
-    return f"the environment is not what was installed: {named(environment.changed)}.  Put it back, or: {NEXT_STEP}."
+    """Return the message for an environment that has changed: why nothing is launched in it, and what to do."""
+    return f"the environment is not as installed: {named(environment.changed)}.  Restore it, or: {NEXT_STEP}."
 
 
 def install() -> Pin:
-    """Copy the bytecode, measure all that this interpreter can load, and write it down in its prefix.
+    """Copy the bytecode, measure everything that this interpreter can load, and write the pin to its prefix.
 
     Raises `MeasureError` or `OSError`.
     """
@@ -110,20 +109,20 @@ def _folders() -> tuple[Path, Path]:
 
 
 def _single(prefix: Path) -> list[str]:
-    """The interpreter, and what it goes by when it looks for its library (`Modules/getpath.py` of CPython)."""
+    """Return the interpreter, and the files by which it finds its library (CPython's `Modules/getpath.py`)."""
     home = Path(sys._base_executable).parent  # type: ignore[attr-defined]
     base, version = Path(sys.base_prefix), f"{sys.version_info.major}{sys.version_info.minor}"
     run = [*_links(prefix / "bin/python")]
     if sysconfig.get_config_var("Py_ENABLE_SHARED"):
         run += [Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME"))]
-    found = [*run, *(path.with_name(f"{path.name}._pth") for path in run)]  # it would be the path, also with `-I`
+    found = [*run, *(path.with_name(f"{path.name}._pth") for path in run)]  # would set the path, even with `-I`
     found += [prefix / "pyvenv.cfg", prefix / "bin/pyvenv.cfg", base / sys.platlibdir / f"python{version}.zip"]
     found += [home / name for name in ("pyvenv.cfg", "pybuilddir.txt", "Modules", sys.platlibdir)]
     return [str(path) for path in found]
 
 
 def _links(path: Path) -> Iterator[Path]:
-    """What a name stands for, each link on the way there, and what is there."""
+    """Yield each symbolic link on the way from a path, and the file at its end."""
     while path.is_symlink():
         yield path
         target = path.parent / path.readlink()
@@ -132,7 +131,7 @@ def _links(path: Path) -> Iterator[Path]:
 
 
 def _copy_bytecode(folder: Path, bytecode: Path) -> None:
-    """Copy what was compiled beside the sources, and compile what was not."""
+    """Copy the bytecode beside the sources, and compile the sources that have none."""
     missing = []
     for path, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in NOT_LOADED]
@@ -144,10 +143,10 @@ def _copy_bytecode(folder: Path, bytecode: Path) -> None:
                 shutil.copyfile(Path(path, "__pycache__", compiled), target / compiled)
             except FileNotFoundError:
                 missing.append(str(Path(path, f"{module}.py")))
-    if missing:  # or it would compile whatever is on the path
+    if missing:  # without any, it would compile everything on the path
         command = [sys.executable, "-m", "compileall", "-qq", "-j", "0", "-i", "-"]
         env = {"PYTHONPYCACHEPREFIX": str(bytecode), "PYTHONSAFEPATH": "1"}  # no working folder on the path
-        # Without a check, for templates that look like Python are no loss.
+        # Unchecked, because templates that only look like Python do not compile.
         subprocess.run(command, env=env, input="\n".join(missing), text=True, check=False)  # noqa: S603
 
 

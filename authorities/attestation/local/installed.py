@@ -1,22 +1,22 @@
-"""Compares what is installed with its pin, before any of it is imported: the standard library is enough for that."""
+"""Compares the installed packages with their pin, before any is imported: it needs the standard library only."""
 
 import json
 from pathlib import Path
 
-from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, RegistrySnapshot, Stamp
+from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, MeasuredFile, Stamp
 
 PIN = "environment.json"
-NEXT_STEP = "`rm -r .venv`, then make sets it up anew"
+NEXT_STEP = "`rm -r .venv`, then `make` installs it again"
 
 
 def changed_files(prefix: Path) -> list[str]:
-    """Return which files of the environment in `prefix` are not as they were pinned, by their paths.
+    """Return the paths of the files of the environment in `prefix` that are not as they were pinned.
 
-    Reads again only what its stamp says was touched: an eighth of a second for 19,000 files.
-    Raises `OSError`, `ValueError`, `LookupError` or `TypeError` where there is no pin, and `MeasureError`.
+    Reads only files whose stamp has changed: an eighth of a second for 19,000 files.
+    Raises `OSError`, `ValueError`, `LookupError` or `TypeError` if there is no pin, and `MeasureError`.
     """
     pin = json.loads((prefix / PIN).read_bytes())
-    known = {name: RegistrySnapshot(Stamp(*stamp), digest) for name, (*stamp, digest) in pin["files"].items()}
+    known = {name: MeasuredFile(Stamp(*stamp), digest) for name, (*stamp, digest) in pin["files"].items()}
     files = Files(Path("/"), leave_out=leave_out(pin["folders"]), links=True, known=known)
     found = files.look(pin["folders"], pin["single"])
     pinned = {name: digest for name, (_, digest) in known.items()}
@@ -24,6 +24,6 @@ def changed_files(prefix: Path) -> list[str]:
 
 
 def leave_out(folders: list[str]) -> frozenset[str]:
-    """Which folders of a pinned environment are not measured: nothing is loaded from there."""
-    # The library's own site-packages are on the path of no virtual environment.
+    """Return the folders of a pinned environment that are not measured, because nothing is loaded from them."""
+    # The library's own site-packages are not on the path of a virtual environment.
     return BYTECODE_CACHES | {f"{folders[0]}/site-packages"}

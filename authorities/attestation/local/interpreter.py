@@ -1,8 +1,8 @@
-"""The interpreter that launched processes run: a copy in memory, which nobody may read.
+"""The interpreter that launched processes run: a copy in memory, which no user may read.
 
-What the kernel starts from a file that its user may not read, it closes to other processes of that user from the first
-instruction on (execve(2), ptrace(2)).  A process that shuts itself a moment later has been open for that moment, and
-whoever opened its memory then reads it for ever.
+The kernel closes a process that it starts from an unreadable file to other processes of that user, from the first
+instruction on (execve(2), ptrace(2)).  A process that closes itself a moment later was open for that moment, and a
+process that opened its memory then can read it for ever.
 """
 
 import errno
@@ -13,13 +13,13 @@ _EXECUTABLE_BY_ALL = 0o111
 
 
 class Interpreter:
-    """One copy, for as long as it is not closed."""
+    """One copy, until it is closed."""
 
     def __init__(self, path: str) -> None:
-        """Copy what lies at `path`.  Raises `OSError`."""
+        """Copy the file at `path`.  Raises `OSError`."""
         with open(path, "rb") as program:
             content = program.read()
-        # Some find their library by their own place, which is nowhere now: the folder that they would come to.
+        # Some find their library relative to their own path, which a copy in memory does not have.
         found = os.path.realpath(f"{os.path.realpath(path)}/../../lib")
         self.env = {"LD_LIBRARY_PATH": found} if b"$ORIGIN" in content else {}
         writable = _in_memory()
@@ -29,22 +29,22 @@ class Interpreter:
             self.fd = os.open(f"/proc/self/fd/{writable}", os.O_RDONLY | os.O_CLOEXEC)
             os.fchmod(writable, _EXECUTABLE_BY_ALL)
         finally:
-            os.close(writable)  # what may still be written to is not run
+            os.close(writable)  # a file that is open for writing cannot be run
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what runs from it."""
-        import hashlib  # noqa: PLC0415 - takes time, and who calls `go_on_closed` has none to lose
+        """SHA-256 of the copy."""
+        import hashlib  # noqa: PLC0415 - takes time, which `continue_closed` must not lose
 
         return hashlib.sha256(os.pread(self.fd, os.fstat(self.fd).st_size, 0)).hexdigest()
 
     @property
     def path(self) -> str:
-        """Where a child that was given `fd` finds it."""
+        """Its path in a child that inherits `fd`."""
         return f"/proc/self/fd/{self.fd}"
 
     def close(self) -> None:
-        """Let it go; what runs from it runs on."""
+        """Release the copy; processes that run from it continue."""
         os.close(self.fd)
 
 
@@ -54,4 +54,4 @@ def _in_memory() -> int:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-    return os.memfd_create("python", os.MFD_CLOEXEC)  # an older kernel: all of them can be run
+    return os.memfd_create("python", os.MFD_CLOEXEC)  # an older kernel, where every such file is executable

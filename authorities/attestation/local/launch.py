@@ -1,4 +1,4 @@
-"""Measured launch: runs a party's code from a measured copy, and knows that very process again by its pidfd."""
+"""Measured launch: runs a party's code from a measured copy, and recognizes that process by its pidfd."""
 
 import asyncio
 import os
@@ -26,14 +26,15 @@ SECONDS_TO_END = 5
 
 
 class LaunchError(Exception):
-    """This cannot be launched; the text says why."""
+    """The launch failed; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What to run, and in whose name. `code` is relative to the project's root; its first folder holds `main.py`.
+    """The code to run, and the party that it runs as.
 
-    `name` is where the lock has what was approved of this code.
+    `code` is relative to the project's root; its first folder holds `main.py`.  `name` is the lock's entry with the
+    approved digest of this code.
     """
 
     party_id: str
@@ -58,18 +59,18 @@ class Launch:
 
     @classmethod
     def registered(cls, registry: Registry, name: str, env: Mapping[str, str]) -> Self:
-        """Return the launch of a party that runs measured code, as the registry has it.
+        """Return the launch of a party that runs measured code, as in the registry.
 
         Raises `LaunchError` for any other name.
         """
         if name not in registry.launched:
-            raise LaunchError(f"{name}: nothing in the registry that is launched")
+            raise LaunchError(f"{name}: not a party of the registry that is launched")
         return cls(party_id=registry.id(name), name=name, code=tuple(registry.parties[name].code), env=env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Launched:
-    """A process that was launched. `asked` is set once we have told it to end, `ended` once it is gone."""
+    """A launched process.  `end_requested` is set when the authority has sent it a signal, `ended` when it is gone."""
 
     launch: Launch
     stage: Stage
@@ -77,39 +78,39 @@ class Launched:
     process: subprocess.Popen[bytes]
     pidfd: int
     key: ProcessKey
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    end_requested: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def end(self) -> None:
-        """Tell it to end, and return once it is gone."""
-        self.tell(signal.SIGTERM)
+        """Ask it to end, and return when it is gone."""
+        self.send_signal(signal.SIGTERM)
         await self.ended.wait()
 
-    def tell(self, number: signal.Signals) -> None:
-        """Tell it to end, by this signal, if it is still there."""
-        if self.ended.is_set():  # its pidfd is closed, and the number may be another file's by now
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it this signal, which asks it to end or kills it, unless it has ended."""
+        if self.ended.is_set():  # its pidfd is closed, and the descriptor may refer to another file by now
             return
-        self.asked.set()
+        self.end_requested.set()
         signal.pidfd_send_signal(self.pidfd, number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where things are."""
+    """The folders and the address that launches use."""
 
     root: Path
     """The project's folder."""
     stages: Path
-    """Private to this user."""
+    """The folder for stages, private to this user."""
     logs: Path
     endpoint: str
     """The Workload API's address."""
 
 
 class Launcher:
-    """The launch table. What is not in it has no identity; what is in it ends with this process."""
+    """The launch table.  A process that is not in it has no identity; one that is in it ends with the authority."""
 
-    def __init__(  # noqa: PLR0913 - what it works with, the last three by name
+    def __init__(  # noqa: PLR0913 - its dependencies, the last three by name
         self,
         places: Places,
         lock: Lock,
@@ -119,7 +120,7 @@ class Launcher:
         ended: Callable[[Target], None],
         more: Mapping[str, Root] | None = None,
     ) -> None:
-        """`ended` is called with what has ended; `more` has what a party is held to beside its code, by its name.
+        """`ended` is called with the target of a process that has ended; `more` has further files of a party, by name.
 
         Raises `LaunchError` for an interpreter that was not pinned.
         """
@@ -132,7 +133,7 @@ class Launcher:
             raise LaunchError(f"{environment.python} has just changed: {NEXT_STEP}")
 
     def start(self, launch: Launch) -> Launched:
-        """Copy, measure, compare with the lock, run.
+        """Copy a party's code, measure the copy, compare it with the lock, and run it.
 
         Call it in the event loop's own thread: the kernel ends a child when the *thread* that made it ends.
         Raises `LaunchError`.
@@ -150,7 +151,7 @@ class Launcher:
         except (LaunchError, OSError) as error:
             stage.remove()
             raise error if isinstance(error, LaunchError) else LaunchError(f"{launch.name}: {error}") from error
-        # Nobody but us waits for this child, so its pid cannot have passed to another process yet.
+        # Only this process waits for the child, so its pid cannot have been reused yet.
         pidfd = os.pidfd_open(process.pid)
         key = key_of_child(process.pid, pidfd)
         target = self._target(launch, stage)
@@ -171,15 +172,15 @@ class Launcher:
             raise LaunchError(f"{launch.name}: {unfit(self._environment)}")
         if wrong := changed(self.lock.files_of(launch.code), stage.code):
             raise LaunchError(
-                f"{launch.name}: not what registry.lock approves: {named(wrong)}.  Put it back as it was, or "
-                f"approve it by `make register` and start again."
+                f"{launch.name}: not as registry.lock approves: {named(wrong)}.  Restore it, or approve it by "
+                f"`make register` and start again."
             )
         # The same files may be approved for another party.
         entry = self.lock.parties.get(launch.name)
         if entry is None or entry.code != digest_of(stage.code):
             raise LaunchError(
-                f"{launch.name}: registry.lock approves {', '.join(launch.code)} for others, but not for this name: "
-                f"`make register` approves what registry.yaml says."
+                f"{launch.name}: registry.lock approves {', '.join(launch.code)} for others, not for this name: "
+                f"`make register` approves the code that registry.yaml names."
             )
 
     def _target(self, launch: Launch, stage: Stage) -> Target:
@@ -189,8 +190,8 @@ class Launcher:
 
     def _spawn(self, launch: Launch, stage: Path) -> subprocess.Popen[bytes]:
         # -I: no PYTHON* variables, no user's site-packages, no working folder on the path.
-        # -B: writes no bytecode, so that whatever appears on the stage is a change to it. -u: logs are there at once.
-        # -X pycache_prefix: reads no bytecode but what was measured.
+        # -B: writes no bytecode, so that every new file on the stage is a change.  -u: logs appear at once.
+        # -X pycache_prefix: reads measured bytecode only.
         command = [
             self._environment.python,
             "-I",
@@ -200,7 +201,7 @@ class Launcher:
             f"pycache_prefix={self._environment.bytecode}",
             str(stage),
         ]
-        # Made from nothing, so that nothing of ours comes through.
+        # A new environment, which inherits no variable of ours.
         env = {
             "LANG": "C.UTF-8",
             **self._interpreter.env,
@@ -208,51 +209,51 @@ class Launcher:
             "SPIFFE_ENDPOINT_SOCKET": self._places.endpoint,
         }
         with (self._places.logs / f"{launch.file_name}.log").open("ab") as out:
-            return subprocess.Popen(  # noqa: S603 - the interpreter we run in, and a path we made
+            return subprocess.Popen(  # noqa: S603 - our own interpreter, and a path that we made
                 command,
                 executable=self._interpreter.path,
                 pass_fds=(self._interpreter.fd,),
                 env=env,
                 cwd="/",
-                umask=0o077,  # what a party stores (documents, journal, standing) no other Unix user may read
+                umask=0o077,  # no other Unix user may read what a party stores (documents, journal, revocations)
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # ^C in a terminal is for the authority, which ends what it launched
+                start_new_session=True,  # ^C in a terminal goes to the authority, which ends what it launched
             )
 
     @property
     def running(self) -> list[Launched]:
-        """What was launched and has not ended."""
+        """The launched processes that have not ended."""
         return list(self._table.values())
 
-    def who(self, connection: socket.socket) -> Launched | None:
-        """Return the launched process that opened this Unix connection, if it is one."""
+    def caller(self, connection: socket.socket) -> Launched | None:
+        """Return the launched process that opened this Unix connection; None for any other process."""
         try:
             return self._table.get(key_of_peer(connection))
         except OSError:
             return None
 
     def _on_end(self, launched: Launched) -> None:
-        """Its pidfd became readable, so the process has ended: no identity from here on."""
+        """Remove a process from the table, when its pidfd is readable because it has ended: it has no identity now."""
         del self._table[launched.key]
         asyncio.get_running_loop().remove_reader(launched.pidfd)
-        # What it forked goes with it. Until `wait`, the pid and thereby the group are still its own.
+        # Kill its children as well.  Until `wait`, the pid and so the process group are still its own.
         os.killpg(launched.process.pid, signal.SIGKILL)
         status = launched.process.wait()
         os.close(launched.pidfd)
         self._ended(launched.target)
         launched.stage.remove()
-        launched.ended.set()  # before the log, which may find no room
-        asked = launched.asked.is_set()
-        self._log("ended", party=launched.launch.party_id, pid=launched.process.pid, status=status, asked=asked)
+        launched.ended.set()  # before the log, which may fail to write
+        requested = launched.end_requested.is_set()
+        self._log("ended", party=launched.launch.party_id, pid=launched.process.pid, status=status, requested=requested)
 
     async def end(self) -> None:
-        """End everything launched: SIGTERM, and SIGKILL for what is still there 5 seconds later."""
+        """End everything launched: SIGTERM, and SIGKILL for what still runs 5 seconds later."""
         for number in signal.SIGTERM, signal.SIGKILL:
             running = self.running
             for launched in running:
-                launched.tell(number)
+                launched.send_signal(number)
             try:
                 async with asyncio.timeout(SECONDS_TO_END):
                     for launched in running:

@@ -1,8 +1,8 @@
 """The attestation authority as a process: `scripts/run authorities.attestation.local.main --run-dir run`.
 
-Serves at once and says so in one line of JSON. Then each line on standard input is a launch,
-`{"party": "agent/reader", "env": {"ZT_NAME": "value"}}`, answered by one line. The end of the input ends the
-authority, and with it what it launched, so whoever holds the other end need not clean up.
+When it serves, it prints one line of JSON.  Then each line on standard input is a launch,
+`{"party": "agent/reader", "env": {"ZT_NAME": "value"}}`, and is answered by one line.  The end of the input ends the
+authority and what it launched, so the caller need not clean up.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from zerotrust.registry.model import Registry, RegistryError, load_registry
 
 
 class Request(BaseModel):
-    """One line of input. Which code runs is not in it: that is the registry's to say."""
+    """One line of input.  The registry, not the input, determines the code that runs."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -39,19 +39,19 @@ async def serve(root: Path, run_dir: Path) -> None:
     """
     registry, lock = load_registry(root / REGISTRY), load_lock(root / LOCK)
     async with Authority(registry, lock, root, run_dir) as authority:
-        _say(ready=True, endpoint=authority.endpoint, bundle=authority.bundle_url, ca=str(authority.ca_file))
+        _print(ready=True, endpoint=authority.endpoint, bundle=authority.bundle_url, ca=str(authority.ca_file))
         async for line in await _standard_input():
-            await _obey(authority, registry, line)
+            await _launch(authority, registry, line)
 
 
-async def _obey(authority: Authority, registry: Registry, line: bytes) -> None:
+async def _launch(authority: Authority, registry: Registry, line: bytes) -> None:
     try:
         request = Request.model_validate_json(line)
         launched = await authority.launch(Launch.registered(registry, request.party, request.env))
     except (ValidationError, LaunchError) as error:
-        _say(refused=str(error))
+        _print(refused=str(error))
     else:
-        _say(launched=request.party, pid=launched.process.pid)
+        _print(launched=request.party, pid=launched.process.pid)
 
 
 async def _standard_input() -> asyncio.StreamReader:
@@ -60,7 +60,7 @@ async def _standard_input() -> asyncio.StreamReader:
     return reader
 
 
-def _say(**fields: object) -> None:
+def _print(**fields: object) -> None:
     print(json.dumps(fields), flush=True)
 
 
@@ -70,7 +70,7 @@ async def _main() -> None:
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[3], help="the project's folder")
     arguments = parser.parse_args()
     serving = asyncio.create_task(serve(arguments.root, arguments.run_dir))
-    # Both of them unwind `serve`, so that what was launched gets its chance to end in order.
+    # Both signals unwind `serve`, so that launched parties can end in order.
     for number in signal.SIGTERM, signal.SIGINT:
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     with contextlib.suppress(asyncio.CancelledError):
@@ -78,7 +78,7 @@ async def _main() -> None:
 
 
 def run() -> None:
-    """Run as a program: see the head of this file."""
+    """Run as a program; see the module's docstring."""
     try:
         asyncio.run(_main())
     except (OSError, NotClosedError, RegistryError, LaunchError, MeasureError) as error:

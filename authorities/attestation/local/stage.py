@@ -1,10 +1,10 @@
-"""A stage: a private copy of the folders a party is measured by, and all that it sees of this project.
+"""A stage: a private copy of the measured folders of a party, and all that the party sees of this project.
 
-Were the project's root on its path instead, any folder planted there could be what some library imports when it is
-present. And what a party imports late comes from the copy as well, not from files that have changed since.
+If the project's root were on its path instead, a library that imports an optional package could import a folder that
+was planted there.  Late imports come from the copy as well, not from files that have changed since.
 
-Nobody has anything to do here once it is made.  So a file that was touched is not held to its content, as elsewhere:
-it could have been changed for as long as the party loads it, and put back.
+A stage never changes after it was made.  So a file with a new stamp is drift, even if its content is the same: it could
+have been changed while the party loaded it, and restored.
 """
 
 import os
@@ -21,11 +21,11 @@ from authorities.attestation.verifier.measure import BYTECODE_CACHES, MeasureErr
 _MAIN = """\
 import ctypes, os, signal
 
-# No other process of this user looks into this one's memory, or at its variables and open files: the kernel has seen
-# to that since the first instruction (`interpreter.py`), and where it is set up otherwise (fs.suid_dumpable), this does
-# (PR_SET_DUMPABLE is 4; ptrace(2)).
+# No other process of this user can read this one's memory, variables or open files.  The kernel ensures that from the
+# first instruction (`interpreter.py`); if it is configured otherwise (fs.suid_dumpable), prctl does (PR_SET_DUMPABLE
+# is 4; ptrace(2)).
 # The kernel kills this process when the authority ends, however that ends (PR_SET_PDEATHSIG is 1).
-# If the authority has ended already, nobody will: hence the last look.
+# It does not if the authority has ended already, so the parent is checked last.
 prctl = ctypes.CDLL(None).prctl
 if prctl(4, 0) or prctl(1, ctypes.c_ulong(signal.SIGKILL)) or os.getppid() != {parent}:
     os._exit(1)
@@ -38,9 +38,9 @@ runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`code` is what a registry can know: SHA-256, in hex, by paths in the project.
+    """`code` has the measured files: SHA-256, in hex, by path in the project.
 
-    `everything` is how all that lies here was touched last, by full paths.
+    `everything` has the stamp of every file of the stage, by full path.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class Stage:
     def build(cls, root: Path, code: Sequence[str], *, parent: Path, prefix: str) -> Self:
         """Copy the folders `code` of `root` to a new folder in `parent`, which must be private; measure the copy.
 
-        `python <path>` then runs module `main` of the first folder, as a child of this process and not longer.
+        `python <path>` then runs module `main` of the first folder, as a child of this process, and ends with it.
         Raises `MeasureError`.
         """
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))  # mode 0700
@@ -72,14 +72,14 @@ class Stage:
             raise MeasureError(str(error)) from error
 
     def remove(self) -> None:
-        """Delete the copy, as far as that is possible."""
+        """Delete the copy, as far as possible."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 def _settle(files: Iterable[str]) -> None:
-    """From now on, whoever writes to one of these files changes its stamp, also through a mapping (mmap(2)).
+    """Wait and sync, so that from now on every write to one of these files changes its stamp, even by mmap(2).
 
-    The kernel tells the time in steps of 10 ms at most, and notes the first store to a page that is on the disk.
+    The kernel's clock has steps of 10 ms at most, and it notes the first store to a synced page.
     """
     time.sleep(0.02)
     for name in files:

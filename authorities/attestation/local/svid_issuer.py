@@ -1,4 +1,4 @@
-"""The trust domain's keys: one signs JWT-SVIDs, one is the CA's. Both are made at start and exist in memory only."""
+"""The trust domain's keys: one signs JWT-SVIDs, one is the CA's.  Both are made at start and exist in memory only."""
 
 import base64
 import datetime as dt
@@ -22,7 +22,7 @@ class Issuer:
     def __init__(self, trust_domain: str) -> None:
         self.trust_domain_id = f"spiffe://{trust_domain}"
         self._key = new_key()
-        # A new name with every new key: a reader who meets an unknown one reads the bundle again.
+        # Each key has a new name: a reader that meets an unknown one fetches the bundle again.
         self._key_id = secrets.token_hex(8)
         self._ca = new_ca(self.trust_domain_id, dt.datetime.now(dt.UTC))
 
@@ -37,7 +37,7 @@ class Issuer:
         return self._ca.certificate.public_bytes(Encoding.DER)
 
     def x509_svid(self, spiffe_id: str, dns_name: str, *, now: dt.datetime, life: int) -> tuple[bytes, bytes]:
-        """Return a fresh key (PKCS#8) and its certificate (SPIFFE X509-SVID), both in DER.
+        """Return a new key (PKCS#8) and its certificate (SPIFFE X509-SVID), both in DER.
 
         `life` is in seconds from `now`.
         """
@@ -46,7 +46,7 @@ class Issuer:
         return _private(key, Encoding.DER), certificate.public_bytes(Encoding.DER)
 
     def server_certificate(self, dns_name: str, *, now: dt.datetime, life: int) -> tuple[bytes, bytes]:
-        """Return a fresh key and its certificate, both in PEM, for a server that is no workload.
+        """Return a new key and its certificate, both in PEM, for a server that is not a workload.
 
         `life` is in seconds from `now`.
         """
@@ -71,7 +71,7 @@ class Issuer:
     def validate(self, token: str, audience: str, *, life: int) -> dict[str, Any]:
         """Return the claims of a JWT-SVID that this issuer signed for `audience` (SPIFFE JWT-SVID section 4).
 
-        `life` is in seconds from issue to end, and the longest that is valid.  Raises `jwt.InvalidTokenError`.
+        `life` is the longest accepted lifetime in seconds.  Raises `jwt.InvalidTokenError`.
         """
         required, key = ["sub", "aud", "iat", "exp", "jti"], self._key.public_key()
         claims = jwt.decode(token, key, [ALGORITHM], audience=audience, options={"require": required})
@@ -80,14 +80,14 @@ class Issuer:
         return claims
 
     def jwt_bundle(self) -> bytes:
-        """Return the key of JWT-SVIDs alone, as the Workload API serves it (section 6.2.2)."""
+        """Return the public key of JWT-SVIDs alone, as the Workload API serves it (section 6.2.2)."""
         return json.dumps({"keys": [self._jwt_key()]}).encode()
 
     def bundle(self) -> bytes:
         """Return both public keys as a SPIFFE bundle, a JWK set (SPIFFE Trust Domain and Bundle section 4).
 
-        Without `spiffe_refresh_hint`, which the standard would like: Keycloak 26.7.5 reads a hint as an expiry that
-        has passed, fetches the keys for nearly every request, and refuses valid SVIDs while we are away.
+        It omits the recommended `spiffe_refresh_hint`: Keycloak 26.7.5 reads a hint as an expiry that has passed,
+        fetches the keys for nearly every request, and refuses valid SVIDs while this endpoint is down.
         """
         ca_key = ECAlgorithm.to_jwk(self._ca.key.public_key(), as_dict=True)
         x509_key = {**ca_key, "use": "x509-svid", "x5c": [base64.b64encode(self.ca_der).decode()]}

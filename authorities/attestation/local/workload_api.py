@@ -1,7 +1,7 @@
-"""The SPIFFE Workload API (sections 4 to 6): SVIDs for the processes we launched, and for nobody else.
+"""The SPIFFE Workload API (sections 4 to 6): issues SVIDs to launched processes only.
 
-Messages and their numbers are those of the `spiffe` package, pinned exactly: a second module of the same protocol
-could not be loaded beside it. What is not in the mapping is answered UNIMPLEMENTED.
+The protobuf module is that of the `spiffe` package, which is pinned to one version: a second module of the same
+protocol could not be loaded beside it.  A method that is not in the mapping is answered with UNIMPLEMENTED.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class WorkloadApi:
         }
 
     def close(self) -> None:
-        """Cut the connections, which grpclib leaves open when its server is closed."""
+        """Close the connections, which grpclib leaves open when its server is closed."""
         for connection in self._connections:
             connection.abort()
 
@@ -65,7 +65,7 @@ class WorkloadApi:
         self._attested(stream)
         bundles = {self._issuer.trust_domain_id: self._issuer.ca_der}
         await stream.send_message(pb.X509BundlesResponse(bundles=bundles))
-        await asyncio.Event().wait()  # as below
+        await asyncio.Event().wait()  # never returns, as in `_fetch_jwt_bundles`
 
     async def _fetch_jwt_svid(self, stream: Stream[pb.JWTSVIDRequest, pb.JWTSVIDResponse]) -> None:
         request = await self._request(stream)
@@ -83,7 +83,7 @@ class WorkloadApi:
         self._attested(stream)
         bundles = {self._issuer.trust_domain_id: self._issuer.jwt_bundle()}
         await stream.send_message(pb.JWTBundlesResponse(bundles=bundles))
-        # The key never changes, but to a client the end of this stream would be an error.
+        # The key never changes, but a client would take the end of this stream for an error.
         await asyncio.Event().wait()
 
     async def _validate_jwt_svid(self, stream: Stream[pb.ValidateJWTSVIDRequest, pb.ValidateJWTSVIDResponse]) -> None:
@@ -102,7 +102,7 @@ class WorkloadApi:
     async def _request(self, stream: Stream[Request, Any]) -> Request:
         connection = stream.peer._transport
         self._connections = {connection, *(known for known in self._connections if not known.is_closing())}
-        # Who can only make another process send a request here cannot add this (SPIFFE Workload Endpoint section 3).
+        # An attacker that makes another process send a request cannot add this (SPIFFE Workload Endpoint section 3).
         if stream.metadata is None or stream.metadata.get("workload.spiffe.io") != "true":
             raise GRPCError(Status.INVALID_ARGUMENT, "security header missing from request")
         request = await stream.recv_message()
@@ -111,21 +111,21 @@ class WorkloadApi:
         return request
 
     async def _measured(self, stream: Stream[Any, Any]) -> Launched:
-        """Return the caller as `_attested` does, once every file that it could load has been looked at."""
+        """Return the caller as `_attested` does, after a look at every file that it could load."""
         self._launched(stream)
         await self._drift.look()
         return self._attested(stream)
 
     def _attested(self, stream: Stream[Any, Any]) -> Launched:
-        """Return the caller: a process we launched, whose code is what was approved."""
+        """Return the caller: a launched process, whose code is as approved."""
         launched = self._launched(stream)
         if files := self._drift.check(launched.target):
             raise self._no_identity(f"changed: {files}", party=launched.launch.party_id, pid=launched.process.pid)
         return launched
 
     def _launched(self, stream: Stream[Any, Any]) -> Launched:
-        # Not its pid, which may be another's by now, nor its command line, which it writes itself.
-        launched = self._launcher.who(stream.peer._transport.get_extra_info("socket"))
+        # Not by its pid, which may be reused by now, nor by its command line, which it can write itself.
+        launched = self._launcher.caller(stream.peer._transport.get_extra_info("socket"))
         if launched is None:
             raise self._no_identity("not launched by this authority")
         return launched

@@ -1,4 +1,4 @@
-"""The verifier: measures code, watches it, and reports what differs from what was approved.
+"""The verifier: measures code, watches it, and reports differences from what was approved.
 
-It does not know how a party was started.
+It does not depend on how a party was started.
 """

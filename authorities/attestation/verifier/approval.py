@@ -1,4 +1,4 @@
-"""What `make register` approves of the code, and what a launch is held against."""
+"""The approved digests of code, which `make register` writes and a launch is compared with."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,7 @@ from zerotrust.registry.model import Registry
 
 
 def approved_files(registry: Registry, root: Path) -> dict[str, str]:
-    """Return every file that some party can run, as it lies in the project now: SHA-256, in hex, by path.
+    """Return every file that some party can run, as it is in the project now: SHA-256, in hex, by path.
 
     Raises `MeasureError`.
     """
@@ -17,9 +17,9 @@ def approved_files(registry: Registry, root: Path) -> dict[str, str]:
 
 
 def approving(lock: Lock, root: Path, name: str, folders: Iterable[str]) -> Lock:
-    """Return a lock that approves what lies in `folders` of `root` as the code of `name`, too.
+    """Return a lock that also approves the files in `folders` of `root` as the code of `name`.
 
-    For whoever composes an authority that launches more than the registry has.  Raises `MeasureError`.
+    For an authority that is composed to launch more than the registry has.  Raises `MeasureError`.
     """
     files = _measured(root, folders)
     known = lock.parties.get(name, Approved())

@@ -1,7 +1,7 @@
-"""Is what runs still what was approved?  The answer for every target, kept current.
+"""Detects drift: keeps current, for every target, which of its files differ from what was approved.
 
-The kernel reports a change; then inode, size and ctime are compared, and only files that differ there are read.
-Before each certificate all files are looked at, whether a change was reported or not.
+When the kernel reports a change, inode, size and ctime are compared, and only files that differ in them are read.
+Before each certificate is issued, all files are compared, whether a change was reported or not.
 """
 
 import asyncio
@@ -14,15 +14,14 @@ from authorities.attestation.verifier.target import SharedRoot, Target
 from authorities.attestation.verifier.watch import Watch
 
 SECONDS_TO_GATHER = 0.005
-"""After a look, until the next: one save of an editor, or of git, is many changes."""
+"""Between two looks: one save of an editor or of git makes many changes."""
 
 Log = Callable[..., None]
 """Takes an event's name, and its fields by keyword."""
 
 
 class Drift:
-    """An async context: watches from entry to exit.  How a target was started, and what its drift leads to, is the
-    caller's concern."""
+    """An async context: watches targets from entry to exit.  The caller starts targets, and acts on their drift."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -35,7 +34,7 @@ class Drift:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Watch.  Raises `OSError` where the kernel watches no more files for this user."""
+        """Start to watch.  Raises `OSError` if the kernel watches no more files for this user."""
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             self._watch = stack.enter_context(Watch())
@@ -51,7 +50,7 @@ class Drift:
     async def follow(self, root: SharedRoot) -> None:
         """Keep `root.changed` current from now on.
 
-        Raises `OSError` where the kernel watches no more files for this user.
+        Raises `OSError` if the kernel watches no more files for this user.
         """
         if root not in self._shared:
             root.watch(self._watch)
@@ -59,7 +58,7 @@ class Drift:
             await self.look()
 
     async def add(self, target: Target) -> None:
-        """Watch a target from now on.  Raises `OSError` where the kernel watches no more files for this user."""
+        """Watch a target from now on.  Raises `OSError` if the kernel watches no more files for this user."""
         for shared in target.shared:
             await self.follow(shared)
         self._found[target] = ""
@@ -68,31 +67,31 @@ class Drift:
         self.check(target)
 
     def remove(self, target: Target) -> None:
-        """It has ended."""
+        """Stop watching a target, because it has ended."""
         if self._found.pop(target, ""):
             self._publish()
 
     @property
     def drifted(self) -> dict[str, str]:
-        """The parties that run what was not approved, or could load it, and which files have changed."""
+        """The parties that run or could load files that are not as approved, each with these files."""
         return {target.party: files for target, files in self._found.items() if files}
 
     async def changes(self) -> AsyncIterator[dict[str, str]]:
-        """Yield `drifted` as it is now, and again each time that it has changed."""
+        """Yield `drifted` now, and again each time that it has changed."""
         while True:
             news = self._news
             yield self.drifted
             await news.wait()
 
     async def until(self, target: Target, seconds: float) -> None:
-        """Return when this one has drifted or ended, and after so many seconds in any case."""
+        """Return when this target has drifted or ended, or after `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._found.get(target) == "":
                     await self._news.wait()
 
     def check(self, target: Target) -> str:
-        """Look at a target's own files; return what has changed, of them or of the shared ones, or an empty text."""
+        """Compare a target's own files.  Return which of them, or of the shared ones, have changed; "" if none."""
         if target not in self._found:
             return "not watched"
         files = _changed(target)
@@ -104,12 +103,12 @@ class Drift:
         return files
 
     def check_all(self) -> None:
-        """Look at the own files of every target."""
+        """Compare the own files of every target."""
         for target in list(self._found):
             self.check(target)
 
     async def look(self) -> None:
-        """Look at everything, shared files included.  Callers that arrive before the next look begins share it."""
+        """Compare all files, shared ones included.  Callers that arrive before the next look begins share it."""
         if self._next is None:
             self._next = asyncio.create_task(self._look())
         await asyncio.shield(self._next)

@@ -1,6 +1,6 @@
-"""What code is this? The SHA-256 of every file of some folders, and one digest over them all.
+"""Measures code: the SHA-256 of every file of some folders, and one digest over all of them.
 
-Every file, not `*.py` alone: a stray `.pyc`, a template or a shared library runs or steers the code just as well.
+Every file, not only `*.py`: a stray `.pyc`, a template or a shared library can run or steer the code just as well.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import NamedTuple
 BYTECODE_CACHES = frozenset({"__pycache__"})
 NAMED = 3
 NANOSECONDS_TO_SETTLE = 100_000_000
-"""Far more than the steps in which file systems tell the time."""
+"""Much more than the resolution of file systems' time stamps."""
 
 
 class MeasureError(Exception):
@@ -22,22 +22,22 @@ class MeasureError(Exception):
 
 
 class Stamp(NamedTuple):
-    """Tells whether a file was touched, without reading it: no program can set `ctime` (stat(2)), in nanoseconds."""
+    """Shows whether a file was touched, without reading it: no program can set `ctime` (stat(2)), in nanoseconds."""
 
     inode: int
     size: int
     ctime: int
 
 
-class RegistrySnapshot(NamedTuple):
-    """What was read, and what the file looked like then; without a stamp it is read again."""
+class MeasuredFile(NamedTuple):
+    """The digest of a file, and its stamp at that time; without a stamp the file is read again."""
 
     stamp: Stamp | None
     digest: str
 
 
 class Files:
-    """Files below one folder, and what was in them: reads again only what its stamp says was touched."""
+    """Files below one folder, with their digests; reads again only files whose stamp has changed."""
 
     def __init__(
         self,
@@ -45,16 +45,16 @@ class Files:
         *,
         leave_out: Collection[str],
         links: bool = False,
-        known: Mapping[str, RegistrySnapshot] | None = None,
+        known: Mapping[str, MeasuredFile] | None = None,
     ) -> None:
-        """`leave_out` holds folders to skip, by name or by their whole path; `links` are followed, or else refused."""
+        """`leave_out` holds folders to skip, by name or whole path; `links`: whether links are followed, or refused."""
         self.root, self.leave_out, self._links = root, leave_out, links
         self._known = dict(known or {})
 
     def look(self, folders: Iterable[str], single: Iterable[str] = ()) -> dict[str, str]:
-        """Return the SHA-256, in hex, of each file in `folders`, and of those in `single` that are there.
+        """Return the SHA-256, in hex, of each file in `folders`, and of the files in `single` that exist.
 
-        By names relative to the root.  Raises `MeasureError`.
+        By paths relative to the root.  Raises `MeasureError`.
         """
         try:
             found = {
@@ -67,20 +67,20 @@ class Files:
         return found | {name: digest for name in single if (digest := self.look_at(name)) is not None}
 
     def look_at(self, name: str) -> str | None:
-        """Return the SHA-256 of one file, or None where there is none.  Raises `MeasureError`."""
+        """Return the SHA-256 of one file, or None if it does not exist.  Raises `MeasureError`."""
         path = self.root / name
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):
-                raise MeasureError(f"{path}: no file")
+                raise MeasureError(f"{path}: not a file")
             return self._digest(name, _stamp(status))
         except FileNotFoundError:
             return None
         except OSError as error:
             raise MeasureError(f"{error.filename}: {error.strerror}") from error
 
-    def known(self) -> dict[str, RegistrySnapshot]:
-        """What was read so far, to be held on to."""
+    def known(self) -> dict[str, MeasuredFile]:
+        """Return the files that were read so far, to be stored."""
         return dict(self._known)
 
     def _digest(self, name: str, stamp: Stamp) -> str:
@@ -99,7 +99,7 @@ def measure_files(root: Path, folders: Iterable[str], *, leave_out: Collection[s
 
 
 def stamps(folder: Path) -> dict[str, Stamp]:
-    """Return how every file in `folder` lies there, by its full path.  Raises `MeasureError`."""
+    """Return the stamp of every file in `folder`, by its full path.  Raises `MeasureError`."""
     try:
         return dict(_walk(Path("/"), str(folder), (), links=False))
     except OSError as error:
@@ -110,16 +110,16 @@ def digest_of(files: Mapping[str, str]) -> str:
     """Return the SHA-256, in hex, over names and contents of `files`, which are digests by name."""
     total = hashlib.sha256()
     for name in sorted(files):
-        # Two digests of fixed length, so no name can pass for the beginning of a content.
+        # Two digests of fixed length, so that no name can be taken for the beginning of a content.
         total.update(hashlib.sha256(os.fsencode(name)).digest())
         total.update(bytes.fromhex(files[name]))
     return total.hexdigest()
 
 
 def named(paths: list[str]) -> str:
-    """The first of these paths, and how many more there are; an empty text where there are none.
+    """Return the first of these paths, and how many more there are; "" if there are none.
 
-    Fit to be sent and shown, for a name can be any bytes.
+    The result is escaped for output, because a name can be any bytes.
     """
     paths = [path.encode("unicode_escape").decode() for path in paths]
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
@@ -136,21 +136,22 @@ def _walk(root: Path, folder: str, leave_out: Collection[str], *, links: bool) -
                 if entry.is_file(follow_symlinks=links):
                     yield name, _stamp(entry.stat(follow_symlinks=links))
                 elif not entry.is_dir(follow_symlinks=links):
-                    # A link's target would run without having been measured; a pipe would keep us waiting for ever.
+                    # A link's target would run without having been measured; a pipe would block the read for ever.
                     raise MeasureError(f"{root / name}: neither a file nor a folder")
                 elif entry.name not in leave_out and name not in leave_out:
                     waiting.append(name)
 
 
-def _read(path: Path) -> RegistrySnapshot:
-    # Should a pipe have taken the file's place just now, we do not wait for it to be written to.
+def _read(path: Path) -> MeasuredFile:
+    # Does not block if a pipe has just replaced the file.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         before = _stamp(os.fstat(file.fileno()))
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         after = _stamp(os.fstat(file.fileno()))
-    # Written while we read, or so lately that the next write could bear the same time: not to be relied on.
+    # A stamp is unreliable if the file was written while we read, or so recently that the next write could have the
+    # same time.
     settled = before == after and time.time_ns() - after.ctime > NANOSECONDS_TO_SETTLE
-    return RegistrySnapshot(after if settled else None, digest)
+    return MeasuredFile(after if settled else None, digest)
 
 
 def _stamp(status: os.stat_result) -> Stamp:

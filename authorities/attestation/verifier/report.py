@@ -1,6 +1,6 @@
-"""Tells the registry what does not run as approved: at once when it changes, and every second that nothing else has.
+"""Reports to the registry which parties have drifted: at once when that changes, and otherwise every second.
 
-The whole state each time.  Its silence is news as well: services go on for as long as the registry's freshness allows.
+Each report has the whole state.  Without reports, services go on only as long as the registry's freshness allows.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ SECONDS_BETWEEN = 1
 
 
 class Source(Protocol):
-    """Whoever knows what has drifted: the authority."""
+    """What `report` needs of the attestation authority."""
 
     def changes(self) -> AsyncIterator[dict[str, str]]:
-        """Yield what has drifted, party to files, now and at each change."""
+        """Yield the drifted parties, each with its files, now and at each change."""
 
     def use(self, read_from: Mapping[str, str]) -> None:
-        """Hear which files the registry goes by, by name, with their SHA-256."""
+        """Receive the SHA-256, by name, of the files that the registry has read."""
 
     def svid(self) -> Svid:
-        """Make a new SVID of its own."""
+        """Return a new SVID of its own."""
 
     def log(self, event: str, **fields: object) -> None:
-        """Write down what happened."""
+        """Log an event."""
 
 
 async def report(address: str, source: Source) -> None:
@@ -42,7 +42,7 @@ async def report(address: str, source: Source) -> None:
     renew_at = _half(svid)
     news = source.changes()
     async with httpx.AsyncClient(transport=connections, timeout=SECONDS_BETWEEN) as http:
-        drifted, heard, told = await anext(news), asyncio.ensure_future(anext(news)), ""
+        drifted, change, logged = await anext(news), asyncio.ensure_future(anext(news)), ""
         try:
             while True:
                 problem = ""
@@ -51,23 +51,23 @@ async def report(address: str, source: Source) -> None:
                         connections.renew(svid := source.svid())
                         renew_at = _half(svid)
                     source.use(await _send(http, f"{address}/attestation", drifted))
-                except Exception as error:  # noqa: BLE001 - nobody away, no descriptor left: whatever it is, it may pass
+                except Exception as error:  # noqa: BLE001 - the registry is down, no descriptor is left: it may pass
                     problem = f"{type(error).__name__} {error}"
-                if problem != told:
+                if problem != logged:
                     source.log("not reported" if problem else "reported", why=problem)
-                told = problem
-                await asyncio.wait([heard], timeout=SECONDS_BETWEEN)
-                if heard.done():
-                    drifted, heard = heard.result(), asyncio.ensure_future(anext(news))
+                logged = problem
+                await asyncio.wait([change], timeout=SECONDS_BETWEEN)
+                if change.done():
+                    drifted, change = change.result(), asyncio.ensure_future(anext(news))
         finally:
-            heard.cancel()
-            await asyncio.wait([heard])  # else it is left pending when the event loop ends
+            change.cancel()
+            await asyncio.wait([change])  # otherwise it is still pending when the event loop ends
 
 
 async def _send(http: httpx.AsyncClient, url: str, drifted: Mapping[str, str]) -> dict[str, str]:
-    """Return which files the registry goes by.  Raises whatever is in the way."""
-    told = {"drifted": dict(drifted), "at": time.time()}
-    status, answer = await ask(http, "POST", url, most=MAX_ANSWER, json=told)
+    """Return the digests of the files that the registry has read.  Raises any error on the way."""
+    state = {"drifted": dict(drifted), "at": time.time()}
+    status, answer = await ask(http, "POST", url, most=MAX_ANSWER, json=state)
     if status != 200:
         raise httpx.RemoteProtocolError(f"status {status}")
     return dict(json.loads(answer)["read_from"])

@@ -1,6 +1,6 @@
-"""What a running party can load, and what was approved of it.
+"""The files that a running party can load, and their approved digests.
 
-Whoever starts parties makes their targets: the launcher of this machine, or what looks at containers.
+The program that starts parties makes their targets: the launcher of one machine, or a container scanner.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from authorities.attestation.verifier.measure import Files, MeasureError, RegistrySnapshot, Stamp, stamps
+from authorities.attestation.verifier.measure import Files, MeasuredFile, MeasureError, Stamp, stamps
 from authorities.attestation.verifier.watch import Watch
 from zerotrust.registry.lock import FILES, changed
 
 
 class Root(Protocol):
-    """Files that are quick to look at, so they are looked at whenever it is asked how they are."""
+    """Files that are quick to compare, so each check compares all of them."""
 
     def watch(self, watch: Watch) -> None:
-        """Have changes of these files reported.  Raises `OSError` where the kernel watches no more files."""
+        """Watch these files for changes.  Raises `OSError` if the kernel watches no more files."""
 
     def differences(self) -> list[str]:
-        """Look at all files; return the paths that are not as approved.  Raises `MeasureError`."""
+        """Compare all files.  Return the paths of those that are not as approved.  Raises `MeasureError`."""
 
 
 class Code:
-    """Folders, each file of which has an approved SHA-256: `approved` has them in hex, by path."""
+    """Folders whose files have approved digests: `approved` has the SHA-256 in hex, by path."""
 
     def __init__(self, files: Files, folders: Sequence[str], approved: Mapping[str, str]) -> None:
         self._files, self._folders, self._approved = files, folders, approved
@@ -38,7 +38,7 @@ class Code:
 
 
 class Copy:
-    """A folder that was made for one party, where nothing is touched afterwards: `made` is how its files lay there."""
+    """A folder that was made for one party and never changes: `made` has the stamps of its files at that time."""
 
     def __init__(self, path: Path, made: Mapping[str, Stamp]) -> None:
         self._path, self._made = path, made
@@ -51,10 +51,10 @@ class Copy:
 
 
 class RegistryFiles:
-    """What the registry has read; a part of its code, for what it says is what these files say."""
+    """The files that the registry has read.  They count as its code, because they determine what it publishes."""
 
     def __init__(self, root: Path) -> None:
-        """Approve what lies in the project's folder now.  Raises `MeasureError`."""
+        """Approve the files that are in the project's folder now.  Raises `MeasureError`."""
         self._files = Files(root, leave_out=())
         self._approved = self._files.look((), FILES)
 
@@ -66,7 +66,7 @@ class RegistryFiles:
         return changed(self._approved, self._files.look((), FILES))
 
     def reloaded(self, read_from: Mapping[str, str]) -> bool:
-        """Whether the registry has read other files since, and those that lie here now.
+        """Return whether the registry has read new files since, which are those that are here now.
 
         `read_from`: SHA-256 by name, as the registry reports it.  Raises `MeasureError`.
         """
@@ -78,19 +78,19 @@ class RegistryFiles:
 
 
 class SharedRoot:
-    """Files that many parties load, too many to look at on every question.
+    """Files that many parties load, too many to compare at each check.
 
-    `changed` has what the last look found.
+    `changed` has the differences that the last comparison found.
     """
 
     def __init__(
         self,
         folders: Sequence[str],
         single: Sequence[str],
-        approved: Mapping[str, RegistrySnapshot],
+        approved: Mapping[str, MeasuredFile],
         leave_out: Collection[str],
     ) -> None:
-        """All paths are absolute.  `single`: files outside of the folders, which need not exist."""
+        """Take absolute paths.  `single`: files outside of the folders, which need not exist."""
         self.changed: list[str] = []
         self._folders, self._single = folders, single
         self._approved = {path: known.digest for path, known in approved.items()}
@@ -98,14 +98,14 @@ class SharedRoot:
         self._whole = True
 
     def watch(self, watch: Watch) -> None:
-        """As `Root.watch`."""
+        """Watch these files, as `Root.watch` does."""
         for folder in self._folders:
             watch.folder(folder, leave_out=self._files.leave_out)
         for file in self._single:
             watch.file(file)
 
     def look(self) -> None:
-        """Compare all files with what was approved."""
+        """Compare all files with the approved digests."""
         try:
             found = self._files.look(self._folders, self._single)
             self.changed, self._whole = changed(self._approved, found), True
@@ -113,7 +113,7 @@ class SharedRoot:
             self.changed, self._whole = [str(error)], False
 
     def look_at(self, paths: Iterable[str]) -> None:
-        """Compare these files alone."""
+        """Compare only these files with the approved digests."""
         if not self._whole:
             return self.look()
         wrong = set(self.changed)
@@ -127,11 +127,11 @@ class SharedRoot:
         return None
 
     def approves(self, path: str, digest: str) -> bool:
-        """Whether the file at `path` was approved with this SHA-256."""
+        """Return whether the file at `path` was approved with this SHA-256."""
         return self._approved.get(path) == digest
 
     def holds(self, path: str) -> bool:
-        """Whether this is one of its files, or would be one."""
+        """Return whether this path belongs to these files, even if no such file exists."""
         return path in self._single or path.startswith(tuple(f"{folder}/" for folder in self._folders))
 
 

@@ -1,7 +1,6 @@
-"""Which files may have changed? The kernel's answer, at once and without looking: inotify(7).
+"""Reports which files may have changed, at once and without reading them: inotify(7).
 
-It is a hint and no more: it says nothing of writes through another hard link or a mapping.  Whoever needs to be sure
-looks at the files themselves.
+It is only a hint: it does not report writes through another hard link or a mapping.  To be sure, compare the files.
 """
 
 import ctypes
@@ -20,15 +19,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Watch:
-    """Folders, and single files, that are watched. `fileno` becomes readable when something happened to them."""
+    """Watched folders and single files.  `fileno` becomes readable when one of them has changed."""
 
     def __init__(self) -> None:
-        """Raises `OSError` where this user has too many already."""
+        """Open an inotify instance.  Raises `OSError` if this user has too many already."""
         self._paths: dict[int, str] = {}
-        # What is of interest in a folder that is not watched as a whole: names, and by which paths they were asked for.
+        # In a folder that is not watched as a whole: the watched names, each with the paths it was requested by.
         self._names: dict[int, dict[str, set[str]]] = {}
-        self._whole: dict[int, Collection[str]] = {}  # the others, and what is not of interest in them
-        self._folders: dict[str, Collection[str]] = {}  # as asked for, to be found again when they come back
+        self._whole: dict[int, Collection[str]] = {}  # the folders watched as a whole, with what to leave out
+        self._folders: dict[str, Collection[str]] = {}  # as requested, to be watched again when they reappear
         self._fd = int(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         if self._fd < 0:
             raise _error("inotify", "fs.inotify.max_user_instances")
@@ -40,28 +39,28 @@ class Watch:
         os.close(self._fd)
 
     def fileno(self) -> int:
-        """For the event loop."""
+        """Return the descriptor, for the event loop."""
         return self._fd
 
     def folder(self, path: str, *, leave_out: Collection[str] = ()) -> None:
-        """Watch a folder with all that is in it, and that it stays where it is.
+        """Watch a folder with all its content, and whether it is moved or replaced.
 
         `leave_out` holds folders not to watch, by name or by their whole path.
-        Raises `OSError` where there are more folders than the kernel watches for one user.
+        Raises `OSError` if there are more folders than the kernel watches for one user.
         """
         self._folders[path] = leave_out
         self.file(path)
         self._below(path, leave_out)
 
     def file(self, path: str) -> None:
-        """Watch one name, whether there is such a file or not.  Raises `OSError`."""
+        """Watch one path, whether the file exists or not.  Raises `OSError`."""
         parent, _, name = path.rpartition("/")
         number = self._add(parent)
         if number is not None:
             self._names.setdefault(number, {}).setdefault(name, set()).add(path)
 
     def read(self) -> set[str] | None:
-        """Return the files that may have changed since the last time; None means any may have.  Raises `OSError`."""
+        """Return the files that may have changed since the last call; None means any may have.  Raises `OSError`."""
         found: set[str] = set()
         everything = False
         while events := self._events():
@@ -74,10 +73,10 @@ class Watch:
         return None if everything else found
 
     def _seen(self, number: int, mask: int, name: str, found: set[str]) -> bool:
-        """Note one event; return whether more than the one file may have changed."""
+        """Add the files of one event to `found`.  Return whether other files may have changed as well."""
         if mask & _OVERFLOW:
             return True
-        if mask & _IGNORED:  # the folder is gone, which its parent tells as well
+        if mask & _IGNORED:  # the folder was deleted, which its parent reports as well
             for table in self._paths, self._names, self._whole:
                 table.pop(number, None)
             return False
@@ -98,7 +97,7 @@ class Watch:
             return b""
 
     def _below(self, path: str, leave_out: Collection[str], seen: dict[int, str] | None = None) -> None:
-        """Watch a folder and those in it, each by the first way that leads there: links can go in circles."""
+        """Watch a folder and those in it, each by the first path that leads to it, because links can form cycles."""
         seen = {} if seen is None else seen
         number = self._add(path)
         if number is None:
@@ -111,7 +110,7 @@ class Watch:
             with os.scandir(path) as entries:
                 folders = [entry for entry in entries if entry.is_dir()]
         except OSError:
-            return  # gone again, which we shall be told
+            return  # deleted again, which will be reported
         for entry in folders:
             if not _left_out(entry.path, entry.name, leave_out):
                 self._below(entry.path, leave_out, seen)
@@ -123,7 +122,7 @@ class Watch:
             return number
         if ctypes.get_errno() == 28:  # ENOSPC
             raise _error(path, "fs.inotify.max_user_watches")
-        return None  # not there: its parent, or whoever looks, will tell
+        return None  # does not exist: its parent's watch, or a comparison, will show it
 
 
 def _left_out(path: str, name: str, leave_out: Collection[str]) -> bool:
