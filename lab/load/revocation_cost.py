@@ -33,6 +33,7 @@ from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import Revocable
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
+from zerotrust.testing import principal
 
 FEW, MANY = 100, 100_000
 REMEMBERED, WATCHED = 10_000, 100
@@ -41,22 +42,14 @@ AGENT = "spiffe://agents.example/agent/reader"
 
 def caller(number: int) -> Principal:
     """Somebody of whom nothing is revoked."""
-    actors = (AGENT, "spiffe://agents.example/orchestrator")
-    return Principal(
+    return principal(
         subject=f"user-{number}",
         party=AGENT,
-        actors=actors,
-        audience="",
-        scopes=frozenset(),
-        groups=frozenset(),
+        actors=(AGENT, "spiffe://agents.example/orchestrator"),
         token_id=f"T2-{number}",
         lineage=(f"T0-{number}", f"T1-{number}"),
-        client="walkthrough",
-        chain_started_at=0,
         session=f"session-{number}",
-        issued_at=0,
         expires_at=2**40,
-        token=f"{number}",
     )
 
 
