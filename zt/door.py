@@ -84,7 +84,7 @@ class Door:
         return content
 
     def _unreached(self, error: Exception) -> DoorError:
-        if any(why in str(error) for why in ("CERTIFICATE_VERIFY_FAILED", "not who was called", "one SPIFFE ID")):
+        if any(why in str(error) for why in ("CERTIFICATE_VERIFY_FAILED", "is not the party", "one SPIFFE ID")):
             return DoorError(f"Who answers at {self._place.door} is not the registry, and was told nothing: {error}")
         return _not_running("The registry", self._place.door, error)
 
