@@ -175,8 +175,9 @@ async def _in_its_place(system: System, svid: Svid, card: AgentCard) -> AsyncIte
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": json.dumps(signed_card(card, svid)).encode()})
 
-    port = system.registry.parties["agent/reader"].port or 0
-    rogue = server(listen, host=HOST, port=port, tls=server_context(svid, certificate_needed=False))
+    rogue = server(
+        listen, host=HOST, port=system.port("agent/reader"), tls=server_context(svid, certificate_needed=False)
+    )
     serving = asyncio.create_task(rogue.serve())
     await asyncio.sleep(0.2)
     try:

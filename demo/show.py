@@ -49,7 +49,7 @@ async def certificates(system: System) -> dict[str, x509.Certificate]:
     context.check_hostname = False  # they are looked at here, not relied on
     shown = {}
     for name in system.registry.launched:
-        _, writer = await asyncio.open_connection(HOST, system.registry.parties[name].port, ssl=context)
+        _, writer = await asyncio.open_connection(HOST, system.port(name), ssl=context)
         shown[name] = x509.load_der_x509_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
         writer.close()
     return shown

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.without import NoSuchControl
-from registration.realm import SCRIPT
+from registration.realm.script import SCRIPT
 
 LAB_SCRIPT = Path(__file__).with_name("realm.js")
 

@@ -16,8 +16,8 @@ from local.keycloak import URL
 from local.manual_steps import EVERYTHING, READY, steps
 from local.past import check_links, forget
 from local.program import FOLDER, INTERRUPTED, console, say, until_told
-from local.system import ROOT, System, process_running, running
-from registration.realm import USERS
+from local.system import HOST, ROOT, System, process_running, running
+from registration.realm.users import USERS
 from zt.door import DoorError, sign_in_at
 from zt.password import ask_password
 from zt.terminal import Terminal
@@ -142,7 +142,7 @@ def _show_addresses(system: System) -> None:
     keycloak = system.keycloak
     admin, password = keycloak.admin
     for name in system.registry.services:
-        console.print(f"  {name:<16} {system.address(name)}")
+        console.print(f"  {name:<16} {system.address(name)}  at {HOST}:{system.port(name)}")
     console.print(f"  {'Keycloak':<16} {keycloak.issuer}")
     console.print(f"  {'its admin page':<16} {URL}/admin  as {admin}, password {password}")
     for user, secret in keycloak.passwords.items():

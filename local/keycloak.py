@@ -1,6 +1,6 @@
 """Runs the real Keycloak on this machine: embedded database, https only, on the loopback interface.
 
-    async with Keycloak(run_dir, truststore=ca, certificate=crt, key=key) as keycloak:
+    async with Keycloak(run_dir, realm=text, truststore=ca, certificate=crt, key=key) as keycloak:
         await sign_in(
             keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
         )
@@ -34,7 +34,8 @@ from authorities.attestation.local.closed import give_up_reading_any_file
 from authorities.attestation.local.interpreter import Interpreter
 from local.keycloak_instance import BUILD, Instance
 from local.keycloak_runtime import KeycloakError, Runtime, Say, find_runtime, going_on
-from registration.realm import REALM_FILE, SCRIPT, USERS
+from registration.realm.script import SCRIPT
+from registration.realm.users import USERS
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
 
 PORT = 8443
@@ -120,7 +121,7 @@ _BUILT = 10
 
 
 class Keycloak:
-    """A running Keycloak with the committed realm, for as long as the `async with` lasts."""
+    """A running Keycloak with a realm, for as long as the `async with` lasts."""
 
     issuer: str
     passwords: dict[str, str]
@@ -134,13 +135,15 @@ class Keycloak:
         self,
         run_dir: Path,
         *,
+        realm: str,
         truststore: Path,
         certificate: Path,
         key: Path,
         say: Say = print,
         scripts: tuple[Path, ...] = (SCRIPT,),
     ) -> None:
-        """`run_dir` will hold the instance; all other files are PEM and need to exist when it starts.
+        """`run_dir` will hold the instance; `realm` is imported, in JSON; all other files are PEM, and need to exist
+        when it starts.
 
         `truststore`: the CA of the SPIFFE bundle endpoint, of Keycloak's own `certificate` (for `localhost`), and of
         the certificates that callers may show.  `key` is for nobody else to read.
@@ -148,7 +151,6 @@ class Keycloak:
         """
         self._truststore, self._certificate, self._key = (f.absolute() for f in (truststore, certificate, key))
         self._say = say
-        realm = REALM_FILE.read_text()
         self._instance = Instance((run_dir / "keycloak").absolute(), realm=realm, scripts=scripts)
         self._name = str(json.loads(realm)["realm"])
         self.issuer = f"{URL}/realms/{self._name}"

@@ -17,14 +17,14 @@ read that file can read the database too, and with it the realm's signing key; t
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from authorities.attestation.verifier.measure import MeasureError, digest_of, measure_files
 from local.keycloak_runtime import VERSION
-from registration.realm import build_jar
+from registration.realm.script import build_jar
 
 # A certificate is asked for and not demanded: workloads have one, people have none. One of another CA is refused.
 BUILD = [
@@ -87,9 +87,7 @@ class Instance:
 
     def hosts(self) -> Path:
         """Write the only names that Keycloak will find: on this machine, no other place knows those of parties."""
-        clients = json.loads(self.realm)["clients"]
-        told = {urlsplit(c.get("attributes", {}).get("backchannel.logout.url", "")).hostname for c in clients}
-        names = sorted({"localhost", socket.gethostname(), *filter(None, told)})
+        names = sorted({"localhost", socket.gethostname(), *re.findall(r'"https://([\w.-]+)', self.realm)})
         hosts = self.home / "hosts"
         hosts.write_text(f"127.0.0.1 {' '.join(names)}\n")
         return hosts

@@ -2,7 +2,7 @@
 
 import json
 
-from local.system import ROOT, System
+from local.system import HOST, ROOT, System
 
 EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run model.read"
 """All scopes that the walkthrough's client can be given."""
@@ -13,7 +13,9 @@ READY = "`make down` ends it."
 
 def steps(system: System) -> str:
     """What a person can type while the system runs, one step after the other."""
+    called = "orchestrator", "tool/documents"
     return _STEPS.format(
+        found=" ".join(f"--connect-to {system.registry.dns_name(name)}::{HOST}:{system.port(name)}" for name in called),
         password=system.keycloak.passwords["alice"],
         olga=system.keycloak.passwords["olga"],
         request=json.dumps({"request": REQUEST}),
@@ -27,8 +29,8 @@ def steps(system: System) -> str:
 _STEPS = r"""
 The passwords are of this run only.  Step by step, in bash (in zsh: `setopt interactive_comments` first):
 
-  # believe this run's CA; find every name on this machine
-  ask() {{ curl -sS -w '\n' --cacert run/ca.pem --connect-to ::127.0.0.1: "$@"; }}
+  # believe this run's CA; find each party where it listens
+  ask() {{ curl -sS -w '\n' --cacert run/ca.pem {found} "$@"; }}
 
   # secrets go through pipes: others can read a process's arguments
   as_alice() {{ ask -H @<(printf 'Authorization: Bearer %s' "$TOKEN") "$@"; }}

@@ -28,17 +28,20 @@ from authorities.registry.state import State
 from local.keycloak import HEALTH_PORT, PORT, Keycloak, check_port, tail
 from local.keycloak_runtime import Say, check_space
 from local.past import MOST_KEPT, RUNS_KEPT, check_links, forget, put_aside
-from registration.realm import SCRIPT
+from registration.realm import REALM_FILE, deployed
+from registration.realm.script import SCRIPT
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.journal import events
+from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.lock import Lock, load_lock
 from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY, RegistrySnapshot
+from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY, deployed_at
 from zerotrust.spiffe.svid import Svid
 from zt.client import user_client
 
 ROOT = Path(__file__).parents[1]
+DEPLOYMENT = ROOT / "deploy" / "local.yaml"
 HOST = "127.0.0.1"
 SECONDS_TO_START = 30
 SPACE = 100
@@ -57,6 +60,7 @@ class System:
     """What runs, and where its traces are."""
 
     registry: Registry
+    deployment: Deployment
     lock: Lock
     folder: Path
     keycloak: Keycloak
@@ -68,20 +72,16 @@ class System:
 
     def place(self, name: str) -> str:
         """Where a party listens."""
-        return f"https://{HOST}:{self.registry.parties[name].port}"
+        return self.deployment.parties[name].origin
 
-    @property
-    def places(self) -> dict[str, str]:
-        """Where each party that runs listens, by name."""
-        return {name: self.place(name) for name in self.registry.launched}
+    def port(self, name: str) -> int:
+        """The port at which a party listens."""
+        return self.deployment.parties[name].port
 
     @property
     def directory(self) -> Directory:
         """Whom there is to be called, and by which names they are known."""
-        addresses = {name: self.address(name) for name in self.registry.launched}
-        return RegistrySnapshot(
-            registry=self.registry, addresses=addresses, places=self.places, approved={}
-        ).directory()
+        return deployed_at(self.deployment, self.registry, approved={}).directory()
 
     def user(self) -> httpx.AsyncClient:
         """The client of a person, who has no certificate."""
@@ -140,13 +140,14 @@ def settings(system: System, name: str) -> dict[str, str]:
     told = {
         "ZT_REGISTRY": system.place(REGISTRY_PARTY),
         "ZT_ISSUER": system.keycloak.issuer,
-        "ZT_HOST": HOST,
+        "ZT_HOST": system.deployment.parties[name].host,
+        "ZT_PORT": str(system.port(name)),
         "ZT_DATA": str(system.data(name)),
     }
     files = {
         "ZT_FILES": str(ROOT),
         "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
-        "ZT_PLACES": json.dumps(system.places),
+        "ZT_DEPLOYMENT": str(DEPLOYMENT),
     }
     return told | (files if name == REGISTRY_PARTY else {})
 
@@ -175,12 +176,13 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_space(folder, SPACE)
     registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
+    deployment = load_deployment(DEPLOYMENT, registry)
     for name, code in {**unregistered, **({"insider": INSIDER} if insiders else {})}.items():
         lock = approving(lock, ROOT, name, code)
     async with AsyncExitStack() as stack:
         stack.enter_context(_only_one(folder))
-        for name in [*registry.launched, ATTESTATION_PARTY]:
-            check_port(registry.parties[name].port or 0, name)
+        for name, place in deployment.parties.items():
+            check_port(place.port, name)
         for port in (PORT, HEALTH_PORT):
             check_port(port)
         check_links(folder)
@@ -192,16 +194,23 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         data.chmod(0o700)  # earlier versions left it, and the databases in it, open to other users
         shutil.rmtree(folder / "insiders", ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
+        port = deployment.parties[ATTESTATION_PARTY].port
         try:
-            authority = await stack.enter_async_context(attestation(registry, lock, ROOT, folder))
+            authority = await stack.enter_async_context(attestation(registry, lock, ROOT, folder, port=port))
         except OSError:
-            check_port(registry.parties[ATTESTATION_PARTY].port or 0, ATTESTATION_PARTY)  # just taken
+            check_port(port, ATTESTATION_PARTY)  # just taken
             raise
         certificate, key = _for_keycloak(authority, folder)
         keycloak = Keycloak(
-            folder, truststore=authority.ca_file, certificate=certificate, key=key, say=say, scripts=scripts
+            folder,
+            realm=deployed(REALM_FILE.read_text(), registry, deployment),
+            truststore=authority.ca_file,
+            certificate=certificate,
+            key=key,
+            say=say,
+            scripts=scripts,
         )
-        system = System(registry, lock, folder, keycloak, authority)
+        system = System(registry, deployment, lock, folder, keycloak, authority)
         suspended = await _suspended(system)
         say("Services start, each from its own measured copy")
         launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}

@@ -14,13 +14,14 @@ from mcp.server.mcpserver import MCPServer
 
 from authorities.attestation.verifier.approval import approved_files
 from authorities.attestation.verifier.measure import MeasureError, digest_of, named
-from registration import realm
+from registration.realm import REALM_FILE, realm
+from registration.realm import as_text as realm_text
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest, tool_digest
-from zerotrust.registry.lock import LOCK, Approved, Lock, as_text, changed, load_lock
+from zerotrust.registry.lock import LOCK, REGISTRY, Approved, Lock, as_text, changed, load_lock
 from zerotrust.registry.model import Registry, RegistryError, load_registry
 
-ROOT = realm.ROOT
+ROOT = Path(__file__).parents[1]
 
 
 def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Mapping[str, str]]) -> Lock:
@@ -66,7 +67,7 @@ def current(root: Path) -> tuple[Registry, Lock]:
 
     Raises `RegistryError`, or `MeasureError` where a party's code cannot be read.
     """
-    registry = load_registry(root / realm.REGISTRY.name)
+    registry = load_registry(root / REGISTRY)
     tools = {
         name: asyncio.run(listed(registry.parties[name].code[0].replace("/", ".") + ".main"))
         for name in tool_servers(registry)
@@ -106,9 +107,9 @@ def check(root: Path) -> str | None:
     if not wrong and lock.read_text() != as_text(found):
         wrong = ["written otherwise than `make register` writes it"]
     lines = [f"{LOCK}: {line}" for line in wrong]
-    file = root / realm.REALM_FILE.relative_to(ROOT)
-    if not file.exists() or file.read_text() != realm.as_text(realm.realm(registry)):
-        lines.append(f"{file.relative_to(root)}: not what {realm.REGISTRY.name} says")
+    file = root / REALM_FILE.relative_to(ROOT)
+    if not file.exists() or file.read_text() != realm_text(realm(registry)):
+        lines.append(f"{file.relative_to(root)}: not what {REGISTRY} says")
     return (
         "\n".join([*lines, "Not as approved: look at each, then run `make register` and commit what it wrote."])
         if lines
@@ -126,7 +127,7 @@ def write(root: Path) -> str | None:
         approved = load_lock(root / LOCK)
     except RegistryError:
         approved = Lock(files={}, parties={})
-    texts = {LOCK: as_text(found), str(realm.REALM_FILE.relative_to(ROOT)): realm.as_text(realm.realm(registry))}
+    texts = {LOCK: as_text(found), str(REALM_FILE.relative_to(ROOT)): realm_text(realm(registry))}
     changed_files = [n for n, text in texts.items() if not (root / n).exists() or (root / n).read_text() != text]
     for name, text in texts.items():
         (root / name).write_text(text)

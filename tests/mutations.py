@@ -88,6 +88,7 @@ TESTS = {
         "unit/test_gate unit/test_revoked_caller unit/test_decision input/test_handlers input/test_values "
         "services/test_orchestrator services/test_server"
     ),
+    "registry.deployment": "unit/test_deployment unit/test_snapshot",
     "registry.directory": "unit/test_pools unit/test_snapshot",
     "registry.files": "unit/test_snapshot unit/test_register",
     "registry.model": "unit/test_registry unit/test_realm",

@@ -20,7 +20,7 @@ from zerotrust.spiffe.tls import client_context, issuer_context, server_context,
 from zerotrust.spiffe.workload import Workload, WorkloadError
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.logs import log_json_lines
-from zerotrust.transport.pools import Connections, Context, MCPConnections
+from zerotrust.transport.pools import Connections, Context, MCPConnections, origin
 from zerotrust.transport.server import server
 
 
@@ -37,7 +37,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
                 policy = policy_of(feed.policy, feed.snapshot.registry)
                 service = compose(name, feed.snapshot, policy, settings, workload, feed.revocations)
                 feed.on_change(lambda known, policy: service.use(known, policy_of(policy, known.registry)))
-                await serve(service, create_app(service), workload, settings.host)
+                await serve(service, create_app(service), workload, settings)
 
     uvloop.run(live())
 
@@ -88,9 +88,7 @@ def follow(address: str, workload: Workload) -> RegistryFeed:
 def issuer_client(issuer: str, workload: Workload) -> httpx.AsyncClient:
     """A client of the issuer."""
     url = httpx.URL(issuer)
-    return client(
-        Directory({f"{url.scheme}://{url.host}:{url.port}": url.host}, {}), workload, issuer_context, seconds=10
-    )
+    return client(Directory({origin(url): url.host}, {}), workload, issuer_context, seconds=10)
 
 
 def client(directory: Directory, workload: Workload, context: Context, *, seconds: float | None) -> httpx.AsyncClient:
@@ -100,19 +98,17 @@ def client(directory: Directory, workload: Workload, context: Context, *, second
     return httpx.AsyncClient(transport=connections, timeout=seconds)
 
 
-async def serve(service: Service, app: ASGIApp, workload: Workload, host: str) -> None:
-    """Serve a party's app at its port, with its SVID.  A caller must show an SVID, unless the party is for users too.
+async def serve(service: Service, app: ASGIApp, workload: Workload, settings: Settings) -> None:
+    """Serve a party's app where it is told to, with its SVID.  A caller must show an SVID, unless the party is for
+    users too.
 
     Raises `WorkloadError` if this process was launched as another party.
     """
-    registry = service.registry
-    if workload.svid.id != registry.id(service.name):
+    if workload.svid.id != service.registry.id(service.name):
         raise WorkloadError(f"launched as {workload.svid.id}, and started as {service.name}")
     context = server_context(workload.svid, certificate_needed=not service.for_users)
     workload.on_renewal(lambda svid: use_svid(context, svid))
-    port = registry.parties[service.name].port
-    assert port is not None  # noqa: S101 - the registry refuses a party that runs code and has none
-    await server(app, host=host, port=port, tls=context).serve()
+    await server(app, host=settings.host, port=settings.port, tls=context).serve()
 
 
 def without_slash(url: str) -> str:

@@ -17,5 +17,7 @@ class Settings(BaseSettings):
     """The realm's issuer, exactly as in the `iss` of its tokens."""
     host: str
     """The address to listen on."""
+    port: int
+    """The port to listen on."""
     data: Path
     """The folder for this party's journal and store."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 from zerotrust.adapters.extras import extra
+from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import NAME, RegistryError, load_registry
 
 with extra("zt"):
@@ -52,7 +53,9 @@ BY_ITSELF = "it is told again until it has heard"
 
 def place(system: Path) -> Place:
     """Where the system of that folder is found.  Raises `RegistryError`."""
-    return Place.of(load_registry(system / "registry.yaml"), keycloak=KEYCLOAK, ca=system / "run" / "ca.pem")
+    registry = load_registry(system / "registry.yaml")
+    deployment = load_deployment(system / "deploy" / "local.yaml", registry)
+    return Place.of(registry, deployment, keycloak=KEYCLOAK, ca=system / "run" / "ca.pem")
 
 
 @app.callback()

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
+from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.spiffe.tls import user_context
@@ -41,11 +42,11 @@ class Place:
     ca: Path
 
     @classmethod
-    def of(cls, registry: Registry, *, keycloak: str, ca: Path) -> "Place":
-        """The one that a registry describes, on this machine."""
+    def of(cls, registry: Registry, deployment: Deployment, *, keycloak: str, ca: Path) -> "Place":
+        """The one of a registry that is deployed so."""
         return cls(
             issuer=f"{keycloak}/realms/{registry.realm}",
-            door=f"https://127.0.0.1:{registry.parties[REGISTRY_PARTY].port}",
+            door=deployment.parties[REGISTRY_PARTY].origin,
             name=registry.dns_name(REGISTRY_PARTY),
             spiffe_id=registry.id(REGISTRY_PARTY),
             ca=ca,

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import uvloop
-from pydantic import AnyHttpUrl
 
 from authorities.registry.app import create_app
 from authorities.registry.keycloak.admin import Administration
@@ -32,16 +31,15 @@ class RegistrySettings(Settings):
     """The folder of `registry.yaml` and `registry.lock`."""
     policies: Path
     """The folder of `policies.cedar` and `schema.cedarschema`."""
-    places: dict[str, AnyHttpUrl]
-    """Where each party listens, by name (JSON)."""
+    deployment: Path
+    """The file that says where each party runs."""
 
 
 async def live(settings: RegistrySettings) -> None:
     """Serve until told to stop."""
 
     def read() -> tuple[RegistrySnapshot, PolicyDocument]:
-        places = {name: without_slash(str(url)) for name, url in settings.places.items()}
-        return load_snapshot(settings.files, places), load_policy(settings.policies)
+        return load_snapshot(settings.files, settings.deployment), load_policy(settings.policies)
 
     known, policy = read()
     revocations, workload, issuer = Revocations(clock=time.monotonic), Workload(), without_slash(str(settings.issuer))
@@ -63,7 +61,7 @@ async def live(settings: RegistrySettings) -> None:
             follow = partial(
                 poll, realm, own=known.registry.id(REGISTRY_PARTY), since=time.time() - RETENTION["session"]
             )
-            await serve(service, create_app(service, realm, read, follow), workload, settings.host)
+            await serve(service, create_app(service, realm, read, follow), workload, settings)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import httpx
 
 from lab.bench.numbers import Span
 from lab.bench.variants import address, directory
-from local.system import HOST, System
+from local.system import System
 from zerotrust.issuer.exchange import CLIENT_ASSERTION, exchange_form
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import client_context
@@ -53,9 +53,8 @@ async def _handshakes(system: System, svid: Svid) -> AsyncIterator[Span]:
     context = client_context(svid, known.parties)
     for _ in range(TIMES):
         began = time.monotonic()
-        _, writer = await asyncio.open_connection(
-            HOST, httpx.URL(url).port, ssl=context, server_hostname=known.names[url]
-        )
+        name = known.names[url]
+        _, writer = await asyncio.open_connection(*known.places[name], ssl=context, server_hostname=name)
         yield Span("handshake", began, time.monotonic())
         writer.close()
         await writer.wait_closed()

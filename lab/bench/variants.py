@@ -12,6 +12,7 @@ from authorities.attestation.local.launch import Launch
 from lab.bench.numbers import Span
 from local.keycloak import check_port
 from local.system import HOST, System, registered, settings
+from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
@@ -30,26 +31,21 @@ def scheme(name: str) -> str:
 
 def address(system: System, name: str, party: str) -> str:
     """The origin of a party of a set, by its name in certificates."""
-    return f"{scheme(name)}://{system.registry.dns_name(party)}:{_port(system, name, party)}"
+    return f"{scheme(name)}://{system.registry.dns_name(party)}"
 
 
 def place(system: System, name: str, party: str) -> str:
     """Where a party of a set listens."""
-    return f"{scheme(name)}://{HOST}:{_port(system, name, party)}"
-
-
-def _port(system: System, name: str, party: str) -> int:
-    return (system.registry.parties[party].port or 0) + PORTS[name]
+    return f"{scheme(name)}://{HOST}:{system.port(party) + PORTS[name]}"
 
 
 def variant(system: System, name: str) -> System:
     """One set, as a system: whoever it is made of runs, or ran, with these addresses and folders."""
     parties = {
-        party: entry.model_copy(update={"port": entry.port and entry.port + PORTS[name]})
-        for party, entry in system.registry.parties.items()
+        party: there.model_copy(update={"port": there.port + PORTS[name]})
+        for party, there in system.deployment.parties.items()
     }
-    registry = system.registry.model_copy(update={"parties": parties})
-    return replace(system, registry=registry, folder=system.folder / name)
+    return replace(system, deployment=Deployment(parties=parties), folder=system.folder / name)
 
 
 def directory(system: System, name: str) -> Directory:
@@ -102,6 +98,7 @@ def _launch(system: System, name: str, party: str) -> Launch:
             "ZT_BENCH_VARIANT": name,
             "ZT_BENCH_SCHEME": scheme(name),
             "ZT_BENCH_PORTS": str(PORTS[name]),
+            "ZT_PORT": str(system.port(party) + PORTS[name]),
             "ZT_BENCH_PARTY": party,
             "ZT_BENCH_MODULE": f"{system.registry.parties[party].code[0].replace('/', '.')}.main",
         },

@@ -16,7 +16,8 @@ from typing import Any, cast
 from authorities.attestation.local.authority import Authority
 from lab.load.attacks import ATTACKS, Attacker
 from local.keycloak import Keycloak
-from local.system import ROOT, System
+from local.system import DEPLOYMENT, ROOT, System
+from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import load_registry
 
@@ -28,7 +29,8 @@ def as_seen(told: dict[str, Any]) -> System:
     tls = ssl.create_default_context(cafile=str(ca))
     keycloak = SimpleNamespace(issuer=told["issuer"], passwords=told["passwords"], tls=tls)
     registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
-    return System(registry, lock, folder, cast("Keycloak", keycloak), cast("Authority", SimpleNamespace(ca_file=ca)))
+    deployment, authority = load_deployment(DEPLOYMENT, registry), SimpleNamespace(ca_file=ca)
+    return System(registry, deployment, lock, folder, cast("Keycloak", keycloak), cast("Authority", authority))
 
 
 async def main() -> None:

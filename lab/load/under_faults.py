@@ -30,7 +30,7 @@ async def under_faults(
     Leaves the system as it was found.  Raises `TimeoutError` where it does not recover.
     """
     async with AsyncExitStack() as stack:
-        relays = {name: Relay(system.registry.parties[REGISTRY_PARTY].port or 0) for name in wires}
+        relays = {name: Relay(system.port(REGISTRY_PARTY)) for name in wires}
         for relay in relays.values():
             await stack.enter_async_context(relay.opened())
         stack.push_async_callback(_wired, system, dict.fromkeys(wires, system.place(REGISTRY_PARTY)))

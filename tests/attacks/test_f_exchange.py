@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from lab import realm as control
 from lab.realm import RealmControl, weakened
 from local.keycloak import Keycloak
-from registration.realm import USERS
 from registration.realm import realm as derive
+from registration.realm.users import USERS
 from tests.support.attack_realm import READING, WRITING, Target, Tried, Tries, alive, attack
 from tests.support.real import AGENT_SCOPE, AGENTS, imported
 from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, chain, claims

@@ -129,7 +129,7 @@ def _named_nearly(target: Target) -> list[Attempt]:
     tries = []
     known = target.issuer.registry
     for name in ("agent/re\u0430der", "agent/Reader", "agent/reader ", "agent/reader/", "agent//reader"):
-        entries = {**known.model_dump()["parties"], name: known.model_dump()["parties"][READER] | {"port": 8199}}
+        entries = {**known.model_dump()["parties"], name: known.model_dump()["parties"][READER]}
         with suppress(ValueError):
             Registry.model_validate(known.model_dump() | {"parties": entries})
             tries.append(Attempt("registered", succeeded=True))

@@ -81,7 +81,7 @@ WAIT = "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=127.0.0.1:
 async def main():
     place, missing = Path(sys.argv[1]), [Control(**control) for control in json.loads(sys.argv[2])]
     files = {name: place / name for name in ("truststore", "certificate", "key")}
-    keycloak = Keycloak(place / "run", **files)
+    keycloak = Keycloak(place / "run", realm='{"realm": "agents"}', **files)
     keycloak._instance.prepare(place / "distribution")
     with without(*missing):
         java = Interpreter(str(find_java(lambda _: None)))

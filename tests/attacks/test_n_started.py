@@ -10,7 +10,7 @@ from unittest import mock
 from local import keycloak_runtime
 from local.keycloak_instance import BUILT, Instance
 from local.keycloak_runtime import KeycloakError, find_distribution, find_java
-from registration.realm import SCRIPT
+from registration.realm.script import SCRIPT
 from scripts import run
 from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, as_text, listed, verify
 from tests.support.attack import Attempt, Tries, attack

@@ -9,6 +9,7 @@ import pytest
 
 from demo.revocation_methods import REVOCATION_METHODS
 from tests.attacks.table import ROWS, markdown
+from tests.support.system import deployment
 from zerotrust.registry.model import load_registry
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def test_every_make_target_that_is_named_exists(text: Path) -> None:
 def test_every_port_that_is_named_is_a_partys_or_keycloaks(text: Path) -> None:
     named = {int(port) for port in re.findall(r"(?:localhost|127\.0\.0\.1):(\d+)", text.read_text())}
 
-    known = {party.port for party in REGISTRY.parties.values()} | {8000, 8443, 9000}
+    known = {place.port for place in deployment().parties.values()} | {8000, 8443, 9000}
     assert named <= known
 
 

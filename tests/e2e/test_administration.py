@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from authorities.registry.keycloak.admin import Administration, AdministrationError
 from local.keycloak import Keycloak
-from registration.realm import USERS
+from registration.realm.users import USERS
 from tests.support.pki import CA
 from tests.support.realm import Realm, claims, dead
 from zerotrust.decision import Denied, Reason

@@ -22,8 +22,8 @@ from authorities.registry.keycloak.backchannel_logout import Logouts
 from authorities.registry.keycloak.events import Change
 from authorities.registry.keycloak.poll import poll
 from local.keycloak import Keycloak
-from registration.realm import ADMINISTRATOR
 from registration.realm import realm as derive
+from registration.realm.clients import ADMINISTRATOR
 from tests.support.pki import CA
 from tests.support.real import EVERYTHING, imported
 from tests.support.realm import Realm, claims
@@ -145,8 +145,9 @@ async def place(
     server = await asyncio.start_server(door, "127.0.0.1", ssl=served(own_ca, folder, registry.dns_name(ADMINISTRATOR)))
     port = server.sockets[0].getsockname()[1]
     derived = {**derive(registry), "realm": REALM}
-    told = f"{registry.address(ADMINISTRATOR)}{LOGOUT_PATH}"  # the port is the real registry's, which may be running
-    derived = json.loads(json.dumps(derived).replace(told, told.replace(":8106", f":{port}")))
+    told = f"{registry.address(ADMINISTRATOR)}{LOGOUT_PATH}"  # at the real registry's port, which may be running
+    there = f"{registry.address(ADMINISTRATOR)}:{port}{LOGOUT_PATH}"
+    derived = json.loads(json.dumps(derived).replace(told, there))
     async with imported(keycloak, http, trust_domain, derived) as realm, keycloak.administration(REALM) as admin:
         polling = asyncio.create_task(
             poll(own, heard.apply, heard.heard, own=registry.id(ADMINISTRATOR), since=time.time())

@@ -18,7 +18,8 @@ from joserfc.jwk import KeySet
 
 from authorities.registry.keycloak.events import RECORDED
 from local.keycloak import Keycloak
-from registration.realm import REALM_FILE, USERS
+from registration.realm import REALM_FILE
+from registration.realm.users import USERS
 from tests.docs.test_keycloak_events import ADMIN_ROWS, USER_TYPES
 from tests.support.real import EVERYTHING
 from tests.support.realm import TOKEN_TYPE, Realm, chain, claims, dead

@@ -23,9 +23,11 @@ from local.system import ROOT, System, settings, started
 from tests.support.issuer import Issuer
 from tests.support.launched import Authority
 from tests.support.records import records
+from tests.support.system import deployment
+from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import REGISTRY_PARTY
+from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.pools import Connections
 
@@ -49,13 +51,14 @@ class At:
 
 
 def brief(registry: Registry) -> Registry:
-    """The registry, with certificates that end soon, and ports of its own."""
-    parties = {
-        name: party.model_copy(update={"port": party.port and party.port + PORTS})
-        for name, party in registry.parties.items()
-    }
-    freshness = registry.freshness.model_copy(update={"x509_svid": LIFE})
-    return registry.model_copy(update={"parties": parties, "freshness": freshness})
+    """The registry, with certificates that end soon."""
+    return registry.model_copy(update={"freshness": registry.freshness.model_copy(update={"x509_svid": LIFE})})
+
+
+def elsewhere() -> Deployment:
+    """The parties, at ports of their own."""
+    parties = deployment().parties.items()
+    return Deployment(parties={name: place.model_copy(update={"port": place.port + PORTS}) for name, place in parties})
 
 
 @asynccontextmanager
@@ -91,11 +94,14 @@ async def rotating(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncI
     known, lock = brief(registry), load_lock(ROOT / "registry.lock")
     (tmp_path / "registry.yaml").write_text(known.model_dump_json())  # JSON is YAML
     (tmp_path / "registry.lock").write_bytes((ROOT / "registry.lock").read_bytes())
+    there, file = elsewhere(), tmp_path / "deployment.yaml"
+    file.write_text(there.model_dump_json())
     async with AsyncExitStack() as stack:
-        authority = await stack.enter_async_context(Authority(known, lock, ROOT, tmp_path))
+        port = there.parties[ATTESTATION_PARTY].port
+        authority = await stack.enter_async_context(Authority(known, lock, ROOT, tmp_path, port=port))
         address = await stack.enter_async_context(served(issuer, authority, tmp_path))
-        system = System(known, lock, tmp_path, At(address), authority)  # type: ignore[arg-type]
-        files = {"ZT_FILES": str(tmp_path)}
+        system = System(known, there, lock, tmp_path, At(address), authority)  # type: ignore[arg-type]
+        files = {"ZT_FILES": str(tmp_path), "ZT_DEPLOYMENT": str(file)}
         launched = [
             await authority.launch(Launch.registered(known, name, settings(system, name) | more))
             for name, more in ((REGISTRY_PARTY, files), (DOCUMENTS, {}))

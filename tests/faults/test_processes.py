@@ -69,7 +69,7 @@ async def test_an_agent_that_is_killed_in_mid_step_may_have_done_it_and_another_
     writer.process.send_signal(signal.SIGSTOP)
 
     async def asked() -> bool:  # the kernel has taken the question for it
-        port = f":{real.registry.parties['agent/writer'].port:04X}"
+        port = f":{real.port('agent/writer'):04X}"
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         return any(row[1].endswith(port) and row[3] == "01" and int(row[4][9:], 16) for row in rows)
 

@@ -104,6 +104,14 @@ async def probe(authority: Authority, registry: Registry, place: Path) -> Probe:
     return await launch_probe(authority, registry, place)
 
 
+async def bundle(address: str, tls: ssl.SSLContext, path: str = "/bundle", method: str = "GET") -> httpx.Response:
+    """Ask for the keys, as Keycloak does: by the authority's name, which leads to this machine."""
+    url = httpx.URL(address)
+    async with httpx.AsyncClient(verify=tls, trust_env=False) as http:
+        asked = url.copy_with(host="127.0.0.1", path=path)
+        return await http.request(method, asked, extensions={"sni_hostname": url.host})
+
+
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -132,8 +140,7 @@ async def test_a_launched_process_gets_the_identity_of_its_party_for_sixty_secon
 
     tls = ssl.create_default_context(cafile=authority.ca_file)
     tls.verify_flags |= ssl.VERIFY_X509_STRICT
-    async with httpx.AsyncClient(verify=tls) as http:
-        answer = await http.get(authority.bundle_url)
+    answer = await bundle(authority.bundle_url, tls)
     key = jwt.PyJWKSet.from_dict(answer.json())[jwt.get_unverified_header(token)["kid"]]
     claims = jwt.decode(token, key, ["ES256"], audience=REALM)
     assert claims["sub"] == READER
@@ -658,17 +665,15 @@ async def test_the_socket_is_for_this_user_alone(authority: Authority) -> None:
 
 
 async def test_the_bundle_is_only_for_those_who_trust_its_ca(authority: Authority) -> None:
-    async with httpx.AsyncClient() as http:
-        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-            await http.get(authority.bundle_url)
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        await bundle(authority.bundle_url, ssl.create_default_context())
 
 
 async def test_the_bundle_is_served_over_tls_1_3_only(authority: Authority) -> None:
     tls = ssl.create_default_context(cafile=authority.ca_file)
     tls.maximum_version = ssl.TLSVersion.TLSv1_2
-    async with httpx.AsyncClient(verify=tls) as http:
-        with pytest.raises(httpx.ConnectError):
-            await http.get(authority.bundle_url)
+    with pytest.raises(httpx.ConnectError):
+        await bundle(authority.bundle_url, tls)
 
 
 async def test_keycloak_gets_a_certificate_of_the_same_ca_by_name_alone(authority: Authority) -> None:
@@ -682,8 +687,9 @@ async def test_keycloak_gets_a_certificate_of_the_same_ca_by_name_alone(authorit
 
 async def test_nothing_but_the_bundle_is_served(authority: Authority) -> None:
     tls = ssl.create_default_context(cafile=authority.ca_file)
-    async with httpx.AsyncClient(verify=tls, base_url=authority.bundle_url.removesuffix("/bundle")) as http:
-        answers = [await http.get("/"), await http.get("/bundle/x"), await http.post("/bundle")]
+    answers = [
+        await bundle(authority.bundle_url, tls, *other) for other in (("/",), ("/bundle/x",), ("/bundle", "POST"))
+    ]
 
     assert [answer.status_code for answer in answers] == [404, 404, 404]
 
@@ -800,8 +806,7 @@ async def test_it_serves_before_anything_is_launched(served: asyncio.subprocess.
     ready = await told(served)
 
     assert ready["ready"]
-    async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=ready["ca"])) as http:
-        assert (await http.get(ready["bundle"])).status_code == 200
+    assert (await bundle(ready["bundle"], ssl.create_default_context(cafile=ready["ca"]))).status_code == 200
 
 
 @pytest.mark.parametrize("way", ["end of input", "SIGTERM", "SIGINT", "SIGKILL"])

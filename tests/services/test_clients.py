@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_message, new_raw_part, new_text_part
@@ -24,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.support.ca import the_ca
 from tests.support.clients import agent
 from tests.support.issuer import Issuer
-from tests.support.system import System, registry, running
+from tests.support.system import System, running
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.server import server
@@ -127,31 +128,29 @@ def shown(party: str, folder: Path) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def moved() -> Registry:
-    """The registry, with a free port for the tool."""
-    raw = registry().model_dump()
+def port() -> int:
+    """A free one for the tool."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        raw["parties"][TOOL]["port"] = free.getsockname()[1]
-    return Registry.model_validate(raw)
+        return int(free.getsockname()[1])
 
 
 async def test_a_standard_client_reaches_the_tool_by_the_one_name_that_is_in_everything(
-    tmp_path: Path, moved: Registry, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, registry: Registry, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name in the certificate is that of the metadata, of the challenge and of the `Host` that the tool answers."""
-    resolve = socket.getaddrinfo
+    connect = anyio.connect_tcp
 
-    def here(host: str | bytes | None, *how: Any, **more: Any) -> Any:
-        name = host.decode() if isinstance(host, bytes) else str(host)
-        return resolve("127.0.0.1" if name.endswith(".agents.example") else host, *how, **more)
+    async def there(remote_host: str, remote_port: int, **how: Any) -> Any:  # as curl's `--connect-to`
+        assert (remote_host, remote_port) == (registry.dns_name(TOOL), 443)
+        return await connect("127.0.0.1", port, **how)
 
-    monkeypatch.setattr(socket, "getaddrinfo", here)
-    issuer, origin = Issuer(moved), moved.address(TOOL)
-    token = issuer.delegated("orchestrator", READER, aud=moved.id(TOOL), scope="tool.read")
+    monkeypatch.setattr(anyio, "connect_tcp", there)
+    issuer, origin = Issuer(registry), registry.address(TOOL)
+    token = issuer.delegated("orchestrator", READER, aud=registry.id(TOOL), scope="tool.read")
     async with (
-        running(tmp_path, TOOL, issuer=issuer, known=moved) as system,
-        served(system.apps[origin], TOOL, moved.parties[TOOL].port or 0),
+        running(tmp_path, TOOL, issuer=issuer) as system,
+        served(system.apps[origin], TOOL, port),
         httpx2.AsyncClient(verify=shown(READER, tmp_path), trust_env=False) as http,
     ):
         challenge = (await http.post(f"{origin}/mcp", json={})).headers["www-authenticate"]

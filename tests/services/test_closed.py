@@ -162,7 +162,7 @@ def test_where_the_system_cannot_do_it_the_process_ends_with_a_sentence(monkeypa
 def test_no_keys_are_made_in_a_process_that_was_started_like_any_other(place: Path) -> None:
     registry = load_registry(place / "project/registry.yaml")
     with pytest.raises(NotClosedError, match=r"could open at its start\.  Start it by `make demo`"):
-        module.Authority(registry, locked(registry, place / "project"), place / "project", place / "run")
+        module.Authority(registry, locked(registry, place / "project"), place / "project", place / "run", port=0)
 
 
 CHECKS = """

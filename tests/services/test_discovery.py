@@ -18,7 +18,7 @@ from zerotrust.adapters.agent_card import CARD_PATH, agent_card, signed_card
 from zerotrust.decision import Denied, Reason
 
 READER, WRITER, ORCHESTRATOR, TOOL = "agent/reader", "agent/writer", "orchestrator", "tool/documents"
-CARD = agent_card(READER, "https://reader.agent.agents.example:8102")
+CARD = agent_card(READER, "https://reader.agent.agents.example")
 Json = dict[str, Any]
 
 

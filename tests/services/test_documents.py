@@ -394,7 +394,7 @@ async def test_it_says_which_version_of_the_project_it_is(system: System, readin
 async def test_who_has_no_token_is_told_where_to_get_one(system: System) -> None:
     client = system.client("tool/documents")
     challenge = (await client.post("/mcp", json={}, headers=MCP_HEADERS)).headers["www-authenticate"]
-    address = "https://documents.tool.agents.example:8104"
+    address = "https://documents.tool.agents.example"
     assert challenge == (
         f'Bearer realm="zero-trust", resource_metadata="{address}/.well-known/oauth-protected-resource/mcp"'
     )

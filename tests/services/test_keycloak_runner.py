@@ -29,7 +29,8 @@ from local.keycloak import (
 )
 from local.keycloak_instance import BUILT, Instance
 from local.keycloak_runtime import VERSION, KeycloakError, Runtime
-from registration.realm import USERS
+from registration.realm import REALM_FILE
+from registration.realm.users import USERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +46,7 @@ class Readable:
 
 
 class Files(TypedDict):
+    realm: str
     truststore: Path
     certificate: Path
     key: Path
@@ -72,7 +74,7 @@ def files(tmp_path: Path) -> Files:
     found = [tmp_path / name for name in ("ca.pem", "server.pem", "key.pem")]
     for file in found:
         file.touch(mode=0o600)
-    return Files(truststore=found[0], certificate=found[1], key=found[2])
+    return Files(realm=REALM_FILE.read_text(), truststore=found[0], certificate=found[1], key=found[2])
 
 
 @pytest.fixture
@@ -205,8 +207,9 @@ async def test_keycloak_finds_itself_and_whom_it_tells_of_logouts_and_nobody_els
 
     [option] = [line for line in keycloak.log.read_text().splitlines() if line.startswith("-Djdk.net.hosts.file=")]
     address, *names = Path(option.partition("=")[2]).read_text().split()
+    parties = {f"{name}.authority.agents.example" for name in ("registry", "attestation")}
     assert address == "127.0.0.1"
-    assert set(names) == {"localhost", socket.gethostname(), "registry.authority.agents.example"}
+    assert set(names) == {"localhost", socket.gethostname(), *parties}
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ async def test_its_card_is_public_and_says_where_to_send_what(system: System) ->
     assert card.name == "agent/reader"
     [interface] = card.supported_interfaces
     assert (interface.url, interface.protocol_binding, interface.protocol_version) == (
-        "https://reader.agent.agents.example:8102/a2a",  # by its name: the same wherever it runs
+        "https://reader.agent.agents.example/a2a",  # by its name: the same wherever it runs
         "JSONRPC",
         "1.0",
     )

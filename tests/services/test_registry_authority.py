@@ -451,7 +451,7 @@ async def test_attestation_is_heard_again_at_once_however_slow_the_realm_is(
 async def test_another_version_is_told_to_everybody_and_counts_here_at_once(authority: Authority) -> None:
     known = authority.system.known
     raw = known.registry.model_dump()
-    raw["parties"]["agent/editor"] = raw["parties"][READER] | {"port": 8199}
+    raw["parties"]["agent/editor"] = raw["parties"][READER]
     registry = type(known.registry).model_validate(raw)
     other = known.model_copy(update={"registry": registry})
     authority.found = lambda: (other, POLICY)

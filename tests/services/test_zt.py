@@ -23,9 +23,9 @@ from typer.testing import CliRunner, Result
 
 import zt.__main__ as program
 from local.keycloak import URL
-from registration.realm import USERS
+from registration.realm.users import USERS
 from tests.support.pki import CA
-from tests.support.system import ROOT
+from tests.support.system import ROOT, deployment
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import ExpiringTLS
 from zt import door as module
@@ -95,7 +95,7 @@ def registered() -> Registered:
 @pytest.fixture
 def place(tmp_path: Path, registry: Registry) -> Place:
     """Where the registry is, but for its port; the CA is there."""
-    return Place.of(registry, keycloak=URL, ca=tmp_path / "ca.pem")
+    return Place.of(registry, deployment(), keycloak=URL, ca=tmp_path / "ca.pem")
 
 
 Zt = Callable[..., Result]
@@ -649,12 +649,12 @@ def test_a_registry_of_another_ca_never_sees_a_token(
 # --- where it looks ---------------------------------------------------------------------------------------------------
 
 
-def test_it_looks_where_the_registry_says(registry: Registry) -> None:
+def test_it_looks_where_the_registry_is_deployed() -> None:
     found = program.place(ROOT)
 
     assert found == Place(
         issuer=f"{URL}/realms/agents",
-        door=f"https://127.0.0.1:{registry.parties['authority/registry'].port}",
+        door="https://127.0.0.1:8106",
         name="registry.authority.agents.example",
         spiffe_id="spiffe://agents.example/authority/registry",
         ca=ROOT / "run" / "ca.pem",

@@ -17,6 +17,7 @@ from authorities.attestation.local.launch import Launch, Launched
 from authorities.attestation.local.svid_issuer import Issuer
 from authorities.attestation.verifier.approval import approved_files
 from authorities.attestation.verifier.measure import digest_of
+from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import Approved, Lock, as_text
 from zerotrust.registry.model import Registry
 
@@ -70,8 +71,10 @@ os.wait()
 class Authority(authority.Authority):
     """The authority in the tests' own process, where others could read its keys: they open nothing but the tests'."""
 
-    def __init__(self, *where: Any, **how: Any) -> None:
-        super().__init__(*where, **how, issuer=Issuer)
+    def __init__(self, registry: Registry, lock: Lock, root: Path, run_dir: Path, **how: Any) -> None:
+        """It listens where the project says, unless the test does."""
+        port = load_deployment(root / "deploy/local.yaml", registry).parties[NAME].port
+        super().__init__(registry, lock, root, run_dir, **{"port": port, **how}, issuer=Issuer)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -112,9 +115,12 @@ def project() -> Iterator[Path]:
         for party in registry["parties"].values():
             if "code" in party:
                 party["code"] = ["agents/reader"]
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            registry["parties"][NAME]["port"] = free.getsockname()[1]
         (root / "registry.yaml").write_text(yaml.safe_dump(registry))
+        deployment = yaml.safe_load((PROJECT / "deploy/local.yaml").read_text())
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            deployment["parties"][NAME]["port"] = free.getsockname()[1]
+        (root / "deploy").mkdir()
+        (root / "deploy/local.yaml").write_text(yaml.safe_dump(deployment))
         yield place
 
 

@@ -3,6 +3,7 @@
 Its folder is `run/test`.  A second run does not build again what has not changed, and starts from nothing otherwise.
 """
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,14 +21,17 @@ from lab.realm import LAB_SCRIPT
 from local.keycloak import URL, Keycloak
 from local.past import forget
 from local.system import System, running, settings, started
-from registration.realm import SCRIPT
+from registration.realm import REALM_FILE, deployed
 from registration.realm import realm as derive
+from registration.realm.script import SCRIPT
 from tests.support.launched import Authority
 from tests.support.pki import CA
 from tests.support.realm import Realm
 from tests.support.svid import TrustDomain
+from tests.support.system import deployment
+from tests.support.system import registry as committed
 from zerotrust.registry.model import Registry
-from zt.login import Login, sign_in
+from zt.login import REDIRECT, Login, sign_in
 
 RUN = Path(__file__).parents[2] / "run" / "test"
 
@@ -64,7 +68,10 @@ async def keycloak_alone(trust_domain: TrustDomain, ca: CA) -> AsyncIterator[Key
     certificate, key = ca.server(RUN)
     async with trust_domain.served(ca_file):
         ca_file.write_bytes(ca_file.read_bytes() + ca.pem)
-        async with Keycloak(RUN, truststore=ca_file, certificate=certificate, key=key, scripts=SCRIPTS) as keycloak:
+        realm = deployed(REALM_FILE.read_text(), committed(), deployment())
+        async with Keycloak(
+            RUN, realm=realm, truststore=ca_file, certificate=certificate, key=key, scripts=SCRIPTS
+        ) as keycloak:
             yield keycloak
 
 
@@ -149,6 +156,7 @@ async def imported(
     keycloak: Keycloak, http: httpx.AsyncClient, trust_domain: TrustDomain, derived: dict[str, Any]
 ) -> AsyncIterator[Realm]:
     """A realm of the tests' own beside the committed one, for as long as the block runs."""
+    derived = json.loads(deployed(json.dumps(derived), committed(), deployment()))
     # Ids are unique in all of Keycloak.
     users = [{key: value for key, value in user.items() if key != "id"} for user in derived["users"]]
     for user in users:
@@ -169,9 +177,9 @@ async def imported(
 def long_registry() -> Registry:
     """Ten agents; each may call every other one."""
     agents = {
-        name: {"id": "spiffe", "keycloak": "confidential", "code": ["agents"], "port": 9100 + number}
+        name: {"id": "spiffe", "keycloak": "confidential", "code": ["agents"]}
         | {"may_call": [other for other in AGENTS if other != name], "delegates": [AGENT_SCOPE], "max_ttl": 60}
-        for number, name in enumerate(AGENTS)
+        for name in AGENTS
     }
     return Registry.model_validate(
         {
@@ -181,8 +189,8 @@ def long_registry() -> Registry:
             "scopes": {AGENT_SCOPE: {"served_by": AGENTS}},
             "parties": {
                 "walkthrough": {"id": "client", "starts_chains": True, "keycloak": "public"}
-                | {"may_call": AGENTS, "delegates": [AGENT_SCOPE], "max_ttl": 300},
-                "authority/attestation": {"id": "spiffe", "keycloak": "none", "port": 8543},
+                | {"may_call": AGENTS, "delegates": [AGENT_SCOPE], "max_ttl": 300, "redirect_uris": [REDIRECT]},
+                "authority/attestation": {"id": "spiffe", "keycloak": "none"},
                 **agents,
             },
             "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60, "x509_svid": 120, "revocations": 3},

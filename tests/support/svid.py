@@ -11,7 +11,9 @@ from pathlib import Path
 
 from authorities.attestation.local.bundle import BundleServer, tls_context
 from authorities.attestation.local.svid_issuer import Issuer
+from tests.support.system import deployment
 from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import ATTESTATION_PARTY
 
 
 class TrustDomain:
@@ -31,9 +33,9 @@ class TrustDomain:
     @asynccontextmanager
     async def served(self, ca_file: Path) -> AsyncIterator[None]:
         """Serve the keys where the realm looks for them; `ca_file` will hold the trust domain's CA."""
-        certificate = self._issuer.server_certificate("localhost", now=dt.datetime.now(dt.UTC), life=3600)
-        port = self._registry.parties["authority/attestation"].port
-        assert port
+        name = self._registry.dns_name(ATTESTATION_PARTY)
+        certificate = self._issuer.server_certificate(name, now=dt.datetime.now(dt.UTC), life=3600)
+        port = deployment().parties[ATTESTATION_PARTY].port
         server = BundleServer(self._issuer.bundle(), port, tls_context(*certificate))
         ca_file.write_bytes(self._issuer.ca_pem)
         try:

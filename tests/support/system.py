@@ -17,6 +17,7 @@ from tests.support.ca import FOREVER, TRUST_DOMAIN, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import records
 from zerotrust.adapters.agent_card import CARD_PATH
+from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.files import load_policy
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
@@ -32,6 +33,11 @@ __all__ = ["MCPWire", "Wire", "alive", "fresh_revocations"]
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "authorities" / "policy"
 POLICY = load_policy(POLICIES)
+
+
+def deployment() -> Deployment:
+    """Where the committed registry's parties run."""
+    return load_deployment(ROOT / "deploy" / "local.yaml", registry())
 
 
 def registry() -> Registry:

@@ -18,7 +18,7 @@ from zerotrust.spiffe.statement import InvalidStatement, chain_entry
 from zerotrust.spiffe.svid import Svid
 
 READER = "spiffe://agents.example/agent/reader"
-CARD = agent_card("agent/reader", "https://reader.agent.agents.example:8102")
+CARD = agent_card("agent/reader", "https://reader.agent.agents.example")
 APPROVED = card_digest(as_json(CARD))
 
 

@@ -25,7 +25,7 @@ TOOL: dict[str, Any] = {
 }
 
 
-def card(address: str = "https://reader.agent.agents.example:8102") -> AgentCard:
+def card(address: str = "https://reader.agent.agents.example") -> AgentCard:
     return agent_card("agent/reader", address)
 
 

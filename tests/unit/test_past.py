@@ -14,6 +14,7 @@ from authorities.registry.state import Entry, State
 from local import past
 from local.past import RUNS_KEPT, forget, put_aside
 from local.system import DemoError, System, _only_one, _survived, _suspended
+from tests.support.system import deployment
 from zerotrust.registry.lock import Lock
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import REGISTRY_PARTY
@@ -226,7 +227,7 @@ async def test_a_start_from_nothing_takes_no_database_of_last_time(
     class StartedError(Exception):
         pass
 
-    def started(*_: object) -> None:
+    def started(*_: object, **_more: object) -> None:
         raise StartedError
 
     left = [tmp_path / "keycloak" / name for name in ("data/h2", "data.seal", "handover")]
@@ -270,7 +271,7 @@ def test_what_is_lost_is_said(imported: bool) -> None:
 
 
 async def test_who_was_suspended_is_known_before_anything_runs(tmp_path: Path, registry: Registry) -> None:
-    system = System(registry, Lock(files={}, parties={}), tmp_path, None, None)  # type: ignore[arg-type] # neither is asked
+    system = System(registry, deployment(), Lock(files={}, parties={}), tmp_path, None, None)  # type: ignore[arg-type] # neither is asked
     assert await _suspended(system) == {}
 
     kept = State(system.data(REGISTRY_PARTY) / "revocations.db")

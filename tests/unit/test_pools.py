@@ -173,7 +173,7 @@ async def test_a_wrong_peer_is_nobody_to_connect_to(kind: Kind, svid: Callable[[
 @KINDS
 async def test_a_name_that_leads_nowhere_is_called_where_the_party_listens(reader: Party, kind: Kind) -> None:
     name, port = dns_name(READER, TRUST_DOMAIN), int(reader.address.rpartition(":")[2])
-    named = Directory({f"https://{name}:7": name}, directory(reader).parties, {(name, 7): ("127.0.0.1", port)})
+    named = Directory({f"https://{name}:7": name}, directory(reader).parties, {name: ("127.0.0.1", port)})
     async with client(kind, named) as (http, _):
         assert (await http.post(f"https://{name}:7", content=b"x")).content == b"x"
         with pytest.raises(kind[0].ConnectError):  # the place alone is nobody's name

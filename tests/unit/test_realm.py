@@ -9,14 +9,9 @@ from typing import Any
 import pytest
 
 from authorities.registry.keycloak.events import RECORDED
-from registration.realm import (
-    ADMINISTRATOR,
-    REALM_FILE,
-    SCRIPT,
-    as_text,
-    build_jar,
-    realm,
-)
+from registration.realm import REALM_FILE, as_text, realm
+from registration.realm.clients import ADMINISTRATOR
+from registration.realm.script import SCRIPT, build_jar
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import RETENTION, SESSION_KEPT, SESSION_LIFE
 
@@ -125,7 +120,7 @@ def test_the_keys_are_looked_up_at_the_attestation_authority_and_an_assertion_ge
 
     assert provider["config"] == {
         "trustDomain": "spiffe://agents.example",
-        "bundleEndpoint": "https://localhost:8543/bundle",
+        "bundleEndpoint": "https://attestation.authority.agents.example/bundle",
         "fedClientAssertionMaxExp": str(registry.freshness.svid),
     }
 
@@ -202,7 +197,7 @@ def test_the_registry_is_told_of_each_session_that_ends_wherever_a_person_signs_
 ) -> None:
     told = {name: client["attributes"].get("backchannel.logout.url") for name, client in clients.items()}
 
-    url = "https://registry.authority.agents.example:8106/backchannel-logout"
+    url = "https://registry.authority.agents.example/backchannel-logout"
     assert dict.fromkeys(registry.initiating_clients, url) == {name: there for name, there in told.items() if there}
     assert {
         clients[name]["attributes"]["backchannel.logout.session.required"] for name in registry.initiating_clients
@@ -249,7 +244,7 @@ def test_operators_are_a_group_that_no_user_of_the_story_is_in(derived: Json) ->
 
 
 def test_an_authority_that_people_call_and_that_does_not_administer_is_a_client_like_others(registry: Registry) -> None:
-    other = registry.parties["authority/registry"].model_copy(update={"port": 9999})
+    other = registry.parties["authority/registry"]
     zt = registry.parties["zt"].model_copy(update={"may_call": ["authority/audit"]})
     served = registry.scopes["registry.admin"].model_copy(update={"served_by": ["authority/audit"]})
     derived = realm(

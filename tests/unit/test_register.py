@@ -190,7 +190,7 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
 
     assert reader.code == digest_of(measure_files(ROOT, ["agents/reader", "zerotrust"], leave_out={"__pycache__"}))
     assert (reader.delegates, reader.may_call) == (["tool.read", "inference.run"], ["tool/documents", "inference"])
-    assert reader.card == card_digest(as_json(agent_card("agent/reader", "https://reader.agent.agents.example:8102")))
+    assert reader.card == card_digest(as_json(agent_card("agent/reader", "https://reader.agent.agents.example")))
     assert set(documents.tools) == {"search", "read", "create", "replace", "delete"}
     assert documents.card is None
     assert (walkthrough.code, walkthrough.card, walkthrough.tools) == (None, None, {})
@@ -210,14 +210,6 @@ def test_what_one_party_runs_does_not_count_for_another(registry: Registry) -> N
     after = derive(registry, FILES | {"agents/reader/main.py": OTHER}, {})
 
     assert {name for name in before.parties if before.parties[name] != after.parties[name]} == {"agent/reader"}
-
-
-def test_another_port_is_another_card(registry: Registry) -> None:
-    moved = registry.parties["agent/reader"].model_copy(update={"port": 9999})
-    other = registry.model_copy(update={"parties": {**registry.parties, "agent/reader": moved}})
-
-    cards = [derive(known, FILES, {}).parties["agent/reader"].card for known in (registry, other)]
-    assert cards[0] != cards[1]
 
 
 async def test_what_is_listed_for_approval_is_what_the_server_declares() -> None:

@@ -159,13 +159,6 @@ MISTAKES = {
     ),
     "no word on how a party is named": (without(READER + "id"), "parties.agent/reader.id"),
     "no word on what a party is at Keycloak": (without(READER + "keycloak"), "parties.agent/reader.keycloak"),
-    "a port missing": (without(READER + "port"), "parties.agent/reader.port: missing"),
-    "a port twice": (
-        change(READER + "port", 8101),
-        "parties.agent/reader.port: 8101 is already the port of 'orchestrator'",
-    ),
-    "a privileged port": (change(READER + "port", 80), "parties.agent/reader.port"),
-    "a port that there is not": (change(READER + "port", 65536), "parties.agent/reader.port"),
     "a scope that is no scope": (change("scopes:tool.*", {"served_by": ["tool/documents"]}), "scopes.tool.*"),
     "a trust domain that is none": (change("trust_domain", "agents.example/orchestrator"), "trust_domain"),
     "a realm that is a path": (change("realm", "agents/../master"), "realm"),
@@ -175,11 +168,28 @@ MISTAKES = {
     "a key nobody knows": (change(READER + "trusted", value=True), "parties.agent/reader.trusted"),
     "a wrong type": (change(READER + "max_ttl", "60"), "parties.agent/reader.max_ttl"),
     "a max_ttl of nothing": (change(READER + "max_ttl", 0), "parties.agent/reader.max_ttl"),
+    "a sign-in that ends nowhere": (
+        without("parties:zt:redirect_uris"),
+        "parties.zt.redirect_uris: needed where starts_chains is, and only there",
+    ),
+    "a sign-in with who starts no chain": (
+        change(READER + "redirect_uris", ["https://reader.example/callback"]),
+        "parties.agent/reader.redirect_uris: needed where starts_chains is, and only there",
+    ),
+    "a sign-in that ends anywhere": (
+        change("parties:zt:redirect_uris", ["https://console.example/*"]),
+        "parties.zt.redirect_uris.0",
+    ),
+    "a sign-in that ends without TLS": (
+        change("parties:zt:redirect_uris", ["http://console.example/callback"]),
+        "parties.zt.redirect_uris.0",
+    ),
+    "where it runs": (change(READER + "port", 8102), "parties.agent/reader.port: Extra inputs are not permitted"),
     "a name of another kind": (change(READER + "id", "friend"), "parties.agent/reader.id"),
     "another kind of client": (change(READER + "keycloak", "secret"), "parties.agent/reader.keycloak"),
     "a folder outside": (change(READER + "code", ["../elsewhere"]), "parties.agent/reader.code"),
     "a name that is no name": (
-        change("parties:Reader", {"id": "spiffe", "keycloak": "none", "port": 9000}),
+        change("parties:Reader", {"id": "spiffe", "keycloak": "none"}),
         "parties.Reader",
     ),
     "an identity that lives too long": (change("freshness:svid", 61), "freshness.svid"),
@@ -252,7 +262,7 @@ def test_a_scope_that_writes_is_confirmed_on_every_use(registry: Registry) -> No
     assert registry.high_risk == {"tool.write"}
 
 
-def test_login_clients_listen_nowhere_however_many_there_are(tmp_path: Path) -> None:
+def test_public_clients_have_no_certificate_however_many_there_are(tmp_path: Path) -> None:
     document = copy.deepcopy(COMMITTED)
     change("parties:console", document["parties"]["walkthrough"])(document)
     file = tmp_path / "registry.yaml"

@@ -21,7 +21,6 @@ from tests.support.system import POLICY, ROOT, registry
 from zerotrust import runtime
 from zerotrust.decision import Reason
 from zerotrust.registry.lock import load_lock
-from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.runtime import compose, follow, policy_of, serve, without_slash
@@ -72,21 +71,19 @@ def ports() -> dict[str, int]:
 
 @pytest.fixture
 def known(ports: dict[str, int]) -> RegistrySnapshot:
-    raw = registry().model_dump()
-    for name, port in ports.items():
-        raw["parties"][name]["port"] = port
     places = {name: f"https://127.0.0.1:{port}" for name, port in ports.items()}
     approved = load_lock(ROOT / "registry.lock").parties
-    found = Registry.model_validate(raw)
+    found = registry()
     addresses = {name: found.address(name) for name in ports}
     return RegistrySnapshot(registry=found, addresses=addresses, places=places, approved=approved)
 
 
-def settings(known: RegistrySnapshot, folder: Path) -> Settings:
+def settings(known: RegistrySnapshot, folder: Path, name: str = INFERENCE) -> Settings:
     told: dict[str, Any] = {
         "registry": known.places[REGISTRY_PARTY],
         "issuer": ISSUER,
         "host": "127.0.0.1",
+        "port": httpx.URL(known.places[name]).port,
         "data": folder,
     }
     return Settings(**told)
@@ -102,6 +99,7 @@ def composed(
 async def serving(service: Service, app: ASGIApp, workload: Workload) -> AsyncIterator[None]:
     """Serve a party until the block ends."""
     servers: list[uvicorn.Server] = []
+    told = settings(service.known, service.data, service.name)
     with pytest.MonkeyPatch.context() as patch:
 
         def noted(*arguments: Any, **named: Any) -> uvicorn.Server:
@@ -109,7 +107,7 @@ async def serving(service: Service, app: ASGIApp, workload: Workload) -> AsyncIt
             return servers[-1]
 
         patch.setattr(runtime, "server", noted)
-        task = asyncio.create_task(serve(service, app, workload, "127.0.0.1"))
+        task = asyncio.create_task(serve(service, app, workload, told))
         async with asyncio.timeout(10):
             while not (servers and servers[0].started):
                 await asyncio.sleep(0.005)
@@ -263,7 +261,7 @@ def test_a_party_is_put_together_from_what_it_is_told(
         yield
 
     async def noted(service: Service, app: ASGIApp, *who: object) -> None:
-        assert (app, *who) == (service, workload, "127.0.0.1")
+        assert (app, *who) == (service, workload, told)
         served.append(service)
         version = service._policy.version
         news[0](other, stricter)
@@ -302,7 +300,7 @@ async def test_who_was_launched_as_somebody_else_does_not_serve(known: RegistryS
     )
 
     with pytest.raises(WorkloadError, match=r"launched as .*/agent/reader, and started as inference"):
-        await serve(service, create_inference(service), workload, "127.0.0.1")
+        await serve(service, create_inference(service), workload, settings(known, tmp_path))
 
 
 def test_an_address_is_compared_without_a_slash_at_its_end() -> None:

@@ -9,6 +9,7 @@ NOTIFIED = {
     "ZT_REGISTRY": "https://registry.test:8106",
     "ZT_ISSUER": "https://issuer.test/realms/agents",
     "ZT_HOST": "127.0.0.1",
+    "ZT_PORT": "8101",
     "ZT_DATA": "data",
 }
 

@@ -18,11 +18,12 @@ from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot
 from zerotrust.registry.topics import LatestDocument
 from zerotrust.spiffe.statement import InvalidStatement
 
+DEPLOYMENT = ROOT / "deploy" / "local.yaml"
 KNOWN = RegistrySnapshot(
     registry=registry(),
     addresses={
-        "agent/reader": "https://reader.agent.agents.example:8102",
-        "authority/registry": "https://registry.authority.agents.example:8106",
+        "agent/reader": "https://reader.agent.agents.example",
+        "authority/registry": "https://registry.authority.agents.example",
     },
     places={"agent/reader": "https://127.0.0.1:8102"},
     approved=load_lock(ROOT / "registry.lock").parties,
@@ -46,19 +47,19 @@ def test_a_party_is_called_by_its_name_in_certificates_wherever_it_is_found() ->
     to = KNOWN.directory()
 
     assert to.names == {
-        "https://reader.agent.agents.example:8102": "reader.agent.agents.example",
-        "https://registry.authority.agents.example:8106": "registry.authority.agents.example",
+        "https://reader.agent.agents.example": "reader.agent.agents.example",
+        "https://registry.authority.agents.example": "registry.authority.agents.example",
     }
-    assert to.places == {("reader.agent.agents.example", 8102): ("127.0.0.1", 8102)}
+    assert to.places == {"reader.agent.agents.example": ("127.0.0.1", 8102)}
     elsewhere = KNOWN.model_copy(update={"places": {"agent/reader": "https://reader.example.org"}}).directory()
-    assert elsewhere.places == {("reader.agent.agents.example", 8102): ("reader.example.org", 443)}
+    assert elsewhere.places == {"reader.agent.agents.example": ("reader.example.org", 443)}
     assert to.parties == {
         "reader.agent.agents.example": "spiffe://agents.example/agent/reader",
         "registry.authority.agents.example": "spiffe://agents.example/authority/registry",
     }
     assert KNOWN.called() == {
-        "spiffe://agents.example/agent/reader": "https://reader.agent.agents.example:8102",
-        "spiffe://agents.example/authority/registry": "https://registry.authority.agents.example:8106",
+        "spiffe://agents.example/agent/reader": "https://reader.agent.agents.example",
+        "spiffe://agents.example/authority/registry": "https://registry.authority.agents.example",
     }
 
 
@@ -91,13 +92,12 @@ def test_half_a_registry_is_none(spoil: Callable[[dict[str, Any]], Any]) -> None
         LatestDocument(RegistrySnapshot).take(said)
 
 
-def test_a_party_that_is_registered_no_more_has_no_address_either() -> None:
-    places = {"agent/reader": "https://127.0.0.1:8102", "agent/gone": "https://127.0.0.1:8199"}
+def test_whoever_serves_something_can_be_called_and_nobody_else() -> None:
+    known, serving = load_snapshot(ROOT, DEPLOYMENT), {*registry().services, "authority/registry"}
 
-    known = load_snapshot(ROOT, places)
-
-    assert known.places.keys() == known.addresses.keys() == {"agent/reader"}
-    assert known.called() == {registry().id("agent/reader"): "https://reader.agent.agents.example:8102"}
+    assert known.places.keys() == known.addresses.keys() == serving
+    assert known.places["agent/reader"] == "https://127.0.0.1:8102"
+    assert known.called()[registry().id("agent/reader")] == "https://reader.agent.agents.example"
 
 
 def test_nobody_changes_what_was_said() -> None:
@@ -109,7 +109,7 @@ def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pyt
     """Attestation is told them, and launches by them."""
     for file in FILES:
         (tmp_path / file).write_bytes((ROOT / file).read_bytes())
-    genuine = load_snapshot(tmp_path, {})
+    genuine = load_snapshot(tmp_path, DEPLOYMENT)
 
     def then_changed(path: Path) -> bytes:
         text = content(path)
@@ -118,7 +118,7 @@ def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(files, "content", then_changed)
 
-    assert load_snapshot(tmp_path, {}) == genuine
+    assert load_snapshot(tmp_path, DEPLOYMENT) == genuine
     assert genuine.read_from.keys() == set(FILES)
 
 
@@ -136,7 +136,7 @@ def test_rights_that_nobody_approved_are_not_served(tmp_path: Path, named: str, 
     (tmp_path / "registry.lock").write_bytes(orjson.dumps(approved))
 
     with pytest.raises(RegistryError, match=rf"registry.lock approves \({wrong}\): `make register`"):
-        load_snapshot(tmp_path, {})
+        load_snapshot(tmp_path, DEPLOYMENT)
 
 
 def test_half_a_line_is_no_version() -> None:

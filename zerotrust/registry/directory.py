@@ -15,5 +15,5 @@ class Directory:
     """The DNS name of whoever is found at each origin; a call to any other origin is not made."""
     parties: Mapping[str, str]
     """The SPIFFE ID that belongs to each DNS name."""
-    places: Mapping[Endpoint, Endpoint] = field(default_factory=dict)
-    """Where to connect to for a name that does not lead there by itself."""
+    places: Mapping[str, Endpoint] = field(default_factory=dict)
+    """Where to connect to for a DNS name that does not lead there by itself."""

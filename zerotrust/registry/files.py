@@ -1,34 +1,30 @@
 """Reads what the registry serves: `registry.yaml`, what was approved of it, `registry.lock`, and the policies."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, Lock, lock_of
-from zerotrust.registry.model import Registry, RegistryError, content, registry_of
-from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
+from zerotrust.registry.model import Registry, RegistryError, content, validated
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, deployed_at
 
 
-def load_snapshot(folder: Path, places: Mapping[str, str]) -> RegistrySnapshot:
-    """Read both files; of `places`, where parties listen, count those of the parties that they have.
+def load_snapshot(folder: Path, deployment: Path) -> RegistrySnapshot:
+    """Read both files, and from a third where parties run.
 
-    Raises `RegistryError` where one of them is unfit, or does not fit the other.
+    Raises `RegistryError` where one of them is unfit, or does not fit the others.
     """
     texts = {name: content(folder / name) for name in FILES}
-    registry, lock = registry_of(texts[REGISTRY], folder / REGISTRY), lock_of(texts[LOCK], folder / LOCK)
+    registry, lock = validated(Registry, texts[REGISTRY], folder / REGISTRY), lock_of(texts[LOCK], folder / LOCK)
     if differing := unapproved(registry, lock):
         raise RegistryError(
             f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
         )
     read_from = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
-    there = {name: place for name, place in places.items() if name in registry.parties}
-    addresses = {name: registry.address(name) for name in there}
-    approved = dict(lock.parties)
-    return RegistrySnapshot(
-        registry=registry, addresses=addresses, places=there, approved=approved, read_from=read_from
-    )
+    known = deployed_at(load_deployment(deployment, registry), registry, approved=lock.parties)
+    return known.model_copy(update={"read_from": read_from})
 
 
 def load_policy(folder: Path) -> PolicyDocument:

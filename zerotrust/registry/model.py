@@ -4,7 +4,7 @@ A mistake in the file is refused with file, key and reason; nobody starts on hal
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
@@ -17,7 +17,11 @@ NAME = r"^[a-z]+(/[a-z]+)?$"
 Name = Annotated[str, Field(pattern=NAME)]
 ScopeName = Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$")]
 Department = Annotated[str, Field(pattern=r"^/[a-z]+$", max_length=64)]
+REDIRECT = r"^(https://[a-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]+)?/[a-z0-9/-]*$"
+"""Over TLS, or to a program on the user's own machine (RFC 8252 section 7.3)."""
 Folder = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)*$")]
+
+Model = TypeVar("Model", bound=BaseModel)
 
 OPERATORS = "/operators"
 """The group of those who suspend, revoke and reinstate at the registry."""
@@ -47,11 +51,12 @@ class Party(_Entry):
     """Whether users sign in with it: its tokens come of no exchange, and name no actor."""
     keycloak: Literal["public", "confidential", "none"]
     """The client that it is there; a confidential one authenticates with its JWT-SVID."""
+    redirect_uris: list[Annotated[str, Field(pattern=REDIRECT, max_length=256)]] = []
+    """Where a sign-in ends: exactly there, without wildcards (RFC 9700 section 4.1)."""
     may_call: list[Name] = []
     delegates: list[ScopeName] = []
     max_ttl: Annotated[int, Field(ge=1, le=300)] | None = None
     code: list[Folder] = []
-    port: Annotated[int, Field(ge=1024, le=65535)] | None = None
 
 
 class Freshness(_Entry):
@@ -84,7 +89,7 @@ class Registry(_Entry):
 
     def address(self, name: str) -> str:
         """A party's origin by its name in certificates: the same wherever it runs, and no place to connect to."""
-        return f"https://{self.dns_name(name)}:{self.parties[name].port}"
+        return f"https://{self.dns_name(name)}"
 
     def scopes_at(self, name: str) -> list[str]:
         """The scopes that open this party's own APIs."""
@@ -121,7 +126,6 @@ class Registry(_Entry):
             *self._department_problems(),
             *self._scope_problems(),
             *self._party_problems(),
-            *self._port_problems(),
         ]
         if problems:
             raise ValueError("\n".join(problems))
@@ -138,11 +142,11 @@ class Registry(_Entry):
         found = []
         for scope, entry in self.scopes.items():
             for name in entry.served_by:
-                if not self._serves(name):
+                if not self.serves(name):
                     found.append(f"scopes.{scope}.served_by: {name!r} is no party that serves anything")
         return found
 
-    def _serves(self, name: str) -> bool:
+    def serves(self, name: str) -> bool:
         """Whether tokens are issued for it: to somebody at Keycloak, by exchange, and from others."""
         party = self.parties.get(name)
         return party is not None and party.keycloak == "confidential" and not party.starts_chains
@@ -164,6 +168,8 @@ class Registry(_Entry):
                 found.append(f"{key}.keycloak: who is no client there gets no token to call with")
             if party.starts_chains and not party.may_call:
                 found.append(f"{key}.may_call: needed where starts_chains is")
+            if party.starts_chains != bool(party.redirect_uris):
+                found.append(f"{key}.redirect_uris: needed where starts_chains is, and only there")
             if party.id == "spiffe" and party.keycloak != "none" and not party.code:
                 found.append(f"{key}.code: a SPIFFE ID is given to measured code")
             if party.id == "client" and party.code:
@@ -174,7 +180,7 @@ class Registry(_Entry):
 
     def _call_problems(self, key: str, name: str, callee: str) -> list[str]:
         target, caller = self.parties.get(callee), self.parties[name]
-        if target is None or not self._serves(callee) or callee == name:
+        if target is None or not self.serves(callee) or callee == name:
             return [f"{key}: {callee!r} is nobody this party could call"]
         if not set(self.scopes_at(callee)) & set(caller.delegates):
             return [f"{key}: {callee!r} serves none of the scopes that {name!r} delegates"]
@@ -182,16 +188,6 @@ class Registry(_Entry):
             longer = f"{target.max_ttl} s is longer than the {caller.max_ttl} s of its caller {name!r}"
             return [f"parties.{callee}.max_ttl: {longer}"]
         return []
-
-    def _port_problems(self) -> list[str]:
-        seen: dict[int, str] = {}
-        found = []
-        for name, party in self.parties.items():
-            if party.port is None and party.id == "spiffe":
-                found.append(f"parties.{name}.port: missing")
-            elif party.port is not None and (other := seen.setdefault(party.port, name)) != name:
-                found.append(f"parties.{name}.port: {party.port} is already the port of {other!r}")
-        return found
 
 
 def dns_name(name: str, trust_domain: str) -> str:
@@ -226,13 +222,13 @@ def content(path: Path, *, hint: str = "") -> bytes:
 
 def load_registry(path: Path) -> Registry:
     """Read and check the registry.  Raises `RegistryError` naming the file, the key and the reason."""
-    return registry_of(content(path), path)
+    return validated(Registry, content(path), path)
 
 
-def registry_of(text: bytes, path: Path) -> Registry:
-    """Check a registry that was read from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
+def validated(kind: type[Model], text: bytes, path: Path) -> Model:
+    """Check YAML that was read from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
     try:
-        return Registry.model_validate(yaml.load(text.decode(), _StrictLoader))  # noqa: S506 - a SafeLoader
+        return kind.model_validate(yaml.load(text.decode(), _StrictLoader))  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RegistryError(f"{path}: {error}") from error
     except ValidationError as error:

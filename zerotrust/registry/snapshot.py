@@ -4,12 +4,14 @@ Everybody takes them from there: never from the party itself, and never from a f
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.registry.lock import Approved, Digest
 from zerotrust.registry.model import Name, Registry, dns_name
@@ -43,8 +45,8 @@ class RegistrySnapshot(Document):
 
     registry: Registry
     addresses: dict[Name, str]
-    """The origin of each party that can be called, by its name in certificates: `https://name:port`.  It is the one
-    name of a party's API, in URLs, in the `Host` header and in metadata."""
+    """The origin of each party that can be called, by its name in certificates: `https://name`.  It names a party's API
+    in URLs, in the `Host` header and in metadata."""
     places: dict[Name, str] = {}
     """Where a party listens, `https://host:port`, where its name does not lead there: only where to connect."""
     approved: dict[Name, Approved]
@@ -60,8 +62,15 @@ class RegistrySnapshot(Document):
         registry = self.registry
         names = {address: registry.dns_name(name) for name, address in self.addresses.items()}
         parties = {registry.dns_name(name): registry.id(name) for name in self.addresses}
-        places = {_endpoint(self.addresses[name]): _endpoint(place) for name, place in self.places.items()}
+        places = {registry.dns_name(name): _endpoint(place) for name, place in self.places.items()}
         return Directory(names, parties, places)
+
+
+def deployed_at(deployment: Deployment, registry: Registry, *, approved: Mapping[str, Approved]) -> RegistrySnapshot:
+    """What is said of a registry whose parties run there."""
+    places = {name: place.origin for name, place in deployment.parties.items() if registry.serves(name)}
+    addresses = {name: registry.address(name) for name in places}
+    return RegistrySnapshot(registry=registry, addresses=addresses, places=places, approved=dict(approved))
 
 
 def _endpoint(origin: str) -> Endpoint:

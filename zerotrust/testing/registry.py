@@ -33,8 +33,7 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
     `calls`: the parties that it calls, and the scopes that each serves.  Raises pydantic's `ValidationError`.
     """
     parties: dict[str, dict[str, Any]] = {
-        party: {"id": "spiffe", "keycloak": "confidential", "code": ["party"], "port": 8443 + number}
-        for number, party in enumerate([name, *calls])
+        party: {"id": "spiffe", "keycloak": "confidential", "code": ["party"]} for party in (name, *calls)
     }
     onward = [scope for served in calls.values() for scope in served]
     if calls:
@@ -43,6 +42,7 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
         "id": "client",
         "starts_chains": True,
         "keycloak": "public",
+        "redirect_uris": ["http://127.0.0.1/callback"],
         "may_call": [name],
         "delegates": [*scopes, *onward],
         "max_ttl": TTL,

@@ -21,7 +21,7 @@ from zerotrust.limits.answers import PLAIN, REPORTING_MARGIN, SECONDS, read
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.transport.jsonrpc import error_body
-from zerotrust.transport.pools import Connections, MCPConnections
+from zerotrust.transport.pools import Connections, MCPConnections, origin
 
 _token: ContextVar[ExchangedToken] = ContextVar("outgoing_token")
 
@@ -95,7 +95,7 @@ class EgressClients:
         transport: httpx.AsyncBaseTransport,
         mcp_transport: httpx2.AsyncBaseTransport,
     ) -> None:
-        """`addresses`: the origin, `https://host:port`, of each party that may be called, by its SPIFFE ID."""
+        """`addresses`: the origin of each party that may be called, by its SPIFFE ID."""
         self._audiences, self._revocations, self._transports = (
             _by_origin(addresses),
             revocations,
@@ -118,7 +118,7 @@ class EgressClients:
                 transport.use(known.directory())
 
     async def _attach_token(self, request: httpx.Request | httpx2.Request) -> None:
-        party = self._audiences.get(_origin(request.url))
+        party = self._audiences.get(origin(request.url))
         if (token := _token.get()).audience != party:
             raise Denied(Reason.WOULD_WIDEN, "a token is for one party, and this call goes to another")
         if not (status := self._revocations.of_peer(party)):
@@ -134,8 +134,4 @@ class EgressClients:
 
 
 def _by_origin(addresses: Mapping[str, str]) -> dict[str, str]:
-    return {_origin(httpx.URL(address)): party for party, address in addresses.items()}
-
-
-def _origin(url: httpx.URL | httpx2.URL) -> str:
-    return f"{url.scheme}://{url.host}:{url.port}"
+    return {origin(httpx.URL(address)): party for party, address in addresses.items()}

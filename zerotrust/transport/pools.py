@@ -89,8 +89,7 @@ class _RotatingPool:
         del self._ending[pool]
 
     async def handle_async_request(self, request: Any) -> Any:
-        url = request.url
-        name = self._directory.names.get(f"{url.scheme}://{url.host}:{url.port}")
+        name = self._directory.names.get(origin(request.url))
         if name is None:
             raise self._library.ConnectError("no party is registered at this address", request=request)
         request.extensions = {**request.extensions, "sni_hostname": name}
@@ -115,7 +114,12 @@ class MCPConnections(_RotatingPool, httpx2.AsyncBaseTransport):
     _library, _core = httpx2, httpcore2
 
 
-def _backend(core: Any, places: Callable[[], Mapping[Endpoint, Endpoint]]) -> Any:
+def origin(url: httpx.URL | httpx2.URL) -> str:
+    """Return scheme, host and port of a URL, the port only if it is not the scheme's default."""
+    return f"{url.scheme}://{url.netloc.decode()}"
+
+
+def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
     """Return the network backend for `core` (httpcore or httpcore2); `places`: see `Directory`."""
 
     class Stream(core.AsyncNetworkStream):  # type: ignore[misc]
@@ -177,7 +181,7 @@ def _backend(core: Any, places: Callable[[], Mapping[Endpoint, Endpoint]]) -> An
         ) -> Any:
             with _as(core.ConnectTimeout, core.ConnectError):
                 async with asyncio.timeout(timeout):
-                    return Stream(*await asyncio.open_connection(*places().get((host, port), (host, port))))
+                    return Stream(*await asyncio.open_connection(*places().get(host, (host, port))))
 
     return Backend()
 

@@ -13,7 +13,7 @@ from typing import Self
 
 from grpclib.server import Server
 
-from authorities.attestation.local.bundle import BundleServer, tls_context
+from authorities.attestation.local.bundle import PATH, BundleServer, tls_context
 from authorities.attestation.local.certificates import DAYS
 from authorities.attestation.local.closed import check_closed
 from authorities.attestation.local.environment import Environment, EnvironmentPinError, unfit
@@ -52,17 +52,15 @@ class Authority:
         root: Path,
         run_dir: Path,
         *,
+        port: int,
         environment: Path = Path(sys.prefix),
         issuer: Callable[[str], Issuer] = issuer_of_closed_process,
     ) -> None:
         """`root` is the folder that the registry's `code` is relative to; all output goes below `run_dir`.
 
-        `environment` is the virtual environment that launched parties run in; `issuer` makes the keys of a trust
-        domain.  Raises `NotClosedError` if other processes could read them.
+        `port` is where Keycloak reads the keys; `environment` is the virtual environment that launched parties run in;
+        `issuer` makes the keys of a trust domain.  Raises `NotClosedError` if other processes could read them.
         """
-        port = registry.parties[NAME].port
-        if port is None:
-            raise ValueError(f"the registry gives {NAME} no port")
         self._registry, self._lock, self._root, self._port = registry, lock, root.resolve(), port
         self._prefix, run_dir = environment, run_dir.resolve()
         self._private, self._logs = run_dir / "attestation", run_dir / "logs"
@@ -70,7 +68,7 @@ class Authority:
         self._stack = AsyncExitStack()
         self._socket = self._private / "api.sock"
         self.ca_file = run_dir / "ca.pem"
-        self.bundle_url = f"https://localhost:{port}/bundle"
+        self.bundle_url = f"{registry.address(NAME)}:{port}{PATH}"
 
     @property
     def running(self) -> list[Launched]:
@@ -125,7 +123,7 @@ class Authority:
         async with AsyncExitStack() as stack:
             self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
             # First, because a second authority fails here, before it removes the files of the first one.
-            tls = tls_context(*self.server_certificate("localhost"))
+            tls = tls_context(*self.server_certificate(self._registry.dns_name(NAME)))
             stack.callback(BundleServer(self._issuer.bundle(), self._port, tls).close)
             self.ca_file.write_bytes(self._issuer.ca_pem)
             shutil.rmtree(self._private, ignore_errors=True)

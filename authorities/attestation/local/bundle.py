@@ -12,6 +12,8 @@ import ssl
 
 from zerotrust.transport.accepting import Accepting, listen
 
+PATH = "/bundle"
+
 MOST_ANSWERED = 64
 """Connections that are answered at a time, 16 MiB in all."""
 MOST_OF_A_REQUEST = 4096
@@ -34,7 +36,7 @@ def tls_context(key: bytes, certificate: bytes) -> ssl.SSLContext:
 
 
 class BundleServer:
-    """Serves a bundle as `https://localhost:<port>/bundle`, from the running event loop, until it is closed."""
+    """Serves a bundle at `PATH`, from the running event loop, until it is closed."""
 
     def __init__(self, bundle: bytes, port: int, tls: ssl.SSLContext) -> None:
         """`port` 0 takes any free port.  Raises `OSError` if the port is not available."""
@@ -61,7 +63,7 @@ class BundleServer:
 
     async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        found = head.startswith(b"GET /bundle HTTP/1.")
+        found = head.startswith(f"GET {PATH} HTTP/1.".encode())
         status, body = (b"200 OK", self._bundle) if found else (b"404 Not Found", b"")
         writer.write(
             b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from authorities.attestation.local.authority import Authority
+from authorities.attestation.local.authority import NAME, Authority
 from authorities.attestation.local.closed import NotClosedError
 from authorities.attestation.local.launch import Launch, LaunchError
 from authorities.attestation.verifier.measure import MeasureError
+from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
 from zerotrust.registry.model import Registry, RegistryError, load_registry
 
@@ -38,7 +39,8 @@ async def serve(root: Path, run_dir: Path) -> None:
     Raises `NotClosedError`, `RegistryError`, `LaunchError`, `MeasureError` or `OSError`.
     """
     registry, lock = load_registry(root / REGISTRY), load_lock(root / LOCK)
-    async with Authority(registry, lock, root, run_dir) as authority:
+    port = load_deployment(root / "deploy" / "local.yaml", registry).parties[NAME].port
+    async with Authority(registry, lock, root, run_dir, port=port) as authority:
         _print(ready=True, endpoint=authority.endpoint, bundle=authority.bundle_url, ca=str(authority.ca_file))
         async for line in await _standard_input():
             await _launch(authority, registry, line)

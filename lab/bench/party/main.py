@@ -2,6 +2,7 @@
 
 import os
 from importlib import import_module
+from urllib.parse import urlsplit
 
 import uvloop
 from starlette.types import ASGIApp
@@ -10,8 +11,6 @@ from lab.bench.party.naive import Naive
 from lab.bench.party.spans import Spans
 from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
-from zerotrust.adapters.agent_card import agent_card, as_json
-from zerotrust.adapters.digests import card_digest
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.runtime import compose, follow, policy_of, serve, without_slash
 from zerotrust.service import Service
@@ -32,23 +31,11 @@ def create_app(service: Service) -> ASGIApp:
 
 
 def shifted(known: RegistrySnapshot, ports: int, scheme: str) -> RegistrySnapshot:
-    """The registry as a set has it: the same parties, at ports that lie so far above, approved with those."""
-    parties = {
-        name: party.model_copy(update={"port": party.port and party.port + ports})
-        for name, party in known.registry.parties.items()
-    }
-    registry = known.registry.model_copy(update={"parties": parties})
-    addresses = {name: f"{scheme}://{registry.dns_name(name)}:{parties[name].port}" for name in known.addresses}
-    places = {name: f"{scheme}://127.0.0.1:{parties[name].port}" for name in known.addresses}
-    approved = {
-        name: entry.model_copy(update={"card": card_digest(as_json(agent_card(name, registry.address(name))))})
-        if entry.card
-        else entry
-        for name, entry in known.approved.items()
-    }
-    return known.model_copy(
-        update={"registry": registry, "addresses": addresses, "places": places, "approved": approved}
-    )
+    """The registry as a set has it: the same parties, at ports that lie so far above."""
+    addresses = {name: f"{scheme}://{known.registry.dns_name(name)}" for name in known.addresses}
+    there = {name: urlsplit(place) for name, place in known.places.items()}
+    places = {name: f"{scheme}://{url.hostname}:{(url.port or 443) + ports}" for name, url in there.items()}
+    return known.model_copy(update={"addresses": addresses, "places": places})
 
 
 async def live(settings: Settings, variant: str, name: str, ports: int, scheme: str) -> None:
@@ -63,15 +50,14 @@ async def live(settings: Settings, variant: str, name: str, ports: int, scheme: 
                 feed.on_change(
                     lambda known, policy: service.use(shifted(known, ports, scheme), policy_of(policy, known.registry))
                 )
-                await serve(service, create_app(service), workload, settings.host)
+                await serve(service, create_app(service), workload, settings)
                 return
         service = compose(name, known, policy, settings, workload, feed.revocations, kind)
         app = create_app(service)
         if scheme == "https":
-            await serve(service, app, workload, settings.host)
+            await serve(service, app, workload, settings)
         else:
-            port = known.registry.parties[name].port or 0
-            await server(app, host=settings.host, port=port, tls=None).serve()
+            await server(app, host=settings.host, port=settings.port, tls=None).serve()
 
 
 if __name__ == "__main__":

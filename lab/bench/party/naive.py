@@ -13,7 +13,7 @@ from zerotrust.routes import Routes
 from zerotrust.service import Service
 from zerotrust.spiffe.tls import issuer_context
 from zerotrust.transport.egress import EgressClients
-from zerotrust.transport.pools import Connections, MCPConnections
+from zerotrust.transport.pools import Connections, MCPConnections, origin
 
 
 class _New(httpx.AsyncBaseTransport):
@@ -48,7 +48,7 @@ class Naive(Service):
     def __init__(self, name: str, **parts: Any) -> None:
         known, workload, issuer = parts["known"], parts["workload"], httpx.URL(parts["issuer"])
         directory = known.directory()
-        at_issuer = Directory({f"{issuer.scheme}://{issuer.host}:{issuer.port}": issuer.host}, {})
+        at_issuer = Directory({origin(issuer): issuer.host}, {})
         parts["egress"] = EgressClients(
             known.called(),
             revocations=parts["revocations"],

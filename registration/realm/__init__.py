@@ -1,0 +1,54 @@
+"""Derives Keycloak's realm from `registry.yaml`: who may log in, call whom, and delegate what.
+
+`make register` writes it to `keycloak-realm/realm.json`; a test keeps the committed file current.
+`keycloak-realm/README.md` explains what each client, scope and policy is for.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from registration.realm import settings
+from registration.realm.clients import clients, role_mappings
+from registration.realm.scopes import client_scopes
+from registration.realm.spiffe import identity_provider
+from registration.realm.users import groups, users
+from zerotrust.registry.deployment import Deployment
+from zerotrust.registry.model import Registry
+
+REALM_FILE = Path(__file__).parents[2] / "keycloak-realm" / "realm.json"
+
+
+def realm(registry: Registry) -> dict[str, Any]:
+    """Return the whole realm as Keycloak imports it.  Pure; no secret and no password is in it."""
+    return {
+        "realm": registry.realm,
+        "enabled": True,
+        **settings.sign_in(),
+        **settings.sessions(registry),
+        **settings.events(),
+        "clientScopes": client_scopes(registry),
+        "defaultDefaultClientScopes": [],
+        "defaultOptionalClientScopes": [],
+        "clients": clients(registry),
+        "clientScopeMappings": role_mappings(registry),
+        "identityProviders": [identity_provider(registry)],
+        **settings.client_policies(),
+        "groups": groups(registry),
+        "users": users(registry),
+    }
+
+
+def as_text(derived: dict[str, Any]) -> str:
+    """Return the realm as the committed file holds it."""
+    return json.dumps(derived, indent=2) + "\n"
+
+
+def deployed(text: str, registry: Registry, deployment: Deployment) -> str:
+    """The realm with the port of each party in its address, for Keycloak connects by these alone.
+
+    The names stay, and with them whom Keycloak believes there; where they lead is for its resolver to say.
+    """
+    for name, place in deployment.parties.items():
+        text = text.replace(f'"{registry.address(name)}/', f'"{registry.address(name)}:{place.port}/')
+    return text

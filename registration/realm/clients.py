@@ -1,0 +1,103 @@
+"""Clients: what each party is at Keycloak, from the three facts that the registry says about it."""
+
+from typing import Any
+
+from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
+from registration.realm.scopes import mapper
+from zerotrust.registry.model import Party, Registry
+from zerotrust.registry.snapshot import REGISTRY_PARTY
+
+ADMINISTRATOR = REGISTRY_PARTY
+"""The one party that acts at Keycloak for itself, and for no user."""
+
+# It polls what happened, ends a user's sessions, and disables the client of whoever is suspended.
+ADMINISTRATION = ["view-events", "manage-users", "manage-clients"]
+
+# Keycloak makes these with every realm. Nothing here needs them, so nobody gets in through them.
+_BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admin-console"]
+
+
+def administrators(registry: Registry) -> list[str]:
+    """The parties that act at Keycloak for themselves: one, or none where it takes no part."""
+    return [name for name, it in registry.parties.items() if name == ADMINISTRATOR and it.keycloak == "confidential"]
+
+
+def clients(registry: Registry) -> list[dict[str, Any]]:
+    """All of them."""
+    parties = registry.parties.items()
+    return [
+        *(_client(registry, name, party) for name, party in parties if party.keycloak != "none"),
+        *({"clientId": name, "enabled": False} for name in _BUILT_IN),
+    ]
+
+
+def role_mappings(registry: Registry) -> dict[str, Any]:
+    """The roles that a client may have in its scope."""
+    return {
+        "realm-management": [
+            {"client": registry.id(name), "roles": ADMINISTRATION} for name in administrators(registry)
+        ]
+    }
+
+
+def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
+    """What a party is at Keycloak: every grant is off until it is named."""
+    exchanges = bool(party.may_call) and not party.starts_chains
+    lifespan = party.max_ttl
+    if name == ADMINISTRATOR:  # what its own token may do lives as long as the identity by which it got it
+        lifespan = registry.freshness.svid
+    client: dict[str, Any] = {
+        "clientId": registry.id(name),
+        "enabled": True,
+        "publicClient": party.keycloak == "public",
+        "standardFlowEnabled": party.starts_chains,
+        "implicitFlowEnabled": False,
+        "directAccessGrantsEnabled": False,
+        "serviceAccountsEnabled": name == ADMINISTRATOR,
+        "fullScopeAllowed": False,
+        "attributes": {
+            "access.token.header.type.rfc9068": "true",  # `typ` at+jwt: no ID token is ever taken for an access token
+            "oauth2.device.authorization.grant.enabled": "false",
+            "oidc.ciba.grant.enabled": "false",
+            "standard.token.exchange.enabled": "true" if exchanges else "false",
+            **({"access.token.lifespan": str(lifespan)} if lifespan else {}),
+        },
+        "defaultClientScopes": [
+            "basic",
+            *(["groups"] if party.may_call else []),
+            *(["delegation"] if exchanges else []),
+            *(f"aud:{callee}" for callee in party.may_call),
+        ],
+        "optionalClientScopes": party.delegates,
+    }
+    if party.keycloak == "confidential":
+        # Keycloak gives every confidential client a secret; with this authenticator it opens nothing.
+        client["clientAuthenticatorType"] = "federated-jwt"
+        # The first is the identity provider's alias.
+        client["attributes"] |= {"jwt.credential.issuer": "spiffe", "jwt.credential.sub": registry.id(name)}
+    if party.starts_chains:
+        client |= _sign_in(registry, name, party)
+        client["attributes"] |= {"pkce.code.challenge.method": "S256"} | _told_of_logouts(registry)
+        if ADMINISTRATOR in party.may_call:  # its refresh token ends with the token that it came with
+            client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
+    return client
+
+
+def _sign_in(registry: Registry, name: str, party: Party) -> dict[str, Any]:
+    """What a party has by which users sign in."""
+    # RFC 9068 section 2.2.  In a token that comes of an exchange `delegation.js` says so.
+    claim = {"claim_name": "client_id", "claim_value": registry.id(name), "jsonType_label": "String"}
+    return {
+        "redirectUris": party.redirect_uris,
+        "protocolMappers": [mapper("client_id", "oidc-hardcoded-claim-mapper", **claim)],
+    }
+
+
+def _told_of_logouts(registry: Registry) -> dict[str, str]:
+    """Where Keycloak tells of each session that ends (OpenID Connect Back-Channel Logout 1.0 section 2.2)."""
+    if ADMINISTRATOR not in registry.parties:
+        return {}
+    return {
+        "backchannel.logout.url": f"{registry.address(ADMINISTRATOR)}{LOGOUT_PATH}",
+        "backchannel.logout.session.required": "true",
+    }

@@ -1,0 +1,60 @@
+"""Client scopes: what stands in a token, and by which mapper."""
+
+from typing import Any
+
+from zerotrust.registry.model import Registry
+
+
+def client_scopes(registry: Registry) -> list[dict[str, Any]]:
+    """The claims of every token, one scope for each party that can be called, and the registry's scopes."""
+    callees = {callee for party in registry.parties.values() for callee in party.may_call}
+    return [
+        *_claim_scopes(),
+        *(_audience_scope(registry, name) for name in registry.parties if name in callees),
+        *({**_client_scope(name), "attributes": {"include.in.token.scope": "true"}} for name in registry.scopes),
+    ]
+
+
+def mapper(name: str, kind: str, **config: str) -> dict[str, Any]:
+    """A protocol mapper that writes into access tokens and introspection answers alone, unless `config` says more."""
+    return {
+        "name": name,
+        "protocol": "openid-connect",
+        "protocolMapper": kind,
+        "config": {
+            "access.token.claim": "true",
+            "introspection.token.claim": "true",
+            "id.token.claim": "false",
+            "userinfo.token.claim": "false",
+        }
+        | {key.replace("_", "."): value for key, value in config.items()},
+    }
+
+
+def _client_scope(name: str, *mappers: dict[str, Any]) -> dict[str, Any]:
+    """A scope that stays out of the `scope` claim, and so passes the downscope executor at every exchange."""
+    return {
+        "name": name,
+        "protocol": "openid-connect",
+        "attributes": {"include.in.token.scope": "false"},
+        "protocolMappers": list(mappers),
+    }
+
+
+def _claim_scopes() -> list[dict[str, Any]]:
+    return [
+        _client_scope("basic", mapper("sub", "oidc-sub-mapper")),
+        # The full path: `/x/finance` is not `/finance`.
+        _client_scope(
+            "groups", mapper("groups", "oidc-group-membership-mapper", claim_name="groups", full_path="true")
+        ),
+        _client_scope(
+            "delegation",
+            mapper("act", "script-delegation.js", claim_name="act", jsonType_label="JSON", id_token_claim="true"),  # noqa: S106
+        ),
+    ]
+
+
+def _audience_scope(registry: Registry, name: str) -> dict[str, Any]:
+    audience = mapper("audience", "oidc-audience-mapper", included_client_audience=registry.id(name))
+    return _client_scope(f"aud:{name}", audience)

@@ -1,0 +1,52 @@
+"""The people of the demo, their groups, and the one account that is no person."""
+
+from typing import Any
+
+from registration.realm.clients import ADMINISTRATION, administrators
+from zerotrust.registry.model import OPERATORS, Registry
+
+# The people of the demo. Ids are fixed, so that documents and records made before a restart still have an owner.
+USERS = {
+    "alice": ("a11ce000-0000-4000-8000-000000000000", ["/engineering"]),
+    "bob": ("b0b00000-0000-4000-8000-000000000000", ["/finance"]),
+    "dana": ("da7a0000-0000-4000-8000-000000000000", ["/engineering", "/finance"]),
+    "eve": ("e5e00000-0000-4000-8000-000000000000", []),
+    "olga": ("019a0000-0000-4000-8000-000000000000", [OPERATORS]),
+}
+
+
+def groups(registry: Registry) -> list[dict[str, Any]]:
+    """The departments, and the operators."""
+    return [{"name": group.removeprefix("/")} for group in (*sorted(registry.departments), OPERATORS)]
+
+
+def users(registry: Registry) -> list[dict[str, Any]]:
+    """Everybody who has an account."""
+    return [
+        *(_user(name, *entry) for name, entry in USERS.items()),
+        *(_service_account(registry.id(name)) for name in administrators(registry)),
+    ]
+
+
+def _user(name: str, identifier: str, groups: list[str]) -> dict[str, Any]:
+    """A user without any credential: whoever imports the realm gives passwords to them, through the administration."""
+    return {
+        "id": identifier,
+        "username": name,
+        "enabled": True,
+        "email": f"{name}@example.com",
+        "emailVerified": True,
+        "firstName": name.capitalize(),
+        "lastName": "Example",
+        "groups": groups,
+    }
+
+
+def _service_account(client_id: str) -> dict[str, Any]:
+    """What a client is when it acts for itself; no gate takes its token, for nobody acts in it for a user."""
+    return {
+        "username": f"service-account-{client_id}",
+        "enabled": True,
+        "serviceAccountClientId": client_id,
+        "clientRoles": {"realm-management": ADMINISTRATION},
+    }

@@ -1,0 +1,73 @@
+"""Where parties run: a mistake in it is refused with file, key and reason, and nobody is looked for at half of it."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from registration.realm import as_text, deployed, realm
+from tests.support.system import ROOT, deployment
+from zerotrust.registry.deployment import load_deployment
+from zerotrust.registry.model import Registry, RegistryError
+from zerotrust.registry.snapshot import deployed_at
+
+LOCAL: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "local.yaml").read_text())
+HERE = {"host": "127.0.0.1", "port": 8199}
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "a party that there is not": ({"agent/gone": HERE}, "parties.agent/gone: no party of the registry that listens"),
+    "who has no certificate": ({"zt": HERE}, "parties.zt: no party of the registry that listens anywhere"),
+    "a party that is missing": ({"agent/reader": None}, "parties.agent/reader: missing"),
+    "a place twice": (
+        {"agent/reader": LOCAL["parties"]["orchestrator"]},
+        "parties.orchestrator: 127.0.0.1:8101 is already the place of 'agent/reader'",
+    ),
+    "no port": ({"agent/reader": {"host": "127.0.0.1"}}, "parties.agent/reader.port: Field required"),
+    "a port that there is not": ({"agent/reader": HERE | {"port": 65536}}, "parties.agent/reader.port"),
+    "a port of nothing": ({"agent/reader": HERE | {"port": 0}}, "parties.agent/reader.port"),
+    "a port in words": ({"agent/reader": HERE | {"port": "8102"}}, "parties.agent/reader.port"),
+    "a host that is a URL": ({"agent/reader": HERE | {"host": "https://reader"}}, "parties.agent/reader.host"),
+    "a host with somebody else's": ({"agent/reader": HERE | {"host": "a@b.example"}}, "parties.agent/reader.host"),
+    "a key nobody knows": ({"agent/reader": HERE | {"trusted": True}}, "parties.agent/reader.trusted"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_refused_with_file_key_and_reason(tmp_path: Path, registry: Registry, mistake: str) -> None:
+    changed, reason = MISTAKES[mistake]
+    document = copy.deepcopy(LOCAL)
+    document["parties"] = {name: it for name, it in (document["parties"] | changed).items() if it is not None}
+    file = tmp_path / "local.yaml"
+    file.write_text(yaml.safe_dump(document))
+
+    with pytest.raises(RegistryError) as refused:
+        load_deployment(file, registry)
+
+    assert f"{file}: {reason}" in str(refused.value)
+
+
+def test_a_party_is_at_its_place_and_keeps_its_name(registry: Registry) -> None:
+    known = deployed_at(deployment(), registry, approved={})
+
+    assert known.addresses["agent/reader"] == registry.address("agent/reader") == "https://reader.agent.agents.example"
+    assert known.directory().places["reader.agent.agents.example"] == ("127.0.0.1", 8102)
+
+
+def test_elsewhere_is_another_place_and_the_same_realm_cards_and_names(registry: Registry) -> None:
+    """So that what is committed and approved is good wherever it runs."""
+    place = deployment().parties["agent/reader"].model_copy(update={"host": "reader", "port": 443})
+    parties = deployment().parties | {"agent/reader": place}
+    moved = deployed_at(deployment().model_copy(update={"parties": parties}), registry, approved={})
+
+    assert moved.addresses == deployed_at(deployment(), registry, approved={}).addresses
+    assert moved.directory().places["reader.agent.agents.example"] == ("reader", 443)
+
+
+def test_keycloak_is_told_the_ports_and_the_committed_realm_names_none(registry: Registry) -> None:
+    committed = as_text(realm(registry))
+    told = deployed(committed, registry, deployment())
+
+    assert ".example:" not in committed
+    assert '"https://registry.authority.agents.example:8106/backchannel-logout"' in told
+    assert '"https://attestation.authority.agents.example:8543/bundle"' in told

@@ -1,0 +1,58 @@
+"""Reads where parties run, `deploy/local.yaml`.  That earns no trust: whoever is found there shows who it is.
+
+A mistake in the file is refused with file, key and reason.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from zerotrust.registry.model import Name, Registry, RegistryError, content, validated
+
+
+class Place(BaseModel):
+    """Where a party listens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    host: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+    @property
+    def origin(self) -> str:
+        """The place as a URL: where to connect to, and nobody's name."""
+        return f"https://{self.host}:{self.port}"
+
+
+class Deployment(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    parties: dict[Name, Place]
+
+
+def load_deployment(path: Path, registry: Registry) -> Deployment:
+    """Read where the parties of `registry` run.  Raises `RegistryError` naming the file, the key and the reason."""
+    found = validated(Deployment, content(path), path)
+    if problems := [*_name_problems(found, registry), *_place_problems(found)]:
+        raise RegistryError("\n".join(f"{path}: {problem}" for problem in problems))
+    return found
+
+
+def _name_problems(found: Deployment, registry: Registry) -> list[str]:
+    listening = {name for name, party in registry.parties.items() if party.id == "spiffe"}
+    return [
+        f"parties.{name}: {'missing' if name in listening else 'no party of the registry that listens anywhere'}"
+        for name in sorted(listening ^ found.parties.keys())
+    ]
+
+
+def _place_problems(found: Deployment) -> list[str]:
+    seen: dict[Place, str] = {}
+    return [
+        f"parties.{name}: {place.host}:{place.port} is already the place of {other!r}"
+        for name, place in found.parties.items()
+        if (other := seen.setdefault(place, name)) != name
+    ]
