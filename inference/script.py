@@ -105,7 +105,7 @@ def _calls(messages: list[Message]) -> Iterator[Call]:
 
 def _orders(messages: list[Message]) -> Iterator[Call]:
     found = (order.groups() for message in messages for order in _ORDER.finditer(_text(message)))
-    for name, arguments in islice(found, MAX_ORDERS):
+    for name, arguments in islice(found, MAX_ORDERS):  # control: orders-bounded
         if (given := _parsed(arguments)) is not None:
             yield _call(name, **given)
 

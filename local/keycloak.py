@@ -274,7 +274,7 @@ class Keycloak:
             "-cp",
             str(home / "lib" / "quarkus-run.jar"),
             "io.quarkus.bootstrap.runner.QuarkusEntryPoint",
-            f"--config-file={link}",
+            f"--config-file={link}",  # control: keycloak-password-not-in-arguments
             *options,
         ]
         # Nothing else of our environment: KC_* would change the configuration, a proxy would catch the bundle endpoint.

@@ -100,6 +100,7 @@ class Instance:
             shutil.rmtree(kept, ignore_errors=True)
             (self.home / BUILT).rename(kept)
         stays = {kept.name, *_KEPT}
+        # control: keycloak-home-cleared
         for entry in [e for e in self.home.iterdir() if e.name not in stays and not e.name.startswith(_LOG)]:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         lib.mkdir()
@@ -118,6 +119,7 @@ class Instance:
         """What the seal of `kind` stands for.  Raises `MeasureError` where there is no build."""
         scripts = [script.read_text() for script in self._scripts]
         if kind == "build":
+            # control: keycloak-build-measured
             parts = [VERSION, *BUILD, *scripts, digest_of(measure_files(self.home, [BUILT]))]
         else:
             parts = [VERSION, *scripts, self.realm]

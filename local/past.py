@@ -30,6 +30,7 @@ def put_aside(folder: Path) -> Path | None:
     _check_link(place)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in moved:
+        # control: journals-kept
         file.rename(place / (f"{file.parent.name}.jsonl" if file.name == JOURNAL else file.name))
     _prune(folder / "past")
     return place

@@ -33,6 +33,7 @@ _began = time.monotonic()
 
 def say(text: str | Text) -> None:
     """One line of progress, with the seconds since the start.  A `str` is printed as it is, and never as markup."""
+    # control: progress-without-markup
     console.print(Text.assemble((f"{time.monotonic() - _began:5.1f} s", "dim"), "  ", text))
 
 

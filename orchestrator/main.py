@@ -38,7 +38,9 @@ def create_app(service: Service) -> ASGIApp:
         for number, step in enumerate(plan, 1):
             yield Progress(event="started", agent=step.agent)
             try:
+                # control: token-for-one-department
                 token = await service.exchange(step.agent, *step.scopes, department=step.department)
+                # control: step-asked-once
                 answer = await ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
             except (Denied, PeerError) as error:
                 for later in plan[number:]:

@@ -81,10 +81,10 @@ def parsed(text: str) -> dict[str, str]:
 
 def differences(signed: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
     """Return a line for each file that is changed, missing or not signed.  Pure."""
-    return [
+    return [  # control: released-files-only
         f"{_printable(path)}: {'not signed' if path not in signed else 'missing' if path not in found else 'changed'}"
         for path in sorted(signed.keys() | found.keys())
-        if signed.get(path) != found.get(path)
+        if signed.get(path) != found.get(path)  # control: released-files-unchanged
     ]
 
 
@@ -120,7 +120,7 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
         raise ReleaseError(f"There is no {LIST} in {tree}: put {LIST} and {SIGNATURE} of the release there.") from error
     command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", signer, "-n", NAMESPACE]
     no_signature = f"{SIGNATURE} is not a signature of this list by {signer} with a key in {signers}.\n"
-    _output([*command, "-s", str(tree / SIGNATURE)], text, otherwise=no_signature)
+    _output([*command, "-s", str(tree / SIGNATURE)], text, otherwise=no_signature)  # control: release-signature
     if wrong := differences(signed := parsed(text.decode(errors="surrogateescape")), listed(tree)):
         more = f"\n... and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise ReleaseError(

@@ -39,7 +39,7 @@ class Project:
     @staticmethod
     def find_spec(name: str, path: object = None, _target: object = None) -> ModuleSpec | None:
         """Return the spec of one of `PACKAGES`.  Only its folder counts: `agents.py` would not be found."""
-        if path is not None or name not in PACKAGES:
+        if path is not None or name not in PACKAGES:  # control: own-packages-only
             return None
         folder = f"{ROOT}/{name}"
         init = f"{folder}/__init__.py"
@@ -105,6 +105,7 @@ def main() -> None:
     if holds_secrets(sys.argv[0]):
         from authorities.attestation.local.closed import continue_closed
 
+        # control: process-closed-before-checks
         continue_closed()  # before anything that takes time; the rest runs in the closed process
     if sys.argv[0] != MAKES_THE_PIN:
         check_installed(f"{ROOT}/.venv")

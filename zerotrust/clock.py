@@ -10,5 +10,5 @@ class NonDecreasingClock:
         self._clock, self._latest = clock, float("-inf")
 
     def __call__(self) -> float:
-        self._latest = max(self._latest, self._clock())
+        self._latest = max(self._latest, self._clock())  # control: clock-non-decreasing
         return self._latest

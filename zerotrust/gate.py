@@ -79,7 +79,7 @@ class Gate:
 
     def use(self, *, expected: Expected, policy: PolicyEngine) -> None:
         """Switch to another registry snapshot, and drop the tokens that were verified under the previous one."""
-        self._expected, self._policy, self._token_cache = expected, policy, TokenCache()
+        self._expected, self._policy, self._token_cache = expected, policy, TokenCache()  # control: new-policy-used
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -114,7 +114,7 @@ class Gate:
 
     async def _serve(self, call: Call, receive: Receive, send: Send) -> None:
         try:
-            receive = await self._admit(call, receive)
+            receive = await self._admit(call, receive)  # control: gate-admits
         except Denied as refusal:
             return await self._refuse(call, refusal, send)
         if call.principal is None:  # a public route, or a workload identified by its certificate
@@ -137,32 +137,32 @@ class Gate:
         call.route = self._routes.find(call.scope["method"], path)
         required = call.route.requires
         self._check_peer(call.peer)  # (1)
-        await self._turns[call.peer.id].wait()
+        await self._turns[call.peer.id].wait()  # control: requests-by-turns
         if required.credential == "nothing":
             return await self._admit_public(call, required, receive)
         if required.credential == "certificate":
             return await self._admit_peer(call, required, receive)
         call.permission = required.hint
-        token = requests.bearer(headers, hint=required.hint)  # (2)
+        token = requests.bearer(headers, hint=required.hint)  # (2)  # control: token-only-from-header
         call.principal = await self._verify(token)  # (3)
         self._bind(call.principal, call.peer)  # (4)
         if call.peer.id is None and (note_user := call.scope.get("state", {}).get("note_user")):
             note_user(call.principal.subject)
         call.follow_trace()
         TRACE.set(call.span)
-        if not (status := self._revocations.of(call.principal)):  # (5)
+        if not (status := self._revocations.of(call.principal)):  # (5)  # control: caller-not-revoked
             raise Denied(status.reason, status.detail)
-        if call.route is UNLISTED:
+        if call.route is UNLISTED:  # control: route-listed
             raise Denied(Reason.NO_PERMISSION_FOR_ROUTE, path)
         call.form.dialect.check(headers)
-        if need := required.need_before_body(path, call.principal.scopes):
+        if need := required.need_before_body(path, call.principal.scopes):  # control: decided-before-body
             self._decide(call, need)  # (6) as far as it does not depend on the body
         self._limits.enter(call.peer.id, call.principal.subject, call.over)
         receive, asked = await requests.body(headers, receive, most=required.max_body)
         call.form = replace(call.form, request_id=request_id(asked), parsed=True)
         FORM.set(call.form)
         self._decide(call, required.need(path, headers, asked))  # (6)
-        await self._introspect(call.principal, str(call.permission))  # (7)
+        await self._introspect(call.principal, str(call.permission))  # (7)  # control: high-risk-introspected
         await self._recorder.write(call.decided(GRANTED, self._policy.version))  # (8)
         call.recorded = True
         return receive
@@ -175,20 +175,20 @@ class Gate:
 
     def _check_peer(self, peer: Peer) -> None:
         """Repeat for every request what TLS checks once, in the handshake.  Raises `Denied`."""
-        if peer.until <= self._clock():
+        if peer.until <= self._clock():  # control: certificate-not-ended
             raise Denied(Reason.CERTIFICATE_ENDED)
-        if peer.id is None and not self._expected.without_certificate:
+        if peer.id is None and not self._expected.without_certificate:  # control: certificate-required
             raise Denied(Reason.NO_CERTIFICATE)
-        if peer.id is not None and peer.id not in self._expected.peers:
+        if peer.id is not None and peer.id not in self._expected.peers:  # control: peer-registered
             raise Denied(Reason.UNKNOWN_PEER, peer.id)
 
     async def _admit_peer(self, call: Call, required: Requirement, receive: Receive) -> Receive:
         """Admit a workload by its certificate.  It does not act for a user.  Raises `Denied`."""
         name = self._expected.peers.get(str(call.peer.id))
         call.by_certificate = name is not None
-        if name is None or not required.admits(name):
+        if name is None or not required.admits(name):  # control: peer-admitted-by-route
             raise Denied(Reason.UNKNOWN_PEER, str(call.peer.id))
-        if not (status := self._revocations.of_party(str(call.peer.id))):
+        if not (status := self._revocations.of_party(str(call.peer.id))):  # control: peer-not-suspended
             raise Denied(status.reason, status.detail)
         self._limits.enter(call.peer.id, None, call.over)
         receive, _ = await requests.body(call.scope["headers"], receive, most=required.max_body)
@@ -202,8 +202,9 @@ class Gate:
 
         A client that is named by a client ID has no certificate: its token is valid only on a connection without one.
         """
+        # control: certificate-before-public-client
         holder = peer.id or (principal.party if principal.party in self._expected.without_certificate else None)
-        if principal.party != holder:
+        if principal.party != holder:  # control: azp-is-peer
             presenter = peer.id or "a caller without a certificate"
             raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {presenter}")
 
@@ -216,7 +217,7 @@ class Gate:
         assert call.principal is not None  # noqa: S101 - for the type checker: verified above
         call.operation = need.operation
         decision = Decision(allowed=False, reason=need.otherwise, detail=need.operation)
-        for permission in need.permissions:
+        for permission in need.permissions:  # control: policy-decides
             call.permission = permission
             if decision := self._policy.decide(call.principal, permission, self._expected.audience):
                 return
@@ -248,7 +249,7 @@ class Gate:
     async def _run(self, call: Call, receive: Receive, send: Send) -> None:
         """Run the handler while token and connection are valid: no answer, and no stream, outlives them."""
         assert call.principal is not None  # noqa: S101 - for the type checker
-        left = min(call.principal.expires_at, call.peer.until) - self._clock()
+        left = min(call.principal.expires_at, call.peer.until) - self._clock()  # control: answer-ends-with-token
         work = partial(self._app, call.scope, receive, send)
         if refusal := await while_valid(work, call.principal, self._revocations, seconds=left):
             await self._refuse(call, refusal, send)

@@ -50,7 +50,7 @@ class CedarPolicy:
 
         User, agent, scope and policy must all permit it.  Nested actors never count (RFC 8693 section 4.1).
         """
-        if permission not in principal.scopes:
+        if permission not in principal.scopes:  # control: scope-held
             return Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail=f"needs {permission}")
         return self._ask(principal, permission, Resource("Party", audience), permission=permission)
 
@@ -83,7 +83,7 @@ class CedarPolicy:
         }
         thing = {"type": resource.kind, "id": resource.name}
         request = {
-            "principal": {"type": "Party", "id": principal.party},
+            "principal": {"type": "Party", "id": principal.party},  # control: policy-judges-who-acts
             "action": {"type": "Action", "id": action},
             "resource": thing,
             "context": context | ({"permission": permission} if permission else {}),

@@ -70,24 +70,24 @@ class Revocations:
         It takes effect when the last part has come.  Raises `Gap` if a part is missing, and if the state is older than
         the present one: an old state reinstates nothing.
         """
-        if self._number is not None and number < self._number:
+        if self._number is not None and number < self._number:  # control: state-not-older
             raise Gap(f"state {number} is older than {self._number}")
         if part == 1:
             self._coming, self._next_part = RevocationList(), (number, 1, parts)
-        if (number, part, parts) != self._next_part:
+        if (number, part, parts) != self._next_part:  # control: state-parts-in-order
             raise Gap(f"part {part} of {parts} of state {number}, and not {self._next_part}")
         self._next_part = number, part + 1, parts
         now = self._clock()
         for subject, cause in revoked.items():  # the registry knows the times, and leaves out expired revocations
             self._coming.add(subject, cause, now)
-        if part == parts:
+        if part == parts:  # control: state-complete
             self._number, self._all, self._whole = number, self._coming, True
             self._coming, self._next_part = RevocationList(), (0, 0, 0)
             self._end({watch for watches in self._watches.values() for watch in watches})
 
     def change(self, number: int, subject: Revocable, cause: str | None) -> None:
         """Revoke a subject; without a cause, reinstate it.  Raises `Gap` unless it is the next change."""
-        if self._number is None or number != self._number + 1:
+        if self._number is None or number != self._number + 1:  # control: no-change-missed
             raise Gap(f"change {number} after {self._number}")
         now = self._clock()
         if cause is None:
@@ -95,7 +95,7 @@ class Revocations:
         else:
             self._all.add(subject, cause, now)
         self._number = number
-        for passed in self._all.passed(now):
+        for passed in self._all.passed(now):  # control: follower-drops-expired-revocations
             self._all.remove(passed)
         if cause is not None:
             self._end(self._concerned(subject))
@@ -140,11 +140,11 @@ class Revocations:
         """
         if number != self._number or not self._whole:
             raise Gap(f"the registry is at change {number}; this copy is at {self._number}, or not complete")
-        self._good_until = self._clock() + self.bound - oldest
+        self._good_until = self._clock() + self.bound - oldest  # control: freshness-counts-from-oldest-read
 
     def forget(self) -> None:
         """Mark the data as stale, until the whole state and a heartbeat have been received again."""
-        self._good_until, self._whole = float("-inf"), False
+        self._good_until, self._whole = float("-inf"), False  # control: gap-ends-freshness
 
     def of(self, principal: Principal) -> Decision:
         """Decide whether a caller is revoked: session, user, client, every actor, the token and its ancestors."""
@@ -163,11 +163,11 @@ class Revocations:
     def _decision(self, revoked: Decision | None) -> Decision:
         if revoked is not None:  # first, because a known revocation counts even where the data is stale
             return revoked
-        return _GOOD if self.fresh else _UNKNOWN
+        return _GOOD if self.fresh else _UNKNOWN  # control: revocations-fresh
 
     def _revoked_from(self, principal: Principal) -> Decision | None:
         for until, cause in self._all.times(principal.subject, (principal.client, *principal.actors)):
-            if principal.chain_started_at <= until:
+            if principal.chain_started_at <= until:  # control: chain-started-after-revocation
                 return _revoked(f"chain started before {until}: {cause}")
         return self._first(_subjects(principal))
 
@@ -182,11 +182,11 @@ class Revocations:
 def _subjects(principal: Principal) -> tuple[Revocable, ...]:
     """Return the subjects whose revocation revokes this caller, besides times."""
     return (
-        ("session", principal.session),
-        ("user", principal.subject),
-        ("token", principal.token_id),
-        *(("token", ancestor) for ancestor in principal.lineage),
-        *(("party", party) for party in (principal.client, *principal.actors)),
+        ("session", principal.session),  # control: session-not-revoked
+        ("user", principal.subject),  # control: user-not-revoked
+        ("token", principal.token_id),  # control: token-not-revoked
+        *(("token", ancestor) for ancestor in principal.lineage),  # control: ancestors-not-revoked
+        *(("party", party) for party in (principal.client, *principal.actors)),  # control: acting-parties-not-suspended
     )
 
 

@@ -150,6 +150,7 @@ class RouteTable:
         if row := self._exact.get((method, path)):
             return row
         rows = [row for its, pattern, row in self._templates if its == method and pattern.match(path)]
+        # control: unlisted-route-closed
         return rows[0] if rows and all(row.requires == rows[0].requires for row in rows) else UNLISTED
 
     def check(self, served: Iterable[BaseRoute]) -> None:

@@ -154,7 +154,7 @@ class Service:
         them; `would_widen` if the user does not belong to the one that is named.
         """
         own = current_principal().groups.intersection(self.registry.departments)
-        if named is None and len(own) != 1:
+        if named is None and len(own) != 1:  # control: department-named
             choices = sorted(own)
             advice = f"Name one of your departments in the field department: {', '.join(choices)}." if own else None
             detail = f"one of {', '.join(choices) or 'none'}"
@@ -191,7 +191,7 @@ class Service:
         Raises `Denied` if the decision cannot be recorded.
         """
         caller = current_principal()
-        decision = self.revocations.of(caller)
+        decision = self.revocations.of(caller)  # control: caller-not-revoked-at-decision
         if decision:  # the caller may have been revoked since the gate checked
             decision = self._policy.decide_on(caller, action, resource)
         await self.recorder.write(

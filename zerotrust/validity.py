@@ -20,6 +20,7 @@ async def while_valid(
     """
     if seconds <= 0:  # receiving or recording the request took too long
         return Denied(Reason.EXPIRED, "before it was used")
+    # control: caller-not-revoked-when-served
     if not (found := revocations.of(principal)):  # it may have been revoked since the gate checked
         return Denied(found.reason, found.detail)
     ending, loop = Denied(Reason.EXPIRED, "while it was being used"), asyncio.get_running_loop()
@@ -34,8 +35,8 @@ async def while_valid(
         life.reschedule(end)
 
     try:
-        async with asyncio.timeout(seconds) as life:
-            with revocations.watching(principal, lost):
+        async with asyncio.timeout(seconds) as life:  # control: answer-has-an-end
+            with revocations.watching(principal, lost):  # control: revocation-ends-answer
                 await work()
     except TimeoutError:
         if not life.expired():

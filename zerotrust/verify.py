@@ -94,13 +94,13 @@ def key_id(token: UnverifiedToken, *, typ: str = "at+jwt") -> str:
     except ValueError as error:
         raise Denied(Reason.MALFORMED_TOKEN, str(error)) from error
     # (2)
-    if header.get("alg") != ALGORITHM:
+    if header.get("alg") != ALGORITHM:  # control: token-algorithm
         raise Denied(Reason.ALGORITHM_NOT_ALLOWED)
     # (3)
-    if not header.keys() <= KNOWN_HEADERS:
+    if not header.keys() <= KNOWN_HEADERS:  # control: token-header-known
         raise Denied(Reason.FORBIDDEN_HEADER, ", ".join(sorted(header.keys() - KNOWN_HEADERS)))
     # (4) The same key signs access, ID and logout tokens; none may be taken for another (RFC 9068 section 4).
-    if header.get("typ") != typ:
+    if header.get("typ") != typ:  # control: token-type
         raise Denied(Reason.WRONG_TYPE)
     if not isinstance(kid := header.get("kid"), str):
         raise Denied(Reason.UNKNOWN_KEY, "no key is named")
@@ -111,12 +111,13 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
     """Return the principal of this token.  `now` is in seconds since the epoch.  Raises `Denied`."""
     # (5)
     try:
+        # control: token-signature
         signed = jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])
     except jwt.InvalidTokenError as error:
         raise Denied(Reason.BAD_SIGNATURE, str(error)) from error
     # (6)
     try:
-        claims = _Claims.model_validate(strict_object(signed))
+        claims = _Claims.model_validate(strict_object(signed))  # control: claims-valid
         actors = actor_chain(claims.act)
     except ValidationError as error:
         raise Denied(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
@@ -124,23 +125,23 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
         raise Denied(Reason.BAD_CLAIM, str(error)) from error
     # RFC 9068 section 2.2 requires `client_id`; Keycloak calls it `azp`.  If the two differed, this validator and a
     # standard one would each see another client.
-    if claims.client_id != claims.azp:
+    if claims.client_id != claims.azp:  # control: client-id-is-azp
         raise Denied(Reason.BAD_CLAIM, "client_id")
     # (7)
-    if claims.iss != expected.issuer:
+    if claims.iss != expected.issuer:  # control: token-issuer
         raise Denied(Reason.ISSUER_MISMATCH)
     # (8) A second audience could replay the token here.
-    if claims.aud not in (expected.audience, [expected.audience]):
+    if claims.aud not in (expected.audience, [expected.audience]):  # control: token-audience
         raise Denied(Reason.AUDIENCE_MISMATCH)
     # A workload is never a subject (RFC 9700 section 4.15).
-    if claims.sub in expected.max_ttls or claims.sub in expected.peers:
+    if claims.sub in expected.max_ttls or claims.sub in expected.peers:  # control: subject-is-no-party
         raise Denied(Reason.BAD_CLAIM, "sub")
     # (9) The token may not live longer than the registry allows for this party.
     if (life := expected.max_ttls.get(claims.azp)) is None:
         raise Denied(Reason.UNKNOWN_PARTY, claims.azp)
     begins = max(claims.iat, claims.nbf or 0)
     _check_time(begins, claims.exp, now)
-    if not begins < claims.exp <= claims.iat + life + TICK:
+    if not begins < claims.exp <= claims.iat + life + TICK:  # control: token-lifetime
         raise Denied(Reason.LIFETIME_EXCEEDED, f"{claims.exp - claims.iat} s")
     _check_actors(actors, claims, expected)  # (10)
     # (11) One ancestor for each exchange, so that revoking an ancestor revokes this token.
@@ -154,8 +155,8 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
         party=claims.azp,
         actors=actors,
         audience=expected.audience,
-        scopes=frozenset(claims.scope.split(" ")) - {""},
-        groups=frozenset(claims.groups),
+        scopes=frozenset(claims.scope.split(" ")) - {""},  # control: scopes-of-token
+        groups=frozenset(claims.groups),  # control: groups-of-token
         token_id=claims.jti,
         lineage=tuple(claims.lineage),
         client=root.azp,
@@ -168,21 +169,21 @@ def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now
 
 
 def _check_time(begins: int, ends: int, now: float) -> None:
-    if begins > now + CLOCK_SKEW:
+    if begins > now + CLOCK_SKEW:  # control: token-not-before
         raise Denied(Reason.NOT_YET_VALID)
-    if ends <= now:
+    if ends <= now:  # control: token-expiry
         raise Denied(Reason.EXPIRED)
 
 
 def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) -> None:
     if not actors:
         # Only a client that starts chains acts for its user without an actor, and only where it may call.
-        if claims.azp not in expected.initiating_clients:
+        if claims.azp not in expected.initiating_clients:  # control: actor-required
             raise Denied(Reason.ACTOR_MISSING)
         return
-    if actors[0] != claims.azp:
+    if actors[0] != claims.azp:  # control: first-actor-is-azp
         raise Denied(Reason.ACTOR_MISMATCH, "the outermost actor is not the party that the token was issued to")
-    if len(actors) > MAX_ACTORS:
+    if len(actors) > MAX_ACTORS:  # control: chain-depth
         raise Denied(Reason.CHAIN_TOO_DEEP)
     if len(set(actors)) != len(actors):
         raise Denied(Reason.ACTOR_REPEATED)
@@ -211,6 +212,7 @@ class TokenCache:
         mark = _fingerprint(token)
         known = self._seen.get(mark)
         if known and known[1] is key:
+            # control: cached-token-in-time
             _check_time(known[2].issued_at, known[2].expires_at, now)  # (9) again: what can change, on every call
             return known[2]
         principal = verify(token, key=key, expected=expected, now=now)
@@ -223,4 +225,4 @@ class TokenCache:
 
 
 def _fingerprint(token: UnverifiedToken) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode()).digest()  # control: token-cached-by-digest

@@ -12,6 +12,7 @@ def printable(text: str) -> str:
     Control characters (ESC among them), marks that change the direction of writing, and characters of no width become
     what Python would write for them, for example `\x1b`.  Line breaks stay.
     """
+    # control: terminal-text-escaped
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -20,7 +20,7 @@ class Follower:
         self.begun = False
         """Whether what is sent now is for it, too: it has been given the state that this changes."""
         self.over = False
-        self._lines: asyncio.Queue[str] = asyncio.Queue(MAX_BEHIND)
+        self._lines: asyncio.Queue[str] = asyncio.Queue(MAX_BEHIND)  # control: follower-queue-bounded
 
     def put(self, line: str) -> None:
         """Have a line sent, unless there is no room for it: then nothing more is."""
@@ -56,7 +56,7 @@ class Followers:
     def following(self, party: str) -> Iterator[Follower]:
         """One more stream of this party, in this block; its oldest ends where that is one too many."""
         streams = self._all.setdefault(party, [])
-        if len(streams) >= STREAMS_EACH:
+        if len(streams) >= STREAMS_EACH:  # control: streams-per-party
             streams.pop(0).end()
         streams.append(follower := Follower())
         try:

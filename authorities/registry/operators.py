@@ -37,7 +37,7 @@ class Parties:
         self._ran = {name: self._ran.get(name, self._approved_code(name)) for name in self._drifted}
         new = [name for name in self._drifted if not self.cause(name)]
         for name in new:
-            await self._revoke(name, f"drift: {drifted[name]}")
+            await self._revoke(name, f"drift: {drifted[name]}")  # control: drift-suspends
             # The realm may be slow, and attestation has to be heard again within the second.
             self._notifier.tell_aside(self._subject(name))
         self._stream.note_read("attestation", time.monotonic() - max(0.0, time.time() - at))
@@ -60,13 +60,14 @@ class Parties:
         Raises `Denied` while it does not run what was approved, and where it is in no registry.
         """
         self._party(name)
-        if why := self._drifted.get(name):
+        if why := self._drifted.get(name):  # control: reinstated-without-drift
             other = self._ran.get(name) != self._approved_code(name)
             advice = f"{name} runs other code than what is now approved: `make down`, then `make up`."
             raise Denied(RegistryReason.DRIFTED, why, advice=advice if other else None)
         suspended = self.since(name)
 
         def still_meant(_cause: str | None = None) -> bool:
+            # control: reinstated-still-without-drift
             return self.since(name) == suspended and name not in self._drifted
 
         async with self._notifier.turn(self._subject(name)):

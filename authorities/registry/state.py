@@ -112,7 +112,7 @@ class State:
         """
         first, at = self.number + 1, time.time()
         numbered = {entry.subject: (number, entry) for number, entry in enumerate(entries, first)}  # the last of each
-        passed = self._all.passed(at, MOST_FORGOTTEN + len(entries))
+        passed = self._all.passed(at, MOST_FORGOTTEN + len(entries))  # control: expired-revocations-dropped
         replaced = [known for entry in entries if (known := self._all.replaced_by(entry.subject))]
         rows = [
             {"number": number, "at": at, "kind": subject[0], "name": subject[1], "cause": entry.cause}
@@ -161,6 +161,7 @@ class State:
         async with self._engine.begin() as connection:
             if (await connection.execute(select(_realm.c.id))).scalar() == realm:
                 return set()
+            # control: restart-repeats-suspensions
             pending = {one for one in self.revoked if one[0] in ("user", "party") and one[1] != but}
             await connection.execute(delete(_realm))
             await connection.execute(insert(_realm).values(id=realm))

@@ -111,6 +111,7 @@ class Stream:
             subject = wish.subject
             if not wish.where(now[subject] if subject in now else self._kept.revoked.get(subject)):
                 continue
+            # control: own-revocations-bounded
             if wish.instead and not self._shares.take(subject[0], wish.instead, entries=len(self._kept.revoked)):
                 subject = wish.instead
             entry = Entry(subject, wish.cause, wish.pending)
@@ -133,7 +134,7 @@ class Stream:
             some = [(entry.subject, entry.cause) for entry in entries[start : start + CHANGES_IN_A_LINE]]
             self._followers.send(self._line(REVOCATIONS, all_changed(self._me, first + start, some)))
         for kind, party in [entry.subject for entry in entries if entry.cause is not None]:
-            if kind == "party":
+            if kind == "party":  # control: suspension-ends-stream
                 self._followers.end(party)
 
     async def settled(self) -> None:
@@ -170,7 +171,8 @@ class Stream:
         `party` is who follows, by SPIFFE ID; `until` is in epoch seconds.
         """
         with self._followers.following(party) as follower:
-            await self._followers.turn(party, follower)
+            await self._followers.turn(party, follower)  # control: follows-by-turns
+            # control: suspended-party-may-not-follow
             if follower.over or self._revocations.of_party(party).reason is Reason.REVOKED:  # since it was let in
                 return
             async for line in self._lines(follower, until):

@@ -24,7 +24,7 @@ def size(text: str) -> int:
 
 
 def _fitting(text: str) -> str:
-    if size(text) > MAX_TEXT:
+    if size(text) > MAX_TEXT:  # control: document-size
         raise ValueError("too long")
     return text
 

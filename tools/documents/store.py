@@ -112,22 +112,28 @@ class Store:
         """
         words = dict.fromkeys(word.strip(".,;:!?").rstrip("s") for word in query.lower().split())
         # A NUL would end SQLite's pattern, and so match everything.
+        # control: search-word-printable
         worth = [word for word in words if SHORTEST_WORD <= len(word) <= LONGEST_WORD and word.isprintable()]
+        # control: search-word-escaped
         matches = [_documents.c.title.icontains(word, autoescape=True) for word in worth[:MOST_WORDS]]
         if not matches:
             return []
+        # control: search-own-department
         found = select(*_entry).where(_documents.c.department == department, or_(*matches))
+        # control: search-owners-by-turns
         nth = func.row_number().over(partition_by=(_documents.c.state, _documents.c.owner), order_by=_documents.c.id)
+        # control: search-own-drafts
         turn = case((or_(_documents.c.state == "published", _documents.c.owner == user), 0), else_=nth)
-        order = (_documents.c.state != "published", turn, _documents.c.id)
+        order = (_documents.c.state != "published", turn, _documents.c.id)  # control: search-published-first
         async with self._opened().connect() as connection:
-            rows = await connection.execute(found.order_by(*order).limit(MOST_FOUND))
+            rows = await connection.execute(found.order_by(*order).limit(MOST_FOUND))  # control: search-results-bounded
             return [Entry.model_validate(row._asdict()) for row in rows]
 
     @finished
     async def find(self, name: str) -> Document | None:
         """The document of that id, if there is one."""
         async with self._opened().connect() as connection:
+            # control: document-id-is-data
             row = (await connection.execute(select(_documents).where(_documents.c.id == name))).first()
             return Document.model_validate(row._asdict()) if row else None
 
@@ -169,6 +175,7 @@ class Store:
 
 
 def _unchanged(before: Document) -> ColumnElement[bool]:
+    # control: document-unchanged-since-decision
     return and_(*(_documents.c[name] == value for name, value in before.model_dump().items()))
 
 
@@ -184,10 +191,10 @@ async def _check_room(connection: AsyncConnection, document: Document) -> None:
     others = (*same, theirs.id != document.id)
     long = func.coalesce(func.sum(func.length(cast(theirs.text, LargeBinary))), 0)
     drafts, together = (await connection.execute(select(func.count(), long).where(*others))).one()
-    if drafts >= MOST_DRAFTS or together + len(document.text.encode()) > MOST_BYTES:
+    if drafts >= MOST_DRAFTS or together + len(document.text.encode()) > MOST_BYTES:  # control: drafts-bounded
         # SQLite numbers the rows as they are inserted.
         latest = select(theirs.id).where(*others).order_by(literal_column("rowid").desc()).limit(MOST_NAMED)
-        names = ", ".join(await connection.scalars(latest))
+        names = ", ".join(await connection.scalars(latest))  # control: full-store-names-drafts
         raise ToolError(
             f"no room: a user has at most {MOST_DRAFTS} drafts and {MOST_BYTES} bytes of them in a department; "
             f"delete one, the latest are {names}"

@@ -33,8 +33,9 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
     async def permitted(action: str, name: str) -> Document:
         # What does not exist is decided on as well: the same steps, the same record, and so the same time.
         found = await store.find(name)
+        # control: absent-document-decided
         allowed = await service.decide(action, (found or absent(name)).as_resource())
-        if not allowed or found is None:
+        if not allowed or found is None:  # control: document-access-decided
             raise ToolError(f"there is no document {name} for {action}")  # somebody else's looks just the same
         return found
 
@@ -42,6 +43,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
     async def search(query: str) -> Found:
         """Find documents by the words of their titles."""
         matching = await store.search(query, service.department(), current_principal().subject)
+        # control: search-result-permitted
         found = [d for d in matching if service.permits("document.read", d.as_resource())]
         return Found(documents=[{"id": d.id, "title": d.title} for d in found])
 
@@ -58,7 +60,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
         """File a new draft in the department that the task works in."""
         user = current_principal()
         draft = Document(id=new_id(), title=title, text=text, department=service.department(), owner=user.subject)
-        if not await service.decide("document.create", draft.as_resource()):
+        if not await service.decide("document.create", draft.as_resource()):  # control: draft-creation-decided
             raise ToolError("this may not be filed")
         await store.add(draft)
         return draft

@@ -70,10 +70,11 @@ def agent_app(
 ) -> FastAPI:
     """An app that answers A2A messages with `answer`; the gate's principal is there in the context."""
     card = agent_card(service.name, service.registry.address(service.name))
+    # control: no-push-notifications
     handler = _Handler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)
     app = service.app(*resources)
     routes = [Route(PATH, _Dispatcher(handler, _Context()).handle_requests, methods=["POST"])]
-    add_a2a_routes_to_fastapi(app, jsonrpc_routes=routes)
+    add_a2a_routes_to_fastapi(app, jsonrpc_routes=routes)  # control: one-a2a-binding
 
     @app.get(CARD_PATH)
     async def signed() -> dict[str, Any]:
@@ -92,7 +93,7 @@ async def check_agent(service: Service, name: str) -> None:
     try:
         own = service.workload.svid
         good = (name, service.known.approved[name].card, frozenset(own.bundle))
-        if service.checked.get(good, 0.0) > service.clock():
+        if service.checked.get(good, 0.0) > service.clock():  # control: card-remembered-by-content
             return
         status, sent = await ask(service.egress.without_token, "GET", url, most=MAX_CARD)
         if status == 503:
@@ -103,7 +104,7 @@ async def check_agent(service: Service, name: str) -> None:
     except ValueError as error:
         await service.distrust(name, str(error))
     else:
-        service.checked[good] = until
+        service.checked[good] = until  # control: card-remembered-until-its-end
 
 
 async def ask_agent(service: Service, name: str, text: str, token: ExchangedToken) -> Answer:
@@ -112,8 +113,9 @@ async def ask_agent(service: Service, name: str, text: str, token: ExchangedToke
     Raises `Denied` where it is not, and `PeerError`, with the agent's account where it came to no end, and `unclear`
     where none can be had.
     """
-    await check_agent(service, name)
+    await check_agent(service, name)  # control: peer-card-checked
     config = ClientConfig(streaming=False, httpx_client=service.egress.http)
+    # control: peer-address-from-registry
     client = ClientFactory(config).create(agent_card(name, service.addresses[name]))
     question = SendMessageRequest(message=new_message([new_text_part(text)], role=Role.ROLE_USER))
     try:
@@ -127,7 +129,7 @@ async def ask_agent(service: Service, name: str, text: str, token: ExchangedToke
         raise PeerError(f"{name}: {error}", unclear=True) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:  # the SDK's, and ours
         raise PeerError(f"{name}: {NONSENSE}", unclear=True) from error
-    if not reply.HasField("message"):
+    if not reply.HasField("message"):  # control: reply-is-message
         raise PeerError(f"{name}: {NONSENSE}", unclear=True)
     if answer.broken:
         raise PeerError(f"{name}: {answer.broken}", unclear=bool(answer.unclear), account=answer)
@@ -153,7 +155,7 @@ class _Executor(AgentExecutor):
         self._answer = answer
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
-        working = asyncio.ensure_future(self._answer(context.get_user_input()))
+        working = asyncio.ensure_future(self._answer(context.get_user_input()))  # control: no-conversation-kept
         _works.get().add(working)
         try:
             found = await working
@@ -165,6 +167,7 @@ class _Executor(AgentExecutor):
             found = Answer(broken="cut off")  # which nobody reads; it is for the SDK, which waits for an event
         wanted = context.configuration.accepted_output_modes if context.configuration else ()
         parts = _parts(found, wanted)
+        # control: no-task-kept
         answer = new_message(parts, context_id=context.context_id, role=Role.ROLE_AGENT)  # A2A 1.0 section 3.4.1
         await event_queue.enqueue_event(answer)
 
@@ -238,5 +241,5 @@ class _Context(DefaultServerCallContextBuilder):
 
     def build(self, request: Request) -> ServerCallContext:
         context = super().build(request)
-        context.state["headers"].pop("authorization", None)
+        context.state["headers"].pop("authorization", None)  # control: token-not-in-context
         return context

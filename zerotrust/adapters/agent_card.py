@@ -52,7 +52,7 @@ def agent_card(name: str, address: str) -> AgentCard:
         supported_interfaces=[
             AgentInterface(url=f"{address}{PATH}", protocol_binding="JSONRPC", protocol_version="1.0")
         ],
-        capabilities=AgentCapabilities(streaming=False, push_notifications=False),
+        capabilities=AgentCapabilities(streaming=False, push_notifications=False),  # control: card-offers-no-push
         default_input_modes=INPUT_MODES,
         default_output_modes=OUTPUT_MODES,
         skills=[skill],
@@ -99,15 +99,16 @@ def check_card(sent: bytes, *, signer: str, digest: str | None, own: Svid, now: 
         (signature,) = card.pop("signatures")
         protected = str(signature["protected"])
         header = strict_object(base64.urlsafe_b64decode(protected + "=" * (-len(protected) % 4)))
-        if header.keys() != _HEADER or header["alg"] != ALGORITHM or header["kid"] != signer:
+        if header.keys() != _HEADER or header["alg"] != ALGORITHM or header["kid"] != signer:  # control: card-header
             raise InvalidStatement(f"not signed by {signer}, with {ALGORITHM} and nothing but its certificate")
         key = trusted_key(header["x5c"], signer=signer, own=own, now=now)
         body = base64.urlsafe_b64encode(canonical(card)).rstrip(b"=").decode()
+        # control: card-signature
         jwt.PyJWS([ALGORITHM]).decode(f"{protected}.{body}.{signature['signature']}", key, [ALGORITHM])
     except (KeyError, TypeError, json.JSONDecodeError, jwt.InvalidTokenError) as error:
         raise InvalidStatement(f"no signature of {signer}") from error
     except ValueError as error:
         raise error if isinstance(error, InvalidStatement) else InvalidStatement(f"no signed card: {error}") from error
-    if card_digest(card) != digest:
+    if card_digest(card) != digest:  # control: card-digest
         raise InvalidStatement("not the card that was approved")
     return chain_of(header["x5c"])[0].not_valid_after_utc.timestamp()

@@ -83,7 +83,7 @@ class ToolClient:
         approved = self._service.known.approved[self._name].tools
         for tool in listed:
             described = tool.model_dump(mode="json", by_alias=True)
-            if approved.get(tool.name) != tool_digest(described):
+            if approved.get(tool.name) != tool_digest(described):  # control: tool-description-approved
                 await self._service.distrust(self._name, f"tool {tool.name} is not as it was approved")
 
     async def call(self, name: str, arguments: dict[str, Any], token: ExchangedToken) -> tuple[str, bool]:
@@ -161,7 +161,7 @@ async def run_tool_loop(
     that are not as approved, before anything was done; what breaks off later is told in the answer, together with what
     was done by then.
     """
-    messages: list[dict[str, Any]] = [{"role": "user", "content": task}]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": task}]  # control: messages-of-one-task
     talk, offered = _Talk(messages, tools, tool_token), await tools.offered(tool_token)
     try:
         for _ in range(MAX_TURNS):
@@ -209,7 +209,7 @@ class _Talk:
         Raises `PeerError` where the tool is away, and where there is no room left.
         """
         self._calls += 1
-        if self._calls > MAX_CALLS:
+        if self._calls > MAX_CALLS:  # control: tool-calls-bounded
             self.add({"role": "tool", "tool_call_id": call.id, "content": f"refused ({TOO_MANY})"})
             return
         name, arguments = call.function.name, call.function.arguments
@@ -224,7 +224,7 @@ class _Talk:
         else:
             self._failed.append(_failure(what, said))
         result = {"role": "tool", "tool_call_id": call.id, "content": said}
-        if _size(result) > self._room:  # the model does without this one, and goes on
+        if _size(result) > self._room:  # the model does without this one, and goes on  # control: task-text-bounded
             result["content"] = TOO_LONG
             self._failed.append(_failure(what, TOO_LONG))
         self.add(result)
@@ -242,7 +242,7 @@ def _cut(text: str, longest: int = LONGEST) -> str:
 def _failure(what: str, cause: str) -> str:
     """A call that failed, and the cause: where both are too long, the call gives way.  A user needs the cause."""
     cause = _cut(cause, LONGEST_FAILURE - LONGEST)
-    return f"{_cut(what, LONGEST_FAILURE - len(cause) - 2)}: {cause}"
+    return f"{_cut(what, LONGEST_FAILURE - len(cause) - 2)}: {cause}"  # control: failure-keeps-cause
 
 
 def _reason(error: MCPError) -> str:

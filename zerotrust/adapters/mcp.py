@@ -53,6 +53,7 @@ def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
         result = await call_next(ctx)
         if ctx.method == "tools/list":
             assert isinstance(result, dict)  # noqa: S101 - for the type checker: nothing else can be listed
+            # control: listed-tools-permitted
             listed = [tool for tool in result["tools"] if service.may_use(tools[tool["name"]])]
             result = {**result, "tools": listed}
         if ctx.method == "server/discover":  # the SDK advertises prompts and resources, and the gate lets nobody there
@@ -68,9 +69,9 @@ def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsync
     address = service.addresses[service.name]
     mcp = server.streamable_http_app(
         streamable_http_path=PATH,
-        stateless_http=True,
+        stateless_http=True,  # control: mcp-stateless
         json_response=True,
-        transport_security=TransportSecuritySettings(allowed_hosts=[urlsplit(address).netloc]),
+        transport_security=TransportSecuritySettings(allowed_hosts=[urlsplit(address).netloc]),  # control: mcp-host
     )
     # A mounted app's own lifespan does not run; this one does what it would.
     app = service.app(*resources, server.session_manager.run())

@@ -51,22 +51,22 @@ class McpTools(Requirement):
         Raises `Denied` for another era and for a message that is not one request.
         """
         versions = [value for name, value in headers if name == b"mcp-protocol-version"]
-        if versions != [ERA]:
+        if versions != [ERA]:  # control: mcp-era
             told = {"supported": [ERA.decode()], "requested": _requested(versions, body)}
             raise Denied(Reason.LEGACY_ERA, advice=ADVICE, more=told)
         try:
             method = body["method"]
-            if not isinstance(method, str) or request_id(body) is None:
+            if not isinstance(method, str) or request_id(body) is None:  # control: mcp-request-id
                 raise ValueError("a request has a method and an id")
             if method == "tools/call":
-                tool = body["params"]["name"]
-                permission = self.tools.get(tool)
+                tool = body["params"]["name"]  # control: tool-named-in-body
+                permission = self.tools.get(tool)  # control: tool-known
                 return Need((permission,) if permission else (), f"tools/call {tool}"[:100])
         except (ValueError, KeyError, TypeError) as error:
             raise Denied(Reason.MALFORMED_BODY, type(error).__name__) from error
         if method in _LISTINGS:
             return Need(self.permissions, method)
-        return Need((), method[:100], Reason.UNKNOWN_METHOD)
+        return Need((), method[:100], Reason.UNKNOWN_METHOD)  # control: mcp-method-known
 
 
 def _requested(versions: list[bytes], message: Mapping[str, Any]) -> str:

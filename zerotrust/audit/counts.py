@@ -56,7 +56,7 @@ class CallCounter:
             what = ("others", "others", "others", reason, "others")
             self._repeated.setdefault(what, IN_FULL)  # none of them is recorded in full
         self._repeated[what] += 1
-        return self._repeated[what] > IN_FULL
+        return self._repeated[what] > IN_FULL  # control: repeated-calls-only-counted
 
     async def flush(self) -> None:
         """Write the counts now.  Raises `JournalError`."""

@@ -37,7 +37,7 @@ _TOKEN = re.compile(r"eyJ[\w.-]*")
 
 def sanitize(text: str) -> Text:
     """Return text from outside in a form that is safe in a record: 200 characters of it, ASCII only, without tokens."""
-    return Text(_TOKEN.sub("(a token)", text[:200]).encode("unicode_escape").decode())
+    return Text(_TOKEN.sub("(a token)", text[:200]).encode("unicode_escape").decode())  # control: tokens-not-recorded
 
 
 @dataclass(frozen=True, slots=True)

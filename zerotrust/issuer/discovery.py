@@ -97,10 +97,10 @@ def checked(document: bytes, issuer: str) -> Metadata:
     """Return what a document says of this issuer.  Raises `ValueError`: untrusted metadata, or none.  Pure."""
     metadata = Metadata.model_validate(strict_object(document))
     # Exactly: an issuer that may name another passes that one's tokens off as its own (RFC 8414 sections 3.3 and 6.2).
-    if metadata.issuer != issuer:
+    if metadata.issuer != issuer:  # control: metadata-issuer
         raise UntrustedMetadata(f"its metadata are those of {metadata.issuer}"[:200])
     origin = urlsplit(issuer)[:2]
     for name, address in metadata:
-        if urlsplit(address)[:2] != origin:
+        if urlsplit(address)[:2] != origin:  # control: endpoints-at-issuer
             raise UntrustedMetadata(f"its {name} is elsewhere: {address}"[:200])
     return metadata

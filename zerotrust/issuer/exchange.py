@@ -126,15 +126,16 @@ class Exchanger:
         """
         wanted = TokenRequest(audience, scopes, department, lifetime)
         # Since the gate has looked, much may have happened; and at the other party it has not looked.
+        # control: no-exchange-for-suspended-audience
         for status in self._revocations.of(caller), self._revocations.of_peer(audience):
-            if not status:
+            if not status:  # control: no-exchange-if-revoked
                 await self._note(caller, wanted, status.reason, detail=status.detail)
                 raise Denied(status.reason, status.detail)
         # Delegation only shrinks.  Wanting more is a bug here, or an attack on us.
         if more := (scopes - caller.scopes) | ({department} if department else frozenset()) - caller.groups:
             await self._note(caller, wanted, Reason.WOULD_WIDEN)
             raise Denied(Reason.WOULD_WIDEN, " ".join(sorted(more)))
-        key = (hashlib.sha256(caller.token.encode()).digest(), wanted)
+        key = (hashlib.sha256(caller.token.encode()).digest(), wanted)  # control: exchange-cached-by-token
         flight = self._flights.get(key)
         if flight is None or _spent(flight, self._clock()):
             self._forget()
@@ -189,6 +190,7 @@ class Exchanger:
             claims = jwt.decode(value, options={"verify_signature": False})
             granted = frozenset(str(claims["scope"]).split(" ")) - {""}
             groups = frozenset(map(str, claims.get("groups", [])))
+            # control: exchanged-for-same-subject
             same = claims["sub"] == caller.subject and claims["aud"] in (wanted.audience, [wanted.audience])
             less = granted == wanted.scopes and groups <= ({wanted.department} if wanted.department else caller.groups)
             # The script leaves a token dead (`exp` 1) when a check of the chain failed.

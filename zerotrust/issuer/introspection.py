@@ -31,7 +31,7 @@ class Introspector:
         Raises `Denied`: revoked, issuer or identity unavailable, or issuer untrusted.  Whatever is no clear yes is not
         one.
         """
-        if permission not in self.high_risk:
+        if permission not in self.high_risk:  # control: introspection-not-cached
             return
         try:
             form = {
@@ -41,12 +41,12 @@ class Introspector:
             }
             url = (await self._issuer.metadata()).introspection_endpoint
             status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
-            active = json.loads(answer)["active"] if status == 200 else None
+            active = json.loads(answer)["active"] if status == 200 else None  # control: introspection-status
         except WorkloadError as error:
             raise Denied(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
         except (httpx.HTTPError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise Denied(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
         if active is False:
             raise Denied(Reason.REVOKED, "the issuer says that it is not active")
-        if active is not True:
+        if active is not True:  # control: introspection-active
             raise Denied(Reason.ISSUER_UNAVAILABLE, f"no answer to whether it is active, status {status}")

@@ -46,7 +46,7 @@ class SigningKeys:
             raise Denied(
                 Reason.KEYS_UNAVAILABLE, f"keys of {self._issuer.issuer} were last read too long ago{self._why}"
             )
-        if kid not in self._keys:
+        if kid not in self._keys:  # control: key-known
             # Where the issuer did not answer, it may well have signed with a new one.
             unanswered = self._read_at < self._tried_at
             raise Denied(Reason.KEYS_UNAVAILABLE if unanswered else Reason.UNKNOWN_KEY)
@@ -60,7 +60,7 @@ class SigningKeys:
         """Start a read, or join the one under way; none while the last try is too recent to ask again."""
         if self._reading and not self._reading.done():
             return self._reading
-        if self._clock() - self._tried_at < self._freshness.keys_cooldown:
+        if self._clock() - self._tried_at < self._freshness.keys_cooldown:  # control: key-set-cooldown
             return None
         self._tried_at = self._clock()
         self._reading = asyncio.create_task(self._read())
@@ -70,11 +70,12 @@ class SigningKeys:
         try:
             url = (await self._issuer.metadata()).jwks_uri
             status, answer = await ask(self._http, "GET", url, most=MAX_KEY_SET_BYTES)
-            found = _usable_keys(json.loads(answer) if status == 200 else None)
+            found = _usable_keys(json.loads(answer) if status == 200 else None)  # control: key-set-status
         except (Denied, httpx.HTTPError, ValueError, RecursionError) as error:
             self._why = f": {str(error) or type(error).__name__}"
             return  # what we have stays good until it is too old; then the answer is 503
         # The same key stays the same object: remembered tokens are tied to it.
+        # control: removed-keys-forgotten
         self._keys = {kid: self._keys[kid] if self._keys.get(kid) == key else key for kid, key in found.items()}
         self._read_at = self._clock()
 
@@ -86,8 +87,9 @@ def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:
         keys = {str(entry["kid"]): jwt.PyJWK(entry, ALGORITHM).key for entry in entries}
     except (TypeError, KeyError, AttributeError, jwt.PyJWTError) as error:
         raise ValueError("no key set") from error
-    if not keys or len(keys) != len(entries):
+    if not keys or len(keys) != len(entries):  # control: every-key-usable
         raise ValueError("no key, or two of one name")
+    # control: key-strength
     if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):
         raise ValueError("a weak key")
     return keys
@@ -95,4 +97,8 @@ def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:
 
 def _signs(entry: Any) -> bool:
     """Whether a key is there to verify access tokens with (RFC 7517 sections 4.2 to 4.4)."""
-    return entry.get("use") == "sig" and entry.get("alg") == ALGORITHM and "verify" in entry.get("key_ops", ["verify"])
+    return (
+        entry.get("use") == "sig"  # control: key-use
+        and entry.get("alg") == ALGORITHM  # control: key-algorithm
+        and "verify" in entry.get("key_ops", ["verify"])  # control: key-operations
+    )

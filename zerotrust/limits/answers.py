@@ -31,7 +31,7 @@ async def read(answer: _Answer, most: int = MAX_ANSWER) -> bytes:
     body = b""
     async for part in answer.aiter_bytes():
         body += part
-        if len(body) > most:
+        if len(body) > most:  # control: answer-size
             raise ValueError("the answer is too large")
     return body
 
@@ -42,6 +42,7 @@ async def ask(http: httpx.AsyncClient, method: str, url: str, *, most: int, **op
     Raises `httpx.HTTPError`, also if it takes too long, and `ValueError` if it is too large.
     """
     try:
+        # control: issuer-not-redirected
         async with asyncio.timeout(SECONDS), http.stream(method, url, headers=PLAIN, **options) as answer:
             return answer.status_code, await read(answer, most)
     except TimeoutError as error:

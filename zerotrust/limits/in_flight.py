@@ -55,7 +55,7 @@ class Limits:
         """
         sender, most = peer or PEOPLE, OF_A_USER if peer else OF_A_PERSON
         if user is not None:
-            if not self._of_users.take((user, sender), most):
+            if not self._of_users.take((user, sender), most):  # control: calls-per-user
                 raise Denied(Reason.TOO_MANY_REQUESTS, f"this user has {most} under way, sent by {sender}")
             over.callback(self._of_users.give_back, (user, sender))
         if not self._of_senders.take(sender, OF_A_PARTY):

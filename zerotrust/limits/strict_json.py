@@ -25,7 +25,7 @@ def strict_object(text: bytes, *, most: int | None = MAX_ELEMENTS) -> dict[str, 
     `most`: the elements it may have; None only for a text whose signer is trusted.  Raises `ValueError` for any other
     text; if it is nested too deep or has too many elements, before any of it is parsed.
     """
-    _check_size(text, most)
+    _check_size(text, most)  # control: json-size
     try:
         found = json.loads(
             text.decode(), object_pairs_hook=_unique, parse_int=_exact, parse_float=_finite, parse_constant=_refuse
@@ -65,7 +65,7 @@ _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
 
 def _unique(given: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(found := dict(given)) != len(given):
+    if len(found := dict(given)) != len(given):  # control: json-names-unique
         raise ValueError("a name occurs twice")
     return found
 

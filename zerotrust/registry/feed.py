@@ -115,7 +115,7 @@ class RegistryFeed:
             raise InvalidStatement(f"a line of type {statement_type(line)}, which is none of ours")
         ours = audience(own.id)
         claims = verify_statement(line, kind=kind.type, signer=f"{ours}/{kind.signer}", own=own, now=now)
-        if claims.get("aud") != ours:
+        if claims.get("aud") != ours:  # control: event-audience
             raise InvalidStatement(f"a line for {claims.get('aud')}")
         if kind is HEARTBEAT:
             self._confirm(*read_heartbeat(claims, now=now))
@@ -125,7 +125,7 @@ class RegistryFeed:
     def _confirm(self, numbers: dict[str, int], oldest: float) -> None:
         """Everything up to these numbers has come: so it fits together, and is used from now on."""
         here = {kind.name: topic.number for kind, topic in self._topics.items()}
-        if numbers != here:
+        if numbers != here:  # control: topics-as-announced
             raise Gap(f"the registry has sent {numbers}, and {here} has come")
         registry, policy = self._registry.document, self._policy.document
         assert registry  # noqa: S101 - they have numbers

@@ -69,6 +69,7 @@ class LatestDocument(Generic[AnyDocument]):
             raise InvalidStatement(f"{self._model.__name__}: {error.errors()[0]['msg']}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidStatement(f"no {self._model.__name__}: {error}") from error
+        # control: topic-not-older
         if self.number is not None and number <= self.number and (number, document) != (self.number, self.document):
             raise Gap(f"{self._model.__name__} {number} is older than {self.number}, or another one")
         self.number, self.document = number, document

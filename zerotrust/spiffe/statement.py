@@ -101,9 +101,9 @@ def trusted_key(header: Any, *, signer: str, own: Svid, now: float) -> EllipticC
         raise (
             error if isinstance(error, InvalidStatement) else InvalidStatement("not exactly one SVID in the header")
         ) from error
-    if name != signer:
+    if name != signer:  # control: statement-signer
         raise InvalidStatement(f"signed by {name}, not by {signer}")
-    if life_of(leaf) > own.life:
+    if life_of(leaf) > own.life:  # control: statement-certificate-lifetime
         raise InvalidStatement(f"the lifetime of the certificate of {signer} is longer than {own.life:.0f} s")
     key = leaf.public_key()
     if not usage.digital_signature or not isinstance(key, EllipticCurvePublicKey):
@@ -114,8 +114,9 @@ def trusted_key(header: Any, *, signer: str, own: Svid, now: float) -> EllipticC
 def _check_chain(chain: list[x509.Certificate], own: Svid, at: dt.datetime) -> None:
     """Raise `VerificationError` or `InvalidStatement` unless the chain is valid at this time."""
     leaf, *intermediates = chain
-    if not leaf.not_valid_before_utc <= at < leaf.not_valid_after_utc:
+    if not leaf.not_valid_before_utc <= at < leaf.not_valid_after_utc:  # control: statement-certificate-in-time
         raise InvalidStatement("the certificate has expired, or is not valid yet")
     verifier = PolicyBuilder().store(Store(list(own.bundle))).time(at).build_client_verifier()
+    # control: statement-chain
     if verifier.verify(leaf, intermediates).chain[:-1] != chain:  # each certifies the one before (RFC 7515 4.1.6)
         raise InvalidStatement("the header has certificates that do not lead to an authority")

@@ -110,6 +110,6 @@ def named(shown: Mapping[str, Any]) -> tuple[str, float, float]:
 
 def _one_id(names: list[str]) -> str:
     # With more than one, two readers might choose different ones (X509-SVID section 2).
-    if len(names) != 1 or not _SPIFFE_ID.fullmatch(names[0]):
+    if len(names) != 1 or not _SPIFFE_ID.fullmatch(names[0]):  # control: one-spiffe-id
         raise NotAnSvid("not exactly one SPIFFE ID")
     return names[0]

@@ -45,7 +45,7 @@ class ExpiringTLS(ssl.SSLObject):
         except NotAnSvid as error:
             raise ssl.SSLCertVerificationError(str(error)) from error
         chain = _verified_chain(self) if shown else []
-        if shown and not chain:
+        if shown and not chain:  # control: session-not-resumed
             raise ssl.SSLCertVerificationError("a resumed session, whose certificate was not verified again")
         self.anchor = _anchor(chain[-1]) if chain else None
         self._check_authority()  # OpenSSL can add authorities, and not remove any
@@ -55,6 +55,7 @@ class ExpiringTLS(ssl.SSLObject):
         if not shown:  # only in a context where the peer's certificate is optional
             return Peer(None, self.local_not_after)
         name, begin, end = named(shown)
+        # control: certificate-lifetime
         if end - begin > self.longest:  # this limits what a stolen authority key is worth
             raise NotAnSvid(f"a certificate of {end - begin:.0f} s; the longest allowed is {self.longest:.0f} s")
         return Peer(name, min(self.local_not_after, end))
@@ -69,7 +70,7 @@ class ExpiringTLS(ssl.SSLObject):
 
     def _check_void(self) -> None:
         self._check_authority()
-        if _clock() >= self.peer.until:
+        if _clock() >= self.peer.until:  # control: connection-ends-with-certificate
             raise ssl.SSLCertVerificationError("a certificate of this connection has expired")
 
     def _check_authority(self) -> None:
@@ -85,7 +86,7 @@ def server_context(svid: Svid, *, certificate_needed: bool) -> ssl.SSLContext:
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER, _pem(svid), ExpiringTLS)
     context.verify_mode = ssl.CERT_REQUIRED if certificate_needed else ssl.CERT_OPTIONAL
-    context.num_tickets = 0  # a resumed session would not be checked again
+    context.num_tickets = 0  # a resumed session would not be checked again  # control: no-tls-tickets
     use_svid(context, svid)
     return context
 
@@ -103,7 +104,7 @@ def user_context(authorities: str, parties: Mapping[str, str]) -> ssl.SSLContext
     class Pinned(ExpiringTLS):
         def _checked(self, shown: Any) -> Peer:
             peer = super()._checked(shown)
-            if peer.id != parties.get(str(self.server_hostname), "nobody"):
+            if peer.id != parties.get(str(self.server_hostname), "nobody"):  # control: server-is-who-was-called
                 raise NotAnSvid(f"{self.server_hostname} is {peer.id}, which is not the party that was called")
             return peer
 
@@ -150,7 +151,7 @@ def _verified_chain(connection: ssl.SSLObject) -> list[bytes]:
 
 def _context(protocol: int, authorities: str, kind: type[ExpiringTLS]) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.minimum_version = ssl.TLSVersion.TLSv1_3  # control: tls-1-3
     context.load_verify_locations(cadata=authorities)
     # A class for this context alone: its attributes must not affect another context.
     context.sslobject_class = type(kind.__name__, (kind,), {})
@@ -176,6 +177,7 @@ def use_svid(context: ssl.SSLContext, svid: Svid) -> None:
     key = svid.key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    # control: key-never-on-disk
     file = os.memfd_create("svid", os.MFD_CLOEXEC)  # `ssl` reads keys from files only; this one is never on a disk
     try:
         os.write(file, key + _as_pem(svid.chain))

@@ -80,7 +80,7 @@ class Accepting:
                 await asyncio.sleep(SECONDS_WITHOUT_DESCRIPTORS)
 
     def _take(self, connection: socket.socket, address: str) -> None:
-        if len(self._silent) >= MOST_SILENT:
+        if len(self._silent) >= MOST_SILENT:  # control: silent-connections-bounded
             self._drop(_oldest([(one, holder) for one, (holder, _) in self._silent.items()]))
         self._silent[connection] = (address, self._loop.call_later(self._patience, self._drop, connection))
         self._loop.add_reader(connection, self._speaks, connection)
@@ -104,8 +104,8 @@ class Accepting:
         if not whole:
             return
         address = self._leave_silent(connection)
-        if len(self._answered) >= self._most:
-            self._end(_oldest([*self._answered.items()]))
+        if len(self._answered) >= self._most:  # control: handshakes-bounded
+            self._end(_oldest([*self._answered.items()]))  # control: oldest-handshake-ends
         task = self._loop.create_task(self._answer_in_turn(connection))
         self._answered[task] = address
         task.add_done_callback(lambda done: self._ended(done, connection))

@@ -49,7 +49,7 @@ def _time_left() -> asyncio.Timeout:
 async def _whole(sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any]) -> tuple[Any, bytes]:
     """Send a request and read its answer to the end.  Raises `TimeoutError`, `ValueError` and the client's errors."""
     async with _time_left():
-        answer = await sending(request, **options | {"stream": True})
+        answer = await sending(request, **options | {"stream": True})  # control: request-sent-once
         try:
             return answer, await read(answer)
         finally:
@@ -119,9 +119,9 @@ class EgressClients:
 
     async def _attach_token(self, request: httpx.Request | httpx2.Request) -> None:
         party = self._audiences.get(origin(request.url))
-        if (token := _token.get()).audience != party:
+        if (token := _token.get()).audience != party:  # control: token-for-its-audience
             raise Denied(Reason.WOULD_WIDEN, "a token is for one party, and this call goes to another")
-        if not (status := self._revocations.of_peer(party)):
+        if not (status := self._revocations.of_peer(party)):  # control: no-call-to-suspended-peer
             raise Denied(status.reason, status.detail)
         request.headers["authorization"] = f"Bearer {token.value}"
         request.headers["traceparent"] = current_span().traceparent

@@ -31,17 +31,17 @@ def bearer(headers: Headers, *, hint: str | None) -> UnverifiedToken:
 
     `hint`: the scope to name if there is no token.  Raises `Denied`.
     """
-    given = [value for name, value in headers if name == b"authorization"]
+    given = [value for name, value in headers if name == b"authorization"]  # control: authorization-header-alone
     if not given:
         raise Denied(Reason.NO_TOKEN, scope=hint)
-    if len(given) > 1:
+    if len(given) > 1:  # control: one-authorization-header
         raise Denied(Reason.MALFORMED_CREDENTIALS, "more than one Authorization header")
-    kind, _, token = given[0].partition(b" ")
-    if kind.lower() != b"bearer":
+    kind, _, token = given[0].partition(b" ")  # control: header-holds-one-token
+    if kind.lower() != b"bearer":  # control: bearer-scheme
         raise Denied(Reason.UNSUPPORTED_SCHEME, scope=hint)
-    if len(token) > MAX_TOKEN:
+    if len(token) > MAX_TOKEN:  # control: token-size
         raise Denied(Reason.TOKEN_TOO_LARGE)
-    if not token or token.translate(None, _TOKEN_BYTES):
+    if not token or token.translate(None, _TOKEN_BYTES):  # control: token-characters
         raise Denied(Reason.MALFORMED_CREDENTIALS)
     return UnverifiedToken(token.decode())
 
@@ -66,7 +66,7 @@ async def whole(headers: Headers, receive: Receive, *, most: int) -> tuple[Recei
     """
     raw, more = bytearray(), True
     try:
-        if any(name == b"content-length" and int(value) > most for name, value in headers):
+        if any(name == b"content-length" and int(value) > most for name, value in headers):  # control: content-length
             raise Denied(Reason.BODY_TOO_LARGE)
         async with asyncio.timeout(MAX_BODY_SECONDS):
             while more:
@@ -75,7 +75,7 @@ async def whole(headers: Headers, receive: Receive, *, most: int) -> tuple[Recei
                     raise Denied(Reason.MALFORMED_BODY, "the caller left")
                 raw += message.get("body", b"")
                 more = message.get("more_body", False)
-                if len(raw) > most:
+                if len(raw) > most:  # control: body-size
                     raise Denied(Reason.BODY_TOO_LARGE)
     except TimeoutError as error:
         raise Denied(Reason.BODY_TOO_SLOW) from error

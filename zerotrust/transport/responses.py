@@ -43,6 +43,7 @@ def headers_of(refusal: Denied, metadata_url: str | None = None) -> list[tuple[b
 def problem(refusal: Denied, trace_id: str) -> dict[str, Any]:
     """Return the problem object that a refused caller gets."""
     error, scope = refusal.error or "unauthorized", {"scope": refusal.scope} if refusal.scope else {}
+    # control: refusal-detail-hidden
     return {"error": error, "reason": refusal.public_reason, "trace_id": trace_id} | scope | dict(refusal.more)
 
 

@@ -86,11 +86,13 @@ class Protocol(HttpToolsProtocol):
 
     def _make_room(self) -> None:
         """Abort one connection of the same kind (party, or without certificate), if there is one too many."""
+        # control: connections-of-own-party
         like = [other for other in self.connections if isinstance(other, Protocol) and other._party == self._party]
         if len(like) <= (MAX_OF_A_PARTY if self._party else MAX_CONNECTIONS):
             return
         held = Counter(other._holder for other in like)
         waiting = [other for other in like if other._asks_nothing]
+        # control: most-connections-give-way
         min(waiting, key=lambda other: (-held[other._holder], other._waits_since)).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -134,6 +136,7 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head, self._unread = False, 0
         self._for_head.stop()
+        # control: one-host-header
         if self.parser.should_upgrade() or [name for name, _ in self.headers].count(b"host") != 1:
             raise ValueError("another protocol, or not one host (RFC 9112 section 3.2)")
         super().on_headers_complete()

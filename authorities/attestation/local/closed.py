@@ -41,8 +41,8 @@ def continue_closed() -> None:
     """
     try:
         if not _started_from_unreadable_file():
-            _begin_again()
-        check_closed()
+            _begin_again()  # control: process-replaced
+        check_closed()  # control: process-closed
     except NotClosedError as error:
         sys.exit(str(error))
     except OSError as error:
@@ -52,6 +52,7 @@ def continue_closed() -> None:
 def _begin_again() -> None:
     _make_undumpable()  # as early as possible, because a process that traces this one still does so after execve
     interpreter = Interpreter(sys.executable)
+    # control: environment-loads-no-code
     harmless = {name: value for name, value in os.environ.items() if not name.startswith(_LOAD_CODE)}
     give_up_reading_any_file()
     os.execve(interpreter.fd, [sys.executable, *sys.orig_argv[1:]], harmless | interpreter.env)  # noqa: S606

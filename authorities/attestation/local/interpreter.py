@@ -27,7 +27,7 @@ class Interpreter:
             with os.fdopen(os.dup(writable), "wb") as file:
                 file.write(content)
             self.fd = os.open(f"/proc/self/fd/{writable}", os.O_RDONLY | os.O_CLOEXEC)
-            os.fchmod(writable, _EXECUTABLE_BY_ALL)
+            os.fchmod(writable, _EXECUTABLE_BY_ALL)  # control: interpreter-unreadable
         finally:
             os.close(writable)  # a file that is open for writing cannot be run
 

@@ -164,20 +164,20 @@ class Launcher:
 
     def _check_free(self, launch: Launch) -> None:
         for other in self._table.values():
-            if (other.launch.name, other.launch.party_id) == (launch.name, launch.party_id):
+            if (other.launch.name, other.launch.party_id) == (launch.name, launch.party_id):  # control: launched-once
                 raise LaunchError(f"{launch.name}: runs already, as process {other.process.pid}")
 
     def _check_approved(self, launch: Launch, stage: Stage) -> None:
         if self._environment.changed:
             raise LaunchError(f"{launch.name}: {unfit(self._environment)}")
-        if wrong := changed(self.lock.files_of(launch.code), stage.code):
+        if wrong := changed(self.lock.files_of(launch.code), stage.code):  # control: code-as-locked
             raise LaunchError(
                 f"{launch.name}: not as registry.lock approves: {named(wrong)}.  Restore it, or approve it by "
                 f"`make register` and start again."
             )
         # The same files may be approved for another party.
         entry = self.lock.parties.get(launch.name)
-        if entry is None or entry.code != digest_of(stage.code):
+        if entry is None or entry.code != digest_of(stage.code):  # control: code-approved-for-party
             raise LaunchError(
                 f"{launch.name}: registry.lock approves {', '.join(launch.code)} for others, not for this name: "
                 f"`make register` approves the code that registry.yaml names."

@@ -74,8 +74,9 @@ class Issuer:
         `life` is the longest accepted lifetime in seconds.  Raises `jwt.InvalidTokenError`.
         """
         required, key = ["sub", "aud", "iat", "exp", "jti"], self._key.public_key()
+        # control: jwt-svid-signature
         claims = jwt.decode(token, key, [ALGORITHM], audience=audience, options={"require": required})
-        if int(claims["exp"]) - int(claims["iat"]) > life:
+        if int(claims["exp"]) - int(claims["iat"]) > life:  # control: jwt-svid-lifetime
             raise jwt.InvalidTokenError(f"lives longer than {life} s")
         return claims
 

@@ -72,7 +72,7 @@ class WorkloadApi:
         if not request.audience or not all(request.audience):
             raise GRPCError(Status.INVALID_ARGUMENT, "audience must be specified")
         spiffe_id = self._attested(stream).launch.party_id
-        if request.spiffe_id not in ("", spiffe_id):
+        if request.spiffe_id not in ("", spiffe_id):  # control: jwt-svid-for-own-id
             raise self._no_identity("asked for another identity", party=spiffe_id)
         life = self._registry.freshness.svid
         token = self._issuer.jwt_svid(spiffe_id, request.audience, now=int(time.time()), life=life)
@@ -119,14 +119,14 @@ class WorkloadApi:
     def _attested(self, stream: Stream[Any, Any]) -> Launched:
         """Return the caller: a launched process, whose code is as approved."""
         launched = self._launched(stream)
-        if files := self._drift.check(launched.target):
+        if files := self._drift.check(launched.target):  # control: code-unchanged-since-launch
             raise self._no_identity(f"changed: {files}", party=launched.launch.party_id, pid=launched.process.pid)
         return launched
 
     def _launched(self, stream: Stream[Any, Any]) -> Launched:
         # Not by its pid, which may be reused by now, nor by its command line, which it can write itself.
         launched = self._launcher.caller(stream.peer._transport.get_extra_info("socket"))
-        if launched is None:
+        if launched is None:  # control: caller-was-launched
             raise self._no_identity("not launched by this authority")
         return launched
 

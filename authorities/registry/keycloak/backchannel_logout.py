@@ -64,6 +64,7 @@ def logout_of(
     `clients` are those that people sign in with; `now` is in seconds since the epoch.
     """
     try:
+        # control: logout-token-signature
         signed = jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])
     except jwt.InvalidTokenError as error:
         raise Denied(Reason.BAD_SIGNATURE, str(error)) from error
@@ -74,19 +75,19 @@ def logout_of(
         raise Denied(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
     except ValueError as error:
         raise Denied(Reason.BAD_CLAIM, str(error)) from error
-    if claims.iss != issuer:
+    if claims.iss != issuer:  # control: logout-token-issuer
         raise Denied(Reason.ISSUER_MISMATCH)
     audience = claims.aud if isinstance(claims.aud, list) else [claims.aud]
-    if len(audience) != 1 or audience[0] not in clients:
+    if len(audience) != 1 or audience[0] not in clients:  # control: logout-token-audience
         raise Denied(Reason.AUDIENCE_MISMATCH)
-    if claims.events.keys() != {EVENT}:
+    if claims.events.keys() != {EVENT}:  # control: logout-token-event
         raise Denied(Reason.BAD_CLAIM, "events")
     # By it an ID token would be taken for this (section 2.4).
-    if "nonce" in said:
+    if "nonce" in said:  # control: logout-token-without-nonce
         raise Denied(Reason.BAD_CLAIM, "nonce")
     if claims.iat > now + CLOCK_SKEW:
         raise Denied(Reason.NOT_YET_VALID)
-    if claims.exp <= now or claims.iat + MAX_AGE <= now:
+    if claims.exp <= now or claims.iat + MAX_AGE <= now:  # control: logout-token-age
         raise Denied(Reason.EXPIRED)
     return Logout(session=claims.sid, token_id=claims.jti, issued_at=claims.iat, user=claims.sub)
 
@@ -118,7 +119,7 @@ class Logouts:
         logout = logout_of(token, key=key, issuer=self._issuer, clients=self._clients(), now=now)
         # Nobody else can fill this: what is remembered was signed by the realm.
         self._seen = {seen: issued for seen, issued in self._seen.items() if issued + MAX_AGE > now}
-        if logout.token_id in self._seen:
+        if logout.token_id in self._seen:  # control: logout-token-once
             raise Denied(Reason.BAD_CLAIM, "jti: this logout token came before")
         self._seen[logout.token_id] = logout.issued_at
         until = of_user_until(logout.issued_at, logout.user) if logout.user else None

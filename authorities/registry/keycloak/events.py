@@ -89,11 +89,11 @@ def of_user_event(event: Event) -> list[Change | Sessions]:
                 [Change(("session", session), f"{OURS}revoked", _until_then(event))] if session else []
             )
             # Whoever revokes a token is the party that it was issued to.
-            all_of_it = _until_then(event, event.get("clientId"))
+            all_of_it = _until_then(event, event.get("clientId"))  # control: revoked-for-its-client
             return [*ended, Change(("token", token), f"{OURS}revoked", all_of_it)] if token else ended
         case kind if kind in USER_GONE:
             return [Change(("user", event["userId"]), OURS + USER_GONE[kind])]
-        case kind if kind in SESSIONS_OF:
+        case kind if kind in SESSIONS_OF:  # control: credential-removed-ends-sessions
             return [Sessions(event["userId"], event["time"], OURS + SESSIONS_OF[kind])]
         case kind if kind in REGISTRATION:
             return [issued_until(event["time"], "a client changed")]
@@ -147,6 +147,7 @@ def _of_a_user(user: str, done: str, what: list[str], said: Mapping[str, Any], a
             return [Change(("user", user), f"{OURS}deleted")]
     # Keycloak leaves credentials out of what it records of an update: any of these may have changed the password.
     enabled = [] if what else _enabled(("user", user), said)
+    # control: user-change-ends-sessions
     return [*enabled, Sessions(user, at, OURS + _PARTS.get(what[0] if what else "", "user changed"))]
 
 

@@ -83,6 +83,7 @@ class Reader:
                 asked = group.create_task(of_users), group.create_task(self._admin_events(admin, kept_since))
                 settings = group.create_task(_config(admin))
         (users, admins), config = (one.result() for one in asked), settings.result()
+        # control: cleared-events-noticed
         self._blind |= users.lost or admins.lost or any(map(switches_off, admins.new))
         found = [(event["time"], change) for event in users.new for change in of_user_event(event)]
         for event in admins.new:
@@ -124,7 +125,7 @@ class Reader:
         later = {event["sessionId"] for event in begun if event["time"] > sessions.until}
         names = {event["sessionId"]: None for event in begun if event["time"] <= sessions.until}
         names |= {one["id"]: None for one in still_open if one["start"] <= sessions.until and one["id"] not in later}
-        earlier = of_user_until(sessions.until // 1000 - 1, sessions.user)
+        earlier = of_user_until(sessions.until // 1000 - 1, sessions.user)  # control: cleared-events-end-sessions
         subjects: list[Revocable] = [earlier, *(("session", name) for name in names)]
         return [Change(subject, sessions.cause) for subject in subjects]
 
