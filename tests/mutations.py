@@ -1,15 +1,14 @@
 """Deletes every check in `zerotrust/`, one after the other, and proves for each that a test fails: `make mutations`.
 
-First all tests run with nothing deleted: they must pass, and it is recorded which lines each of them runs.  Then each
-mutant gets a process of its own, forked from one that has the libraries loaded and nothing of this project, and there
-the tests that run the deleted line, until the first one fails.  A mutant that none of them notices has to be excused
-in `EXCUSED`, by name and with a reason; an excuse that is not needed is an error as well.
+First all tests run with nothing deleted: they must pass, and `coverage` records which lines each of them runs.  Then
+each mutant (`lab/deletion.py`) gets a process of its own, forked from one that has the libraries loaded and nothing of
+this project, and there the tests that run the deleted line, until the first one fails.  A mutant that none of them
+notices has to be excused in `EXCUSED`, by name and with a reason; an excuse that is not needed is an error as well.
 """
 
 import contextlib
-import importlib.machinery
-import importlib.util
-import itertools
+import gc
+import multiprocessing
 import os
 import re
 import signal
@@ -17,28 +16,33 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from importlib import import_module
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType
-from typing import TypeVar
+from types import CodeType
+from unittest.mock import patch
 
 import pytest
+import pytest_asyncio.plugin
 import typer
+from coverage import Coverage, CoverageData
 from rich.console import Console
+from rich.markup import escape
 
-from tests.support.mutants import Mutant, mutants
-from tests.support.reached import Only, Passed, Recorder, module_of, recorded
+from lab.deletion import mutant, mutants
+from scripts.run import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "zerotrust"
-SOURCES = {
-    module_of(file, LIBRARY): file
-    for file in sorted(LIBRARY.rglob("*.py"))
-    if file.stem != "__init__" and file.parent.name != "testing"  # which checks nothing
-}
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.relative_to(LIBRARY).with_suffix("").parts)
+
+
+SOURCES = {_module(file): file for file in sorted(LIBRARY.rglob("*.py")) if file.stem != "__init__"}
 TESTS = {
     "transport.accepting": (
         "services/test_bundle services/test_server attacks/test_o_keys_door attacks/test_o_costs input/test_wire"
@@ -148,153 +152,127 @@ EXCUSED = {
 }
 """`module: deleted` to why nobody can notice that it is gone."""
 
+LONGEST = 90
+"""Seconds that a test may take: what hangs is noticed by it, and a busy machine is no hang."""
+
 console = Console(highlight=False)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What became of one mutant: the first test that failed, if any did."""
-
-    module: str
-    mutant: Mutant
-    noticed_by: str
-
-    @property
-    def name(self) -> str:
-        """How the mutant is called in `EXCUSED`."""
-        return f"{self.module}: {self.mutant.deleted}"
-
-
-class _Weakened(importlib.machinery.SourceFileLoader):
-    """Loads a module from the mutant's tree."""
-
-    tree: Mutant
-
-    def get_code(self, fullname: str) -> CodeType:
-        return compile(self.tree.tree, self.get_filename(fullname), "exec")
-
-
-class _Finder:
-    """Finds the weakened module in the place of the real one."""
-
-    def __init__(self, module: str, mutant: Mutant) -> None:
-        self._name, self._mutant = f"zerotrust.{module}", mutant
-
-    def find_spec(
-        self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if name != self._name:
-            return None
-        loader = _Weakened(name, str(SOURCES[name.removeprefix("zerotrust.")]))
-        loader.tree = self._mutant
-        return importlib.util.spec_from_loader(name, loader)
-
-
-def _pytest(files: Iterable[Path], *options: str, plugins: Sequence[object] = ()) -> int:
+def _pytest(*options: str, plugins: tuple[object, ...] = ()) -> int:
     # An attack on a system that lacks a control proves nothing here, nor does what fails where a machine is too busy.
     chosen = ["-m", "not e2e", "-k", "not succeeds and not fifty_users_at_once"]
+    hangs = ["-o", f"faulthandler_timeout={LONGEST}", "-o", "faulthandler_exit_on_timeout=true"]
     # The libraries are there already, so pytest cannot rewrite the assertions in them, nor need it.
     quiet = ["-x", "-v", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
-    return int(pytest.main([*quiet, *chosen, *options, *map(str, files)], plugins=plugins))
+    plugins = (*plugins, pytest_asyncio.plugin)
+    return int(pytest.main([*quiet, *chosen, *hangs, *options], plugins))
 
 
-def _libraries(files: Iterable[Path], told: Path) -> int:
-    """Tell the names of all modules that the tests import, but for this project's own."""
-    code = _pytest(files, "--collect-only")
-    files_of = {name: str(getattr(module, "__file__", "")) for name, module in list(sys.modules.items())}
-    theirs = [name for name, file in files_of.items() if not file.startswith(f"{ROOT}/") or "site-packages" in file]
-    told.write_text("\n".join(theirs))
-    return code
+class _Recorder:
+    """Records which lines each test of a file runs, and which the file's imports and fixtures run for all of them."""
+
+    def __init__(self, file: str, data: str) -> None:
+        self._file, self._coverage = file, Coverage(data, include=[f"{LIBRARY}/*"], config_file=False)
+        self._coverage.start()
+        self._coverage.switch_context(file)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        self._coverage.switch_context(item.nodeid)
+        try:
+            return (yield)
+        finally:
+            self._coverage.switch_context(self._file)
+
+    def pytest_unconfigure(self) -> None:
+        self._coverage.stop()
+        self._coverage.save()
 
 
-def _record(file: Path, told: Path) -> int:
-    recorder = Recorder(LIBRARY)
-    code = _pytest([file], plugins=[recorder])
-    sys.settrace(None)
-    recorder.write(told)
-    return code
+def record(file: str, data: str) -> int:
+    """Run a file of tests with nothing deleted, and write to `data` which lines they run."""
+    return _pytest(file, plugins=(_Recorder(file, data),))
 
 
-def _try(module: str, mutant: Mutant, tests: Sequence[Passed]) -> int:
-    """Run those tests on a mutant."""
-    sys.meta_path.insert(0, _Finder(module, mutant))
-    files = dict.fromkeys(ROOT / test.file for test in tests)
-    return _pytest(files, plugins=[Only({test.id: test.seconds for test in tests})]) if tests else 0
+def attempt(module: str, number: int, tests: list[str]) -> int:
+    """Run those tests on the module's mutant of that number."""
+    if not tests:
+        return 0
+    deleted = compile(mutant(SOURCES[module].read_text(), number).tree, SOURCES[module], "exec")
+    load = SourceFileLoader.get_code
+
+    def get_code(self: SourceFileLoader, name: str) -> CodeType | None:
+        return deleted if name == f"zerotrust.{module}" else load(self, name)
+
+    with patch.object(SourceFileLoader, "get_code", get_code):
+        return _pytest(*tests)
 
 
-def _start(work: Callable[[], int], output: Path) -> int:
-    """Do it in a child process; return its id."""
-    if child := os.fork():
-        return child
-    code = 1
-    try:
-        os.setsid()
-        with output.open("w") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        code = work()
-    except BaseException:  # noqa: BLE001 - nothing gets out of here, least of all into the parent's own stack
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(code)
+def _forked(work: Callable[[], int]) -> tuple[int, str]:
+    """Do it in a child process: its exit code, and what it said."""
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        if not (child := os.fork()):
+            code = 1
+            try:
+                os.setsid()
+                os.dup2(output.fileno(), 1)
+                os.dup2(output.fileno(), 2)
+                code = work()
+            except BaseException:  # noqa: BLE001 - nothing gets out of here, least of all into the parent's own stack
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # whatever it started ends with it
+        output.seek(0)
+        return os.waitstatus_to_exitcode(status), output.read()
 
 
-Job = TypeVar("Job")
+def load_libraries() -> None:
+    """Import all that library and tests import, but for this project's own modules."""
+    sources = [file.read_text() for folder in (LIBRARY, ROOT / "tests") for file in folder.rglob("*.py")]
+    names = {name for text in sources for name in re.findall(r"^(?:from|import) ([\w.]+)", text, re.MULTILINE)}
+    with warnings.catch_warnings(action="ignore"):
+        for name in sorted(names):
+            if name.partition(".")[0] not in PACKAGES:
+                with contextlib.suppress(ImportError):  # a line of a text that begins like that, or not for this system
+                    import_module(name)
+    gc.freeze()  # or each process goes through all of it when a test run ends
 
 
-def _each(jobs: Iterator[tuple[Job, Callable[[], int]]], workers: int) -> Iterator[tuple[Job, int, str]]:
-    """Do so many at once; yield what ended, in whatever order, with its exit code and what it said."""
-    alive: dict[int, tuple[Job, Path]] = {}
+Forked = Iterable[tuple[int, str]]
+
+
+def recorded(files: list[str], each: Callable[[Iterable[Callable[[], int]]], Forked]) -> CoverageData:
+    """Which lines the tests of these files run.  Ends the program where one fails by itself."""
     with tempfile.TemporaryDirectory() as folder:
-        for number in itertools.count():
-            if len(alive) < workers and (following := next(jobs, None)):
-                job, work = following
-                output = Path(folder) / f"{number}.txt"
-                alive[_start(work, output)] = (job, output)
-                continue
-            if not alive:
-                return
-            child, status = os.wait()
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child, signal.SIGKILL)  # whatever it started ends with it
-            job, output = alive.pop(child)
-            yield job, os.waitstatus_to_exitcode(status), output.read_text(errors="replace")
-
-
-def record(files: Sequence[Path], workers: int) -> list[Passed]:
-    """Run the tests of these files with nothing deleted.  Ends the program where one fails by itself."""
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        names = Path(folder) / "libraries.txt"
-        for _, code, said in _each(iter([((), partial(_libraries, files, names))]), 1):
+        lines = CoverageData(no_disk=True)
+        data = {file: f"{folder}/{number}" for number, file in enumerate(files)}
+        for file, (code, said) in zip(files, each(partial(record, *one) for one in data.items()), strict=True):
             if code:
-                sys.exit(f"The tests cannot be read:\n{said}")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for name in names.read_text().split():
-                with contextlib.suppress(Exception):  # not every module is there to be imported by its name
-                    importlib.import_module(name)
-        told = {file: Path(folder) / f"{number}.json" for number, file in enumerate(files)}
-        for file, code, said in _each(((file, partial(_record, file, told[file])) for file in files), workers):
-            if code:
-                sys.exit(f"{file.name} fails by itself:\n{said}")
-            found += recorded(told[file])
-    return found
+                sys.exit(f"{file} fails by itself:\n{said}")
+            found = CoverageData(data[file])
+            found.read()
+            lines.update(found)
+        return lines
 
 
-def who_may_notice(module: str, mutant: Mutant, tests: Iterable[Passed], noticed: Mapping[str, int]) -> list[Passed]:
-    """The tests that run the deleted lines, themselves or by a fixture.
+def files_of(module: str) -> list[str]:
+    """The files of its tests."""
+    return [f"tests/{name}.py" for name in TESTS[module].split()]
 
-    The likeliest come first: those that noticed the most so far (`noticed`), then the quickest.
-    """
-    named = [f"tests/{name}.py" for name in TESTS[module].split()]
-    gone = {(module, line) for line in mutant.lines}
-    may = [test for test in tests if test.file in named and gone & (test.own | test.shared)]
-    return sorted(
-        may,
-        key=lambda test: (not gone & test.own, named.index(test.file), -noticed.get(test.id, 0), test.seconds),
-    )
+
+def who_may_notice(module: str, lines: range, data: CoverageData) -> list[str]:
+    """The tests that run those lines, file by file; all of a file whose imports or fixtures do."""
+    contexts = data.contexts_by_lineno(str(SOURCES[module]))
+    ran = dict.fromkeys(context for line in lines for context in contexts.get(line, ()))
+    return [
+        test
+        for file in files_of(module)
+        for test in ([file] if file in ran else [one for one in ran if one.startswith(f"{file}::")])
+    ]
 
 
 def _noticed_by(code: int, said: str) -> str:
@@ -303,25 +281,11 @@ def _noticed_by(code: int, said: str) -> str:
         return ""
     if found := re.search(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", said, re.MULTILINE):
         return found[1]
-    if code == -signal.SIGALRM and (last := said.splitlines()[-1].strip()).startswith("tests/"):
-        name, failed, _ = last.partition(" FAILED")
-        return name if failed else f"{name} does not end"
+    if "Timeout (" in said:
+        return [line for line in said.splitlines() if line.startswith("tests/")][-1].strip() + " does not end"
     if "ImportError while loading conftest" in said:
         return "every test: it cannot be imported"
     raise RuntimeError(f"no test failed, and yet the run did, with {code}:\n{said[-2000:]}")
-
-
-def verdicts(chosen: Iterable[tuple[str, Mutant]], tests: Sequence[Passed], workers: int) -> Iterator[Verdict]:
-    """Try each mutant, in whatever order they end."""
-    noticed: Counter[str] = Counter()
-    jobs = (
-        ((module, mutant), partial(_try, module, mutant, who_may_notice(module, mutant, tests, noticed)))
-        for module, mutant in chosen
-    )
-    for (module, mutant), code, said in _each(jobs, workers):
-        verdict = Verdict(module, mutant, _noticed_by(code, said))
-        noticed[verdict.noticed_by] += 1
-        yield verdict
 
 
 def main(
@@ -329,35 +293,30 @@ def main(
     workers: int = os.cpu_count() or 1,
 ) -> None:
     """Try all mutants and print what noticed each; fail if one is noticed by nobody."""
-    sources = {name: file for name, file in SOURCES.items() if not modules or name in modules}
-    console.print("First with nothing deleted: every test must pass, or a failure would prove nothing.")
-    named = dict.fromkeys(name for source in sources for name in TESTS[source].split())
-    tests = record([ROOT / "tests" / f"{name}.py" for name in named], workers)
-    console.print(f"{len(tests)} tests pass.")
-    chosen = [(name, mutant) for name, source in sources.items() for mutant in mutants(source.read_text())]
-    seen = []
-    for verdict in verdicts(chosen, tests, workers):
-        seen.append(verdict)
-        excuse = EXCUSED.get(verdict.name)
-        good = bool(verdict.noticed_by) != bool(excuse)
-        told = verdict.noticed_by or (f"excused: {excuse}" if excuse else "NOBODY NOTICES")
-        where = f"{SOURCES[verdict.module].relative_to(ROOT)}:{verdict.mutant.line}"
-        console.print(
-            f"{'[green]✓' if good else '[red]✗'}[/] {len(seen):3}/{len(chosen)}  "
-            f"{where}  [bold]{_plain(verdict.mutant.deleted)}[/]\n"
-            f"           {_plain(told)}",
-            soft_wrap=True,
-        )
-    unnoticed = [v.name for v in seen if not v.noticed_by and v.name not in EXCUSED]
-    needless = [v.name for v in seen if v.noticed_by and v.name in EXCUSED]
-    console.print(f"{len(seen)} checks deleted, {len(unnoticed)} unnoticed, {len(needless)} excused without need.")
-    for name in unnoticed + needless:
-        console.print(f"[red]{_plain(name)}[/]")
-    sys.exit(1 if unnoticed or needless else 0)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+    chosen = [(name, one) for name in modules or SOURCES for one in mutants(SOURCES[name].read_text())]
+    wrong = []
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they take longer than most tests, and none needs them
+    load_libraries()
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
+        each = partial(pool.imap, _forked)
+        console.print("First with nothing deleted: every test must pass, or a failure would prove nothing.")
+        lines = recorded([*dict.fromkeys(file for name in modules or SOURCES for file in files_of(name))], each)
+        tried = each(partial(attempt, name, one.number, who_may_notice(name, one.lines, lines)) for name, one in chosen)
+        for number, ((module, one), ended) in enumerate(zip(chosen, tried, strict=True), 1):
+            noticed, excuse = _noticed_by(*ended), EXCUSED.get(f"{module}: {one.deleted}")
+            good = bool(noticed) != bool(excuse)
+            told = noticed or (f"excused: {excuse}" if excuse else "NOBODY NOTICES")
+            if not good:
+                wrong.append(f"{module}: {one.deleted}" + (" (excused without need)" if excuse else ""))
+            console.print(
+                f"{'[green]✓' if good else '[red]✗'}[/] {number:3}/{len(chosen)}  {module}:{one.lines[0]}  "
+                f"[bold]{escape(one.deleted)}[/]\n           {escape(told)}",
+                soft_wrap=True,
+            )
+    console.print(f"{len(chosen)} checks deleted, {len(wrong)} unnoticed or excused without need.")
+    for name in wrong:
+        console.print(f"[red]{escape(name)}[/]")
+    sys.exit(1 if wrong else 0)
 
 
 if __name__ == "__main__":

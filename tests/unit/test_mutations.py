@@ -1,10 +1,8 @@
 """The script that deletes every check covers every module, with tests that exist and run what is deleted."""
 
-import ast
+from coverage import CoverageData
 
-from tests.mutations import ROOT, SOURCES, TESTS, who_may_notice
-from tests.support.mutants import Mutant
-from tests.support.reached import Passed
+from tests.mutations import ROOT, SOURCES, TESTS, files_of, who_may_notice
 
 
 def test_every_module_has_tests_that_are_to_notice() -> None:
@@ -12,30 +10,21 @@ def test_every_module_has_tests_that_are_to_notice() -> None:
 
 
 def test_every_test_it_names_exists() -> None:
-    named = {name for names in TESTS.values() for name in names.split()}
-
-    assert [name for name in named if not (ROOT / "tests" / f"{name}.py").exists()] == []
+    assert [file for module in TESTS for file in files_of(module) if not (ROOT / file).exists()] == []
 
 
-def test_a_mutant_meets_the_tests_that_run_its_lines_the_likeliest_first() -> None:
-    line = frozenset({("audit.counts", 3)})
-    other = frozenset({("audit.counts", 5), ("gate", 3)})
-    tests = [
-        Passed("tests/unit/test_gate.py::test_by_a_fixture", 0.1, frozenset(), line),
-        Passed("tests/unit/test_gate.py::test_slow", 2, line, frozenset()),
-        Passed("tests/unit/test_gate.py::test_quick", 1, line, frozenset()),
-        Passed("tests/unit/test_gate.py::test_that_noticed_others", 9, line, frozenset()),
-        Passed("tests/unit/test_gate.py::test_another_line", 1, other, frozenset()),
-        Passed("tests/unit/test_counts.py::test_slower", 3, line, frozenset()),
-        Passed("tests/unit/test_jwks.py::test_of_another_module", 1, line, frozenset()),
-    ]
+def test_a_mutant_meets_the_tests_that_run_its_lines_and_whole_files_whose_fixtures_do() -> None:
+    data = CoverageData(no_disk=True)
+    counts, gate, outcome = (f"tests/unit/test_{name}.py" for name in ("counts", "gate", "outcome"))
+    for context, module, line in (
+        (gate, "audit.counts", 3),
+        (f"{gate}::test_a", "audit.counts", 3),
+        (f"{counts}::test_b", "audit.counts", 4),
+        (f"{counts}::test_c", "audit.counts", 5),
+        (f"{counts}::test_d", "gate", 3),
+        (f"{outcome}::test_of_other_modules", "audit.counts", 3),
+    ):
+        data.set_context(context)
+        data.add_lines({str(SOURCES[module]): [line]})
 
-    chosen = who_may_notice("audit.counts", Mutant(range(3, 5), "x", ast.parse("")), tests, {tests[3].id: 1})
-
-    assert [test.id.rpartition("::")[2] for test in chosen] == [
-        "test_slower",
-        "test_that_noticed_others",
-        "test_quick",
-        "test_slow",
-        "test_by_a_fixture",
-    ]
+    assert who_may_notice("audit.counts", range(3, 5), data) == [f"{counts}::test_b", gate]
