@@ -65,7 +65,7 @@ async def test_a_token_of_another_issuer(target: Target) -> Tries:
             ISSUER.replace("agents", "master"),
             f"{ISSUER}/",
             ISSUER.upper(),
-            ISSUER.replace("http:", "https:"),
+            ISSUER.replace("https:", "http:"),
             f"{ISSUER}.attacker.test",
             "",
         ):
