@@ -1,8 +1,8 @@
 """The wire format of OpenAI's chat completions and models, as far as a script can serve it.  Pure.
 
-A client of that API finds what it expects: whole answers or a stream, the required members, errors of its own shape.
-Sampling options (`temperature`, `max_tokens`, `stop`, `seed` ...) are ignored: a script has nothing to sample.  An
-option that would change what comes back is refused where it asks for anything but its default (`DEFAULTS`).
+A client of that API gets what it expects: whole answers or a stream, the required members, errors in its format.
+Sampling options (`temperature`, `max_tokens`, `stop`, `seed` ...) are ignored, because a script does not sample.  An
+option that would change the answer is refused unless it has its default value (`DEFAULTS`).
 """
 
 import json
@@ -16,13 +16,13 @@ from zerotrust.dialect import Dialect, Form
 from zerotrust.limits.strict_json import strict_object
 
 MODEL, CREATED = "scripted", 1_795_478_400
-"""The one model, and since when there is it (2026-11-24), in seconds since the epoch."""
+"""The one model, and the time of its creation (2026-11-24), in seconds since the epoch."""
 MAX_MESSAGES = 256
 """Messages of one conversation: an agent makes at most 64 calls for a task, in 16 turns (`agent_loop.py`)."""
 MAX_TOOLS = 128
-"""Tools on offer; OpenAI's own limit."""
+"""Tools that are offered to the model; OpenAI's own limit."""
 MAX_CALLS = 256
-"""Calls of tools in one conversation."""
+"""Tool calls in one conversation."""
 PIECE = 400
 """Characters of an answer in one event of a stream."""
 
@@ -36,22 +36,22 @@ DEFAULTS: dict[str, tuple[Any, ...]] = {
     "functions": ([],),
     "function_call": (),
 }
-"""The options that must be left at their default, with what that is; null always is."""
+"""The options that must have their default value, with that value; null is always a default."""
 
 
 class ModelReason(ReasonCode):
-    """Why a model cannot do what a caller asks, who may ask it."""
+    """Why the model cannot serve a request that is allowed."""
 
     UNKNOWN_MODEL = "unknown_model", (404, "invalid_request")
     UNSUPPORTED_OPTION = "unsupported_option", (400, "invalid_request")
 
 
 _CODES: dict[ReasonCode, str] = {ModelReason.UNKNOWN_MODEL: "model_not_found"}
-"""Where clients know a code of OpenAI's; elsewhere the code is our reason."""
+"""The reasons for which OpenAI defines a code; for the others, the code is our reason."""
 
 
 def _text(content: Any) -> Any:
-    """The text of a content that may be a list of parts.  Raises `Denied` for a part that is no text."""
+    """Return the text of a content, which may be a list of parts.  Raises `Denied` for a part that is not text."""
     if not isinstance(content, list):
         return content
     for part in content:
@@ -62,13 +62,13 @@ def _text(content: Any) -> Any:
 
 
 def _is_object(arguments: str) -> str:
-    """The arguments of a call; a model that gives none may send an empty text."""
+    """Return the arguments of a call; a model that passes none may send an empty text."""
     strict_object(arguments.encode() or b"{}")
     return arguments or "{}"
 
 
 class Function(BaseModel):
-    """A function the model may call, or does."""
+    """A function that is offered to the model, or that it calls."""
 
     name: str
     arguments: Annotated[str, AfterValidator(_is_object)] = "{}"
@@ -90,7 +90,7 @@ class Message(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    """What a stream holds besides."""
+    """Options of a stream."""
 
     include_usage: bool = False
 
@@ -102,7 +102,7 @@ def _few_calls(messages: list[Message]) -> list[Message]:
 
 
 class Conversation(BaseModel):
-    """What is asked of the model."""
+    """A request to the model."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -113,7 +113,7 @@ class Conversation(BaseModel):
     stream_options: StreamOptions | None = None
 
     def check(self) -> None:
-        """Raise `Denied` for another model, and for an option that would change what comes back."""
+        """Raise `Denied` for another model, and for an option that would change the answer."""
         if self.model != MODEL:
             advice = f"There is one model here: {MODEL}."
             raise Denied(ModelReason.UNKNOWN_MODEL, self.model[:100], advice=advice, more={"param": "model"})
@@ -127,7 +127,7 @@ class Completion:
     """One answer of the model."""
 
     def __init__(self, conversation: Conversation, message: dict[str, Any], *, number: str, now: int) -> None:
-        """`number` makes its id, `now` is in seconds since the epoch."""
+        """`number` becomes a part of its id; `now` is in seconds since the epoch."""
         self._message = message | {"refusal": None}
         self._reason = "tool_calls" if message.get("tool_calls") else "stop"
         self._head = {"id": f"chatcmpl-{number}", "created": now, "model": MODEL}
@@ -137,12 +137,12 @@ class Completion:
         self._with_usage = bool(conversation.stream_options and conversation.stream_options.include_usage)
 
     def whole(self) -> dict[str, Any]:
-        """The answer as one object.  A script has no tokens: `usage` counts words."""
+        """Return the answer as one object.  `usage` counts words, because a script has no tokens."""
         choice = {"index": 0, "message": self._message, "logprobs": None, "finish_reason": self._reason}
         return {**self._head, "object": "chat.completion", "choices": [choice], "usage": self._usage}
 
     async def events(self) -> AsyncIterator[str]:
-        """The answer as a stream of events (WHATWG HTML section 9.2), as OpenAI's clients read it."""
+        """Yield the answer as a stream of events (WHATWG HTML section 9.2), as OpenAI's clients read it."""
         for delta in self._deltas():
             yield self._event([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}])
         yield self._event([{"index": 0, "delta": {}, "logprobs": None, "finish_reason": self._reason}])
@@ -164,7 +164,7 @@ class Completion:
 
 
 def model_entry() -> dict[str, Any]:
-    """The model as the list of models has it."""
+    """Return the model's entry in the list of models."""
     return {"id": MODEL, "object": "model", "created": CREATED, "owned_by": "this project"}
 
 

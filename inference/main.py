@@ -1,6 +1,6 @@
 """Inference: an OpenAI-compatible API in front of a model.  One scope to use the model, another to list the models.
 
-The model is a script (`inference/script.py`).  The door is what matters here: a real model goes behind the same one.
+The model is a script (`inference/script.py`).  What matters here is the gate; a real model would be behind the same.
 """
 
 import secrets
@@ -31,12 +31,12 @@ def create_app(service: Service) -> ASGIApp:
     app = service.app()
 
     @app.post("/v1/chat/completions")
-    async def complete(asked: Conversation) -> Response:
-        asked.check()
-        messages = [message.model_dump() for message in asked.messages]
-        message = reply(messages, {tool.function.name for tool in asked.tools or []})
-        completion = Completion(asked, message, number=secrets.token_hex(12), now=int(time.time()))
-        if asked.stream:
+    async def complete(conversation: Conversation) -> Response:
+        conversation.check()
+        messages = [message.model_dump() for message in conversation.messages]
+        message = reply(messages, {tool.function.name for tool in conversation.tools or []})
+        completion = Completion(conversation, message, number=secrets.token_hex(12), now=int(time.time()))
+        if conversation.stream:
             return StreamingResponse(completion.events(), media_type="text/event-stream")
         return JSONResponse(completion.whole())
 

@@ -1,11 +1,11 @@
-"""A scripted model: deterministic, so that its story is the same everywhere, and gullible, like a real one.  Pure.
+"""A scripted model: deterministic, so that each run gives the same result, and gullible, like a real one.  Pure.
 
-It does, in this order, the first thing that is still undone:
-  1. whatever any text it has read asks for in the words `call TOOL {json}`, whoever wrote that text;
-  2. search, once, for the words of the task; read what was found;
+It does the first of these that is not done yet:
+  1. every call that any text it has read asks for in the form `call TOOL {json}`, whoever wrote that text;
+  2. search, once, for the words of the task; read the documents found;
   3. delete, once, the drafts that are named in a task that begins with "Delete" or "Remove";
   4. file, once, the text that came with any other task;
-  5. answer: a summary of what it read, with every line that calls itself important.
+  5. answer with a summary of what it read, and every line that begins with "IMPORTANT".
 """
 
 import json
@@ -17,31 +17,31 @@ from typing import Any
 from zerotrust.limits.strict_json import strict_object
 
 MAX_ORDERS = 64
-"""Orders that it looks at in one conversation: those after them are text like any other."""
+"""Orders that it follows in one conversation; any more are treated as plain text."""
 MAX_HITS = 64
-"""Documents that it reads of those that were found, or deletes of those that were named."""
+"""Documents that it reads of those found, or deletes of those named."""
 MAX_ELEMENTS = 400
-"""Elements of the JSON in one answer of a tool; one with more is taken for plain text."""
+"""Elements of the JSON in one answer of a tool; an answer with more is treated as plain text."""
 
-_ORDER = re.compile(r"call(?<=\bcall) (\w{1,64}) (\{[^{}]*\})")  # begins with letters: then a search for it is quick
+_ORDER = re.compile(r"call(?<=\bcall) (\w{1,64}) (\{[^{}]*\})")  # begins with a literal, which makes the search fast
 
 LONGEST_SENTENCE, MOST_LINES = 300, 5
-"""Characters of a sentence in a summary, and lines that it repeats of one document."""
+"""Characters of a sentence in a summary, and lines that it repeats from one document."""
 
 _DELETE = re.compile(r"(?:delete|remove)\b", re.IGNORECASE)
 _DRAFT = re.compile(r"\bDRAFT-[0-9a-f]{8}\b")
 
 Message = dict[str, Any]
 Call = tuple[str, str]
-"""The name of a tool, and its arguments as JSON, in one spelling."""
+"""The name of a tool, and its arguments as JSON in a normal form."""
 Done = Mapping[Call, None]
-"""The calls that were made, in their order."""
+"""The calls that were made, in order."""
 
 
 def reply(messages: list[Message], tools: set[str]) -> Message:
-    """The next message of the assistant in an OpenAI-style conversation; `tools` are the names on offer."""
+    """Return the assistant's next message in an OpenAI-style conversation; `tools` are the names of offered tools."""
     task = str(messages[0]["content"])
-    messages = [_heard(message) for message in messages]
+    messages = [_with_json(message) for message in messages]
     done = dict.fromkeys(_calls(messages))
     if orders := [call for call in dict.fromkeys(_orders(messages)) if call not in done]:
         return _ask_for(orders, len(done))
@@ -66,18 +66,18 @@ def _delete(task: str, messages: list[Message], done: Done) -> Message:
     named = [_call("delete", id=name) for name in dict.fromkeys(islice(drafts, MAX_HITS))]
     if unasked := [call for call in named if call not in done]:
         return _ask_for(unasked, len(done))
-    return _told("Deleted", "Nothing was deleted.", messages)
+    return _report("Deleted", "Nothing was deleted.", messages)
 
 
 def _file(task: str, messages: list[Message], done: Done, *, able: bool) -> Message:
     if able and not any(name == "create" for name, _ in done):
         title, _, text = task.partition("\n")[2].partition("\n")
         return _ask_for([_call("create", title=title.strip(":"), text=text)], len(done))
-    return _told("Filed as", "Nothing was filed.", messages)
+    return _report("Filed as", "Nothing was filed.", messages)
 
 
-def _told(done: str, otherwise: str, messages: list[Message]) -> Message:
-    """Which documents that was done to, by what the tools have answered."""
+def _report(done: str, otherwise: str, messages: list[Message]) -> Message:
+    """Return the answer that names the documents of the tools' answers."""
     names = [str(found["id"]) for found in _results(messages) if "id" in found]
     return {"role": "assistant", "content": f"{done} {', '.join(names)}." if names else otherwise}
 
@@ -110,13 +110,13 @@ def _orders(messages: list[Message]) -> Iterator[Call]:
             yield _call(name, **given)
 
 
-def _heard(message: Message) -> Message:
-    """A message with the JSON in it, where it is a tool's: each is parsed once."""
+def _with_json(message: Message) -> Message:
+    """Return a message with the parsed JSON of a tool's answer, so that each is parsed once."""
     return message | {"found": _parsed(str(message["content"])) if message["role"] == "tool" else None}
 
 
 def _text(message: Message) -> str:
-    """What a message says; of a tool's JSON, the text of the document in it."""
+    """Return the text of a message; of a tool's JSON, the text of its document."""
     if message["found"]:
         return str(message["found"].get("text", ""))
     return str(message.get("content") or "") if message["role"] != "assistant" else ""

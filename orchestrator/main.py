@@ -1,6 +1,7 @@
-"""Orchestrator: takes a user's request and works through agents.  It enforces; it owns no authority.
+"""Orchestrator: carries out a user's request by calling agents.  It has no rights of its own.
 
-For each step of the plan, `work` narrows the user's token to what that step needs; the token itself goes nowhere.
+For each step of the plan, `work` exchanges the user's token for one with what that step needs; it never forwards the
+user's token.
 """
 
 from collections.abc import AsyncIterator
@@ -24,7 +25,7 @@ from zerotrust.service import Service
 ROUTES: Routes = {
     ("POST", "/tasks"): Scope("task.run", max_body=MAX_TEXT),
     ("POST", "/plan"): Scope("reasoning.plan", max_body=MAX_TEXT),
-    ("GET", "/models"): Scope("reasoning.plan"),  # and at the inference service, by exchange, `model.read`
+    ("GET", "/models"): Scope("reasoning.plan"),  # the inference service requires `model.read` of the exchanged token
     ("GET", "/health"): Public(),
 }
 
@@ -54,7 +55,7 @@ def create_app(service: Service) -> ASGIApp:
     @app.post("/tasks")
     async def tasks(task: Task, accept: Annotated[str, Header()] = "") -> Response:
         first, *_ = plan = make_plan(task.request, service.department(task.department))
-        # Without this one nothing begins, and that is the answer.
+        # Refuses here, before the answer begins, if the first step is not allowed.  `work` finds this token cached.
         await service.exchange(first.agent, *first.scopes, department=first.department)
         if "text/event-stream" in accept:
             events = (JSONServerSentEvent(p.model_dump(), event=p.event) async for p in work(plan))

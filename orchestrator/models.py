@@ -1,4 +1,4 @@
-"""Which models there are, as the inference service tells whoever may know."""
+"""Lists the models of the inference service, with the user's right to do so."""
 
 import httpx
 
@@ -10,7 +10,7 @@ INFERENCE = "inference"
 
 
 async def models(service: Service) -> list[str]:
-    """The names of the models.  Raises `Denied`, also where the inference service gives no proper answer."""
+    """Return the names of the models.  Raises `Denied`, also if the inference service gives no valid answer."""
     token = await service.exchange(INFERENCE, "model.read")
     try:
         with calling_with(token):

@@ -1,6 +1,6 @@
-"""Which agents a request needs, found without a model.  Pure.
+"""Plans which agents a request needs, without a model.  Pure.
 
-A plan is what will be asked of whom, with which scopes: all of it can be read before any of it is done.
+A plan lists the calls, each with agent, scopes and instruction, and can be read before any of them is made.
 """
 
 from typing import Annotated
@@ -10,33 +10,33 @@ from pydantic import BaseModel, Field
 from zerotrust.registry.model import Department
 
 FILING = frozenset({"file", "filed", "save", "saved", "write", "written", "store", "stored"})
-"""Words by which a user asks for the result to be kept."""
+"""Words by which a user asks to store the result."""
 DELETING = frozenset({"delete", "remove"})
-"""The first words by which a user asks for drafts to be deleted; nothing is read for that."""
+"""First words by which a user asks to delete drafts; nothing is read for that."""
 
 
 class Task(BaseModel):
-    """What a user wants done."""
+    """A user's task."""
 
     request: Annotated[str, Field(min_length=1, max_length=10_000)]
     department: Department | None = None
-    """The department that it is about.  Who belongs to several has to name one: no task works in two."""
+    """The task's department.  A user who belongs to several has to name one: no task works in two."""
 
 
 class Step(BaseModel):
-    """One call to one agent, with the scopes its token will carry and nothing besides."""
+    """One call to one agent, with exactly the scopes of its token."""
 
     agent: str
     scopes: tuple[str, ...]
     department: str
-    """The one group of the user that its token will name: what this call may read, and where it may file."""
+    """The one group of the user that its token names: this call reads and files in this department only."""
     instruction: str
 
 
 def make_plan(request: str, department: str) -> list[Step]:
-    """Read always; write only where the user asked for something to be kept.  All of it in one department.
+    """Return the plan for a request: read, and write only if the user asked to store something, in one department.
 
-    What is to be deleted is not read before.
+    A request to delete drafts has one step, which only writes.
     """
 
     def writing(instruction: str) -> Step:

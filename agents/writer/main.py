@@ -1,6 +1,6 @@
-"""Writer: the agent that may file documents and think about them, and read nothing.
+"""Writer: the agent that files documents, and may read none.
 
-The gate has verified, decided and recorded before `answer` runs.  What is left is narrow and act.
+Before `answer` runs, the gate has verified, decided and recorded.  `answer` narrows (exchanges tokens) and acts.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ def create_app(service: Service) -> ASGIApp:
     model = ModelClient(service, "inference", model="scripted")
 
     async def answer(task: str) -> Answer:
-        # Narrow: one token for the tool, one for the model; neither opens the other's door, nor this one.
-        writing, model_token = await asyncio.gather(
+        # Narrow: one token for the tool, one for the model.  Neither is valid for the other, or for this agent.
+        tool_token, model_token = await asyncio.gather(
             service.exchange("tool/documents", "tool.write"),
             service.exchange("inference", "inference.run"),
         )
-        # Act: whatever the model asks for, it is asked for with the authority to write, for this user.
-        return await run_tool_loop(task, model=model, model_token=model_token, tools=documents, tool_token=writing)
+        # Act: whatever tool the model calls, the call has the right to write only, for this user.
+        return await run_tool_loop(task, model=model, model_token=model_token, tools=documents, tool_token=tool_token)
 
     app = agent_app(service, answer, documents.opened())
     return service.guard(app, ROUTES, dialects=DIALECTS)

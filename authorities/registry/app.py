@@ -1,7 +1,7 @@
-"""Registry: who exists, as what each was approved, and what is revoked.  All of it signed, in one feed.
+"""Registry: publishes the parties, their approvals and all revocations, signed, in one feed.
 
-Four doors: parties follow the feed, by their certificate; attestation reports what has drifted, by its own;
-operators come with a token of theirs, and without a certificate; and so does the issuer, with logout tokens.
+It has four kinds of callers: parties, by certificate, follow the feed; attestation, by certificate, reports drift;
+operators, with a user's token; and the issuer, with logout tokens.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ from zerotrust.service import Service
 ADMIN = Scope("registry.admin")
 ROUTES: Routes = {
     ("GET", "/health"): Public(),
-    ("POST", LOGOUT_PATH): Public(),  # what it brings is signed
+    ("POST", LOGOUT_PATH): Public(),  # the logout token in the body is signed
     ("GET", PATH): MutualTLS(any_workload=True),
     ("POST", "/attestation"): MutualTLS({ATTESTATION_PARTY}, max_body=MAX_TEXT),
     ("GET", "/parties"): ADMIN,
@@ -54,27 +54,27 @@ ROUTES: Routes = {
 
 
 class Drift(BaseModel):
-    """Everything that is not as it was approved: which files, for each party."""
+    """All parties that have drifted, each with the files that differ."""
 
     drifted: dict[str, str]
     at: float
-    """When that was so, in seconds since the epoch: a report that was held back is no news."""
+    """The time of the report, in seconds since the epoch: a delayed report must not count as fresh."""
 
 
 class Cause(BaseModel):
-    """Why an operator does something."""
+    """The cause that an operator gives."""
 
     cause: CauseText
 
 
 Follow = Callable[[Apply, Callable[[float], None]], Coroutine[Any, Any, None]]
-"""Follows what the issuer revokes: has each change applied, and notes when each complete reading began."""
+"""Follows the issuer's revocations: applies each change, and notes when each complete read began."""
 
 
 def create_app(
     service: Service, realm: Realm, read: Callable[[], tuple[RegistrySnapshot, PolicyDocument]], follow: Follow
 ) -> ASGIApp:
-    """The registry, guarded.  `read` reads its files anew, and raises `RegistryError`."""
+    """Return the registry's guarded app.  `read` reads its files again, and raises `RegistryError`."""
     kept = State(service.data / "revocations.db")
     stream = Stream(kept, revocations=service.revocations, identity=lambda: service.workload.svid)
     notifier = Notifier(realm, kept, own=service.registry.id(REGISTRY_PARTY))
@@ -87,8 +87,8 @@ def create_app(
     one_at_a_time = asyncio.Lock()
 
     async def publish() -> list[str]:
-        """Go on with what the files say now, here and everywhere; return what has changed."""
-        async with one_at_a_time:  # or what was read first could be published last
+        """Read the files and publish them.  Return the parties whose entry changed, and "policies" if those did."""
+        async with one_at_a_time:  # otherwise an older version could be published last
             known, document = read()
             policy = policy_of(document, known.registry)
             changed = changes(service.known, known) + ["policies"] * (document != stream.policy)
@@ -120,7 +120,7 @@ def create_app(
         no_store = {"cache-control": "no-store"}
         try:
             await logouts.receive(await request.body())
-        except Denied as refusal:  # anybody may come here, so it is counted, by the gate, and not written down
+        except Denied as refusal:  # a public route: the gate counts the calls, and records none of them
             status = 503 if refusal.status == 503 else 400  # OIDC Back-Channel Logout section 2.8
             return JSONResponse({"error": refusal.error if status == 503 else "invalid_request"}, status, no_store)
         return Response(status_code=204, headers=no_store)
@@ -132,7 +132,7 @@ def create_app(
             await service.recorder.write(_change("drift", name, drift.drifted[name]))
         return {"suspended": suspended, "read_from": service.known.read_from}
 
-    _add_operators_doors(app, service, parties, revocations)
+    _add_operator_routes(app, service, parties, revocations)
 
     @app.post("/reload")
     async def reload() -> dict[str, list[str]]:
@@ -140,7 +140,7 @@ def create_app(
             changed = await publish()
         except (RegistryError, PolicyError) as error:
             why = "; ".join(str(error).splitlines())
-            # Operators alone come here, and may know what is wrong with the files.
+            # Only operators get this answer, and they may see what is wrong with the files.
             raise Denied(RegistryReason.REGISTRY_UNFIT, why, advice=sanitize(why)) from error
         await service.recorder.write(_change("reload", "registry", ", ".join(changed)))
         return {"changed": changed}
@@ -148,46 +148,46 @@ def create_app(
     return service.guard(app, ROUTES)
 
 
-def _add_operators_doors(app: FastAPI, service: Service, parties: Parties, revocations: Revocations) -> None:
+def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revocations: Revocations) -> None:
     @app.get("/parties")
-    async def all_of_them() -> dict[str, Any]:
+    async def list_parties() -> dict[str, Any]:
         return {"parties": [parties.describe(name) for name in service.registry.parties]}
 
     @app.get("/parties/{name:path}")
-    async def one(name: str) -> dict[str, Any]:
+    async def describe_party(name: str) -> dict[str, Any]:
         return parties.describe(name)
 
     @app.post("/parties/{name:path}/suspend")
     async def suspend(name: str, why: Cause) -> dict[str, Any]:
-        told = await parties.suspend(name, f"{why.cause} (operator {current_principal().subject})")
+        keycloak = await parties.suspend(name, f"{why.cause} (operator {current_principal().subject})")
         await service.recorder.write(_change("suspend", name, why.cause))
-        return {"party": parties.describe(name), "keycloak": told}
+        return {"party": parties.describe(name), "keycloak": keycloak}
 
     @app.post("/parties/{name:path}/reinstate")
     async def reinstate(name: str) -> dict[str, Any]:
-        told = await parties.reinstate(name)
+        keycloak = await parties.reinstate(name)
         await service.recorder.write(_change("reinstate", name))
-        return {"party": parties.describe(name), "keycloak": told}
+        return {"party": parties.describe(name), "keycloak": keycloak}
 
     @app.get("/revocations")
     async def revoked_now() -> dict[str, Any]:
         return revocations.latest()
 
     @app.post("/revocations")
-    async def revoke(asked: Revocation) -> dict[str, str]:
-        told = await revocations.revoke(asked, current_principal().subject)
-        await service.recorder.write(_change("revoke", f"{asked.kind} {asked.name}", asked.cause))
-        return {"keycloak": told}
+    async def revoke(revocation: Revocation) -> dict[str, str]:
+        keycloak = await revocations.revoke(revocation, current_principal().subject)
+        await service.recorder.write(_change("revoke", f"{revocation.kind} {revocation.name}", revocation.cause))
+        return {"keycloak": keycloak}
 
     @app.post("/reinstatements")
-    async def reinstate_user(asked: Revocation) -> dict[str, str]:
-        told = await revocations.reinstate(asked)
-        await service.recorder.write(_change("reinstate", f"{asked.kind} {asked.name}"))
-        return {"keycloak": told}
+    async def reinstate_user(revocation: Revocation) -> dict[str, str]:
+        keycloak = await revocations.reinstate(revocation)
+        await service.recorder.write(_change("reinstate", f"{revocation.kind} {revocation.name}"))
+        return {"keycloak": keycloak}
 
 
 def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:
-    """The parties whose entry, place or approval differs."""
+    """Return the parties whose entry, place or approval differs."""
     names = before.registry.parties.keys() | after.registry.parties.keys()
 
     def entry(known: RegistrySnapshot, name: str) -> tuple[object, ...]:
@@ -197,7 +197,7 @@ def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:
 
 
 def _change(action: Action, target: str, cause: str = "") -> Administration:
-    """What the current caller, an operator or attestation, has changed."""
+    """Return the event for a change by the current caller, an operator or attestation."""
     operator, peer = PRINCIPAL.get(None), current_peer().id
     return Administration(
         action=action,

@@ -1,4 +1,4 @@
-"""Who follows the registry's stream.  No party holds more than a few streams, and none of them costs without end."""
+"""The parties that follow the registry's feed.  The number of streams of each party, and their cost, is bounded."""
 
 import asyncio
 import time
@@ -7,36 +7,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 STREAMS_EACH = 4
-"""Streams that a party may follow at a time, and begin within a second.  It needs one, and for a moment another when it
-begins anew; the rest is for replicas.  One more ends its oldest, and one that begins too soon waits."""
+"""Streams that a party may have at a time, and start within a second.  It needs one, and a second one for a moment when
+it reconnects; the rest is for replicas.  One more ends its oldest, and one that starts too early waits."""
 MAX_BEHIND = 1000
-"""Lines that a follower may be behind; then it is cut off, and begins anew with the whole state."""
+"""Lines that a follower may be behind; then its stream is ended, and it starts again with the whole state."""
 
 
 class Follower:
-    """One stream: what it has still to be sent."""
+    """One stream, and the lines to be sent on it."""
 
     def __init__(self) -> None:
         self.begun = False
-        """Whether what is sent now is for it, too: it has been given the state that this changes."""
+        """Whether it gets new lines: it has the state that they change."""
         self.over = False
         self._lines: asyncio.Queue[str] = asyncio.Queue(MAX_BEHIND)  # control: follower-queue-bounded
 
     def put(self, line: str) -> None:
-        """Have a line sent, unless there is no room for it: then nothing more is."""
+        """Queue a line; if the queue is full, end the stream."""
         try:
             self._lines.put_nowait(line)
         except asyncio.QueueFull:
             self.over = True
 
     def end(self) -> None:
-        """Have nothing more sent than what waits."""
+        """End the stream after the queued lines."""
         self.over = True
         with suppress(asyncio.QueueFull):
             self._lines.put_nowait("")
 
     async def next(self) -> str:
-        """The next line, or none where it is over."""
+        """Return the next line, or "" at the end of the stream."""
         return "" if self.over and self._lines.empty() else await self._lines.get()
 
 
@@ -49,12 +49,12 @@ class Followers:
 
     @property
     def parties(self) -> set[str]:
-        """Who follows now, by SPIFFE ID."""
+        """The SPIFFE IDs of the parties that follow now."""
         return set(self._all)
 
     @contextmanager
     def following(self, party: str) -> Iterator[Follower]:
-        """One more stream of this party, in this block; its oldest ends where that is one too many."""
+        """Open a stream of this party for this block; if there are too many, end the party's oldest."""
         streams = self._all.setdefault(party, [])
         if len(streams) >= STREAMS_EACH:  # control: streams-per-party
             streams.pop(0).end()
@@ -68,7 +68,7 @@ class Followers:
                 del self._all[party]
 
     async def turn(self, party: str, follower: Follower) -> None:
-        """Return when this party may begin another stream; at once where this one is over by then."""
+        """Return when this party may start another stream, or when this one is over."""
         begun = self._begun[party]
         while not follower.over and len(begun) == STREAMS_EACH:
             if (wait := begun[0] + 1 - time.monotonic()) <= 0:
@@ -78,13 +78,13 @@ class Followers:
             begun.append(time.monotonic())
 
     def send(self, line: str) -> None:
-        """Send a line to everybody who has been given the state."""
+        """Send a line on every stream that has the state."""
         for streams in self._all.values():
             for follower in streams:
                 if follower.begun and not follower.over:
                     follower.put(line)
 
     def end(self, party: str) -> None:
-        """End every stream of this party, after what waits for it."""
+        """End every stream of this party, after its queued lines."""
         for follower in self._all.get(party, ()):
             follower.end()

@@ -25,7 +25,7 @@ from zerotrust.transport.pools import Connections, MCPConnections
 
 
 class RegistrySettings(Settings):
-    """What the registry must be told besides."""
+    """The further settings of the registry."""
 
     files: Path
     """The folder of `registry.yaml` and `registry.lock`."""
@@ -36,7 +36,7 @@ class RegistrySettings(Settings):
 
 
 async def live(settings: RegistrySettings) -> None:
-    """Serve until told to stop."""
+    """Serve until stopped."""
 
     def read() -> tuple[RegistrySnapshot, PolicyDocument]:
         return load_snapshot(settings.files, settings.deployment), load_policy(settings.policies)

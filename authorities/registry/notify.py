@@ -1,4 +1,4 @@
-"""What the realm has to hear of a revocation.  It comes second: it may be slow or away, and then it is told again."""
+"""Notifies the realm of revocations, after all parties.  It may be slow or down, and then it is notified again."""
 
 import asyncio
 import logging
@@ -18,101 +18,101 @@ log = logging.getLogger(__name__)
 
 
 class Realm(Protocol):
-    """What the realm does about it; each raises `AdministrationError`."""
+    """The operations of the realm; each raises `AdministrationError`."""
 
     async def disable_client(self, client_id: str) -> None:
-        """Give a party no more tokens."""
+        """Stop issuing tokens to a party."""
 
     async def enable_client(self, client_id: str) -> None:
-        """Let a party get tokens again."""
+        """Issue tokens to a party again."""
 
     async def user_id(self, name: str) -> str | None:
-        """The id of the user of that name, if there is one."""
+        """Return the id of the user of that name, or None."""
 
     async def disable_user(self, user: str) -> None:
-        """Let a user sign in no more, and end their sessions."""
+        """Prevent a user from signing in, and end their sessions."""
 
     async def enable_user(self, user: str) -> None:
-        """Let a user sign in again."""
+        """Allow a user to sign in again."""
 
     async def end_session(self, session: str) -> None:
         """End a session."""
 
     async def identity(self, client_id: str) -> str:
-        """The realm's own id of a client: another one once the realm was imported anew."""
+        """Return the realm's own id of a client, which changes when the realm is imported again."""
 
 
 class Notifier:
-    """Tells the realm of what was revoked, until it has heard: what it has not is on the disk, as `State.untold`."""
+    """Notifies the realm of each revocation, until it succeeds; what is pending is on the disk (`State.pending`)."""
 
     def __init__(self, realm: Realm, kept: State, *, own: str) -> None:
-        """`own` is the client by which the registry comes to the realm: that one is never disabled there."""
+        """`own` is the client by which the registry authenticates to the realm; it is never disabled there."""
         self._realm, self._kept, self._own = realm, kept, own
         self._turns: defaultdict[Revocable, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._asides: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Go on with what the realm had not heard before a restart."""
+        """Work for a block: first on the notifications that were pending before a restart."""
         for subject in self._kept.pending:
-            self.tell_aside(subject)
-        self._aside(self._tell_anew())
+            self.notify_later(subject)
+        self._in_background(self._notify_new_realm())
         yield
-        for task in self._asides:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._asides, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def turn(self, subject: Revocable) -> asyncio.Lock:
-        """Whoever tells the realm of a subject holds this: what was decided last has to be what it hears last."""
+        """Return the lock to hold while notifying the realm of a subject: its last notification must be the latest."""
         return self._turns[subject]
 
-    async def tell(self, subject: Revocable) -> str:
-        """Tell it now; return TOLD, or NOTHING to tell and why, or PENDING and why.
+    async def notify(self, subject: Revocable) -> str:
+        """Notify the realm now.  Return NOTIFIED, or NOTHING to notify and why, or PENDING and why.
 
-        In the last case it is told again, and nobody waits for that.
+        In the last case it is notified again, in the background.
         """
-        if (told := await self._once(subject)).startswith(PENDING):
-            self.tell_aside(subject)
-        return told
+        if (result := await self._once(subject)).startswith(PENDING):
+            self.notify_later(subject)
+        return result
 
-    def tell_aside(self, subject: Revocable) -> None:
-        """Tell it while nobody waits."""
+    def notify_later(self, subject: Revocable) -> None:
+        """Notify the realm in the background."""
 
-        async def until_told() -> None:
-            while (await self._once(subject)).startswith(PENDING):  # noqa: ASYNC110 - nobody says when it is back
+        async def until_notified() -> None:
+            while (await self._once(subject)).startswith(PENDING):  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
-        self._aside(until_told())
+        self._in_background(until_notified())
 
-    async def _tell_anew(self) -> None:
-        """Tell a realm that was imported anew of everybody who is revoked."""
+    async def _notify_new_realm(self) -> None:
+        """Notify a realm that was imported again of all revocations."""
         while True:
             try:
                 realm = await self._realm.identity(self._own)
                 break
             except AdministrationError:
                 await asyncio.sleep(SECONDS_BETWEEN_TRIES)
-        if subjects := await self._kept.told_anew(realm, but=self._own):
-            log.warning("the realm was imported anew, and is told of %d who are revoked", len(subjects))
+        if subjects := await self._kept.pending_for_new_realm(realm, but=self._own):
+            log.warning("the realm was imported again, and is notified of %d revocations", len(subjects))
         for subject in subjects:
-            self.tell_aside(subject)
+            self.notify_later(subject)
 
-    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
-        self._asides.add(task := asyncio.create_task(work))
-        task.add_done_callback(self._asides.discard)
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.add(task := asyncio.create_task(work))
+        task.add_done_callback(self._tasks.discard)
 
     async def _once(self, subject: Revocable) -> str:
         kind, name = subject
         realm = self._realm
-        tell = {"party": realm.disable_client, "user": realm.disable_user, "session": realm.end_session}[kind]
-        told = NOTIFIED
+        notify = {"party": realm.disable_client, "user": realm.disable_user, "session": realm.end_session}[kind]
+        result = NOTIFIED
         async with self.turn(subject):
-            if subject in self._kept.pending:  # and neither told nor reinstated by whoever was before us
+            if subject in self._kept.pending:  # not notified or reinstated while we waited for the lock
                 try:
-                    await tell(name)
-                except UnknownError as error:  # whom the realm does not know gets nothing from it
-                    told = f"{NOTHING}: {error}"
+                    await notify(name)
+                except UnknownError as error:  # the realm issues nothing to a subject that it does not know
+                    result = f"{NOTHING}: {error}"
                 except AdministrationError as error:
                     return f"{PENDING}: {error}"
-                await self._kept.told(kind, name)
-        return told
+                await self._kept.notified(kind, name)
+        return result

@@ -1,4 +1,4 @@
-"""What operators and attestation do to a party's standing; the rules behind the doors of `app.py`."""
+"""How operators and attestation suspend and reinstate parties: the rules for the routes of `app.py`."""
 
 import time
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ NOT_TOLD = "not told: without its client there, no operator gets a token for thi
 
 
 class Parties:
-    """Every party's standing, and who may change it in which way."""
+    """Suspends and reinstates parties."""
 
     def __init__(self, stream: Stream, kept: State, realm: Realm, notifier: Notifier) -> None:
         self._stream, self._kept, self._realm, self._notifier = stream, kept, realm, notifier
         self._drifted: dict[str, str] = {}
         self._ran: dict[str, str | None] = {}
-        """Of each drifted party, the digest of the code that was approved when it began to drift, and so is running."""
+        """For each drifted party, the digest of the code that was approved when its drift began, and so is running."""
 
     async def attested(self, drifted: Mapping[str, str], at: float) -> list[str]:
-        """Hear which parties do not run what was approved, each with what has changed; return who was suspended for it.
+        """Take a report of all drifted parties, each with the files that differ.  Return the newly suspended parties.
 
-        `at`: when that was so, in seconds since the epoch.  It is the whole story each time, so that one that got lost
-        does not matter.  A suspension stays until an operator ends it, whatever becomes of the file.
+        `at`: the time of the report, in seconds since the epoch.  Each report has the whole state, so that a lost one
+        does not matter.  A suspension stays until an operator ends it, even if the file is restored.
         """
         parties = self._stream.known.registry.parties
         self._drifted = {name: why for name, why in drifted.items() if name in parties}
@@ -44,20 +44,20 @@ class Parties:
         return new
 
     async def suspend(self, name: str, cause: str) -> str:
-        """Revoke a party: here first, then at the realm; return what came of the latter.
+        """Revoke a party in the registry first, then at the realm.  Return the result of notifying the realm.
 
-        Raises `Denied` for the client that operators themselves come by: nobody could reinstate it.
+        Raises `Denied` for the client that operators sign in with, because no operator could reinstate it.
         """
         party = self._party(name)
         if party.starts_chains and REGISTRY_PARTY in party.may_call:
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         await self._revoke(name, cause)
-        return NOT_TOLD if name == REGISTRY_PARTY else await self._notifier.tell(self._subject(name))
+        return NOT_TOLD if name == REGISTRY_PARTY else await self._notifier.notify(self._subject(name))
 
     async def reinstate(self, name: str) -> str:
-        """Let a party take part again, unless it drifts or is suspended once more before the realm has heard of it.
+        """Reinstate a party, unless it drifts or is suspended again before the realm is notified.
 
-        Raises `Denied` while it does not run what was approved, and where it is in no registry.
+        Return the result of notifying the realm.  Raises `Denied` while it has drifted, and if it is not registered.
         """
         self._party(name)
         if why := self._drifted.get(name):  # control: reinstated-without-drift
@@ -73,12 +73,12 @@ class Parties:
         async with self._notifier.turn(self._subject(name)):
             if not still_meant():
                 return "not told: it was suspended once more"
-            told = NOT_TOLD if name == REGISTRY_PARTY else await self._enabled(name)
+            result = NOT_TOLD if name == REGISTRY_PARTY else await self._enabled(name)
             await self._stream.change("party", self._id(name), None, where=still_meant)
-            if cause := self.cause(name):  # it was not, and that is what the realm has to hear last
+            if cause := self.cause(name):  # it was suspended again, which has to be the realm's last notification
                 await self._revoke(name, cause)
-                self._notifier.tell_aside(self._subject(name))
-        return told
+                self._notifier.notify_later(self._subject(name))
+        return result
 
     async def _revoke(self, name: str, cause: str) -> None:
         await self._stream.change("party", self._id(name), cause, pending=name != REGISTRY_PARTY)
@@ -93,15 +93,15 @@ class Parties:
         return NOTIFIED
 
     def cause(self, name: str) -> str | None:
-        """Why a party is suspended, if it is."""
+        """Return why a party is suspended; None if it is not."""
         return self._kept.revoked.get(self._subject(name))
 
     def since(self, name: str) -> float | None:
-        """Since when, in seconds since the epoch."""
+        """Return when a party was suspended, in seconds since the epoch; None if it is not."""
         return self._kept.since.get(self._subject(name))
 
     def describe(self, name: str) -> dict[str, Any]:
-        """A party as an operator sees it."""
+        """Return a party as operators see it.  Raises `Denied`."""
         known = self._stream.known
         party, approved = self._party(name), known.approved.get(name)
         cause = self.cause(name)
@@ -125,7 +125,7 @@ class Parties:
         return approved.code if approved else None
 
     def _party(self, name: str) -> Party:
-        """The registry's entry of that name.  Raises `Denied` where there is none."""
+        """Return the registry's entry of that name.  Raises `Denied` if there is none."""
         if (party := self._stream.known.registry.parties.get(name)) is None:
             raise Denied(RegistryReason.NO_SUCH_PARTY, name)
         return party

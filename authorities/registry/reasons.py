@@ -1,4 +1,4 @@
-"""Why the registry refuses what an operator asks for, where that is no matter of the library's.  Pure."""
+"""The reasons for which the registry itself, not the library, refuses an operator's request.  Pure."""
 
 from zerotrust.decision import ReasonCode
 

@@ -1,4 +1,4 @@
-"""What operators revoke besides parties: users, sessions, tokens with all that was derived from them."""
+"""Revocations by operators, besides parties: users, sessions, and tokens with all tokens derived from them."""
 
 from itertools import islice
 from typing import Annotated, Any, Literal
@@ -14,27 +14,27 @@ from authorities.registry.stream import Stream
 from zerotrust.decision import Denied, Reason
 
 SHOWN = 1000
-"""Entries that an operator is shown: to write down more would hold up everybody who waits for the registry."""
+"""Entries that an operator is shown: to serialize more would delay all other requests to the registry."""
 NOT_APPLICABLE = "not told: every party refuses the token and what was derived from it"
 
 
 PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
-"""No control or format characters, and no line breaks: names and causes go to terminals and into records."""
+"""No control or format characters and no line breaks, because names and causes go to terminals and into records."""
 
 
 def _not_keycloaks(cause: str) -> str:
-    """Refuse a cause that reads as one of Keycloak's events: what those revoke, a later event reinstates."""
+    """Refuse a cause that looks like that of a Keycloak event, whose revocations a later event may reinstate."""
     if cause.startswith(OURS):
         raise ValueError(f"begins with {OURS!r}")
     return cause
 
 
 CauseText = Annotated[str, Field(max_length=200, pattern=PRINTABLE), AfterValidator(_not_keycloaks)]
-"""Why an operator revokes something, for the record."""
+"""The cause that an operator gives, for the record."""
 
 
 class Revocation(BaseModel):
-    """What to revoke, and why.  A user is given by name, all else by its id."""
+    """The subject to revoke, and the cause.  A user is given by name, the others by id."""
 
     kind: Literal["user", "session", "token"]
     name: str = Field(max_length=512, pattern=PRINTABLE)
@@ -42,27 +42,28 @@ class Revocation(BaseModel):
 
 
 class Revocations:
-    """Revokes: here first, so that everybody hears of it at once, and at the realm second."""
+    """Revokes in the registry first, so that all parties get it at once, and at the realm second."""
 
     def __init__(self, stream: Stream, kept: State, realm: Realm, notifier: Notifier) -> None:
         self._stream, self._kept, self._realm, self._notifier = stream, kept, realm, notifier
 
-    async def revoke(self, asked: Revocation, operator: str) -> str:
-        """Return what came of telling the realm.  Raises `Denied` where nobody knows whom that is.
+    async def revoke(self, revocation: Revocation, operator: str) -> str:
+        """Revoke, and return the result of notifying the realm.  Raises `Denied` if there is no such user.
 
-        `operator` is the id of who asks.  Operators do not revoke themselves: the only one could not come back.
+        `operator` is the caller's user id.  Operators cannot revoke themselves, because the last one could not undo it.
         """
-        name, to_tell = await self._id(asked), asked.kind != "token"
-        if (asked.kind, name) == ("user", operator):
-            raise Denied(RegistryReason.WOULD_LOCK_OUT, asked.name)
-        await self._stream.change(asked.kind, name, f"{asked.cause} (operator {operator})", pending=to_tell)
-        return await self._notifier.tell((asked.kind, name)) if to_tell else NOT_APPLICABLE
+        kind, name = revocation.kind, await self._id(revocation)
+        if (kind, name) == ("user", operator):
+            raise Denied(RegistryReason.WOULD_LOCK_OUT, revocation.name)
+        notify = kind != "token"
+        await self._stream.change(kind, name, f"{revocation.cause} (operator {operator})", pending=notify)
+        return await self._notifier.notify((kind, name)) if notify else NOT_APPLICABLE
 
-    async def reinstate(self, asked: Revocation) -> str:
-        """Let a user act again: at the realm first.  Raises `Denied`, also for what does not come back."""
-        if asked.kind != "user":
-            raise Denied(Reason.MALFORMED_BODY, f"a {asked.kind} does not come back")
-        name = await self._id(asked)
+    async def reinstate(self, revocation: Revocation) -> str:
+        """Reinstate a user, at the realm first.  Raises `Denied`, also for a session or token."""
+        if revocation.kind != "user":
+            raise Denied(Reason.MALFORMED_BODY, f"a {revocation.kind} cannot be reinstated")
+        name = await self._id(revocation)
         async with self._notifier.turn(("user", name)):
             try:
                 await self._realm.enable_user(name)
@@ -71,19 +72,19 @@ class Revocations:
             await self._stream.change("user", name, None)
         return NOTIFIED
 
-    async def _id(self, asked: Revocation) -> str:
-        if asked.kind != "user":
-            return asked.name
+    async def _id(self, revocation: Revocation) -> str:
+        if revocation.kind != "user":
+            return revocation.name
         try:
-            found = await self._realm.user_id(asked.name)
+            found = await self._realm.user_id(revocation.name)
         except AdministrationError as error:
             raise Denied(Reason.ISSUER_UNAVAILABLE, str(error)) from error
         if found is None:
-            raise Denied(RegistryReason.UNKNOWN_SUBJECT, f"Keycloak knows no user {asked.name}")
+            raise Denied(RegistryReason.UNKNOWN_SUBJECT, f"Keycloak knows no user {revocation.name}")
         return found
 
     def latest(self) -> dict[str, Any]:
-        """What was revoked last, how much is revoked in all, and how long ago each source was read."""
+        """Return the latest revocations, their number in all, and how long ago each source was read."""
         latest = list(islice(reversed(self._kept.revoked.items()), SHOWN))
         entries = [
             {"kind": kind, "name": name, "cause": cause, "since": self._kept.since[kind, name]}

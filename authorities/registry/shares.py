@@ -1,4 +1,4 @@
-"""How many entries a user may cause among what is revoked.  Over that, one entry revokes more of theirs.  Pure."""
+"""Limits the revocations that a user can cause; over the limit, one entry revokes more of the user's tokens.  Pure."""
 
 import time
 from collections import OrderedDict, deque
@@ -7,25 +7,25 @@ from collections.abc import Callable
 from zerotrust.revocation_list import RETENTION, Kind, Revocable, Whose, time_of
 
 TOKENS = 20
-"""Tokens of a user that were issued to the same client and are remembered one by one."""
+"""Revoked tokens of a user, issued to the same client, that have an entry each."""
 SESSIONS = 1000
-"""Sessions of a user that are remembered one by one."""
+"""Revoked sessions of a user that have an entry each."""
 MOST_OF_A_USER: dict[Kind, int] = {"token": TOKENS, "session": SESSIONS}
 MOST_IN_ALL = 100_000
-"""Entries beyond which no user has a share: what a party reads anew in every minute has to stay bearable."""
+"""Entries in all, beyond which no user has a share, because every party reads the whole state each minute."""
 
 
 class Shares:
-    """When each user has caused entries of each kind, as far back as those are remembered."""
+    """The times at which each user caused entries of each kind, for as long as those are kept."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._used: OrderedDict[tuple[Kind, Whose], deque[float]] = OrderedDict()
 
     def take(self, kind: Kind, instead: Revocable, *, entries: int) -> bool:
-        """Whether there is room for one more entry of this kind, which it takes; `entries` are there in all.
+        """Take room for one more entry of this kind; return False if there is none.  `entries`: their number in all.
 
-        `instead` is the time that would do in its place: it says whose share it is.
+        `instead` is the time that could be revoked in its place, and names the user whose share counts.
         """
         now = self._clock()
         while self._used and next(iter(self._used.values()))[-1] < now - max(RETENTION.values()):

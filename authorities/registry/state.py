@@ -1,4 +1,4 @@
-"""What is revoked, numbered change by change, and the number of each document; on the disk before it is sent."""
+"""The revocations, each change numbered, and the number of each document; on the disk before they are sent."""
 
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ _changes = Table(
     Column("cause", String),  # none: reinstated
 )
 _by_subject = Index("changes_by_subject", _changes.c.kind, _changes.c.name)
-_untold = Table(
+_pending = Table(
     "pending",
     _tables,
     Column("kind", String, primary_key=True),
@@ -57,16 +57,16 @@ _realm = Table("realm", _tables, Column("id", String, primary_key=True))
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A subject is revoked, or with no cause reinstated."""
+    """The revocation of a subject, or without a cause its reinstatement."""
 
     subject: Revocable
     cause: str | None
     pending: bool = False
-    """Whether the realm has to hear of it, too."""
+    """Whether the realm has to be notified as well."""
 
 
 class State:
-    """The last change of each subject, and what they come to."""
+    """The last change of each subject, and the resulting revocations."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,40 +75,40 @@ class State:
         self.number = 0
         self._all = RevocationList()
         self.pending: set[Revocable] = set()
-        """Whose revocation the realm has not heard of yet, and has to."""
+        """The subjects of whose revocation the realm has still to be notified."""
 
     @property
     def revoked(self) -> dict[Revocable, str]:
-        """Everything that is revoked, with its cause."""
+        """All revoked subjects, each with its cause."""
         return self._all.causes
 
     @property
     def since(self) -> dict[Revocable, float]:
-        """Since when each of it is, in seconds since the epoch."""
+        """The time of each revocation, in seconds since the epoch."""
         return self._all.since
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Read what was revoked before a restart, and stay open."""
+        """Open the database for a block, and read the revocations in it."""
         async with self._engine.begin() as connection:
             await connection.run_sync(_tables.create_all)
-            await connection.run_sync(_by_subject.create, checkfirst=True)  # a database of before has none
+            await connection.run_sync(_by_subject.create, checkfirst=True)  # an older database has no index
             for number, at, kind, name, cause in await connection.execute(select(_changes).order_by("number")):
                 self._apply(number, at, (kind, name), cause)
-            self.pending = {(kind, name) for kind, name in await connection.execute(select(_untold))}
+            self.pending = {(kind, name) for kind, name in await connection.execute(select(_pending))}
         try:
             yield
         finally:
             await self._engine.dispose()
 
     def covered(self, subject: Revocable) -> bool:
-        """Whether a later time than this one is revoked for the same tokens."""
+        """Return whether a later time than this one is revoked for the same tokens."""
         return self._all.covered(subject)
 
     async def change(self, entries: Sequence[Entry]) -> int:
-        """Make these changes, all or none; return the number of the first once they are on the disk.
+        """Make these changes, all or none.  Return the number of the first one when they are on the disk.
 
-        With them, what has passed is forgotten: at least as much as comes.
+        Expired entries are removed at the same time: at least as many as are added.
         """
         first, at = self.number + 1, time.time()
         numbered = {entry.subject: (number, entry) for number, entry in enumerate(entries, first)}  # the last of each
@@ -118,19 +118,19 @@ class State:
             {"number": number, "at": at, "kind": subject[0], "name": subject[1], "cause": entry.cause}
             for subject, (number, entry) in numbered.items()
         ]
-        told = [subject for subject, (_, entry) in numbered.items() if entry.cause is None]
-        pending = {entry.subject for entry in entries if entry.pending} - set(told)
+        reinstated = [subject for subject, (_, entry) in numbered.items() if entry.cause is None]
+        pending = {entry.subject for entry in entries if entry.pending} - set(reinstated)
         async with self._engine.begin() as connection:
             await connection.execute(_delete(_changes), _named([*passed, *replaced, *numbered]))
             await connection.execute(insert(_changes), rows)
-            if told:
-                await connection.execute(_delete(_untold), _named(told))
+            if reinstated:
+                await connection.execute(_delete(_pending), _named(reinstated))
             if pending:
                 named = [{"kind": kind, "name": name} for kind, name in pending]
-                await connection.execute(insert(_untold).prefix_with("OR IGNORE"), named)
+                await connection.execute(insert(_pending).prefix_with("OR IGNORE"), named)
         for number, entry in enumerate(entries, first):
             self._apply(number, at, entry.subject, entry.cause)
-        self.pending.difference_update(told)
+        self.pending.difference_update(reinstated)
         self.pending.update(pending)
         for subject in passed:
             if subject not in numbered:
@@ -138,9 +138,9 @@ class State:
         return first
 
     async def numbered(self, digests: Mapping[str, str]) -> dict[str, int]:
-        """Number the documents of these digests, by topic: the next number where it is another one than last time.
+        """Return the number of each document, by topic: the next number if its digest is not that of last time.
 
-        Once that is on the disk, so that no number is ever that of two.
+        Returns when the numbers are on the disk, so that no number is ever used twice.
         """
         async with self._engine.begin() as connection:
             kept = {topic: (number, digest) for topic, number, digest in await connection.execute(select(_documents))}
@@ -153,10 +153,10 @@ class State:
             await connection.execute(insert(_documents), rows)
         return numbers
 
-    async def told_anew(self, realm: str, *, but: str) -> set[Revocable]:
-        """Note which realm is told; return whom another one than last time has to hear of, once that is on the disk.
+    async def pending_for_new_realm(self, realm: str, *, but: str) -> set[Revocable]:
+        """Note the realm's id.  If it is new, return the subjects that it has to be notified of, when on the disk.
 
-        These are all users and parties that are revoked, `but` one: a realm that was imported anew knows of none.
+        These are all revoked users and parties, except the party `but`: a realm that was imported again has none.
         """
         async with self._engine.begin() as connection:
             if (await connection.execute(select(_realm.c.id))).scalar() == realm:
@@ -166,15 +166,15 @@ class State:
             await connection.execute(delete(_realm))
             await connection.execute(insert(_realm).values(id=realm))
             for kind, name in pending:
-                await connection.execute(insert(_untold).prefix_with("OR IGNORE").values(kind=kind, name=name))
+                await connection.execute(insert(_pending).prefix_with("OR IGNORE").values(kind=kind, name=name))
         self.pending |= pending
         return pending
 
-    async def told(self, kind: Kind, name: str) -> None:
-        """Note that the realm has heard of a revocation."""
+    async def notified(self, kind: Kind, name: str) -> None:
+        """Note that the realm has been notified of a revocation."""
         self.pending.discard((kind, name))
         async with self._engine.begin() as connection:
-            await connection.execute(_delete(_untold), _named([(kind, name)]))
+            await connection.execute(_delete(_pending), _named([(kind, name)]))
 
     def _apply(self, number: int, at: float, subject: Revocable, cause: str | None) -> None:
         self.number = number
@@ -193,7 +193,7 @@ def _named(subjects: Iterable[Revocable]) -> list[dict[str, Any]]:
 
 
 def _sync_once(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    """Have a change on the disk after one sync, and not after three: until then nobody hears of it."""
+    """Make a change durable with one sync instead of three, because it is sent only after that."""
     cursor = connection.cursor()
     for setting in ("journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {setting}")

@@ -1,4 +1,4 @@
-"""The sending end of the registry's feed (`docs/feed.md`): what exists, the policies and what is revoked, signed."""
+"""The sending end of the registry's feed (`docs/feed.md`): registry, policies and revocations, signed."""
 
 import asyncio
 import logging
@@ -23,20 +23,20 @@ from zerotrust.spiffe.workload import WorkloadError
 
 SECONDS_BETWEEN_HEARTBEATS = 1
 SOURCES = ("attestation", "keycloak")
-"""Who is read for what to revoke.  One that was never read counts as read when this machine was started."""
+"""The sources of revocations.  One that was never read counts as read when this machine was started."""
 
 MAX_BATCH = 500
-"""Changes that are written, and applied here, at once."""
+"""Changes that are written and applied at once."""
 CHANGES_IN_A_LINE = 100
 ENTRIES_IN_A_LINE = 1000
-"""Changes, and entries of the whole state, that are signed, and read by a party, at once: a few milliseconds each."""
+"""Changes, and entries of the whole state, that one line has: a party needs a few milliseconds for each line."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """A change that somebody waits for."""
+class _Request:
+    """A requested change, and the future that its caller waits for."""
 
     subject: Revocable
     cause: str | None
@@ -47,19 +47,19 @@ class _Wish:
 
 
 class Stream:
-    """The changes, in order, to all who follow."""
+    """Makes the changes, in order, and sends them to all followers."""
 
     known: RegistrySnapshot
     policy: PolicyDocument | None = None
-    """What was published last; nothing before the first time."""
+    """The policies that were published last; None before the first time."""
 
     def __init__(self, kept: State, *, revocations: Revocations, identity: Callable[[], Svid]) -> None:
-        """`revocations` are this authority's own; they come first."""
+        """`revocations` are this authority's own copy, which is changed first."""
         self._kept, self._revocations, self._identity = kept, revocations, identity
         self._numbers: dict[str, int] = {}
         self._followers, self._shares = Followers(), Shares()
         self._read_at: dict[str, float] = {}
-        self._wishes: list[_Wish] = []
+        self._requests: list[_Request] = []
         self._working: asyncio.Task[None] | None = None
         self._signed: tuple[int, x509.Certificate, asyncio.Task[list[str]]] | None = None
 
@@ -77,51 +77,51 @@ class Stream:
         pending: bool = False,
         instead: Revocable | None = None,
     ) -> None:
-        """Revoke, or with no cause reinstate: on the disk first, then here, then to everybody.
+        """Revoke a subject; without a cause, reinstate it: on the disk first, then here, then at all followers.
 
-        `where` gets the cause that holds at that moment, if any, and returns whether this takes effect.  `pending`:
-        the realm is to be notified, too.  `instead`: a time that revokes this and more of the same user's; it is
-        revoked instead where the user has used up their share (`shares.py`).
-        What is asked for at the same time is written at once.  Once begun it is done, also where whoever asked for it
-        is cut off: half of it would be a gap for ever.
+        `where` gets the present cause, if any, and returns whether the change takes effect.  `pending`: the realm is to
+        be notified as well.  `instead`: a time that revokes this and more of the same user's tokens; it is revoked
+        instead if the user has used up their share (`shares.py`).
+        Concurrent changes are written in one batch.  A change that was started is completed even if its caller is cut
+        off, because half a change would be a gap for ever.
         """
-        self._wishes.append(wish := _Wish((kind, name), cause, where, pending, instead))
+        self._requests.append(request := _Request((kind, name), cause, where, pending, instead))
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
-        await asyncio.shield(wish.done)
+        await asyncio.shield(request.done)
 
     async def _work(self) -> None:
-        while self._wishes:
-            batch, self._wishes = self._wishes[:MAX_BATCH], self._wishes[MAX_BATCH:]
+        while self._requests:
+            batch, self._requests = self._requests[:MAX_BATCH], self._requests[MAX_BATCH:]
             try:
                 await self._write(self._entries(batch))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who wait
-                for wish in batch:
-                    wish.done.set_exception(error)
-                    wish.done.exception()  # nobody may be left to look at it
+            except Exception as error:  # noqa: BLE001 - any error is raised at the callers
+                for request in batch:
+                    request.done.set_exception(error)
+                    request.done.exception()  # marks it as retrieved, because the caller may have left
             else:
-                for wish in batch:
-                    wish.done.set_result(None)
+                for request in batch:
+                    request.done.set_result(None)
 
-    def _entries(self, batch: Sequence[_Wish]) -> list[Entry]:
-        """What takes effect of it, in order, and of times the latest alone."""
+    def _entries(self, batch: Sequence[_Request]) -> list[Entry]:
+        """Return the entries that take effect, in order; of times, only the latest."""
         entries, now = list[Entry](), dict[Revocable, str | None]()
         times: dict[Whose, Entry] = {}
-        for wish in batch:
-            subject = wish.subject
-            if not wish.where(now[subject] if subject in now else self._kept.revoked.get(subject)):
+        for request in batch:
+            subject = request.subject
+            if not request.where(now[subject] if subject in now else self._kept.revoked.get(subject)):
                 continue
             # control: own-revocations-bounded
-            if wish.instead and not self._shares.take(subject[0], wish.instead, entries=len(self._kept.revoked)):
-                subject = wish.instead
-            entry = Entry(subject, wish.cause, wish.pending)
-            if subject[0] == "before" and wish.cause is not None:
+            if request.instead and not self._shares.take(subject[0], request.instead, entries=len(self._kept.revoked)):
+                subject = request.instead
+            entry = Entry(subject, request.cause, request.pending)
+            if subject[0] == "before" and request.cause is not None:
                 whose = time_of(subject)[1]
                 if not self._kept.covered(subject) and subject not in self._kept.revoked:
                     times[whose] = max(times.get(whose, entry), entry, key=lambda one: time_of(one.subject)[0])
                 continue
             entries.append(entry)
-            now[subject] = wish.cause
+            now[subject] = request.cause
         return [*entries, *times.values()]
 
     async def _write(self, entries: Sequence[Entry]) -> None:
@@ -138,14 +138,14 @@ class Stream:
                 self._followers.end(party)
 
     async def settled(self) -> None:
-        """Return once every change that has begun is on the disk, or has failed."""
+        """Return when every change that was started is on the disk, or has failed."""
         while self._working and not self._working.done():
             await asyncio.wait([self._working])
 
     async def publish(self, known: RegistrySnapshot, policy: PolicyDocument) -> None:
-        """Send everybody these versions, and at once the heartbeat from which on both are used.
+        """Send these versions to all followers, and at once the heartbeat that puts both into effect.
 
-        Whom the registry does not name any more follows no more.
+        The streams of parties that the registry no longer names are ended.
         """
         self._numbers = await self._kept.numbered({REGISTRY.name: known.digest, POLICY.name: policy.digest})
         self.known, self.policy = known, policy
@@ -155,32 +155,32 @@ class Stream:
             self._followers.end(party)
 
     async def beat(self) -> None:
-        """Send heartbeats for as long as this runs."""
+        """Send heartbeats until cancelled."""
         self._revocations.replace(self._kept.number, self._kept.revoked)
         while True:
             self._revocations.confirm(self._kept.number, 0.0)
             try:
                 self._followers.send(self._heartbeat())
-            except WorkloadError as error:  # everybody refuses, until there is one to sign with
+            except WorkloadError as error:  # without an SVID to sign with, no heartbeat: all parties refuse
                 log.warning("no heartbeat: %s", error)
             await asyncio.sleep(SECONDS_BETWEEN_HEARTBEATS)
 
     async def follow(self, party: str, until: float) -> AsyncIterator[str]:
-        """Yield the documents, the whole state, and from then on each line that is sent, while the party may follow.
+        """Yield the documents, the whole state, and then each line that is sent, while the party may follow.
 
-        `party` is who follows, by SPIFFE ID; `until` is in epoch seconds.
+        `party` is the follower's SPIFFE ID; `until` is in seconds since the epoch.
         """
         with self._followers.following(party) as follower:
             await self._followers.turn(party, follower)  # control: follows-by-turns
             # control: suspended-party-may-not-follow
-            if follower.over or self._revocations.of_party(party).reason is Reason.REVOKED:  # since it was let in
+            if follower.over or self._revocations.of_party(party).reason is Reason.REVOKED:  # since it was admitted
                 return
             async for line in self._lines(follower, until):
                 yield f"{line}\n"
 
     async def _lines(self, follower: Follower, until: float) -> AsyncIterator[str]:
         documents, whole, beat = self._documents(), self._whole(), self._heartbeat()
-        follower.begun = True  # in the same moment: whatever is sent from now on comes after that state
+        follower.begun = True  # in the same step, so that every line sent from now on comes after that state
         for line in documents:
             yield line
         for line in await asyncio.shield(whole):
@@ -199,7 +199,7 @@ class Stream:
             return
 
     def _whole(self) -> asyncio.Task[list[str]]:
-        """The state as of now in signed lines, made once for all who begin at the same change."""
+        """Return the present state in signed lines, made once for all followers that start at the same change."""
         number, svid = self._kept.number, self._identity()
         if self._signed is None or self._signed[:2] != (number, svid.certificate):
             entries = list(self._kept.revoked.items())
@@ -211,14 +211,14 @@ class Stream:
         return self._identity().id
 
     def _documents(self) -> list[str]:
-        assert self.policy  # noqa: S101 - something is published before anybody follows
+        assert self.policy  # noqa: S101 - it is published before there are followers
         return [
             self._line(kind, document(self._me, self._numbers[kind.name], version))
             for kind, version in ((REGISTRY, self.known), (POLICY, self.policy))
         ]
 
     def ages(self) -> dict[str, float]:
-        """How many seconds ago each source was read."""
+        """Return how many seconds ago each source was read."""
         now = time.monotonic()
         return {source: now - self._read_at.get(source, 0.0) for source in SOURCES}
 
@@ -231,7 +231,7 @@ class Stream:
 
 
 async def _sign_state(number: int, entries: Sequence[tuple[Revocable, str]], svid: Svid) -> list[str]:
-    """Sign it in parts, and let others work in between."""
+    """Sign the state in parts, and let other tasks run in between."""
     lines, parts = list[str](), max(1, -(-len(entries) // ENTRIES_IN_A_LINE))
     for part in range(parts):
         some = dict(entries[part * ENTRIES_IN_A_LINE : (part + 1) * ENTRIES_IN_A_LINE])

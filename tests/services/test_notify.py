@@ -117,7 +117,7 @@ async def test_what_was_forgotten_meanwhile_is_told_all_the_same(tmp_path: Path)
     again = State(tmp_path / "revocations.db")
     async with again.opened():
         assert again.pending == {("session", "s")}
-        await again.told("session", "s")
+        await again.notified("session", "s")
     at_last = State(tmp_path / "revocations.db")
     async with at_last.opened():
         assert at_last.pending == set()

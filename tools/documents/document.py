@@ -1,4 +1,4 @@
-"""A document, and how large one may be.  Pure."""
+"""A document and its size limits.  Pure."""
 
 import secrets
 from typing import Annotated
@@ -11,15 +11,15 @@ from zerotrust.decision import Resource
 MAX_TITLE, MAX_ID = 200, 64
 """Characters."""
 MAX_TEXT = 64 * 1024
-"""Bytes of a text as JSON, its quotation marks included.
+"""Bytes of a text as JSON, including its quotation marks.
 
-An answer holds it twice, the second time as JSON within JSON, which at most doubles it: three times this and a few
-kilobytes are a fifth of what a caller reads (`zerotrust/limits/answers.py`).
+An answer contains it twice, the second time as JSON within JSON, which at most doubles it: three times this and a few
+kilobytes are a fifth of what a caller accepts (`zerotrust/limits/answers.py`).
 """
 
 
 def size(text: str) -> int:
-    """Bytes of a text as JSON.  Raises `ValueError` where it cannot be written as UTF-8."""
+    """Return the bytes of a text as JSON.  Raises `ValueError` if it cannot be encoded as UTF-8."""
     return len(to_json(text))
 
 
@@ -35,7 +35,7 @@ Text = Annotated[str, Field(json_schema_extra={"maxLength": MAX_TEXT}), AfterVal
 
 
 class Entry(BaseModel):
-    """What is known of a document without reading it: a draft of its owner, or published for its department."""
+    """A document without its text.  It is a draft of its owner, or published for its department."""
 
     id: str
     title: str
@@ -44,22 +44,22 @@ class Entry(BaseModel):
     owner: str
 
     def as_resource(self) -> Resource:
-        """What the policies may know of it."""
+        """Return the resource that the policies decide about."""
         known = (("department", self.department), ("state", self.state), ("owner", self.owner))
         return Resource("Document", self.id, known)
 
 
 class Document(Entry):
-    """One document."""
+    """A document with its text."""
 
     text: str
 
 
 def absent(name: str) -> Document:
-    """What stands for a document that does not exist, where it is decided who may touch it: nobody."""
+    """Return a stand-in for a document that does not exist, for the decision about it: no caller is allowed."""
     return Document(id=name, title="", department="", state="absent", owner="", text="")
 
 
 def new_id() -> str:
-    """An id that nobody can guess and that meets no other."""
+    """Return a new random id."""
     return f"DRAFT-{secrets.token_hex(4)}"

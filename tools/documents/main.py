@@ -1,6 +1,6 @@
-"""Documents: the tool (MCP 2026-07-28).  Five operations, two scopes, and a second decision for each document.
+"""Documents: an MCP tool server (MCP 2026-07-28).  Five tools, two scopes, and a second decision for each document.
 
-What is required at the door stands here; what each operation decides and does, in `tools.py`.
+This module has what the gate requires; `tools.py` has what each tool decides and does.
 """
 
 from starlette.types import ASGIApp

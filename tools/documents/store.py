@@ -1,4 +1,4 @@
-"""The documents, in SQLite.  It finds and keeps, so much of it; who may see or change what is decided before."""
+"""Stores the documents in SQLite, within quotas.  The caller has decided who may see or change what."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -35,19 +35,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from tools.documents.document import Document, Entry
 
 SHORTEST_WORD, LONGEST_WORD, MOST_WORDS = 5, 50, 50
-"""Letters of a word that is worth searching for; and how many of them are, in one query."""
+"""Letters of a word that is searched for, and the number of such words in one query."""
 MOST_FOUND = 20
-"""Documents in one answer to a search: more than an agent reads in one task."""
+"""Documents in one search result: more than an agent reads in one task."""
 MOST_DRAFTS, MOST_BYTES = 100, 2 << 20
 """Drafts of one owner in one department, and bytes of their texts as UTF-8.  Beyond that, the owner has to delete one.
 
-Counted in one department, for a task can delete drafts of its own department alone.
+Counted for each department, because a task can delete drafts of its own department only.
 """
 MOST_NAMED = 5
 """Ids of drafts in the error for a user who has too many.
 
-The latest: where an agent has filled the quota they are its own drafts, so it learns no id of an older one.  Ids alone:
-whoever may only write must not read titles.
+The latest ones: if an agent has filled the quota, they are its own drafts, so it learns no id of an older one.  Only
+ids, because a caller who may only write must not read titles.
 """
 
 _documents = Table(
@@ -59,7 +59,7 @@ _documents = Table(
     Column("department", String, nullable=False),
     Column("state", String, nullable=False),
     Column("owner", String, nullable=False),
-    # All that a search looks at: it touches no row, for each holds its text as well.
+    # Covers a search, so that it reads no rows, each of which has the whole text.
     Index("by_department", "department", "state", "id", "title", "owner"),
     Index("by_owner", "owner", "state"),
 )
@@ -69,11 +69,11 @@ R = TypeVar("R")
 
 
 def finished(work: Callable[..., Coroutine[Any, Any, R]]) -> Callable[..., Coroutine[Any, Any, R]]:
-    """What has begun at the database is finished, also where whoever asked is cut off: a connection is given back."""
+    """Run a database operation to its end even if the caller is cut off, so that its connection is returned."""
 
     @wraps(work)
-    async def whole(store: "Store", *asked: Any) -> R:
-        store.under_way.add(task := asyncio.create_task(work(store, *asked)))
+    async def whole(store: "Store", *arguments: Any) -> R:
+        store.under_way.add(task := asyncio.create_task(work(store, *arguments)))
         task.add_done_callback(store.under_way.discard)
         return await asyncio.shield(task)
 
@@ -90,7 +90,7 @@ class Store:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Open the database; a new one begins with the documents of `seed.yaml`."""
+        """Open the database; fill a new one with the documents of `seed.yaml`."""
         self._engine = create_async_engine(f"sqlite+aiosqlite:///{self._path}")
         try:
             async with self._engine.begin() as connection:
@@ -105,7 +105,7 @@ class Store:
 
     @finished
     async def search(self, query: str, department: str, user: str) -> list[Entry]:
-        """Documents of a department with a word of the query in their title, `MOST_FOUND` in all.
+        """Return documents of a department whose title has a word of the query, at most `MOST_FOUND`.
 
         Published documents come first, then the drafts of `user`, both by id.  Then the drafts of the other owners: one
         of each, then a second one of each, and so on, so that no owner's drafts hide another's.
@@ -131,7 +131,7 @@ class Store:
 
     @finished
     async def find(self, name: str) -> Document | None:
-        """The document of that id, if there is one."""
+        """Return the document with that id, or None."""
         async with self._opened().connect() as connection:
             # control: document-id-is-data
             row = (await connection.execute(select(_documents).where(_documents.c.id == name))).first()
@@ -139,14 +139,17 @@ class Store:
 
     @finished
     async def add(self, document: Document) -> None:
-        """Keep a new document.  Raises `ToolError` where its owner has too many, or they are too long."""
+        """Store a new document.  Raises `ToolError` if its owner has too many drafts, or they are too long."""
         async with self._writing() as connection:
             await _check_room(connection, document)
             await connection.execute(insert(_documents).values(**document.model_dump()))
 
     @finished
     async def replace(self, before: Document, text: str) -> bool:
-        """Give a document a new text, if it still is what it was when that was decided.  Raises as `add`."""
+        """Replace a document's text, if the document has not changed since the decision; return whether it was done.
+
+        Raises as `add`.
+        """
         async with self._writing() as connection:
             await _check_room(connection, before.model_copy(update={"text": text}))
             result = await connection.execute(update(_documents).where(_unchanged(before)).values(text=text))
@@ -154,14 +157,14 @@ class Store:
 
     @finished
     async def remove(self, before: Document) -> bool:
-        """Delete a document, if it still is what it was when that was decided."""
+        """Delete a document, if it has not changed since the decision; return whether it was done."""
         async with self._writing() as connection:
             result = await connection.execute(delete(_documents).where(_unchanged(before)))
             return result.rowcount == 1
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction: all of it, or nothing and a word for the user.  What is counted in it stays so to its end."""
+        """Run a write transaction, in which counts stay valid.  Raises `ToolError` if it cannot be written."""
         try:
             async with self._opened().begin() as connection:
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -180,20 +183,20 @@ def _unchanged(before: Document) -> ColumnElement[bool]:
 
 
 async def _check_room(connection: AsyncConnection, document: Document) -> None:
-    """Raise `ToolError` where a draft would be one too many of its owner, or their texts too long together.
+    """Raise `ToolError` if the owner would have too many drafts with this one, or too long ones together.
 
     The error names the owner's latest drafts, so that the owner can delete one.
     """
     if document.state != "draft":
         return
-    theirs = _documents.c
-    same = (theirs.owner == document.owner, theirs.state == "draft", theirs.department == document.department)
-    others = (*same, theirs.id != document.id)
-    long = func.coalesce(func.sum(func.length(cast(theirs.text, LargeBinary))), 0)
+    column = _documents.c
+    same = (column.owner == document.owner, column.state == "draft", column.department == document.department)
+    others = (*same, column.id != document.id)
+    long = func.coalesce(func.sum(func.length(cast(column.text, LargeBinary))), 0)
     drafts, together = (await connection.execute(select(func.count(), long).where(*others))).one()
     if drafts >= MOST_DRAFTS or together + len(document.text.encode()) > MOST_BYTES:  # control: drafts-bounded
         # SQLite numbers the rows as they are inserted.
-        latest = select(theirs.id).where(*others).order_by(literal_column("rowid").desc()).limit(MOST_NAMED)
+        latest = select(column.id).where(*others).order_by(literal_column("rowid").desc()).limit(MOST_NAMED)
         names = ", ".join(await connection.scalars(latest))  # control: full-store-names-drafts
         raise ToolError(
             f"no room: a user has at most {MOST_DRAFTS} drafts and {MOST_BYTES} bytes of them in a department; "

@@ -1,6 +1,6 @@
-"""What the tools do: decide once it is known which document it is about, and act.
+"""The tools: decide about the document in question, and act.
 
-The gate has decided by scope.  What only the data can tell (department, state, owner) is decided and recorded here.
+The gate has decided by scope.  What depends on the data (department, state, owner) is decided and recorded here.
 """
 
 from mcp.server.mcpserver import MCPServer
@@ -22,21 +22,21 @@ TOOLS = {
 
 
 class Found(BaseModel):
-    """What a search finds: ids and titles of documents that the user may read."""
+    """A search result: ids and titles of documents that the user may read."""
 
     documents: list[dict[str, str]]
 
 
 def declare(server: MCPServer[None], service: Service, store: Store) -> None:
-    """The five tools; what is approved of them is listed from here."""
+    """Declare the five tools.  Their approved descriptions are made from these declarations."""
 
     async def permitted(action: str, name: str) -> Document:
-        # What does not exist is decided on as well: the same steps, the same record, and so the same time.
+        # Decide about a document that does not exist as well: the same steps, the same record, and so the same time.
         found = await store.find(name)
         # control: absent-document-decided
         allowed = await service.decide(action, (found or absent(name)).as_resource())
         if not allowed or found is None:  # control: document-access-decided
-            raise ToolError(f"there is no document {name} for {action}")  # somebody else's looks just the same
+            raise ToolError(f"there is no document {name} for {action}")  # the same answer for another user's draft
         return found
 
     @server.tool()
@@ -51,7 +51,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
     async def read(id: Id) -> Document:
         """Read one document."""
         document = await permitted("document.read", id)
-        if size(document.text) > MAX_TEXT:  # of a time when there was no limit; nobody could read the answer
+        if size(document.text) > MAX_TEXT:  # stored before there was a limit; the answer would exceed the caller's
             raise ToolError(f"{id} is too long to be read")
         return document
 

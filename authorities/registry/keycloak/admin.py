@@ -1,7 +1,8 @@
-"""The registry's hand at Keycloak: who is revoked loses client, account or session there, and `poll.py` reads events.
+"""The registry's client of Keycloak's Admin API: disables clients and users, ends sessions, and reads events.
 
-It acts for no user, by a token of its own that it gets with its JWT-SVID (`client_credentials`, RFC 6749 section 4.4).
-What that token may do is in the realm: read events, manage users, manage clients.
+It acts for no user: it has a token of its own, which it gets with its JWT-SVID (`client_credentials`, RFC 6749 section
+4.4).
+The realm gives that token the right to read events, manage users and manage clients.
 """
 
 import asyncio
@@ -28,45 +29,45 @@ from zerotrust.issuer.exchange import CLIENT_ASSERTION, Assertions
 from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
 from zerotrust.spiffe.workload import WorkloadError
 
-# `OSError`: a certificate that Keycloak refuses is told while its answer is read, and httpx lets that through.
+# `OSError`: if Keycloak refuses our certificate, the error comes while its answer is read, and httpx does not wrap it.
 _NO_ANSWER = (Denied, KeycloakError, httpx.HTTPError, OSError, ValueError, TypeError, LookupError, RecursionError)
 
 _ID = re.compile(r"[\w-]+", re.ASCII)
 
 
 class AdministrationError(Exception):
-    """Keycloak could not be told, or would not do it.  The text says why."""
+    """Keycloak could not be reached, or refused.  The text says why."""
 
 
 class UnknownError(AdministrationError):
-    """Keycloak knows nobody of that id."""
+    """Keycloak has nothing with that id."""
 
 
 class Administration:
-    """Tells Keycloak what the registry has decided.  One per process: it keeps a token and a connection."""
+    """Carries out the registry's decisions at Keycloak.  One per process: it keeps a token and a connection."""
 
     def __init__(self, issuer: str, assertions: Assertions, *, http: httpx.AsyncClient) -> None:
-        """`assertions` proves who we are; `http` is for the issuer, and closed with this.
+        """`assertions` authenticates this party; `http` is the client of the issuer, and closed with this.
 
-        One that shows a certificate has to make new connections before it ends (`zerotrust.runtime.issuer_client`).
+        A client with a certificate has to reconnect before that expires (`zerotrust.runtime.issuer_client`).
         """
         self._connection = _Connection(issuer, assertions, http)
         self._admin = KeycloakAdmin(connection=self._connection)
 
     async def disable_client(self, client_id: str) -> None:
-        """Let a client get no token any more, by no grant.  Raises `AdministrationError`."""
+        """Stop issuing tokens to a client, by any grant.  Raises `AdministrationError`."""
         await self._set_enabled(client_id, enabled=False)
 
     async def enable_client(self, client_id: str) -> None:
-        """Let it get tokens again.  Raises `AdministrationError`."""
+        """Issue tokens to a client again.  Raises `AdministrationError`."""
         await self._set_enabled(client_id, enabled=True)
 
     async def end_session(self, session: str) -> None:
-        """End a session, and let everybody be told who asked to be.
+        """End a session, for which Keycloak sends the logout tokens.
 
-        Raises `AdministrationError`, and `UnknownError` where no session has that id, or can have it.
+        Raises `AdministrationError`, and `UnknownError` if no session has that id, or can have it.
         """
-        if not _ID.fullmatch(session):  # it becomes a part of a path, and `..` would lead elsewhere
+        if not _ID.fullmatch(session):  # it becomes a part of a path, where `..` would lead elsewhere
             raise UnknownError("no session has such an id")
         async with self.asking() as admin:
             path = f"admin/realms/{admin.connection.realm_name}/sessions/{session}"
@@ -75,7 +76,7 @@ class Administration:
             raise_error_from_response(answer, KeycloakDeleteError, expected_codes=[204])
 
     async def disable_user(self, user: str) -> None:
-        """Let a user, by id, sign in no more, and end their sessions.  Raises `AdministrationError`."""
+        """Prevent a user, by id, from signing in, and end their sessions.  Raises `AdministrationError`."""
         async with self.asking() as admin:
             try:
                 await admin.a_update_user(user, {"enabled": False})
@@ -86,18 +87,18 @@ class Administration:
             await admin.a_user_logout(user)
 
     async def enable_user(self, user: str) -> None:
-        """Let a user sign in again.  Raises `AdministrationError`."""
+        """Allow a user, by id, to sign in again.  Raises `AdministrationError`."""
         async with self.asking() as admin:
             await admin.a_update_user(user, {"enabled": True})
 
     async def user_id(self, name: str) -> str | None:
-        """The id of the user of that name, if there is one.  Raises `AdministrationError`."""
+        """Return the id of the user of that name, or None.  Raises `AdministrationError`."""
         async with self.asking() as admin:
             found: str | None = await admin.a_get_user_id(name)
             return found
 
     async def identity(self, client_id: str) -> str:
-        """Keycloak's own id of a client, which each import makes anew.  Raises `AdministrationError`."""
+        """Return Keycloak's own id of a client, which is new after each import.  Raises `AdministrationError`."""
         async with self.asking() as admin:
             found = await admin.a_get_client_id(client_id)
             if found is None:
@@ -113,9 +114,9 @@ class Administration:
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[KeycloakAdmin]:
-        """Give python-keycloak's administration of the realm for a block that takes 10 s at most.
+        """Yield python-keycloak's client of the Admin API, for a block that takes 10 s at most.
 
-        Whatever goes wrong at Keycloak in it is raised as `AdministrationError`.
+        Any error of Keycloak in the block is raised as `AdministrationError`.
         """
         try:
             async with asyncio.timeout(SECONDS):
@@ -133,7 +134,7 @@ class Administration:
 
 
 class _Connection(KeycloakOpenIDConnection):
-    """python-keycloak's connection, with our own way to a token: it asks for one before the old one ends."""
+    """python-keycloak's connection, with its own way to get a token, before the old one expires."""
 
     def __init__(self, issuer: str, assertions: Assertions, http: httpx.AsyncClient) -> None:
         self._issuer, self._assertions = Discovery(issuer, http=http), assertions
@@ -142,21 +143,21 @@ class _Connection(KeycloakOpenIDConnection):
             server_url=server,
             realm_name=realm,
             timeout=SECONDS,
-            # Its own client is replaced, and trusts nobody: it would keep a connection until its certificate ends.
+            # Its own client is replaced, and trusts no authority: it would keep connections with an old certificate.
             verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # type: ignore[arg-type] # passed to httpx, which takes it
         )
         self.async_s = http
         self._renewing = asyncio.Lock()
 
     async def a_raw_get(self, *args: Any, **kwargs: Any) -> httpx.Response:
-        """The same, but asked once more where the connection breaks: a GET (RFC 9110 section 9.2.2) may be repeated."""
+        """Do the same, but retry once if the connection breaks: a GET is idempotent (RFC 9110 section 9.2.2)."""
         try:
             return await super().a_raw_get(*args, **kwargs)
         except KeycloakConnectionError:
             return await super().a_raw_get(*args, **kwargs)
 
     async def a_get_token(self) -> None:
-        """Get a token, unless another question that found the old one spent has got one meanwhile."""
+        """Get a token, unless a concurrent request has got one meanwhile."""
         spent = self.token
         async with self._renewing:
             if self.token is spent:
@@ -172,7 +173,7 @@ class _Connection(KeycloakOpenIDConnection):
         status, answer = await ask(self.async_s, "POST", url, most=MAX_ANSWER, data=form)
         content = json.loads(answer)
         if not isinstance(content, dict):
-            raise ValueError(f"no token, but status {status} and something else")
+            raise ValueError(f"no token, but status {status} and other content")
         if status != 200:
             raise ValueError(f"no token: {status}, {content.get('error')}: {content.get('error_description')}")
         self.token = {"access_token": content["access_token"], "expires_in": content["expires_in"]}

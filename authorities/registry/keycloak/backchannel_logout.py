@@ -1,7 +1,7 @@
-"""What Keycloak pushes: a logout token for each session that ends (OpenID Connect Back-Channel Logout 1.0).
+"""Receives logout tokens: Keycloak pushes one for each session that ends (OpenID Connect Back-Channel Logout 1.0).
 
-`logout_of` reads one, in the order of section 2.6; `Logouts` is the door.
-The token needs no caller that can be trusted: whoever brings it, only the realm can have signed it.
+`logout_of` verifies one, in the order of section 2.6; `Logouts` handles the route.
+The sender need not be authenticated, because only the realm can have signed the token.
 """
 
 import time
@@ -22,11 +22,11 @@ from zerotrust.limits.strict_json import strict_object
 from zerotrust.verify import ALGORITHM, CLOCK_SKEW, key_id
 
 PATH = "/backchannel-logout"
-"""The route of the registry that takes logout tokens; the realm names it for each client."""
+"""The route for logout tokens; the realm has it in the settings of each client."""
 MAX_AGE = 120
-"""Seconds from `iat` on in which a logout token is believed, whatever its `exp`; as long is its `jti` remembered."""
+"""Seconds after `iat` for which a logout token is accepted, whatever its `exp`, and its `jti` is remembered."""
 TYPE = "logout+jwt"
-"""As Keycloak names it (section 2.4)."""
+"""The `typ` that Keycloak uses (section 2.4)."""
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 _Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
@@ -42,13 +42,13 @@ class _Claims(BaseModel):
     exp: _Seconds
     jti: _Text
     events: dict[str, dict[str, Any]]
-    sid: _Text  # our clients ask for it (section 2.2), so a token that names the user alone is none of ours
+    sid: _Text  # our clients require it (section 2.2), so a token that names only the user is not for us
     sub: _Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logout:
-    """A session that has ended, and the token that says so."""
+    """A session that has ended, with the claims of its logout token."""
 
     session: str
     token_id: str
@@ -59,7 +59,7 @@ class Logout:
 def logout_of(
     token: UnverifiedToken, *, key: RSAPublicKey, issuer: str, clients: Collection[str], now: float
 ) -> Logout:
-    """Return what this logout token says, or raise `Denied` (section 2.6).
+    """Return the logout of this token (section 2.6).  Raises `Denied`.
 
     `clients` are those that people sign in with; `now` is in seconds since the epoch.
     """
@@ -93,7 +93,7 @@ def logout_of(
 
 
 class Logouts:
-    """The door for logout tokens: each is good once."""
+    """Handles the route for logout tokens: each is accepted once."""
 
     def __init__(
         self,
@@ -104,30 +104,30 @@ class Logouts:
         apply: Apply,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clients` gives the clients of now that users sign in with; `clock` counts seconds since the epoch."""
+        """`clients` returns the present clients that users sign in with; `clock` is in seconds since the epoch."""
         self._keys, self._issuer, self._clients, self._apply, self._clock = keys, issuer, clients, apply, clock
         self._seen: dict[str, int] = {}
 
     async def receive(self, body: bytes) -> None:
-        """Revoke the session that a request's form names in its `logout_token`; return once that is on the disk.
+        """Revoke the session of the `logout_token` in a request's form.  Return when that is on the disk.
 
-        Raises `Denied`, also for a token that came before.
+        Raises `Denied`, also for a token that was received before.
         """
         token = _token(body)
         key = await self._keys.key(key_id(token, typ=TYPE))
         now = self._clock()
         logout = logout_of(token, key=key, issuer=self._issuer, clients=self._clients(), now=now)
-        # Nobody else can fill this: what is remembered was signed by the realm.
+        # Strangers cannot fill this, because only tokens that the realm signed are remembered.
         self._seen = {seen: issued for seen, issued in self._seen.items() if issued + MAX_AGE > now}
         if logout.token_id in self._seen:  # control: logout-token-once
-            raise Denied(Reason.BAD_CLAIM, "jti: this logout token came before")
+            raise Denied(Reason.BAD_CLAIM, "jti: this logout token was received before")
         self._seen[logout.token_id] = logout.issued_at
         until = of_user_until(logout.issued_at, logout.user) if logout.user else None
         await self._apply(Change(("session", logout.session), f"{OURS}logout", until))
 
 
 def _token(body: bytes) -> UnverifiedToken:
-    """The one `logout_token` of a form (section 2.5); whatever else is in it is ignored, as asked there."""
+    """Return the one `logout_token` of a form (section 2.5, which requires to ignore other fields)."""
     try:
         form = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""Which events are new.
+"""Finds the new events of each read.
 
-Events are committed out of order: the last ten seconds before the newest one that is known are read again each time, by
-Keycloak's clock, and what is known is dropped.
+Events are committed out of order.  So each read covers again the last ten seconds, by Keycloak's clock, before the
+newest known event, and known events are dropped.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,29 +14,29 @@ OVERLAP = 10_000
 """Milliseconds by which an event may become visible later than a newer one."""
 
 Ask = Callable[[dict[str, Any]], Awaitable[list[Event]]]
-"""Asks Keycloak for events (`GET /admin/realms/{realm}/events`, `.../admin-events`)."""
+"""Requests events from Keycloak (`GET /admin/realms/{realm}/events`, `.../admin-events`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was read."""
+    """The result of one read."""
 
     found: Sequence[Event]
     new: list[Event]
-    """Those not taken yet, each once, oldest first."""
+    """The events that have not taken effect yet, each once, the oldest first."""
     lost: bool
-    """Whether something that was there, and ought to be there still, is not."""
+    """Whether an event that should still exist is missing."""
     until: float
-    """Up to when, in milliseconds, all is there that there is; without an end where that was all."""
+    """The time in milliseconds up to which the read has all events; infinite if it has all until now."""
 
     @property
     def complete(self) -> bool:
-        """Whether that was all there is by now."""
+        """Whether the read has all events until now."""
         return self.until == float("inf")
 
 
 class Window:
-    """What has been taken of one kind of events."""
+    """The events of one kind that have taken effect."""
 
     def __init__(self, since: int) -> None:
         """`since` is in milliseconds since the epoch, by Keycloak's clock."""
@@ -44,21 +44,21 @@ class Window:
 
     @property
     def begins(self) -> int:
-        """From when on to read, in milliseconds."""
+        """The time from which to read, in milliseconds."""
         return self._newest - OVERLAP
 
     async def read(self, ask: Ask, most: int, kept_since: int = 0, **query: Any) -> Found:
-        """Read what is known and ought to be there still, and at most so much more, the oldest first.
+        """Read the known events that should still exist, and at most `most` others, the oldest first.
 
-        Keycloak may have forgotten what happened before `kept_since`, in milliseconds.
+        Keycloak may have deleted events from before `kept_since`, in milliseconds.
         """
         most += len(self._known)
-        # One question each: between two pages, events of the same millisecond could change places.
+        # In one page, because between two pages, events of the same millisecond could change places.
         page = {**query, "dateFrom": str(self.begins), "direction": "asc", "max": str(most)}
         return self.looked_at(await ask(page), most, kept_since)
 
     def looked_at(self, found: Sequence[Event], most: int, kept_since: int = 0) -> Found:
-        """What is to be known of an answer that has `most` events if there are more.  Pure."""
+        """Return the result for an answer of at most `most` events; with exactly `most`, there may be more.  Pure."""
         until = float("inf") if len(found) < most else max(int(event["time"]) for event in found)
         there = {str(event["id"]): event for event in found}
         lost = any(kept_since <= at < until and name not in there for name, at in self._known.items())
@@ -66,7 +66,7 @@ class Window:
         return Found(found, sorted(new, key=lambda event: int(event["time"])), lost, until)
 
     def taken(self, one: Found) -> None:
-        """Note that everything in it has had its effect."""
+        """Note that all events of this result have taken effect."""
         times = {str(event["id"]): int(event["time"]) for event in one.found}
         beyond = {event: at for event, at in self._known.items() if at >= one.until}
         self._newest = max([self._newest, *times.values()])

@@ -1,8 +1,8 @@
-"""What Keycloak's events revoke or reinstate; each as Keycloak 26.7.5 was seen to write it.  Pure.
+"""Translates Keycloak's events, in the form that Keycloak 26.7.5 writes, into revocations and reinstatements.  Pure.
 
-A token carries its user's groups and outlives a change of password, and Keycloak tells nobody.  So every session that
-the user had open until then is revoked, and who signs in anew has what is true now.  Where nobody can tell whose
-tokens are concerned, all that were issued until then are revoked.
+A token has its user's groups and outlives a change of password, and Keycloak does not notify its holders.  So every
+session that the user had open until then is revoked, and the next sign-in gets current claims.  If it is not known
+whose tokens are affected, all tokens issued until then are revoked.
 """
 
 import json
@@ -15,7 +15,7 @@ from zerotrust.revocation_list import Revocable
 Event = Mapping[str, Any]
 
 OURS = "keycloak: "
-"""How each cause from here begins: what anybody else has revoked, Keycloak does not reinstate."""
+"""The prefix of each cause from here: Keycloak's events reinstate only what Keycloak's events revoked."""
 
 SESSIONS_OF: Mapping[str, str] = {
     "UPDATE_CREDENTIAL": "credential changed",
@@ -28,45 +28,45 @@ SESSIONS_OF: Mapping[str, str] = {
     "FEDERATED_IDENTITY_OVERRIDE_LINK": "linked identity changed",
     "REMOVE_FEDERATED_IDENTITY": "linked identity changed",
 }
-"""What users do that revokes all their sessions, and the cause: they sign in by other means from here on."""
+"""User events that revoke all sessions of the user, with the cause: the means to sign in have changed."""
 USER_GONE: Mapping[str, str] = {"DELETE_ACCOUNT": "deleted", "USER_DISABLED_BY_PERMANENT_LOCKOUT": "disabled"}
-"""What ends a user, and the cause."""
+"""Events that end a user, with the cause."""
 REGISTRATION = ("CLIENT_UPDATE", "CLIENT_DELETE")
-"""A client was changed by the registration service (RFC 7592), which makes no admin event."""
+"""Changes of a client by the registration service (RFC 7592), which makes no admin event."""
 
 USER_EVENTS = ("LOGOUT", "REVOKE_GRANT", *SESSIONS_OF, *USER_GONE, *REGISTRATION)
-"""The types that revoke something; `docs/keycloak-events.md` says which do not, and why."""
+"""The types that revoke something; `docs/keycloak-events.md` has the others, with reasons."""
 SENTINEL = "CLIENT_LOGIN"
-"""The registry's own sign-in, about once a minute: whoever clears the events removes one that is known."""
+"""The registry's own sign-in, about once a minute: if the events are cleared, a known event is missing."""
 READ = (*USER_EVENTS, SENTINEL)
 """The types that are read all the time."""
 RECORDED = (*READ, "LOGIN")
-"""The types that Keycloak has to record: `LOGIN` tells which sessions a user had.  No errors: a stranger would fill the
-disk with them."""
+"""The types that Keycloak has to record: `LOGIN` shows which sessions a user had.  No error events, with which a
+stranger could fill the disk."""
 KEPT_FOR = 7200
-"""Seconds for which Keycloak keeps an event: longer than a registry that was away looks back."""
+"""Seconds for which Keycloak keeps an event: longer than a restarted registry looks back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Somebody or something is revoked, or with no cause reinstated."""
+    """The revocation of a subject, or without a cause its reinstatement."""
 
     subject: Revocable
     cause: str | None
     instead: Revocable | None = field(default=None, compare=False)
-    """The time that revokes this and more of the same user's: for where they have used up their share."""
+    """The time that revokes this and more of the same user's tokens, if the user has used up their share."""
 
     def takes_effect(self, current: str | None) -> bool:
-        """Whether it changes anything for a subject that is revoked for the cause `current`, if any.
+        """Return whether it changes anything for a subject that is revoked for the cause `current`, or is not revoked.
 
-        The word of an operator, or of attestation, stays.
+        Revocations by operators and by attestation stay.
         """
         return current is None if self.cause else current is not None and current.startswith(OURS)
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Every session that a user opened until then is revoked; Keycloak has to be asked which those are."""
+    """The revocation of every session that a user opened until then; Keycloak has to be queried for them."""
 
     user: str
     until: int
@@ -75,16 +75,16 @@ class Sessions:
 
 
 Apply = Callable[[Change], Awaitable[None]]
-"""Revokes or reinstates, where that takes effect; returns once it is on the disk."""
+"""Revokes or reinstates, if that takes effect; returns when it is on the disk."""
 
 
 def of_user_event(event: Event) -> list[Change | Sessions]:
-    """What it means that a user, or a client for a user, has done this."""
+    """Return the changes for a user event, of a user or of a client for a user."""
     session, token = event.get("sessionId"), event.get("details", {}).get("token_id")
     match event["type"]:
         case "LOGOUT":
             return [Change(("session", session), f"{OURS}logout", _until_then(event))] if session else []
-        case "REVOKE_GRANT":  # RFC 7009: of a refresh token, which ends its session, or of an access token alone
+        case "REVOKE_GRANT":  # RFC 7009: of a refresh token, which ends its session, or only of an access token
             ended: list[Change | Sessions] = (
                 [Change(("session", session), f"{OURS}revoked", _until_then(event))] if session else []
             )
@@ -103,7 +103,7 @@ def of_user_event(event: Event) -> list[Change | Sessions]:
 def of_admin_event(  # noqa: PLR0911 - one for each thing that can be done
     event: Event, clients: Mapping[str, str]
 ) -> list[Change | Sessions]:
-    """What it means that an administrator has done this.  `clients`: the realm's client ids, by Keycloak's own ids."""
+    """Return the changes for an administrator's event.  `clients`: the realm's client ids, by Keycloak's own ids."""
     said, at, path = _representation(event), event["time"], event.get("resourcePath", "").split("/")
     match event["operationType"], event["resourceType"], path:
         case done, "USER" | "GROUP_MEMBERSHIP", ["users", user, *what]:
@@ -119,7 +119,7 @@ def of_admin_event(  # noqa: PLR0911 - one for each thing that can be done
             return [Change(("party", name), f"{OURS}deleted") if name else issued_until(at, "a client was deleted")]
         case "UPDATE", "REALM", [""]:
             return _not_before(said)
-        case "UPDATE", "REALM", ["users", user]:  # a partial import puts another user in the place of this one
+        case "UPDATE", "REALM", ["users", user]:  # a partial import replaces this user
             return _of_a_user(user, "UPDATE", [], said, at)
         case "UPDATE", "REALM", ["clients" | "groups" | "roles" as what, _]:
             return [issued_until(at, f"an import changed {what}")]
@@ -135,29 +135,29 @@ _PARTS = {
     "credentials": "credential changed",
     "disable-credential-types": "credential changed",
 }
-"""What is done to a part of a user; linked identities, and whatever else there may be, are `user changed`."""
+"""The causes for changes of a part of a user; linked identities and all other parts are `user changed`."""
 
 
 def _of_a_user(user: str, done: str, what: list[str], said: Mapping[str, Any], at: int) -> list[Change | Sessions]:
-    """What it means that this was done to a user, or to the part of one that `what` names."""
+    """Return the changes for an operation on a user, or on the part of one that `what` names."""
     match done, what:
         case "CREATE", []:
             return []
         case "DELETE", []:
             return [Change(("user", user), f"{OURS}deleted")]
-    # Keycloak leaves credentials out of what it records of an update: any of these may have changed the password.
+    # Keycloak does not record credentials in an update event: any of these may have changed the password.
     enabled = [] if what else _enabled(("user", user), said)
     # control: user-change-ends-sessions
     return [*enabled, Sessions(user, at, OURS + _PARTS.get(what[0] if what else "", "user changed"))]
 
 
 def done_by(event: Event, clients: Mapping[str, str]) -> str | None:
-    """The client by which an administrator did this, if it is one of the realm."""
+    """Return the client by which an administrator did this, if it is one of the realm."""
     return clients.get(event.get("authDetails", {}).get("clientId", ""))
 
 
 def switches_off(event: Event) -> bool:
-    """Whether from here on something happens of which there is no event, or none for long enough."""
+    """Return whether this event switches off the recording of some events, or shortens their retention too much."""
     said = _representation(event)
     ends = said.get("eventsExpiration"), (said.get("attributes") or {}).get("adminEventsExpiration")
     return event["resourceType"] == "REALM" and (
@@ -168,14 +168,14 @@ def switches_off(event: Event) -> bool:
 
 
 def recorded(config: Mapping[str, Any]) -> bool:
-    """Whether Keycloak records, as it is now, everything that is read here."""
+    """Return whether Keycloak's configuration records all events that are read here."""
     long_enough = not 0 < (config.get("eventsExpiration") or 0) < KEPT_FOR
     return all(config.get(name) is True for name in _SWITCHES) and _all_types(config) and long_enough
 
 
 def _all_types(config: Mapping[str, Any]) -> bool:
-    """Whether every type that is read is among those that `config` says to record."""
-    # No type at all is how Keycloak says: all of them.  An update that does not name them leaves them as they are.
+    """Return whether `config` records every type that is read."""
+    # Without types, Keycloak records all of them.  An update that does not name them leaves them unchanged.
     return set(config.get("enabledEventTypes") or RECORDED).issuperset(RECORDED)
 
 
@@ -183,12 +183,12 @@ _SWITCHES = ("eventsEnabled", "adminEventsEnabled", "adminEventsDetailsEnabled")
 
 
 def issued_until(milliseconds: int, why: str) -> Change:
-    """Revoke every token that was issued until then."""
+    """Return the change that revokes every token issued until then."""
     return Change(("before", str(milliseconds // 1000)), OURS + why)
 
 
 def of_user_until(seconds: int, user: str, client: str | None = None) -> Revocable:
-    """What revokes every token of a user that was issued until then; of a client, if one is named."""
+    """Return the subject for every token of a user that was issued until then; only of a client, if one is named."""
     return "before", " ".join([str(seconds), user, *([client] if client else [])])
 
 
@@ -197,7 +197,7 @@ def _until_then(event: Event, client: str | None = None) -> Revocable | None:
 
 
 def _representation(event: Event) -> dict[str, Any]:
-    """What was sent, and so what was not sent did not change; empty where nothing was."""
+    """Return the JSON that the administrator sent, which has only what changed; empty if there was none."""
     said = json.loads(event.get("representation") or "{}")
     return said if isinstance(said, dict) else {}
 
@@ -209,5 +209,5 @@ def _enabled(subject: Revocable, said: Mapping[str, Any]) -> list[Change | Sessi
 
 
 def _not_before(said: Mapping[str, Any]) -> list[Change | Sessions]:
-    """Of the realm; and of a client, for which there is no narrower word: whoever is concerned gets a new token."""
+    """Return the change for a `notBefore` of the realm or of a client, which has no narrower revocation."""
     return [issued_until(said["notBefore"] * 1000, "not before")] if said.get("notBefore") else []

@@ -1,7 +1,7 @@
-"""Reads Keycloak's events more than twice a second, so that none is missed and none is taken twice.
+"""Reads Keycloak's events more than twice a second, each event once.
 
-Where events may have been lost, for they were switched off or cleared, every token that was issued until now is
-revoked: whoever should have one gets a new one.
+If events may have been lost, because they were switched off or cleared, every token issued until now is revoked; users
+sign in again.
 """
 
 import asyncio
@@ -38,23 +38,23 @@ from zerotrust.revocation_list import SESSION_LIFE, Revocable
 
 SECONDS_BETWEEN_READS = 0.4
 MOST_EVENTS = 2000
-"""New events of a kind that are read at once, the oldest first; what is left is read next, and until then nothing is
+"""New events of a kind that are read at once, the oldest first.  The rest is read next, and until then the read is not
 complete."""
 MOST_LOGINS = 2000
-"""Sign-ins of a user within the life of a session; with more, the user is revoked instead of each session."""
+"""Sign-ins of a user within the lifetime of a session; with more, the user is revoked instead of each session."""
 
 log = logging.getLogger(__name__)
 
 
 class Asking(Protocol):
-    """`Administration`, as far as it is needed here."""
+    """The part of `Administration` that is needed here."""
 
     def asking(self) -> AbstractAsyncContextManager[KeycloakAdmin]:
-        """Give the realm's administration.  Raises `AdministrationError`."""
+        """Yield a client of the Admin API.  Raises `AdministrationError`."""
 
 
 class Reader:
-    """Takes each event once, for as long as it is there."""
+    """Applies each event once."""
 
     def __init__(
         self, administration: Asking, apply: Apply, *, own: str, since: float, clock: Callable[[], float] = time.time
@@ -66,18 +66,18 @@ class Reader:
         self._blind = False
 
     async def read(self) -> None:
-        """Read everything there is by now, and return once all of it has had its effect.
+        """Read all events until now, and return when all of them have taken effect.
 
-        Raises `AdministrationError`, or what `apply` does.  Nothing is lost: the next call begins where this did.
+        Raises `AdministrationError`, or the errors of `apply`.  Nothing is lost: the next call starts where this did.
         """
         while not await self._read_some():
             pass
 
     async def _read_some(self) -> bool:
-        """Read the oldest of what is new; return whether that was all."""
+        """Read the oldest new events; return whether these were all."""
         async with self._administration.asking() as admin:
-            kept_since = int((self._clock() - KEPT_FOR / 2) * 1000)  # what is older, nobody need have cleared
-            # In any order: a complete read tells only of what happened before it began, and so before each of these.
+            kept_since = int((self._clock() - KEPT_FOR / 2) * 1000)  # older events may be missing without harm
+            # In any order: a complete read covers only what happened before it began, and so before each of these.
             async with _at_once() as group:
                 of_users = self._users.read(admin.a_get_events, MOST_EVENTS, kept_since, type=list(READ))
                 asked = group.create_task(of_users), group.create_task(self._admin_events(admin, kept_since))
@@ -87,7 +87,7 @@ class Reader:
         self._blind |= users.lost or admins.lost or any(map(switches_off, admins.new))
         found = [(event["time"], change) for event in users.new for change in of_user_event(event)]
         for event in admins.new:
-            # What the registry has done there, it has told everybody before.
+            # Skip the registry's own changes there, which it has published already.
             if done_by(event, self._clients) != self._own:
                 found += [(event["time"], change) for change in of_admin_event(event, self._clients)]
         await self._have([change for _, change in sorted(found, key=itemgetter(0))])
@@ -102,17 +102,17 @@ class Reader:
         return users.complete and admins.complete
 
     async def _have(self, found: Iterable[Change | Sessions]) -> None:
-        """Apply all of it at once, in this order; return once all has had its effect, or raise for what has not."""
+        """Apply all changes concurrently, started in this order; return when all took effect, or raise an error."""
         changes = [change for one in found for change in ([one] if isinstance(one, Change) else await self._ended(one))]
         for result in await asyncio.gather(*map(self._apply, changes), return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
 
     async def _ended(self, sessions: Sessions) -> list[Change]:
-        """Find the sessions by their beginnings: Keycloak keeps those, also of the ones that it has ended itself.
+        """Return the revocations of sessions, found by `LOGIN` events, which Keycloak keeps also for ended sessions.
 
-        Of a session that began without `LOGIN`, by impersonation for example, Keycloak knows while it is open.  And
-        whichever sessions there were: no token counts that was issued to the user in an earlier second.
+        A session that began without `LOGIN`, for example by impersonation, is found while it is open.  In any case,
+        every token that was issued to the user in an earlier second is revoked.
         """
         since = str(sessions.until - SESSION_LIFE * 1000)
         query = {"type": "LOGIN", "user": sessions.user, "dateFrom": since, "direction": "asc", "max": str(MOST_LOGINS)}
@@ -130,7 +130,7 @@ class Reader:
         return [Change(subject, sessions.cause) for subject in subjects]
 
     async def _admin_events(self, admin: KeycloakAdmin, kept_since: int) -> Found:
-        """Read them, and then the names of the clients that they are about: one may have been made just before."""
+        """Read the admin events, and then the names of their clients, of which one may have just been created."""
         found = await self._admins.read(admin.a_get_admin_events, MOST_EVENTS, kept_since)
         await self._learn_clients(admin, found.new)
         return found
@@ -144,7 +144,7 @@ class Reader:
 
 @asynccontextmanager
 async def _at_once() -> AsyncIterator[asyncio.TaskGroup]:
-    """Questions that are asked at the same time.  Where one fails the others end, and its error is raised."""
+    """Run requests concurrently.  If one fails, the others are cancelled, and its error is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
@@ -153,27 +153,27 @@ async def _at_once() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 async def _sessions(admin: KeycloakAdmin, user: str) -> list[dict[str, Any]]:
-    """The sessions of a user that are open; none of a user that is gone.  `start` is in milliseconds, rounded down."""
+    """Return the open sessions of a user; none if the user was deleted.  `start` is in milliseconds, rounded down."""
     path = f"admin/realms/{admin.connection.realm_name}/users/{user}/sessions"
     if (answer := await admin.connection.a_raw_get(path)).status_code == 404:
         return []
     found = raise_error_from_response(answer, KeycloakGetError)
     if not isinstance(found, list):
-        raise TypeError("no list of sessions")
+        raise TypeError("not a list of sessions")
     return found
 
 
 async def _config(admin: KeycloakAdmin) -> dict[str, Any]:
-    """What is recorded at all; python-keycloak has no call for it."""
+    """Return the configuration of events, for which python-keycloak has no call."""
     url = URL_ADMIN_EVENTS_CONFIG.format(**{"realm-name": admin.connection.realm_name})
     config = raise_error_from_response(await admin.connection.a_raw_get(url), KeycloakGetError)
     if not isinstance(config, dict):
-        raise TypeError("no configuration of events")
+        raise TypeError("not a configuration of events")
     return config
 
 
 def applying(stream: Stream) -> Apply:
-    """What Keycloak tells becomes a change, where it takes effect."""
+    """Return a function that makes a change of Keycloak's in the registry, if it takes effect."""
 
     async def apply(change: Change) -> None:
         kind, name = change.subject
@@ -182,21 +182,23 @@ def applying(stream: Stream) -> Apply:
     return apply
 
 
-async def poll(administration: Asking, apply: Apply, heard: Callable[[float], None], *, own: str, since: float) -> None:
-    """Read for as long as this runs; `heard` is told when each complete read began, by `time.monotonic`.
+async def poll(
+    administration: Asking, apply: Apply, note_read: Callable[[float], None], *, own: str, since: float
+) -> None:
+    """Read until cancelled; call `note_read` with the time at which each complete read began (`time.monotonic`).
 
-    `own` and `since` as for `Reader`: at a start, as long ago as what is revoked may still matter.
+    `own` and `since` as for `Reader`: at the start, as far back as a revocation may still matter.
     """
-    reader, told = Reader(administration, apply, own=own, since=since), ""
+    reader, logged = Reader(administration, apply, own=own, since=since), ""
     while True:
         began = time.monotonic()
         try:
             await reader.read()
-            heard(began)
+            note_read(began)
             why = ""
-        except Exception as error:  # noqa: BLE001 - whatever it is, it was no complete read, and is tried again
+        except Exception as error:  # noqa: BLE001 - after any error the read was not complete, and is tried again
             why = str(error) or type(error).__name__
-        if why != told:
+        if why != logged:
             log.warning("Keycloak's events are read again" if not why else f"Keycloak's events are not read: {why}")
-        told = why
+        logged = why
         await asyncio.sleep(max(0.0, began + SECONDS_BETWEEN_READS - time.monotonic()))
