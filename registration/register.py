@@ -1,6 +1,6 @@
-"""Derives what goes with `registry.yaml`: the realm, and `registry.lock`, which says what was approved of each party.
+"""Derives the realm, and `registry.lock` with the approval of each party, from `registry.yaml` and the code.
 
-Whoever runs `make register` and commits what it wrote approves it; `make check` only compares, and names what differs.
+To run `make register` and commit its output is to approve it; `make check` only compares, and names differences.
 """
 
 import asyncio
@@ -32,9 +32,8 @@ def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Map
     everything = Lock(files=dict(files), parties={})
     parties = {}
     for name, party in registry.parties.items():
-        mine = everything.files_of(party.code)
         parties[name] = Approved(
-            code=digest_of(mine) if party.code else None,
+            code=digest_of(everything.files_of(party.code)) if party.code else None,
             delegates=party.delegates,
             may_call=party.may_call,
             card=_card(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
@@ -44,20 +43,20 @@ def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Map
 
 
 def _card(registry: Registry, name: str) -> str:
-    """The digest of an agent's card, at an address that is the same wherever the agent runs."""
+    """Return the digest of an agent's card, with an address that is the same wherever the agent runs."""
     return card_digest(as_json(agent_card(name, registry.address(name))))
 
 
 def tool_servers(registry: Registry) -> list[str]:
-    """The parties that offer tools."""
+    """Return the parties that offer tools."""
     return [name for name in registry.launched if any(s.startswith("tool.") for s in registry.scopes_at(name))]
 
 
 async def listed(module: str) -> dict[str, str]:
     """Return the digests of the tools that a tool server's module declares, by their names."""
     server: MCPServer[None] = MCPServer("registration")
-    nobody = cast("Any", None)  # the tools are only listed here; what they would need to run is not there
-    import_module(module).declare(server, nobody, nobody)
+    unused = cast("Any", None)  # the tools are only listed here, not run
+    import_module(module).declare(server, unused, unused)
     tools = [tool.model_dump(mode="json", by_alias=True) for tool in await server.list_tools()]
     return {tool["name"]: tool_digest(tool) for tool in tools}
 
@@ -65,7 +64,7 @@ async def listed(module: str) -> dict[str, str]:
 def current(root: Path) -> tuple[Registry, Lock]:
     """Return the registry of a project and the lock that goes with it.
 
-    Raises `RegistryError`, or `MeasureError` where a party's code cannot be read.
+    Raises `RegistryError`, and `MeasureError` if a party's code cannot be read.
     """
     registry = load_registry(root / REGISTRY)
     tools = {
@@ -76,9 +75,9 @@ def current(root: Path) -> tuple[Registry, Lock]:
 
 
 def differences(approved: Lock, found: Lock) -> list[str]:
-    """Say in a line each what is not as it was approved: files by path, then entries by party.  Pure."""
+    """Return a line for each difference from what was approved: files by path, then entries by party.  Pure."""
     lines = [f"{path}: {_what(path, approved.files, found.files)}" for path in changed(approved.files, found.files)]
-    # Where files differ, so does the code of each party that runs them; the files say it better.
+    # If files differ, so does the code digest of each party that runs them; only the files are listed.
     entries = ["delegates", "may_call", "card"] if lines else ["code", "delegates", "may_call", "card"]
     for name in sorted(approved.parties.keys() | found.parties.keys()):
         if name not in approved.parties or name not in found.parties:
@@ -97,7 +96,7 @@ def _what(name: str, before: Mapping[str, object], now: Mapping[str, object]) ->
 
 
 def check(root: Path) -> str | None:
-    """Return what is not current, in lines, or None."""
+    """Return the differences, a line for each, or None."""
     try:
         registry, found = current(root)
         lock = root / LOCK
@@ -105,20 +104,20 @@ def check(root: Path) -> str | None:
     except (RegistryError, MeasureError) as error:
         return str(error)
     if not wrong and lock.read_text() != as_text(found):
-        wrong = ["written otherwise than `make register` writes it"]
+        wrong = ["not in the form that `make register` writes"]
     lines = [f"{LOCK}: {line}" for line in wrong]
     file = root / REALM_FILE.relative_to(ROOT)
     if not file.exists() or file.read_text() != realm_text(realm(registry)):
-        lines.append(f"{file.relative_to(root)}: not what {REGISTRY} says")
+        lines.append(f"{file.relative_to(root)}: does not match {REGISTRY}")
     return (
-        "\n".join([*lines, "Not as approved: look at each, then run `make register` and commit what it wrote."])
+        "\n".join([*lines, "Not as approved: review each, then run `make register` and commit its output."])
         if lines
         else None
     )
 
 
 def write(root: Path) -> str | None:
-    """Write both files, and print what that approves.  Returns why that cannot be done, or None."""
+    """Write both files, and print what that approves.  Return an error message, or None."""
     try:
         registry, found = current(root)
     except (RegistryError, MeasureError) as error:
@@ -134,7 +133,7 @@ def write(root: Path) -> str | None:
     if lines := differences(approved, found):
         print(f"Approved: {named(lines)}.")
     if changed_files:
-        print(f"Commit {' and '.join(changed_files)}. What runs keeps its code until `make down` and `make up`.")
+        print(f"Commit {' and '.join(changed_files)}. Running parties keep their code until `make down` and `make up`.")
     else:
         print("Nothing has changed since the last `make register`.")
     return None

@@ -1,1 +1,1 @@
-"""`zt`, what operators use."""
+"""`zt`, the operators' command."""

@@ -1,4 +1,4 @@
-"""`zt`: what an operator can ask of the registry.  Signs the operator in for each command, and keeps nothing.
+"""`zt`: the operators' client of the registry.  It signs the operator in for each command, and stores nothing.
 
 zt party list
 zt --user olga party suspend agent/reader --because "it was seen reading finance's forecast"
@@ -29,15 +29,15 @@ KEYCLOAK = "https://localhost:8443"
 
 app = typer.Typer(name="zt", add_completion=False, no_args_is_help=True)
 parties = typer.Typer(no_args_is_help=True)
-app.add_typer(parties, name="party", help="Who takes part, and in what standing.")
+app.add_typer(parties, name="party", help="List, show, suspend and reinstate parties.")
 revoking = typer.Typer(no_args_is_help=True)
 app.add_typer(revoking, name="revoke", help="Revoke a session, a user, a token or a whole lineage.")
-# Wide enough for the tables where the output is no terminal.
+# Wide enough for the tables if the output is not a terminal.
 console = Terminal(width=None if sys.stdout.isatty() else 160, highlight=False)
 
 
 def _name(given: str) -> str:
-    """Exit with a sentence where no party can have that name: it becomes a part of a path."""
+    """Return a party's name; exit with a message if it is malformed, because it becomes a part of a path."""
     if not re.fullmatch(NAME, given):
         _fail(no_party(given))
     return given
@@ -48,11 +48,11 @@ Name = Annotated[
 ]
 T = TypeVar("T")
 
-BY_ITSELF = "it is told again until it has heard"
+BY_ITSELF = "it is notified again until that succeeds"
 
 
 def place(system: Path) -> Place:
-    """Where the system of that folder is found.  Raises `RegistryError`."""
+    """Return the addresses of the system of that folder.  Raises `RegistryError`."""
     registry = load_registry(system / "registry.yaml")
     deployment = load_deployment(system / "deploy" / "local.yaml", registry)
     return Place.of(registry, deployment, keycloak=KEYCLOAK, ca=system / "run" / "ca.pem")
@@ -62,26 +62,26 @@ def place(system: Path) -> Place:
 def zt(
     context: typer.Context,
     user: Annotated[
-        str, typer.Option(envvar="ZT_USER", help="an operator; asked for at a terminal where it is not given")
+        str, typer.Option(envvar="ZT_USER", help="an operator; prompted for at a terminal if it is not given")
     ] = "",
     system: Annotated[
         Path | None, typer.Option(envvar="ZT_SYSTEM", help="the folder of registry.yaml; by default this project's")
     ] = None,
 ) -> None:
-    """Ask the registry, as an operator.  The password is asked for, or read from standard input."""
+    """Administer the registry, as an operator.  The password is prompted for, or read from standard input."""
     context.obj = user, system or ROOT
 
 
 @parties.command("list")
 def show_all(context: typer.Context) -> None:
-    """All parties, and in what standing each is."""
+    """List all parties, each with its state."""
     answer = _as_operator(context, lambda door: door.ask("GET", "/parties"))
     console.print(showing.parties(answer["parties"]))
 
 
 @parties.command("show")
 def show(context: typer.Context, name: Name) -> None:
-    """One party, and what it was approved with."""
+    """Show one party, with its state and its approval."""
     console.print(showing.party(_as_operator(context, lambda door: door.ask("GET", f"/parties/{name}"))))
 
 
@@ -91,7 +91,7 @@ def suspend(
     name: Name,
     because: Annotated[str, typer.Option(help="for the record")] = "",
 ) -> None:
-    """Let nobody call it any more, and nothing that it ever asked for go on."""
+    """Suspend a party: calls by it and to it are refused, and its calls under way are cut off."""
 
     async def suspended(door: Door) -> dict[str, Any]:
         return await door.ask("POST", f"/parties/{name}/suspend", {"cause": because or f"suspended by {door.user}"})
@@ -101,20 +101,20 @@ def suspend(
 
 @parties.command()
 def reinstate(context: typer.Context, name: Name) -> None:
-    """Let it take part again."""
+    """Reinstate a suspended party."""
     reinstated = _as_operator(context, lambda door: door.ask("POST", f"/parties/{name}/reinstate", {}))
-    _show_revocations(reinstated, "say it again once Keycloak answers")
+    _show_revocations(reinstated, "repeat the command when Keycloak answers")
 
 
 Because = Annotated[str, typer.Option(help="for the record")]
 Sid = Annotated[str, typer.Argument(metavar="SID", help="a session's id, as records have it")]
 User = Annotated[str, typer.Argument(metavar="USER", help="by the name that they sign in with")]
 IDS = r"([a-z]+:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-"""The form of a `jti` of Keycloak: how the token was got, in letters, and a UUID."""
+"""The form of a `jti` of Keycloak: letters for how the token was issued, and a UUID."""
 
 
 def _token_id(given: str) -> str:
-    """Exit with a sentence where no token can have that id: the registry knows no list in which a typo would show."""
+    """Return a token's id; exit with a message if it is malformed, because the registry has no list of valid ids."""
     if not re.fullmatch(IDS, given):
         form = "ntrtte:0001058d-2f3f-18df-0847-ea6907555bcf"
         _fail(f"Nothing was revoked: no token has the id {given}. One looks like {form}; records have it as token_id.")
@@ -136,43 +136,43 @@ def revoke_session(context: typer.Context, session: Sid, because: Because = "") 
 
 @revoking.command("user")
 def revoke_user(context: typer.Context, user: User, because: Because = "") -> None:
-    """Refuse a user everything, and let them sign in no more."""
+    """Refuse every token of a user, and prevent the user from signing in."""
     _revoke(context, "user", user, because)
 
 
 @revoking.command("token")
 def revoke_token(context: typer.Context, token: Jti, because: Because = "") -> None:
-    """Refuse one token, by its id, and every token that was derived from it; what was derived beside it lives."""
+    """Refuse one token, by its id, and every token derived from it; other tokens of the transaction stay valid."""
     _revoke(context, "token", token, because)
 
 
 @revoking.command("lineage")
 def revoke_lineage(context: typer.Context, transaction: Txn, because: Because = "") -> None:
-    """Refuse a whole transaction, by its id: the token that it began with, and all that was derived from it."""
+    """Refuse a whole transaction, by its id: its first token, and every token derived from it."""
     _revoke(context, "token", transaction, because, called="lineage")
 
 
 def _revoke(context: typer.Context, kind: str, name: str, because: str, *, called: str = "") -> None:
     async def revoked(door: Door) -> dict[str, Any]:
-        asked = {"kind": kind, "name": name, "cause": because or f"revoked by {door.user}"}
-        return await door.ask("POST", "/revocations", asked)
+        revocation = {"kind": kind, "name": name, "cause": because or f"revoked by {door.user}"}
+        return await door.ask("POST", "/revocations", revocation)
 
     answer = _as_operator(context, revoked)
     console.print(Text(f"{called or kind} {name}: refused everywhere."))
-    _tell_keycloak(answer, BY_ITSELF)
+    _show_keycloak(answer, BY_ITSELF)
 
 
 @app.command("reinstate")
 def reinstate_user(context: typer.Context, user: User) -> None:
-    """Let a revoked user act again."""
-    asked = {"kind": "user", "name": user}
-    _as_operator(context, lambda door: door.ask("POST", "/reinstatements", asked))
-    console.print(Text(f"user {user}: reinstated. They may sign in again; what they were given before stays refused."))
+    """Reinstate a revoked user."""
+    revocation = {"kind": "user", "name": user}
+    _as_operator(context, lambda door: door.ask("POST", "/reinstatements", revocation))
+    console.print(Text(f"user {user}: reinstated. They may sign in again; their earlier tokens stay refused."))
 
 
 @app.command()
 def revocations(context: typer.Context) -> None:
-    """What is revoked, the latest last, and how fresh that knowledge is."""
+    """List the revocations, the latest last, and how fresh they are."""
     answer = _as_operator(context, lambda door: door.ask("GET", "/revocations"))
     console.print(*showing.revoked(answer["revoked"]), sep="\n")
     console.print(showing.sources(answer["number"], answer["sources"], answer["entries"] - len(answer["revoked"])))
@@ -180,16 +180,16 @@ def revocations(context: typer.Context) -> None:
 
 @app.command()
 def reload(context: typer.Context) -> None:
-    """Have the registry read registry.yaml, registry.lock and the policies anew."""
+    """Make the registry read registry.yaml, registry.lock and the policies again."""
     changed = _as_operator(context, lambda door: door.ask("POST", "/reload"))["changed"]
-    console.print(Text(f"Read anew; changed: {', '.join(changed)}" if changed else "Read anew; nothing has changed."))
+    console.print(Text(f"Reloaded; changed: {', '.join(changed)}" if changed else "Reloaded; nothing has changed."))
 
 
 def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> T:
-    """Sign the operator in, do it, and say in a sentence why where that cannot be done."""
+    """Sign the operator in, run `do`, and return its result; exit with a message if that fails."""
     user, system = context.obj
     user = user or (typer.prompt("User") if sys.stdin.isatty() else None)
-    if not user:  # what comes on standard input is the password
+    if not user:  # standard input is only for the password
         _fail("Name the operator: --user or ZT_USER.")
     password = ask_password()
 
@@ -205,14 +205,14 @@ def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> 
 
 def _show_revocations(answer: dict[str, Any], otherwise: str) -> None:
     console.print(showing.parties([answer["party"]]))
-    _tell_keycloak(answer, otherwise)
+    _show_keycloak(answer, otherwise)
 
 
-def _tell_keycloak(answer: dict[str, Any], otherwise: str) -> None:
+def _show_keycloak(answer: dict[str, Any], otherwise: str) -> None:
     if answer["keycloak"].startswith("not told"):
-        console.print(Text(f"Keycloak is {answer['keycloak']}."))
+        console.print(Text(f"Keycloak was {answer['keycloak']}."))
     elif answer["keycloak"] != "told":
-        _fail(f"Services know it, but Keycloak {answer['keycloak']}: {otherwise}.")
+        _fail(f"All services know it, but Keycloak {answer['keycloak']}: {otherwise}.")
 
 
 def _fail(why: str) -> NoReturn:
@@ -221,7 +221,7 @@ def _fail(why: str) -> NoReturn:
 
 
 def main() -> None:
-    """Do what the command line asks for."""
+    """Run the command line."""
     app(prog_name="zt")
 
 

@@ -1,4 +1,4 @@
-"""A person's HTTP client: no certificate, and no word to anybody but the party that was meant."""
+"""A person's HTTP client: it has no certificate, and connects only to parties that prove their identity."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from zerotrust.transport.pools import Connections
 
 
 def user_client(directory: Directory, ca_file: Path, *, seconds: float = 60) -> httpx.AsyncClient:
-    """A client of the parties in `directory`; `ca_file` holds the trust domain's authority (PEM).
+    """Return a client of the parties in `directory`; `ca_file` has the trust domain's authority (PEM).
 
-    Raises `OSError` where that cannot be read.
+    Raises `OSError` if that cannot be read.
     """
     authorities = ca_file.read_text()
     connections = Connections(directory, None, lambda _, parties: user_context(authorities, parties))

@@ -1,7 +1,7 @@
-"""The registry's operator door, as an operator's client sees it.
+"""The operators' client of the registry.
 
-A token goes to the registry and to nobody else: who answers has shown, in the TLS handshake, a certificate of our CA
-with the registry's name and its SPIFFE ID.  Until then nothing is sent.
+A token is sent only to the registry: in the TLS handshake, the server has to show a certificate of our CA with the
+registry's name and its SPIFFE ID.  Nothing is sent before.
 """
 
 import json
@@ -23,16 +23,16 @@ from zt.login import Login, LoginError, sign_in, sign_out
 
 CLIENT, SCOPE = "zt", "registry.admin"
 JOURNAL = "run/data/authority-registry/journal.jsonl"
-"""What the registry wrote down, on this machine."""
+"""The registry's journal, on this machine."""
 
 
 class DoorError(Exception):
-    """It was not done.  The text names the cause and the next step."""
+    """The command failed.  The text names the cause and the next step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where operators sign in, and where the registry is found."""
+    """The issuer that operators sign in at, and the registry's address and identity."""
 
     issuer: str
     door: str
@@ -43,7 +43,7 @@ class Place:
 
     @classmethod
     def of(cls, registry: Registry, deployment: Deployment, *, keycloak: str, ca: Path) -> "Place":
-        """The one of a registry that is deployed so."""
+        """Return those of a registry with this deployment."""
         return cls(
             issuer=f"{keycloak}/realms/{registry.realm}",
             door=deployment.parties[REGISTRY_PARTY].origin,
@@ -54,13 +54,13 @@ class Place:
 
 
 class Door:
-    """Asks the registry, as one operator."""
+    """Sends requests to the registry, as one operator."""
 
     def __init__(self, place: Place, http: httpx.AsyncClient, user: str) -> None:
         self._place, self._http, self.user = place, http, user
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return what the registry answers.  Raises `DoorError`."""
+        """Return the registry's answer.  Raises `DoorError`."""
         options: dict[str, Any] = {} if body is None else {"json": body}
         try:
             status, answer = await ask(
@@ -73,37 +73,37 @@ class Door:
             )
             content = json.loads(answer)
             if not isinstance(content, dict):
-                raise ValueError("no object")
+                raise ValueError("not an object")
         except (ssl.SSLError, httpx.ConnectError) as error:
             raise self._unreached(error) from error
         except (httpx.HTTPError, OSError) as error:
-            raise DoorError(f"The registry gave no answer ({error}), so it may have done it: look.") from error
+            raise DoorError(f"The registry gave no answer ({error}): it may have been done, so check.") from error
         except ValueError as error:
-            raise DoorError(f"The registry answered something else than JSON ({error}); see its log.") from error
+            raise DoorError(f"The registry did not answer with JSON ({error}); see its log.") from error
         if status != 200:
             raise self._refused(status, content, path, body or {})
         return content
 
     def _unreached(self, error: Exception) -> DoorError:
         if any(why in str(error) for why in ("CERTIFICATE_VERIFY_FAILED", "is not the party", "one SPIFFE ID")):
-            return DoorError(f"Who answers at {self._place.door} is not the registry, and was told nothing: {error}")
+            return DoorError(f"The server at {self._place.door} is not the registry; nothing was sent to it: {error}")
         return _not_running("The registry", self._place.door, error)
 
-    def _refused(self, status: int, content: dict[str, Any], path: str, asked: dict[str, Any]) -> DoorError:
+    def _refused(self, status: int, content: dict[str, Any], path: str, sent: dict[str, Any]) -> DoorError:
         reason, party = str(content.get("reason")), _party(path)
-        cause = f"Keycloak has no user {asked.get('name')}" if reason == "unknown_subject" else "The registry refused"
+        cause = f"Keycloak has no user {sent.get('name')}" if reason == "unknown_subject" else "The registry refused"
         advice = str(content.get("advice") or "")
         refused = f"{cause} ({status}: {reason})" + (f": {advice}" if advice else "")
-        locks_out = f"{party} is what operators come by, and nobody could reinstate it."
+        locks_out = f"operators sign in with {party}, so no operator could reinstate it."
         if path == "/revocations":
             locks_out = f"{self.user} would be locked out. Another operator can revoke {self.user}."
         sentences = {
-            "policy_denied": f"{self.user} is no operator: sign in as somebody of the group /operators.",
+            "policy_denied": f"{self.user} is not an operator: sign in as a member of the group /operators.",
             "no_such_party": no_party(party),
             "drifted": advice
-            or f"{party} does not run what was approved: put back what `zt party show {party}` names.",
+            or f"{party} does not run the approved code: restore the files that `zt party show {party}` names.",
             "would_lock_out": f"Not done: {locks_out}",
-            "journal_unavailable": f"{refused}: it cannot write in {JOURNAL}; see its log.",
+            "journal_unavailable": f"{refused}: it cannot write to {JOURNAL}; see its log.",
         }
         on_record = f"{refused}; on record as trace {content.get('trace_id')} in {JOURNAL}."
         return DoorError(sentences.get(reason, on_record))
@@ -114,8 +114,8 @@ def _not_running(who: str, where: str, error: Exception) -> DoorError:
 
 
 def no_party(name: str) -> str:
-    """The sentence for a name that no party has."""
-    return f"There is no party {name}: `zt party list` names them all."
+    """Return the message for a name that no party has."""
+    return f"There is no party {name}: `zt party list` lists them all."
 
 
 def _party(path: str) -> str:
@@ -125,9 +125,9 @@ def _party(path: str) -> str:
 async def sign_in_at(  # noqa: PLR0913 - where, who, for what
     issuer: str, client_id: str, user: str, password: str, scope: str, *, ca: Path
 ) -> Login:
-    """Sign a person in as `sign_in` does, trusting the CA (PEM) of a system that should be running.
+    """Sign a person in as `sign_in` does, with trust in the CA (PEM) of a system that should be running.
 
-    Raises `DoorError`, also where it is not running.
+    Raises `DoorError`, also if it is not running.
     """
     try:
         trusting = ssl.create_default_context(cafile=ca)
@@ -142,9 +142,9 @@ async def sign_in_at(  # noqa: PLR0913 - where, who, for what
 
 @asynccontextmanager
 async def signed_in(place: Place, user: str, password: str) -> AsyncIterator[Door]:
-    """Sign an operator in, as a browser would, and out again at the end of this block, however it ends.
+    """Sign an operator in as a browser would, and sign them out when the block ends, however it ends.
 
-    Token and refresh token are in this block alone, and good for 60 s.  Raises `DoorError`.
+    Only this block has the tokens, which are valid for 60 s.  Raises `DoorError`.
     """
     login = await sign_in_at(place.issuer, CLIENT, user, password, SCOPE, ca=place.ca)
     try:
@@ -153,6 +153,6 @@ async def signed_in(place: Place, user: str, password: str) -> AsyncIterator[Doo
         async with httpx.AsyncClient(verify=tls, headers=headers, trust_env=False, timeout=SECONDS) as http:
             yield Door(place, http, user)
     finally:
-        # Where Keycloak is away by now, what was done stays done, and nobody has the tokens, which end within a minute.
+        # If Keycloak is down by now, the command still took effect, and the tokens expire within a minute.
         with suppress(LoginError, httpx.HTTPError, OSError):
             await sign_out(place.issuer, CLIENT, login, verify=ssl.create_default_context(cafile=place.ca))

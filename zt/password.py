@@ -1,7 +1,7 @@
-"""A person's password: typed at a terminal without an echo, or one line of standard input.
+"""Reads a person's password: typed at a terminal without echo, or one line of standard input.
 
-It is taken from no argument and from no variable: whoever runs as the same user reads those of every process that is
-not closed (`/proc/PID/cmdline`, `/proc/PID/environ`), and the command line is open to every user of the machine.
+It is never an argument or a variable: a process of the same user can read those of every process that is not closed
+(`/proc/PID/cmdline`, `/proc/PID/environ`), and every user of the machine can read the command line.
 """
 
 import sys
@@ -13,7 +13,7 @@ LONGEST = 1024
 
 
 def ask_password() -> str:
-    """Return the password.  Exits with a sentence where there is none, or where it is too long."""
+    """Return the password.  Exit with a message if there is none, or it is too long."""
     if sys.stdin.isatty():
         typed = str(typer.prompt("Password", hide_input=True))
         if len(typed) > LONGEST:

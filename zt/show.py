@@ -1,4 +1,4 @@
-"""What the registry answered, as a person reads it.  Pure: from an answer to something that rich prints."""
+"""Formats the registry's answers for people.  Pure: returns objects that rich prints."""
 
 import datetime as dt
 import re
@@ -14,7 +14,7 @@ _BRIEF = "%m-%d %H:%M"
 
 
 def parties(found: Iterable[Mapping[str, Any]]) -> Table:
-    """All parties, a line each where there is room for the cause."""
+    """Return a table of parties, one line for each."""
     table = _table("party", "state", "since", "why")
     for party in found:
         why = _in_brief(party["cause"] or "")
@@ -23,10 +23,10 @@ def parties(found: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def revoked(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
-    """All that is revoked, a line each where there is room for the cause; a sentence where nothing is.
+    """Yield a table of revocations, one line for each, or a sentence if there are none.
 
-    Of what refuses the tokens that one user was issued earlier, only the number of users is told: each change of their
-    credentials or groups adds one, and a new system sets everybody's password.
+    Revocations of a user's earlier tokens are summed up as a number of users: each change of credentials or groups adds
+    one, and a new system sets the password of every user.
     """
     rows, earlier = list[Mapping[str, Any]](), dict[str, set[str]]()
     for one in found:
@@ -47,14 +47,14 @@ def revoked(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
 
 
 def sources(number: int, ages: Mapping[str, float], more: int) -> Text:
-    """How many changes there were, how much more is revoked than is listed, and how fresh that knowledge is."""
+    """Return the number of changes, the number of revocations that are not listed, and how fresh the data is."""
     read = ", ".join(f"{source} {age:.1f} s ago" for source, age in ages.items())
     older = f"{more} older ones are not listed; " if more else ""
     return Text(f"{older}{number} changes so far; read: {read}.")
 
 
 def party(found: Mapping[str, Any]) -> Table:
-    """One party, with what it was approved with."""
+    """Return a table of one party, with its approval."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in (
         ("party", Text(found["name"])),
@@ -84,7 +84,7 @@ def _since(found: Mapping[str, Any], form: str = "%Y-%m-%d %H:%M:%S") -> Text:
 
 
 def _why(found: Mapping[str, Any]) -> str:
-    """The cause, and where there is nothing else left to do, how it ends."""
+    """Return the cause, and if only a reinstatement is left to do, the command for it."""
     cause = found["cause"] or ""
     if found["state"] != "suspended" or not cause.startswith("drift: "):
         return cause
@@ -93,12 +93,12 @@ def _why(found: Mapping[str, Any]) -> str:
 
 
 def _in_brief(cause: str) -> Text:
-    """Without most of an operator's id: `party show` and the records have all of it."""
+    """Return a cause with the operator's id shortened; `party show` and the records have all of it."""
     return Text(re.sub(r"\(operator ([\w-]{4})[\w-]+\)$", r"(by \1…)", cause))
 
 
 def _table(*columns: str) -> Table:
-    """Of several columns only the last is broken into lines: all else is copied, or compared."""
+    """Return an empty table, of which only the last column is wrapped, because the others are copied or compared."""
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         table.add_column(column, no_wrap=column != columns[-1], overflow="fold")

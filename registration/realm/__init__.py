@@ -40,7 +40,7 @@ def realm(registry: Registry) -> dict[str, Any]:
 
 
 def as_text(derived: dict[str, Any]) -> str:
-    """Return the realm as the committed file holds it."""
+    """Return the realm in the form of the committed file."""
     return json.dumps(derived, indent=2) + "\n"
 
 

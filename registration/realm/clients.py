@@ -10,10 +10,10 @@ from zerotrust.registry.snapshot import REGISTRY_PARTY
 ADMINISTRATOR = REGISTRY_PARTY
 """The one party that acts at Keycloak for itself, and for no user."""
 
-# It polls what happened, ends a user's sessions, and disables the client of whoever is suspended.
+# It polls events, ends users' sessions, and disables the clients of suspended parties.
 ADMINISTRATION = ["view-events", "manage-users", "manage-clients"]
 
-# Keycloak makes these with every realm. Nothing here needs them, so nobody gets in through them.
+# Keycloak makes these with every realm.  They are not needed here, and so disabled.
 _BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admin-console"]
 
 
@@ -41,10 +41,10 @@ def role_mappings(registry: Registry) -> dict[str, Any]:
 
 
 def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
-    """What a party is at Keycloak: every grant is off until it is named."""
+    """Return a party's client at Keycloak: every grant is off unless the party needs it."""
     exchanges = bool(party.may_call) and not party.starts_chains
     lifespan = party.max_ttl
-    if name == ADMINISTRATOR:  # what its own token may do lives as long as the identity by which it got it
+    if name == ADMINISTRATOR:  # its own token lives as long as the SVID that it was issued for
         lifespan = registry.freshness.svid
     client: dict[str, Any] = {
         "clientId": registry.id(name),
@@ -71,21 +71,21 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
         "optionalClientScopes": party.delegates,
     }
     if party.keycloak == "confidential":
-        # Keycloak gives every confidential client a secret; with this authenticator it opens nothing.
+        # Keycloak gives every confidential client a secret; with this authenticator it is not accepted.
         client["clientAuthenticatorType"] = "federated-jwt"
         # The first is the identity provider's alias.
         client["attributes"] |= {"jwt.credential.issuer": "spiffe", "jwt.credential.sub": registry.id(name)}
     if party.starts_chains:
         client |= _sign_in(registry, name, party)
-        client["attributes"] |= {"pkce.code.challenge.method": "S256"} | _told_of_logouts(registry)
-        if ADMINISTRATOR in party.may_call:  # its refresh token ends with the token that it came with
+        client["attributes"] |= {"pkce.code.challenge.method": "S256"} | _backchannel_logout(registry)
+        if ADMINISTRATOR in party.may_call:  # its refresh token expires together with the access token
             client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
     return client
 
 
 def _sign_in(registry: Registry, name: str, party: Party) -> dict[str, Any]:
-    """What a party has by which users sign in."""
-    # RFC 9068 section 2.2.  In a token that comes of an exchange `delegation.js` says so.
+    """Return the settings of a client that users sign in with."""
+    # RFC 9068 section 2.2.  In exchanged tokens, `delegation.js` sets this claim.
     claim = {"claim_name": "client_id", "claim_value": registry.id(name), "jsonType_label": "String"}
     return {
         "redirectUris": party.redirect_uris,
@@ -93,8 +93,8 @@ def _sign_in(registry: Registry, name: str, party: Party) -> dict[str, Any]:
     }
 
 
-def _told_of_logouts(registry: Registry) -> dict[str, str]:
-    """Where Keycloak tells of each session that ends (OpenID Connect Back-Channel Logout 1.0 section 2.2)."""
+def _backchannel_logout(registry: Registry) -> dict[str, str]:
+    """Return where Keycloak sends logout tokens (OpenID Connect Back-Channel Logout 1.0 section 2.2)."""
     if ADMINISTRATOR not in registry.parties:
         return {}
     return {

@@ -32,7 +32,7 @@ def mapper(name: str, kind: str, **config: str) -> dict[str, Any]:
 
 
 def _client_scope(name: str, *mappers: dict[str, Any]) -> dict[str, Any]:
-    """A scope that stays out of the `scope` claim, and so passes the downscope executor at every exchange."""
+    """Return a scope that is not in the `scope` claim, and so passes the downscope executor at every exchange."""
     return {
         "name": name,
         "protocol": "openid-connect",

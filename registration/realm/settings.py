@@ -11,14 +11,14 @@ def sign_in() -> dict[str, Any]:
     """How people sign in, and that they cannot change by what."""
     return {
         "sslRequired": "all",
-        # Lock-out would let a stranger keep anybody out with wrong passwords, operators too.  Guessing is hopeless
-        # without it: each start makes the passwords, of 128 bits, and no user can choose another.
+        # With a lock-out, a stranger could lock out any user, even operators, by wrong passwords.  Guessing is hopeless
+        # without it: each start makes passwords of 128 bits, and no user can choose another.
         "bruteForceProtected": False,
-        # No user changes anything of their own: neither password, second factor, e-mail nor linked identity.
+        # Users cannot change their own password, second factor, e-mail or linked identity.
         "requiredActions": [],
         "passwordPolicy": "length(20)",
-        # Every sign-in asks for the password.  Keycloak's own flow answers a link with a code where a cookie says that
-        # the browser is signed in, and the public clients are public: who listens at their address gets that code
+        # Every sign-in asks for the password.  With Keycloak's own flow, a link gets a code if a cookie shows that the
+        # browser is signed in, and the clients are public: a process that listens at their address would get that code
         # (RFC 8252 section 8.6).  Keycloak adds its other flows by itself.
         "authenticationFlows": [_SIGN_IN],
         "browserFlow": _SIGN_IN["alias"],
@@ -29,7 +29,7 @@ def sessions(registry: Registry) -> dict[str, Any]:
     """How long sessions and tokens last, and which keys sign these."""
     return {
         "defaultSignatureAlgorithm": "RS256",
-        # One key that signs, for the one algorithm that services accept; and what Keycloak needs for its own cookies.
+        # One signing key, for the one algorithm that services accept; and the keys for Keycloak's own cookies.
         "components": {
             "org.keycloak.keys.KeyProvider": [
                 _key("rsa", algorithm="RS256", keySize="2048"),
@@ -68,7 +68,7 @@ def client_policies() -> dict[str, Any]:
                 {
                     "name": _PROFILE["name"],
                     "enabled": True,
-                    # A policy without a condition applies to nobody.
+                    # A policy without a condition applies to no client.
                     "conditions": [{"condition": "any-client", "configuration": {}}],
                     "profiles": [_PROFILE["name"]],
                 }
@@ -88,16 +88,16 @@ _SIGN_IN = {
 _PROFILE = {
     "name": "only-less",
     "executors": [
-        # An exchange may not ask for a scope that the subject token does not hold.
+        # An exchange may not request a scope that the subject token does not have.
         {"executor": "downscope-assertion-grant-enforcer", "configuration": {}},
-        # No client may ever take a user's password (RFC 9700 section 2.4).
+        # No client may use the password grant (RFC 9700 section 2.4).
         {"executor": "reject-ropc-grant", "configuration": {"auto-configure": "true"}},
     ],
 }
 
 
 def _key(kind: str, **config: str) -> dict[str, Any]:
-    """A key that Keycloak makes at import and keeps to itself."""
+    """Return a key provider: Keycloak makes the key at import, and never exports it."""
     return {
         "name": kind,
         "providerId": f"{kind}-generated",

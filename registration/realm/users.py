@@ -29,7 +29,7 @@ def users(registry: Registry) -> list[dict[str, Any]]:
 
 
 def _user(name: str, identifier: str, groups: list[str]) -> dict[str, Any]:
-    """A user without any credential: whoever imports the realm gives passwords to them, through the administration."""
+    """Return a user without credentials: after the import, passwords are set through the Admin API."""
     return {
         "id": identifier,
         "username": name,
@@ -43,7 +43,7 @@ def _user(name: str, identifier: str, groups: list[str]) -> dict[str, Any]:
 
 
 def _service_account(client_id: str) -> dict[str, Any]:
-    """What a client is when it acts for itself; no gate takes its token, for nobody acts in it for a user."""
+    """Return the service account of a client; no gate accepts its token, which has no `act` claim."""
     return {
         "username": f"service-account-{client_id}",
         "enabled": True,

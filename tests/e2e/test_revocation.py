@@ -122,7 +122,7 @@ async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it
                 file.write_bytes(content)
                 await until(olga, "drifted")
                 assert (await olga.reinstate(REGISTRY_PARTY)).status_code == 409
-                assert await asyncio.to_thread(zt, "reload") == "Read anew; nothing has changed.\n"
+                assert await asyncio.to_thread(zt, "reload") == "Reloaded; nothing has changed.\n"
                 await until(olga, "suspended")
                 assert (await olga.reinstate(REGISTRY_PARTY)).status_code == 200
         finally:
@@ -138,7 +138,7 @@ async def test_policies_that_were_read_anew_count_at_every_party(system: System,
     try:
         for content in (before + b"// one line more\n", before):
             file.write_bytes(content)
-            assert await asyncio.to_thread(zt, "reload") == "Read anew; changed: policies\n"
+            assert await asyncio.to_thread(zt, "reload") == "Reloaded; changed: policies\n"
             async with asyncio.timeout(30):
                 while not old.isdisjoint(new := await versions(system)):
                     await asyncio.sleep(0.02)

@@ -314,7 +314,7 @@ def test_what_keycloak_has_no_word_for_is_told_and_is_a_success(zt: Zt, register
     shown = zt("revoke", "token", T1)
 
     assert shown.exit_code == 0, shown.output
-    assert shown.output == f"token {T1}: refused everywhere.\nKeycloak is not told: {why}.\n"
+    assert shown.output == f"token {T1}: refused everywhere.\nKeycloak was not told: {why}.\n"
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,9 @@ def test_a_revocation_that_keycloak_does_not_know_of_is_told_and_is_no_success(z
 
     assert shown.exit_code == 1
     assert "user alice: refused everywhere." in shown.stdout
-    assert "Keycloak could not be told: no answer within 10 s: it is told again until it has heard." in shown.stderr
+    assert (
+        "Keycloak could not be told: no answer within 10 s: it is notified again until that succeeds." in shown.stderr
+    )
 
 
 def test_a_user_that_nobody_knows_is_told(zt: Zt, registered: Registered) -> None:
@@ -356,9 +358,7 @@ def test_a_user_is_reinstated(zt: Zt, registered: Registered) -> None:
 
     assert shown.exit_code == 0, shown.output
     assert registered.asked == [("POST /reinstatements", {"kind": "user", "name": "alice"}, "Bearer olgas")]
-    assert shown.output == (
-        "user alice: reinstated. They may sign in again; what they were given before stays refused.\n"
-    )
+    assert shown.output == ("user alice: reinstated. They may sign in again; their earlier tokens stay refused.\n")
 
 
 def test_everything_that_is_revoked_is_shown_and_how_fresh_that_is(zt: Zt, registered: Registered) -> None:
@@ -425,7 +425,7 @@ def test_earlier_tokens_of_users_are_counted_and_those_of_everybody_are_listed(z
 
 @pytest.mark.parametrize(
     ("changed", "told"),
-    [(["agent/reader", "zt"], "Read anew; changed: agent/reader, zt"), ([], "Read anew; nothing has changed.")],
+    [(["agent/reader", "zt"], "Reloaded; changed: agent/reader, zt"), ([], "Reloaded; nothing has changed.")],
 )
 def test_what_changed_is_told_when_the_registry_reads_anew(
     zt: Zt, registered: Registered, changed: list[str], told: str
@@ -464,17 +464,17 @@ REFUSALS = [
     (
         403,
         {"error": "access_denied", "reason": "policy_denied", "trace_id": "t"},
-        "olga is no operator: sign in as somebody of the group /operators.",
+        "olga is not an operator: sign in as a member of the group /operators.",
     ),
     (
         404,
         {"error": "invalid_request", "reason": "no_such_party", "trace_id": "t"},
-        "There is no party agent/reader: `zt party list` names them all.",
+        "There is no party agent/reader: `zt party list` lists them all.",
     ),
     (
         409,
         {"error": "invalid_request", "reason": "drifted", "trace_id": "t"},
-        "agent/reader does not run what was approved: put back what `zt party show agent/reader` names.",
+        "agent/reader does not run the approved code: restore the files that `zt party show agent/reader` names.",
     ),
     (
         409,
@@ -484,7 +484,7 @@ REFUSALS = [
     (
         409,
         {"error": "invalid_request", "reason": "would_lock_out", "trace_id": "t"},
-        "Not done: agent/reader is what operators come by, and nobody could reinstate it.",
+        "Not done: operators sign in with agent/reader, so no operator could reinstate it.",
     ),
     (
         409,
@@ -499,7 +499,7 @@ REFUSALS = [
     (
         503,
         {"error": "temporarily_unavailable", "reason": "journal_unavailable", "trace_id": "t1"},
-        f"The registry refused (503: journal_unavailable): it cannot write in {JOURNAL}; see its log.",
+        f"The registry refused (503: journal_unavailable): it cannot write to {JOURNAL}; see its log.",
     ),
 ]
 
@@ -522,7 +522,7 @@ def test_what_can_be_no_partys_name_is_told_and_nobody_is_asked(
 ) -> None:
     shown = zt("party", command, name)
 
-    assert failed(shown) == f"There is no party {name}: `zt party list` names them all."
+    assert failed(shown) == f"There is no party {name}: `zt party list` lists them all."
     assert registered.asked == []
 
 
@@ -542,7 +542,9 @@ def test_a_suspension_that_keycloak_does_not_know_of_is_told_and_is_no_success(z
 
     assert shown.exit_code == 1
     assert "suspended" in shown.stdout
-    assert "Keycloak could not be told: no answer within 10 s: it is told again until it has heard." in shown.stderr
+    assert (
+        "Keycloak could not be told: no answer within 10 s: it is notified again until that succeeds." in shown.stderr
+    )
 
 
 def test_a_reinstatement_that_keycloak_does_not_know_of_is_told_and_is_no_success(
@@ -554,14 +556,16 @@ def test_a_reinstatement_that_keycloak_does_not_know_of_is_told_and_is_no_succes
     shown = zt("party", "reinstate", "agent/reader")
 
     assert shown.exit_code == 1
-    assert "Keycloak could not be told: no answer within 10 s: say it again once Keycloak answers." in shown.stderr
+    assert (
+        "Keycloak could not be told: no answer within 10 s: repeat the command when Keycloak answers." in shown.stderr
+    )
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"\xff"])
 def test_an_answer_that_is_none_is_told(zt: Zt, registered: Registered, answer: bytes) -> None:
     registered.answers["GET /parties"] = (200, answer)
 
-    assert failed(zt("party", "list")).startswith("The registry answered something else than JSON")
+    assert failed(zt("party", "list")).startswith("The registry did not answer with JSON")
 
 
 def test_a_wrong_password_is_told_and_the_registry_is_not_asked(
@@ -593,7 +597,7 @@ def test_an_answer_that_breaks_off_leaves_open_what_was_done(
 
     monkeypatch.setattr(module, "ask", broken)
 
-    assert "gave no answer (no whole answer within 10 s), so it may have done it" in failed(zt("reload"))
+    assert "gave no answer (no whole answer within 10 s): it may have been done" in failed(zt("reload"))
 
 
 def test_a_system_that_does_not_run_is_told(place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA) -> None:
@@ -630,7 +634,7 @@ def test_who_is_not_the_registry_never_sees_a_token(
 
         told = failed(zt("party", "list"))
 
-    assert "is not the registry, and was told nothing" in told
+    assert "is not the registry; nothing was sent to it" in told
     assert somebody.asked == []
 
 

@@ -50,7 +50,7 @@ def test_what_is_approved_and_what_is_to_be_committed_is_said(
     assert capsys.readouterr().out == (
         "Approved: agents/reader/main.py: changed.\n"
         "Commit registry.lock and keycloak-realm/realm.json. "
-        "What runs keeps its code until `make down` and `make up`.\n"
+        "Running parties keep their code until `make down` and `make up`.\n"
     )
 
     assert check(project) is None
@@ -63,7 +63,7 @@ def test_what_is_approved_and_what_is_to_be_committed_is_said(
 def said(project: Path) -> list[str]:
     """What `make check` says, without its last line, which says what to do."""
     *lines, to_do = (check(project) or "").splitlines()
-    assert to_do == "Not as approved: look at each, then run `make register` and commit what it wrote."
+    assert to_do == "Not as approved: review each, then run `make register` and commit its output."
     return lines
 
 
@@ -104,7 +104,7 @@ def test_an_authority_that_grew_is_named_and_so_is_the_realm(project: Path) -> N
 
     assert said(project) == [
         "registry.lock: agent/reader: delegates changed",
-        "keycloak-realm/realm.json: not what registry.yaml says",
+        "keycloak-realm/realm.json: does not match registry.yaml",
     ]
 
 
@@ -112,14 +112,14 @@ def test_a_realm_that_was_edited_is_named(project: Path) -> None:
     with (project / "keycloak-realm" / "realm.json").open("a") as file:
         file.write("\n")
 
-    assert said(project) == ["keycloak-realm/realm.json: not what registry.yaml says"]
+    assert said(project) == ["keycloak-realm/realm.json: does not match registry.yaml"]
 
 
 def test_a_lock_written_by_hand_is_told_from_one_that_was_derived(project: Path) -> None:
     lock = project / "registry.lock"
     lock.write_text(lock.read_text().replace("\n", "\n\n", 1))
 
-    assert said(project) == ["registry.lock: written otherwise than `make register` writes it"]
+    assert said(project) == ["registry.lock: not in the form that `make register` writes"]
 
 
 def test_a_digest_that_was_edited_is_told(project: Path) -> None:
