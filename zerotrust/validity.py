@@ -26,17 +26,17 @@ async def while_valid(
     ending, loop = Denied(Reason.EXPIRED, "while it was being used"), asyncio.get_running_loop()
     end = loop.time() + seconds
 
-    def lost(decision: Decision) -> None:
-        """Leave the handler a moment to report what was done."""
+    def on_revoked(decision: Decision) -> None:
+        """Leave the handler `REVOCATION_GRACE` to report what it did."""
         nonlocal ending, end
-        if life.expired():  # it is being ended already
+        if life.expired():  # it is being cut off already
             return
         ending, end = Denied(decision.reason, decision.detail), min(end, loop.time() + REVOCATION_GRACE)
         life.reschedule(end)
 
     try:
         async with asyncio.timeout(seconds) as life:  # control: answer-has-an-end
-            with revocations.watching(principal, lost):  # control: revocation-ends-answer
+            with revocations.watching(principal, on_revoked):  # control: revocation-ends-answer
                 await work()
     except TimeoutError:
         if not life.expired():

@@ -208,13 +208,13 @@ class TokenCache:
     def verify(
         self, token: UnverifiedToken, *, kid: str, key: RSAPublicKey, expected: Expected, now: float
     ) -> Principal:
-        """The same as `verify`, remembered."""
+        """Do as `verify`, and cache the result."""
         mark = _fingerprint(token)
-        known = self._seen.get(mark)
-        if known and known[1] is key:
+        cached = self._seen.get(mark)
+        if cached and cached[1] is key:
             # control: cached-token-in-time
-            _check_time(known[2].issued_at, known[2].expires_at, now)  # (9) again: what can change, on every call
-            return known[2]
+            _check_time(cached[2].issued_at, cached[2].expires_at, now)  # (9) again: what can change, on every call
+            return cached[2]
         principal = verify(token, key=key, expected=expected, now=now)
         if len(self._seen) >= self._capacity:
             self._seen = {seen: entry for seen, entry in self._seen.items() if entry[2].expires_at > now}

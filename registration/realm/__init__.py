@@ -45,7 +45,7 @@ def as_text(derived: dict[str, Any]) -> str:
 
 
 def deployed(text: str, registry: Registry, deployment: Deployment) -> str:
-    """The realm with the port of each party in its address, for Keycloak connects by these alone.
+    """Return the realm with the port of each party in its address, because Keycloak connects to these addresses.
 
     The names stay, and with them whom Keycloak believes there; where they lead is for its resolver to say.
     """

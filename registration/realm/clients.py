@@ -1,4 +1,4 @@
-"""Clients: what each party is at Keycloak, from the three facts that the registry says about it."""
+"""Clients: the client of each party at Keycloak, from three facts in the registry."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ _BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admi
 
 
 def administrators(registry: Registry) -> list[str]:
-    """The parties that act at Keycloak for themselves: one, or none where it takes no part."""
+    """Return the parties that act at Keycloak for themselves: one, or none if it is not registered."""
     return [name for name, it in registry.parties.items() if name == ADMINISTRATOR and it.keycloak == "confidential"]
 
 
 def clients(registry: Registry) -> list[dict[str, Any]]:
-    """All of them."""
+    """Return the clients of all parties."""
     parties = registry.parties.items()
     return [
         *(_client(registry, name, party) for name, party in parties if party.keycloak != "none"),
@@ -32,7 +32,7 @@ def clients(registry: Registry) -> list[dict[str, Any]]:
 
 
 def role_mappings(registry: Registry) -> dict[str, Any]:
-    """The roles that a client may have in its scope."""
+    """Return the roles that a client may have in its scope."""
     return {
         "realm-management": [
             {"client": registry.id(name), "roles": ADMINISTRATION} for name in administrators(registry)

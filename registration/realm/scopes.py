@@ -1,4 +1,4 @@
-"""Client scopes: what stands in a token, and by which mapper."""
+"""Client scopes: the claims of tokens, with their mappers."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from zerotrust.registry.model import Registry
 
 
 def client_scopes(registry: Registry) -> list[dict[str, Any]]:
-    """The claims of every token, one scope for each party that can be called, and the registry's scopes."""
+    """Return the scopes: for the claims of every token, for each party that can be called, and the registry's."""
     callees = {callee for party in registry.parties.values() for callee in party.may_call}
     return [
         *_claim_scopes(),
@@ -16,7 +16,7 @@ def client_scopes(registry: Registry) -> list[dict[str, Any]]:
 
 
 def mapper(name: str, kind: str, **config: str) -> dict[str, Any]:
-    """A protocol mapper that writes into access tokens and introspection answers alone, unless `config` says more."""
+    """Return a mapper for access tokens and introspection answers only, unless `config` says otherwise."""
     return {
         "name": name,
         "protocol": "openid-connect",

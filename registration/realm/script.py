@@ -1,4 +1,4 @@
-"""The script mapper that writes the chain of actors, and the JAR that Keycloak wants it in."""
+"""The script mapper that writes the chain of actors, and its JAR for Keycloak."""
 
 import json
 import zipfile

@@ -1,4 +1,4 @@
-"""What holds for the whole realm: sign-in, sessions, events, keys, and the policies of all clients."""
+"""Settings of the whole realm: sign-in, sessions, events, keys, and policies for all clients."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from zerotrust.revocation_list import SESSION_LIFE
 
 
 def sign_in() -> dict[str, Any]:
-    """How people sign in, and that they cannot change by what."""
+    """Return how people sign in; they cannot change their credentials."""
     return {
         "sslRequired": "all",
         # With a lock-out, a stranger could lock out any user, even operators, by wrong passwords.  Guessing is hopeless
@@ -26,7 +26,7 @@ def sign_in() -> dict[str, Any]:
 
 
 def sessions(registry: Registry) -> dict[str, Any]:
-    """How long sessions and tokens last, and which keys sign these."""
+    """Return the lifetimes of sessions and tokens, and the signing keys."""
     return {
         "defaultSignatureAlgorithm": "RS256",
         # One signing key, for the one algorithm that services accept; and the keys for Keycloak's own cookies.
@@ -40,14 +40,14 @@ def sessions(registry: Registry) -> dict[str, Any]:
         "accessTokenLifespan": max(party.max_ttl or 0 for party in registry.parties.values() if party.starts_chains),
         "ssoSessionIdleTimeout": 900,
         "ssoSessionMaxLifespan": SESSION_LIFE,
-        # A refresh token is good once (RFC 9700 section 2.2.2).
+        # A refresh token can be used once (RFC 9700 section 2.2.2).
         "revokeRefreshToken": True,
         "refreshTokenMaxReuse": 0,
     }
 
 
 def events() -> dict[str, Any]:
-    """What Keycloak writes down for the registry, which polls it."""
+    """Return the events that Keycloak records, for the registry to poll."""
     return {
         "eventsEnabled": True,
         "eventsListeners": [],  # a listener writes a line into the log for each request that a stranger makes
@@ -60,7 +60,7 @@ def events() -> dict[str, Any]:
 
 
 def client_policies() -> dict[str, Any]:
-    """What Keycloak refuses to every client."""
+    """Return the policies that apply to every client."""
     return {
         "clientProfiles": {"profiles": [_PROFILE]},
         "clientPolicies": {

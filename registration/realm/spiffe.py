@@ -1,4 +1,4 @@
-"""Whose keys sign JWT-SVIDs: the attestation authority's, where Keycloak reads them."""
+"""The attestation authority's keys for JWT-SVIDs, and where Keycloak fetches them."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from zerotrust.registry.snapshot import ATTESTATION_PARTY
 
 
 def identity_provider(registry: Registry) -> dict[str, Any]:
-    """The identity provider by which workloads authenticate."""
+    """Return the identity provider by which workloads authenticate."""
     return {
         "alias": "spiffe",
         "providerId": "spiffe",

@@ -1,4 +1,4 @@
-"""The people of the demo, their groups, and the one account that is no person."""
+"""The people of the demo, their groups, and the one service account."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ USERS = {
 
 
 def groups(registry: Registry) -> list[dict[str, Any]]:
-    """The departments, and the operators."""
+    """Return the groups: the departments, and the operators."""
     return [{"name": group.removeprefix("/")} for group in (*sorted(registry.departments), OPERATORS)]
 
 
 def users(registry: Registry) -> list[dict[str, Any]]:
-    """Everybody who has an account."""
+    """Return all accounts."""
     return [
         *(_user(name, *entry) for name, entry in USERS.items()),
         *(_service_account(registry.id(name)) for name in administrators(registry)),

@@ -111,7 +111,7 @@ class Store:
         of each, then a second one of each, and so on, so that no owner's drafts hide another's.
         """
         words = dict.fromkeys(word.strip(".,;:!?").rstrip("s") for word in query.lower().split())
-        # A NUL would end SQLite's pattern, and so match everything.
+        # A NUL would end SQLite's pattern, which would then match everything.
         # control: search-word-printable
         worth = [word for word in words if SHORTEST_WORD <= len(word) <= LONGEST_WORD and word.isprintable()]
         # control: search-word-escaped
