@@ -39,7 +39,7 @@ class Parties:
         for name in new:
             await self._revoke(name, f"drift: {drifted[name]}")  # control: drift-suspends
             # The realm may be slow, and attestation has to be heard again within the second.
-            self._notifier.tell_aside(self._subject(name))
+            self._notifier.notify_later(self._subject(name))
         self._stream.note_read("attestation", time.monotonic() - max(0.0, time.time() - at))
         return new
 
