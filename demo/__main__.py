@@ -1,4 +1,4 @@
-"""The walkthrough: `make demo` starts everything, runs the story, tries what must be refused, and ends everything."""
+"""The walkthrough: `make demo` starts everything, runs a task, tries what must be refused, and ends everything."""
 
 import sys
 from collections.abc import AsyncIterator, Iterable
@@ -20,7 +20,7 @@ from zerotrust.audit.journal import first_bad_record
 from zt.login import sign_in
 
 STORY = FOLDER / "walkthrough"
-"""The walkthrough starts from nothing each time, and leaves alone what `make up` keeps."""
+"""The walkthrough starts without data each time, and does not touch the data of `make up`."""
 SAME_USER = (
     "Not refused: everything here runs as one Unix user, and a program of that user can read and write the files in "
     "run/. Among them are Keycloak's database, with the key that signs tokens, the documents and the journals; see "
@@ -29,8 +29,8 @@ SAME_USER = (
 
 
 def walkthrough() -> None:
-    """Start everything, run the story, try the refusals, end everything; fails if anything answers otherwise."""
-    if process := process_running(FOLDER) if FOLDER.exists() else None:  # it has the ports
+    """Start everything, run a task, try the refusals, end everything; fail if an answer is not as expected."""
+    if process := process_running(FOLDER) if FOLDER.exists() else None:  # it uses the ports
         console.print(f"`make up` runs here, as process {process}: `make down` ends it.")
         sys.exit(1)
     sys.exit(until_told(_walkthrough()))
@@ -39,7 +39,7 @@ def walkthrough() -> None:
 async def _walkthrough() -> int:
     insiders = ("orchestrator", "agent/reader", "agent/writer")
     async with running(STORY, say=say, insiders=insiders) as system:
-        say(f"It started from nothing, in {STORY.relative_to(ROOT)}; what `make up` keeps stays as it is")
+        say(f"It started without data, in {STORY.relative_to(ROOT)}; the data of `make up` is not touched")
         console.rule("Who takes part")
         show_parties(console, system, await certificates(system))
         failures = await _try("Others who would", rogues(system))
@@ -62,12 +62,12 @@ async def _walkthrough() -> int:
         async with system.user() as http:
             show_delays(console, await all_delays(system, await operator(system, http)))
         say("Everything ends")
-    console.print("[red]Something answered otherwise than told.[/red]" if failures else "[green]All as told.[/green]")
+    console.print("[red]An answer was not as expected.[/red]" if failures else "[green]All as expected.[/green]")
     return 1 if failures else 0
 
 
 async def _story(system: System) -> list[AuditEvent]:
-    """Run alice's task and return everything that was written down about it."""
+    """Run alice's task, and return all audit events of it."""
     keycloak = system.keycloak
     login = await sign_in(
         keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING, verify=keycloak.tls
@@ -93,12 +93,12 @@ def _show_journals(system: System) -> None:
     for name in system.registry.services:
         journal = system.journal(name)
         bad = first_bad_record(journal)
-        state = f"[red]record {bad} is not what it was[/red]" if bad else "chain intact"
+        state = f"[red]record {bad} was changed[/red]" if bad else "chain intact"
         console.print(f"{journal.relative_to(ROOT)}: {len(system.events(name))} records, {state}")
 
 
 def _poisoned(events: list[AuditEvent]) -> list[Attempt]:
-    """What the poisoned report talked the model into, in the story: it is on record how it ended."""
+    """Return the attempts that the poisoned report caused in the task, with their outcome from the journals."""
     found = []
     for who, what, operation, wanted, control in (
         ("the reader, told to by ENG-104", "overwrites a report", "tools/call replace", "scope_missing", "gate: scope"),
@@ -107,31 +107,31 @@ def _poisoned(events: list[AuditEvent]) -> list[Attempt]:
     ):
         decided = [event.data for event in events if isinstance(event.data, Request | Access)]
         reasons = {d.decision.reason for d in decided if operation in d.operation and not d.decision.allowed}
-        told = f"in the journal: {wanted}"
-        found.append(Attempt(who, what, control, told, told if wanted in reasons else "not refused"))
+        expected = f"in the journal: {wanted}"
+        found.append(Attempt(who, what, control, expected, expected if wanted in reasons else "not refused"))
     return found
 
 
 async def _try(title: str, trying: AsyncIterator[Attempt], before: Iterable[Attempt] = ()) -> int:
-    """Show what comes of each attempt; return how many did not end as told."""
+    """Show the outcome of each attempt; return how many were not as expected."""
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
     for column in ("", "who", "tries what", "answer", "stopped by"):
         table.add_column(column, overflow="fold")
     failures = 0
     for attempt in [*before, *[one async for one in trying]]:
-        failures += not attempt.as_told
+        failures += not attempt.as_expected
         cells = (attempt.who, attempt.what, attempt.answered, attempt.control)
-        table.add_row(_mark(attempt.as_told), *map(Text, cells))
-        if not attempt.as_told:
-            why = f"told {attempt.told}, answered {attempt.answered}"
+        table.add_row(_mark(attempt.as_expected), *map(Text, cells))
+        if not attempt.as_expected:
+            why = f"expected {attempt.expected}, answered {attempt.answered}"
             say(Text.assemble((why, "red"), f": {attempt.who} {attempt.what}"))
     console.rule(title)
     console.print(table)
     return failures
 
 
-def _mark(as_told: bool) -> str:  # noqa: FBT001
-    return "[green]✓[/green]" if as_told else "[red]✗[/red]"
+def _mark(as_expected: bool) -> str:  # noqa: FBT001
+    return "[green]✓[/green]" if as_expected else "[red]✗[/red]"
 
 
 if __name__ == "__main__":

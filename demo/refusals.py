@@ -1,7 +1,7 @@
-"""Refusals, tried for real against the running system: who tries what, what comes back, and what stopped it.
+"""Tries refusals against the running system: who tries what, the answer, and the control that stopped it.
 
-Where an attempt needs more than a stranger has, it is made as an intruder inside a genuine workload would make it:
-with the workload's own identity and the tokens that pass through its hands.
+An attempt that needs more than a stranger has is made like an intruder inside a genuine workload would make it: with
+the workload's own identity and the tokens that it receives.
 """
 
 import asyncio
@@ -32,35 +32,35 @@ _ERA = {"mcp-protocol-version": "2026-07-28"}
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt, what was said to come of it, and what did."""
+    """One attempt, with its expected and its actual answer."""
 
     who: str
     what: str
     control: str
-    told: str
+    expected: str
     answered: str
 
     @property
-    def as_told(self) -> bool:
-        """Whether it ended the way it was told to end."""
-        return self.answered == self.told
+    def as_expected(self) -> bool:
+        """Whether the answer is the expected one."""
+        return self.answered == self.expected
 
 
 class Intruder:
-    """Holds what an intruder inside the workloads could get hold of, and uses it.
+    """Has what an intruder inside the workloads could get, and uses it.
 
-    Who calls is a workload's name, with that one's certificate, or nobody: a program of the same user without any.
+    `who`: the name of the calling workload, whose certificate is used, or None for a program without a certificate.
     """
 
     def __init__(self, system: System, stack: AsyncExitStack) -> None:
-        """What is opened is closed with `stack`."""
+        """`stack` closes the connections."""
         self._system, self._stack = system, stack
         self._clients: dict[str | None, httpx.AsyncClient] = {}
         self._held: dict[str, tuple[Connections, float]] = {}
         self._connecting = asyncio.Lock()
 
     async def exchange(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> httpx.Response:
-        """Ask Keycloak for a token as the workload `who`.  `more`: `lifetime` in seconds, or other form fields."""
+        """Exchange a token at Keycloak as the workload `who`.  `more`: `lifetime` in seconds, or other form fields."""
         form = exchange_form(
             token,
             audience=self._system.registry.id(audience),
@@ -72,11 +72,11 @@ class Intruder:
             return await http.post(self._system.keycloak.metadata.token_endpoint, data=form | more)
 
     async def token(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> str:
-        """The token that an exchange gives."""
+        """Return the token of an exchange."""
         return str((await self.exchange(who, token, audience, scopes, **more)).json()["access_token"])
 
     async def login(self, user: str, scope: str = EVERYTHING) -> str:
-        """What a user's own client holds: not stolen, for what users try themselves."""
+        """Return the token of a user's own client, for what users try themselves."""
         keycloak = self._system.keycloak
         password = keycloak.passwords[user]
         return (await sign_in(keycloak.issuer, "walkthrough", user, password, scope, verify=keycloak.tls)).access_token
@@ -109,7 +109,7 @@ class Intruder:
             return self._clients[who]
 
     async def _renew(self, who: str) -> None:
-        """Have a client that shows a certificate of the workload `who`, and one that does not end right away."""
+        """Make the client of the workload `who` use a certificate that does not expire within `MARGIN`."""
         held = self._held.get(who)
         if held and held[1] > time.time() + MARGIN:
             return
@@ -124,7 +124,7 @@ class Intruder:
 
 
 def tool_call(tool: str, **arguments: str) -> dict[str, Any]:
-    """Body and headers of a call (MCP 2026-07-28)."""
+    """Return body and headers of a tool call (MCP 2026-07-28)."""
     call = _mcp("tools/call", name=tool, arguments=arguments)
     call["headers"]["mcp-name"] = tool
     return call
@@ -143,21 +143,21 @@ def _mcp(method: str, **params: Any) -> dict[str, Any]:
 
 
 def said(answer: httpx.Response) -> str:
-    """Status and reason, as a caller sees them."""
+    """Return status and reason, as a caller sees them."""
     body = answer.json()
     if not isinstance(body, dict):
         return f"{answer.status_code} ok"
     if "jsonrpc" in body:
         if "error" not in body:
             return f"{answer.status_code} tool error" if body["result"].get("isError") else f"{answer.status_code} ok"
-        if not isinstance(body["error"].get("data"), dict):  # not the gate's: it was let in, and then made no sense
+        if not isinstance(body["error"].get("data"), dict):  # not the gate's: it was admitted, and then not understood
             return f"{answer.status_code} {body['error']['code']}"
         body = body["error"]["data"]
     return f"{answer.status_code} {body.get('reason') or body.get('error') or 'ok'}"
 
 
 async def answer_to(asked: Awaitable[httpx.Response]) -> str:
-    """The same; or that no connection came about.  Raises `httpx.TimeoutException`: slow is another thing."""
+    """Return the same, or that there was no connection.  Raises `httpx.TimeoutException`."""
     try:
         return said(await asked)
     except (httpx.NetworkError, httpx.ProtocolError):
@@ -165,7 +165,7 @@ async def answer_to(asked: Awaitable[httpx.Response]) -> str:
 
 
 async def attempts(system: System) -> AsyncIterator[Attempt]:
-    """Try everything, one after the other."""
+    """Make all attempts, one after the other."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
         t0 = await intruder.login("alice")
@@ -210,7 +210,7 @@ async def _wrong_credentials(intruder: Intruder, t0: str, t1: str) -> AsyncItera
 
 
 async def _stolen(intruder: Intruder, t0: str, t1: str, t2: str) -> AsyncIterator[Attempt]:
-    """Genuine tokens, for the very door, in other hands; each is good in its own holder's, as the first one shows."""
+    """Genuine tokens for the right audience, presented by another party; the first attempt is by their own party."""
     answer = await intruder.call_tool("agent/reader", t2, "read", id="ENG-101")
     yield Attempt("the reader", "reads a document with its own token", "nobody", "200 ok", said(answer))
 
@@ -290,7 +290,7 @@ async def _too_little_authority(
     )
 
     answer = await intruder.call_tool("agent/reader", t2, "read", id="FIN-201")
-    # The tool says what it says of a document that does not exist; the reason is in its journal alone.
+    # The tool answers as for a document that does not exist; the reason is only in its journal.
     reason = [e.data.decision.reason for e in system.events("tool/documents") if isinstance(e.data, Access)][-1]
     yield Attempt(
         "the reader",

@@ -1,6 +1,6 @@
-"""Who loses their standing, and how: each tried for real while everything runs, and undone again.
+"""Revokes parties while everything runs, in each way, and reinstates them.
 
-An operator suspends an agent; an agent's code changes; a rogue takes an agent's place.
+An operator suspends an agent; an agent's code changes; another process takes an agent's place.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from zerotrust.transport.server import server
 from zt.login import sign_in
 
 PLANTED = ROOT / "agents" / "writer" / "planted.py"
-"""A file that does nothing, in a folder where nothing may be that was not approved."""
+"""An empty file, in a folder where every file has to be approved."""
 SECONDS_TO_WAIT = 10
 
 
 class Operator:
-    """olga, at the registry's door, as `zt` is."""
+    """olga, who uses the registry's operator routes as `zt` does."""
 
     def __init__(self, system: System, http: httpx.AsyncClient, token: str) -> None:
         self._address, self._http, self._headers = (
@@ -45,25 +45,25 @@ class Operator:
         return await self._http.post(url, json={"cause": cause}, headers=self._headers)
 
     async def reinstate(self, name: str) -> httpx.Response:
-        """Let it take part again."""
+        """Reinstate a party."""
         return await self._http.post(f"{self._address}/parties/{name}/reinstate", headers=self._headers)
 
     async def revoke(self, kind: str, name: str) -> httpx.Response:
         """Revoke a session, a user or a token."""
-        asked = {"kind": kind, "name": name, "cause": "the walkthrough shows it"}
-        return await self._http.post(f"{self._address}/revocations", json=asked, headers=self._headers)
+        revocation = {"kind": kind, "name": name, "cause": "the walkthrough shows it"}
+        return await self._http.post(f"{self._address}/revocations", json=revocation, headers=self._headers)
 
     async def revoked(self) -> list[dict[str, Any]]:
-        """Everything that is revoked."""
+        """Return all revocations."""
         answer = await self._http.get(f"{self._address}/revocations", headers=self._headers)
-        told: list[dict[str, Any]] = answer.raise_for_status().json()["revoked"]
-        return told
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["revoked"]
+        return found
 
     async def state(self, name: str) -> dict[str, Any]:
-        """How it stands, and why."""
+        """Return a party's state, with its cause."""
         answer = await self._http.get(f"{self._address}/parties/{name}", headers=self._headers)
-        told: dict[str, Any] = answer.raise_for_status().json()
-        return told
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
 
 
 async def operator(system: System, http: httpx.AsyncClient) -> Operator:
@@ -75,7 +75,7 @@ async def operator(system: System, http: httpx.AsyncClient) -> Operator:
 
 
 async def revocations(system: System, took: list[float]) -> AsyncIterator[Attempt]:
-    """Suspend and tamper; `took` gets the seconds until the writer was refused, each time."""
+    """Suspend the writer, and tamper with its code; append to `took` the seconds until it was refused."""
     async with AsyncExitStack() as stack:
         intruder, http = Intruder(system, stack), await stack.enter_async_context(system.user())
         olga = await operator(system, http)
@@ -87,7 +87,7 @@ async def revocations(system: System, took: list[float]) -> AsyncIterator[Attemp
             return await answer_to(intruder.call_tool("agent/writer", t2, "create", title="A draft", text="text"))
 
         async def refused() -> str:
-            """Ask until the answer is another one."""
+            """Repeat the call until it is refused."""
             since = time.monotonic()
             while (answer := await call()).startswith("200") and time.monotonic() < since + SECONDS_TO_WAIT:
                 pass
@@ -96,7 +96,7 @@ async def revocations(system: System, took: list[float]) -> AsyncIterator[Attemp
 
         yield Attempt("the writer", "files a draft", "nobody", "200 ok", await call())
         suspending = asyncio.create_task(olga.suspend("agent/writer", "the walkthrough shows it"))  # waits for Keycloak
-        yield Attempt("the writer, suspended", "files a draft", "registry: standing", "401 revoked", await refused())
+        yield Attempt("the writer, suspended", "files a draft", "registry: revocation", "401 revoked", await refused())
         await suspending
         await olga.reinstate("agent/writer")
         yield Attempt("the writer, reinstated", "files a draft", "nobody", "200 ok", await call())
@@ -121,14 +121,14 @@ async def revocations(system: System, took: list[float]) -> AsyncIterator[Attemp
 
 
 async def until_restored(olga: Operator) -> None:
-    """Wait until attestation has told that the writer is as it was approved."""
+    """Wait until attestation has reported that the writer is as approved."""
     async with asyncio.timeout(SECONDS_TO_WAIT):
         while (await olga.state("agent/writer"))["state"] == "drifted":
             pass
 
 
 async def rogues(system: System) -> AsyncIterator[Attempt]:
-    """Before anybody has asked anything: end the reader, and let others take its place."""
+    """End the reader before the first task, and let others take its place."""
     async with AsyncExitStack() as stack:
         intruder, http = Intruder(system, stack), await stack.enter_async_context(system.user())
         headers = {"authorization": f"Bearer {await intruder.login('alice')}"}
@@ -136,42 +136,41 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
         await reader.end()
         card = agent_card("agent/reader", system.registry.address("agent/reader"))
         forged = agent_card("agent/reader", "https://evil.example")
-        for who, inside, shown, control, told in (
+        for who, inside, shown, control, expected in (
             (
                 "the writer, in the reader's place",
                 "agent/writer",
                 card,
                 "mutual TLS: the name",
-                "peer_unavailable; heard nothing",
+                "peer_unavailable; received nothing",
             ),
             (
                 "an intruder in the reader itself",
                 "agent/reader",
                 forged,
                 "registry: the card's digest",
-                "peer_untrusted; heard GET /.well-known/agent-card.json",
+                "peer_untrusted; received GET /.well-known/agent-card.json",
             ),
         ):
-            async with _in_its_place(system, await system.svid(inside), shown) as heard:
+            async with _in_its_place(system, await system.svid(inside), shown) as received:
                 answer = await http.post(f"{system.address('orchestrator')}/tasks", json=TASK, headers=headers)
             text = str(answer.json()["result"]["text"]).removeprefix("agent/reader: ")
-            yield Attempt(
-                who, "takes the orchestrator's call", control, told, f"{text}; heard {', '.join(heard) or 'nothing'}"
-            )
+            answered = f"{text}; received {', '.join(received) or 'nothing'}"
+            yield Attempt(who, "takes the orchestrator's call", control, expected, answered)
         relaunched = Launch.registered(system.registry, "agent/reader", settings(system, "agent/reader"))
         await started(system, system.place("agent/reader"), await system.authority.launch(relaunched))
 
 
 @asynccontextmanager
 async def _in_its_place(system: System, svid: Svid, card: AgentCard) -> AsyncIterator[list[str]]:
-    """Listen where the reader would, with this SVID and this card; yield what is heard."""
-    heard: list[str] = []
+    """Listen at the reader's address with this SVID and this card; yield the list of received requests."""
+    received: list[str] = []
 
     async def listen(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         carried = " with a token" if b"authorization" in dict(scope["headers"]) else ""
-        heard.append(f"{scope['method']} {scope['path']}{carried}")
+        received.append(f"{scope['method']} {scope['path']}{carried}")
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": json.dumps(signed_card(card, svid)).encode()})
 
@@ -181,7 +180,7 @@ async def _in_its_place(system: System, svid: Svid, card: AgentCard) -> AsyncIte
     serving = asyncio.create_task(rogue.serve())
     await asyncio.sleep(0.2)
     try:
-        yield heard
+        yield received
     finally:
         rogue.should_exit = True
         await serving

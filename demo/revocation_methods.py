@@ -1,7 +1,7 @@
-"""Every way to revoke something, used for real: and how long each service goes on saying yes afterwards.
+"""Every way to revoke something, and how long each service still accepts calls afterwards.
 
-Genuine tokens are in use at every service meanwhile.  The time runs from the acknowledgement of the revocation to the
-first refusal at each service.
+Genuine tokens are in use at every service meanwhile.  The time is measured from the acknowledgement of the revocation
+to the first refusal at each service.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from zt.login import Login, sign_in
 LONGEST = 10
 """Seconds after which a method counts as broken."""
 PAUSE = 0.005
-"""Seconds between two calls of a service: to ask without any would keep everybody too busy to hear of it."""
+"""Seconds between two calls of a service: without a pause, all parties would be too busy to receive the revocation."""
 PLAN = {"request": "Summarise the incident reports."}
 READER, WRITER = "agent/reader", "agent/writer"
 ACTS = {READER: "tool.read", WRITER: "tool.write"}
@@ -44,26 +44,26 @@ class Use:
 
     @property
     def claims(self) -> dict[str, Any]:
-        """What T0 says."""
+        """The claims of T0."""
         read: dict[str, Any] = jwt.decode(self.login.access_token, options={"verify_signature": False})
         return read
 
     def calls(self) -> Mapping[str, Callable[[], Awaitable[httpx.Response]]]:
-        """A call at each service that does next to nothing, as the holder of the token makes it."""
+        """Return a cheap call for each service, as the holder of its token makes it."""
         ask = self.intruder.post
-        nobody = {"model": "none", "messages": [{"role": "user", "content": "?"}]}
+        unknown_model = {"model": "none", "messages": [{"role": "user", "content": "?"}]}
         return {
             "orchestrator": lambda: ask(None, "orchestrator", "/plan", self.login.access_token, json=PLAN),
             self.agent: lambda: ask("orchestrator", self.agent, "/a2a", self.t1, json={}),
             "tool/documents": lambda: self.intruder.list_tools(self.agent, self.t2),
-            "inference": lambda: ask(self.agent, "inference", "/v1/chat/completions", self.t3, json=nobody),
+            "inference": lambda: ask(self.agent, "inference", "/v1/chat/completions", self.t3, json=unknown_model),
         }
 
 
 async def in_use(
     system: System, intruder: Intruder, olga: Operator, *, agent: str = READER, user: str = "alice"
 ) -> Use:
-    """Sign a user in, and narrow the token for every hop on the way through one agent."""
+    """Sign a user in, and exchange the token for every hop on the way through one agent."""
     keycloak = system.keycloak
     login = await sign_in(
         keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING, verify=keycloak.tls
@@ -91,7 +91,7 @@ async def session(use: Use) -> None:
 
 
 async def token(use: Use) -> None:
-    """An operator revokes her token and all that was derived from it: `zt revoke lineage`."""
+    """An operator revokes her token and all tokens derived from it: `zt revoke lineage`."""
     (await use.olga.revoke("token", use.claims["jti"])).raise_for_status()
 
 
@@ -111,7 +111,7 @@ async def disable_user(use: Use) -> None:
 
 
 async def revoke_token(use: Use) -> None:
-    """Alice's client revokes T0 at Keycloak (RFC 7009), which keeps what was derived from it."""
+    """Alice's client revokes T0 at Keycloak (RFC 7009), which does not revoke the tokens derived from it."""
     await _at_the_realm(use, use.system.keycloak.metadata.revocation_endpoint, token=use.login.access_token)
 
 
@@ -133,8 +133,8 @@ async def _client(use: Use, *, enabled: bool) -> None:
 
 async def _undo_suspend(use: Use) -> None:
     answer = (await use.olga.reinstate(READER)).raise_for_status()
-    if (told := answer.json()["keycloak"]) != "told":
-        raise RuntimeError(f"{READER} is reinstated, and Keycloak was not told: {told}")
+    if (result := answer.json()["keycloak"]) != "told":
+        raise RuntimeError(f"{READER} is reinstated, but Keycloak was not notified: {result}")
 
 
 async def _undo_drift(use: Use) -> None:
@@ -160,7 +160,7 @@ async def _until_active(use: Use, kind: str, name: str) -> None:
 
 
 async def _nothing(_use: Use) -> None:
-    """What is over is over."""
+    """Do nothing: it cannot be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +168,13 @@ class RevocationMethod:
     """One way to revoke something."""
 
     called: str
-    """As the README calls it."""
+    """Its name in the README."""
     trigger: Callable[[Use], Awaitable[None]]
     undo: Callable[[Use], Awaitable[None]]
     pushed: bool
-    """Whether the registry is told, or has to look."""
+    """Whether the registry is notified, or has to poll."""
     hits: tuple[str, ...]
-    """The services whose caller, or whose caller's history, is revoked by it."""
+    """The services whose caller, or an earlier party of the chain, is revoked by it."""
     agent: str = READER
 
 
@@ -203,8 +203,8 @@ REVOCATION_METHODS = {
 async def delays(method: RevocationMethod, use: Use, *, acknowledged: bool = True) -> dict[str, float]:
     """Revoke, and undo it; return the seconds from the acknowledgement to the first refusal at each service.
 
-    Where it need not be `acknowledged`, they count from the request.
-    Raises `RuntimeError` where a service does not say yes before, or refuses for another reason, or not at all.
+    Without `acknowledged`, the seconds count from the request.
+    Raises `RuntimeError` if a service refuses before, or for another reason, or not at all.
     """
     calls = {name: call for name, call in use.calls().items() if name in method.hits}
     for name, call in calls.items():
@@ -235,7 +235,7 @@ async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> 
 
 
 async def all_delays(system: System, olga: Operator) -> dict[str, dict[str, float]]:
-    """Each method once, each with a session of its own."""
+    """Measure each method once, each with a session of its own."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
         took = {}

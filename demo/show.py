@@ -1,6 +1,6 @@
-"""Tells a transaction so that a person sees it: the tokens side by side, and the audit trail as a tree.
+"""Shows a transaction: the tokens side by side, and the audit trail as a tree.
 
-It knows nothing but what the parties show and wrote down.  No token is ever shown; the journals hold none.
+It uses only the parties' certificates and journals.  It never shows a token; the journals have none.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from local.system import HOST, System
 from zerotrust.audit.event import MICROSECONDS, Access, AuditEvent, Caller, Decided, Request
 from zerotrust.spiffe.svid import id_of
 
-# Who presents it to whom, and the name it has in the text.
+# Each token's name in the text, by its presenter and its audience.
 NAMES = {
     ("walkthrough", "orchestrator"): "T0",
     ("orchestrator", "agent/reader"): "T1",
@@ -35,18 +35,18 @@ NAMES = {
 
 NO = "\N{EN DASH}"
 WIDE = 120
-"""Columns of a terminal where nothing has to be left out."""
+"""Columns of a terminal with room for every column."""
 
 
 def short(party: str) -> str:
-    """A party's name without its trust domain."""
+    """Return a party's name without its trust domain."""
     return party.removeprefix("spiffe://").partition("/")[2] or party
 
 
 async def certificates(system: System) -> dict[str, x509.Certificate]:
-    """The certificate that each party shows to whoever calls it."""
+    """Return the certificate of each party."""
     context = ssl.create_default_context(cafile=system.authority.ca_file)
-    context.check_hostname = False  # they are looked at here, not relied on
+    context.check_hostname = False  # they are only shown
     shown = {}
     for name in system.registry.launched:
         _, writer = await asyncio.open_connection(HOST, system.port(name), ssl=context)
@@ -56,7 +56,7 @@ async def certificates(system: System) -> dict[str, x509.Certificate]:
 
 
 def show_parties(console: Console, system: System, shown: Mapping[str, x509.Certificate]) -> None:
-    """Each party's certificate, and what was measured before it was issued; by which folders, where there is room."""
+    """Show each party's certificate, and the code digest it was issued for; with the folders, if there is room."""
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
     for column in ("certificate of", "known as", "left", "approved code"):
         table.add_column(column, no_wrap=True)
@@ -73,10 +73,10 @@ def show_parties(console: Console, system: System, shown: Mapping[str, x509.Cert
 
 
 def show_delays(console: Console, took: Mapping[str, Mapping[str, float]]) -> None:
-    """How long each service went on after each revocation was acknowledged."""
+    """Show how long each service still accepted calls after each revocation was acknowledged."""
     services = list(dict.fromkeys(name for each in took.values() for name in each))
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), caption_justify="left")
-    table.caption = f"From acknowledgement to first refusal.  {NO}: nobody who calls it is revoked."
+    table.caption = f"From acknowledgement to first refusal.  {NO}: no caller of it is revoked."
     table.add_column("revoked by")
     for name in services:
         table.add_column(name, justify="right", no_wrap=True)
@@ -87,7 +87,7 @@ def show_delays(console: Console, took: Mapping[str, Mapping[str, float]]) -> No
 
 
 def tokens_of(events: Iterable[AuditEvent]) -> dict[str, Caller]:
-    """The tokens of one transaction by their names in the text, each as the party that verified it wrote it down."""
+    """Return the tokens of one transaction by their names in the text, each as its verifier recorded it."""
     found: dict[str, Caller] = {}
     for event in events:
         if isinstance(event.data, Request) and (token := event.data.principal):
@@ -96,7 +96,7 @@ def tokens_of(events: Iterable[AuditEvent]) -> dict[str, Caller]:
 
 
 def show_tokens(console: Console, tokens: dict[str, Caller]) -> None:
-    """The tokens side by side, and what was lost from each to the next."""
+    """Show the tokens side by side, and the rights that each has lost from the one before."""
     by_id = {token.token_id: token for token in tokens.values()}
     table = Table(box=HORIZONTALS, show_lines=True, padding=(0, 1, 0, 0))
     for column in ("", "who", "scope", "act", "life", "gone since"):
@@ -122,13 +122,13 @@ def _lost(token: Caller, parent: Caller | None) -> str:
 
 
 def show_trail(console: Console, events: Iterable[AuditEvent]) -> None:
-    """The audit trail of one transaction: each token below the one it came from, with what was done with it."""
+    """Show the audit trail of one transaction: each token below the one it came from, with the calls made with it."""
     tree = Tree("")
     branches: dict[str, Tree] = {}
     for event in sorted(events, key=lambda found: found.time):
         data = event.data
         if not isinstance(data, Request | Access) or not (token := data.principal):
-            continue  # what came of an exchange is a branch of its own
+            continue  # an exchanged token gets a branch of its own
         tree.label = tree.label or f"transaction {token.transaction}, policy {_version(data.decision)}"
         if (branch := branches.get(token.token_id)) is None:
             above = branches[token.lineage[-1]] if token.lineage else tree

@@ -36,43 +36,44 @@ def up() -> None:
 
 
 def left_running(command: list[str]) -> int:
-    """Start a program, pass on what it says, and leave it running once it has said `READY`; return our exit status.
+    """Start a program, print its output, and leave it running after it printed `READY`; return our exit status.
 
-    One that ends before has failed, whatever its own status.  Where we are told to end, it is too, and waited for.
+    A program that ends before has failed, whatever its own status.  If we are stopped by a signal, it is stopped, too,
+    and waited for.
     """
-    env = {**os.environ, "COLUMNS": str(console.width)}  # it sees a pipe, and we have the terminal
+    env = {**os.environ, "COLUMNS": str(console.width)}  # its output is a pipe, ours the terminal
     process = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
-    told: list[int] = []
+    signals: list[int] = []
 
     def end(number: int, _frame: object) -> None:
-        if not told:  # told twice, it would break off its own ending
+        if not signals:  # a second signal would interrupt its orderly end
             process.terminate()
-        told.append(number)
+        signals.append(number)
 
     for number in signal.SIGTERM, signal.SIGINT:
         signal.signal(number, end)
-    assert process.stdout  # noqa: S101 - a pipe, as asked for
+    assert process.stdout  # noqa: S101 - a pipe, as requested
     line = ""
     for line in process.stdout:
         print(line, end="", flush=True)
-    if line.rstrip() == READY and not told:
+    if line.rstrip() == READY and not signals:
         return 0
-    status = process.wait()  # at the end of what it says it may still be ending
-    if told:
+    status = process.wait()  # after its last output it may still be ending
+    if signals:
         console.print(INTERRUPTED)
-        return 128 + told[0]
+        return 128 + signals[0]
     return status or 1
 
 
 @app.command()
 def serve() -> None:
-    """Run everything in the foreground until told to end."""
+    """Run everything in the foreground until stopped."""
     sys.exit(until_told(_serve()))
 
 
 @app.command()
 def down() -> None:
-    """End what `up` left running."""
+    """Stop the system that `up` started."""
     process = process_running(FOLDER) if FOLDER.exists() else None
     if process is None:
         console.print("Nothing is running.")
@@ -90,7 +91,7 @@ def down() -> None:
 
 @app.command()
 def fresh() -> None:
-    """Forget what `up` kept: what is revoked, documents, journals, logs, and Keycloak's database."""
+    """Remove the data that `up` keeps: revocations, documents, journals, logs, and Keycloak's database."""
     if process := process_running(FOLDER) if FOLDER.exists() else None:
         console.print(f"It runs, as process {process}: `make down` ends it.")
         sys.exit(1)
@@ -100,20 +101,20 @@ def fresh() -> None:
         console.print(Text(str(error), style="red"))
         sys.exit(1)
     forget(FOLDER)
-    console.print("Forgotten: what was revoked, documents, journals, logs, and Keycloak's database.")
+    console.print("Removed: revocations, documents, journals, logs, and Keycloak's database.")
 
 
 @app.command()
 def token(user: str, scope: Annotated[str, typer.Option(help="what the token may be used for")] = EVERYTHING) -> None:
     """Sign a user in at the running system, as a browser would, and print the access token.
 
-    The password is asked for, or read from standard input.
+    The password is prompted for, or read from standard input.
     """
     password = ask_password()
     try:
         login = asyncio.run(sign_in_at(ISSUER, "walkthrough", user, password, scope, ca=CA))
     except DoorError as error:
-        # Not where the token is expected.
+        # On standard error, because the token is expected on standard output.
         Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error), style="red"))
         sys.exit(1)
     print(login.access_token)
@@ -128,12 +129,12 @@ async def _serve() -> int:
 
 
 def let_go(log: Path) -> None:
-    """Give the pipe back to whoever started us.  What is said from now on goes to the terminal, or to `log`."""
+    """Close the pipe to the process that started us; from now on, output goes to the terminal, or to `log`."""
     sys.stdout.flush()
     if sys.stderr.isatty():
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         return
-    with log.open("ab") as file:  # whoever waits for the end of our errors would wait for as long as we run
+    with log.open("ab") as file:  # a process that reads our standard error to its end would wait as long as we run
         for stream in sys.stdout, sys.stderr:
             os.dup2(file.fileno(), stream.fileno())
 

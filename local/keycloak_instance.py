@@ -1,17 +1,18 @@
-"""Keycloak's folder: what a run finds there, and what the next one may go on with.
+"""Keycloak's folder: the files of a run, and those that the next run may reuse.
 
-A second start builds and imports nothing that has not changed. Two seals decide that, each the digest of what it stands
-for. `build.seal` is set once a build has run, and holds the digest of what the build produced as well. `data.seal` is
-set only at a clean stop, after Keycloak's own events said that nobody edited the realm, and is broken at start: so a
-crash, another realm file and a change made in the admin page all lead to a fresh import, and never to a realm that is
-silently not the committed one.
+A later start reuses the build and the database if nothing has changed.  Two seals decide that, each a digest.
+`build.seal` is written once a build has run, and also covers its output.  `data.seal` is written only at a clean stop,
+if Keycloak's own events show that the realm was not edited, and is removed at start.  So after a crash, with another
+realm file, or after a change in the admin page, the realm is imported again, and never differs silently from the
+committed one.
 
-All else in the folder is laid out anew at each start, from the distribution, which `keycloak_runtime.py` has just held
-to its digest, and from the scripts; what lies there besides is removed, for Keycloak would take themes and more from
-there. A build is not kept where other clones find it: what it produces differs each time, so no digest of it can be
-committed.  Nobody's password outlives the run. A stopped database has one administrator whose random password lies
-beside it (`handover`, good for one start): Keycloak makes an administrator only together with the database. Whoever can
-read that file can read the database too, and with it the realm's signing key; the folder is its owner's alone.
+All other files in the folder are made again at each start, from the distribution, whose digest `keycloak_runtime.py`
+has just verified, and from the scripts; any further file is removed, because Keycloak would load themes and more from
+there.  A build is not shared with other clones: its output differs each time, so no digest of it can be committed.
+Users' passwords do not outlive the run.  A stopped database has one administrator, whose random password is in a file
+beside it (`handover`, valid for one start), because Keycloak makes an administrator only together with the database.
+A process that can read that file can read the database as well, with the realm's signing key; only the owner can read
+the folder.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from authorities.attestation.verifier.measure import MeasureError, digest_of, me
 from local.keycloak_runtime import VERSION
 from registration.realm.script import build_jar
 
-# A certificate is asked for and not demanded: workloads have one, people have none. One of another CA is refused.
+# A certificate is optional: workloads have one, people have none.  One of another CA is refused.
 BUILD = [
     "--db=dev-file",
     "--cache=local",
@@ -34,33 +35,33 @@ BUILD = [
     "--health-enabled=true",
     "--https-client-auth=request",
 ]
-"""The options that a build is made with, and every start of it again."""
+"""The options of a build, which every start has to repeat."""
 
 BUILT = "lib/quarkus"
-"""What a build writes."""
+"""The output of a build."""
 _KEPT = {"data", "handover", "build.seal", "data.seal"}
 _LOG = "keycloak.log"
-"""Kept as well, and those that were rotated: `keycloak.log.1` and so on."""
+"""Kept as well, with the rotated ones: `keycloak.log.1` and so on."""
 _LONG_AGO = 315_532_800
-"""1980, in seconds since 1970. Keycloak remembers when a script was last changed, and we write ours at each start."""
+"""1980, in seconds since 1970.  Keycloak rebuilds if a script's time has changed, and we write ours at each start."""
 
 
 class Instance:
-    """The folder of one Keycloak.  Everything here blocks."""
+    """The folder of one Keycloak.  All methods block."""
 
     def __init__(self, home: Path, *, realm: str, scripts: tuple[Path, ...]) -> None:
-        """`realm` is what is imported, in JSON; `scripts` are the mappers that are built in."""
+        """`realm` is the realm to import, in JSON; `scripts` are the mappers that are built in."""
         self.home, self.realm, self._scripts = home, realm, scripts
 
     @property
     def built(self) -> bool:
-        """Whether the build in this folder is the one that we want."""
+        """Whether the build in this folder is current."""
         return self._sealed("build")
 
     def prepare(self, distribution: Path) -> str | None:
-        """Lay out the instance around the shared distribution.
+        """Make the files of the instance from the shared distribution.
 
-        Returns the administrator's password that the last run left us, or None where the database is made afresh.
+        Return the administrator's password of the last run, or None if the database has to be made again.
         """
         self._lay_out(distribution)
         left, handover = self.home / "handover", None
@@ -75,25 +76,25 @@ class Instance:
         return handover
 
     def has_run(self) -> None:
-        """Seal the build: it was seen to run."""
+        """Seal the build, after it has run."""
         self._seal("build")
 
     def leave(self, handover: str) -> None:
-        """Seal the database, after a clean stop, and leave its administrator's password to the next start."""
+        """Seal the database, after a clean stop, and store its administrator's password for the next start."""
         left = self.home / "handover"
         left.touch(mode=0o600)
         left.write_text(handover)
         self._seal("data")
 
     def hosts(self) -> Path:
-        """Write the only names that Keycloak will find: on this machine, no other place knows those of parties."""
+        """Write the hosts file with the only names that Keycloak can resolve; the parties' names are not in DNS."""
         names = sorted({"localhost", socket.gethostname(), *re.findall(r'"https://([\w.-]+)', self.realm)})
         hosts = self.home / "hosts"
         hosts.write_text(f"127.0.0.1 {' '.join(names)}\n")
         return hosts
 
     def _lay_out(self, distribution: Path) -> None:
-        """The libraries are shared; what a build writes, and what is found by its own place, is a copy."""
+        """Link the shared libraries; copy what a build writes, and files that find others relative to themselves."""
         lib, kept = self.home / "lib", self.home / "kept"
         self.home.mkdir(parents=True, mode=0o700, exist_ok=True)
         if built := self.built:
@@ -116,7 +117,7 @@ class Instance:
             os.utime(jar, (_LONG_AGO, _LONG_AGO))
 
     def _digest(self, kind: str) -> str:
-        """What the seal of `kind` stands for.  Raises `MeasureError` where there is no build."""
+        """Return the digest for the seal of `kind`.  Raises `MeasureError` if there is no build."""
         scripts = [script.read_text() for script in self._scripts]
         if kind == "build":
             # control: keycloak-build-measured

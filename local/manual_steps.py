@@ -1,18 +1,18 @@
-"""What a person can type while the system runs: `make up` prints it, and a test types it."""
+"""The steps that a person can try by hand while the system runs: `make up` prints them, and a test runs them."""
 
 import json
 
 from local.system import HOST, ROOT, System
 
 EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run model.read"
-"""All scopes that the walkthrough's client can be given."""
+"""All scopes that the walkthrough's client can get."""
 REQUEST = "Summarise the incident reports of my department and file the result."
 READY = "`make down` ends it."
-"""The last line of what is said before everything is left running: whoever has not read it knows that it failed."""
+"""The last line of output before the system is left running; without it, the start has failed."""
 
 
 def steps(system: System) -> str:
-    """What a person can type while the system runs, one step after the other."""
+    """Return the steps that a person can try while the system runs."""
     called = "orchestrator", "tool/documents"
     return _STEPS.format(  # control: secrets-not-in-arguments
         found=" ".join(f"--connect-to {system.registry.dns_name(name)}::{HOST}:{system.port(name)}" for name in called),
@@ -29,7 +29,7 @@ def steps(system: System) -> str:
 _STEPS = r"""
 The passwords are of this run only.  Step by step, in bash (in zsh: `setopt interactive_comments` first):
 
-  # believe this run's CA; find each party where it listens
+  # trust this run's CA; connect to each party's own address
   ask() {{ curl -sS -w '\n' --cacert run/ca.pem {found} "$@"; }}
 
   # secrets go through pipes: others can read a process's arguments
@@ -62,12 +62,12 @@ The passwords are of this run only.  Step by step, in bash (in zsh: `setopt inte
   zt party show agent/writer
   as_alice {orchestrator}/tasks --json "$TASK"
 
-  # put back, it stays suspended until an operator reinstates it
+  # with the file removed, it stays suspended until reinstated
   rm agents/writer/planted.py; sleep 1
   zt party show agent/writer
   zt party reinstate agent/writer
 
-  # what the tool decided, each written down before it was done
+  # the tool's decisions, each recorded before the act
   grep -oE '"decision":.*"operation":"[^"]+"' {journal} | tail -n 5
 
 {ready}"""

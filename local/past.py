@@ -1,7 +1,7 @@
-"""What a run leaves to the next one in its folder, and for how long.
+"""Keeps data of earlier runs in a run's folder, and limits how much.
 
-What is revoked and what was filed stays (`data/`).  Journals and logs are put aside run by run, each journal with its
-own chain of hashes, and the oldest runs are removed.  Everything here blocks.
+Revocations and documents stay (`data/`).  Journals and logs are moved aside for each run, each journal with its own
+hash chain, and the oldest runs are removed.  All functions here block.
 """
 
 import datetime as dt
@@ -10,17 +10,17 @@ import shutil
 from pathlib import Path
 
 RUNS_KEPT = 5
-"""Runs with journals that are kept beside the current one, and the last one without: a start that failed."""
+"""Earlier runs with journals that are kept, besides the last one without: a start that failed."""
 MOST_KEPT = 200 * 1024 * 1024
-"""Bytes of all with journals; over that, the oldest runs go first, but never the last one."""
+"""Bytes of all runs with journals; over that, the oldest runs are removed first, but never the last one."""
 JOURNAL = "journal.jsonl"
 _RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z")
 
 
 def put_aside(folder: Path) -> Path | None:
-    """Move the journals and logs of the last run to `past/`, and remove what is too old or too much.
+    """Move the journals and logs of the last run to `past/`, and remove the runs over the limits.
 
-    Returns where they are now, or None where there was no run before.  Raises `NotADirectoryError`.
+    Return their new folder, or None if there was no earlier run.  Raises `NotADirectoryError`.
     """
     check_links(folder)
     moved = [*sorted((folder / "data").glob(f"*/{JOURNAL}")), *sorted((folder / "logs").glob("*"))]
@@ -37,26 +37,26 @@ def put_aside(folder: Path) -> Path | None:
 
 
 def forget(folder: Path) -> None:
-    """Remove what runs left: data, journals, logs, and Keycloak's database, so that the realm is imported anew."""
+    """Remove data, journals, logs and Keycloak's database of all runs, so that the realm is imported again."""
     for name in ("data", "logs", "past", "keycloak/data"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("data.seal", "handover"):  # they describe the database, and nothing without it
+    for name in ("data.seal", "handover"):  # useless without the database
         (folder / "keycloak" / name).unlink(missing_ok=True)
 
 
 def check_links(folder: Path) -> None:
-    """Raise `NotADirectoryError` where a link would have us move or remove what lies outside the run's folder."""
+    """Raise `NotADirectoryError` if a link would make us move or remove files outside the run's folder."""
     for name in ("data", "logs", "past", "keycloak", "keycloak/data"):
         _check_link(folder / name)
 
 
 def _check_link(path: Path) -> None:
     if path.is_symlink():
-        raise NotADirectoryError(f"{path} is a symbolic link, and what it leads to is not of a run: remove the link.")
+        raise NotADirectoryError(f"{path} is a symbolic link, whose target is not part of a run: remove the link.")
 
 
 def _name(moved: list[Path]) -> str:
-    """When that run last wrote something (UTC), so that names are in the order of time."""
+    """Return the time of that run's last write (UTC), so that the order of names is the order of time."""
     last = max(file.stat().st_mtime for file in moved)
     return f"{dt.datetime.fromtimestamp(last, dt.UTC):%Y-%m-%dT%H-%M-%S.%fZ}"
 
@@ -69,7 +69,7 @@ def _prune(past: Path) -> None:
             counted += 1
             total += sum(file.lstat().st_size for file in run.iterdir())
             old = counted > 1 and (counted > RUNS_KEPT or total > MOST_KEPT)
-        else:  # any number of starts that fail may push out no journal
+        else:  # failed starts, however many, must not displace a journal
             failed += 1
             old = failed > 1
         if old:

@@ -1,4 +1,4 @@
-"""What every program here has in common: where it prints, where its files are, and how it ends."""
+"""Common parts of all programs here: output, folder, and how they end."""
 
 import asyncio
 import shutil
@@ -21,39 +21,39 @@ from zt.login import LoginError
 from zt.terminal import Terminal
 
 FOLDER = ROOT / "run"
-INTERRUPTED = "Interrupted; all that had been started has ended."
+INTERRUPTED = "Interrupted; everything that was started has ended."
 OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, NotClosedError, RegistryError)
-"""What is in the way, each with a sentence that says so."""
+"""The exceptions whose text is shown to the user."""
 
 
-# Where the output is no terminal: as wide as COLUMNS says, or wide enough for the tables.
+# If the output is not a terminal: as wide as COLUMNS says, or wide enough for the tables.
 console = Terminal(width=None if sys.stdout.isatty() else shutil.get_terminal_size((120, 24)).columns, highlight=False)
 _began = time.monotonic()
 
 
 def say(text: str | Text) -> None:
-    """One line of progress, with the seconds since the start.  A `str` is printed as it is, and never as markup."""
+    """Print one line of progress, with the seconds since the start.  A `str` is never interpreted as markup."""
     # control: progress-without-markup
     console.print(Text.assemble((f"{time.monotonic() - _began:5.1f} s", "dim"), "  ", text))
 
 
 def until_told(main: Coroutine[Any, Any, int]) -> int:
-    """Run `main` until it ends or is told to; return its exit status, with a sentence where something is in the way."""
+    """Run `main` until it ends or is stopped by a signal.  Return the exit status; print expected errors."""
 
-    async def work_until_told() -> int:
+    async def work_until_stopped() -> int:
         work, loop = asyncio.create_task(main), asyncio.get_running_loop()
         for number in signal.SIGTERM, signal.SIGINT:
             loop.add_signal_handler(number, work.cancel, number.name)
         try:
             return await work
-        except asyncio.CancelledError as told:
-            if told.args != ("SIGINT",):
+        except asyncio.CancelledError as stopped:
+            if stopped.args != ("SIGINT",):
                 return 0
             console.print(INTERRUPTED)
             return 128 + signal.SIGINT
 
     try:
-        return asyncio.run(work_until_told())
+        return asyncio.run(work_until_stopped())
     except (*OURS, OSError, httpx.HTTPError) as error:
         console.print(Text(str(error), style="red"))
         return 1

@@ -1,7 +1,7 @@
-"""Everything on one machine: attestation, Keycloak, the services; started in order, and gone when this process is.
+"""Runs everything on one machine: attestation, Keycloak, the services; started in order, and ended with this process.
 
-The same objects as anywhere else are composed here.  What a walkthrough or a test needs besides, an intruder inside a
-genuine workload, is launched only where it is asked for by name.
+It composes the same objects as any other deployment.  A compromised workload, which a walkthrough or a test may need in
+addition, is launched only on request, by name.
 """
 
 import asyncio
@@ -45,19 +45,19 @@ DEPLOYMENT = ROOT / "deploy" / "local.yaml"
 HOST = "127.0.0.1"
 SECONDS_TO_START = 30
 SPACE = 100
-"""Megabytes: several times what a run takes."""
+"""Megabytes: several times the space that a run needs."""
 PID_FILE = "running.pid"
 INSIDER = ("lab/compromised_workload", "zerotrust")
-"""The code that stands for an intruder; see `lab/compromised_workload/main.py`."""
+"""The code of the compromised workload; see `lab/compromised_workload/main.py`."""
 
 
 class DemoError(Exception):
-    """It does not run.  The text names the cause and the next step."""
+    """The system does not run.  The text names the cause and the next step."""
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What runs, and where its traces are."""
+    """The running system, and its files."""
 
     registry: Registry
     deployment: Deployment
@@ -67,11 +67,11 @@ class System:
     authority: Authority
 
     def address(self, name: str) -> str:
-        """A party's origin, by its name in certificates."""
+        """Return a party's origin, with its name in certificates."""
         return self.registry.address(name)
 
     def place(self, name: str) -> str:
-        """Where a party listens."""
+        """Return the address that a party listens on."""
         return self.deployment.parties[name].origin
 
     def port(self, name: str) -> int:
@@ -80,55 +80,55 @@ class System:
 
     @property
     def directory(self) -> Directory:
-        """Whom there is to be called, and by which names they are known."""
+        """The parties that can be called, with their addresses and names."""
         return deployed_at(self.deployment, self.registry, approved={}).directory()
 
     def user(self) -> httpx.AsyncClient:
-        """The client of a person, who has no certificate."""
+        """Return the HTTP client of a person, without a certificate."""
         return user_client(self.directory, self.authority.ca_file)
 
     def log(self, name: str) -> Path:
-        """A party's log, in JSON lines."""
+        """Return the path of a party's log (JSON lines)."""
         return self.folder / "logs" / f"{name.replace('/', '-')}.log"
 
     def events(self, name: str) -> list[AuditEvent]:
-        """What a party has written down."""
+        """Return the events of a party's journal."""
         return list(events(self.journal(name)))
 
     def journal(self, name: str) -> Path:
-        """Where a party writes down what it decided."""
+        """Return the path of a party's journal."""
         return self.data(name) / "journal.jsonl"
 
     async def assertion(self, name: str) -> str:
-        """What an intruder inside the workload `name` can get: a JWT-SVID for the realm, good for 60 s."""
+        """Return what an intruder inside the workload `name` can get: a JWT-SVID for the realm, valid for 60 s."""
         return str((await self.inside(name, self.keycloak.issuer))["jwt_svid"])
 
     async def svid(self, name: str) -> Svid:
-        """What an intruder inside the workload `name` can get: its certificate and key, good for 120 s at most."""
-        told = await self.inside(name, "x509")
-        key, own, *bundle = (base64.b64decode(part) for part in [told["key"], *told["certificates"]])
+        """Return what an intruder inside the workload `name` can get: its certificate and key, valid for 120 s."""
+        answer = await self.inside(name, "x509")
+        key, own, *bundle = (base64.b64decode(part) for part in [answer["key"], *answer["certificates"]])
         return Svid.from_der(key, own, bundle)
 
-    async def inside(self, name: str, asked: str) -> dict[str, Any]:
-        """What the intruder inside the workload `name` answers; see `lab/compromised_workload/main.py`."""
+    async def inside(self, name: str, request: str) -> dict[str, Any]:
+        """Return the answer of the intruder inside the workload `name`; see `lab/compromised_workload/main.py`."""
         reader, writer = await asyncio.open_unix_connection(_insider_socket(self.folder, name))
-        writer.write(f"{asked}\n".encode())
+        writer.write(f"{request}\n".encode())
         answer: dict[str, Any] = json.loads(await reader.readline())
         writer.close()
         await writer.wait_closed()
         return answer
 
     def data(self, name: str) -> Path:
-        """Where a party keeps what it writes."""
+        """Return the folder of a party's data."""
         return self.folder / "data" / name.replace("/", "-")
 
 
 Parties = Callable[[System], Mapping[str, Launch]]
-"""What to launch, by the address where it will answer."""
+"""Returns the launches, by the address that each will listen on."""
 
 
 def registered(system: System) -> dict[str, Launch]:
-    """Every party of the registry that runs measured code, as it stands there."""
+    """Return a launch for every party of the registry that runs measured code."""
     return {
         system.place(name): Launch.registered(system.registry, name, settings(system, name))
         for name in system.registry.launched
@@ -136,8 +136,8 @@ def registered(system: System) -> dict[str, Launch]:
 
 
 def settings(system: System, name: str) -> dict[str, str]:
-    """What `zerotrust.settings` wants to be told; the registry alone is told where everybody else is."""
-    told = {
+    """Return the variables for `zerotrust.settings`; only the registry gets the addresses of all parties."""
+    common = {
         "ZT_REGISTRY": system.place(REGISTRY_PARTY),
         "ZT_ISSUER": system.keycloak.issuer,
         "ZT_HOST": system.deployment.parties[name].host,
@@ -149,11 +149,11 @@ def settings(system: System, name: str) -> dict[str, str]:
         "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
         "ZT_DEPLOYMENT": str(DEPLOYMENT),
     }
-    return told | (files if name == REGISTRY_PARTY else {})
+    return common | (files if name == REGISTRY_PARTY else {})
 
 
 @asynccontextmanager
-async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each by name
+async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
     folder: Path,
     *,
     say: Say,
@@ -164,15 +164,15 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
     attestation: type[Authority] = Authority,
     keep: bool = False,
 ) -> AsyncIterator[System]:
-    """Start everything; end everything on the way out.
+    """Run everything for a block.
 
-    `folder` keeps data, logs and Keycloak's database; `parties` are all that the registry has launched where nobody
-    says otherwise, `scripts` the mappers built into Keycloak, and `attestation` who measures and launches.  `keep`: go
-    on with what is revoked, filed and on record from the last run in this folder, and with Keycloak's database; else
-    all that is forgotten first.  Raises `DemoError`, `KeycloakError`, `LaunchError`, `MeasureError`, `NotClosedError`,
-    `NotADirectoryError` or `RegistryError`.
+    `folder` has data, logs and Keycloak's database; `parties` returns the launches, by default those of the registry;
+    `scripts` are the mappers built into Keycloak, and `attestation` measures and launches.  `keep`: keep revocations,
+    documents, journals and Keycloak's database of the last run in this folder; otherwise remove them first.  Raises
+    `DemoError`, `KeycloakError`, `LaunchError`, `MeasureError`, `NotClosedError`, `NotADirectoryError` or
+    `RegistryError`.
     """
-    folder = folder.absolute()  # noqa: ASYNC240 - what is launched runs in another working folder
+    folder = folder.absolute()  # noqa: ASYNC240 - launched processes have another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_space(folder, SPACE)
     registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
@@ -191,7 +191,7 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
             forget(folder)
         data = folder / "data"
         data.mkdir(mode=0o700, exist_ok=True)
-        data.chmod(0o700)  # earlier versions left it, and the databases in it, open to other users
+        data.chmod(0o700)  # earlier versions left it, with its databases, open to other users
         shutil.rmtree(folder / "insiders", ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
         port = deployment.parties[ATTESTATION_PARTY].port
@@ -217,11 +217,11 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
         reporting = report(system.place(REGISTRY_PARTY), authority)
         stack.callback(asyncio.create_task(reporting).cancel)
         spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
-        await stack.enter_async_context(keycloak)  # meanwhile: they ask it for nothing until they are asked
+        await stack.enter_async_context(keycloak)  # while the services start, which do not need it before a request
         if put_away:
             say(_survived(put_away, imported=keycloak.imported))
         for address, process in launched.items():
-            if why := suspended.get(name := process.launch.name):  # the registry tells it nothing
+            if why := suspended.get(name := process.launch.name):  # the registry does not send it the feed
                 say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
                 continue
             await started(system, address, process)
@@ -231,13 +231,13 @@ async def running(  # noqa: PLR0913 - what a lab or a test needs besides, each b
             (one.launch.name, one.ended.wait, one.end_requested.is_set, system.log(one.launch.name))
             for one in launched.values()
         ]
-        for told in [*watched, ("Keycloak", keycloak.ended, _never, keycloak.log)]:
-            stack.callback(asyncio.create_task(_tell_when_gone(*told, say)).cancel)
+        for one in [*watched, ("Keycloak", keycloak.ended, _never, keycloak.log)]:
+            stack.callback(asyncio.create_task(_report_end(*one, say)).cancel)
         yield system
 
 
 async def _suspended(system: System) -> dict[str, str]:
-    """The parties that were suspended in an earlier run and not reinstated, with the cause; without the registry."""
+    """Return the parties that were suspended in an earlier run, each with its cause; without the registry."""
     file = system.data(REGISTRY_PARTY) / "revocations.db"
     if not await _there(file):
         return {}
@@ -248,12 +248,12 @@ async def _suspended(system: System) -> dict[str, str]:
 
 
 def _survived(put_away: Path, *, imported: bool) -> str:
-    """What is left of the last run, and what is not."""
-    lost = ", and what was changed in Keycloak's admin page: the realm was imported anew" if imported else ""
+    """Return the message on what is kept of the last run, and what is not."""
+    lost = ", and so are changes in Keycloak's admin page: the realm was imported again" if imported else ""
     return (
-        "What was revoked in the last run stays revoked, and its documents stay. Its journals and logs are in "
+        "Revocations and documents of the last run are kept. Its journals and logs are in "
         f"{put_away} ({RUNS_KEPT} runs are kept, {MOST_KEPT >> 20} MB at most). Its sessions are gone{lost}. "
-        "`make fresh` forgets it all"
+        "`make fresh` removes it all"
     )
 
 
@@ -261,17 +261,17 @@ def _never() -> bool:
     return False
 
 
-async def _tell_when_gone(
-    name: str, ended: Callable[[], Awaitable[object]], asked: Callable[[], bool], log: Path, say: Say
+async def _report_end(
+    name: str, ended: Callable[[], Awaitable[object]], requested: Callable[[], bool], log: Path, say: Say
 ) -> None:
     await ended()
-    if asked():
+    if requested():
         return
-    say(f"{name} has ended by itself, and what needs it is refused until everything is started again; its log: {log}")
+    say(f"{name} has ended by itself; calls that need it are refused until everything is restarted; its log: {log}")
 
 
 async def started(system: System, address: str, process: Launched) -> None:
-    """Wait until what was launched answers there.  Raises `DemoError` where it does not."""
+    """Wait until a launched process listens at `address`.  Raises `DemoError` if it does not."""
     await _until(partial(_answers, address, system.authority.ca_file), process, system.log(process.launch.name))
 
 
@@ -285,7 +285,7 @@ def _insider_socket(folder: Path, name: str) -> Path:
 
 
 async def _until(met: Callable[[], Awaitable[bool]], process: Launched, log: Path) -> None:
-    """Wait for a condition that `process` is to bring about; show why where it does not."""
+    """Wait until a condition is met that `process` has to meet.  Raises `DemoError` with the end of its log."""
     try:
         async with asyncio.timeout(SECONDS_TO_START):
             while not process.ended.is_set():
@@ -294,17 +294,17 @@ async def _until(met: Callable[[], Awaitable[bool]], process: Launched, log: Pat
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pass
-    raise DemoError(f"{process.launch.name} does not come up; the end of its log, {log}:\n{tail(log)}")
+    raise DemoError(f"{process.launch.name} does not start; the end of its log, {log}:\n{tail(log)}")
 
 
 async def _answers(address: str, ca_file: Path) -> bool:
-    """Whether somebody of our trust domain listens there: a service listens once it can answer.
+    """Return whether a party of our trust domain listens at this address: a service listens once it can answer.
 
-    A lab launches some without TLS, and those are known by their port alone.
+    A lab launches some services without TLS; for those, any listener counts.
     """
     url = httpx.URL(address)
     context = ssl.create_default_context(cafile=ca_file)
-    context.check_hostname = False  # who it is, its callers check
+    context.check_hostname = False  # its callers check which party it is
     try:
         _, writer = await asyncio.open_connection(url.host, url.port, ssl=context if url.scheme == "https" else None)
     except OSError:
@@ -314,7 +314,7 @@ async def _answers(address: str, ca_file: Path) -> bool:
 
 
 def _for_keycloak(authority: Authority, folder: Path) -> tuple[Path, Path]:
-    """Keycloak's certificate and key, for this run: it takes them from files alone, the key's for nobody else."""
+    """Write Keycloak's certificate and key for this run to files, which it requires; other users cannot read them."""
     key, chain = authority.server_certificate("localhost")
     files = folder / "keycloak.crt", folder / "keycloak.key"
     for file, content in zip(files, (chain, key), strict=True):
@@ -329,7 +329,7 @@ async def _there(path: Path) -> bool:
 
 
 def process_running(folder: Path) -> int | None:
-    """The process that runs the system of this folder, if one does: it holds the lock, an old number does not count."""
+    """Return the id of the process that runs the system of this folder, or None if no process holds the lock."""
     try:
         with _only_one(folder):
             return None
@@ -339,7 +339,7 @@ def process_running(folder: Path) -> int | None:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, with our process id beside it; `make down` finds us by the two."""
+    """Hold the folder's lock for a block, in a file with our process id, by which `make down` finds us."""
     with (folder / PID_FILE).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -38,7 +38,7 @@ class Parties:
         new = [name for name in self._drifted if not self.cause(name)]
         for name in new:
             await self._revoke(name, f"drift: {drifted[name]}")  # control: drift-suspends
-            # The realm may be slow, and attestation has to be heard again within the second.
+            # The realm may be slow, and the next report has to be taken within a second.
             self._notifier.notify_later(self._subject(name))
         self._stream.note_read("attestation", time.monotonic() - max(0.0, time.time() - at))
         return new

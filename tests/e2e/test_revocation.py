@@ -171,7 +171,7 @@ async def test_whoever_is_suspended_or_tampered_with_is_refused_until_it_is_as_i
     tried = [attempt async for attempt in revocations(system, took)]
 
     assert len(tried) == 6
-    assert [attempt for attempt in tried if not attempt.as_told] == []
+    assert [attempt for attempt in tried if not attempt.as_expected] == []
     assert not PLANTED.exists()
     print(f"refused after {', '.join(f'{seconds * 1000:.0f} ms' for seconds in took)}")
 
@@ -182,7 +182,7 @@ async def test_a_rogue_in_an_agents_place_gets_no_token(system: System) -> None:
     tried = [attempt async for attempt in rogues(system)]
 
     assert len(tried) == 2
-    assert [attempt for attempt in tried if not attempt.as_told] == []
+    assert [attempt for attempt in tried if not attempt.as_expected] == []
     assert (await task(system, "alice"))["result"]["event"] == "finished"
 
 

@@ -141,11 +141,11 @@ async def test_an_operator_who_is_in_no_department_runs_no_task(system: System) 
     assert (answer.status_code, answer.json()["reason"]) == (403, "policy_denied")
 
 
-async def test_every_refusal_of_the_walkthrough_answers_as_told(system: System) -> None:
+async def test_every_refusal_of_the_walkthrough_answers_as_expected(system: System) -> None:
     tried = [attempt async for attempt in attempts(system)]
 
     assert len(tried) >= 10
-    assert [attempt for attempt in tried if not attempt.as_told] == []
+    assert [attempt for attempt in tried if not attempt.as_expected] == []
 
 
 async def test_every_journal_is_whole_and_holds_no_token(system: System) -> None:

@@ -19,7 +19,7 @@ import local.__main__ as program
 from local import keycloak_runtime
 from local.keycloak_runtime import KeycloakError, find_distribution
 from local.manual_steps import READY
-from local.system import ROOT, DemoError, System, _tell_when_gone, running
+from local.system import ROOT, DemoError, System, _report_end, running
 from tests.support.pki import CA
 from tests.support.real import RUN
 
@@ -65,7 +65,7 @@ def test_a_cache_without_room_is_named_before_anything_is_fetched(
 
 @pytest.mark.parametrize(
     ("number", "status", "says"),
-    [(signal.SIGINT, 130, "Interrupted; all that had been started has ended.\n"), (signal.SIGTERM, 0, "")],
+    [(signal.SIGINT, 130, "Interrupted; everything that was started has ended.\n"), (signal.SIGTERM, 0, "")],
 )
 def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, status: int, says: str) -> None:
     command = [sys.executable, "-c", UNTIL_TOLD]
@@ -145,7 +145,7 @@ def test_ctrl_c_during_make_up_ends_everything_and_says_so(number: int) -> None:
         assert process.stdout.readline() == "up\n"
         process.send_signal(number)
         said = process.stdout.read()  # to its end, so whoever could still write there is gone
-    assert (process.returncode, said) == (128 + number, "Interrupted; all that had been started has ended.\n")
+    assert (process.returncode, said) == (128 + number, "Interrupted; everything that was started has ended.\n")
 
 
 LET_GO = """
@@ -189,10 +189,10 @@ def test_a_token_of_a_system_that_does_not_run_is_none_and_the_next_step_is_told
     )
 
 
-async def test_who_ends_by_himself_is_told_of_in_one_sentence_and_who_was_told_to_is_not(tmp_path: Path) -> None:
+async def test_who_ends_by_himself_is_told_of_in_one_sentence_and_who_was_expected_to_is_not(tmp_path: Path) -> None:
     said: list[str] = []
     ended, asked, log = asyncio.Event(), asyncio.Event(), tmp_path / "log"
-    watching = asyncio.create_task(_tell_when_gone("agent/reader", ended.wait, asked.is_set, log, said.append))
+    watching = asyncio.create_task(_report_end("agent/reader", ended.wait, asked.is_set, log, said.append))
     await asyncio.sleep(0)
     assert said == []
 
@@ -200,11 +200,11 @@ async def test_who_ends_by_himself_is_told_of_in_one_sentence_and_who_was_told_t
     await watching
 
     [sentence] = said
-    assert sentence.startswith("agent/reader has ended by itself, and what needs it is refused until")
+    assert sentence.startswith("agent/reader has ended by itself; calls that need it are refused until")
     assert str(log) in sentence
 
     asked.set()
-    await _tell_when_gone("agent/reader", ended.wait, asked.is_set, log, said.append)
+    await _report_end("agent/reader", ended.wait, asked.is_set, log, said.append)
     assert said == [sentence]
 
 

@@ -673,7 +673,7 @@ class Told(RuleBasedStateMachine):
         assert len(self.told.pop(number)) == len(self.to_be_told.pop(number))
 
     @invariant()
-    def it_says_what_it_was_told(self) -> None:
+    def it_says_what_it_was_expected(self) -> None:
         stands_on = [s for s in self.known if loses(s)]
         answer = self.revocations.of(CALLER)
         if stands_on:
@@ -684,7 +684,7 @@ class Told(RuleBasedStateMachine):
         assert self.revocations.number == self.heard
 
     @invariant()
-    def who_watches_was_told_once_of_every_loss_and_of_nothing_else(self) -> None:
+    def who_watches_was_expected_once_of_every_loss_and_of_nothing_else(self) -> None:
         assert [len(told) for told in self.told] == [len(expected) for expected in self.to_be_told]
         assert all(decision.reason is Reason.REVOKED for told in self.told for decision in told)
 

@@ -36,6 +36,6 @@ def test_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         Settings()
 
 
-def test_what_was_told_stays() -> None:
+def test_what_was_expected_stays() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().host = "192.0.2.1"  # type: ignore[misc]
