@@ -34,12 +34,13 @@ def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Map
     for name, party in registry.parties.items():
         parties[name] = Approved(
             code=digest_of(everything.files_of(party.code)) if party.code else None,
+            starts_chains=party.starts_chains,
             delegates=party.delegates,
             may_call=party.may_call,
             card=_card(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
             tools=dict(tools.get(name, {})),
         )
-    return Lock(files=everything.files, parties=parties)
+    return Lock(files=everything.files, parties=parties, outside=registry.outside)
 
 
 def _card(registry: Registry, name: str) -> str:
@@ -78,7 +79,7 @@ def differences(approved: Lock, found: Lock) -> list[str]:
     """Return a line for each difference from what was approved: files by path, then entries by party.  Pure."""
     lines = [f"{path}: {_what(path, approved.files, found.files)}" for path in changed(approved.files, found.files)]
     # If files differ, so does the code digest of each party that runs them; only the files are listed.
-    entries = ["delegates", "may_call", "card"] if lines else ["code", "delegates", "may_call", "card"]
+    entries = [*([] if lines else ["code"]), "starts_chains", "delegates", "may_call", "card"]
     for name in sorted(approved.parties.keys() | found.parties.keys()):
         if name not in approved.parties or name not in found.parties:
             lines.append(f"{name}: {_what(name, approved.parties, found.parties)}")
@@ -88,7 +89,10 @@ def differences(approved: Lock, found: Lock) -> list[str]:
         lines += [
             f"{name}: tool {tool} {_what(tool, before.tools, now.tools)}" for tool in changed(before.tools, now.tools)
         ]
-    return lines
+    return lines + [
+        f"outside {name}: {_what(name, approved.outside, found.outside)}"
+        for name in changed(approved.outside, found.outside)
+    ]
 
 
 def _what(name: str, before: Mapping[str, object], now: Mapping[str, object]) -> str:

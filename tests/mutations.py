@@ -67,7 +67,7 @@ TESTS = {
     "clock": "faults/test_clock",
     "issuer.discovery": "unit/test_discovery attacks/test_k_keys",
     "issuer.introspection": "unit/test_introspection services/test_revocation",
-    "transport.pools": "unit/test_pools unit/test_imports",
+    "transport.pools": "unit/test_pools unit/test_outside unit/test_imports",
     "context": "unit/test_gate unit/test_binding",
     "decision": "unit/test_decision unit/test_imports unit/test_gate",
     "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate attacks/test_i_mcp",
@@ -86,7 +86,7 @@ TESTS = {
     "limits.in_flight": "unit/test_in_flight unit/test_gate",
     "transport.jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols attacks/test_i_mcp",
     "issuer.jwks": "unit/test_jwks faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
-    "registry.snapshot": "unit/test_snapshot unit/test_feed",
+    "registry.snapshot": "unit/test_outside unit/test_snapshot unit/test_feed",
     "registry.lock": "unit/test_lock unit/test_register",
     "transport.logs": "input/test_values faults/test_disk",
     "adapters.mcp_tools": "unit/test_mcp_tools unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
@@ -124,7 +124,7 @@ TESTS = {
         "unit/test_agent_loop services/test_discovery services/test_reader services/test_writer faults/test_tasks "
         "services/test_story attacks/test_l_model"
     ),
-    "spiffe.tls": "unit/test_tls unit/test_pools",
+    "spiffe.tls": "unit/test_tls unit/test_outside unit/test_pools",
     "adapters.mcp": (
         "services/test_documents input/test_handlers input/test_protocols attacks/test_i_mcp attacks/test_e_scope"
     ),

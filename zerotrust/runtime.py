@@ -52,7 +52,8 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
     kind: type[Service] = Service,
 ) -> Service:
     """Put a party together from what it was told, and what it knows."""
-    calls, mcp_calls = Connections(known.directory(), workload.svid), MCPConnections(known.directory(), workload.svid)
+    directory = known.directory(name)
+    calls, mcp_calls = Connections(directory, workload.svid), MCPConnections(directory, workload.svid)
     workload.on_renewal(calls.renew)
     workload.on_renewal(mcp_calls.renew)
     return kind(

@@ -91,6 +91,11 @@ class Service:
         return self.known.addresses
 
     @property
+    def outside(self) -> Mapping[str, str]:
+        """The origins of the servers outside that this party reaches, by name; for `egress.without_token`."""
+        return self.known.outside_of(self.name)
+
+    @property
     def for_users(self) -> bool:
         """Whether clients without a certificate call this party, as those of people do."""
         return bool(self._expected().without_certificate)
@@ -98,7 +103,7 @@ class Service:
     def use(self, known: RegistrySnapshot, policy: PolicyEngine) -> None:
         """Switch to another registry snapshot, from the next request on."""
         self.known, self._policy, self._introspect.high_risk = known, policy, known.registry.high_risk
-        self.egress.use(known)
+        self.egress.use(known, self.name)
         for gate in self._gates:
             gate.use(expected=self._expected(), policy=policy)
 

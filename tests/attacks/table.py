@@ -1109,6 +1109,30 @@ ROWS: dict[int, Row] = {
         None,
         ("authorities/registry/app.py: read at the start and at an operator's reload, by nobody else",),
     ),
+    # U. what can be registered besides: a web console, and a server outside
+    195: Row(
+        "a console's token in other hands, or without a certificate",
+        Reason.NOT_BOUND,
+        (
+            Control("azp-is-peer"),
+            Control(
+                "certificate-before-public-client",
+                put="holder = principal.party if principal.party in self._expected.initiating_clients else peer.id",
+            ),
+        ),
+    ),
+    196: Row(
+        "a console's token at a door that it may not call",
+        Reason.ACTOR_MISSING,
+        ((Control("actor-required"), Control("party-may-call")),),
+    ),
+    197: Row(
+        "another party reaches the server outside",
+        None,
+        (Control("outside-for-one-party", put="True", take="known[name].reached_by == caller"),),
+    ),
+    198: Row("somebody else answers for the server outside", None, (Control("outside-key-pinned"),)),
+    199: Row("a token of ours is sent to the server outside", Reason.WOULD_WIDEN, (Control("token-for-its-audience"),)),
 }
 
 

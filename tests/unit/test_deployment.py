@@ -1,6 +1,7 @@
 """Where parties run: a mistake in it is refused with file, key and reason, and nobody is looked for at half of it."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a party that is missing": ({"agent/reader": None}, "parties.agent/reader: missing"),
     "a place twice": (
         {"agent/reader": LOCAL["parties"]["orchestrator"]},
-        "parties.orchestrator: 127.0.0.1:8101 is already the place of 'agent/reader'",
+        "parties.orchestrator: https://127.0.0.1:8101 is already the place of parties.agent/reader",
     ),
     "no port": ({"agent/reader": {"host": "127.0.0.1"}}, "parties.agent/reader.port: Field required"),
     "a port that there is not": ({"agent/reader": HERE | {"port": 65536}}, "parties.agent/reader.port"),
@@ -45,6 +46,29 @@ def test_a_mistake_is_refused_with_file_key_and_reason(tmp_path: Path, registry:
         load_deployment(file, registry)
 
     assert f"{file}: {reason}" in str(refused.value)
+
+
+LLAMA = {"reached_by": "inference", "spki_sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("outside", "reason"),
+    [
+        ({}, "outside.llama: missing"),
+        ({"llama": "https://llama.example", "gpt": "https://gpt.example"}, "outside.gpt: the registry knows no such"),
+        ({"llama": "http://llama.example"}, "outside.llama"),
+        ({"llama": "https://llama.example/v1"}, "outside.llama"),
+        ({"llama": "https://127.0.0.1:8102"}, "outside.llama: https://127.0.0.1:8102 is already the place of parties."),
+    ],
+)
+def test_a_server_outside_is_somewhere_by_tls(
+    tmp_path: Path, registry: Registry, outside: dict[str, str], reason: str
+) -> None:
+    file = tmp_path / "local.yaml"
+    file.write_text(yaml.safe_dump(LOCAL | {"outside": outside}))
+
+    with pytest.raises(RegistryError, match=re.escape(reason)):
+        load_deployment(file, Registry.model_validate(registry.model_dump() | {"outside": {"llama": LLAMA}}))
 
 
 def test_a_party_is_at_its_place_and_keeps_its_name(registry: Registry) -> None:

@@ -16,6 +16,7 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import MAX_ANSWER, REPORTING_MARGIN
 from zerotrust.registry.directory import Directory
+from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.transport import egress
 from zerotrust.transport.egress import EgressClients, calling_with
@@ -303,8 +304,16 @@ async def test_another_version_of_the_registry_says_whom_there_is_to_be_called(o
     nobody, reader = Directory({}, {}), the_ca().svid("agent/reader")
     transport, mcp_transport = Connections(nobody, reader), MCPConnections(nobody, reader)
     egress = EgressClients({}, revocations=out.revocations, transport=transport, mcp_transport=mcp_transport)
-    known = RegistrySnapshot(registry=registry(), addresses={"agent/reader": "https://127.0.0.1:8102"}, approved={})
-    egress.use(known)
+    raw = registry().model_dump() | {"outside": {"llama": {"reached_by": "inference", "spki_sha256": "0" * 64}}}
+    known = RegistrySnapshot(
+        registry=Registry.model_validate(raw),
+        addresses={"agent/reader": "https://127.0.0.1:8102"},
+        outside={"llama": "https://llama.example"},
+        approved={},
+    )
+    egress.use(known, "inference")
     await egress.close()
 
-    assert transport._directory == mcp_transport._directory == known.directory() != nobody
+    assert transport._directory == mcp_transport._directory == known.directory("inference") != nobody
+    assert transport._directory.outside == {"https://llama.example": "0" * 64}
+    assert known.directory("agent/reader").outside == known.directory().outside == {}

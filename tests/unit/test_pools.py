@@ -377,8 +377,8 @@ async def test_a_party_of_a_new_authority_is_called_at_once(kind: Kind) -> None:
 async def test_the_old_pool_is_closed_when_its_certificate_ends(reader: Party, kind: Kind) -> None:
     svid = the_ca().svid(ORCHESTRATOR, left=1.9)
     async with client(kind, directory(reader), svid) as (http, transport):
-        transport._pool, closed = _Noting(transport._pool), asyncio.Event()
-        transport._pool.closed = closed
+        noting, closed = _Noting(transport._pools[pools._PARTIES]), asyncio.Event()
+        noting.closed, transport._pools[pools._PARTIES] = closed, noting
         transport.renew(the_ca().svid(ORCHESTRATOR))
         assert len(transport._ending) == 1
         async with asyncio.timeout(10):

@@ -198,6 +198,26 @@ MISTAKES = {
     "news that is too old": (change("freshness:revocations", 4), "freshness.revocations"),
     "a token that lives too long": (change("parties:agent/reader:max_ttl", 301), "parties.agent/reader.max_ttl"),
     "no parties": (without("parties"), "parties"),
+    "a server outside that anybody reaches": (
+        change("outside", {"llama": {"spki_sha256": "0" * 64}}),
+        "outside.llama.reached_by: Field required",
+    ),
+    "a server outside that is reached by nobody we measure": (
+        change("outside", {"llama": {"reached_by": "zt", "spki_sha256": "0" * 64}}),
+        "outside.llama.reached_by: 'zt' is no party that runs measured code",
+    ),
+    "a server outside without a pin": (
+        change("outside", {"llama": {"reached_by": "inference"}}),
+        "outside.llama.spki_sha256: Field required",
+    ),
+    "a server outside with half a pin": (
+        change("outside", {"llama": {"reached_by": "inference", "spki_sha256": "0" * 63}}),
+        "outside.llama.spki_sha256",
+    ),
+    "a server outside by a party's name": (
+        change("outside", {"inference": {"reached_by": "inference", "spki_sha256": "0" * 64}}),
+        "outside.inference: a party has that name",
+    ),
 }
 
 

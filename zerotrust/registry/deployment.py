@@ -31,6 +31,8 @@ class Deployment(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     parties: dict[Name, Place]
+    outside: dict[Name, Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(:[0-9]+)?$")]] = {}
+    """The origin of each server outside."""
 
 
 def load_deployment(path: Path, registry: Registry) -> Deployment:
@@ -46,13 +48,18 @@ def _name_problems(found: Deployment, registry: Registry) -> list[str]:
     return [
         f"parties.{name}: {'missing' if name in listening else 'no party of the registry that listens anywhere'}"
         for name in sorted(listening ^ found.parties.keys())
+    ] + [
+        f"outside.{name}: {'missing' if name in registry.outside else 'the registry knows no such server'}"
+        for name in sorted(registry.outside.keys() ^ found.outside.keys())
     ]
 
 
 def _place_problems(found: Deployment) -> list[str]:
-    seen: dict[Place, str] = {}
+    seen: dict[str, str] = {}
+    places = {f"parties.{name}": place.origin for name, place in found.parties.items()}
+    places |= {f"outside.{name}": origin for name, origin in found.outside.items()}
     return [
-        f"parties.{name}: {place.host}:{place.port} is already the place of {other!r}"
-        for name, place in found.parties.items()
-        if (other := seen.setdefault(place, name)) != name
+        f"{key}: {origin} is already the place of {other}"
+        for key, origin in places.items()
+        if (other := seen.setdefault(origin, key)) != key
     ]

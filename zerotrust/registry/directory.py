@@ -17,3 +17,5 @@ class Directory:
     """The SPIFFE ID that belongs to each DNS name."""
     places: Mapping[str, Endpoint] = field(default_factory=dict)
     """Where to connect to for a DNS name that does not lead there by itself."""
+    outside: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256 of the key, in hex, of each server at an origin that is no party's."""

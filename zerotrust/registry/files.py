@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.lock import FILES, LOCK, REGISTRY, Lock, lock_of
+from zerotrust.registry.lock import FILES, LOCK, REGISTRY, Lock, changed, lock_of
 from zerotrust.registry.model import Registry, RegistryError, content, validated
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, deployed_at
 
@@ -40,11 +40,7 @@ def load_policy(folder: Path) -> PolicyDocument:
 
 
 def unapproved(registry: Registry, lock: Lock) -> list[str]:
-    """The parties that the lock does not know, or knows with other rights."""
-    return sorted(
-        name
-        for name in registry.parties.keys() | lock.parties.keys()
-        if name not in registry.parties
-        or (approved := lock.parties.get(name)) is None
-        or (approved.may_call, approved.delegates) != ((party := registry.parties[name]).may_call, party.delegates)
-    )
+    """The parties, and servers outside, that the lock does not know, or knows with other rights."""
+    rights = {name: (party.may_call, party.delegates, party.starts_chains) for name, party in registry.parties.items()}
+    approved = {name: (known.may_call, known.delegates, known.starts_chains) for name, known in lock.parties.items()}
+    return changed(approved, rights) + changed(lock.outside, registry.outside)

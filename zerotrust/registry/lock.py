@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zerotrust.registry.model import Name, RegistryError, ScopeName, content
+from zerotrust.registry.model import Name, Outside, RegistryError, ScopeName, content
 
 FILES = REGISTRY, LOCK = "registry.yaml", "registry.lock"
 """What the registry reads, in the project's folder: who exists, and as what each was approved."""
@@ -28,6 +28,7 @@ class Approved(_Entry):
 
     code: Digest | None = None
     """Over its files, where it runs measured code."""
+    starts_chains: bool = False
     delegates: list[ScopeName] = []
     may_call: list[Name] = []
     card: Digest | None = None
@@ -42,6 +43,7 @@ class Lock(_Entry):
     files: dict[str, Digest]
     """Every file that some party can run, by its path in the project."""
     parties: dict[Name, Approved]
+    outside: dict[Name, Outside] = {}
 
     def files_of(self, folders: Iterable[str]) -> dict[str, str]:
         """The approved files in these folders."""

@@ -59,6 +59,14 @@ class Party(_Entry):
     code: list[Folder] = []
 
 
+class Outside(_Entry):
+    """A server that is no party, such as a model's.  One party alone reaches it, and no token of ours goes there."""
+
+    reached_by: Name
+    spki_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Who it is: the SHA-256, in hex, of its certificate's SubjectPublicKeyInfo (as RFC 7469 section 2.4 pins it)."""
+
+
 class Freshness(_Entry):
     """How old knowledge may get, in seconds.  It may be made shorter, and no longer than the README says."""
 
@@ -77,6 +85,7 @@ class Registry(_Entry):
     departments: list[Department] = Field(min_length=1)
     scopes: dict[ScopeName, Scope]
     parties: dict[Name, Party]
+    outside: dict[Name, Outside] = {}
     freshness: Freshness
 
     def id(self, name: str) -> str:
@@ -126,6 +135,7 @@ class Registry(_Entry):
             *self._department_problems(),
             *self._scope_problems(),
             *self._party_problems(),
+            *self._outside_problems(),
         ]
         if problems:
             raise ValueError("\n".join(problems))
@@ -177,6 +187,13 @@ class Registry(_Entry):
             for callee in party.may_call:
                 found += self._call_problems(f"{key}.may_call", name, callee)
         return found
+
+    def _outside_problems(self) -> list[str]:
+        return [f"outside.{name}: a party has that name" for name in self.outside if name in self.parties] + [
+            f"outside.{name}.reached_by: {server.reached_by!r} is no party that runs measured code"
+            for name, server in self.outside.items()
+            if server.reached_by not in self.launched
+        ]
 
     def _call_problems(self, key: str, name: str, callee: str) -> list[str]:
         target, caller = self.parties.get(callee), self.parties[name]

@@ -49,6 +49,8 @@ class RegistrySnapshot(Document):
     in URLs, in the `Host` header and in metadata."""
     places: dict[Name, str] = {}
     """Where a party listens, `https://host:port`, where its name does not lead there: only where to connect."""
+    outside: dict[Name, str] = {}
+    """The origin of each server outside."""
     approved: dict[Name, Approved]
     read_from: dict[str, Digest] = {}
     """The files that all of this was read from, by name, with their SHA-256."""
@@ -57,20 +59,34 @@ class RegistrySnapshot(Document):
         """The address of each party by its SPIFFE ID."""
         return {self.registry.id(name): address for name, address in self.addresses.items()}
 
-    def directory(self) -> Directory:
-        """Whom there is to be called, and by which names in certificates they are known."""
+    def outside_of(self, caller: str) -> dict[str, str]:
+        """The origins of the servers outside that this party reaches, by their names."""
+        known = self.registry.outside
+        # control: outside-for-one-party
+        return {name: origin for name, origin in self.outside.items() if known[name].reached_by == caller}
+
+    def directory(self, caller: str | None = None) -> Directory:
+        """Whom there is to be called, by this party or anybody, and by what they are known."""
         registry = self.registry
         names = {address: registry.dns_name(name) for name, address in self.addresses.items()}
         parties = {registry.dns_name(name): registry.id(name) for name in self.addresses}
         places = {registry.dns_name(name): _endpoint(place) for name, place in self.places.items()}
-        return Directory(names, parties, places)
+        reached = self.outside_of(caller) if caller else {}
+        outside = {origin: registry.outside[name].spki_sha256 for name, origin in reached.items()}
+        return Directory(names, parties, places, outside)
 
 
 def deployed_at(deployment: Deployment, registry: Registry, *, approved: Mapping[str, Approved]) -> RegistrySnapshot:
     """What is said of a registry whose parties run there."""
     places = {name: place.origin for name, place in deployment.parties.items() if registry.serves(name)}
     addresses = {name: registry.address(name) for name in places}
-    return RegistrySnapshot(registry=registry, addresses=addresses, places=places, approved=dict(approved))
+    return RegistrySnapshot(
+        registry=registry,
+        addresses=addresses,
+        places=places,
+        outside=deployment.outside,
+        approved=dict(approved),
+    )
 
 
 def _endpoint(origin: str) -> Endpoint:

@@ -4,6 +4,7 @@ Keys stay in memory.  Libraries check a certificate once, in the handshake, and 
 `ssl.SSLObject`, by which all of them read and write, checks the time on each read and write.
 """
 
+import hashlib
 import os
 import ssl
 import sys
@@ -123,6 +124,26 @@ def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
     return context
 
 
+def outside_context(spki_sha256: str) -> ssl.SSLContext:
+    """The context of calls to a server outside the trust domain: whoever has the key of this SHA-256, in hex.
+
+    Nobody's word counts for it but the pin, and it is shown no certificate.
+    """
+
+    class Outside(ExpiringTLS):
+        def _checked(self, shown: Any) -> Peer:  # noqa: ARG002 - what was verified: nothing, for the pin is all
+            certificate = x509.load_der_x509_certificate(self.getpeercert(binary_form=True) or b"")
+            if hashlib.sha256(_spki(certificate)).hexdigest() != spki_sha256:  # control: outside-key-pinned
+                raise NotAnSvid("the server's key is not the one that the registry knows")
+            if not certificate.not_valid_before_utc.timestamp() <= _clock():
+                raise NotAnSvid("the server's certificate is not valid yet")
+            return Peer(None, certificate.not_valid_after_utc.timestamp())
+
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, None, Outside)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def _pem(svid: Svid) -> str:
     return _as_pem(svid.bundle).decode()
 
@@ -137,8 +158,12 @@ def _anchor(authority: bytes) -> bytes:
     Its certificate may be renewed.
     """
     certificate = x509.load_der_x509_certificate(authority)
-    spki = serialization.PublicFormat.SubjectPublicKeyInfo
-    return certificate.subject.public_bytes() + certificate.public_key().public_bytes(serialization.Encoding.DER, spki)
+    return certificate.subject.public_bytes() + _spki(certificate)
+
+
+def _spki(certificate: x509.Certificate) -> bytes:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return certificate.public_key().public_bytes(serialization.Encoding.DER, form)
 
 
 def _verified_chain(connection: ssl.SSLObject) -> list[bytes]:
@@ -149,10 +174,11 @@ def _verified_chain(connection: ssl.SSLObject) -> list[bytes]:
     return [ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain]
 
 
-def _context(protocol: int, authorities: str, kind: type[ExpiringTLS]) -> ssl.SSLContext:
+def _context(protocol: int, authorities: str | None, kind: type[ExpiringTLS]) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3  # control: tls-1-3
-    context.load_verify_locations(cadata=authorities)
+    if authorities:
+        context.load_verify_locations(cadata=authorities)
     # A class for this context alone: its attributes must not affect another context.
     context.sslobject_class = type(kind.__name__, (kind,), {})
     return context

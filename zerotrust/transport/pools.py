@@ -21,7 +21,7 @@ import httpx2
 
 from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.tls import client_context, trust
+from zerotrust.spiffe.tls import client_context, outside_context, trust
 
 REUSE_MARGIN = 2
 """Seconds before the end of a connection's certificates from which no request is started on it in any case."""
@@ -37,6 +37,7 @@ MAX_CONNECTIONS = 100
 """Connections to all other parties at once, for each certificate; a call waits for one of them."""
 
 _MOST_AT_ONCE = 1 << 16
+_PARTIES = ""
 
 
 Context = Callable[[Any, Mapping[str, str]], ssl.SSLContext]
@@ -53,7 +54,7 @@ class _RotatingPool:
         self._context, self._backend = context, _backend(self._core, lambda: self._directory.places)
         self._contexts: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
         self._ending: dict[Any, asyncio.Task[None]] = {}
-        self._directory, self._svid, self._pool = directory, svid, self._new_pool(directory, svid)
+        self._directory, self._svid, self._pools = directory, svid, self._new_pools(directory, svid)
 
     def renew(self, svid: Svid) -> None:
         """Use this SVID for new calls; end the calls to parties whose authority its trust bundle lacks."""
@@ -67,12 +68,18 @@ class _RotatingPool:
 
     def _replace(self, directory: Directory, svid: Svid | None) -> None:
         end = self._svid.not_after if self._svid else 0.0
-        self._ending[self._pool] = asyncio.create_task(self._end(self._pool, end))
-        self._directory, self._svid, self._pool = directory, svid, self._new_pool(directory, svid)
+        for pool in self._pools.values():
+            self._ending[pool] = asyncio.create_task(self._end(pool, end))
+        self._directory, self._svid, self._pools = directory, svid, self._new_pools(directory, svid)
 
-    def _new_pool(self, directory: Directory, svid: Svid | None) -> Any:
+    def _new_pools(self, directory: Directory, svid: Svid | None) -> dict[str, Any]:
+        """One for all parties, and one for each server outside."""
         context = self._context(svid, directory.parties)
         self._contexts.add(context)
+        outside = {there: self._pool(outside_context(pin)) for there, pin in directory.outside.items()}
+        return {_PARTIES: self._pool(context), **outside}
+
+    def _pool(self, context: ssl.SSLContext) -> Any:
         transport = self._library.AsyncHTTPTransport(verify=context)
         transport._pool = self._core.AsyncConnectionPool(
             ssl_context=context,
@@ -89,16 +96,18 @@ class _RotatingPool:
         del self._ending[pool]
 
     async def handle_async_request(self, request: Any) -> Any:
-        name = self._directory.names.get(origin(request.url))
-        if name is None:
+        there = origin(request.url)
+        if name := self._directory.names.get(there):
+            request.extensions = {**request.extensions, "sni_hostname": name}
+            return await self._pools[_PARTIES].handle_async_request(request)
+        if there not in self._directory.outside:
             raise self._library.ConnectError("no party is registered at this address", request=request)
-        request.extensions = {**request.extensions, "sni_hostname": name}
-        return await self._pool.handle_async_request(request)
+        return await self._pools[there].handle_async_request(request)
 
     async def aclose(self) -> None:
         for ending in self._ending.values():
             ending.cancel()
-        for pool in (*self._ending, self._pool):
+        for pool in (*self._ending, *self._pools.values()):
             await pool.aclose()
 
 

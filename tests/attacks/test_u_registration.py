@@ -1,0 +1,141 @@
+"""U. What registration can express and this system does not deploy: a web console, and a server outside."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.support.attack import Attempt, Target, Tries, attack
+from tests.support.ca import NO_CERTIFICATE, the_ca, workload
+from tests.support.console import CONSOLE, with_console
+from tests.support.door import Clock
+from tests.support.issuer import Issuer
+from tests.support.outside import NAME, Server, answering, with_server
+from tests.support.system import fresh_revocations, registry, running
+from zerotrust.context import TRACE, Span
+from zerotrust.decision import Denied
+from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.service import Service
+from zerotrust.transport.egress import EgressClients, calling_with
+from zerotrust.transport.pools import Connections, MCPConnections
+
+
+@asynccontextmanager
+async def with_a_console(folder: Path, issuer: Issuer, kind: type[Service]) -> AsyncIterator[Target]:
+    """All services, and a console that is registered."""
+    known, clock = with_console(issuer.registry), Clock(time.time())
+    its = Issuer(known, key=issuer.key)
+    names = registry().services
+    async with running(folder, *names, issuer=its, known=known, kind=kind, clock=clock) as system:
+        yield Target(system, its, clock)
+
+
+@attack(195, with_a_console)
+async def test_a_consoles_token_in_other_hands(target: Target) -> Tries:
+    """It names no actor, as a public client's, and yet is no bearer token."""
+    token = target.token("orchestrator", azp=target.issuer.registry.id(CONSOLE))
+    assert (await target.send("orchestrator", token, peer=workload(CONSOLE))).handled
+    for peer in (NO_CERTIFICATE, *map(workload, ("orchestrator", "agent/reader", "inference"))):
+        yield await target.send("orchestrator", token, peer=peer)
+
+
+@attack(196, with_a_console)
+async def test_a_consoles_token_at_a_door_that_it_may_not_call(target: Target) -> Tries:
+    """Who starts chains does so where the registry lets it."""
+    first = dict.fromkeys(("act", "lineage", "txn", "root")) | {"azp": target.issuer.registry.id(CONSOLE)}
+    for party in ("agent/reader", "tool/documents", "inference"):
+        yield await target.send(party, target.token(party, **first), peer=workload(CONSOLE))
+
+
+@dataclass
+class Outside:
+    """A server that is no party, and whoever answers in its place."""
+
+    pin: str
+    origin: str
+    heard: list[bytes]
+    lured: list[str] = field(default_factory=list)
+    leaks: bool = False
+
+    def check_journals(self) -> None:
+        """Nothing is written down here."""
+
+    def egress(self, caller: str) -> EgressClients:
+        """What a party's calls go out by."""
+        known = RegistrySnapshot(
+            registry=with_server(registry(), self.pin), addresses={}, outside={NAME: self.origin}, approved={}
+        )
+        directory, svid = known.directory(caller), the_ca().svid(caller)
+        return EgressClients(
+            known.called(),
+            revocations=fresh_revocations(),
+            transport=Connections(directory, svid),
+            mcp_transport=MCPConnections(directory, svid),
+        )
+
+
+Call = Callable[[EgressClients, str], Awaitable[httpx.Response]]
+
+
+async def _plain(egress: EgressClients, origin: str) -> httpx.Response:
+    return await egress.without_token.get(f"{origin}/v1/models")
+
+
+async def _with_a_token(egress: EgressClients, origin: str) -> httpx.Response:
+    token = ExchangedToken(audience=registry().id("inference"), token_id="t", expires_at=time.time() + 60, value="T")
+    TRACE.set(Span())  # what the gate does for the request being handled
+    with calling_with(token):
+        return await egress.http.get(f"{origin}/v1/models")
+
+
+async def _tried(target: Outside, caller: str, call: Call) -> Attempt:
+    egress, before = target.egress(caller), len(target.heard)
+    try:
+        told = str((await call(egress, target.origin)).status_code)
+        reasons: tuple[str, ...] = ()
+    except Denied as refusal:
+        told, reasons = str(refusal.status), (refusal.reason,)
+    except httpx.HTTPError:
+        told, reasons = "no connection", ()
+    finally:
+        await egress.close()
+    return Attempt(told, len(target.heard) > before, reasons)
+
+
+@asynccontextmanager
+async def outside(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Outside]:
+    """The server that the registry knows."""
+    it = Server()
+    async with answering(it.context()) as (origin, heard, _):
+        yield Outside(it.pin, origin, heard)
+
+
+@asynccontextmanager
+async def impostor(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Outside]:
+    """Somebody with a key of their own, where that server should be."""
+    async with answering(Server().context()) as (origin, heard, _):
+        yield Outside(Server().pin, origin, heard)
+
+
+@attack(197, outside)
+async def test_another_party_reaches_the_server_outside(target: Outside) -> Tries:
+    """One party alone does; an agent that a model has talked into it does not."""
+    assert (await _tried(target, "inference", _plain)).succeeded
+    for caller in ("orchestrator", "agent/reader", "agent/writer", "tool/documents"):
+        yield await _tried(target, caller, _plain)
+
+
+@attack(198, impostor)
+async def test_somebody_else_answers_for_the_server_outside(target: Outside) -> Tries:
+    """With any certificate but the one of the key that the registry knows."""
+    yield await _tried(target, "inference", _plain)
+
+
+@attack(199, outside)
+async def test_a_token_of_ours_goes_outside(target: Outside) -> Tries:
+    """Not even the party that reaches the server has a token for it."""
+    yield await _tried(target, "inference", _with_a_token)
