@@ -29,6 +29,7 @@ from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY
 from zerotrust.spiffe.svid import Svid
+from zerotrust.testing.issuer import metadata
 from zerotrust.transport.pools import Connections
 
 pytestmark = pytest.mark.e2e
@@ -82,7 +83,9 @@ async def served(issuer: Issuer, authority: Authority, folder: Path) -> AsyncIte
     while not server.started:
         await asyncio.sleep(0.01)
     try:
-        yield f"https://localhost:{server.servers[0].sockets[0].getsockname()[1]}/realms/agents"
+        address = f"https://localhost:{server.servers[0].sockets[0].getsockname()[1]}/realms/agents"
+        issuer.metadata = metadata(address)
+        yield address
     finally:
         server.should_exit = True
         await serving
