@@ -1,7 +1,7 @@
-"""Agents talking to agents (A2A 1.0, JSON-RPC), over the official SDK.
+"""Calls between agents (A2A 1.0, JSON-RPC), with the official SDK.
 
-An agent answers with a message, not with a stored task: nothing is kept once the answer is out.  With it comes an
-account of what it did, also where it came to no end.  Where no account can be had, it is unclear what was done.
+An agent answers with a message, not with a stored task: nothing is stored after the answer.  The answer has an account
+of what the agent did, even if it did not finish.  Without an account, it is unclear what was done.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ DIALECTS = {PATH: Dialect(error_body, media_type=b"application/json")}
 def agent_app(
     service: Service, answer: Callable[[str], Awaitable[Answer]], *resources: AbstractAsyncContextManager[Any]
 ) -> FastAPI:
-    """An app that answers A2A messages with `answer`; the gate's principal is there in the context."""
+    """Return an app that answers A2A messages with `answer`, which runs in the context of the request."""
     card = agent_card(service.name, service.registry.address(service.name))
     # control: no-push-notifications
     handler = _Handler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)
@@ -78,16 +78,16 @@ def agent_app(
 
     @app.get(CARD_PATH)
     async def signed() -> dict[str, Any]:
-        return signed_card(card, service.workload.svid)  # by the SVID of the hour: a signature ends with it
+        return signed_card(card, service.workload.svid)  # with the current SVID, with which the signature expires
 
     return app
 
 
 async def check_agent(service: Service, name: str) -> None:
-    """Make sure that the agent `name` says of itself what was approved, and signs that with its SVID.
+    """Check that the agent `name` has its approved card, signed with its SVID.
 
-    Asked again when its signature ends, or when the trust bundle has changed.
-    Raises `Denied`, also where it cannot be reached.
+    The card is fetched again when its signature has expired, or the trust bundle has changed.
+    Raises `Denied`, also if the agent cannot be reached.
     """
     url, signer = f"{service.addresses[name]}{CARD_PATH}", service.registry.id(name)
     try:
@@ -108,10 +108,10 @@ async def check_agent(service: Service, name: str) -> None:
 
 
 async def ask_agent(service: Service, name: str, text: str, token: ExchangedToken) -> Answer:
-    """Ask the agent `name`, with a token narrowed for it, once it has shown that it is the one that was approved.
+    """Check the card of the agent `name`, then call the agent with a token that was exchanged for it.
 
-    Raises `Denied` where it is not, and `PeerError`, with the agent's account where it came to no end, and `unclear`
-    where none can be had.
+    Raises `Denied` if the card is not as approved, and `PeerError`: with the agent's account if it did not finish, and
+    `unclear` if there is no account.
     """
     await check_agent(service, name)  # control: peer-card-checked
     config = ClientConfig(streaming=False, httpx_client=service.egress.http)
@@ -137,7 +137,7 @@ async def ask_agent(service: Service, name: str, text: str, token: ExchangedToke
 
 
 def _unanswered(name: str, error: A2AClientError) -> PeerError:
-    """What to tell of a party that gave no answer."""
+    """Return the error for a party that gave no valid answer."""
     cause = error.__cause__
     if isinstance(cause, httpx.TransportError):
         return unreached(name, cause)
@@ -147,7 +147,7 @@ def _unanswered(name: str, error: A2AClientError) -> PeerError:
 
 
 _works: ContextVar[set[asyncio.Future[Answer]]] = ContextVar("works")
-"""What the agent does for the request being handled; the SDK runs it in a task that no request ends."""
+"""The agent's work for the request being handled; the SDK runs it in a task that the request does not cancel."""
 
 
 class _Executor(AgentExecutor):
@@ -164,7 +164,7 @@ class _Executor(AgentExecutor):
         except PeerError as error:
             found = Answer(broken=error.message)
         except asyncio.CancelledError:
-            found = Answer(broken="cut off")  # which nobody reads; it is for the SDK, which waits for an event
+            found = Answer(broken="cut off")  # only for the SDK, which waits for an event
         wanted = context.configuration.accepted_output_modes if context.configuration else ()
         parts = _parts(found, wanted)
         # control: no-task-kept
@@ -176,12 +176,12 @@ class _Executor(AgentExecutor):
 
 
 def _accepted(mode: str, wanted: Collection[str]) -> bool:
-    """Whether a caller takes parts of that media type; who does not say takes all."""
+    """Return whether a caller accepts parts of that media type; without a list, it accepts all."""
     return not wanted or not {mode, f"{mode.partition('/')[0]}/*", "*/*"}.isdisjoint(wanted)
 
 
 def _parts(found: Answer, wanted: Collection[str]) -> list[Part]:
-    """An answer in the media types that the caller takes (A2A 1.0 section 3.2.2)."""
+    """Return an answer in the media types that the caller accepts (A2A 1.0 section 3.2.2)."""
     text, data = (_accepted(mode, wanted) for mode in OUTPUT_MODES)
     account = found.model_dump(mode="json", exclude={"text"} if text else None)
     return [*([new_text_part(found.text)] if text else []), *([new_data_part(account)] if data else [])]
@@ -189,7 +189,7 @@ def _parts(found: Answer, wanted: Collection[str]) -> list[Part]:
 
 class _Handler(DefaultRequestHandler):
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
-        """The same, for what can be read and answered: nothing of a message is left out without a word."""
+        """Do the same, but refuse a message with a part that cannot be read, or that cannot be answered."""
         readable = (part.HasField("text") and part.media_type in {"", *INPUT_MODES} for part in params.message.parts)
         answerable = (_accepted(mode, params.configuration.accepted_output_modes) for mode in OUTPUT_MODES)
         if not all(readable) or not any(answerable):
@@ -199,14 +199,14 @@ class _Handler(DefaultRequestHandler):
 
 
 _MEMBERS = {"jsonrpc", "id", "method", "params"}
-"""What a request may consist of."""
+"""The members that a request may have."""
 
 
 class _Dispatcher(JsonRpcDispatcher):
     async def handle_requests(self, request: Request) -> Response:
-        """The same, for a request whose id can be echoed; without one, nobody would hear what came of it."""
-        if asked := await request.body():
-            given = json.loads(asked)
+        """Do the same, but refuse a request whose id cannot be echoed, and end the agent's work with the request."""
+        if body := await request.body():
+            given = json.loads(body)
             if len(str(given.get("id"))) > LONGEST_ID:
                 raise Denied(Reason.MALFORMED_BODY, "an id too long")
             if wrong := self._wrong(given):
@@ -216,13 +216,13 @@ class _Dispatcher(JsonRpcDispatcher):
         answering = asyncio.create_task(super().handle_requests(request))
         try:
             return await asyncio.shield(answering)
-        except asyncio.CancelledError:  # the SDK would go on: it takes that for a client that looks in again later
+        except asyncio.CancelledError:  # the SDK would continue, for a client that might reconnect later
             for working in works:
                 working.cancel()
             raise
 
     def _wrong(self, given: Mapping[str, Any]) -> A2AError | None:
-        """What is wrong with the shape of a request (JSON-RPC 2.0 section 4), for the SDK would log it as it is."""
+        """Return the error in the form of a request (JSON-RPC 2.0 section 4), which the SDK would log verbatim."""
         method, params = given.get("method"), given.get("params", {})
         named = isinstance(method, str) and bool(method) and not method.startswith("rpc.")
         good = given.get("jsonrpc") == "2.0" and named and given.keys() <= _MEMBERS and request_id(given) is not None
@@ -231,13 +231,13 @@ class _Dispatcher(JsonRpcDispatcher):
         return InvalidParamsError() if method in self.METHOD_TO_MODEL and not isinstance(params, dict) else None
 
     def _generate_error_response(self, request_id: str | int | None, error: Exception | JSONRPCError) -> JSONResponse:
-        """The SDK would tell what Python said, and quote the caller.  Which error it is must do."""
-        told = type(error)() if isinstance(error, A2AError | JSONParseError | MethodNotFoundError) else InternalError()
-        return super()._generate_error_response(request_id, told)
+        """Send only the kind of error; the SDK would send Python's message, and quote the caller."""
+        kind = type(error)() if isinstance(error, A2AError | JSONParseError | MethodNotFoundError) else InternalError()
+        return super()._generate_error_response(request_id, kind)
 
 
 class _Context(DefaultServerCallContextBuilder):
-    """The SDK copies every header into its own context: the bearer must not travel on."""
+    """Removes the bearer token from the SDK's context, into which the SDK copies every header."""
 
     def build(self, request: Request) -> ServerCallContext:
         context = super().build(request)

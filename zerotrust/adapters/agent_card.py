@@ -1,7 +1,7 @@
-"""Agent cards (A2A 1.0 section 8.4): each agent signs its own with its SVID, and nobody believes another.
+"""Agent cards (A2A 1.0 section 8.4): each agent signs its own with its SVID.
 
-A caller takes from a card nothing but its word that the agent is still the one that was approved: name, address and
-all else come from the registry.
+A caller uses a card only to check that the agent is still the approved one: its name, its address and all else come
+from the registry.
 """
 
 import base64
@@ -35,14 +35,14 @@ PATH = "/a2a"
 CARD_PATH = "/.well-known/agent-card.json"
 INPUT_MODES = ("text/plain",)
 OUTPUT_MODES = ("text/plain", "application/json")
-"""Media types of the parts of an answer: what was found, and the account of it."""
+"""Media types of the parts of an answer: the text, and the account."""
 SCOPE, ROLE = "agent.invoke", "workload"
-"""What the caller's token holds, and whom its certificate names."""
+"""The scope that the caller's token needs, and the kind of party that its certificate names."""
 _HEADER = {"alg", "kid", "typ", "x5c"}
 
 
 def agent_card(name: str, address: str) -> AgentCard:
-    """The public card of an agent, from its name and address in the registry."""
+    """Return the card of an agent, from its name and address in the registry."""
     kind, _, short = name.rpartition("/")
     skill = AgentSkill(id=short, name=short, description=f"What the {short} does for a user.", tags=[kind or short])
     return AgentCard(
@@ -74,25 +74,24 @@ def agent_card(name: str, address: str) -> AgentCard:
 
 
 def as_json(card: AgentCard) -> dict[str, Any]:
-    """A card as it is sent."""
+    """Return a card as it is sent."""
     sent: dict[str, Any] = MessageToDict(card)
     return sent
 
 
 def signed_card(card: AgentCard, svid: Svid) -> dict[str, Any]:
-    """A card as it is sent, with a signature that is good while this SVID lives."""
-    sanitize = as_json(card)
+    """Return a card as it is sent, with a signature that is valid until this SVID expires."""
+    unsigned = as_json(card)
     header = {"typ": "JOSE", "kid": svid.id, "x5c": [chain_entry(one) for one in svid.chain]}
-    protected, _, signature = jwt.PyJWS().encode(canonical(sanitize), svid.key, ALGORITHM, headers=header).split(".")
-    return sanitize | {"signatures": [{"protected": protected, "signature": signature}]}
+    protected, _, signature = jwt.PyJWS().encode(canonical(unsigned), svid.key, ALGORITHM, headers=header).split(".")
+    return unsigned | {"signatures": [{"protected": protected, "signature": signature}]}
 
 
 def check_card(sent: bytes, *, signer: str, digest: str | None, own: Svid, now: float) -> float:
-    """Check that `signer` (a SPIFFE ID) says of itself what was approved; return until when that is good.
+    """Check that `signer` (a SPIFFE ID) signed its approved card; return until when the signature is valid.
 
     `digest` is the approved one, `own` the reader's SVID; times are in seconds since the epoch.  Raises
-    `InvalidStatement`: no signature, or several; by another algorithm, another party, another
-    trust domain; too old; or another card.
+    `InvalidStatement`: no signature, or several; another algorithm, party or trust domain; expired; or another card.
     """
     try:
         card = strict_object(sent)

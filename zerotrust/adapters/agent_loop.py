@@ -1,7 +1,7 @@
-"""How an agent works: a model says which tools to call, the agent calls them with the caller's narrowed authority.
+"""The loop of an agent: a model chooses the tools to call, and the agent calls them with an exchanged token.
 
-The agent does as the model says.  That is deliberate: what stops a model that was talked into something is the
-authority of the token, not the agent's good sense.
+The agent obeys the model.  That is deliberate: what limits a manipulated model is the rights of the token, not the
+agent's judgement.
 """
 
 import json
@@ -31,20 +31,20 @@ with extra("mcp"):
 MAX_TURNS = 16
 """Replies of a model after which a task is given up."""
 MAX_CALLS = 64
-"""Calls of tools in one task; what a model asks for beyond that is not done, and it is told so."""
+"""Tool calls in one task; any more are refused, and the model gets the refusal."""
 MAX_CONVERSATION = 384 * 1024
-"""Bytes of all messages of a task as JSON: what a model has read, several documents of the largest size among it.
+"""Bytes of all messages of a task as JSON, with room for several documents of the largest size.
 
-More than that neither the model's door nor the next agent's takes (`requests.py`)."""
+The routes of the model and of the next agent do not accept more (`routes.py`)."""
 LONGEST, LONGEST_FAILURE = 100, 1000
-"""Letters that are told of a call that was done, and of what came back; and of one that failed."""
+"""Characters that the account has of a call and of its result; and of a call that failed."""
 TOO_LONG, TOO_MANY = "the answer is too long for this task", "too many calls for one task"
 AWAY = frozenset(reason for reason in Reason if reason.status in (429, 503)) | {Reason.PEER_REVOKED}
-"""Reasons for which a tool cannot be used at all now, whatever is asked of it."""
+"""Reasons for which no call of a tool is possible now."""
 
 
 class ToolClient:
-    """One tool server (MCP 2026-07-28).  The client is shared by all users of this process, the token is not."""
+    """One tool server (MCP 2026-07-28).  All users of this process share the client, but no token."""
 
     def __init__(self, service: Service, name: str) -> None:
         self._service, self._name = service, name
@@ -52,16 +52,16 @@ class ToolClient:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Open the client for as long as the app runs; nothing is sent before the first call."""
+        """Open the client while the app runs; nothing is sent before the first call."""
         url = f"{self._service.addresses[self._name]}/mcp"
         transport = streamable_http_client(url, http_client=self._service.egress.mcp_http)
         async with Client(transport, mode="2026-07-28", cache=None) as self._client:
             yield
 
     async def offered(self, token: ExchangedToken) -> list[dict[str, Any]]:
-        """The tools that the holder of `token` may call, as a model wants them described.
+        """Return the tools that the holder of `token` may call, in the form for a model.
 
-        Raises `PeerError`, or `Denied` where they are not as approved.
+        Raises `PeerError`, and `Denied` if they are not as approved.
         """
         assert self._client  # noqa: S101 - open while the app runs
         try:
@@ -79,7 +79,7 @@ class ToolClient:
         ]
 
     async def _check(self, listed: list[Tool]) -> None:
-        """A model reads what a tool says of itself: only what was approved gets to it.  Raises `Denied`."""
+        """Check that the descriptions, which a model will read, are as approved.  Raises `Denied`."""
         approved = self._service.known.approved[self._name].tools
         for tool in listed:
             described = tool.model_dump(mode="json", by_alias=True)
@@ -87,9 +87,9 @@ class ToolClient:
                 await self._service.distrust(self._name, f"tool {tool.name} is not as it was approved")
 
     async def call(self, name: str, arguments: dict[str, Any], token: ExchangedToken) -> tuple[str, bool]:
-        """Call a tool; return what it says and whether it did it.  A refusal is an answer, too.
+        """Call a tool.  Return its answer, and whether the call succeeded; a refusal is an answer, too.
 
-        Raises `PeerError` where the tool is away, and `unclear` where it may have done it all the same.
+        Raises `PeerError` if the tool is unavailable, with `unclear` if the call may have taken effect all the same.
         """
         assert self._client  # noqa: S101 - open while the app runs
         try:
@@ -109,7 +109,7 @@ class ToolClient:
 class _Function(BaseModel):
     name: str
     arguments: Annotated[Json[dict[str, Any]], BeforeValidator(lambda given: given or "{}")]
-    """Models send an empty text where there are none."""
+    """Models send an empty text if there are none."""
 
 
 class _ToolCall(BaseModel):
@@ -119,7 +119,7 @@ class _ToolCall(BaseModel):
 
 
 class Reply(BaseModel):
-    """What a model says: words, or tools to call first."""
+    """A model's message: text, or the tools to call first."""
 
     role: Literal["assistant"]
     content: str | None = None
@@ -134,7 +134,7 @@ class ModelClient:
         self._service, self._party, self._model = service, party, model
 
     async def reply(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: ExchangedToken) -> Reply:
-        """The model's next message.  Raises `PeerError`, also for one that is none."""
+        """Return the model's next message.  Raises `PeerError`, also for an invalid one."""
         body = {"model": self._model, "messages": messages, "tools": tools}
         url = f"{self._service.addresses[self._party]}/v1/chat/completions"
         try:
@@ -157,9 +157,8 @@ async def run_tool_loop(
 ) -> Answer:
     """Let the model work on `task` with the tools until it answers in words.
 
-    `thinking` is the token for the model, `acting` the one for the tools.  Raises `PeerError`, or `Denied` for tools
-    that are not as approved, before anything was done; what breaks off later is told in the answer, together with what
-    was done by then.
+    `model_token` is for the model, `tool_token` for the tools.  Before any call, raises `PeerError`, or `Denied`
+    for tools that are not as approved; a later error is reported in the answer, with what was done by then.
     """
     messages: list[dict[str, Any]] = [{"role": "user", "content": task}]  # control: messages-of-one-task
     talk, offered = _Talk(messages, tools, tool_token), await tools.offered(tool_token)
@@ -177,10 +176,10 @@ async def run_tool_loop(
 
 
 class _Talk:
-    """What is said in one task, within bounds, and an account of the calls that were made for it."""
+    """The messages of one task, within bounds, and the account of its calls."""
 
     def __init__(self, messages: list[dict[str, Any]], tools: ToolClient, tool_token: ExchangedToken) -> None:
-        """Go on from `messages`, and add to them.  Raises `PeerError` where there is too much already."""
+        """Continue `messages`, and append to them.  Raises `PeerError` if they are too large already."""
         self._messages, self._tools, self._tool_token = messages, tools, tool_token
         self._room, self._calls = MAX_CONVERSATION, 0
         self._done, self._failed, self._unclear = list[str](), list[str](), list[str]()
@@ -188,13 +187,13 @@ class _Talk:
             self._take(message)
 
     def account(self, *, text: str = "", broken: str = "") -> Answer:
-        """The answer, with what was done for it."""
+        """Return the answer, with the account of the calls."""
         undone = (f"{self._calls - MAX_CALLS} more: {TOO_MANY}",) if self._calls > MAX_CALLS else ()
         done, failed, unclear = tuple(self._done), (*self._failed, *undone), tuple(self._unclear)
         return Answer(text=text, done=done, failed=failed, unclear=unclear, broken=broken)
 
     def add(self, message: dict[str, Any]) -> None:
-        """Add a message.  Raises `PeerError` where there is no room for it."""
+        """Add a message.  Raises `PeerError` if there is no room for it."""
         self._take(message)
         self._messages.append(message)
 
@@ -204,9 +203,9 @@ class _Talk:
             raise PeerError("more was said than one task has room for")
 
     async def do(self, call: _ToolCall) -> None:
-        """Make a call that the model asks for, and tell it what came of that.
+        """Make a call for the model, and add the result to the messages.
 
-        Raises `PeerError` where the tool is away, and where there is no room left.
+        Raises `PeerError` if the tool is unavailable, and if there is no room left.
         """
         self._calls += 1
         if self._calls > MAX_CALLS:  # control: tool-calls-bounded
@@ -224,14 +223,14 @@ class _Talk:
         else:
             self._failed.append(_failure(what, said))
         result = {"role": "tool", "tool_call_id": call.id, "content": said}
-        if _size(result) > self._room:  # the model does without this one, and goes on  # control: task-text-bounded
+        if _size(result) > self._room:  # the model continues without this result  # control: task-text-bounded
             result["content"] = TOO_LONG
             self._failed.append(_failure(what, TOO_LONG))
         self.add(result)
 
 
 def _size(message: dict[str, Any]) -> int:
-    """Bytes of a message as JSON, with the comma that follows it."""
+    """Return the bytes of a message as JSON, with the comma that follows it."""
     return len(to_json(message)) + 1
 
 
@@ -240,7 +239,7 @@ def _cut(text: str, longest: int = LONGEST) -> str:
 
 
 def _failure(what: str, cause: str) -> str:
-    """A call that failed, and the cause: where both are too long, the call gives way.  A user needs the cause."""
+    """Return a failed call with its cause; if both are too long, the call is cut, because the user needs the cause."""
     cause = _cut(cause, LONGEST_FAILURE - LONGEST)
     return f"{_cut(what, LONGEST_FAILURE - len(cause) - 2)}: {cause}"  # control: failure-keeps-cause
 

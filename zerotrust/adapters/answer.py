@@ -1,4 +1,4 @@
-"""What came of asking another party: its answer, or why there is none, and whether it may have done what was asked."""
+"""The result of a call to another party: its answer, or the error, and whether the call may have taken effect."""
 
 import httpx
 from pydantic import BaseModel, ConfigDict
@@ -14,11 +14,11 @@ UNTOUCHED = frozenset(Reason) - {
     Reason.FAILED,
     Reason.APPLICATION_ERROR,
 }
-"""Reasons for which a party refuses before it does anything; for any other it may have done what was asked."""
+"""Reasons for which a party refuses before it acts; with any other, the call may have taken effect."""
 
 
 class Answer(BaseModel):
-    """What an agent found, and an account of the calls it made for that."""
+    """An agent's answer, with an account of the calls that it made."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,9 +26,9 @@ class Answer(BaseModel):
     done: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
-    """Calls that nobody answered: they may have been done."""
+    """Calls without an answer: they may have taken effect."""
     broken: str = ""
-    """Why it came to no end, if it did not."""
+    """Why the task was not completed, if it was not."""
 
 
 class PeerError(ZeroTrustError):

@@ -1,6 +1,6 @@
-"""What a party says of itself, as digests: an agent's card, and what a tool server lists of each tool.  Pure.
+"""Digests of what a party says about itself: an agent's card, and a tool server's description of each tool.  Pure.
 
-Who writes `registry.lock` and who holds a card or a listing against it call the same two functions.
+The program that writes `registry.lock`, and the callers that compare with it, use the same two functions.
 """
 
 import hashlib
@@ -10,19 +10,19 @@ from typing import Any
 import rfc8785
 
 _TOLD = ("name", "description", "inputSchema", "outputSchema")
-"""What a model learns of a tool, and so what could talk it into something."""
+"""The members of a tool that a model reads, and that could manipulate it."""
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
-    """The one form of this JSON (RFC 8785).  Raises `ValueError` for what has none."""
+    """Return the canonical form of this JSON (RFC 8785).  Raises `ValueError` if it has none."""
     return rfc8785.dumps(dict(value))
 
 
 def card_digest(card: Mapping[str, Any]) -> str:
-    """SHA-256, in hex, over an agent's card as it is sent, without its signatures (A2A 1.0 section 8.4)."""
+    """Return the SHA-256, in hex, of an agent's card as sent, without its signatures (A2A 1.0 section 8.4)."""
     return hashlib.sha256(canonical({key: value for key, value in card.items() if key != "signatures"})).hexdigest()
 
 
 def tool_digest(tool: Mapping[str, Any]) -> str:
-    """SHA-256, in hex, over what a model is told of a tool, from its entry in `tools/list` (MCP 2026-07-28)."""
+    """Return the SHA-256, in hex, of what a model reads of a tool, from its entry in `tools/list` (MCP 2026-07-28)."""
     return hashlib.sha256(canonical({key: tool[key] for key in _TOLD if tool.get(key) is not None})).hexdigest()

@@ -26,17 +26,17 @@ with extra("mcp"):
 PATH = "/mcp"
 METADATA_PATH = "/.well-known/oauth-protected-resource/mcp"
 AT_THE_DOOR: dict[str, Any] = {"metadata_path": METADATA_PATH, "dialects": {PATH: JSON_RPC}}
-"""What `Service.guard` is to know of a tool server."""
+"""The arguments of `Service.guard` for a tool server."""
 
 _REASONS = {421: Reason.WRONG_HOST, 403: Reason.WRONG_ORIGIN}
-"""Why the SDK's transport refuses, by its status; otherwise it is for a header that it wants otherwise."""
+"""Why the SDK's transport refuses, by its status; with any other status, a header is malformed."""
 
 
 class _Server(MCPServer[Any]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """The same, but what is wrong with arguments is told without quoting them, or pydantic."""
+        """Do the same, but report invalid arguments without quoting them or pydantic."""
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
@@ -47,7 +47,7 @@ class _Server(MCPServer[Any]):
 
 
 def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
-    """A server for `tools` (name to permission) that lists to each caller only what that caller may call."""
+    """Return a server for `tools` (name to permission), which lists to each caller only the tools it may call."""
 
     async def only_what_is_served(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         result = await call_next(ctx)
@@ -65,7 +65,7 @@ def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
 
 
 def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsyncContextManager[Any]) -> FastAPI:
-    """The server as an app: stateless, JSON answers, and its RFC 9728 metadata beside it."""
+    """Return the server as an app: stateless, with JSON answers, and with its RFC 9728 metadata."""
     address = service.addresses[service.name]
     mcp = server.streamable_http_app(
         streamable_http_path=PATH,
@@ -73,7 +73,7 @@ def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsync
         json_response=True,
         transport_security=TransportSecuritySettings(allowed_hosts=[urlsplit(address).netloc]),  # control: mcp-host
     )
-    # A mounted app's own lifespan does not run; this one does what it would.
+    # A mounted app's own lifespan does not run, so this one runs the session manager.
     app = service.app(*resources, server.session_manager.run())
 
     @app.get(METADATA_PATH)
@@ -90,7 +90,7 @@ def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsync
 
 
 def _refusing(app: ASGIApp) -> ASGIApp:
-    """The app, with every answer of its transport that is an error and no JSON raised as a refusal."""
+    """Return the app with every error answer of its transport that is not JSON raised as a refusal."""
 
     async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
         refused: Reason | None = None

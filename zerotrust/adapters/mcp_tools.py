@@ -1,6 +1,6 @@
 """Which permission an MCP request needs (MCP 2026-07-28).  Pure: it reads the body, never the convenience headers.
 
-The SDK's own authorisation stays off.  It serves older eras by the header alone and cannot be told not to, so a
+The SDK's own authorization is not used.  The SDK chooses the era by the header and cannot be limited to one, so a
 request of any other era is refused here.
 """
 
@@ -27,7 +27,7 @@ _REVISION = re.compile(r"[0-9A-Za-z.-]{1,32}")
 
 @dataclass(frozen=True, slots=True)
 class McpTools(Requirement):
-    """A user's token with the scope of the tool that is called; a tool that is not among them does not exist."""
+    """A user's token with the scope of the called tool; any other tool does not exist."""
 
     tools: Mapping[str, str]
     """Name to scope."""
@@ -38,22 +38,22 @@ class McpTools(Requirement):
 
     @property
     def permissions(self) -> tuple[str, ...]:
-        """Every scope that opens one of the tools, once."""
+        """Every scope of the tools, once."""
         return tuple(dict.fromkeys(self.tools.values()))
 
     def need_before_body(self, path: str, scopes: AbstractSet[str]) -> Need | None:
-        """None for a token with the scope of a tool; without one, no body could change the decision."""
+        """Return None for a token with the scope of a tool; without such a scope, the body cannot matter."""
         return Need(self.permissions, path) if scopes.isdisjoint(self.permissions) else None
 
     def need(self, path: str, headers: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any]) -> Need:  # noqa: ARG002
-        """What this message needs; no permission at all (an empty tuple) means that nothing would help.
+        """Return what this message needs; an empty tuple of permissions means that none would be enough.
 
         Raises `Denied` for another era and for a message that is not one request.
         """
         versions = [value for name, value in headers if name == b"mcp-protocol-version"]
         if versions != [ERA]:  # control: mcp-era
-            told = {"supported": [ERA.decode()], "requested": _requested(versions, body)}
-            raise Denied(Reason.LEGACY_ERA, advice=ADVICE, more=told)
+            more = {"supported": [ERA.decode()], "requested": _requested(versions, body)}
+            raise Denied(Reason.LEGACY_ERA, advice=ADVICE, more=more)
         try:
             method = body["method"]
             if not isinstance(method, str) or request_id(body) is None:  # control: mcp-request-id
@@ -70,7 +70,7 @@ class McpTools(Requirement):
 
 
 def _requested(versions: list[bytes], message: Mapping[str, Any]) -> str:
-    """The revision that a request is of: by its header, or of the old handshake by its body.  Else, or twice, ""."""
+    """Return the revision of a request: from its header, or from the body of the old handshake; else ""."""
     params = message.get("params")
     in_body = params.get("protocolVersion") if isinstance(params, dict) else None
     found = versions[0].decode("latin-1") if len(versions) == 1 else in_body if not versions else None

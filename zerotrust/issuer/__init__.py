@@ -1,1 +1,1 @@
-"""What is asked of the authorization server: its keys, token exchange (RFC 8693), introspection (RFC 7662)."""
+"""Requests to the authorization server: metadata, keys, token exchange (RFC 8693), introspection (RFC 7662)."""

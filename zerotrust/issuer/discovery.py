@@ -1,7 +1,7 @@
-"""Where the issuer's endpoints are, by its own word (OpenID Connect Discovery 1.0, RFC 8414): nobody spells them out.
+"""The issuer's endpoints, from its metadata (OpenID Connect Discovery 1.0, RFC 8414).
 
-Keys are read, and tokens sent, where this document says.  So it is believed only if it is that issuer's own, and leads
-to the issuer itself: assertions and users' tokens go nowhere else.
+This document determines where keys are fetched and tokens are sent.  So it is accepted only if it is the issuer's own,
+and all endpoints are at the issuer's origin: assertions and users' tokens are sent nowhere else.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ WELL_KNOWN = "/.well-known/openid-configuration"
 MAX_METADATA = 64 * 1024
 """Bytes of the document: Keycloak's has 7 KiB."""
 MAX_AGE = 300
-"""Seconds for which it is gone by: as long as a signing key may go without being read again."""
+"""Seconds for which it is used: as long as a signing key may be used without being fetched again."""
 
 
 class Metadata(BaseModel):
-    """What services and clients use of the document.  All of it must be there."""
+    """The members of the document that services and clients use.  All of them are required."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -39,11 +39,11 @@ class Metadata(BaseModel):
 
 
 class UntrustedMetadata(ZeroTrustError, ValueError):
-    """A document that is not the issuer's own, or leads elsewhere; the text says in which way."""
+    """The document is not the issuer's own, or names endpoints elsewhere; the text says which."""
 
 
 class Discovery:
-    """One issuer, and its metadata: asked for when it is needed, once for all who wait, and kept for a while."""
+    """One issuer's metadata: fetched on demand, once for all that wait, and cached for `MAX_AGE`."""
 
     def __init__(self, issuer: str, *, http: httpx.AsyncClient, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` counts seconds and never goes back."""
@@ -55,14 +55,14 @@ class Discovery:
     async def metadata(self) -> Metadata:
         """Return the metadata.
 
-        Raises `Denied`: issuer unavailable where it gives none, issuer untrusted where what it gives is not its own.
+        Raises `Denied`: `issuer_unavailable` if it returns none, `issuer_untrusted` if they are not its own.
         """
         if self._known and self._clock() - self._read_at <= MAX_AGE:
             return self._known
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         try:
-            return await asyncio.shield(self._reading)  # a caller who leaves does not take the others' answer along
+            return await asyncio.shield(self._reading)  # a caller that leaves must not cancel it for the others
         except httpx.HTTPError as error:
             raise Denied(Reason.ISSUER_UNAVAILABLE, f"its metadata: {str(error) or type(error).__name__}") from error
         except UntrustedMetadata as error:
@@ -76,7 +76,7 @@ class Discovery:
 
 
 async def discover(issuer: str, http: httpx.AsyncClient) -> Metadata:
-    """Ask an issuer for its metadata.  Raises `UntrustedMetadata`, and `httpx.HTTPError` where it gives none."""
+    """Fetch an issuer's metadata.  Raises `UntrustedMetadata`, and `httpx.HTTPError` if it returns none."""
     if urlsplit(issuer).scheme != "https":
         raise UntrustedMetadata(f"the issuer {issuer} is no https address (RFC 8414 section 2)")
     try:
@@ -94,9 +94,9 @@ async def discover(issuer: str, http: httpx.AsyncClient) -> Metadata:
 
 
 def checked(document: bytes, issuer: str) -> Metadata:
-    """Return what a document says of this issuer.  Raises `ValueError`: untrusted metadata, or none.  Pure."""
+    """Return the metadata of a document, which has to be this issuer's.  Raises `ValueError`.  Pure."""
     metadata = Metadata.model_validate(strict_object(document))
-    # Exactly: an issuer that may name another passes that one's tokens off as its own (RFC 8414 sections 3.3 and 6.2).
+    # Exactly: an issuer that could name another could impersonate it (RFC 8414 sections 3.3 and 6.2).
     if metadata.issuer != issuer:  # control: metadata-issuer
         raise UntrustedMetadata(f"its metadata are those of {metadata.issuer}"[:200])
     origin = urlsplit(issuer)[:2]

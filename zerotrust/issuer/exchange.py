@@ -1,7 +1,7 @@
-"""narrow(): from the caller's token to a smaller one for the next hop (RFC 8693), and the chain that it carries.
+"""Token exchange (RFC 8693): the caller's token for a narrower one for the next hop, with the chain of actors.
 
-Keycloak decides; this module asks it, remembers the answer, and refuses what comes back wrong.  It catches our own
-mistakes.  A service that was taken over is held by the realm, not by this file.
+The authorization server decides; this module requests the token, caches it, and refuses a wrong one.  It catches our
+own mistakes.  Only the realm, not this module, limits a service that was compromised.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a
 CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 
 MARGIN = 5
-"""Seconds before its end at which a remembered token is no longer used: it has to survive the call."""
+"""Seconds before its end from which a cached token is no longer used, because it has to outlast the call."""
 CAPACITY = 10_000
 
 Record = Callable[[Exchange], Awaitable[None]]
 
 
 class Assertions(Protocol):
-    """Proves who this workload is."""
+    """Authenticates this workload."""
 
     async def assertion(self, audience: str) -> str:
         """Return a JWT-SVID for `audience`."""
@@ -44,7 +44,7 @@ class Assertions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExchangedToken:
-    """A token for one audience and less scope, to be sent to that audience alone."""
+    """A token for one audience with less scope, to be sent to that audience only."""
 
     audience: str
     token_id: str
@@ -54,14 +54,14 @@ class ExchangedToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """What a new token is to be: for whom, with which scopes, and less of the rest where that is asked for."""
+    """The requested properties of a new token."""
 
     audience: str
     scopes: frozenset[str]
     department: str | None = None
-    """The one group of the user that the token will name; None leaves it as the caller's token has it."""
+    """The one group of the user that the token names; None keeps the groups of the caller's token."""
     lifetime: int | None = None
-    """Seconds; None for the party's ceiling."""
+    """Seconds; None for the party's maximum."""
 
 
 def exchange_form(  # noqa: PLR0913 - the fields of the request
@@ -73,10 +73,9 @@ def exchange_form(  # noqa: PLR0913 - the fields of the request
     department: str | None = None,
     lifetime: int | None = None,
 ) -> dict[str, str]:
-    """The token request of RFC 8693 section 2.1, by a client that proves itself with a JWT-SVID.
+    """Return the token request of RFC 8693 section 2.1, of a client that authenticates with a JWT-SVID.
 
-    `department` and `lifetime` (seconds) ask for less than there is.  They are fields of our own, which the realm's
-    script reads.
+    `department` and `lifetime` (seconds) narrow the token further.  They are fields of our own, for the realm's script.
     """
     form = {
         "grant_type": GRANT,
@@ -88,14 +87,14 @@ def exchange_form(  # noqa: PLR0913 - the fields of the request
         "audience": audience,
         "scope": " ".join(sorted(scopes)),
     }
-    wishes = {"requested_department": department, "requested_lifetime": lifetime}
-    return form | {field: str(wish) for field, wish in wishes.items() if wish}
+    requested = {"requested_department": department, "requested_lifetime": lifetime}
+    return form | {field: str(value) for field, value in requested.items() if value}
 
 
 class Exchanger:
-    """Narrows tokens for one party; one exchange per request, however many callers wait for it."""
+    """Exchanges tokens for one party; concurrent requests for the same token share one exchange."""
 
-    def __init__(  # noqa: PLR0913 - what it stands on, each by name
+    def __init__(  # noqa: PLR0913 - its dependencies, each by name
         self,
         *,
         issuer: Discovery,
@@ -119,19 +118,19 @@ class Exchanger:
         department: str | None = None,
         lifetime: int | None = None,
     ) -> ExchangedToken:
-        """Return a token of the same user for `audience`, with `scopes` and nothing more, in `department` alone.
+        """Return a token of the same user for `audience`, with exactly `scopes`, and only in `department`.
 
-        Raises `Denied`: revoked, peer revoked, standing unknown, would widen, exchange refused, issuer or identity
+        Raises `Denied`: revoked, peer revoked, revocation unknown, would widen, exchange refused, issuer or identity
         unavailable, issuer untrusted, journal unavailable.
         """
         wanted = TokenRequest(audience, scopes, department, lifetime)
-        # Since the gate has looked, much may have happened; and at the other party it has not looked.
+        # The caller may have been revoked since the gate checked, and the gate did not check the audience.
         # control: no-exchange-for-suspended-audience
         for status in self._revocations.of(caller), self._revocations.of_peer(audience):
             if not status:  # control: no-exchange-if-revoked
                 await self._note(caller, wanted, status.reason, detail=status.detail)
                 raise Denied(status.reason, status.detail)
-        # Delegation only shrinks.  Wanting more is a bug here, or an attack on us.
+        # Delegation can only narrow.  A request for more is a bug here, or an attack.
         if more := (scopes - caller.scopes) | ({department} if department else frozenset()) - caller.groups:
             await self._note(caller, wanted, Reason.WOULD_WIDEN)
             raise Denied(Reason.WOULD_WIDEN, " ".join(sorted(more)))
@@ -141,7 +140,7 @@ class Exchanger:
             self._forget()
             flight = asyncio.create_task(self._exchange(caller, wanted))
             self._flights[key] = flight
-        return await asyncio.shield(flight)  # a caller who leaves does not take the others' answer along
+        return await asyncio.shield(flight)  # a caller that leaves must not cancel it for the others
 
     def _forget(self) -> None:
         if len(self._flights) >= CAPACITY:
@@ -155,7 +154,7 @@ class Exchanger:
         try:
             async with asyncio.timeout(min(SECONDS, left)):
                 token = await self._ask(caller, wanted)
-            if not (status := self._revocations.of(caller)):  # nobody waits for a token that is good for nothing
+            if not (status := self._revocations.of(caller)):  # revoked meanwhile: do not return a useless token
                 raise Denied(status.reason, status.detail)
         except (Denied, TimeoutError) as error:
             refusal = error if isinstance(error, Denied) else Denied(Reason.ISSUER_UNAVAILABLE, "no answer in time")
@@ -183,17 +182,17 @@ class Exchanger:
         return self._checked(content, caller, wanted)
 
     def _checked(self, content: dict[str, Any], caller: Principal, wanted: TokenRequest) -> ExchangedToken:
-        """The issuer is trusted, the realm's configuration is not taken for granted: look at what came back."""
+        """Check the token that was issued: the issuer is trusted, but the realm's configuration may be wrong."""
         try:
             value = str(content["access_token"])
-            # It came from the issuer itself, and the next hop verifies it; here it is only looked at.
+            # It came from the issuer itself, and the next hop verifies it; here only its claims are compared.
             claims = jwt.decode(value, options={"verify_signature": False})
             granted = frozenset(str(claims["scope"]).split(" ")) - {""}
             groups = frozenset(map(str, claims.get("groups", [])))
             # control: exchanged-for-same-subject
             same = claims["sub"] == caller.subject and claims["aud"] in (wanted.audience, [wanted.audience])
             less = granted == wanted.scopes and groups <= ({wanted.department} if wanted.department else caller.groups)
-            # The script leaves a token dead (`exp` 1) when a check of the chain failed.
+            # The script issues an expired token (`exp` 1) if a check of the chain failed.
             if not same or not less or "act" not in claims or not self._clock() < claims["exp"]:
                 raise Denied(Reason.EXCHANGE_REFUSED, "what came back is not what was asked for")
             return ExchangedToken(wanted.audience, str(claims["jti"]), min(claims["exp"], caller.expires_at), value)
@@ -224,7 +223,7 @@ class Exchanger:
 
 
 def _spent(flight: asyncio.Task[ExchangedToken], now: float) -> bool:
-    """Whether a flight is of no more use: it failed, or its token is about to end."""
+    """Return whether an exchange is not reusable: it failed, or its token is about to expire."""
     if not flight.done():
         return False
     return flight.cancelled() or bool(flight.exception()) or flight.result().expires_at - MARGIN <= now

@@ -1,7 +1,7 @@
-"""confirm(): for what is worth it, the issuer itself is asked on that very call whether a token is active (RFC 7662).
+"""Introspection: tokens that are used for high-risk scopes are introspected on every call (RFC 7662).
 
-Asked with the identity of the party that was called, for Keycloak answers only whom a token is for.  Of the answer
-nothing but `active` is read: what the token says, its signature says.
+The called party introspects with its own identity, because Keycloak answers only a token's audience.  Only `active` is
+read from the answer; the claims come from the signed token.
 """
 
 import json
@@ -17,19 +17,18 @@ from zerotrust.spiffe.workload import WorkloadError
 
 
 class Introspector:
-    """Asks one issuer, as one party."""
+    """Introspects tokens at one issuer, as one party."""
 
     def __init__(
         self, *, issuer: Discovery, workload: Assertions, http: httpx.AsyncClient, high_risk: frozenset[str]
     ) -> None:
-        """`high_risk`: the permissions for which it asks."""
+        """`high_risk`: the permissions for which tokens are introspected."""
         self._issuer, self._workload, self._http, self.high_risk = issuer, workload, http, high_risk
 
     async def __call__(self, caller: Principal, permission: str) -> None:
-        """Ask, where this permission is worth it.
+        """Introspect the caller's token, if this permission is of high risk.
 
-        Raises `Denied`: revoked, issuer or identity unavailable, or issuer untrusted.  Whatever is no clear yes is not
-        one.
+        Raises `Denied`: revoked, issuer or identity unavailable, or issuer untrusted.  Any unclear answer denies.
         """
         if permission not in self.high_risk:  # control: introspection-not-cached
             return

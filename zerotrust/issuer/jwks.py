@@ -1,4 +1,4 @@
-"""The issuer's signing keys: fetched, kept for a while, and read again for a key nobody knows, but not too often."""
+"""The issuer's signing keys: fetched, cached, and fetched again for an unknown key, at a bounded rate."""
 
 import asyncio
 import json
@@ -33,21 +33,21 @@ class SigningKeys:
         self._why = ""
 
     async def key(self, kid: str) -> RSAPublicKey:
-        """Return the key of that name.
+        """Return the key with that ID.
 
-        Raises `Denied`: unknown key, or keys unavailable when what we have is too old to be believed.
+        Raises `Denied`: unknown key, or keys unavailable if the cached keys are too old.
         """
         age = self._clock() - self._read_at
         if kid not in self._keys or age > self._freshness.keys:
             await self._read_again()
         elif age > self._freshness.keys / 2:
-            self._start_reading()  # early and aside, so that a short outage of the issuer goes unnoticed
+            self._start_reading()  # early and in the background, so that a short outage of the issuer does no harm
         if self._clock() - self._read_at > self._freshness.keys:
             raise Denied(
                 Reason.KEYS_UNAVAILABLE, f"keys of {self._issuer.issuer} were last read too long ago{self._why}"
             )
         if kid not in self._keys:  # control: key-known
-            # Where the issuer did not answer, it may well have signed with a new one.
+            # If the issuer did not answer, it may have signed with a new key.
             unanswered = self._read_at < self._tried_at
             raise Denied(Reason.KEYS_UNAVAILABLE if unanswered else Reason.UNKNOWN_KEY)
         return self._keys[kid]
@@ -57,7 +57,7 @@ class SigningKeys:
             await asyncio.shield(reading)
 
     def _start_reading(self) -> asyncio.Task[None] | None:
-        """Start a read, or join the one under way; none while the last try is too recent to ask again."""
+        """Start a read, or join the one under way; return None if the last try was too recent."""
         if self._reading and not self._reading.done():
             return self._reading
         if self._clock() - self._tried_at < self._freshness.keys_cooldown:  # control: key-set-cooldown
@@ -73,15 +73,15 @@ class SigningKeys:
             found = _usable_keys(json.loads(answer) if status == 200 else None)  # control: key-set-status
         except (Denied, httpx.HTTPError, ValueError, RecursionError) as error:
             self._why = f": {str(error) or type(error).__name__}"
-            return  # what we have stays good until it is too old; then the answer is 503
-        # The same key stays the same object: remembered tokens are tied to it.
+            return  # the cached keys stay valid until they are too old; then the answer is 503
+        # An unchanged key stays the same object, because cached tokens are tied to it.
         # control: removed-keys-forgotten
         self._keys = {kid: self._keys[kid] if self._keys.get(kid) == key else key for kid, key in found.items()}
         self._read_at = self._clock()
 
 
 def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:
-    """The keys of a JWKS that may sign access tokens for us; `ValueError` when there are none to be trusted."""
+    """Return the keys of a JWK set that may sign access tokens.  Raises `ValueError` if one is unusable, or none."""
     try:
         entries = [entry for entry in document["keys"] if _signs(entry)]
         keys = {str(entry["kid"]): jwt.PyJWK(entry, ALGORITHM).key for entry in entries}
@@ -96,7 +96,7 @@ def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:
 
 
 def _signs(entry: Any) -> bool:
-    """Whether a key is there to verify access tokens with (RFC 7517 sections 4.2 to 4.4)."""
+    """Return whether a key is for verifying access tokens (RFC 7517 sections 4.2 to 4.4)."""
     return (
         entry.get("use") == "sig"  # control: key-use
         and entry.get("alg") == ALGORITHM  # control: key-algorithm
