@@ -9,7 +9,7 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 600
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
-WORKERS := --dist loadgroup --tx '2*popen//python=scripts/run tests.worker'
+WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
 .PHONY: release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance register lock
 
 help:  ## Show this list

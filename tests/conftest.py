@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.support import system
 from tests.support.issuer import Issuer
@@ -23,6 +25,7 @@ from tests.support.real import (
     t0,
     trust_domain,
 )
+from tests.support.workers import OneRealSystem
 from zerotrust.registry.model import Registry
 
 __all__ = [
@@ -46,21 +49,21 @@ settings.register_profile("tests", deadline=None, derandomize=True, suppress_hea
 settings.load_profile("tests")
 
 
-def _on_the_real_system(item: pytest.Item) -> bool:
-    return "real" in getattr(item, "fixturenames", ())
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """The real system exists once.  Where several workers run the tests, one of them has it, and begins with it."""
-    if _on_the_real_system(item):
-        item.add_marker(pytest.mark.xdist_group("real"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Where several workers run the tests, one of them has the real system."""
+    return OneRealSystem(config, log)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is tried on the real system comes last, and in one piece: its attestation lives in this very process, and
     stands still while other tests run.  At the very end its processes are killed, and Keycloak gets another key."""
-    items.sort(key=lambda item: (_on_the_real_system(item), "test_processes" in item.nodeid))
+
+    def turn(item: pytest.Item) -> tuple[bool, bool]:
+        return "real" in getattr(item, "fixturenames", ()), "test_processes" in item.nodeid
+
+    items.sort(key=turn)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
