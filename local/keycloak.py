@@ -5,11 +5,11 @@
             keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
         )
 
-What a start finds, and leaves to the next one, is in `keycloak_instance.py`.
+`keycloak_instance.py` has the files that a start finds and leaves for the next one.
 
-No secret is in Keycloak's arguments or environment, and no other process of this user reads its memory: Java runs from
-a copy that nobody may read (`interpreter.py`), does not let itself be attached to, and is given the first
-administrator's password in a file that exists in memory only.  Users get their passwords through the administration.
+Keycloak's arguments and environment have no secret, and no other process of this user can read its memory: Java runs
+from an unreadable copy (`interpreter.py`), does not allow attaching, and gets the first administrator's password in a
+file that exists in memory only.  Users get their passwords through the Admin API.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ READY_WITHIN = 240
 """Seconds; ten times what a slow machine was seen to need for a warm start."""
 
 MAX_CONNECTIONS = 500
-"""At Keycloak's port, of everybody.  The newest is closed where there are more."""
+"""Connections at Keycloak's port, from all callers.  If there are more, the newest is closed."""
 THREADS = MAX_CONNECTIONS + 50
 """Of Keycloak, and connections to its database.  A request takes up one of each from its head to its answer, also while
 its body is on the way.  A connection carries one request at a time (no HTTP/2), so as many slow requests as there can
@@ -125,13 +125,13 @@ class Keycloak:
 
     issuer: str
     passwords: dict[str, str]
-    """Of every person of the realm: made for this run, never stored."""
+    """The password of every user of the realm: made for this run, never stored."""
     admin: tuple[str, str]
     """Name and password of this run's administrator, for the admin page."""
     metadata: Metadata
-    """Where its endpoints are, by its own word."""
+    """Its own metadata, with its endpoints."""
 
-    def __init__(  # noqa: PLR0913 - what it stands on, each by name
+    def __init__(  # noqa: PLR0913 - its dependencies, each by name
         self,
         run_dir: Path,
         *,
@@ -146,7 +146,7 @@ class Keycloak:
         when it starts.
 
         `truststore`: the CA of the SPIFFE bundle endpoint, of Keycloak's own `certificate` (for `localhost`), and of
-        the certificates that callers may show.  `key` is for nobody else to read.
+        the certificates that callers may show.  Only this user may read `key`.
         `scripts` are the mappers that are built in; the realm decides which of them are used.
         """
         self._truststore, self._certificate, self._key = (f.absolute() for f in (truststore, certificate, key))
@@ -164,12 +164,12 @@ class Keycloak:
 
     @property
     def tls(self) -> ssl.SSLContext:
-        """How a client without a certificate of its own talks to this Keycloak: it trusts our CA and no other."""
+        """The TLS context of a client without a certificate: it trusts our CA and no other."""
         return ssl.create_default_context(cafile=self._truststore)
 
     @property
     def log(self) -> Path:
-        """What Keycloak printed."""
+        """The path of Keycloak's log."""
         return self._instance.home / "keycloak.log"
 
     async def __aenter__(self) -> Self:
@@ -200,18 +200,18 @@ class Keycloak:
             if await self._stop() and handover:
                 self._instance.leave(handover)
         except (python_keycloak.KeycloakError, httpx.HTTPError, OSError):
-            pass  # then it is not sealed, and the next start is a fresh one
+            pass  # not sealed, so the next start imports the realm again
         finally:
             self._kill()
 
     @property
     def pid(self) -> int:
-        """The process that runs."""
+        """The id of the running process."""
         assert self._process  # noqa: S101 - it was started
         return self._process.pid
 
     async def ended(self) -> None:
-        """Wait until the process is gone, whoever ended it."""
+        """Wait until the process has ended, for any reason."""
         assert self._process  # noqa: S101 - it was started
         await self._process.wait()
 
@@ -250,7 +250,7 @@ class Keycloak:
         self._instance.has_run()
 
     def _first_administrator(self) -> str:
-        """What only a new database takes, as Keycloak's configuration file would have it."""
+        """Return the options for a new database only, in the form of Keycloak's configuration file."""
         name, password = self.admin
         return f"bootstrap-admin-username={name}\nbootstrap-admin-password={password}\n"
 
@@ -320,7 +320,7 @@ class Keycloak:
         return f"The end of {self.log}:\n{tail(self.log)}"
 
     async def _stop(self) -> bool:
-        """Stop in order.  Returns whether Keycloak did so by itself, and so left a whole database."""
+        """Stop in order.  Return whether Keycloak ended by itself, and so left an intact database."""
         if self._process is None or self._process.returncode is not None:
             return False
         self._process.terminate()
@@ -339,7 +339,7 @@ class Keycloak:
 
     @asynccontextmanager
     async def administration(self, realm: str | None = None) -> AsyncIterator[python_keycloak.KeycloakAdmin]:
-        """Give python-keycloak's administration of a realm, ours by default."""
+        """Yield python-keycloak's client of the Admin API for a realm, ours by default."""
         connection = python_keycloak.KeycloakOpenIDConnection(
             server_url=URL,
             username=self.admin[0],
@@ -362,8 +362,8 @@ class Keycloak:
             raise KeycloakError(f"No party can use this Keycloak: {error}. {self._last_words()}") from error
 
     async def _set_up(self, handover: str | None) -> None:
-        """Give everybody this run's password, and have the administration's own realm keep events too."""
-        mine = self.admin
+        """Set this run's passwords of all users, and switch on admin events of the master realm as well."""
+        own = self.admin
         try:
             if handover is None:
                 async with self.administration("master") as master:
@@ -371,8 +371,8 @@ class Keycloak:
             else:
                 self.admin = (ADMIN, handover)
                 async with self.administration("master") as master:
-                    await self._set_admin_password(master, mine[1])
-                self.admin = mine
+                    await self._set_admin_password(master, own[1])
+                self.admin = own
             async with self.administration() as admin:
                 for user, (identifier, _) in USERS.items():
                     await admin.a_set_user_password(identifier, self.passwords[user], temporary=False)
@@ -387,7 +387,7 @@ class Keycloak:
         await master.a_set_user_password(str(identifier), password, temporary=False)
 
     async def edited(self) -> bool:
-        """Tell whether anybody changed anything through the administration since we were ready.
+        """Return whether anything was changed through the Admin API since this Keycloak was ready.
 
         Raises python-keycloak's `KeycloakError`.
         """
@@ -396,7 +396,7 @@ class Keycloak:
             return bool(await admin.a_get_admin_events(since) or await master.a_get_admin_events(since))
 
     async def _leave(self) -> str | None:
-        """End all sessions.  Returns the administrator's new password, or None where somebody changed a realm."""
+        """End all sessions.  Return the administrator's new password, or None if a realm was changed."""
         if await self.edited():
             return None
         async with self.administration("master") as master:
@@ -407,14 +407,14 @@ class Keycloak:
 
 
 def in_memory(text: str) -> int:
-    """Return a descriptor of a file that exists in memory only: a child that is given it reads it, and nobody else."""
+    """Return a descriptor of a file that exists in memory only, which a child process can inherit."""
     file = os.memfd_create("configuration", os.MFD_CLOEXEC)
     os.write(file, text.encode())
     return file
 
 
 def check_port(port: int, needed_by: str = "Keycloak") -> None:
-    """Raise `KeycloakError` when somebody else listens there on this machine."""
+    """Raise `KeycloakError` if another process listens on this port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection just closed is no hindrance
         try:
@@ -444,7 +444,7 @@ def tail(log: Path, lines: int = 15) -> str:
 
 def _before_java(parent: int) -> None:
     end_with(parent)
-    give_up_reading_any_file()  # or the kernel would not close what root runs
+    give_up_reading_any_file()  # otherwise the kernel would not close a process of root
 
 
 def end_with(parent: int) -> None:

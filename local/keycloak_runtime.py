@@ -1,7 +1,7 @@
 """Finds what Keycloak needs on this machine, or fetches it once: its distribution, and a Java that can run it.
 
-What is fetched lands in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`) and is whole or not there at all.
-Everything here blocks; `say` hears about each step that takes long.
+Downloads go to the user's cache (`XDG_CACHE_HOME`, else `~/.cache`), and are complete or absent.
+All functions here block; `say` gets a line for each step that takes long.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ RUN = ("lib", "conf")
 """The folders of the distribution from which something is run or read."""
 
 RUN_SHA256 = "0f3a775c3694ae691a5a0226945acd2342cbeeb9b6cb617ec8b171d2c6e3fa0d"
-"""Over all files in `RUN`, as they are in that zip (`digest_of`): what lies unpacked is held to it at each start."""
+"""Over all files in `RUN`, as in that zip (`digest_of`): each start compares the unpacked files with it."""
 
 SPACE = 400
 """Megabytes that the largest of what is fetched takes while it is unpacked."""
@@ -61,11 +61,11 @@ Say = Callable[[str], None]
 """Takes a line of progress."""
 
 SAID_AFTER = 2
-"""Seconds after which a step that goes on says so; and again each time that it has taken twice as long."""
+"""Seconds after which a step reports that it still runs; and again each time that it has taken twice as long."""
 
 
 class KeycloakError(Exception):
-    """Keycloak cannot be had, or does not run.  The text names the cause and the next step."""
+    """Keycloak is not available, or does not run.  The text names the cause and the next step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ class Runtime:
     java: Path
     """The executable."""
     distribution: Path
-    """The unpacked folder, as it was released.  Shared: nobody writes to it."""
+    """The unpacked folder, as released.  Shared, and never written to."""
 
 
 @asynccontextmanager
 async def going_on(say: Say, what: str) -> AsyncIterator[None]:
-    """Say that `what` goes on, for as long as the block lasts: after `SAID_AFTER` seconds, after twice as many ..."""
+    """Report that `what` still runs, while the block runs: after `SAID_AFTER` seconds, after twice as many ..."""
     began = time.monotonic()
 
     async def tell() -> None:
@@ -133,7 +133,7 @@ def find_java(say: Say) -> Path:
 def java_fault(java: Path) -> str | None:
     """Return why this executable cannot run Keycloak, or None if it can."""
     try:
-        if not is_program(java):  # what nobody may read can be run, unless it is a script
+        if not is_program(java):  # an unreadable file can be run, unless it is a script
             return "is a script"
         version = java_version(_output(java, "-version"))
         modules = _output(java, "--list-modules") if version >= OLDEST_JAVA else ""
@@ -209,7 +209,7 @@ def find_distribution(say: Say) -> Path:
     """Return the folder of Keycloak's distribution.
 
     Looks at `KEYCLOAK_HOME`, then in the cache, and last fetches it: with Maven where there is one, else as the
-    official download.  What was changed since it was unpacked is fetched anew, or refused where it is the user's own.
+    official download.  A distribution that was changed is fetched again, or refused if it is the user's own.
     Raises `KeycloakError`.
     """
     if home := os.environ.get("KEYCLOAK_HOME"):
@@ -262,7 +262,7 @@ def _the_users_own(home: Path) -> Path:
 
 
 def as_released(distribution: Path) -> bool:
-    """Whether all that is run of an unpacked distribution is what was in the released zip."""
+    """Return whether the files that are run of an unpacked distribution are those of the released zip."""
     return holds(distribution, RUN, RUN_SHA256)
 
 
