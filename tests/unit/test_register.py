@@ -11,7 +11,7 @@ from tests.support.system import ROOT
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest
 from zerotrust.registry.lock import Approved, Lock, load_lock
-from zerotrust.registry.model import Registry
+from zerotrust.registry.model import Outside, Registry
 
 ONE, OTHER = "1" * 64, "2" * 64
 FILES = {"agents/reader/main.py": ONE, "orchestrator/main.py": ONE, "zerotrust/gate.py": ONE}
@@ -164,11 +164,17 @@ def test_every_entry_that_differs_has_a_line_of_its_own() -> None:
         },
     )
     found = Lock(
-        files=FILES, parties={"a": Approved(code=OTHER, card=OTHER, tools={"read": OTHER, "new": ONE}), "c": Approved()}
+        files=FILES,
+        parties={
+            "a": Approved(code=OTHER, starts_chains=True, card=OTHER, tools={"read": OTHER, "new": ONE}),
+            "c": Approved(),
+        },
+        outside={"llama": Outside(reached_by="a", spki_sha256=ONE)},
     )
 
     assert differences(approved, found) == [
         "a: code changed",
+        "a: starts_chains changed",
         "a: delegates changed",
         "a: may_call changed",
         "a: card changed",
@@ -177,6 +183,7 @@ def test_every_entry_that_differs_has_a_line_of_its_own() -> None:
         "a: tool read changed",
         "b: missing",
         "c: added",
+        "outside llama: added",
     ]
     assert differences(approved, approved) == []
 

@@ -122,8 +122,10 @@ def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pyt
     assert genuine.read_from.keys() == set(FILES)
 
 
-@pytest.mark.parametrize(("named", "other"), [("may_call", []), ("delegates", ["tool.read"]), ("", None)])
-def test_rights_that_nobody_approved_are_not_served(tmp_path: Path, named: str, other: list[str] | None) -> None:
+@pytest.mark.parametrize(
+    ("named", "other"), [("may_call", []), ("delegates", ["tool.read"]), ("starts_chains", True), ("", None)]
+)
+def test_rights_that_nobody_approved_are_not_served(tmp_path: Path, named: str, other: object) -> None:
     """A right that `registry.lock` does not have, and a party that only one of both files has."""
     (tmp_path / "registry.yaml").write_bytes((ROOT / "registry.yaml").read_bytes())
     approved = orjson.loads((ROOT / "registry.lock").read_bytes())
@@ -136,6 +138,16 @@ def test_rights_that_nobody_approved_are_not_served(tmp_path: Path, named: str, 
     (tmp_path / "registry.lock").write_bytes(orjson.dumps(approved))
 
     with pytest.raises(RegistryError, match=rf"registry.lock approves \({wrong}\): `make register`"):
+        load_snapshot(tmp_path, DEPLOYMENT)
+
+
+def test_a_server_outside_that_nobody_approved_is_not_served(tmp_path: Path) -> None:
+    for file in FILES:
+        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
+    with (tmp_path / "registry.yaml").open("a") as registered:
+        registered.write(f"outside: {{ llama: {{ reached_by: inference, spki_sha256: '{'0' * 64}' }} }}\n")
+
+    with pytest.raises(RegistryError, match=r"registry.lock approves \(llama\): `make register`"):
         load_snapshot(tmp_path, DEPLOYMENT)
 
 
