@@ -99,7 +99,7 @@ TESTS = {
     "registry.deployment": "unit/test_deployment unit/test_snapshot",
     "registry.directory": "unit/test_pools unit/test_snapshot",
     "registry.files": "unit/test_snapshot unit/test_register",
-    "registry.model": "unit/test_registry unit/test_realm",
+    "registry.model": "unit/test_outside unit/test_registry unit/test_realm",
     "routes": (
         "unit/test_routes unit/test_imports unit/test_binding unit/test_gate services/test_registry_authority "
         "attacks/test_a_credentials"

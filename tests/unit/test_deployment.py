@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from registration.realm import as_text, deployed, realm
 from tests.support.system import ROOT, deployment
@@ -69,6 +70,11 @@ def test_a_server_outside_is_somewhere_by_tls(
 
     with pytest.raises(RegistryError, match=re.escape(reason)):
         load_deployment(file, Registry.model_validate(registry.model_dump() | {"outside": {"llama": LLAMA}}))
+
+
+def test_nobody_changes_a_place_once_it_is_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        deployment().parties["agent/reader"].port = 1  # type: ignore[misc]
 
 
 def test_a_party_is_at_its_place_and_keeps_its_name(registry: Registry) -> None:

@@ -167,7 +167,10 @@ MISTAKES = {
     "an identity that lives for no time": (change("freshness:svid", 0), "freshness.svid"),
     "a key nobody knows": (change(READER + "trusted", value=True), "parties.agent/reader.trusted"),
     "a wrong type": (change(READER + "max_ttl", "60"), "parties.agent/reader.max_ttl"),
-    "a max_ttl of nothing": (change(READER + "max_ttl", 0), "parties.agent/reader.max_ttl"),
+    "a max_ttl of nothing": (
+        change(READER + "max_ttl", 0),
+        "parties.agent/reader.max_ttl: Input should be greater than",
+    ),
     "a sign-in that ends nowhere": (
         without("parties:zt:redirect_uris"),
         "parties.zt.redirect_uris: needed where starts_chains is, and only there",
@@ -179,6 +182,10 @@ MISTAKES = {
     "a sign-in that ends anywhere": (
         change("parties:zt:redirect_uris", ["https://console.example/*"]),
         "parties.zt.redirect_uris.0",
+    ),
+    "a sign-in that ends at the end of a long address": (
+        change("parties:zt:redirect_uris", [f"https://console.example/{'x' * 256}"]),
+        "parties.zt.redirect_uris.0: String should have at most 256",
     ),
     "a sign-in that ends without TLS": (
         change("parties:zt:redirect_uris", ["http://console.example/callback"]),
@@ -194,9 +201,17 @@ MISTAKES = {
     ),
     "an identity that lives too long": (change("freshness:svid", 61), "freshness.svid"),
     "a certificate that lives too long": (change("freshness:x509_svid", 121), "freshness.x509_svid"),
+    "keys that are read anew all the time": (change("freshness:keys", 0), "freshness.keys"),
+    "a department of a long name": (
+        change("departments", ["/" + "x" * 64]),
+        "departments.0: String should have at most",
+    ),
     "keys that are believed too long": (change("freshness:keys", 301), "freshness.keys"),
     "news that is too old": (change("freshness:revocations", 4), "freshness.revocations"),
-    "a token that lives too long": (change("parties:agent/reader:max_ttl", 301), "parties.agent/reader.max_ttl"),
+    "a token that lives too long": (
+        change("parties:agent/reader:max_ttl", 301),
+        "parties.agent/reader.max_ttl: Input should be less than",
+    ),
     "no parties": (without("parties"), "parties"),
     "a server outside that anybody reaches": (
         change("outside", {"llama": {"spki_sha256": "0" * 64}}),

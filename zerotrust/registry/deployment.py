@@ -11,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from zerotrust.registry.model import Name, Registry, RegistryError, content, validated
 
 
-class Place(BaseModel):
-    """Where a party listens."""
-
+class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Place(_Entry):
+    """Where a party listens."""
 
     host: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
     port: Annotated[int, Field(ge=1, le=65535)]
@@ -25,10 +27,8 @@ class Place(BaseModel):
         return f"https://{self.host}:{self.port}"
 
 
-class Deployment(BaseModel):
+class Deployment(_Entry):
     """The whole file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     parties: dict[Name, Place]
     outside: dict[Name, Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(:[0-9]+)?$")]] = {}

@@ -196,9 +196,9 @@ class Registry(_Entry):
         ]
 
     def _call_problems(self, key: str, name: str, callee: str) -> list[str]:
-        target, caller = self.parties.get(callee), self.parties[name]
-        if target is None or not self.serves(callee) or callee == name:
+        if not self.serves(callee) or callee == name:
             return [f"{key}: {callee!r} is nobody this party could call"]
+        target, caller = self.parties[callee], self.parties[name]
         if not set(self.scopes_at(callee)) & set(caller.delegates):
             return [f"{key}: {callee!r} serves none of the scopes that {name!r} delegates"]
         if target.max_ttl and caller.max_ttl and target.max_ttl > caller.max_ttl:
