@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import httpx
 import jwt
 import orjson
 import pytest
@@ -26,7 +25,7 @@ from tests.support.attack import Attempt, Target, Tries, attack
 from tests.support.attack_launch import Machine, machine
 from tests.support.attack_wire import as_server, asked_once, request, served, with_certificate
 from tests.support.ca import LONG, the_ca
-from tests.support.launched import PROJECT, REALM, locked, project
+from tests.support.launched import PROJECT, REALM, bundle, locked, project
 from tests.support.launched import READER as PARTY
 from tests.support.spy import ORDINARY, Spy
 from zerotrust.registry.model import load_registry
@@ -73,8 +72,7 @@ async def keys(ready: dict[str, Any]) -> list[Any]:
     """The public halves of the authority's keys: the CA's, and that of JWT-SVIDs."""
     ca = Path(ready["ca"]).read_bytes()
     tls = ssl.create_default_context(cadata=ca.decode())
-    async with httpx.AsyncClient(verify=tls) as http:
-        entries = (await http.get(ready["bundle"])).json()["keys"]
+    entries = (await bundle(ready["bundle"], tls)).json()["keys"]
     [jwt_key] = [jwt.PyJWK(entry).key for entry in entries if entry["use"] == "jwt-svid"]
     return [x509.load_pem_x509_certificate(ca).public_key(), jwt_key]
 

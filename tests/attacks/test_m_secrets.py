@@ -45,7 +45,8 @@ def typed(place: Path, registry: Registry) -> tuple[str, str]:
         (place / name).chmod(0o755)
     (place / "agents" / "writer").mkdir(parents=True)
     keycloak = SimpleNamespace(passwords=PASSWORDS)
-    system = SimpleNamespace(keycloak=keycloak, registry=registry, journal=lambda _: ROOT / "run" / "journal.jsonl")
+    journal = ROOT / "run" / "journal.jsonl"
+    system = SimpleNamespace(keycloak=keycloak, registry=registry, journal=lambda _: journal, port=lambda _: 8101)
     told = steps(cast("System", system)).partition("`make down`")[0].partition(":\n")[2]
     env = {"PATH": f"{place}/bin:{os.environ['PATH']}"}
     command = ["/bin/bash", "-uc", told]

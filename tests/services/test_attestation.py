@@ -47,6 +47,7 @@ from tests.support.launched import (
     Authority,
     Probe,
     ask,
+    bundle,
     launch_probe,
     locked,
     log_of,
@@ -102,14 +103,6 @@ async def authority(registry: Registry, lock: Lock, root: Path, run_dir: Path) -
 @pytest.fixture
 async def probe(authority: Authority, registry: Registry, place: Path) -> Probe:
     return await launch_probe(authority, registry, place)
-
-
-async def bundle(address: str, tls: ssl.SSLContext, path: str = "/bundle", method: str = "GET") -> httpx.Response:
-    """Ask for the keys, as Keycloak does: by the authority's name, which leads to this machine."""
-    url = httpx.URL(address)
-    async with httpx.AsyncClient(verify=tls, trust_env=False) as http:
-        asked = url.copy_with(host="127.0.0.1", path=path)
-        return await http.request(method, asked, extensions={"sni_hostname": url.host})
 
 
 def mode_of(path: Path) -> int:

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import socket
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 from authorities.attestation.local import authority
@@ -158,3 +160,11 @@ def files_in(folder: Path) -> dict[Path, bytes]:
 
 def refusals(run_dir: Path) -> list[str]:
     return [line["why"] for line in log_of(run_dir) if line["event"] == "refused"]
+
+
+async def bundle(address: str, tls: ssl.SSLContext, path: str = "/bundle", method: str = "GET") -> httpx.Response:
+    """Ask for the keys, as Keycloak does: by the authority's name, which leads to this machine."""
+    url = httpx.URL(address)
+    async with httpx.AsyncClient(verify=tls, trust_env=False) as http:
+        asked = url.copy_with(host="127.0.0.1", path=path)
+        return await http.request(method, asked, extensions={"sni_hostname": url.host})
