@@ -135,4 +135,6 @@ def _mark(as_expected: bool) -> str:  # noqa: FBT001
 
 
 if __name__ == "__main__":
-    typer.run(walkthrough)
+    app = typer.Typer(add_completion=False)
+    app.command()(walkthrough)
+    app(prog_name="scripts/run demo")

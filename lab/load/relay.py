@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 Break = Literal["cut", "dead", "lags"]
 """Connections are aborted; nothing comes through, and nobody is told; everything comes through, ever later."""
@@ -22,7 +22,7 @@ class Relay:
         self._to, self.port = port, 0
         self._how: Break | None = None
         self._since = 0.0
-        self._open: set[asyncio.Task[Any]] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -33,7 +33,8 @@ class Relay:
             yield
         finally:
             server.close()
-            self._how = "cut"  # for who has come, and was not let in yet
+            for _ in range(3):  # what has been accepted already gets as far as a task
+                await asyncio.sleep(0)
             self._abort()
             await asyncio.gather(*self._open, return_exceptions=True)
 
@@ -51,13 +52,17 @@ class Relay:
                 self._abort()
 
     def _abort(self) -> None:
-        for task in self._open:
+        for task, writer in self._open.items():
             task.cancel()
+            writer.transport.abort()  # a task that has not begun does nothing more
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ends, ways, task = [writer], list[asyncio.Task[None]](), asyncio.current_task()
-        assert task  # noqa: S101 - for the type checker
-        self._open.add(task)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._carry(reader, writer))
+        self._open[task] = writer
+        task.add_done_callback(self._open.pop)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends, ways = [writer], list[asyncio.Task[None]]()
         try:
             if self._how != "cut":
                 there, back = await asyncio.open_connection(HOST, self._to)
@@ -67,7 +72,6 @@ class Relay:
         except OSError:
             pass  # nobody is there; whoever has come is told by what follows
         finally:
-            self._open.discard(task)
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)

@@ -79,11 +79,13 @@ class StandIn:
         self.keys = httpx.Response(200, json=issuer.key_set).content
         self.misbehave: Misbehave | None = None
         self.asked = 0
-        self._calls: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+        self._calls: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._calls[asyncio.create_task(self.answer(reader, writer))] = writer
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.asked += 1
-        self._calls[asyncio.current_task()] = writer
         try:
             await reader.readuntil(b"\r\n\r\n")
             await (self.misbehave or told(b"200 OK", self.keys))(writer)
@@ -91,15 +93,17 @@ class StandIn:
             pass  # whoever asked has had enough
 
     async def end(self) -> None:
+        for _ in range(3):  # what has been accepted already gets as far as a task
+            await asyncio.sleep(0)
         for writer in self._calls.values():
             writer.transport.abort()
-        await asyncio.gather(*filter(None, self._calls), return_exceptions=True)
+        await asyncio.gather(*self._calls, return_exceptions=True)
 
 
 @pytest.fixture
 async def stand_in(issuer: Issuer) -> AsyncIterator[tuple[StandIn, str]]:
     stand_in = StandIn(issuer)
-    server = await asyncio.start_server(stand_in.answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(stand_in.accept, "127.0.0.1", 0)
     yield stand_in, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     server.close()
     await stand_in.end()

@@ -11,6 +11,7 @@ from tests.package.conftest import Install
 from tests.support.system import POLICY, ROOT
 from tests.unit.test_api import example
 from zerotrust.decision import Decision
+from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
 from zerotrust.testing import principal
@@ -42,6 +43,17 @@ def merged(here: Any, there: Any) -> Any:
     if not isinstance(here, dict) or not isinstance(there, dict):
         return there
     return here | {key: merged(here.get(key), value) for key, value in there.items()}
+
+
+def test_where_it_runs_is_said_for_every_party(tmp_path: Path) -> None:
+    registered, placed = PAGE.partition("## Registration")[2].split("```yaml\n")[1:3]
+    registry = merged(yaml.safe_load((ROOT / "registry.yaml").read_text()), yaml.safe_load(registered.split("```")[0]))
+    deployment = yaml.safe_load((ROOT / "deploy" / "local.yaml").read_text())
+    (file := tmp_path / "local.yaml").write_text(
+        yaml.safe_dump(merged(deployment, yaml.safe_load(placed.split("```")[0])))
+    )
+
+    assert "agent/quotes" in load_deployment(file, Registry.model_validate(registry)).parties
 
 
 def test_as_it_is_registered_keycloak_issues_tokens_for_it_and_the_policies_let_users_in() -> None:

@@ -15,7 +15,7 @@ from tests.support.planted import MARK, ROOT, copy_of_the_project, plant, said_b
 
 GENUINE = hashlib.sha256(b"genuine").hexdigest()
 STARTED = [
-    (["scripts/run", "demo", "--help"], "run the story"),
+    (["scripts/run", "demo", "--help"], "try the refusals"),
     ([".venv/bin/zt", "--help"], "reinstate"),
     (["scripts/run", "registration.register", "--nothing"], ""),
     (["scripts/run", "tests.attacks.table"], "catalogue"),
