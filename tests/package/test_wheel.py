@@ -67,4 +67,4 @@ def test_with_all_extras_everything_can_be_imported_and_zt_is_a_command(install:
 
     assert run(found / "python", IMPORT_ALL, tmp_path) == []
     shown = subprocess.run([found / "zt", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603
-    assert "Ask the registry, as an operator." in shown.stdout
+    assert "List, show, suspend and reinstate parties." in shown.stdout

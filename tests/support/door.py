@@ -27,6 +27,7 @@ from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.event import Counts
 from zerotrust.audit.journal import Journal, events
 from zerotrust.audit.recorder import Recorder
+from zerotrust.dialect import Dialect
 from zerotrust.gate import Confirmation, Gate
 from zerotrust.identity import Principal
 from zerotrust.issuer.jwks import SigningKeys
@@ -99,12 +100,15 @@ class Door:
         handler: ASGIApp | None = None,
         metadata_url: str | None = None,
         count_every: float = 0,
+        dialects: Mapping[str, Dialect] | None = None,
     ) -> None:
         registry = issuer.registry
         self._party, self.revocations = party, fresh_revocations()
         self.confirm: Confirmation | None = None
         self.folder, self.clock, self.key_clock = folder, Clock(), Clock()
         self.handled: list[str] = []
+        self.noted: list[str] = []
+        """The users whom the server was told about: their connections are theirs."""
         self.handler = handler or self.echo
         self.journal = Journal(folder / "journal.jsonl")
         self.recorder = Recorder(self.journal, registry.id(party), clock=self.clock)
@@ -134,7 +138,7 @@ class Door:
                 recorder=self.recorder,
                 clock=self.clock,
                 metadata_url=metadata_url,
-                dialects={"/mcp": JSON_RPC},
+                dialects=dialects or {"/mcp": JSON_RPC},
             )
 
     async def _introspect(self, caller: Principal, permission: str) -> None:
@@ -183,7 +187,7 @@ class Door:
             "headers": given,
             "query_string": query,
             "client": (address, 40000),
-            "state": {"peer": peer or holder(token, at=self._party)},
+            "state": {"peer": peer or holder(token, at=self._party), "note_user": self.noted.append},
         }
         chunks = body if isinstance(body, list) else [body]
         waiting: list[Message] = [

@@ -1,4 +1,4 @@
-"""The gate, and who is at the other end: (1) peer  (4) bind  (5) standing, and the doors that a certificate opens."""
+"""The gate, and who is at the other end: (1) peer  (4) bind  (5) revocation, and the doors that a certificate opens."""
 
 import asyncio
 from dataclasses import replace
@@ -117,7 +117,21 @@ async def test_refusals_of_one_presenter_do_not_hide_those_of_another(tmp_path: 
     door.close()
 
 
-# (5) standing
+@pytest.mark.parametrize(
+    ("peer", "presenter"),
+    [(workload(WRITER), "spiffe://agents.example/agent/writer"), (NO_CERTIFICATE, "a caller without a certificate")],
+)
+async def test_the_record_says_who_presented_a_token_of_another(
+    door: Door, issuer: Issuer, peer: Peer, presenter: str
+) -> None:
+    token = issuer.delegated(READER, aud=issuer.registry.id(ORCHESTRATOR))
+
+    assert (await door.ask(token, peer=peer)).reason == Reason.NOT_BOUND
+    [record] = door.requests
+    assert record["detail"] == f"issued to spiffe://agents.example/agent/reader, presented by {presenter}"
+
+
+# (5) revocation
 
 
 async def test_who_presents_a_stolen_token_is_not_told_what_became_of_it(tool_door: Door, issuer: Issuer) -> None:

@@ -13,16 +13,19 @@ import pytest
 from starlette.types import Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
-from tests.support.door import NOW, Door, Headers
+from tests.support.ca import workload
+from tests.support.door import NOW, Door, Headers, Reply
 from tests.support.issuer import Issuer
 from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event import MICROSECONDS
 from zerotrust.context import current_principal, current_trace
-from zerotrust.decision import Reason
+from zerotrust.decision import Denied, Reason
+from zerotrust.dialect import PLAIN, Dialect
 from zerotrust.gate import Gate
 from zerotrust.limits.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
-from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, Scope
+from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MutualTLS, Public, Scope
+from zerotrust.transport.responses import DeniedResponse
 
 TRACE = "0123456789abcdef0123456789abcdef"
 TRACEPARENT = (b"traceparent", f"00-{TRACE}-0123456789abcdef-01".encode())
@@ -830,6 +833,26 @@ async def test_what_one_party_sends_for_many_users_takes_nothing_from_another_pa
     assert (await tool_door.call(users[-1], tool_call())).status == 200
 
 
+async def test_a_party_that_calls_by_its_certificate_has_a_share_too(tmp_path: Path, issuer: Issuer) -> None:
+    door = Door(tmp_path, issuer, routes={("GET", "/feed"): MutualTLS(any_workload=True)})
+    door.handler = waiting = Waiting()
+
+    async def called(party: str) -> Reply:
+        return await door.ask(method="GET", path="/feed", peer=workload(party))
+
+    calls = [asyncio.create_task(called("agent/reader")) for _ in range(OF_A_PARTY)]
+    await waiting.until(OF_A_PARTY)
+
+    busy = await called("agent/reader")
+    calls.append(asyncio.create_task(called("agent/writer")))
+    await waiting.until(OF_A_PARTY + 1)
+
+    assert (busy.status, busy.reason) == (503, Reason.BUSY)
+    waiting.go_on.set()
+    assert {reply.status for reply in await asyncio.gather(*calls)} == {200}
+    door.close()
+
+
 async def test_people_have_a_share_all_together(door: Door, issuer: Issuer) -> None:
     door.handler = waiting = Waiting()
     users = [issuer.token(sub=f"user-{number}") for number in range(OF_A_PARTY)]
@@ -961,3 +984,51 @@ async def _drop(message: Message) -> None:
 def test_a_gate_needs_a_table_and_everything_else_by_name() -> None:
     with pytest.raises(TypeError):
         Gate(_drop)  # type: ignore[call-arg,arg-type]  # no default stands in for a check
+
+
+# what else a request gets on its way
+
+
+async def busy(scope: HttpScope, receive: Receive, send: Send) -> None:
+    """A handler that refuses."""
+    await DeniedResponse(Denied(Reason.BUSY))(scope, receive, send)
+
+
+async def test_a_handler_refuses_in_the_form_of_its_route(tmp_path: Path, tool_door: Door, issuer: Issuer) -> None:
+    public = Door(tmp_path / "public", issuer, routes={("POST", "/mcp"): Public()}, handler=busy)
+    tool_door.handler = busy
+
+    assert (await public.ask(path="/mcp")).json()["jsonrpc"] == "2.0"
+    assert (await tool_door.call(for_the_tool(issuer), tool_call(request_id=7))).json()["id"] == 7
+    public.close()
+
+
+async def test_a_route_that_takes_one_media_type_reads_no_other(tmp_path: Path, issuer: Issuer) -> None:
+    door = Door(tmp_path, issuer, dialects={"/tasks": Dialect(PLAIN.error_body, b"application/json")})
+
+    good, other = ([(b"content-type", value)] for value in (b"application/json", b"text/plain"))
+
+    assert (await door.ask(issuer.token(), headers=good)).status == 200
+    assert (await door.ask(issuer.token(), headers=other, receive=_nothing)).reason == Reason.UNSUPPORTED_CONTENT
+    door.close()
+
+
+async def test_of_a_route_that_is_not_listed_no_body_is_read(door: Door, issuer: Issuer) -> None:
+    async def reads() -> Message:
+        raise AssertionError("it was read")
+
+    reply = await door.ask(issuer.token(), path="/elsewhere", receive=reads)
+
+    assert (reply.status, reply.reason) == (403, Reason.NO_PERMISSION_FOR_ROUTE)
+
+
+async def test_the_server_is_told_whose_a_connection_is_and_not_where_it_is_a_partys(
+    tmp_path: Path, tool_door: Door, issuer: Issuer
+) -> None:
+    front = Door(tmp_path / "front", issuer)
+
+    await front.ask(issuer.token())
+    await tool_door.call(for_the_tool(issuer), tool_call())
+
+    assert (front.noted, tool_door.noted) == (["alice"], [])
+    front.close()

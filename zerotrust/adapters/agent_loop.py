@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 import httpx
+from anyio import BrokenResourceError
 from pydantic import BaseModel, BeforeValidator, Json
 from pydantic_core import to_json
 
@@ -52,11 +53,17 @@ class ToolClient:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Open the client while the app runs; nothing is sent before the first call."""
+        """Open the client while the app runs; nothing is sent before the first call.
+
+        An answer that comes while the SDK closes finds its stream closed: nobody waits for it any more.
+        """
         url = f"{self._service.addresses[self._name]}/mcp"
         transport = streamable_http_client(url, http_client=self._service.egress.mcp_http)
-        async with Client(transport, mode="2026-07-28", cache=None) as self._client:
-            yield
+        try:
+            async with Client(transport, mode="2026-07-28", cache=None) as self._client:
+                yield
+        except* BrokenResourceError:
+            pass
 
     async def offered(self, token: ExchangedToken) -> list[dict[str, Any]]:
         """Return the tools that the holder of `token` may call, in the form for a model.
