@@ -87,6 +87,8 @@ class Store:
         self._path = path
         self._engine: AsyncEngine | None = None
         self.under_way: set[asyncio.Task[Any]] = set()
+        # SQLite has one writer at a time, and lets the others wait for 5 s in no order.
+        self._turn = asyncio.Lock()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -166,7 +168,7 @@ class Store:
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
         """Run a write transaction, in which counts stay valid.  Raises `ToolError` if it cannot be written."""
         try:
-            async with self._opened().begin() as connection:
+            async with self._turn, self._opened().begin() as connection:
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
         except OperationalError as error:
