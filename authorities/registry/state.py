@@ -90,13 +90,13 @@ class State:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Open the database for a block, and read the revocations in it."""
-        async with self._engine.begin() as connection:
-            await connection.run_sync(_tables.create_all)
-            await connection.run_sync(_by_subject.create, checkfirst=True)  # an older database has no index
-            for number, at, kind, name, cause in await connection.execute(select(_changes).order_by("number")):
-                self._apply(number, at, (kind, name), cause)
-            self.pending = {(kind, name) for kind, name in await connection.execute(select(_pending))}
         try:
+            async with self._engine.begin() as connection:
+                await connection.run_sync(_tables.create_all)
+                await connection.run_sync(_by_subject.create, checkfirst=True)  # an older database has no index
+                for number, at, kind, name, cause in await connection.execute(select(_changes).order_by("number")):
+                    self._apply(number, at, (kind, name), cause)
+                self.pending = {(kind, name) for kind, name in await connection.execute(select(_pending))}
             yield
         finally:
             await self._engine.dispose()
