@@ -128,6 +128,7 @@ TESTS = {
     "adapters.mcp": (
         "services/test_documents input/test_handlers input/test_protocols attacks/test_i_mcp attacks/test_e_scope"
     ),
+    "shielded": "unit/test_shielded services/test_notify services/test_documents",
     "limits.turns": "unit/test_turns attacks/test_o_costs",
     "validity": "unit/test_revoked_caller unit/test_gate services/test_revocation",
     "verify": (

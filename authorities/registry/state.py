@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from zerotrust.revocation_list import MOST_FORGOTTEN, Kind, Revocable, RevocationList
+from zerotrust.shielded import Shielding, shielded
 
 _tables = MetaData()
 _changes = Table(
@@ -65,10 +66,11 @@ class Entry:
     """Whether the realm has to be notified as well."""
 
 
-class State:
+class State(Shielding):
     """The last change of each subject, and the resulting revocations."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._engine: AsyncEngine = create_async_engine(f"sqlite+aiosqlite:///{path}")
         event.listen(self._engine.sync_engine, "connect", _sync_once)
@@ -91,20 +93,26 @@ class State:
     async def opened(self) -> AsyncIterator[None]:
         """Open the database for a block, and read the revocations in it."""
         try:
-            async with self._engine.begin() as connection:
-                await connection.run_sync(_tables.create_all)
-                await connection.run_sync(_by_subject.create, checkfirst=True)  # an older database has no index
-                for number, at, kind, name, cause in await connection.execute(select(_changes).order_by("number")):
-                    self._apply(number, at, (kind, name), cause)
-                self.pending = {(kind, name) for kind, name in await connection.execute(select(_pending))}
+            await self._read()
             yield
         finally:
+            await self.ended()
             await self._engine.dispose()
+
+    @shielded
+    async def _read(self) -> None:
+        async with self._engine.begin() as connection:
+            await connection.run_sync(_tables.create_all)
+            await connection.run_sync(_by_subject.create, checkfirst=True)  # an older database has no index
+            for number, at, kind, name, cause in await connection.execute(select(_changes).order_by("number")):
+                self._apply(number, at, (kind, name), cause)
+            self.pending = {(kind, name) for kind, name in await connection.execute(select(_pending))}
 
     def covered(self, subject: Revocable) -> bool:
         """Return whether a later time than this one is revoked for the same tokens."""
         return self._all.covered(subject)
 
+    @shielded
     async def change(self, entries: Sequence[Entry]) -> int:
         """Make these changes, all or none.  Return the number of the first one when they are on the disk.
 
@@ -137,6 +145,7 @@ class State:
                 self._all.remove(subject)
         return first
 
+    @shielded
     async def numbered(self, digests: Mapping[str, str]) -> dict[str, int]:
         """Return the number of each document, by topic: the next number if its digest is not that of last time.
 
@@ -153,6 +162,7 @@ class State:
             await connection.execute(insert(_documents), rows)
         return numbers
 
+    @shielded
     async def pending_for_new_realm(self, realm: str, *, but: str) -> set[Revocable]:
         """Note the realm's id.  If it is new, return the subjects that it has to be notified of, when on the disk.
 
@@ -170,6 +180,7 @@ class State:
         self.pending |= pending
         return pending
 
+    @shielded
     async def notified(self, kind: Kind, name: str) -> None:
         """Note that the realm has been notified of a revocation."""
         self.pending.discard((kind, name))

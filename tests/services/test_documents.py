@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import sqlite3
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -230,6 +231,25 @@ async def test_a_text_that_was_stored_before_there_was_a_limit_is_an_error_of_it
         database.commit()
 
     assert said(await use(system, reading(), "read", id=name)).endswith(f"{name} is too long to be read")
+
+
+async def test_what_has_begun_at_the_database_ends_though_its_caller_is_cancelled(tmp_path: Path) -> None:
+    """As a call is whose caller leaves, or is revoked.  A connection that was being opened would stay open."""
+    draft = Document(id="DRAFT-1", title="x", text="x", department="/engineering", owner="alice")
+    longer = draft.model_copy(update={"text": "longer"})
+    begun: list[Callable[[Store], Coroutine[Any, Any, object]]] = [
+        lambda store: store.add(draft),
+        lambda store: store.replace(draft, "longer"),
+        lambda store: store.remove(longer),
+    ]
+    for begin, after in zip(begun, (draft, longer, None), strict=True):
+        store = Store(tmp_path / "documents.db")
+        async with store.opened():
+            caller = asyncio.create_task(begin(store))
+            await asyncio.sleep(0)
+            caller.cancel()
+        async with store.opened():
+            assert await store.find(draft.id) == after
 
 
 async def test_a_search_reads_no_text_and_nothing_of_other_departments(

@@ -1,8 +1,9 @@
 """What the realm hears of a revocation: all of it, in the order of the decisions, and also after a restart."""
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from authorities.registry import notify
 from authorities.registry.keycloak.admin import UnknownError
 from authorities.registry.notify import Notifier
-from authorities.registry.state import State
+from authorities.registry.state import Entry, State
 from tests.services.test_operator_revocations import put
 from tests.services.test_registry_authority import READER, READERS_ID, Authority, authority_in
 from tests.support.issuer import Issuer
@@ -74,10 +75,9 @@ async def test_what_the_realm_had_not_heard_before_a_restart_it_hears_after_it(
 async def known(folder: Path) -> None:
     """Return once it is on the disk which realm is told."""
     async with asyncio.timeout(HANG):
-        with sqlite3.connect(next(folder.rglob("revocations.db"))) as database:
+        with contextlib.closing(sqlite3.connect(next(folder.rglob("revocations.db")))) as database:
             while not database.execute("SELECT id FROM realm").fetchall():
                 await asyncio.sleep(0.01)
-        database.close()
 
 
 async def noted(folder: Path) -> None:
@@ -121,6 +121,27 @@ async def test_what_was_forgotten_meanwhile_is_told_all_the_same(tmp_path: Path)
     at_last = State(tmp_path / "revocations.db")
     async with at_last.opened():
         assert at_last.pending == set()
+
+
+async def test_what_has_begun_at_the_database_ends_though_its_caller_is_cancelled(tmp_path: Path) -> None:
+    """As the notifier's tasks are when the authority ends.  A connection that was being opened would stay open."""
+    begun: list[Callable[[State], Coroutine[Any, Any, object]]] = [
+        lambda state: state.change([Entry(("user", "u"), "a theft"), Entry(("party", "p"), "a theft")]),
+        lambda state: state.numbered({"registry": "a digest"}),
+        lambda state: state.pending_for_new_realm("a realm", but=""),
+        lambda state: state.notified("user", "u"),
+    ]
+    for begin in begun:
+        state = State(tmp_path / "revocations.db")
+        async with state.opened():
+            caller = asyncio.create_task(begin(state))
+            await asyncio.sleep(0)
+            caller.cancel()
+    state = State(tmp_path / "revocations.db")
+    async with state.opened():
+        assert state.revoked.keys() == {("user", "u"), ("party", "p")}
+        assert state.pending == {("party", "p")}
+        assert await state.numbered({"registry": "another digest"}) == {"registry": 2}
 
 
 async def suspend(authority: Authority) -> Any:

@@ -56,7 +56,7 @@ def imports(file: Path) -> set[str]:
 
 
 LAYERS = [
-    {"errors", "clock", "settings"},
+    {"errors", "clock", "settings", "shielded"},
     {"identity"},
     {"decision"},
     {"limits", "policy", "routes", "dialect", "revocation_list"},

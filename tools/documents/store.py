@@ -1,11 +1,9 @@
 """Stores the documents in SQLite, within quotas.  The caller has decided who may see or change what."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
 
 import yaml
 from mcp.server.mcpserver.exceptions import ToolError
@@ -33,6 +31,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from tools.documents.document import Document, Entry
+from zerotrust.shielded import Shielding, shielded
 
 SHORTEST_WORD, LONGEST_WORD, MOST_WORDS = 5, 50, 50
 """Letters of a word that is searched for, and the number of such words in one query."""
@@ -65,28 +64,14 @@ _documents = Table(
 )
 _entry = [_documents.c[name] for name in Entry.model_fields]
 
-R = TypeVar("R")
 
-
-def finished(work: Callable[..., Coroutine[Any, Any, R]]) -> Callable[..., Coroutine[Any, Any, R]]:
-    """Run a database operation to its end even if the caller is cut off, so that its connection is returned."""
-
-    @wraps(work)
-    async def whole(store: "Store", *arguments: Any) -> R:
-        store.under_way.add(task := asyncio.create_task(work(store, *arguments)))
-        task.add_done_callback(store.under_way.discard)
-        return await asyncio.shield(task)
-
-    return whole
-
-
-class Store:
+class Store(Shielding):
     """All documents of all departments."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
         self._engine: AsyncEngine | None = None
-        self.under_way: set[asyncio.Task[Any]] = set()
         # SQLite has one writer at a time, and lets the others wait for 5 s in no order.
         self._turn = asyncio.Lock()
 
@@ -95,17 +80,21 @@ class Store:
         """Open the database; fill a new one with the documents of `seed.yaml`."""
         self._engine = create_async_engine(f"sqlite+aiosqlite:///{self._path}")
         try:
-            async with self._engine.begin() as connection:
-                await connection.run_sync(_documents.metadata.create_all)
-                if not await connection.scalar(select(func.count()).select_from(_documents)):
-                    seed = yaml.safe_load(Path(__file__).with_name("seed.yaml").read_text())
-                    await connection.execute(insert(_documents), seed)
+            await self._fill()
             yield
         finally:
-            await asyncio.gather(*self.under_way, return_exceptions=True)
+            await self.ended()
             await self._engine.dispose()
 
-    @finished
+    @shielded
+    async def _fill(self) -> None:
+        async with self._opened().begin() as connection:
+            await connection.run_sync(_documents.metadata.create_all)
+            if not await connection.scalar(select(func.count()).select_from(_documents)):
+                seed = yaml.safe_load(Path(__file__).with_name("seed.yaml").read_text())
+                await connection.execute(insert(_documents), seed)
+
+    @shielded
     async def search(self, query: str, department: str, user: str) -> list[Entry]:
         """Return documents of a department whose title has a word of the query, at most `MOST_FOUND`.
 
@@ -131,7 +120,7 @@ class Store:
             rows = await connection.execute(found.order_by(*order).limit(MOST_FOUND))  # control: search-results-bounded
             return [Entry.model_validate(row._asdict()) for row in rows]
 
-    @finished
+    @shielded
     async def find(self, name: str) -> Document | None:
         """Return the document with that id, or None."""
         async with self._opened().connect() as connection:
@@ -139,14 +128,14 @@ class Store:
             row = (await connection.execute(select(_documents).where(_documents.c.id == name))).first()
             return Document.model_validate(row._asdict()) if row else None
 
-    @finished
+    @shielded
     async def add(self, document: Document) -> None:
         """Store a new document.  Raises `ToolError` if its owner has too many drafts, or they are too long."""
         async with self._writing() as connection:
             await _check_room(connection, document)
             await connection.execute(insert(_documents).values(**document.model_dump()))
 
-    @finished
+    @shielded
     async def replace(self, before: Document, text: str) -> bool:
         """Replace a document's text, if the document has not changed since the decision; return whether it was done.
 
@@ -157,7 +146,7 @@ class Store:
             result = await connection.execute(update(_documents).where(_unchanged(before)).values(text=text))
             return result.rowcount == 1
 
-    @finished
+    @shielded
     async def remove(self, before: Document) -> bool:
         """Delete a document, if it has not changed since the decision; return whether it was done."""
         async with self._writing() as connection:
