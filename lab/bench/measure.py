@@ -1,14 +1,13 @@
 """Runs the task through every variant in turn, over and over, all of them alive."""
 
 import time
-from collections import defaultdict
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import httpx
 
 from lab.bench.apart import apart
-from lab.bench.numbers import Span
+from lab.bench.numbers import Measured
 from lab.bench.variants import PORTS, address, on_core, user
 from local.keycloak_runtime import Say
 from local.manual_steps import EVERYTHING
@@ -50,16 +49,6 @@ VARIANTS = (
 (WARM,) = (one for one in VARIANTS if one.name == "warm")
 
 
-@dataclass(slots=True)
-class Measured:
-    """What was measured, by variant and round: the tasks, and the seconds that one takes on a core."""
-
-    tasks: dict[str, list[list[Span]]] = field(default_factory=lambda: defaultdict(list))
-    on_core: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    apart: dict[str, list[Span]] = field(default_factory=lambda: defaultdict(list))
-    """By kind: what was measured by itself."""
-
-
 class Client:
     """alice's client.  A token that was just issued is in nobody's cache, so every hop of its task is a cold one."""
 
@@ -69,18 +58,18 @@ class Client:
         self._token, self._until = login.access_token, time.monotonic() + login.expires_in - MARGIN
         self._answers: set[str] = set()
 
-    async def run(self, variant: Variant) -> Span:
-        """Do the task once.  Raises `RuntimeError` where it does not end as it does everywhere else."""
+    async def run(self, variant: Variant) -> float:
+        """Do the task once; return the seconds it took.  Raises `RuntimeError` unless it ends as everywhere else."""
         token = await self.fresh_token() if variant.fresh else self._token
         http, url = self._clients[variant.at], f"{address(self._system, variant.at, 'orchestrator')}/tasks"
         began = time.monotonic()
         answer = await http.post(url, json={"request": variant.task}, headers={"authorization": f"Bearer {token}"})
-        span = Span(variant.name, began, time.monotonic())
+        took = time.monotonic() - began
         result = answer.json().get("result", {})
         self._answers.add(str(result.get("text")))
         if result.get("event") != "finished" or len(self._answers) != 1:
             raise RuntimeError(f"{variant.name}: {answer.text}")
-        return span
+        return took
 
     async def stay_warm(self) -> None:
         """Between two rounds: change the token that is about to end, and let it be known everywhere."""
@@ -91,9 +80,7 @@ class Client:
     async def fresh_token(self) -> str:
         """Another token of the same session (RFC 6749 section 6)."""
         form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": self._refresh}
-        answer = await self._clients["keycloak"].post(
-            f"{self._system.keycloak.issuer}/protocol/openid-connect/token", data=form
-        )
+        answer = await self._clients["keycloak"].post(self._system.keycloak.metadata.token_endpoint, data=form)
         answer.raise_for_status()
         tokens = answer.json()
         self._refresh = tokens["refresh_token"]  # it is good once
@@ -126,6 +113,5 @@ async def measure(system: System, *, rounds: int, say: Say) -> Measured:
                 before = on_core(system, one.at)
                 measured.tasks[one.name].append([await client.run(one) for _ in range(one.times)])
                 measured.on_core[one.name].append((on_core(system, one.at) - before) / one.times)
-            async for span in apart(system, asking, await client.fresh_token()):
-                measured.apart[span.kind].append(span)
+            await apart(system, asking, await client.fresh_token(), measured.apart)
     return measured

@@ -1,23 +1,32 @@
-"""From spans to numbers.  Pure.  All clocks here are one clock, in seconds."""
+"""From seconds that were measured to one flat object: `run/bench.json`.  Pure."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from statistics import median
-from typing import NamedTuple
+
+RATIOS = {
+    "mtls_ratio": ("tls", "none"),
+    "warm_ratio": ("warm", "none"),
+    "warm_ratio_model15": ("warm15", "none15"),
+    "cold_ratio": ("cold", "none"),
+    "naive_ratio": ("naive", "none"),
+}
+"""Which variant is compared with which."""
 
 
-class Span(NamedTuple):
-    """Something that was done, and when."""
+@dataclass(slots=True)
+class Measured:
+    """What was measured, in seconds."""
 
-    kind: str
-    began: float
-    ended: float
-
-    @property
-    def took(self) -> float:
-        """Seconds."""
-        return self.ended - self.began
+    tasks: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
+    """By variant and round: how long each task took."""
+    on_core: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """By variant and round: what one task takes on a core."""
+    apart: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """By kind: what was measured by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +53,16 @@ def paired(rounds: Iterable[tuple[Sequence[float], Sequence[float]]]) -> Ratio:
     return Ratio(median(ratios), min(ratios), max(ratios))
 
 
-def inside(outer: Span, spans: Iterable[Span]) -> list[Span]:
-    """The spans that lie within another."""
-    return [span for span in spans if outer.began <= span.began and span.ended <= outer.ended]
-
-
-def begun_in(outer: Span, spans: Iterable[Span]) -> list[Span]:
-    """The spans that began within another; a server may be done a moment after its client."""
-    return [span for span in spans if outer.began <= span.began < outer.ended]
-
-
-def in_series(spans: Iterable[Span]) -> list[Span]:
-    """What one had to wait for, one after the other: spans that overlap count once, as one."""
-    waits: list[Span] = []
-    for span in sorted(spans, key=lambda span: span.began):
-        if waits and span.began < waits[-1].ended:
-            waits[-1] = waits[-1]._replace(ended=max(waits[-1].ended, span.ended))
-        else:
-            waits.append(span)
-    return waits
+def summarise(measured: Measured) -> tuple[dict[str, float], dict[str, Ratio]]:
+    """All numbers under their names, in milliseconds where the name says so, and the ratios with their ranges."""
+    took = {f"task_{name}": chain.from_iterable(rounds) for name, rounds in measured.tasks.items()}
+    numbers: dict[str, float] = {}
+    for name, seconds in (took | measured.apart).items():
+        values = [one * 1000 for one in seconds]
+        numbers |= {f"{name}_ms_p50": percentile(values, 50), f"{name}_ms_p99": percentile(values, 99)}
+    ratios = {name: paired(zip(*map(measured.tasks.get, pair), strict=True)) for name, pair in RATIOS.items()}
+    on_core = {name: [[seconds] for seconds in rounds] for name, rounds in measured.on_core.items()}
+    for name, rounds in on_core.items():
+        numbers[f"cpu_{name}_ms_p50"] = median(chain.from_iterable(rounds)) * 1000
+        ratios[f"{name}_cpu_ratio"] = paired(zip(rounds, on_core["none"], strict=True))
+    return numbers | {name: ratio.median for name, ratio in ratios.items()}, ratios

@@ -1,15 +1,12 @@
 """The same parties several times over: each variant a set of its own, at ports of its own, by the one registry."""
 
-import json
 import shutil
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 
 from authorities.attestation.local.launch import Launch
-from lab.bench.numbers import Span
 from local.keycloak import check_port
 from local.system import HOST, System, registered, settings
 from zerotrust.registry.deployment import Deployment
@@ -114,13 +111,3 @@ def on_core(system: System, name: str) -> float:
         for file in Path(f"/proc/{one.process.pid}/task").glob("*/schedstat")
     ]
     return sum(int(file.read_text().split()[0]) for file in files) / 1e9
-
-
-def spans(system: System, name: str) -> dict[str, list[Span]]:
-    """What the parties of one set did, by party; they write it down when they end."""
-    these = variant(system, name)
-    return {party: list(_read(these.data(party) / "spans.jsonl")) for party in PARTIES}
-
-
-def _read(file: Path) -> Iterable[Span]:
-    return (Span(*json.loads(line)) for line in file.read_text().splitlines())

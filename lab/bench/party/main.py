@@ -8,7 +8,6 @@ import uvloop
 from starlette.types import ASGIApp
 
 from lab.bench.party.naive import Naive
-from lab.bench.party.spans import Spans
 from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
 from zerotrust.registry.snapshot import RegistrySnapshot
@@ -24,9 +23,8 @@ KINDS: dict[str, type[Service]] = {"none": Unguarded, "tls": Unguarded, "warm": 
 
 
 def create_app(service: Service) -> ASGIApp:
-    """The party's app, watched."""
-    module = import_module(os.environ["ZT_BENCH_MODULE"])
-    app = Spans(service.data / "spans.jsonl").watched(service, module.create_app)
+    """The party's app."""
+    app: ASGIApp = import_module(os.environ["ZT_BENCH_MODULE"]).create_app(service)
     return thinking(app) if service.name == "inference" else app
 
 
