@@ -17,7 +17,6 @@ from demo.refusals import Intruder
 from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, delays, in_use
 from lab.bench.numbers import percentile
-from lab.load import revocation_cost
 from lab.load.report import ms, show
 from lab.load.users import INSIDERS
 from local.program import FOLDER, console, say, until_told
@@ -76,8 +75,7 @@ def main(
         async with running(FOLDER / "revocation_delay", say=say, insiders=INSIDERS) as system:
             took = await measure(system, pushed, polled)
             say("Everything ends")
-        numbers = report(took) | (costs := await asyncio.to_thread(revocation_cost.measured))
-        console.print("\n".join(revocation_cost.told(costs)))
+        numbers = report(took)
         file = FOLDER / "bench.json"
         known = json.loads(await asyncio.to_thread(file.read_text)) if file.exists() else {}
         file.write_text(json.dumps(known | {name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n")
