@@ -89,7 +89,9 @@ TESTS = {
     "registry.snapshot": "unit/test_outside unit/test_snapshot unit/test_feed",
     "registry.lock": "unit/test_lock unit/test_register",
     "transport.logs": "input/test_values faults/test_disk",
-    "adapters.mcp_tools": "unit/test_mcp_tools unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp",
+    "adapters.mcp_tools": (
+        "unit/test_mcp_tools unit/test_routes unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp"
+    ),
     "transport.egress": "unit/test_egress faults/test_tasks services/test_story services/test_revocation",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
     "transport.responses": (
@@ -144,8 +146,6 @@ EXCUSED = {
     "gate: if call.route is UNLISTED:": "what such a route requires, nobody has: a second check stands behind it",
     "adapters.answer: super().__init__(message)": "Python keeps what an exception is made with before that is called",
     "adapters.a2a: streaming=False": "the card has said so already",
-    "adapters.agent_card: streaming=False": "what the SDK takes where nothing is said",
-    "adapters.agent_card: push_notifications=False": "what the SDK takes where nothing is said",
     "transport.pools: if not self._unsent:": "to write nothing does nothing; it is quicker not to",
     "call: self.last is not None": "for the type checker: nothing was sent last where nothing was sent first",
     "call: self.principal": "for the type checker: a trace is followed only once the caller is known",

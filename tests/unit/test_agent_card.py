@@ -33,6 +33,12 @@ def check(sent: dict[str, Any] | bytes, *, now: float | None = None, digest: str
     return check_card(raw, signer=READER, digest=digest, own=the_ca().svid("agent/writer"), now=when)
 
 
+def test_a_card_offers_no_stream_and_no_push_and_is_found_by_what_the_agent_is() -> None:
+    assert as_json(CARD)["capabilities"] == {"streaming": False, "pushNotifications": False}
+    assert CARD.skills[0].tags == ["agent"]
+    assert agent_card("reader", "https://reader.agents.example").skills[0].tags == ["reader"]
+
+
 def test_a_signed_card_is_believed_for_as_long_as_its_certificate_lives(svid: Svid) -> None:
     assert check(signed_card(CARD, svid)) == svid.not_after
 
@@ -78,3 +84,9 @@ def test_another_card_is_not_the_approved_one_however_well_it_is_signed(svid: Sv
     for nothing in (None, "", "0" * 64):
         with pytest.raises(InvalidStatement, match="not the card that was approved"):
             check(signed_card(CARD, svid), digest=nothing)
+
+
+@pytest.mark.parametrize("sent", [b"[]", b"{", b'{"signatures": []}'])
+def test_what_is_no_signed_card_is_no_statement_and_nothing_worse(sent: bytes) -> None:
+    with pytest.raises(InvalidStatement):
+        check(sent)

@@ -98,8 +98,9 @@ def check_card(sent: bytes, *, signer: str, digest: str | None, own: Svid, now: 
         (signature,) = card.pop("signatures")
         protected = str(signature["protected"])
         header = strict_object(base64.urlsafe_b64decode(protected + "=" * (-len(protected) % 4)))
-        if header.keys() != _HEADER or header["alg"] != ALGORITHM or header["kid"] != signer:  # control: card-header
-            raise InvalidStatement(f"not signed by {signer}, with {ALGORITHM} and nothing but its certificate")
+        # Who signed, the certificate says (never `kid`), and by which algorithm, we do.
+        if header.keys() != _HEADER:  # control: card-header
+            raise InvalidStatement("its signature has more in its header than certificates, or none")
         key = trusted_key(header["x5c"], signer=signer, own=own, now=now)
         body = base64.urlsafe_b64encode(canonical(card)).rstrip(b"=").decode()
         # control: card-signature
