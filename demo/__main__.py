@@ -12,12 +12,11 @@ from demo.refusals import Attempt, attempts
 from demo.revocation import operator, revocations, rogues
 from demo.revocation_methods import all_delays
 from demo.show import certificates, show_delays, show_parties, show_tokens, show_trail, tokens_of
-from local.manual_steps import EVERYTHING, REQUEST
+from local.manual_steps import REQUEST
 from local.program import FOLDER, console, say, until_told
 from local.system import ROOT, System, process_running, running
 from zerotrust.audit.event import Access, AuditEvent, Request
 from zerotrust.audit.journal import first_bad_record
-from zt.login import sign_in
 
 STORY = FOLDER / "walkthrough"
 """The walkthrough starts without data each time, and does not touch the data of `make up`."""
@@ -68,10 +67,7 @@ async def _walkthrough() -> int:
 
 async def _story(system: System) -> list[AuditEvent]:
     """Run alice's task, and return all audit events of it."""
-    keycloak = system.keycloak
-    login = await sign_in(
-        keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING, verify=keycloak.tls
-    )
+    login = await system.sign_in("alice")
     say(Text.assemble("alice signs in, and asks: ", (REQUEST, "italic")))
     headers = {"authorization": f"Bearer {login.access_token}"}
     async with system.user() as http:

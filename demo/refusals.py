@@ -16,12 +16,10 @@ import jwt
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
-from local.manual_steps import EVERYTHING
-from local.system import System
+from local.system import EVERYTHING, System
 from zerotrust.audit.event import Access
 from zerotrust.issuer.exchange import exchange_form
 from zerotrust.transport.pools import Connections
-from zt.login import sign_in
 
 TASK = {"request": "Summarise the incident reports."}
 NO_CONNECTION = "no connection"
@@ -77,9 +75,7 @@ class Intruder:
 
     async def login(self, user: str, scope: str = EVERYTHING) -> str:
         """Return the token of a user's own client, for what users try themselves."""
-        keycloak = self._system.keycloak
-        password = keycloak.passwords[user]
-        return (await sign_in(keycloak.issuer, "walkthrough", user, password, scope, verify=keycloak.tls)).access_token
+        return (await self._system.sign_in(user, scope)).access_token
 
     async def call_tool(self, who: str | None, token: str, tool: str, **arguments: str) -> httpx.Response:
         """Call a tool of the documents server by hand."""

@@ -22,7 +22,6 @@ from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.server import server
-from zt.login import sign_in
 
 PLANTED = ROOT / "agents" / "writer" / "planted.py"
 """An empty file, in a folder where every file has to be approved."""
@@ -68,10 +67,7 @@ class Operator:
 
 async def operator(system: System, http: httpx.AsyncClient) -> Operator:
     """Sign olga in."""
-    keycloak = system.keycloak
-    password = keycloak.passwords["olga"]
-    login = await sign_in(keycloak.issuer, "zt", "olga", password, "registry.admin", verify=keycloak.tls)
-    return Operator(system, http, login.access_token)
+    return Operator(system, http, (await system.sign_in("olga", "registry.admin", "zt")).access_token)
 
 
 async def revocations(system: System, took: list[float]) -> AsyncIterator[Attempt]:

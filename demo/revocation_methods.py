@@ -16,9 +16,8 @@ import jwt
 
 from demo.refusals import Intruder, answer_to
 from demo.revocation import PLANTED, Operator, until_restored
-from local.manual_steps import EVERYTHING
 from local.system import System
-from zt.login import Login, sign_in
+from zt.login import Login
 
 LONGEST = 10
 """Seconds after which a method counts as broken."""
@@ -64,11 +63,7 @@ async def in_use(
     system: System, intruder: Intruder, olga: Operator, *, agent: str = READER, user: str = "alice"
 ) -> Use:
     """Sign a user in, and exchange the token for every hop on the way through one agent."""
-    keycloak = system.keycloak
-    login = await sign_in(
-        keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING, verify=keycloak.tls
-    )
-    acts = ACTS[agent]
+    login, acts = await system.sign_in(user), ACTS[agent]
     t1 = await intruder.token("orchestrator", login.access_token, agent, f"agent.invoke {acts} inference.run")
     t2 = await intruder.token(agent, t1, "tool/documents", acts)
     t3 = await intruder.token(agent, t1, "inference", "inference.run")

@@ -13,10 +13,10 @@ import typer
 from rich.text import Text
 
 from local.keycloak import URL
-from local.manual_steps import EVERYTHING, READY, steps
+from local.manual_steps import READY, steps
 from local.past import check_links, forget
 from local.program import FOLDER, INTERRUPTED, console, say, until_told
-from local.system import HOST, ROOT, System, process_running, running
+from local.system import EVERYTHING, HOST, ROOT, System, process_running, running
 from registration.realm.users import USERS
 from zt.door import DoorError, sign_in_at
 from zt.password import ask_password

@@ -4,8 +4,6 @@ import json
 
 from local.system import HOST, ROOT, System
 
-EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run model.read"
-"""All scopes that the walkthrough's client can get."""
 REQUEST = "Summarise the incident reports of my department and file the result."
 READY = "`make down` ends it."
 """The last line of output before the system is left running; without it, the start has failed."""

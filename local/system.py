@@ -39,10 +39,13 @@ from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY, deployed_at
 from zerotrust.spiffe.svid import Svid
 from zt.client import user_client
+from zt.login import Login, sign_in
 
 ROOT = Path(__file__).parents[1]
 DEPLOYMENT = ROOT / "deploy" / "local.yaml"
 HOST = "127.0.0.1"
+EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run model.read"
+"""All scopes that the walkthrough's client can get."""
 SECONDS_TO_START = 30
 SPACE = 100
 """Megabytes: several times the space that a run needs."""
@@ -86,6 +89,11 @@ class System:
     def user(self) -> httpx.AsyncClient:
         """Return the HTTP client of a person, without a certificate."""
         return user_client(self.directory, self.authority.ca_file)
+
+    async def sign_in(self, user: str, scope: str = EVERYTHING, client: str = "walkthrough") -> Login:
+        """Sign a user in at a public client.  Raises `LoginError` and `httpx.TransportError`."""
+        keycloak = self.keycloak
+        return await sign_in(keycloak.issuer, client, user, keycloak.passwords[user], scope, verify=keycloak.tls)
 
     def log(self, name: str) -> Path:
         """Return the path of a party's log (JSON lines)."""

@@ -10,9 +10,8 @@ from lab.bench.apart import apart
 from lab.bench.numbers import Measured
 from lab.bench.variants import PORTS, address, on_core, user
 from local.keycloak_runtime import Say
-from local.manual_steps import EVERYTHING
 from local.system import System
-from zt.login import Login, sign_in
+from zt.login import Login
 
 TASK = "What do we know about the leaked key?"
 """The smallest task that goes all the way: it searches, reads one document and thinks in between.  Nobody refuses any
@@ -89,16 +88,12 @@ class Client:
 
 async def measure(system: System, *, rounds: int, say: Say) -> Measured:
     """Warm everything up, then measure."""
-    keycloak = system.keycloak
-    login = await sign_in(
-        keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING, verify=keycloak.tls
-    )
     measured = Measured()
     async with AsyncExitStack() as stack:
         clients = {name: await stack.enter_async_context(user(system, name)) for name in PORTS}
-        asking = httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=60)
+        asking = httpx.AsyncClient(verify=system.keycloak.tls, trust_env=False, timeout=60)
         clients["keycloak"] = await stack.enter_async_context(asking)
-        client = Client(system, clients, login)
+        client = Client(system, clients, await system.sign_in("alice"))
         say("Every variant warms up")
         for one in VARIANTS:
             for _ in range(WARM_UP):

@@ -18,8 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from demo.refusals import Intruder, end_of
 from lab.conformance.serving import served
-from local.manual_steps import EVERYTHING
-from local.system import System
+from local.system import EVERYTHING, System
 from zerotrust.adapters.agent_card import CARD_PATH
 
 _OWN = {"authorization", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "content-encoding"}

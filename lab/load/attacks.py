@@ -24,7 +24,6 @@ from local.system import System
 from zerotrust.registry.feed import PATH as FEED
 from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.spiffe.tls import client_context, user_context
-from zt.login import Login, sign_in
 
 MIB = 1 << 20
 DEEP = b'{"kind":[' + b",".join([b"[" * 60 + b"]" * 60] * (MIB // 121 - 1)) + b"]}"
@@ -51,11 +50,6 @@ class Attacker:
             self._stack.callback(client.close)
         return clients
 
-    async def login(self, user: str, client: str, scope: str) -> Login:
-        """Sign a user in, at any client."""
-        keycloak = self.system.keycloak
-        return await sign_in(keycloak.issuer, client, user, keycloak.passwords[user], scope, verify=keycloak.tls)
-
     async def often(self, clients: Iterable[T], once: Callable[[T], Awaitable[object]]) -> None:
         """Do it again and again, with all of them at once."""
 
@@ -74,7 +68,7 @@ async def nested_bodies(attacker: Attacker) -> None:
     """eve, in no department: 1 MiB of nested JSON at the registry's operators' door, and at the orchestrator."""
 
     async def operator() -> str:
-        return (await attacker.login("eve", "zt", "registry.admin")).access_token
+        return (await attacker.system.sign_in("eve", "registry.admin", "zt")).access_token
 
     doors = [
         (REGISTRY_PARTY, "/revocations", Token(operator)),
@@ -110,7 +104,7 @@ async def streams(attacker: Attacker) -> None:
 async def revocations(attacker: Attacker) -> None:
     """eve again: she refreshes her session and revokes the token that she got, in 20 sessions at once (RFC 7009)."""
     keycloak = attacker.system.keycloak
-    refresh = [(await attacker.login("eve", "walkthrough", "task.run")).refresh_token for _ in range(20)]
+    refresh = [(await attacker.system.sign_in("eve", "task.run")).refresh_token for _ in range(20)]
     async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=30) as http:
         endpoint = f"{keycloak.issuer}/protocol/openid-connect"
 
@@ -118,7 +112,7 @@ async def revocations(attacker: Attacker) -> None:
             form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": refresh[number]}
             answer = await http.post(f"{endpoint}/token", data=form)
             if answer.status_code != 200:  # the session has been ended
-                refresh[number] = (await attacker.login("eve", "walkthrough", "task.run")).refresh_token
+                refresh[number] = (await attacker.system.sign_in("eve", "task.run")).refresh_token
                 return f"refresh {answer.status_code}"
             refresh[number] = answer.json()["refresh_token"]
             form = {"client_id": "walkthrough", "token": answer.json()["access_token"]}

@@ -11,14 +11,13 @@ import pytest
 from demo.refusals import attempts
 from demo.revocation import PLANTED, operator, until_restored
 from demo.show import short, tokens_of
-from local.manual_steps import EVERYTHING, REQUEST, steps
-from local.system import ROOT, System
+from local.manual_steps import REQUEST, steps
+from local.system import EVERYTHING, ROOT, System
 from tests.support.leaks import holds_token
 from tests.support.records import flat
 from zerotrust.audit.event import MICROSECONDS, AuditEvent, Outcome
 from zerotrust.audit.journal import first_bad_record
 from zerotrust.verify import TICK
-from zt.login import sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -36,10 +35,7 @@ DRAWN = {
 
 async def asked(system: System, user: str, request: str = REQUEST, **more: str) -> httpx.Response:
     """Ask for a task as a user's client would."""
-    keycloak = system.keycloak
-    login = await sign_in(
-        keycloak.issuer, "walkthrough", user, keycloak.passwords[user], EVERYTHING, verify=keycloak.tls
-    )
+    login = await system.sign_in(user)
     headers = {"authorization": f"Bearer {login.access_token}"}
     async with system.user() as http:
         body = {"request": request, **more}

@@ -12,11 +12,10 @@ import pytest
 import pytest_asyncio
 
 from authorities.attestation.local.launch import Launched
-from local.manual_steps import EVERYTHING, REQUEST
+from local.manual_steps import REQUEST
 from local.system import System
 from tests.support.real import relaunched
 from zerotrust.audit.journal import first_bad_record
-from zt.login import sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -28,11 +27,7 @@ async def user(real: System) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def login(system: System) -> str:
-    keycloak = system.keycloak
-    token = await sign_in(
-        keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], EVERYTHING, verify=keycloak.tls
-    )
-    return token.access_token
+    return (await system.sign_in("alice")).access_token
 
 
 async def task(system: System, user: httpx.AsyncClient, token: str) -> httpx.Response:
