@@ -22,6 +22,7 @@ from local.system import started
 from tests.support.clients import said, use
 from tests.support.issuer import Issuer
 from tests.support.system import System, running
+from zerotrust.audit.event import Exchange, Request
 from zerotrust.service import Service
 
 APART = {"exchange", "introspection", "plain_call", "mtls_call", "handshake", "svid", "jwt_svid"}
@@ -134,7 +135,12 @@ async def test_every_variant_does_the_task_on_the_real_system(real: Real, monkey
 
     report(*summarise(measured))
     assert measured.apart.keys() == APART
-    warm = {name: Counter(event.data.type for event in variant(real, "warm").events(name)) for name in PARTIES}
-    tasks, cold = (WARM_UP + 8) + (WARM_UP + 3) + (WARM_UP + 4), WARM_UP + 4
-    assert [warm[name]["request"] / tasks for name in PARTIES] == [1, 1, 3, 3]
-    assert sum(these["exchange"] for these in warm.values()) == 3 * (1 + cold)  # the first of all warms the others up
+    seen = {name: [event.data for event in variant(real, "warm").events(name)] for name in PARTIES}
+    cold, warm = WARM_UP + 4, (WARM_UP + 8) + (WARM_UP + 3)
+    requests = [sum(isinstance(one, Request) and one.principal is not None for one in seen[name]) for name in PARTIES]
+    assert requests == [(cold + warm) * calls for calls in (1, 1, 3, 3)]
+    exchanges = Counter(
+        one.principal.transaction for each in seen.values() for one in each if isinstance(one, Exchange)
+    )
+    assert sorted(exchanges.values())[:-1] == [3] * cold  # a cold task has a token of its own
+    assert max(exchanges.values()) < warm  # all warm ones have the same, exchanged by the first of them
