@@ -18,7 +18,6 @@ from authorities.attestation.local.launch import Launch
 from demo.refusals import TASK, Attempt, Intruder, answer_to
 from local.system import HOST, ROOT, System, settings, started
 from zerotrust.adapters.agent_card import agent_card, signed_card
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.server import server
@@ -33,7 +32,7 @@ class Operator:
 
     def __init__(self, system: System, http: httpx.AsyncClient, token: str) -> None:
         self._address, self._http, self._headers = (
-            system.address(REGISTRY_PARTY),
+            system.address(system.registry.authorities.registry),
             http,
             {"authorization": f"Bearer {token}"},
         )
@@ -130,8 +129,8 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
         headers = {"authorization": f"Bearer {await intruder.login('alice')}"}
         (reader,) = [one for one in system.authority.running if one.launch.name == "agent/reader"]
         await reader.end()
-        card = agent_card("agent/reader", system.registry.address("agent/reader"))
-        forged = agent_card("agent/reader", "https://evil.example")
+        card = agent_card("agent/reader", system.registry.address("agent/reader"), ["agent.invoke"])
+        forged = agent_card("agent/reader", "https://evil.example", ["agent.invoke"])
         for who, inside, shown, control, expected in (
             (
                 "the writer, in the reader's place",

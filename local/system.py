@@ -36,7 +36,7 @@ from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.lock import Lock, load_lock
 from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY, deployed_at
+from zerotrust.registry.snapshot import deployed_at
 from zerotrust.spiffe.svid import Svid
 from zt.client import user_client
 from zt.login import Login, sign_in
@@ -145,8 +145,10 @@ def registered(system: System) -> dict[str, Launch]:
 
 def settings(system: System, name: str) -> dict[str, str]:
     """Return the variables for `zerotrust.settings`; only the registry gets the addresses of all parties."""
+    party = system.registry.authorities.registry
     common = {
-        "ZT_REGISTRY": system.place(REGISTRY_PARTY),
+        "ZT_REGISTRY": system.place(party),
+        "ZT_REGISTRY_PARTY": party,
         "ZT_ISSUER": system.keycloak.issuer,
         "ZT_HOST": system.deployment.parties[name].host,
         "ZT_PORT": str(system.port(name)),
@@ -157,7 +159,7 @@ def settings(system: System, name: str) -> dict[str, str]:
         "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
         "ZT_DEPLOYMENT": str(DEPLOYMENT),
     }
-    return common | (files if name == REGISTRY_PARTY else {})
+    return common | (files if name == party else {})
 
 
 @asynccontextmanager
@@ -202,11 +204,12 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         data.chmod(0o700)  # earlier versions left it, with its databases, open to other users
         shutil.rmtree(folder / "insiders", ignore_errors=True)
         (folder / "insiders").mkdir(mode=0o700)
-        port = deployment.parties[ATTESTATION_PARTY].port
+        own = registry.authorities.attestation
+        port = deployment.parties[own].port
         try:
             authority = await stack.enter_async_context(attestation(registry, lock, ROOT, folder, port=port))
         except OSError:
-            check_port(port, ATTESTATION_PARTY)  # just taken
+            check_port(port, own)  # just taken
             raise
         certificate, key = _for_keycloak(authority, folder)
         keycloak = Keycloak(
@@ -222,7 +225,8 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         suspended = await _suspended(system)
         say("Services start, each from its own measured copy")
         launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
-        reporting = report(system.place(REGISTRY_PARTY), authority)
+        party = registry.authorities.registry
+        reporting = report(system.place(party), party, authority)
         stack.callback(asyncio.create_task(reporting).cancel)
         spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # while the services start, which do not need it before a request
@@ -246,13 +250,14 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
 
 async def _suspended(system: System) -> dict[str, str]:
     """Return the parties that were suspended in an earlier run, each with its cause; without the registry."""
-    file = system.data(REGISTRY_PARTY) / "revocations.db"
+    party = system.registry.authorities.registry
+    file = system.data(party) / "revocations.db"
     if not await _there(file):
         return {}
     kept = State(file)
     async with kept.opened():
         causes = {name: kept.revoked.get(("party", system.registry.id(name))) for name in system.registry.launched}
-    return {name: cause for name, cause in causes.items() if cause and name != REGISTRY_PARTY}
+    return {name: cause for name, cause in causes.items() if cause and name != party}
 
 
 def _survived(put_away: Path, *, imported: bool) -> str:

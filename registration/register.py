@@ -45,7 +45,7 @@ def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Map
 
 def _card(registry: Registry, name: str) -> str:
     """Return the digest of an agent's card, with an address that is the same wherever the agent runs."""
-    return card_digest(as_json(agent_card(name, registry.address(name))))
+    return card_digest(as_json(agent_card(name, registry.address(name), registry.scopes_at(name))))
 
 
 def tool_servers(registry: Registry) -> list[str]:

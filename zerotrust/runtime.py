@@ -32,7 +32,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
     async def live() -> None:
         workload = Workload()
         async with workload.opened():
-            feed = follow(without_slash(str(settings.registry)), workload)
+            feed = follow(settings, workload)
             async with feed.opened():
                 policy = policy_of(feed.policy, feed.snapshot.registry)
                 service = compose(name, feed.snapshot, policy, settings, workload, feed.revocations)
@@ -77,12 +77,13 @@ def policy_of(document: PolicyDocument, registry: Registry) -> CedarPolicy:
     )
 
 
-def follow(address: str, workload: Workload) -> RegistryFeed:
-    """The registry's feed, as this workload follows it."""
-    directory = bootstrap_directory(address, workload.svid.trust_domain)
+def follow(settings: Settings, workload: Workload) -> RegistryFeed:
+    """Return the registry's feed, as this workload follows it."""
+    address, party = without_slash(str(settings.registry)), settings.registry_party
+    directory = bootstrap_directory(address, party, workload.svid.trust_domain)
     http = client(directory, workload, client_context, seconds=None)
     return RegistryFeed(
-        address, http=http, identity=lambda: workload.svid, revocations=Revocations(clock=time.monotonic)
+        address, party, http=http, identity=lambda: workload.svid, revocations=Revocations(clock=time.monotonic)
     )
 
 

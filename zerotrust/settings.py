@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import AnyHttpUrl
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from zerotrust.registry.model import Name
+
 
 class Settings(BaseSettings):
     """Read from the environment, each name prefixed with `ZT_`."""
@@ -13,6 +15,8 @@ class Settings(BaseSettings):
 
     registry: AnyHttpUrl
     """The registry's address, `https://host:port`.  Its certificate proves its identity."""
+    registry_party: Name
+    """The registry's name as a party, which its certificate must have."""
     issuer: AnyHttpUrl
     """The realm's issuer, exactly as in the `iss` of its tokens."""
     host: str

@@ -17,7 +17,6 @@ import httpx
 from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.spiffe.tls import user_context
 from zt.login import Login, LoginError, sign_in, sign_out
 
@@ -44,11 +43,12 @@ class Place:
     @classmethod
     def of(cls, registry: Registry, deployment: Deployment, *, keycloak: str, ca: Path) -> "Place":
         """Return those of a registry with this deployment."""
+        name = registry.authorities.registry
         return cls(
             issuer=f"{keycloak}/realms/{registry.realm}",
-            door=deployment.parties[REGISTRY_PARTY].origin,
-            name=registry.dns_name(REGISTRY_PARTY),
-            spiffe_id=registry.id(REGISTRY_PARTY),
+            door=deployment.parties[name].origin,
+            name=registry.dns_name(name),
+            spiffe_id=registry.id(name),
             ca=ca,
         )
 

@@ -31,26 +31,30 @@ from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
 from zerotrust.registry.feed import PATH
 from zerotrust.registry.model import RegistryError
-from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.routes import MAX_TEXT, MutualTLS, Public, Routes, Scope
 from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 
 ADMIN = Scope("registry.admin")
-ROUTES: Routes = {
-    ("GET", "/health"): Public(),
-    ("POST", LOGOUT_PATH): Public(),  # the logout token in the body is signed
-    ("GET", PATH): MutualTLS(any_workload=True),
-    ("POST", "/attestation"): MutualTLS({ATTESTATION_PARTY}, max_body=MAX_TEXT),
-    ("GET", "/parties"): ADMIN,
-    ("GET", "/parties/{name:path}"): ADMIN,
-    ("POST", "/parties/{name:path}/suspend"): ADMIN,
-    ("POST", "/parties/{name:path}/reinstate"): ADMIN,
-    ("POST", "/reload"): ADMIN,
-    ("GET", "/revocations"): ADMIN,
-    ("POST", "/revocations"): ADMIN,
-    ("POST", "/reinstatements"): ADMIN,
-}
+
+
+def _routes(attestation: str) -> Routes:
+    """Return the routes of the registry, with the party that reports drift."""
+    return {
+        ("GET", "/health"): Public(),
+        ("POST", LOGOUT_PATH): Public(),  # the logout token in the body is signed
+        ("GET", PATH): MutualTLS(any_workload=True),
+        ("POST", "/attestation"): MutualTLS({attestation}, max_body=MAX_TEXT),
+        ("GET", "/parties"): ADMIN,
+        ("GET", "/parties/{name:path}"): ADMIN,
+        ("POST", "/parties/{name:path}/suspend"): ADMIN,
+        ("POST", "/parties/{name:path}/reinstate"): ADMIN,
+        ("POST", "/reload"): ADMIN,
+        ("GET", "/revocations"): ADMIN,
+        ("POST", "/revocations"): ADMIN,
+        ("POST", "/reinstatements"): ADMIN,
+    }
 
 
 class Drift(BaseModel):
@@ -77,8 +81,9 @@ def create_app(
     """Return the registry's guarded app.  `read` reads its files again, and raises `RegistryError`."""
     kept = State(service.data / "revocations.db")
     stream = Stream(kept, revocations=service.revocations, identity=lambda: service.workload.svid)
-    notifier = Notifier(realm, kept, own=service.registry.id(REGISTRY_PARTY))
-    parties, revocations = Parties(stream, kept, realm, notifier), Revocations(stream, kept, realm, notifier)
+    notifier = Notifier(realm, kept, own=service.registry.id(service.name))
+    parties = Parties(stream, kept, realm, notifier, own=service.name)
+    revocations = Revocations(stream, kept, realm, notifier)
     apply = applying(stream)
     logouts = Logouts(
         service.keys, issuer=service.issuer, clients=lambda: service.registry.initiating_clients, apply=apply
@@ -145,7 +150,7 @@ def create_app(
         await service.recorder.write(_change("reload", "registry", ", ".join(changed)))
         return {"changed": changed}
 
-    return service.guard(app, ROUTES)
+    return service.guard(app, _routes(service.registry.authorities.attestation))
 
 
 def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revocations: Revocations) -> None:

@@ -12,7 +12,7 @@ from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.poll import poll
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.files import load_policy, load_snapshot
-from zerotrust.registry.snapshot import REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import RETENTION
 from zerotrust.runtime import issuer_client, policy_of, serve, without_slash
@@ -42,12 +42,13 @@ async def live(settings: RegistrySettings) -> None:
         return load_snapshot(settings.files, settings.deployment), load_policy(settings.policies)
 
     known, policy = read()
+    own = known.registry.authorities.registry
     revocations, workload, issuer = Revocations(clock=time.monotonic), Workload(), without_slash(str(settings.issuer))
     async with workload.opened():
         svid, nobody = workload.svid, Directory({}, {})
         calls, mcp_calls = Connections(nobody, svid), MCPConnections(nobody, svid)
         service = Service(
-            REGISTRY_PARTY,
+            own,
             known=known,
             policy=policy_of(policy, known.registry),
             revocations=revocations,
@@ -58,9 +59,7 @@ async def live(settings: RegistrySettings) -> None:
             identity_http=issuer_client(issuer, workload),
         )
         async with aclosing(Administration(issuer, workload, http=issuer_client(issuer, workload))) as realm:
-            follow = partial(
-                poll, realm, own=known.registry.id(REGISTRY_PARTY), since=time.time() - RETENTION["session"]
-            )
+            follow = partial(poll, realm, own=known.registry.id(own), since=time.time() - RETENTION["session"])
             await serve(service, create_app(service, realm, read, follow), workload, settings)
 
 

@@ -11,7 +11,6 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from zerotrust.decision import Denied
 from zerotrust.registry.model import Party
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.revocation_list import Revocable
 
 NOT_TOLD = "not told: without its client there, no operator gets a token for this door"
@@ -20,8 +19,9 @@ NOT_TOLD = "not told: without its client there, no operator gets a token for thi
 class Parties:
     """Suspends and reinstates parties."""
 
-    def __init__(self, stream: Stream, kept: State, realm: Realm, notifier: Notifier) -> None:
-        self._stream, self._kept, self._realm, self._notifier = stream, kept, realm, notifier
+    def __init__(self, stream: Stream, kept: State, realm: Realm, notifier: Notifier, *, own: str) -> None:
+        """`own` is the name of the registry itself as a party."""
+        self._own, self._stream, self._kept, self._realm, self._notifier = own, stream, kept, realm, notifier
         self._drifted: dict[str, str] = {}
         self._ran: dict[str, str | None] = {}
         """For each drifted party, the digest of the code that was approved when its drift began, and so is running."""
@@ -49,10 +49,10 @@ class Parties:
         Raises `Denied` for the client that operators sign in with, because no operator could reinstate it.
         """
         party = self._party(name)
-        if party.starts_chains and REGISTRY_PARTY in party.may_call:
+        if party.starts_chains and self._own in party.may_call:
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         await self._revoke(name, cause)
-        return NOT_TOLD if name == REGISTRY_PARTY else await self._notifier.notify(self._subject(name))
+        return NOT_TOLD if name == self._own else await self._notifier.notify(self._subject(name))
 
     async def reinstate(self, name: str) -> str:
         """Reinstate a party, unless it drifts or is suspended again before the realm is notified.
@@ -73,7 +73,7 @@ class Parties:
         async with self._notifier.turn(self._subject(name)):
             if not still_meant():
                 return "not told: it was suspended once more"
-            result = NOT_TOLD if name == REGISTRY_PARTY else await self._enabled(name)
+            result = NOT_TOLD if name == self._own else await self._enabled(name)
             await self._stream.change("party", self._id(name), None, where=still_meant)
             if cause := self.cause(name):  # it was suspended again, which has to be the realm's last notification
                 await self._revoke(name, cause)
@@ -81,7 +81,7 @@ class Parties:
         return result
 
     async def _revoke(self, name: str, cause: str) -> None:
-        await self._stream.change("party", self._id(name), cause, pending=name != REGISTRY_PARTY)
+        await self._stream.change("party", self._id(name), cause, pending=name != self._own)
 
     async def _enabled(self, name: str) -> str:
         try:

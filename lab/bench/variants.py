@@ -12,7 +12,7 @@ from local.system import HOST, System, registered, settings
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import REGISTRY_PARTY, RegistrySnapshot
+from zerotrust.registry.snapshot import RegistrySnapshot
 from zt.client import user_client
 
 PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000}
@@ -66,7 +66,8 @@ def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
 
 def launches(system: System) -> dict[str, Launch]:
     """The registry, and all sets, by the places where they will answer."""
-    return {url: launch for url, launch in registered(system).items() if launch.name == REGISTRY_PARTY} | sets(system)
+    registry = system.registry.authorities.registry
+    return {url: launch for url, launch in registered(system).items() if launch.name == registry} | sets(system)
 
 
 def sets(system: System) -> dict[str, Launch]:

@@ -22,7 +22,6 @@ from lab.load.users import Token, User
 from local.keycloak import URL
 from local.system import System
 from zerotrust.registry.feed import PATH as FEED
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.spiffe.tls import client_context, user_context
 
 MIB = 1 << 20
@@ -71,7 +70,7 @@ async def nested_bodies(attacker: Attacker) -> None:
         return (await attacker.system.sign_in("eve", "registry.admin", "zt")).access_token
 
     doors = [
-        (REGISTRY_PARTY, "/revocations", Token(operator)),
+        ("authority/registry", "/revocations", Token(operator)),
         ("orchestrator", "/tasks", User("eve", attacker.intruder).t0),
     ]
     sending = []
@@ -95,7 +94,7 @@ async def streams(attacker: Attacker) -> None:
 
     async def once(_number: int) -> object:
         tls = client_context(await attacker.system.svid("agent/writer"), attacker.system.directory.parties)
-        (client,) = attacker.clients(1, REGISTRY_PARTY, tls)
+        (client,) = attacker.clients(1, "authority/registry", tls)
         return "streamed" if await client.listen(FEED) else "ended at once"
 
     await attacker.often(range(620), once)
@@ -164,12 +163,12 @@ async def strangers(attacker: Attacker) -> None:
 
 async def handshakes(attacker: Attacker) -> None:
     """A stranger: one handshake after the other at the registry, as many as this machine can do."""
-    await attacker.often(attacker.clients(100, REGISTRY_PARTY), RawClient.greet)
+    await attacker.often(attacker.clients(100, "authority/registry"), RawClient.greet)
 
 
 async def questions(attacker: Attacker) -> None:
     """A stranger: 200 connections that ask the registry for its health, as often as it answers."""
-    await attacker.often(attacker.clients(200, REGISTRY_PARTY), lambda client: client.ask("GET", "/health"))
+    await attacker.often(attacker.clients(200, "authority/registry"), lambda client: client.ask("GET", "/health"))
 
 
 async def slow_requests(attacker: Attacker) -> None:

@@ -14,7 +14,6 @@ from authorities.attestation.local.launch import Launch, Launched
 from lab.load.judge import Ban, Evidence
 from lab.load.relay import BREAKS, Break, Relay
 from local.system import System, started
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 
 LONGER = 3.0
 """Seconds by which a fault may last longer than the registry's bound."""
@@ -34,7 +33,7 @@ class Faults:
         """Of those whom everybody needs.  Keycloak is not killed: its start would take most of the time."""
         return {
             "Keycloak paused": partial(self._paused, "Keycloak", lambda: self._system.keycloak.pid),
-            **self.of_processes([REGISTRY_PARTY]),
+            **self.of_processes([self._system.registry.authorities.registry]),
         }
 
     def of_processes(self, names: Iterable[str]) -> dict[str, Fault]:

@@ -13,7 +13,6 @@ from lab.load.relay import Relay
 from lab.load.sessions import ACCOUNTS, Sessions, end
 from local.program import say
 from local.system import HOST, System
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 
 EVERY = 10
 """Seconds between two lines."""
@@ -30,10 +29,11 @@ async def under_faults(
     Leaves the system as it was found.  Raises `TimeoutError` where it does not recover.
     """
     async with AsyncExitStack() as stack:
-        relays = {name: Relay(system.port(REGISTRY_PARTY)) for name in wires}
+        registry = system.registry.authorities.registry
+        relays = {name: Relay(system.port(registry)) for name in wires}
         for relay in relays.values():
             await stack.enter_async_context(relay.opened())
-        stack.push_async_callback(_wired, system, dict.fromkeys(wires, system.place(REGISTRY_PARTY)))
+        stack.push_async_callback(_wired, system, dict.fromkeys(wires, system.place(registry)))
         await _wired(system, {name: f"https://{HOST}:{relay.port}" for name, relay in relays.items()})
         sessions = Sessions(system, evidence, stack)
         faults = Faults(system, evidence, random.Random(seed))  # noqa: S311 - to be the same every time

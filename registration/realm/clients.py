@@ -5,21 +5,13 @@ from typing import Any
 from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
 from registration.realm.scopes import mapper
 from zerotrust.registry.model import Party, Registry
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 
-ADMINISTRATOR = REGISTRY_PARTY
-"""The one party that acts at Keycloak for itself, and for no user."""
-
-# It polls events, ends users' sessions, and disables the clients of suspended parties.
+# The registry is the one party that acts at Keycloak for itself, and for no user: it polls events, ends users'
+# sessions, and disables the clients of suspended parties.
 ADMINISTRATION = ["view-events", "manage-users", "manage-clients"]
 
 # Keycloak makes these with every realm.  They are not needed here, and so disabled.
 _BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admin-console"]
-
-
-def administrators(registry: Registry) -> list[str]:
-    """Return the parties that act at Keycloak for themselves: one, or none if it is not registered."""
-    return [name for name, it in registry.parties.items() if name == ADMINISTRATOR and it.keycloak == "confidential"]
 
 
 def clients(registry: Registry) -> list[dict[str, Any]]:
@@ -33,18 +25,15 @@ def clients(registry: Registry) -> list[dict[str, Any]]:
 
 def role_mappings(registry: Registry) -> dict[str, Any]:
     """Return the roles that a client may have in its scope."""
-    return {
-        "realm-management": [
-            {"client": registry.id(name), "roles": ADMINISTRATION} for name in administrators(registry)
-        ]
-    }
+    administrator = registry.id(registry.authorities.registry)
+    return {"realm-management": [{"client": administrator, "roles": ADMINISTRATION}]}
 
 
 def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
     """Return a party's client at Keycloak: every grant is off unless the party needs it."""
     exchanges = bool(party.may_call) and not party.starts_chains
-    lifespan = party.max_ttl
-    if name == ADMINISTRATOR:  # its own token lives as long as the SVID that it was issued for
+    administrator, lifespan = registry.authorities.registry, party.max_ttl
+    if name == administrator:  # its own token lives as long as the SVID that it was issued for
         lifespan = registry.freshness.svid
     client: dict[str, Any] = {
         "clientId": registry.id(name),
@@ -53,7 +42,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
         "standardFlowEnabled": party.starts_chains,
         "implicitFlowEnabled": False,
         "directAccessGrantsEnabled": False,
-        "serviceAccountsEnabled": name == ADMINISTRATOR,
+        "serviceAccountsEnabled": name == administrator,
         "fullScopeAllowed": False,
         "attributes": {
             "access.token.header.type.rfc9068": "true",  # `typ` at+jwt: no ID token is ever taken for an access token
@@ -78,7 +67,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
     if party.starts_chains:
         client |= _sign_in(registry, name, party)
         client["attributes"] |= {"pkce.code.challenge.method": "S256"} | _backchannel_logout(registry)
-        if ADMINISTRATOR in party.may_call:  # its refresh token expires together with the access token
+        if administrator in party.may_call:  # its refresh token expires together with the access token
             client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
     return client
 
@@ -95,9 +84,7 @@ def _sign_in(registry: Registry, name: str, party: Party) -> dict[str, Any]:
 
 def _backchannel_logout(registry: Registry) -> dict[str, str]:
     """Return where Keycloak sends logout tokens (OpenID Connect Back-Channel Logout 1.0 section 2.2)."""
-    if ADMINISTRATOR not in registry.parties:
-        return {}
     return {
-        "backchannel.logout.url": f"{registry.address(ADMINISTRATOR)}{LOGOUT_PATH}",
+        "backchannel.logout.url": f"{registry.address(registry.authorities.registry)}{LOGOUT_PATH}",
         "backchannel.logout.session.required": "true",
     }

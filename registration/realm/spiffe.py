@@ -4,7 +4,6 @@ from typing import Any
 
 from authorities.attestation.local.bundle import PATH
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import ATTESTATION_PARTY
 
 
 def identity_provider(registry: Registry) -> dict[str, Any]:
@@ -16,7 +15,7 @@ def identity_provider(registry: Registry) -> dict[str, Any]:
         "hideOnLogin": True,
         "config": {
             "trustDomain": f"spiffe://{registry.trust_domain}",
-            "bundleEndpoint": f"{registry.address(ATTESTATION_PARTY)}{PATH}",
+            "bundleEndpoint": f"{registry.address(registry.authorities.attestation)}{PATH}",
             "fedClientAssertionMaxExp": str(registry.freshness.svid),
         },
     }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from registration.realm.clients import ADMINISTRATION, administrators
+from registration.realm.clients import ADMINISTRATION
 from zerotrust.registry.model import OPERATORS, Registry
 
 # The people of the demo. Ids are fixed, so that documents and records made before a restart still have an owner.
@@ -24,7 +24,7 @@ def users(registry: Registry) -> list[dict[str, Any]]:
     """Return all accounts."""
     return [
         *(_user(name, *entry) for name, entry in USERS.items()),
-        *(_service_account(registry.id(name)) for name in administrators(registry)),
+        _service_account(registry.id(registry.authorities.registry)),
     ]
 
 

@@ -714,7 +714,7 @@ ROWS: dict[int, Row] = {
                 Control(
                     "peer-address-from-registry",
                     put="await __import__('lab.weak.trusts_cards', fromlist=['lab']).card_of(service, name)",
-                    take="agent_card(name, service.addresses[name])",
+                    take="agent_card(name, service.addresses[name], service.registry.scopes_at(name))",
                 ),
                 Control("token-for-its-audience"),
             ),

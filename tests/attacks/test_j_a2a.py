@@ -216,7 +216,7 @@ async def test_an_agent_that_offers_an_older_or_a_plainer_way(target: Target) ->
 
 def _card(target: Target) -> dict[str, Any]:
     """The card that was approved."""
-    return as_json(agent_card(READER, target.system.registry.address(READER)))
+    return as_json(agent_card(READER, target.system.registry.address(READER), ["agent.invoke"]))
 
 
 def _signed(card: dict[str, Any], svid: Svid, **header: Any) -> dict[str, Any]:

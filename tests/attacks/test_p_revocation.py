@@ -19,6 +19,7 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.attack_registry import spiffe_id
+from tests.support.ca import REGISTRY_PARTY
 from tests.support.door import Clock
 from tests.support.feed import following, line
 from tests.support.issuer import Issuer
@@ -26,7 +27,6 @@ from tests.support.principals import principal
 from tests.support.system import POLICY, FakeWorkload, System
 from zerotrust.identity import Principal
 from zerotrust.registry.events import changed
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import SESSION_KEPT, TOKEN_KEPT, Revocable

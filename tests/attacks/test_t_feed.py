@@ -6,11 +6,10 @@ import httpx
 
 from tests.support.attack import Attempt, Target, Tries, attack
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
-from tests.support.ca import the_ca
+from tests.support.ca import REGISTRY_PARTY, the_ca
 from tests.support.feed import beat, following, policy_line, registry_line
 from tests.support.system import POLICY, Wire
 from zerotrust.registry.feed import PATH, RegistryFeed
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.revocation import Gap
 from zerotrust.spiffe.statement import InvalidStatement
 from zerotrust.spiffe.svid import Peer

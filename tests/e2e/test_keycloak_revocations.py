@@ -23,7 +23,7 @@ from authorities.registry.keycloak.events import Change
 from authorities.registry.keycloak.poll import poll
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
-from registration.realm.clients import ADMINISTRATOR
+from tests.support.ca import REGISTRY_PARTY
 from tests.support.pki import CA
 from tests.support.real import EVERYTHING, imported
 from tests.support.realm import Realm, claims
@@ -127,7 +127,7 @@ async def place(
 ) -> AsyncIterator[Place]:
     """The realm, its registry's door for logouts, and the poll."""
     folder, issuer = tmp_path_factory.mktemp("registry"), keycloak.issuer.replace("/agents", f"/{REALM}")
-    shown = own_ca.workload(folder, registry.id(ADMINISTRATOR))
+    shown = own_ca.workload(folder, registry.id(REGISTRY_PARTY))
     own = Administration(issuer, Assertions(trust_domain), http=httpx.AsyncClient(verify=shown, timeout=10))
     keys = SigningKeys(Discovery(issuer, http=http), http=http, freshness=registry.freshness, clock=time.monotonic)
     logouts = Logouts(keys, issuer=issuer, clients=lambda: registry.initiating_clients, apply=heard.apply)
@@ -142,15 +142,17 @@ async def place(
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(door, "127.0.0.1", ssl=served(own_ca, folder, registry.dns_name(ADMINISTRATOR)))
+    server = await asyncio.start_server(
+        door, "127.0.0.1", ssl=served(own_ca, folder, registry.dns_name(REGISTRY_PARTY))
+    )
     port = server.sockets[0].getsockname()[1]
     derived = {**derive(registry), "realm": REALM}
-    told = f"{registry.address(ADMINISTRATOR)}{LOGOUT_PATH}"  # at the real registry's port, which may be running
-    there = f"{registry.address(ADMINISTRATOR)}:{port}{LOGOUT_PATH}"
+    told = f"{registry.address(REGISTRY_PARTY)}{LOGOUT_PATH}"  # at the real registry's port, which may be running
+    there = f"{registry.address(REGISTRY_PARTY)}:{port}{LOGOUT_PATH}"
     derived = json.loads(json.dumps(derived).replace(told, there))
     async with imported(keycloak, http, trust_domain, derived) as realm, keycloak.administration(REALM) as admin:
         polling = asyncio.create_task(
-            poll(own, heard.apply, heard.heard, own=registry.id(ADMINISTRATOR), since=time.time())
+            poll(own, heard.apply, heard.heard, own=registry.id(REGISTRY_PARTY), since=time.time())
         )
         place = Place(keycloak, realm, admin, own)
         place.pushed = pushed
@@ -167,7 +169,7 @@ class Assertions:
         self._trust_domain = trust_domain
 
     async def assertion(self, audience: str) -> str:
-        return self._trust_domain.assertion(ADMINISTRATOR, audience)
+        return self._trust_domain.assertion(REGISTRY_PARTY, audience)
 
 
 def served(ca: CA, folder: Path, name: str) -> ssl.SSLContext:

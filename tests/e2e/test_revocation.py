@@ -14,10 +14,9 @@ from demo.refusals import NO_CONNECTION, TASK, Intruder, answer_to, said, tool_c
 from demo.revocation import PLANTED, Operator, operator, revocations, rogues
 from local.system import ROOT, System
 from tests.e2e.test_transaction import task
-from tests.support.ca import CA
+from tests.support.ca import CA, REGISTRY_PARTY
 from tests.support.real import relaunched
 from tests.support.records import records
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.pools import Connections
 

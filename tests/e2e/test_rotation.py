@@ -20,6 +20,7 @@ from authorities.attestation.local.launch import Launch
 from authorities.attestation.verifier.report import report
 from demo.refusals import said, tool_call
 from local.system import ROOT, System, settings, started
+from tests.support.ca import ATTESTATION_PARTY, REGISTRY_PARTY
 from tests.support.issuer import Issuer
 from tests.support.launched import Authority
 from tests.support.records import records
@@ -27,7 +28,6 @@ from tests.support.system import deployment
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY
 from zerotrust.spiffe.svid import Svid
 from zerotrust.testing.issuer import metadata
 from zerotrust.transport.pools import Connections
@@ -109,7 +109,7 @@ async def rotating(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncI
             await authority.launch(Launch.registered(known, name, settings(system, name) | more))
             for name, more in ((REGISTRY_PARTY, files), (DOCUMENTS, {}))
         ]
-        reporting = asyncio.create_task(report(system.place(REGISTRY_PARTY), authority))
+        reporting = asyncio.create_task(report(system.place(REGISTRY_PARTY), REGISTRY_PARTY, authority))
         stack.callback(reporting.cancel)
         for process in launched:
             await started(system, system.place(process.launch.name), process)

@@ -31,12 +31,12 @@ from spiffe._proto import workload_pb2 as pb
 
 from authorities.attestation.local import launch as launch_module
 from authorities.attestation.local import process
-from authorities.attestation.local.authority import NAME
 from authorities.attestation.local.environment import Environment
 from authorities.attestation.local.interpreter import Interpreter
 from authorities.attestation.local.launch import Launch, Launcher, LaunchError, Places
 from authorities.attestation.local.stage import Stage
 from authorities.attestation.verifier.approval import approving
+from tests.support.ca import ATTESTATION_PARTY
 from tests.support.launched import (
     FETCH,
     FETCH_IN_A_FORK,
@@ -294,7 +294,7 @@ def test_a_launch_can_set_no_variables_but_those_of_this_project(registry: Regis
         Launch.registered(registry, "agent/reader", {name: "value"})
 
 
-@pytest.mark.parametrize("name", ["walkthrough", NAME, "nobody"])
+@pytest.mark.parametrize("name", ["walkthrough", ATTESTATION_PARTY, "nobody"])
 def test_only_workloads_of_the_registry_are_launched_by_name(registry: Registry, name: str) -> None:
     with pytest.raises(LaunchError, match="not a party of the registry that is launched"):
         Launch.registered(registry, name, {})
@@ -635,7 +635,7 @@ async def test_two_certificates_make_a_connection_in_which_each_knows_the_other(
         writer.write(b"x")
         writer.close()
 
-    name = registry.dns_name(NAME)
+    name = registry.dns_name(ATTESTATION_PARTY)
     server_tls, client_tls = (tls(authority, authority.svid(), server=server) for server in (True, False))
     async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_tls) as server:
         port = server.sockets[0].getsockname()[1]
@@ -644,7 +644,7 @@ async def test_two_certificates_make_a_connection_in_which_each_knows_the_other(
         seen.append(writer.get_extra_info("ssl_object").getpeercert()["subjectAltName"])
         writer.close()
 
-    assert seen == [(("URI", registry.id(NAME)), ("DNS", "attestation.authority.agents.example"))] * 2
+    assert seen == [(("URI", registry.id(ATTESTATION_PARTY)), ("DNS", "attestation.authority.agents.example"))] * 2
 
 
 async def test_the_socket_is_for_this_user_alone(authority: Authority) -> None:

@@ -18,7 +18,7 @@ from zerotrust.adapters.agent_card import CARD_PATH, agent_card, signed_card
 from zerotrust.decision import Denied, Reason
 
 READER, WRITER, ORCHESTRATOR, TOOL = "agent/reader", "agent/writer", "orchestrator", "tool/documents"
-CARD = agent_card(READER, "https://reader.agent.agents.example")
+CARD = agent_card(READER, "https://reader.agent.agents.example", ["agent.invoke"])
 Json = dict[str, Any]
 
 
@@ -56,7 +56,7 @@ async def test_an_agent_that_does_not_show_the_approved_card_is_asked_nothing_an
     system: System, issuer: Issuer
 ) -> None:
     address = system.addresses[READER]
-    another = signed_card(agent_card(READER, "https://elsewhere.test"), the_ca().svid(READER))
+    another = signed_card(agent_card(READER, "https://elsewhere.test", ["agent.invoke"]), the_ca().svid(READER))
     system.apps[address] = answering(system.apps[address], lambda card: card.update(another), at=CARD_PATH)
 
     steps, result = await worked(system, issuer.token(), FILE_IT)

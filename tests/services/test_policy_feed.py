@@ -5,6 +5,7 @@ from pathlib import Path
 
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
+from tests.support.ca import REGISTRY_PARTY
 from tests.support.feed import ME
 from tests.support.issuer import Issuer
 from tests.support.system import POLICY, FakeWorkload, System
@@ -21,6 +22,7 @@ def followed(system: System, service: Service) -> RegistryFeed:
     """The service's own feed, as `run` sets it up."""
     feed = RegistryFeed(
         "https://registry.test",
+        REGISTRY_PARTY,
         http=None,  # type: ignore[arg-type] # a test brings it the lines
         identity=lambda: service.workload.svid,
         revocations=service.revocations,

@@ -19,6 +19,7 @@ from zerotrust.testing.wire import FOREVER
 __all__ = ["FOREVER", "LONG"]
 
 TRUST_DOMAIN = "agents.example"
+REGISTRY_PARTY, ATTESTATION_PARTY = "authority/registry", "authority/attestation"
 
 
 class CA(ca.CA):

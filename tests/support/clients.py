@@ -56,7 +56,7 @@ def said(result: CallToolResult) -> str:
 def agent(system: System, name: str, token: str | None) -> A2AClient:
     """An A2A client of one agent."""
     config = ClientConfig(streaming=False, httpx_client=system.client(name, token))
-    return ClientFactory(config).create(agent_card(name, system.addresses[name]))
+    return ClientFactory(config).create(agent_card(name, system.addresses[name], []))
 
 
 def question(text: str) -> SendMessageRequest:

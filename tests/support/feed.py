@@ -1,12 +1,13 @@
 """Lines of the registry's feed, as the registry sends them, or somebody who would like to be it."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from tests.support.ca import TRUST_DOMAIN, the_ca
+from tests.support.ca import REGISTRY_PARTY, TRUST_DOMAIN, the_ca
 from tests.support.system import POLICY, fresh_revocations
 from zerotrust.registry.events import document, heartbeat, state
 from zerotrust.registry.feed import RegistryFeed
-from zerotrust.registry.snapshot import REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS, LineKind
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.revocation_list import Revocable
@@ -57,10 +58,19 @@ def whole(
     ]
 
 
-def following(known: RegistrySnapshot, number: int = 0, revoked: Mapping[Revocable, str] | None = None) -> RegistryFeed:
+def following(
+    known: RegistrySnapshot,
+    number: int = 0,
+    revoked: Mapping[Revocable, str] | None = None,
+    *,
+    party: str = REGISTRY_PARTY,
+) -> RegistryFeed:
     """A feed of the reader's that has begun; a test brings it each further line."""
     svid = the_ca().svid("agent/reader")
-    feed = RegistryFeed("https://registry.test", http=None, identity=lambda: svid, revocations=fresh_revocations())  # type: ignore[arg-type] # nothing is asked
+    http: Any = None  # nothing is asked
+    feed = RegistryFeed(
+        "https://registry.test", party, http=http, identity=lambda: svid, revocations=fresh_revocations()
+    )
     for one in whole(known, number, revoked):
         feed._take(one)
     return feed

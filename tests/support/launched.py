@@ -14,11 +14,11 @@ import httpx
 import yaml
 
 from authorities.attestation.local import authority
-from authorities.attestation.local.authority import NAME
 from authorities.attestation.local.launch import Launch, Launched
 from authorities.attestation.local.svid_issuer import Issuer
 from authorities.attestation.verifier.approval import approved_files
 from authorities.attestation.verifier.measure import digest_of
+from tests.support.ca import ATTESTATION_PARTY
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import Approved, Lock, as_text
 from zerotrust.registry.model import Registry
@@ -75,7 +75,7 @@ class Authority(authority.Authority):
 
     def __init__(self, registry: Registry, lock: Lock, root: Path, run_dir: Path, **how: Any) -> None:
         """It listens where the project says, unless the test does."""
-        port = load_deployment(root / "deploy/local.yaml", registry).parties[NAME].port
+        port = load_deployment(root / "deploy/local.yaml", registry).parties[ATTESTATION_PARTY].port
         super().__init__(registry, lock, root, run_dir, **{"port": port, **how}, issuer=Issuer)
 
 
@@ -120,7 +120,7 @@ def project() -> Iterator[Path]:
         (root / "registry.yaml").write_text(yaml.safe_dump(registry))
         deployment = yaml.safe_load((PROJECT / "deploy/local.yaml").read_text())
         with socket.create_server(("127.0.0.1", 0)) as free:
-            deployment["parties"][NAME]["port"] = free.getsockname()[1]
+            deployment["parties"][ATTESTATION_PARTY]["port"] = free.getsockname()[1]
         (root / "deploy").mkdir()
         (root / "deploy/local.yaml").write_text(yaml.safe_dump(deployment))
         yield place

@@ -185,11 +185,13 @@ def long_registry() -> Registry:
         {
             "trust_domain": "agents.example",
             "realm": "long",
+            "authorities": {"registry": "authority/registry", "attestation": "authority/attestation"},
             "departments": ["/engineering", "/finance"],
             "scopes": {AGENT_SCOPE: {"served_by": AGENTS}},
             "parties": {
                 "walkthrough": {"id": "client", "starts_chains": True, "keycloak": "public"}
                 | {"may_call": AGENTS, "delegates": [AGENT_SCOPE], "max_ttl": 300, "redirect_uris": [REDIRECT]},
+                "authority/registry": {"id": "spiffe", "keycloak": "confidential", "code": ["authorities"]},
                 "authority/attestation": {"id": "spiffe", "keycloak": "none"},
                 **agents,
             },

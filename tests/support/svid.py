@@ -11,9 +11,9 @@ from pathlib import Path
 
 from authorities.attestation.local.bundle import BundleServer, tls_context
 from authorities.attestation.local.svid_issuer import Issuer
+from tests.support.ca import ATTESTATION_PARTY
 from tests.support.system import deployment
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import ATTESTATION_PARTY
 
 
 class TrustDomain:

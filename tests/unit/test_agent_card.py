@@ -18,7 +18,7 @@ from zerotrust.spiffe.statement import InvalidStatement, chain_entry
 from zerotrust.spiffe.svid import Svid
 
 READER = "spiffe://agents.example/agent/reader"
-CARD = agent_card("agent/reader", "https://reader.agent.agents.example")
+CARD = agent_card("agent/reader", "https://reader.agent.agents.example", ["agent.invoke"])
 APPROVED = card_digest(as_json(CARD))
 
 
@@ -36,11 +36,17 @@ def check(sent: dict[str, Any] | bytes, *, now: float | None = None, digest: str
 def test_a_card_offers_no_stream_and_no_push_and_is_found_by_what_the_agent_is() -> None:
     assert as_json(CARD)["capabilities"] == {"streaming": False, "pushNotifications": False}
     assert CARD.skills[0].tags == ["agent"]
-    assert agent_card("reader", "https://reader.agents.example").skills[0].tags == ["reader"]
+    assert agent_card("reader", "https://reader.agents.example", []).skills[0].tags == ["reader"]
 
 
 def test_a_signed_card_is_believed_for_as_long_as_its_certificate_lives(svid: Svid) -> None:
     assert check(signed_card(CARD, svid)) == svid.not_after
+
+
+def test_a_card_says_the_scopes_that_a_caller_needs_a_token_for() -> None:
+    [needed] = agent_card("agent/quotes", "https://quotes.test", ["quote.ask", "quote.give"]).security_requirements
+
+    assert [*needed.schemes["token"].list] == ["quote.ask", "quote.give"]
 
 
 def test_it_is_signed_as_the_sdk_would_have_it(svid: Svid) -> None:
@@ -77,7 +83,7 @@ def test_a_card_ends_with_its_certificate(svid: Svid) -> None:
 
 
 def test_another_card_is_not_the_approved_one_however_well_it_is_signed(svid: Svid) -> None:
-    elsewhere = agent_card("agent/reader", "https://elsewhere.test")
+    elsewhere = agent_card("agent/reader", "https://elsewhere.test", ["agent.invoke"])
 
     with pytest.raises(InvalidStatement, match="not the card that was approved"):
         check(signed_card(elsewhere, svid))

@@ -26,7 +26,7 @@ TOOL: dict[str, Any] = {
 
 
 def card(address: str = "https://reader.agent.agents.example") -> AgentCard:
-    return agent_card("agent/reader", address)
+    return agent_card("agent/reader", address, ["agent.invoke"])
 
 
 def signed(given: AgentCard, key: ec.EllipticCurvePrivateKey) -> AgentCard:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.ca import CA, the_ca
-from tests.support.feed import ME, beat, line, policy_line, registry_line, whole
+from tests.support.ca import CA, REGISTRY_PARTY, the_ca
+from tests.support.feed import ME, beat, following, line, policy_line, registry_line, whole
 from tests.support.principals import principal
 from tests.support.system import POLICY, ROOT, registry
 from zerotrust.decision import Reason
@@ -62,7 +62,7 @@ class Registry:
         self.svid: Svid | Exception = the_ca().svid("agent/reader")
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
         self.feed = RegistryFeed(
-            "https://registry.test", http=http, identity=self._identity, revocations=self.revocations
+            "https://registry.test", REGISTRY_PARTY, http=http, identity=self._identity, revocations=self.revocations
         )
 
     def _identity(self) -> Svid:
@@ -118,6 +118,11 @@ async def test_what_the_registry_says_is_known_as_soon_as_it_is_heard() -> None:
             there.lines.put_nowait(event(changed(ME, 2 * number, subject, None)))
             await there.until(lambda: there.revocations.of(caller()))
     assert len(there.asked) == 1
+
+
+def test_lines_count_if_the_party_signed_them_that_the_settings_name() -> None:
+    with pytest.raises(InvalidStatement, match="agent/writer"):
+        following(KNOWN, party="agent/writer")
 
 
 async def test_several_changes_in_one_line_are_one_after_the_other() -> None:
@@ -407,7 +412,7 @@ def test_whatever_is_left_out_replayed_or_reordered_what_a_heartbeat_confirms_is
             sent.append(beat(changes, registry=registry_number, policy=policy_number))
             meant[sent[-1]] = known, policy, dict(revoked)
     own = the_ca().svid("agent/reader")
-    feed = RegistryFeed("", http=None, identity=lambda: own, revocations=Revocations(clock=lambda: 0.0))  # type: ignore[arg-type] # nothing is asked
+    feed = RegistryFeed("", REGISTRY_PARTY, http=None, identity=lambda: own, revocations=Revocations(clock=lambda: 0.0))  # type: ignore[arg-type] # nothing is asked
     feed.revocations.replace(0, {})
 
     for taken in data.draw(st.lists(st.sampled_from(sent), max_size=2 * len(sent)) | st.just(sent)):

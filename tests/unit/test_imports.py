@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.system import ROOT
+from tests.support.system import ROOT, registry
 
 GATE = [
     "identity",
@@ -56,14 +56,14 @@ def imports(file: Path) -> set[str]:
 
 
 LAYERS = [
-    {"errors", "clock", "settings", "shielded"},
+    {"errors", "clock", "shielded"},
     {"identity"},
     {"decision"},
     {"limits", "policy", "routes", "dialect", "revocation_list"},
     {"verify"},
     {"spiffe", "revocation"},
     {"registry", "context", "validity"},
-    {"audit"},
+    {"audit", "settings"},
     {"issuer"},
     {"transport"},
     {"call"},
@@ -136,6 +136,18 @@ def test_the_library_knows_nobody_that_is_built_from_it() -> None:
 
     for file in (ROOT / "zerotrust").rglob("*.py"):
         assert [name for name in imports(file) if name.partition(".")[0] in ours] == [], file
+
+
+def test_the_library_names_no_party_no_scope_and_no_trust_domain_of_this_demo() -> None:
+    known = registry()
+    names = [*known.parties, *known.scopes, known.trust_domain, *known.departments]
+
+    for file in (ROOT / "zerotrust").rglob("*.py"):
+        nodes = ast.walk(ast.parse(file.read_text()))
+        said = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        assert [
+            name for name in names for text in said if name == text or (name in text and {*"/."} & {*name})
+        ] == [], file
 
 
 def test_the_verifier_does_not_know_how_a_party_was_started() -> None:

@@ -14,10 +14,10 @@ from authorities.registry.state import Entry, State
 from local import past
 from local.past import RUNS_KEPT, forget, put_aside
 from local.system import DemoError, System, _only_one, _survived, _suspended
+from tests.support.ca import REGISTRY_PARTY
 from tests.support.system import deployment
 from zerotrust.registry.lock import Lock
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 from zt.door import DoorError
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from authorities.registry.keycloak.events import RECORDED
 from registration.realm import REALM_FILE, as_text, realm
-from registration.realm.clients import ADMINISTRATOR
 from registration.realm.script import SCRIPT, build_jar
+from tests.support.ca import REGISTRY_PARTY
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import RETENTION, SESSION_KEPT, SESSION_LIFE
 
@@ -46,7 +46,7 @@ def test_the_parties_that_hold_tokens_are_clients_and_nobody_else_is(
     registry: Registry, clients: dict[str, Json]
 ) -> None:
     assert set(clients) == {
-        registry.id(name) for name in [*registry.without_certificate, *registry.services, ADMINISTRATOR]
+        registry.id(name) for name in [*registry.without_certificate, *registry.services, REGISTRY_PARTY]
     }
 
 
@@ -89,7 +89,7 @@ def test_a_party_exchanges_only_where_it_calls_somebody(registry: Registry, clie
 
 def test_lives_scopes_and_audiences_are_the_registrys(registry: Registry, clients: dict[str, Json]) -> None:
     for name, party in registry.parties.items():
-        if party.keycloak != "none" and name != ADMINISTRATOR:
+        if party.keycloak != "none" and name != REGISTRY_PARTY:
             client = clients[registry.id(name)]
             audiences = [scope for scope in client["defaultClientScopes"] if scope.startswith("aud:")]
             assert client["attributes"].get("access.token.lifespan") == (str(party.max_ttl) if party.max_ttl else None)
@@ -204,12 +204,18 @@ def test_the_registry_is_told_of_each_session_that_ends_wherever_a_person_signs_
     } == {"true"}
 
 
-def test_where_no_registry_takes_part_nobody_is_told(registry: Registry) -> None:
-    parties = {name: party for name, party in registry.parties.items() if name not in (ADMINISTRATOR, "zt")}
+def test_the_authorities_are_the_parties_that_the_registry_names(registry: Registry) -> None:
+    names = registry.authorities.model_copy(update={"registry": "inference", "attestation": "tool/documents"})
+    derived = realm(registry.model_copy(update={"authorities": names}))
 
-    derived = realm(registry.model_copy(update={"parties": parties}))
-
-    assert "backchannel" not in as_text(derived)
+    inference = "spiffe://agents.example/inference"
+    assert [client["clientId"] for client in derived["clients"] if client.get("serviceAccountsEnabled")] == [inference]
+    assert [user["serviceAccountClientId"] for user in derived["users"] if "clientRoles" in user] == [inference]
+    assert derived["clientScopeMappings"]["realm-management"][0]["client"] == inference
+    logout = {client.get("attributes", {}).get("backchannel.logout.url") for client in derived["clients"]}
+    assert logout == {None, "https://inference.agents.example/backchannel-logout"}
+    [provider] = derived["identityProviders"]
+    assert provider["config"]["bundleEndpoint"].startswith("https://documents.tool.agents.example/")
 
 
 # --- who acts at Keycloak for itself ----------------------------------------------------------------------------------
@@ -229,7 +235,7 @@ def test_one_party_administers_and_no_more_than_it_needs(derived: Json) -> None:
 def test_its_token_says_who_it_is_and_nothing_that_a_gate_would_want(
     registry: Registry, clients: dict[str, Json]
 ) -> None:
-    client = clients[registry.id(ADMINISTRATOR)]
+    client = clients[registry.id(REGISTRY_PARTY)]
 
     assert client["defaultClientScopes"] == ["basic"]
     assert client["optionalClientScopes"] == []
@@ -260,7 +266,7 @@ def test_an_authority_that_people_call_and_that_does_not_administer_is_a_client_
     assert not client["serviceAccountsEnabled"]
     assert client["clientAuthenticatorType"] == "federated-jwt"
     [administrator] = derived["clientScopeMappings"]["realm-management"]
-    assert administrator["client"] == registry.id(ADMINISTRATOR)
+    assert administrator["client"] == registry.id(REGISTRY_PARTY)
 
 
 # --- the JAR ----------------------------------------------------------------------------------------------------------

@@ -197,7 +197,9 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
 
     assert reader.code == digest_of(measure_files(ROOT, ["agents/reader", "zerotrust"], leave_out={"__pycache__"}))
     assert (reader.delegates, reader.may_call) == (["tool.read", "inference.run"], ["tool/documents", "inference"])
-    assert reader.card == card_digest(as_json(agent_card("agent/reader", "https://reader.agent.agents.example")))
+    assert reader.card == card_digest(
+        as_json(agent_card("agent/reader", "https://reader.agent.agents.example", ["agent.invoke"]))
+    )
     assert set(documents.tools) == {"search", "read", "create", "replace", "delete"}
     assert documents.card is None
     assert (walkthrough.code, walkthrough.card, walkthrough.tools) == (None, None, {})

@@ -37,6 +37,13 @@ def test_the_committed_registry_is_good(registry: Registry) -> None:
     assert registry.scopes_at("tool/documents") == ["tool.read", "tool.write"]
 
 
+def test_which_party_is_the_registry_is_a_fact_and_no_part_of_its_name(registry: Registry) -> None:
+    other = registry.authorities.model_copy(update={"registry": "inference"})
+    changed = registry.model_copy(update={"authorities": other})
+
+    assert {*changed.services} == {*registry.services, "authority/registry"} - {"inference"}
+
+
 def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     """A change of one entry, named like `parties.orchestrator.calls` with `:` between the steps."""
 
@@ -63,6 +70,27 @@ def without(path: str) -> Callable[[dict[str, Any]], None]:
 
 ORCHESTRATOR, READER = "parties:orchestrator:", "parties:agent/reader:"
 MISTAKES = {
+    "no authorities": (without("authorities"), "authorities: Field required"),
+    "a registry that is no party": (
+        change("authorities:registry", "authority/nobody"),
+        "authorities.registry: 'authority/nobody' is no party that serves anything",
+    ),
+    "a registry that serves nothing": (
+        change("authorities:registry", "authority/attestation"),
+        "authorities.registry: 'authority/attestation' is no party that serves anything",
+    ),
+    "attestation by nobody": (
+        change("authorities:attestation", "authority/nobody"),
+        "authorities.attestation: 'authority/nobody' is no party with a SPIFFE ID and without code",
+    ),
+    "attestation without a SPIFFE ID": (
+        change("authorities:attestation", "zt"),
+        "authorities.attestation: 'zt' is no party with a SPIFFE ID and without code",
+    ),
+    "attestation by a party that can be launched": (
+        change("authorities:attestation", "inference"),
+        "authorities.attestation: 'inference' is no party with a SPIFFE ID and without code",
+    ),
     "no department": (change("departments", []), "departments: "),
     "a department that is no top-level group": (change("departments", ["/engineering/interns"]), "departments"),
     "operators as a department": (

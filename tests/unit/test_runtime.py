@@ -16,12 +16,12 @@ from starlette.types import ASGIApp
 
 from authorities.registry.app import create_app as create_registry
 from inference.main import create_app as create_inference
-from tests.support.ca import TRUST_DOMAIN, the_ca
+from tests.support.ca import REGISTRY_PARTY, TRUST_DOMAIN, the_ca
 from tests.support.system import POLICY, ROOT, registry
 from zerotrust import runtime
 from zerotrust.decision import Reason
 from zerotrust.registry.lock import load_lock
-from zerotrust.registry.snapshot import REGISTRY_PARTY, PolicyDocument, RegistrySnapshot
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.runtime import compose, follow, policy_of, serve, without_slash
 from zerotrust.service import Service
@@ -78,15 +78,16 @@ def known(ports: dict[str, int]) -> RegistrySnapshot:
     return RegistrySnapshot(registry=found, addresses=addresses, places=places, approved=approved)
 
 
-def settings(known: RegistrySnapshot, folder: Path, name: str = INFERENCE) -> Settings:
+def settings(known: RegistrySnapshot, folder: Path, name: str = INFERENCE, **changed: Any) -> Settings:
     told: dict[str, Any] = {
         "registry": known.places[REGISTRY_PARTY],
+        "registry_party": REGISTRY_PARTY,
         "issuer": ISSUER,
         "host": "127.0.0.1",
         "port": httpx.URL(known.places[name]).port,
         "data": folder,
     }
-    return Settings(**told)
+    return Settings(**told | changed)
 
 
 def composed(
@@ -147,7 +148,7 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
 ) -> None:
     workload = launched(INFERENCE)
     async with asyncio.timeout(30), registry_alive(known, tmp_path):
-        feed = follow(known.places[REGISTRY_PARTY], workload)
+        feed = follow(settings(known, tmp_path), workload)
         # Attestation was not heard of yet: nothing is fresh, and a party that starts now would wait.
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3), feed.opened():
@@ -155,7 +156,7 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
         assert feed.revocations.of_party(workload.svid.id).reason is Reason.REVOCATION_UNKNOWN
 
         await report(known)
-        feed = follow(known.places[REGISTRY_PARTY], workload)
+        feed = follow(settings(known, tmp_path), workload)
         async with feed.opened():
             assert feed.snapshot == known
             service = compose(
@@ -214,7 +215,7 @@ async def test_nobody_else_at_the_registrys_address_is_believed(known: RegistryS
         INFERENCE, known, policy_of(POLICY, known.registry), settings(known, tmp_path), workload, revocations
     )
     async with serving(service, create_inference(service), workload):
-        feed = follow(known.places[INFERENCE], launched("agent/reader"))
+        feed = follow(settings(known, tmp_path, registry=known.places[INFERENCE]), launched("agent/reader"))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5), feed.opened():
                 pass
@@ -277,7 +278,7 @@ def test_a_party_is_put_together_from_what_it_is_told(
     for name, instead in {
         "Workload": lambda: workload,
         "Settings": lambda: told,
-        "follow": lambda address, _: Followed() if address == known.places[REGISTRY_PARTY] else None,
+        "follow": lambda given, _: Followed() if given is told else None,
         "serve": noted,
         "log_json_lines": lambda: log.append(True),
     }.items():

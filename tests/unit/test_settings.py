@@ -7,6 +7,7 @@ from zerotrust.settings import Settings
 
 NOTIFIED = {
     "ZT_REGISTRY": "https://registry.test:8106",
+    "ZT_REGISTRY_PARTY": "authority/registry",
     "ZT_ISSUER": "https://issuer.test/realms/agents",
     "ZT_HOST": "127.0.0.1",
     "ZT_PORT": "8101",
@@ -33,6 +34,13 @@ def test_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name.removeprefix("ZT_"), NOTIFIED[name])
 
     with pytest.raises(ValidationError, match=name.removeprefix("ZT_").lower()):
+        Settings()
+
+
+def test_the_registrys_name_is_that_of_a_party(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZT_REGISTRY_PARTY", "authority/registry/../agent")
+
+    with pytest.raises(ValidationError, match="registry_party"):
         Settings()
 
 

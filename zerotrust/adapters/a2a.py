@@ -69,7 +69,8 @@ def agent_app(
     service: Service, answer: Callable[[str], Awaitable[Answer]], *resources: AbstractAsyncContextManager[Any]
 ) -> FastAPI:
     """Return an app that answers A2A messages with `answer`, which runs in the context of the request."""
-    card = agent_card(service.name, service.registry.address(service.name))
+    registry, name = service.registry, service.name
+    card = agent_card(name, registry.address(name), registry.scopes_at(name))
     # control: no-push-notifications
     handler = _Handler(agent_executor=_Executor(answer), task_store=InMemoryTaskStore(), agent_card=card)
     app = service.app(*resources)
@@ -116,7 +117,8 @@ async def ask_agent(service: Service, name: str, text: str, token: ExchangedToke
     await check_agent(service, name)  # control: peer-card-checked
     config = ClientConfig(streaming=False, httpx_client=service.egress.http)
     # control: peer-address-from-registry
-    client = ClientFactory(config).create(agent_card(name, service.addresses[name]))
+    card = agent_card(name, service.addresses[name], service.registry.scopes_at(name))
+    client = ClientFactory(config).create(card)
     question = SendMessageRequest(message=new_message([new_text_part(text)], role=Role.ROLE_USER))
     try:
         with calling_with(token):

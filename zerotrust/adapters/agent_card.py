@@ -6,6 +6,7 @@ from the registry.
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import jwt
@@ -36,13 +37,13 @@ CARD_PATH = "/.well-known/agent-card.json"
 INPUT_MODES = ("text/plain",)
 OUTPUT_MODES = ("text/plain", "application/json")
 """Media types of the parts of an answer: the text, and the account."""
-SCOPE, ROLE = "agent.invoke", "workload"
-"""The scope that the caller's token needs, and the kind of party that its certificate names."""
+ROLE = "workload"
+"""The kind of party that the caller's certificate names."""
 _HEADER = {"alg", "kid", "typ", "x5c"}
 
 
-def agent_card(name: str, address: str) -> AgentCard:
-    """Return the card of an agent, from its name and address in the registry."""
+def agent_card(name: str, address: str, scopes: Sequence[str]) -> AgentCard:
+    """Return the card of an agent, from its name, its address and the scopes that it serves in the registry."""
     kind, _, short = name.rpartition("/")
     skill = AgentSkill(id=short, name=short, description=f"What the {short} does for a user.", tags=[kind or short])
     return AgentCard(
@@ -68,7 +69,7 @@ def agent_card(name: str, address: str) -> AgentCard:
         },
         security_requirements=[
             # Both.  A role for the certificate, too: the SDK leaves empty lists out of what it signs and verifies.
-            SecurityRequirement(schemes={"certificate": StringList(list=[ROLE]), "token": StringList(list=[SCOPE])})
+            SecurityRequirement(schemes={"certificate": StringList(list=[ROLE]), "token": StringList(list=scopes)})
         ],
     )
 

@@ -33,10 +33,17 @@ class RegistryFeed:
     """The registry's feed, followed for as long as the app runs."""
 
     def __init__(
-        self, address: str, *, http: httpx.AsyncClient, identity: Callable[[], Svid], revocations: Revocations
+        self,
+        address: str,
+        party: str,
+        *,
+        http: httpx.AsyncClient,
+        identity: Callable[[], Svid],
+        revocations: Revocations,
     ) -> None:
-        """`http` speaks to the registry and nobody else; `identity` gives the current SVID."""
-        self._url, self._http, self._identity, self.revocations = f"{address}{PATH}", http, identity, revocations
+        """`party` is the registry's name; `http` connects to the registry only; `identity` returns the current SVID."""
+        self._url, self._party, self._http, self._identity = f"{address}{PATH}", party, http, identity
+        self.revocations = revocations
         self._registry, self._policy = LatestDocument(RegistrySnapshot), LatestDocument(PolicyDocument)
         self._topics: dict[LineKind, Topic] = {
             REGISTRY: self._registry,
@@ -114,7 +121,7 @@ class RegistryFeed:
         if kind is None:
             raise InvalidStatement(f"a line of type {statement_type(line)}, which is none of ours")
         ours = audience(own.id)
-        claims = verify_statement(line, kind=kind.type, signer=f"{ours}/{kind.signer}", own=own, now=now)
+        claims = verify_statement(line, kind=kind.type, signer=f"{ours}/{self._party}", own=own, now=now)
         if claims.get("aud") != ours:  # control: event-audience
             raise InvalidStatement(f"a line for {claims.get('aud')}")
         if kind is HEARTBEAT:

@@ -77,11 +77,21 @@ class Freshness(_Entry):
     revocations: Annotated[int, Field(ge=1, le=3)]
 
 
+class Authorities(_Entry):
+    """The parties that all others rely on."""
+
+    registry: Name
+    """It signs the feed, and acts at Keycloak for itself."""
+    attestation: Name
+    """It gives workloads their identity, and reports drift.  Nobody launches it."""
+
+
 class Registry(_Entry):
     """The whole file, checked against itself."""
 
     trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
     realm: Annotated[str, Field(pattern=r"^[a-z]+$")]
+    authorities: Authorities
     departments: list[Department] = Field(min_length=1)
     scopes: dict[ScopeName, Scope]
     parties: dict[Name, Party]
@@ -93,7 +103,7 @@ class Registry(_Entry):
         return f"spiffe://{self.trust_domain}/{name}" if self.parties[name].id == "spiffe" else name
 
     def dns_name(self, name: str) -> str:
-        """The one DNS name in a party's certificate: `agent/reader` is `reader.agent.<trust domain>`."""
+        """The one DNS name in a party's certificate: `agent/quotes` is `quotes.agent.<trust domain>`."""
         return dns_name(name, self.trust_domain)
 
     def address(self, name: str) -> str:
@@ -127,11 +137,12 @@ class Registry(_Entry):
     @property
     def services(self) -> list[str]:
         """The parties that run measured code and take part in the tasks of users."""
-        return [name for name in self.launched if not name.startswith("authority/")]
+        return [name for name in self.launched if name != self.authorities.registry]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = [
+            *self._authority_problems(),
             *self._department_problems(),
             *self._scope_problems(),
             *self._party_problems(),
@@ -140,6 +151,15 @@ class Registry(_Entry):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _authority_problems(self) -> list[str]:
+        registry, attestation = self.authorities.registry, self.authorities.attestation
+        found = (
+            [] if self.serves(registry) else [f"authorities.registry: {registry!r} is no party that serves anything"]
+        )
+        if attestation not in self.parties.keys() - self.without_certificate - {*self.launched}:
+            found.append(f"authorities.attestation: {attestation!r} is no party with a SPIFFE ID and without code")
+        return found
 
     def _department_problems(self) -> list[str]:
         return (

@@ -16,7 +16,6 @@ from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.registry.lock import Approved, Digest
 from zerotrust.registry.model import Name, Registry, dns_name
 
-REGISTRY_PARTY, ATTESTATION_PARTY = "authority/registry", "authority/attestation"
 MAX_POLICY = 64 * 1024
 """Characters of policies, or of their schema.  Every party checks and parses them without a pause: 20 ms at most."""
 
@@ -94,7 +93,7 @@ def _endpoint(origin: str) -> Endpoint:
     return str(url.hostname), url.port or 443
 
 
-def bootstrap_directory(address: str, trust_domain: str) -> Directory:
-    """Where the registry is, before it has said anything."""
-    name = dns_name(REGISTRY_PARTY, trust_domain)
-    return Directory({address: name}, {name: f"spiffe://{trust_domain}/{REGISTRY_PARTY}"})
+def bootstrap_directory(address: str, party: str, trust_domain: str) -> Directory:
+    """Return a directory of the registry alone, the party of that name, for use before it has sent any."""
+    name = dns_name(party, trust_domain)
+    return Directory({address: name}, {name: f"spiffe://{trust_domain}/{party}"})

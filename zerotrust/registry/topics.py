@@ -1,4 +1,4 @@
-"""The topics of the registry's feed, who signs each, and the rule for those whose lines are whole documents.  Pure.
+"""The topics of the registry's feed, and the rule for those whose lines are whole documents.  Pure.
 
 A line counts where it is the very next of its topic, or the whole of it: then nothing that is older than what has come.
 `Revocations` has changes and wholes, the other topics have wholes alone.  That nothing is missing at the end, and that
@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import orjson
 from pydantic import ValidationError
 
-from zerotrust.registry.snapshot import REGISTRY_PARTY, Document
+from zerotrust.registry.snapshot import Document
 from zerotrust.revocation import Gap
 from zerotrust.spiffe.statement import InvalidStatement
 
@@ -27,8 +27,6 @@ class LineKind:
     """The topic, as the heartbeat names it."""
     type: str
     """The `typ` in the header of its lines (RFC 8725 section 3.11): none can be taken for another kind's."""
-    signer: str = REGISTRY_PARTY
-    """The party that signs them."""
 
 
 REGISTRY = LineKind("registry", "registry+jwt")

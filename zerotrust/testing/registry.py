@@ -33,8 +33,9 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
     `calls`: the parties that it calls, and the scopes that each serves.  Raises pydantic's `ValidationError`.
     """
     parties: dict[str, dict[str, Any]] = {
-        party: {"id": "spiffe", "keycloak": "confidential", "code": ["party"]} for party in (name, *calls)
+        party: {"id": "spiffe", "keycloak": "confidential", "code": ["party"]} for party in ("registry", name, *calls)
     }
+    parties["attestation"] = {"id": "spiffe", "keycloak": "none"}
     onward = [scope for served in calls.values() for scope in served]
     if calls:
         parties[name] |= {"may_call": [*calls], "delegates": onward, "max_ttl": TTL}
@@ -53,6 +54,7 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
         {
             "trust_domain": "test.example",
             "realm": "test",
+            "authorities": {"registry": "registry", "attestation": "attestation"},
             "departments": ["/team"],
             "scopes": served,
             "parties": parties,

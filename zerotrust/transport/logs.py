@@ -10,10 +10,6 @@ from zerotrust.context import current_trace
 
 MOST_OF_A_TEXT = 4000
 """Characters of a message, and of a stack trace, that are logged: a caller may have caused them."""
-
-
-OURS = {"zerotrust", "orchestrator", "agents", "tools", "authorities", "inference"}
-"""The packages whose exceptions quote no caller.  The text of a library's exception may come from a caller."""
 MOST_CAUSES = 10
 """Exceptions of one chain that are logged: the chain may have a cycle."""
 
@@ -38,7 +34,7 @@ class _JsonLines(logging.Formatter):
         with contextlib.suppress(LookupError):  # outside a request there is none
             line["trace_id"] = current_trace()
         if record.exc_info:
-            ours = record.name.partition(".")[0] in OURS
+            ours = record.name.startswith("zerotrust.")  # the text of other exceptions may come from a caller
             trace = self.formatException(record.exc_info) if ours else _without_text(record.exc_info[1])
             line["trace"] = trace[-MOST_OF_A_TEXT:]
         return json.dumps(line)  # ASCII only: escapes lone surrogates, control characters and right-to-left text

@@ -26,10 +26,7 @@ from authorities.attestation.verifier.measure import MeasureError
 from authorities.attestation.verifier.target import RegistryFiles
 from zerotrust.registry.lock import LOCK, Lock, lock_of
 from zerotrust.registry.model import Registry, RegistryError, content
-from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY
 from zerotrust.spiffe.svid import Svid
-
-NAME = ATTESTATION_PARTY
 
 
 def issuer_of_closed_process(trust_domain: str) -> Issuer:
@@ -64,11 +61,11 @@ class Authority:
         self._registry, self._lock, self._root, self._port = registry, lock, root.resolve(), port
         self._prefix, run_dir = environment, run_dir.resolve()
         self._private, self._logs = run_dir / "attestation", run_dir / "logs"
-        self._issuer = issuer(registry.trust_domain)
+        self._issuer, self._name = issuer(registry.trust_domain), registry.authorities.attestation
         self._stack = AsyncExitStack()
         self._socket = self._private / "api.sock"
         self.ca_file = run_dir / "ca.pem"
-        self.bundle_url = f"{registry.address(NAME)}:{port}{PATH}"
+        self.bundle_url = f"{registry.address(self._name)}:{port}{PATH}"
 
     @property
     def running(self) -> list[Launched]:
@@ -92,7 +89,7 @@ class Authority:
     def svid(self) -> Svid:
         """Return a new X.509-SVID of the authority itself, with the lifetime of all others."""
         life, now = self._registry.freshness.x509_svid, dt.datetime.now(dt.UTC)
-        name, dns_name = self._registry.id(NAME), self._registry.dns_name(NAME)
+        name, dns_name = self._registry.id(self._name), self._registry.dns_name(self._name)
         return Svid.from_der(*self._issuer.x509_svid(name, dns_name, now=now, life=life), [self._issuer.ca_der])
 
     def use(self, read_from: Mapping[str, str]) -> None:
@@ -123,7 +120,7 @@ class Authority:
         async with AsyncExitStack() as stack:
             self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
             # First, because a second authority fails here, before it removes the files of the first one.
-            tls = tls_context(*self.server_certificate(self._registry.dns_name(NAME)))
+            tls = tls_context(*self.server_certificate(self._registry.dns_name(self._name)))
             stack.callback(BundleServer(self._issuer.bundle(), self._port, tls).close)
             self.ca_file.write_bytes(self._issuer.ca_pem)
             shutil.rmtree(self._private, ignore_errors=True)
@@ -136,7 +133,7 @@ class Authority:
             if environment.changed:
                 raise LaunchError(unfit(environment))
             places = Places(root=self._root, stages=stages, logs=self._logs, endpoint=self.endpoint)
-            more = {REGISTRY_PARTY: self._registry_files}
+            more = {self._registry.authorities.registry: self._registry_files}
             self._launcher = Launcher(
                 places, self._lock, environment, log=self.log, ended=self._drift.remove, more=more
             )
@@ -176,5 +173,5 @@ class Authority:
     def log(self, event: str, **fields: object) -> None:
         """Append an event to the authority's own log; a failure to write is ignored, so that watching continues."""
         line = {"time": dt.datetime.now(dt.UTC).isoformat(), "event": event, **fields}
-        with contextlib.suppress(OSError), (self._logs / f"{NAME.replace('/', '-')}.log").open("a") as file:
+        with contextlib.suppress(OSError), (self._logs / f"{self._name.replace('/', '-')}.log").open("a") as file:
             file.write(json.dumps(line) + "\n")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from authorities.attestation.local.authority import NAME, Authority
+from authorities.attestation.local.authority import Authority
 from authorities.attestation.local.closed import NotClosedError
 from authorities.attestation.local.launch import Launch, LaunchError
 from authorities.attestation.verifier.measure import MeasureError
@@ -39,7 +39,7 @@ async def serve(root: Path, run_dir: Path) -> None:
     Raises `NotClosedError`, `RegistryError`, `LaunchError`, `MeasureError` or `OSError`.
     """
     registry, lock = load_registry(root / REGISTRY), load_lock(root / LOCK)
-    port = load_deployment(root / "deploy" / "local.yaml", registry).parties[NAME].port
+    port = load_deployment(root / "deploy" / "local.yaml", registry).parties[registry.authorities.attestation].port
     async with Authority(registry, lock, root, run_dir, port=port) as authority:
         _print(ready=True, endpoint=authority.endpoint, bundle=authority.bundle_url, ca=str(authority.ca_file))
         async for line in await _standard_input():

@@ -35,10 +35,10 @@ class Source(Protocol):
         """Log an event."""
 
 
-async def report(address: str, source: Source) -> None:
-    """Report to the registry at `address` until cancelled."""
+async def report(address: str, party: str, source: Source) -> None:
+    """Report to the registry at `address`, the party of that name, until cancelled."""
     svid = source.svid()
-    connections = Connections(bootstrap_directory(address, svid.trust_domain), svid)
+    connections = Connections(bootstrap_directory(address, party, svid.trust_domain), svid)
     renew_at = _half(svid)
     news = source.changes()
     async with httpx.AsyncClient(transport=connections, timeout=SECONDS_BETWEEN) as http:

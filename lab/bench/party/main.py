@@ -11,7 +11,7 @@ from lab.bench.party.naive import Naive
 from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
 from zerotrust.registry.snapshot import RegistrySnapshot
-from zerotrust.runtime import compose, follow, policy_of, serve, without_slash
+from zerotrust.runtime import compose, follow, policy_of, serve
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
@@ -40,7 +40,7 @@ async def live(settings: Settings, variant: str, name: str, ports: int, scheme: 
     """Serve until told to stop.  Every set has an identity and heard of the registry once; the guarded ones go on."""
     workload, kind = Workload(), KINDS[variant]
     async with workload.opened():
-        feed = follow(without_slash(str(settings.registry)), workload)
+        feed = follow(settings, workload)
         async with feed.opened():
             known, policy = shifted(feed.snapshot, ports, scheme), policy_of(feed.policy, feed.snapshot.registry)
             if kind is not Unguarded:
