@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from authorities.attestation.local.bundle import PATH
+from authorities.attestation.spiffe.bundle import PATH
 from zerotrust.registry.model import Registry
 
 

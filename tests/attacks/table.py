@@ -574,7 +574,7 @@ ROWS: dict[int, Row] = {
     92: Row(
         "a process that nobody launched",
         NO_IDENTITY,
-        (Control("caller-was-launched", put="launched = launched or self._launcher.running[0]"),),
+        (Control("caller-was-launched", put="launched = launched or self.running[0]"),),
     ),
     93: Row(
         "an identity of somebody else",

@@ -1,6 +1,6 @@
 """O. What one caller costs the others at a door: the one where attestation shows its public keys, to anybody."""
 
-from authorities.attestation.local.bundle import MOST_ANSWERED
+from authorities.attestation.spiffe.bundle import MOST_ANSWERED
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.attack_bundle import KeysDoor, client_hello, keys_door
 from zerotrust.transport.accepting import MOST_SILENT

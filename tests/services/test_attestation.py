@@ -30,7 +30,7 @@ from grpclib.exceptions import StreamTerminatedError
 from spiffe._proto import workload_pb2 as pb
 
 from authorities.attestation.local import launch as launch_module
-from authorities.attestation.local import process
+from authorities.attestation.spiffe import process
 from authorities.attestation.local.environment import Environment
 from authorities.attestation.local.interpreter import Interpreter
 from authorities.attestation.local.launch import Launch, Launcher, LaunchError, Places

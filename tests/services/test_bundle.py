@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from authorities.attestation.local import bundle
-from authorities.attestation.local.bundle import MOST_ANSWERED, MOST_OF_A_REQUEST
+from authorities.attestation.spiffe import bundle
+from authorities.attestation.spiffe.bundle import MOST_ANSWERED, MOST_OF_A_REQUEST
 from tests.support.attack_bundle import HANG, KeysDoor, client_hello, keys_door
 from tests.support.issuer import Issuer
 from zerotrust.service import Service

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from authorities.attestation.local import bundle
-from authorities.attestation.local.bundle import BundleServer, tls_context
-from authorities.attestation.local.svid_issuer import Issuer
+from authorities.attestation.spiffe import bundle
+from authorities.attestation.spiffe.bundle import BundleServer, tls_context
+from authorities.attestation.spiffe.svid_issuer import Issuer
 from tests.support import issuer
 from tests.support.ca import TRUST_DOMAIN
 from zerotrust.service import Service

@@ -15,7 +15,7 @@ import yaml
 
 from authorities.attestation.local import authority
 from authorities.attestation.local.launch import Launch, Launched
-from authorities.attestation.local.svid_issuer import Issuer
+from authorities.attestation.spiffe.svid_issuer import Issuer
 from authorities.attestation.verifier.approval import approved_files
 from authorities.attestation.verifier.measure import digest_of
 from tests.support.ca import ATTESTATION_PARTY

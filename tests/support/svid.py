@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from authorities.attestation.local.bundle import BundleServer, tls_context
-from authorities.attestation.local.svid_issuer import Issuer
+from authorities.attestation.spiffe.bundle import BundleServer, tls_context
+from authorities.attestation.spiffe.svid_issuer import Issuer
 from tests.support.ca import ATTESTATION_PARTY
 from tests.support.system import deployment
 from zerotrust.registry.model import Registry

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from authorities.attestation.local.svid_issuer import Issuer
+from authorities.attestation.spiffe.svid_issuer import Issuer
 from tests.support.ca import the_ca
 from zerotrust.spiffe.svid import NotAnSvid, Svid, id_of
 

@@ -1,1 +1,1 @@
-"""The SPIFFE agent of one machine: launches measured code, issues SVIDs to it, and holds the trust domain's keys."""
+"""The SPIFFE agent of one machine: launches measured code; only what it launched gets an identity."""

@@ -13,14 +13,14 @@ from typing import Self
 
 from grpclib.server import Server
 
-from authorities.attestation.local.bundle import PATH, BundleServer, tls_context
-from authorities.attestation.local.certificates import DAYS
 from authorities.attestation.local.closed import check_closed
 from authorities.attestation.local.environment import Environment, EnvironmentPinError, unfit
 from authorities.attestation.local.launch import Launch, Launched, Launcher, LaunchError, Places
-from authorities.attestation.local.process import allow_open_files
-from authorities.attestation.local.svid_issuer import Issuer
-from authorities.attestation.local.workload_api import WorkloadApi
+from authorities.attestation.spiffe.bundle import PATH, BundleServer, tls_context
+from authorities.attestation.spiffe.certificates import DAYS
+from authorities.attestation.spiffe.process import allow_open_files
+from authorities.attestation.spiffe.svid_issuer import Issuer
+from authorities.attestation.spiffe.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.measure import MeasureError
 from authorities.attestation.verifier.target import RegistryFiles

@@ -14,11 +14,12 @@ from typing import Self
 from authorities.attestation.local.environment import Environment, unfit
 from authorities.attestation.local.installed import NEXT_STEP
 from authorities.attestation.local.interpreter import Interpreter
-from authorities.attestation.local.process import ProcessKey, key_of_child, key_of_peer
 from authorities.attestation.local.stage import Stage
+from authorities.attestation.spiffe.process import ProcessKey, key_of_child, key_of_peer
+from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Log
 from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, MeasureError, digest_of, named
-from authorities.attestation.verifier.target import Code, Copy, Root, Target
+from authorities.attestation.verifier.target import Code, Copy, SmallRoot, Target
 from zerotrust.registry.lock import Lock, changed
 from zerotrust.registry.model import Registry
 
@@ -118,7 +119,7 @@ class Launcher:
         *,
         log: Log,
         ended: Callable[[Target], None],
-        more: Mapping[str, Root] | None = None,
+        more: Mapping[str, SmallRoot] | None = None,
     ) -> None:
         """`ended` is called with the target of a process that has ended; `more` has further files of a party, by name.
 
@@ -154,7 +155,7 @@ class Launcher:
         # Only this process waits for the child, so its pid cannot have been reused yet.
         pidfd = os.pidfd_open(process.pid)
         key = key_of_child(process.pid, pidfd)
-        target = self._target(launch, stage)
+        target = self._target(launch, stage, process.pid)
         launched = Launched(launch=launch, stage=stage, target=target, process=process, pidfd=pidfd, key=key)
         self._table[key] = launched
         asyncio.get_running_loop().add_reader(pidfd, self._on_end, launched)
@@ -183,10 +184,12 @@ class Launcher:
                 f"`make register` approves the code that registry.yaml names."
             )
 
-    def _target(self, launch: Launch, stage: Stage) -> Target:
-        own: list[Root] = [Code(self._project, launch.code, stage.code), Copy(stage.path, stage.everything)]
-        own += [self._more[launch.party]] if launch.party in self._more else []
-        return Target(party=launch.party, party_id=launch.party_id, own=tuple(own), shared=(self._environment,))
+    def _target(self, launch: Launch, stage: Stage, pid: int) -> Target:
+        small: list[SmallRoot] = [Code(self._project, launch.code, stage.code), Copy(stage.path, stage.everything)]
+        small += [self._more[launch.party]] if launch.party in self._more else []
+        return Target(
+            party=launch.party, party_id=launch.party_id, pid=pid, small=tuple(small), large=(self._environment,)
+        )
 
     def _spawn(self, launch: Launch, stage: Path) -> subprocess.Popen[bytes]:
         # -I: no PYTHON* variables, no user's site-packages, no working folder on the path.
@@ -227,12 +230,15 @@ class Launcher:
         """The launched processes that have not ended."""
         return list(self._table.values())
 
-    def caller(self, connection: socket.socket) -> Launched | None:
-        """Return the launched process that opened this Unix connection; None for any other process."""
+    async def caller(self, connection: socket.socket) -> Target:
+        """Return the launched process that opened this Unix connection.  Raises `NotAttestedError`."""
         try:
-            return self._table.get(key_of_peer(connection))
-        except OSError:
-            return None
+            launched = self._table.get(key_of_peer(connection))
+        except OSError as error:  # it has ended
+            raise NotAttestedError(str(error)) from error
+        if launched is None:  # control: caller-was-launched
+            raise NotAttestedError("not launched by this authority")
+        return launched.target
 
     def _on_end(self, launched: Launched) -> None:
         """Remove a process from the table, when its pidfd is readable because it has ended: it has no identity now."""

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Self
 
 from authorities.attestation.verifier.measure import MeasureError, named
-from authorities.attestation.verifier.target import SharedRoot, Target
+from authorities.attestation.verifier.target import LargeRoot, Target
 from authorities.attestation.verifier.watch import Watch
 
 SECONDS_TO_GATHER = 0.005
@@ -26,11 +26,11 @@ class Drift:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._found: dict[Target, str] = {}
-        self._shared: list[SharedRoot] = []
+        self._large: list[LargeRoot] = []
         self._news, self._reported = asyncio.Event(), asyncio.Event()
         self._paths: set[str] | None = set()
         self._looking = asyncio.Lock()
-        self._next: asyncio.Task[None] | None = None
+        self._next: dict[LargeRoot, asyncio.Task[None]] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -47,23 +47,27 @@ class Drift:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def follow(self, root: SharedRoot) -> None:
+    async def follow(self, root: LargeRoot) -> None:
         """Keep `root.changed` current from now on.
 
         Raises `OSError` if the kernel watches no more files for this user.
         """
-        if root not in self._shared:
+        if root not in self._large:
             root.watch(self._watch)
-            self._shared.append(root)
-            await self.look()
+            self._large.append(root)
+            await self._look(root)
+
+    def unfollow(self, root: LargeRoot) -> None:
+        """Stop to compare these files, because nobody can load them any more."""
+        self._large.remove(root)
 
     async def add(self, target: Target) -> None:
         """Watch a target from now on.  Raises `OSError` if the kernel watches no more files for this user."""
-        for shared in target.shared:
-            await self.follow(shared)
+        for root in target.large:
+            await self.follow(root)
         self._found[target] = ""
-        for own in target.own:
-            own.watch(self._watch)
+        for small in target.small:
+            small.watch(self._watch)
         self.check(target)
 
     def remove(self, target: Target) -> None:
@@ -91,7 +95,7 @@ class Drift:
                     await self._news.wait()
 
     def check(self, target: Target) -> str:
-        """Compare a target's own files.  Return which of them, or of the shared ones, have changed; "" if none."""
+        """Compare a target's small roots.  Return which files of all its roots have changed; "" if none."""
         if target not in self._found:
             return "not watched"
         files = _changed(target)
@@ -103,22 +107,25 @@ class Drift:
         return files
 
     def check_all(self) -> None:
-        """Compare the own files of every target."""
+        """Compare the small roots of every target."""
         for target in list(self._found):
             self.check(target)
 
-    async def look(self) -> None:
-        """Compare all files, shared ones included.  Callers that arrive before the next look begins share it."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._look())
-        await asyncio.shield(self._next)
-
-    async def _look(self) -> None:
-        async with self._looking:
-            self._next = None
-            for root in self._shared:
-                await asyncio.to_thread(root.look)  # a tenth of a second or more
+    async def look(self, target: Target | None = None) -> None:
+        """Compare all files that a target can load, or that any can.  Callers that wait for the same root share it."""
+        for root in target.large if target else list(self._large):
+            await self._look(root)
         self.check_all()
+
+    async def _look(self, root: LargeRoot) -> None:
+        if root not in self._next:
+            self._next[root] = asyncio.create_task(self._look_now(root))
+        await asyncio.shield(self._next[root])
+
+    async def _look_now(self, root: LargeRoot) -> None:
+        async with self._looking:
+            del self._next[root]  # whoever comes from now on gets the next look
+            await asyncio.to_thread(root.look)  # a tenth of a second or more
 
     def _read_watch(self) -> None:
         try:
@@ -143,7 +150,7 @@ class Drift:
             await asyncio.sleep(SECONDS_TO_GATHER)
 
     async def _look_at(self, paths: set[str]) -> None:
-        for root in self._shared:
+        for root in list(self._large):
             if held := [path for path in paths if root.holds(path)]:
                 async with self._looking:
                     await asyncio.to_thread(root.look_at, held)
@@ -154,8 +161,8 @@ class Drift:
 
 
 def _changed(target: Target) -> str:
-    wrong = [path for root in target.shared for path in root.changed]
-    for root in target.own:
+    wrong = [path for root in target.large for path in root.changed]
+    for root in target.small:
         try:
             wrong += root.differences()
         except MeasureError as error:

@@ -13,7 +13,7 @@ from authorities.attestation.verifier.watch import Watch
 from zerotrust.registry.lock import FILES, changed
 
 
-class Root(Protocol):
+class SmallRoot(Protocol):
     """Files that are quick to compare, so each check compares all of them."""
 
     def watch(self, watch: Watch) -> None:
@@ -21,6 +21,26 @@ class Root(Protocol):
 
     def differences(self) -> list[str]:
         """Compare all files.  Return the paths of those that are not as approved.  Raises `MeasureError`."""
+
+
+class LargeRoot(Protocol):
+    """Files that are too many to compare at each check: `changed` has the differences that the last look found."""
+
+    @property
+    def changed(self) -> list[str]:
+        """The paths of the files that are not as approved, or why they cannot be compared."""
+
+    def watch(self, watch: Watch) -> None:
+        """Watch these files for changes.  Raises `OSError` if the kernel watches no more files."""
+
+    def look(self) -> None:
+        """Compare all files with the approved digests.  Blocks for a tenth of a second or more."""
+
+    def look_at(self, paths: Iterable[str]) -> None:
+        """Compare only these files with the approved digests."""
+
+    def holds(self, path: str) -> bool:
+        """Return whether this path belongs to these files, even if no such file exists."""
 
 
 class Code:
@@ -78,10 +98,7 @@ class RegistryFiles:
 
 
 class SharedRoot:
-    """Files that many parties load, too many to compare at each check.
-
-    `changed` has the differences that the last comparison found.
-    """
+    """Files that many parties load."""
 
     def __init__(
         self,
@@ -98,14 +115,12 @@ class SharedRoot:
         self._whole = True
 
     def watch(self, watch: Watch) -> None:
-        """Watch these files, as `Root.watch` does."""
         for folder in self._folders:
             watch.folder(folder, leave_out=self._files.leave_out)
         for file in self._single:
             watch.file(file)
 
     def look(self) -> None:
-        """Compare all files with the approved digests."""
         try:
             found = self._files.look(self._folders, self._single)
             self.changed, self._whole = changed(self._approved, found), True
@@ -113,7 +128,6 @@ class SharedRoot:
             self.changed, self._whole = [str(error)], False
 
     def look_at(self, paths: Iterable[str]) -> None:
-        """Compare only these files with the approved digests."""
         if not self._whole:
             return self.look()
         wrong = set(self.changed)
@@ -131,7 +145,6 @@ class SharedRoot:
         return self._approved.get(path) == digest
 
     def holds(self, path: str) -> bool:
-        """Return whether this path belongs to these files, even if no such file exists."""
         return path in self._single or path.startswith(tuple(f"{folder}/" for folder in self._folders))
 
 
@@ -143,5 +156,6 @@ class Target:
     """Its name in the registry."""
     party_id: str
     """Its SPIFFE ID."""
-    own: tuple[Root, ...]
-    shared: tuple[SharedRoot, ...]
+    pid: int
+    small: tuple[SmallRoot, ...] = ()
+    large: tuple[LargeRoot, ...] = ()

@@ -7,7 +7,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Collection
-from typing import Self
+from typing import NamedTuple, Self
 
 # <sys/inotify.h>
 _MODIFY, _ATTRIB, _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 2, 4, 8, 64, 128, 256, 512
@@ -18,6 +18,16 @@ _EVENT = struct.Struct("iIII")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+class _Extent(NamedTuple):
+    """What belongs to a folder that is watched as a whole."""
+
+    leave_out: Collection[str] = ()
+    links: bool = True
+
+    def leaves_out(self, path: str, name: str) -> bool:
+        return name in self.leave_out or path in self.leave_out
+
+
 class Watch:
     """Watched folders and single files.  `fileno` becomes readable when one of them has changed."""
 
@@ -26,8 +36,8 @@ class Watch:
         self._paths: dict[int, str] = {}
         # In a folder that is not watched as a whole: the watched names, each with the paths it was requested by.
         self._names: dict[int, dict[str, set[str]]] = {}
-        self._whole: dict[int, Collection[str]] = {}  # the folders watched as a whole, with what to leave out
-        self._folders: dict[str, Collection[str]] = {}  # as requested, to be watched again when they reappear
+        self._whole: dict[int, _Extent] = {}  # the folders watched as a whole
+        self._folders: dict[str, _Extent] = {}  # as requested, to be watched again when they reappear
         self._fd = int(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         if self._fd < 0:
             raise _error("inotify", "fs.inotify.max_user_instances")
@@ -42,15 +52,16 @@ class Watch:
         """Return the descriptor, for the event loop."""
         return self._fd
 
-    def folder(self, path: str, *, leave_out: Collection[str] = ()) -> None:
+    def folder(self, path: str, *, leave_out: Collection[str] = (), links: bool = True) -> None:
         """Watch a folder with all its content, and whether it is moved or replaced.
 
-        `leave_out` holds folders not to watch, by name or by their whole path.
+        `leave_out` holds folders not to watch, by name or by their whole path; `links`: whether links to folders are
+        followed.
         Raises `OSError` if there are more folders than the kernel watches for one user.
         """
-        self._folders[path] = leave_out
+        self._folders[path] = extent = _Extent(leave_out, links)
         self.file(path)
-        self._below(path, leave_out)
+        self._below(path, extent)
 
     def file(self, path: str) -> None:
         """Watch one path, whether the file exists or not.  Raises `OSError`."""
@@ -81,11 +92,11 @@ class Watch:
                 table.pop(number, None)
             return False
         path = f"{self._paths.get(number, '')}/{name}"
-        leave_out, asked_for = self._whole.get(number), self._names.get(number, {}).get(name, set())
-        if not asked_for and (leave_out is None or _left_out(path, name, leave_out)):
+        extent, asked_for = self._whole.get(number), self._names.get(number, {}).get(name, set())
+        if not asked_for and (extent is None or extent.leaves_out(path, name)):
             return False
         if mask & _IS_FOLDER:
-            self._below(path, self._folders.get(path, leave_out or ()))
+            self._below(path, self._folders.get(path) or extent or _Extent())
             return True
         found |= {path, *asked_for}
         return False
@@ -96,7 +107,7 @@ class Watch:
         except BlockingIOError:
             return b""
 
-    def _below(self, path: str, leave_out: Collection[str], seen: dict[int, str] | None = None) -> None:
+    def _below(self, path: str, extent: _Extent, seen: dict[int, str] | None = None) -> None:
         """Watch a folder and those in it, each by the first path that leads to it, because links can form cycles."""
         seen = {} if seen is None else seen
         number = self._add(path)
@@ -105,15 +116,15 @@ class Watch:
         if (first := seen.setdefault(number, path)) != path:
             self._paths[number] = first
             return
-        self._whole[number] = leave_out
+        self._whole[number] = extent
         try:
             with os.scandir(path) as entries:
-                folders = [entry for entry in entries if entry.is_dir()]
+                folders = [entry for entry in entries if entry.is_dir(follow_symlinks=extent.links)]
         except OSError:
             return  # deleted again, which will be reported
         for entry in folders:
-            if not _left_out(entry.path, entry.name, leave_out):
-                self._below(entry.path, leave_out, seen)
+            if not extent.leaves_out(entry.path, entry.name):
+                self._below(entry.path, extent, seen)
 
     def _add(self, path: str) -> int | None:
         number = int(_libc.inotify_add_watch(self._fd, os.fsencode(path or "/"), _CHANGES | _ONLY_FOLDERS))
@@ -123,10 +134,6 @@ class Watch:
         if ctypes.get_errno() == 28:  # ENOSPC
             raise _error(path, "fs.inotify.max_user_watches")
         return None  # does not exist: its parent's watch, or a comparison, will show it
-
-
-def _left_out(path: str, name: str, leave_out: Collection[str]) -> bool:
-    return name in leave_out or path in leave_out
 
 
 def _error(path: str, limit: str) -> OSError:

@@ -11,7 +11,7 @@ import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import ECAlgorithm
 
-from authorities.attestation.local.certificates import Key, new_ca, new_key
+from authorities.attestation.spiffe.certificates import Key, new_ca, new_key
 
 ALGORITHM = "ES256"
 

@@ -1,4 +1,4 @@
-"""The SPIFFE Workload API (sections 4 to 6): issues SVIDs to launched processes only.
+"""The SPIFFE Workload API (sections 4 to 6): issues SVIDs to attested processes only.
 
 The protobuf module is that of the `spiffe` package, which is pinned to one version: a second module of the same
 protocol could not be loaded beside it.  A method that is not in the mapping is answered with UNIMPLEMENTED.
@@ -6,9 +6,10 @@ protocol could not be loaded beside it.  A method that is not in the mapping is 
 
 import asyncio
 import datetime as dt
+import socket
 import time
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import jwt
 from grpclib import GRPCError, Status
@@ -16,19 +17,30 @@ from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 from spiffe._proto import workload_pb2 as pb
 
-from authorities.attestation.local.launch import Launched, Launcher
-from authorities.attestation.local.svid_issuer import Issuer
+from authorities.attestation.spiffe.svid_issuer import Issuer
 from authorities.attestation.verifier.drift import Drift, Log
+from authorities.attestation.verifier.target import Target
 from zerotrust.registry.model import Registry
 
 Request = TypeVar("Request")
 
 
+class NotAttestedError(Exception):
+    """A process gets no identity; the text says why."""
+
+
+class Processes(Protocol):
+    """The attested processes."""
+
+    async def caller(self, connection: socket.socket) -> Target:
+        """Return the process that opened this Unix connection.  Raises `NotAttestedError`."""
+
+
 class WorkloadApi:
     """The service `SpiffeWorkloadAPI`, for grpclib's server."""
 
-    def __init__(self, registry: Registry, launcher: Launcher, drift: Drift, issuer: Issuer, log: Log) -> None:
-        self._registry, self._launcher, self._drift, self._issuer, self._log = registry, launcher, drift, issuer, log
+    def __init__(self, registry: Registry, processes: Processes, drift: Drift, issuer: Issuer, log: Log) -> None:
+        self._registry, self._processes, self._drift, self._issuer, self._log = registry, processes, drift, issuer, log
         self._connections: set[asyncio.Transport] = set()
 
     def __mapping__(self) -> Mapping[str, Handler]:
@@ -53,16 +65,16 @@ class WorkloadApi:
         await self._request(stream)
         life = self._registry.freshness.x509_svid
         while True:
-            launched = await self._measured(stream)
-            spiffe_id, dns_name = launched.launch.party_id, self._registry.dns_name(launched.launch.party)
+            target = await self._measured(stream)
+            spiffe_id, dns_name = target.party_id, self._registry.dns_name(target.party)
             key, chain = self._issuer.x509_svid(spiffe_id, dns_name, now=dt.datetime.now(dt.UTC), life=life)
             svid = pb.X509SVID(spiffe_id=spiffe_id, x509_svid=chain, x509_svid_key=key, bundle=self._issuer.ca_der)
             await stream.send_message(pb.X509SVIDResponse(svids=[svid]))
-            await self._drift.until(launched.target, life / 2)
+            await self._drift.until(target, life / 2)
 
     async def _fetch_x509_bundles(self, stream: Stream[pb.X509BundlesRequest, pb.X509BundlesResponse]) -> None:
         await self._request(stream)
-        self._attested(stream)
+        await self._attested(stream)
         bundles = {self._issuer.trust_domain_id: self._issuer.ca_der}
         await stream.send_message(pb.X509BundlesResponse(bundles=bundles))
         await asyncio.Event().wait()  # never returns, as in `_fetch_jwt_bundles`
@@ -71,7 +83,7 @@ class WorkloadApi:
         request = await self._request(stream)
         if not request.audience or not all(request.audience):
             raise GRPCError(Status.INVALID_ARGUMENT, "audience must be specified")
-        spiffe_id = self._attested(stream).launch.party_id
+        spiffe_id = (await self._attested(stream)).party_id
         if request.spiffe_id not in ("", spiffe_id):  # control: jwt-svid-for-own-id
             raise self._no_identity("asked for another identity", party=spiffe_id)
         life = self._registry.freshness.svid
@@ -80,7 +92,7 @@ class WorkloadApi:
 
     async def _fetch_jwt_bundles(self, stream: Stream[pb.JWTBundlesRequest, pb.JWTBundlesResponse]) -> None:
         await self._request(stream)
-        self._attested(stream)
+        await self._attested(stream)
         bundles = {self._issuer.trust_domain_id: self._issuer.jwt_bundle()}
         await stream.send_message(pb.JWTBundlesResponse(bundles=bundles))
         # The key never changes, but a client would take the end of this stream for an error.
@@ -90,7 +102,7 @@ class WorkloadApi:
         request = await self._request(stream)
         if not request.audience or not request.svid:
             raise GRPCError(Status.INVALID_ARGUMENT, "audience and svid must be specified")
-        self._attested(stream)
+        await self._attested(stream)
         try:
             claims = self._issuer.validate(request.svid, request.audience, life=self._registry.freshness.svid)
         except jwt.InvalidTokenError as error:
@@ -110,25 +122,24 @@ class WorkloadApi:
             raise GRPCError(Status.INVALID_ARGUMENT, "request missing")
         return request
 
-    async def _measured(self, stream: Stream[Any, Any]) -> Launched:
+    async def _measured(self, stream: Stream[Any, Any]) -> Target:
         """Return the caller as `_attested` does, after a look at every file that it could load."""
-        self._launched(stream)
-        await self._drift.look()
-        return self._attested(stream)
+        await self._drift.look(await self._caller(stream))
+        return await self._attested(stream)
 
-    def _attested(self, stream: Stream[Any, Any]) -> Launched:
-        """Return the caller: a launched process, whose code is as approved."""
-        launched = self._launched(stream)
-        if files := self._drift.check(launched.target):  # control: code-unchanged-since-launch
-            raise self._no_identity(f"changed: {files}", party=launched.launch.party_id, pid=launched.process.pid)
-        return launched
+    async def _attested(self, stream: Stream[Any, Any]) -> Target:
+        """Return the caller: an attested process, whose code is as approved."""
+        target = await self._caller(stream)
+        if files := self._drift.check(target):  # control: code-unchanged-since-launch
+            raise self._no_identity(f"changed: {files}", party=target.party_id, pid=target.pid)
+        return target
 
-    def _launched(self, stream: Stream[Any, Any]) -> Launched:
+    async def _caller(self, stream: Stream[Any, Any]) -> Target:
         # Not by its pid, which may be reused by now, nor by its command line, which it can write itself.
-        launched = self._launcher.caller(stream.peer._transport.get_extra_info("socket"))
-        if launched is None:  # control: caller-was-launched
-            raise self._no_identity("not launched by this authority")
-        return launched
+        try:
+            return await self._processes.caller(stream.peer._transport.get_extra_info("socket"))
+        except NotAttestedError as error:
+            raise self._no_identity(str(error)) from error
 
     def _no_identity(self, why: str, **fields: object) -> GRPCError:
         self._log("refused", why=why, **fields)
