@@ -1,5 +1,8 @@
 """Starts a party from its settings: identity first, then the registry feed, then the app behind mutual TLS."""
 
+import os
+import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -26,6 +29,7 @@ from zerotrust.transport.server import server
 
 def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
     """Serve one party until it is stopped.  The one place where a service reads its environment."""
+    end_if_first_process()
     log_json_lines()
     settings = Settings()
 
@@ -40,6 +44,12 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
                 await serve(service, create_app(service), workload, settings)
 
     uvloop.run(live())
+
+
+def end_if_first_process() -> None:
+    """End at SIGTERM as any other process does: for the first one of a container, the kernel has no default action."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
 def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
@@ -65,7 +75,7 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
         data=settings.data,
         workload=workload,
         egress=EgressClients(known.called(), revocations=revocations, transport=calls, mcp_transport=mcp_calls),
-        identity_http=issuer_client(str(settings.issuer), workload),
+        identity_http=issuer_client(settings, workload),
     )
 
 
@@ -87,10 +97,11 @@ def follow(settings: Settings, workload: Workload) -> RegistryFeed:
     )
 
 
-def issuer_client(issuer: str, workload: Workload) -> httpx.AsyncClient:
+def issuer_client(settings: Settings, workload: Workload) -> httpx.AsyncClient:
     """A client of the issuer."""
-    url = httpx.URL(issuer)
-    return client(Directory({origin(url): url.host}, {}), workload, issuer_context, seconds=10)
+    url, at = httpx.URL(str(settings.issuer)), settings.issuer_at
+    places = {url.host: (str(at.host), at.port or 443)} if at else {}
+    return client(Directory({origin(url): url.host}, {}, places), workload, issuer_context, seconds=10)
 
 
 def client(directory: Directory, workload: Workload, context: Context, *, seconds: float | None) -> httpx.AsyncClient:

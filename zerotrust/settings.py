@@ -1,4 +1,4 @@
-"""The settings of a service.  None has a default, and none weakens a check."""
+"""The settings of a service.  None weakens a check."""
 
 from pathlib import Path
 
@@ -19,6 +19,9 @@ class Settings(BaseSettings):
     """The registry's name as a party, which its certificate must have."""
     issuer: AnyHttpUrl
     """The realm's issuer, exactly as in the `iss` of its tokens."""
+    issuer_at: AnyHttpUrl | None = None
+    """Where to connect to for the issuer, if its name does not lead there.  Its certificate proves its name all the
+    same."""
     host: str
     """The address to listen on."""
     port: int

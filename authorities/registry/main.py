@@ -15,7 +15,7 @@ from zerotrust.registry.files import load_policy, load_snapshot
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import RETENTION
-from zerotrust.runtime import issuer_client, policy_of, serve, without_slash
+from zerotrust.runtime import end_if_first_process, issuer_client, policy_of, serve, without_slash
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
@@ -56,13 +56,14 @@ async def live(settings: RegistrySettings) -> None:
             data=settings.data,
             workload=workload,
             egress=EgressClients({}, revocations=revocations, transport=calls, mcp_transport=mcp_calls),
-            identity_http=issuer_client(issuer, workload),
+            identity_http=issuer_client(settings, workload),
         )
-        async with aclosing(Administration(issuer, workload, http=issuer_client(issuer, workload))) as realm:
+        async with aclosing(Administration(issuer, workload, http=issuer_client(settings, workload))) as realm:
             follow = partial(poll, realm, own=known.registry.id(own), since=time.time() - RETENTION["session"])
             await serve(service, create_app(service, realm, read, follow), workload, settings)
 
 
 if __name__ == "__main__":
+    end_if_first_process()
     log_json_lines()
     uvloop.run(live(RegistrySettings()))

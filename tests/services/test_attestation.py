@@ -30,11 +30,12 @@ from grpclib.exceptions import StreamTerminatedError
 from spiffe._proto import workload_pb2 as pb
 
 from authorities.attestation.local import launch as launch_module
-from authorities.attestation.spiffe import process
 from authorities.attestation.local.environment import Environment
 from authorities.attestation.local.interpreter import Interpreter
 from authorities.attestation.local.launch import Launch, Launcher, LaunchError, Places
 from authorities.attestation.local.stage import Stage
+from authorities.attestation.spiffe import process
+from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.approval import approving
 from tests.support.ca import ATTESTATION_PARTY
 from tests.support.launched import (
@@ -153,11 +154,11 @@ async def test_where_the_kernel_has_no_pidfs_pid_and_start_time_tell_processes_a
 
 
 @pytest.mark.parametrize("kernel", ["this one", "one without pidfs"])
-def test_a_connection_that_outlives_its_process_is_nobodys(
+async def test_a_connection_that_outlives_its_process_is_nobodys(
     place: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
 ) -> None:
     if kernel == "one without pidfs":
-        monkeypatch.setattr(process, "PIDFS", False)
+        monkeypatch.setattr("authorities.attestation.spiffe.process.PIDFS", False)
     places = Places(root=place, stages=place, logs=place, endpoint="")
     launcher = Launcher(
         places, Lock(files={}, parties={}), Environment.pinned(Path(sys.prefix)), log=print, ended=lambda _: None
@@ -167,10 +168,11 @@ def test_a_connection_that_outlives_its_process_is_nobodys(
         listener.bind(address)
         listener.listen()
         connect = f"import socket; socket.socket(socket.AF_UNIX).connect({address!r})"
-        subprocess.run([sys.executable, "-c", connect], check=True)  # noqa: S603
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", connect)
+        assert await process.wait() == 0
         connection, _ = listener.accept()
-        with connection:
-            assert launcher.caller(connection) is None
+        with connection, pytest.raises(NotAttestedError):
+            await launcher.caller(connection)
 
 
 # What is measured

@@ -38,11 +38,11 @@ def tls_context(key: bytes, certificate: bytes) -> ssl.SSLContext:
 class BundleServer:
     """Serves a bundle at `PATH`, from the running event loop, until it is closed."""
 
-    def __init__(self, bundle: bytes, port: int, tls: ssl.SSLContext) -> None:
-        """`port` 0 takes any free port.  Raises `OSError` if the port is not available."""
+    def __init__(self, bundle: bytes, port: int, tls: ssl.SSLContext, *, host: str = "127.0.0.1") -> None:
+        """Listen on `host`; `port` 0 takes any free port.  Raises `OSError` if the port is not available."""
         self._bundle, self._tls, self._loop = bundle, tls, asyncio.get_running_loop()
         self._accepting = Accepting(
-            listen("127.0.0.1", port), self._answer, most=MOST_ANSWERED, patience=SECONDS_FOR_A_REQUEST
+            listen(host, port), self._answer, most=MOST_ANSWERED, patience=SECONDS_FOR_A_REQUEST
         )
         self.port = int(self._accepting.sockets[0].getsockname()[1])
         """The port that it listens on."""

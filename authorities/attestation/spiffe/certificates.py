@@ -5,7 +5,6 @@ Pure except for keys and serial numbers, which are random.
 
 import datetime as dt
 import ipaddress
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from zerotrust.spiffe.svid import SECONDS_BACK
 
-DAYS = 30  # the CA's key exists only as long as the authority's process, and no run is longer
+DAYS = 30
+"""The life of the CA's certificate, which is made again each time that the authority starts."""
 
 Key = ec.EllipticCurvePrivateKey
 
@@ -72,13 +72,9 @@ class CA:
         )
 
 
-def new_ca(trust_domain_id: str, now: dt.datetime) -> CA:
-    """Return a new CA for a trust domain, self-signed (X509-SVID sections 2 and 4); it signs no other CA.
-
-    Each CA has a new name: if an older CA of the same name is trusted as well, Java tries that one's key and fails.
-    """
-    key = new_key()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"trust domain CA {secrets.token_hex(8)}")])
+def new_ca(key: Key, common_name: str, trust_domain_id: str, now: dt.datetime) -> CA:
+    """Return the CA of a trust domain, self-signed (X509-SVID sections 2 and 4); it signs no other CA."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     certificate = (
         _builder(key.public_key(), name, name, now, now + dt.timedelta(days=DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

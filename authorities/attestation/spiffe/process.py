@@ -1,11 +1,13 @@
 """Identifies processes by what the kernel says: a child, and the peer of a Unix connection."""
 
+import errno
 import os
 import re
 import resource
 import socket
 import struct
 from pathlib import Path
+from typing import NamedTuple
 
 ProcessKey = tuple[int, int]
 
@@ -28,19 +30,39 @@ def key_of_child(pid: int, pidfd: int) -> ProcessKey:
     return (os.fstat(pidfd).st_ino, 0) if PIDFS else (pid, _start_time(pid))
 
 
+class Peer(NamedTuple):
+    """The process at the other end of a Unix connection.  Whoever gets it closes the pidfd."""
+
+    pid: int
+    pidfd: int
+    key: ProcessKey
+
+
+def peer(connection: socket.socket) -> Peer:
+    """Return the process that opened this Unix connection.
+
+    Raises `OSError` if that process has ended, or cannot be seen from here.
+    """
+    pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if pid == 0:
+        raise ProcessLookupError("the asking process cannot be seen from here: `pid: host` is missing")
+    try:
+        pidfd = connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+    except OSError as error:
+        if error.errno != errno.ENOPROTOOPT:
+            raise
+        pidfd = os.pidfd_open(pid)  # before kernel 6.5; the pid may have been reused
+    return Peer(pid, pidfd, (os.fstat(pidfd).st_ino, 0) if PIDFS else (pid, _start_time(pid)))
+
+
 def key_of_peer(connection: socket.socket) -> ProcessKey:
     """Return the key of the process that opened this Unix connection.
 
     Raises `OSError` if that process has ended.
     """
-    if not PIDFS:
-        pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return pid, _start_time(pid)
-    pidfd = connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
-    try:
-        return os.fstat(pidfd).st_ino, 0
-    finally:
-        os.close(pidfd)
+    found = peer(connection)
+    os.close(found.pidfd)
+    return found.key
 
 
 def _start_time(pid: int) -> int:

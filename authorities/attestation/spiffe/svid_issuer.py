@@ -1,11 +1,12 @@
-"""The trust domain's keys: one signs JWT-SVIDs, one is the CA's.  Both are made at start and exist in memory only."""
+"""Signs with the trust domain's keys: one signs JWT-SVIDs, one is the CA's."""
 
 import base64
 import datetime as dt
 import json
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -16,15 +17,34 @@ from authorities.attestation.spiffe.certificates import Key, new_ca, new_key
 ALGORITHM = "ES256"
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The private keys of a trust domain, each with its name."""
+
+    jwt: Key
+    jwt_name: str
+    ca: Key
+    ca_name: str
+
+    @classmethod
+    def new(cls) -> Self:
+        """Make keys with new names.
+
+        A reader that meets an unknown name fetches the bundle again; and if an older CA of the same name is trusted as
+        well, Java tries that one's key and fails.
+        """
+        return cls(new_key(), secrets.token_hex(8), new_key(), f"trust domain CA {secrets.token_hex(8)}")
+
+
 class Issuer:
     """Signs for one trust domain."""
 
-    def __init__(self, trust_domain: str) -> None:
+    def __init__(self, trust_domain: str, keys: Keys | None = None) -> None:
+        """Without `keys`, new ones are made, which exist in memory only.  The CA's certificate is always new."""
+        keys = keys or Keys.new()
         self.trust_domain_id = f"spiffe://{trust_domain}"
-        self._key = new_key()
-        # Each key has a new name: a reader that meets an unknown one fetches the bundle again.
-        self._key_id = secrets.token_hex(8)
-        self._ca = new_ca(self.trust_domain_id, dt.datetime.now(dt.UTC))
+        self._key, self._key_id = keys.jwt, keys.jwt_name
+        self._ca = new_ca(keys.ca, keys.ca_name, self.trust_domain_id, dt.datetime.now(dt.UTC))
 
     @property
     def ca_pem(self) -> bytes:

@@ -1,0 +1,74 @@
+# One base, and from it one image for each party.  Which code is in an image decides who it can be: attestation compares
+# every file of a running container with the base as it was built, and with registry.lock.
+# The user and group 47823 are shared by attestation and all parties, and by nobody on the machine: docs/containers.md.
+
+FROM python:3.13-slim AS packages
+COPY requirements.run.lock /
+RUN pip install --no-cache-dir --require-hashes --target /packages -r /requirements.run.lock && rm -rf /packages/bin
+
+FROM python:3.13-slim AS base
+RUN echo 'agents:x:47823:47823::/nonexistent:/usr/sbin/nologin' >> /etc/passwd && echo 'agents:x:47823:' >> /etc/group \
+ && for folder in /data /keys /run/identity /public /keycloak-tls /setup /setup/keycloak /setup/database /accounts; do \
+      install -d -o 47823 -g 47823 -m 750 "$folder"; done && chmod 755 /run/identity /public /setup /setup/database
+COPY --from=packages /packages/ /usr/local/lib/python3.13/site-packages/
+# Bytecode is measured like everything else, so it need not be compared with its source at each start.
+RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/local/lib/python3.13 $(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') || true
+
+# Measured as the user that will measure it again, so that both find the same.
+FROM base AS pin
+COPY authorities/attestation/verifier /data/authorities/attestation/verifier
+COPY authorities/attestation/containers /data/authorities/attestation/containers
+WORKDIR /data
+USER 47823:47823
+RUN python -B -m authorities.attestation.containers.image /data/base.json
+
+FROM base AS party
+ARG CODE
+COPY zerotrust /app/zerotrust
+COPY ${CODE} /app/${CODE}
+RUN printf 'import runpy\n\nrunpy.run_module("%s.main", run_name="__main__", alter_sys=True)\n' "$(echo ${CODE} | tr / .)" > /app/__main__.py
+USER 47823:47823
+CMD ["python", "-I", "-B", "-u", "/app"]
+
+# The one party that reads files besides its code: what it publishes.
+FROM party AS registry
+COPY registry.yaml registry.lock /app/
+COPY deploy/containers.yaml /app/deploy/
+COPY authorities/policy /app/authorities/policy
+
+FROM base AS attestation
+COPY zerotrust /app/zerotrust
+COPY authorities /app/authorities
+COPY registry.yaml registry.lock /app/
+COPY deploy/containers.yaml /app/deploy/
+COPY --from=pin /data/base.json /app/
+RUN printf 'import runpy\n\nrunpy.run_module("authorities.attestation.containers.main", run_name="__main__", alter_sys=True)\n' > /app/__main__.py
+USER 47823:47823
+CMD ["python", "-I", "-B", "-u", "/app"]
+
+# What people run: `setup`, `walkthrough` and `zt`.  It has no identity.
+FROM base AS tools
+COPY . /app
+WORKDIR /app
+USER 47823:47823
+ENTRYPOINT ["python", "-B", "-m"]
+
+FROM base AS mapper
+COPY keycloak-realm /app/keycloak-realm
+COPY registration /app/registration
+COPY authorities /app/authorities
+COPY zerotrust /app/zerotrust
+WORKDIR /app
+RUN python -B -c "from pathlib import Path; from registration.realm.script import SCRIPT, build_jar; build_jar(SCRIPT, Path('/delegation.jar'))"
+
+FROM quay.io/keycloak/keycloak:26.7.5 AS keycloak-options
+ENV KC_DB=postgres KC_CACHE=local KC_FEATURES=scripts,spiffe KC_HEALTH_ENABLED=true KC_HTTPS_CLIENT_AUTH=request
+
+FROM keycloak-options AS keycloak-built
+COPY --from=mapper /delegation.jar /opt/keycloak/providers/
+RUN /opt/keycloak/bin/kc.sh build
+
+# Of the build only what it made: it writes 170 MB of libraries anew, unchanged.
+FROM keycloak-options AS keycloak
+COPY --from=keycloak-built /opt/keycloak/lib/quarkus/ /opt/keycloak/lib/quarkus/
+COPY --from=mapper /delegation.jar /opt/keycloak/providers/

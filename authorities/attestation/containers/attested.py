@@ -1,0 +1,182 @@
+"""The attested containers: who asks for an identity is examined once, and watched from then on."""
+
+import asyncio
+import hashlib
+import os
+import select
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from authorities.attestation.containers.admission import Facts, mount_points, problem
+from authorities.attestation.containers.image import NOT_OF_IMAGE, ImageFiles
+from authorities.attestation.containers.root import ContainerRoot
+from authorities.attestation.spiffe.process import Peer, ProcessKey, peer
+from authorities.attestation.spiffe.workload_api import NotAttestedError
+from authorities.attestation.verifier.drift import Drift, Log
+from authorities.attestation.verifier.measure import MeasureError, named
+from authorities.attestation.verifier.target import Target
+from zerotrust.registry.lock import Lock, changed
+from zerotrust.registry.model import Registry, RegistryError
+
+MAIN = 'import runpy\n\nrunpy.run_module("{module}", run_name="__main__", alter_sys=True)\n'
+"""`/app/__main__.py` of every party's image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The files in `/app` of one party's image."""
+
+    party: str
+    party_id: str
+    app: Mapping[str, str]
+
+
+def images(registry: Registry, lock: Lock, further: Mapping[str, Mapping[str, str]]) -> list[Image]:
+    """Return the image of each party that runs measured code; `further` has more files of a party, by its name.
+
+    Raises `RegistryError` if two parties have the same files, because in a container the code is all that tells who a
+    party is.
+    """
+    found = []
+    for name in registry.launched:
+        code = registry.parties[name].code
+        main = MAIN.format(module=code[0].replace("/", ".") + ".main").encode()
+        files = {f"/app/{path}": digest for path, digest in lock.files_of(code).items()}
+        files |= {"/app/__main__.py": hashlib.sha256(main).hexdigest(), **further.get(name, {})}
+        found.append(Image(name, registry.id(name), files))
+        # control: images-differ
+        if twin := next((other for other in found[:-1] if other.app == files), None):
+            raise RegistryError(f"{twin.party} and {name} run the same code: in containers they are indistinguishable")
+    return found
+
+
+class Containers:
+    """The table of attested containers, by their main process; `caller` examines whoever is not in it yet."""
+
+    def __init__(  # noqa: PLR0913 - its dependencies, each by name
+        self,
+        images: list[Image],
+        base: Mapping[str, str],
+        *,
+        same: Mapping[str, str],
+        drift: Drift,
+        log: Log,
+        process: Callable[[socket.socket], Peer] = peer,
+    ) -> None:
+        """`base`: every file of the base image, as `ImageFiles` finds them; `same`: see `admission.problem`."""
+        self._images, self._base, self._same, self._drift, self._log = images, base, same, drift, log
+        self._files, self._peer = ImageFiles(), process
+        self._table: dict[ProcessKey, Target] = {}
+        self._one_at_a_time = asyncio.Lock()
+
+    def read_own_image(self) -> None:
+        """Read the base in this container, so that the first party does not wait for it.  Raises `MeasureError`."""
+        self._files.look("/proc/self/root", leave_out=NOT_OF_IMAGE | {"/data", "/tmp", "/keys"})  # noqa: S108
+
+    async def caller(self, connection: socket.socket) -> Target:
+        """Return the container whose main process opened this connection.  Raises `NotAttestedError`."""
+        with self._opened(connection) as who:
+            if known := self._table.get(who.key):
+                return known
+            self._check_process(who)  # before the queue: whoever is refused for this costs nearly nothing
+            async with self._one_at_a_time:
+                return self._table.get(who.key) or await self._examined(who)
+
+    @contextmanager
+    def _opened(self, connection: socket.socket) -> Iterator[Peer]:
+        try:
+            who = self._peer(connection)
+        except OSError as error:
+            raise NotAttestedError(str(error)) from error
+        try:
+            yield who
+        finally:
+            os.close(who.pidfd)
+
+    async def _examined(self, who: Peer) -> Target:
+        proc = Path(f"/proc/{who.pid}")
+        pidfd = os.dup(who.pidfd)
+        try:
+            image = await asyncio.to_thread(self._image, proc)
+            if (other := self._running(image)) is not None:  # control: container-once
+                raise NotAttestedError(f"{image.party} runs already, as process {other}")
+            root = ContainerRoot(
+                f"{proc}/root",
+                self._files,
+                expected={**self._base, **image.app},
+                leave_out=NOT_OF_IMAGE | mount_points((proc / "mountinfo").read_text()),
+                problem=partial(_problem, proc, pidfd, self._base, self._same),
+            )
+            await self._drift.follow(root)
+            if root.changed:  # control: container-as-built
+                self._drift.unfollow(root)
+                raise NotAttestedError(f"{image.party}: not what was built: {named(root.changed)}")
+        except (NotAttestedError, MeasureError, OSError) as error:
+            os.close(pidfd)
+            raise error if isinstance(error, NotAttestedError) else NotAttestedError(str(error)) from error
+        target = Target(party=image.party, party_id=image.party_id, pid=who.pid, large=(root,))
+        self._table[who.key] = target
+        asyncio.get_running_loop().add_reader(pidfd, self._on_end, who.key, pidfd)
+        await self._drift.add(target)
+        self._log("attested", party=target.party_id, pid=who.pid)
+        return target
+
+    def _check_process(self, who: Peer) -> None:
+        if why := _problem(Path(f"/proc/{who.pid}"), who.pidfd, self._base, self._same):  # control: container-fit
+            raise NotAttestedError(why)
+
+    def _image(self, proc: Path) -> Image:
+        """Return the party whose code, and nothing else, is in `/app`."""
+        app = self._files.look(f"{proc}/root", "/app")
+        for image in self._images:
+            if image.app == app:
+                return image
+        nearest = min((changed(image.app, app) for image in self._images), key=len)
+        raise NotAttestedError(f"code that is not approved: {named(nearest)}")  # control: container-code
+
+    def _running(self, image: Image) -> int | None:
+        return next((target.pid for target in self._table.values() if target.party == image.party), None)
+
+    def _on_end(self, key: ProcessKey, pidfd: int) -> None:
+        """Remove a container from the table, because its main process has ended: it has no identity now."""
+        asyncio.get_running_loop().remove_reader(pidfd)
+        os.close(pidfd)
+        target = self._table.pop(key)
+        self._drift.remove(target)
+        for root in target.large:
+            self._drift.unfollow(root)
+        self._log("ended", party=target.party_id, pid=target.pid)
+
+
+def _problem(proc: Path, pidfd: int, base: Mapping[str, str], same: Mapping[str, str]) -> str | None:
+    """Return why this process, as it is now, cannot be attested, or None."""
+    try:
+        facts = Facts(
+            status=(proc / "status").read_text(),
+            mountinfo=(proc / "mountinfo").read_text(),
+            cmdline=(proc / "cmdline").read_bytes(),
+            environ=(proc / "environ").read_bytes(),
+        )
+        why = problem(facts, same) or _problem_of_program(proc, base)
+    except PermissionError as error:
+        why = (
+            f"{error.filename} cannot be read: attestation needs the user and group id of the parties, and neither "
+            "AppArmor nor SELinux between them (docs/containers.md)"
+        )
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+    # Last, because only then all of that was about this process, and not about one with the same id.
+    return "it has ended" if select.select([pidfd], [], [], 0)[0] else why
+
+
+def _problem_of_program(proc: Path, base: Mapping[str, str]) -> str | None:
+    program = os.readlink(proc / "exe")
+    runs, lies = os.stat(proc / "exe"), os.stat(f"{proc}/root{program}", follow_symlinks=False)
+    # control: container-program
+    if program not in base or (runs.st_dev, runs.st_ino) != (lies.st_dev, lies.st_ino):
+        return f"it runs {program}, which is not the image's"
+    return None

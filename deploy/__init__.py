@@ -1,0 +1,1 @@
+"""Where parties run, and what a stack of containers needs before its first start."""
