@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
 import pytest
+from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -22,6 +24,7 @@ from tests.support.system import FakeWorkload
 from zerotrust.issuer.discovery import WELL_KNOWN
 from zerotrust.issuer.exchange import CLIENT_ASSERTION
 from zerotrust.runtime import issuer_client
+from zerotrust.settings import Settings
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 from zerotrust.spiffe.workload import Workload
@@ -271,7 +274,14 @@ async def test_no_call_is_begun_on_a_connection_whose_certificate_is_about_to_en
         while not listening.started:
             await asyncio.sleep(0.005)
     issuer = f"https://localhost:{listening.servers[0].sockets[0].getsockname()[1]}/realms/agents"
-    http = issuer_client(issuer, cast("Workload", workload))
+    settings = Settings(
+        registry=AnyHttpUrl("https://registry.example"),
+        issuer=AnyHttpUrl(issuer),
+        host="127.0.0.1",
+        port=1,
+        data=Path("/nowhere"),
+    )
+    http = issuer_client(settings, cast("Workload", workload))
     administration = Administration(issuer, workload, http=http)
     clock = SimpleNamespace(time=time.time)
     monkeypatch.setattr(pools, "time", clock)

@@ -34,7 +34,7 @@ def shared(folder: Path) -> SharedRoot:
 def target(folder: Path, *roots: SharedRoot) -> Target:
     files = Files(folder, leave_out=())
     own = Code(files, ["code"], files.look(["code"]))
-    return Target(party="agent/one", party_id="spiffe://example/agent/one", own=(own,), shared=roots)
+    return Target(party="agent/one", party_id="spiffe://example/agent/one", pid=1, small=(own,), large=roots)
 
 
 @pytest.mark.parametrize("name", ["code/main.py", "packages/main.py"])

@@ -5,8 +5,8 @@ import hashlib
 import os
 import select
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,12 @@ from zerotrust.registry.model import Registry, RegistryError
 
 MAIN = 'import runpy\n\nrunpy.run_module("{module}", run_name="__main__", alter_sys=True)\n'
 """`/app/__main__.py` of every party's image."""
+
+MOST_EXAMINED = 32
+"""Examinations that wait or run; there are seven parties."""
+SECONDS_REFUSED = 10
+"""For which a process that was examined in vain is refused without another look at its files."""
+MOST_REFUSED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +72,15 @@ class Containers:
         drift: Drift,
         log: Log,
         process: Callable[[socket.socket], Peer] = peer,
+        clock: Callable[[], float] = time.monotonic,
+        proc: Path = Path("/proc"),
     ) -> None:
         """`base`: every file of the base image, as `ImageFiles` finds them; `same`: see `admission.problem`."""
         self._images, self._base, self._same, self._drift, self._log = images, base, same, drift, log
-        self._files, self._peer = ImageFiles(), process
+        self._files, self._peer, self._clock, self._proc = ImageFiles(), process, clock, proc
         self._table: dict[ProcessKey, Target] = {}
+        self._examinations: dict[ProcessKey, asyncio.Task[Target]] = {}
+        self._refused: dict[ProcessKey, tuple[str, float]] = {}
         self._one_at_a_time = asyncio.Lock()
 
     def read_own_image(self) -> None:
@@ -79,54 +89,65 @@ class Containers:
 
     async def caller(self, connection: socket.socket) -> Target:
         """Return the container whose main process opened this connection.  Raises `NotAttestedError`."""
-        with self._opened(connection) as who:
-            if known := self._table.get(who.key):
-                return known
-            self._check_process(who)  # before the queue: whoever is refused for this costs nearly nothing
-            async with self._one_at_a_time:
-                return self._table.get(who.key) or await self._examined(who)
-
-    @contextmanager
-    def _opened(self, connection: socket.socket) -> Iterator[Peer]:
         try:
             who = self._peer(connection)
         except OSError as error:
             raise NotAttestedError(str(error)) from error
         try:
-            yield who
+            return self._table.get(who.key) or await self._admitted(who)
         finally:
             os.close(who.pidfd)
 
+    async def _admitted(self, who: Peer) -> Target:
+        self._check_process(who)  # first, because it costs nearly nothing
+        if (refusal := self._refused.get(who.key)) and self._clock() < refusal[1]:
+            raise NotAttestedError(refusal[0])
+        if who.key not in self._examinations:
+            if len(self._examinations) >= MOST_EXAMINED:
+                raise NotAttestedError(f"{MOST_EXAMINED} processes are being examined")
+            examination = asyncio.create_task(self._examined(who._replace(pidfd=os.dup(who.pidfd))))
+            self._examinations[who.key] = examination
+            examination.add_done_callback(partial(self._on_examined, who.key))
+        return await asyncio.shield(self._examinations[who.key])  # whoever asks gives up sooner than a slow disk
+
+    def _on_examined(self, key: ProcessKey, examination: asyncio.Task[Target]) -> None:
+        del self._examinations[key]
+        if not examination.cancelled() and (why := examination.exception()):
+            if len(self._refused) >= MOST_REFUSED:
+                self._refused.clear()
+            self._refused[key] = str(why), self._clock() + SECONDS_REFUSED
+
     async def _examined(self, who: Peer) -> Target:
-        proc = Path(f"/proc/{who.pid}")
-        pidfd = os.dup(who.pidfd)
+        """Measure a container, and enter it into the table.  `who.pidfd` is closed when its process has ended."""
+        proc = self._proc / str(who.pid)
         try:
-            image = await asyncio.to_thread(self._image, proc)
-            if (other := self._running(image)) is not None:  # control: container-once
-                raise NotAttestedError(f"{image.party} runs already, as process {other}")
-            root = ContainerRoot(
-                f"{proc}/root",
-                self._files,
-                expected={**self._base, **image.app},
-                leave_out=NOT_OF_IMAGE | mount_points((proc / "mountinfo").read_text()),
-                problem=partial(_problem, proc, pidfd, self._base, self._same),
-            )
-            await self._drift.follow(root)
-            if root.changed:  # control: container-as-built
-                self._drift.unfollow(root)
-                raise NotAttestedError(f"{image.party}: not what was built: {named(root.changed)}")
+            async with self._one_at_a_time:
+                image = await asyncio.to_thread(self._image, proc)
+                if (other := self._running(image)) is not None:  # control: container-once
+                    raise NotAttestedError(f"{image.party} runs already, as process {other}")
+                root = ContainerRoot(
+                    f"{proc}/root",
+                    self._files,
+                    expected={**self._base, **image.app},
+                    leave_out=NOT_OF_IMAGE | mount_points((proc / "mountinfo").read_text()),
+                    problem=partial(_problem, proc, who.pidfd, self._base, self._same),
+                )
+                await self._drift.follow(root)
+                if root.changed:  # control: container-as-built
+                    self._drift.unfollow(root)
+                    raise NotAttestedError(f"{image.party}: not what was built: {named(root.changed)}")
         except (NotAttestedError, MeasureError, OSError) as error:
-            os.close(pidfd)
+            os.close(who.pidfd)
             raise error if isinstance(error, NotAttestedError) else NotAttestedError(str(error)) from error
         target = Target(party=image.party, party_id=image.party_id, pid=who.pid, large=(root,))
         self._table[who.key] = target
-        asyncio.get_running_loop().add_reader(pidfd, self._on_end, who.key, pidfd)
+        asyncio.get_running_loop().add_reader(who.pidfd, self._on_end, who.key, who.pidfd)
         await self._drift.add(target)
         self._log("attested", party=target.party_id, pid=who.pid)
         return target
 
     def _check_process(self, who: Peer) -> None:
-        if why := _problem(Path(f"/proc/{who.pid}"), who.pidfd, self._base, self._same):  # control: container-fit
+        if why := _problem(self._proc / str(who.pid), who.pidfd, self._base, self._same):  # control: container-fit
             raise NotAttestedError(why)
 
     def _image(self, proc: Path) -> Image:

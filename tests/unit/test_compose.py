@@ -1,0 +1,139 @@
+"""docker-compose.yml says what the registry says: who exists, who may reach whom; and nothing weakens a container."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from authorities.attestation.containers.main import OF_REGISTRY, Settings
+from tests.support.system import ROOT, registry
+from zerotrust.registry.deployment import load_deployment
+from zerotrust.registry.snapshot import REGISTRY_PARTY
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+PARTIES = {
+    name: service
+    for name in registry().launched
+    for service in SERVICES.values()
+    if service.get("build", {}).get("args", {}).get("CODE") == registry().parties[name].code[0]
+}
+
+
+def members(network: str) -> set[str]:
+    return {name for name, service in PARTIES.items() if network in service["networks"]}
+
+
+def aliases(service: dict[str, Any], network: str) -> list[str]:
+    return list((service["networks"][network] or {}).get("aliases", []))
+
+
+def test_every_party_that_runs_code_has_a_container() -> None:
+    assert PARTIES.keys() == set(registry().launched)
+    assert len({service["image"] for service in PARTIES.values()}) == len(PARTIES)
+
+
+@pytest.mark.parametrize("name", sorted(PARTIES))
+def test_a_party_is_reached_by_whom_the_registry_allows_and_by_nobody_else(name: str) -> None:
+    known, dns_name = registry(), registry().dns_name(name)
+    [network] = [one for one in PARTIES[name]["networks"] if dns_name in aliases(PARTIES[name], one)]
+    callers = {other for other in PARTIES if name in known.parties[other].may_call}
+
+    if name == REGISTRY_PARTY:  # every party follows its feed
+        assert network == "authorities"
+        assert members(network) == set(PARTIES)
+    else:
+        assert PARTIES[name]["environment"]["ZT_HOST"] == dns_name  # it listens in that network alone
+        assert members(network) - {REGISTRY_PARTY} == callers | {name}
+        assert (network == "edge") == any(name in party.may_call for party in known.parties.values() if not party.code)
+
+
+def test_each_place_is_the_partys_own_name() -> None:
+    known = registry()
+    deployment = load_deployment(ROOT / "deploy" / "containers.yaml", known)
+
+    for name, place in deployment.parties.items():
+        assert (place.host, place.port) == (known.dns_name(name), 443)
+    assert {service["environment"]["ZT_PORT"] for service in PARTIES.values()} == {"443"}
+    assert aliases(SERVICES["attestation"], "authorities") == [known.dns_name("authority/attestation")]
+
+
+def test_attestation_and_parties_have_the_same_settings() -> None:
+    own = SERVICES["attestation"]["environment"]
+    settings = Settings(**{key.removeprefix("ZT_").lower(): own[key] for key in own if key.startswith("ZT_")})
+
+    assert settings.variables == own
+    for service in PARTIES.values():
+        assert own.items() <= service["environment"].items()
+
+
+@pytest.mark.parametrize("stage", ["registry", "attestation"])
+def test_what_the_registry_reads_is_in_both_images(stage: str) -> None:
+    [text] = re.findall(rf"^FROM \S+ AS {stage}$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    copied = {
+        source.rstrip("/")
+        for line in re.findall(r"^COPY (?!--)(.*)", text, re.MULTILINE)
+        for source in line.split()[:-1]
+    }
+
+    for name in OF_REGISTRY:
+        assert any(name == source or name.startswith(f"{source}/") for source in copied), name
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_container_has_more_rights_than_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert service["mem_limit"]
+    assert service["pids_limit"]
+    assert service["logging"]["options"]["max-size"]
+    assert not {"privileged", "devices", "cap_add", "ipc", "cgroup_parent"} & service.keys()
+    assert ("pid" in service) == (name == "attestation")
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+    assert not any("docker.sock" in volume or volume.startswith((".", "/")) for volume in service["volumes"])
+    if name != "database":  # the official image starts as root, and gives that up itself
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["user"] == ("1000:0" if name == "keycloak" else "47823:47823")
+    if name != "setup":
+        assert service["restart"] == "unless-stopped"
+        assert service["healthcheck"]["test"]
+
+
+def test_only_attestation_mounts_its_keys_and_only_it_writes_where_identities_come_from() -> None:
+    mounted = [(name, volume) for name, service in SERVICES.items() for volume in service["volumes"]]
+
+    assert [name for name, volume in mounted if volume.startswith("keys:")] == ["attestation"]
+    for name, volume in mounted:
+        if volume.startswith("identity:"):
+            assert name == "attestation" or volume.endswith(":ro")
+    for volume in COMPOSE["volumes"]:
+        if volume in {service["volumes"][-1].partition(":")[0] for service in PARTIES.values()}:
+            assert sum(mount.startswith(f"{volume}:") for name, mount in mounted if name in SERVICES) == 1
+
+
+def test_no_network_but_the_edge_reaches_further() -> None:
+    assert {name for name, network in COMPOSE["networks"].items() if not network.get("internal")} == {"edge"}
+    assert COMPOSE["networks"]["edge"]["driver_opts"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+    assert {name for name, service in SERVICES.items() if "database" in service.get("networks", [])} == {
+        "database",
+        "keycloak",
+    }
+
+
+def test_every_image_is_pinned_to_a_version() -> None:
+    ours = {service["image"] for service in SERVICES.values() if "build" in service}
+    foreign = {service["image"] for service in SERVICES.values()} - ours
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)", DOCKERFILE, re.MULTILINE))
+    foreign |= set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) - stages
+
+    for image in foreign:
+        assert re.search(r":\d+(\.\d+)*(-slim)?$", image), image
+
+
+def test_no_secret_is_in_the_file() -> None:
+    for name, service in SERVICES.items():
+        for key in service.get("environment", {}):
+            assert not re.search("PASSWORD|SECRET|TOKEN", key), (name, key)

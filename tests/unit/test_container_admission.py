@@ -1,0 +1,106 @@
+"""Which processes attestation examines at all: each fact of the kernel that excludes one, alone."""
+
+import pytest
+
+from authorities.attestation.containers.admission import Facts, mount_points, problem
+
+STATUS = """\
+Name:	python
+Uid:	47823	47823	47823	47823
+NSpid:	7089	1
+CapInh:	0000000000000000
+CapPrm:	0000000000000000
+CapEff:	0000000000000000
+CapBnd:	0000000000000000
+CapAmb:	0000000000000000
+NoNewPrivs:	1
+Seccomp:	2
+"""
+MOUNTS = """\
+520 430 0:66 / / ro,relatime master:207 - overlay overlay ro,lowerdir=/l/A:/l/B
+521 520 0:69 / /proc rw,nosuid - proc proc rw
+522 521 0:69 /sys /proc/sys ro - proc proc rw
+523 520 0:71 / /dev rw - tmpfs tmpfs rw
+524 523 0:72 / /dev/pts rw - devpts devpts rw
+525 520 254:0 /c/hosts /etc/hosts rw - ext4 /dev/vda rw
+526 520 254:0 /v/data /data rw,relatime - ext4 /dev/vda rw
+527 520 0:80 / /tmp rw,noexec - tmpfs tmpfs rw
+528 520 254:0 /v/identity /run/identity ro,relatime - ext4 /dev/vda rw
+"""
+COMMAND = b"python\0-I\0-B\0-u\0/app\0"
+ENVIRON = b"PATH=/usr/local/bin:/usr/bin\0HOSTNAME=1f\0ZT_ISSUER=https://issuer\0SPIFFE_ENDPOINT_SOCKET=unix:/s\0"
+SAME = {"ZT_ISSUER": "https://issuer", "ZT_REGISTRY": "https://registry"}
+
+
+def told(status: str = STATUS, mounts: str = MOUNTS, cmdline: bytes = COMMAND, environ: bytes = ENVIRON) -> str | None:
+    return problem(Facts(status, mounts, cmdline, environ), SAME)
+
+
+def test_the_main_process_of_a_closed_container_is_examined() -> None:
+    assert told() is None
+
+
+@pytest.mark.parametrize(
+    ("was", "instead", "why"),
+    [
+        ("NSpid:	7089	1", "NSpid:	7089", "not the main process"),  # on the machine itself
+        ("NSpid:	7089	1", "NSpid:	7089	890", "not the main process"),  # `docker exec`, a fork
+        ("NSpid:	7089	1", "NSpid:	1", "not the main process"),  # the machine's first process
+        *[(f"Cap{name}:	0", f"Cap{name}:	1", "capabilities") for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")],
+        ("NoNewPrivs:	1", "NoNewPrivs:	0", "can gain privileges"),
+        ("Seccomp:	2", "Seccomp:	0", "no seccomp filter"),
+        ("Uid:	47823", "Uid:	0", "runs as root"),
+        ("47823	47823\nNSpid", "47823	0\nNSpid", "runs as root"),
+    ],
+)
+def test_a_process_with_other_rights_is_not(was: str, instead: str, why: str) -> None:
+    assert why in str(told(status=STATUS.replace(was, instead, 1)))
+
+
+@pytest.mark.parametrize(
+    ("was", "instead", "why"),
+    [
+        ("/ / ro,relatime", "/ / rw,relatime", "root is writable"),
+        ("- overlay overlay", "- btrfs /dev/vda", "root is btrfs"),
+        ("/run/identity ro", "/run/identity rw", "/run/identity is writable"),
+        ("/data rw", "/usr/local/lib/python3.13/site-packages/six.py rw", "mounted at /usr/local"),
+        ("/data rw", "/app/zerotrust ro", "mounted at /app/zerotrust"),
+        ("/dev/pts rw", "/dev/../usr rw", "mounted at /dev/../usr"),
+        ("/etc/hosts rw", "/etc/ld.so.preload rw", "mounted at /etc/ld.so.preload"),
+        ("/proc/sys ro", "/procfs rw", "mounted at /procfs"),
+    ],
+)
+def test_one_with_other_mounts_is_not(was: str, instead: str, why: str) -> None:
+    assert was in MOUNTS
+    assert why in str(told(mounts=MOUNTS.replace(was, instead, 1)))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        b"",
+        b"python\0-I\0-B\0-u\0/tmp\0",
+        b"python\0-B\0-u\0/app\0",  # reads PYTHON*, and the working folder
+        b"python\0-I\0-B\0-u\0/app\0--further\0",
+        b"/tmp/python\0-I\0-B\0-u\0/app\0",
+        b"\xff\0",
+    ],
+)
+def test_one_that_was_started_otherwise_is_not(command: bytes) -> None:
+    assert "was started as" in str(told(cmdline=command))
+
+
+@pytest.mark.parametrize("variable", ["LD_PRELOAD=/data/x.so", "PYTHONPATH=/data", "OPENSSL_CONF=/data/c", "XZT_A=1"])
+def test_one_with_a_variable_that_may_load_code_is_not(variable: str) -> None:
+    assert variable.partition("=")[0] in str(told(environ=ENVIRON + variable.encode() + b"\0"))
+
+
+def test_one_with_another_issuer_than_attestation_is_not() -> None:
+    assert (
+        told(environ=ENVIRON.replace(b"https://issuer", b"https://mine")) == "its ZT_ISSUER is not that of attestation"
+    )
+
+
+def test_what_is_mounted_is_not_of_the_image() -> None:
+    assert mount_points(MOUNTS) >= {"/data", "/run/identity", "/etc/hosts", "/proc"}
+    assert "/" not in mount_points(MOUNTS)

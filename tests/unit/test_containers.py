@@ -1,0 +1,274 @@
+"""The table of attested containers, over a `/proc` made of files: who gets an identity, and until when."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from authorities.attestation.containers import attested
+from authorities.attestation.containers.attested import SECONDS_REFUSED, Containers, Image, images
+from authorities.attestation.containers.image import ImageFiles
+from authorities.attestation.spiffe.process import Peer
+from authorities.attestation.spiffe.workload_api import NotAttestedError
+from authorities.attestation.verifier.drift import Drift
+from tests.support.system import ROOT, registry
+from tests.unit.test_container_admission import COMMAND, ENVIRON, MOUNTS, STATUS
+from zerotrust.registry.lock import load_lock
+from zerotrust.registry.model import RegistryError
+
+Ask = Callable[[], "asyncio.Future[object]"]
+
+
+class Machine:
+    """Containers as folders of a `/proc`, each with a real process that only sleeps."""
+
+    def __init__(self, proc: Path) -> None:
+        self.proc, self.now, self.asking = proc, 1000.0, 0
+        self._sleeping: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(self, code: str = "reader") -> int:
+        process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+        self._sleeping[process.pid] = process
+        folder = self.proc / str(process.pid)
+        (folder / "root/app").mkdir(parents=True)
+        (folder / "root/usr").mkdir()
+        (folder / "root/usr/libc.so").write_text("libc")
+        (folder / "root/app/main.py").write_text(code)
+        for name, content in {
+            "status": STATUS.encode(),
+            "mountinfo": MOUNTS.encode(),
+            "cmdline": COMMAND,
+            "environ": ENVIRON,
+        }.items():
+            (folder / name).write_bytes(content)
+        self.asking = process.pid
+        return process.pid
+
+    def file(self, name: str, pid: int | None = None) -> Path:
+        return self.proc / str(pid or self.asking) / name
+
+    def end(self, pid: int) -> None:
+        process = self._sleeping.pop(pid)
+        process.communicate(b"\n")
+
+    def end_all(self) -> None:
+        for pid in list(self._sleeping):
+            self.end(pid)
+
+    def peer(self, _connection: socket.socket) -> Peer:
+        return Peer(self.asking, os.pidfd_open(self.asking), (self.asking, 0))
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    monkeypatch.setattr(attested, "_problem_of_program", lambda *_: None)  # a link of the kernel's
+    running = Machine(tmp_path)
+    yield running
+    running.end_all()
+
+
+class Log(list[tuple[str, dict[str, object]]]):
+    def __call__(self, event: str, **fields: object) -> None:
+        self.append((event, fields))
+
+
+@pytest.fixture
+async def drift() -> AsyncIterator[Drift]:
+    async with Drift(lambda *_, **__: None) as drift:
+        yield drift
+
+
+@pytest.fixture
+def containers(machine: Machine, drift: Drift, tmp_path: Path) -> Containers:
+    pattern = tmp_path / "pattern"
+    for name in ("reader", "writer"):
+        (pattern / name / "app").mkdir(parents=True)
+        (pattern / name / "app/main.py").write_text(name)
+    (pattern / "base/usr").mkdir(parents=True)
+    (pattern / "base/usr/libc.so").write_text("libc")
+    found = ImageFiles().look
+    return Containers(
+        [
+            Image(f"agent/{name}", f"spiffe://agents.example/agent/{name}", found(str(pattern / name)))
+            for name in ("reader", "writer")
+        ],
+        found(str(pattern / "base")),
+        same={"ZT_ISSUER": "https://issuer"},
+        drift=drift,
+        log=Log(),
+        process=machine.peer,
+        clock=lambda: machine.now,
+        proc=machine.proc,
+    )
+
+
+async def asks(containers: Containers) -> str:
+    with socket.socket() as connection:
+        return (await containers.caller(connection)).party
+
+
+async def refused(containers: Containers) -> str:
+    with pytest.raises(NotAttestedError) as why:
+        await asks(containers)
+    return str(why.value)
+
+
+async def test_the_code_in_a_container_decides_who_it_is(machine: Machine, containers: Containers) -> None:
+    machine.start("reader")
+    assert await asks(containers) == "agent/reader"
+    machine.start("writer")
+    assert await asks(containers) == "agent/writer"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("status", STATUS.replace("7089	1", "7089	30"), "not the main process"),
+        ("cmdline", "sh\0", "was started as"),
+        ("root/app/main.py", "other code", "not approved: /app/main.py"),
+        ("root/app/planted.py", "more code", "not approved: /app/planted.py"),
+        ("root/usr/libc.so", "another libc", "agent/reader: not what was built: /usr/libc.so"),
+        ("root/etc-ld.so.preload", "x", "not what was built: /etc-ld.so.preload"),
+    ],
+)
+async def test_a_container_that_differs_in_anything_gets_no_identity(
+    machine: Machine, containers: Containers, name: str, content: str, why: str
+) -> None:
+    machine.start()
+    machine.file(name).write_text(content)
+
+    assert why in await refused(containers)
+
+
+async def test_a_container_that_was_refused_suspends_nobody(
+    machine: Machine, containers: Containers, drift: Drift
+) -> None:
+    genuine = machine.start()
+    await asks(containers)
+    machine.start()
+    machine.file("root/usr/libc.so").write_text("another")
+    assert f"runs already, as process {genuine}" in await refused(containers)
+
+    assert drift.drifted == {}
+
+
+async def test_a_twin_gets_no_identity_until_the_first_has_ended(machine: Machine, containers: Containers) -> None:
+    first = machine.start()
+    await asks(containers)
+    twin = machine.start()
+    assert "runs already" in await refused(containers)
+    machine.end(first)
+    machine.now += SECONDS_REFUSED
+    async with asyncio.timeout(30):
+        while containers._running(containers._images[0]):
+            await asyncio.sleep(0)
+
+    machine.asking = twin
+    assert await asks(containers) == "agent/reader"
+
+
+async def test_a_process_that_has_ended_has_no_identity(machine: Machine, containers: Containers) -> None:
+    gone = machine.start()
+    kept = os.pidfd_open(gone)
+    machine.end(gone)
+    machine.peer = lambda _: Peer(gone, os.dup(kept), (gone, 0))  # type: ignore[method-assign]
+    containers._peer = machine.peer
+
+    assert await refused(containers) == "it has ended"
+    os.close(kept)
+
+
+async def test_who_was_examined_in_vain_costs_no_second_look_at_once(
+    machine: Machine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start()
+    machine.file("root/app/main.py").write_text("other code")
+    looks: list[str] = []
+    look = ImageFiles.look
+    monkeypatch.setattr(ImageFiles, "look", lambda self, root, *a, **k: looks.append(root) or look(self, root, *a, **k))
+    for _ in range(3):
+        assert "not approved" in await refused(containers)
+    assert len(looks) == 1
+    machine.now += SECONDS_REFUSED
+    await refused(containers)
+
+    assert len(looks) == 2
+
+
+async def test_an_examination_goes_on_when_the_asker_gives_up(machine: Machine, containers: Containers) -> None:
+    machine.start()
+    asking = asyncio.create_task(asks(containers))
+    while not containers._examinations:
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait([asking])
+    await asyncio.gather(*containers._examinations.values())
+
+    assert [target.party for target in containers._table.values()] == ["agent/reader"]
+
+
+async def test_only_so_many_are_examined_at_a_time(
+    machine: Machine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attested, "MOST_EXAMINED", 0)
+    machine.start()
+
+    assert "0 processes are being examined" in await refused(containers)
+
+
+async def test_a_file_that_changes_while_it_runs_is_drift(
+    machine: Machine, containers: Containers, drift: Drift
+) -> None:
+    machine.start()
+    await asks(containers)
+    changes = drift.changes()
+    assert await anext(changes) == {}
+    machine.file("root/usr/planted.so").write_text("x")
+    async with asyncio.timeout(30):
+        assert await anext(changes) == {"agent/reader": "/usr/planted.so"}
+
+
+async def test_a_process_that_runs_something_else_since_is_drift(
+    machine: Machine, containers: Containers, drift: Drift
+) -> None:
+    machine.start()
+    with socket.socket() as connection:
+        target = await containers.caller(connection)
+    machine.file("cmdline").write_bytes(b"sh\0")
+    await drift.look(target)
+
+    assert "was started as" in drift.check(target)
+
+
+def test_two_parties_with_the_same_code_cannot_be_told_apart() -> None:
+    known, lock = registry(), load_lock(ROOT / "registry.lock")
+    assert {image.party for image in images(known, lock, {})} == set(known.launched)
+    reader = known.parties["agent/reader"]
+    twins = known.model_copy(update={"parties": known.parties | {"agent/twin": reader}})
+
+    with pytest.raises(RegistryError, match="agent/reader and agent/twin run the same code"):
+        images(twins, lock, {})
+
+
+def test_the_program_has_to_be_the_images_own() -> None:
+    program = os.path.realpath(sys.executable)
+    proc = Path("/proc/self")
+
+    assert attested._problem_of_program(proc, {program: "its digest"}) is None
+    assert "which is not the image's" in str(attested._problem_of_program(proc, {}))
+
+
+def test_facts_that_cannot_be_read_name_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pidfd = os.pidfd_open(os.getpid())
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", "/proc/7/environ")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert "user and group id of the parties" in str(attested._problem(tmp_path, pidfd, {}, {}))
+    os.close(pidfd)

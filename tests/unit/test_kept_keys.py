@@ -1,0 +1,37 @@
+"""The keys of a trust domain outlive attestation's container, private and whole."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from authorities.attestation.containers.kept_keys import FILE, KeysError, kept_keys
+from authorities.attestation.spiffe.svid_issuer import Issuer
+
+
+def test_the_same_keys_are_there_after_a_restart(tmp_path: Path) -> None:
+    first, second = (Issuer("agents.example", kept_keys(tmp_path)) for _ in range(2))
+
+    assert first.jwt_bundle() == second.jwt_bundle()
+    token = first.jwt_svid("spiffe://agents.example/x", ["a"], now=int(time.time()), life=60)
+    assert second.validate(token, "a", life=60)["sub"] == "spiffe://agents.example/x"
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
+
+
+def test_keys_that_others_may_have_read_are_not_used(tmp_path: Path) -> None:
+    kept_keys(tmp_path)
+    (tmp_path / FILE).chmod(0o640)
+
+    with pytest.raises(KeysError, match="others may have read it"):
+        kept_keys(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"jwt": "x", "jwt_name": "n", "ca": "x", "ca_name": "n"}'])
+def test_damaged_keys_are_named_and_not_replaced(tmp_path: Path, content: str) -> None:
+    kept_keys(tmp_path)
+    (tmp_path / FILE).write_text(content)
+
+    with pytest.raises(KeysError, match="is damaged"):
+        kept_keys(tmp_path)
+    assert (tmp_path / FILE).read_text() == content
