@@ -9,11 +9,11 @@ import yaml
 from authorities.attestation.containers.main import OF_REGISTRY, Settings
 from tests.support.system import ROOT, registry
 from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.snapshot import REGISTRY_PARTY
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+REGISTRY = registry().authorities.registry
 PARTIES = {
     name: service
     for name in registry().launched
@@ -41,12 +41,12 @@ def test_a_party_is_reached_by_whom_the_registry_allows_and_by_nobody_else(name:
     [network] = [one for one in PARTIES[name]["networks"] if dns_name in aliases(PARTIES[name], one)]
     callers = {other for other in PARTIES if name in known.parties[other].may_call}
 
-    if name == REGISTRY_PARTY:  # every party follows its feed
+    if name == REGISTRY:  # every party follows its feed
         assert network == "authorities"
         assert members(network) == set(PARTIES)
     else:
         assert PARTIES[name]["environment"]["ZT_HOST"] == dns_name  # it listens in that network alone
-        assert members(network) - {REGISTRY_PARTY} == callers | {name}
+        assert members(network) - {REGISTRY} == callers | {name}
         assert (network == "edge") == any(name in party.may_call for party in known.parties.values() if not party.code)
 
 
@@ -57,7 +57,7 @@ def test_each_place_is_the_partys_own_name() -> None:
     for name, place in deployment.parties.items():
         assert (place.host, place.port) == (known.dns_name(name), 443)
     assert {service["environment"]["ZT_PORT"] for service in PARTIES.values()} == {"443"}
-    assert aliases(SERVICES["attestation"], "authorities") == [known.dns_name("authority/attestation")]
+    assert aliases(SERVICES["attestation"], "authorities") == [known.dns_name(known.authorities.attestation)]
 
 
 def test_attestation_and_parties_have_the_same_settings() -> None:

@@ -64,9 +64,14 @@ def test_there_is_an_end_to_what_is_measured(root: Path, monkeypatch: pytest.Mon
 
 
 def test_a_shared_file_is_read_once_and_a_changed_one_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, files = [], ImageFiles()
-    original = image._read
-    monkeypatch.setattr(image, "_read", lambda path: read.append(path) or original(path))
+    read: list[str] = []
+    files, original = ImageFiles(), image._read
+
+    def counted(path: str) -> str:
+        read.append(path)
+        return original(path)
+
+    monkeypatch.setattr(image, "_read", counted)
     for _ in range(2):
         files.look(str(root))
     assert len(read) == 1

@@ -5,8 +5,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,6 @@ from tests.support.system import ROOT, registry
 from tests.unit.test_container_admission import COMMAND, ENVIRON, MOUNTS, STATUS
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import RegistryError
-
-Ask = Callable[[], "asyncio.Future[object]"]
 
 
 class Machine:
@@ -176,8 +175,7 @@ async def test_a_process_that_has_ended_has_no_identity(machine: Machine, contai
     gone = machine.start()
     kept = os.pidfd_open(gone)
     machine.end(gone)
-    machine.peer = lambda _: Peer(gone, os.dup(kept), (gone, 0))  # type: ignore[method-assign]
-    containers._peer = machine.peer
+    containers._peer = lambda _: Peer(gone, os.dup(kept), (gone, 0))
 
     assert await refused(containers) == "it has ended"
     os.close(kept)
@@ -190,7 +188,12 @@ async def test_who_was_examined_in_vain_costs_no_second_look_at_once(
     machine.file("root/app/main.py").write_text("other code")
     looks: list[str] = []
     look = ImageFiles.look
-    monkeypatch.setattr(ImageFiles, "look", lambda self, root, *a, **k: looks.append(root) or look(self, root, *a, **k))
+
+    def counted(files: ImageFiles, root: str, folder: str = "", **how: Any) -> dict[str, str]:
+        looks.append(folder)
+        return look(files, root, folder, **how)
+
+    monkeypatch.setattr(ImageFiles, "look", counted)
     for _ in range(3):
         assert "not approved" in await refused(containers)
     assert len(looks) == 1

@@ -33,7 +33,6 @@ from authorities.attestation.verifier.report import report
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
 from zerotrust.registry.model import Registry, RegistryError, load_registry
-from zerotrust.registry.snapshot import ATTESTATION_PARTY, REGISTRY_PARTY
 from zerotrust.spiffe.svid import Svid
 
 APP, KEYS, PUBLIC, KEYCLOAK = Path("/app"), Path("/keys"), Path("/public"), Path("/keycloak-tls")
@@ -53,6 +52,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ZT_", frozen=True)
 
     registry: str
+    registry_party: str
     issuer: str
     issuer_at: str
 
@@ -86,8 +86,10 @@ class Source:
 
 def own_svid(registry: Registry, issuer: Issuer) -> Svid:
     """Return a new X.509-SVID of attestation itself, with the lifetime of all others."""
-    name, dns_name = registry.id(ATTESTATION_PARTY), registry.dns_name(ATTESTATION_PARTY)
-    new = issuer.x509_svid(name, dns_name, now=dt.datetime.now(dt.UTC), life=registry.freshness.x509_svid)
+    own = registry.authorities.attestation
+    new = issuer.x509_svid(
+        registry.id(own), registry.dns_name(own), now=dt.datetime.now(dt.UTC), life=registry.freshness.x509_svid
+    )
     return Svid.from_der(*new, [issuer.ca_der])
 
 
@@ -96,14 +98,15 @@ async def serve(settings: Settings) -> None:
     check_closed()  # control: issuer-in-closed-container
     allow_open_files()
     registry, lock = load_registry(APP / REGISTRY), load_lock(APP / LOCK)
-    port = load_deployment(APP / DEPLOYMENT, registry).parties[ATTESTATION_PARTY].port
+    authorities = registry.authorities
+    port = load_deployment(APP / DEPLOYMENT, registry).parties[authorities.attestation].port
     own = ImageFiles()
     further = {f"/app/{name}": str(own.look_at("", f"/app/{name}")) for name in OF_REGISTRY}
     issuer = Issuer(registry.trust_domain, kept_keys(KEYS))
     async with contextlib.AsyncExitStack() as stack:
         drift = await stack.enter_async_context(Drift(log))
         containers = Containers(
-            images(registry, lock, {REGISTRY_PARTY: further}),
+            images(registry, lock, {authorities.registry: further}),
             load_pin(PIN),
             same=settings.variables,
             drift=drift,
@@ -111,16 +114,16 @@ async def serve(settings: Settings) -> None:
         )
         await asyncio.to_thread(containers.read_own_image)
         _publish(issuer)
-        tls = tls_context(*_server_certificate(issuer, registry.dns_name(ATTESTATION_PARTY)))
+        tls = tls_context(*_server_certificate(issuer, registry.dns_name(authorities.attestation)))
         stack.callback(BundleServer(issuer.bundle(), port, tls, host="0.0.0.0").close)  # noqa: S104 - in its networks
         api = WorkloadApi(registry, containers, drift, issuer, log)
         server = Server([api])
         await server.start(path=str(SOCKET))  # asyncio replaces the socket of an earlier run
-        os.chmod(SOCKET, 0o666)  # noqa: PTH101 - a local socket
+        os.chmod(SOCKET, 0o666)  # noqa: PTH101, S103 - every container may ask; who gets an answer is examined
         stack.callback(api.close)
         stack.callback(server.close)
         log("ready")
-        await report(settings.registry, Source(registry, issuer, drift))
+        await report(settings.registry, authorities.registry, Source(registry, issuer, drift))
 
 
 def _publish(issuer: Issuer) -> None:
