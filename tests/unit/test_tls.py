@@ -355,6 +355,16 @@ def test_no_session_is_taken_up_again_for_it_would_not_be_checked_again() -> Non
     assert again.server.getpeercert()  # shown anew
 
 
+def test_a_session_that_is_taken_up_again_all_the_same_is_refused() -> None:
+    server = server_context(the_ca().svid(READER), certificate_needed=True)
+    server.num_tickets = 1
+    client = plain_client(the_ca().svid(WRITER))
+    first = Handshake(server, client).done()
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="a resumed session"):
+        Handshake(server, client, first.client.session).done()
+
+
 def test_nothing_passes_before_the_handshake_is_done() -> None:
     server = server_context(the_ca().svid(READER), certificate_needed=True)
     joined = Handshake(server, client_context(the_ca().svid(WRITER), PARTIES))
