@@ -179,6 +179,7 @@ async def test_the_callers_own_token_is_exchanged_at_the_issuer_with_a_fresh_pro
     assert (token.audience, token.token_id, token.expires_at) == (DOCUMENTS, "narrowed-1", NOW + 60)
     assert jwt.decode(token.value, options={"verify_signature": False})["scope"] == "tool.read"
     assert token.value not in repr(token)
+    assert [note.lifetime for note in bench.notes] == [30_000_000]
 
 
 @pytest.mark.parametrize("wanted", [{"tool.write"}, {"tool.read", "tool.write"}, {"tool"}, {"Tool.read"}, {"*"}])
