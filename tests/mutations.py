@@ -146,7 +146,6 @@ EXCUSED = {
     "gate: if call.route is UNLISTED:": "what such a route requires, nobody has: a second check stands behind it",
     "adapters.answer: super().__init__(message)": "Python keeps what an exception is made with before that is called",
     "adapters.a2a: streaming=False": "the card has said so already",
-    "transport.pools: if not self._unsent:": "to write nothing does nothing; it is quicker not to",
     "call: self.last is not None": "for the type checker: nothing was sent last where nothing was sent first",
     "call: self.principal": "for the type checker: a trace is followed only once the caller is known",
     "transport.responses: super().__init__(status_code=refusal.status)": (

@@ -5,6 +5,7 @@ import json
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from tests.support.door import Clock
 from tests.support.issuer import ISSUER, metadata
@@ -47,6 +48,8 @@ async def test_endpoints_are_those_that_the_issuer_names(asked: Asked) -> None:
     found = await asked.discovery.metadata()
 
     assert found.model_dump() == metadata()
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(found, "token_endpoint", "https://evil.test/token")  # noqa: B010 - mypy knows it as well
     assert [(r.method, str(r.url)) for r in asked.requests] == [("GET", f"{ISSUER}{WELL_KNOWN}")]
 
 

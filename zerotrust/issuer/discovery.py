@@ -27,7 +27,7 @@ MAX_AGE = 300
 class Metadata(BaseModel):
     """The members of the document that services and clients use.  All of them are required."""
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(frozen=True)
 
     issuer: str
     jwks_uri: str
@@ -48,8 +48,7 @@ class Discovery:
     def __init__(self, issuer: str, *, http: httpx.AsyncClient, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` counts seconds and never goes back."""
         self.issuer, self._http, self._clock = issuer, http, clock
-        self._known: Metadata | None = None
-        self._read_at = float("-inf")
+        self._known: tuple[float, Metadata] | None = None
         self._reading: asyncio.Task[Metadata] | None = None
 
     async def metadata(self) -> Metadata:
@@ -57,8 +56,8 @@ class Discovery:
 
         Raises `Denied`: `issuer_unavailable` if it returns none, `issuer_untrusted` if they are not its own.
         """
-        if self._known and self._clock() - self._read_at <= MAX_AGE:
-            return self._known
+        if self._known and self._clock() - self._known[0] <= MAX_AGE:
+            return self._known[1]
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         try:
@@ -70,9 +69,9 @@ class Discovery:
 
     async def _read(self) -> Metadata:
         asked_at = self._clock()
-        self._known = await discover(self.issuer, self._http)
-        self._read_at = asked_at
-        return self._known
+        metadata = await discover(self.issuer, self._http)
+        self._known = asked_at, metadata
+        return metadata
 
 
 async def discover(issuer: str, http: httpx.AsyncClient) -> Metadata:
