@@ -17,6 +17,7 @@ from authorities.attestation.local.authority import Authority
 from lab.load.attacks import ATTACKS, Attacker
 from local.keycloak import Keycloak
 from local.system import DEPLOYMENT, ROOT, System
+from zerotrust.issuer.discovery import Metadata
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import load_registry
@@ -27,7 +28,8 @@ def as_seen(told: dict[str, Any]) -> System:
     folder = Path(told["folder"])
     ca = folder / "ca.pem"
     tls = ssl.create_default_context(cafile=str(ca))
-    keycloak = SimpleNamespace(issuer=told["issuer"], passwords=told["passwords"], tls=tls)
+    metadata = Metadata(**told["metadata"])
+    keycloak = SimpleNamespace(issuer=metadata.issuer, metadata=metadata, passwords=told["passwords"], tls=tls)
     registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
     deployment, authority = load_deployment(DEPLOYMENT, registry), SimpleNamespace(ca_file=ca)
     return System(registry, deployment, lock, folder, cast("Keycloak", keycloak), cast("Authority", authority))

@@ -102,20 +102,19 @@ async def streams(attacker: Attacker) -> None:
 
 async def revocations(attacker: Attacker) -> None:
     """eve again: she refreshes her session and revokes the token that she got, in 20 sessions at once (RFC 7009)."""
-    keycloak = attacker.system.keycloak
+    keycloak, endpoints = attacker.system.keycloak, attacker.system.keycloak.metadata
     refresh = [(await attacker.system.sign_in("eve", "task.run")).refresh_token for _ in range(20)]
     async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=30) as http:
-        endpoint = f"{keycloak.issuer}/protocol/openid-connect"
 
         async def once(number: int) -> object:
             form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": refresh[number]}
-            answer = await http.post(f"{endpoint}/token", data=form)
+            answer = await http.post(endpoints.token_endpoint, data=form)
             if answer.status_code != 200:  # the session has been ended
                 refresh[number] = (await attacker.system.sign_in("eve", "task.run")).refresh_token
                 return f"refresh {answer.status_code}"
             refresh[number] = answer.json()["refresh_token"]
             form = {"client_id": "walkthrough", "token": answer.json()["access_token"]}
-            return f"revoke {(await http.post(f'{endpoint}/revoke', data=form)).status_code}"
+            return f"revoke {(await http.post(endpoints.revocation_endpoint, data=form)).status_code}"
 
         await attacker.often(range(len(refresh)), once)
 
@@ -177,7 +176,7 @@ async def slow_requests(attacker: Attacker) -> None:
     Keycloak keeps a thread for each, which used to be one of 50: 60 such requests stopped everybody.
     """
     keycloak = attacker.system.keycloak
-    path = f"{keycloak.issuer.removeprefix(URL)}/protocol/openid-connect/token"
+    path = keycloak.metadata.token_endpoint.removeprefix(URL)
 
     async def once(client: RawClient) -> object:
         answer = await client.drip(path, 15)

@@ -134,7 +134,7 @@ async def _attacked(system: System, name: str, seen: Seen) -> AsyncIterator[asyn
     told = {
         "attack": name,
         "folder": str(system.folder),
-        "issuer": system.keycloak.issuer,
+        "metadata": system.keycloak.metadata.model_dump(),
         "passwords": system.keycloak.passwords,
     }
     pipe = asyncio.subprocess.PIPE

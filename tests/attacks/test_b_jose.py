@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.attack import DOORS, Target, Tries, attack
-from tests.support.issuer import ISSUER, Issuer, encoded
+from tests.support.issuer import ISSUER, Issuer, encoded, metadata
 from tests.support.svid import TrustDomain
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
@@ -160,7 +160,7 @@ async def test_a_header_that_says_where_the_key_is(target: Target) -> Tries:
                 yield await target.send(party, genuine(target, party, **{name: address}))
                 forged = attacker(target).sign(target.claims(party), header={name: address})
                 yield await target.send(party, forged)
-        yield await target.send(party, genuine(target, party, jku=f"{ISSUER}/protocol/openid-connect/certs"))
+        yield await target.send(party, genuine(target, party, jku=metadata()["jwks_uri"]))
 
 
 @attack(18)

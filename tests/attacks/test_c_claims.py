@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.support.attack import DOORS, Target, Tries, attack, tool_call
-from tests.support.issuer import ISSUER
+from tests.support.issuer import ISSUER, metadata
 from zerotrust.decision import Reason
 from zerotrust.verify import CLOCK_SKEW
 
@@ -21,7 +21,7 @@ async def test_a_token_for_one_party_at_another(target: Target) -> Tries:
             "walkthrough",
             "realm-management",
             ISSUER,
-            f"{ISSUER}/protocol/openid-connect/token",
+            metadata()["token_endpoint"],
         ):
             yield await target.send(here, target.token(here, aud=nobodys))
 

@@ -29,7 +29,7 @@ from tests.support.attack_wire import (
     with_certificate,
 )
 from tests.support.ca import CA, NO_CERTIFICATE, TRUST_DOMAIN, the_ca, workload
-from tests.support.issuer import ISSUER
+from tests.support.issuer import metadata
 from tests.support.leaks import holds_token
 from tests.support.system import MCPWire, Wire
 from tools.documents.document import Document
@@ -233,7 +233,7 @@ async def test_a_client_assertion_is_used_again(target: Target) -> Tries:
     }
     async with httpx.AsyncClient(transport=Wire(target.system.apps, workload(WRITER))) as http:
         for _ in range(2):
-            answer = await http.post(f"{ISSUER}/protocol/openid-connect/token", data=form)
+            answer = await http.post(metadata()["token_endpoint"], data=form)
             gained = answer.json()["access_token"]
             assert (await target.send(TOOL, gained)).handled  # it is a good one, in the reader's hands
             yield await target.send(TOOL, gained, peer=workload(WRITER), reason=Reason.NOT_BOUND)

@@ -76,7 +76,7 @@ async def test_it_shows_its_identity_and_changes_the_one_client_by_its_own_token
     await administration.enable_client(READER)
 
     token, *told = keycloak.asked
-    assert token.url == f"{ISSUER}/protocol/openid-connect/token"
+    assert token.url == metadata()["token_endpoint"]
     form = dict(httpx.QueryParams(token.content.decode()))
     assert form == {
         "grant_type": "client_credentials",

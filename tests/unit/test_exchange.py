@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.support.door import NOW, Clock
-from tests.support.issuer import ISSUER, Known
+from tests.support.issuer import ISSUER, Known, metadata
 from tests.support.principals import principal
 from tests.support.system import fresh_revocations
 from zerotrust.audit.event import Caller, Decided, Exchange
@@ -171,7 +171,7 @@ def test_the_form_is_the_one_of_rfc_8693_with_a_jwt_svid_for_a_secret() -> None:
 async def test_the_callers_own_token_is_exchanged_at_the_issuer_with_a_fresh_proof(bench: Bench) -> None:
     token = await bench.exchange(lifetime=30)
 
-    assert str(bench.requests[0].url) == f"{ISSUER}/protocol/openid-connect/token"
+    assert str(bench.requests[0].url) == metadata()["token_endpoint"]
     assert bench.forms == [
         exchange_form("alice.token.1", audience=DOCUMENTS, scopes=READ, assertion="proof-of-the-reader", lifetime=30)
     ]

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
-from tests.support.issuer import ISSUER, Known
+from tests.support.issuer import ISSUER, Known, metadata
 from tests.unit.test_exchange import Proof, caller
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import CLIENT_ASSERTION
@@ -49,7 +49,7 @@ async def test_the_issuer_is_asked_about_that_token_with_a_fresh_proof_of_who_as
     await asked.confirm(caller("alice.token.1"), "tool.write")
 
     [request] = asked.requests
-    assert (request.method, str(request.url)) == ("POST", f"{ISSUER}/protocol/openid-connect/token/introspect")
+    assert (request.method, str(request.url)) == ("POST", metadata()["introspection_endpoint"])
     assert dict(parse_qsl(request.content.decode(), strict_parsing=True)) == {
         "client_assertion_type": CLIENT_ASSERTION,
         "client_assertion": "proof-of-the-reader",

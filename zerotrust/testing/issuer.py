@@ -28,16 +28,15 @@ ISSUER = "https://issuer.test/realms/agents"
 
 
 def metadata(issuer: str = ISSUER, **changed: str) -> dict[str, str]:
-    """What an issuer says of itself, with `changed` members: its endpoints as Keycloak names them."""
-    at = f"{issuer}/protocol/openid-connect"
+    """Return the issuer's metadata, with `changed` members (RFC 8414)."""
     return {
         "issuer": issuer,
-        "jwks_uri": f"{at}/certs",
-        "token_endpoint": f"{at}/token",
-        "introspection_endpoint": f"{at}/token/introspect",
-        "authorization_endpoint": f"{at}/auth",
-        "end_session_endpoint": f"{at}/logout",
-        "revocation_endpoint": f"{at}/revoke",
+        "jwks_uri": f"{issuer}/keys",
+        "token_endpoint": f"{issuer}/token",
+        "introspection_endpoint": f"{issuer}/introspect",
+        "authorization_endpoint": f"{issuer}/authorize",
+        "end_session_endpoint": f"{issuer}/logout",
+        "revocation_endpoint": f"{issuer}/revoke",
     } | changed
 
 
@@ -147,7 +146,7 @@ class Issuer:
         """The status and the JSON that it answers with, while it is not down."""
         if path.endswith(WELL_KNOWN):
             return 200, self.metadata
-        if path.endswith("/certs"):
+        if path.endswith("/keys"):
             self.key_reads += 1
             return 200, self.key_set
         if path.endswith("/introspect"):

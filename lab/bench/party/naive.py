@@ -7,6 +7,7 @@ import httpx
 import httpx2
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.exchange import CLIENT_ASSERTION
 from zerotrust.registry.directory import Directory
 from zerotrust.routes import Routes
@@ -59,6 +60,7 @@ class Naive(Service):
             transport=_New(lambda: Connections(at_issuer, workload.svid, issuer_context)), timeout=10
         )
         super().__init__(name, **parts)
+        self._discovery = Discovery(self.issuer, http=self._identity_http)
 
     def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
         """Introspect, then do all that the real gate does."""
@@ -77,6 +79,7 @@ class Naive(Service):
             "client_assertion": await self.workload.assertion(self.issuer),
             "token": token,
         }
-        answer = await self._identity_http.post(f"{self.issuer}/protocol/openid-connect/token/introspect", data=form)
+        endpoint = (await self._discovery.metadata()).introspection_endpoint
+        answer = await self._identity_http.post(endpoint, data=form)
         if not answer.json()["active"]:
             raise PermissionError("not active")
