@@ -30,8 +30,8 @@ from typing import Self
 import httpx
 import keycloak as python_keycloak
 
-from authorities.attestation.local.closed import give_up_reading_any_file
-from authorities.attestation.local.interpreter import Interpreter
+from authorities.attestation.process.closed import give_up_reading_any_file
+from authorities.attestation.process.interpreter import Interpreter
 from local.keycloak_instance import BUILD, Instance
 from local.keycloak_runtime import KeycloakError, Runtime, Say, find_runtime, going_on
 from registration.realm.script import SCRIPT

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 from rich.text import Text
 
-from authorities.attestation.local.closed import NotClosedError
 from authorities.attestation.local.launch import LaunchError
+from authorities.attestation.process.closed import NotClosedError
 from authorities.attestation.verifier.measure import MeasureError
 from local.keycloak_runtime import KeycloakError
 from local.system import ROOT, DemoError

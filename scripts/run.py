@@ -103,7 +103,7 @@ def main() -> None:
     sys.meta_path.append(Project)
     del sys.argv[0]
     if holds_secrets(sys.argv[0]):
-        from authorities.attestation.local.closed import continue_closed
+        from authorities.attestation.process.closed import continue_closed
 
         # control: process-closed-before-checks
         continue_closed()  # before anything that takes time; the rest runs in the closed process

@@ -1133,6 +1133,58 @@ ROWS: dict[int, Row] = {
     ),
     198: Row("somebody else answers for the server outside", None, (Control("outside-key-pinned"),)),
     199: Row("a token of ours is sent to the server outside", Reason.WOULD_WIDEN, (Control("token-for-its-audience"),)),
+    # V. containers
+    200: Row(
+        "a process beside the main one of a container: docker exec, a fork",
+        NO_IDENTITY,
+        (Control("main-process-of-container"),),
+    ),
+    201: Row(
+        "a container with more rights",
+        NO_IDENTITY,
+        (
+            Control("container-without-capabilities"),
+            Control("container-no-new-privileges"),
+            Control("container-seccomp"),
+            Control("container-not-root", put="return None"),
+        ),
+    ),
+    202: Row(
+        "a container that could change what it runs",
+        NO_IDENTITY,
+        (
+            Control("container-root-read-only"),
+            Control("container-root-overlay"),
+            Control("container-nothing-mounted", put="pass"),
+            Control("container-identity-read-only"),
+        ),
+    ),
+    203: Row(
+        "an approved image that runs something else, or with other settings",
+        NO_IDENTITY,
+        (
+            Control("container-command"),
+            Control("container-environment"),
+            Control("container-settings", put="return None"),
+        ),
+    ),
+    204: Row(
+        "an image with one file more, or another one",
+        NO_IDENTITY,
+        (
+            Control("container-as-built"),
+            (Control("container-code", put="return self._images[0]"), Control("container-as-built")),
+        ),
+    ),
+    205: Row("a second container of a running party", NO_IDENTITY, (Control("container-once"),)),
+    206: Row(
+        "a party is registered with the code of another one",
+        "not started",
+        (Control("images-differ"),),
+    ),
+    207: Row(
+        "the trust domain's keys lie where others could read them", "not started", (Control("kept-keys-private"),)
+    ),
 }
 
 

@@ -35,7 +35,7 @@ BOOTSTRAP = """
 import json, sys
 print("open", flush=True)
 sys.stdin.readline()
-from authorities.attestation.local import closed, main
+from authorities.attestation.process import closed, main
 from lab.without import Control, without
 with without(*(Control(**control) for control in json.loads(sys.argv.pop(1)))):
     closed.continue_closed()

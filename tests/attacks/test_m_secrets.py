@@ -72,7 +72,7 @@ BOOTSTRAP = """
 import asyncio, json, sys
 from pathlib import Path
 
-from authorities.attestation.local.interpreter import Interpreter
+from authorities.attestation.process.interpreter import Interpreter
 from local.keycloak import Keycloak
 from local.keycloak_runtime import find_java
 from lab.without import Control, without

@@ -31,10 +31,10 @@ from spiffe._proto import workload_pb2 as pb
 
 from authorities.attestation.local import launch as launch_module
 from authorities.attestation.local.environment import Environment
-from authorities.attestation.local.interpreter import Interpreter
 from authorities.attestation.local.launch import Launch, Launcher, LaunchError, Places
 from authorities.attestation.local.stage import Stage
-from authorities.attestation.spiffe import process
+from authorities.attestation.process import peers as process
+from authorities.attestation.process.interpreter import Interpreter
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.approval import approving
 from tests.support.ca import ATTESTATION_PARTY
@@ -158,7 +158,7 @@ async def test_a_connection_that_outlives_its_process_is_nobodys(
     place: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
 ) -> None:
     if kernel == "one without pidfs":
-        monkeypatch.setattr("authorities.attestation.spiffe.process.PIDFS", False)
+        monkeypatch.setattr("authorities.attestation.process.peers.PIDFS", False)
     places = Places(root=place, stages=place, logs=place, endpoint="")
     launcher = Launcher(
         places, Lock(files={}, parties={}), Environment.pinned(Path(sys.prefix)), log=print, ended=lambda _: None

@@ -16,8 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from authorities.attestation.local import authority as module
-from authorities.attestation.local import closed
-from authorities.attestation.local.closed import NotClosedError, check_closed
+from authorities.attestation.process import closed
+from authorities.attestation.process.closed import NotClosedError, check_closed
 from tests.support.launched import PROJECT, locked, project
 from tests.support.spy import ORDINARY, Spy
 from zerotrust.registry.model import load_registry
@@ -68,7 +68,7 @@ GOES_ON = """
 import sys
 print("open", flush=True)
 sys.stdin.readline()
-from authorities.attestation.local.closed import continue_closed
+from authorities.attestation.process.closed import continue_closed
 continue_closed()
 print("closed", flush=True)
 sys.stdin.readline()
@@ -130,7 +130,7 @@ import json, os, sys
 first = [os.getpid(), sys.executable, sys.prefix, sys.argv, sys.flags.isolated, dict(os.environ)]
 print(json.dumps(first), flush=True)
 sys.path.append(sys.argv[1])
-from authorities.attestation.local.closed import continue_closed
+from authorities.attestation.process.closed import continue_closed
 continue_closed()
 sys.exit(7)
 """
@@ -169,7 +169,7 @@ CHECKS = """
 import sys
 print("open", flush=True)
 sys.stdin.readline()
-from authorities.attestation.local import closed
+from authorities.attestation.process import closed
 closed.check_closed = lambda: None
 closed.continue_closed()
 import importlib
@@ -209,7 +209,7 @@ async def test_it_is_closed_already_while_it_gets_ready_to_begin_anew() -> None:
     program = """
 import ctypes, os
 os.execve = lambda *_: print(ctypes.CDLL(None).prctl(3), flush=True)
-from authorities.attestation.local import closed
+from authorities.attestation.process import closed
 closed._begin_again()
 """
     process = await started(sys.executable, "-c", program)

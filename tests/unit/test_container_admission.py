@@ -3,33 +3,7 @@
 import pytest
 
 from authorities.attestation.containers.admission import Facts, mount_points, problem
-
-STATUS = """\
-Name:	python
-Uid:	47823	47823	47823	47823
-NSpid:	7089	1
-CapInh:	0000000000000000
-CapPrm:	0000000000000000
-CapEff:	0000000000000000
-CapBnd:	0000000000000000
-CapAmb:	0000000000000000
-NoNewPrivs:	1
-Seccomp:	2
-"""
-MOUNTS = """\
-520 430 0:66 / / ro,relatime master:207 - overlay overlay ro,lowerdir=/l/A:/l/B
-521 520 0:69 / /proc rw,nosuid - proc proc rw
-522 521 0:69 /sys /proc/sys ro - proc proc rw
-523 520 0:71 / /dev rw - tmpfs tmpfs rw
-524 523 0:72 / /dev/pts rw - devpts devpts rw
-525 520 254:0 /c/hosts /etc/hosts rw - ext4 /dev/vda rw
-526 520 254:0 /v/data /data rw,relatime - ext4 /dev/vda rw
-527 520 0:80 / /tmp rw,noexec - tmpfs tmpfs rw
-528 520 254:0 /v/identity /run/identity ro,relatime - ext4 /dev/vda rw
-"""
-COMMAND = b"python\0-I\0-B\0-u\0/app\0"
-ENVIRON = b"PATH=/usr/local/bin:/usr/bin\0HOSTNAME=1f\0ZT_ISSUER=https://issuer\0SPIFFE_ENDPOINT_SOCKET=unix:/s\0"
-SAME = {"ZT_ISSUER": "https://issuer", "ZT_REGISTRY": "https://registry"}
+from tests.support.container import COMMAND, ENVIRON, MOUNTS, SAME, STATUS
 
 
 def told(status: str = STATUS, mounts: str = MOUNTS, cmdline: bytes = COMMAND, environ: bytes = ENVIRON) -> str | None:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,55 +11,15 @@ from typing import Any
 import pytest
 
 from authorities.attestation.containers import attested
-from authorities.attestation.containers.attested import SECONDS_REFUSED, Containers, Image, images
+from authorities.attestation.containers.attested import SECONDS_REFUSED, Containers, images
 from authorities.attestation.containers.image import ImageFiles
-from authorities.attestation.spiffe.process import Peer
+from authorities.attestation.process.peers import Peer
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Drift
+from tests.support.container import STATUS, Machine
 from tests.support.system import ROOT, registry
-from tests.unit.test_container_admission import COMMAND, ENVIRON, MOUNTS, STATUS
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import RegistryError
-
-
-class Machine:
-    """Containers as folders of a `/proc`, each with a real process that only sleeps."""
-
-    def __init__(self, proc: Path) -> None:
-        self.proc, self.now, self.asking = proc, 1000.0, 0
-        self._sleeping: dict[int, subprocess.Popen[bytes]] = {}
-
-    def start(self, code: str = "reader") -> int:
-        process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
-        self._sleeping[process.pid] = process
-        folder = self.proc / str(process.pid)
-        (folder / "root/app").mkdir(parents=True)
-        (folder / "root/usr").mkdir()
-        (folder / "root/usr/libc.so").write_text("libc")
-        (folder / "root/app/main.py").write_text(code)
-        for name, content in {
-            "status": STATUS.encode(),
-            "mountinfo": MOUNTS.encode(),
-            "cmdline": COMMAND,
-            "environ": ENVIRON,
-        }.items():
-            (folder / name).write_bytes(content)
-        self.asking = process.pid
-        return process.pid
-
-    def file(self, name: str, pid: int | None = None) -> Path:
-        return self.proc / str(pid or self.asking) / name
-
-    def end(self, pid: int) -> None:
-        process = self._sleeping.pop(pid)
-        process.communicate(b"\n")
-
-    def end_all(self) -> None:
-        for pid in list(self._sleeping):
-            self.end(pid)
-
-    def peer(self, _connection: socket.socket) -> Peer:
-        return Peer(self.asking, os.pidfd_open(self.asking), (self.asking, 0))
 
 
 @pytest.fixture
@@ -71,11 +30,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
     running.end_all()
 
 
-class Log(list[tuple[str, dict[str, object]]]):
-    def __call__(self, event: str, **fields: object) -> None:
-        self.append((event, fields))
-
-
 @pytest.fixture
 async def drift() -> AsyncIterator[Drift]:
     async with Drift(lambda *_, **__: None) as drift:
@@ -83,27 +37,8 @@ async def drift() -> AsyncIterator[Drift]:
 
 
 @pytest.fixture
-def containers(machine: Machine, drift: Drift, tmp_path: Path) -> Containers:
-    pattern = tmp_path / "pattern"
-    for name in ("reader", "writer"):
-        (pattern / name / "app").mkdir(parents=True)
-        (pattern / name / "app/main.py").write_text(name)
-    (pattern / "base/usr").mkdir(parents=True)
-    (pattern / "base/usr/libc.so").write_text("libc")
-    found = ImageFiles().look
-    return Containers(
-        [
-            Image(f"agent/{name}", f"spiffe://agents.example/agent/{name}", found(str(pattern / name)))
-            for name in ("reader", "writer")
-        ],
-        found(str(pattern / "base")),
-        same={"ZT_ISSUER": "https://issuer"},
-        drift=drift,
-        log=Log(),
-        process=machine.peer,
-        clock=lambda: machine.now,
-        proc=machine.proc,
-    )
+def containers(machine: Machine, drift: Drift) -> Containers:
+    return machine.containers(drift)
 
 
 async def asks(containers: Containers) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from authorities.attestation.containers.admission import Facts, mount_points, problem
 from authorities.attestation.containers.image import NOT_OF_IMAGE, ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
-from authorities.attestation.spiffe.process import Peer, ProcessKey, peer
+from authorities.attestation.process.peers import Peer, ProcessKey, peer
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Drift, Log
 from authorities.attestation.verifier.measure import MeasureError, named
@@ -147,7 +147,7 @@ class Containers:
         return target
 
     def _check_process(self, who: Peer) -> None:
-        if why := _problem(self._proc / str(who.pid), who.pidfd, self._base, self._same):  # control: container-fit
+        if why := _problem(self._proc / str(who.pid), who.pidfd, self._base, self._same):
             raise NotAttestedError(why)
 
     def _image(self, proc: Path) -> Image:
@@ -197,7 +197,6 @@ def _problem(proc: Path, pidfd: int, base: Mapping[str, str], same: Mapping[str,
 def _problem_of_program(proc: Path, base: Mapping[str, str]) -> str | None:
     program = os.readlink(proc / "exe")
     runs, lies = os.stat(proc / "exe"), os.stat(f"{proc}/root{program}", follow_symlinks=False)
-    # control: container-program
     if program not in base or (runs.st_dev, runs.st_ino) != (lies.st_dev, lies.st_ino):
         return f"it runs {program}, which is not the image's"
     return None

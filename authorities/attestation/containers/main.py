@@ -21,11 +21,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from authorities.attestation.containers.attested import Containers, images
 from authorities.attestation.containers.image import ImageFiles, load_pin
 from authorities.attestation.containers.kept_keys import KeysError, kept_keys
-from authorities.attestation.local.closed import NotClosedError, check_closed, continue_closed
+from authorities.attestation.process.closed import NotClosedError, continue_closed
+from authorities.attestation.process.peers import allow_open_files
 from authorities.attestation.spiffe.bundle import BundleServer, tls_context
 from authorities.attestation.spiffe.certificates import DAYS
-from authorities.attestation.spiffe.process import allow_open_files
-from authorities.attestation.spiffe.svid_issuer import Issuer
+from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process
 from authorities.attestation.spiffe.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.measure import MeasureError
@@ -95,14 +95,13 @@ def own_svid(registry: Registry, issuer: Issuer) -> Svid:
 
 async def serve(settings: Settings) -> None:
     """Serve until cancelled.  Raises `RegistryError`, `KeysError`, `NotClosedError`, `MeasureError` or `OSError`."""
-    check_closed()  # control: issuer-in-closed-container
     allow_open_files()
     registry, lock = load_registry(APP / REGISTRY), load_lock(APP / LOCK)
     authorities = registry.authorities
     port = load_deployment(APP / DEPLOYMENT, registry).parties[authorities.attestation].port
     own = ImageFiles()
     further = {f"/app/{name}": str(own.look_at("", f"/app/{name}")) for name in OF_REGISTRY}
-    issuer = Issuer(registry.trust_domain, kept_keys(KEYS))
+    issuer = issuer_of_closed_process(registry.trust_domain, lambda: kept_keys(KEYS))
     async with contextlib.AsyncExitStack() as stack:
         drift = await stack.enter_async_context(Drift(log))
         containers = Containers(

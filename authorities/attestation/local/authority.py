@@ -13,13 +13,12 @@ from typing import Self
 
 from grpclib.server import Server
 
-from authorities.attestation.local.closed import check_closed
 from authorities.attestation.local.environment import Environment, EnvironmentPinError, unfit
 from authorities.attestation.local.launch import Launch, Launched, Launcher, LaunchError, Places
+from authorities.attestation.process.peers import allow_open_files
 from authorities.attestation.spiffe.bundle import PATH, BundleServer, tls_context
 from authorities.attestation.spiffe.certificates import DAYS
-from authorities.attestation.spiffe.process import allow_open_files
-from authorities.attestation.spiffe.svid_issuer import Issuer
+from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process
 from authorities.attestation.spiffe.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.measure import MeasureError
@@ -27,12 +26,6 @@ from authorities.attestation.verifier.target import RegistryFiles
 from zerotrust.registry.lock import LOCK, Lock, lock_of
 from zerotrust.registry.model import Registry, RegistryError, content
 from zerotrust.spiffe.svid import Svid
-
-
-def issuer_of_closed_process(trust_domain: str) -> Issuer:
-    """Make the keys, if no other process can read them.  Raises `NotClosedError` otherwise."""
-    check_closed()  # control: issuer-in-closed-process
-    return Issuer(trust_domain)
 
 
 class Authority:

@@ -16,8 +16,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authorities.attestation.local.authority import Authority
-from authorities.attestation.local.closed import NotClosedError
 from authorities.attestation.local.launch import Launch, LaunchError
+from authorities.attestation.process.closed import NotClosedError
 from authorities.attestation.verifier.measure import MeasureError
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock

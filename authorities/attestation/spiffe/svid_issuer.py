@@ -4,7 +4,7 @@ import base64
 import datetime as dt
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import ECAlgorithm
 
+from authorities.attestation.process.closed import check_closed
 from authorities.attestation.spiffe.certificates import Key, new_ca, new_key
 
 ALGORITHM = "ES256"
@@ -40,7 +41,7 @@ class Issuer:
     """Signs for one trust domain."""
 
     def __init__(self, trust_domain: str, keys: Keys | None = None) -> None:
-        """Without `keys`, new ones are made, which exist in memory only.  The CA's certificate is always new."""
+        """Without `keys`, new ones are made.  The CA's certificate is always new."""
         keys = keys or Keys.new()
         self.trust_domain_id = f"spiffe://{trust_domain}"
         self._key, self._key_id = keys.jwt, keys.jwt_name
@@ -117,6 +118,12 @@ class Issuer:
     def _jwt_key(self) -> dict[str, Any]:
         key = ECAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         return {**key, "kid": self._key_id, "use": "jwt-svid", "alg": ALGORITHM}
+
+
+def issuer_of_closed_process(trust_domain: str, keys: Callable[[], Keys] = Keys.new) -> Issuer:
+    """Get the keys of a trust domain, if no other process can read them here.  Raises `NotClosedError` otherwise."""
+    check_closed()  # control: issuer-in-closed-process
+    return Issuer(trust_domain, keys())
 
 
 def _private(key: Key, encoding: Encoding) -> bytes:

@@ -14,7 +14,7 @@ import os
 import struct
 import sys
 
-from authorities.attestation.local.interpreter import Interpreter
+from authorities.attestation.process.interpreter import Interpreter
 
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4  # <sys/prctl.h>
 _CAPABILITY_VERSION = 0x20080522  # <linux/capability.h>: version 3, two words for each set

@@ -1,0 +1,1 @@
+"""Processes: who is at the other end of a connection, and how a process is closed to others of the same user."""

@@ -1,0 +1,159 @@
+"""V. Containers: an identity for a process that is not a party's container as it was built.
+
+In process, over a `/proc` made of files.  `make attacks-compose` tries the same with real containers.
+"""
+
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+from authorities.attestation.containers import attested
+from authorities.attestation.containers.attested import Containers, images
+from authorities.attestation.containers.kept_keys import FILE, KeysError, kept_keys
+from authorities.attestation.spiffe.workload_api import NotAttestedError
+from authorities.attestation.verifier.drift import Drift
+from tests.support.attack import Attempt, Tries, attack
+from tests.support.container import COMMAND, ENVIRON, MOUNTS, STATUS, Machine
+from tests.support.issuer import Issuer
+from tests.support.system import ROOT, registry
+from zerotrust.registry.lock import load_lock
+from zerotrust.registry.model import RegistryError
+from zerotrust.service import Service
+
+
+class Target:
+    """A machine with containers, and the attestation authority that examines them."""
+
+    leaks = False
+
+    def __init__(self, machine: Machine, containers: Containers) -> None:
+        self.machine, self.containers = machine, containers
+        self.lured: list[str] = []
+
+    def check_journals(self) -> None:
+        """There are none."""
+
+    async def ask(self, why: str) -> Attempt:
+        """Ask for an identity; `why` is what has to be logged otherwise."""
+        try:
+            with socket.socket() as connection:
+                await self.containers.caller(connection)
+        except NotAttestedError as error:
+            return Attempt("no identity", succeeded=False, recorded=[why] if why in str(error) else [], reason=why)
+        return Attempt("an identity", succeeded=True)
+
+    async def with_(self, changes: Iterable[tuple[str, str | bytes, str]]) -> AsyncIterator[Attempt]:
+        """Start one container for each change of a fact, and have it ask."""
+        for name, content, why in changes:
+            pid = self.machine.start()
+            file = self.machine.file(name)
+            file.write_bytes(content) if isinstance(content, bytes) else file.write_text(content)
+            yield await self.ask(why)
+            self.machine.end(pid)
+
+
+@asynccontextmanager
+async def machine(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Target]:
+    with tempfile.TemporaryDirectory() as folder:
+        running = Machine(Path(folder))
+        # The kernel's own links to a program and to its root are no files.
+        with patch.object(attested, "_problem_of_program", lambda *_: None):
+            async with Drift(lambda *_, **__: None) as drift:
+                yield Target(running, running.containers(drift))
+        running.end_all()
+
+
+@attack(200, machine)
+async def test_a_process_beside_the_main_one(target: Target) -> Tries:
+    """What `docker exec` starts, and what a party's process forks: process 1 of the container, and nobody else."""
+    async for tried in target.with_(
+        [
+            ("status", STATUS.replace("7089\t1", "7089\t890"), "not the main process"),
+            ("status", STATUS.replace("7089\t1", "7089"), "not the main process"),  # of the machine itself
+        ]
+    ):
+        yield tried
+
+
+@attack(201, machine)
+async def test_a_container_with_more_rights(target: Target) -> Tries:
+    async for tried in target.with_(
+        [
+            ("status", STATUS.replace("CapBnd:\t0000", "CapBnd:\t00a8"), "capabilities"),
+            ("status", STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0"), "can gain privileges"),
+            ("status", STATUS.replace("Seccomp:\t2", "Seccomp:\t0"), "no seccomp filter"),
+            ("status", STATUS.replace("Uid:\t47823", "Uid:\t0"), "runs as root"),
+        ]
+    ):
+        yield tried
+
+
+@attack(202, machine)
+async def test_a_container_that_could_change_what_it_runs(target: Target) -> Tries:
+    async for tried in target.with_(
+        [
+            ("mountinfo", MOUNTS.replace("/ / ro,", "/ / rw,"), "root is writable"),
+            ("mountinfo", MOUNTS.replace("overlay overlay", "btrfs /dev/vda"), "root is btrfs"),
+            ("mountinfo", MOUNTS.replace("/data rw", "/usr/six.py ro"), "mounted at /usr/six.py"),
+            ("mountinfo", MOUNTS.replace("/run/identity ro", "/run/identity rw"), "/run/identity is writable"),
+        ]
+    ):
+        yield tried
+
+
+@attack(203, machine)
+async def test_an_approved_image_that_runs_something_else(target: Target) -> Tries:
+    async for tried in target.with_(
+        [
+            ("cmdline", COMMAND.replace(b"/app", b"/tmp"), "was started as"),
+            ("environ", ENVIRON + b"LD_PRELOAD=/data/x.so\0", "LD_PRELOAD"),
+            ("environ", ENVIRON.replace(b"https://issuer", b"https://mine"), "ZT_ISSUER is not that of attestation"),
+        ]
+    ):
+        yield tried
+
+
+@attack(204, machine)
+async def test_an_image_with_other_files(target: Target) -> Tries:
+    async for tried in target.with_(
+        [
+            ("root/app/planted.py", "import os", "code that is not approved: /app/planted.py"),
+            ("root/usr/libc.so", "another libc", "not what was built: /usr/libc.so"),
+            ("root/usr/six.py", "import os", "not what was built: /usr/six.py"),
+        ]
+    ):
+        yield tried
+
+
+@attack(205, machine)
+async def test_a_second_container_of_a_party(target: Target) -> Tries:
+    target.machine.start()
+    await target.ask("")
+    target.machine.start()
+    yield await target.ask("runs already")
+
+
+@attack(206, machine)
+async def test_a_party_registered_with_the_code_of_another(target: Target) -> Tries:
+    known = registry()
+    twins = known.model_copy(update={"parties": known.parties | {"agent/twin": known.parties["agent/reader"]}})
+    yield _raises(lambda: images(twins, load_lock(ROOT / "registry.lock"), {}), RegistryError, "indistinguishable")
+
+
+@attack(207, machine)
+async def test_keys_that_others_could_read(target: Target) -> Tries:
+    folder = target.machine.proc
+    kept_keys(folder)
+    (folder / FILE).chmod(0o644)
+    yield _raises(lambda: kept_keys(folder), KeysError, "others may have read it")
+
+
+def _raises(do: Callable[[], object], error: type[Exception], why: str) -> Attempt:
+    try:
+        do()
+    except error as refusal:
+        return Attempt("refused", succeeded=False, recorded=[why] if why in str(refusal) else [], reason=why)
+    return Attempt("done", succeeded=True)
