@@ -5,27 +5,18 @@ the workload's own identity and the tokens that it receives.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
-import httpx
-import jwt
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
-from local.system import EVERYTHING, System
+from demo.intruder import NO_CONNECTION, Intruder, User, answer_to, end_of, said
+from local.system import System
 from zerotrust.audit.event import Access
-from zerotrust.issuer.exchange import exchange_form
-from zerotrust.transport.pools import Connections
 
 TASK = {"request": "Summarise the incident reports."}
-NO_CONNECTION = "no connection"
-MARGIN = 20
-"""Seconds before the end of an intruder's certificate at which it shows another one."""
-_ERA = {"mcp-protocol-version": "2026-07-28"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,132 +35,14 @@ class Attempt:
         return self.answered == self.expected
 
 
-class Intruder:
-    """Has what an intruder inside the workloads could get, and uses it.
-
-    `who`: the name of the calling workload, whose certificate is used, or None for a program without a certificate.
-    """
-
-    def __init__(self, system: System, stack: AsyncExitStack) -> None:
-        """`stack` closes the connections."""
-        self._system, self._stack = system, stack
-        self._clients: dict[str | None, httpx.AsyncClient] = {}
-        self._held: dict[str, tuple[Connections, float]] = {}
-        self._connecting = asyncio.Lock()
-
-    async def exchange(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> httpx.Response:
-        """Exchange a token at Keycloak as the workload `who`.  `more`: `lifetime` in seconds, or other form fields."""
-        form = exchange_form(
-            token,
-            audience=self._system.registry.id(audience),
-            scopes=frozenset(scopes.split()),
-            assertion=await self._system.assertion(who),
-            lifetime=more.pop("lifetime", None),
-        )
-        async with httpx.AsyncClient(verify=self._system.keycloak.tls, trust_env=False, timeout=30) as http:
-            return await http.post(self._system.keycloak.metadata.token_endpoint, data=form | more)
-
-    async def token(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> str:
-        """Return the token of an exchange."""
-        return str((await self.exchange(who, token, audience, scopes, **more)).json()["access_token"])
-
-    async def login(self, user: str, scope: str = EVERYTHING) -> str:
-        """Return the token of a user's own client, for what users try themselves."""
-        return (await self._system.sign_in(user, scope)).access_token
-
-    async def call_tool(self, who: str | None, token: str, tool: str, **arguments: str) -> httpx.Response:
-        """Call a tool of the documents server by hand."""
-        return await self.post(who, "tool/documents", "/mcp", token, **tool_call(tool, **arguments))
-
-    async def list_tools(self, who: str, token: str) -> httpx.Response:
-        """Ask the documents server for its tools."""
-        return await self.post(who, "tool/documents", "/mcp", token, **_mcp("tools/list"))
-
-    async def post(self, who: str | None, name: str, path: str, token: str | None, **more: Any) -> httpx.Response:
-        """POST to a party, with a token or without."""
-        headers = more.pop("headers", {}) | ({"authorization": f"Bearer {token}"} if token else {})
-        http = await self._client(who)
-        return await http.post(f"{self._system.address(name)}{path}", headers=headers, **more)
-
-    async def get(self, who: str | None, name: str, path: str, token: str) -> httpx.Response:
-        """GET from a party."""
-        http = await self._client(who)
-        return await http.get(f"{self._system.address(name)}{path}", headers={"authorization": f"Bearer {token}"})
-
-    async def _client(self, who: str | None) -> httpx.AsyncClient:
-        async with self._connecting:
-            if who:
-                await self._renew(who)
-            elif None not in self._clients:
-                self._clients[None] = await self._stack.enter_async_context(self._system.user())
-            return self._clients[who]
-
-    async def _renew(self, who: str) -> None:
-        """Make the client of the workload `who` use a certificate that does not expire within `MARGIN`."""
-        held = self._held.get(who)
-        if held and held[1] > time.time() + MARGIN:
-            return
-        svid = await self._system.svid(who)
-        if held:
-            held[0].renew(svid)
-        connections = held[0] if held else Connections(self._system.directory, svid)
-        self._held[who] = connections, svid.not_after
-        if not held:
-            http = httpx.AsyncClient(transport=connections, timeout=30)
-            self._clients[who] = await self._stack.enter_async_context(http)
-
-
-def tool_call(tool: str, **arguments: str) -> dict[str, Any]:
-    """Return body and headers of a tool call (MCP 2026-07-28)."""
-    call = _mcp("tools/call", name=tool, arguments=arguments)
-    call["headers"]["mcp-name"] = tool
-    return call
-
-
-def _mcp(method: str, **params: Any) -> dict[str, Any]:
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "intruder", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
-    return {
-        "json": {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}},
-        "headers": _ERA | {"accept": "application/json", "mcp-method": method},
-    }
-
-
-def said(answer: httpx.Response) -> str:
-    """Return status and reason, as a caller sees them."""
-    body = answer.json()
-    if not isinstance(body, dict):
-        return f"{answer.status_code} ok"
-    if "jsonrpc" in body:
-        if "error" not in body:
-            return f"{answer.status_code} tool error" if body["result"].get("isError") else f"{answer.status_code} ok"
-        if not isinstance(body["error"].get("data"), dict):  # not the gate's: it was admitted, and then not understood
-            return f"{answer.status_code} {body['error']['code']}"
-        body = body["error"]["data"]
-    return f"{answer.status_code} {body.get('reason') or body.get('error') or 'ok'}"
-
-
-async def answer_to(asked: Awaitable[httpx.Response]) -> str:
-    """Return the same, or that there was no connection.  Raises `httpx.TimeoutException`."""
-    try:
-        return said(await asked)
-    except (httpx.NetworkError, httpx.ProtocolError):
-        return NO_CONNECTION
-
-
 async def attempts(system: System) -> AsyncIterator[Attempt]:
     """Make all attempts, one after the other."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
-        t0 = await intruder.login("alice")
-        t1 = await intruder.token("orchestrator", t0, "agent/reader", "agent.invoke tool.read inference.run")
-        t2 = await intruder.token("agent/reader", t1, "tool/documents", "tool.read")
-        t3 = await intruder.token("agent/reader", t1, "inference", "inference.run")
+        alice = User("alice", intruder)
+        t0, t1, t2, t3 = [await token() for token in (alice.t0, alice.t1, alice.t2, alice.t3)]
         for group in (
-            _wrong_credentials(intruder, t0, t1),
+            _wrong_credentials(alice),
             _stolen(intruder, t0, t1, t2),
             _refused_exchanges(intruder, t1, t2),
             _too_little_authority(intruder, system, t0, t2, t3),
@@ -179,7 +52,8 @@ async def attempts(system: System) -> AsyncIterator[Attempt]:
     yield await _no_identity(system)
 
 
-async def _wrong_credentials(intruder: Intruder, t0: str, t1: str) -> AsyncIterator[Attempt]:
+async def _wrong_credentials(alice: User) -> AsyncIterator[Attempt]:
+    intruder, t0, t1 = alice.intruder, await alice.t0(), await alice.t1()
     answer = await intruder.post(None, "orchestrator", "/tasks", None, json=TASK)
     yield Attempt("a stranger", "runs a task without a token", "gate: credentials", "401 no_token", said(answer))
 
@@ -192,9 +66,7 @@ async def _wrong_credentials(intruder: Intruder, t0: str, t1: str) -> AsyncItera
         said(answer),
     )
 
-    brief = await intruder.token("agent/reader", t1, "tool/documents", "tool.read", lifetime=1)
-    await asyncio.sleep(max(0.0, end_of(brief) - time.time()))
-    answer = await intruder.call_tool("agent/reader", brief, "read", id="ENG-101")
+    answer = await intruder.call_tool("agent/reader", await alice.ended(), "read", id="ENG-101")
     yield Attempt("the reader", "uses a token one second too late", "gate: expiry", "401 expired", said(answer))
 
     wanted = "urn:ietf:params:oauth:token-type:id_token"
@@ -338,8 +210,3 @@ async def _no_identity(system: System) -> Attempt:
     except PySpiffeError as error:
         answered = "no identity issued" if "no identity issued" in str(error) else str(error)
     return Attempt("a program nobody launched", "asks for an identity", "attestation", "no identity issued", answered)
-
-
-def end_of(token: str) -> float:
-    """When a token ends, in seconds since the epoch."""
-    return float(jwt.decode(token, options={"verify_signature": False})["exp"])

@@ -15,7 +15,8 @@ from a2a.types import AgentCard
 from starlette.types import Receive, Scope, Send
 
 from authorities.attestation.local.launch import Launch
-from demo.refusals import TASK, Attempt, Intruder, answer_to
+from demo.intruder import Intruder, User, answer_to
+from demo.refusals import TASK, Attempt
 from local.system import HOST, ROOT, System, settings, started
 from zerotrust.adapters.agent_card import agent_card, signed_card
 from zerotrust.spiffe.svid import Svid
@@ -74,9 +75,7 @@ async def revocations(system: System, took: list[float]) -> AsyncIterator[Attemp
     async with AsyncExitStack() as stack:
         intruder, http = Intruder(system, stack), await stack.enter_async_context(system.user())
         olga = await operator(system, http)
-        t0 = await intruder.login("alice")
-        t1 = await intruder.token("orchestrator", t0, "agent/writer", "agent.invoke tool.write inference.run")
-        t2 = await intruder.token("agent/writer", t1, "tool/documents", "tool.write")
+        t2 = await User("alice", intruder, agent="agent/writer").t2()
 
         async def call() -> str:
             return await answer_to(intruder.call_tool("agent/writer", t2, "create", title="A draft", text="text"))

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import jwt
 
-from demo.refusals import Intruder, answer_to
+from demo.intruder import Intruder, User, answer_to, claims_of
 from demo.revocation import PLANTED, Operator, until_restored
 from local.system import System
 from zt.login import Login
@@ -25,12 +24,11 @@ PAUSE = 0.005
 """Seconds between two calls of a service: without a pause, all parties would be too busy to receive the revocation."""
 PLAN = {"request": "Summarise the incident reports."}
 READER, WRITER = "agent/reader", "agent/writer"
-ACTS = {READER: "tool.read", WRITER: "tool.write"}
 
 
 @dataclass(slots=True)
 class Use:
-    """Tokens of one session, in use at every service."""
+    """Tokens of one session, in use at every service.  They stay the same, also when they end."""
 
     system: System
     intruder: Intruder
@@ -44,8 +42,7 @@ class Use:
     @property
     def claims(self) -> dict[str, Any]:
         """The claims of T0."""
-        read: dict[str, Any] = jwt.decode(self.login.access_token, options={"verify_signature": False})
-        return read
+        return claims_of(self.login.access_token)
 
     def calls(self) -> Mapping[str, Callable[[], Awaitable[httpx.Response]]]:
         """Return a cheap call for each service, as the holder of its token makes it."""
@@ -63,11 +60,9 @@ async def in_use(
     system: System, intruder: Intruder, olga: Operator, *, agent: str = READER, user: str = "alice"
 ) -> Use:
     """Sign a user in, and exchange the token for every hop on the way through one agent."""
-    login, acts = await system.sign_in(user), ACTS[agent]
-    t1 = await intruder.token("orchestrator", login.access_token, agent, f"agent.invoke {acts} inference.run")
-    t2 = await intruder.token(agent, t1, "tool/documents", acts)
-    t3 = await intruder.token(agent, t1, "inference", "inference.run")
-    return Use(system, intruder, olga, agent, login, t1, t2, t3)
+    way = User(user, intruder, agent=agent)
+    t1, t2, t3 = [await token() for token in (way.t1, way.t2, way.t3)]
+    return Use(system, intruder, olga, agent, way.login, t1, t2, t3)
 
 
 async def _at_the_realm(use: Use, url: str, **form: str) -> None:

@@ -16,7 +16,7 @@ from rich.box import HORIZONTALS
 from rich.markup import escape
 from rich.table import Table
 
-from demo.refusals import Intruder
+from demo.intruder import Intruder
 from lab.conformance import gos, nodes, pythons, tck
 from lab.conformance.bare import bare
 from lab.conformance.expected import EXPECTED

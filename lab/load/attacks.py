@@ -15,10 +15,9 @@ from typing import Any, TypeVar
 
 import httpx
 
-from demo.refusals import Intruder, tool_call
+from demo.intruder import Intruder, Token, User, tool_call
 from lab.load.raw_client import RawClient
 from lab.load.stories import READING
-from lab.load.users import Token, User
 from local.keycloak import URL
 from local.system import System
 from zerotrust.registry.feed import PATH as FEED
@@ -128,13 +127,11 @@ async def refusals(attacker: Attacker) -> None:
 
 async def drafts(attacker: Attacker) -> None:
     """A compromised writer: one draft of 60,000 characters after the other, for alice."""
-    alice = User("alice", attacker.intruder)
-    t1 = alice.exchanged(alice.t0, "orchestrator", "agent/writer", "agent.invoke tool.write inference.run")
-    t2 = alice.exchanged(t1, "agent/writer", "tool/documents", "tool.write")
+    alice = User("alice", attacker.intruder, agent="agent/writer")
     call = tool_call("create", title="pager storm", text="x" * 60_000)
 
     async def once(_number: int) -> object:
-        answer = await alice.post("agent/writer", "tool/documents", "/mcp", t2, **call)
+        answer = await alice.post("agent/writer", "tool/documents", "/mcp", alice.t2, **call)
         error = answer.json().get("error") or answer.json().get("result", {})
         return f"{answer.status_code} {'refused' if error.get('isError') or 'code' in error else 'filed'}"
 

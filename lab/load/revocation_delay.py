@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from demo.refusals import Intruder
+from demo.intruder import Intruder
 from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, delays, in_use
 from lab.bench.numbers import percentile

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from keycloak import KeycloakError
 
-from demo.refusals import Intruder, answer_to
+from demo.intruder import Intruder, answer_to
 from demo.revocation import Operator, operator
 from demo.revocation_methods import REVOCATION_METHODS, Use, in_use
 from lab.load.judge import UNANSWERED, Ban, Call, Evidence, Session
@@ -39,7 +39,7 @@ class Sessions:
         self._intruder, self._http = Intruder(system, stack), system.user()
         stack.push_async_callback(self._http.aclose)
         self._revoking = defaultdict[str, asyncio.Lock](asyncio.Lock)
-        self._signing_in = defaultdict[str, asyncio.Lock](asyncio.Lock)
+        self._signing_in = asyncio.Lock()
         self._undoing: list[asyncio.Task[None]] = []
 
     async def work(self, account: str, chance: random.Random) -> None:
@@ -75,13 +75,11 @@ class Sessions:
         return all(call.allowed for call in calls)
 
     async def _begin(self, account: str) -> tuple[Use, Session]:
-        olga = await self._operator()
-        async with self._signing_in[account]:
-            use = await in_use(self._system, self._intruder, olga, user=account)
+        use = await in_use(self._system, self._intruder, await self._operator(), user=account)
         return use, Session(account, use.claims["sid"])
 
     async def _operator(self) -> Operator:
-        async with self._signing_in["olga"]:
+        async with self._signing_in:
             return await operator(self._system, self._http)
 
     async def _call(self, session: Session, service: str, call: Callable[[], Awaitable[httpx.Response]]) -> None:

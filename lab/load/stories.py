@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import httpx
 
-from demo.refusals import NO_CONNECTION, TASK, answer_to, tool_call
-from lab.load.users import Kind, User
+from demo.intruder import NO_CONNECTION, User, answer_to, tool_call
+from demo.refusals import TASK
+from lab.load.users import Kind
 from local.manual_steps import REQUEST
 
 READING = "Summarise the incident reports of my department."

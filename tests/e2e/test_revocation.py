@@ -10,7 +10,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from demo.refusals import NO_CONNECTION, TASK, Intruder, answer_to, said, tool_call
+from demo.intruder import NO_CONNECTION, Intruder, answer_to, said, tool_call
+from demo.refusals import TASK
 from demo.revocation import PLANTED, Operator, operator, revocations, rogues
 from local.system import ROOT, System
 from tests.e2e.test_transaction import task

@@ -18,7 +18,7 @@ import uvicorn
 
 from authorities.attestation.local.launch import Launch
 from authorities.attestation.verifier.report import report
-from demo.refusals import said, tool_call
+from demo.intruder import said, tool_call
 from local.system import ROOT, System, settings, started
 from tests.support.ca import ATTESTATION_PARTY, REGISTRY_PARTY
 from tests.support.issuer import Issuer

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from demo.intruder import User
 from lab.load.attacks import STRANGERS, Attacker, strangers
 from lab.load.stories import plans
-from lab.load.users import User
 from local.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
-from demo.refusals import Intruder
+from demo.intruder import Intruder, User
 from lab.load.judge import Ban, Call, Evidence
 from lab.load.stories import OWN, THROUGH_THE_WRITER, kinds_of, wrong
 from lab.load.under_load import suspension
-from lab.load.users import NAMES, Score, User, users
+from lab.load.users import NAMES, Score, users
 from lab.load.watch import MOST_FILES, SLACK, Held, grown, held
 from local.system import System
 

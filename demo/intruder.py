@@ -1,0 +1,222 @@
+"""What an intruder inside genuine workloads could get of a user's session, and what it is answered everywhere."""
+
+import asyncio
+import random
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import jwt
+
+from local.system import EVERYTHING, System
+from zerotrust.issuer.exchange import exchange_form
+from zerotrust.transport.pools import Connections
+from zt.login import Login
+
+NO_CONNECTION = "no connection"
+MARGIN = 20
+"""Seconds before its end at which a certificate or a token is no longer used: what it is used for has to be over then.
+"""
+ACTS = {"agent/reader": "tool.read", "agent/writer": "tool.write"}
+"""What an agent may do with the tool."""
+_ERA = {"mcp-protocol-version": "2026-07-28"}
+
+Source = Callable[[], Awaitable[str]]
+"""Where a token comes from."""
+
+
+class Intruder:
+    """Has what an intruder inside the workloads could get, and uses it.
+
+    `who`: the name of the calling workload, whose certificate is used, or None for a program without a certificate.
+    """
+
+    def __init__(self, system: System, stack: AsyncExitStack) -> None:
+        """`stack` closes the connections."""
+        self.system, self._stack = system, stack
+        self._clients: dict[str | None, httpx.AsyncClient] = {}
+        self._held: dict[str, tuple[Connections, float]] = {}
+        self._connecting, self._signing_in = asyncio.Lock(), defaultdict[str, asyncio.Lock](asyncio.Lock)
+
+    async def exchange(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> httpx.Response:
+        """Exchange a token at Keycloak as the workload `who`.  `more`: `lifetime` in seconds, or other form fields."""
+        form = exchange_form(
+            token,
+            audience=self.system.registry.id(audience),
+            scopes=frozenset(scopes.split()),
+            assertion=await self.system.assertion(who),
+            lifetime=more.pop("lifetime", None),
+        )
+        async with httpx.AsyncClient(verify=self.system.keycloak.tls, trust_env=False, timeout=30) as http:
+            return await http.post(self.system.keycloak.metadata.token_endpoint, data=form | more)
+
+    async def token(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> str:
+        """Return the token of an exchange."""
+        return str((await self.exchange(who, token, audience, scopes, **more)).json()["access_token"])
+
+    async def login(self, user: str, scope: str = EVERYTHING) -> str:
+        """Return the token of a user's own client, for what users try themselves."""
+        return (await self.sign_in(user, scope)).access_token
+
+    async def sign_in(self, user: str, scope: str = EVERYTHING) -> Login:
+        """Sign a user in; the sessions of one user begin one after the other."""
+        async with self._signing_in[user]:
+            return await self.system.sign_in(user, scope)
+
+    async def call_tool(self, who: str | None, token: str, tool: str, **arguments: str) -> httpx.Response:
+        """Call a tool of the documents server by hand."""
+        return await self.post(who, "tool/documents", "/mcp", token, **tool_call(tool, **arguments))
+
+    async def list_tools(self, who: str, token: str) -> httpx.Response:
+        """Ask the documents server for its tools."""
+        return await self.post(who, "tool/documents", "/mcp", token, **_mcp("tools/list"))
+
+    async def post(self, who: str | None, name: str, path: str, token: str | None, **more: Any) -> httpx.Response:
+        """POST to a party, with a token or without."""
+        headers = more.pop("headers", {}) | ({"authorization": f"Bearer {token}"} if token else {})
+        http = await self.client(who)
+        return await http.post(f"{self.system.address(name)}{path}", headers=headers, **more)
+
+    async def get(self, who: str | None, name: str, path: str, token: str) -> httpx.Response:
+        """GET from a party."""
+        http = await self.client(who)
+        return await http.get(f"{self.system.address(name)}{path}", headers={"authorization": f"Bearer {token}"})
+
+    async def client(self, who: str | None) -> httpx.AsyncClient:
+        """Return the HTTP client of a workload, or of a person."""
+        async with self._connecting:
+            if who:
+                await self._renew(who)
+            elif None not in self._clients:
+                self._clients[None] = await self._stack.enter_async_context(self.system.user())
+            return self._clients[who]
+
+    async def _renew(self, who: str) -> None:
+        """Make the client of the workload `who` use a certificate that does not expire within `MARGIN`."""
+        held = self._held.get(who)
+        if held and held[1] > time.time() + MARGIN:
+            return
+        svid = await self.system.svid(who)
+        if held:
+            held[0].renew(svid)
+        connections = held[0] if held else Connections(self.system.directory, svid)
+        self._held[who] = connections, svid.not_after
+        if not held:
+            http = httpx.AsyncClient(transport=connections, timeout=30)
+            self._clients[who] = await self._stack.enter_async_context(http)
+
+
+class Token:
+    """A token that is asked for again before it ends; one request for it at a time."""
+
+    def __init__(self, get: Source) -> None:
+        self._get, self._token, self._one = get, "", asyncio.Lock()
+
+    async def __call__(self) -> str:
+        """Return the token."""
+        async with self._one:
+            if not self._token or end_of(self._token) < time.time() + MARGIN:
+                self._token = await self._get()
+            return self._token
+
+
+class User:
+    """A user with a session of its own, and the tokens of one way through one agent, as an intruder could get them."""
+
+    login: Login
+
+    def __init__(
+        self, name: str, intruder: Intruder, *, agent: str = "agent/reader", scope: str = EVERYTHING, seed: int = 1
+    ) -> None:
+        self.name, self.intruder, self._scope = name, intruder, scope
+        self.chance = random.Random(seed)  # noqa: S311 - to be the same every time
+        self.traces: set[str] = set()
+        self.t0 = Token(self._sign_in)
+        self.t1 = self.exchanged(self.t0, "orchestrator", agent, f"agent.invoke {ACTS[agent]} inference.run")
+        self.t2 = self.exchanged(self.t1, agent, "tool/documents", ACTS[agent])
+        self.t3 = self.exchanged(self.t1, agent, "inference", "inference.run")
+        self._ended = ""
+
+    def exchanged(self, token: Source, who: str, audience: str, scopes: str) -> Token:
+        """What the workload `who` gets for one of this user's tokens."""
+
+        async def get() -> str:
+            return await self.intruder.token(who, await token(), audience, scopes)
+
+        return Token(get)
+
+    async def forged(self) -> str:
+        """Return the user's own token, with another signature."""
+        head, _, signature = (await self.t0()).rpartition(".")
+        return f"{head}.{signature[::-1]}"
+
+    async def ended(self) -> str:
+        """Return a token for the tool that was valid for a second, and is no more."""
+        if not self._ended:
+            t1 = await self.t1()
+            self._ended = await self.intruder.token("agent/reader", t1, "tool/documents", "tool.read", lifetime=1)
+            await asyncio.sleep(max(0.0, end_of(self._ended) - time.time()))
+        return self._ended
+
+    async def post(self, who: str | None, name: str, path: str, token: Source | None, **more: Any) -> httpx.Response:
+        """POST to a party: as the workload `who`, or as the user's own client."""
+        return await self.intruder.post(who, name, path, token and await token(), **more)
+
+    async def _sign_in(self) -> str:
+        self.login = await self.intruder.sign_in(self.name, self._scope)
+        return self.login.access_token
+
+
+def tool_call(tool: str, **arguments: str) -> dict[str, Any]:
+    """Return body and headers of a tool call (MCP 2026-07-28)."""
+    call = _mcp("tools/call", name=tool, arguments=arguments)
+    call["headers"]["mcp-name"] = tool
+    return call
+
+
+def _mcp(method: str, **params: Any) -> dict[str, Any]:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "intruder", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    return {
+        "json": {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}},
+        "headers": _ERA | {"accept": "application/json", "mcp-method": method},
+    }
+
+
+def said(answer: httpx.Response) -> str:
+    """Return status and reason, as a caller sees them."""
+    body = answer.json()
+    if not isinstance(body, dict):
+        return f"{answer.status_code} ok"
+    if "jsonrpc" in body:
+        if "error" not in body:
+            return f"{answer.status_code} tool error" if body["result"].get("isError") else f"{answer.status_code} ok"
+        if not isinstance(body["error"].get("data"), dict):  # not the gate's: it was admitted, and then not understood
+            return f"{answer.status_code} {body['error']['code']}"
+        body = body["error"]["data"]
+    return f"{answer.status_code} {body.get('reason') or body.get('error') or 'ok'}"
+
+
+async def answer_to(asked: Awaitable[httpx.Response]) -> str:
+    """Return the same, or that there was no connection.  Raises `httpx.TimeoutException`."""
+    try:
+        return said(await asked)
+    except (httpx.NetworkError, httpx.ProtocolError):
+        return NO_CONNECTION
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """Return the claims of a token, unverified."""
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
+def end_of(token: str) -> float:
+    """Return when a token ends, in seconds since the epoch."""
+    return float(claims_of(token)["exp"])
