@@ -5,7 +5,7 @@ realm without it, for a Keycloak that has `LAB_SCRIPT` built in.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,10 +54,6 @@ def _script(take: str, put: str = "", *, where: str | None = None) -> RealmContr
     return RealmControl(f"delegation.js: {where}", remove)
 
 
-def _workloads(realm: Json) -> Iterator[Json]:
-    return (client for client in realm["clients"] if client.get("clientAuthenticatorType") == "federated-jwt")
-
-
 def _without_executor(name: str) -> RealmControl:
     def remove(realm: Json) -> None:
         (profile,) = realm["clientProfiles"]["profiles"]
@@ -66,15 +62,28 @@ def _without_executor(name: str) -> RealmControl:
     return RealmControl(f"realm: {name}", remove)
 
 
-def _attribute(where: str, name: str, value: str | None) -> RealmControl:
-    """An attribute of every workload's client; None leaves it out."""
+def _put(where: str, objects: Callable[[Json], list[Json]], values: Json) -> RealmControl:
+    """Settings of these objects of a realm; None leaves one out."""
 
     def remove(realm: Json) -> None:
-        for client in _workloads(realm):
-            attributes = {key: kept for key, kept in client["attributes"].items() if key != name}
-            client["attributes"] = attributes | ({name: value} if value else {})
+        for one in objects(realm):
+            one.update(values)
+            for key in [key for key, value in values.items() if value is None]:
+                del one[key]
 
     return RealmControl(f"realm: {where}", remove)
+
+
+def _realm(realm: Json) -> list[Json]:
+    return [realm]
+
+
+def _workloads(realm: Json) -> list[Json]:
+    return [client for client in realm["clients"] if client.get("clientAuthenticatorType") == "federated-jwt"]
+
+
+def _attributes(realm: Json) -> list[Json]:
+    return [client["attributes"] for client in _workloads(realm)]
 
 
 def _every_scope(realm: Json) -> None:
@@ -89,66 +98,40 @@ def _every_audience(realm: Json) -> None:
         client["defaultClientScopes"] = sorted({*client["defaultClientScopes"], *audiences})
 
 
-def _secrets(realm: Json) -> None:
-    for client in _workloads(realm):
-        client["clientAuthenticatorType"] = "client-secret"
-
-
-def _service_accounts(realm: Json) -> None:
-    for client in _workloads(realm):
-        client["serviceAccountsEnabled"] = True
-
-
 def _built_in_clients(realm: Json) -> None:
     realm["clients"] = [client for client in realm["clients"] if "optionalClientScopes" in client]
-
-
-def _assertions_as_old_as_keycloak_likes(realm: Json) -> None:
-    for provider in realm["identityProviders"]:
-        del provider["config"]["fedClientAssertionMaxExp"]
 
 
 DOWNSCOPE = _without_executor("downscope-assertion-grant-enforcer")
 NO_PASSWORD_GRANT = _without_executor("reject-ropc-grant")
 DELEGATES = RealmControl("realm: delegates", _every_scope)
 MAY_CALL = RealmControl("realm: may_call", _every_audience)
-MAX_TTL = _attribute("max_ttl", "access.token.lifespan", None)
-NO_REFRESH_TOKEN = _attribute(
-    "no refresh token by exchange", "standard.token.exchange.enableRefreshRequestedTokenType", "SAME_SESSION"
+MAX_TTL = _put("max_ttl", _attributes, {"access.token.lifespan": None})
+NO_REFRESH_TOKEN = _put(
+    "no refresh token by exchange",
+    _attributes,
+    {"standard.token.exchange.enableRefreshRequestedTokenType": "SAME_SESSION"},
 )
-
-
-def _lock_out(realm: Json) -> None:
-    """After three wrong passwords, however slow they come, and not after 30, or two within a second."""
-    realm |= {"bruteForceProtected": True, "failureFactor": 3, "waitIncrementSeconds": 900}
-
-
-def _required_actions(realm: Json) -> None:
-    del realm["requiredActions"]
-
-
-def _single_sign_on(realm: Json) -> None:
-    del realm["browserFlow"]
-
-
-def _long_refresh_token(realm: Json) -> None:
-    for client in realm["clients"]:
-        client.get("attributes", {}).pop("client.session.max.lifespan", None)
-
-
-def _every_event(realm: Json) -> None:
-    realm["enabledEventTypes"] = []  # which Keycloak takes for all of them
-
-
 NAMES_NO_SESSION = _script("token.setSessionId(null);", where="an ID token names no session")
-NO_LOCK_OUT = RealmControl("realm: bruteForceProtected is off", _lock_out)
-NO_REQUIRED_ACTIONS = RealmControl("realm: requiredActions is empty", _required_actions)
-ASKS_EACH_TIME = RealmControl("realm: browserFlow asks for the password each time", _single_sign_on)
-SHORT_REFRESH_TOKEN = RealmControl("realm: client.session.max.lifespan of zt", _long_refresh_token)
-NO_ERROR_EVENTS = RealmControl("realm: enabledEventTypes without errors", _every_event)
-NO_SECRETS = RealmControl("realm: federated-jwt", _secrets)
-NO_SERVICE_ACCOUNTS = RealmControl("realm: no token without a user", _service_accounts)
-ASSERTION_AGE = RealmControl("realm: the age of an assertion", _assertions_as_old_as_keycloak_likes)
+# Without it: after three wrong passwords, however slow they come, and not after 30, or two within a second.
+LOCK_OUT = {"bruteForceProtected": True, "failureFactor": 3, "waitIncrementSeconds": 900}
+NO_LOCK_OUT = _put("bruteForceProtected is off", _realm, LOCK_OUT)
+NO_REQUIRED_ACTIONS = _put("requiredActions is empty", _realm, {"requiredActions": None})
+ASKS_EACH_TIME = _put("browserFlow asks for the password each time", _realm, {"browserFlow": None})
+SHORT_REFRESH_TOKEN = _put(
+    "client.session.max.lifespan of zt",
+    lambda realm: [client["attributes"] for client in realm["clients"] if client["clientId"] == "zt"],
+    {"client.session.max.lifespan": None},
+)
+# An empty list, which Keycloak takes for all of them.
+NO_ERROR_EVENTS = _put("enabledEventTypes without errors", _realm, {"enabledEventTypes": []})
+NO_SECRETS = _put("federated-jwt", _workloads, {"clientAuthenticatorType": "client-secret"})
+NO_SERVICE_ACCOUNTS = _put("no token without a user", _workloads, {"serviceAccountsEnabled": True})
+ASSERTION_AGE = _put(
+    "the age of an assertion",
+    lambda realm: [provider["config"] for provider in realm["identityProviders"]],
+    {"fedClientAssertionMaxExp": None},
+)
 BUILT_IN_DISABLED = RealmControl("realm: built-in clients disabled", _built_in_clients)
 
 DEAD_FIRST = _script("token.exp(1);", where="dead first")
