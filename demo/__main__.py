@@ -4,8 +4,6 @@ import sys
 from collections.abc import AsyncIterator, Iterable
 
 import typer
-from rich.box import HORIZONTALS
-from rich.table import Table
 from rich.text import Text
 
 from demo.refusals import Attempt, attempts
@@ -13,7 +11,7 @@ from demo.revocation import operator, revocations, rogues
 from demo.revocation_methods import all_delays
 from demo.show import certificates, show_delays, show_parties, show_tokens, show_trail, tokens_of
 from local.manual_steps import REQUEST
-from local.program import FOLDER, console, say, until_told
+from local.program import FOLDER, console, say, show, until_told
 from local.system import ROOT, System, process_running, running
 from zerotrust.audit.event import Access, AuditEvent, Request
 from zerotrust.audit.journal import first_bad_record
@@ -40,12 +38,12 @@ async def _walkthrough() -> int:
     async with running(STORY, say=say, insiders=insiders) as system:
         say(f"It started without data, in {STORY.relative_to(ROOT)}; the data of `make up` is not touched")
         console.rule("Who takes part")
-        show_parties(console, system, await certificates(system))
+        show_parties(system, await certificates(system))
         failures = await _try("Others who would", rogues(system))
         console.rule("The story")
         events = await _story(system)
         console.rule("Who was who on every hop")
-        show_tokens(console, tokens_of(events))
+        show_tokens(tokens_of(events))
         console.rule("What was written down")
         show_trail(console, events)
         _show_journals(system)
@@ -59,7 +57,7 @@ async def _walkthrough() -> int:
             say(f"the tool refused the writer {seconds * 1e3:.0f} ms after {what}")
         console.rule("How soon a revocation takes effect")
         async with system.user() as http:
-            show_delays(console, await all_delays(system, await operator(system, http)))
+            show_delays(await all_delays(system, await operator(system, http)))
         say("Everything ends")
     console.print("[red]An answer was not as expected.[/red]" if failures else "[green]All as expected.[/green]")
     return 1 if failures else 0
@@ -110,24 +108,17 @@ def _poisoned(events: list[AuditEvent]) -> list[Attempt]:
 
 async def _try(title: str, trying: AsyncIterator[Attempt], before: Iterable[Attempt] = ()) -> int:
     """Show the outcome of each attempt; return how many were not as expected."""
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
-    for column in ("", "who", "tries what", "answer", "stopped by"):
-        table.add_column(column, overflow="fold")
-    failures = 0
+    rows, failures = [], 0
     for attempt in [*before, *[one async for one in trying]]:
         failures += not attempt.as_expected
-        cells = (attempt.who, attempt.what, attempt.answered, attempt.control)
-        table.add_row(_mark(attempt.as_expected), *map(Text, cells))
+        mark = Text("✓", "green") if attempt.as_expected else Text("✗", "red")
+        rows.append((mark, *map(Text, (attempt.who, attempt.what, attempt.answered, attempt.control))))
         if not attempt.as_expected:
             why = f"expected {attempt.expected}, answered {attempt.answered}"
             say(Text.assemble((why, "red"), f": {attempt.who} {attempt.what}"))
     console.rule(title)
-    console.print(table)
+    show(("", "who", "tries what", "answer", "stopped by"), rows)
     return failures
-
-
-def _mark(as_expected: bool) -> str:  # noqa: FBT001
-    return "[green]✓[/green]" if as_expected else "[red]✗[/red]"
 
 
 if __name__ == "__main__":

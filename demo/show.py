@@ -9,14 +9,13 @@ import ssl
 from collections.abc import Iterable, Mapping
 
 from cryptography import x509
-from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.tree import Tree
 
 from authorities.attestation.verifier.measure import digest_of
 from demo.revocation_methods import REVOCATION_METHODS
+from local.program import console, show
 from local.system import HOST, System
 from zerotrust.audit.event import MICROSECONDS, Access, AuditEvent, Caller, Decided, Request
 from zerotrust.spiffe.svid import id_of
@@ -55,35 +54,28 @@ async def certificates(system: System) -> dict[str, x509.Certificate]:
     return shown
 
 
-def show_parties(console: Console, system: System, shown: Mapping[str, x509.Certificate]) -> None:
+def show_parties(system: System, shown: Mapping[str, x509.Certificate]) -> None:
     """Show each party's certificate, and the code digest it was issued for; with the folders, if there is room."""
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
-    for column in ("certificate of", "known as", "left", "approved code"):
-        table.add_column(column, no_wrap=True)
+    rows = []
     for name, certificate in shown.items():
         left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
         code = system.registry.parties[name].code
-        table.add_row(
-            short(id_of(certificate)),
-            system.registry.dns_name(name),
-            f"{left.total_seconds():.0f} s",
-            f"{digest_of(system.lock.files_of(code))[:8]}…" + (f"  {', '.join(code)}" if console.width >= WIDE else ""),
-        )
-    console.print(table)
+        digest = f"{digest_of(system.lock.files_of(code))[:8]}…"
+        folders = f"  {', '.join(code)}" if console.width >= WIDE else ""
+        known_as = system.registry.dns_name(name)
+        rows.append((short(id_of(certificate)), known_as, f"{left.total_seconds():.0f} s", digest + folders))
+    show(("certificate of", "known as", "left", "approved code"), rows)
 
 
-def show_delays(console: Console, took: Mapping[str, Mapping[str, float]]) -> None:
+def show_delays(took: Mapping[str, Mapping[str, float]]) -> None:
     """Show how long each service still accepted calls after each revocation was acknowledged."""
     services = list(dict.fromkeys(name for each in took.values() for name in each))
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), caption_justify="left")
-    table.caption = f"From acknowledgement to first refusal.  {NO}: no caller of it is revoked."
-    table.add_column("revoked by")
-    for name in services:
-        table.add_column(name, justify="right", no_wrap=True)
-    for method, each in took.items():
-        cells = (f"{each[name] * 1e3:.0f} ms" if name in each else NO for name in services)
-        table.add_row(REVOCATION_METHODS[method].called, *cells)
-    console.print(table)
+    rows = [
+        (REVOCATION_METHODS[method].called, *(f"{each[s] * 1e3:.0f} ms" if s in each else NO for s in services))
+        for method, each in took.items()
+    ]
+    caption = f"From acknowledgement to first refusal.  {NO}: no caller of it is revoked."
+    show(("revoked by", *services), rows, right=True, caption=caption, caption_justify="left")
 
 
 def tokens_of(events: Iterable[AuditEvent]) -> dict[str, Caller]:
@@ -95,23 +87,21 @@ def tokens_of(events: Iterable[AuditEvent]) -> dict[str, Caller]:
     return {name: found[name] for name in NAMES.values() if name in found}
 
 
-def show_tokens(console: Console, tokens: dict[str, Caller]) -> None:
+def show_tokens(tokens: dict[str, Caller]) -> None:
     """Show the tokens side by side, and the rights that each has lost from the one before."""
     by_id = {token.token_id: token for token in tokens.values()}
-    table = Table(box=HORIZONTALS, show_lines=True, padding=(0, 1, 0, 0))
-    for column in ("", "who", "scope", "act", "life", "gone since"):
-        table.add_column(column, no_wrap=True)
-    for name, token in tokens.items():
-        parent = by_id.get(token.lineage[-1]) if token.lineage else None
-        table.add_row(
+    rows = [
+        (
             f"[bold]{name}[/bold]",
             f"sub {token.subject[:8]}…\nazp {short(token.party)}\naud {short(token.audience)}",
             "\n".join(token.scopes),
             "\n".join(short(actor) for actor in token.actors) or "nobody",
             f"{(token.expires_at - token.issued_at) // MICROSECONDS} s",
-            _lost(token, parent),
+            _lost(token, by_id.get(token.lineage[-1]) if token.lineage else None),
         )
-    console.print(table)
+        for name, token in tokens.items()
+    ]
+    show(("", "who", "scope", "act", "life", "gone since"), rows, show_lines=True)
 
 
 def _lost(token: Caller, parent: Caller | None) -> str:

@@ -5,10 +5,13 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import httpx
+from rich.box import HORIZONTALS
+from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from authorities.attestation.local.launch import LaunchError
@@ -35,6 +38,16 @@ def say(text: str | Text) -> None:
     """Print one line of progress, with the seconds since the start.  A `str` is never interpreted as markup."""
     # control: progress-without-markup
     console.print(Text.assemble((f"{time.monotonic() - _began:5.1f} s", "dim"), "  ", text))
+
+
+def show(columns: Iterable[str], rows: Iterable[Iterable[RenderableType]], *, right: bool = False, **how: Any) -> None:
+    """Print a table; `right`: all columns but the first are numbers.  `how`: further options of the table."""
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), **how)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if right and number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def until_told(main: Coroutine[Any, Any, int]) -> int:

@@ -10,8 +10,7 @@ import typer
 from lab.bench.measure import TASK, measure
 from lab.bench.numbers import Ratio, summarise
 from lab.bench.variants import launches, unregistered
-from lab.load.report import show
-from local.program import FOLDER, console, say, until_told
+from local.program import FOLDER, console, say, show, until_told
 from local.system import ROOT, running
 from zerotrust.registry.model import load_registry
 
@@ -65,6 +64,7 @@ def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
                 ("cpu_warm", "zero trust, warm, time on a core", "warm_cpu_ratio", ""),
             )
         ),
+        right=True,
     )
     show(
         ("what it is made of, each by itself", "p50 ms", "p99 ms"),
@@ -80,6 +80,7 @@ def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
                 ("jwt_svid", "a JWT-SVID"),
             )
         ),
+        right=True,
     )
 
 

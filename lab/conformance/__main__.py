@@ -12,9 +12,7 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.box import HORIZONTALS
 from rich.markup import escape
-from rich.table import Table
 
 from demo.intruder import Intruder
 from lab.conformance import gos, nodes, pythons, tck
@@ -23,7 +21,7 @@ from lab.conformance.expected import EXPECTED
 from lab.conformance.forwarder import ASK, MODELS, READ, THINK, Way, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
-from local.program import FOLDER, console, say, until_told
+from local.program import FOLDER, console, say, show, until_told
 from local.system import System, running
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
@@ -119,19 +117,16 @@ async def _outcomes(name: str, what: Callable[[], Awaitable[Outcome | Ran]]) -> 
 
 
 def _report(ran: Ran, skipped: dict[str, str]) -> int:
-    table = Table("suite", "version", "passed", "failed as expected", "skipped", "unexpected", box=HORIZONTALS)
-    wrong = 0
+    rows, wrong = [], 0
     for one in ran:
         unexpected = one.unexpected(EXPECTED.get(one.suite, {}))
         wrong += len(unexpected)
         expected = len(one.failed.keys() - unexpected.keys())
-        numbers = map(str, (len(one.passed), expected, one.skipped, len(unexpected)))
-        table.add_row(one.suite, one.version, *numbers)
+        rows.append((one.suite, one.version, *map(str, (len(one.passed), expected, one.skipped, len(unexpected)))))
         for name, came in unexpected.items():
             console.print(f"  {one.suite}, {escape(name)}: {escape(came)}", soft_wrap=True)
-    for name in skipped:
-        table.add_row(name, "", "", "", "all", "")
-    console.print(table)
+    rows += [(name, "", "", "", "all", "") for name in skipped]
+    show(("suite", "version", "passed", "failed as expected", "skipped", "unexpected"), rows, right=True)
     for one in ran:
         if one.skipped:
             console.print(f"  {one.suite}: {one.skipped} skipped, {escape(one.why_skipped)}", soft_wrap=True)

@@ -19,10 +19,10 @@ import typer
 from demo.intruder import Intruder, User
 from demo.revocation import operator
 from lab.load.attacks import ATTACKS
-from lab.load.report import exit_status, ms, show
+from lab.load.report import exit_status, ms
 from lab.load.stories import reads
 from lab.load.users import INSIDERS, Score
-from local.program import FOLDER, console, say, until_told
+from local.program import FOLDER, console, say, show, until_told
 from local.system import ROOT, System, running
 from zt.login import LoginError
 
@@ -171,7 +171,7 @@ def report(found: dict[str, Seen]) -> int:
         rows.append((name, *tasks, written, f"{seen.seconds:.0f}", str(seen.operators), answers))
         failures += [f"{name}: {one}" for one in seen.failures(MOST_WRITTEN.get(name, float("inf")))]
     columns = ("attack", "tasks", "wrong", "ms alone", "attacked", "kB/s written", "seconds", "operators let in")
-    show((*columns, "attacker was answered"), rows)
+    show((*columns, "attacker was answered"), rows, right=True)
     console.print("ms: p50 / p99 of the user's tasks, before and during the attack.")
     return exit_status(failures)
 

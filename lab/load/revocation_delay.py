@@ -17,9 +17,9 @@ from demo.intruder import Intruder
 from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, delays, in_use
 from lab.bench.numbers import percentile
-from lab.load.report import ms, show
+from lab.load.report import ms
 from lab.load.users import INSIDERS
-from local.program import FOLDER, console, say, until_told
+from local.program import FOLDER, console, say, show, until_told
 from local.system import System, running
 
 WARM_UP = 5
@@ -55,6 +55,7 @@ def report(took: Took) -> dict[str, float]:
     show(
         ("p50 / p99 / worst ms", "tries", *services),
         ((name, str(max(map(len, times))), *(ms(each, 50, 99, 100) for each in times)) for name, times in rows.items()),
+        right=True,
     )
     console.print("Wanted: pushed (logout, session, token, suspend, drift) p99 < 50 ms; polled worst < 1 s.")
     for name, each in took.items():

@@ -12,12 +12,12 @@ import typer
 
 from demo.revocation_methods import EVERYWHERE
 from lab.load.judge import Evidence
-from lab.load.report import exit_status, ms, show
+from lab.load.report import exit_status, ms
 from lab.load.under_faults import under_faults
 from lab.load.under_load import under_load
 from lab.load.users import INSIDERS, Score
 from lab.load.watch import MOST_FILES, SLACK, Held, Samples, grown
-from local.program import FOLDER, console, say, until_told
+from local.program import FOLDER, console, say, show, until_told
 from local.system import running
 from zerotrust.audit.journal import first_bad_record
 
@@ -49,12 +49,12 @@ def main(
 
 def _report_load(score: Score, samples: Samples) -> None:
     rows = [(what, str(len(took)), ms(took, 50), ms(took, 99)) for what, took in sorted(score.took.items())]
-    show(("", "times", "p50 ms", "p99 ms"), rows)
+    show(("", "times", "p50 ms", "p99 ms"), rows, right=True)
     table = []
     for name, seen in samples.items():
         memory = [f"{one.memory:.1f}" for one in (seen[0], seen[len(seen) // 2], seen[-1])]
         table.append((name, *memory, str(seen[-1].files), str(seen[-1].connections)))
-    show(("", "MiB after warm-up", "half-way", "at the end", "files", "connections"), table)
+    show(("", "MiB after warm-up", "half-way", "at the end", "files", "connections"), table, right=True)
     console.print(
         f"Flat: the median of the last third is at most a tenth and {SLACK} MiB above that of the first; "
         f"never more than {MOST_FILES} files."
@@ -69,7 +69,8 @@ def _report_faults(evidence: Evidence, late: int) -> None:
     acknowledged = evidence.acknowledged
     for title, bans in (("Revoked", acknowledged), ("Silent", evidence.silences)):
         times, delays = Counter(ban.what for ban in bans), sorted(evidence.delays(bans).items())
-        show((title, "times", "last yes after, s"), [(what, str(times[what]), f"{s:.2f}") for what, s in delays])
+        rows = [(what, str(times[what]), f"{s:.2f}") for what, s in delays]
+        show((title, "times", "last yes after, s"), rows, right=True)
     answers = Counter(call.answer for call in evidence.calls)
     console.print("Answers: " + ", ".join(f"{answer} {count}" for answer, count in answers.most_common()))
     say(
