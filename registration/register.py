@@ -18,7 +18,7 @@ from registration.realm import REALM_FILE, realm
 from registration.realm import as_text as realm_text
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest, tool_digest
-from zerotrust.registry.lock import LOCK, REGISTRY, Approved, Lock, as_text, changed, load_lock
+from zerotrust.registry.lock import LOCK, REGISTRY, Approved, Lock, as_text, changed, entries, load_lock
 from zerotrust.registry.model import Registry, RegistryError, load_registry
 
 ROOT = Path(__file__).parents[1]
@@ -34,13 +34,10 @@ def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Map
     for name, party in registry.parties.items():
         parties[name] = Approved(
             code=digest_of(everything.files_of(party.code)) if party.code else None,
-            starts_chains=party.starts_chains,
-            delegates=party.delegates,
-            may_call=party.may_call,
             card=_card(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
             tools=dict(tools.get(name, {})),
         )
-    return Lock(files=everything.files, parties=parties, outside=registry.outside)
+    return Lock(files=everything.files, parties=parties, registry=entries(registry))
 
 
 def _card(registry: Registry, name: str) -> str:
@@ -76,23 +73,22 @@ def current(root: Path) -> tuple[Registry, Lock]:
 
 
 def differences(approved: Lock, found: Lock) -> list[str]:
-    """Return a line for each difference from what was approved: files by path, then entries by party.  Pure."""
+    """Return a line for each difference from what was approved: files by path, entries of the registry by key,
+    then what was approved of each party.  Pure."""
     lines = [f"{path}: {_what(path, approved.files, found.files)}" for path in changed(approved.files, found.files)]
     # If files differ, so does the code digest of each party that runs them; only the files are listed.
-    entries = [*([] if lines else ["code"]), "starts_chains", "delegates", "may_call", "card"]
-    for name in sorted(approved.parties.keys() | found.parties.keys()):
-        if name not in approved.parties or name not in found.parties:
-            lines.append(f"{name}: {_what(name, approved.parties, found.parties)}")
-            continue
+    facts = [*([] if lines else ["code"]), "card"]
+    lines += [
+        f"{REGISTRY}: {key} {_what(key, approved.registry, found.registry)}"
+        for key in changed(approved.registry, found.registry)
+    ]
+    for name in sorted(approved.parties.keys() & found.parties.keys()):
         before, now = approved.parties[name], found.parties[name]
-        lines += [f"{name}: {entry} changed" for entry in entries if getattr(before, entry) != getattr(now, entry)]
+        lines += [f"{name}: {fact} changed" for fact in facts if getattr(before, fact) != getattr(now, fact)]
         lines += [
             f"{name}: tool {tool} {_what(tool, before.tools, now.tools)}" for tool in changed(before.tools, now.tools)
         ]
-    return lines + [
-        f"outside {name}: {_what(name, approved.outside, found.outside)}"
-        for name in changed(approved.outside, found.outside)
-    ]
+    return lines
 
 
 def _what(name: str, before: Mapping[str, object], now: Mapping[str, object]) -> str:

@@ -1133,6 +1133,7 @@ ROWS: dict[int, Row] = {
     ),
     198: Row("somebody else answers for the server outside", None, (Control("outside-key-pinned"),)),
     199: Row("a token of ours is sent to the server outside", Reason.WOULD_WIDEN, (Control("token-for-its-audience"),)),
+    208: Row("a registry that was edited and not approved", "not served", (Control("registry-as-approved"),)),
     # V. containers
     200: Row(
         "a process beside the main one of a container: docker exec, a fork",

@@ -14,10 +14,13 @@ from tests.support.console import CONSOLE, with_console
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.outside import NAME, Server, answering, with_server
-from tests.support.system import fresh_revocations, registry, running
+from tests.support.system import ROOT, fresh_revocations, registry, running
 from zerotrust.context import TRACE, Span
 from zerotrust.decision import Denied
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.registry.files import load_snapshot
+from zerotrust.registry.lock import FILES
+from zerotrust.registry.model import RegistryError
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.service import Service
 from zerotrust.transport.egress import EgressClients, calling_with
@@ -139,3 +142,21 @@ async def test_somebody_else_answers_for_the_server_outside(target: Outside) -> 
 async def test_a_token_of_ours_goes_outside(target: Outside) -> Tries:
     """Not even the party that reaches the server has a token for it."""
     yield await _tried(target, "inference", _with_a_token)
+
+
+@attack(208, with_a_console)
+async def test_a_registry_that_was_edited_and_not_approved(target: Target) -> Tries:
+    """Not in who may call whom, but where nobody looks: a scope is no longer confirmed, a token lives longer."""
+    for old, new in (("high_risk: true", "high_risk: false"), ("max_ttl: 60", "max_ttl: 120")):
+        folder = target.system.folder
+        for file in FILES:
+            (folder / file).write_bytes((ROOT / file).read_bytes())
+        edited = (folder / "registry.yaml").read_text().replace(old, new)
+        (folder / "registry.yaml").write_text(edited)
+        try:
+            load_snapshot(folder, ROOT / "deploy" / "local.yaml")
+        except RegistryError as error:
+            why = "not what registry.lock approves"
+            yield Attempt("not served", succeeded=False, recorded=[why] if why in str(error) else [], reason=why)
+        else:
+            yield Attempt("served", succeeded=True)

@@ -33,7 +33,7 @@ MISTAKES = {
     "a digest in capitals": ({"files": {"a": "A" * 64}, "parties": {}}, "files.a"),
     "a key nobody knows": (GOOD | {"trusted": True}, "trusted"),
     "a key of a party nobody knows": (GOOD | {"parties": {"inference": {"codes": ONE}}}, "parties.inference.codes"),
-    "a number for a name": (GOOD | {"parties": {"inference": {"may_call": [1]}}}, "parties.inference.may_call.0"),
+    "a number for a digest": (GOOD | {"registry": {"freshness": 1}}, "registry.freshness"),
     "a name that is none": (GOOD | {"parties": {"../inference": {}}}, "parties.../inference"),
     "no files": ({"parties": {}}, "files"),
 }

@@ -10,8 +10,8 @@ from registration.register import check, current, derive, differences, listed, t
 from tests.support.system import ROOT
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest
-from zerotrust.registry.lock import Approved, Lock, load_lock
-from zerotrust.registry.model import Outside, Registry
+from zerotrust.registry.lock import Approved, Lock, entries, load_lock
+from zerotrust.registry.model import Registry
 
 ONE, OTHER = "1" * 64, "2" * 64
 FILES = {"agents/reader/main.py": ONE, "orchestrator/main.py": ONE, "zerotrust/gate.py": ONE}
@@ -103,7 +103,7 @@ def test_an_authority_that_grew_is_named_and_so_is_the_realm(project: Path) -> N
     )
 
     assert said(project) == [
-        "registry.lock: agent/reader: delegates changed",
+        "registry.lock: registry.yaml: parties.agent/reader changed",
         "keycloak-realm/realm.json: does not match registry.yaml",
     ]
 
@@ -158,32 +158,24 @@ def test_code_that_cannot_be_read_whole_is_not_approved(project: Path) -> None:
 def test_every_entry_that_differs_has_a_line_of_its_own() -> None:
     approved = Lock(
         files=FILES,
-        parties={
-            "a": Approved(code=ONE, may_call=["b"], delegates=["x.y"], card=ONE, tools={"read": ONE, "gone": ONE}),
-            "b": Approved(),
-        },
+        parties={"a": Approved(code=ONE, card=ONE, tools={"read": ONE, "gone": ONE}), "b": Approved()},
+        registry={"parties.a": ONE, "parties.b": ONE, "freshness": ONE},
     )
     found = Lock(
         files=FILES,
-        parties={
-            "a": Approved(code=OTHER, starts_chains=True, card=OTHER, tools={"read": OTHER, "new": ONE}),
-            "c": Approved(),
-        },
-        outside={"llama": Outside(reached_by="a", spki_sha256=ONE)},
+        parties={"a": Approved(code=OTHER, card=OTHER, tools={"read": OTHER, "new": ONE}), "c": Approved()},
+        registry={"parties.a": OTHER, "parties.c": ONE, "freshness": ONE},
     )
 
     assert differences(approved, found) == [
+        "registry.yaml: parties.a changed",
+        "registry.yaml: parties.b missing",
+        "registry.yaml: parties.c added",
         "a: code changed",
-        "a: starts_chains changed",
-        "a: delegates changed",
-        "a: may_call changed",
         "a: card changed",
         "a: tool gone missing",
         "a: tool new added",
         "a: tool read changed",
-        "b: missing",
-        "c: added",
-        "outside llama: added",
     ]
     assert differences(approved, approved) == []
 
@@ -196,7 +188,6 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
     reader, documents, walkthrough = (lock.parties[n] for n in ("agent/reader", "tool/documents", "walkthrough"))
 
     assert reader.code == digest_of(measure_files(ROOT, ["agents/reader", "zerotrust"], leave_out={"__pycache__"}))
-    assert (reader.delegates, reader.may_call) == (["tool.read", "inference.run"], ["tool/documents", "inference"])
     assert reader.card == card_digest(
         as_json(agent_card("agent/reader", "https://reader.agent.agents.example", ["agent.invoke"]))
     )
@@ -204,6 +195,8 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
     assert documents.card is None
     assert (walkthrough.code, walkthrough.card, walkthrough.tools) == (None, None, {})
     assert set(lock.parties) == set(registry.parties)
+    assert lock.registry == entries(registry)
+    assert {f"parties.{name}" for name in registry.parties} < lock.registry.keys()
 
 
 def test_who_serves_agents_has_a_card_and_who_serves_tools_has_tools(registry: Registry) -> None:

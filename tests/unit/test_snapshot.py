@@ -122,33 +122,40 @@ def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pyt
     assert genuine.read_from.keys() == set(FILES)
 
 
-@pytest.mark.parametrize(
-    ("named", "other"), [("may_call", []), ("delegates", ["tool.read"]), ("starts_chains", True), ("", None)]
-)
-def test_rights_that_nobody_approved_are_not_served(tmp_path: Path, named: str, other: object) -> None:
-    """A right that `registry.lock` does not have, and a party that only one of both files has."""
-    (tmp_path / "registry.yaml").write_bytes((ROOT / "registry.yaml").read_bytes())
-    approved = orjson.loads((ROOT / "registry.lock").read_bytes())
-    if named:
-        approved["parties"]["agent/reader"][named] = other
-        wrong = "agent/reader"
-    else:
-        approved["parties"]["agent/editor"] = approved["parties"].pop("agent/reader")
-        wrong = "agent/editor, agent/reader"
-    (tmp_path / "registry.lock").write_bytes(orjson.dumps(approved))
+OUTSIDE = f"{{ llama: {{ reached_by: inference, spki_sha256: {'a' * 64} }} }}"
 
-    with pytest.raises(RegistryError, match=rf"registry.lock approves \({wrong}\): `make register`"):
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("may_call: [tool/documents, inference]", "may_call: [tool/documents]", "parties.agent/reader"),
+        ("high_risk: true", "high_risk: false", "scopes.tool.write"),
+        ("max_ttl: 60", "max_ttl: 61", "parties.zt"),
+        ("[/engineering, /finance]", "[/engineering, /finance, /legal]", "departments"),
+        ("keys: 300", "keys: 299", "freshness"),
+        ("realm: agents", "realm: others", "realm"),
+        ("redirect_uris: [http://127.0.0.1:8000/", "redirect_uris: [http://127.0.0.1:8001/", "parties.walkthrough"),
+        ("trust_domain", f"outside: {OUTSIDE}\ntrust_domain", "outside.llama"),
+    ],
+)
+def test_a_registry_that_nobody_approved_is_not_served(tmp_path: Path, old: str, new: str, key: str) -> None:
+    for file in FILES:
+        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
+    text = (tmp_path / "registry.yaml").read_text()
+    assert old in text
+    (tmp_path / "registry.yaml").write_text(text.replace(old, new, 1))
+
+    with pytest.raises(RegistryError, match=rf"registry.lock approves \({key}\): `make register`"):
         load_snapshot(tmp_path, DEPLOYMENT)
 
 
-def test_a_server_outside_that_nobody_approved_is_not_served(tmp_path: Path) -> None:
+def test_a_comment_in_the_registry_needs_no_approval(tmp_path: Path) -> None:
     for file in FILES:
         (tmp_path / file).write_bytes((ROOT / file).read_bytes())
     with (tmp_path / "registry.yaml").open("a") as registered:
-        registered.write(f"outside: {{ llama: {{ reached_by: inference, spki_sha256: '{'0' * 64}' }} }}\n")
+        registered.write("# a remark\n")
 
-    with pytest.raises(RegistryError, match=r"registry.lock approves \(llama\): `make register`"):
-        load_snapshot(tmp_path, DEPLOYMENT)
+    load_snapshot(tmp_path, DEPLOYMENT)
 
 
 def test_half_a_line_is_no_version() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.lock import FILES, LOCK, REGISTRY, Lock, changed, lock_of
+from zerotrust.registry.lock import FILES, LOCK, REGISTRY, changed, entries, lock_of
 from zerotrust.registry.model import Registry, RegistryError, content, validated
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, deployed_at
 
@@ -18,7 +18,7 @@ def load_snapshot(folder: Path, deployment: Path) -> RegistrySnapshot:
     """
     texts = {name: content(folder / name) for name in FILES}
     registry, lock = validated(Registry, texts[REGISTRY], folder / REGISTRY), lock_of(texts[LOCK], folder / LOCK)
-    if differing := unapproved(registry, lock):
+    if differing := changed(lock.registry, entries(registry)):  # control: registry-as-approved
         raise RegistryError(
             f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
         )
@@ -37,10 +37,3 @@ def load_policy(folder: Path) -> PolicyDocument:
         raise RegistryError(f"{folder}: {found['loc'][0]}: {found['msg']}") from error
     except UnicodeDecodeError as error:
         raise RegistryError(f"{folder}: {error}") from error
-
-
-def unapproved(registry: Registry, lock: Lock) -> list[str]:
-    """The parties, and servers outside, that the lock does not know, or knows with other rights."""
-    rights = {name: (party.may_call, party.delegates, party.starts_chains) for name, party in registry.parties.items()}
-    approved = {name: (known.may_call, known.delegates, known.starts_chains) for name, known in lock.parties.items()}
-    return changed(approved, rights) + changed(lock.outside, registry.outside)

@@ -3,6 +3,7 @@
 The registry serves it, signed; attestation holds what it launches against it.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +11,13 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zerotrust.registry.model import Name, Outside, RegistryError, ScopeName, content
+from zerotrust.registry.model import Name, Registry, RegistryError, content
 
 FILES = REGISTRY, LOCK = "registry.yaml", "registry.lock"
 """What the registry reads, in the project's folder: who exists, and as what each was approved."""
+
+_SECTIONS = {"scopes", "parties", "outside"}
+"""What has an entry for each name."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256, in hex."""
@@ -28,9 +32,6 @@ class Approved(_Entry):
 
     code: Digest | None = None
     """Over its files, where it runs measured code."""
-    starts_chains: bool = False
-    delegates: list[ScopeName] = []
-    may_call: list[Name] = []
     card: Digest | None = None
     """Over an agent's card, without its signatures."""
     tools: dict[str, Digest] = {}
@@ -43,7 +44,8 @@ class Lock(_Entry):
     files: dict[str, Digest]
     """Every file that some party can run, by its path in the project."""
     parties: dict[Name, Approved]
-    outside: dict[Name, Outside] = {}
+    registry: dict[str, Digest] = {}
+    """Over each entry of `registry.yaml`, by its key."""
 
     def files_of(self, folders: Iterable[str]) -> dict[str, str]:
         """The approved files in these folders."""
@@ -59,6 +61,17 @@ def within(files: Mapping[str, str], folders: Iterable[str]) -> dict[str, str]:
 def changed(approved: Mapping[str, object], found: Mapping[str, object]) -> list[str]:
     """The paths that are not what was approved: changed, added or missing, in order."""
     return sorted(path for path in approved.keys() | found.keys() if approved.get(path) != found.get(path))
+
+
+def entries(registry: Registry) -> dict[str, str]:
+    """The SHA-256, in hex, of each entry of a registry as it is understood, by its key, as `parties.NAME`."""
+    found: dict[str, str] = {}
+    for section, whole in registry.model_dump(mode="json").items():
+        parts = whole if section in _SECTIONS else {"": whole}
+        for name, part in parts.items():
+            text = orjson.dumps(part, option=orjson.OPT_SORT_KEYS)
+            found[f"{section}.{name}".rstrip(".")] = hashlib.sha256(text).hexdigest()
+    return found
 
 
 def as_text(lock: Lock) -> str:
