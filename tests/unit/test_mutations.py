@@ -28,3 +28,4 @@ def test_a_mutant_meets_the_tests_that_run_its_lines_and_whole_files_whose_fixtu
         data.add_lines({str(SOURCES[module]): [line]})
 
     assert who_may_notice("audit.counts", range(3, 5), data) == [f"{counts}::test_b", gate]
+    data.close(force=True)  # what is in memory alone is not closed otherwise
