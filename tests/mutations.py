@@ -61,6 +61,7 @@ TESTS = {
     "audit.event": "unit/test_event unit/test_gate input/test_values",
     "audit.journal": "unit/test_journal faults/test_disk unit/test_gate",
     "audit.recorder": "unit/test_outcome unit/test_gate faults/test_disk",
+    "limits.bounded": "unit/test_bounded unit/test_verify unit/test_exchange unit/test_policy services/test_discovery",
     "limits.answers": "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress",
     "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller",
     "adapters.agent_card": "unit/test_agent_card services/test_reader attacks/test_j_a2a",

@@ -10,6 +10,7 @@ import cedarpy
 from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
+from zerotrust.limits.bounded import Bounded
 
 
 class PolicyError(ZeroTrustError):
@@ -43,7 +44,7 @@ class CedarPolicy:
         self._schema = cedarpy.Schema.from_str(schema)
         content = "\0".join([policies, schema, json.dumps(entities), *sorted(self._departments)])
         self.version = hashlib.sha256(content.encode()).hexdigest()[:12]
-        self._memory: dict[tuple[object, ...], Decision] = {}
+        self._memory = Bounded[tuple[object, ...], Decision](self.MEMORY)
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
         """Decide whether this caller may use that permission (a scope) at this party.
@@ -66,8 +67,6 @@ class CedarPolicy:
         key = (who, action, resource, permission)
         if (known := self._memory.get(key)) is not None:
             return known
-        if len(self._memory) >= self.MEMORY:
-            self._memory.clear()
         self._memory[key] = answer = self._evaluate(principal, action, resource, permission)
         return answer
 

@@ -1,7 +1,7 @@
 """One party: its dependencies, the gate around its app, and the operations of its handlers (`run.py` composes it)."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -24,6 +24,7 @@ from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.exchange import Assertions, ExchangedToken, Exchanger
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
+from zerotrust.limits.bounded import Bounded
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
@@ -32,6 +33,9 @@ from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.responses import DeniedResponse, as_denied
 from zerotrust.verify import Expected
+
+CHECKED = 1_000
+"""Checks of other parties that are remembered: one for each agent, its card, and the trust bundle."""
 
 
 class Identity(Assertions, Protocol):
@@ -64,7 +68,7 @@ class Service:
         self._policy, self.clock, self._identity_http = policy, clock, identity_http
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
-        self.checked: dict[Hashable, float] = {}
+        self.checked: MutableMapping[Hashable, float] = Bounded(CHECKED)
         """Until when each check of another party is valid, in seconds since the epoch."""
         self.recorder = Recorder(Journal(data / "journal.jsonl"), self._id, clock=clock)
         realm = Discovery(issuer, http=identity_http)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken, actor_chain
+from zerotrust.limits.bounded import Bounded
 from zerotrust.limits.strict_json import strict_object
 
 ALGORITHM = "RS256"
@@ -197,8 +198,7 @@ class TokenCache:
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = capacity
-        self._seen: dict[bytes, tuple[str, RSAPublicKey, Principal]] = {}
+        self._seen = Bounded[bytes, tuple[str, RSAPublicKey, Principal]](capacity)
 
     def key_id(self, token: UnverifiedToken) -> str:
         """Do as `key_id`, without reading the header of a cached token again."""
@@ -216,10 +216,6 @@ class TokenCache:
             _check_time(cached[2].issued_at, cached[2].expires_at, now)  # (9) again: what can change, on every call
             return cached[2]
         principal = verify(token, key=key, expected=expected, now=now)
-        if len(self._seen) >= self._capacity:
-            self._seen = {seen: entry for seen, entry in self._seen.items() if entry[2].expires_at > now}
-        while len(self._seen) >= self._capacity:
-            del self._seen[next(iter(self._seen))]
         self._seen[mark] = (kid, key, principal)
         return principal
 

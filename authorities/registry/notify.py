@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from authorities.registry.keycloak.admin import AdministrationError, UnknownError
 from authorities.registry.state import State
@@ -48,7 +48,7 @@ class Notifier:
     def __init__(self, realm: Realm, kept: State, *, own: str) -> None:
         """`own` is the client by which the registry authenticates to the realm; it is never disabled there."""
         self._realm, self._kept, self._own = realm, kept, own
-        self._turns: defaultdict[Revocable, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: WeakValueDictionary[Revocable, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -64,7 +64,7 @@ class Notifier:
 
     def turn(self, subject: Revocable) -> asyncio.Lock:
         """Return the lock to hold while notifying the realm of a subject: its last notification must be the latest."""
-        return self._turns[subject]
+        return self._turns.setdefault(subject, asyncio.Lock())
 
     async def notify(self, subject: Revocable) -> str:
         """Notify the realm now.  Return NOTIFIED, or NOTHING to notify and why, or PENDING and why.

@@ -16,6 +16,7 @@ from zerotrust import context
 from zerotrust.adapters.a2a import check_agent
 from zerotrust.adapters.agent_card import CARD_PATH, agent_card, signed_card
 from zerotrust.decision import Denied, Reason
+from zerotrust.service import CHECKED
 
 READER, WRITER, ORCHESTRATOR, TOOL = "agent/reader", "agent/writer", "orchestrator", "tool/documents"
 CARD = agent_card(READER, "https://reader.agent.agents.example", ["agent.invoke"])
@@ -105,6 +106,15 @@ async def test_a_card_is_asked_for_once_for_as_long_as_its_signature_is_good(
         await check_agent(service, READER)
     assert refused.value.reason is Reason.PEER_UNTRUSTED
     assert len(called) == 3
+
+
+async def test_checks_that_are_remembered_have_an_end(system: System) -> None:
+    checked = system.services[ORCHESTRATOR].checked
+    for number in range(CHECKED + 1):
+        checked[number] = 1.0
+
+    assert len(checked) == CHECKED
+    assert 0 not in checked
 
 
 async def test_a_card_is_asked_for_again_when_the_trust_bundle_has_changed(

@@ -223,6 +223,16 @@ async def test_a_suspension_ends_no_later_one_that_it_had_to_wait_for(
     assert {what for what, _ in await told(authority, 1)} == {"disable"}
 
 
+async def test_a_subjects_turn_is_forgotten_when_nobody_needs_it(authority: Authority, tmp_path: Path) -> None:
+    notifier = Notifier(authority.realm, State(tmp_path / "revocations.db"), own="registry")
+    held = notifier.turn(("session", "held"))
+    for number in range(100):
+        async with notifier.turn(("session", str(number))):
+            assert notifier.turn(("session", "held")) is held
+
+    assert list(notifier._turns) == [("session", "held")]
+
+
 # --- a realm that was imported anew -----------------------------------------------------------------------------------
 
 

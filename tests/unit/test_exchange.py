@@ -470,23 +470,16 @@ async def test_concurrent_users_get_each_their_own(bench: Bench) -> None:
     assert [jwt.decode(t.value, options={"verify_signature": False})["sub"] for t in tokens] == users
 
 
-async def test_memory_is_bounded_and_what_is_spent_goes_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_is_bounded_and_the_oldest_is_exchanged_anew(
+    signing_key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exchange, "CAPACITY", 3)
-    short = caller("alice.short", expires_at=int(NOW) + 10)
-    kept = [caller(f"alice.{number}") for number in range(2)]
-    first = await bench.exchange(kept[0])
-    await bench.exchange(short)
-    second = await bench.exchange(kept[1])
+    bench, callers = Bench(signing_key), [caller(f"alice.{number}") for number in range(4)]
+    first = [await bench.exchange(one) for one in callers]
 
-    bench.clock.now = NOW + 6  # the short one is spent
-    await bench.exchange(caller("alice.4"))
-    assert await bench.exchange(kept[0]) is first
-    assert await bench.exchange(kept[1]) is second
-
-    for number in range(20):
-        await bench.exchange(caller(f"alice.many.{number}"))
     assert len(bench.exchanger._flights) == 3
-    assert await bench.exchange(kept[0]) is not first
+    assert [await bench.exchange(one) is known for one, known in zip(callers[1:], first[1:], strict=True)] == [True] * 3
+    assert await bench.exchange(callers[0]) is not first[0]
 
 
 # the revoked

@@ -21,6 +21,7 @@ from zerotrust.decision import Decision, Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
 from zerotrust.issuer.discovery import Discovery
 from zerotrust.limits.answers import MAX_ANSWER, REPORTING_MARGIN, SECONDS, ask
+from zerotrust.limits.bounded import Bounded
 from zerotrust.revocation import Revocations
 from zerotrust.spiffe.workload import WorkloadError
 
@@ -106,7 +107,7 @@ class Exchanger:
     ) -> None:
         self._issuer, self._workload, self._http, self._record = issuer, workload, http, record
         self._clock = NonDecreasingClock(clock)
-        self._flights: dict[tuple[bytes, TokenRequest], asyncio.Task[ExchangedToken]] = {}
+        self._flights = Bounded[tuple[bytes, TokenRequest], asyncio.Task[ExchangedToken]](CAPACITY)
         self._revocations = revocations
 
     async def exchange(
@@ -137,17 +138,9 @@ class Exchanger:
         key = (hashlib.sha256(caller.token.encode()).digest(), wanted)  # control: exchange-cached-by-token
         flight = self._flights.get(key)
         if flight is None or _spent(flight, self._clock()):
-            self._forget()
             flight = asyncio.create_task(self._exchange(caller, wanted))
             self._flights[key] = flight
         return await asyncio.shield(flight)  # a caller that leaves must not cancel it for the others
-
-    def _forget(self) -> None:
-        if len(self._flights) >= CAPACITY:
-            now = self._clock()
-            self._flights = {key: known for key, known in self._flights.items() if not _spent(known, now)}
-        while len(self._flights) >= CAPACITY:
-            del self._flights[next(iter(self._flights))]
 
     async def _exchange(self, caller: Principal, wanted: TokenRequest) -> ExchangedToken:
         left = caller.expires_at - self._clock() - REPORTING_MARGIN
