@@ -12,7 +12,7 @@ import httpx
 import jwt
 
 from local.system import EVERYTHING, System
-from zerotrust.issuer.exchange import exchange_form
+from zerotrust.issuer.exchange import TokenRequest
 from zerotrust.transport.pools import Connections
 from zt.login import Login
 
@@ -43,13 +43,10 @@ class Intruder:
 
     async def exchange(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> httpx.Response:
         """Exchange a token at Keycloak as the workload `who`.  `more`: `lifetime` in seconds, or other form fields."""
-        form = exchange_form(
-            token,
-            audience=self.system.registry.id(audience),
-            scopes=frozenset(scopes.split()),
-            assertion=await self.system.assertion(who),
-            lifetime=more.pop("lifetime", None),
+        wanted = TokenRequest(
+            self.system.registry.id(audience), frozenset(scopes.split()), lifetime=more.pop("lifetime", None)
         )
+        form = wanted.form(token, await self.system.assertion(who))
         async with httpx.AsyncClient(verify=self.system.keycloak.tls, trust_env=False, timeout=30) as http:
             return await http.post(self.system.keycloak.metadata.token_endpoint, data=form | more)
 

@@ -21,7 +21,7 @@ from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource
 from zerotrust.dialect import Dialect
 from zerotrust.gate import Gate
 from zerotrust.issuer.discovery import Discovery
-from zerotrust.issuer.exchange import Assertions, ExchangedToken, Exchanger
+from zerotrust.issuer.exchange import Assertions, ExchangedToken, Exchanger, TokenRequest
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.bounded import Bounded
@@ -180,13 +180,8 @@ class Service:
         `department`: the one group of the user that the new token names.  `lifetime`: seconds, if shorter than usual.
         Raises `Denied`.
         """
-        return await self._exchanger.exchange(
-            current_principal(),
-            audience=self.registry.id(audience),
-            scopes=frozenset(scopes),
-            department=department,
-            lifetime=lifetime,
-        )
+        wanted = TokenRequest(self.registry.id(audience), frozenset(scopes), department, lifetime)
+        return await self._exchanger.exchange(current_principal(), wanted)
 
     async def distrust(self, name: str, why: str) -> NoReturn:
         """Record why a party is not trusted and so not called, and raise `Denied`."""

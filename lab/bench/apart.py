@@ -9,7 +9,7 @@ import httpx
 
 from lab.bench.variants import address, directory
 from local.system import System
-from zerotrust.issuer.exchange import CLIENT_ASSERTION, exchange_form
+from zerotrust.issuer.exchange import CLIENT_ASSERTION, TokenRequest
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import client_context
 from zerotrust.transport.pools import Connections
@@ -64,12 +64,9 @@ async def _handshakes(system: System, svid: Svid, took: list[float]) -> None:
 async def _questions(system: System, keycloak: httpx.AsyncClient, token: str, took: dict[str, list[float]]) -> None:
     """One exchange, and one introspection of what came of it, over a connection that is kept."""
     endpoints = system.keycloak.metadata
-    form = exchange_form(
-        token,
-        audience=system.registry.id("agent/reader"),
-        scopes=frozenset({"agent.invoke", "tool.read", "inference.run"}),
-        assertion=await system.assertion("orchestrator"),
-    )
+    scopes = frozenset({"agent.invoke", "tool.read", "inference.run"})
+    wanted = TokenRequest(system.registry.id("agent/reader"), scopes)
+    form = wanted.form(token, await system.assertion("orchestrator"))
     with _timed(took["exchange"]):
         answer = await keycloak.post(endpoints.token_endpoint, data=form)
     form = {

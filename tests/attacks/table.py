@@ -479,7 +479,7 @@ ROWS: dict[int, Row] = {
                 put="*(('party', party) for party in (principal.actors or (principal.party,)))",
             ),
             (
-                Control("no-exchange-for-suspended-audience", take="self._revocations.of_peer(audience)"),
+                Control("no-exchange-for-suspended-audience", take="self._revocations.of_peer(wanted.audience)"),
                 Control("no-call-to-suspended-peer"),
             ),
         ),

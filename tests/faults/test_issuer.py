@@ -14,7 +14,7 @@ from tests.support.issuer import Issuer, Known
 from tests.support.system import fresh_revocations
 from tests.unit.test_exchange import caller
 from zerotrust.decision import Denied, Reason, ReasonCode
-from zerotrust.issuer.exchange import Exchanger
+from zerotrust.issuer.exchange import Exchanger, TokenRequest
 from zerotrust.issuer.jwks import MAX_KEY_SET_BYTES, SigningKeys
 from zerotrust.registry.model import Freshness
 
@@ -208,7 +208,7 @@ async def test_no_token_comes_of_it_and_nothing_worse(
     )
     inference, scopes = "spiffe://agents.example/inference", frozenset({"inference.run"})
 
-    assert await _refused(exchanger.exchange(caller(), audience=inference, scopes=scopes)) is Reason.ISSUER_UNAVAILABLE
+    assert await _refused(exchanger.exchange(caller(), TokenRequest(inference, scopes))) is Reason.ISSUER_UNAVAILABLE
 
 
 async def _refused(asked: Coroutine[Any, Any, object]) -> ReasonCode:

@@ -35,7 +35,7 @@ from tests.support.svid import TrustDomain
 from tests.support.system import POLICY, FakeWorkload, fresh_revocations
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import UnverifiedToken
-from zerotrust.issuer.exchange import Exchanger
+from zerotrust.issuer.exchange import Exchanger, TokenRequest
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
 from zerotrust.verify import Expected, verify
@@ -166,7 +166,7 @@ async def our_own_client_says(answer: httpx.Response) -> ReasonCode:
             record=note,
         )
         with pytest.raises(Denied):
-            await exchanger.exchange(caller, audience=str(said.get("aud")), scopes=scopes)
+            await exchanger.exchange(caller, TokenRequest(str(said.get("aud")), scopes))
     return Reason[notes[-1].decision.reason.upper()]
 
 

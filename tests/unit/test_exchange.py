@@ -20,7 +20,7 @@ from zerotrust.audit.event import Caller, Decided, Exchange
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
 from zerotrust.issuer import exchange
-from zerotrust.issuer.exchange import MARGIN, ExchangedToken, Exchanger, exchange_form
+from zerotrust.issuer.exchange import MARGIN, ExchangedToken, Exchanger, TokenRequest
 from zerotrust.limits.answers import REPORTING_MARGIN
 from zerotrust.spiffe.workload import WorkloadError
 
@@ -109,7 +109,7 @@ class Bench:
         scopes: frozenset[str] = READ,
         **wishes: Any,
     ) -> ExchangedToken:
-        return await self.exchanger.exchange(who or caller(), audience=audience, scopes=scopes, **wishes)
+        return await self.exchanger.exchange(who or caller(), TokenRequest(audience, scopes, **wishes))
 
     async def refusal(self, who: Principal | None = None, scopes: frozenset[str] = READ) -> ReasonCode:
         with pytest.raises(Denied) as refused:
@@ -150,7 +150,7 @@ def held(bench: Bench) -> Iterator[None]:
 def test_the_form_is_the_one_of_rfc_8693_with_a_jwt_svid_for_a_secret() -> None:
     scopes = frozenset({"tool.write", "tool.read"})
 
-    form = exchange_form("T1", audience=DOCUMENTS, scopes=scopes, assertion="SVID")
+    form = TokenRequest(DOCUMENTS, scopes).form("T1", "SVID")
 
     assert form == {
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
@@ -162,9 +162,9 @@ def test_the_form_is_the_one_of_rfc_8693_with_a_jwt_svid_for_a_secret() -> None:
         "audience": DOCUMENTS,
         "scope": "tool.read tool.write",
     }
-    shorter = exchange_form("T1", audience=DOCUMENTS, scopes=scopes, assertion="SVID", lifetime=5)
+    shorter = TokenRequest(DOCUMENTS, scopes, lifetime=5).form("T1", "SVID")
     assert shorter == form | {"requested_lifetime": "5"}
-    one = exchange_form("T1", audience=DOCUMENTS, scopes=scopes, assertion="SVID", department="/finance")
+    one = TokenRequest(DOCUMENTS, scopes, "/finance").form("T1", "SVID")
     assert one == form | {"requested_department": "/finance"}
 
 
@@ -172,9 +172,8 @@ async def test_the_callers_own_token_is_exchanged_at_the_issuer_with_a_fresh_pro
     token = await bench.exchange(lifetime=30)
 
     assert str(bench.requests[0].url) == metadata()["token_endpoint"]
-    assert bench.forms == [
-        exchange_form("alice.token.1", audience=DOCUMENTS, scopes=READ, assertion="proof-of-the-reader", lifetime=30)
-    ]
+    wanted = TokenRequest(DOCUMENTS, READ, lifetime=30)
+    assert bench.forms == [wanted.form("alice.token.1", "proof-of-the-reader")]
     assert bench.proof.asked == [ISSUER]
     assert (token.audience, token.token_id, token.expires_at) == (DOCUMENTS, "narrowed-1", NOW + 60)
     assert jwt.decode(token.value, options={"verify_signature": False})["scope"] == "tool.read"

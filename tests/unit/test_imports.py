@@ -13,6 +13,7 @@ from tests.support.system import ROOT, registry
 
 GATE = [
     "identity",
+    "limits.bounded",
     "limits.strict_json",
     "errors",
     "decision",
@@ -59,8 +60,8 @@ LAYERS = [
     {"errors", "clock", "shielded"},
     {"identity"},
     {"decision"},
-    {"limits", "policy", "routes", "dialect", "revocation_list"},
-    {"verify"},
+    {"limits", "routes", "dialect", "revocation_list"},
+    {"policy", "verify"},
     {"spiffe", "revocation"},
     {"registry", "context", "validity"},
     {"audit", "settings"},

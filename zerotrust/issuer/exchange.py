@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import httpx
@@ -55,7 +55,7 @@ class ExchangedToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """The requested properties of a new token."""
+    """A requested token.  Department and lifetime are fields of our own, for the realm's script."""
 
     audience: str
     scopes: frozenset[str]
@@ -64,32 +64,20 @@ class TokenRequest:
     lifetime: int | None = None
     """Seconds; None for the party's maximum."""
 
-
-def exchange_form(  # noqa: PLR0913 - the fields of the request
-    subject_token: str,
-    *,
-    audience: str,
-    scopes: frozenset[str],
-    assertion: str,
-    department: str | None = None,
-    lifetime: int | None = None,
-) -> dict[str, str]:
-    """Return the token request of RFC 8693 section 2.1, of a client that authenticates with a JWT-SVID.
-
-    `department` and `lifetime` (seconds) narrow the token further.  They are fields of our own, for the realm's script.
-    """
-    form = {
-        "grant_type": GRANT,
-        "client_assertion_type": CLIENT_ASSERTION,
-        "client_assertion": assertion,
-        "subject_token": subject_token,
-        "subject_token_type": ACCESS_TOKEN,
-        "requested_token_type": ACCESS_TOKEN,
-        "audience": audience,
-        "scope": " ".join(sorted(scopes)),
-    }
-    requested = {"requested_department": department, "requested_lifetime": lifetime}
-    return form | {field: str(value) for field, value in requested.items() if value}
+    def form(self, subject_token: str, assertion: str) -> dict[str, str]:
+        """Return the request of RFC 8693 section 2.1, of a client that authenticates with a JWT-SVID."""
+        form = {
+            "grant_type": GRANT,
+            "client_assertion_type": CLIENT_ASSERTION,
+            "client_assertion": assertion,
+            "subject_token": subject_token,
+            "subject_token_type": ACCESS_TOKEN,
+            "requested_token_type": ACCESS_TOKEN,
+            "audience": self.audience,
+            "scope": " ".join(sorted(self.scopes)),
+        }
+        narrower = {"requested_department": self.department, "requested_lifetime": self.lifetime}
+        return form | {field: str(value) for field, value in narrower.items() if value}
 
 
 class Exchanger:
@@ -110,29 +98,21 @@ class Exchanger:
         self._flights = Bounded[tuple[bytes, TokenRequest], asyncio.Task[ExchangedToken]](CAPACITY)
         self._revocations = revocations
 
-    async def exchange(
-        self,
-        caller: Principal,
-        *,
-        audience: str,
-        scopes: frozenset[str],
-        department: str | None = None,
-        lifetime: int | None = None,
-    ) -> ExchangedToken:
-        """Return a token of the same user for `audience`, with exactly `scopes`, and only in `department`.
+    async def exchange(self, caller: Principal, wanted: TokenRequest) -> ExchangedToken:
+        """Return a token of the same user for the audience, with exactly those scopes, and only in that department.
 
         Raises `Denied`: revoked, peer revoked, revocation unknown, would widen, exchange refused, issuer or identity
         unavailable, issuer untrusted, journal unavailable.
         """
-        wanted = TokenRequest(audience, scopes, department, lifetime)
         # The caller may have been revoked since the gate checked, and the gate did not check the audience.
         # control: no-exchange-for-suspended-audience
-        for status in self._revocations.of(caller), self._revocations.of_peer(audience):
+        for status in self._revocations.of(caller), self._revocations.of_peer(wanted.audience):
             if not status:  # control: no-exchange-if-revoked
                 await self._note(caller, wanted, status.reason, detail=status.detail)
                 raise Denied(status.reason, status.detail)
         # Delegation can only narrow.  A request for more is a bug here, or an attack.
-        if more := (scopes - caller.scopes) | ({department} if department else frozenset()) - caller.groups:
+        groups = {wanted.department} if wanted.department else frozenset()
+        if more := (wanted.scopes - caller.scopes) | (groups - caller.groups):
             await self._note(caller, wanted, Reason.WOULD_WIDEN)
             raise Denied(Reason.WOULD_WIDEN, " ".join(sorted(more)))
         key = (hashlib.sha256(caller.token.encode()).digest(), wanted)  # control: exchange-cached-by-token
@@ -161,7 +141,7 @@ class Exchanger:
             assertion = await self._workload.assertion(self._issuer.issuer)
         except WorkloadError as error:
             raise Denied(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
-        form = exchange_form(caller.token, assertion=assertion, **asdict(wanted))
+        form = wanted.form(caller.token, assertion)
         try:
             url = (await self._issuer.metadata()).token_endpoint
             status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
