@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +18,22 @@ class PolicyError(ZeroTrustError):
     """Policies, schema and entities do not fit together; no service starts with them."""
 
 
+MAX_DEPTH = 32
+"""Of brackets, and of a path of attributes.  Cedar's parser recurses: a thousand levels end the process."""
+_NO_CODE = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*', re.DOTALL)
+_LONG_PATH = re.compile(rf"(?:\.\s*\w+\s*){{{MAX_DEPTH + 1}}}")
+
+
+def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
+    code, depth = _NO_CODE.sub("", text), 0
+    for character in code:
+        depth += (character in opening) - (character in closing and depth > 0)
+        if depth > MAX_DEPTH:  # control: policy-depth
+            raise PolicyError(f"{name}: more than {MAX_DEPTH} brackets inside one another")
+    if _LONG_PATH.search(code):  # control: policy-path
+        raise PolicyError(f"{name}: a path of more than {MAX_DEPTH} attributes")
+
+
 class CedarPolicy:
     """One version of the policies, parsed once.
 
@@ -30,9 +47,11 @@ class CedarPolicy:
     ) -> None:
         """Take policies and schema as Cedar text, entities as Cedar JSON, and the groups that are departments.
 
-        Raises `PolicyError` if they do not fit together.
+        Raises `PolicyError` if they do not fit together, or are nested too deep.
         """
         self._departments = frozenset(departments)
+        _check_depth(policies, "([{", ")]}", "policies")
+        _check_depth(schema, "([{<", ")]}>", "schema")  # in policies, these two are comparisons
         try:
             checked = cedarpy.validate_policies(policies, schema)
             if not checked.validation_passed:

@@ -1134,6 +1134,11 @@ ROWS: dict[int, Row] = {
     198: Row("somebody else answers for the server outside", None, (Control("outside-key-pinned"),)),
     199: Row("a token of ours is sent to the server outside", Reason.WOULD_WIDEN, (Control("token-for-its-audience"),)),
     208: Row("a registry that was edited and not approved", "not served", (Control("registry-as-approved"),)),
+    209: Row(
+        "policies so deep that their parser ends the process",
+        "not started",
+        (Control("policy-depth"), Control("policy-path")),
+    ),
     # V. containers
     200: Row(
         "a process beside the main one of a container: docker exec, a fork",

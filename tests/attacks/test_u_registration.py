@@ -14,10 +14,11 @@ from tests.support.console import CONSOLE, with_console
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.outside import NAME, Server, answering, with_server
-from tests.support.system import ROOT, fresh_revocations, registry, running
+from tests.support.system import POLICY, ROOT, fresh_revocations, registry, running
 from zerotrust.context import TRACE, Span
 from zerotrust.decision import Denied
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.files import load_snapshot
 from zerotrust.registry.lock import FILES
 from zerotrust.registry.model import RegistryError
@@ -160,3 +161,17 @@ async def test_a_registry_that_was_edited_and_not_approved(target: Target) -> Tr
             yield Attempt("not served", succeeded=False, recorded=[why] if why in str(error) else [], reason=why)
         else:
             yield Attempt("served", succeeded=True)
+
+
+@attack(209, with_a_console)
+async def test_policies_that_end_whoever_reads_them(target: Target) -> Tries:
+    """At a reload, and at every start after it; here with fewer levels than would end this process."""
+    for deep in ("(" * 40 + "true" + ")" * 40, "context has a" + ".a" * 40 + " || true"):
+        policies = f"permit(principal, action, resource) when {{ {deep} }};"
+        try:
+            CedarPolicy(policies=policies, schema=POLICY.cedar_schema, entities=[])
+        except PolicyError as error:
+            why = "more than 32" if "more than 32" in str(error) else ""
+            yield Attempt("refused", succeeded=not why, recorded=[why], reason="more than 32")
+        else:
+            yield Attempt("parsed", succeeded=True)

@@ -376,3 +376,30 @@ def test_the_schema_knows_exactly_the_registrys_scopes() -> None:
     actions = set(re.findall(r'"([a-z]+\.[a-z]+)"', SCHEMA))
 
     assert {action for action in actions if not action.startswith("document.")} == EVERYTHING
+
+
+PERMIT = "permit(principal, action, resource) when { %s };"
+DEEP = {
+    "parentheses": (PERMIT % ("(" * 33 + "true" + ")" * 33), SCHEMA),
+    "brackets of all kinds": (PERMIT % ("([{a: " * 11 + "1" + "}])" * 11 + " == 1"), SCHEMA),
+    "parentheses that comparisons do not close": (PERMIT % ("(1 > " * 33 + "1" + ")" * 33), SCHEMA),
+    "parentheses that a text does not close": (PERMIT % ('(")))" == ' * 33 + "1" + ")" * 33), SCHEMA),
+    "parentheses that a comment does not close": (PERMIT % ("( // )\n" * 33 + "true" + ")" * 33), SCHEMA),
+    "records": (TEXT, SCHEMA + "entity Deep { a: " + "{ a: " * 33 + "String" + " }" * 33 + " };"),
+    "sets": (TEXT, SCHEMA + "entity Deep { a: " + "Set<" * 33 + "String" + ">" * 33 + " };"),
+    "a path": (PERMIT % ("context has a" + " . a" * 33), SCHEMA),
+}
+
+
+@pytest.mark.parametrize("how", DEEP)
+def test_policies_and_schema_can_be_nested_only_so_deep(how: str) -> None:
+    policies, schema = DEEP[how]
+
+    with pytest.raises(PolicyError, match=r"^(policies|schema): (more than 32 brackets|a path of more than 32)"):
+        CedarPolicy(policies=policies, schema=schema, entities=[])
+
+
+def test_what_is_nested_less_is_for_cedar_to_judge() -> None:
+    text = TEXT + PERMIT % ("(" * 30 + '"((((((((((((((((((((((((((((((((((((" == "x"' + ")" * 30) + " // ((((((((((((("
+
+    CedarPolicy(policies=text, schema=SCHEMA, entities=[])

@@ -17,7 +17,7 @@ from zerotrust.registry.lock import Approved, Digest
 from zerotrust.registry.model import Name, Registry, dns_name
 
 MAX_POLICY = 64 * 1024
-"""Characters of policies, or of their schema.  Every party checks and parses them without a pause: 20 ms at most."""
+"""Characters of policies, or of their schema.  Every party checks and parses them without a pause: 0.15 s at most."""
 
 
 class Document(BaseModel):
