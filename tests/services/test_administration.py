@@ -276,6 +276,7 @@ async def test_no_call_is_begun_on_a_connection_whose_certificate_is_about_to_en
     issuer = f"https://localhost:{listening.servers[0].sockets[0].getsockname()[1]}/realms/agents"
     settings = Settings(
         registry=AnyHttpUrl("https://registry.example"),
+        registry_party="authority/registry",
         issuer=AnyHttpUrl(issuer),
         host="127.0.0.1",
         port=1,
