@@ -24,7 +24,7 @@ up: .venv/ready  ## Start everything and leave it running
 down: .venv/ready  ## End what `make up` left running
 	@$(RUN) local down
 
-fresh: .venv/ready  ## Forget what `make up` kept, Keycloak's database too
+fresh: .venv/ready  ## Forget what `make up` kept
 	@$(RUN) local fresh
 
 test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
@@ -82,7 +82,7 @@ verify-release:  ## Verify and install a release: SIGNERS=file
 	@test -n "$(SIGNERS)" || { echo "Whose signature is good? make verify-release SIGNERS=file (docs/release.md)"; exit 1; }
 	@$(PYTHON) -I scripts/release.py verify "$(SIGNERS)" $(if $(SIGNER),--signer "$(SIGNER)")
 	@rm -rf .venv
-	@test ! -e run || find run \( -path '*/keycloak/*.seal' -o -path '*/keycloak/handover' \) -prune -exec rm -rf {} +
+	@test ! -e run || find run -path '*/keycloak/*.seal' -prune -exec rm -rf {} +
 	@UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 $(MAKE) --no-print-directory .venv/ready
 
 # Says after 2, 4, 8 ... seconds that the recipe line which it runs beside goes on, and ends with it.

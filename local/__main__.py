@@ -91,7 +91,7 @@ def down() -> None:
 
 @app.command()
 def fresh() -> None:
-    """Remove the data that `up` keeps: revocations, documents, journals, logs, and Keycloak's database."""
+    """Remove the data that `up` keeps: revocations, documents, journals and logs."""
     if process := process_running(FOLDER) if FOLDER.exists() else None:
         console.print(f"It runs, as process {process}: `make down` ends it.")
         sys.exit(1)
@@ -101,7 +101,7 @@ def fresh() -> None:
         console.print(Text(str(error), style="red"))
         sys.exit(1)
     forget(FOLDER)
-    console.print("Removed: revocations, documents, journals, logs, and Keycloak's database.")
+    console.print("Removed: revocations, documents, journals and logs.")
 
 
 @app.command()

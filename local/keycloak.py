@@ -5,7 +5,7 @@
             keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
         )
 
-`keycloak_instance.py` has the files that a start finds and leaves for the next one.
+`keycloak_instance.py` has its files.
 
 Keycloak's arguments and environment have no secret, and no other process of this user can read its memory: Java runs
 from an unreadable copy (`interpreter.py`), does not allow attaching, and gets the first administrator's password in a
@@ -157,10 +157,7 @@ class Keycloak:
         # Hexadecimal, for they are typed: what begins with a dash would be taken for an option.
         self.passwords = {user: secrets.token_hex(16) for user in USERS}
         self.admin = (ADMIN, secrets.token_hex(16))
-        self.imported = False
-        """Whether the realm was imported at this start, and nothing is left of an older one."""
         self._process: asyncio.subprocess.Process | None = None
-        self._since = 0  # milliseconds since 1970; what happens in the admin API from here on is not our doing
 
     @property
     def tls(self) -> ssl.SSLContext:
@@ -179,12 +176,11 @@ class Keycloak:
             check_port(port)
         check_private(self._key)
         runtime = await asyncio.to_thread(find_runtime, self._say)
-        handover = await asyncio.to_thread(self._instance.prepare, runtime.distribution)
-        self.imported = not handover
-        self._say("Keycloak starts " + ("with the database of last time" if handover else "and imports the realm"))
+        await asyncio.to_thread(self._instance.prepare, runtime.distribution)
+        self._say("Keycloak starts and imports the realm")
         try:
-            await self._start(runtime, fresh=not handover)
-            await self._set_up(handover)
+            await self._start(runtime)
+            await self._set_up()
             self.metadata = await self._discover()
         except BaseException:
             self._kill()
@@ -195,14 +191,8 @@ class Keycloak:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            handover = await self._leave()
-            if await self._stop() and handover:
-                self._instance.leave(handover)
-        except (python_keycloak.KeycloakError, httpx.HTTPError, OSError):
-            pass  # not sealed, so the next start imports the realm again
-        finally:
-            self._kill()
+        self._kill()  # what it leaves is not used again
+        await self.ended()
 
     @property
     def pid(self) -> int:
@@ -217,7 +207,7 @@ class Keycloak:
 
     # --- the process --------------------------------------------------------------------------------------------------
 
-    async def _start(self, runtime: Runtime, *, fresh: bool) -> None:
+    async def _start(self, runtime: Runtime) -> None:
         options = [
             "start",  # not `start-dev`, which serves plain http whatever it is told
             *BUILD,
@@ -227,9 +217,8 @@ class Keycloak:
             f"--truststore-paths={self._truststore}",
             "--log=file",
             f"--log-file={self.log}",
+            "--import-realm",
         ]
-        if fresh:
-            options.append("--import-realm")
         self.log.unlink(missing_ok=True)
         java = await asyncio.to_thread(Interpreter, str(runtime.java))
         try:
@@ -250,7 +239,7 @@ class Keycloak:
         self._instance.has_run()
 
     def _first_administrator(self) -> str:
-        """Return the options for a new database only, in the form of Keycloak's configuration file."""
+        """Return the options for the database alone, in the form of Keycloak's configuration file."""
         name, password = self.admin
         return f"bootstrap-admin-username={name}\nbootstrap-admin-password={password}\n"
 
@@ -291,7 +280,7 @@ class Keycloak:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    start_new_session=True,  # Ctrl-C is for us, and we stop Keycloak in order
+                    start_new_session=True,  # Ctrl-C is for us, and we stop Keycloak last
                     preexec_fn=lambda: _before_java(parent),
                 )
         finally:
@@ -318,18 +307,6 @@ class Keycloak:
 
     def _last_words(self) -> str:
         return f"The end of {self.log}:\n{tail(self.log)}"
-
-    async def _stop(self) -> bool:
-        """Stop in order.  Return whether Keycloak ended by itself, and so left an intact database."""
-        if self._process is None or self._process.returncode is not None:
-            return False
-        self._process.terminate()
-        try:
-            async with asyncio.timeout(20):
-                await self._process.wait()
-        except TimeoutError:
-            return False
-        return True
 
     def _kill(self) -> None:
         if self._process and self._process.returncode is None:
@@ -361,49 +338,14 @@ class Keycloak:
         except (UntrustedMetadata, httpx.HTTPError) as error:
             raise KeycloakError(f"No party can use this Keycloak: {error}. {self._last_words()}") from error
 
-    async def _set_up(self, handover: str | None) -> None:
-        """Set this run's passwords of all users, and switch on admin events of the master realm as well."""
-        own = self.admin
+    async def _set_up(self) -> None:
+        """Set this run's passwords of all users."""
         try:
-            if handover is None:
-                async with self.administration("master") as master:
-                    await master.a_update_realm("master", {"adminEventsEnabled": True})
-            else:
-                self.admin = (ADMIN, handover)
-                async with self.administration("master") as master:
-                    await self._set_admin_password(master, own[1])
-                self.admin = own
             async with self.administration() as admin:
                 for user, (identifier, _) in USERS.items():
                     await admin.a_set_user_password(identifier, self.passwords[user], temporary=False)
         except python_keycloak.KeycloakError as error:
-            raise KeycloakError(
-                f"Keycloak refuses its administrator ({error}): start again, and the realm is imported anew."
-            ) from error
-        self._since = time.time_ns() // 1_000_000
-
-    async def _set_admin_password(self, master: python_keycloak.KeycloakAdmin, password: str) -> None:
-        identifier = await master.a_get_user_id(ADMIN)
-        await master.a_set_user_password(str(identifier), password, temporary=False)
-
-    async def edited(self) -> bool:
-        """Return whether anything was changed through the Admin API since this Keycloak was ready.
-
-        Raises python-keycloak's `KeycloakError`.
-        """
-        since = {"dateFrom": str(self._since + 1), "max": "1"}
-        async with self.administration() as admin, self.administration("master") as master:
-            return bool(await admin.a_get_admin_events(since) or await master.a_get_admin_events(since))
-
-    async def _leave(self) -> str | None:
-        """End all sessions.  Return the administrator's new password, or None if a realm was changed."""
-        if await self.edited():
-            return None
-        async with self.administration("master") as master:
-            await master.connection.a_raw_post(f"admin/realms/{self._name}/logout-all", data="")
-            handover = secrets.token_urlsafe(32)
-            await self._set_admin_password(master, handover)
-        return handover
+            raise KeycloakError(f"Keycloak refuses its administrator ({error}): start again.") from error
 
 
 def in_memory(text: str) -> int:

@@ -37,16 +37,14 @@ def put_aside(folder: Path) -> Path | None:
 
 
 def forget(folder: Path) -> None:
-    """Remove data, journals, logs and Keycloak's database of all runs, so that the realm is imported again."""
-    for name in ("data", "logs", "past", "keycloak/data"):
+    """Remove data, journals and logs of all runs."""
+    for name in ("data", "logs", "past"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("data.seal", "handover"):  # useless without the database
-        (folder / "keycloak" / name).unlink(missing_ok=True)
 
 
 def check_links(folder: Path) -> None:
     """Raise `NotADirectoryError` if a link would make us move or remove files outside the run's folder."""
-    for name in ("data", "logs", "past", "keycloak", "keycloak/data"):
+    for name in ("data", "logs", "past", "keycloak"):
         _check_link(folder / name)
 
 

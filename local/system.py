@@ -178,9 +178,8 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
 
     `folder` has data, logs and Keycloak's database; `parties` returns the launches, by default those of the registry;
     `scripts` are the mappers built into Keycloak, and `attestation` measures and launches.  `keep`: keep revocations,
-    documents, journals and Keycloak's database of the last run in this folder; otherwise remove them first.  Raises
-    `DemoError`, `KeycloakError`, `LaunchError`, `MeasureError`, `NotClosedError`, `NotADirectoryError` or
-    `RegistryError`.
+    documents and journals of the last run in this folder; otherwise remove them first.  Raises `DemoError`,
+    `KeycloakError`, `LaunchError`, `MeasureError`, `NotClosedError`, `NotADirectoryError` or `RegistryError`.
     """
     folder = folder.absolute()  # noqa: ASYNC240 - launched processes have another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -231,7 +230,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # while the services start, which do not need it before a request
         if put_away:
-            say(_survived(put_away, imported=keycloak.imported))
+            say(_survived(put_away))
         for address, process in launched.items():
             if why := suspended.get(name := process.launch.name):  # the registry does not send it the feed
                 say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
@@ -260,13 +259,12 @@ async def _suspended(system: System) -> dict[str, str]:
     return {name: cause for name, cause in causes.items() if cause and name != party}
 
 
-def _survived(put_away: Path, *, imported: bool) -> str:
+def _survived(put_away: Path) -> str:
     """Return the message on what is kept of the last run, and what is not."""
-    lost = ", and so are changes in Keycloak's admin page: the realm was imported again" if imported else ""
     return (
         "Revocations and documents of the last run are kept. Its journals and logs are in "
-        f"{put_away} ({RUNS_KEPT} runs are kept, {MOST_KEPT >> 20} MB at most). Its sessions are gone{lost}. "
-        "`make fresh` removes it all"
+        f"{put_away} ({RUNS_KEPT} runs are kept, {MOST_KEPT >> 20} MB at most). Its sessions are gone, and so are "
+        "changes in Keycloak's admin page. `make fresh` removes it all"
     )
 
 

@@ -132,9 +132,9 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
 
 
 def _links(tree: Path) -> list[Path]:
-    """Return the links among the folders that are made again: the environment, and each run's Keycloak and database."""
+    """Return the links among the folders that are made again: the environment, and each run's Keycloak."""
     run = tree / "run"
-    ways = (tree / ".venv", run, *run.glob("*"), *run.glob("**/keycloak"), *run.glob("**/keycloak/data"))
+    ways = (tree / ".venv", run, *run.glob("*"), *run.glob("**/keycloak"))
     return [path for path in ways if path.is_symlink()]
 
 

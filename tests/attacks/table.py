@@ -884,7 +884,7 @@ ROWS: dict[int, Row] = {
             Control("keycloak-build-measured", take="digest_of(measure_files(self.home, [BUILT]))"),
             Control(
                 "keycloak-home-cleared",
-                put="e.name in ('lib', 'conf', 'providers')",
+                put="e.name in ('lib', 'conf', 'providers', 'data')",
                 take="e.name not in stays and not e.name.startswith(_LOG)",
             ),
         ),

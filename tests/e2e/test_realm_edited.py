@@ -144,13 +144,3 @@ async def test_an_invented_subject_token_makes_no_chain_in_another_grant(
 
     assert answer.status_code == 200
     assert not {"act", "lineage", "txn", "root"} & claims(answer.json()["access_token"]).keys()
-
-
-# --- the doors of the realm -------------------------------------------------------------------------------------------
-
-
-async def test_keycloak_notices_that_it_was_edited(keycloak: Keycloak, long: Realm) -> None:
-    async with keycloak.administration("long") as admin:
-        assert await admin.a_get_user_id("alice")  # looking changes nothing, making `long` did
-
-    assert await keycloak.edited()

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -296,7 +295,7 @@ async def test_java_sees_nothing_of_our_environment_that_could_change_keycloak(
 async def test_no_secret_is_in_an_argument_or_a_variable_and_the_build_is_given_none(
     keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
 ) -> None:
-    """What is secret comes by a descriptor that the process inherits, and only where a database is made."""
+    """What is secret comes by a descriptor that the process inherits, and the build inherits none."""
     show = """env; printf '%s\n' "$@"; for a; do case "$a" in --config-file=*) f="${a#*=}";; esac; done"""
     body = f"""{show}; case "$*" in *config.built=true*) cat "$f" > {tmp_path}/second; exit 1;; esac
 cat "$f" > {tmp_path}/first; exit 10"""
@@ -367,14 +366,8 @@ def test_what_was_started_ends_with_its_parent_even_when_that_is_killed() -> Non
 # --- what a second start keeps ----------------------------------------------------------------------------------------
 
 
-def stop_in_order(keycloak: Keycloak) -> None:
-    """What a clean stop leaves behind."""
-    keycloak._instance.has_run()
-    keycloak._instance.leave("good once")
-
-
-def test_a_first_start_imports_the_committed_realm(keycloak: Keycloak, distribution: Path, tmp_path: Path) -> None:
-    assert keycloak._instance.prepare(distribution) is None
+def test_the_committed_realm_is_imported(keycloak: Keycloak, distribution: Path, tmp_path: Path) -> None:
+    keycloak._instance.prepare(distribution)
 
     home = tmp_path / "run" / "keycloak"
     imported = (home / "data" / "import" / "realm.json").read_text()
@@ -382,64 +375,34 @@ def test_a_first_start_imports_the_committed_realm(keycloak: Keycloak, distribut
     assert home.stat().st_mode & 0o077 == 0, "the database holds the realm's signing key"
 
 
-def test_after_a_clean_stop_build_and_database_are_kept_and_the_handover_is_gone(
-    keycloak: Keycloak, distribution: Path, tmp_path: Path
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_second_start_keeps_the_build_and_makes_the_database_afresh(
+    keycloak: Keycloak, distribution: Path, tmp_path: Path, linked: bool
 ) -> None:
     keycloak._instance.prepare(distribution)
-    stop_in_order(keycloak)
-    database = tmp_path / "run" / "keycloak" / "data" / "database"
-    database.touch()
+    keycloak._instance.has_run()
+    data, elsewhere = tmp_path / "run" / "keycloak" / "data", tmp_path / "elsewhere"
+    (data / "h2").touch()
+    if linked:
+        data.rename(elsewhere)
+        data.symlink_to(elsewhere)
 
-    assert keycloak._instance.prepare(distribution) == "good once"
+    keycloak._instance.prepare(distribution)
 
-    assert database.exists()
-    assert not (tmp_path / "run" / "keycloak" / "handover").exists()
+    assert [path.name for path in data.iterdir()] == ["import"]
+    assert (elsewhere / "h2").exists() == linked
     assert keycloak._instance.built
 
 
-def test_after_a_crash_the_database_is_made_afresh_and_the_build_is_kept(
-    keycloak: Keycloak, distribution: Path, tmp_path: Path
-) -> None:
+def test_another_script_is_built_in(keycloak: Keycloak, distribution: Path, tmp_path: Path, files: Files) -> None:
     keycloak._instance.prepare(distribution)
-    stop_in_order(keycloak)
-    keycloak._instance.prepare(distribution)  # and then no clean stop
-    database = tmp_path / "run" / "keycloak" / "data" / "database"
-    database.touch()
-
-    assert keycloak._instance.prepare(distribution) is None
-
-    assert not database.exists()
-    assert keycloak._instance.built
-
-
-def test_a_database_that_somebody_removed_is_made_afresh(keycloak: Keycloak, distribution: Path) -> None:
-    keycloak._instance.prepare(distribution)
-    stop_in_order(keycloak)
-    shutil.rmtree(keycloak._instance.home / "data")
-
-    assert keycloak._instance.prepare(distribution) is None
-
-    assert (keycloak._instance.home / "data" / "import" / "realm.json").exists()
-
-
-def test_another_realm_is_imported_afresh(keycloak: Keycloak, distribution: Path) -> None:
-    keycloak._instance.prepare(distribution)
-    stop_in_order(keycloak)
-    keycloak._instance.realm += " "
-
-    assert keycloak._instance.prepare(distribution) is None
-
-
-def test_another_script_is_built_in_and_imported_afresh(
-    keycloak: Keycloak, distribution: Path, tmp_path: Path, files: Files
-) -> None:
-    keycloak._instance.prepare(distribution)
-    stop_in_order(keycloak)
+    keycloak._instance.has_run()
     other = tmp_path / "delegation.js"
     other.write_text("exports = null;")
     changed = Keycloak(tmp_path / "run", **files, scripts=(other,))
 
-    assert changed._instance.prepare(distribution) is None
+    changed._instance.prepare(distribution)
+
     assert not changed._instance.built
 
 
@@ -461,10 +424,10 @@ def test_a_build_that_was_changed_since_it_ran_is_made_anew(
     keycloak._instance.prepare(distribution)
     quarkus = tmp_path / "run" / "keycloak" / "lib" / "quarkus"
     (quarkus / "build").write_text("built")
-    stop_in_order(keycloak)
+    keycloak._instance.has_run()
     (quarkus / name).write_text("another")
 
-    assert keycloak._instance.prepare(distribution) == "good once"
+    keycloak._instance.prepare(distribution)
 
     assert not keycloak._instance.built
     assert {file.name: file.read_text() for file in quarkus.iterdir()} == {"build": "not built"}
@@ -475,7 +438,7 @@ def test_all_that_is_no_build_is_laid_out_anew_at_each_start(
 ) -> None:
     keycloak._instance.prepare(distribution)
     (tmp_path / "run" / "keycloak" / "lib" / "quarkus" / "build").write_text("built")
-    stop_in_order(keycloak)
+    keycloak._instance.has_run()
     home = tmp_path / "run" / "keycloak"
     jar, when = home / "providers" / "delegation.jar", (home / "providers" / "delegation.jar").stat().st_mtime
     genuine = jar.read_bytes()
@@ -488,7 +451,7 @@ def test_all_that_is_no_build_is_laid_out_anew_at_each_start(
     (home / "lib" / "lib").unlink()
     (home / "lib" / "lib").symlink_to(tmp_path)
 
-    assert keycloak._instance.prepare(distribution) == "good once"
+    keycloak._instance.prepare(distribution)
 
     assert (jar.read_bytes(), jar.stat().st_mtime) == (genuine, when)
     assert {path.name for path in home.iterdir()} == {

@@ -46,11 +46,10 @@ EVERYTHING = "task.run agent.invoke tool.read tool.write inference.run"
 
 @dataclass(frozen=True)
 class LastTime:
-    """What is left of a Keycloak that was stopped in order."""
+    """What somebody may have kept of a Keycloak that has ended."""
 
     passwords: dict[str, str] = field(repr=False)
     admin: tuple[str, str] = field(repr=False)
-    edited: bool
     login: Login
 
 
@@ -84,14 +83,14 @@ async def last_time(request: pytest.FixtureRequest, registry: Registry, ca: CA) 
     async with keycloak_alone(TrustDomain(registry), ca) as keycloak:
         password = keycloak.passwords["alice"]
         login = await sign_in(keycloak.issuer, "walkthrough", "alice", password, EVERYTHING, verify=keycloak.tls)
-        return LastTime(keycloak.passwords, keycloak.admin, await keycloak.edited(), login)
+        return LastTime(keycloak.passwords, keycloak.admin, login)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def real(last_time: LastTime | None, registry: Registry) -> AsyncIterator[System]:
     """Everything: attestation, Keycloak, services, an intruder inside three of them.
 
-    It goes on with what Keycloak left `last_time`, if that was asked for, and starts from nothing otherwise.
+    It comes after `last_time`, if that was asked for, and starts from nothing otherwise.
     """
     insiders, bench = ("orchestrator", "agent/reader", "agent/writer"), unregistered(registry)
     async with running(

@@ -15,8 +15,8 @@ FILES = {
     "demo/__main__.py": "import typer\n",
     "zerotrust/gate.py": "no = True\n",
 }
-SEALS = ("build.seal", "data.seal", "handover")
-"""What has Keycloak go on with an earlier build or database."""
+SEAL = "build.seal"
+"""What has Keycloak go on with an earlier build."""
 GIT = ("git", "-c", "user.name=releaser", "-c", f"user.email={SIGNER}", "-c", "init.defaultBranch=main")
 
 
@@ -77,7 +77,7 @@ def signed_project(place: Path) -> Signed:
         (place / "tree" / name).unlink(missing_ok=True)
     project = signed(place, {})
     folders = ("run", "run/walkthrough", "run/conformance/system")
-    seals = [f"{folder}/keycloak/{name}" for folder in folders for name in SEALS]
+    seals = [f"{folder}/keycloak/{SEAL}" for folder in folders]
     for name in (PACKAGE, ".venv/environment.json", *seals):
         (project.tree / name).parent.mkdir(parents=True, exist_ok=True)
         (project.tree / name).write_text("changed")
