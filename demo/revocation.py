@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import httpx
 from a2a.types import AgentCard
@@ -22,52 +21,17 @@ from zerotrust.adapters.agent_card import agent_card, signed_card
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.server import server
+from zt.registry_client import CLIENT, SCOPE, RefusedError, RegistryClient
 
 PLANTED = ROOT / "agents" / "writer" / "planted.py"
 """An empty file, in a folder where every file has to be approved."""
 SECONDS_TO_WAIT = 10
 
 
-class Operator:
-    """olga, who uses the registry's operator routes as `zt` does."""
-
-    def __init__(self, system: System, http: httpx.AsyncClient, token: str) -> None:
-        self._address, self._http, self._headers = (
-            system.address(system.registry.authorities.registry),
-            http,
-            {"authorization": f"Bearer {token}"},
-        )
-
-    async def suspend(self, name: str, cause: str) -> httpx.Response:
-        """Suspend a party."""
-        url = f"{self._address}/parties/{name}/suspend"
-        return await self._http.post(url, json={"cause": cause}, headers=self._headers)
-
-    async def reinstate(self, name: str) -> httpx.Response:
-        """Reinstate a party."""
-        return await self._http.post(f"{self._address}/parties/{name}/reinstate", headers=self._headers)
-
-    async def revoke(self, kind: str, name: str) -> httpx.Response:
-        """Revoke a session, a user or a token."""
-        revocation = {"kind": kind, "name": name, "cause": "the walkthrough shows it"}
-        return await self._http.post(f"{self._address}/revocations", json=revocation, headers=self._headers)
-
-    async def revoked(self) -> list[dict[str, Any]]:
-        """Return all revocations."""
-        answer = await self._http.get(f"{self._address}/revocations", headers=self._headers)
-        found: list[dict[str, Any]] = answer.raise_for_status().json()["revoked"]
-        return found
-
-    async def state(self, name: str) -> dict[str, Any]:
-        """Return a party's state, with its cause."""
-        answer = await self._http.get(f"{self._address}/parties/{name}", headers=self._headers)
-        found: dict[str, Any] = answer.raise_for_status().json()
-        return found
-
-
-async def operator(system: System, http: httpx.AsyncClient) -> Operator:
+async def operator(system: System, http: httpx.AsyncClient) -> RegistryClient:
     """Sign olga in."""
-    return Operator(system, http, (await system.sign_in("olga", "registry.admin", "zt")).access_token)
+    token = (await system.sign_in("olga", SCOPE, CLIENT)).access_token
+    return RegistryClient(system.address(system.registry.authorities.registry), http, "olga", token)
 
 
 async def revocations(system: System, took: list[float]) -> AsyncIterator[Attempt]:
@@ -104,8 +68,11 @@ async def revocations(system: System, took: list[float]) -> AsyncIterator[Attemp
                 "401 revoked",
                 await refused(),
             )
-            found = (await olga.state("agent/writer"))["cause"]
-            answered = await answer_to(olga.reinstate("agent/writer"))
+            found = (await olga.party("agent/writer"))["cause"]
+            try:
+                answered = str(await olga.reinstate("agent/writer"))
+            except RefusedError as refused_it:
+                answered = refused_it.answer
             yield Attempt("olga", f"reinstates it as it is ({found})", "registry: drift", "409 drifted", answered)
         finally:
             PLANTED.unlink()
@@ -114,10 +81,10 @@ async def revocations(system: System, took: list[float]) -> AsyncIterator[Attemp
         yield Attempt("the writer, restored", "files a draft", "nobody", "200 ok", await call())
 
 
-async def until_restored(olga: Operator) -> None:
+async def until_restored(olga: RegistryClient) -> None:
     """Wait until attestation has reported that the writer is as approved."""
     async with asyncio.timeout(SECONDS_TO_WAIT):
-        while (await olga.state("agent/writer"))["state"] == "drifted":
+        while (await olga.party("agent/writer"))["state"] == "drifted":
             pass
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 
 from demo.intruder import Intruder, User, answer_to, claims_of
-from demo.revocation import PLANTED, Operator, until_restored
+from demo.revocation import PLANTED, until_restored
 from local.system import System
 from zt.login import Login
+from zt.registry_client import RegistryClient
 
 LONGEST = 10
 """Seconds after which a method counts as broken."""
@@ -32,7 +33,7 @@ class Use:
 
     system: System
     intruder: Intruder
-    olga: Operator
+    olga: RegistryClient
     agent: str
     login: Login
     t1: str
@@ -57,7 +58,7 @@ class Use:
 
 
 async def in_use(
-    system: System, intruder: Intruder, olga: Operator, *, agent: str = READER, user: str = "alice"
+    system: System, intruder: Intruder, olga: RegistryClient, *, agent: str = READER, user: str = "alice"
 ) -> Use:
     """Sign a user in, and exchange the token for every hop on the way through one agent."""
     way = User(user, intruder, agent=agent)
@@ -77,17 +78,17 @@ async def logout(use: Use) -> None:
 
 async def session(use: Use) -> None:
     """An operator ends her session: `zt revoke session`."""
-    (await use.olga.revoke("session", use.claims["sid"])).raise_for_status()
+    await use.olga.revoke("session", use.claims["sid"])
 
 
 async def token(use: Use) -> None:
     """An operator revokes her token and all tokens derived from it: `zt revoke lineage`."""
-    (await use.olga.revoke("token", use.claims["jti"])).raise_for_status()
+    await use.olga.revoke("token", use.claims["jti"])
 
 
 async def suspend(use: Use) -> None:
     """An operator suspends the reader: `zt party suspend`."""
-    (await use.olga.suspend(READER, "the walkthrough shows it")).raise_for_status()
+    await use.olga.suspend(READER, "the walkthrough shows it")
 
 
 async def drift(_use: Use) -> None:
@@ -122,8 +123,7 @@ async def _client(use: Use, *, enabled: bool) -> None:
 
 
 async def _undo_suspend(use: Use) -> None:
-    answer = (await use.olga.reinstate(READER)).raise_for_status()
-    if (result := answer.json()["keycloak"]) != "told":
+    if (result := (await use.olga.reinstate(READER))["keycloak"]) != "told":
         raise RuntimeError(f"{READER} is reinstated, but Keycloak was not notified: {result}")
 
 
@@ -145,7 +145,9 @@ async def _enable_client(use: Use) -> None:
 
 async def _until_active(use: Use, kind: str, name: str) -> None:
     async with asyncio.timeout(LONGEST):
-        while any((one["kind"], one["name"]) == (kind, name) for one in await use.olga.revoked()):
+        while any(
+            (one["kind"], one["name"]) == (kind, name) for one in (await use.olga.ask("GET", "/revocations"))["revoked"]
+        ):
             pass
 
 
@@ -224,7 +226,7 @@ async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> 
     raise RuntimeError(f"{name} has not refused after {LONGEST} s")
 
 
-async def all_delays(system: System, olga: Operator) -> dict[str, dict[str, float]]:
+async def all_delays(system: System, olga: RegistryClient) -> dict[str, dict[str, float]]:
     """Measure each method once, each with a session of its own."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)

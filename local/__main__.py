@@ -18,8 +18,8 @@ from local.past import check_links, forget
 from local.program import FOLDER, INTERRUPTED, console, say, until_told
 from local.system import EVERYTHING, HOST, ROOT, System, process_running, running
 from registration.realm.users import USERS
-from zt.door import DoorError, sign_in_at
 from zt.password import ask_password
+from zt.registry_client import CommandError, sign_in_at
 from zt.terminal import Terminal
 
 CA = FOLDER / "ca.pem"
@@ -113,7 +113,7 @@ def token(user: str, scope: Annotated[str, typer.Option(help="what the token may
     password = ask_password()
     try:
         login = asyncio.run(sign_in_at(ISSUER, "walkthrough", user, password, scope, ca=CA))
-    except DoorError as error:
+    except CommandError as error:
         # On standard error, because the token is expected on standard output.
         Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error), style="red"))
         sys.exit(1)

@@ -20,8 +20,8 @@ with extra("zt"):
     from rich.text import Text
 
     from zt import show as showing
-    from zt.door import Door, DoorError, Place, no_party, signed_in
     from zt.password import ask_password
+    from zt.registry_client import CommandError, Place, RegistryClient, no_party, signed_in
     from zt.terminal import Terminal
 
 ROOT = Path(__file__).parents[1]
@@ -75,14 +75,14 @@ def zt(
 @parties.command("list")
 def show_all(context: typer.Context) -> None:
     """List all parties, each with its state."""
-    answer = _as_operator(context, lambda door: door.ask("GET", "/parties"))
+    answer = _as_operator(context, lambda registry: registry.ask("GET", "/parties"))
     console.print(showing.parties(answer["parties"]))
 
 
 @parties.command("show")
 def show(context: typer.Context, name: Name) -> None:
     """Show one party, with its state and its approval."""
-    console.print(showing.party(_as_operator(context, lambda door: door.ask("GET", f"/parties/{name}"))))
+    console.print(showing.party(_as_operator(context, lambda registry: registry.party(name))))
 
 
 @parties.command()
@@ -92,17 +92,14 @@ def suspend(
     because: Annotated[str, typer.Option(help="for the record")] = "",
 ) -> None:
     """Suspend a party: calls by it and to it are refused, and its calls under way are cut off."""
-
-    async def suspended(door: Door) -> dict[str, Any]:
-        return await door.ask("POST", f"/parties/{name}/suspend", {"cause": because or f"suspended by {door.user}"})
-
-    _show_revocations(_as_operator(context, suspended), BY_ITSELF)
+    suspended = _as_operator(context, lambda registry: registry.suspend(name, because))
+    _show_revocations(suspended, BY_ITSELF)
 
 
 @parties.command()
 def reinstate(context: typer.Context, name: Name) -> None:
     """Reinstate a suspended party."""
-    reinstated = _as_operator(context, lambda door: door.ask("POST", f"/parties/{name}/reinstate", {}))
+    reinstated = _as_operator(context, lambda registry: registry.reinstate(name))
     _show_revocations(reinstated, "repeat the command when Keycloak answers")
 
 
@@ -153,11 +150,7 @@ def revoke_lineage(context: typer.Context, transaction: Txn, because: Because = 
 
 
 def _revoke(context: typer.Context, kind: str, name: str, because: str, *, called: str = "") -> None:
-    async def revoked(door: Door) -> dict[str, Any]:
-        revocation = {"kind": kind, "name": name, "cause": because or f"revoked by {door.user}"}
-        return await door.ask("POST", "/revocations", revocation)
-
-    answer = _as_operator(context, revoked)
+    answer = _as_operator(context, lambda registry: registry.revoke(kind, name, because))
     console.print(Text(f"{called or kind} {name}: refused everywhere."))
     _show_keycloak(answer, BY_ITSELF)
 
@@ -166,14 +159,14 @@ def _revoke(context: typer.Context, kind: str, name: str, because: str, *, calle
 def reinstate_user(context: typer.Context, user: User) -> None:
     """Reinstate a revoked user."""
     revocation = {"kind": "user", "name": user}
-    _as_operator(context, lambda door: door.ask("POST", "/reinstatements", revocation))
+    _as_operator(context, lambda registry: registry.ask("POST", "/reinstatements", revocation))
     console.print(Text(f"user {user}: reinstated. They may sign in again; their earlier tokens stay refused."))
 
 
 @app.command()
 def revocations(context: typer.Context) -> None:
     """List the revocations, the latest last, and how fresh they are."""
-    answer = _as_operator(context, lambda door: door.ask("GET", "/revocations"))
+    answer = _as_operator(context, lambda registry: registry.ask("GET", "/revocations"))
     console.print(*showing.revoked(answer["revoked"]), sep="\n")
     console.print(showing.sources(answer["number"], answer["sources"], answer["entries"] - len(answer["revoked"])))
 
@@ -181,11 +174,11 @@ def revocations(context: typer.Context) -> None:
 @app.command()
 def reload(context: typer.Context) -> None:
     """Make the registry read registry.yaml, registry.lock and the policies again."""
-    changed = _as_operator(context, lambda door: door.ask("POST", "/reload"))["changed"]
+    changed = _as_operator(context, lambda registry: registry.ask("POST", "/reload"))["changed"]
     console.print(Text(f"Reloaded; changed: {', '.join(changed)}" if changed else "Reloaded; nothing has changed."))
 
 
-def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> T:
+def _as_operator(context: typer.Context, do: Callable[[RegistryClient], Awaitable[T]]) -> T:
     """Sign the operator in, run `do`, and return its result; exit with a message if that fails."""
     user, system = context.obj
     user = user or (typer.prompt("User") if sys.stdin.isatty() else None)
@@ -194,12 +187,12 @@ def _as_operator(context: typer.Context, do: Callable[[Door], Awaitable[T]]) -> 
     password = ask_password()
 
     async def done() -> T:
-        async with signed_in(place(system), user, password) as door:
-            return await do(door)
+        async with signed_in(place(system), user, password) as registry:
+            return await do(registry)
 
     try:
         return asyncio.run(done())
-    except (DoorError, RegistryError) as error:
+    except (CommandError, RegistryError) as error:
         _fail(str(error))
 
 

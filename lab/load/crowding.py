@@ -25,6 +25,7 @@ from lab.load.users import INSIDERS, Score
 from local.program import FOLDER, console, say, show, until_told
 from local.system import ROOT, System, running
 from zt.login import LoginError
+from zt.registry_client import CommandError
 
 EVERY = 10
 """Seconds between two lines, and between two looks of an operator."""
@@ -122,9 +123,9 @@ async def _operate(system: System, seen: Seen) -> None:
     """An operator has to get in, whatever goes on."""
     try:
         async with system.user() as http:
-            await (await operator(system, http)).state("agent/reader")
+            await (await operator(system, http)).party("agent/reader")
         seen.operators += 1
-    except (LoginError, httpx.HTTPError) as error:
+    except (LoginError, CommandError, httpx.HTTPError) as error:
         seen.wrong.append(f"an operator was kept out: {type(error).__name__}: {error}")
 
 

@@ -12,11 +12,12 @@ import httpx
 from keycloak import KeycloakError
 
 from demo.intruder import Intruder, answer_to
-from demo.revocation import Operator, operator
+from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, Use, in_use
 from lab.load.judge import UNANSWERED, Ban, Call, Evidence, Session
 from local.system import System
 from zt.login import LoginError
+from zt.registry_client import CommandError, RegistryClient
 
 ACCOUNTS = ("alice", "bob")
 PAUSE = 0.1
@@ -26,7 +27,7 @@ OF_A_USER = ("disable_user",)
 OF_A_PARTY = ("suspend", "disable_client")
 """The ways to revoke, by whom they hit; the last ones hit everybody, so they are used less often."""
 MIX = (*OF_A_SESSION * 3, *OF_A_USER, *OF_A_PARTY)
-FAILURES = (httpx.HTTPError, KeycloakError, LoginError, OSError, LookupError, ValueError, RuntimeError)
+FAILURES = (httpx.HTTPError, CommandError, KeycloakError, LoginError, OSError, LookupError, ValueError, RuntimeError)
 """What becomes of a sign-in, an exchange or a revocation while whoever is needed for it is away."""
 
 
@@ -78,7 +79,7 @@ class Sessions:
         use = await in_use(self._system, self._intruder, await self._operator(), user=account)
         return use, Session(account, use.claims["sid"])
 
-    async def _operator(self) -> Operator:
+    async def _operator(self) -> RegistryClient:
         async with self._signing_in:
             return await operator(self._system, self._http)
 

@@ -58,16 +58,16 @@ async def _suspensions(system: System, score: Score) -> None:
 
 
 async def suspension(system: System, score: Score) -> None:
-    """Suspend the writer for a while.  Raises `httpx.HTTPStatusError` where the registry will not."""
+    """Suspend the writer for a while.  Raises `CommandError` where the registry will not."""
     async with system.user() as http:
         olga = await operator(system, http)
         ban = Ban(f"{SUSPENDED} suspended", lambda call: call.target in THROUGH_THE_WRITER, time.monotonic())
         score.evidence.revocations.append(ban)
         try:
-            (await olga.suspend(SUSPENDED, "the soak tries it")).raise_for_status()
+            await olga.suspend(SUSPENDED, "the soak tries it")
             ban.since = time.monotonic()
             await asyncio.sleep(SUSPENSION)
         finally:
             ban.until = time.monotonic()
-            (await olga.reinstate(SUSPENDED)).raise_for_status()
+            await olga.reinstate(SUSPENDED)
             ban.over = time.monotonic() + score.evidence.bound

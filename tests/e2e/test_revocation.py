@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from demo.intruder import NO_CONNECTION, Intruder, answer_to, said, tool_call
 from demo.refusals import TASK
-from demo.revocation import PLANTED, Operator, operator, revocations, rogues
+from demo.revocation import PLANTED, operator, revocations, rogues
 from local.system import ROOT, System
 from tests.e2e.test_transaction import task
 from tests.support.ca import CA, REGISTRY_PARTY
@@ -20,6 +20,7 @@ from tests.support.real import relaunched
 from tests.support.records import records
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.pools import Connections
+from zt.registry_client import RefusedError, RegistryClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -121,10 +122,11 @@ async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it
                 olga = await operator(system, http)
                 file.write_bytes(content)
                 await until(olga, "drifted")
-                assert (await olga.reinstate(REGISTRY_PARTY)).status_code == 409
+                with pytest.raises(RefusedError, match="does not run the approved code"):
+                    await olga.reinstate(REGISTRY_PARTY)
                 assert await asyncio.to_thread(zt, "reload") == "Reloaded; nothing has changed.\n"
                 await until(olga, "suspended")
-                assert (await olga.reinstate(REGISTRY_PARTY)).status_code == 200
+                await olga.reinstate(REGISTRY_PARTY)
         finally:
             file.write_bytes(before)
             system.authority._launcher.lock = system.lock  # what a lab launches besides is in no file
@@ -156,9 +158,9 @@ async def versions(system: System) -> set[str]:
     return {record["policy"] for record in found if record.get("policy")}
 
 
-async def until(olga: Operator, state: str) -> None:
+async def until(olga: RegistryClient, state: str) -> None:
     async with asyncio.timeout(30):
-        while (await olga.state(REGISTRY_PARTY))["state"] != state:
+        while (await olga.party(REGISTRY_PARTY))["state"] != state:
             await asyncio.sleep(0.02)
 
 

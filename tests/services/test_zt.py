@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,10 +28,10 @@ from tests.support.pki import CA
 from tests.support.system import ROOT, deployment
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import ExpiringTLS
-from zt import door as module
+from zt import registry_client as module
 from zt import show
-from zt.door import CLIENT, JOURNAL, SCOPE, Place
 from zt.login import Login, LoginError
+from zt.registry_client import CLIENT, JOURNAL, SCOPE, Place
 
 READER: dict[str, Any] = {
     "name": "agent/reader",
@@ -46,6 +46,7 @@ READER: dict[str, Any] = {
     "delegates": ["tool.read", "inference.run"],
 }
 SUSPENDED = READER | {"state": "suspended", "cause": "seen [red]reading[/red]", "since": 1795000000}
+NAMES = ("registry.authority.agents.example", "spiffe://agents.example/authority/registry")
 T1 = "ntrtte:ab9b7532-7a78-a9ad-7123-3f0676947bdf"
 
 
@@ -113,7 +114,7 @@ def long_lives(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registered: Registered, place: Place, ca: CA) -> Iterator[Zt]:
     """Run `zt` against the genuine registry, as olga."""
-    with served(registered, *ca.party(tmp_path, place.name, place.spiffe_id)) as port:
+    with served(registered, *ca.party(tmp_path, *NAMES)) as port:
         yield program_at(monkeypatch, place, port, ca)
 
 
@@ -131,9 +132,7 @@ def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA)
         signed_out.append(login.access_token)
 
     signed_out.clear()
-    there = Place(
-        issuer=place.issuer, door=f"https://127.0.0.1:{port}", name=place.name, spiffe_id=place.spiffe_id, ca=place.ca
-    )
+    there = replace(place, directory=replace(place.directory, places={NAMES[0]: ("127.0.0.1", port)}))
     monkeypatch.setattr(module, "sign_in", sign_in)
     monkeypatch.setattr(module, "sign_out", sign_out)
     monkeypatch.setattr(program, "place", lambda _system: there)
@@ -161,7 +160,7 @@ def test_a_session_ends_where_the_command_fails(
     async def broken(*_asked: object) -> None:
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr(module.Door, "ask", broken)
+    monkeypatch.setattr(module.RegistryClient, "ask", broken)
 
     assert isinstance(zt("party", "list").exception, RuntimeError)
     assert signed_out == ["olgas"]
@@ -602,7 +601,7 @@ def test_an_answer_that_breaks_off_leaves_open_what_was_done(
 
 def test_a_system_that_does_not_run_is_told(place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA) -> None:
     zt = program_at(monkeypatch, place, 1, ca)
-    assert failed(zt("party", "list")).startswith("The registry does not answer at https://127.0.0.1:1 (")
+    assert failed(zt("party", "list")).startswith(f"The registry does not answer at https://{NAMES[0]} (")
 
     place.ca.unlink()
     assert failed(zt("party", "list")) == f"There is no {place.ca}: is the system running? `make up` starts it."
@@ -642,7 +641,7 @@ def test_a_registry_of_another_ca_never_sees_a_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Place, ca: CA
 ) -> None:
     somebody = Registered()
-    with served(somebody, *CA().party(tmp_path, place.name, place.spiffe_id)) as port:
+    with served(somebody, *CA().party(tmp_path, *NAMES)) as port:
         zt = program_at(monkeypatch, place, port, ca)
 
         assert "is not the registry" in failed(zt("party", "list"))
@@ -656,13 +655,11 @@ def test_a_registry_of_another_ca_never_sees_a_token(
 def test_it_looks_where_the_registry_is_deployed() -> None:
     found = program.place(ROOT)
 
-    assert found == Place(
-        issuer=f"{URL}/realms/agents",
-        door="https://127.0.0.1:8106",
-        name="registry.authority.agents.example",
-        spiffe_id="spiffe://agents.example/authority/registry",
-        ca=ROOT / "run" / "ca.pem",
-    )
+    assert (found.issuer, found.ca) == (f"{URL}/realms/agents", ROOT / "run" / "ca.pem")
+    assert found.address == f"https://{NAMES[0]}"
+    assert found.directory.names[found.address] == NAMES[0]
+    assert found.directory.parties[NAMES[0]] == NAMES[1]
+    assert found.directory.places[NAMES[0]] == ("127.0.0.1", 8106)
 
 
 def test_a_registry_with_a_mistake_is_told(zt: Zt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

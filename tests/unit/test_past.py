@@ -18,7 +18,7 @@ from tests.support.ca import REGISTRY_PARTY
 from tests.support.system import deployment
 from zerotrust.registry.lock import Lock
 from zerotrust.registry.model import Registry
-from zt.door import DoorError
+from zt.registry_client import CommandError
 
 
 def run(folder: Path, number: int, *, size: int = 10) -> None:
@@ -242,7 +242,7 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def refused(*_: object, **_more: object) -> None:
-        raise DoorError("no \x1b[31mred")
+        raise CommandError("no \x1b[31mred")
 
     monkeypatch.setattr(program, "sign_in_at", refused)
     monkeypatch.setattr(program, "ask_password", lambda: "secret")

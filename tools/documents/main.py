@@ -7,7 +7,7 @@ from starlette.types import ASGIApp
 
 from tools.documents.store import Store
 from tools.documents.tools import TOOLS, declare
-from zerotrust.adapters.mcp import AT_THE_DOOR, METADATA_PATH, PATH, tool_app, tool_server
+from zerotrust.adapters.mcp import GUARD_ARGUMENTS, METADATA_PATH, PATH, tool_app, tool_server
 from zerotrust.adapters.mcp_tools import McpTools
 from zerotrust.routes import Public, Routes
 from zerotrust.runtime import run
@@ -24,7 +24,7 @@ def create_app(service: Service) -> ASGIApp:
     """The documents tool, guarded."""
     store, server = Store(service.data / "documents.db"), tool_server(service, TOOLS)
     declare(server, service, store)
-    return service.guard(tool_app(service, server, store.opened()), ROUTES, **AT_THE_DOOR)
+    return service.guard(tool_app(service, server, store.opened()), ROUTES, **GUARD_ARGUMENTS)
 
 
 if __name__ == "__main__":

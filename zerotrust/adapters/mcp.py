@@ -25,7 +25,7 @@ with extra("mcp"):
 
 PATH = "/mcp"
 METADATA_PATH = "/.well-known/oauth-protected-resource/mcp"
-AT_THE_DOOR: dict[str, Any] = {"metadata_path": METADATA_PATH, "dialects": {PATH: JSON_RPC}}
+GUARD_ARGUMENTS: dict[str, Any] = {"metadata_path": METADATA_PATH, "dialects": {PATH: JSON_RPC}}
 """The arguments of `Service.guard` for a tool server."""
 
 _REASONS = {421: Reason.WRONG_HOST, 403: Reason.WRONG_ORIGIN}

@@ -159,6 +159,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
 
         async def aclose(self) -> None:
             self._writer.close()
+            self._writer.transport.abort()  # whoever does not close their end keeps nothing open here
 
         async def start_tls(
             self,

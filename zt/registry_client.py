@@ -16,8 +16,10 @@ import httpx
 
 from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
 from zerotrust.registry.deployment import Deployment
+from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry
-from zerotrust.spiffe.tls import user_context
+from zerotrust.registry.snapshot import deployed_at
+from zt.client import user_client
 from zt.login import Login, LoginError, sign_in, sign_out
 
 CLIENT, SCOPE = "zt", "registry.admin"
@@ -25,71 +27,93 @@ JOURNAL = "run/data/authority-registry/journal.jsonl"
 """The registry's journal, on this machine."""
 
 
-class DoorError(Exception):
+class CommandError(Exception):
     """The command failed.  The text names the cause and the next step."""
+
+
+class RefusedError(CommandError):
+    """The registry refused, with this `answer`: its status and reason."""
+
+    def __init__(self, text: str, answer: str) -> None:
+        super().__init__(text)
+        self.answer = answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The issuer that operators sign in at, and the registry's address and identity."""
+    """The issuer that operators sign in at, and the registry."""
 
     issuer: str
-    door: str
-    name: str
-    """The DNS name in the registry's certificate."""
-    spiffe_id: str
+    address: str
+    directory: Directory
     ca: Path
 
     @classmethod
     def of(cls, registry: Registry, deployment: Deployment, *, keycloak: str, ca: Path) -> "Place":
         """Return those of a registry with this deployment."""
-        name = registry.authorities.registry
         return cls(
             issuer=f"{keycloak}/realms/{registry.realm}",
-            door=deployment.parties[name].origin,
-            name=registry.dns_name(name),
-            spiffe_id=registry.id(name),
+            address=registry.address(registry.authorities.registry),
+            directory=deployed_at(deployment, registry, approved={}).directory(),
             ca=ca,
         )
 
 
-class Door:
-    """Sends requests to the registry, as one operator."""
+class RegistryClient:
+    """Sends requests to the registry, as one operator.  All methods raise `CommandError`."""
 
-    def __init__(self, place: Place, http: httpx.AsyncClient, user: str) -> None:
-        self._place, self._http, self.user = place, http, user
+    def __init__(self, address: str, http: httpx.AsyncClient, user: str, token: str) -> None:
+        self._address, self._http, self.user, self._token = address, http, user, token
+
+    async def party(self, name: str) -> dict[str, Any]:
+        """Return a party, with its state and its approval."""
+        return await self.ask("GET", f"/parties/{name}")
+
+    async def suspend(self, name: str, cause: str = "") -> dict[str, Any]:
+        """Suspend a party."""
+        return await self.ask("POST", f"/parties/{name}/suspend", {"cause": cause or f"suspended by {self.user}"})
+
+    async def reinstate(self, name: str) -> dict[str, Any]:
+        """Reinstate a party."""
+        return await self.ask("POST", f"/parties/{name}/reinstate", {})
+
+    async def revoke(self, kind: str, name: str, cause: str = "") -> dict[str, Any]:
+        """Revoke a session, a user or a token."""
+        revocation = {"kind": kind, "name": name, "cause": cause or f"revoked by {self.user}"}
+        return await self.ask("POST", "/revocations", revocation)
+
+    def _authorized(self, request: httpx.Request) -> httpx.Request:
+        request.headers["authorization"] = f"Bearer {self._token}"
+        return request
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the registry's answer.  Raises `DoorError`."""
+        """Return the registry's answer."""
         options: dict[str, Any] = {} if body is None else {"json": body}
+        url = f"{self._address}{path}"
         try:
-            status, answer = await ask(
-                self._http,
-                method,
-                f"{self._place.door}{path}",
-                most=MAX_ANSWER,
-                extensions={"sni_hostname": self._place.name},
-                **options,
-            )
+            status, answer = await ask(self._http, method, url, most=MAX_ANSWER, auth=self._authorized, **options)
             content = json.loads(answer)
             if not isinstance(content, dict):
                 raise ValueError("not an object")
-        except (ssl.SSLError, httpx.ConnectError) as error:
+        except httpx.ConnectError as error:
             raise self._unreached(error) from error
         except (httpx.HTTPError, OSError) as error:
-            raise DoorError(f"The registry gave no answer ({error}): it may have been done, so check.") from error
+            raise CommandError(f"The registry gave no answer ({error}): it may have been done, so check.") from error
         except ValueError as error:
-            raise DoorError(f"The registry did not answer with JSON ({error}); see its log.") from error
+            raise CommandError(f"The registry did not answer with JSON ({error}); see its log.") from error
         if status != 200:
             raise self._refused(status, content, path, body or {})
         return content
 
-    def _unreached(self, error: Exception) -> DoorError:
-        if any(why in str(error) for why in ("CERTIFICATE_VERIFY_FAILED", "is not the party", "one SPIFFE ID")):
-            return DoorError(f"The server at {self._place.door} is not the registry; nothing was sent to it: {error}")
-        return _not_running("The registry", self._place.door, error)
+    def _unreached(self, error: Exception) -> CommandError:
+        cause: BaseException | None = error
+        while cause and not isinstance(cause, ssl.SSLCertVerificationError):
+            cause = cause.__context__  # httpcore removes `__cause__`
+        if cause:
+            return CommandError(f"The server at {self._address} is not the registry; nothing was sent to it: {error}")
+        return _not_running("The registry", self._address, error)
 
-    def _refused(self, status: int, content: dict[str, Any], path: str, sent: dict[str, Any]) -> DoorError:
+    def _refused(self, status: int, content: dict[str, Any], path: str, sent: dict[str, Any]) -> RefusedError:
         reason, party = str(content.get("reason")), _party(path)
         cause = f"Keycloak has no user {sent.get('name')}" if reason == "unknown_subject" else "The registry refused"
         advice = str(content.get("advice") or "")
@@ -106,11 +130,11 @@ class Door:
             "journal_unavailable": f"{refused}: it cannot write to {JOURNAL}; see its log.",
         }
         on_record = f"{refused}; on record as trace {content.get('trace_id')} in {JOURNAL}."
-        return DoorError(sentences.get(reason, on_record))
+        return RefusedError(sentences.get(reason, on_record), f"{status} {reason}")
 
 
-def _not_running(who: str, where: str, error: Exception) -> DoorError:
-    return DoorError(f"{who} does not answer at {where} ({error}): is it running? `make up` starts it.")
+def _not_running(who: str, where: str, error: Exception) -> CommandError:
+    return CommandError(f"{who} does not answer at {where} ({error}): is it running? `make up` starts it.")
 
 
 def no_party(name: str) -> str:
@@ -127,31 +151,29 @@ async def sign_in_at(  # noqa: PLR0913 - where, who, for what
 ) -> Login:
     """Sign a person in as `sign_in` does, with trust in the CA (PEM) of a system that should be running.
 
-    Raises `DoorError`, also if it is not running.
+    Raises `CommandError`, also if it is not running.
     """
     try:
         trusting = ssl.create_default_context(cafile=ca)
         return await sign_in(issuer, client_id, user, password, scope, verify=trusting)
     except FileNotFoundError as error:
-        raise DoorError(f"There is no {ca}: is the system running? `make up` starts it.") from error
+        raise CommandError(f"There is no {ca}: is the system running? `make up` starts it.") from error
     except LoginError as error:
-        raise DoorError(str(error)) from error
+        raise CommandError(str(error)) from error
     except (httpx.HTTPError, OSError) as error:
         raise _not_running("Keycloak", issuer, error) from error
 
 
 @asynccontextmanager
-async def signed_in(place: Place, user: str, password: str) -> AsyncIterator[Door]:
+async def signed_in(place: Place, user: str, password: str) -> AsyncIterator[RegistryClient]:
     """Sign an operator in as a browser would, and sign them out when the block ends, however it ends.
 
-    Only this block has the tokens, which are valid for 60 s.  Raises `DoorError`.
+    Only this block has the tokens, which are valid for 60 s.  Raises `CommandError`.
     """
     login = await sign_in_at(place.issuer, CLIENT, user, password, SCOPE, ca=place.ca)
     try:
-        headers = {"authorization": f"Bearer {login.access_token}"}
-        tls = user_context(place.ca.read_text(), {place.name: place.spiffe_id})
-        async with httpx.AsyncClient(verify=tls, headers=headers, trust_env=False, timeout=SECONDS) as http:
-            yield Door(place, http, user)
+        async with user_client(place.directory, place.ca, seconds=SECONDS) as http:
+            yield RegistryClient(place.address, http, user, login.access_token)
     finally:
         # If Keycloak is down by now, the command still took effect, and the tokens expire within a minute.
         with suppress(LoginError, httpx.HTTPError, OSError):
