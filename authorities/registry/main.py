@@ -10,18 +10,14 @@ import uvloop
 from authorities.registry.app import create_app
 from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.poll import poll
-from zerotrust.registry.directory import Directory
 from zerotrust.registry.files import load_policy, load_snapshot
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import RETENTION
-from zerotrust.runtime import end_if_first_process, issuer_client, policy_of, serve, without_slash
-from zerotrust.service import Service
+from zerotrust.runtime import compose, end_if_first_process, issuer_client, policy_of, serve
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
-from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.logs import log_json_lines
-from zerotrust.transport.pools import Connections, MCPConnections
 
 
 class RegistrySettings(Settings):
@@ -42,23 +38,12 @@ async def live(settings: RegistrySettings) -> None:
         return load_snapshot(settings.files, settings.deployment), load_policy(settings.policies)
 
     known, policy = read()
-    own = known.registry.authorities.registry
-    revocations, workload, issuer = Revocations(clock=time.monotonic), Workload(), without_slash(str(settings.issuer))
+    own, policies = known.registry.authorities.registry, policy_of(policy, known.registry)
+    revocations, workload = Revocations(clock=time.monotonic), Workload()
     async with workload.opened():
-        svid, nobody = workload.svid, Directory({}, {})
-        calls, mcp_calls = Connections(nobody, svid), MCPConnections(nobody, svid)
-        service = Service(
-            own,
-            known=known,
-            policy=policy_of(policy, known.registry),
-            revocations=revocations,
-            issuer=issuer,
-            data=settings.data,
-            workload=workload,
-            egress=EgressClients({}, revocations=revocations, transport=calls, mcp_transport=mcp_calls),
-            identity_http=issuer_client(settings, workload),
-        )
-        async with aclosing(Administration(issuer, workload, http=issuer_client(settings, workload))) as realm:
+        service = compose(own, known, policies, settings, workload, revocations)
+        at_issuer = issuer_client(settings, workload)
+        async with aclosing(Administration(service.issuer, workload, http=at_issuer)) as realm:
             follow = partial(poll, realm, own=known.registry.id(own), since=time.time() - RETENTION["session"])
             await serve(service, create_app(service, realm, read, follow), workload, settings)
 

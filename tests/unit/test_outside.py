@@ -1,6 +1,7 @@
 """A server outside the trust domain: one party reaches it, by the key that the registry knows, and shows it nothing."""
 
 import ssl
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -81,7 +82,8 @@ async def test_a_server_outside_is_never_taken_for_a_party(registry: Registry) -
         snapshot = known(registry, server.pin, origin).model_copy(
             update={"addresses": {"agent/reader": f"https://{name}"}, "places": {"agent/reader": origin}}
         )
-        connections = Connections(snapshot.directory("inference"), the_ca().svid("inference"))
+        everybody = replace(snapshot.directory(), outside=snapshot.directory("inference").outside)
+        connections = Connections(everybody, the_ca().svid("inference"))
         async with httpx.AsyncClient(transport=connections, timeout=10) as http:
             with pytest.raises(httpx.ConnectError):
                 await http.get(f"https://{name}/")

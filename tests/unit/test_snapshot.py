@@ -63,6 +63,24 @@ def test_a_party_is_called_by_its_name_in_certificates_wherever_it_is_found() ->
     }
 
 
+@pytest.mark.parametrize(
+    ("caller", "callees"),
+    [
+        ("orchestrator", {"agent/reader"}),
+        ("zt", {"authority/registry"}),
+        ("agent/reader", set()),
+        ("authority/registry", set()),
+        ("agent/removed", set()),
+    ],
+)
+def test_a_party_connects_to_those_that_it_may_call_alone(caller: str, callees: set[str]) -> None:
+    to = KNOWN.directory(caller)
+
+    assert set(to.parties.values()) == {KNOWN.registry.id(name) for name in callees}
+    assert to.names == {KNOWN.addresses[name]: KNOWN.registry.dns_name(name) for name in callees}
+    assert to.places == {KNOWN.registry.dns_name(name): ("127.0.0.1", 8102) for name in callees & KNOWN.places.keys()}
+
+
 def _without(name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda said: said.pop(name)
 

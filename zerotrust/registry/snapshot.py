@@ -65,11 +65,15 @@ class RegistrySnapshot(Document):
         return {name: origin for name, origin in self.outside.items() if known[name].reached_by == caller}
 
     def directory(self, caller: str | None = None) -> Directory:
-        """Whom there is to be called, by this party or anybody, and by what they are known."""
+        """Whom this party may call, or who can be called at all, and by what they are known."""
         registry = self.registry
-        names = {address: registry.dns_name(name) for name, address in self.addresses.items()}
-        parties = {registry.dns_name(name): registry.id(name) for name in self.addresses}
-        places = {registry.dns_name(name): _endpoint(place) for name, place in self.places.items()}
+        callees = set(self.addresses)
+        if caller:
+            party = registry.parties.get(caller)
+            callees &= set(party.may_call if party else [])
+        names = {self.addresses[name]: registry.dns_name(name) for name in callees}
+        parties = {registry.dns_name(name): registry.id(name) for name in callees}
+        places = {registry.dns_name(name): _endpoint(self.places[name]) for name in callees & self.places.keys()}
         reached = self.outside_of(caller) if caller else {}
         outside = {origin: registry.outside[name].spki_sha256 for name, origin in reached.items()}
         return Directory(names, parties, places, outside)
