@@ -1191,6 +1191,12 @@ ROWS: dict[int, Row] = {
     207: Row(
         "the trust domain's keys lie where others could read them", "not started", (Control("kept-keys-private"),)
     ),
+    # W. what the answer of a compromised party costs its caller
+    215: Row(
+        "cookies in an agent's answer, to go with the calls of other users until these are too large",
+        None,
+        (Control("no-cookies"),),
+    ),
 }
 
 

@@ -60,8 +60,10 @@ def with_server(registry: Registry, pin: str, *, reached_by: str = "inference") 
 
 
 @asynccontextmanager
-async def answering(tls: ssl.SSLContext) -> AsyncIterator[tuple[str, list[bytes], list[object]]]:
-    """Somebody who answers; gives the origin, what was heard, and the certificates that callers showed."""
+async def answering(
+    tls: ssl.SSLContext, answer: bytes = ANSWER
+) -> AsyncIterator[tuple[str, list[bytes], list[object]]]:
+    """Somebody who answers with this; gives the origin, what was heard, and the certificates that callers showed."""
     heard: list[bytes] = []
     shown: list[object] = []
 
@@ -69,7 +71,7 @@ async def answering(tls: ssl.SSLContext) -> AsyncIterator[tuple[str, list[bytes]
         try:
             heard.append(await reader.readuntil(b"\r\n\r\n"))
             shown.append(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
-            writer.write(ANSWER)
+            writer.write(answer)
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             pass

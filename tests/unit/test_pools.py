@@ -34,6 +34,8 @@ class Party:
         self.context = server_context(svid, certificate_needed=True)
         self.asked: list[str | None] = []
         self.connections: set[int] = set()
+        self.headers: list[tuple[bytes, bytes]] = []
+        """More of them, in each answer."""
         self.before: Callable[[], Awaitable[object]] | None = None
         """What to wait for before a request is answered."""
         self.server = server(self, host="127.0.0.1", port=0, tls=self.context)
@@ -49,7 +51,8 @@ class Party:
             await self.before()
         self.asked.append(scope["state"]["peer"].id)
         self.connections.add(scope["client"][1])
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        headers = [(b"content-length", b"%d" % len(body)), *self.headers]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     @property
@@ -101,6 +104,16 @@ async def test_a_party_is_reached_by_its_name_and_sees_ours(reader: Party, kind:
     assert [len(answer.content) for answer in answers] == [0, 1, 100_000, 1_000_000]
     assert reader.asked == [f"spiffe://{TRUST_DOMAIN}/{ORCHESTRATOR}"] * 4
     assert len(reader.connections) == 1  # and it is kept
+
+
+@KINDS
+async def test_no_cookie_is_kept(reader: Party, kind: Kind) -> None:
+    reader.headers = [(b"set-cookie", b"a=1; Path=/"), (b"set-cookie", b"b=2; Path=/")]
+    async with client(kind, directory(reader)) as (http, _):
+        answer = await http.get(reader.address)
+
+    assert "set-cookie" not in answer.headers
+    assert not http.cookies
 
 
 @KINDS

@@ -99,10 +99,13 @@ class _RotatingPool:
         there = origin(request.url)
         if name := self._directory.names.get(there):
             request.extensions = {**request.extensions, "sni_hostname": name}
-            return await self._pools[_PARTIES].handle_async_request(request)
-        if there not in self._directory.outside:
+            there = _PARTIES
+        elif there not in self._directory.outside:
             raise self._library.ConnectError("no party is registered at this address", request=request)
-        return await self._pools[there].handle_async_request(request)
+        answer = await self._pools[there].handle_async_request(request)
+        # A client would keep cookies, and send them with the calls of other users, to other parties.
+        answer.headers.pop("set-cookie", None)  # control: no-cookies
+        return answer
 
     async def aclose(self) -> None:
         for ending in self._ending.values():

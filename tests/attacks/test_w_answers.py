@@ -1,0 +1,76 @@
+"""W. What one answer of a compromised party costs its caller, over a real socket."""
+
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.support.attack import Attempt, Tries, attack
+from tests.support.ca import TRUST_DOMAIN, the_ca
+from tests.support.issuer import Issuer
+from tests.support.outside import answering
+from tests.support.system import fresh_revocations
+from zerotrust.context import TRACE, Span
+from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.registry.directory import Directory
+from zerotrust.registry.model import dns_name
+from zerotrust.service import Service
+from zerotrust.spiffe.tls import server_context
+from zerotrust.transport.egress import EgressClients, calling_with
+from zerotrust.transport.pools import Connections, MCPConnections
+
+READER, CALLER = "agent/reader", "orchestrator"
+READER_ID = f"spiffe://{TRUST_DOMAIN}/{READER}"
+
+
+@dataclass
+class Compromised:
+    """An agent that answers with whatever bytes it likes, and a party that calls it."""
+
+    tls: ssl.SSLContext
+    lured: list[str] = field(default_factory=list)
+    leaks: bool = False
+
+    def check_journals(self) -> None:
+        """Nothing is written down here."""
+
+    @asynccontextmanager
+    async def answers(self, answer: bytes) -> AsyncIterator[tuple[Mapping[str, Any], str, list[bytes]]]:
+        """Give the caller's clients by name, the agent's address, and the heads of the requests that it gets."""
+        async with answering(self.tls, answer) as (origin, heard, _):
+            called, svid = dns_name(READER, TRUST_DOMAIN), the_ca().svid(CALLER)
+            directory = Directory({origin: called}, {called: READER_ID})
+            egress = EgressClients(
+                {READER_ID: origin},
+                revocations=fresh_revocations(),
+                transport=Connections(directory, svid),
+                mcp_transport=MCPConnections(directory, svid),
+            )
+            TRACE.set(Span())  # what the gate does for the request being handled
+            with calling_with(ExchangedToken(READER_ID, "t", time.time() + 60, "T")):
+                yield {"a2a": egress.http, "mcp": egress.mcp_http, "cards": egress.without_token}, origin, heard
+            await egress.close()
+
+
+@asynccontextmanager
+async def compromised(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Compromised]:
+    """An agent whose certificate is genuine."""
+    yield Compromised(server_context(the_ca().svid(READER), certificate_needed=True))
+
+
+@attack(215, compromised)
+async def test_cookies_that_go_with_everybodys_calls(target: Compromised) -> Tries:
+    """The clients are those of all users, and one domain is above all parties."""
+    cookie = b"set-cookie: c=" + b"x" * 4000 + b"; Path=/\r\n"
+    async with target.answers(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n" + cookie + b"\r\n") as (
+        clients,
+        origin,
+        heard,
+    ):
+        for client in clients.values():
+            heard.clear()
+            answers = [await client.post(origin) for _ in range(2)]
+            yield Attempt(str(answers[1].status_code), succeeded=b"\r\ncookie: " in heard[1].lower())
