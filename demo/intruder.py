@@ -135,13 +135,20 @@ class User:
         self.t1 = self.exchanged(self.t0, "orchestrator", agent, f"agent.invoke {ACTS[agent]} inference.run")
         self.t2 = self.exchanged(self.t1, agent, "tool/documents", ACTS[agent])
         self.t3 = self.exchanged(self.t1, agent, "inference", "inference.run")
+        self.t0_reading = Token(lambda: intruder.login(name, "task.run agent.invoke tool.read"))
+        wanted = "urn:ietf:params:oauth:token-type:id_token"
+        self.id_token = self.exchanged(
+            self.t0, "orchestrator", "agent/reader", "agent.invoke", requested_token_type=wanted
+        )
+        self.renewed = self.exchanged(self.t2, "agent/reader", "tool/documents", "tool.read")
+        """By its own holder, which would shorten the chain."""
         self._ended = ""
 
-    def exchanged(self, token: Source, who: str, audience: str, scopes: str) -> Token:
+    def exchanged(self, token: Source, who: str, audience: str, scopes: str, **more: Any) -> Token:
         """What the workload `who` gets for one of this user's tokens."""
 
         async def get() -> str:
-            return await self.intruder.token(who, await token(), audience, scopes)
+            return await self.intruder.token(who, await token(), audience, scopes, **more)
 
         return Token(get)
 

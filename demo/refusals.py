@@ -1,22 +1,29 @@
-"""Tries refusals against the running system: who tries what, the answer, and the control that stopped it.
+"""Attempts that the running system must refuse: who tries what, the control that stops it, and the answer.
 
 An attempt that needs more than a stranger has is made like an intruder inside a genuine workload would make it: with
-the workload's own identity and the tokens that it receives.
+the workload's own identity and the tokens that it receives.  The walkthrough makes each once; `lab/load` makes most of
+them all the time.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
+import httpx
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
-from demo.intruder import NO_CONNECTION, Intruder, User, answer_to, end_of, said
+from demo.intruder import NO_CONNECTION, Intruder, User, answer_to, end_of, tool_call
 from local.system import System
 from zerotrust.audit.event import Access
 
 TASK = {"request": "Summarise the incident reports."}
+TOO_BIG = {"request": "x" * (1 << 20)}
+BROKEN = (b'{"request"', b'{"request":"a","request":"b"}', b"\xff\xfe{\x00", b"[" * 9000)
+OWN, OTHERS = {"alice": "ENG-101", "bob": "FIN-201"}, {"alice": "FIN-201", "bob": "ENG-101"}
+"""A document of a user's own department, and one of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,171 +42,204 @@ class Attempt:
         return self.answered == self.expected
 
 
+Ask = Callable[[User, str | None], Awaitable[httpx.Response]]
+"""Sends a request for a user, as a workload or, without one, as a program without a certificate."""
+Name = Literal["t0", "t0_reading", "t1", "t2", "t3", "forged", "ended", "id_token", "renewed"]
+"""Of a user's token."""
+
+
+class Try(NamedTuple):
+    """What somebody may try, and the answer that it must get."""
+
+    what: str
+    control: str
+    expected: str
+    ask: Ask
+    recorded: str = ""
+    """The reason in the tool's journal, if the answer does not tell it."""
+
+
+def post(to: str, path: str, token: Name | None, **more: Any) -> Ask:
+    """POST to a party."""
+    return lambda user, who: user.post(who, to, path, token and getattr(user, token), **more)
+
+
+def task(token: Name | None, **more: Any) -> Ask:
+    """Ask the orchestrator for a task."""
+    return post("orchestrator", "/tasks", token, **more or {"json": TASK})
+
+
+def tool(token: Name, name: str, **arguments: str) -> Ask:
+    """Call a tool of the documents server."""
+    return post("tool/documents", "/mcp", token, **tool_call(name, **arguments))
+
+
+def read(token: Name, documents: dict[str, str] = OWN) -> Ask:
+    """Read a document: of these, the user's."""
+    return lambda user, who: tool(token, "read", id=documents.get(user.name, "ENG-101"))(user, who)
+
+
+def get(name: str, path: str, token: Name) -> Ask:
+    """GET from a party."""
+
+    async def ask(user: User, who: str | None) -> httpx.Response:
+        return await user.intruder.get(who, name, path, await getattr(user, token)())
+
+    return ask
+
+
+def exchange(token: Name, audience: str, scopes: str) -> Ask:
+    """Exchange a token at Keycloak."""
+
+    async def ask(user: User, who: str | None) -> httpx.Response:
+        return await user.intruder.exchange(str(who), await getattr(user, token)(), audience, scopes)
+
+    return ask
+
+
+PARTIES = {"the orchestrator": "orchestrator", "the reader": "agent/reader", "the writer": "agent/writer"}
+"""Whose certificate is shown; nobody else has one."""
+ATTEMPTS: dict[str, tuple[Try, ...]] = {
+    "a stranger": (Try("runs a task without a token", "gate: credentials", "401 no_token", task(None)),),
+    "a user": (
+        Try("runs a task with a token of another signature", "gate: signature", "401 not_verified", task("forged")),
+        Try("takes their own token to the tool", "mutual TLS", NO_CONNECTION, read("t0")),
+        Try(
+            "opens the API's own pages",
+            "gate: default deny",
+            "403 no_permission_for_route",
+            get("orchestrator", "/openapi.json", "t0"),
+        ),
+    ),
+    "a user in a department": (
+        Try("sends too large a body", "gate: size of a body", "413 body_too_large", task("t0", json=TOO_BIG)),
+        Try(
+            "sends what is no JSON object",
+            "gate: strict JSON",
+            "400 malformed_body",
+            lambda user, who: task("t0", content=user.chance.choice(BROKEN))(user, who),
+        ),
+    ),
+    "a script of the same user": (
+        Try("reads a document with the reader's token", "mutual TLS", NO_CONNECTION, read("t2")),
+        Try(
+            "takes a stolen T1 to the reader", "mutual TLS", NO_CONNECTION, post("agent/reader", "/a2a", "t1", json={})
+        ),
+    ),
+    "the orchestrator": (
+        Try(
+            "shows the reader's token to the writer",
+            "gate: audience",
+            "401 audience_mismatch",
+            post("agent/writer", "/a2a", "t1", json={}),
+        ),
+        Try("shows an ID token it got by exchange", "gate: token type", "401 not_verified", task("id_token")),
+        Try(
+            "asks for a scope that the user did not give",
+            "realm: downscope policy",
+            "400 invalid_scope",
+            exchange("t0_reading", "agent/writer", "agent.invoke tool.write"),
+        ),
+    ),
+    "the reader": (
+        Try("reads a document with its own token", "nobody", "200 ok", read("t2")),
+        Try("uses a token one second too late", "gate: expiry", "401 expired", read("ended")),
+        Try("runs a task with a user's token", "gate: binding", "401 not_bound", task("t0")),
+        Try(
+            "asks for a token for the writer",
+            "realm: audience scopes",
+            "400 invalid_request",
+            exchange("t1", "agent/writer", "inference.run"),
+        ),
+        Try(
+            "exchanges its own token to shorten the chain, and uses it",
+            "delegation.js: dead first",
+            "401 expired",
+            read("renewed"),
+        ),
+        Try(
+            "exchanges the result once more, for a clean chain",
+            "delegation.js: dead first",
+            "400 invalid_request",
+            exchange("renewed", "tool/documents", "tool.read"),
+        ),
+        Try(
+            "creates a document",
+            "gate: scope of the tool",
+            "403 scope_missing",
+            tool("t2", "create", title="t", text="x"),
+        ),
+        Try(
+            "calls a tool that nobody registered",
+            "gate: default deny",
+            "403 no_permission_for_route",
+            tool("t2", "destroy", id="ENG-101"),
+        ),
+        Try(
+            "lists the models, with its token for using one",
+            "gate: scope",
+            "403 scope_missing",
+            get("inference", "/v1/models", "t3"),
+        ),
+        Try(
+            "reads a document of another department",
+            "policy: department",
+            "200 tool error",
+            read("t2", OTHERS),
+            recorded="resource_denied",
+        ),
+    ),
+    "the writer": (
+        Try("reads a document with the token it stole from the reader", "gate: binding", "401 not_bound", read("t2")),
+        Try(
+            "exchanges a token meant for the reader",
+            "realm: audience",
+            "403 access_denied",
+            exchange("t1", "tool/documents", "tool.read"),
+        ),
+    ),
+}
+BY_NAME = {
+    "eve": ("eve, in no department", Try("runs a task", "policy", "403 policy_denied", task("t0"))),
+    "olga": ("olga, an operator, in no department", Try("runs a task", "policy", "403 policy_denied", task("t0"))),
+    "dana": (
+        "dana, in two departments",
+        Try("runs a task that names neither", "orchestrator: one department", "400 department_needed", task("t0")),
+    ),
+}
+"""What only these users try."""
+
+
 async def attempts(system: System) -> AsyncIterator[Attempt]:
     """Make all attempts, one after the other."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
         alice = User("alice", intruder)
-        t0, t1, t2, t3 = [await token() for token in (alice.t0, alice.t1, alice.t2, alice.t3)]
-        for group in (
-            _wrong_credentials(alice),
-            _stolen(intruder, t0, t1, t2),
-            _refused_exchanges(intruder, t1, t2),
-            _too_little_authority(intruder, system, t0, t2, t3),
-        ):
-            async for attempt in group:
-                yield attempt
+        for who, tries in ATTEMPTS.items():
+            for one in tries:
+                yield await _made(alice, who, one)
+        for name, (who, one) in BY_NAME.items():
+            yield await _made(User(name, intruder), who, one)
+        yield await _other_department(intruder)
     yield await _no_identity(system)
 
 
-async def _wrong_credentials(alice: User) -> AsyncIterator[Attempt]:
-    intruder, t0, t1 = alice.intruder, await alice.t0(), await alice.t1()
-    answer = await intruder.post(None, "orchestrator", "/tasks", None, json=TASK)
-    yield Attempt("a stranger", "runs a task without a token", "gate: credentials", "401 no_token", said(answer))
-
-    answer = await intruder.post("orchestrator", "agent/writer", "/a2a", t1, json={})
-    yield Attempt(
-        "the orchestrator",
-        "shows the reader's token to the writer",
-        "gate: audience",
-        "401 audience_mismatch",
-        said(answer),
-    )
-
-    answer = await intruder.call_tool("agent/reader", await alice.ended(), "read", id="ENG-101")
-    yield Attempt("the reader", "uses a token one second too late", "gate: expiry", "401 expired", said(answer))
-
-    wanted = "urn:ietf:params:oauth:token-type:id_token"
-    id_token = await intruder.token("orchestrator", t0, "agent/reader", "agent.invoke", requested_token_type=wanted)
-    answer = await intruder.post("orchestrator", "orchestrator", "/tasks", id_token, json=TASK)
-    yield Attempt(
-        "the orchestrator", "shows an ID token it got by exchange", "gate: token type", "401 not_verified", said(answer)
-    )
+async def _made(user: User, who: str, one: Try) -> Attempt:
+    answered, expected = await answer_to(one.ask(user, PARTIES.get(who))), one.expected
+    if one.recorded:
+        events = user.intruder.system.events("tool/documents")
+        reason = [event.data.decision.reason for event in events if isinstance(event.data, Access)][-1]
+        answered, expected = f"{answered}, {reason}", f"{expected}, {one.recorded}"
+    return Attempt(who, one.what, one.control, expected, answered)
 
 
-async def _stolen(intruder: Intruder, t0: str, t1: str, t2: str) -> AsyncIterator[Attempt]:
-    """Genuine tokens for the right audience, presented by another party; the first attempt is by their own party."""
-    answer = await intruder.call_tool("agent/reader", t2, "read", id="ENG-101")
-    yield Attempt("the reader", "reads a document with its own token", "nobody", "200 ok", said(answer))
-
-    answer = await intruder.call_tool("agent/writer", t2, "read", id="ENG-101")
-    yield Attempt(
-        "the writer",
-        "reads a document with the token it stole from the reader",
-        "gate: binding",
-        "401 not_bound",
-        said(answer),
-    )
-
-    answered = await answer_to(intruder.call_tool(None, t2, "read", id="ENG-101"))
-    yield Attempt(
-        "a script of the same user", "reads a document with that token", "mutual TLS", NO_CONNECTION, answered
-    )
-
-    answered = await answer_to(intruder.post(None, "agent/reader", "/a2a", t1, json={}))
-    yield Attempt("a script of the same user", "takes a stolen T1 to the reader", "mutual TLS", NO_CONNECTION, answered)
-
-    answered = await answer_to(intruder.call_tool(None, t0, "read", id="ENG-101"))
-    yield Attempt("alice", "takes her own token to the tool", "mutual TLS", NO_CONNECTION, answered)
-
-    answer = await intruder.post("agent/reader", "orchestrator", "/tasks", t0, json=TASK)
-    yield Attempt("the reader", "runs a task with alice's token", "gate: binding", "401 not_bound", said(answer))
-
-
-async def _refused_exchanges(intruder: Intruder, t1: str, t2: str) -> AsyncIterator[Attempt]:
-    t0_reading = await intruder.login("alice", "task.run agent.invoke tool.read")
-    answer = await intruder.exchange("orchestrator", t0_reading, "agent/writer", "agent.invoke tool.write")
-    yield Attempt(
-        "the orchestrator",
-        "asks for a scope that alice did not give",
-        "realm: downscope policy",
-        "400 invalid_scope",
-        said(answer),
-    )
-
-    answer = await intruder.exchange("agent/writer", t1, "tool/documents", "tool.read")
-    yield Attempt(
-        "the writer", "exchanges a token meant for the reader", "realm: audience", "403 access_denied", said(answer)
-    )
-
-    answer = await intruder.exchange("agent/reader", t1, "agent/writer", "inference.run")
-    yield Attempt(
-        "the reader", "asks for a token for the writer", "realm: audience scopes", "400 invalid_request", said(answer)
-    )
-
-    laundered = await intruder.token("agent/reader", t2, "tool/documents", "tool.read")
-    answer = await intruder.call_tool("agent/reader", laundered, "read", id="ENG-101")
-    yield Attempt(
-        "the reader",
-        "exchanges its own token to shorten the chain, and uses it",
-        "delegation.js: dead first",
-        "401 expired",
-        said(answer),
-    )
-    answer = await intruder.exchange("agent/reader", laundered, "tool/documents", "tool.read")
-    yield Attempt(
-        "the reader",
-        "exchanges the result once more, for a clean chain",
-        "delegation.js: dead first",
-        "400 invalid_request",
-        said(answer),
-    )
-
-
-async def _too_little_authority(
-    intruder: Intruder, system: System, t0: str, t2: str, t3: str
-) -> AsyncIterator[Attempt]:
-    answer = await intruder.call_tool("agent/reader", t2, "create", title="t", text="x")
-    yield Attempt("the reader", "creates a document", "gate: scope of the tool", "403 scope_missing", said(answer))
-
-    answer = await intruder.get("agent/reader", "inference", "/v1/models", t3)
-    yield Attempt(
-        "the reader", "lists the models, with its token for using one", "gate: scope", "403 scope_missing", said(answer)
-    )
-
-    answer = await intruder.call_tool("agent/reader", t2, "read", id="FIN-201")
-    # The tool answers as for a document that does not exist; the reason is only in its journal.
-    reason = [e.data.decision.reason for e in system.events("tool/documents") if isinstance(e.data, Access)][-1]
-    yield Attempt(
-        "the reader",
-        "reads a document of finance for alice",
-        "policy: department",
-        "200 tool error, resource_denied",
-        f"{said(answer)}, {reason}",
-    )
-
-    answer = await intruder.post(None, "orchestrator", "/tasks", await intruder.login("eve"), json=TASK)
-    yield Attempt("eve, in no department", "runs a task", "policy", "403 policy_denied", said(answer))
-
-    answer = await intruder.post(None, "orchestrator", "/tasks", await intruder.login("olga"), json=TASK)
-    yield Attempt("olga, an operator, in no department", "runs a task", "policy", "403 policy_denied", said(answer))
-
-    dana = await intruder.login("dana")
-    answer = await intruder.post(None, "orchestrator", "/tasks", dana, json=TASK)
-    yield Attempt(
-        "dana, in two departments",
-        "runs a task that names neither",
-        "orchestrator: one department",
-        "400 department_needed",
-        said(answer),
-    )
-
-    engineering, reading = {"requested_department": "/engineering"}, "agent.invoke tool.read"
-    t1 = await intruder.token("orchestrator", dana, "agent/reader", reading, **engineering)
-    finance = {"requested_department": "/finance"}
-    token = await intruder.token("agent/reader", t1, "tool/documents", "tool.read", **finance)
-    yield Attempt(
-        "the reader, in a task of dana's about engineering",
-        "asks for a token for finance",
-        "delegation.js: groups",
-        "exp 1",
-        f"exp {end_of(token):.0f}",
-    )
-
-    answer = await intruder.get(None, "orchestrator", "/openapi.json", t0)
-    yield Attempt(
-        "alice", "opens the API's own pages", "gate: default deny", "403 no_permission_for_route", said(answer)
-    )
+async def _other_department(intruder: Intruder) -> Attempt:
+    """A token for a group that the subject token does not name has ended when it is issued."""
+    dana, reading = await intruder.login("dana"), "agent.invoke tool.read"
+    t1 = await intruder.token("orchestrator", dana, "agent/reader", reading, requested_department="/engineering")
+    token = await intruder.token("agent/reader", t1, "tool/documents", "tool.read", requested_department="/finance")
+    who, what = "the reader, in a task of dana's about engineering", "asks for a token for finance"
+    return Attempt(who, what, "delegation.js: groups", "exp 1", f"exp {end_of(token):.0f}")
 
 
 async def _no_identity(system: System) -> Attempt:

@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 
-from demo.intruder import NO_CONNECTION, User, answer_to, tool_call
-from demo.refusals import TASK
+from demo.intruder import User, answer_to
+from demo.refusals import ATTEMPTS, BY_NAME, PARTIES, Try
 from lab.load.users import Kind
 from local.manual_steps import REQUEST
 
@@ -18,8 +17,6 @@ ASKING = "What do we know about the leaked key?"
 OWN = {"alice": "pager storm", "bob": "invoice paid twice"}
 OTHERS = {"alice": ("invoice", "Revenue"), "bob": ("pager storm", "static key", "queue overflow", "certificate")}
 """What nobody else's answer may ever say."""
-TOO_BIG = 1 << 20
-BROKEN = (b'{"request"', b'{"request":"a","request":"b"}', b"\xff\xfe{\x00", b"[" * 9000)
 
 
 # --- tasks ------------------------------------------------------------------------------------------------------------
@@ -84,83 +81,29 @@ STORIES: dict[str, Kind] = {
 
 # --- attempts ---------------------------------------------------------------------------------------------------------
 
-Try = Callable[[User], Awaitable[httpx.Response]]
-Name = Literal["t0", "t1", "t2", "forged", "ended"]
-"""Of a user's token."""
-
-
-def post(who: str | None, to: str, path: str, token: Name | None, **more: Any) -> Try:
-    """POST to a party as the workload `who`, or as the user's own client."""
-    return lambda user: user.post(who, to, path, token and getattr(user, token), **more)
-
-
-def task(who: str | None, token: Name | None, **more: Any) -> Try:
-    """Ask the orchestrator for a task."""
-    return post(who, "orchestrator", "/tasks", token, **more or {"json": TASK})
-
-
-def tool(who: str | None, token: Name, name: str, **arguments: str) -> Try:
-    """Call a tool of the documents server."""
-    return post(who, "tool/documents", "/mcp", token, **tool_call(name, **arguments))
-
-
-async def pages(user: User) -> httpx.Response:
-    """Ask for the API's own description."""
-    return await user.intruder.get(None, "orchestrator", "/openapi.json", await user.t0())
-
-
-async def exchange(user: User) -> httpx.Response:
-    """Exchange a token as a workload that is not its audience."""
-    return await user.intruder.exchange("agent/writer", await user.t1(), "tool/documents", "tool.read")
-
-
-async def others_document(user: User) -> httpx.Response:
-    """Read what another department wrote."""
-    return await tool("agent/reader", "t2", "read", id={"alice": "FIN-201", "bob": "ENG-101"}[user.name])(user)
-
-
-async def broken(user: User) -> httpx.Response:
-    """Send what is no JSON object."""
-    return await task(None, "t0", content=user.chance.choice(BROKEN))(user)
-
-
-READ = {"name": "read", "id": "ENG-101"}
-OF_ANYBODY: dict[str, tuple[Try, str]] = {
-    "no token": (task(None, None), "401 no_token"),
-    "a forged token": (task(None, "forged"), "401 not_verified"),
-    "a token taken elsewhere": (tool(None, "t0", **READ), NO_CONNECTION),
-    "a user's token, stolen by a workload": (task("agent/reader", "t0"), "401 not_bound"),
-    "the API's own pages": (pages, "403 no_permission_for_route"),
+BY_ANYBODY = ("a stranger", "a user")
+"""Who needs no token but a user's own."""
+THROUGH_THE_WRITER = {
+    "files a summary",
+    "follows a task",
+    "the reader asks for a token for the writer",
+    "the writer exchanges a token meant for the reader",
 }
-"""What is tried, and what has to be answered."""
-IN_A_DEPARTMENT: dict[str, tuple[Try, str]] = {
-    "a token shown to another": (post("orchestrator", "agent/writer", "/a2a", "t1", json={}), "401 audience_mismatch"),
-    "a token stolen by a workload": (tool("agent/writer", "t2", **READ), "401 not_bound"),
-    "a token stolen by a script": (tool(None, "t2", **READ), NO_CONNECTION),
-    "a token too late": (tool("agent/reader", "ended", **READ), "401 expired"),
-    "an unknown tool": (tool("agent/reader", "t2", "destroy", id="ENG-101"), "403 no_permission_for_route"),
-    "a reader that writes": (tool("agent/reader", "t2", "create", title="t", text="x"), "403 scope_missing"),
-    "another's document": (others_document, "200 tool error"),
-    "too big a body": (task(None, "t0", json={"request": "x" * TOO_BIG}), "413 body_too_large"),
-    "a broken body": (broken, "400 malformed_body"),
-    "another's token, exchanged": (exchange, "403 access_denied"),
-}
-IN_NO_DEPARTMENT: dict[str, tuple[Try, str]] = {"a task of eve's": (task(None, "t0"), "403 policy_denied")}
-THROUGH_THE_WRITER = {"files a summary", "follows a task", "another's token, exchanged"}
 """What ends otherwise while the writer is suspended."""
 
 
-def refused(attempt: Try, expected: str) -> Kind:
+def refused(who: str, attempt: Try) -> Kind:
     """An attempt as something that a user does: any other answer is wrong."""
 
     async def kind(user: User) -> str:
-        answer = await answer_to(attempt(user))
-        return "" if answer == expected else f"expected {expected}, answered {answer}"
+        answer = await answer_to(attempt.ask(user, PARTIES.get(who)))
+        return "" if answer == attempt.expected else f"expected {attempt.expected}, answered {answer}"
 
     return kind
 
 
 def kinds_of(name: str) -> dict[str, Kind]:
     """All that a user does."""
-    attempts = OF_ANYBODY | (IN_A_DEPARTMENT if name in OWN else IN_NO_DEPARTMENT)
-    return (STORIES if name in OWN else {}) | {what: refused(*attempt) for what, attempt in attempts.items()}
+    tried = [(who, one) for who in (ATTEMPTS if name in OWN else BY_ANYBODY) for one in ATTEMPTS[who]]
+    tried += [BY_NAME[name]] if name in BY_NAME else []
+    return (STORIES if name in OWN else {}) | {f"{who} {one.what}": refused(who, one) for who, one in tried}
