@@ -10,7 +10,7 @@ from zerotrust.service import Service
 class Forwarding(Service):
     """A service that does not narrow (MCP forbids it by name: "token passthrough")."""
 
-    instead_of: ClassVar = "zerotrust/service.py Service.narrow"
+    instead_of: ClassVar = "zerotrust/service.py Service.exchange"
 
     async def exchange(self, audience: str, *scopes: str, **wishes: Any) -> ExchangedToken:  # noqa: ARG002
         caller = current_principal()
