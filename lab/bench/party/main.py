@@ -43,19 +43,16 @@ async def live(settings: Settings, variant: str, name: str, ports: int, scheme: 
         feed = follow(settings, workload)
         async with feed.opened():
             known, policy = shifted(feed.snapshot, ports, scheme), policy_of(feed.policy, feed.snapshot.registry)
+            service = compose(name, known, policy, settings, workload, feed.revocations, kind)
+            app = create_app(service)
             if kind is not Unguarded:
-                service = compose(name, known, policy, settings, workload, feed.revocations, kind)
                 feed.on_change(
                     lambda known, policy: service.use(shifted(known, ports, scheme), policy_of(policy, known.registry))
                 )
-                await serve(service, create_app(service), workload, settings)
-                return
-        service = compose(name, known, policy, settings, workload, feed.revocations, kind)
-        app = create_app(service)
+                return await serve(service, app, workload, settings)
         if scheme == "https":
-            await serve(service, app, workload, settings)
-        else:
-            await server(app, host=settings.host, port=settings.port, tls=None).serve()
+            return await serve(service, app, workload, settings)
+        return await server(app, host=settings.host, port=settings.port, tls=None).serve()
 
 
 if __name__ == "__main__":

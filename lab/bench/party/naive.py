@@ -1,85 +1,66 @@
-"""A service that is secure the obvious way: it asks Keycloak about every call, and makes a new client for each."""
+"""A service that is secured without thinking of what it costs: it asks Keycloak about every token, and makes a new
+client for each call."""
 
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import httpx2
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from zerotrust.issuer.discovery import Discovery
-from zerotrust.issuer.exchange import CLIENT_ASSERTION
+from zerotrust.decision import PolicyEngine
 from zerotrust.registry.directory import Directory
-from zerotrust.routes import Routes
+from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.service import Service
 from zerotrust.spiffe.tls import issuer_context
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.pools import Connections, MCPConnections, origin
 
 
-class _New(httpx.AsyncBaseTransport):
+class _New:
     """A TLS context, a pool and a handshake for one call: that, and little else, is what a new client is."""
 
-    def __init__(self, make: Callable[[], Connections]) -> None:
+    def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: Any) -> Any:
         async with self._make() as once:
-            answer: httpx.Response = await once.handle_async_request(request)
+            answer = await once.handle_async_request(request)
             await answer.aread()
         return answer
 
 
-class _NewMcp(httpx2.AsyncBaseTransport):
-    """The same for the HTTP client of the MCP SDK."""
+class _NewHttp(_New, httpx.AsyncBaseTransport):
+    """For the HTTP client of ours, and of the A2A SDK."""
 
-    def __init__(self, make: Callable[[], MCPConnections]) -> None:
-        self._make = make
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        async with self._make() as once:
-            answer: httpx2.Response = await once.handle_async_request(request)
-            await answer.aread()
-        return answer
+class _NewMcp(_New, httpx2.AsyncBaseTransport):
+    """For the HTTP client of the MCP SDK."""
 
 
 class Naive(Service):
-    """The real gate, and before it an introspection (RFC 7662) of every token; no connection is ever used again."""
+    """The real gate, to which every permission is of high risk, so that it introspects every token (RFC 7662); no
+    connection is ever used again."""
 
     def __init__(self, name: str, **parts: Any) -> None:
-        known, workload, issuer = parts["known"], parts["workload"], httpx.URL(parts["issuer"])
-        directory = known.directory()
-        at_issuer = Directory({origin(issuer): issuer.host}, {})
+        known, workload, issuer = _high_risk(parts["known"]), parts["workload"], httpx.URL(parts["issuer"])
+        directory, at_issuer = known.directory(), Directory({origin(issuer): issuer.host}, {})
+        parts["known"] = known
         parts["egress"] = EgressClients(
             known.called(),
             revocations=parts["revocations"],
-            transport=_New(lambda: Connections(directory, workload.svid)),
+            transport=_NewHttp(lambda: Connections(directory, workload.svid)),
             mcp_transport=_NewMcp(lambda: MCPConnections(directory, workload.svid)),
         )
         parts["identity_http"] = httpx.AsyncClient(
-            transport=_New(lambda: Connections(at_issuer, workload.svid, issuer_context)), timeout=10
+            transport=_NewHttp(lambda: Connections(at_issuer, workload.svid, issuer_context)), timeout=10
         )
         super().__init__(name, **parts)
-        self._discovery = Discovery(self.issuer, http=self._identity_http)
 
-    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
-        """Introspect, then do all that the real gate does."""
-        guarded = super().guard(app, routes, **how)
+    def use(self, known: RegistrySnapshot, policy: PolicyEngine) -> None:
+        """Stay naive."""
+        super().use(_high_risk(known), policy)
 
-        async def introspecting(scope: Scope, receive: Receive, send: Send) -> None:
-            if bearer := dict(scope.get("headers", ())).get(b"authorization"):
-                await self._ask_keycloak(bearer.decode().partition(" ")[2])
-            await guarded(scope, receive, send)
 
-        return introspecting
-
-    async def _ask_keycloak(self, token: str) -> None:
-        form = {
-            "client_assertion_type": CLIENT_ASSERTION,
-            "client_assertion": await self.workload.assertion(self.issuer),
-            "token": token,
-        }
-        endpoint = (await self._discovery.metadata()).introspection_endpoint
-        answer = await self._identity_http.post(endpoint, data=form)
-        if not answer.json()["active"]:
-            raise PermissionError("not active")
+def _high_risk(known: RegistrySnapshot) -> RegistrySnapshot:
+    scopes = {name: scope.model_copy(update={"high_risk": True}) for name, scope in known.registry.scopes.items()}
+    return known.model_copy(update={"registry": known.registry.model_copy(update={"scopes": scopes})})

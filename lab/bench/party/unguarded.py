@@ -7,27 +7,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerotrust.context import PRINCIPAL, TRACE, Span
 from zerotrust.decision import Decision, Reason, Resource
-from zerotrust.identity import Principal
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.routes import Routes
 from zerotrust.service import Service
+from zerotrust.testing import principal
 
-ANYBODY = Principal(
-    subject="anybody",
-    party="anybody",
-    actors=(),
-    audience="anybody",
-    scopes=frozenset(),
-    groups=frozenset({"/engineering"}),
-    token_id="",
-    lineage=(),
-    client="walkthrough",
-    chain_started_at=0,
-    session="",
-    issued_at=0,
-    expires_at=0,
-    token="",
-)
+ANYBODY = principal(groups=frozenset({"/engineering"}))
 """Whoever calls: handlers want a caller to work for."""
 
 
