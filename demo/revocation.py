@@ -61,13 +61,8 @@ async def revocations(system: System, took: list[float]) -> AsyncIterator[Attemp
 
         PLANTED.touch()
         try:
-            yield Attempt(
-                "the writer, tampered with",
-                "files a draft",
-                "attestation: drift",
-                "401 revoked",
-                await refused(),
-            )
+            answered = await refused()
+            yield Attempt("the writer, tampered with", "files a draft", "attestation: drift", "401 revoked", answered)
             found = (await olga.party("agent/writer"))["cause"]
             try:
                 answered = str(await olga.reinstate("agent/writer"))

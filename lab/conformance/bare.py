@@ -38,10 +38,8 @@ class _Nobody:
 @asynccontextmanager
 async def bare(folder: Path) -> AsyncIterator[str]:
     """Serve it, and yield the URL of its endpoint."""
-    store, server = (
-        Store(folder / "bare.db"),
-        MCPServer[Any]("documents", log_level="CRITICAL"),
-    )  # else it sets up a log of its own
+    store = Store(folder / "bare.db")
+    server = MCPServer[Any]("documents", log_level="CRITICAL")  # else it sets up a log of its own
     declare(server, cast("Service", _Nobody()), store)
     app = server.streamable_http_app(stateless_http=True, json_response=True)
     async with store.opened(), served(_for_anybody(app)) as origin:
