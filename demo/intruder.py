@@ -22,7 +22,6 @@ MARGIN = 20
 """
 ACTS = {"agent/reader": "tool.read", "agent/writer": "tool.write"}
 """What an agent may do with the tool."""
-_ERA = {"mcp-protocol-version": "2026-07-28"}
 
 Source = Callable[[], Awaitable[str]]
 """Where a token comes from."""
@@ -67,20 +66,13 @@ class Intruder:
         """Call a tool of the documents server by hand."""
         return await self.post(who, "tool/documents", "/mcp", token, **tool_call(tool, **arguments))
 
-    async def list_tools(self, who: str, token: str) -> httpx.Response:
-        """Ask the documents server for its tools."""
-        return await self.post(who, "tool/documents", "/mcp", token, **_mcp("tools/list"))
-
-    async def post(self, who: str | None, name: str, path: str, token: str | None, **more: Any) -> httpx.Response:
-        """POST to a party, with a token or without."""
+    async def post(
+        self, who: str | None, name: str, path: str, token: str | None, *, method: str = "POST", **more: Any
+    ) -> httpx.Response:
+        """Send a request to a party, with a token or without."""
         headers = more.pop("headers", {}) | ({"authorization": f"Bearer {token}"} if token else {})
         http = await self.client(who)
-        return await http.post(f"{self.system.address(name)}{path}", headers=headers, **more)
-
-    async def get(self, who: str | None, name: str, path: str, token: str) -> httpx.Response:
-        """GET from a party."""
-        http = await self.client(who)
-        return await http.get(f"{self.system.address(name)}{path}", headers={"authorization": f"Bearer {token}"})
+        return await http.request(method, f"{self.system.address(name)}{path}", headers=headers, **more)
 
     async def client(self, who: str | None) -> httpx.AsyncClient:
         """Return the HTTP client of a workload, or of a person."""
@@ -176,20 +168,22 @@ class User:
 
 def tool_call(tool: str, **arguments: str) -> dict[str, Any]:
     """Return body and headers of a tool call (MCP 2026-07-28)."""
-    call = _mcp("tools/call", name=tool, arguments=arguments)
+    call = mcp("tools/call", name=tool, arguments=arguments)
     call["headers"]["mcp-name"] = tool
     return call
 
 
-def _mcp(method: str, **params: Any) -> dict[str, Any]:
+def mcp(method: str, **params: Any) -> dict[str, Any]:
+    """Return body and headers of a request (MCP 2026-07-28)."""
+    revision = "2026-07-28"
     meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/protocolVersion": revision,
         "io.modelcontextprotocol/clientInfo": {"name": "intruder", "version": "1"},
         "io.modelcontextprotocol/clientCapabilities": {},
     }
     return {
         "json": {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}},
-        "headers": _ERA | {"accept": "application/json", "mcp-method": method},
+        "headers": {"mcp-protocol-version": revision, "accept": "application/json", "mcp-method": method},
     }
 
 

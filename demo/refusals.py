@@ -60,7 +60,7 @@ class Try(NamedTuple):
 
 
 def post(to: str, path: str, token: Name | None, **more: Any) -> Ask:
-    """POST to a party."""
+    """Send a request to a party."""
     return lambda user, who: user.post(who, to, path, token and getattr(user, token), **more)
 
 
@@ -77,15 +77,6 @@ def tool(token: Name, name: str, **arguments: str) -> Ask:
 def read(token: Name, documents: dict[str, str] = OWN) -> Ask:
     """Read a document: of these, the user's."""
     return lambda user, who: tool(token, "read", id=documents.get(user.name, "ENG-101"))(user, who)
-
-
-def get(name: str, path: str, token: Name) -> Ask:
-    """GET from a party."""
-
-    async def ask(user: User, who: str | None) -> httpx.Response:
-        return await user.intruder.get(who, name, path, await getattr(user, token)())
-
-    return ask
 
 
 def exchange(token: Name, audience: str, scopes: str) -> Ask:
@@ -108,7 +99,7 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
             "opens the API's own pages",
             "gate: default deny",
             "403 no_permission_for_route",
-            get("orchestrator", "/openapi.json", "t0"),
+            post("orchestrator", "/openapi.json", "t0", method="GET"),
         ),
     ),
     "a user in a department": (
@@ -179,7 +170,7 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
             "lists the models, with its token for using one",
             "gate: scope",
             "403 scope_missing",
-            get("inference", "/v1/models", "t3"),
+            post("inference", "/v1/models", "t3", method="GET"),
         ),
         Try(
             "reads a document of another department",
@@ -235,11 +226,11 @@ async def _made(user: User, who: str, one: Try) -> Attempt:
 
 async def _other_department(intruder: Intruder) -> Attempt:
     """A token for a group that the subject token does not name has ended when it is issued."""
-    dana, reading = await intruder.login("dana"), "agent.invoke tool.read"
-    t1 = await intruder.token("orchestrator", dana, "agent/reader", reading, requested_department="/engineering")
-    token = await intruder.token("agent/reader", t1, "tool/documents", "tool.read", requested_department="/finance")
+    dana, ours, theirs = User("dana", intruder), "/engineering", "/finance"
+    t1 = dana.exchanged(dana.t0, "orchestrator", "agent/reader", "agent.invoke tool.read", requested_department=ours)
+    t2 = dana.exchanged(t1, "agent/reader", "tool/documents", "tool.read", requested_department=theirs)
     who, what = "the reader, in a task of dana's about engineering", "asks for a token for finance"
-    return Attempt(who, what, "delegation.js: groups", "exp 1", f"exp {end_of(token):.0f}")
+    return Attempt(who, what, "delegation.js: groups", "exp 1", f"exp {end_of(await t2()):.0f}")
 
 
 async def _no_identity(system: System) -> Attempt:

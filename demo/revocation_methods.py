@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from demo.intruder import Intruder, User, answer_to, claims_of
+from demo.intruder import Intruder, User, answer_to, claims_of, mcp
 from demo.revocation import PLANTED, until_restored
 from local.system import System
 from zt.login import Login
@@ -52,7 +52,7 @@ class Use:
         return {
             "orchestrator": lambda: ask(None, "orchestrator", "/plan", self.login.access_token, json=PLAN),
             self.agent: lambda: ask("orchestrator", self.agent, "/a2a", self.t1, json={}),
-            "tool/documents": lambda: self.intruder.list_tools(self.agent, self.t2),
+            "tool/documents": lambda: ask(self.agent, "tool/documents", "/mcp", self.t2, **mcp("tools/list")),
             "inference": lambda: ask(self.agent, "inference", "/v1/chat/completions", self.t3, json=unknown_model),
         }
 
