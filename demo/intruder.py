@@ -64,9 +64,9 @@ class Intruder:
 
     async def call_tool(self, who: str | None, token: str, tool: str, **arguments: str) -> httpx.Response:
         """Call a tool of the documents server by hand."""
-        return await self.post(who, "tool/documents", "/mcp", token, **tool_call(tool, **arguments))
+        return await self.send(who, "tool/documents", "/mcp", token, **tool_call(tool, **arguments))
 
-    async def post(
+    async def send(
         self, who: str | None, name: str, path: str, token: str | None, *, method: str = "POST", **more: Any
     ) -> httpx.Response:
         """Send a request to a party, with a token or without."""
@@ -157,9 +157,9 @@ class User:
             await asyncio.sleep(max(0.0, end_of(self._ended) - time.time()))
         return self._ended
 
-    async def post(self, who: str | None, name: str, path: str, token: Source | None, **more: Any) -> httpx.Response:
-        """POST to a party: as the workload `who`, or as the user's own client."""
-        return await self.intruder.post(who, name, path, token and await token(), **more)
+    async def send(self, who: str | None, name: str, path: str, token: Source | None, **more: Any) -> httpx.Response:
+        """Send a request to a party: as the workload `who`, or as the user's own client."""
+        return await self.intruder.send(who, name, path, token and await token(), **more)
 
     async def _sign_in(self) -> str:
         self.login = await self.intruder.sign_in(self.name, self._scope)

@@ -59,19 +59,19 @@ class Try(NamedTuple):
     """The reason in the tool's journal, if the answer does not tell it."""
 
 
-def post(to: str, path: str, token: Name | None, **more: Any) -> Ask:
+def call(to: str, path: str, token: Name | None, **more: Any) -> Ask:
     """Send a request to a party."""
-    return lambda user, who: user.post(who, to, path, token and getattr(user, token), **more)
+    return lambda user, who: user.send(who, to, path, token and getattr(user, token), **more)
 
 
 def task(token: Name | None, **more: Any) -> Ask:
     """Ask the orchestrator for a task."""
-    return post("orchestrator", "/tasks", token, **more or {"json": TASK})
+    return call("orchestrator", "/tasks", token, **more or {"json": TASK})
 
 
 def tool(token: Name, name: str, **arguments: str) -> Ask:
     """Call a tool of the documents server."""
-    return post("tool/documents", "/mcp", token, **tool_call(name, **arguments))
+    return call("tool/documents", "/mcp", token, **tool_call(name, **arguments))
 
 
 def read(token: Name, documents: dict[str, str] = OWN) -> Ask:
@@ -99,7 +99,7 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
             "opens the API's own pages",
             "gate: default deny",
             "403 no_permission_for_route",
-            post("orchestrator", "/openapi.json", "t0", method="GET"),
+            call("orchestrator", "/openapi.json", "t0", method="GET"),
         ),
     ),
     "a user in a department": (
@@ -114,7 +114,7 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
     "a script of the same user": (
         Try("reads a document with the reader's token", "mutual TLS", NO_CONNECTION, read("t2")),
         Try(
-            "takes a stolen T1 to the reader", "mutual TLS", NO_CONNECTION, post("agent/reader", "/a2a", "t1", json={})
+            "takes a stolen T1 to the reader", "mutual TLS", NO_CONNECTION, call("agent/reader", "/a2a", "t1", json={})
         ),
     ),
     "the orchestrator": (
@@ -122,7 +122,7 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
             "shows the reader's token to the writer",
             "gate: audience",
             "401 audience_mismatch",
-            post("agent/writer", "/a2a", "t1", json={}),
+            call("agent/writer", "/a2a", "t1", json={}),
         ),
         Try("shows an ID token it got by exchange", "gate: token type", "401 not_verified", task("id_token")),
         Try(
@@ -170,7 +170,7 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
             "lists the models, with its token for using one",
             "gate: scope",
             "403 scope_missing",
-            post("inference", "/v1/models", "t3", method="GET"),
+            call("inference", "/v1/models", "t3", method="GET"),
         ),
         Try(
             "reads a document of another department",

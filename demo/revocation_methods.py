@@ -47,7 +47,7 @@ class Use:
 
     def calls(self) -> Mapping[str, Callable[[], Awaitable[httpx.Response]]]:
         """Return a cheap call for each service, as the holder of its token makes it."""
-        ask = self.intruder.post
+        ask = self.intruder.send
         unknown_model = {"model": "none", "messages": [{"role": "user", "content": "?"}]}
         return {
             "orchestrator": lambda: ask(None, "orchestrator", "/plan", self.login.access_token, json=PLAN),

@@ -131,7 +131,7 @@ async def drafts(attacker: Attacker) -> None:
     call = tool_call("create", title="pager storm", text="x" * 60_000)
 
     async def once(_number: int) -> object:
-        answer = await alice.post("agent/writer", "tool/documents", "/mcp", alice.t2, **call)
+        answer = await alice.send("agent/writer", "tool/documents", "/mcp", alice.t2, **call)
         error = answer.json().get("error") or answer.json().get("result", {})
         return f"{answer.status_code} {'refused' if error.get('isError') or 'code' in error else 'filed'}"
 

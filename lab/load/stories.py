@@ -44,13 +44,13 @@ async def asks(user: User) -> str:
 
 async def plans(user: User) -> str:
     """What would be done."""
-    answer = await user.post(None, "orchestrator", "/plan", user.t0, json={"request": REQUEST})
+    answer = await user.send(None, "orchestrator", "/plan", user.t0, json={"request": REQUEST})
     agents = [step["agent"] for step in answer.json()] if answer.status_code == 200 else []
     return "" if agents == ["agent/reader", "agent/writer"] else f"{answer.status_code}: {answer.text}"
 
 
 async def _task(user: User, request: str, **more: Any) -> httpx.Response:
-    return await user.post(None, "orchestrator", "/tasks", user.t0, json={"request": request}, **more)
+    return await user.send(None, "orchestrator", "/tasks", user.t0, json={"request": request}, **more)
 
 
 def wrong(user: User, answer: httpx.Response, last: str, own: str) -> str:

@@ -43,7 +43,7 @@ async def t2(intruder: Intruder) -> str:
 
 async def run(intruder: Intruder, t0: str) -> dict[str, str]:
     """What comes of a task."""
-    answer = await intruder.post(None, "orchestrator", "/tasks", t0, json=TASK)
+    answer = await intruder.send(None, "orchestrator", "/tasks", t0, json=TASK)
     result: dict[str, str] = answer.json()["result"]
     return result
 
@@ -77,7 +77,7 @@ async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_n
     shown = await asyncio.to_thread(zt, "party", "suspend", READER, "--because", "it was seen")
     try:
         # With a token for which another was exchanged before, and with a new one.
-        called = [await intruder.post(None, "orchestrator", "/tasks", t, json=TASK) for t in (t0, fresh)]
+        called = [await intruder.send(None, "orchestrator", "/tasks", t, json=TASK) for t in (t0, fresh)]
         heard = await intruder.call_tool(READER, reading, "read", id="ENG-101")
         given = await intruder.exchange(READER, t1, "tool/documents", "tool.read")
         listed = await asyncio.to_thread(zt, "party", "list")
