@@ -155,6 +155,10 @@ async def _nothing(_use: Use) -> None:
     """Do nothing: it cannot be undone."""
 
 
+BEHIND_THE_AGENT = ("tool/documents", "inference")
+EVERYWHERE = ("orchestrator", READER, *BEHIND_THE_AGENT)
+
+
 @dataclass(frozen=True, slots=True)
 class RevocationMethod:
     """One way to revoke something."""
@@ -162,30 +166,24 @@ class RevocationMethod:
     called: str
     """Its name in the README."""
     trigger: Callable[[Use], Awaitable[None]]
-    undo: Callable[[Use], Awaitable[None]]
-    pushed: bool
+    undo: Callable[[Use], Awaitable[None]] = _nothing
+    pushed: bool = True
     """Whether the registry is notified, or has to poll."""
-    hits: tuple[str, ...]
+    hits: tuple[str, ...] = EVERYWHERE
     """The services whose caller, or an earlier party of the chain, is revoked by it."""
     agent: str = READER
 
 
-BEHIND_THE_AGENT = ("tool/documents", "inference")
-EVERYWHERE = ("orchestrator", READER, *BEHIND_THE_AGENT)
 REVOCATION_METHODS = {
-    "logout": RevocationMethod("alice signs out", logout, _nothing, pushed=True, hits=EVERYWHERE),
-    "session": RevocationMethod("zt revoke session", session, _nothing, pushed=True, hits=EVERYWHERE),
-    "token": RevocationMethod("zt revoke lineage", token, _nothing, pushed=True, hits=EVERYWHERE),
-    "suspend": RevocationMethod("zt party suspend", suspend, _undo_suspend, pushed=True, hits=BEHIND_THE_AGENT),
+    "logout": RevocationMethod("alice signs out", logout),
+    "session": RevocationMethod("zt revoke session", session),
+    "token": RevocationMethod("zt revoke lineage", token),
+    "suspend": RevocationMethod("zt party suspend", suspend, _undo_suspend, hits=BEHIND_THE_AGENT),
     "drift": RevocationMethod(
-        "a file in a party's code changes", drift, _undo_drift, pushed=True, hits=BEHIND_THE_AGENT, agent=WRITER
+        "a file in a party's code changes", drift, _undo_drift, hits=BEHIND_THE_AGENT, agent=WRITER
     ),
-    "disable_user": RevocationMethod(
-        "a user is disabled at Keycloak", disable_user, _enable_user, pushed=False, hits=EVERYWHERE
-    ),
-    "revoke_token": RevocationMethod(
-        "a token is revoked at Keycloak (RFC 7009)", revoke_token, _nothing, pushed=False, hits=EVERYWHERE
-    ),
+    "disable_user": RevocationMethod("a user is disabled at Keycloak", disable_user, _enable_user, pushed=False),
+    "revoke_token": RevocationMethod("a token is revoked at Keycloak (RFC 7009)", revoke_token, pushed=False),
     "disable_client": RevocationMethod(
         "a client is disabled at Keycloak", disable_client, _enable_client, pushed=False, hits=BEHIND_THE_AGENT
     ),
