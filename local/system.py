@@ -237,7 +237,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
                 continue
             await started(system, address, process)
         for name, spy in spies.items():
-            await _until(partial(_there, _insider_socket(folder, name)), spy, system.log("insider"))
+            await until(partial(there, _insider_socket(folder, name)), spy, system.log("insider"))
         watched = [
             (one.launch.name, one.ended.wait, one.end_requested.is_set, system.log(one.launch.name))
             for one in launched.values()
@@ -251,7 +251,7 @@ async def _suspended(system: System) -> dict[str, str]:
     """Return the parties that were suspended in an earlier run, each with its cause; without the registry."""
     party = system.registry.authorities.registry
     file = system.data(party) / "revocations.db"
-    if not await _there(file):
+    if not await there(file):
         return {}
     kept = State(file)
     async with kept.opened():
@@ -283,7 +283,7 @@ async def _report_end(
 
 async def started(system: System, address: str, process: Launched) -> None:
     """Wait until a launched process listens at `address`.  Raises `DemoError` if it does not."""
-    await _until(partial(_answers, address, system.authority.ca_file), process, system.log(process.launch.name))
+    await until(partial(_answers, address, system.authority.ca_file), process, system.log(process.launch.name))
 
 
 def _insider(system: System, name: str) -> Launch:
@@ -295,7 +295,7 @@ def _insider_socket(folder: Path, name: str) -> Path:
     return folder / "insiders" / f"{name.replace('/', '-')}.sock"
 
 
-async def _until(met: Callable[[], Awaitable[bool]], process: Launched, log: Path) -> None:
+async def until(met: Callable[[], Awaitable[bool]], process: Launched, log: Path) -> None:
     """Wait until a condition is met that `process` has to meet.  Raises `DemoError` with the end of its log."""
     try:
         async with asyncio.timeout(SECONDS_TO_START):
@@ -335,7 +335,8 @@ def _for_keycloak(authority: Authority, folder: Path) -> tuple[Path, Path]:
     return files
 
 
-async def _there(path: Path) -> bool:
+async def there(path: Path) -> bool:
+    """Return whether there is such a file."""
     return path.exists()  # noqa: ASYNC240 - a local socket
 
 

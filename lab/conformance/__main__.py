@@ -22,7 +22,7 @@ from lab.conformance.forwarder import ASK, MODELS, READ, THINK, Way, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
 from local.program import FOLDER, console, say, show, until_told
-from local.system import System, running
+from local.system import DemoError, System, running
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 HOME = FOLDER / "conformance"
@@ -111,7 +111,7 @@ async def _outcomes(name: str, what: Callable[[], Awaitable[Outcome | Ran]]) -> 
     """Run a suite; one that does not run to its end has failed as a whole.  Raises `Missing`."""
     try:
         came = await what()
-    except Failed as error:
+    except (DemoError, Failed) as error:
         return [Outcome(name, "", failed={"all": str(error)})]
     return came if isinstance(came, list) else [came]
 

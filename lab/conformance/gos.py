@@ -1,34 +1,22 @@
 """go-spiffe, the official Go library, against the Workload API, through a relay that is a genuine workload."""
 
-import asyncio
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 from authorities.attestation.local.launch import Launch
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing, run
-from local.system import System
+from local.system import System, there, until
 
 VERSION, PARTY = "2.9.0", "agent/reader"
 RELAY = ("lab/conformance/relay",)
 SOURCE = Path(__file__).parent / "spiffe"
 
 
-async def started(socket: Path, ended: asyncio.Event) -> None:
-    """Wait until somebody listens there.  Raises `Failed`."""
-    try:
-        async with asyncio.timeout(30):
-            while not (listening := await asyncio.to_thread(socket.exists)) and not ended.is_set():  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        listening = False
-    if not listening:
-        raise Failed("the relay does not come up")
-
-
 async def spiffe(system: System, folder: Path) -> Outcome:
-    """Build the client by Go, and let it use the API as the reader.  Raises `Missing` and `Failed`."""
+    """Build the client by Go, and let it use the API as the reader.  Raises `DemoError`, `Missing` and `Failed`."""
     if (go := shutil.which("go")) is None:
         raise Missing("go is not installed")
     home = folder / "spiffe"
@@ -44,7 +32,7 @@ async def spiffe(system: System, folder: Path) -> Outcome:
     launch = Launch(party_id=name, name="relay", code=RELAY, env={"ZT_RELAY_SOCKET": str(socket)})
     relay = await system.authority.launch(launch)
     try:
-        await started(socket, relay.ended)
+        await until(partial(there, socket), relay, system.log("relay"))
         _, told = await run(program, socket, name)
     finally:
         await relay.end()

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from lab.conformance.nodes import CLIENT, INSPECTOR, SDK, SUITE
 from lab.conformance.outcome import Outcome
 from lab.conformance.pythons import LEGACY
 from lab.conformance.running import Missing
+from local.system import there, until
 from tests.support.system import ROOT
 
 PAGE = (ROOT / "docs" / "conformance.md").read_text()
@@ -80,7 +82,9 @@ async def a_program_that_hangs(_folder: Path) -> None:
 async def a_relay_that_ended(folder: Path) -> None:
     ended = asyncio.Event()
     ended.set()
-    await gos.started(folder / "socket", ended)
+    (folder / "relay.log").touch()
+    relay: Any = SimpleNamespace(ended=ended, launch=SimpleNamespace(name="relay"))
+    await until(partial(there, folder / "socket"), relay, folder / "relay.log")
 
 
 async def a_client_that_go_cannot_build(folder: Path) -> None:
