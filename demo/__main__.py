@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 import typer
 from rich.text import Text
 
+from demo.intruder import INSIDERS
 from demo.refusals import Attempt, attempts
 from demo.revocation import operator, revocations, rogues
 from demo.revocation_methods import all_delays
@@ -34,8 +35,7 @@ def walkthrough() -> None:
 
 
 async def _walkthrough() -> int:
-    insiders = ("orchestrator", "agent/reader", "agent/writer")
-    async with running(STORY, say=say, insiders=insiders) as system:
+    async with running(STORY, say=say, insiders=INSIDERS) as system:
         say(f"It started without data, in {STORY.relative_to(ROOT)}; the data of `make up` is not touched")
         console.rule("Who takes part")
         show_parties(system, await certificates(system))

@@ -16,6 +16,8 @@ from zerotrust.issuer.exchange import TokenRequest
 from zerotrust.transport.pools import Connections
 from zt.login import Login
 
+INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
+"""The workloads that an intruder is inside of."""
 NO_CONNECTION = "no connection"
 MARGIN = 20
 """Seconds before its end at which a certificate or a token is no longer used: what it is used for has to be over then.

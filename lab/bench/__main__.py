@@ -7,15 +7,13 @@ from typing import Annotated
 
 import typer
 
+from demo.intruder import INSIDERS
 from lab.bench.measure import TASK, measure
 from lab.bench.numbers import Ratio, summarise
 from lab.bench.variants import launches, unregistered
 from local.program import FOLDER, console, say, show, until_told
 from local.system import ROOT, running
 from zerotrust.registry.model import load_registry
-
-INSIDERS = ("orchestrator", "agent/reader")
-"""Whose identities what is measured by itself is measured with."""
 
 
 def main(rounds: Annotated[int, typer.Option(min=1, help="how often every variant has its turn")] = 30) -> None:

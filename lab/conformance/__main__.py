@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from demo.intruder import Intruder
+from demo.intruder import INSIDERS, Intruder
 from lab.conformance import gos, nodes, pythons, tck
 from lab.conformance.bare import bare
 from lab.conformance.expected import EXPECTED
@@ -24,7 +24,6 @@ from lab.conformance.running import Failed, Missing
 from local.program import FOLDER, console, say, show, until_told
 from local.system import DemoError, System, running
 
-INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 HOME = FOLDER / "conformance"
 Ran = list[Outcome]
 

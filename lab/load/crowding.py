@@ -16,12 +16,12 @@ from typing import Annotated
 import httpx
 import typer
 
-from demo.intruder import Intruder, User
+from demo.intruder import INSIDERS, Intruder, User
 from demo.revocation import operator
 from lab.load.attacks import ATTACKS
 from lab.load.report import exit_status, ms
 from lab.load.stories import reads
-from lab.load.users import INSIDERS, Score
+from lab.load.users import Score
 from local.program import FOLDER, console, say, show, until_told
 from local.system import ROOT, System, running
 from zt.login import LoginError

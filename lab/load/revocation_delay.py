@@ -13,12 +13,11 @@ from typing import Annotated
 
 import typer
 
-from demo.intruder import Intruder
+from demo.intruder import INSIDERS, Intruder
 from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, delays, in_use
 from lab.bench.numbers import percentile
 from lab.load.report import ms
-from lab.load.users import INSIDERS
 from local.program import FOLDER, console, say, show, until_told
 from local.system import System, running
 

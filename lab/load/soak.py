@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
+from demo.intruder import INSIDERS
 from demo.revocation_methods import EVERYWHERE
 from lab.load.judge import Evidence
 from lab.load.report import exit_status, ms
 from lab.load.under_faults import under_faults
 from lab.load.under_load import under_load
-from lab.load.users import INSIDERS, Score
+from lab.load.users import Score
 from lab.load.watch import MOST_FILES, SLACK, Held, Samples, grown
 from local.program import FOLDER, console, say, show, until_told
 from local.system import running

@@ -16,8 +16,6 @@ from local.system import System
 from zt.login import LoginError
 
 NAMES = ("alice", "bob", "alice", "bob", "eve")
-INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
-"""Whose identities the attempts of intruders are made with."""
 PAUSE = 0.5
 """Seconds, on average, that a user thinks."""
 LONGEST = 500

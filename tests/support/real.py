@@ -16,6 +16,7 @@ import pytest_asyncio
 from keycloak import KeycloakDeleteError
 
 from authorities.attestation.local.launch import Launch
+from demo.intruder import INSIDERS
 from lab.bench.variants import unregistered
 from lab.realm import LAB_SCRIPT
 from local.keycloak import URL, Keycloak
@@ -92,11 +93,11 @@ async def real(last_time: LastTime | None, registry: Registry) -> AsyncIterator[
 
     It comes after `last_time`, if that was asked for, and starts from nothing otherwise.
     """
-    insiders, bench = ("orchestrator", "agent/reader", "agent/writer"), unregistered(registry)
+    bench = unregistered(registry)
     async with running(
         RUN,
         say=print,
-        insiders=insiders,
+        insiders=INSIDERS,
         scripts=SCRIPTS,
         unregistered=bench,
         attestation=Authority,
