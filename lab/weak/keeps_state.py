@@ -36,5 +36,5 @@ def notifying(service: Service) -> dict[str, Any]:
     store = InMemoryPushNotificationConfigStore()
     return {
         "push_config_store": store,
-        "push_sender": BasePushNotificationSender(httpx_client=service._identity_http, config_store=store),
+        "push_sender": BasePushNotificationSender(httpx_client=service.egress.without_token, config_store=store),
     }
