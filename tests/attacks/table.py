@@ -1197,6 +1197,16 @@ ROWS: dict[int, Row] = {
         None,
         (Control("no-cookies"),),
     ),
+    216: Row(
+        "an agent's answer that is costly to read: in tiny pieces, of very many elements, after interim answers",
+        None,
+        (
+            Control("answer-pieces"),
+            Control("answer-elements"),
+            Control("answer-no-stream"),
+            Control("answer-head"),
+        ),
+    ),
 }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.issuer import Issuer
@@ -74,3 +76,29 @@ async def test_cookies_that_go_with_everybodys_calls(target: Compromised) -> Tri
             heard.clear()
             answers = [await client.post(origin) for _ in range(2)]
             yield Attempt(str(answers[1].status_code), succeeded=b"\r\ncookie: " in heard[1].lower())
+
+
+def _answer(body: bytes, kind: bytes = b"application/json") -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n%b" % (kind, len(body), body)
+
+
+COSTLY = {
+    "pieces": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\n0\r\n" * 1000 + b"0\r\n\r\n",
+    "elements": _answer(b"[0" + b",0" * 5000 + b"]"),
+    "events": _answer(b"data\n\n" * 1000, b"text/event-stream"),
+    "interim answers": b"HTTP/1.1 103\r\n\r\n" * 1000 + _answer(b"{}"),
+}
+"""As much of it as shows whether there is a bound; without one, a mebibyte held the caller's loop for seconds."""
+
+
+@attack(216, compromised)
+async def test_an_answer_that_is_costly_to_read(target: Compromised) -> Tries:
+    """An SDK must not get it, nor may a client read it to its end."""
+    for answer in COSTLY.values():
+        async with target.answers(answer) as (clients, origin, _):
+            for client in (clients["a2a"], clients["mcp"]):
+                try:
+                    status = (await client.post(origin)).status_code
+                except httpx.RemoteProtocolError:
+                    status = 0
+                yield Attempt(str(status or "no answer"), succeeded=status == 200)

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import httpx2
@@ -14,7 +15,8 @@ from tests.support.system import fresh_revocations, registry
 from zerotrust import context
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
-from zerotrust.limits.answers import MAX_ANSWER, REPORTING_MARGIN
+from zerotrust.limits.answers import FEW_PIECES, MAX_ANSWER, MAX_ELEMENTS, REPORTING_MARGIN, SMALL_PIECE
+from zerotrust.limits.strict_json import MAX_DEPTH
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
@@ -276,6 +278,62 @@ async def test_an_answer_without_an_end_gets_one(kind: str, part: bytes, pause: 
                 assert (await clients.mcp_http.post("http://127.0.0.1:8104/")).status_code == 503
     assert body.sent <= MAX_ANSWER + len(part)
     assert body.closed  # or the pool would lose a connection each time
+
+
+async def in_pieces(count: int, size: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b"x" * size
+
+
+def json_of(elements: int) -> bytes:
+    return b"[0" + b",0" * (elements - 1) + b"]"
+
+
+EVENTS = {"content-type": "Text/Event-Stream; charset=utf-8"}
+JSON = {"content-type": "application/json"}
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("headers", "content", "taken"),
+    [
+        (JSON, lambda: json_of(MAX_ELEMENTS), True),
+        (JSON, lambda: json_of(MAX_ELEMENTS + 1), False),
+        (JSON, lambda: b"[" * MAX_DEPTH, True),
+        (JSON, lambda: b"[" * (MAX_DEPTH + 1), False),
+        (JSON, lambda: '{"\u0122": 1}'.encode("utf-16-le"), False),  # a quote of another parity: 22 01
+        (JSON, lambda: b'{"\xc4\xa2": 1}', True),
+        (EVENTS, lambda: b"data: {}\n\n", False),
+        ({}, lambda: b"", True),
+        ({}, lambda: in_pieces(FEW_PIECES, 1), True),
+        ({}, lambda: in_pieces(FEW_PIECES + 1, 1), False),
+        ({}, lambda: in_pieces(4 * FEW_PIECES, SMALL_PIECE), True),
+        ({}, lambda: in_pieces(4 * FEW_PIECES, SMALL_PIECE // 2), False),
+    ],
+    ids=[
+        "elements", "too many", "nesting", "too deep", "UTF-16", "UTF-8", "events", "nothing",
+        "tiny pieces", "too many tiny pieces", "many pieces", "many small pieces",
+    ],
+)  # fmt: skip
+async def test_what_an_answer_costs_to_read_is_bounded(
+    kind: str, headers: dict[str, str], content: Callable[[], Any], *, taken: bool
+) -> None:
+    """An SDK gets nothing else."""
+    context.TRACE.set(SPAN)
+    clients = EgressClients(
+        ADDRESSES,
+        revocations=fresh_revocations(),
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, content=content())),
+        mcp_transport=httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, content=content())),
+    )
+    with calling_with(token()):
+        try:
+            client = clients.http if kind == "httpx" else clients.mcp_http
+            status = (await client.post("http://127.0.0.1:8104/")).status_code
+        except httpx.RemoteProtocolError:
+            status = 503
+
+    assert status == (200 if taken else 503)
 
 
 @pytest.mark.parametrize(("life", "longest"), [(30, 30 - REPORTING_MARGIN), (3600, 120), (float("inf"), 120)])

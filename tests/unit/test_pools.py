@@ -10,18 +10,21 @@ from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import httpcore
+import httpcore2
 import httpx
 import httpx2
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
+from tests.support.outside import answering
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context, use_svid
 from zerotrust.transport import pools
-from zerotrust.transport.pools import REUSE_MARGIN, Connections, MCPConnections
+from zerotrust.transport.pools import _MOST_READ, MAX_HEAD, REUSE_MARGIN, Connections, MCPConnections, _backend
 from zerotrust.transport.server import IDLE, LAST_CALL, server
 
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
@@ -114,6 +117,47 @@ async def test_no_cookie_is_kept(reader: Party, kind: Kind) -> None:
 
     assert "set-cookie" not in answer.headers
     assert not http.cookies
+
+
+INTERIM = b"HTTP/1.1 103\r\n\r\n"
+
+
+@KINDS
+@pytest.mark.parametrize(("interim", "taken"), [(3, True), (2 * MAX_HEAD // len(INTERIM), False)])
+async def test_until_the_head_of_an_answer_is_there_only_so_much_is_read(
+    kind: Kind, interim: int, *, taken: bool
+) -> None:
+    """Interim answers (RFC 9110 section 15.2) could come without end; each is parsed."""
+    library, _ = kind
+    whole = INTERIM * interim + b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b"x" * 100_000
+    called = dns_name(READER, TRUST_DOMAIN)
+    async with answering(server_context(the_ca().svid(READER), certificate_needed=True), whole) as (origin, _, _):
+        reader = Directory({origin: called}, {called: f"spiffe://{TRUST_DOMAIN}/{READER}"})
+        async with client(kind, reader) as (http, _):
+            if taken:
+                assert len((await http.get(origin)).content) == 100_000
+            else:
+                with pytest.raises(library.RemoteProtocolError, match="the head of the answer is too large"):
+                    await http.get(origin)
+
+
+@pytest.mark.parametrize("core", [httpcore, httpcore2])
+async def test_little_is_read_at_once(core: Any) -> None:
+    """What comes after the end of an answer is parsed with the next one, all of it in one go."""
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"x" * 20 * _MOST_READ)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        stream = await _backend(core, dict).connect_tcp(*listening.sockets[0].getsockname())
+        sizes = []
+        while data := await stream.read(1 << 16):
+            sizes.append(len(data))
+        await stream.aclose()
+
+    assert sum(sizes) == 20 * _MOST_READ
+    assert max(sizes) <= _MOST_READ
 
 
 @KINDS

@@ -101,7 +101,7 @@ def test_a_text_whose_signer_is_trusted_may_have_more_elements_and_not_more_dept
 
 
 @pytest.mark.parametrize(
-    "piece", [b"[", b'{"":0},', b"0,", b'"",', b'"["', b"[[[]]],", b"1e9,", b'{"a":', b'{"a":[],"":0},']
+    "piece", [b"[", b"]", b'{"":0},', b"0,", b'"",', b'"["', b"[[[]]],", b"1e9,", b'{"a":', b'{"a":[],"":0},']
 )
 def test_a_text_with_too_much_in_it_never_gets_to_the_parser(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zerotrust.limits.strict_json.json.loads", lambda *_, **__: pytest.fail("it was parsed"))

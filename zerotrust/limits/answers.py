@@ -14,6 +14,12 @@ SECONDS = 10
 """Seconds that one answer may take, from the request to its last byte."""
 REPORTING_MARGIN = 1
 """Seconds before the end of a caller's token at which calls to others end, so that the caller still gets an answer."""
+MAX_ELEMENTS = 2_000
+"""Elements of an answer's JSON (`strict_json.py`).  An SDK takes up to 10 microseconds for each, and more if there are
+more.  Answers here have a few hundred."""
+FEW_PIECES, SMALL_PIECE = 64, 256
+"""Pieces (reads, or chunks of RFC 9112 section 7.1) that an answer may come in: so many, and one for every so many
+bytes.  Each costs some 20 microseconds, however small it is."""
 PLAIN = {"accept-encoding": "identity"}
 """Headers that ask for no compression: a compressed answer may expand a thousandfold."""
 
@@ -25,15 +31,24 @@ class _Answer(Protocol):
 
 
 async def read(answer: _Answer, most: int = MAX_ANSWER) -> bytes:
-    """Return the body.  Raises `ValueError` if it has more than `most` bytes, or is compressed unasked."""
+    """Return the body.
+
+    Raises `ValueError` if it has more than `most` bytes, or many pieces for its bytes, or is a stream of events
+    (WHATWG HTML section 9.2) or compressed, unasked.
+    """
     if "content-encoding" in answer.headers:
         raise ValueError("the answer is compressed")
-    body = b""
+    if answer.headers.get("content-type", "").lower().startswith("text/event-stream"):  # control: answer-no-stream
+        raise ValueError("the answer is a stream of events")
+    body, pieces = bytearray(), 0
     async for part in answer.aiter_bytes():
         body += part
+        pieces += 1
         if len(body) > most:  # control: answer-size
             raise ValueError("the answer is too large")
-    return body
+        if pieces > FEW_PIECES + len(body) // SMALL_PIECE:  # control: answer-pieces
+            raise ValueError("the answer comes in too many pieces")
+    return bytes(body)
 
 
 async def ask(http: httpx.AsyncClient, method: str, url: str, *, most: int, **options: Any) -> tuple[int, bytes]:

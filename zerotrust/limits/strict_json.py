@@ -25,7 +25,7 @@ def strict_object(text: bytes, *, most: int | None = MAX_ELEMENTS) -> dict[str, 
     `most`: the elements it may have; None only for a text whose signer is trusted.  Raises `ValueError` for any other
     text; if it is nested too deep or has too many elements, before any of it is parsed.
     """
-    _check_size(text, most)  # control: json-size
+    check_size(text, most)  # control: json-size
     found = json.loads(
         text.decode(), object_pairs_hook=_unique, parse_int=_exact, parse_float=_finite, parse_constant=_refuse
     )
@@ -36,11 +36,14 @@ def strict_object(text: bytes, *, most: int | None = MAX_ELEMENTS) -> dict[str, 
     return found
 
 
-def _check_size(text: bytes, most: int | None) -> None:
+def check_size(text: bytes, most: int | None) -> None:
     """Raise `ValueError` if a text is nested too deep or has too many elements, without parsing it.
 
-    The count is exact up to the first syntax error, where a parser stops.
+    The count is exact up to the first syntax error, where a parser stops.  UTF-16 and UTF-32, which some parsers guess,
+    are refused: their JSON has NUL bytes.
     """
+    if b"\0" in text:
+        raise ValueError("not UTF-8")
     unescaped = text.replace(rb"\\", b"").replace(rb"\"", b"")  # each quote that is left begins or ends a string
     if most is not None and unescaped.count(b'"') > 2 * most:  # each string is an element, or the name of one
         raise ValueError("too many elements")
@@ -50,7 +53,7 @@ def _check_size(text: bytes, most: int | None) -> None:
     depth = 0
     for bracket in outside.translate(None, _ALL_BUT_BRACKETS):
         depth += 1 if bracket in b"{[" else -1
-        if depth > MAX_DEPTH:
+        if not 0 <= depth <= MAX_DEPTH:  # so this loop ends early, too, where brackets are closed without end
             raise ValueError("nested too deep")
 
 

@@ -17,7 +17,8 @@ from zerotrust.context import current_span
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Form
 from zerotrust.issuer.exchange import ExchangedToken
-from zerotrust.limits.answers import PLAIN, REPORTING_MARGIN, SECONDS, read
+from zerotrust.limits.answers import MAX_ELEMENTS, PLAIN, REPORTING_MARGIN, SECONDS, read
+from zerotrust.limits.strict_json import check_size
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.transport.jsonrpc import error_body
@@ -51,7 +52,9 @@ async def _whole(sending: Callable[..., Awaitable[Any]], request: Any, options: 
     async with _time_left():
         answer = await sending(request, **options | {"stream": True})  # control: request-sent-once
         try:
-            return answer, await read(answer)
+            body = await read(answer)
+            check_size(body, MAX_ELEMENTS)  # control: answer-elements
+            return answer, body
         finally:
             await answer.aclose()
 

@@ -7,6 +7,7 @@ head and body of a request are sent in one record.
 import asyncio
 import math
 import ssl
+import sys
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -36,7 +37,13 @@ KEEP_ALIVE = 60
 MAX_CONNECTIONS = 100
 """Connections to all other parties at once, for each certificate; a call waits for one of them."""
 
+MAX_HEAD = 8 * 1024
+"""Bytes of an answer until its head is complete, including those of interim answers before it (1xx), which a peer could
+send without end."""
+
 _MOST_AT_ONCE = 1 << 16
+_MOST_READ = 8 * 1024
+"""Bytes that are parsed at once: what a peer sends after the end of its answer is parsed with the next one."""
 _PARTIES = ""
 
 
@@ -103,6 +110,7 @@ class _RotatingPool:
         elif there not in self._directory.outside:
             raise self._library.ConnectError("no party is registered at this address", request=request)
         answer = await self._pools[there].handle_async_request(request)
+        answer.extensions["network_stream"].head_has_come()
         # A client would keep cookies, and send them with the calls of other users, to other parties.
         answer.headers.pop("set-cookie", None)  # control: no-cookies
         return answer
@@ -138,6 +146,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
         def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._reader, self._writer = reader, writer
             self._unsent: list[bytes] = []
+            self._left = sys.maxsize  # bytes that may still come
             self._reused_until = math.inf  # without TLS, which only the lab does, to measure what TLS costs
 
         async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - its signature
@@ -147,14 +156,23 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
 
         async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
             await self._flush(timeout)  # a read follows each request, so nothing stays unsent
+            if not self._left:
+                raise core.RemoteProtocolError("the head of the answer is too large")
             with _as(core.ReadTimeout, core.ReadError):
                 async with asyncio.timeout(timeout):
-                    return await self._reader.read(max_bytes)
+                    data = await self._reader.read(min(max_bytes, _MOST_READ, self._left))
+            self._left -= len(data)
+            return data
+
+        def head_has_come(self) -> None:
+            """From now on the body is read, which `limits/answers.py` bounds."""
+            self._left = sys.maxsize
 
         async def _flush(self, seconds: float | None) -> None:
             if not self._unsent:
                 return
             data, self._unsent = b"".join(self._unsent), []
+            self._left = MAX_HEAD  # control: answer-head
             with _as(core.WriteTimeout, core.WriteError):
                 self._writer.write(data)
                 async with asyncio.timeout(seconds):
