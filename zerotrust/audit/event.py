@@ -89,22 +89,10 @@ class Caller(_Shape):
     @classmethod
     def of(cls, principal: Principal) -> "Caller":
         """Return the caller of a principal; times become microseconds."""
-        return cls(
-            subject=principal.subject,
-            party=principal.party,
-            actors=principal.actors,
-            audience=principal.audience,
-            scopes=tuple(sorted(principal.scopes)),
-            groups=tuple(sorted(principal.groups)),
-            token_id=principal.token_id,
-            lineage=principal.lineage,
-            transaction=principal.transaction,
-            session=principal.session,
-            client=principal.client,
-            chain_started_at=principal.chain_started_at * MICROSECONDS,
-            issued_at=principal.issued_at * MICROSECONDS,
-            expires_at=principal.expires_at * MICROSECONDS,
-        )
+        content = {name: getattr(principal, name) for name in _NAMES[cls]}
+        content |= {name: tuple(sorted(content[name])) for name in ("scopes", "groups")}
+        content |= {name: content[name] * MICROSECONDS for name in ("chain_started_at", "issued_at", "expires_at")}
+        return cls(**content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
