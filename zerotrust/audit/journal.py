@@ -55,12 +55,12 @@ class Journal:
         except OSError as error:
             os.close(self._fd)
             raise JournalError(f"{path}: another process writes to it") from error
-        if bad := first_bad_record(path):
+        lines = _lines(path)
+        if bad := _first_bad(lines):
             os.close(self._fd)
             raise JournalError(f"{path}: record {bad} was changed")
-        self._count, self._head, self._end = 0, GENESIS, 0
-        for line in _lines(path):
-            self._count, self._head, self._end = self._count + 1, _hash(line), self._end + len(line) + 1
+        self._count, self._head = len(lines), _hash(lines[-1]) if lines else GENESIS
+        self._end = sum(len(line) + 1 for line in lines)
         os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
         _sync_folder(path.parent)
         self._failure: JournalError | None = None  # permanent: the end of the file is unknown, so nothing is appended
@@ -172,8 +172,12 @@ def first_bad_record(path: Path) -> int:
     The last records cannot be checked: to detect that they were changed, rewritten or cut off takes an anchor outside
     this file.
     """
+    return _first_bad(_lines(path))
+
+
+def _first_bad(lines: list[bytes]) -> int:
     head = GENESIS
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(lines, 1):
         record = _RECORD.fullmatch(line)
         if not record or int(record[2]) != number:
             return number

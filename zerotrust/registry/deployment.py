@@ -6,16 +6,12 @@ A mistake in the file is refused with file, key and reason.
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from zerotrust.registry.model import Name, Registry, RegistryError, content, validated
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+from zerotrust.registry.model import Entry, Name, Registry, RegistryError, content, validated
 
 
-class Place(_Entry):
+class Place(Entry):
     """Where a party listens."""
 
     host: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
@@ -27,11 +23,11 @@ class Place(_Entry):
         return f"https://{self.host}:{self.port}"
 
 
-class Deployment(_Entry):
+class Deployment(Entry):
     """The whole file."""
 
     parties: dict[Name, Place]
-    outside: dict[Name, Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(:[0-9]+)?$")]] = {}
+    outside: dict[Name, Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(:[0-9]+)?$")]] = Field(default={})
     """The origin of each server outside."""
 
 

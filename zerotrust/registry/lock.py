@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from zerotrust.registry.model import Name, Registry, RegistryError, content
+from zerotrust.registry.model import Entry, Name, Registry, content, validated
 
 FILES = REGISTRY, LOCK = "registry.yaml", "registry.lock"
 """What the registry reads, in the project's folder: who exists, and as what each was approved."""
@@ -23,28 +23,24 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256, in hex."""
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Approved(_Entry):
+class Approved(Entry):
     """What one party was approved with."""
 
     code: Digest | None = None
     """Over its files, where it runs measured code."""
     card: Digest | None = None
     """Over an agent's card, without its signatures."""
-    tools: dict[str, Digest] = {}
+    tools: dict[str, Digest] = Field(default={})
     """Over the description of each tool: its name, what it says it does, what it takes and gives."""
 
 
-class Lock(_Entry):
+class Lock(Entry):
     """The whole file."""
 
     files: dict[str, Digest]
     """Every file that some party can run, by its path in the project."""
     parties: dict[Name, Approved]
-    registry: dict[str, Digest] = {}
+    registry: dict[str, Digest] = Field(default={})
     """Over each entry of `registry.yaml`, by its key."""
 
     def files_of(self, folders: Iterable[str]) -> dict[str, str]:
@@ -90,8 +86,4 @@ def load_lock(path: Path) -> Lock:
 
 def lock_of(text: bytes, path: Path) -> Lock:
     """Check a lock that was read from `path`.  Raises `RegistryError` naming the file and the reason."""
-    try:
-        return Lock.model_validate_json(text)
-    except ValidationError as error:
-        problems = (f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
-        raise RegistryError("\n".join(f"{path}: {problem}" for problem in problems)) from error
+    return validated(Lock, text, path, parse=orjson.loads)

@@ -3,6 +3,7 @@
 A mistake in the file is refused with file, key and reason; nobody starts on half a registry.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -31,18 +32,20 @@ class RegistryError(ZeroTrustError):
     """The registry cannot be used. The text names file, key and reason."""
 
 
-class _Entry(BaseModel):
+class Entry(BaseModel):
+    """A part of a file: strict, so that a mistake is no other meaning."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Scope(_Entry):
+class Scope(Entry):
     """A permission at one kind of API; `high_risk` ones are confirmed with the issuer on every use."""
 
     served_by: list[Name] = Field(min_length=1)
     high_risk: bool = False
 
 
-class Party(_Entry):
+class Party(Entry):
     """Somebody who takes part.  What it is called, what it starts and what it is at Keycloak are three facts."""
 
     id: Literal["spiffe", "client"]
@@ -59,7 +62,7 @@ class Party(_Entry):
     code: list[Folder] = []
 
 
-class Outside(_Entry):
+class Outside(Entry):
     """A server that is no party, such as a model's.  One party alone reaches it, and no token of ours goes there."""
 
     reached_by: Name
@@ -67,7 +70,7 @@ class Outside(_Entry):
     """Who it is: the SHA-256, in hex, of its certificate's SubjectPublicKeyInfo (as RFC 7469 section 2.4 pins it)."""
 
 
-class Freshness(_Entry):
+class Freshness(Entry):
     """How old knowledge may get, in seconds.  It may be made shorter, and no longer than the README says."""
 
     keys: Annotated[int, Field(ge=1, le=300)]
@@ -77,7 +80,7 @@ class Freshness(_Entry):
     revocations: Annotated[int, Field(ge=1, le=3)]
 
 
-class Authorities(_Entry):
+class Authorities(Entry):
     """The parties that all others rely on."""
 
     registry: Name
@@ -86,7 +89,7 @@ class Authorities(_Entry):
     """It gives workloads their identity, and reports drift.  Nobody launches it."""
 
 
-class Registry(_Entry):
+class Registry(Entry):
     """The whole file, checked against itself."""
 
     trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
@@ -262,12 +265,14 @@ def load_registry(path: Path) -> Registry:
     return validated(Registry, content(path), path)
 
 
-def validated(kind: type[Model], text: bytes, path: Path) -> Model:
-    """Check YAML that was read from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
+def _yaml(text: bytes) -> Any:
+    return yaml.load(text.decode(), _StrictLoader)  # noqa: S506 - a SafeLoader
+
+
+def validated(kind: type[Model], text: bytes, path: Path, parse: Callable[[bytes], Any] = _yaml) -> Model:
+    """Check what was read from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
     try:
-        return kind.model_validate(yaml.load(text.decode(), _StrictLoader))  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RegistryError(f"{path}: {error}") from error
+        return kind.model_validate(parse(text))
     except ValidationError as error:
         lines = []
         for problem in error.errors():
@@ -275,6 +280,8 @@ def validated(kind: type[Model], text: bytes, path: Path) -> Model:
             why = problem["msg"].removeprefix("Value error, ")
             lines += [f"{path}: {key + ': ' if key else ''}{line}" for line in why.splitlines()]
         raise RegistryError("\n".join(lines)) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise RegistryError(f"{path}: {error}") from error
 
 
 def party_entities(registry: Registry) -> list[dict[str, Any]]:
