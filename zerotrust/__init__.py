@@ -31,24 +31,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zerotrust.adapters.mcp_tools import McpTools
-    from zerotrust.audit.event import AuditEvent
-    from zerotrust.audit.journal import Journal, first_bad_record
-    from zerotrust.context import current_principal
-    from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, ReasonCode, Resource
-    from zerotrust.errors import ZeroTrustError
-    from zerotrust.gate import Gate
-    from zerotrust.identity import Principal, UnverifiedToken
-    from zerotrust.issuer.discovery import Discovery
-    from zerotrust.issuer.exchange import ExchangedToken
-    from zerotrust.policy import CedarPolicy
-    from zerotrust.revocation import Revocations
-    from zerotrust.routes import MutualTLS, Public, Routes, Scope
-    from zerotrust.runtime import run
-    from zerotrust.service import Service
-    from zerotrust.settings import Settings
-    from zerotrust.verify import Expected
-    from zerotrust.verify import verify as verify_token
+    from zerotrust.adapters.mcp_tools import McpTools as McpTools
+    from zerotrust.audit.event import AuditEvent as AuditEvent
+    from zerotrust.audit.journal import Journal as Journal
+    from zerotrust.audit.journal import first_bad_record as first_bad_record
+    from zerotrust.context import current_principal as current_principal
+    from zerotrust.decision import Decision as Decision
+    from zerotrust.decision import Denied as Denied
+    from zerotrust.decision import PolicyEngine as PolicyEngine
+    from zerotrust.decision import Reason as Reason
+    from zerotrust.decision import ReasonCode as ReasonCode
+    from zerotrust.decision import Resource as Resource
+    from zerotrust.errors import ZeroTrustError as ZeroTrustError
+    from zerotrust.gate import Gate as Gate
+    from zerotrust.identity import Principal as Principal
+    from zerotrust.identity import UnverifiedToken as UnverifiedToken
+    from zerotrust.issuer.discovery import Discovery as Discovery
+    from zerotrust.issuer.exchange import ExchangedToken as ExchangedToken
+    from zerotrust.policy import CedarPolicy as CedarPolicy
+    from zerotrust.revocation import Revocations as Revocations
+    from zerotrust.routes import MutualTLS as MutualTLS
+    from zerotrust.routes import Public as Public
+    from zerotrust.routes import Routes as Routes
+    from zerotrust.routes import Scope as Scope
+    from zerotrust.runtime import run as run
+    from zerotrust.service import Service as Service
+    from zerotrust.settings import Settings as Settings
+    from zerotrust.verify import Expected as Expected
+    from zerotrust.verify import verify_token as verify_token
 
 VERSION = "0.1.0"
 """The project's version, as in `pyproject.toml`, which is not among the measured folders that a launched party sees."""
@@ -70,48 +80,16 @@ _MODULES = {
     "runtime": "run",
     "service": "Service",
     "settings": "Settings",
-    "verify": "Expected",
+    "verify": "Expected verify_token",
 }
 """Where each public name is."""
-_WHERE = {name: (f"zerotrust.{module}", name) for module, names in _MODULES.items() for name in names.split()}
-_WHERE["verify_token"] = ("zerotrust.verify", "verify")
+_WHERE = {name: f"zerotrust.{module}" for module, names in _MODULES.items() for name in names.split()}
 
-__all__ = [
-    "VERSION",
-    "AuditEvent",
-    "CedarPolicy",
-    "Decision",
-    "Denied",
-    "Discovery",
-    "ExchangedToken",
-    "Expected",
-    "Gate",
-    "Journal",
-    "McpTools",
-    "MutualTLS",
-    "PolicyEngine",
-    "Principal",
-    "Public",
-    "Reason",
-    "ReasonCode",
-    "Resource",
-    "Revocations",
-    "Routes",
-    "Scope",
-    "Service",
-    "Settings",
-    "UnverifiedToken",
-    "ZeroTrustError",
-    "current_principal",
-    "first_bad_record",
-    "run",
-    "verify_token",
-]
+__all__ = ["VERSION", *_WHERE]  # noqa: PLE0604 - strings, all of them
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562): a party loads no more than it uses."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, known_as = _WHERE[name]
-    return getattr(import_module(module), known_as)
+    return getattr(import_module(_WHERE[name]), name)

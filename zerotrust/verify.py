@@ -1,7 +1,7 @@
 """Verifies a token and returns its principal (RFC 9068 section 4, RFC 8725).  Pure: keys and time are arguments.
 
 `key_id` checks the header, in order: (1) form  (2) the one algorithm  (3) no header that brings its own key  (4) type.
-`verify` continues: (5) signature  (6) claims present and well typed  (7) issuer  (8) audience  (9) time
+`verify_token` continues: (5) signature  (6) claims present and well typed  (7) issuer  (8) audience  (9) time
 (10) the chain of actors  (11) the lineage.
 """
 
@@ -108,7 +108,7 @@ def key_id(token: UnverifiedToken, *, typ: str = "at+jwt") -> str:
     return kid
 
 
-def verify(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:
+def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:
     """Return the principal of this token.  `now` is in seconds since the epoch.  Raises `Denied`."""
     # (5)
     try:
@@ -208,14 +208,14 @@ class TokenCache:
     def verify(
         self, token: UnverifiedToken, *, kid: str, key: RSAPublicKey, expected: Expected, now: float
     ) -> Principal:
-        """Do as `verify`, and cache the result."""
+        """Do as `verify_token`, and cache the result."""
         mark = _fingerprint(token)
         cached = self._seen.get(mark)
         if cached and cached[1] is key:
             # control: cached-token-in-time
             _check_time(cached[2].issued_at, cached[2].expires_at, now)  # (9) again: what can change, on every call
             return cached[2]
-        principal = verify(token, key=key, expected=expected, now=now)
+        principal = verify_token(token, key=key, expected=expected, now=now)
         self._seen[mark] = (kid, key, principal)
         return principal
 

@@ -19,7 +19,7 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.workload import WorkloadError
-from zerotrust.verify import Expected, key_id, verify
+from zerotrust.verify import Expected, key_id, verify_token
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -223,7 +223,7 @@ async def test_no_gate_takes_it(realm: Realm, registry: Registry, keycloak: Keyc
             peers={},
         )
         with pytest.raises(Denied) as refused:
-            verify(token, key=key.key, expected=expected, now=float(claims(token)["iat"]))
+            verify_token(token, key=key.key, expected=expected, now=float(claims(token)["iat"]))
         assert refused.value.reason is Reason.BAD_CLAIM
 
 

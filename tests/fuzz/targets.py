@@ -19,7 +19,7 @@ from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.transport.jsonrpc import LONGEST_ID, request_id
 from zerotrust.transport.requests import bearer
-from zerotrust.verify import CLOCK_SKEW, Expected, key_id, verify
+from zerotrust.verify import CLOCK_SKEW, Expected, key_id, verify_token
 
 HEADER = {"alg": "RS256", "typ": "at+jwt", "kid": "k1"}
 CALL: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "read"}}
@@ -64,7 +64,7 @@ def principal_of(token: str) -> Principal | None:
     unverified = UnverifiedToken(token)
     try:
         key_id(unverified)
-        found = verify(unverified, key=issuer().key.public_key(), expected=expected(), now=NOW)
+        found = verify_token(unverified, key=issuer().key.public_key(), expected=expected(), now=NOW)
     except Denied:
         return None
     assert found.audience == expected().audience

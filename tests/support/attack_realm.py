@@ -38,7 +38,7 @@ from zerotrust.identity import UnverifiedToken
 from zerotrust.issuer.exchange import Exchanger, TokenRequest
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
-from zerotrust.verify import Expected, verify
+from zerotrust.verify import Expected, verify_token
 from zt.login import Login, sign_in
 
 READING = "agent.invoke tool.read inference.run"
@@ -137,7 +137,7 @@ class Target:
             peers={},
         )
         try:
-            caller = verify(UnverifiedToken(token), key=key, expected=expected, now=claims(token)["iat"])
+            caller = verify_token(UnverifiedToken(token), key=key, expected=expected, now=claims(token)["iat"])
         except Denied as refusal:
             return refusal.reason
         policy = policy_of(POLICY, self.registry)

@@ -14,7 +14,7 @@ from tests.support.issuer import ISSUER, Issuer, encoded
 from zerotrust.decision import BEFORE_SIGNATURE, Denied, Reason, ReasonCode
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.registry.model import Registry
-from zerotrust.verify import CLOCK_SKEW, TICK, Expected, TokenCache, key_id, verify
+from zerotrust.verify import CLOCK_SKEW, TICK, Expected, TokenCache, key_id, verify_token
 
 NOW = 1_800_000_000
 ORCHESTRATOR = "spiffe://agents.example/orchestrator"
@@ -53,7 +53,7 @@ def check(token: str, key: RSAPublicKey, expected: Expected = FRONT_DOOR, now: f
     """What the gate does with a token, in its order."""
     unverified = UnverifiedToken(token)
     key_id(unverified)
-    return verify(unverified, key=key, expected=expected, now=now)
+    return verify_token(unverified, key=key, expected=expected, now=now)
 
 
 def refusal(token: str, key: RSAPublicKey, expected: Expected = FRONT_DOOR, now: float = NOW) -> ReasonCode:
@@ -132,7 +132,7 @@ def test_a_genuine_signature_by_another_algorithm_is_refused(issuer: Issuer, key
 
     assert refusal(token, key) is Reason.ALGORITHM_NOT_ALLOWED
     with pytest.raises(Denied) as refused:  # and not by the header's word alone: the signature's step refuses it, too
-        verify(UnverifiedToken(token), key=key, expected=FRONT_DOOR, now=NOW)
+        verify_token(UnverifiedToken(token), key=key, expected=FRONT_DOOR, now=NOW)
     assert refused.value.reason is Reason.BAD_SIGNATURE
 
 
