@@ -82,7 +82,7 @@ async def session(use: Use) -> None:
 
 
 async def token(use: Use) -> None:
-    """An operator revokes her token and all tokens derived from it: `zt revoke lineage`."""
+    """An operator revokes her token and all tokens derived from it: `zt revoke token`."""
     await use.olga.revoke("token", use.claims["jti"])
 
 
@@ -177,7 +177,7 @@ class RevocationMethod:
 REVOCATION_METHODS = {
     "logout": RevocationMethod("alice signs out", logout),
     "session": RevocationMethod("zt revoke session", session),
-    "token": RevocationMethod("zt revoke lineage", token),
+    "token": RevocationMethod("zt revoke token", token),
     "suspend": RevocationMethod("zt party suspend", suspend, _undo_suspend, hits=BEHIND_THE_AGENT),
     "drift": RevocationMethod(
         "a file in a party's code changes", drift, _undo_drift, hits=BEHIND_THE_AGENT, agent=WRITER

@@ -31,7 +31,7 @@ app = typer.Typer(name="zt", add_completion=False, no_args_is_help=True)
 parties = typer.Typer(no_args_is_help=True)
 app.add_typer(parties, name="party", help="List, show, suspend and reinstate parties.")
 revoking = typer.Typer(no_args_is_help=True)
-app.add_typer(revoking, name="revoke", help="Revoke a session, a user, a token or a whole lineage.")
+app.add_typer(revoking, name="revoke", help="Revoke a session, a user or a token.")
 # Wide enough for the tables if the output is not a terminal.
 console = Terminal(width=None if sys.stdout.isatty() else 160, highlight=False)
 
@@ -119,10 +119,6 @@ def _token_id(given: str) -> str:
 
 
 Jti = Annotated[str, typer.Argument(metavar="JTI", help="a token's id, as records have it", callback=_token_id)]
-Txn = Annotated[
-    str,
-    typer.Argument(metavar="TXN", help="a transaction's id: that of the token it began with", callback=_token_id),
-]
 
 
 @revoking.command("session")
@@ -139,19 +135,13 @@ def revoke_user(context: typer.Context, user: User, because: Because = "") -> No
 
 @revoking.command("token")
 def revoke_token(context: typer.Context, token: Jti, because: Because = "") -> None:
-    """Refuse one token, by its id, and every token derived from it; other tokens of the transaction stay valid."""
+    """Refuse one token, by its id, and every token derived from it: by a transaction's id, all tokens of it."""
     _revoke(context, "token", token, because)
 
 
-@revoking.command("lineage")
-def revoke_lineage(context: typer.Context, transaction: Txn, because: Because = "") -> None:
-    """Refuse a whole transaction, by its id: its first token, and every token derived from it."""
-    _revoke(context, "token", transaction, because, called="lineage")
-
-
-def _revoke(context: typer.Context, kind: str, name: str, because: str, *, called: str = "") -> None:
+def _revoke(context: typer.Context, kind: str, name: str, because: str) -> None:
     answer = _as_operator(context, lambda registry: registry.revoke(kind, name, because))
-    console.print(Text(f"{called or kind} {name}: refused everywhere."))
+    console.print(Text(f"{kind} {name}: refused everywhere."))
     _show_keycloak(answer, BY_ITSELF)
 
 

@@ -284,26 +284,18 @@ def test_a_party_is_reinstated(zt: Zt, registered: Registered) -> None:
 
 
 @pytest.mark.parametrize(("because", "cause"), [(["--because", "odd"], "odd"), ([], "revoked by olga")])
-@pytest.mark.parametrize(
-    ("word", "kind", "name"),
-    [
-        ("session", "session", "a1b2"),
-        ("user", "user", "alice"),
-        ("token", "token", T1),
-        ("lineage", "token", "onrtac:beff289d-16e8-55f8-cfaf-8ab10f5264a0"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "name"), [("session", "a1b2"), ("user", "alice"), ("token", T1)])
 def test_what_is_revoked_is_revoked_with_a_cause(
-    zt: Zt, registered: Registered, word: str, kind: str, name: str, because: list[str], cause: str
+    zt: Zt, registered: Registered, kind: str, name: str, because: list[str], cause: str
 ) -> None:
     registered.answers["POST /revocations"] = (200, {"keycloak": "told"})
 
-    shown = zt("revoke", word, name, *because)
+    shown = zt("revoke", kind, name, *because)
 
     assert shown.exit_code == 0, shown.output
     asked = {"kind": kind, "name": name, "cause": cause}
     assert registered.asked == [("POST /revocations", asked, "Bearer olgas")]
-    assert shown.output == f"{word} {name}: refused everywhere.\n"
+    assert shown.output == f"{kind} {name}: refused everywhere.\n"
 
 
 def test_what_keycloak_has_no_word_for_is_told_and_is_a_success(zt: Zt, registered: Registered) -> None:
@@ -319,11 +311,8 @@ def test_what_keycloak_has_no_word_for_is_told_and_is_a_success(zt: Zt, register
 @pytest.mark.parametrize(
     "name", ["T1", "onrtac:", f"{T1}0", f"{T1} ", f"{T1}\n", "1NR6TImGm6IbbKYu4YBc_Wjv", "", T1.upper()]
 )
-@pytest.mark.parametrize("word", ["token", "lineage"])
-def test_what_can_be_no_tokens_id_is_told_and_nobody_is_asked(
-    zt: Zt, registered: Registered, word: str, name: str
-) -> None:
-    told = failed(zt("revoke", word, name))
+def test_what_can_be_no_tokens_id_is_told_and_nobody_is_asked(zt: Zt, registered: Registered, name: str) -> None:
+    told = failed(zt("revoke", "token", name))
 
     assert told.startswith("Nothing was revoked: no token has the id ")
     assert registered.asked == []
