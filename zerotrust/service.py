@@ -186,7 +186,7 @@ class Service:
     async def distrust(self, name: str, why: str) -> NoReturn:
         """Record why a party is not trusted and so not called, and raise `Denied`."""
         decision = Decision(allowed=False, reason=Reason.PEER_UNTRUSTED, detail=why)
-        await self.recorder.write(audit.Discovery(party=name, decision=audit.Decided.of(decision)))
+        await self.recorder.write(audit.UntrustedPeer(party=name, decision=audit.Decided.of(decision)))
         raise Denied(decision.reason, f"{name}: {why}")
 
     async def decide(self, action: str, resource: Resource) -> Decision:

@@ -22,10 +22,10 @@ from authorities.registry.keycloak.poll import applying
 from authorities.registry.notify import Notifier, Realm
 from authorities.registry.operators import Parties
 from authorities.registry.reasons import RegistryReason
-from authorities.registry.revocations import CauseText, Revocation, Revocations
+from authorities.registry.revocations import CauseText, OperatorRevocations, Revocation
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from zerotrust.audit.event import Action, Administration, Caller, Peer, sanitize
+from zerotrust.audit.event import Action, Caller, Peer, RegistryChange, sanitize
 from zerotrust.context import PRINCIPAL, current_peer, current_principal
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
@@ -83,7 +83,7 @@ def create_app(
     stream = Stream(kept, revocations=service.revocations, identity=lambda: service.workload.svid)
     notifier = Notifier(realm, kept, own=service.registry.id(service.name))
     parties = Parties(stream, kept, realm, notifier, own=service.name)
-    revocations = Revocations(stream, kept, realm, notifier)
+    revocations = OperatorRevocations(stream, kept, realm, notifier)
     apply = applying(stream)
     logouts = Logouts(
         service.keys, issuer=service.issuer, clients=lambda: service.registry.initiating_clients, apply=apply
@@ -153,7 +153,7 @@ def create_app(
     return service.guard(app, _routes(service.registry.authorities.attestation))
 
 
-def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revocations: Revocations) -> None:
+def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revocations: OperatorRevocations) -> None:
     @app.get("/parties")
     async def list_parties() -> dict[str, Any]:
         return {"parties": [parties.describe(name) for name in service.registry.parties]}
@@ -201,10 +201,10 @@ def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:
     return sorted(name for name in names if entry(before, name) != entry(after, name))
 
 
-def _change(action: Action, target: str, cause: str = "") -> Administration:
+def _change(action: Action, target: str, cause: str = "") -> RegistryChange:
     """Return the event for a change by the current caller, an operator or attestation."""
     operator, peer = PRINCIPAL.get(None), current_peer().id
-    return Administration(
+    return RegistryChange(
         action=action,
         target=sanitize(target),
         cause=sanitize(cause) if cause else None,

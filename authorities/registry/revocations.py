@@ -41,7 +41,7 @@ class Revocation(BaseModel):
     cause: CauseText = "revoked"
 
 
-class Revocations:
+class OperatorRevocations:
     """Revokes in the registry first, so that all parties get it at once, and at the realm second."""
 
     def __init__(self, stream: Stream, kept: State, realm: Realm, notifier: Notifier) -> None:

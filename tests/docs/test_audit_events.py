@@ -11,7 +11,13 @@ from tests.support.leaks import holds_token
 from zerotrust.audit import event as audit
 
 PAGE = (Path(__file__).parents[2] / "docs" / "audit-events.md").read_text()
-CALLED = {"AuditEvent": "event", "Caller": "principal", "Decided": "decision"}
+CALLED = {
+    "AuditEvent": "event",
+    "Caller": "principal",
+    "Decided": "decision",
+    "RegistryChange": "administration",
+    "UntrustedPeer": "discovery",
+}
 """What the page calls a class otherwise than in lower case."""
 
 OURS = [kind for kind in vars(audit).values() if getattr(kind, "__module__", "") == audit.__name__]

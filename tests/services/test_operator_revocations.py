@@ -17,7 +17,7 @@ from authorities.registry import revocations as module
 from authorities.registry.keycloak.admin import AdministrationError
 from authorities.registry.notify import NOTIFIED, Notifier
 from authorities.registry.reasons import RegistryReason
-from authorities.registry.revocations import NOT_APPLICABLE, Revocation, Revocations
+from authorities.registry.revocations import NOT_APPLICABLE, OperatorRevocations, Revocation
 from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
 from tests.services.test_registry_authority import (
@@ -373,7 +373,7 @@ async def test_everybody_has_heard_before_the_realm_is_told(tmp_path: Path, issu
 
         realm = Slow()
         notifier = Notifier(realm, stream._kept, own=ME)
-        revocations = Revocations(stream, stream._kept, realm, notifier)
+        revocations = OperatorRevocations(stream, stream._kept, realm, notifier)
         answer = await revocations.revoke(Revocation(kind="session", name="s", cause="x"), "o")
 
         assert answer == NOTIFIED

@@ -192,7 +192,7 @@ class Exchange(_Shape):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Discovery(_Shape):
+class UntrustedPeer(_Shape):
     """A party is not trusted, because its agent card or its tool descriptions are not as approved."""
 
     type: Literal["discovery"] = "discovery"
@@ -210,7 +210,7 @@ class Refusal(_Shape):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Administration(_Shape):
+class RegistryChange(_Shape):
     """The registry changed who may take part."""
 
     type: Literal["administration"] = "administration"
@@ -251,7 +251,7 @@ class Counts(_Shape):
     repeated: tuple[Repeated, ...] | None = None
 
 
-Data = Request | Outcome | Access | Exchange | Discovery | Refusal | Administration | Counts
+Data = Request | Outcome | Access | Exchange | UntrustedPeer | Refusal | RegistryChange | Counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
