@@ -1,1 +1,1 @@
-"""Starts everything on one machine without Docker, and walks through it."""
+"""Walks through the system that `local` starts: a task, what is refused, and what is revoked."""

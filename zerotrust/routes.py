@@ -7,7 +7,7 @@
         ("GET", "/health"): Public(),
     }
 
-A route that is not in the table is refused.  The tools of an MCP server have a requirement of their own (`mcp.py`).
+A route that is not in the table is refused.  The tools of an MCP server have theirs in `adapters/mcp_tools.py`.
 """
 
 from collections.abc import Iterable, Mapping

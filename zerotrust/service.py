@@ -1,4 +1,4 @@
-"""One party: its dependencies, the gate around its app, and the operations of its handlers (`run.py` composes it)."""
+"""One party: its dependencies, the gate around its app, and the operations of its handlers; `runtime.py` makes it."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, MutableMapping

@@ -1,4 +1,4 @@
-"""Limits the revocations that a user can cause; over the limit, one entry revokes more of the user's tokens.  Pure."""
+"""Limits the revocations that a user can cause; over the limit, one entry revokes more of the user's tokens."""
 
 import time
 from collections import OrderedDict, deque

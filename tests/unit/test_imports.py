@@ -1,6 +1,7 @@
 """The architecture as a test: what is pure stays pure, and no service knows another."""
 
 import ast
+import re
 import sys
 from dataclasses import is_dataclass
 from importlib import import_module
@@ -35,6 +36,7 @@ PURE = [
     "adapters.extras",
     "adapters.agent_card",
     "audit.event",
+    "registry.directory",
 ]
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
 SDKS = {"a2a", "google", "mcp", "mcp_types", "typer", "rich"}
@@ -84,6 +86,13 @@ def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) ->
     assert outside == ({"starlette"} if module == "routes" else set())  # whose paths are compiled, and no more
     ours = {name.removeprefix("zerotrust.") for name in named if name.startswith("zerotrust.")}
     assert ours <= {*PURE}
+
+
+def test_no_other_module_says_that_it_is_pure() -> None:
+    library = ROOT / "zerotrust"
+    pure = {file for file in library.rglob("*.py") if re.match(r'"""[^\n]*(?<!\w)Pure\b', file.read_text())}
+
+    assert {".".join(file.relative_to(library).with_suffix("").parts) for file in pure} <= {*PURE}
 
 
 def test_each_layer_of_the_library_knows_only_the_layers_below_it() -> None:

@@ -1,4 +1,4 @@
-"""What the lines of the registry's feed say, as they are made and read (`docs/feed.md`).  Pure.
+"""What the lines of the registry's feed say, as they are made and read (`docs/feed.md`).
 
 Revocations are security event tokens (RFC 8417).  A single one is an event in the manner of CAEP and RISC; all others
 are of our own types, under the name of the trust domain.  This is no SSF stream: it is delivered as `feed.py` says, not

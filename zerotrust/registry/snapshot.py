@@ -1,4 +1,4 @@
-"""The documents of the registry's feed: who exists, where, as what each was approved, and the policies.  Pure.
+"""The documents of the registry's feed: who exists, where, as what each was approved, and the policies.
 
 Everybody takes them from there: never from the party itself, and never from a file.
 """

@@ -1,4 +1,4 @@
-"""The topics of the registry's feed, and the rule for those whose lines are whole documents.  Pure.
+"""The topics of the registry's feed, and the rule for those whose lines are whole documents.
 
 A line counts where it is the very next of its topic, or the whole of it: then nothing that is older than what has come.
 `Revocations` has changes and wholes, the other topics have wholes alone.  That nothing is missing at the end, and that
