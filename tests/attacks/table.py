@@ -1207,6 +1207,11 @@ ROWS: dict[int, Row] = {
             Control("answer-head"),
         ),
     ),
+    217: Row(
+        "a compressed answer of a server outside, which expands a thousandfold",
+        None,
+        ((Control("answer-uncompressed"), Control("answer-size")),),
+    ),
 }
 
 

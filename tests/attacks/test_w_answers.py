@@ -1,5 +1,6 @@
 """W. What one answer of a compromised party costs its caller, over a real socket."""
 
+import gzip
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +18,7 @@ from tests.support.outside import answering
 from tests.support.system import fresh_revocations
 from zerotrust.context import TRACE, Span
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
 from zerotrust.service import Service
@@ -78,8 +80,18 @@ async def test_cookies_that_go_with_everybodys_calls(target: Compromised) -> Tri
             yield Attempt(str(answers[1].status_code), succeeded=b"\r\ncookie: " in heard[1].lower())
 
 
-def _answer(body: bytes, kind: bytes = b"application/json") -> bytes:
-    return b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n%b" % (kind, len(body), body)
+def _answer(body: bytes, kind: bytes = b"application/json", *, more: bytes = b"") -> bytes:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n"
+    return head % (kind, len(body), more) + body
+
+
+async def _got(client: Any, origin: str) -> Attempt:
+    """Whether the caller got the answer."""
+    try:
+        status = (await client.post(origin)).status_code
+    except httpx.RemoteProtocolError:
+        status = 0
+    return Attempt(str(status or "no answer"), succeeded=status == 200)
 
 
 COSTLY = {
@@ -97,8 +109,15 @@ async def test_an_answer_that_is_costly_to_read(target: Compromised) -> Tries:
     for answer in COSTLY.values():
         async with target.answers(answer) as (clients, origin, _):
             for client in (clients["a2a"], clients["mcp"]):
-                try:
-                    status = (await client.post(origin)).status_code
-                except httpx.RemoteProtocolError:
-                    status = 0
-                yield Attempt(str(status or "no answer"), succeeded=status == 200)
+                yield await _got(client, origin)
+
+
+@attack(217, compromised)
+async def test_an_answer_that_expands(target: Compromised) -> Tries:
+    """It was not asked for, and a server outside is asked as a party is."""
+    bomb = _answer(gzip.compress(b"0" * 2 * MAX_ANSWER), more=b"content-encoding: gzip\r\n")
+    async with target.answers(bomb) as (clients, origin, _):
+        try:
+            yield await _got(clients["cards"], origin)
+        except httpx.DecodingError:  # all of it was expanded, and then once more
+            yield Attempt("expanded", succeeded=True)

@@ -350,6 +350,43 @@ async def test_a_call_ends_before_its_token_so_that_the_caller_can_still_be_told
     assert before + longest <= (patience.when() or 0) <= loop.time() + longest
 
 
+async def test_a_call_without_a_token_ends_too() -> None:
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    async with egress._time_left() as patience:
+        pass
+
+    assert before + egress._LONGEST <= (patience.when() or 0) <= loop.time() + egress._LONGEST
+
+
+@pytest.mark.parametrize(
+    ("part", "headers", "longest", "error"),
+    [
+        (b"x", {}, 0.05, httpx.ReadTimeout),
+        (b"x" * 65536, {}, 120, httpx.RemoteProtocolError),
+        (b"x", {"content-encoding": "gzip"}, 120, httpx.RemoteProtocolError),
+        (b"x", EVENTS, 120, httpx.RemoteProtocolError),
+    ],
+    ids=["a drip", "a flood", "compressed", "events"],
+)
+async def test_a_server_outside_is_bounded_as_a_party_is(
+    monkeypatch: pytest.MonkeyPatch, part: bytes, headers: dict[str, str], longest: float, error: type[Exception]
+) -> None:
+    monkeypatch.setattr(egress, "_LONGEST", longest)
+    body = Endless(part, pause=0.01)
+    clients = EgressClients(
+        ADDRESSES,
+        revocations=fresh_revocations(),
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=body)),
+        mcp_transport=httpx2.AsyncHTTPTransport(),
+    )
+    async with asyncio.timeout(30):
+        with pytest.raises(error):
+            await clients.without_token.get("http://127.0.0.1:8104/")
+    assert body.sent <= MAX_ANSWER + len(part)
+    assert body.closed
+
+
 async def test_all_clients_are_closed(out: Out) -> None:
     await out.egress.close()
 

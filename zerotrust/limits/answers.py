@@ -36,7 +36,7 @@ async def read(answer: _Answer, most: int = MAX_ANSWER) -> bytes:
     Raises `ValueError` if it has more than `most` bytes, or many pieces for its bytes, or is a stream of events
     (WHATWG HTML section 9.2) or compressed, unasked.
     """
-    if "content-encoding" in answer.headers:
+    if "content-encoding" in answer.headers:  # control: answer-uncompressed
         raise ValueError("the answer is compressed")
     if answer.headers.get("content-type", "").lower().startswith("text/event-stream"):  # control: answer-no-stream
         raise ValueError("the answer is a stream of events")

@@ -44,7 +44,8 @@ def calling_with(token: ExchangedToken) -> Iterator[None]:
 
 
 def _time_left() -> asyncio.Timeout:
-    return asyncio.timeout(min(_LONGEST, _token.get().expires_at - time.time() - REPORTING_MARGIN))
+    token = _token.get(None)
+    return asyncio.timeout(min(_LONGEST, token.expires_at - time.time() - REPORTING_MARGIN) if token else _LONGEST)
 
 
 async def _whole(sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any]) -> tuple[Any, bytes]:
@@ -104,8 +105,8 @@ class EgressClients:
             revocations,
             (transport, mcp_transport),
         )
-        self.without_token = httpx.AsyncClient(headers=PLAIN, timeout=SECONDS, transport=transport)
-        # Neither of these has a timeout of its own: each call ends with its token.
+        self.without_token = _Bounded(headers=PLAIN, timeout=SECONDS, transport=transport)
+        # The other two have no timeout of their own: each call ends with its token.
         self.http = _Bounded(
             headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
         )
