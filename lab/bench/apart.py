@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import httpx
 
-from lab.bench.variants import address, directory
+from lab.bench.variants import known
 from local.system import System
 from zerotrust.issuer.exchange import CLIENT_ASSERTION, TokenRequest
 from zerotrust.spiffe.svid import Svid
@@ -41,8 +41,9 @@ def _timed(took: list[float]) -> Iterator[None]:
 
 async def _calls(system: System, svid: Svid, at: str, took: list[float]) -> None:
     """A POST over a connection that is kept."""
-    url = f"{address(system, at, 'orchestrator')}/plan"
-    async with httpx.AsyncClient(transport=Connections(directory(system, at), svid), timeout=60) as http:
+    there = known(system, at)
+    url = f"{there.addresses['orchestrator']}/plan"
+    async with httpx.AsyncClient(transport=Connections(there.directory(), svid), timeout=60) as http:
         await http.post(url, json=PLAN)
         for _ in range(TIMES):
             with _timed(took):
@@ -52,11 +53,11 @@ async def _calls(system: System, svid: Svid, at: str, took: list[float]) -> None
 
 async def _handshakes(system: System, svid: Svid, took: list[float]) -> None:
     """A new connection, on which both ends have shown who they are."""
-    known, url = directory(system, "tls"), address(system, "tls", "inference")
-    context, name = client_context(svid, known.parties), known.names[url]
+    there, name = known(system, "tls").directory(), system.registry.dns_name("inference")
+    context = client_context(svid, there.parties)
     for _ in range(TIMES):
         with _timed(took):
-            _, writer = await asyncio.open_connection(*known.places[name], ssl=context, server_hostname=name)
+            _, writer = await asyncio.open_connection(*there.places[name], ssl=context, server_hostname=name)
         writer.close()
         await writer.wait_closed()
 

@@ -8,7 +8,8 @@ import httpx
 
 from lab.bench.apart import apart
 from lab.bench.numbers import Measured
-from lab.bench.variants import PORTS, address, on_core, user
+from lab.bench.party.main import PORTS
+from lab.bench.variants import known, on_core, user
 from local.keycloak_runtime import Say
 from local.system import System
 from zt.login import Login
@@ -60,7 +61,7 @@ class Client:
     async def run(self, variant: Variant) -> float:
         """Do the task once; return the seconds it took.  Raises `RuntimeError` unless it ends as everywhere else."""
         token = await self.fresh_token() if variant.fresh else self._token
-        http, url = self._clients[variant.at], f"{address(self._system, variant.at, 'orchestrator')}/tasks"
+        http, url = self._clients[variant.at], f"{known(self._system, variant.at).addresses['orchestrator']}/tasks"
         began = time.monotonic()
         answer = await http.post(url, json={"request": variant.task}, headers={"authorization": f"Bearer {token}"})
         took = time.monotonic() - began

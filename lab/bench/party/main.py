@@ -20,42 +20,45 @@ from zerotrust.transport.server import server
 
 KINDS: dict[str, type[Service]] = {"none": Unguarded, "tls": Unguarded, "warm": Service, "naive": Naive}
 """By variant."""
+PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000}
+"""How far the ports of a variant lie above those of the registry."""
 
 
 def create_app(service: Service) -> ASGIApp:
     """The party's app."""
-    app: ASGIApp = import_module(os.environ["ZT_BENCH_MODULE"]).create_app(service)
+    (folder, *_) = service.registry.parties[service.name].code
+    app: ASGIApp = import_module(f"{folder.replace('/', '.')}.main").create_app(service)
     return thinking(app) if service.name == "inference" else app
 
 
-def shifted(known: RegistrySnapshot, ports: int, scheme: str) -> RegistrySnapshot:
-    """The registry as a set has it: the same parties, at ports that lie so far above."""
+def shifted(known: RegistrySnapshot, variant: str) -> RegistrySnapshot:
+    """The registry as a variant has it: the same parties at other ports, and without security in the clear."""
+    scheme = "http" if variant == "none" else "https"
     addresses = {name: f"{scheme}://{known.registry.dns_name(name)}" for name in known.addresses}
     there = {name: urlsplit(place) for name, place in known.places.items()}
-    places = {name: f"{scheme}://{url.hostname}:{(url.port or 443) + ports}" for name, url in there.items()}
+    places = {name: f"{scheme}://{url.hostname}:{(url.port or 443) + PORTS[variant]}" for name, url in there.items()}
     return known.model_copy(update={"addresses": addresses, "places": places})
 
 
-async def live(settings: Settings, variant: str, name: str, ports: int, scheme: str) -> None:
+async def live(settings: Settings, variant: str, name: str) -> None:
     """Serve until told to stop.  Every set has an identity and heard of the registry once; the guarded ones go on."""
     workload, kind = Workload(), KINDS[variant]
     async with workload.opened():
         feed = follow(settings, workload)
         async with feed.opened():
-            known, policy = shifted(feed.snapshot, ports, scheme), policy_of(feed.policy, feed.snapshot.registry)
+            known, policy = shifted(feed.snapshot, variant), policy_of(feed.policy, feed.snapshot.registry)
             service = compose(name, known, policy, settings, workload, feed.revocations, kind)
             app = create_app(service)
             if kind is not Unguarded:
                 feed.on_change(
-                    lambda known, policy: service.use(shifted(known, ports, scheme), policy_of(policy, known.registry))
+                    lambda known, policy: service.use(shifted(known, variant), policy_of(policy, known.registry))
                 )
                 return await serve(service, app, workload, settings)
-        if scheme == "https":
+        if variant != "none":
             return await serve(service, app, workload, settings)
         return await server(app, host=settings.host, port=settings.port, tls=None).serve()
 
 
 if __name__ == "__main__":
     log_json_lines()
-    told = {name: os.environ[f"ZT_BENCH_{name.upper()}"] for name in ("variant", "party", "ports", "scheme")}
-    uvloop.run(live(Settings(), told["variant"], told["party"], int(told["ports"]), told["scheme"]))
+    uvloop.run(live(Settings(), os.environ["ZT_BENCH_VARIANT"], os.environ["ZT_BENCH_PARTY"]))
