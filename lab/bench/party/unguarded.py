@@ -12,7 +12,8 @@ from zerotrust.routes import Routes
 from zerotrust.service import Service
 from zerotrust.testing import principal
 
-ANYBODY = principal(groups=frozenset({"/engineering"}))
+DEPARTMENT = "/engineering"
+ANYBODY = principal(groups=frozenset({DEPARTMENT}))
 """Whoever calls: handlers want a caller to work for."""
 
 
@@ -49,6 +50,10 @@ class Unguarded(Service):
     async def decide(self, action: str, resource: Resource) -> Decision:  # noqa: ARG002
         """Yes."""
         return Decision(allowed=True, reason=Reason.GRANTED)
+
+    def department(self, named: str | None = None) -> str:  # noqa: ARG002
+        """The one of anybody."""
+        return DEPARTMENT
 
     def permits(self, action: str, resource: Resource) -> bool:  # noqa: ARG002
         """Yes."""
