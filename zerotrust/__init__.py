@@ -22,9 +22,9 @@
     if __name__ == "__main__":
         run("agent/quotes", create_app)
 
-The gate has verified the token, decided, and put both on record before `quote` runs; a route that is not in the table
-is refused.  `service.exchange` narrows the caller's token for the next hop.  SDKs are in `zerotrust.adapters`, what
-tests need is in `zerotrust.testing`.  Each name is imported when it is first used.
+The gate has verified the token, decided, and put both on record before `quote` runs; an app with a route that is not in
+the table is not guarded.  `service.exchange` narrows the caller's token for the next hop.  SDKs are in
+`zerotrust.adapters`, what tests need is in `zerotrust.testing`.  Each name is imported when it is first used.
 '''
 
 from importlib import import_module

@@ -87,6 +87,7 @@ class Reason(ReasonCode):
     NO_PERMISSION_FOR_ROUTE = "no_permission_for_route", _DENIED
     UNKNOWN_METHOD = "unknown_method", (404, "invalid_request")
     LEGACY_ERA = "legacy_era", _BAD_REQUEST
+    MALFORMED_PATH = "malformed_path", _BAD_REQUEST
     MALFORMED_HEADERS = "malformed_headers", _BAD_REQUEST
     WRONG_HOST = "wrong_host", (421, "invalid_request")
     WRONG_ORIGIN = "wrong_origin", _DENIED

@@ -16,7 +16,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.applications import Starlette
+from starlette.types import Message, Receive, Scope, Send
 
 from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.recorder import Recorder
@@ -30,7 +31,8 @@ from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.in_flight import Limits
 from zerotrust.limits.turns import Turns
 from zerotrust.revocation import Revocations
-from zerotrust.routes import UNLISTED, Need, Requirement, Routes, RouteTable
+from zerotrust.routes import UNLISTED, Need, Requirement, Routes
+from zerotrust.routing import RouteTable
 from zerotrust.spiffe.svid import NOBODY, Peer
 from zerotrust.transport import requests
 from zerotrust.transport.jsonrpc import request_id
@@ -51,7 +53,7 @@ class Gate:
 
     def __init__(  # noqa: PLR0913 - its dependencies, each by name
         self,
-        app: ASGIApp,
+        app: Starlette,
         *,
         routes: Routes,
         expected: Expected,
@@ -64,8 +66,11 @@ class Gate:
         metadata_url: str | None = None,
         dialects: Mapping[str, Dialect] | None = None,
     ) -> None:
-        """`dialects`: the error format of each path whose protocol defines its own."""
-        self._app, self._routes = app, RouteTable(routes)
+        """`dialects`: the error format of each path whose protocol defines its own.
+
+        Raises `ValueError` if the app has other routes than those in `routes`.
+        """
+        self._app, self._routes = app, RouteTable(routes, app)
         self._keys, self._revocations, self._recorder, self._clock = (
             keys,
             revocations,
@@ -134,7 +139,7 @@ class Gate:
     async def _admit(self, call: Call, receive: Receive) -> Receive:
         """Take the steps in order.  Return the `receive` of the handler, or raise the refusal to send back."""
         headers, path = call.scope["headers"], call.scope["path"]
-        call.route = self._routes.find(call.scope["method"], path)
+        call.route = self._routes.find(call.scope)
         required = call.route.requires
         self._check_peer(call.peer)  # (1)
         await self._turns[call.peer.id].wait()  # control: requests-by-turns

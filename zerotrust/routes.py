@@ -7,16 +7,14 @@
         ("GET", "/health"): Public(),
     }
 
-A route that is not in the table is refused.  The tools of an MCP server have theirs in `adapters/mcp_tools.py`.
+A mounted app is one route, `/mounted/at/{path:path}`.  `routing.py` finds the one that a request is for.  The tools of
+an MCP server have theirs in `adapters/mcp_tools.py`.
 """
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
-
-from starlette.routing import BaseRoute, Match, compile_path
-from starlette.routing import Route as Served
 
 from zerotrust.decision import Reason
 
@@ -129,34 +127,3 @@ class Route:
 
 UNLISTED = Route("another route", Requirement())
 """The row for every route that is not in the table."""
-
-
-class RouteTable:
-    """Finds what a request requires, by the same matching as the application's own router.  Immutable."""
-
-    def __init__(self, routes: Routes) -> None:
-        rows = [
-            (method, path, compile_path(path), Route(f"{method} {path}", it)) for (method, path), it in routes.items()
-        ]
-        self._exact = {(method, path): row for method, path, (_, _, fields), row in rows if not fields}
-        self._templates = tuple((method, pattern, row) for method, _, (pattern, _, fields), row in rows if fields)
-
-    def find(self, method: str, path: str) -> Route:
-        """Return the row for a request, or `UNLISTED`.  `path` is decoded, as in an ASGI scope.
-
-        An exact path takes precedence over a template.  A path that matches two templates with different requirements
-        is unlisted, because the router may choose either.
-        """
-        if row := self._exact.get((method, path)):
-            return row
-        rows = [row for its, pattern, row in self._templates if its == method and pattern.match(path)]
-        # control: unlisted-route-closed
-        return rows[0] if rows and all(row.requires == rows[0].requires for row in rows) else UNLISTED
-
-    def check(self, served: Iterable[BaseRoute]) -> None:
-        """Raise `ValueError` if these routes of a router serve an exact path of the table by a template."""
-        for method, path in self._exact:
-            scope = {"type": "http", "method": method, "path": path, "headers": []}
-            first = next((route for route in served if route.matches(scope)[0] is Match.FULL), None)
-            if isinstance(first, Served) and first.path != path:
-                raise ValueError(f"{method} {path} is served by {first.path}: register the exact path first")

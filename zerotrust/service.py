@@ -28,7 +28,7 @@ from zerotrust.limits.bounded import Bounded
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
-from zerotrust.routes import Routes, RouteTable
+from zerotrust.routes import Routes
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.responses import DeniedResponse, as_denied
@@ -113,20 +113,17 @@ class Service:
 
     def guard(
         self,
-        app: ASGIApp,
+        app: Starlette,
         routes: Routes,
         *,
         metadata_path: str | None = None,
         dialects: Mapping[str, Dialect] | None = None,
     ) -> ASGIApp:
-        """Put the gate around the whole app; a route that is not in `routes` is refused.
+        """Put the gate around the whole app, whose routes are those in `routes`.
 
         `metadata_path`: the path of the resource metadata (RFC 9728), if it is published.  `dialects`: the error format
-        of each path whose protocol defines its own.  Raises `ValueError` if the app's own router would route a request
-        differently.
+        of each path whose protocol defines its own.  Raises `ValueError` if the app has other routes.
         """
-        if isinstance(app, Starlette):
-            RouteTable(routes).check(app.routes)
         gate = Gate(
             app,
             routes=routes,
@@ -229,7 +226,7 @@ class Service:
                     await stack.enter_async_context(resource)
                 yield
 
-        app = FastAPI(lifespan=lifespan)
+        app = FastAPI(lifespan=lifespan, openapi_url=None)  # nor the pages that read it
         for kind in (Denied, RequestValidationError, HTTPException, Exception):
             app.add_exception_handler(kind, self._answer)
 

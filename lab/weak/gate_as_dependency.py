@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar
 
 from fastapi import Depends, FastAPI
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message
 
@@ -28,7 +29,7 @@ class GateAsDependency(Service):
         app.router.dependencies.append(Depends(self._admit))
         return app
 
-    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
+    def guard(self, app: Starlette, routes: Routes, **how: Any) -> ASGIApp:
         """Leave the app as it is: its routes have the gate within."""
         gate = super().guard(app, routes, **how)
         assert isinstance(gate, Gate)  # noqa: S101 - for the type checker

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,11 +17,16 @@ class BelievesHeaders(Service):
 
     instead_of: ClassVar = "zerotrust/context.py current_principal"
 
-    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
-        async def renamed(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http" and "x-user" in (headers := Headers(scope=scope)):
-                groups = frozenset({headers["x-groups"]})
-                PRINCIPAL.set(replace(current_principal(), subject=headers["x-user"], groups=groups))
-            await app(scope, receive, send)
+    def guard(self, app: Starlette, routes: Routes, **how: Any) -> ASGIApp:
+        app.add_middleware(_renaming)
+        return super().guard(app, routes, **how)
 
-        return super().guard(renamed, routes, **how)
+
+def _renaming(app: ASGIApp) -> ASGIApp:
+    async def renamed(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and "x-user" in (headers := Headers(scope=scope)):
+            groups = frozenset({headers["x-groups"]})
+            PRINCIPAL.set(replace(current_principal(), subject=headers["x-user"], groups=groups))
+        await app(scope, receive, send)
+
+    return renamed

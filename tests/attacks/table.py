@@ -762,6 +762,8 @@ ROWS: dict[int, Row] = {
                 Control(
                     "one-a2a-binding", put=f"jsonrpc_routes=routes, rest_routes={_REST}", take="jsonrpc_routes=routes"
                 ),
+                Control("served-routes-listed"),
+                Control("exact-path-first"),
                 Control("route-listed"),
                 DECIDE,
             ),
@@ -1190,6 +1192,35 @@ ROWS: dict[int, Row] = {
     ),
     207: Row(
         "the trust domain's keys lie where others could read them", "not started", (Control("kept-keys-private"),)
+    ),
+    # X. services that a stranger builds with the library
+    210: Row(
+        "a path with a control character, which the router takes for another path",
+        Reason.MALFORMED_PATH,
+        (
+            (
+                Control("path-characters"),
+                Control(
+                    "first-route-that-matches",
+                    take="it.matches(scope)[0] is Match.FULL",
+                    put="it.matches(scope)[0] is Match.FULL and ('{' in it.path or it.path == scope['path'])",
+                ),
+            ),
+        ),
+    ),
+    211: Row(
+        "a route that is in no row of the table, under a template that is in one",
+        "not started",
+        (
+            (
+                Control("served-routes-listed"),
+                Control(
+                    "first-route-that-matches",
+                    take="it.matches(scope)[0] is Match.FULL",
+                    put="it.matches(scope)[0] is Match.FULL and (scope['method'], it.path) in self._rows",
+                ),
+            ),
+        ),
     ),
     # W. what the answer of a compromised party costs its caller
     215: Row(

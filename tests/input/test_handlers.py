@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, HTTPException
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from inference.chat import ModelReason
@@ -82,7 +83,7 @@ class Broken(Service):
 
     error: Exception
 
-    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
+    def guard(self, app: Starlette, routes: Routes, **how: Any) -> ASGIApp:
         assert isinstance(app, FastAPI)
 
         @app.post("/broken")

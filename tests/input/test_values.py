@@ -49,7 +49,7 @@ async def test_what_a_caller_asks_for_is_plain_in_the_journal(target: Target) ->
     check_plain(written)
 
 
-@pytest.mark.parametrize("path", [f"/{NASTY}", "/\ud800", "/" + "é" * 1000])
+@pytest.mark.parametrize("path", ["/\u202etxt\u200b\ud800" + "x" * 1000, "/\ud800", "/" + "é" * 1000])
 async def test_a_path_that_cannot_be_written_is_written_all_the_same(
     tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey, path: str
 ) -> None:
@@ -62,6 +62,20 @@ async def test_a_path_that_cannot_be_written_is_written_all_the_same(
     [record] = door.requests
     assert record["operation"].isprintable()
     assert len(record["operation"]) <= 2000
+
+
+async def test_a_path_with_control_characters_is_refused_before_anything_else_and_counted(
+    tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey
+) -> None:
+    issuer = Issuer(registry, key=signing_key, clock=lambda: NOW)
+    door = Door(tmp_path, issuer)
+    reply = await door.ask(issuer.token(), path=f"/{NASTY}")
+    counted = await door.counted(1)
+    door.close()
+
+    assert (reply.status, reply.reason) == (400, "malformed_path")
+    assert door.handled == []
+    assert [count["reason"] for count in counted] == ["malformed_path"]
 
 
 def _kept(monkeypatch: pytest.MonkeyPatch, *loggers: str) -> list[dict[str, str]]:

@@ -21,8 +21,7 @@ from typing import Any, Protocol
 import httpx
 import orjson
 import pytest
-from fastapi import FastAPI
-from starlette.routing import BaseRoute, Route
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab.without import Control, without
@@ -171,17 +170,16 @@ class Watched(Service):
 
     handled: list[str]
     required: Routes
-    app_routes: list[BaseRoute]
-    served: set[tuple[str, str]]
-    """All that the app would answer, ours and its frameworks'."""
+    guarded_app: Starlette
     entered: Callable[[], None] | None = None
     """Called as soon as a request is past the gate."""
 
-    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:
-        self.handled, self.required = [], routes
-        self.app_routes = app.routes if isinstance(app, FastAPI) else []
-        self.served = {(method, r.path) for r in self.app_routes if isinstance(r, Route) for method in r.methods or ()}
+    def guard(self, app: Starlette, routes: Routes, **how: Any) -> ASGIApp:
+        self.handled, self.required, self.guarded_app = [], routes, app
+        app.add_middleware(self._watching)
+        return super().guard(app, routes, **how)
 
+    def _watching(self, app: ASGIApp) -> ASGIApp:
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
                 self.handled.append(f"{scope['method']} {scope['path']}")
@@ -189,7 +187,7 @@ class Watched(Service):
                     self.entered()
             await app(scope, receive, send)
 
-        return super().guard(watched, routes, **how)
+        return watched
 
 
 def redirecting(status: int, url: str) -> ASGIApp:

@@ -15,6 +15,10 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as Served
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
@@ -87,6 +91,10 @@ class Reply:
         return str(told["error"]["data"]["reason"] if "jsonrpc" in told else told["reason"])
 
 
+async def _never(_request: Request) -> Response:
+    raise NotImplementedError
+
+
 class Door:
     """One guarded door, with what went through it."""
 
@@ -113,11 +121,12 @@ class Door:
         self.journal = Journal(folder / "journal.jsonl")
         self.recorder = Recorder(self.journal, registry.id(party), clock=self.clock)
         front = party == "orchestrator"
+        served = routes or (AT_THE_FRONT if front else AT_THE_TOOL)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("zerotrust.gate.CallCounter", partial(CallCounter, interval=count_every))
             self.gate = Gate(
-                self._handle,
-                routes=routes or (AT_THE_FRONT if front else AT_THE_TOOL),
+                self._app(served),
+                routes=served,
                 expected=Expected(
                     issuer=ISSUER,
                     audience=registry.id(party),
@@ -140,6 +149,12 @@ class Door:
                 metadata_url=metadata_url,
                 dialects=dialects or {"/mcp": JSON_RPC},
             )
+
+    def _app(self, routes: Routes) -> Starlette:
+        """An app with these routes, where nothing comes to its router."""
+        app = Starlette(routes=[Served(path, _never, methods=[method]) for method, path in routes])
+        app.middleware_stack = self._handle
+        return app
 
     async def _introspect(self, caller: Principal, permission: str) -> None:
         if self.confirm:

@@ -1,23 +1,28 @@
 """What a route requires, and that the gate's table finds it by the matching of the application's own router."""
 
+import re
 import time
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Match
 from starlette.routing import Route as Served
+from starlette.types import Scope as HttpScope
 
 from tests.support.attack import DOORS, REGISTRY, Watched
 from tests.support.attack_registry import with_registry
 from tests.support.issuer import Issuer
 from tests.support.system import System
 from zerotrust.adapters.mcp_tools import McpTools
-from zerotrust.routes import UNLISTED, MutualTLS, Need, Public, Requirement, Routes, RouteTable, Scope
+from zerotrust.decision import Denied, Reason
+from zerotrust.routes import UNLISTED, MutualTLS, Need, Public, Requirement, Routes, Scope
+from zerotrust.routing import RouteTable
 from zerotrust.service import Service
 
 READ, WRITE = Scope("quote.read"), Scope("quote.write")
@@ -62,14 +67,14 @@ def test_a_body_may_be_as_large_as_the_route_says() -> None:
 def test_a_table_stays_what_it_was() -> None:
     tools, names, routes = {"read": "tool.read"}, {"agent/a"}, dict[tuple[str, str], Requirement]()
     routes["POST", "/mcp"], routes["GET", "/card"] = McpTools(tools), MutualTLS(names)
-    table = RouteTable(routes)
+    table = table_of(routes)
     tools["erase"] = "tool.read"
     names.add("agent/b")
     routes["GET", "/more"] = Public()
 
-    assert table.find("GET", "/more") is UNLISTED
-    assert not table.find("GET", "/card").requires.admits("agent/b")
-    found = table.find("POST", "/mcp").requires
+    assert table.find(asked("GET", "/more")) is UNLISTED
+    assert not table.find(asked("GET", "/card")).requires.admits("agent/b")
+    found = table.find(asked("POST", "/mcp")).requires
     assert isinstance(found, McpTools)
     assert "erase" not in found.tools
     with pytest.raises(FrozenInstanceError):
@@ -83,6 +88,7 @@ TABLE: Routes = {
     ("PUT", "/quotes/{number}"): WRITE,
     ("GET", "/files/{name:path}"): READ,
     ("POST", "/files/{name:path}/share"): WRITE,
+    ("GET", "/pages/{number:int}"): READ,
 }
 
 
@@ -96,6 +102,8 @@ TABLE: Routes = {
         ("GET", "/files/a/b", "GET /files/{name:path}"),
         ("GET", "/files/../quotes/open", "GET /files/{name:path}"),
         ("POST", "/files/a/share/share", "POST /files/{name:path}/share"),
+        ("GET", "/pages/7", "GET /pages/{number:int}"),
+        ("GET", f"/pages/{'7' * 5000}", None),  # Python converts no number of so many digits
         ("POST", "/files/a", None),
         ("HEAD", "/quotes", None),
         ("get", "/quotes", None),
@@ -106,43 +114,119 @@ TABLE: Routes = {
         ("GET", "//quotes", None),
         ("GET", "/Quotes", None),
         ("GET", "/quotes?open", None),
-        ("GET", "/quotes\n", None),
         ("GET", "", None),
     ],
 )
-def test_an_exact_path_wins_then_a_template_and_nothing_else_is_found(method: str, path: str, row: str | None) -> None:
-    found = RouteTable(TABLE).find(method, path)
+def test_what_the_router_would_run_is_found_and_nothing_else(method: str, path: str, row: str | None) -> None:
+    found = table_of(TABLE).find(asked(method, path))
 
     assert (None if found is UNLISTED else found.name) == row
 
 
-def test_what_fits_two_templates_that_differ_is_in_no_row() -> None:
-    table = RouteTable({("GET", "/a/{x}"): READ, ("GET", "/{y}/b"): WRITE, ("GET", "/{z}/c"): READ})
-
-    assert table.find("GET", "/a/b") is UNLISTED
-    assert table.find("GET", "/a/c").requires == READ
-    assert table.find("GET", "/x/b").requires == WRITE
-
-    literally = RouteTable({("GET", "/a/{x}"): READ, ("GET", "/{y}/{x}"): WRITE})
-    assert literally.find("GET", "/a/{x}") is UNLISTED  # a template is no path of its own
+@pytest.mark.parametrize("character", ["\0", "\t", "\n", "\x1f", "\x7f", "\x85"])
+def test_a_path_with_a_control_character_is_refused(character: str) -> None:
+    for path in (f"/quotes{character}", f"/{character}", f"/files/a{character}b"):
+        with pytest.raises(Denied) as refused:
+            table_of(TABLE).find(asked("GET", path))
+        assert (refused.value.reason, refused.value.status) == (Reason.MALFORMED_PATH, 400)
 
 
-def nothing() -> None:
-    """A handler."""
+def test_what_fits_two_templates_needs_what_the_one_needs_that_the_router_runs() -> None:
+    routes: Routes = {("GET", "/a/{x}"): READ, ("GET", "/{y}/b"): WRITE}
+    for order in ([*routes], [*routes][::-1]):
+        found = RouteTable(routes, app_of(*order)).find(asked("GET", "/a/b"))
+        assert found.requires == routes[order[0]]
+
+
+async def handler() -> None:
+    """Do nothing."""
+
+
+def app_of(*routes: tuple[str, str]) -> FastAPI:
+    app = FastAPI(openapi_url=None)
+    for method, path in routes:
+        app.add_api_route(path, handler, methods=[method])
+    return app
+
+
+def table_of(routes: Routes) -> RouteTable:
+    return RouteTable(routes, app_of(*routes))
+
+
+def asked(method: str, path: str) -> HttpScope:
+    return {"type": "http", "method": method, "path": path, "headers": []}
+
+
+def with_more(add: Callable[[FastAPI], object]) -> FastAPI:
+    """The app of the table, with something more."""
+    app = app_of(*TABLE)
+    add(app)
+    return app
+
+
+def included(app: FastAPI) -> None:
+    router = APIRouter(prefix="/quotes")
+    router.add_api_route("/export", handler)
+    app.include_router(router, prefix="/v1")
+
+
+OTHERS: dict[str, Callable[[FastAPI], object]] = {
+    "GET /quotes/export is served": lambda app: app.add_api_route("/quotes/export", handler),
+    "PATCH /quotes is served": lambda app: app.add_api_route("/quotes", handler, methods=["PATCH"]),
+    "DELETE GET /v1 is served": lambda app: app.add_api_route("/v1", handler, methods=["GET", "DELETE"]),
+    "/v1/quotes/export is served": included,
+    "/more/{path:path} is served": lambda app: app.mount("/more", Starlette()),
+    " is served": lambda app: app.host("elsewhere.test", Starlette()),
+    "/stream is served": lambda app: app.add_api_websocket_route("/stream", handler),
+    "/any is served": lambda app: app.router.routes.append(Served("/any", Starlette())),
+    "another path": lambda app: setattr(app, "root_path", "/quotes"),
+}
+
+
+@pytest.mark.parametrize("why", OTHERS)
+def test_an_app_that_serves_what_is_not_in_the_table_is_not_guarded(why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)):
+        RouteTable(TABLE, with_more(OTHERS[why]))
+
+
+@pytest.mark.parametrize("pages", [{}, {"docs_url": None, "redoc_url": None}])
+def test_the_pages_that_fastapi_adds_must_be_in_the_table_as_well(pages: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=re.escape("GET /openapi.json is served")):
+        RouteTable({}, FastAPI(**pages))
+
+
+def test_a_row_that_nothing_serves_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match=r"not served: \[\('GET', '/nowhere'\)\]"):
+        RouteTable({**TABLE, ("GET", "/nowhere"): READ}, app_of(*TABLE))
+
+
+def test_an_included_router_and_a_mounted_app_have_rows_of_their_own() -> None:
+    app = app_of()
+    included(app)
+    app.mount("/more", Starlette())
+    table = RouteTable({("GET", "/v1/quotes/export"): READ, ("GET", "/more/{path:path}"): WRITE}, app)
+
+    assert table.find(asked("GET", "/v1/quotes/export")).requires == READ
+    assert table.find(asked("GET", "/more/a/b")).requires == WRITE
+    assert table.find(asked("POST", "/more/a/b")) is UNLISTED
+    assert table.find(asked("GET", "/quotes/export")) is UNLISTED
+
+
+def test_a_route_that_is_added_later_is_refused() -> None:
+    app = app_of(*TABLE)
+    table = RouteTable(TABLE, app)
+    app.router.routes.insert(0, Served("/quotes/export", Starlette()))
+
+    assert table.find(asked("GET", "/quotes/export")) is UNLISTED
 
 
 def test_an_app_that_would_serve_an_exact_path_by_a_template_is_not_guarded(tmp_path: Path, issuer: Issuer) -> None:
     service = System(tmp_path, issuer.registry, issuer, Service, time.time).service("inference")
     routes: Routes = {("GET", "/quotes/open"): Public(), ("GET", "/quotes/{number}"): READ}
-    good, bad = FastAPI(), FastAPI()
-    for app, paths in ((good, [*routes]), (bad, [*routes][::-1])):
-        for _, path in paths:
-            app.add_api_route(path, nothing)
+    service.guard(app_of(*routes), routes)
 
-    good.mount("/more", Starlette())
-    service.guard(good, {**routes, ("GET", "/more/x"): READ, ("GET", "/nowhere"): READ})  # not for it to say
     with pytest.raises(ValueError, match=r"GET /quotes/open is served by /quotes/\{number\}"):
-        service.guard(bad, routes)
+        service.guard(app_of(*[*routes][::-1]), routes)
 
 
 ODD = [
@@ -171,24 +255,26 @@ async def test_what_the_gate_finds_is_what_the_router_of_each_party_serves(tmp_p
         for party in (*DOORS, REGISTRY):
             watched = target.system.services[party]
             assert isinstance(watched, Watched)
-            table = RouteTable(watched.required)
+            table = RouteTable(watched.required, watched.guarded_app)
             paths = {
                 path.replace("{name:path}", name)
                 for _, path in watched.required
                 for name in ("agent/reader", "x", "..")
             }
             for path in {unquote(path + odd) for path in paths for odd in ODD}:
-                for method in ("GET", "POST"):
-                    served, found = _served(watched.app_routes, method, path), table.find(method, path)
-                    if found is not UNLISTED and served is not None:
-                        assert found.name == f"{method} {served}", (party, path)
-                        compared += 1
+                for method in ("GET", "POST") * path.isprintable():
+                    served, found = _served(watched.guarded_app, method, path), table.find(asked(method, path))
+                    assert found.name == (f"{method} {served}" if served else UNLISTED.name), (party, path)
+                    compared += 1
 
     assert compared > 100
 
 
-def _served(routes: list[Any], method: str, path: str) -> str | None:
-    """The path, as it was registered, of the route that a router takes; None for a mounted application."""
-    scope = {"type": "http", "method": method, "path": path, "headers": []}
-    first = next((route for route in routes if route.matches(scope)[0] is Match.FULL), None)
-    return first.path if isinstance(first, Served) else None
+def _served(app: Starlette, method: str, path: str) -> str | None:
+    """The path, as it was registered, of the route that the router runs, as it says itself."""
+    scope = asked(method, path)
+    for route in app.routes:
+        if route.matches(scope)[0] is Match.FULL:
+            assert isinstance(route, Served)
+            return route.path
+    return None

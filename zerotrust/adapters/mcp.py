@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from pydantic import ValidationError
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zerotrust import VERSION
@@ -73,7 +74,7 @@ def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsync
         json_response=True,
         transport_security=TransportSecuritySettings(allowed_hosts=[urlsplit(address).netloc]),  # control: mcp-host
     )
-    # A mounted app's own lifespan does not run, so this one runs the session manager.
+    # The lifespan of an app within another does not run, so this one runs the session manager.
     app = service.app(*resources, server.session_manager.run())
 
     @app.get(METADATA_PATH)
@@ -85,14 +86,17 @@ def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsync
             "bearer_methods_supported": ["header"],
         }
 
-    app.mount("/", _refusing(mcp))
+    app.router.routes.append(Route(PATH, _Refusing(mcp), methods=["POST"]))
     return app
 
 
-def _refusing(app: ASGIApp) -> ASGIApp:
-    """Return the app with every error answer of its transport that is not JSON raised as a refusal."""
+class _Refusing:
+    """The app, with every error answer of its transport that is not JSON raised as a refusal."""
 
-    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused: Reason | None = None
 
         async def watched(message: Message) -> None:
@@ -103,8 +107,6 @@ def _refusing(app: ASGIApp) -> ASGIApp:
             if not refused:
                 await send(message)
 
-        await app(scope, receive, watched)
+        await self._app(scope, receive, watched)
         if refused:
             raise Denied(refused)
-
-    return refusing

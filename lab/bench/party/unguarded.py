@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from typing import Any
 
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerotrust.context import PRINCIPAL, TRACE, Span
@@ -33,7 +34,7 @@ class Unguarded(Service):
         self.egress.http.event_hooks = {}
         self.egress.mcp_http.event_hooks = {}
 
-    def guard(self, app: ASGIApp, routes: Routes, **how: Any) -> ASGIApp:  # noqa: ARG002
+    def guard(self, app: Starlette, routes: Routes, **how: Any) -> ASGIApp:  # noqa: ARG002
         """Let everybody in; handlers find what they read from the context, and nobody has looked at it."""
 
         async def open_door(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,68 @@
+"""X. Services that a stranger builds with the library: plausible code, and a way past its gate."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from tests.support.attack import Attempt, Tries, attack, reasons
+from tests.support.attack_folder import Folder, folder
+from tests.support.records import records
+from zerotrust.decision import Reason
+from zerotrust.routes import Public, Routes, Scope
+from zerotrust.service import Service
+from zerotrust.testing import guarded
+
+HEALTH: Routes = {("GET", "/health"): Public()}
+PAGES: Routes = {("POST", "/pages/publish"): Scope("page.write"), ("POST", "/pages/{page}"): Public(), **HEALTH}
+ANY_PAGE: Routes = {("POST", "/pages"): Scope("page.write"), ("GET", "/{page}"): Public()}
+
+
+def app_with(app: FastAPI, *paths: str) -> FastAPI:
+    """The app, with a handler at each path that says where it is."""
+    for path in paths:
+
+        async def handler(path: str = path) -> dict[str, str]:
+            return {"ran": path}
+
+        app.add_api_route(path, handler, methods=["POST"])
+    return app
+
+
+async def got(scene: Folder, create_app: Callable[[Service], ASGIApp], path: str, method: str = "POST") -> Attempt:
+    """Ask such a service, without any token, for what needs one; tell whether it ran."""
+    data = Path(mkdtemp(dir=scene.place))
+    try:
+        async with guarded("agent/pages", create_app, data=data, scopes=["page.write"]) as pages:
+            answer = await pages.client().request(method, path)
+    except ValueError as error:
+        return Attempt("not guarded", succeeded=False, recorded=[str(error)], reason=str(error))
+    found = reasons(records(data / "journal.jsonl", by_certificate=True))
+    return Attempt(str(answer.status_code), succeeded=answer.status_code == 200, recorded=found)
+
+
+@attack(210, folder)
+async def test_a_path_with_a_control_character_that_the_router_takes_for_another_one(scene: Folder) -> Tries:
+    """A pattern that ends with `$` matches before a newline as well."""
+
+    def create_app(service: Service) -> ASGIApp:
+        return service.guard(app_with(service.app(), "/pages/publish", "/pages/{page}"), PAGES)
+
+    tried = await got(scene, create_app, "/pages/publish%0A")
+    tried.reason = Reason.MALFORMED_PATH
+    yield tried
+
+
+@attack(211, folder)
+async def test_a_route_in_no_row_under_a_template_that_is_in_one(scene: Folder) -> Tries:
+    def forgotten(service: Service) -> ASGIApp:
+        app = app_with(service.app(), "/pages/export", "/pages/publish", "/pages/{page}")
+        return service.guard(app, PAGES)
+
+    def documented(service: Service) -> ASGIApp:
+        return service.guard(app_with(FastAPI(), "/pages"), ANY_PAGE)
+
+    yield await got(scene, forgotten, "/pages/export")
+    yield await got(scene, documented, "/openapi.json", "GET")

@@ -1,0 +1,74 @@
+"""Finds what a request requires, by the routes of the app behind the gate.
+
+The router of the app and a second one of the gate's would differ somewhere, and then one route would be decided about
+and another one run.  So the gate asks the app's own routes which of them the router will run.
+"""
+
+import re
+from contextlib import suppress
+
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.applications import Starlette
+from starlette.routing import Match, Mount, compile_path
+from starlette.types import Scope
+
+from zerotrust.decision import Denied, Reason
+from zerotrust.routes import UNLISTED, Route, Routes
+
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class RouteTable:
+    """Finds what a request requires: what the table says of the route that the app's own router runs for it."""
+
+    def __init__(self, routes: Routes, app: Starlette) -> None:
+        """Raise `ValueError` unless the app serves what is in the table and nothing else, each exact path by itself."""
+        self._rows = {(method, path): Route(f"{method} {path}", it) for (method, path), it in routes.items()}
+        self._app = app
+        self._check_same_routes()
+        for method, path in self._rows:
+            exact = not compile_path(path)[2]
+            scope = {"type": "http", "method": method, "path": path, "headers": []}
+            if exact and (by := _path(self._served(scope))) != path:  # control: exact-path-first
+                raise ValueError(f"{method} {path} is served by {by}: register the exact path first")
+
+    def find(self, scope: Scope) -> Route:
+        """Return the row for a request, or `UNLISTED`.  `Denied` for a path with a control character.
+
+        A pattern of the router that ends with `$` matches before a newline as well (Python's `re`).
+        """
+        if _CONTROL_CHARACTER.search(scope["path"]):  # control: path-characters
+            raise Denied(Reason.MALFORMED_PATH)
+        # control: unlisted-route-closed
+        return self._rows.get((scope["method"], _path(self._served(scope)) or ""), UNLISTED)
+
+    def _served(self, scope: Scope) -> RouteContext | None:
+        """Return the route that the app's router runs for a request: the first that matches."""
+        with suppress(ValueError):  # a path that the router's own converter refuses, such as a number of 5,000 digits
+            # control: first-route-that-matches
+            return next(
+                (it for it in iter_route_contexts(self._app.routes) if it.matches(scope)[0] is Match.FULL), None
+            )
+        return None
+
+    def _check_same_routes(self) -> None:
+        if getattr(self._app, "root_path", ""):
+            raise ValueError("an app with a root_path routes by another path than the gate sees")
+        served = set[tuple[str, str]]()
+        for route in iter_route_contexts(self._app.routes):
+            own = {
+                (method, at) for method, at in self._rows if at == _path(route) and method in (route.methods or method)
+            }
+            missing = (route.methods or set()) - {"HEAD"} - {method for method, _ in own}
+            if missing or not own:  # control: served-routes-listed
+                raise ValueError(f"{' '.join(sorted(missing))} {_path(route)} is served, and not in the table")
+            served |= own
+        if unserved := self._rows.keys() - served:
+            raise ValueError(f"in the table, and not served: {sorted(unserved)}")
+
+
+def _path(route: RouteContext | None) -> str | None:
+    """Return the path of a route as it was registered.  A mounted app is one route, whatever it serves."""
+    if route and isinstance(route.original_route, Mount):
+        return f"{route.path}/{{path:path}}"
+    return route.path if route else None
