@@ -10,7 +10,7 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 FUZZ_SECONDS ?= 600
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
-.PHONY: release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance register lock
+.PHONY: test-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance register lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ fresh: .venv/ready  ## Forget what `make up` kept
 
 test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
 	@$(RUN) pytest $(WORKERS) $(TESTS)
+
+test-compose: .venv/ready  ## Run the tests of the containers, on real ones
+	@$(RUN) pytest -m compose tests/compose
 
 attacks: .venv/ready  ## Try each attack, with and without what stops it
 	@$(RUN) pytest tests/attacks -q --table

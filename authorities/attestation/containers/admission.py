@@ -34,13 +34,15 @@ class Facts:
 def problem(facts: Facts, same: Mapping[str, str]) -> str | None:
     """Return why this process cannot be attested, or None.  `same`: variables that must have these values."""
     return (
-        _of_rights(dict(_fields(facts.status)))
+        problem_of_rights(facts.status)
         or _of_mounts(facts.mountinfo)
         or _of_start(facts.cmdline.decode(errors="replace"), facts.environ.decode(errors="replace"), same)
     )
 
 
-def _of_rights(status: Mapping[str, str]) -> str | None:
+def problem_of_rights(text: str) -> str | None:
+    """Return the same of `/proc/PID/status` alone, which everybody can read."""
+    status = {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
     spaces = status["NSpid"].split()
     if len(spaces) < 2 or spaces[-1] != "1":  # control: main-process-of-container
         return "it is not the main process of a container"
@@ -88,7 +90,3 @@ def _mounts(mountinfo: str) -> list[tuple[str, list[str], str]]:
     """Mount point, its options, and the file system's type."""
     lines = [line.split() for line in mountinfo.splitlines()]
     return [(fields[4], fields[5].split(","), fields[fields.index("-") + 1]) for fields in lines]
-
-
-def _fields(status: str) -> list[tuple[str, str]]:
-    return [(name, value.strip()) for name, _, value in (line.partition(":") for line in status.splitlines())]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from authorities.attestation.containers.admission import Facts, mount_points, problem
+from authorities.attestation.containers.admission import Facts, mount_points, problem, problem_of_rights
 from authorities.attestation.containers.image import NOT_OF_IMAGE, ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
 from authorities.attestation.process.peers import Peer, ProcessKey, peer
@@ -176,8 +176,11 @@ class Containers:
 def _problem(proc: Path, pidfd: int, base: Mapping[str, str], same: Mapping[str, str]) -> str | None:
     """Return why this process, as it is now, cannot be attested, or None."""
     try:
+        status = (proc / "status").read_text()
+        if why := problem_of_rights(status):  # before what another user's process hides
+            return why
         facts = Facts(
-            status=(proc / "status").read_text(),
+            status=status,
             mountinfo=(proc / "mountinfo").read_text(),
             cmdline=(proc / "cmdline").read_bytes(),
             environ=(proc / "environ").read_bytes(),
