@@ -6,16 +6,17 @@ them all the time.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import httpx
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
 from demo.intruder import NO_CONNECTION, Intruder, User, answer_to, end_of, tool_call
+from demo.running import Running
 from local.system import System
 from zerotrust.audit.event import Access
 
@@ -190,6 +191,7 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
         ),
     ),
 }
+OF_USERS = ("a stranger", "a user", "a user in a department")
 BY_NAME = {
     "eve": ("eve, in no department", Try("runs a task", "policy", "403 policy_denied", task("t0"))),
     "olga": ("olga, an operator, in no department", Try("runs a task", "policy", "403 policy_denied", task("t0"))),
@@ -205,14 +207,27 @@ async def attempts(system: System) -> AsyncIterator[Attempt]:
     """Make all attempts, one after the other."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
-        alice = User("alice", intruder)
-        for who, tries in ATTEMPTS.items():
-            for one in tries:
-                yield await _made(alice, who, one)
-        for name, (who, one) in BY_NAME.items():
-            yield await _made(User(name, intruder), who, one)
+        async for attempt in _all(intruder, ATTEMPTS):
+            yield attempt
         yield await _other_department(intruder)
-    yield await _no_identity(system)
+    yield await no_identity(system.authority.endpoint, system.keycloak.issuer)
+
+
+async def attempts_of_users(system: Running) -> AsyncIterator[Attempt]:
+    """Make those attempts that need no workload."""
+    async with AsyncExitStack() as stack:
+        intruder = Intruder(cast("System", system), stack)  # what it lacks is for intruders inside workloads
+        async for attempt in _all(intruder, OF_USERS):
+            yield attempt
+
+
+async def _all(intruder: Intruder, groups: Iterable[str]) -> AsyncIterator[Attempt]:
+    alice = User("alice", intruder)
+    for who in groups:
+        for one in ATTEMPTS[who]:
+            yield await _made(alice, who, one)
+    for name, (who, one) in BY_NAME.items():
+        yield await _made(User(name, intruder), who, one)
 
 
 async def _made(user: User, who: str, one: Try) -> Attempt:
@@ -233,11 +248,12 @@ async def _other_department(intruder: Intruder) -> Attempt:
     return Attempt(who, what, "delegation.js: groups", "exp 1", f"exp {end_of(await t2()):.0f}")
 
 
-async def _no_identity(system: System) -> Attempt:
+async def no_identity(endpoint: str, issuer: str) -> Attempt:
+    """Have this program, which is no party, ask for an identity at the Workload API."""
     try:
-        with WorkloadApiClient(system.authority.endpoint) as stranger:
-            await asyncio.to_thread(stranger.fetch_jwt_svid, {system.keycloak.issuer})
+        with WorkloadApiClient(endpoint) as stranger:
+            await asyncio.to_thread(stranger.fetch_jwt_svid, {issuer})
         answered = "an identity"
     except PySpiffeError as error:
         answered = "no identity issued" if "no identity issued" in str(error) else str(error)
-    return Attempt("a program nobody launched", "asks for an identity", "attestation", "no identity issued", answered)
+    return Attempt("a program that is no party", "asks for an identity", "attestation", "no identity issued", answered)

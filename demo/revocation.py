@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
 
 import httpx
 from a2a.types import AgentCard
@@ -18,9 +19,11 @@ from demo.intruder import Intruder, User, answer_to
 from demo.refusals import TASK, Attempt
 from local.system import HOST, ROOT, System, settings, started
 from zerotrust.adapters.agent_card import agent_card, signed_card
+from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.server import server
+from zt.login import Login
 from zt.registry_client import CLIENT, SCOPE, RefusedError, RegistryClient
 
 PLANTED = ROOT / "agents" / "writer" / "planted.py"
@@ -28,7 +31,21 @@ PLANTED = ROOT / "agents" / "writer" / "planted.py"
 SECONDS_TO_WAIT = 10
 
 
-async def operator(system: System, http: httpx.AsyncClient) -> RegistryClient:
+class Operated(Protocol):
+    """What has a registry that operators use."""
+
+    @property
+    def registry(self) -> Registry:
+        """Who takes part."""
+
+    def address(self, name: str) -> str:
+        """Return a party's origin."""
+
+    async def sign_in(self, user: str, scope: str, client: str) -> Login:
+        """Sign a user in at a client."""
+
+
+async def operator(system: Operated, http: httpx.AsyncClient) -> RegistryClient:
     """Sign olga in."""
     token = (await system.sign_in("olga", SCOPE, CLIENT)).access_token
     return RegistryClient(system.address(system.registry.authorities.registry), http, "olga", token)

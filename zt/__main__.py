@@ -8,6 +8,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -51,11 +52,14 @@ T = TypeVar("T")
 BY_ITSELF = "it is notified again until that succeeds"
 
 
-def place(system: Path) -> Place:
-    """Return the addresses of the system of that folder.  Raises `RegistryError`."""
+def place(system: Path, deployed: Path | None = None, ca: Path | None = None) -> Place:
+    """Return the addresses of the system of that folder.  Raises `RegistryError`.
+
+    `deployed` says where its parties run, and `ca` is its certificate authority, if they are elsewhere.
+    """
     registry = load_registry(system / "registry.yaml")
-    deployment = load_deployment(system / "deploy" / "local.yaml", registry)
-    return Place.of(registry, deployment, keycloak=KEYCLOAK, ca=system / "run" / "ca.pem")
+    deployment = load_deployment(deployed or system / "deploy" / "local.yaml", registry)
+    return Place.of(registry, deployment, keycloak=KEYCLOAK, ca=ca or system / "run" / "ca.pem")
 
 
 @app.callback()
@@ -67,9 +71,15 @@ def zt(
     system: Annotated[
         Path | None, typer.Option(envvar="ZT_SYSTEM", help="the folder of registry.yaml; by default this project's")
     ] = None,
+    deployment: Annotated[
+        Path | None, typer.Option(envvar="ZT_DEPLOYMENT", help="where parties run; by default deploy/local.yaml there")
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(envvar="ZT_CA", help="the certificate authority; by default run/ca.pem there")
+    ] = None,
 ) -> None:
     """Administer the registry, as an operator.  The password is prompted for, or read from standard input."""
-    context.obj = user, system or ROOT
+    context.obj = user, partial(place, system or ROOT, deployment, ca)
 
 
 @parties.command("list")
@@ -170,14 +180,14 @@ def reload(context: typer.Context) -> None:
 
 def _as_operator(context: typer.Context, do: Callable[[RegistryClient], Awaitable[T]]) -> T:
     """Sign the operator in, run `do`, and return its result; exit with a message if that fails."""
-    user, system = context.obj
+    user, where = context.obj
     user = user or (typer.prompt("User") if sys.stdin.isatty() else None)
     if not user:  # standard input is only for the password
         _fail("Name the operator: --user or ZT_USER.")
     password = ask_password()
 
     async def done() -> T:
-        async with signed_in(place(system), user, password) as registry:
+        async with signed_in(where(), user, password) as registry:
             return await do(registry)
 
     try:

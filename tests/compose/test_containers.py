@@ -89,10 +89,10 @@ ROGUES = {
     ),
     "a twin as root": ([*AS_A_PARTY, "--user", "0:47823"], {}, [], "it runs as root"),
     "a file mounted over the code": (
-        [*AS_A_PARTY, "-v", "/etc/hostname:/app/agents/reader/main.py:ro"],
+        [*AS_A_PARTY, "-v", "/etc/hostname:/app/zerotrust/py.typed:ro"],
         {},
         [],
-        "something is mounted at /app/agents",
+        "something is mounted at /app/zerotrust/py.typed",
     ),
     "a library that is loaded first": (AS_A_PARTY, {"LD_PRELOAD": "/tmp/x.so"}, [], "LD_PRELOAD"),  # noqa: S108
     "another issuer": (

@@ -1,0 +1,122 @@
+"""The walkthrough in containers: `docker compose run --rm walkthrough`; with `passwords`, it prints those instead.
+
+It runs beside Keycloak, in its network: there `localhost` is Keycloak, as it is in a browser on the machine.  It is no
+party and has no identity.  It reads the parties' journals, which no party lets another one read.
+"""
+
+import json
+import os
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from demo.refusals import TASK, Attempt, attempts_of_users, no_identity
+from demo.revocation import operator
+from demo.story import poisoned, tell_story, try_all
+from local.program import console, until_told
+from local.system import EVERYTHING, ROOT
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.journal import events
+from zerotrust.registry.deployment import load_deployment
+from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.snapshot import deployed_at
+from zt.client import user_client
+from zt.login import Login, sign_in
+
+CA, PASSWORDS, JOURNALS = Path("/public/ca.pem"), Path("/accounts/passwords.json"), Path("/journals")
+ISSUER = "https://localhost:8443/realms/agents"
+MORE = "What needs an intruder inside a workload is shown by `make demo`, and by `make test-compose`."
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The running containers, as the walkthrough meets them."""
+
+    registry: Registry = field(default_factory=lambda: load_registry(ROOT / "registry.yaml"))
+
+    def address(self, name: str) -> str:
+        """Return a party's origin."""
+        return self.registry.address(name)
+
+    def user(self) -> httpx.AsyncClient:
+        """Return the HTTP client of a person, without a certificate."""
+        deployment = load_deployment(ROOT / "deploy" / "containers.yaml", self.registry)
+        return user_client(deployed_at(deployment, self.registry, approved={}).directory(), CA)
+
+    async def sign_in(self, user: str, scope: str = EVERYTHING, client: str = "walkthrough") -> Login:
+        """Sign a user in at a public client.  Raises `LoginError` and `httpx.TransportError`."""
+        tls = ssl.create_default_context(cafile=CA)
+        return await sign_in(ISSUER, client, user, passwords()[user], scope, verify=tls)
+
+    def journal(self, name: str) -> Path:
+        """Return the path of a party's journal."""
+        return JOURNALS / name.replace("/", "-") / "journal.jsonl"
+
+    def events(self, name: str) -> list[AuditEvent]:
+        """Return the events of a party's journal."""
+        return list(events(self.journal(name)))
+
+
+def passwords() -> dict[str, str]:
+    """Return the passwords that were made for these volumes, by user."""
+    return dict(json.loads(PASSWORDS.read_bytes()))
+
+
+async def walkthrough() -> int:
+    """Tell the story, try what people can try, and revoke an agent.  Return the exit status."""
+    system = Stack()
+    written = await tell_story(system)
+    failures = await try_all("What is refused", _refused(system), poisoned(written))
+    console.print(MORE)
+    failures += await try_all("Who is revoked", _revoked(system))
+    console.print("[red]An answer was not as expected.[/red]" if failures else "[green]All as expected.[/green]")
+    return 1 if failures else 0
+
+
+async def _refused(system: Stack) -> AsyncIterator[Attempt]:
+    async for attempt in attempts_of_users(system):
+        yield attempt
+    yield await no_identity(os.environ["SPIFFE_ENDPOINT_SOCKET"], ISSUER)
+
+
+async def _revoked(system: Stack) -> AsyncIterator[Attempt]:
+    """Suspend the reader, as an operator, and reinstate it."""
+    async with system.user() as http:
+        olga = await operator(system, http)
+        headers = {"authorization": f"Bearer {(await system.sign_in('alice')).access_token}"}
+
+        async def task() -> str:
+            answer = await http.post(f"{system.address('orchestrator')}/tasks", json=TASK, headers=headers)
+            result = answer.raise_for_status().json()["result"]
+            return f"{result['event']}" + (f": {result['text']}" if result["event"] == "failed" else "")
+
+        await olga.suspend("agent/reader", "the walkthrough shows it")
+        yield Attempt(
+            "alice, with the reader suspended",
+            "runs a task",
+            "registry: revocation",
+            "failed: agent/reader: peer_revoked",
+            await task(),
+        )
+        await olga.reinstate("agent/reader")
+        yield Attempt("alice, with the reader reinstated", "runs a task", "nobody", "finished", await task())
+
+
+def main() -> int:
+    """Run the command line."""
+    if sys.argv[1:] == ["passwords"]:
+        for user, password in passwords().items():
+            print(f"{user:<8} {password}")
+        return 0
+    if sys.argv[1:]:
+        print("Usage: docker compose run --rm walkthrough [passwords]", file=sys.stderr)
+        return 2
+    return until_told(walkthrough())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
