@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from demo.intruder import answer_to
 from demo.refusals import TASK, Attempt, attempts_of_users, no_identity
 from demo.revocation import operator
 from demo.story import poisoned, tell_story, try_all
@@ -90,18 +91,16 @@ async def _revoked(system: Stack) -> AsyncIterator[Attempt]:
         headers = {"authorization": f"Bearer {(await system.sign_in('alice')).access_token}"}
 
         async def task() -> str:
-            answer = await http.post(f"{system.address('orchestrator')}/tasks", json=TASK, headers=headers)
-            result = answer.json()["result"]
-            return f"{result['event']}" + (f": {result['text']}" if result["event"] == "failed" else "")
+            return await answer_to(http.post(f"{system.address('orchestrator')}/tasks", json=TASK, headers=headers))
 
         await olga.suspend("agent/reader", "the walkthrough shows it")
         try:
             answered = await task()
         finally:
             await olga.reinstate("agent/reader")
-        expected = "failed: agent/reader: peer_revoked"
-        yield Attempt("alice, with the reader suspended", "runs a task", "registry: revocation", expected, answered)
-        yield Attempt("alice, with the reader reinstated", "runs a task", "nobody", "finished", await task())
+        who, control = "alice, with the reader suspended", "registry: revocation"
+        yield Attempt(who, "runs a task", control, "403 peer_revoked", answered)
+        yield Attempt("alice, with the reader reinstated", "runs a task", "nobody", "200 ok", await task())
 
 
 def main() -> int:
