@@ -58,6 +58,17 @@ def rogue(stack: Stack) -> Iterator[Callable[..., None]]:
     run("rm", "-f", name)
 
 
+def test_the_story_is_told_and_operators_have_their_command(stack: Stack) -> None:
+    told = stack.compose("run", "--rm", "-T", "walkthrough")
+    assert told.status == 0, told.text
+    assert "All as expected." in told.text
+    passwords = stack.compose("run", "--rm", "-T", "walkthrough", "passwords").text
+    [olga] = [line.split()[1] for line in passwords.splitlines() if line.startswith("olga ")]
+    listed = stack.compose("run", "--rm", "-T", "zt", "--user", "olga", "party", "list", given=f"{olga}\n")
+    assert listed.status == 0, listed.text
+    assert "agent/reader" in listed.text
+
+
 def test_a_process_beside_the_main_one_gets_no_identity(stack: Stack) -> None:
     for user in ([], ["-u", "0"]):
         answer = stack.python("reader", IDENTITY, *user)
