@@ -9,8 +9,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from local.system import EVERYTHING
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry, RegistryError, load_registry
+from zt.login import REDIRECT
+from zt.registry_client import CLIENT
 
 COMMITTED: dict[str, Any] = yaml.safe_load((ROOT / "registry.yaml").read_text())
 
@@ -332,3 +335,8 @@ def test_public_clients_have_no_certificate_however_many_there_are(tmp_path: Pat
     file.write_text(yaml.safe_dump(document))
 
     assert load_registry(file).without_certificate == {"walkthrough", "zt", "console"}
+
+
+def test_what_our_own_programs_sign_in_with_is_what_the_registry_allows(registry: Registry) -> None:
+    assert EVERYTHING.split() == registry.parties["walkthrough"].delegates
+    assert [registry.parties[client].redirect_uris for client in ("walkthrough", CLIENT)] == [[REDIRECT]] * 2

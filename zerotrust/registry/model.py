@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from zerotrust.errors import ZeroTrustError
+from zerotrust.revocation_list import LONGEST_LIFE
 from zerotrust.spiffe.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
 
 NAME = r"^[a-z]+(/[a-z]+)?$"
@@ -58,7 +59,7 @@ class Party(Entry):
     """Where a sign-in ends: exactly there, without wildcards (RFC 9700 section 4.1)."""
     may_call: list[Name] = []
     delegates: list[ScopeName] = []
-    max_ttl: Annotated[int, Field(ge=1, le=300)] | None = None
+    max_ttl: Annotated[int, Field(ge=1, le=LONGEST_LIFE)] | None = None
     code: list[Folder] = []
 
 
