@@ -61,7 +61,7 @@ TESTS = {
     "audit.event": "unit/test_event unit/test_gate input/test_values",
     "audit.journal": "unit/test_journal faults/test_disk unit/test_gate",
     "audit.recorder": "unit/test_outcome unit/test_gate faults/test_disk",
-    "limits.bounded": "unit/test_bounded unit/test_verify unit/test_exchange unit/test_policy services/test_discovery",
+    "limits.bounded": "unit/test_bounded unit/test_exchange unit/test_policy services/test_discovery",
     "limits.answers": "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress",
     "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller",
     "adapters.agent_card": "unit/test_agent_card services/test_reader attacks/test_j_a2a",
@@ -82,7 +82,7 @@ TESTS = {
         "unit/test_counts unit/test_imports input/test_handlers input/test_values attacks/test_o_costs "
         "attacks/test_a_credentials attacks/test_i_mcp attacks/test_d_replay"
     ),
-    "identity": "unit/test_identity unit/test_imports unit/test_verify unit/test_gate",
+    "identity": "unit/test_identity unit/test_imports unit/test_token_validation unit/test_gate",
     "transport.requests": "unit/test_gate input/test_wire attacks/test_a_credentials",
     "limits.in_flight": "unit/test_in_flight unit/test_gate",
     "transport.jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols attacks/test_i_mcp",
@@ -121,7 +121,7 @@ TESTS = {
     "spiffe.statement": "unit/test_statement unit/test_agent_card",
     "revocation": "unit/test_revocation unit/test_imports",
     "limits.strict_json": (
-        "unit/test_strict_json unit/test_verify unit/test_gate fuzz/test_properties attacks/test_b_jose"
+        "unit/test_strict_json unit/test_token_validation unit/test_gate fuzz/test_properties attacks/test_b_jose"
     ),
     "spiffe.svid": "unit/test_svid unit/test_tls unit/test_statement unit/test_imports",
     "adapters.agent_loop": (
@@ -134,9 +134,9 @@ TESTS = {
     ),
     "shielded": "unit/test_shielded services/test_notify services/test_documents",
     "limits.turns": "unit/test_turns attacks/test_o_costs",
-    "validity": "unit/test_revoked_caller unit/test_gate services/test_revocation",
-    "verify": (
-        "unit/test_verify unit/test_imports unit/test_gate unit/test_revoked_caller faults/test_clock "
+    "call_lifetime": "unit/test_revoked_caller unit/test_gate services/test_revocation",
+    "token_validation": (
+        "unit/test_token_validation unit/test_imports unit/test_gate unit/test_revoked_caller faults/test_clock "
         "attacks/test_c_claims attacks/test_b_jose"
     ),
     "revocation_list": "unit/test_revocation services/test_operator_revocations",

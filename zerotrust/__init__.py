@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from zerotrust.runtime import run as run
     from zerotrust.service import Service as Service
     from zerotrust.settings import Settings as Settings
-    from zerotrust.verify import Expected as Expected
-    from zerotrust.verify import verify_token as verify_token
+    from zerotrust.token_validation import Expected as Expected
+    from zerotrust.token_validation import verify_token as verify_token
 
 VERSION = "0.1.0"
 """The project's version, as in `pyproject.toml`, which is not among the measured folders that a launched party sees."""
@@ -80,7 +80,7 @@ _MODULES = {
     "runtime": "run",
     "service": "Service",
     "settings": "Settings",
-    "verify": "Expected verify_token",
+    "token_validation": "Expected verify_token",
 }
 """Where each public name is."""
 _WHERE = {name: f"zerotrust.{module}" for module, names in _MODULES.items() for name in names.split()}

@@ -22,6 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.recorder import Recorder
 from zerotrust.call import Call
+from zerotrust.call_lifetime import while_valid
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.context import FORM, PEER, PRINCIPAL, TRACE
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, ReasonCode
@@ -34,11 +35,10 @@ from zerotrust.revocation import Revocations
 from zerotrust.routes import UNLISTED, Need, Requirement, Routes
 from zerotrust.routing import RouteTable
 from zerotrust.spiffe.svid import NOBODY, Peer
+from zerotrust.token_validation import Expected, TokenCache
 from zerotrust.transport import requests
 from zerotrust.transport.jsonrpc import request_id
 from zerotrust.transport.responses import cut_off, send_refusal
-from zerotrust.validity import while_valid
-from zerotrust.verify import Expected, TokenCache
 
 Confirmation = Callable[[Principal, str], Awaitable[None]]
 """Introspects the token of a caller, if the permission in use is of high risk.  Raises `Denied`."""

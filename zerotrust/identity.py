@@ -14,7 +14,7 @@ MAX_ACTORS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """The caller that a verified token describes.  Only `verify.py` builds one."""
+    """The caller that a verified token describes.  Only `token_validation.py` builds one."""
 
     subject: str
     """The user, the same on every hop."""

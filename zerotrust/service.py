@@ -30,9 +30,9 @@ from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes
 from zerotrust.spiffe.svid import Svid
+from zerotrust.token_validation import Expected
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.responses import DeniedResponse, as_denied
-from zerotrust.verify import Expected
 
 CHECKED = 1_000
 """Checks of other parties that are remembered: one for each agent, its card, and the trust bundle."""

@@ -5,7 +5,7 @@ from typing import Any
 from tests.support.attack import DOORS, Target, Tries, attack, tool_call
 from tests.support.issuer import ISSUER, metadata
 from zerotrust.decision import Reason
-from zerotrust.verify import CLOCK_SKEW
+from zerotrust.token_validation import CLOCK_SKEW
 
 
 @attack(27)

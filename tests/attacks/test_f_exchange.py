@@ -29,7 +29,7 @@ from tests.support.svid import TrustDomain
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.registry.model import Registry
-from zerotrust.verify import TICK
+from zerotrust.token_validation import TICK
 from zt.login import sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

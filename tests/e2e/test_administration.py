@@ -19,7 +19,7 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.workload import WorkloadError
-from zerotrust.verify import Expected, key_id, verify_token
+from zerotrust.token_validation import Expected, key_id, verify_token
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -24,7 +24,7 @@ from tests.docs.test_keycloak_events import ADMIN_ROWS, USER_TYPES
 from tests.support.real import EVERYTHING
 from tests.support.realm import TOKEN_TYPE, Realm, chain, claims, dead
 from zerotrust.registry.model import Registry
-from zerotrust.verify import TICK
+from zerotrust.token_validation import TICK
 from zt.login import REDIRECT, LoginError, sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -17,7 +17,7 @@ from tests.support.leaks import holds_token
 from tests.support.records import flat
 from zerotrust.audit.event import MICROSECONDS, AuditEvent, Outcome
 from zerotrust.audit.journal import first_bad_record
-from zerotrust.verify import TICK
+from zerotrust.token_validation import TICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

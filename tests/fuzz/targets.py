@@ -17,9 +17,9 @@ from zerotrust.adapters.mcp_tools import ERA, McpTools
 from zerotrust.decision import Denied
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
 from zerotrust.limits.strict_json import strict_object
+from zerotrust.token_validation import CLOCK_SKEW, Expected, key_id, verify_token
 from zerotrust.transport.jsonrpc import LONGEST_ID, request_id
 from zerotrust.transport.requests import bearer
-from zerotrust.verify import CLOCK_SKEW, Expected, key_id, verify_token
 
 HEADER = {"alg": "RS256", "typ": "at+jwt", "kid": "k1"}
 CALL: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "read"}}

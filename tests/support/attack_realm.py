@@ -38,7 +38,7 @@ from zerotrust.identity import UnverifiedToken
 from zerotrust.issuer.exchange import Exchanger, TokenRequest
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
-from zerotrust.verify import Expected, verify_token
+from zerotrust.token_validation import Expected, verify_token
 from zt.login import Login, sign_in
 
 READING = "agent.invoke tool.read inference.run"

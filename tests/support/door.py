@@ -38,8 +38,8 @@ from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.routes import Public, Routes, Scope
 from zerotrust.runtime import policy_of
 from zerotrust.spiffe.svid import NOBODY, Peer
+from zerotrust.token_validation import Expected
 from zerotrust.transport.jsonrpc import JSON_RPC
-from zerotrust.verify import Expected
 
 NOW = 1_800_000_000.0
 Headers = list[tuple[bytes, bytes]]

@@ -15,7 +15,7 @@ from tests.support.issuer import ISSUER, Issuer, Known
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.registry.model import Registry
-from zerotrust.verify import CLOCK_SKEW
+from zerotrust.token_validation import CLOCK_SKEW
 
 NOW = 1_795_563_631
 

@@ -640,7 +640,7 @@ async def test_a_handler_has_as_long_as_its_token_and_no_longer(
         given.append(delay)
         return timeout(delay)
 
-    monkeypatch.setattr("zerotrust.validity.asyncio.timeout", noted)
+    monkeypatch.setattr("zerotrust.call_lifetime.asyncio.timeout", noted)
     door.clock.now = NOW + 42
     await door.ask(issuer.token())
 

@@ -144,7 +144,7 @@ async def test_a_handler_that_answers_nothing_was_cut_off_without_a_status(door:
 async def test_a_call_whose_caller_was_revoked_was_cut_off(
     door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, *, begun: bool
 ) -> None:
-    monkeypatch.setattr("zerotrust.validity.REVOCATION_GRACE", 0.0)
+    monkeypatch.setattr("zerotrust.call_lifetime.REVOCATION_GRACE", 0.0)
 
     async def handler(_scope: Scope, receive: Receive, send: Send) -> None:
         if begun:

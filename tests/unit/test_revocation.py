@@ -16,7 +16,7 @@ from zerotrust.decision import Decision, Reason
 from zerotrust.registry.model import Party
 from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import LONGEST_LIFE, MOST_FORGOTTEN, RETENTION, Kind, Revocable, lasts, time_of
-from zerotrust.verify import CLOCK_SKEW, TICK
+from zerotrust.token_validation import CLOCK_SKEW, TICK
 
 READER, ORCHESTRATOR = "spiffe://agents.example/agent/reader", "spiffe://agents.example/orchestrator"
 CALLER = principal(actors=(READER, ORCHESTRATOR), token_id="T2", lineage=("T0", "T1"))

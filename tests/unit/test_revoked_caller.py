@@ -12,9 +12,9 @@ from tests.support.ca import workload
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
 from zerotrust.adapters.mcp_tools import ERA
+from zerotrust.call_lifetime import REVOCATION_GRACE
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import Principal
-from zerotrust.validity import REVOCATION_GRACE
 
 EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 TEXT = (b"content-type", b"text/plain")
@@ -188,7 +188,7 @@ class Handler:
 
 @pytest.fixture
 def no_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.validity.REVOCATION_GRACE", 0.0)
+    monkeypatch.setattr("zerotrust.call_lifetime.REVOCATION_GRACE", 0.0)
 
 
 def reasons(door: Door) -> list[str]:
@@ -198,7 +198,7 @@ def reasons(door: Door) -> list[str]:
 async def test_a_handler_has_a_moment_to_tell_what_was_done(
     door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zerotrust.validity.REVOCATION_GRACE", 60)  # however slow this machine is
+    monkeypatch.setattr("zerotrust.call_lifetime.REVOCATION_GRACE", 60)  # however slow this machine is
     handler = Handler(door)
     asyncio.get_running_loop().call_later(0.1, handler.go_on.set)
 
@@ -219,7 +219,7 @@ async def test_the_moment_is_as_long_as_it_says_and_never_longer_than_the_token(
         lives.append(timeout(delay))
         return lives[-1]
 
-    monkeypatch.setattr("zerotrust.validity.asyncio.timeout", noted)
+    monkeypatch.setattr("zerotrust.call_lifetime.asyncio.timeout", noted)
     loop, ends = asyncio.get_running_loop(), list[float]()
 
     def revoked(door: Door) -> None:
@@ -243,7 +243,7 @@ async def test_the_moment_is_as_long_as_it_says_and_never_longer_than_the_token(
 async def test_one_that_hangs_is_refused_and_ended_once_the_moment_is_over(
     door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zerotrust.validity.REVOCATION_GRACE", 0.05)
+    monkeypatch.setattr("zerotrust.call_lifetime.REVOCATION_GRACE", 0.05)
     handler = Handler(door)
 
     async with asyncio.timeout(30):

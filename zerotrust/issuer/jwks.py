@@ -13,7 +13,7 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.discovery import Discovery
 from zerotrust.limits.answers import ask
 from zerotrust.registry.model import Freshness
-from zerotrust.verify import ALGORITHM
+from zerotrust.token_validation import ALGORITHM
 
 MIN_KEY_BITS = 2048
 MAX_KEY_SET_BYTES = 64 * 1024

@@ -19,7 +19,7 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.strict_json import strict_object
-from zerotrust.verify import ALGORITHM, CLOCK_SKEW, key_id
+from zerotrust.token_validation import ALGORITHM, CLOCK_SKEW, key_id
 
 PATH = "/backchannel-logout"
 """The route for logout tokens; the realm has it in the settings of each client."""

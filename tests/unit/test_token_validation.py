@@ -14,7 +14,7 @@ from tests.support.issuer import ISSUER, Issuer, encoded
 from zerotrust.decision import BEFORE_SIGNATURE, Denied, Reason, ReasonCode
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.registry.model import Registry
-from zerotrust.verify import CLOCK_SKEW, TICK, Expected, TokenCache, key_id, verify_token
+from zerotrust.token_validation import CLOCK_SKEW, TICK, Expected, TokenCache, key_id, verify_token
 
 NOW = 1_800_000_000
 ORCHESTRATOR = "spiffe://agents.example/orchestrator"

@@ -1,4 +1,4 @@
-"""Verifies a token and returns its principal (RFC 9068 section 4, RFC 8725).  Pure: keys and time are arguments.
+"""Validates an access token, returns its principal (RFC 9068 section 4, RFC 8725).  Pure: keys and time are arguments.
 
 `key_id` checks the header, in order: (1) form  (2) the one algorithm  (3) no header that brings its own key  (4) type.
 `verify_token` continues: (5) signature  (6) claims present and well typed  (7) issuer  (8) audience  (9) time
