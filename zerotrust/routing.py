@@ -6,6 +6,9 @@ and another one run.  So the gate asks the app's own routes which of them the ro
 
 import re
 from contextlib import suppress
+from http import HTTPMethod
+from inspect import isasyncgenfunction, isclass, iscoroutinefunction, unwrap
+from typing import Any
 
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.applications import Starlette
@@ -56,6 +59,8 @@ class RouteTable:
             raise ValueError("an app with a root_path routes by another path than the gate sees")
         served = set[tuple[str, str]]()
         for route in iter_route_contexts(self._app.routes):
+            if route.endpoint and _runs_in_thread(route.endpoint):
+                raise ValueError(f"the handler of {_path(route)} must be async def: nobody can end a thread")
             own = {
                 (method, at) for method, at in self._rows if at == _path(route) and method in (route.methods or method)
             }
@@ -65,6 +70,15 @@ class RouteTable:
             served |= own
         if unserved := self._rows.keys() - served:
             raise ValueError(f"in the table, and not served: {sorted(unserved)}")
+
+
+def _runs_in_thread(handler: Any) -> bool:
+    """Return whether a framework runs that handler in a thread."""
+    if isclass(handler):  # an `HTTPEndpoint` has a handler for each method
+        handlers = (getattr(handler, method.lower(), None) for method in HTTPMethod)
+        return any(_runs_in_thread(one) for one in handlers if one)
+    ways = (handler, unwrap(handler), getattr(handler, "__call__", None))  # noqa: B004 - an object may be one
+    return not any(iscoroutinefunction(way) or isasyncgenfunction(way) for way in ways)
 
 
 def _path(route: RouteContext | None) -> str | None:

@@ -28,7 +28,10 @@ from zerotrust.transport.server import server
 
 
 def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
-    """Serve one party until it is stopped.  The one place where a service reads its environment."""
+    """Serve one party until it is stopped.  The one place where a service reads its environment.
+
+    `create_app` returns what `Service.guard` returned.
+    """
     end_if_first_process()
     log_json_lines()
     settings = Settings()
@@ -41,7 +44,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
                 policy = policy_of(feed.policy, feed.snapshot.registry)
                 service = compose(name, feed.snapshot, policy, settings, workload, feed.revocations)
                 feed.on_change(lambda known, policy: service.use(known, policy_of(policy, known.registry)))
-                await serve(service, create_app(service), workload, settings)
+                await serve(service, service.app_from(create_app), workload, settings)
 
     uvloop.run(live())
 

@@ -1,7 +1,7 @@
 """One party: its dependencies, the gate around its app, and the operations of its handlers; `runtime.py` makes it."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -140,6 +140,13 @@ class Service:
         self._gates.append(gate)
         return gate
 
+    def app_from(self, create_app: Callable[["Service"], ASGIApp]) -> ASGIApp:
+        """Return what `create_app` returns.  Raises `TypeError` unless `guard` made it."""
+        app = create_app(self)
+        if app not in self._gates:  # control: gate-served
+            raise TypeError("create_app has to return what service.guard returns: the app itself lets everybody in")
+        return app
+
     def _expected(self) -> Expected:
         registry = self.registry
         parties = registry.parties
@@ -186,24 +193,38 @@ class Service:
         await self.recorder.write(audit.UntrustedPeer(party=name, decision=audit.Decided.of(decision)))
         raise Denied(decision.reason, f"{name}: {why}")
 
-    async def decide(self, action: str, resource: Resource) -> Decision:
-        """Decide about one resource, and record the decision before the handler acts.
+    def decide(self, action: str, resource: Resource) -> Coroutine[Any, Any, None]:
+        """Decide about one resource, and, when awaited, record that the caller may have it before the handler acts.
 
-        Raises `Denied` if the decision cannot be recorded.
+        Raises `Denied` if the caller may not, at once, so that a forgotten `await` lets nobody in; when awaited, if the
+        decision cannot be recorded.
         """
+        decision, event = self._decided(action, resource)
+        if not decision:  # control: denial-raised
+            self.recorder.ride(event)  # with the record of the refusal, which is written before the answer
+            raise Denied(decision.reason, decision.detail)
+        return self.recorder.write(event)
+
+    async def decision(self, action: str, resource: Resource) -> Decision:
+        """Decide about one resource, record the decision and return it: for a handler that refuses in its own way.
+
+        The handler has to look at it; `decide` needs no look.  Raises `Denied` if the decision cannot be recorded.
+        """
+        decision, event = self._decided(action, resource)
+        await self.recorder.write(event)
+        return decision
+
+    def _decided(self, action: str, resource: Resource) -> tuple[Decision, audit.Access]:
         caller = current_principal()
         decision = self.revocations.of(caller)  # control: caller-not-revoked-at-decision
         if decision:  # the caller may have been revoked since the gate checked
             decision = self._policy.decide_on(caller, action, resource)
-        await self.recorder.write(
-            audit.Access(
-                operation=audit.sanitize(action),
-                resource=audit.Resource(kind=resource.kind, name=audit.sanitize(resource.name)),
-                decision=audit.Decided.of(decision, self._policy.version),
-                principal=audit.Caller.of(caller),
-            )
+        return decision, audit.Access(
+            operation=audit.sanitize(action),
+            resource=audit.Resource(kind=resource.kind, name=audit.sanitize(resource.name)),
+            decision=audit.Decided.of(decision, self._policy.version),
+            principal=audit.Caller.of(caller),
         )
-        return decision
 
     def permits(self, action: str, resource: Resource) -> bool:
         """Return whether the caller may do this action on this resource, to filter a list; nothing is recorded."""

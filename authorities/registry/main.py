@@ -45,7 +45,7 @@ async def live(settings: RegistrySettings) -> None:
         at_issuer = issuer_client(settings, workload)
         async with aclosing(Administration(service.issuer, workload, http=at_issuer)) as realm:
             follow = partial(poll, realm, own=known.registry.id(own), since=time.time() - RETENTION["session"])
-            await serve(service, create_app(service, realm, read, follow), workload, settings)
+            await serve(service, service.app_from(lambda it: create_app(it, realm, read, follow)), workload, settings)
 
 
 if __name__ == "__main__":

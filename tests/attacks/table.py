@@ -1055,7 +1055,7 @@ ROWS: dict[int, Row] = {
         (
             Control(
                 "absent-document-decided",
-                put="allowed = found is not None and await service.decide(action, found.as_resource())",
+                put="allowed = found is not None and await service.decision(action, found.as_resource())",
             ),
         ),
     ),
@@ -1221,6 +1221,12 @@ ROWS: dict[int, Row] = {
                 ),
             ),
         ),
+    ),
+    212: Row("a service that serves its app without the gate round it", "not started", (Control("gate-served"),)),
+    213: Row(
+        "a handler that does not look at what was decided about a resource",
+        Reason.POLICY_ERROR,
+        (Control("denial-raised"),),
     ),
     # W. what the answer of a compromised party costs its caller
     215: Row(

@@ -190,7 +190,7 @@ async def test_a_decision_about_a_document_that_has_changed_since(target: Target
         assert isinstance(drafted, Tried)
         id_ = drafted.answer.json()["result"]["structuredContent"]["id"]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tool, "decide", _and_then(tool.decide, target, id_, name, value))
+            patch.setattr(tool, "decision", _and_then(tool.decision, target, id_, name, value))
             again = await target.send(
                 TOOL, target.writing(), body=tool_call("replace", id=id_, text="Mine again."), reason=Reason.GRANTED
             )

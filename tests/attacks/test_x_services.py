@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from tests.support.attack import Attempt, Tries, attack, reasons
 from tests.support.attack_folder import Folder, folder
 from tests.support.records import records
-from zerotrust.decision import Reason
+from zerotrust.decision import Reason, Resource
 from zerotrust.routes import Public, Routes, Scope
 from zerotrust.service import Service
 from zerotrust.testing import guarded
@@ -31,13 +31,15 @@ def app_with(app: FastAPI, *paths: str) -> FastAPI:
     return app
 
 
-async def got(scene: Folder, create_app: Callable[[Service], ASGIApp], path: str, method: str = "POST") -> Attempt:
-    """Ask such a service, without any token, for what needs one; tell whether it ran."""
+async def got(
+    scene: Folder, create_app: Callable[[Service], ASGIApp], path: str, method: str = "POST", *, token: bool = False
+) -> Attempt:
+    """Ask such a service, with a token or without any, for what it may not do; tell whether it ran."""
     data = Path(mkdtemp(dir=scene.place))
     try:
         async with guarded("agent/pages", create_app, data=data, scopes=["page.write"]) as pages:
-            answer = await pages.client().request(method, path)
-    except ValueError as error:
+            answer = await pages.client(pages.token() if token else None).request(method, path)
+    except (ValueError, TypeError) as error:
         return Attempt("not guarded", succeeded=False, recorded=[str(error)], reason=str(error))
     found = reasons(records(data / "journal.jsonl", by_certificate=True))
     return Attempt(str(answer.status_code), succeeded=answer.status_code == 200, recorded=found)
@@ -66,3 +68,30 @@ async def test_a_route_in_no_row_under_a_template_that_is_in_one(scene: Folder) 
 
     yield await got(scene, forgotten, "/pages/export")
     yield await got(scene, documented, "/openapi.json", "GET")
+
+
+@attack(212, folder)
+async def test_a_service_that_drops_its_gate(scene: Folder) -> Tries:
+    def create_app(service: Service) -> ASGIApp:
+        app = app_with(service.app(), "/pages/publish", "/pages/{page}")
+        service.guard(app, PAGES)
+        return app
+
+    yield await got(scene, create_app, "/pages/publish")
+
+
+@attack(213, folder)
+async def test_a_handler_that_does_not_look_at_what_was_decided(scene: Folder) -> Tries:
+    def create_app(service: Service) -> ASGIApp:
+        app = service.app()
+
+        @app.post("/pages")
+        async def publish() -> dict[str, bool]:
+            await service.decide("page.publish", Resource("Page", "of somebody else"))
+            return {"published": True}
+
+        return service.guard(app, {("POST", "/pages"): Scope("page.write"), **HEALTH})
+
+    tried = await got(scene, create_app, "/pages", token=True)
+    tried.reason = Reason.POLICY_ERROR
+    yield tried

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 import zerotrust
 from tests.support.system import ROOT, registry
 from zerotrust import Public, Reason, Routes, Scope, Service
+from zerotrust.audit.event import Access
 from zerotrust.testing import CA, Issuer, guarded, policies_of, principal, registry_of
 
 QUOTES = "agent/quotes"
@@ -141,6 +142,77 @@ async def test_a_party_narrows_its_callers_token_at_the_issuer_of_the_test(tmp_p
 
         quotes.revocations.change(1, ("user", "alice"), "a test")
         assert (await quotes.client(quotes.token()).get("/")).json()["reason"] == Reason.REVOKED
+
+
+def drops_its_gate(service: Service) -> ASGIApp:
+    app = service.app()
+    service.guard(app, {("GET", "/health"): Public()})
+    return app
+
+
+async def test_an_app_without_its_gate_is_not_served(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"what service\.guard returns"):
+        async with guarded(QUOTES, drops_its_gate, data=tmp_path, scopes=["quote.read"]):
+            pass
+
+
+TEA = zerotrust.Resource("Quote", "tea")
+
+
+def decides_carelessly(service: Service) -> ASGIApp:
+    """Nobody looks at what was decided, and in one handler nobody even waits for it."""
+    app = service.app()
+
+    @app.get("/looks-away")
+    async def looks_away() -> str:
+        await service.decide("quote.delete", TEA)
+        return "done"
+
+    @app.get("/does-not-wait")
+    async def does_not_wait() -> str:
+        if service.decide("quote.delete", TEA):
+            return "done"
+        return "not done"
+
+    @app.get("/looks")
+    async def looks() -> str:
+        return "done" if await service.decision("quote.delete", TEA) else "refused in its own way"
+
+    paths = ("/looks-away", "/does-not-wait", "/looks")
+    return service.guard(app, {("GET", "/health"): Public(), **{("GET", path): Scope("quote.read") for path in paths}})
+
+
+async def test_what_the_policies_deny_is_not_done_by_a_handler_that_looks_away(tmp_path: Path) -> None:
+    async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
+        for path in ("/looks-away", "/does-not-wait"):
+            answer = await quotes.client(quotes.token()).get(path)
+            assert (answer.status_code, answer.json()["reason"]) == (403, Reason.POLICY_ERROR)  # of no such kind
+            *_, access, refusal = [record.data for record in quotes.records() if record.data.type != "outcome"]
+            assert (access.type, refusal.type) == ("access", "refusal")  # both are on record, before the answer
+
+        assert (await quotes.client(quotes.token()).get("/looks")).json() == "refused in its own way"
+        assert quotes.records()[-1].data.type == "access"
+
+
+class Permitting:
+    """A policy engine that permits everything."""
+
+    version = "1"
+
+    def decide(self, *_asked: object) -> zerotrust.Decision:
+        return zerotrust.Decision(allowed=True, reason=Reason.GRANTED)
+
+    decide_on = decide
+
+
+async def test_what_the_policies_permit_is_done_and_on_record_before(tmp_path: Path) -> None:
+    async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
+        quotes.service.use(quotes.service.known, Permitting())
+        assert (await quotes.client(quotes.token()).get("/looks-away")).json() == "done"
+
+        [access] = [record.data for record in quotes.records() if record.data.type == "access"]
+        assert isinstance(access, Access)
+        assert access.decision.allowed
 
 
 def test_a_principal_is_a_good_one_but_for_what_is_changed() -> None:

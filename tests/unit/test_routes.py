@@ -2,8 +2,10 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import FrozenInstanceError
+from functools import partial, wraps
+from inspect import isclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -11,6 +13,9 @@ from urllib.parse import unquote
 import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Match
 from starlette.routing import Route as Served
 from starlette.types import Scope as HttpScope
@@ -187,6 +192,52 @@ OTHERS: dict[str, Callable[[FastAPI], object]] = {
 def test_an_app_that_serves_what_is_not_in_the_table_is_not_guarded(why: str) -> None:
     with pytest.raises(ValueError, match=re.escape(why)):
         RouteTable(TABLE, with_more(OTHERS[why]))
+
+
+class Blocking(HTTPEndpoint):
+    def get(self, _request: Request) -> Response:
+        raise NotImplementedError
+
+
+class Awaited(HTTPEndpoint):
+    async def get(self, _request: Request) -> Response:
+        raise NotImplementedError
+
+
+def blocking() -> None:
+    """Do nothing, in a thread."""
+
+
+async def streaming() -> AsyncIterator[int]:
+    yield 1
+
+
+class Called:
+    def __call__(self) -> None:
+        """Do nothing, in a thread."""
+
+
+@pytest.mark.parametrize("served", [blocking, partial(blocking), wraps(blocking)(lambda: None), Blocking, Called()])
+def test_a_handler_that_runs_in_a_thread_is_refused_for_nobody_could_end_it(served: Any) -> None:
+    app = FastAPI(openapi_url=None)
+    if isclass(served):
+        app.router.routes.append(Served("/slow", served))
+    else:
+        app.add_api_route("/slow", served)
+
+    with pytest.raises(ValueError, match="the handler of /slow must be async def"):
+        RouteTable({("GET", "/slow"): READ}, app)
+
+
+@pytest.mark.parametrize("served", [handler, partial(handler), wraps(blocking)(handler), Awaited, streaming])
+def test_a_handler_that_can_be_ended_is_guarded(served: Any) -> None:
+    app = FastAPI(openapi_url=None)
+    if isclass(served):
+        app.router.routes.append(Served("/slow", served))
+    else:
+        app.add_api_route("/slow", served)
+
+    assert RouteTable({("GET", "/slow"): READ}, app).find(asked("GET", "/slow")).requires == READ
 
 
 @pytest.mark.parametrize("pages", [{}, {"docs_url": None, "redoc_url": None}])

@@ -241,13 +241,14 @@ async def test_what_a_party_calls_with_is_renewed_with_it(known: RegistrySnapsho
         await connections.aclose()
 
 
+@pytest.mark.parametrize("its_gate", ["served", "dropped"])
 def test_a_party_is_put_together_from_what_it_is_told(
-    known: RegistrySnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    known: RegistrySnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, its_gate: str
 ) -> None:
     """`run`, but for its two ends: a Workload API, and a registry to follow."""
     workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
     news: list[Callable[[RegistrySnapshot, PolicyDocument], None]] = []
-    served: list[Service] = []
+    made, served = list[ASGIApp](), list[Service]()
 
     class Followed:
         def __init__(self) -> None:
@@ -262,7 +263,7 @@ def test_a_party_is_put_together_from_what_it_is_told(
         yield
 
     async def noted(service: Service, app: ASGIApp, *who: object) -> None:
-        assert (app, *who) == (service, workload, told)
+        assert ([app], *who) == (made, workload, told)
         served.append(service)
         version = service._policy.version
         news[0](other, stricter)
@@ -283,7 +284,17 @@ def test_a_party_is_put_together_from_what_it_is_told(
         "log_json_lines": lambda: log.append(True),
     }.items():
         monkeypatch.setattr(runtime, name, instead)
-    runtime.run(INFERENCE, lambda service: cast("ASGIApp", service))
+
+    def create_app(service: Service) -> ASGIApp:
+        made.append(create_inference(service))
+        return made[0] if its_gate == "served" else service.app()
+
+    if its_gate == "dropped":
+        with pytest.raises(TypeError, match=r"what service\.guard returns"):
+            runtime.run(INFERENCE, create_app)
+        assert served == []
+        return
+    runtime.run(INFERENCE, create_app)
 
     assert [service.name for service in served] == [INFERENCE]
     assert log == [True]

@@ -34,7 +34,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
         # Decide about a document that does not exist as well: the same steps, the same record, and so the same time.
         found = await store.find(name)
         # control: absent-document-decided
-        allowed = await service.decide(action, (found or absent(name)).as_resource())
+        allowed = await service.decision(action, (found or absent(name)).as_resource())
         if not allowed or found is None:  # control: document-access-decided
             raise ToolError(f"there is no document {name} for {action}")  # the same answer for another user's draft
         return found
@@ -60,7 +60,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
         """File a new draft in the department that the task works in."""
         user = current_principal()
         draft = Document(id=new_id(), title=title, text=text, department=service.department(), owner=user.subject)
-        if not await service.decide("document.create", draft.as_resource()):  # control: draft-creation-decided
+        if not await service.decision("document.create", draft.as_resource()):  # control: draft-creation-decided
             raise ToolError("this may not be filed")
         await store.add(draft)
         return draft

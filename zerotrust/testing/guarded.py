@@ -98,7 +98,7 @@ async def guarded(  # noqa: PLR0913 - what the party stands on, each by name
         egress=EgressClients(known.called(), revocations=revocations, transport=wire, mcp_transport=mcp_wire),
         identity_http=httpx.AsyncClient(transport=wire),
     )
-    app = apps[addresses[name]] = create_app(service)
+    app = apps[addresses[name]] = service.app_from(create_app)
     async with alive(app):
         yield Guarded(service, issuer, apps, revocations)
 

@@ -48,7 +48,7 @@ class Unguarded(Service):
         """A token that nobody asks for."""
         return ExchangedToken(self.registry.id(audience), "", float("inf"), "")
 
-    async def decide(self, action: str, resource: Resource) -> Decision:  # noqa: ARG002
+    async def decision(self, action: str, resource: Resource) -> Decision:  # noqa: ARG002
         """Yes."""
         return Decision(allowed=True, reason=Reason.GRANTED)
 
