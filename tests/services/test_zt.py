@@ -135,7 +135,7 @@ def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA)
     there = replace(place, directory=replace(place.directory, places={NAMES[0]: ("127.0.0.1", port)}))
     monkeypatch.setattr(module, "sign_in", sign_in)
     monkeypatch.setattr(module, "sign_out", sign_out)
-    monkeypatch.setattr(program, "place", lambda _system: there)
+    monkeypatch.setattr(program, "place", lambda *_: there)
     monkeypatch.setenv("ZT_USER", "olga")
     return lambda *words, **more: CliRunner().invoke(program.app, words, **({"input": "right\n"} | more))
 
