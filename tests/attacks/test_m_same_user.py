@@ -35,7 +35,8 @@ BOOTSTRAP = """
 import json, sys
 print("open", flush=True)
 sys.stdin.readline()
-from authorities.attestation.process import closed, main
+from authorities.attestation.local import main
+from authorities.attestation.process import closed
 from lab.without import Control, without
 with without(*(Control(**control) for control in json.loads(sys.argv.pop(1)))):
     closed.continue_closed()
