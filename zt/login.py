@@ -60,7 +60,7 @@ async def sign_in(  # noqa: PLR0913 - who, where, for what
     }
     # A proxy from the environment must not be used for a server on this machine.
     async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=30) as client:
-        metadata = await _metadata(issuer, client)
+        metadata = await _metadata(issuer, client, "authorization_endpoint", "token_endpoint")
         page = await client.get(metadata.authorization_endpoint, params=request)
         answer = await _fill_in_form(client, page, username, password)
         code = _code(answer, issuer, state)
@@ -90,14 +90,15 @@ async def sign_out(issuer: str, client_id: str, login: Login, *, verify: ssl.SSL
     """
     form = {"client_id": client_id, "refresh_token": login.refresh_token}
     async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=SECONDS_TO_SIGN_OUT) as client:
-        answer = await client.post((await _metadata(issuer, client)).end_session_endpoint, data=form)
+        metadata = await _metadata(issuer, client, "end_session_endpoint")
+        answer = await client.post(metadata.end_session_endpoint, data=form)
     if answer.status_code != 204:
         raise LoginError(f"the session did not end: status {answer.status_code}")
 
 
-async def _metadata(issuer: str, client: httpx.AsyncClient) -> Metadata:
+async def _metadata(issuer: str, client: httpx.AsyncClient, *needed: str) -> Metadata:
     try:
-        return await discover(issuer, client)
+        return await discover(issuer, client, *needed)
     except UntrustedMetadata as error:
         raise LoginError(f"{issuer} cannot be trusted: {error}") from error
 

@@ -32,7 +32,7 @@ class Known(Discovery):
         super().__init__(issuer, http=httpx.AsyncClient())
         self._metadata = Metadata(**metadata(issuer, **changed))
 
-    async def metadata(self) -> Metadata:
+    async def metadata(self, *_needed: str) -> Metadata:
         return self._metadata
 
 

@@ -136,7 +136,7 @@ async def test_a_document_of_another_issuer_or_with_an_endpoint_elsewhere_is_ref
         (httpx.Response(200, text="<html>"), "its metadata: "),
         (httpx.Response(200, json=[]), "not an object"),
         (httpx.Response(200, text=json.dumps(metadata())[:-1] + f', "issuer": "{OTHER}"}}'), "its metadata: "),
-        (httpx.Response(200, json={"issuer": ISSUER}), "its metadata lack jwks_uri, token_endpoint"),
+        (httpx.Response(200, json={"issuer": ISSUER}), "its metadata lack jwks_uri"),
         (httpx.Response(200, json=metadata() | {"token_endpoint": 1}), "its metadata lack token_endpoint"),
         (httpx.Response(200, json=metadata(more="x" * MAX_METADATA)), "too large"),
     ],
@@ -157,3 +157,15 @@ async def test_an_issuer_that_is_no_https_address_is_not_even_asked(asked: Asked
         await discover("http://issuer.test/realms/agents", asked.http)
 
     assert asked.requests == []
+
+
+async def test_an_endpoint_that_the_issuer_does_not_have_is_missed_by_whom_needs_it_alone() -> None:
+    asked = Asked()
+    asked.answer = httpx.Response(200, json={"issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"})
+
+    assert (await asked.discovery.metadata()).jwks_uri == f"{ISSUER}/keys"
+    with pytest.raises(Denied, match="its metadata lack token_endpoint, introspection_endpoint") as refused:
+        await asked.discovery.metadata("jwks_uri", "token_endpoint", "introspection_endpoint")
+    assert refused.value.reason is Reason.ISSUER_UNTRUSTED
+    with pytest.raises(UntrustedMetadata, match="lack end_session_endpoint"):
+        await discover(ISSUER, asked.http, "end_session_endpoint")

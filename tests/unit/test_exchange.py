@@ -20,7 +20,7 @@ from zerotrust.audit.event import Caller, Decided, Exchange
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
 from zerotrust.issuer import exchange
-from zerotrust.issuer.exchange import MARGIN, ExchangedToken, Exchanger, TokenRequest
+from zerotrust.issuer.exchange import ACCESS_TOKEN, MARGIN, ExchangedToken, Exchanger, TokenRequest
 from zerotrust.limits.answers import REPORTING_MARGIN
 from zerotrust.spiffe.workload import WorkloadError
 
@@ -57,6 +57,9 @@ class Proof:
         if self.error:
             raise self.error
         return "proof-of-the-reader"
+
+
+BEARER = {"token_type": "Bearer", "issued_token_type": ACCESS_TOKEN}
 
 
 class Bench:
@@ -100,7 +103,7 @@ class Bench:
         }
         claims = {name: value for name, value in (claims | changed).items() if value is not None}
         token = jwt.encode(claims, self.key, "RS256", headers={"typ": "at+jwt"} | (header or {}))
-        return httpx.Response(200, json={"access_token": token, "token_type": "Bearer"})
+        return httpx.Response(200, json=BEARER | {"access_token": token})
 
     async def exchange(
         self,
@@ -311,7 +314,7 @@ def _with_raw_claims(bench: Bench, form: dict[str, str], changed: dict[str, Any]
     token = bench.granted(form).json()["access_token"]
     claims = jwt.decode(token, options={"verify_signature": False}) | changed
     raw = jwt.PyJWS().encode(json.dumps(claims).encode(), bench.key, "RS256")
-    return httpx.Response(200, json={"access_token": raw})
+    return httpx.Response(200, json=BEARER | {"access_token": raw})
 
 
 @pytest.mark.parametrize(
@@ -329,8 +332,8 @@ def _with_raw_claims(bench: Bench, form: dict[str, str], changed: dict[str, Any]
         (httpx.Response(200, content=b"[" * 200_000), Reason.ISSUER_UNAVAILABLE),
         (httpx.Response(200, json=[]), Reason.ISSUER_UNAVAILABLE),
         (httpx.Response(200, json={}), Reason.ISSUER_UNAVAILABLE),
-        (httpx.Response(200, json={"access_token": None}), Reason.ISSUER_UNAVAILABLE),
-        (httpx.Response(200, json={"access_token": "garbage"}), Reason.ISSUER_UNAVAILABLE),
+        (httpx.Response(200, json=BEARER | {"access_token": None}), Reason.ISSUER_UNAVAILABLE),
+        (httpx.Response(200, json=BEARER | {"access_token": "garbage"}), Reason.ISSUER_UNAVAILABLE),
         (httpx.ConnectError("nobody there"), Reason.ISSUER_UNAVAILABLE),
         (httpx.ReadTimeout("too slow"), Reason.ISSUER_UNAVAILABLE),
         (httpx.RemoteProtocolError("cut off"), Reason.ISSUER_UNAVAILABLE),
@@ -344,6 +347,29 @@ async def test_an_issuer_that_refuses_is_told_from_one_that_cannot_answer(
     assert await bench.refusal() is reason
     assert bench.reasons == [reason]
     assert len(bench.requests) == 1  # neither repeated nor redirected
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"token_type": "DPoP"}, Reason.EXCHANGE_REFUSED),
+        ({"token_type": "N_A"}, Reason.EXCHANGE_REFUSED),
+        ({"issued_token_type": ACCESS_TOKEN.replace("access_token", "id_token")}, Reason.EXCHANGE_REFUSED),
+        ({"token_type": None}, Reason.EXCHANGE_REFUSED),
+    ],
+)
+async def test_what_is_no_bearer_access_token_is_not_used(
+    bench: Bench, changed: dict[str, Any], reason: ReasonCode
+) -> None:
+    bench.answer = lambda form: httpx.Response(200, json=bench.granted(form).json() | changed)
+
+    assert await bench.refusal() is reason
+
+
+async def test_the_type_of_a_token_is_read_in_any_case(bench: Bench) -> None:
+    bench.answer = lambda form: httpx.Response(200, json=bench.granted(form).json() | {"token_type": "bearer"})
+
+    assert (await bench.exchange()).value
 
 
 async def test_nobody_waits_for_the_issuer_longer_than_the_callers_token_lives(bench: Bench) -> None:

@@ -254,6 +254,16 @@ async def test_keys_for_other_uses_stand_beside_ours_and_are_not_ours(
     assert await issuing.refusal("k2") is Reason.UNKNOWN_KEY
 
 
+@pytest.mark.parametrize("absent", ["use", "alg"])
+async def test_a_key_need_not_say_what_it_is_for(issuing: Issuing, attackers_key: RSAPrivateKey, absent: str) -> None:
+    """RFC 7517 sections 4.2 and 4.4: both are optional; the verifier takes one algorithm alone, whatever they say."""
+    said = entry(attackers_key.public_key(), "k2")
+    del said[absent]
+    issuing.entries.append(said)
+
+    assert await issuing.keys.key("k2")
+
+
 async def test_a_caller_who_leaves_does_not_stop_the_read(issuing: Issuing) -> None:
     issuing.open.clear()
     first, second = (asyncio.create_task(issuing.keys.key("k1")) for _ in range(2))

@@ -6,7 +6,7 @@ and all endpoints are at the issuer's origin: assertions and users' tokens are s
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,17 +25,17 @@ MAX_AGE = 300
 
 
 class Metadata(BaseModel):
-    """The members of the document that services and clients use.  All of them are required."""
+    """The members of the document that services and clients use; "" is an endpoint that the issuer does not have."""
 
     model_config = ConfigDict(frozen=True)
 
     issuer: str
     jwks_uri: str
-    token_endpoint: str
-    introspection_endpoint: str
-    authorization_endpoint: str
-    end_session_endpoint: str
-    revocation_endpoint: str
+    token_endpoint: str = ""
+    introspection_endpoint: str = ""
+    authorization_endpoint: str = ""
+    end_session_endpoint: str = ""
+    revocation_endpoint: str = ""
 
 
 class UntrustedMetadata(ZeroTrustError, ValueError):
@@ -51,11 +51,20 @@ class Discovery:
         self._known: tuple[float, Metadata] | None = None
         self._reading: asyncio.Task[Metadata] | None = None
 
-    async def metadata(self) -> Metadata:
-        """Return the metadata.
+    async def metadata(self, *needed: str) -> Metadata:
+        """Return the metadata, with the endpoints of these names.
 
-        Raises `Denied`: `issuer_unavailable` if it returns none, `issuer_untrusted` if they are not its own.
+        Raises `Denied`: `issuer_unavailable` if it returns none, `issuer_untrusted` if they are not its own,
+        or lack one.
         """
+        metadata = await self._fresh()
+        try:
+            check_needed(metadata, needed)
+        except UntrustedMetadata as error:
+            raise Denied(Reason.ISSUER_UNTRUSTED, str(error)) from error
+        return metadata
+
+    async def _fresh(self) -> Metadata:
         if self._known and self._clock() - self._known[0] <= MAX_AGE:
             return self._known[1]
         if self._reading is None or self._reading.done():
@@ -74,15 +83,26 @@ class Discovery:
         return metadata
 
 
-async def discover(issuer: str, http: httpx.AsyncClient) -> Metadata:
-    """Fetch an issuer's metadata.  Raises `UntrustedMetadata`, and `httpx.HTTPError` if it returns none."""
+def check_needed(metadata: Metadata, needed: Iterable[str]) -> None:
+    """Raise `UntrustedMetadata` if the issuer lacks one of these endpoints."""
+    if lacking := [name for name in needed if not getattr(metadata, name)]:
+        raise UntrustedMetadata(f"its metadata lack {', '.join(lacking)}")
+
+
+async def discover(issuer: str, http: httpx.AsyncClient, *needed: str) -> Metadata:
+    """Fetch an issuer's metadata, with the endpoints of these names.
+
+    Raises `UntrustedMetadata`, and `httpx.HTTPError` if it returns none.
+    """
     if urlsplit(issuer).scheme != "https":
         raise UntrustedMetadata(f"the issuer {issuer} is no https address (RFC 8414 section 2)")
     try:
         status, answer = await ask(http, "GET", f"{issuer}{WELL_KNOWN}", most=MAX_METADATA)
         if status != 200:
             raise httpx.RemoteProtocolError(f"status {status}")
-        return checked(answer, issuer)
+        metadata = checked(answer, issuer)
+        check_needed(metadata, needed)
+        return metadata
     except ValidationError as error:
         wrong = ", ".join(str(found["loc"][0]) for found in error.errors())
         raise UntrustedMetadata(f"its metadata lack {wrong}") from error
@@ -100,6 +120,6 @@ def checked(document: bytes, issuer: str) -> Metadata:
         raise UntrustedMetadata(f"its metadata are those of {metadata.issuer}"[:200])
     origin = urlsplit(issuer)[:2]
     for name, address in metadata:
-        if urlsplit(address)[:2] != origin:  # control: endpoints-at-issuer
+        if address and urlsplit(address)[:2] != origin:  # control: endpoints-at-issuer
             raise UntrustedMetadata(f"its {name} is elsewhere: {address}"[:200])
     return metadata

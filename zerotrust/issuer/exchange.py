@@ -143,7 +143,7 @@ class Exchanger:
             raise Denied(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
         form = wanted.form(caller.token, assertion)
         try:
-            url = (await self._issuer.metadata()).token_endpoint
+            url = (await self._issuer.metadata("token_endpoint")).token_endpoint
             status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
             content = json.loads(answer)
         except (httpx.HTTPError, ValueError, RecursionError) as error:
@@ -157,7 +157,10 @@ class Exchanger:
     def _checked(self, content: dict[str, Any], caller: Principal, wanted: TokenRequest) -> ExchangedToken:
         """Check the token that was issued: the issuer is trusted, but the realm's configuration may be wrong."""
         try:
-            value = str(content["access_token"])
+            value, kind = str(content["access_token"]), str(content["token_type"]).lower()
+            # RFC 8693 section 2.2.1: egress sends it as a bearer token, and the next hop takes access tokens.
+            if kind != "bearer" or content["issued_token_type"] != ACCESS_TOKEN:
+                raise Denied(Reason.EXCHANGE_REFUSED, "what came back is no bearer access token")
             # It came from the issuer itself, and the next hop verifies it; here only its claims are compared.
             claims = jwt.decode(value, options={"verify_signature": False})
             granted = frozenset(str(claims["scope"]).split(" ")) - {""}

@@ -38,7 +38,7 @@ class Introspector:
                 "client_assertion": await self._workload.assertion(self._issuer.issuer),
                 "token": caller.token,
             }
-            url = (await self._issuer.metadata()).introspection_endpoint
+            url = (await self._issuer.metadata("introspection_endpoint")).introspection_endpoint
             status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
             active = json.loads(answer)["active"] if status == 200 else None  # control: introspection-status
         except WorkloadError as error:

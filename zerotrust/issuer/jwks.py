@@ -88,7 +88,7 @@ def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:
     except (TypeError, KeyError, AttributeError, jwt.PyJWTError) as error:
         raise ValueError("no key set") from error
     if not keys or len(keys) != len(entries):  # control: every-key-usable
-        raise ValueError("no key, or two of one name")
+        raise ValueError("no RSA key for verifying, or two of one name")
     # control: key-strength
     if any(not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS for key in keys.values()):
         raise ValueError("a weak key")
@@ -96,9 +96,13 @@ def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:
 
 
 def _signs(entry: Any) -> bool:
-    """Return whether a key is for verifying access tokens (RFC 7517 sections 4.2 to 4.4)."""
+    """Return whether a key is for verifying access tokens.
+
+    What may be absent says nothing against it (RFC 7517 sections 4.2 to 4.4).
+    """
     return (
-        entry.get("use") == "sig"  # control: key-use
-        and entry.get("alg") == ALGORITHM  # control: key-algorithm
+        entry["kty"] == "RSA"
+        and entry.get("use", "sig") == "sig"  # control: key-use
+        and entry.get("alg", ALGORITHM) == ALGORITHM  # control: key-algorithm
         and "verify" in entry.get("key_ops", ["verify"])  # control: key-operations
     )

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.types import Receive, Scope, Send
 
 from zerotrust.issuer.discovery import WELL_KNOWN
+from zerotrust.issuer.exchange import ACCESS_TOKEN
 from zerotrust.registry.model import Registry
 
 ISSUER = "https://issuer.test/realms/agents"
@@ -183,4 +184,5 @@ class Issuer:
             "txn": lineage[0],
             "root": parent.get("root", {"azp": parent["azp"], "iat": parent["iat"]}),
         }
-        return 200, {"access_token": self.sign(claims | dead | self.spoil), "token_type": "Bearer"}
+        token = self.sign(claims | dead | self.spoil)
+        return 200, {"access_token": token, "token_type": "Bearer", "issued_token_type": ACCESS_TOKEN}

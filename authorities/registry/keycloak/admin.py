@@ -169,7 +169,7 @@ class _Connection(KeycloakOpenIDConnection):
             "client_assertion_type": CLIENT_ASSERTION,
             "client_assertion": await self._assertions.assertion(self._issuer.issuer),
         }
-        url = (await self._issuer.metadata()).token_endpoint
+        url = (await self._issuer.metadata("token_endpoint")).token_endpoint
         status, answer = await ask(self.async_s, "POST", url, most=MAX_ANSWER, data=form)
         content = json.loads(answer)
         if not isinstance(content, dict):
