@@ -23,8 +23,7 @@ from tests.support.ca import REGISTRY_PARTY
 from tests.support.door import Clock
 from tests.support.feed import following, line
 from tests.support.issuer import Issuer
-from tests.support.principals import principal
-from tests.support.system import POLICY, FakeWorkload, System
+from tests.support.system import POLICY, System, svid_of
 from zerotrust.identity import Principal
 from zerotrust.registry.events import changed
 from zerotrust.registry.topics import REVOCATIONS
@@ -32,6 +31,7 @@ from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import SESSION_KEPT, TOKEN_KEPT, Revocable
 from zerotrust.service import Service
 from zerotrust.spiffe.statement import InvalidStatement
+from zerotrust.testing import principal
 
 READER, WRITER, ORCHESTRATOR = map(spiffe_id, ("agent/reader", "agent/writer", "orchestrator"))
 NOW = 1_800_000_000
@@ -71,7 +71,7 @@ async def registry_alone(folder: Path, issuer: Issuer, kind: type[Service]) -> A
     kept, clock, svid = (
         State(folder / "revocations.db"),
         Clock(float(NOW)),
-        FakeWorkload(spiffe_id(REGISTRY_PARTY)).svid,
+        svid_of(REGISTRY_PARTY),
     )
     revocations = Revocations(clock=clock)
     known = System(folder, issuer.registry, issuer, kind, time.time).known
@@ -99,6 +99,7 @@ def caller(number: int, user: str = "eve", *actors: str) -> Principal:
         names = {"token_id": "derived", "lineage": (f"{user}-{number}",)}
     return principal(
         subject=user,
+        client="walkthrough",
         actors=actors,
         chain_started_at=NOW + number,
         session=f"session-of-{user}",

@@ -20,7 +20,7 @@ from authorities.registry.keycloak import admin as module
 from authorities.registry.keycloak.admin import Administration, AdministrationError, UnknownError
 from tests.support.ca import the_ca
 from tests.support.issuer import ISSUER, metadata
-from tests.support.system import FakeWorkload
+from tests.support.system import svid_of
 from zerotrust.issuer.discovery import WELL_KNOWN
 from zerotrust.issuer.exchange import CLIENT_ASSERTION
 from zerotrust.runtime import issuer_client
@@ -28,6 +28,7 @@ from zerotrust.settings import Settings
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 from zerotrust.spiffe.workload import Workload
+from zerotrust.testing import Identity
 from zerotrust.transport import pools
 from zerotrust.transport.server import server
 
@@ -64,7 +65,7 @@ def keycloak() -> Keycloak:
 @pytest.fixture
 async def administration(keycloak: Keycloak) -> AsyncIterator[Administration]:
     http = httpx.AsyncClient(transport=httpx.MockTransport(keycloak.answer))
-    administration = Administration(ISSUER, FakeWorkload("authority/registry"), http=http)
+    administration = Administration(ISSUER, Identity(svid_of("authority/registry")), http=http)
     yield administration
     await administration.aclose()
 
@@ -81,7 +82,7 @@ async def test_it_shows_its_identity_and_changes_the_one_client_by_its_own_token
     assert form == {
         "grant_type": "client_credentials",
         "client_assertion_type": CLIENT_ASSERTION,
-        "client_assertion": "assertion of authority/registry",
+        "client_assertion": "assertion of spiffe://agents.example/authority/registry",
     }
     assert {request.headers["authorization"] for request in told} == {"Bearer ours"}
     assert [(r.method, r.url.path, r.content) for r in told if r.method == "PUT"] == [

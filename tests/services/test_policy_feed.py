@@ -6,9 +6,8 @@ from pathlib import Path
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.ca import REGISTRY_PARTY
-from tests.support.feed import ME
 from tests.support.issuer import Issuer
-from tests.support.system import POLICY, FakeWorkload, System
+from tests.support.system import POLICY, System, svid_of
 from zerotrust.decision import Reason
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.revocation import Revocations
@@ -34,7 +33,7 @@ def followed(system: System, service: Service) -> RegistryFeed:
 async def test_what_the_registry_publishes_is_used_by_every_service_registry_and_policies_at_once(
     system: System, issuer: Issuer, tmp_path: Path
 ) -> None:
-    kept, own = State(tmp_path / "revocations.db"), FakeWorkload(ME).svid
+    kept, own = State(tmp_path / "revocations.db"), svid_of(REGISTRY_PARTY)
     moved = system.known.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})
     before = policy_of(POLICY, system.registry).version
     after = policy_of(STRICTER, system.registry).version

@@ -17,9 +17,10 @@ from authorities.registry.keycloak.events import KEPT_FOR, RECORDED, Change
 from authorities.registry.keycloak.poll import Reader, applying, poll
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from tests.support.system import FakeWorkload, fresh_revocations
+from tests.support.system import fresh_revocations, svid_of
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import SESSION_LIFE
+from zerotrust.testing import Identity
 
 OWN, READER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"
 NOW = 1_795_563_637_000
@@ -504,7 +505,7 @@ async def test_whatever_goes_wrong_is_tried_again_and_does_not_count(
 async def test_keycloak_has_no_say_over_what_an_operator_revoked(registry: Registry, tmp_path: Path) -> None:
     kept = State(tmp_path / "revocations.db")
     async with kept.opened():
-        workload = FakeWorkload("authority/registry")
+        workload = Identity(svid_of("authority/registry"))
         revocations = fresh_revocations()
         revocations.replace(0, {})
         stream = Stream(kept, revocations=revocations, identity=lambda: workload.svid)

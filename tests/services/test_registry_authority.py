@@ -21,7 +21,7 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.issuer import Issuer
-from tests.support.system import POLICY, FakeWorkload, System, Wire, alive
+from tests.support.system import POLICY, System, Wire, alive, svid_of
 from zerotrust.decision import Reason
 from zerotrust.policy import PolicyError
 from zerotrust.registry.events import RevocationEvents, read_heartbeat
@@ -608,7 +608,7 @@ class Follower:
 async def streaming(folder: Path, issuer: Issuer, identity: Callable[[], Svid] | None = None) -> AsyncIterator[Stream]:
     kept, revocations = State(folder / "revocations.db"), Revocations(clock=time.monotonic)
     known = System(folder, issuer.registry, issuer, Service, time.time).known
-    svid = FakeWorkload(ME).svid
+    svid = svid_of(NAME)
     async with kept.opened():
         stream = Stream(kept, revocations=revocations, identity=identity or (lambda: svid))
         await stream.publish(known, POLICY)
@@ -683,7 +683,7 @@ async def test_a_heartbeat_goes_on_after_a_time_without_an_identity(
     tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending, "SECONDS_BETWEEN_HEARTBEATS", 0.005)
-    svid, missing = FakeWorkload(ME).svid, list[bool]()
+    svid, missing = svid_of(NAME), list[bool]()
 
     def identity() -> Svid:
         if missing:

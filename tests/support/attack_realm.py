@@ -28,16 +28,16 @@ from registration.realm import realm as derive
 from tests.attacks.table import ROWS, Missing, described
 from tests.support.issuer import Known
 from tests.support.leaks import holds_token
-from tests.support.principals import principal
 from tests.support.real import EVERYTHING, imported
 from tests.support.realm import Realm, claims
 from tests.support.svid import TrustDomain
-from tests.support.system import POLICY, FakeWorkload, fresh_revocations
+from tests.support.system import POLICY, fresh_revocations, svid_of
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import UnverifiedToken
 from zerotrust.issuer.exchange import Exchanger, TokenRequest
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
+from zerotrust.testing import Identity, principal
 from zerotrust.token_validation import Expected, verify_token
 from zt.login import Login, sign_in
 
@@ -161,7 +161,7 @@ async def our_own_client_says(answer: httpx.Response) -> ReasonCode:
         exchanger = Exchanger(
             issuer=Known(),
             revocations=fresh_revocations(),
-            workload=FakeWorkload("orchestrator"),
+            workload=Identity(svid_of("orchestrator")),
             http=http,
             record=note,
         )

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.support.ca import FOREVER, TRUST_DOMAIN, holder, the_ca
+from tests.support.ca import FOREVER, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import records
 from zerotrust.adapters.agent_card import CARD_PATH
@@ -25,6 +25,7 @@ from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer, Svid
+from zerotrust.testing import Identity
 from zerotrust.testing.wire import MCPWire, Wire, alive, fresh_revocations
 from zerotrust.transport.egress import EgressClients
 
@@ -45,26 +46,10 @@ def registry() -> Registry:
     return load_registry(ROOT / "registry.yaml")
 
 
-class FakeWorkload:
-    """Stands for the Workload API."""
-
-    def __init__(self, party: str) -> None:
-        self._party = party
-
-    @property
-    def svid(self) -> Svid:
-        """A real certificate of the tests' authority."""
-        return _svid(self._party)
-
-    async def assertion(self, audience: str) -> str:
-        """An assertion that only the fake issuer believes."""
-        assert audience == ISSUER
-        return f"assertion of {self._party}"
-
-
 @cache
-def _svid(party: str) -> Svid:
-    return the_ca().svid(party.removeprefix(f"spiffe://{TRUST_DOMAIN}/"))
+def svid_of(party: str) -> Svid:
+    """The one certificate that a party has in all tests."""
+    return the_ca().svid(party)
 
 
 class System:
@@ -97,7 +82,7 @@ class System:
             policy=self._policy,
             issuer=ISSUER,
             data=self.folder / name.replace("/", "-"),
-            workload=FakeWorkload(self.registry.id(name)),
+            workload=Identity(svid_of(name)),
             egress=EgressClients(
                 self.known.called(), revocations=self.revocations, transport=wire, mcp_transport=mcp_wire
             ),

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.leaks import holds_token
-from tests.support.principals import principal
 from tests.support.records import CALLER
 from zerotrust.audit import event as audit
 from zerotrust.audit.event import (
@@ -31,6 +30,7 @@ from zerotrust.audit.event import (
     Trace,
     sanitize,
 )
+from zerotrust.testing import principal
 
 TRACE = Trace(trace_id="0af7651916cd43dd8448eb211c80319c", span_id="b7ad6b7169203331", parent_id="00f067aa0ba902b7")
 EVENT = AuditEvent(

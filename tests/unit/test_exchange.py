@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.support.door import NOW, Clock
 from tests.support.issuer import ISSUER, Known, metadata
-from tests.support.principals import principal
 from tests.support.system import fresh_revocations
 from zerotrust.audit.event import Caller, Decided, Exchange
 from zerotrust.decision import Denied, Reason, ReasonCode
@@ -23,6 +22,7 @@ from zerotrust.issuer import exchange
 from zerotrust.issuer.exchange import ACCESS_TOKEN, MARGIN, ExchangedToken, Exchanger, TokenRequest
 from zerotrust.limits.answers import REPORTING_MARGIN
 from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.testing import principal
 
 READER = "spiffe://agents.example/agent/reader"
 DOCUMENTS = "spiffe://agents.example/tool/documents"

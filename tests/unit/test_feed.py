@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from tests.support.ca import CA, REGISTRY_PARTY, the_ca
 from tests.support.feed import ME, beat, following, line, policy_line, registry_line, whole
-from tests.support.principals import principal
 from tests.support.system import POLICY, ROOT, registry
 from zerotrust.decision import Reason
 from zerotrust.identity import Principal
@@ -39,6 +38,7 @@ from zerotrust.revocation_list import Revocable
 from zerotrust.spiffe.statement import InvalidStatement, sign
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.testing import principal
 
 READER: Revocable = ("party", "spiffe://agents.example/agent/reader")
 ALICE: Revocable = ("user", "alice")

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import system as support
-from tests.support.principals import principal
 from tests.support.system import registry
 from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.identity import Principal
 from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.model import party_entities
 from zerotrust.runtime import policy_of
+from zerotrust.testing import principal
 
 REGISTRY = registry()
 TEXT, SCHEMA = support.POLICY.policies, support.POLICY.cedar_schema

@@ -11,16 +11,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pydantic import ValidationError
 
 from tests.support.door import Clock
-from tests.support.principals import principal
 from zerotrust.decision import Decision, Reason
 from zerotrust.registry.model import Party
 from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import LONGEST_LIFE, MOST_FORGOTTEN, RETENTION, Kind, Revocable, lasts, time_of
+from zerotrust.testing import principal
 from zerotrust.token_validation import CLOCK_SKEW, TICK
 
 READER, ORCHESTRATOR = "spiffe://agents.example/agent/reader", "spiffe://agents.example/orchestrator"
-CALLER = principal(actors=(READER, ORCHESTRATOR), token_id="T2", lineage=("T0", "T1"))
-USER = principal()
+CALLER = principal(actors=(READER, ORCHESTRATOR), token_id="T2", lineage=("T0", "T1"), client="walkthrough")
+USER = principal(party="walkthrough", client="walkthrough")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """One party in this process, behind its gate: real tokens, keys, policies and journal, and no network."""
 
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer, Svid
 from zerotrust.testing.ca import CA
 from zerotrust.testing.issuer import ISSUER, Issuer
-from zerotrust.testing.registry import policies_of, registry_of
+from zerotrust.testing.registry import CLIENT, policies_of, registry_of
 from zerotrust.testing.wire import FOREVER, MCPWire, Wire, alive, fresh_revocations
 from zerotrust.transport.egress import EgressClients
 
@@ -104,22 +103,24 @@ async def guarded(  # noqa: PLR0913 - what the party stands on, each by name
 
 
 def principal(**changed: Any) -> Principal:
-    """A verified caller, for what is tested behind a gate: a user who came by a client, but for what is `changed`."""
-    now = int(time.time())
+    """Return a verified caller, for tests of what is behind a gate: a user at their own client, but for `changed`.
+
+    It was issued at 0, for a minute.  The party that presents it is the first of the `actors`, if there are any.
+    """
     good: dict[str, Any] = {
         "subject": "alice",
-        "party": "client",
+        "party": changed["actors"][0] if changed.get("actors") else CLIENT,
         "actors": (),
         "audience": "spiffe://test.example/party",
-        "scopes": frozenset[str](),
+        "scopes": frozenset(),
         "groups": frozenset({"/team"}),
-        "token_id": "token-1",
+        "token_id": "T0",
         "lineage": (),
-        "client": "client",
-        "chain_started_at": now,
+        "client": CLIENT,
+        "chain_started_at": 0,
         "session": "session-1",
-        "issued_at": now,
-        "expires_at": now + 60,
-        "token": "",
+        "issued_at": 0,
+        "expires_at": 60,
+        "token": "the.secret.itself",
     }
     return Principal(**good | changed)

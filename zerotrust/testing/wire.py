@@ -5,6 +5,7 @@ import contextvars
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import httpx2
@@ -35,37 +36,34 @@ def over_tls(app: ASGIApp, peer: Peer) -> ASGIApp:
     return called
 
 
-class Wire(httpx.AsyncBaseTransport):
+class _Wire:
     """Takes requests to apps by their origin.  Each runs in its own context and to its end, as behind a socket."""
+
+    _library: Any
 
     def __init__(self, apps: Mapping[str, ASGIApp], peer: Peer) -> None:
         """`peer` is who the apps see at the other end."""
         self._apps, self._peer = apps, peer
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: Any) -> Any:
         app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
         if app is None:
-            raise httpx.ConnectError("nobody listens there", request=request)
-        handled = httpx.ASGITransport(over_tls(app, self._peer), raise_app_exceptions=False).handle_async_request(
-            request
-        )
+            raise self._library.ConnectError("nobody listens there", request=request)
+        to_app = self._library.ASGITransport(over_tls(app, self._peer), raise_app_exceptions=False)
+        handled = to_app.handle_async_request(request)
         return await asyncio.shield(asyncio.create_task(handled, context=contextvars.Context()))
 
 
-class MCPWire(httpx2.AsyncBaseTransport):
-    """The same for the HTTP client of the MCP SDK."""
+class Wire(_Wire, httpx.AsyncBaseTransport):
+    """The network of a test, for an HTTP client."""
 
-    def __init__(self, apps: Mapping[str, ASGIApp], peer: Peer) -> None:
-        self._apps, self._peer = apps, peer
+    _library = httpx
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
-        if app is None:
-            raise httpx2.ConnectError("nobody listens there", request=request)
-        handled = httpx2.ASGITransport(over_tls(app, self._peer), raise_app_exceptions=False).handle_async_request(
-            request
-        )
-        return await asyncio.shield(asyncio.create_task(handled, context=contextvars.Context()))
+
+class MCPWire(_Wire, httpx2.AsyncBaseTransport):
+    """The network of a test, for the HTTP client of the MCP SDK."""
+
+    _library = httpx2
 
 
 @asynccontextmanager
