@@ -43,7 +43,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
             async with feed.opened():
                 policy = policy_of(feed.policy, feed.snapshot.registry)
                 service = compose(name, feed.snapshot, policy, settings, workload, feed.revocations)
-                feed.on_change(lambda known, policy: service.use(known, policy_of(policy, known.registry)))
+                feed.on_change(lambda snapshot, policy: service.use(snapshot, policy_of(policy, snapshot.registry)))
                 await serve(service, service.app_from(create_app), workload, settings)
 
     uvloop.run(live())
@@ -57,7 +57,7 @@ def end_if_first_process() -> None:
 
 def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
     name: str,
-    known: RegistrySnapshot,
+    snapshot: RegistrySnapshot,
     policy: PolicyEngine,
     settings: Settings,
     workload: Workload,
@@ -65,19 +65,19 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
     kind: type[Service] = Service,
 ) -> Service:
     """Put a party together from what it was told, and what it knows."""
-    directory = known.directory(name)
+    directory = snapshot.directory(name)
     calls, mcp_calls = Connections(directory, workload.svid), MCPConnections(directory, workload.svid)
     workload.on_renewal(calls.renew)
     workload.on_renewal(mcp_calls.renew)
     return kind(
         name,
-        known=known,
+        snapshot=snapshot,
         policy=policy,
         revocations=revocations,
         issuer=without_slash(str(settings.issuer)),
         data=settings.data,
         workload=workload,
-        egress=EgressClients(known.called(), revocations=revocations, transport=calls, mcp_transport=mcp_calls),
+        egress=EgressClients(snapshot.called(), revocations=revocations, transport=calls, mcp_transport=mcp_calls),
         identity_http=issuer_client(settings, workload),
     )
 

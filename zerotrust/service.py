@@ -53,7 +53,7 @@ class Service:
         self,
         name: str,
         *,
-        known: RegistrySnapshot,
+        snapshot: RegistrySnapshot,
         policy: PolicyEngine,
         revocations: Revocations,
         issuer: str,
@@ -64,7 +64,7 @@ class Service:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name, self.issuer, self.data, self.egress = name, issuer, data, egress
-        self.revocations, self.workload, self.known = revocations, workload, known
+        self.revocations, self.workload, self.snapshot = revocations, workload, snapshot
         self._policy, self.clock, self._identity_http = policy, clock, identity_http
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
@@ -87,27 +87,27 @@ class Service:
     @property
     def registry(self) -> Registry:
         """The parties, and what each of them may do."""
-        return self.known.registry
+        return self.snapshot.registry
 
     @property
     def addresses(self) -> Mapping[str, str]:
         """The address of each party that can be called, by name."""
-        return self.known.addresses
+        return self.snapshot.addresses
 
     @property
     def outside(self) -> Mapping[str, str]:
         """The origins of the servers outside that this party reaches, by name; for `egress.without_token`."""
-        return self.known.outside_of(self.name)
+        return self.snapshot.outside_of(self.name)
 
     @property
     def for_users(self) -> bool:
         """Whether clients without a certificate call this party, as those of people do."""
         return bool(self._expected().without_certificate)
 
-    def use(self, known: RegistrySnapshot, policy: PolicyEngine) -> None:
+    def use(self, snapshot: RegistrySnapshot, policy: PolicyEngine) -> None:
         """Switch to another registry snapshot, from the next request on."""
-        self.known, self._policy, self._introspect.high_risk = known, policy, known.registry.high_risk
-        self.egress.use(known, self.name)
+        self.snapshot, self._policy, self._introspect.high_risk = snapshot, policy, snapshot.registry.high_risk
+        self.egress.use(snapshot, self.name)
         for gate in self._gates:
             gate.use(expected=self._expected(), policy=policy)
 

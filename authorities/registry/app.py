@@ -94,11 +94,11 @@ def create_app(
     async def publish() -> list[str]:
         """Read the files and publish them.  Return the parties whose entry changed, and "policies" if those did."""
         async with one_at_a_time:  # otherwise an older version could be published last
-            known, document = read()
-            policy = policy_of(document, known.registry)
-            changed = changes(service.known, known) + ["policies"] * (document != stream.policy)
-            await stream.publish(known, document)
-            service.use(known, policy)
+            snapshot, document = read()
+            policy = policy_of(document, snapshot.registry)
+            changed = changes(service.snapshot, snapshot) + ["policies"] * (document != stream.policy)
+            await stream.publish(snapshot, document)
+            service.use(snapshot, policy)
             return changed
 
     @asynccontextmanager
@@ -135,7 +135,7 @@ def create_app(
         suspended = await parties.attested(drift.drifted, drift.at)
         for name in suspended:
             await service.recorder.write(_change("drift", name, drift.drifted[name]))
-        return {"suspended": suspended, "read_from": service.known.read_from}
+        return {"suspended": suspended, "read_from": service.snapshot.read_from}
 
     _add_operator_routes(app, service, parties, revocations)
 
@@ -195,8 +195,8 @@ def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:
     """Return the parties whose entry, place or approval differs."""
     names = before.registry.parties.keys() | after.registry.parties.keys()
 
-    def entry(known: RegistrySnapshot, name: str) -> tuple[object, ...]:
-        return known.registry.parties.get(name), known.places.get(name), known.approved.get(name)
+    def entry(snapshot: RegistrySnapshot, name: str) -> tuple[object, ...]:
+        return snapshot.registry.parties.get(name), snapshot.places.get(name), snapshot.approved.get(name)
 
     return sorted(name for name in names if entry(before, name) != entry(after, name))
 

@@ -37,14 +37,14 @@ async def live(settings: RegistrySettings) -> None:
     def read() -> tuple[RegistrySnapshot, PolicyDocument]:
         return load_snapshot(settings.files, settings.deployment), load_policy(settings.policies)
 
-    known, policy = read()
-    own, policies = known.registry.authorities.registry, policy_of(policy, known.registry)
+    snapshot, policy = read()
+    own, policies = snapshot.registry.authorities.registry, policy_of(policy, snapshot.registry)
     revocations, workload = Revocations(clock=time.monotonic), Workload()
     async with workload.opened():
-        service = compose(own, known, policies, settings, workload, revocations)
+        service = compose(own, snapshot, policies, settings, workload, revocations)
         at_issuer = issuer_client(settings, workload)
         async with aclosing(Administration(service.issuer, workload, http=at_issuer)) as realm:
-            follow = partial(poll, realm, own=known.registry.id(own), since=time.time() - RETENTION["session"])
+            follow = partial(poll, realm, own=snapshot.registry.id(own), since=time.time() - RETENTION["session"])
             await serve(service, service.app_from(lambda it: create_app(it, realm, read, follow)), workload, settings)
 
 

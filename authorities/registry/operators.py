@@ -32,7 +32,7 @@ class Parties:
         `at`: the time of the report, in seconds since the epoch.  Each report has the whole state, so that a lost one
         does not matter.  A suspension stays until an operator ends it, even if the file is restored.
         """
-        parties = self._stream.known.registry.parties
+        parties = self._stream.snapshot.registry.parties
         self._drifted = {name: why for name, why in drifted.items() if name in parties}
         self._ran = {name: self._ran.get(name, self._approved_code(name)) for name in self._drifted}
         new = [name for name in self._drifted if not self.cause(name)]
@@ -102,8 +102,8 @@ class Parties:
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return a party as operators see it.  Raises `Denied`."""
-        known = self._stream.known
-        party, approved = self._party(name), known.approved.get(name)
+        snapshot = self._stream.snapshot
+        party, approved = self._party(name), snapshot.approved.get(name)
         cause = self.cause(name)
         return {
             "name": name,
@@ -121,12 +121,12 @@ class Parties:
         }
 
     def _approved_code(self, name: str) -> str | None:
-        approved = self._stream.known.approved.get(name)
+        approved = self._stream.snapshot.approved.get(name)
         return approved.code if approved else None
 
     def _party(self, name: str) -> Party:
         """Return the registry's entry of that name.  Raises `Denied` if there is none."""
-        if (party := self._stream.known.registry.parties.get(name)) is None:
+        if (party := self._stream.snapshot.registry.parties.get(name)) is None:
             raise Denied(RegistryReason.NO_SUCH_PARTY, name)
         return party
 
@@ -134,4 +134,4 @@ class Parties:
         return "party", self._id(name)
 
     def _id(self, name: str) -> str:
-        return self._stream.known.registry.id(name)
+        return self._stream.snapshot.registry.id(name)

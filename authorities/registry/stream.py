@@ -49,7 +49,7 @@ class _Request:
 class Stream:
     """Makes the changes, in order, and sends them to all followers."""
 
-    known: RegistrySnapshot
+    snapshot: RegistrySnapshot
     policy: PolicyDocument | None = None
     """The policies that were published last; None before the first time."""
 
@@ -142,16 +142,16 @@ class Stream:
         while self._working and not self._working.done():
             await asyncio.wait([self._working])
 
-    async def publish(self, known: RegistrySnapshot, policy: PolicyDocument) -> None:
+    async def publish(self, snapshot: RegistrySnapshot, policy: PolicyDocument) -> None:
         """Send these versions to all followers, and at once the heartbeat that puts both into effect.
 
         The streams of parties that the registry no longer names are ended.
         """
-        self._numbers = await self._kept.numbered({REGISTRY.name: known.digest, POLICY.name: policy.digest})
-        self.known, self.policy = known, policy
+        self._numbers = await self._kept.numbered({REGISTRY.name: snapshot.digest, POLICY.name: policy.digest})
+        self.snapshot, self.policy = snapshot, policy
         for line in (*self._documents(), self._heartbeat()):
             self._followers.send(line)
-        for party in self._followers.parties - {known.registry.id(name) for name in known.registry.parties}:
+        for party in self._followers.parties - {snapshot.registry.id(name) for name in snapshot.registry.parties}:
             self._followers.end(party)
 
     async def beat(self) -> None:
@@ -214,7 +214,7 @@ class Stream:
         assert self.policy  # noqa: S101 - it is published before there are followers
         return [
             self._line(kind, document(self._me, self._numbers[kind.name], version))
-            for kind, version in ((REGISTRY, self.known), (POLICY, self.policy))
+            for kind, version in ((REGISTRY, self.snapshot), (POLICY, self.policy))
         ]
 
     def ages(self) -> dict[str, float]:

@@ -1131,7 +1131,7 @@ ROWS: dict[int, Row] = {
     197: Row(
         "another party reaches the server outside",
         None,
-        (Control("outside-for-one-party", put="True", take="known[name].reached_by == caller"),),
+        (Control("outside-for-one-party", put="True", take="servers[name].reached_by == caller"),),
     ),
     198: Row("somebody else answers for the server outside", None, (Control("outside-key-pinned"),)),
     199: Row("a token of ours is sent to the server outside", Reason.WOULD_WIDEN, (Control("token-for-its-audience"),)),

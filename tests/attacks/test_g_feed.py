@@ -141,7 +141,7 @@ def _on_the_stream(target: Target) -> list[Attempt]:
     """What the registry does not sign does not count, and what it signed before reinstates nobody."""
     registrar, reader = the_ca().svid(REGISTRY), the_ca().svid(READER)
     lost: dict[Revocable, str] = {("party", spiffe_id(READER)): "drift"}
-    own = target.system.known
+    own = target.system.snapshot
     tries = []
     for signer, kind, payload in [
         (reader, REVOCATIONS, changed(reader.id, 8, ("party", spiffe_id(READER)), None)),
@@ -152,7 +152,7 @@ def _on_the_stream(target: Target) -> list[Attempt]:
         (registrar, REVOCATIONS, changed(registrar.id, 7, ("party", spiffe_id(READER)), None)),  # heard already
         (registrar, LineKind("a statement", "JWT"), changed(registrar.id, 8, ("party", spiffe_id(READER)), None)),
     ]:
-        feed = following(target.system.known, 7, lost)
+        feed = following(target.system.snapshot, 7, lost)
         heard, before = True, feed._registry.document
         try:
             feed._take(line(kind, payload, signer))
@@ -188,9 +188,9 @@ async def test_a_token_from_before_the_registry_took_it_away(target: Target) -> 
 
 def _narrowed(target: Target, name: str, **entry: Any) -> None:
     """The registry has another version, and everybody has heard of it."""
-    known = target.system.known
-    said = known.registry.model_dump()
+    snapshot = target.system.snapshot
+    said = snapshot.registry.model_dump()
     said["parties"][name] |= entry
     registry = Registry.model_validate(said)
     for service in target.system.services.values():
-        service.use(known.model_copy(update={"registry": registry}), policy_of(POLICY, registry))
+        service.use(snapshot.model_copy(update={"registry": registry}), policy_of(POLICY, registry))

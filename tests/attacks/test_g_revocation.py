@@ -319,7 +319,7 @@ def _on_the_stream(target: Registered) -> list[Attempt]:
         (registrar, changed(registrar.id, 7, ("session", "session-1"), None)),  # heard already
         (registrar, changed(registrar.id, 9, ("session", "session-1"), None)),  # one is missing
     ]:
-        feed = following(target.system.known, 7, theft)
+        feed = following(target.system.snapshot, 7, theft)
         try:
             feed._take(line(REVOCATIONS, payload, signer))
         except (InvalidStatement, Gap):

@@ -241,9 +241,9 @@ async def test_an_agent_that_is_pointed_somewhere_else(target: Target) -> Tries:
     for lure in LURES:
         for party, callee in ((READER, "inference"), ("orchestrator", READER)):
             service = target.system.services[party]
-            moved = {**service.known.addresses, callee: lure}
+            moved = {**service.snapshot.addresses, callee: lure}
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(service, "known", service.known.model_copy(update={"addresses": moved}))
+                patch.setattr(service, "snapshot", service.snapshot.model_copy(update={"addresses": moved}))
                 tried = await target.give(party)
             # A card may be asked for there, and never with a token.
             tried.effect = any(not path.endswith("agent-card.json") for path in target.lured)

@@ -170,11 +170,11 @@ async def test_a_card_from_before(target: Target) -> Tries:
 
     orchestrator = target.system.services["orchestrator"]
     assert (await _shown(target, orjson.dumps(_signed(card, reader)))).effect  # good, and remembered
-    approved = dict(known := target.system.known.approved)
-    approved[READER] = known[READER].model_copy(update={"card": "0" * 64})
-    orchestrator.known = target.system.known.model_copy(update={"approved": approved})
+    approved = dict(before := target.system.snapshot.approved)
+    approved[READER] = before[READER].model_copy(update={"card": "0" * 64})
+    orchestrator.snapshot = target.system.snapshot.model_copy(update={"approved": approved})
     yield await _shown(target, orjson.dumps(_signed(card, reader)))
-    orchestrator.known = target.system.known
+    orchestrator.snapshot = target.system.snapshot
     target.clock.now = reader.not_after + 1
     yield await _shown(target, orjson.dumps(_signed(card, reader)))
 

@@ -74,14 +74,14 @@ async def registry_alone(folder: Path, issuer: Issuer, kind: type[Service]) -> A
         svid_of(REGISTRY_PARTY),
     )
     revocations = Revocations(clock=clock)
-    known = System(folder, issuer.registry, issuer, kind, time.time).known
+    snapshot = System(folder, issuer.registry, issuer, kind, time.time).snapshot
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("authorities.registry.state.time", SimpleNamespace(time=clock))
         async with kept.opened(), asyncio.timeout(60):
             revocations.replace(0, {})
             revocations.confirm(0, 0.0)
             stream = Stream(kept, revocations=revocations, identity=lambda: svid)
-            await stream.publish(known, POLICY)
+            await stream.publish(snapshot, POLICY)
             yield Registry(stream, kept, revocations, clock)
 
 
@@ -225,7 +225,7 @@ async def test_the_state_of_what_is_revoked_with_a_part_left_out(target: Registr
 @attack(158, registry_alone)
 async def test_an_event_that_is_for_somebody_else(target: Registry) -> Tries:
     """What the registry says to another domain is not for here (RFC 8417 section 2.2)."""
-    feed = following(target.stream.known)
+    feed = following(target.stream.snapshot)
     others = changed("spiffe://elsewhere.example/authority/registry", 1, ("user", "alice"), "a theft")
     with suppress(InvalidStatement):
         feed._take(line(REVOCATIONS, others))

@@ -31,14 +31,14 @@ def follow(feed: RegistryFeed, *lines: str) -> None:
 @attack(190)
 async def test_an_older_version_is_sent_again(target: Target) -> Tries:
     """Of the policies or of the registry, with a heartbeat of that time which is still fresh; or two of one number."""
-    known = target.system.known
-    narrower = known.model_copy(update={"approved": {}})
+    snapshot = target.system.snapshot
+    narrower = snapshot.model_copy(update={"approved": {}})
     for new, old, now in [
         ((policy_line(STRICTER, 2), beat(policy=2)), (policy_line(POLICY, 1), beat(policy=1)), STRICTER),
         ((policy_line(STRICTER, 2), beat(policy=2)), (policy_line(PERMISSIVE, 2), beat(policy=2)), STRICTER),
-        ((registry_line(narrower, 2), beat(registry=2)), (registry_line(known, 1), beat(registry=1)), narrower),
+        ((registry_line(narrower, 2), beat(registry=2)), (registry_line(snapshot, 1), beat(registry=1)), narrower),
     ]:
-        feed = following(known)
+        feed = following(snapshot)
         follow(feed, *new)
         assert feed.revocations.fresh
         follow(feed, *old)
@@ -48,7 +48,7 @@ async def test_an_older_version_is_sent_again(target: Target) -> Tries:
 @attack(191)
 async def test_stricter_policies_that_never_reach_a_party(target: Target) -> Tries:
     """Only that line is left out; heartbeats go on coming, for without them everything would be refused."""
-    feed = following(target.system.known)
+    feed = following(target.system.snapshot)
     follow(feed, beat(policy=2))
     yield Attempt("refused", feed.revocations.fresh and feed.policy == POLICY)
 
@@ -56,7 +56,7 @@ async def test_stricter_policies_that_never_reach_a_party(target: Target) -> Tri
 @attack(192)
 async def test_policies_that_a_party_signs_itself(target: Target) -> Tries:
     """In the place of those that the registry has just sent."""
-    feed = following(target.system.known)
+    feed = following(target.system.snapshot)
     follow(feed, policy_line(PERMISSIVE, 2, the_ca().svid("agent/writer")), beat(policy=2))
     yield Attempt("refused", feed.revocations.fresh and feed.policy == PERMISSIVE)
 
@@ -69,7 +69,7 @@ async def test_policies_that_are_changed_on_the_disk(target: Registered) -> Trie
         peer = Peer(spiffe_id("agent/writer"), time.time() + 1.1)  # the feed ends a second before its certificate
         async with httpx.AsyncClient(transport=Wire(target.system.apps, peer)) as http:
             sent = await http.get(target.system.addresses[REGISTRY_PARTY] + PATH)
-        feed = following(target.system.known)
+        feed = following(target.system.snapshot)
         follow(feed, *sent.text.splitlines())
         assert feed.revocations.number == 0
         return feed._policy.document.policies if feed._policy.document else ""

@@ -34,7 +34,7 @@ async def with_a_console(folder: Path, issuer: Issuer, kind: type[Service]) -> A
     known, clock = with_console(issuer.registry), Clock(time.time())
     its = Issuer(known, key=issuer.key)
     names = registry().services
-    async with running(folder, *names, issuer=its, known=known, kind=kind, clock=clock) as system:
+    async with running(folder, *names, issuer=its, registered=known, kind=kind, clock=clock) as system:
         yield Target(system, its, clock)
 
 
@@ -70,12 +70,12 @@ class Outside:
 
     def egress(self, caller: str) -> EgressClients:
         """What a party's calls go out by."""
-        known = RegistrySnapshot(
+        snapshot = RegistrySnapshot(
             registry=with_server(registry(), self.pin), addresses={}, outside={NAME: self.origin}, approved={}
         )
-        directory, svid = known.directory(caller), the_ca().svid(caller)
+        directory, svid = snapshot.directory(caller), the_ca().svid(caller)
         return EgressClients(
-            known.called(),
+            snapshot.called(),
             revocations=fresh_revocations(),
             transport=Connections(directory, svid),
             mcp_transport=MCPConnections(directory, svid),

@@ -161,10 +161,10 @@ async def test_an_agent_that_cannot_answer_now_is_away_and_no_liar(system: Syste
 async def test_when_another_card_is_approved_it_is_asked_for_anew(system: System, called: list[str]) -> None:
     service = system.services[ORCHESTRATOR]
     await check_agent(service, READER)
-    approved = service.known.approved
+    approved = service.snapshot.approved
     other = {**approved, READER: approved[READER].model_copy(update={"card": "0" * 64})}
 
-    service.use(service.known.model_copy(update={"approved": other}), service._policy)
+    service.use(service.snapshot.model_copy(update={"approved": other}), service._policy)
     with pytest.raises(Denied) as refused:
         await check_agent(service, READER)
 

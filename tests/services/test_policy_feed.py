@@ -26,7 +26,7 @@ def followed(system: System, service: Service) -> RegistryFeed:
         identity=lambda: service.workload.svid,
         revocations=service.revocations,
     )
-    feed.on_change(lambda known, policy: service.use(known, policy_of(policy, known.registry)))
+    feed.on_change(lambda snapshot, policy: service.use(snapshot, policy_of(policy, snapshot.registry)))
     return feed
 
 
@@ -34,14 +34,14 @@ async def test_what_the_registry_publishes_is_used_by_every_service_registry_and
     system: System, issuer: Issuer, tmp_path: Path
 ) -> None:
     kept, own = State(tmp_path / "revocations.db"), svid_of(REGISTRY_PARTY)
-    moved = system.known.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})
+    moved = system.snapshot.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})
     before = policy_of(POLICY, system.registry).version
     after = policy_of(STRICTER, system.registry).version
     async with kept.opened(), system.client("orchestrator", issuer.token()) as client:
         stream = Stream(kept, revocations=Revocations(clock=time.monotonic), identity=lambda: own)
         for source in ("attestation", "keycloak"):
             stream.note_read(source, time.monotonic())
-        await stream.publish(system.known, POLICY)
+        await stream.publish(system.snapshot, POLICY)
         sent = {
             name: stream.follow(service.workload.svid.id, time.time() + 60) for name, service in system.services.items()
         }
@@ -56,9 +56,9 @@ async def test_what_the_registry_publishes_is_used_by_every_service_registry_and
             service = system.services[name]
             for _ in range(2):
                 feed._take((await anext(sent[name])).rstrip())
-                assert (service.known, service._policy.version) == (system.known, before)
+                assert (service.snapshot, service._policy.version) == (system.snapshot, before)
             feed._take((await anext(sent[name])).rstrip())
-            assert (service.known, service._policy.version) == (moved, after)
+            assert (service.snapshot, service._policy.version) == (moved, after)
         refused = await client.post("/tasks", json={"request": "Summarise our incident reports."})
         assert system.reasons("agent/reader")[-1] == Reason.POLICY_DENIED, refused.text
         for lines in sent.values():

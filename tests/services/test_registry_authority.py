@@ -99,7 +99,7 @@ class Authority:
             Realm(),
         )
         self.realm.revocations = self.revocations = self.system.revocations
-        self.found: Callable[[], tuple[RegistrySnapshot, PolicyDocument]] = lambda: (self.system.known, POLICY)
+        self.found: Callable[[], tuple[RegistrySnapshot, PolicyDocument]] = lambda: (self.system.snapshot, POLICY)
         self.app = create_app(self.system.service(NAME), self.realm, self._found, follow_nobody)
 
     def _found(self) -> tuple[RegistrySnapshot, PolicyDocument]:
@@ -253,7 +253,7 @@ async def test_operators_see_every_party_as_what_it_was_approved_and_in_what_sta
     assert [party["name"] for party in told] == list(authority.issuer.registry.parties)
     assert {party["state"] for party in told} == {"active"}
     reader = await authority.operate("GET", f"/parties/{READER}")
-    approved = authority.system.known.approved[READER]
+    approved = authority.system.snapshot.approved[READER]
     assert reader in told
     assert (reader["id"], reader["code"], reader["card"]) == (READERS_ID, approved.code, approved.card)
     assert (reader["cause"], reader["since"]) == (None, None)
@@ -411,7 +411,7 @@ async def test_who_does_not_run_what_was_approved_is_suspended_and_stays_so_unti
 
 
 async def test_who_runs_other_code_than_what_is_now_approved_is_to_be_started_again(authority: Authority) -> None:
-    known, drifted = authority.system.known, {READER: "agents/reader/main.py"}
+    snapshot, drifted = authority.system.snapshot, {READER: "agents/reader/main.py"}
 
     async def refused() -> Any:
         path = f"/parties/{READER}/reinstate"
@@ -420,8 +420,8 @@ async def test_who_runs_other_code_than_what_is_now_approved_is_to_be_started_ag
         return answer.get("advice")
 
     def approve(code: str | None) -> RegistrySnapshot:
-        entry = known.approved[READER].model_copy(update={"code": code})
-        return known.model_copy(update={"approved": known.approved | {READER: entry}})
+        entry = snapshot.approved[READER].model_copy(update={"code": code})
+        return snapshot.model_copy(update={"approved": snapshot.approved | {READER: entry}})
 
     await authority.report(drifted)
     assert await refused() is None
@@ -431,7 +431,7 @@ async def test_who_runs_other_code_than_what_is_now_approved_is_to_be_started_ag
     await authority.report(drifted)  # the same story, time and again
     assert await refused() == f"{READER} runs other code than what is now approved: `make down`, then `make up`."
 
-    authority.found = lambda: (known, POLICY)
+    authority.found = lambda: (snapshot, POLICY)
     await authority.operate("POST", "/reload", {})
     assert await refused() is None
 
@@ -455,11 +455,11 @@ async def test_attestation_is_heard_again_at_once_however_slow_the_realm_is(
 
 
 async def test_another_version_is_told_to_everybody_and_counts_here_at_once(authority: Authority) -> None:
-    known = authority.system.known
-    raw = known.registry.model_dump()
+    snapshot = authority.system.snapshot
+    raw = snapshot.registry.model_dump()
     raw["parties"]["agent/editor"] = raw["parties"][READER]
-    registry = type(known.registry).model_validate(raw)
-    other = known.model_copy(update={"registry": registry})
+    registry = type(snapshot.registry).model_validate(raw)
+    other = snapshot.model_copy(update={"registry": registry})
     authority.found = lambda: (other, POLICY)
     path = "/parties/agent/editor"
     assert (await authority.ask("GET", path, token=authority.operators_token())).status_code == 404
@@ -483,20 +483,20 @@ async def test_a_registry_that_is_unfit_changes_nothing(authority: Authority, er
     told = "agents: unknown scope; zt: \\x1b[31m" if isinstance(error, RegistryError) else "line 3"
     assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.REGISTRY_UNFIT)
     assert answer.json()["advice"] == told
-    assert authority.system.services[NAME].known is authority.system.known
+    assert authority.system.services[NAME].snapshot is authority.system.snapshot
     assert (await authority.operate("GET", f"/parties/{READER}"))["state"] == "active"
     refusal = next(record for record in authority.system.records(NAME) if record["event"] == "refusal")
     assert refusal["detail"] == told
 
 
 def test_what_changed_is_named(issuer: Issuer, tmp_path: Path) -> None:
-    known = System(tmp_path, issuer.registry, issuer, Service, time.time).known
-    moved = known.model_copy(update={"places": known.places | {READER: "https://elsewhere.test:1"}})
-    approved = known.approved | {"inference": known.approved["inference"].model_copy(update={"code": "0" * 64})}
+    snapshot = System(tmp_path, issuer.registry, issuer, Service, time.time).snapshot
+    moved = snapshot.model_copy(update={"places": snapshot.places | {READER: "https://elsewhere.test:1"}})
+    approved = snapshot.approved | {"inference": snapshot.approved["inference"].model_copy(update={"code": "0" * 64})}
 
-    assert changes(known, known) == []
-    assert changes(known, moved) == [READER]
-    assert changes(moved, known.model_copy(update={"approved": approved})) == [READER, "inference"]
+    assert changes(snapshot, snapshot) == []
+    assert changes(snapshot, moved) == [READER]
+    assert changes(moved, snapshot.model_copy(update={"approved": approved})) == [READER, "inference"]
 
 
 # what everybody is told
@@ -510,7 +510,7 @@ async def test_the_feed_begins_with_the_documents_the_state_and_how_fresh_it_is(
 
     kinds = [line["kind"] for line in (document, policy, state, beat)]
     assert kinds == [REGISTRY.type, POLICY_TOPIC.type, REVOCATIONS.type, HEARTBEAT.type]
-    assert (document["number"], document["document"]) == (1, authority.system.known.model_dump(mode="json"))
+    assert (document["number"], document["document"]) == (1, authority.system.snapshot.model_dump(mode="json"))
     assert (policy["number"], policy["document"]) == (1, POLICY.model_dump())
     [told] = state["events"].values()
     inference = authority.issuer.registry.id("inference")
@@ -534,7 +534,7 @@ async def test_a_document_keeps_its_number_over_a_restart_until_it_is_another(tm
     numbers = list[dict[str, int]]()
     for policy in (POLICY, POLICY, stricter, POLICY):
         authority = Authority(tmp_path, issuer)
-        found = authority.system.known, policy
+        found = authority.system.snapshot, policy
         authority.found = partial(lambda both: both, found)
         async with alive(authority.app):
             numbers.append((await authority.heard())[3]["numbers"])
@@ -547,7 +547,7 @@ async def test_other_policies_are_sent_with_the_heartbeat_that_names_them_and_de
     nobody = POLICY.model_copy(update={"policies": POLICY.policies.replace('"/operators"', '"/nobody"')})
     following = asyncio.create_task(authority.heard(tries=[1]))
     await asyncio.sleep(0.1)
-    authority.found = lambda: (authority.system.known, nobody)
+    authority.found = lambda: (authority.system.snapshot, nobody)
 
     assert await authority.operate("POST", "/reload", {}) == {"changed": ["policies"]}
 
@@ -561,7 +561,7 @@ async def test_other_policies_are_sent_with_the_heartbeat_that_names_them_and_de
 
 async def test_policies_that_are_unfit_change_nothing(authority: Authority) -> None:
     unfit = POLICY.model_copy(update={"policies": "permit (principal, action, resource) when { context.wish };"})
-    authority.found = lambda: (authority.system.known, unfit)
+    authority.found = lambda: (authority.system.snapshot, unfit)
     answer = await authority.ask("POST", "/reload", {}, token=authority.operators_token())
 
     assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.REGISTRY_UNFIT)
@@ -607,11 +607,11 @@ class Follower:
 @asynccontextmanager
 async def streaming(folder: Path, issuer: Issuer, identity: Callable[[], Svid] | None = None) -> AsyncIterator[Stream]:
     kept, revocations = State(folder / "revocations.db"), Revocations(clock=time.monotonic)
-    known = System(folder, issuer.registry, issuer, Service, time.time).known
+    snapshot = System(folder, issuer.registry, issuer, Service, time.time).snapshot
     svid = svid_of(NAME)
     async with kept.opened():
         stream = Stream(kept, revocations=revocations, identity=identity or (lambda: svid))
-        await stream.publish(known, POLICY)
+        await stream.publish(snapshot, POLICY)
         revocations.replace(kept.number, kept.revoked)
         yield stream
 

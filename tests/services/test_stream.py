@@ -82,14 +82,14 @@ async def test_the_streams_of_a_party_that_is_revoked_end_and_those_of_others_go
 
 async def test_whom_the_registry_does_not_name_any_more_follows_no_more(stream: Stream) -> None:
     lines, other = await begun(stream), await begun(stream, FOLLOWER)
-    raw = stream.known.registry.model_dump()
+    raw = stream.snapshot.registry.model_dump()
     del raw["parties"]["agent/reader"]
     raw["parties"]["orchestrator"]["may_call"] = ["agent/writer"]
     raw["scopes"]["agent.invoke"]["served_by"] = ["agent/writer"]
-    registry = type(stream.known.registry).model_validate(raw)
+    registry = type(stream.snapshot.registry).model_validate(raw)
 
     assert stream.policy
-    await stream.publish(stream.known.model_copy(update={"registry": registry}), stream.policy)
+    await stream.publish(stream.snapshot.model_copy(update={"registry": registry}), stream.policy)
 
     assert [event["kind"] for event in await rest(lines)] == [REGISTRY.type, POLICY.type, HEARTBEAT.type]
     assert read((await anext(other)).rstrip("\n"))["kind"] == REGISTRY.type

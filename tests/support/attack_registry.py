@@ -72,12 +72,12 @@ async def with_registry(folder: Path, issuer: Issuer, kind: type[Service]) -> As
     async with in_process(folder, issuer, kind) as plain:
         target = Registered(plain.system, issuer, plain.clock)
         target.clients, system = Clients(), target.system
-        known = system.known
-        address = known.registry.address(REGISTRY)
+        snapshot = system.snapshot
+        address = snapshot.registry.address(REGISTRY)
         system.addresses[REGISTRY] = address
         service = system.service(REGISTRY)
         target.policies = copytree(POLICIES, folder / "policies")
-        app = create_app(service, target.clients, lambda: (known, load_policy(target.policies)), follow_nobody)
+        app = create_app(service, target.clients, lambda: (snapshot, load_policy(target.policies)), follow_nobody)
         system.apps[address] = app
         async with alive(app):
             yield target

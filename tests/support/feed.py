@@ -22,9 +22,9 @@ def line(kind: LineKind, payload: bytes, svid: Svid | None = None) -> str:
     return sign(payload, svid or the_ca().svid(REGISTRY_PARTY), kind=kind.type)
 
 
-def registry_line(known: RegistrySnapshot, number: int = 1) -> str:
+def registry_line(snapshot: RegistrySnapshot, number: int = 1) -> str:
     """That version of the registry."""
-    return line(REGISTRY, document(ME, number, known))
+    return line(REGISTRY, document(ME, number, snapshot))
 
 
 def policy_line(policy: PolicyDocument = POLICY, number: int = 1, svid: Svid | None = None) -> str:
@@ -41,7 +41,7 @@ def beat(
 
 
 def whole(
-    known: RegistrySnapshot,
+    snapshot: RegistrySnapshot,
     number: int = 0,
     revoked: Mapping[Revocable, str] | None = None,
     *,
@@ -51,7 +51,7 @@ def whole(
 ) -> list[str]:
     """What the feed begins with: the documents, the state as of change `number`, and that it is fresh."""
     return [
-        registry_line(known, registry),
+        registry_line(snapshot, registry),
         policy_line(policy, policies),
         line(REVOCATIONS, state(ME, number, revoked or {})),
         beat(number, registry=registry, policy=policies),
@@ -59,7 +59,7 @@ def whole(
 
 
 def following(
-    known: RegistrySnapshot,
+    snapshot: RegistrySnapshot,
     number: int = 0,
     revoked: Mapping[Revocable, str] | None = None,
     *,
@@ -71,6 +71,6 @@ def following(
     feed = RegistryFeed(
         "https://registry.test", party, http=http, identity=lambda: svid, revocations=fresh_revocations()
     )
-    for one in whole(known, number, revoked):
+    for one in whole(snapshot, number, revoked):
         feed._take(one)
     return feed

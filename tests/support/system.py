@@ -67,7 +67,7 @@ class System:
         self.apps: dict[str, ASGIApp] = {"https://issuer.test": issuer.app}
         self.addresses = {name: registry.address(name) for name in registry.services}
         approved = load_lock(ROOT / "registry.lock").parties
-        self.known = RegistrySnapshot(registry=registry, addresses=self.addresses, approved=approved)
+        self.snapshot = RegistrySnapshot(registry=registry, addresses=self.addresses, approved=approved)
         self.revocations, self._policy = fresh_revocations(), policy_of(POLICY, registry)
         self.services: dict[str, Service] = {}
 
@@ -77,14 +77,14 @@ class System:
         wire, mcp_wire = Wire(self.apps, peer), MCPWire(self.apps, peer)
         self.services[name] = self._kind(
             name,
-            known=self.known,
+            snapshot=self.snapshot,
             revocations=self.revocations,
             policy=self._policy,
             issuer=ISSUER,
             data=self.folder / name.replace("/", "-"),
             workload=Identity(svid_of(name)),
             egress=EgressClients(
-                self.known.called(), revocations=self.revocations, transport=wire, mcp_transport=mcp_wire
+                self.snapshot.called(), revocations=self.revocations, transport=wire, mcp_transport=mcp_wire
             ),
             identity_http=httpx.AsyncClient(transport=wire),
             clock=self._clock,
@@ -132,21 +132,21 @@ async def running(
     folder: Path,
     *names: str,
     issuer: Issuer | None = None,
-    known: Registry | None = None,
+    registered: Registry | None = None,
     kind: type[Service] = Service,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[System]:
     """A system with these parties alive, or with all workloads of the registry; `kind` may watch what they do."""
-    known = known or (issuer.registry if issuer else registry())
-    system = System(folder, known, issuer or Issuer(known), kind, clock)
+    registered = registered or (issuer.registry if issuer else registry())
+    system = System(folder, registered, issuer or Issuer(registered), kind, clock)
     async with AsyncExitStack() as stack:
-        for name in names or known.services:
-            create_app: Callable[[Service], ASGIApp] = import_module(_module(known, name)).create_app
+        for name in names or registered.services:
+            create_app: Callable[[Service], ASGIApp] = import_module(_module(registered, name)).create_app
             app = create_app(system.service(name))
             system.apps[system.addresses[name]] = app
             await stack.enter_async_context(alive(app))
         yield system
 
 
-def _module(known: Registry, name: str) -> str:
-    return known.parties[name].code[0].replace("/", ".") + ".main"
+def _module(registered: Registry, name: str) -> str:
+    return registered.parties[name].code[0].replace("/", ".") + ".main"

@@ -78,10 +78,12 @@ def test_nobody_changes_a_place_once_it_is_read() -> None:
 
 
 def test_a_party_is_at_its_place_and_keeps_its_name(registry: Registry) -> None:
-    known = deployed_at(deployment(), registry, approved={})
+    snapshot = deployed_at(deployment(), registry, approved={})
 
-    assert known.addresses["agent/reader"] == registry.address("agent/reader") == "https://reader.agent.agents.example"
-    assert known.directory().places["reader.agent.agents.example"] == ("127.0.0.1", 8102)
+    assert (
+        snapshot.addresses["agent/reader"] == registry.address("agent/reader") == "https://reader.agent.agents.example"
+    )
+    assert snapshot.directory().places["reader.agent.agents.example"] == ("127.0.0.1", 8102)
 
 
 def test_elsewhere_is_another_place_and_the_same_realm_cards_and_names(registry: Registry) -> None:

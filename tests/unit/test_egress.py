@@ -400,15 +400,15 @@ async def test_another_version_of_the_registry_says_whom_there_is_to_be_called(o
     transport, mcp_transport = Connections(nobody, reader), MCPConnections(nobody, reader)
     egress = EgressClients({}, revocations=out.revocations, transport=transport, mcp_transport=mcp_transport)
     raw = registry().model_dump() | {"outside": {"llama": {"reached_by": "inference", "spki_sha256": "0" * 64}}}
-    known = RegistrySnapshot(
+    snapshot = RegistrySnapshot(
         registry=Registry.model_validate(raw),
         addresses={"agent/reader": "https://127.0.0.1:8102"},
         outside={"llama": "https://llama.example"},
         approved={},
     )
-    egress.use(known, "inference")
+    egress.use(snapshot, "inference")
     await egress.close()
 
-    assert transport._directory == mcp_transport._directory == known.directory("inference") != nobody
+    assert transport._directory == mcp_transport._directory == snapshot.directory("inference") != nobody
     assert transport._directory.outside == {"https://llama.example": "0" * 64}
-    assert known.directory("agent/reader").outside == known.directory().outside == {}
+    assert snapshot.directory("agent/reader").outside == snapshot.directory().outside == {}

@@ -364,9 +364,9 @@ async def test_where_a_new_version_cannot_be_used_nothing_is_fresh_until_another
 ) -> None:
     there, tried = Registry(whole(KNOWN), whole(KNOWN, registry=3)), list[RegistrySnapshot]()
 
-    def use(known: RegistrySnapshot, _policy: PolicyDocument) -> None:
-        tried.append(known)
-        if known == OTHER:
+    def use(snapshot: RegistrySnapshot, _policy: PolicyDocument) -> None:
+        tried.append(snapshot)
+        if snapshot == OTHER:
             raise error
 
     async with there.feed.opened():
@@ -394,12 +394,12 @@ def test_whatever_is_left_out_replayed_or_reordered_what_a_heartbeat_confirms_is
 ) -> None:
     registry_number = policy_number = changes = 0
     revoked, meant = dict[Revocable, str](), dict[str, tuple[object, ...]]()
-    known, policy, sent = KNOWN, POLICY, list[str]()
+    snapshot, policy, sent = KNOWN, POLICY, list[str]()
     for move in ["registry", "policy", *moves, "beat"]:
         if move == "registry":
             registry_number += 1
-            known = KNOWN.model_copy(update={"read_from": {"registry.yaml": f"{registry_number:064x}"}})
-            sent.append(registry_line(known, registry_number))
+            snapshot = KNOWN.model_copy(update={"read_from": {"registry.yaml": f"{registry_number:064x}"}})
+            sent.append(registry_line(snapshot, registry_number))
         elif move == "policy":
             policy_number += 1
             policy = POLICY.model_copy(update={"policies": f"{POLICY.policies}// {policy_number}"})
@@ -410,7 +410,7 @@ def test_whatever_is_left_out_replayed_or_reordered_what_a_heartbeat_confirms_is
             sent.append(event(changed(ME, changes, ("user", f"user-{changes}"), "x")))
         else:
             sent.append(beat(changes, registry=registry_number, policy=policy_number))
-            meant[sent[-1]] = known, policy, dict(revoked)
+            meant[sent[-1]] = snapshot, policy, dict(revoked)
     own = the_ca().svid("agent/reader")
     feed = RegistryFeed("", REGISTRY_PARTY, http=None, identity=lambda: own, revocations=Revocations(clock=lambda: 0.0))  # type: ignore[arg-type] # nothing is asked
     feed.revocations.replace(0, {})

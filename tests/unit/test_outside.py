@@ -18,13 +18,13 @@ from zerotrust.transport.egress import EgressClients, calling_with
 from zerotrust.transport.pools import Connections, MCPConnections
 
 
-def known(registry: Registry, pin: str, origin: str) -> RegistrySnapshot:
+def snapshot_of(registry: Registry, pin: str, origin: str) -> RegistrySnapshot:
     return RegistrySnapshot(registry=with_server(registry, pin), addresses={}, outside={NAME: origin}, approved={})
 
 
 async def asked(registry: Registry, pin: str, origin: str, *, caller: str = "inference") -> int:
     """The status that a party gets there."""
-    directory = known(registry, pin, origin).directory(caller)
+    directory = snapshot_of(registry, pin, origin).directory(caller)
     async with httpx.AsyncClient(transport=Connections(directory, the_ca().svid(caller)), timeout=10) as http:
         return (await http.get(f"{origin}/v1/models")).status_code
 
@@ -79,7 +79,7 @@ async def test_a_server_outside_is_never_taken_for_a_party(registry: Registry) -
     """The pin opens its own origin alone."""
     server, name = Server(), registry.dns_name("agent/reader")
     async with answering(server.context()) as (origin, heard, _):
-        snapshot = known(registry, server.pin, origin).model_copy(
+        snapshot = snapshot_of(registry, server.pin, origin).model_copy(
             update={"addresses": {"agent/reader": f"https://{name}"}, "places": {"agent/reader": origin}}
         )
         everybody = replace(snapshot.directory(), outside=snapshot.directory("inference").outside)
@@ -93,7 +93,7 @@ async def test_a_server_outside_is_never_taken_for_a_party(registry: Registry) -
 async def test_no_token_goes_there(registry: Registry) -> None:
     server = Server()
     async with answering(server.context()) as (origin, heard, _):
-        snapshot = known(registry, server.pin, origin)
+        snapshot = snapshot_of(registry, server.pin, origin)
         directory, svid = snapshot.directory("inference"), the_ca().svid("inference")
         egress = EgressClients(
             snapshot.called(),

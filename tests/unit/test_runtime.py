@@ -70,7 +70,7 @@ def ports() -> dict[str, int]:
 
 
 @pytest.fixture
-def known(ports: dict[str, int]) -> RegistrySnapshot:
+def snapshot(ports: dict[str, int]) -> RegistrySnapshot:
     places = {name: f"https://127.0.0.1:{port}" for name, port in ports.items()}
     approved = load_lock(ROOT / "registry.lock").parties
     found = registry()
@@ -78,29 +78,31 @@ def known(ports: dict[str, int]) -> RegistrySnapshot:
     return RegistrySnapshot(registry=found, addresses=addresses, places=places, approved=approved)
 
 
-def settings(known: RegistrySnapshot, folder: Path, name: str = INFERENCE, **changed: Any) -> Settings:
+def settings(snapshot: RegistrySnapshot, folder: Path, name: str = INFERENCE, **changed: Any) -> Settings:
     told: dict[str, Any] = {
-        "registry": known.places[REGISTRY_PARTY],
+        "registry": snapshot.places[REGISTRY_PARTY],
         "registry_party": REGISTRY_PARTY,
         "issuer": ISSUER,
         "host": "127.0.0.1",
-        "port": httpx.URL(known.places[name]).port,
+        "port": httpx.URL(snapshot.places[name]).port,
         "data": folder,
     }
     return Settings(**told | changed)
 
 
 def composed(
-    party: str, known: RegistrySnapshot, folder: Path, workload: Workload, revocations: Revocations
+    party: str, snapshot: RegistrySnapshot, folder: Path, workload: Workload, revocations: Revocations
 ) -> Service:
-    return compose(party, known, policy_of(POLICY, known.registry), settings(known, folder), workload, revocations)
+    return compose(
+        party, snapshot, policy_of(POLICY, snapshot.registry), settings(snapshot, folder), workload, revocations
+    )
 
 
 @asynccontextmanager
 async def serving(service: Service, app: ASGIApp, workload: Workload) -> AsyncIterator[None]:
     """Serve a party until the block ends."""
     servers: list[uvicorn.Server] = []
-    told = settings(service.known, service.data, service.name)
+    told = settings(service.snapshot, service.data, service.name)
     with pytest.MonkeyPatch.context() as patch:
 
         def noted(*arguments: Any, **named: Any) -> uvicorn.Server:
@@ -127,112 +129,112 @@ async def follow_nobody(_apply: object, heard: Callable[[float], None]) -> None:
 
 
 @asynccontextmanager
-async def registry_alive(known: RegistrySnapshot, folder: Path) -> AsyncIterator[Service]:
+async def registry_alive(snapshot: RegistrySnapshot, folder: Path) -> AsyncIterator[Service]:
     revocations, workload = Revocations(clock=time.monotonic), launched(REGISTRY_PARTY)
     service = compose(
         REGISTRY_PARTY,
-        known,
-        policy_of(POLICY, known.registry),
-        settings(known, folder / "registry"),
+        snapshot,
+        policy_of(POLICY, snapshot.registry),
+        settings(snapshot, folder / "registry"),
         workload,
         revocations,
     )
     clients: Any = None  # nobody is suspended here
-    app = create_registry(service, clients, lambda: (known, POLICY), follow_nobody)
+    app = create_registry(service, clients, lambda: (snapshot, POLICY), follow_nobody)
     async with serving(service, app, workload):
         yield service
 
 
 async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid(
-    known: RegistrySnapshot, tmp_path: Path
+    snapshot: RegistrySnapshot, tmp_path: Path
 ) -> None:
     workload = launched(INFERENCE)
-    async with asyncio.timeout(30), registry_alive(known, tmp_path):
-        feed = follow(settings(known, tmp_path), workload)
+    async with asyncio.timeout(30), registry_alive(snapshot, tmp_path):
+        feed = follow(settings(snapshot, tmp_path), workload)
         # Attestation was not heard of yet: nothing is fresh, and a party that starts now would wait.
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3), feed.opened():
                 pass
         assert feed.revocations.of_party(workload.svid.id).reason is Reason.REVOCATION_UNKNOWN
 
-        await report(known)
-        feed = follow(settings(known, tmp_path), workload)
+        await report(snapshot)
+        feed = follow(settings(snapshot, tmp_path), workload)
         async with feed.opened():
-            assert feed.snapshot == known
+            assert feed.snapshot == snapshot
             service = compose(
                 INFERENCE,
                 feed.snapshot,
-                policy_of(POLICY, known.registry),
-                settings(known, tmp_path),
+                policy_of(POLICY, snapshot.registry),
+                settings(snapshot, tmp_path),
                 workload,
                 feed.revocations,
             )
             async with serving(service, create_inference(service), workload):
-                url = f"{known.addresses[INFERENCE]}/health"
-                async with caller(known, "agent/reader") as reader:
+                url = f"{snapshot.addresses[INFERENCE]}/health"
+                async with caller(snapshot, "agent/reader") as reader:
                     assert (await reader.get(url)).json() == {"status": "ok"}
                     cast("Launched", workload).renew(the_ca().svid(INFERENCE))
                     assert (await reader.get(url)).status_code == 200
-                async with caller(known, "agent/writer") as writer:  # on a connection that is new
+                async with caller(snapshot, "agent/writer") as writer:  # on a connection that is new
                     tls = (await writer.get(url)).extensions["network_stream"].get_extra_info("ssl_object")
                     assert tls.getpeercert(binary_form=True) == workload.svid.certificate.public_bytes(Encoding.DER)
                 async with httpx.AsyncClient(verify=the_ca().for_users(), trust_env=False) as user:
-                    url = f"{known.places[INFERENCE]}/health"
+                    url = f"{snapshot.places[INFERENCE]}/health"
                     with pytest.raises(httpx.TransportError):
                         await user.get(url, extensions={"sni_hostname": "inference.agents.example"})
 
 
 @asynccontextmanager
-async def caller(known: RegistrySnapshot, party: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with runtime.client(known.directory(), launched(party), client_context, seconds=5) as http:
+async def caller(snapshot: RegistrySnapshot, party: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with runtime.client(snapshot.directory(), launched(party), client_context, seconds=5) as http:
         yield http
 
 
-async def report(known: RegistrySnapshot) -> None:
+async def report(snapshot: RegistrySnapshot) -> None:
     """As attestation: everything is as it was approved."""
-    async with caller(known, "authority/attestation") as http:
+    async with caller(snapshot, "authority/attestation") as http:
         answer = await http.post(
-            f"{known.addresses[REGISTRY_PARTY]}/attestation", json={"drifted": {}, "at": time.time()}
+            f"{snapshot.addresses[REGISTRY_PARTY]}/attestation", json={"drifted": {}, "at": time.time()}
         )
         assert answer.json()["suspended"] == []
 
 
-async def test_users_come_to_the_registry_without_a_certificate(known: RegistrySnapshot, tmp_path: Path) -> None:
+async def test_users_come_to_the_registry_without_a_certificate(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
     user = httpx.AsyncClient(verify=the_ca().for_users(), trust_env=False)
-    async with asyncio.timeout(30), registry_alive(known, tmp_path), user:
+    async with asyncio.timeout(30), registry_alive(snapshot, tmp_path), user:
         sni = {"sni_hostname": f"registry.authority.{TRUST_DOMAIN}"}
-        health = await user.get(f"{known.places[REGISTRY_PARTY]}/health", extensions=sni)
-        parties = await user.get(f"{known.places[REGISTRY_PARTY]}/parties", extensions=sni)
+        health = await user.get(f"{snapshot.places[REGISTRY_PARTY]}/health", extensions=sni)
+        parties = await user.get(f"{snapshot.places[REGISTRY_PARTY]}/parties", extensions=sni)
 
     assert health.json() == {"status": "ok"}
     assert (parties.status_code, parties.json()["reason"]) == (401, Reason.NO_TOKEN)
 
 
-async def test_nobody_else_at_the_registrys_address_is_believed(known: RegistrySnapshot, tmp_path: Path) -> None:
+async def test_nobody_else_at_the_registrys_address_is_believed(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
     """Another workload, even one of ours, which took its port."""
     workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
     service = compose(
-        INFERENCE, known, policy_of(POLICY, known.registry), settings(known, tmp_path), workload, revocations
+        INFERENCE, snapshot, policy_of(POLICY, snapshot.registry), settings(snapshot, tmp_path), workload, revocations
     )
     async with serving(service, create_inference(service), workload):
-        feed = follow(settings(known, tmp_path, registry=known.places[INFERENCE]), launched("agent/reader"))
+        feed = follow(settings(snapshot, tmp_path, registry=snapshot.places[INFERENCE]), launched("agent/reader"))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5), feed.opened():
                 pass
     assert not feed.revocations.fresh
 
 
-async def test_what_a_party_calls_with_is_renewed_with_it(known: RegistrySnapshot, tmp_path: Path) -> None:
+async def test_what_a_party_calls_with_is_renewed_with_it(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
     workload = launched(INFERENCE)
     service = compose(
         INFERENCE,
-        known,
-        policy_of(POLICY, known.registry),
-        settings(known, tmp_path),
+        snapshot,
+        policy_of(POLICY, snapshot.registry),
+        settings(snapshot, tmp_path),
         workload,
         Revocations(clock=time.monotonic),
     )
-    alone = runtime.client(known.directory(), workload, client_context, seconds=5)
+    alone = runtime.client(snapshot.directory(), workload, client_context, seconds=5)
     cast("Launched", workload).renew(the_ca().svid(INFERENCE))
 
     calling: list[Any] = [*service.egress._transports, service._identity_http._transport, alone._transport]
@@ -243,7 +245,7 @@ async def test_what_a_party_calls_with_is_renewed_with_it(known: RegistrySnapsho
 
 @pytest.mark.parametrize("its_gate", ["served", "dropped"])
 def test_a_party_is_put_together_from_what_it_is_told(
-    known: RegistrySnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, its_gate: str
+    snapshot: RegistrySnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, its_gate: str
 ) -> None:
     """`run`, but for its two ends: a Workload API, and a registry to follow."""
     workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
@@ -252,7 +254,7 @@ def test_a_party_is_put_together_from_what_it_is_told(
 
     class Followed:
         def __init__(self) -> None:
-            self.snapshot, self.policy, self.revocations, self.on_change = known, POLICY, revocations, news.append
+            self.snapshot, self.policy, self.revocations, self.on_change = snapshot, POLICY, revocations, news.append
 
         @asynccontextmanager
         async def opened(self) -> AsyncIterator[None]:
@@ -267,13 +269,13 @@ def test_a_party_is_put_together_from_what_it_is_told(
         served.append(service)
         version = service._policy.version
         news[0](other, stricter)
-        assert service.known == other
+        assert service.snapshot == other
         assert service._policy.version != version
         await service.egress.close()
 
-    other = known.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})
+    other = snapshot.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})
     stricter = POLICY.model_copy(update={"policies": POLICY.policies + "// stricter"})
-    told = settings(known, tmp_path)
+    told = settings(snapshot, tmp_path)
     log: list[bool] = []
     workload.opened = opened  # type: ignore[method-assign] # it is open already
     for name, instead in {
@@ -300,19 +302,19 @@ def test_a_party_is_put_together_from_what_it_is_told(
     assert log == [True]
 
 
-async def test_who_was_launched_as_somebody_else_does_not_serve(known: RegistrySnapshot, tmp_path: Path) -> None:
+async def test_who_was_launched_as_somebody_else_does_not_serve(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
     workload = launched("agent/reader")
     service = compose(
         INFERENCE,
-        known,
-        policy_of(POLICY, known.registry),
-        settings(known, tmp_path),
+        snapshot,
+        policy_of(POLICY, snapshot.registry),
+        settings(snapshot, tmp_path),
         workload,
         Revocations(clock=time.monotonic),
     )
 
     with pytest.raises(WorkloadError, match=r"launched as .*/agent/reader, and started as inference"):
-        await serve(service, create_inference(service), workload, settings(known, tmp_path))
+        await serve(service, create_inference(service), workload, settings(snapshot, tmp_path))
 
 
 def test_an_address_is_compared_without_a_slash_at_its_end() -> None:

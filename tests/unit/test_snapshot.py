@@ -111,11 +111,11 @@ def test_half_a_registry_is_none(spoil: Callable[[dict[str, Any]], Any]) -> None
 
 
 def test_whoever_serves_something_can_be_called_and_nobody_else() -> None:
-    known, serving = load_snapshot(ROOT, DEPLOYMENT), {*registry().services, "authority/registry"}
+    snapshot, serving = load_snapshot(ROOT, DEPLOYMENT), {*registry().services, "authority/registry"}
 
-    assert known.places.keys() == known.addresses.keys() == serving
-    assert known.places["agent/reader"] == "https://127.0.0.1:8102"
-    assert known.called()[registry().id("agent/reader")] == "https://reader.agent.agents.example"
+    assert snapshot.places.keys() == snapshot.addresses.keys() == serving
+    assert snapshot.places["agent/reader"] == "https://127.0.0.1:8102"
+    assert snapshot.called()[registry().id("agent/reader")] == "https://reader.agent.agents.example"
 
 
 def test_nobody_changes_what_was_said() -> None:

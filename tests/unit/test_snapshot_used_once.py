@@ -12,8 +12,8 @@ def test_documents_that_came_before_are_not_used_again(registry: Registry) -> No
     used, feed = list[tuple[RegistrySnapshot, PolicyDocument]](), following(one)
     feed.on_change(lambda *both: used.append(both))
 
-    for number, known in enumerate((one, one, other, other, one), 1):
-        for line in whole(known, registry=number):
+    for number, snapshot in enumerate((one, one, other, other, one), 1):
+        for line in whole(snapshot, registry=number):
             feed._take(line)
 
     assert used == [(other, POLICY), (one, POLICY)]

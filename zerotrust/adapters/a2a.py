@@ -93,7 +93,7 @@ async def check_agent(service: Service, name: str) -> None:
     url, signer = f"{service.addresses[name]}{CARD_PATH}", service.registry.id(name)
     try:
         own = service.workload.svid
-        good = (name, service.known.approved[name].card, frozenset(own.bundle))
+        good = (name, service.snapshot.approved[name].card, frozenset(own.bundle))
         if service.checked.get(good, 0.0) > service.clock():  # control: card-remembered-by-content
             return
         status, sent = await ask(service.egress.without_token, "GET", url, most=MAX_CARD)

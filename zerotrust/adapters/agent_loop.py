@@ -87,7 +87,7 @@ class ToolClient:
 
     async def _check(self, listed: list[Tool]) -> None:
         """Check that the descriptions, which a model will read, are as approved.  Raises `Denied`."""
-        approved = self._service.known.approved[self._name].tools
+        approved = self._service.snapshot.approved[self._name].tools
         for tool in listed:
             described = tool.model_dump(mode="json", by_alias=True)
             if approved.get(tool.name) != tool_digest(described):  # control: tool-description-approved

@@ -23,8 +23,8 @@ def load_snapshot(folder: Path, deployment: Path) -> RegistrySnapshot:
             f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
         )
     read_from = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
-    known = deployed_at(load_deployment(deployment, registry), registry, approved=lock.parties)
-    return known.model_copy(update={"read_from": read_from})
+    snapshot = deployed_at(load_deployment(deployment, registry), registry, approved=lock.parties)
+    return snapshot.model_copy(update={"read_from": read_from})
 
 
 def load_policy(folder: Path) -> PolicyDocument:

@@ -60,9 +60,9 @@ class RegistrySnapshot(Document):
 
     def outside_of(self, caller: str) -> dict[str, str]:
         """The origins of the servers outside that this party reaches, by their names."""
-        known = self.registry.outside
+        servers = self.registry.outside
         # control: outside-for-one-party
-        return {name: origin for name, origin in self.outside.items() if known[name].reached_by == caller}
+        return {name: origin for name, origin in self.outside.items() if servers[name].reached_by == caller}
 
     def directory(self, caller: str | None = None) -> Directory:
         """Whom this party may call, or who can be called at all, and by what they are known."""

@@ -83,18 +83,18 @@ async def guarded(  # noqa: PLR0913 - what the party stands on, each by name
     origin = urlsplit(ISSUER)
     apps: dict[str, ASGIApp] = {f"{origin.scheme}://{origin.netloc}": issuer.app}
     addresses = {party: registry.address(party) for party in registry.services}
-    known = RegistrySnapshot(registry=registry, addresses=addresses, approved=dict.fromkeys(addresses, Approved()))
+    snapshot = RegistrySnapshot(registry=registry, addresses=addresses, approved=dict.fromkeys(addresses, Approved()))
     peer = Peer(registry.id(name), FOREVER)
     wire, mcp_wire = Wire(apps, peer), MCPWire(apps, peer)
     service = Service(
         name,
-        known=known,
+        snapshot=snapshot,
         policy=policy_of(policies or policies_of(registry), registry),
         revocations=revocations,
         issuer=ISSUER,
         data=data,
         workload=Identity(CA(registry.trust_domain).svid(name)),
-        egress=EgressClients(known.called(), revocations=revocations, transport=wire, mcp_transport=mcp_wire),
+        egress=EgressClients(snapshot.called(), revocations=revocations, transport=wire, mcp_transport=mcp_wire),
         identity_http=httpx.AsyncClient(transport=wire),
     )
     app = apps[addresses[name]] = service.app_from(create_app)

@@ -114,12 +114,12 @@ class EgressClients:
             headers=PLAIN, timeout=None, transport=mcp_transport, event_hooks={"request": [self._attach_token]}
         )
 
-    def use(self, known: RegistrySnapshot, caller: str) -> None:
+    def use(self, snapshot: RegistrySnapshot, caller: str) -> None:
         """Switch to another registry snapshot, as the party of that name."""
-        self._audiences = _by_origin(known.called())
+        self._audiences = _by_origin(snapshot.called())
         for transport in self._transports:
             if isinstance(transport, Connections | MCPConnections):
-                transport.use(known.directory(caller))
+                transport.use(snapshot.directory(caller))
 
     async def _attach_token(self, request: httpx.Request | httpx2.Request) -> None:
         party = self._audiences.get(origin(request.url))

@@ -53,8 +53,8 @@ class Environment(SharedRoot):
     """The environment that all launched parties share, compared with its pin."""
 
     def __init__(self, pin: Pin) -> None:
-        known = {path: MeasuredFile(Stamp(*stamp), digest) for path, (*stamp, digest) in pin.files.items()}
-        super().__init__(pin.folders, pin.single, known, leave_out(pin.folders))
+        measured = {path: MeasuredFile(Stamp(*stamp), digest) for path, (*stamp, digest) in pin.files.items()}
+        super().__init__(pin.folders, pin.single, measured, leave_out(pin.folders))
         self.python, self.bytecode, self.digest = pin.python, pin.bytecode, pin.digest
 
     @classmethod
@@ -97,7 +97,7 @@ def install() -> Pin:
         folders=folders,
         single=single,
         digest=digest_of(table),
-        files={name: (*(known.stamp or Stamp(0, 0, 0)), known.digest) for name, known in files.known().items()},
+        files={name: (*(file.stamp or Stamp(0, 0, 0)), file.digest) for name, file in files.measured().items()},
     )
     (prefix / PIN).write_text(pin.model_dump_json())
     return pin

@@ -16,10 +16,10 @@ def changed_files(prefix: Path) -> list[str]:
     Raises `OSError`, `ValueError`, `LookupError` or `TypeError` if there is no pin, and `MeasureError`.
     """
     pin = json.loads((prefix / PIN).read_bytes())
-    known = {name: MeasuredFile(Stamp(*stamp), digest) for name, (*stamp, digest) in pin["files"].items()}
-    files = Files(Path("/"), leave_out=leave_out(pin["folders"]), links=True, known=known)
+    measured = {name: MeasuredFile(Stamp(*stamp), digest) for name, (*stamp, digest) in pin["files"].items()}
+    files = Files(Path("/"), leave_out=leave_out(pin["folders"]), links=True, measured=measured)
     found = files.look(pin["folders"], pin["single"])
-    pinned = {name: digest for name, (_, digest) in known.items()}
+    pinned = {name: digest for name, (_, digest) in measured.items()}
     return sorted(name for name in found.keys() | pinned.keys() if found.get(name) != pinned.get(name))
 
 

@@ -45,11 +45,11 @@ class Files:
         *,
         leave_out: Collection[str],
         links: bool = False,
-        known: Mapping[str, MeasuredFile] | None = None,
+        measured: Mapping[str, MeasuredFile] | None = None,
     ) -> None:
         """`leave_out` holds folders to skip, by name or whole path; `links`: whether links are followed, or refused."""
         self.root, self.leave_out, self._links = root, leave_out, links
-        self._known = dict(known or {})
+        self._measured = dict(measured or {})
 
     def look(self, folders: Iterable[str], single: Iterable[str] = ()) -> dict[str, str]:
         """Return the SHA-256, in hex, of each file in `folders`, and of the files in `single` that exist.
@@ -79,15 +79,15 @@ class Files:
         except OSError as error:
             raise MeasureError(f"{error.filename}: {error.strerror}") from error
 
-    def known(self) -> dict[str, MeasuredFile]:
+    def measured(self) -> dict[str, MeasuredFile]:
         """Return the files that were read so far, to be stored."""
-        return dict(self._known)
+        return dict(self._measured)
 
     def _digest(self, name: str, stamp: Stamp) -> str:
-        known = self._known.get(name)
-        if known is None or known.stamp != stamp:
-            known = self._known[name] = _read(self.root / name)
-        return known.digest
+        measured = self._measured.get(name)
+        if measured is None or measured.stamp != stamp:
+            measured = self._measured[name] = _read(self.root / name)
+        return measured.digest
 
 
 def measure_files(root: Path, folders: Iterable[str], *, leave_out: Collection[str] = ()) -> dict[str, str]:

@@ -110,8 +110,8 @@ class SharedRoot:
         """Take absolute paths.  `single`: files outside of the folders, which need not exist."""
         self.changed: list[str] = []
         self._folders, self._single = folders, single
-        self._approved = {path: known.digest for path, known in approved.items()}
-        self._files = Files(Path("/"), leave_out=leave_out, links=True, known=approved)
+        self._approved = {path: file.digest for path, file in approved.items()}
+        self._files = Files(Path("/"), leave_out=leave_out, links=True, measured=approved)
         self._whole = True
 
     def watch(self, watch: Watch) -> None:

@@ -31,13 +31,13 @@ def create_app(service: Service) -> ASGIApp:
     return thinking(app) if service.name == "inference" else app
 
 
-def shifted(known: RegistrySnapshot, variant: str) -> RegistrySnapshot:
+def shifted(snapshot: RegistrySnapshot, variant: str) -> RegistrySnapshot:
     """The registry as a variant has it: the same parties at other ports, and without security in the clear."""
     scheme = "http" if variant == "none" else "https"
-    addresses = {name: f"{scheme}://{known.registry.dns_name(name)}" for name in known.addresses}
-    there = {name: urlsplit(place) for name, place in known.places.items()}
+    addresses = {name: f"{scheme}://{snapshot.registry.dns_name(name)}" for name in snapshot.addresses}
+    there = {name: urlsplit(place) for name, place in snapshot.places.items()}
     places = {name: f"{scheme}://{url.hostname}:{(url.port or 443) + PORTS[variant]}" for name, url in there.items()}
-    return known.model_copy(update={"addresses": addresses, "places": places})
+    return snapshot.model_copy(update={"addresses": addresses, "places": places})
 
 
 async def live(settings: Settings, variant: str, name: str) -> None:
@@ -46,12 +46,12 @@ async def live(settings: Settings, variant: str, name: str) -> None:
     async with workload.opened():
         feed = follow(settings, workload)
         async with feed.opened():
-            known, policy = shifted(feed.snapshot, variant), policy_of(feed.policy, feed.snapshot.registry)
-            service = compose(name, known, policy, settings, workload, feed.revocations, kind)
+            snapshot, policy = shifted(feed.snapshot, variant), policy_of(feed.policy, feed.snapshot.registry)
+            service = compose(name, snapshot, policy, settings, workload, feed.revocations, kind)
             app = create_app(service)
             if kind is not Unguarded:
                 feed.on_change(
-                    lambda known, policy: service.use(shifted(known, variant), policy_of(policy, known.registry))
+                    lambda snapshot, policy: service.use(shifted(snapshot, variant), policy_of(policy, snapshot.registry))
                 )
                 return await serve(service, app, workload, settings)
         if variant != "none":

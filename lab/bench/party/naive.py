@@ -42,11 +42,11 @@ class Naive(Service):
     connection is ever used again."""
 
     def __init__(self, name: str, **parts: Any) -> None:
-        known, workload, issuer = _high_risk(parts["known"]), parts["workload"], httpx.URL(parts["issuer"])
-        directory, at_issuer = known.directory(), Directory({origin(issuer): issuer.host}, {})
-        parts["known"] = known
+        snapshot, workload, issuer = _high_risk(parts["snapshot"]), parts["workload"], httpx.URL(parts["issuer"])
+        directory, at_issuer = snapshot.directory(), Directory({origin(issuer): issuer.host}, {})
+        parts["snapshot"] = snapshot
         parts["egress"] = EgressClients(
-            known.called(),
+            snapshot.called(),
             revocations=parts["revocations"],
             transport=_NewHttp(lambda: Connections(directory, workload.svid)),
             mcp_transport=_NewMcp(lambda: MCPConnections(directory, workload.svid)),
@@ -56,11 +56,11 @@ class Naive(Service):
         )
         super().__init__(name, **parts)
 
-    def use(self, known: RegistrySnapshot, policy: PolicyEngine) -> None:
+    def use(self, snapshot: RegistrySnapshot, policy: PolicyEngine) -> None:
         """Stay naive."""
-        super().use(_high_risk(known), policy)
+        super().use(_high_risk(snapshot), policy)
 
 
-def _high_risk(known: RegistrySnapshot) -> RegistrySnapshot:
-    scopes = {name: scope.model_copy(update={"high_risk": True}) for name, scope in known.registry.scopes.items()}
-    return known.model_copy(update={"registry": known.registry.model_copy(update={"scopes": scopes})})
+def _high_risk(snapshot: RegistrySnapshot) -> RegistrySnapshot:
+    scopes = {name: scope.model_copy(update={"high_risk": True}) for name, scope in snapshot.registry.scopes.items()}
+    return snapshot.model_copy(update={"registry": snapshot.registry.model_copy(update={"scopes": scopes})})
