@@ -123,7 +123,7 @@ async def _client(use: Use, *, enabled: bool) -> None:
 
 
 async def _undo_suspend(use: Use) -> None:
-    if (result := (await use.olga.reinstate(READER))["keycloak"]) != "told":
+    if (result := (await use.olga.reinstate(READER))["keycloak"]) != "notified":
         raise RuntimeError(f"{READER} is reinstated, but Keycloak was not notified: {result}")
 
 

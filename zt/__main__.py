@@ -202,10 +202,11 @@ def _show_revocations(answer: dict[str, Any], otherwise: str) -> None:
 
 
 def _show_keycloak(answer: dict[str, Any], otherwise: str) -> None:
-    if answer["keycloak"].startswith("not told"):
-        console.print(Text(f"Keycloak was {answer['keycloak']}."))
-    elif answer["keycloak"] != "told":
-        _fail(f"All services know it, but Keycloak {answer['keycloak']}: {otherwise}.")
+    result, _, why = answer["keycloak"].partition(": ")
+    if result == "not applicable":
+        console.print(Text(f"Keycloak was not notified: {why}."))
+    elif result != "notified":
+        _fail(f"All services know it, but Keycloak did not confirm it ({why}): {otherwise}.")
 
 
 def _fail(why: str) -> NoReturn:

@@ -11,7 +11,8 @@ from authorities.registry.keycloak.admin import AdministrationError, UnknownErro
 from authorities.registry.state import State
 from zerotrust.revocation_list import Revocable
 
-NOTIFIED, PENDING, NOTHING = "told", "could not be told", "not told"
+NOTIFIED, UNCONFIRMED, NOT_APPLICABLE = "notified", "unconfirmed", "not applicable"
+"""The results of notifying the realm, as operators get them; after the last two, a colon and the reason."""
 SECONDS_BETWEEN_TRIES = 5
 
 log = logging.getLogger(__name__)
@@ -67,11 +68,8 @@ class Notifier:
         return self._turns.setdefault(subject, asyncio.Lock())
 
     async def notify(self, subject: Revocable) -> str:
-        """Notify the realm now.  Return NOTIFIED, or NOTHING to notify and why, or PENDING and why.
-
-        In the last case it is notified again, in the background.
-        """
-        if (result := await self._once(subject)).startswith(PENDING):
+        """Notify the realm now.  Return the result; an unconfirmed one is notified again, in the background."""
+        if (result := await self._once(subject)).startswith(UNCONFIRMED):
             self.notify_later(subject)
         return result
 
@@ -79,7 +77,7 @@ class Notifier:
         """Notify the realm in the background."""
 
         async def until_notified() -> None:
-            while (await self._once(subject)).startswith(PENDING):  # noqa: ASYNC110 - there is no event to wait for
+            while (await self._once(subject)).startswith(UNCONFIRMED):  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
         self._in_background(until_notified())
@@ -111,8 +109,8 @@ class Notifier:
                 try:
                     await notify(name)
                 except UnknownError as error:  # the realm issues nothing to a subject that it does not know
-                    result = f"{NOTHING}: {error}"
+                    result = f"{NOT_APPLICABLE}: {error}"
                 except AdministrationError as error:
-                    return f"{PENDING}: {error}"
+                    return f"{UNCONFIRMED}: {error}"
                 await self._kept.notified(kind, name)
         return result

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from authorities.registry.keycloak.admin import AdministrationError, UnknownError
-from authorities.registry.notify import NOTHING, NOTIFIED, PENDING, Notifier, Realm
+from authorities.registry.notify import NOT_APPLICABLE, NOTIFIED, UNCONFIRMED, Notifier, Realm
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
@@ -13,7 +13,7 @@ from zerotrust.decision import Denied
 from zerotrust.registry.model import Party
 from zerotrust.revocation_list import Revocable
 
-NOT_TOLD = "not told: without its client there, no operator gets a token for this door"
+NOT_FOR_ITSELF = f"{NOT_APPLICABLE}: without its client there, no operator would get a token for the registry"
 
 
 class Parties:
@@ -52,7 +52,7 @@ class Parties:
         if party.starts_chains and self._own in party.may_call:
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         await self._revoke(name, cause)
-        return NOT_TOLD if name == self._own else await self._notifier.notify(self._subject(name))
+        return NOT_FOR_ITSELF if name == self._own else await self._notifier.notify(self._subject(name))
 
     async def reinstate(self, name: str) -> str:
         """Reinstate a party, unless it drifts or is suspended again before the realm is notified.
@@ -72,8 +72,8 @@ class Parties:
 
         async with self._notifier.turn(self._subject(name)):
             if not still_meant():
-                return "not told: it was suspended once more"
-            result = NOT_TOLD if name == self._own else await self._enabled(name)
+                return f"{NOT_APPLICABLE}: it was suspended again"
+            result = NOT_FOR_ITSELF if name == self._own else await self._enabled(name)
             await self._stream.change("party", self._id(name), None, where=still_meant)
             if cause := self.cause(name):  # it was suspended again, which has to be the realm's last notification
                 await self._revoke(name, cause)
@@ -87,9 +87,9 @@ class Parties:
         try:
             await self._realm.enable_client(self._id(name))
         except UnknownError as error:
-            return f"{NOTHING}: {error}"
+            return f"{NOT_APPLICABLE}: {error}"
         except AdministrationError as error:
-            return f"{PENDING}: {error}"
+            return f"{UNCONFIRMED}: {error}"
         return NOTIFIED
 
     def cause(self, name: str) -> str | None:

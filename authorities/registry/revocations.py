@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from authorities.registry.keycloak.admin import AdministrationError
 from authorities.registry.keycloak.events import OURS
-from authorities.registry.notify import NOTIFIED, Notifier, Realm
+from authorities.registry.notify import NOT_APPLICABLE, NOTIFIED, Notifier, Realm
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
@@ -15,7 +15,7 @@ from zerotrust.decision import Denied, Reason
 
 SHOWN = 1000
 """Entries that an operator is shown: to serialize more would delay all other requests to the registry."""
-NOT_APPLICABLE = "not told: every party refuses the token and what was derived from it"
+NOT_FOR_TOKENS = f"{NOT_APPLICABLE}: every party refuses the token and what was derived from it"
 
 
 PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
@@ -57,7 +57,7 @@ class OperatorRevocations:
             raise Denied(RegistryReason.WOULD_LOCK_OUT, revocation.name)
         notify = kind != "token"
         await self._stream.change(kind, name, f"{revocation.cause} (operator {operator})", pending=notify)
-        return await self._notifier.notify((kind, name)) if notify else NOT_APPLICABLE
+        return await self._notifier.notify((kind, name)) if notify else NOT_FOR_TOKENS
 
     async def reinstate(self, revocation: Revocation) -> str:
         """Reinstate a user, at the realm first.  Raises `Denied`, also for a session or token."""

@@ -218,7 +218,7 @@ async def test_a_suspension_ends_no_later_one_that_it_had_to_wait_for(
         go_on.set()
         _, answer, _ = await asyncio.gather(*asked)
 
-    assert answer["keycloak"] == "not told: it was suspended once more"
+    assert answer["keycloak"] == "not applicable: it was suspended again"
     assert answer["party"]["state"] == "suspended"
     assert {what for what, _ in await told(authority, 1)} == {"disable"}
 
@@ -276,11 +276,11 @@ async def test_whom_the_realm_does_not_know_it_need_not_be_told_of(
     for what in "disable_client", "enable_client", "end_session":
         monkeypatch.setattr(authority.realm, what, unknown)
 
-    assert (await suspend(authority))["keycloak"] == f"not told: it has no {READERS_ID}"
+    assert (await suspend(authority))["keycloak"] == f"not applicable: it has no {READERS_ID}"
     back = await reinstate(authority)
-    assert (back["keycloak"], back["party"]["state"]) == (f"not told: it has no {READERS_ID}", "active")
+    assert (back["keycloak"], back["party"]["state"]) == (f"not applicable: it has no {READERS_ID}", "active")
     ended = await authority.operate("POST", "/revocations", SESSION)
-    assert ended["keycloak"] == "not told: it has no session-2"
+    assert ended["keycloak"] == "not applicable: it has no session-2"
     assert authority.revocations.revoked.keys() == {("session", "session-2")}  # refused all the same
     await asyncio.sleep(0.1)  # ten times as long as between two tries
     assert tries == [READERS_ID, READERS_ID, "session-2"]

@@ -17,7 +17,7 @@ from authorities.registry import revocations as module
 from authorities.registry.keycloak.admin import AdministrationError
 from authorities.registry.notify import NOTIFIED, Notifier
 from authorities.registry.reasons import RegistryReason
-from authorities.registry.revocations import NOT_APPLICABLE, OperatorRevocations, Revocation
+from authorities.registry.revocations import NOT_FOR_TOKENS, OperatorRevocations, Revocation
 from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
 from tests.services.test_registry_authority import (
@@ -61,7 +61,7 @@ async def revoked(authority: Authority) -> list[tuple[str, str, str]]:
     [
         ("user", "alice", ("user", "alices-id"), NOTIFIED, [("disable user", "alices-id", False)]),
         ("session", "session-1", ("session", "session-1"), NOTIFIED, [("end session", "session-1", False)]),
-        ("token", "ntrtte:T0", ("token", "ntrtte:T0"), NOT_APPLICABLE, []),
+        ("token", "ntrtte:T0", ("token", "ntrtte:T0"), NOT_FOR_TOKENS, []),
     ],
 )
 async def test_what_operators_revoke_is_known_here_first_and_told_at_the_realm_second(
@@ -82,7 +82,7 @@ async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: A
 
     answer = await authority.operate("POST", "/revocations", body("session", "session-1"))
 
-    assert answer == {"keycloak": "could not be told: Keycloak is away"}
+    assert answer == {"keycloak": "unconfirmed: Keycloak is away"}
     assert ("session", "session-1") in authority.revocations.revoked
 
 

@@ -262,7 +262,7 @@ async def test_operators_see_every_party_as_what_it_was_approved_and_in_what_sta
 async def test_a_suspended_party_stands_no_more_here_first_and_at_the_realm_second(authority: Authority) -> None:
     told = await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
 
-    assert told["keycloak"] == "told"
+    assert told["keycloak"] == "notified"
     assert (told["party"]["state"], told["party"]["cause"]) == ("suspended", "a theft (operator olivia)")
     assert told["party"]["since"] == pytest.approx(time.time(), abs=60)
     assert authority.revocations.of_party(READERS_ID).reason is Reason.REVOKED
@@ -271,7 +271,7 @@ async def test_a_suspended_party_stands_no_more_here_first_and_at_the_realm_seco
 
     told = await authority.operate("POST", f"/parties/{READER}/reinstate", {})
 
-    assert (told["party"]["state"], told["party"]["cause"], told["keycloak"]) == ("active", None, "told")
+    assert (told["party"]["state"], told["party"]["cause"], told["keycloak"]) == ("active", None, "notified")
     assert authority.revocations.of_party(READERS_ID)
     assert authority.realm.told[1:] == [("enable", READERS_ID, False)]
     assert authority.events == [("suspend", READER), ("reinstate", READER)]
@@ -285,7 +285,9 @@ async def test_nobody_is_locked_out_who_alone_could_open_again(authority: Author
     assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.WOULD_LOCK_OUT)
     assert authority.realm.told == []
     assert (await authority.operate("GET", "/parties/zt"))["state"] == "active"
-    assert (await authority.operate("POST", "/parties/walkthrough/suspend", {"cause": "a theft"}))["keycloak"] == "told"
+    assert (await authority.operate("POST", "/parties/walkthrough/suspend", {"cause": "a theft"}))[
+        "keycloak"
+    ] == "notified"
 
 
 @pytest.mark.parametrize("again", ["suspended", "drifted"])
@@ -322,7 +324,7 @@ async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: A
 
     told = await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
 
-    assert told["keycloak"] == "could not be told: Keycloak is away"
+    assert told["keycloak"] == "unconfirmed: Keycloak is away"
     assert not authority.revocations.of_party(READERS_ID)
 
 

@@ -263,7 +263,7 @@ def test_names_and_dates_are_whole_where_a_terminal_is_narrow(registry: Registry
 
 @pytest.mark.parametrize(("because", "cause"), [(["--because", "odd"], "odd"), ([], "suspended by olga")])
 def test_a_party_is_suspended_with_a_cause(zt: Zt, registered: Registered, because: list[str], cause: str) -> None:
-    answer = {"party": SUSPENDED, "keycloak": "told"}
+    answer = {"party": SUSPENDED, "keycloak": "notified"}
     registered.answers["POST /parties/agent/reader/suspend"] = (200, answer)
 
     shown = zt("party", "suspend", "agent/reader", *because)
@@ -274,7 +274,7 @@ def test_a_party_is_suspended_with_a_cause(zt: Zt, registered: Registered, becau
 
 
 def test_a_party_is_reinstated(zt: Zt, registered: Registered) -> None:
-    registered.answers["POST /parties/agent/reader/reinstate"] = (200, {"party": READER, "keycloak": "told"})
+    registered.answers["POST /parties/agent/reader/reinstate"] = (200, {"party": READER, "keycloak": "notified"})
 
     shown = zt("party", "reinstate", "agent/reader")
 
@@ -288,7 +288,7 @@ def test_a_party_is_reinstated(zt: Zt, registered: Registered) -> None:
 def test_what_is_revoked_is_revoked_with_a_cause(
     zt: Zt, registered: Registered, kind: str, name: str, because: list[str], cause: str
 ) -> None:
-    registered.answers["POST /revocations"] = (200, {"keycloak": "told"})
+    registered.answers["POST /revocations"] = (200, {"keycloak": "notified"})
 
     shown = zt("revoke", kind, name, *because)
 
@@ -300,12 +300,12 @@ def test_what_is_revoked_is_revoked_with_a_cause(
 
 def test_what_keycloak_has_no_word_for_is_told_and_is_a_success(zt: Zt, registered: Registered) -> None:
     why = "every party refuses the token and what was derived from it"
-    registered.answers["POST /revocations"] = (200, {"keycloak": f"not told: {why}"})
+    registered.answers["POST /revocations"] = (200, {"keycloak": f"not applicable: {why}"})
 
     shown = zt("revoke", "token", T1)
 
     assert shown.exit_code == 0, shown.output
-    assert shown.output == f"token {T1}: refused everywhere.\nKeycloak was not told: {why}.\n"
+    assert shown.output == f"token {T1}: refused everywhere.\nKeycloak was not notified: {why}.\n"
 
 
 @pytest.mark.parametrize(
@@ -319,14 +319,14 @@ def test_what_can_be_no_tokens_id_is_told_and_nobody_is_asked(zt: Zt, registered
 
 
 def test_a_revocation_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
-    registered.answers["POST /revocations"] = (200, {"keycloak": "could not be told: no answer within 10 s"})
+    registered.answers["POST /revocations"] = (200, {"keycloak": "unconfirmed: no answer within 10 s"})
 
     shown = zt("revoke", "user", "alice")
 
     assert shown.exit_code == 1
     assert "user alice: refused everywhere." in shown.stdout
     assert (
-        "Keycloak could not be told: no answer within 10 s: it is notified again until that succeeds." in shown.stderr
+        "Keycloak did not confirm it (no answer within 10 s): it is notified again until that succeeds." in shown.stderr
     )
 
 
@@ -340,7 +340,7 @@ def test_a_user_that_nobody_knows_is_told(zt: Zt, registered: Registered) -> Non
 
 
 def test_a_user_is_reinstated(zt: Zt, registered: Registered) -> None:
-    registered.answers["POST /reinstatements"] = (200, {"keycloak": "told"})
+    registered.answers["POST /reinstatements"] = (200, {"keycloak": "notified"})
 
     shown = zt("reinstate", "alice")
 
@@ -523,7 +523,7 @@ def test_an_operator_who_would_lock_themselves_out_is_told_who_can_do_it(zt: Zt,
 
 
 def test_a_suspension_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
-    answer = {"party": SUSPENDED, "keycloak": "could not be told: no answer within 10 s"}
+    answer = {"party": SUSPENDED, "keycloak": "unconfirmed: no answer within 10 s"}
     registered.answers["POST /parties/agent/reader/suspend"] = (200, answer)
 
     shown = zt("party", "suspend", "agent/reader")
@@ -531,21 +531,21 @@ def test_a_suspension_that_keycloak_does_not_know_of_is_told_and_is_no_success(z
     assert shown.exit_code == 1
     assert "suspended" in shown.stdout
     assert (
-        "Keycloak could not be told: no answer within 10 s: it is notified again until that succeeds." in shown.stderr
+        "Keycloak did not confirm it (no answer within 10 s): it is notified again until that succeeds." in shown.stderr
     )
 
 
 def test_a_reinstatement_that_keycloak_does_not_know_of_is_told_and_is_no_success(
     zt: Zt, registered: Registered
 ) -> None:
-    answer = {"party": SUSPENDED | {"state": "active"}, "keycloak": "could not be told: no answer within 10 s"}
+    answer = {"party": SUSPENDED | {"state": "active"}, "keycloak": "unconfirmed: no answer within 10 s"}
     registered.answers["POST /parties/agent/reader/reinstate"] = (200, answer)
 
     shown = zt("party", "reinstate", "agent/reader")
 
     assert shown.exit_code == 1
     assert (
-        "Keycloak could not be told: no answer within 10 s: repeat the command when Keycloak answers." in shown.stderr
+        "Keycloak did not confirm it (no answer within 10 s): repeat the command when Keycloak answers." in shown.stderr
     )
 
 
