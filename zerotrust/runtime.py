@@ -55,7 +55,7 @@ def end_if_first_process() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
-def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
+def compose(  # noqa: PLR0913, PLR0917 - its dependencies
     name: str,
     snapshot: RegistrySnapshot,
     policy: PolicyEngine,
@@ -64,7 +64,7 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
     revocations: Revocations,
     kind: type[Service] = Service,
 ) -> Service:
-    """Put a party together from what it was told, and what it knows."""
+    """Return a party, composed of what the registry says and what its settings say."""
     directory = snapshot.directory(name)
     calls, mcp_calls = Connections(directory, workload.svid), MCPConnections(directory, workload.svid)
     workload.on_renewal(calls.renew)
@@ -83,7 +83,7 @@ def compose(  # noqa: PLR0913, PLR0917 - what it was told, and what it knows
 
 
 def policy_of(document: PolicyDocument, registry: Registry) -> CedarPolicy:
-    """The policies, over the registry's parties.  Raises `PolicyError` where they are unfit."""
+    """Return the policy engine for a registry's parties.  Raises `PolicyError` if the policies are invalid."""
     entities, departments = party_entities(registry), registry.departments
     return CedarPolicy(
         policies=document.policies, schema=document.cedar_schema, entities=entities, departments=departments
@@ -101,7 +101,7 @@ def follow(settings: Settings, workload: Workload) -> RegistryFeed:
 
 
 def issuer_client(settings: Settings, workload: Workload) -> httpx.AsyncClient:
-    """A client of the issuer."""
+    """Return a client of the issuer."""
     url, at = httpx.URL(str(settings.issuer)), settings.issuer_at
     places = {url.host: (str(at.host), at.port or 443)} if at else {}
     return client(Directory({origin(url): url.host}, {}, places), workload, issuer_context, seconds=10)
@@ -115,9 +115,9 @@ def client(directory: Directory, workload: Workload, context: Context, *, second
 
 
 async def serve(service: Service, app: ASGIApp, workload: Workload, settings: Settings) -> None:
-    """Serve a party's app where it is told to, with its SVID.  A caller must show an SVID, unless the party is for
-    users too.
+    """Serve a party's app at the address in its settings, with its SVID.
 
+    A caller has to show an SVID as well, unless the party is for users too.
     Raises `WorkloadError` if this process was launched as another party.
     """
     if workload.svid.id != service.registry.id(service.name):

@@ -18,12 +18,12 @@ from zerotrust.registry.snapshot import deployed_at
 LOCAL: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "local.yaml").read_text())
 HERE = {"host": "127.0.0.1", "port": 8199}
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "a party that there is not": ({"agent/gone": HERE}, "parties.agent/gone: no party of the registry that listens"),
-    "who has no certificate": ({"zt": HERE}, "parties.zt: no party of the registry that listens anywhere"),
+    "a party that there is not": ({"agent/gone": HERE}, "parties.agent/gone: not a party of the registry that listens"),
+    "who has no certificate": ({"zt": HERE}, "parties.zt: not a party of the registry that listens"),
     "a party that is missing": ({"agent/reader": None}, "parties.agent/reader: missing"),
     "a place twice": (
         {"agent/reader": LOCAL["parties"]["orchestrator"]},
-        "parties.orchestrator: https://127.0.0.1:8101 is already the place of parties.agent/reader",
+        "parties.orchestrator: https://127.0.0.1:8101 is already used by parties.agent/reader",
     ),
     "no port": ({"agent/reader": {"host": "127.0.0.1"}}, "parties.agent/reader.port: Field required"),
     "a port that there is not": ({"agent/reader": HERE | {"port": 65536}}, "parties.agent/reader.port"),
@@ -56,10 +56,10 @@ LLAMA = {"reached_by": "inference", "spki_sha256": "0" * 64}
     ("outside", "reason"),
     [
         ({}, "outside.llama: missing"),
-        ({"llama": "https://llama.example", "gpt": "https://gpt.example"}, "outside.gpt: the registry knows no such"),
+        ({"llama": "https://llama.example", "gpt": "https://gpt.example"}, "outside.gpt: not in the registry"),
         ({"llama": "http://llama.example"}, "outside.llama"),
         ({"llama": "https://llama.example/v1"}, "outside.llama"),
-        ({"llama": "https://127.0.0.1:8102"}, "outside.llama: https://127.0.0.1:8102 is already the place of parties."),
+        ({"llama": "https://127.0.0.1:8102"}, "outside.llama: https://127.0.0.1:8102 is already used by parties."),
     ],
 )
 def test_a_server_outside_is_somewhere_by_tls(

@@ -264,7 +264,7 @@ async def test_what_is_amiss_is_logged(caplog: pytest.LogCaptureFixture) -> None
     async with there.feed.opened():
         there.lines.put_nowait(SPOILED["another kind of statement"]())
         await there.until(lambda: len(there.asked) == 2)
-    assert "a line of type JWT, which is none of ours" in caplog.text
+    assert "a line of unknown type JWT" in caplog.text
 
 
 async def test_an_old_state_reinstates_nobody() -> None:

@@ -76,29 +76,29 @@ MISTAKES = {
     "no authorities": (without("authorities"), "authorities: Field required"),
     "a registry that is no party": (
         change("authorities:registry", "authority/nobody"),
-        "authorities.registry: 'authority/nobody' is no party that serves anything",
+        "authorities.registry: 'authority/nobody' is not a resource server",
     ),
     "a registry that serves nothing": (
         change("authorities:registry", "authority/attestation"),
-        "authorities.registry: 'authority/attestation' is no party that serves anything",
+        "authorities.registry: 'authority/attestation' is not a resource server",
     ),
     "attestation by nobody": (
         change("authorities:attestation", "authority/nobody"),
-        "authorities.attestation: 'authority/nobody' is no party with a SPIFFE ID and without code",
+        "authorities.attestation: 'authority/nobody' is not a party with a SPIFFE ID and without code",
     ),
     "attestation without a SPIFFE ID": (
         change("authorities:attestation", "zt"),
-        "authorities.attestation: 'zt' is no party with a SPIFFE ID and without code",
+        "authorities.attestation: 'zt' is not a party with a SPIFFE ID and without code",
     ),
     "attestation by a party that can be launched": (
         change("authorities:attestation", "inference"),
-        "authorities.attestation: 'inference' is no party with a SPIFFE ID and without code",
+        "authorities.attestation: 'inference' is not a party with a SPIFFE ID and without code",
     ),
     "no department": (change("departments", []), "departments: "),
     "a department that is no top-level group": (change("departments", ["/engineering/interns"]), "departments"),
     "operators as a department": (
         change("departments", ["/engineering", "/operators"]),
-        "departments: /operators runs this system, and is no department",
+        "departments: /operators is the group of operators, and cannot be a department",
     ),
     "an unknown scope is delegated": (
         change(ORCHESTRATOR + "delegates", ["agent.invoke", "tool.erase"]),
@@ -106,15 +106,15 @@ MISTAKES = {
     ),
     "a call to nobody": (
         change(ORCHESTRATOR + "may_call", ["agent/readr"]),
-        "parties.orchestrator.may_call: 'agent/readr' is nobody this party could call",
+        "parties.orchestrator.may_call: 'agent/readr' cannot be called by this party",
     ),
     "a call to itself": (
         change(ORCHESTRATOR + "may_call", ["orchestrator"]),
-        "parties.orchestrator.may_call: 'orchestrator' is nobody this party could call",
+        "parties.orchestrator.may_call: 'orchestrator' cannot be called by this party",
     ),
     "a call to a public client": (
         change(ORCHESTRATOR + "may_call", ["walkthrough"]),
-        "parties.orchestrator.may_call: 'walkthrough' is nobody this party could call",
+        "parties.orchestrator.may_call: 'walkthrough' cannot be called by this party",
     ),
     "a call that no scope could open": (
         change(READER + "delegates", ["tool.read"]),
@@ -126,11 +126,11 @@ MISTAKES = {
     ),
     "a scope served by nobody we know": (
         change("scopes:tool.erase", {"served_by": ["tool/nothing"]}),
-        "scopes.tool.erase.served_by: 'tool/nothing' is no party that serves anything",
+        "scopes.tool.erase.served_by: 'tool/nothing' is not a resource server",
     ),
     "a scope served by a public client": (
         change("scopes:tool.erase", {"served_by": ["walkthrough"]}),
-        "scopes.tool.erase.served_by: 'walkthrough' is no party that serves anything",
+        "scopes.tool.erase.served_by: 'walkthrough' is not a resource server",
     ),
     "a max_ttl longer than the caller's": (
         change(READER + "max_ttl", 121),
@@ -138,55 +138,55 @@ MISTAKES = {
     ),
     "calls without a max_ttl": (
         without(READER + "max_ttl"),
-        "parties.agent/reader.max_ttl: needed where there is may_call, and only there",
+        "parties.agent/reader.max_ttl: required with may_call, and only with it",
     ),
     "calls of those who have a max_ttl, without one": (
         without(ORCHESTRATOR + "max_ttl"),
-        "parties.orchestrator.max_ttl: needed where there is may_call",
+        "parties.orchestrator.max_ttl: required with may_call",
     ),
     "a max_ttl without calls": (
         change("parties:inference:max_ttl", 60),
-        "parties.inference.max_ttl: needed where there is may_call, and only there",
+        "parties.inference.max_ttl: required with may_call, and only with it",
     ),
     "a SPIFFE ID without code": (
         without(READER + "code"),
-        "parties.agent/reader.code: a SPIFFE ID is given to measured code",
+        "parties.agent/reader.code: required, because only measured code gets a SPIFFE ID",
     ),
     "code without a SPIFFE ID": (
         change("parties:zt:code", ["zt"]),
-        "parties.zt.code: who has no SPIFFE ID runs none of ours",
+        "parties.zt.code: must be empty, because a party without a SPIFFE ID is not launched",
     ),
     "a secret without a SPIFFE ID": (
         change("parties:zt:keycloak", "confidential"),
-        "parties.zt.keycloak: who has no SPIFFE ID has no JWT-SVID, and is public",
+        "parties.zt.keycloak: must be public, because a party without a SPIFFE ID has no JWT-SVID",
     ),
     "a name for nobody": (
         change("parties:friend", {"id": "client", "keycloak": "none"}),
-        "parties.friend.keycloak: who has no SPIFFE ID has no JWT-SVID, and is public",
+        "parties.friend.keycloak: must be public, because a party without a SPIFFE ID has no JWT-SVID",
     ),
     "a public client with no way to a token": (
         without("parties:zt:starts_chains"),
-        "parties.zt.starts_chains: a public client exchanges nothing, so it gets no token otherwise",
+        "parties.zt.starts_chains: required for a public client, which cannot exchange tokens",
     ),
     "calls of who is no client at Keycloak": (
         change(READER + "keycloak", "none"),
-        "parties.agent/reader.keycloak: who is no client there gets no token to call with",
+        "parties.agent/reader.keycloak: must not be none, because calls need tokens",
     ),
     "chains of who is no client at Keycloak": (
         change("parties:authority/attestation:starts_chains", value=True),
-        "parties.authority/attestation.keycloak: who is no client there gets no token to call with",
+        "parties.authority/attestation.keycloak: must not be none, because calls need tokens",
     ),
     "chains that lead nowhere": (
         change("parties:inference:starts_chains", value=True),
-        "parties.inference.may_call: needed where starts_chains is",
+        "parties.inference.may_call: required with starts_chains",
     ),
     "a call to who starts chains": (
         change(ORCHESTRATOR + "starts_chains", value=True),
-        "parties.walkthrough.may_call: 'orchestrator' is nobody this party could call",
+        "parties.walkthrough.may_call: 'orchestrator' cannot be called by this party",
     ),
     "a call to who is no client at Keycloak": (
         change(ORCHESTRATOR + "may_call", ["authority/attestation"]),
-        "parties.orchestrator.may_call: 'authority/attestation' is nobody this party could call",
+        "parties.orchestrator.may_call: 'authority/attestation' cannot be called by this party",
     ),
     "no word on how a party is named": (without(READER + "id"), "parties.agent/reader.id"),
     "no word on what a party is at Keycloak": (without(READER + "keycloak"), "parties.agent/reader.keycloak"),
@@ -204,11 +204,11 @@ MISTAKES = {
     ),
     "a sign-in that ends nowhere": (
         without("parties:zt:redirect_uris"),
-        "parties.zt.redirect_uris: needed where starts_chains is, and only there",
+        "parties.zt.redirect_uris: required with starts_chains, and only with it",
     ),
     "a sign-in with who starts no chain": (
         change(READER + "redirect_uris", ["https://reader.example/callback"]),
-        "parties.agent/reader.redirect_uris: needed where starts_chains is, and only there",
+        "parties.agent/reader.redirect_uris: required with starts_chains, and only with it",
     ),
     "a sign-in that ends anywhere": (
         change("parties:zt:redirect_uris", ["https://console.example/*"]),
@@ -250,7 +250,7 @@ MISTAKES = {
     ),
     "a server outside that is reached by nobody we measure": (
         change("outside", {"llama": {"reached_by": "zt", "spki_sha256": "0" * 64}}),
-        "outside.llama.reached_by: 'zt' is no party that runs measured code",
+        "outside.llama.reached_by: 'zt' is not a party that runs measured code",
     ),
     "a server outside without a pin": (
         change("outside", {"llama": {"reached_by": "inference"}}),

@@ -179,7 +179,7 @@ def test_a_comment_in_the_registry_needs_no_approval(tmp_path: Path) -> None:
 def test_half_a_line_is_no_version() -> None:
     said = orjson.loads(document("", 1, KNOWN))
     for name in ("number", "document"):
-        with pytest.raises(InvalidStatement, match=f"no RegistrySnapshot: '{name}'"):
+        with pytest.raises(InvalidStatement, match=f"malformed RegistrySnapshot: '{name}'"):
             LatestDocument(RegistrySnapshot).take({key: value for key, value in said.items() if key != name})
 
 

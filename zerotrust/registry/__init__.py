@@ -1,1 +1,1 @@
-"""The registry as its followers see it: its model, its lock, signed snapshots, and the feed that brings them."""
+"""The registry's model, lock and snapshots, and the feed that delivers them."""

@@ -1,6 +1,6 @@
-"""Reads where parties run, `deploy/local.yaml`.  That earns no trust: whoever is found there shows who it is.
+"""The deployment, `deploy/local.yaml`: where parties run.  It is not trusted: a server proves who it is.
 
-A mistake in the file is refused with file, key and reason.
+An invalid file is refused with file, key and reason.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ class Place(Entry):
 
     @property
     def origin(self) -> str:
-        """The place as a URL: where to connect to, and nobody's name."""
+        """The address to connect to, as a URL.  It says nothing about identity."""
         return f"https://{self.host}:{self.port}"
 
 
@@ -28,11 +28,11 @@ class Deployment(Entry):
 
     parties: dict[Name, Place]
     outside: dict[Name, Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(:[0-9]+)?$")]] = Field(default={})
-    """The origin of each server outside."""
+    """The origin of each outside server."""
 
 
 def load_deployment(path: Path, registry: Registry) -> Deployment:
-    """Read where the parties of `registry` run.  Raises `RegistryError` naming the file, the key and the reason."""
+    """Return where a registry's parties run.  Raises `RegistryError` naming the file, the key and the reason."""
     found = validated(Deployment, content(path), path)
     if problems := [*_name_problems(found, registry), *_place_problems(found)]:
         raise RegistryError("\n".join(f"{path}: {problem}" for problem in problems))
@@ -42,10 +42,10 @@ def load_deployment(path: Path, registry: Registry) -> Deployment:
 def _name_problems(found: Deployment, registry: Registry) -> list[str]:
     listening = {name for name, party in registry.parties.items() if party.id == "spiffe"}
     return [
-        f"parties.{name}: {'missing' if name in listening else 'no party of the registry that listens anywhere'}"
+        f"parties.{name}: {'missing' if name in listening else 'not a party of the registry that listens'}"
         for name in sorted(listening ^ found.parties.keys())
     ] + [
-        f"outside.{name}: {'missing' if name in registry.outside else 'the registry knows no such server'}"
+        f"outside.{name}: {'missing' if name in registry.outside else 'not in the registry'}"
         for name in sorted(registry.outside.keys() ^ found.outside.keys())
     ]
 
@@ -55,7 +55,7 @@ def _place_problems(found: Deployment) -> list[str]:
     places = {f"parties.{name}": place.origin for name, place in found.parties.items()}
     places |= {f"outside.{name}": origin for name, origin in found.outside.items()}
     return [
-        f"{key}: {origin} is already the place of {other}"
+        f"{key}: {origin} is already used by {other}"
         for key, origin in places.items()
         if (other := seen.setdefault(origin, key)) != key
     ]

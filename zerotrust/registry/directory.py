@@ -9,13 +9,13 @@ Endpoint = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Whom there is to be called."""
+    """The parties and outside servers that can be called."""
 
     names: Mapping[str, str]
-    """The DNS name of whoever is found at each origin; a call to any other origin is not made."""
+    """The DNS name of the party at each origin; calls to other origins are refused."""
     parties: Mapping[str, str]
     """The SPIFFE ID that belongs to each DNS name."""
     places: Mapping[str, Endpoint] = field(default_factory=dict)
-    """Where to connect to for a DNS name that does not lead there by itself."""
+    """The endpoint to connect to, for each DNS name that does not resolve to it."""
     outside: Mapping[str, str] = field(default_factory=dict)
-    """The SHA-256 of the key, in hex, of each server at an origin that is no party's."""
+    """The SHA-256, in hex, of the key of each outside server, by its origin."""

@@ -1,8 +1,8 @@
-"""What the lines of the registry's feed say, as they are made and read (`docs/feed.md`).
+"""The payloads of the registry's feed: how they are written and read (`docs/feed.md`).
 
-Revocations are security event tokens (RFC 8417).  A single one is an event in the manner of CAEP and RISC; all others
-are of our own types, under the name of the trust domain.  This is no SSF stream: it is delivered as `feed.py` says, not
-by RFC 8935 or 8936, and nobody subscribes.
+Revocations are security event tokens (RFC 8417).  A single change has an event type of CAEP, RISC or OAuth; all others
+have types of our own, under the trust domain's name.  This is not an SSF stream: `feed.py` defines the delivery, not
+RFC 8935 or 8936, and there are no subscriptions.
 """
 
 import secrets
@@ -28,12 +28,12 @@ _REINSTATED = "https://schemas.openid.net/secevent/risc/event-type/account-enabl
 
 
 def document(issuer: str, number: int, version: Document) -> bytes:
-    """The payload of a whole document: the version of that number."""
+    """Return the payload of a whole document, with the number of its version."""
     return _line(issuer, number=number, document=version.model_dump(mode="json"))
 
 
 def changed(issuer: str, number: int, subject: Revocable, cause: str | None) -> bytes:
-    """A security event token's payload: this subject was revoked, or with no cause reinstated."""
+    """Return the payload of one change: a subject was revoked, or without a cause reinstated."""
     kind, name = subject
     event = {"cause": cause} if cause else {}
     sub_id = {"format": "opaque", "id": f"{kind} {name}"}
@@ -41,7 +41,7 @@ def changed(issuer: str, number: int, subject: Revocable, cause: str | None) -> 
 
 
 def all_changed(issuer: str, number: int, changes: Sequence[tuple[Revocable, str | None]]) -> bytes:
-    """The same of several subjects in one: `number` is that of the first, and each following one has the next."""
+    """Return the payload of several changes: `number` is that of the first, and each further one has the next."""
     if len(changes) == 1:
         return changed(issuer, number, *changes[0])
     event = {"changes": [[*subject, cause] for subject, cause in changes]}
@@ -49,44 +49,47 @@ def all_changed(issuer: str, number: int, changes: Sequence[tuple[Revocable, str
 
 
 def state(issuer: str, number: int, revoked: Mapping[Revocable, str], part: int = 1, parts: int = 1) -> bytes:
-    """One of the parts of the whole state as of change `number`, counted from 1."""
+    """Return one part of the whole state as of change `number`; parts are counted from 1."""
     entries = [[*subject, cause] for subject, cause in revoked.items()]
     event = {"part": part, "parts": parts, "revoked": entries}
     return _line(issuer, number=number, events={_own(audience(issuer), "state"): event})
 
 
 def heartbeat(issuer: str, numbers: Mapping[str, int], sources: Mapping[str, float]) -> bytes:
-    """`numbers` are the last of each topic; each source of revocations was read completely so many seconds ago."""
+    """Return the payload of a heartbeat: the last number of each topic, and the age of each source of revocations.
+
+    The age is in seconds since the source was last read completely.
+    """
     return _line(issuer, numbers=dict(numbers), sources=dict(sources))
 
 
 def audience(party: str) -> str:
-    """Whom the feed is for: everybody of the trust domain of that party, by its SPIFFE ID."""
+    """Return the audience of the feed: the trust domain of the party with this SPIFFE ID."""
     return f"spiffe://{party.removeprefix('spiffe://').partition('/')[0]}"
 
 
 def _own(audience: str, name: str) -> str:
-    """An event type of the trust domain's own (RFC 4151)."""
+    """Return an event type of our own, under the trust domain's name (RFC 4151)."""
     return f"tag:{audience.removeprefix('spiffe://')},2026:event-type/{name}"
 
 
 def _line(issuer: str, **claims: Any) -> bytes:
-    """`iat` is to the fraction: how late a heartbeat comes counts (RFC 7519 section 2)."""
+    """`iat` has fractions of a second (RFC 7519 section 2), because the delay of a heartbeat counts."""
     envelope = {"iss": issuer, "aud": audience(issuer), "iat": time.time(), "jti": secrets.token_hex(8)}
     return orjson.dumps(envelope | claims)
 
 
 def read_heartbeat(claims: Mapping[str, Any], *, now: float) -> tuple[dict[str, int], float]:
-    """The last number of each topic, and how many seconds ago the source that was read longest ago was read.
+    """Return the last number of each topic, and the age in seconds of the source that was read longest ago.
 
-    `now` in seconds since the epoch: the age is as of when it was said, so that whoever holds it back gains nothing.
+    `now` is in seconds since the epoch.  The delay of the heartbeat adds to the age, so that delaying it gains nothing.
     Raises `InvalidStatement`.
     """
     try:
         oldest = max(claims["sources"].values(), default=0.0) + max(0.0, now - claims["iat"])
         return {str(topic): int(number) for topic, number in claims["numbers"].items()}, oldest
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise InvalidStatement(f"no heartbeat: {error}") from error
+        raise InvalidStatement(f"malformed heartbeat: {error}") from error
 
 
 class RevocationEvents:
@@ -101,7 +104,7 @@ class RevocationEvents:
         return self._revocations.number
 
     def take(self, claims: Mapping[str, Any]) -> None:
-        """Apply one verified event.  Raises `Gap`, and `InvalidStatement` for what is none of ours."""
+        """Apply one verified event.  Raises `Gap`, and `InvalidStatement` if it is malformed."""
         try:
             ((kind, event),) = claims["events"].items()
             number, own = claims["number"], claims["aud"]
@@ -117,7 +120,7 @@ class RevocationEvents:
                     raise ValueError(kind)
                 self._revocations.change(number, (_kind(of), name), event.get("cause"))
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise InvalidStatement(f"no event of ours: {error}") from error
+            raise InvalidStatement(f"malformed event: {error}") from error
 
 
 def _kind(name: Any) -> Kind:

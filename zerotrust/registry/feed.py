@@ -1,7 +1,7 @@
-"""Follows the registry's feed: what exists, by which policies it is decided, and what is revoked (`docs/feed.md`).
+"""Follows the registry's feed: the registry's snapshot, the policies and the revocations (`docs/feed.md`).
 
-Each line is signed and numbered within its topic.  On whatever is amiss the feed is dropped and begun anew, with the
-whole of every topic first; until that has come nothing is fresh, and so nothing is allowed.
+Each line is signed, and numbered within its topic.  After any error the feed is opened again, and begins with the whole
+of every topic.  Until all of that has been received, nothing is fresh, and so nothing is allowed.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ PATH = "/feed"
 SECONDS_BETWEEN_TRIES = 0.2
 
 Use = Callable[[RegistrySnapshot, PolicyDocument], None]
-"""Goes on with these versions, both at once."""
+"""Replaces the versions in use, both at once."""
 
 log = logging.getLogger(__name__)
 
 
 class RegistryFeed:
-    """The registry's feed, followed for as long as the app runs."""
+    """Follows the registry's feed for as long as the app runs."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class RegistryFeed:
         return self._in_use[1]
 
     def on_change(self, use: Use) -> None:
-        """Have `use` called with each new version.  While that raises anything, nothing is fresh."""
+        """Call `use` with each new version.  If it raises, nothing is fresh."""
         self._use = use
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Wait until everything has come once, however long the registry takes; then follow."""
+        """Wait, without a limit, until everything has been received once; then follow it for a block."""
         following = asyncio.create_task(self._follow())
         try:
             await self._complete.wait()
@@ -87,22 +87,20 @@ class RegistryFeed:
             try:
                 await self._listen()
                 why = "the feed has ended"
-            except (httpx.HTTPError, TimeoutError, WorkloadError) as error:  # what has come ages, and then is not fresh
+            except (httpx.HTTPError, TimeoutError, WorkloadError) as error:  # the data expires by itself
                 why = f"{type(error).__name__} {error}"
-            except Exception as error:  # noqa: BLE001 - a gap, a forgery, a version that cannot be used, our mistake:
-                self.revocations.forget()  # what has come may not be all there is
+            except Exception as error:  # noqa: BLE001 - a gap, a forgery, an unusable version, a bug:
+                self.revocations.forget()  # the data may be incomplete
                 why = f"{type(error).__name__} {error}"
             if why != logged:
                 log.warning("nothing new from %s: %s", self._url, why)
             logged = why
-            # A feed ends with the certificates of its connection: what is revoked just then must not wait.
+            # A feed ends with the certificates of its connection, and a revocation just then must not be delayed.
             await asyncio.sleep(next_try - loop.time())
 
     async def _listen(self) -> None:
         async with AsyncExitStack() as stack:
-            async with asyncio.timeout(
-                self.revocations.bound
-            ):  # whoever is not there does not refuse: nothing comes back
+            async with asyncio.timeout(self.revocations.bound):  # an unreachable host may not even refuse
                 answer = await stack.enter_async_context(self._http.stream("GET", self._url))
             if answer.status_code != 200:
                 raise httpx.RemoteProtocolError(f"status {answer.status_code}")
@@ -113,13 +111,13 @@ class RegistryFeed:
                 if line is None:
                     return
                 self._take(line)
-                await asyncio.sleep(0)  # also where the next line is here already: others are waiting
+                await asyncio.sleep(0)  # let other tasks run, also if the next line is here already
 
     def _take(self, line: str) -> None:
         own, now = self._identity(), time.time()
         kind = KINDS.get(statement_type(line))
         if kind is None:
-            raise InvalidStatement(f"a line of type {statement_type(line)}, which is none of ours")
+            raise InvalidStatement(f"a line of unknown type {statement_type(line)}")
         ours = audience(own.id)
         claims = verify_statement(line, kind=kind.type, signer=f"{ours}/{self._party}", own=own, now=now)
         if claims.get("aud") != ours:  # control: event-audience
@@ -130,14 +128,14 @@ class RegistryFeed:
             self._topics[kind].take(claims)
 
     def _confirm(self, numbers: dict[str, int], oldest: float) -> None:
-        """Everything up to these numbers has come: so it fits together, and is used from now on."""
+        """Use what was received, if it is all up to these numbers: only then do the topics match each other."""
         here = {kind.name: topic.number for kind, topic in self._topics.items()}
         if numbers != here:  # control: topics-as-announced
-            raise Gap(f"the registry has sent {numbers}, and {here} has come")
+            raise Gap(f"the registry has sent {numbers}, and {here} was received")
         registry, policy = self._registry.document, self._policy.document
         assert registry  # noqa: S101 - they have numbers
         assert policy  # noqa: S101
-        # A feed that begins anew sends the same again: connections and what is remembered need not go for that.
+        # A feed that was opened again sends the same versions again; connections and caches can stay.
         if (registry, policy) != self._in_use:
             if self._use:
                 self._use(registry, policy)

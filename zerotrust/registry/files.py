@@ -1,4 +1,4 @@
-"""Reads what the registry serves: `registry.yaml`, what was approved of it, `registry.lock`, and the policies."""
+"""Reads what the registry publishes: `registry.yaml`, its approval `registry.lock`, and the policies."""
 
 import hashlib
 from pathlib import Path
@@ -12,9 +12,9 @@ from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, deploy
 
 
 def load_snapshot(folder: Path, deployment: Path) -> RegistrySnapshot:
-    """Read both files, and from a third where parties run.
+    """Return the snapshot of the registry in `folder`, with the deployment in another file.
 
-    Raises `RegistryError` where one of them is unfit, or does not fit the others.
+    Raises `RegistryError` if a file is invalid, or does not match the others.
     """
     texts = {name: content(folder / name) for name in FILES}
     registry, lock = validated(Registry, texts[REGISTRY], folder / REGISTRY), lock_of(texts[LOCK], folder / LOCK)
@@ -28,7 +28,7 @@ def load_snapshot(folder: Path, deployment: Path) -> RegistrySnapshot:
 
 
 def load_policy(folder: Path) -> PolicyDocument:
-    """Read `policies.cedar` and `schema.cedarschema`.  Raises `RegistryError` where they cannot be read."""
+    """Return `policies.cedar` and `schema.cedarschema`.  Raises `RegistryError` if they cannot be read."""
     try:
         policies, schema = (content(folder / name).decode() for name in ("policies.cedar", "schema.cedarschema"))
         return PolicyDocument(policies=policies, cedar_schema=schema)

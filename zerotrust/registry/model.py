@@ -1,6 +1,6 @@
-"""Reads `registry.yaml`: which parties exist, what each may hold and whom it may call.
+"""The registry's model, `registry.yaml`: the parties, the scopes that they may hold, and the calls that are allowed.
 
-A mistake in the file is refused with file, key and reason; nobody starts on half a registry.
+An invalid file is refused as a whole, with file, key and reason.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from zerotrust.revocation_list import LONGEST_LIFE
 from zerotrust.spiffe.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
 
 NAME = r"^[a-z]+(/[a-z]+)?$"
-"""What a party can be called."""
+"""A party's name."""
 Name = Annotated[str, Field(pattern=NAME)]
 ScopeName = Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$")]
 Department = Annotated[str, Field(pattern=r"^/[a-z]+$", max_length=64)]
@@ -26,37 +26,37 @@ Folder = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)*$")]
 Model = TypeVar("Model", bound=BaseModel)
 
 OPERATORS = "/operators"
-"""The group of those who suspend, revoke and reinstate at the registry."""
+"""The group of users who may suspend, revoke and reinstate at the registry."""
 
 
 class RegistryError(ZeroTrustError):
-    """The registry cannot be used. The text names file, key and reason."""
+    """The registry is invalid, or cannot be read.  The text names file, key and reason."""
 
 
 class Entry(BaseModel):
-    """A part of a file: strict, so that a mistake is no other meaning."""
+    """A part of a file.  It is strict, so that a mistake is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Scope(Entry):
-    """A permission at one kind of API; `high_risk` ones are confirmed with the issuer on every use."""
+    """A permission at one kind of API.  If it is of `high_risk`, tokens are introspected each time that it is used."""
 
     served_by: list[Name] = Field(min_length=1)
     high_risk: bool = False
 
 
 class Party(Entry):
-    """Somebody who takes part.  What it is called, what it starts and what it is at Keycloak are three facts."""
+    """A party.  How it is named, whether it starts chains and which client it is at Keycloak are independent facts."""
 
     id: Literal["spiffe", "client"]
-    """Its name: a SPIFFE ID, which its certificate says; or a client ID, and then it has no certificate."""
+    """How it is named: by a SPIFFE ID, with a certificate; or by a client ID, without one."""
     starts_chains: bool = False
-    """Whether users sign in with it: its tokens come of no exchange, and name no actor."""
+    """Whether users sign in with it: its tokens were not exchanged, and name no actor."""
     keycloak: Literal["public", "confidential", "none"]
-    """The client that it is there; a confidential one authenticates with its JWT-SVID."""
+    """Its type of client there.  A confidential client authenticates with its JWT-SVID."""
     redirect_uris: list[Annotated[str, Field(pattern=REDIRECT, max_length=256)]] = []
-    """Where a sign-in ends: exactly there, without wildcards (RFC 9700 section 4.1)."""
+    """The exact addresses at which a sign-in ends, without wildcards (RFC 9700 section 4.1)."""
     may_call: list[Name] = []
     delegates: list[ScopeName] = []
     max_ttl: Annotated[int, Field(ge=1, le=LONGEST_LIFE)] | None = None
@@ -64,15 +64,15 @@ class Party(Entry):
 
 
 class Outside(Entry):
-    """A server that is no party, such as a model's.  One party alone reaches it, and no token of ours goes there."""
+    """A server that is not a party, such as a model server.  Only one party connects to it, and sends it no token."""
 
     reached_by: Name
     spki_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    """Who it is: the SHA-256, in hex, of its certificate's SubjectPublicKeyInfo (as RFC 7469 section 2.4 pins it)."""
+    """Its identity: the SHA-256, in hex, of its certificate's SubjectPublicKeyInfo, as in RFC 7469 section 2.4."""
 
 
 class Freshness(Entry):
-    """How old knowledge may get, in seconds.  It may be made shorter, and no longer than the README says."""
+    """The greatest age of data that decisions are based on, in seconds.  The upper bounds are those of the README."""
 
     keys: Annotated[int, Field(ge=1, le=300)]
     keys_cooldown: PositiveInt
@@ -85,13 +85,13 @@ class Authorities(Entry):
     """The parties that all others rely on."""
 
     registry: Name
-    """It signs the feed, and acts at Keycloak for itself."""
+    """Signs the feed, and acts at Keycloak for itself."""
     attestation: Name
-    """It gives workloads their identity, and reports drift.  Nobody launches it."""
+    """Issues identities to workloads, and reports drift.  It is not launched by name."""
 
 
 class Registry(Entry):
-    """The whole file, checked against itself."""
+    """The whole file; its entries must be consistent."""
 
     trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
     realm: Annotated[str, Field(pattern=r"^[a-z]+$")]
@@ -103,29 +103,29 @@ class Registry(Entry):
     freshness: Freshness
 
     def id(self, name: str) -> str:
-        """The one name a party has everywhere: its SPIFFE ID, or its client ID."""
+        """Return a party's identifier: its SPIFFE ID, or its client ID."""
         return f"spiffe://{self.trust_domain}/{name}" if self.parties[name].id == "spiffe" else name
 
     def dns_name(self, name: str) -> str:
-        """The one DNS name in a party's certificate: `agent/quotes` is `quotes.agent.<trust domain>`."""
+        """Return the DNS name in a party's certificate: `quotes.agent.<trust domain>` for `agent/quotes`."""
         return dns_name(name, self.trust_domain)
 
     def address(self, name: str) -> str:
-        """A party's origin by its name in certificates: the same wherever it runs, and no place to connect to."""
+        """Return a party's origin, with its name in certificates: it does not depend on where the party runs."""
         return f"https://{self.dns_name(name)}"
 
     def scopes_at(self, name: str) -> list[str]:
-        """The scopes that open this party's own APIs."""
+        """Return the scopes that this party serves."""
         return [scope for scope, entry in self.scopes.items() if name in entry.served_by]
 
     @property
     def high_risk(self) -> frozenset[str]:
-        """The scopes that are confirmed with the issuer on every use."""
+        """The scopes for which tokens are introspected each time that they are used."""
         return frozenset(name for name, scope in self.scopes.items() if scope.high_risk)
 
     @property
     def initiating_clients(self) -> frozenset[str]:
-        """The ids of the parties users sign in with; only they may present a token without an actor."""
+        """The ids of the parties that users sign in with; only they may present a token without an actor."""
         return frozenset(self.id(name) for name, party in self.parties.items() if party.starts_chains)
 
     @property
@@ -135,12 +135,12 @@ class Registry(Entry):
 
     @property
     def launched(self) -> list[str]:
-        """The parties that run measured code: the services, and authorities outside them."""
+        """The parties that run measured code: the services, and the registry."""
         return [name for name, party in self.parties.items() if party.code]
 
     @property
     def services(self) -> list[str]:
-        """The parties that run measured code and take part in the tasks of users."""
+        """The parties that run measured code, without the registry."""
         return [name for name in self.launched if name != self.authorities.registry]
 
     @model_validator(mode="after")
@@ -158,16 +158,14 @@ class Registry(Entry):
 
     def _authority_problems(self) -> list[str]:
         registry, attestation = self.authorities.registry, self.authorities.attestation
-        found = (
-            [] if self.serves(registry) else [f"authorities.registry: {registry!r} is no party that serves anything"]
-        )
+        found = [] if self.serves(registry) else [f"authorities.registry: {registry!r} is not a resource server"]
         if attestation not in self.parties.keys() - self.without_certificate - {*self.launched}:
-            found.append(f"authorities.attestation: {attestation!r} is no party with a SPIFFE ID and without code")
+            found.append(f"authorities.attestation: {attestation!r} is not a party with a SPIFFE ID and without code")
         return found
 
     def _department_problems(self) -> list[str]:
         return (
-            [f"departments: {OPERATORS} runs this system, and is no department"]
+            [f"departments: {OPERATORS} is the group of operators, and cannot be a department"]
             if OPERATORS in self.departments
             else []
         )
@@ -177,11 +175,11 @@ class Registry(Entry):
         for scope, entry in self.scopes.items():
             for name in entry.served_by:
                 if not self.serves(name):
-                    found.append(f"scopes.{scope}.served_by: {name!r} is no party that serves anything")
+                    found.append(f"scopes.{scope}.served_by: {name!r} is not a resource server")
         return found
 
     def serves(self, name: str) -> bool:
-        """Whether tokens are issued for it: to somebody at Keycloak, by exchange, and from others."""
+        """Return whether a party is a resource server, so that tokens are issued for it."""
         party = self.parties.get(name)
         return party is not None and party.keycloak == "confidential" and not party.starts_chains
 
@@ -193,35 +191,35 @@ class Registry(Entry):
                 f"{key}.delegates: unknown scope {scope!r}" for scope in party.delegates if scope not in self.scopes
             ]
             if bool(party.may_call) != bool(party.max_ttl):
-                found.append(f"{key}.max_ttl: needed where there is may_call, and only there")
+                found.append(f"{key}.max_ttl: required with may_call, and only with it")
             if party.id == "client" and party.keycloak != "public":
-                found.append(f"{key}.keycloak: who has no SPIFFE ID has no JWT-SVID, and is public")
+                found.append(f"{key}.keycloak: must be public, because a party without a SPIFFE ID has no JWT-SVID")
             if party.keycloak == "public" and not party.starts_chains:
-                found.append(f"{key}.starts_chains: a public client exchanges nothing, so it gets no token otherwise")
+                found.append(f"{key}.starts_chains: required for a public client, which cannot exchange tokens")
             if party.keycloak == "none" and (party.may_call or party.starts_chains):
-                found.append(f"{key}.keycloak: who is no client there gets no token to call with")
+                found.append(f"{key}.keycloak: must not be none, because calls need tokens")
             if party.starts_chains and not party.may_call:
-                found.append(f"{key}.may_call: needed where starts_chains is")
+                found.append(f"{key}.may_call: required with starts_chains")
             if party.starts_chains != bool(party.redirect_uris):
-                found.append(f"{key}.redirect_uris: needed where starts_chains is, and only there")
+                found.append(f"{key}.redirect_uris: required with starts_chains, and only with it")
             if party.id == "spiffe" and party.keycloak != "none" and not party.code:
-                found.append(f"{key}.code: a SPIFFE ID is given to measured code")
+                found.append(f"{key}.code: required, because only measured code gets a SPIFFE ID")
             if party.id == "client" and party.code:
-                found.append(f"{key}.code: who has no SPIFFE ID runs none of ours")
+                found.append(f"{key}.code: must be empty, because a party without a SPIFFE ID is not launched")
             for callee in party.may_call:
                 found += self._call_problems(f"{key}.may_call", name, callee)
         return found
 
     def _outside_problems(self) -> list[str]:
         return [f"outside.{name}: a party has that name" for name in self.outside if name in self.parties] + [
-            f"outside.{name}.reached_by: {server.reached_by!r} is no party that runs measured code"
+            f"outside.{name}.reached_by: {server.reached_by!r} is not a party that runs measured code"
             for name, server in self.outside.items()
             if server.reached_by not in self.launched
         ]
 
     def _call_problems(self, key: str, name: str, callee: str) -> list[str]:
         if not self.serves(callee) or callee == name:
-            return [f"{key}: {callee!r} is nobody this party could call"]
+            return [f"{key}: {callee!r} cannot be called by this party"]
         target, caller = self.parties[callee], self.parties[name]
         if not set(self.scopes_at(callee)) & set(caller.delegates):
             return [f"{key}: {callee!r} serves none of the scopes that {name!r} delegates"]
@@ -232,12 +230,12 @@ class Registry(Entry):
 
 
 def dns_name(name: str, trust_domain: str) -> str:
-    """The one DNS name in the certificate of a party of that name."""
+    """Return the DNS name in the certificate of the party `name`."""
     return ".".join([*reversed(name.split("/")), trust_domain])
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML, but a name given twice is a mistake and not a quiet overwrite."""
+    """Loads YAML; a duplicate name is an error, and overwrites nothing."""
 
 
 def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -254,7 +252,7 @@ _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _u
 
 
 def content(path: Path, *, hint: str = "") -> bytes:
-    """Read a file.  Raises `RegistryError`, with a `hint`, where that cannot be done."""
+    """Return the content of a file.  Raises `RegistryError`, with `hint`, if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -262,7 +260,7 @@ def content(path: Path, *, hint: str = "") -> bytes:
 
 
 def load_registry(path: Path) -> Registry:
-    """Read and check the registry.  Raises `RegistryError` naming the file, the key and the reason."""
+    """Return the registry in a file.  Raises `RegistryError` naming the file, the key and the reason."""
     return validated(Registry, content(path), path)
 
 
@@ -271,7 +269,7 @@ def _yaml(text: bytes) -> Any:
 
 
 def validated(kind: type[Model], text: bytes, path: Path, parse: Callable[[bytes], Any] = _yaml) -> Model:
-    """Check what was read from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
+    """Return the model of what was read from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
     try:
         return kind.model_validate(parse(text))
     except ValidationError as error:
@@ -286,7 +284,7 @@ def validated(kind: type[Model], text: bytes, path: Path, parse: Callable[[bytes
 
 
 def party_entities(registry: Registry) -> list[dict[str, Any]]:
-    """The registry's parties as Cedar entities: what each delegates, whom it may call, what it serves."""
+    """Return the parties as Cedar entities: what each delegates, whom it may call, what it serves."""
 
     def reference(name: str) -> dict[str, str]:
         return {"type": "Party", "id": registry.id(name)}

@@ -1,6 +1,6 @@
-"""The documents of the registry's feed: who exists, where, as what each was approved, and the policies.
+"""The documents of the registry's feed: the snapshot of the registry, and the policies.
 
-Everybody takes them from there: never from the party itself, and never from a file.
+Parties take them from the feed only, never from a file or from the party that they describe.
 """
 
 import hashlib
@@ -17,23 +17,23 @@ from zerotrust.registry.lock import Approved, Digest
 from zerotrust.registry.model import Name, Registry, dns_name
 
 MAX_POLICY = 64 * 1024
-"""Characters of policies, or of their schema.  Every party checks and parses them without a pause: 0.15 s at most."""
+"""Characters of policies, or of their schema.  To parse them holds a party's event loop for at most 0.15 s."""
 
 
 class Document(BaseModel):
-    """One version of what the feed sends whole."""
+    """One version of a document that the feed sends whole."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @property
     def digest(self) -> str:
-        """SHA-256 over what it says: the same for the same."""
-        said = orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(said).hexdigest()
+        """The SHA-256 of its content."""
+        content = orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(content).hexdigest()
 
 
 class PolicyDocument(Document):
-    """One version of the policies, as text; whether they are fit, `CedarPolicy` says."""
+    """One version of the policies, as text, which `CedarPolicy` validates."""
 
     policies: Annotated[str, Field(max_length=MAX_POLICY)]
     cedar_schema: Annotated[str, Field(max_length=MAX_POLICY)]
@@ -47,25 +47,25 @@ class RegistrySnapshot(Document):
     """The origin of each party that can be called, by its name in certificates: `https://name`.  It names a party's API
     in URLs, in the `Host` header and in metadata."""
     places: dict[Name, str] = {}
-    """Where a party listens, `https://host:port`, where its name does not lead there: only where to connect."""
+    """Where a party listens, `https://host:port`, if its name does not resolve to that: only to connect to."""
     outside: dict[Name, str] = {}
-    """The origin of each server outside."""
+    """The origin of each outside server."""
     approved: dict[Name, Approved]
     read_from: dict[str, Digest] = {}
-    """The files that all of this was read from, by name, with their SHA-256."""
+    """The SHA-256 of each file that this was read from, by name."""
 
     def called(self) -> dict[str, str]:
-        """The address of each party by its SPIFFE ID."""
+        """Return the address of each party that can be called, by its SPIFFE ID."""
         return {self.registry.id(name): address for name, address in self.addresses.items()}
 
     def outside_of(self, caller: str) -> dict[str, str]:
-        """The origins of the servers outside that this party reaches, by their names."""
+        """Return the origins of the outside servers that this party may connect to, by name."""
         servers = self.registry.outside
         # control: outside-for-one-party
         return {name: origin for name, origin in self.outside.items() if servers[name].reached_by == caller}
 
     def directory(self, caller: str | None = None) -> Directory:
-        """Whom this party may call, or who can be called at all, and by what they are known."""
+        """Return the directory of what `caller` may call and connect to; without a caller, of all parties."""
         registry = self.registry
         callees = set(self.addresses)
         if caller:
@@ -80,7 +80,7 @@ class RegistrySnapshot(Document):
 
 
 def deployed_at(deployment: Deployment, registry: Registry, *, approved: Mapping[str, Approved]) -> RegistrySnapshot:
-    """What is said of a registry whose parties run there."""
+    """Return the snapshot of a registry with this deployment."""
     places = {name: place.origin for name, place in deployment.parties.items() if registry.serves(name)}
     addresses = {name: registry.address(name) for name in places}
     return RegistrySnapshot(

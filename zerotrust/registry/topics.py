@@ -1,8 +1,8 @@
 """The topics of the registry's feed, and the rule for those whose lines are whole documents.
 
-A line counts where it is the very next of its topic, or the whole of it: then nothing that is older than what has come.
-`Revocations` has changes and wholes, the other topics have wholes alone.  That nothing is missing at the end, and that
-all of it is fresh, the heartbeat says: it names the last number of every topic.
+A line is accepted if it is the next of its topic, or the whole topic and not older than what was received before.
+Revocations are sent as changes or whole, the other topics always whole.  The heartbeat names the last number of every
+topic, and so confirms that nothing is missing and that everything is fresh.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ AnyDocument = TypeVar("AnyDocument", bound=Document)
 
 @dataclass(frozen=True, slots=True)
 class LineKind:
-    """One kind of line."""
+    """A kind of line."""
 
     name: str
     """The topic, as the heartbeat names it."""
     type: str
-    """The `typ` in the header of its lines (RFC 8725 section 3.11): none can be taken for another kind's."""
+    """The `typ` in the header of its lines (RFC 8725 section 3.11), so that no line passes as another kind."""
 
 
 REGISTRY = LineKind("registry", "registry+jwt")
@@ -34,25 +34,25 @@ POLICY = LineKind("policy", "policy+jwt")
 REVOCATIONS = LineKind("revocations", "secevent+jwt")
 HEARTBEAT = LineKind("heartbeat", "heartbeat+jwt")
 KINDS = {kind.type: kind for kind in (REGISTRY, POLICY, REVOCATIONS, HEARTBEAT)}
-"""By their `typ`.  All of them are topics but the heartbeat."""
+"""The kinds, by `typ`.  All but the heartbeat are topics."""
 
 
 class Topic(Protocol):
-    """What has come of one topic."""
+    """What was received of one topic."""
 
     @property
     def number(self) -> int | None:
         """The number of the last line; None before the first."""
 
     def take(self, claims: Mapping[str, Any]) -> None:
-        """Take the next line, which is verified.
+        """Apply the next verified line.
 
-        Raises `Gap` where it does not follow on what has come, and `InvalidStatement` where it says nothing.
+        Raises `Gap` if it does not follow what was received, and `InvalidStatement` if it is malformed.
         """
 
 
 class LatestDocument(Generic[AnyDocument]):
-    """A topic whose every line is the whole document."""
+    """A topic of which every line is the whole document."""
 
     def __init__(self, model: type[AnyDocument]) -> None:
         self._model = model
@@ -60,14 +60,14 @@ class LatestDocument(Generic[AnyDocument]):
         self.document: AnyDocument | None = None
 
     def take(self, claims: Mapping[str, Any]) -> None:
-        """Take a version; see `Topic`.  The same once more is none: a feed that begins anew sends it again."""
+        """Apply a version; see `Topic`.  The same one again is no error: a feed that was opened again sends it."""
         try:
             number, document = int(claims["number"]), self._model.model_validate_json(orjson.dumps(claims["document"]))
         except ValidationError as error:
             raise InvalidStatement(f"{self._model.__name__}: {error.errors()[0]['msg']}") from error
         except (KeyError, TypeError, ValueError) as error:
-            raise InvalidStatement(f"no {self._model.__name__}: {error}") from error
+            raise InvalidStatement(f"malformed {self._model.__name__}: {error}") from error
         # control: topic-not-older
         if self.number is not None and number <= self.number and (number, document) != (self.number, self.document):
-            raise Gap(f"{self._model.__name__} {number} is older than {self.number}, or another one")
+            raise Gap(f"{self._model.__name__} {number} is not newer than {self.number}")
         self.number, self.document = number, document
