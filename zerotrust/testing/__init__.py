@@ -1,6 +1,6 @@
-"""What tests of a party need: an issuer, an authority for certificates, and the party guarded in process.
+"""For tests of a party: an issuer, a certificate authority, and the party behind its gate in this process.
 
-No service imports it.  It makes keys and tokens of its own, which nobody believes who was not told to.
+No service imports it.  It makes keys and tokens of its own, which no party trusts that is not configured to.
 """
 
 from zerotrust.testing.ca import CA

@@ -1,8 +1,8 @@
-"""A trust domain's authority in a test's own hands: certificates for any party, also such as nobody should believe.
+"""A trust domain's certificate authority for tests: it issues valid and invalid certificates for any party.
 
 ca = CA("test.example")
-ca.svid("agent/quotes")                   # good
-ca.svid("agent/quotes", left=-1)          # ended
+ca.svid("agent/quotes")                   # valid
+ca.svid("agent/quotes", left=-1)          # expired
 CA("test.example").svid("agent/quotes")   # of another authority
 """
 
@@ -20,7 +20,7 @@ from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Svid
 
 LONG = 3605
-"""Seconds from beginning to end of a certificate that outlives any test; a verifier with such a one believes others."""
+"""Seconds for which a certificate is valid that outlives any test.  No verifier accepts a longer one than its own."""
 
 
 class CA:
@@ -34,9 +34,9 @@ class CA:
         path_length: int = 0,
         renews: "CA | None" = None,
     ) -> None:
-        """`above`: the authority that this one is an intermediate of; `path_length`: intermediates that may be below.
+        """`above`: the issuer, if this authority is an intermediate; `path_length`: the intermediates that it may have.
 
-        `renews`: the authority that this one is, with another certificate.
+        `renews`: the same authority, with an earlier certificate.
         """
         self.trust_domain, self.above = trust_domain, above
         self.key: ec.EllipticCurvePrivateKey = renews.key if renews else ec.generate_private_key(ec.SECP256R1())
@@ -51,10 +51,10 @@ class CA:
             .sign(issuer.key, hashes.SHA256())
         )
         self.chain: tuple[x509.Certificate, ...] = (self.certificate, *above.chain) if above else ()
-        """What its leaves bring along."""
+        """The intermediates that are sent with each certificate that it issues."""
         self.bundle: tuple[x509.Certificate, ...] = above.bundle if above else (self.certificate,)
 
-    def svid(  # noqa: PLR0913 - all that may be wrong with one
+    def svid(  # noqa: PLR0913 - everything that may be invalid in one
         self,
         party: str,
         *,
@@ -69,10 +69,10 @@ class CA:
         trusts: Sequence["CA"] = (),
         key: Any = None,
     ) -> Svid:
-        """An SVID that was made `age` seconds ago for `life` seconds; by default long enough for any test.
+        """Return an SVID that was issued `age` seconds ago for `life` seconds; by default, it outlives any test.
 
-        `left` is how many seconds of that life it has left, and `key` one of its own, of whatever kind.  `signs`: for
-        signatures, or for certificates, or for neither.  `trusts`: whose authorities are its bundle, if not this one.
+        `left`: the seconds until it expires, instead of `age`.  `key`: a key of another type.  `signs`: whether its key
+        is for signatures; if not, for certificates; None is for neither.  `trusts`: the authorities of its bundle.
         """
         age = age if left is None else life - left
         ids = [f"spiffe://{self.trust_domain}/{party}"] if ids is None else ids
@@ -91,14 +91,14 @@ class CA:
         return Svid(id=(ids or [""])[0], certificate=certificate, key=key, bundle=bundle, intermediates=self.chain)
 
     def for_users(self) -> ssl.SSLContext:
-        """What a user's client trusts; it has no certificate of its own."""
+        """Return the TLS context of a user's client, which has no certificate of its own."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=self.pem)
         return context
 
     @property
     def pem(self) -> str:
-        """The authority's certificate."""
+        """The authority's certificate, in PEM."""
         return ssl.DER_cert_to_PEM_cert(self.certificate.public_bytes(serialization.Encoding.DER))
 
 

@@ -27,44 +27,44 @@ from zerotrust.transport.egress import EgressClients
 
 
 class Identity:
-    """Stands for the Workload API: a certificate of the test's authority, and assertions that the issuer believes."""
+    """Stands in for the Workload API: one SVID, and assertions that the issuer of `zerotrust.testing` accepts."""
 
     def __init__(self, svid: Svid) -> None:
         self.svid = svid
 
     async def assertion(self, audience: str) -> str:
-        """Say who this is, in words that only the issuer of `zerotrust.testing` believes."""
+        """Return an assertion of this identity, for that issuer alone."""
         return f"assertion of {self.svid.id if audience == ISSUER else 'nobody'}"
 
 
 @dataclass(frozen=True)
 class Guarded:
-    """The party under test, and what a test needs round it."""
+    """The party under test, with its issuer, its peers and its revocations."""
 
     service: Service
     issuer: Issuer
     apps: dict[str, ASGIApp]
-    """Who answers at which origin; put an app of your own where a party that is called should be."""
+    """The app at each origin; add one for each party that is called."""
     revocations: Revocations
 
     def token(self, **changed: Any) -> str:
-        """A user's token for this party, good but for the claims that are `changed`; None leaves one out."""
+        """Return a user's token for this party, valid but for the claims that are `changed`; None leaves one out."""
         return self.issuer.token(**changed)
 
     def client(self, token: str | None = None, *, peer: str | None = None) -> httpx.AsyncClient:
-        """A client of this party, with a token or without; `peer` is the party, by name, whose certificate it shows."""
+        """Return a client of this party; `peer` is the name of the party whose certificate it shows, if any."""
         shown = Peer(self.service.registry.id(peer), FOREVER) if peer else Peer(None, FOREVER)
         headers = {"authorization": f"Bearer {token}"} if token else {}
         address = self.service.addresses[self.service.name]
         return httpx.AsyncClient(transport=Wire(self.apps, shown), base_url=address, headers=headers)
 
     def records(self) -> list[AuditEvent]:
-        """What is in this party's journal."""
+        """Return the events of this party's journal."""
         return list(events(self.service.data / "journal.jsonl"))
 
 
 @asynccontextmanager
-async def guarded(  # noqa: PLR0913 - what the party stands on, each by name
+async def guarded(  # noqa: PLR0913 - its dependencies, each by name
     name: str,
     create_app: Callable[[Service], ASGIApp],
     *,
@@ -73,10 +73,10 @@ async def guarded(  # noqa: PLR0913 - what the party stands on, each by name
     calls: Mapping[str, Iterable[str]] | None = None,
     policies: PolicyDocument | None = None,
 ) -> AsyncIterator[Guarded]:
-    """Have the party `name` alive for a block: users of one client may call it with `scopes`.
+    """Run the party `name` for a block; users of one client may call it with `scopes`.
 
     `data` is a folder for its journal.  `calls`: the parties that it calls, and the scopes that each serves; put their
-    apps into `Guarded.apps`.  `policies`: by default they permit what the registry says, and no resource.
+    apps into `Guarded.apps`.  `policies`: by default, the calls that the registry allows, and no resource.
     """
     registry = registry_of(name, [*scopes], calls={party: [*of] for party, of in (calls or {}).items()})
     issuer, revocations = Issuer(registry), fresh_revocations()

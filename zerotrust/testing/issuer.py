@@ -1,12 +1,12 @@
-"""An issuer in memory, with real keys and real signatures; each argument is one way to spoil a good token.
+"""An issuer in memory, with real keys and real signatures; each argument makes a valid token invalid in one way.
 
-    issuer.token()                      # good
-    issuer.token(aud="somebody-else")   # for somebody else
-    issuer.token(exp=None)              # without an end
-    Issuer(issuer.registry).token()     # right words, wrong key
+    issuer.token()                      # valid
+    issuer.token(aud="somebody-else")   # for another audience
+    issuer.token(exp=None)              # without an expiry
+    Issuer(issuer.registry).token()     # signed with another key
 
-`issuer.app` answers like an issuer's endpoints for metadata, keys, exchange and introspection, as far as parties ask.
-What a real issuer refuses, it does not: that is to be tried against the real one.
+`issuer.app` serves the endpoints for metadata, keys, exchange and introspection, as far as parties use them.
+It does not refuse what a real issuer refuses: test that with the real one.
 """
 
 import base64
@@ -42,7 +42,7 @@ def metadata(issuer: str = ISSUER, **changed: str) -> dict[str, str]:
 
 
 def encoded(part: bytes) -> str:
-    """One part of a token (RFC 7515 section 2: base64url without padding)."""
+    """Return one part of a token (RFC 7515 section 2: base64url without padding)."""
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
@@ -65,22 +65,22 @@ class Issuer:
         self.key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.down = False
         self.inactive: set[str] = set()
-        """Tokens, by id, of which introspection says that they are not active."""
+        """The ids of the tokens that introspection reports as inactive."""
         self.introspections: list[dict[str, str]] = []
         self.exchanges: list[dict[str, str]] = []
         self.key_reads = 0
         self.more_keys: list[dict[str, Any]] = []
-        """What stands in the JWKS besides."""
+        """Further keys of the JWKS."""
         self.spoil: dict[str, Any] = {}
-        """Claims that exchanged tokens get instead of the right ones."""
+        """Claims of exchanged tokens that replace the right ones."""
         self.metadata = metadata()
-        """What it says of itself."""
+        """The metadata that it serves."""
         self._login = next(name for name, party in registry.parties.items() if party.starts_chains)
 
     def claims(self, **changed: Any) -> dict[str, Any]:
-        """What a good token says that a user got by signing in, with `changed` claims; None leaves a claim out.
+        """Return the claims of a valid token of a user who signed in, with `changed` ones; None leaves a claim out.
 
-        It is for the first party that the client may call.
+        The audience is the first party that the client may call.
         """
         now, client, azp = int(self.clock()), self.registry.parties[self._login], self.registry.id(self._login)
         good: dict[str, Any] = {
@@ -99,15 +99,15 @@ class Issuer:
         return {name: value for name, value in (good | changed).items() if value is not None}
 
     def token(self, *, header: dict[str, Any] | None = None, **changed: Any) -> str:
-        """A signed token with those claims; `header` adds to the header or overrides it."""
+        """Return a signed token with those claims; `header` adds to its header or overrides it."""
         return self.sign(self.claims(**changed), header=header)
 
     def delegated(self, *chain: str, **changed: Any) -> str:
-        """A token as the last of `chain` (names, first actor first) would hold it after so many exchanges."""
+        """Return a token of the last party of `chain` (names, the first actor first), after as many exchanges."""
         return self.token(**(self.chain(*chain) | changed))
 
     def chain(self, *chain: str) -> dict[str, Any]:
-        """What such a token says besides what every token says."""
+        """Return the claims that only such a token has."""
         act: dict[str, Any] | None = None
         for name in chain:
             act = {"sub": self.registry.id(name)} | ({"act": act} if act else {})
@@ -116,11 +116,11 @@ class Issuer:
         return {"azp": self.registry.id(chain[-1]), "act": act, "lineage": lineage, "txn": lineage[0], "root": root}
 
     def sign(self, claims: dict[str, Any], *, header: dict[str, Any] | None = None) -> str:
-        """Sign any claims at all."""
+        """Return a token with any claims."""
         return jwt.encode(claims, self.key, "RS256", headers={"typ": "at+jwt", "kid": self.kid} | (header or {}))
 
     def sign_bytes(self, header: bytes, payload: bytes) -> str:
-        """Sign any bytes at all."""
+        """Return a token of any bytes."""
         data = f"{encoded(header)}.{encoded(payload)}"
         algorithm = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
         return f"{data}.{encoded(algorithm.sign(data.encode(), self.key))}"
@@ -144,7 +144,7 @@ class Issuer:
         await send({"type": "http.response.body", "body": raw})
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
-        """The status and the JSON that it answers with, while it is not down."""
+        """Return status and JSON of the answer to a request, unless the issuer is down."""
         if path.endswith(WELL_KNOWN):
             return 200, self.metadata
         if path.endswith("/keys"):

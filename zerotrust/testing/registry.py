@@ -1,4 +1,4 @@
-"""A registry and policies for one party under test: a client that users sign in with, and that party behind it."""
+"""A registry and policies for one party under test, and a client that users sign in with."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from zerotrust.registry.snapshot import PolicyDocument
 
 CLIENT = "client"
 TTL = 300
-"""Seconds that tokens may live."""
+"""Seconds: the longest lifetime of a token."""
 
 _POLICIES = """
 permit (principal, action, resource)
@@ -28,7 +28,7 @@ action {actions} appliesTo {{ principal: Party, resource: Party, context: Call }
 
 
 def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterable[str]]) -> Registry:
-    """A registry in which users of the client `CLIENT` may call the party `name`, which serves `scopes`.
+    """Return a registry in which users of the client `CLIENT` may call the party `name`, which serves `scopes`.
 
     `calls`: the parties that it calls, and the scopes that each serves.  Raises pydantic's `ValidationError`.
     """
@@ -64,6 +64,6 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
 
 
 def policies_of(registry: Registry) -> PolicyDocument:
-    """Policies that permit what a registry says, and nothing else: calls by scope, and no access to any resource."""
+    """Return policies that permit the calls that a registry allows, by scope, and no access to any resource."""
     actions = ", ".join(f'"{scope}"' for scope in registry.scopes)
     return PolicyDocument(policies=_POLICIES, cedar_schema=_SCHEMA.format(actions=actions))

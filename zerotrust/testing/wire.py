@@ -1,4 +1,4 @@
-"""Parties in one process: requests go to apps as they would over mutual TLS, and nothing listens anywhere."""
+"""Parties in one process: apps get requests as they would over mutual TLS, but without a network."""
 
 import asyncio
 import contextvars
@@ -15,11 +15,11 @@ from zerotrust.revocation import Revocations
 from zerotrust.spiffe.svid import Peer
 
 FOREVER = 1e12
-"""A time, or a number of seconds, that no test sees the end of."""
+"""A time, or a number of seconds, that is later than the end of any test."""
 
 
 def fresh_revocations() -> Revocations:
-    """Nobody is revoked, and that stays known for as long as any test takes."""
+    """Return a copy of revocations that has none, and stays fresh for the whole test."""
     revocations = Revocations(clock=time.monotonic)
     revocations.bound = FOREVER
     revocations.replace(0, {})
@@ -28,7 +28,7 @@ def fresh_revocations() -> Revocations:
 
 
 def over_tls(app: ASGIApp, peer: Peer) -> ASGIApp:
-    """The app, as it is called over a connection with that peer at the other end."""
+    """Return an app as it is called over a connection with this peer."""
 
     async def called(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "state": {**scope.get("state", {}), "peer": peer}}, receive, send)
@@ -37,12 +37,12 @@ def over_tls(app: ASGIApp, peer: Peer) -> ASGIApp:
 
 
 class _Wire:
-    """Takes requests to apps by their origin.  Each runs in its own context and to its end, as behind a socket."""
+    """Sends requests to apps, by origin.  Each request runs in its own context and to its end, as behind a socket."""
 
     _library: Any
 
     def __init__(self, apps: Mapping[str, ASGIApp], peer: Peer) -> None:
-        """`peer` is who the apps see at the other end."""
+        """`peer` is what the apps see as the peer."""
         self._apps, self._peer = apps, peer
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -69,20 +69,20 @@ class MCPWire(_Wire, httpx2.AsyncBaseTransport):
 @asynccontextmanager
 async def alive(app: ASGIApp) -> AsyncIterator[None]:
     """Run an app's lifespan as a server does: in one task, from start to end."""
-    said: asyncio.Queue[Message] = asyncio.Queue()
-    heard: asyncio.Queue[Message] = asyncio.Queue()
+    sent: asyncio.Queue[Message] = asyncio.Queue()
+    received: asyncio.Queue[Message] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
 
     async def live() -> None:
-        await app(scope, said.get, heard.put)
+        await app(scope, sent.get, received.put)
 
     living = asyncio.create_task(live())
-    await said.put({"type": "lifespan.startup"})
-    started = await heard.get()
+    await sent.put({"type": "lifespan.startup"})
+    started = await received.get()
     if started["type"] != "lifespan.startup.complete":
         raise RuntimeError(f"the app did not start: {started}")
     try:
         yield
     finally:
-        await said.put({"type": "lifespan.shutdown"})
+        await sent.put({"type": "lifespan.shutdown"})
         await living
