@@ -445,7 +445,7 @@ ROWS: dict[int, Row] = {
         Reason.EXCHANGE_REFUSED,
         (at_keycloak.NO_REFRESH_TOKEN, "Keycloak: access tokens only"),
     ),
-    # G. standing
+    # G. revocation
     81: Row(
         "a token that was revoked is used again",
         Reason.REVOKED,

@@ -1,4 +1,4 @@
-"""G. Revoked: what has lost its standing, and who would like to use it, to prolong it, or to make it so."""
+"""G. Revocation: attempts to use what is revoked, to prolong that use, or to have something revoked."""
 
 import asyncio
 import time

@@ -89,7 +89,7 @@ def test_the_walkthrough_calls_every_revocation_method_as_the_readme_does() -> N
     assert [method.called for method in REVOCATION_METHODS.values()] == told
 
 
-def test_the_catalogue_is_told_as_it_is_tested() -> None:
+def test_the_catalogue_says_what_is_tested() -> None:
     assert markdown() == (ROOT / "docs" / "attacks.md").read_text(), "scripts/run tests.attacks.table > docs/attacks.md"
 
 

@@ -108,7 +108,7 @@ async def test_nothing_else_of_a_client_changes_by_that(
     assert {**between, "enabled": True} == before == after
 
 
-async def test_a_client_that_there_is_not_is_told(administration: Administration) -> None:
+async def test_a_client_that_there_is_not_is_reported(administration: Administration) -> None:
     with pytest.raises(AdministrationError, match=r"^it has no client spiffe://agents\.example/agent/nobody$"):
         await administration.disable_client("spiffe://agents.example/agent/nobody")
 
@@ -237,7 +237,7 @@ async def test_nobody_exchanges_it(realm: Realm) -> None:
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 
-async def test_an_identity_that_keycloak_does_not_believe_is_told(
+async def test_an_identity_that_keycloak_does_not_believe_is_reported(
     keycloak: Keycloak, verify_context: ssl.SSLContext
 ) -> None:
     administration = Administration(
@@ -257,7 +257,7 @@ async def test_a_keycloak_of_another_ca_is_not_told_who_we_are(keycloak: Keycloa
     await administration.aclose()
 
 
-async def test_a_certificate_that_keycloak_refuses_is_told(
+async def test_a_certificate_that_keycloak_refuses_is_reported(
     keycloak: Keycloak, assertions: Assertions, own_ca: CA, tmp_path: Path
 ) -> None:
     expired = own_ca.workload(tmp_path, "spiffe://agents.example/authority/registry", days=-1)
@@ -273,7 +273,7 @@ async def test_a_certificate_that_keycloak_refuses_is_told(
     await administration.aclose()
 
 
-async def test_no_identity_is_told(keycloak: Keycloak, verify_context: ssl.SSLContext) -> None:
+async def test_no_identity_is_reported(keycloak: Keycloak, verify_context: ssl.SSLContext) -> None:
     def none(_: str) -> str:
         raise WorkloadError("no identity issued")
 

@@ -384,12 +384,12 @@ async def test_a_users_token_says_who_and_of_which_groups(
     assert (said["sub"], said.get("groups", [])) == (USERS[user][0], groups)
 
 
-async def test_a_wrong_password_is_told_in_plain_words(realm: Realm, keycloak: Keycloak) -> None:
+async def test_a_wrong_password_is_reported_in_plain_words(realm: Realm, keycloak: Keycloak) -> None:
     with pytest.raises(LoginError, match="eve was not signed in: Invalid username or password"):
         await sign_in(realm.issuer, "walkthrough", "eve", "wrong", "task.run", verify=keycloak.tls)
 
 
-async def test_a_sign_in_for_a_scope_nobody_has_is_told_in_plain_words(realm: Realm, keycloak: Keycloak) -> None:
+async def test_a_sign_in_for_a_scope_nobody_has_is_reported_in_plain_words(realm: Realm, keycloak: Keycloak) -> None:
     with pytest.raises(LoginError, match=r"invalid_scope: .*registry\.admin"):
         await sign_in(realm.issuer, "walkthrough", "eve", "any", "registry.admin", verify=keycloak.tls)
 

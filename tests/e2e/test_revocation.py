@@ -1,4 +1,4 @@
-"""Who loses their standing on the real system, and how: by an operator with `zt`, by changed code, by being a rogue."""
+"""Revocation on the real system: by an operator with `zt`, by changed code, and of a compromised party."""
 
 import asyncio
 import re

@@ -171,7 +171,7 @@ def test_whoever_reads_what_make_up_prints_comes_to_its_end_while_it_runs_on(tmp
     assert log.read_text() == "the reader has ended\n"
 
 
-def test_a_token_of_a_system_that_does_not_run_is_none_and_the_next_step_is_told(
+def test_a_token_of_a_system_that_does_not_run_is_none_and_the_next_step_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca: CA
 ) -> None:
     where, there = "https://localhost:1/realms/agents", tmp_path / "ca.pem"

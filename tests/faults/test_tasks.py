@@ -162,7 +162,7 @@ async def test_a_party_that_hangs_is_not_waited_for_for_ever(
     assert "gave no answer" in result["text"] or "answer_lost" in result["text"]
 
 
-async def test_what_was_done_before_a_party_hangs_is_told(
+async def test_what_was_done_before_a_party_hangs_is_reported(
     system: System, issuer: Issuer, hang: ASGIApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = system.apps[system.addresses["agent/reader"]]
@@ -245,7 +245,7 @@ async def test_an_agent_that_answers_with_an_error_of_its_own_may_have_done_it(s
     assert result["text"].startswith("agent/reader: ")
 
 
-def test_what_is_logged_of_a_peer_that_failed_is_what_is_told() -> None:
+def test_what_is_logged_of_a_peer_that_failed_is_what_is_reported() -> None:
     assert str(PeerError("agent/reader: gave no answer")) == "agent/reader: gave no answer"
 
 

@@ -114,7 +114,7 @@ async def test_what_is_asked_at_the_same_time_is_asked_with_one_token(
         ("change", httpx.Response(200, json={}), "Keycloak: 200"),
     ],
 )
-async def test_what_keycloak_does_not_do_is_told(
+async def test_what_keycloak_does_not_do_is_reported(
     administration: Administration, keycloak: Keycloak, where: str, answer: httpx.Response, told: str
 ) -> None:
     setattr(keycloak, where, lambda _: answer)
@@ -126,7 +126,7 @@ async def test_what_keycloak_does_not_do_is_told(
     assert len(str(failed.value)) <= 300
 
 
-async def test_a_keycloak_that_is_away_is_told(administration: Administration, keycloak: Keycloak) -> None:
+async def test_a_keycloak_that_is_away_is_reported(administration: Administration, keycloak: Keycloak) -> None:
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("All connection attempts failed", request=request)
 
@@ -167,7 +167,7 @@ async def test_a_session_is_ended_and_a_user_disabled_and_enabled(
 
 
 @pytest.mark.parametrize("status", [200, 401, 403, 500])
-async def test_a_session_that_keycloak_does_not_end_is_told(
+async def test_a_session_that_keycloak_does_not_end_is_reported(
     administration: Administration, keycloak: Keycloak, status: int
 ) -> None:
     keycloak.change = lambda _: httpx.Response(status, json={})
@@ -176,7 +176,7 @@ async def test_a_session_that_keycloak_does_not_end_is_told(
         await administration.end_session("s")
 
 
-async def test_a_session_that_is_not_there_is_told(administration: Administration, keycloak: Keycloak) -> None:
+async def test_a_session_that_is_not_there_is_reported(administration: Administration, keycloak: Keycloak) -> None:
     keycloak.change = lambda _: httpx.Response(404, json={})
 
     with pytest.raises(UnknownError, match=r"^it has no such session: .* or its id has a typo$"):

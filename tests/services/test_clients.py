@@ -47,7 +47,7 @@ async def test_the_reply_belongs_to_the_context_that_the_caller_names(system: Sy
     assert (await reply(system, asking(), context_id="conversation-7")).context_id == "conversation-7"
 
 
-async def test_a_context_that_was_made_up_for_the_caller_is_told(system: System, asking: Token) -> None:
+async def test_a_context_that_was_made_up_for_the_caller_is_reported(system: System, asking: Token) -> None:
     first, second = await reply(system, asking()), await reply(system, asking())
 
     assert first.context_id

@@ -134,9 +134,7 @@ async def test_a_card_is_asked_for_again_when_the_trust_bundle_has_changed(
     assert called == [READER] * 3
 
 
-async def test_who_has_lost_their_standing_is_not_even_asked_for_a_card(
-    system: System, issuer: Issuer, called: list[str]
-) -> None:
+async def test_who_is_revoked_is_not_even_asked_for_a_card(system: System, issuer: Issuer, called: list[str]) -> None:
     system.revocations.change(1, ("party", f"spiffe://agents.example/{WRITER}"), "drift")
 
     steps, result = await worked(system, issuer.token(), FILE_IT)

@@ -47,7 +47,7 @@ async def told(authority: Authority, least: int) -> list[tuple[str, str]]:
     return [(what, name) for what, name, _ in authority.realm.told]
 
 
-async def test_what_the_realm_had_not_heard_before_a_restart_it_hears_after_it(
+async def test_what_the_realm_was_not_notified_of_before_a_restart_it_is_after_it(
     tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with authority_in(tmp_path, issuer) as before:
@@ -106,7 +106,7 @@ async def test_what_it_has_not_to_hear_it_does_not_hear_after_a_restart_either(t
         assert state.pending == set()
 
 
-async def test_what_was_forgotten_meanwhile_is_told_all_the_same(tmp_path: Path) -> None:
+async def test_the_realm_is_notified_also_of_what_expired_meanwhile(tmp_path: Path) -> None:
     """A session that lives on at the realm would get new tokens once nobody here remembers that it is revoked."""
     state = State(tmp_path / "revocations.db")
     async with state.opened():
@@ -264,7 +264,7 @@ async def test_a_realm_that_was_imported_anew_hears_of_everybody_who_is_revoked(
         assert await told(again, 0) == []
 
 
-async def test_whom_the_realm_does_not_know_it_need_not_be_told_of(
+async def test_of_whom_the_realm_does_not_know_it_need_not_be_notified(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries = list[str]()

@@ -64,7 +64,7 @@ async def revoked(authority: Authority) -> list[tuple[str, str, str]]:
         ("token", "ntrtte:T0", ("token", "ntrtte:T0"), NOT_FOR_TOKENS, []),
     ],
 )
-async def test_what_operators_revoke_is_known_here_first_and_told_at_the_realm_second(
+async def test_what_operators_revoke_is_revoked_here_first_and_at_the_realm_second(
     authority: Authority, kind: str, name: str, subject: Revocable, told: str, realm: list[Any]
 ) -> None:
     answer = await authority.operate("POST", "/revocations", body(kind, name))
@@ -77,7 +77,7 @@ async def test_what_operators_revoke_is_known_here_first_and_told_at_the_realm_s
     assert event["cause"] == "a theft"
 
 
-async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: Authority) -> None:
+async def test_a_realm_that_cannot_be_notified_delays_no_revocation(authority: Authority) -> None:
     authority.realm.away = True
 
     answer = await authority.operate("POST", "/revocations", body("session", "session-1"))
@@ -86,7 +86,7 @@ async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: A
     assert ("session", "session-1") in authority.revocations.revoked
 
 
-async def test_a_realm_that_was_away_is_told_until_it_has_heard(
+async def test_a_realm_that_was_away_is_notified_until_it_has_confirmed(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notify, "SECONDS_BETWEEN_TRIES", 0.01)
@@ -121,7 +121,7 @@ async def test_an_operator_does_not_lock_themselves_out(authority: Authority) ->
 @pytest.mark.parametrize(
     ("away", "status", "reason"), [(False, 400, RegistryReason.UNKNOWN_SUBJECT), (True, 503, Reason.ISSUER_UNAVAILABLE)]
 )
-async def test_a_user_that_nobody_knows_is_told_from_one_that_nobody_can_be_asked_about(
+async def test_a_user_that_nobody_knows_is_distinguished_from_one_that_nobody_can_be_asked_about(
     authority: Authority, path: str, away: bool, status: int, reason: ReasonCode
 ) -> None:
     authority.realm.away = away
@@ -359,7 +359,7 @@ async def test_what_is_revoked_once_more_is_remembered_from_then_on(
 # in which order it is told
 
 
-async def test_everybody_has_heard_before_the_realm_is_told(tmp_path: Path, issuer: Issuer) -> None:
+async def test_everybody_has_heard_before_the_realm_is_notified(tmp_path: Path, issuer: Issuer) -> None:
     async with streaming(tmp_path, issuer) as stream, asyncio.timeout(30):
         lines = stream.follow(FOLLOWER, time.time() + 60)
         for _ in range(OPENING):

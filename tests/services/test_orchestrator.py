@@ -183,7 +183,7 @@ async def test_without_either_scope_no_model_is_listed(system: System, issuer: I
 
 
 @pytest.mark.parametrize("said", [b"no JSON", b"[]", b'{"data": [{}]}', b'{"data": 7}', b""])
-async def test_a_list_of_models_that_is_none_is_told_as_unavailable(
+async def test_a_list_of_models_that_is_none_is_reported_as_unavailable(
     system: System, issuer: Issuer, said: bytes
 ) -> None:
     async def inference(_scope: Scope, _receive: Receive, send: Send) -> None:

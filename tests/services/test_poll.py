@@ -234,7 +234,7 @@ async def test_a_read_asks_its_questions_at_the_same_time(
         await reader.read()
 
 
-async def test_where_one_question_fails_the_others_end_and_its_error_is_told(
+async def test_where_one_question_fails_the_others_end_and_its_error_is_raised(
     keycloak: Keycloak, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = []
@@ -445,7 +445,7 @@ async def test_events_that_were_cleared_are_missed(
 # --- the loop ---------------------------------------------------------------------------------------------------------
 
 
-async def test_only_a_complete_read_counts_from_its_beginning_and_an_error_is_told_once(
+async def test_only_a_complete_read_counts_from_its_beginning_and_an_error_is_logged_once(
     keycloak: Keycloak, applied: Applied, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_READS", 0.001)

@@ -319,7 +319,7 @@ async def test_who_is_suspended_again_while_the_realm_hears_of_the_reinstatement
             await asyncio.sleep(0)
 
 
-async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: Authority) -> None:
+async def test_a_realm_that_cannot_be_notified_delays_no_revocation(authority: Authority) -> None:
     authority.realm.away = True
 
     told = await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
@@ -329,7 +329,7 @@ async def test_a_realm_that_cannot_be_told_keeps_nobody_in_standing(authority: A
 
 
 @pytest.mark.parametrize("how", ["an operator", "drift"])
-async def test_a_realm_that_was_away_is_told_of_a_suspension_until_it_has_heard_or_that_is_over(
+async def test_a_realm_that_was_away_is_notified_of_a_suspension_until_it_has_confirmed_or_that_is_over(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr(notify, "SECONDS_BETWEEN_TRIES", 0.01)
@@ -456,7 +456,7 @@ async def test_attestation_is_heard_again_at_once_however_slow_the_realm_is(
 # reload
 
 
-async def test_another_version_is_told_to_everybody_and_counts_here_at_once(authority: Authority) -> None:
+async def test_another_version_is_published_and_used_here_at_once(authority: Authority) -> None:
     snapshot = authority.system.snapshot
     raw = snapshot.registry.model_dump()
     raw["parties"]["agent/editor"] = raw["parties"][READER]
@@ -618,7 +618,7 @@ async def streaming(folder: Path, issuer: Issuer, identity: Callable[[], Svid] |
         yield stream
 
 
-async def test_many_changes_at_once_are_told_one_after_the_other(tmp_path: Path, issuer: Issuer) -> None:
+async def test_many_changes_at_once_are_published_one_after_the_other(tmp_path: Path, issuer: Issuer) -> None:
     async with streaming(tmp_path, issuer) as stream, asyncio.timeout(30):
         early, late = Follower(), Follower()
         following = [asyncio.create_task(early.follow(stream, 60))]

@@ -115,7 +115,7 @@ both = pytest.mark.parametrize("accept", ["application/json", "text/event-stream
 
 @both
 @pytest.mark.usefixtures("patience")
-async def test_a_task_that_loses_its_standing_stops_before_its_next_step_and_says_so(
+async def test_a_task_whose_caller_is_revoked_stops_before_its_next_step_and_says_so(
     system: System, issuer: Issuer, stored: Stored, accept: str
 ) -> None:
     before = stored()
@@ -133,7 +133,7 @@ async def test_a_task_that_loses_its_standing_stops_before_its_next_step_and_say
 
 @both
 @pytest.mark.usefixtures("patience")
-async def test_a_task_that_loses_its_standing_before_its_first_step_begins_none(
+async def test_a_task_whose_caller_is_revoked_before_its_first_step_begins_none(
     system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, accept: str
 ) -> None:
     orchestrator = system.services["orchestrator"]

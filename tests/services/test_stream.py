@@ -178,7 +178,7 @@ async def test_more_than_a_batch_is_written_in_several(stream: Stream, monkeypat
     assert written == [10, 10, 5]
 
 
-async def test_what_cannot_be_written_fails_for_all_who_asked_and_is_told_to_nobody(
+async def test_what_cannot_be_written_fails_for_all_who_asked_and_is_published_to_nobody(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines, change = await begun(stream), stream._kept.change

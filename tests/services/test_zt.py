@@ -191,7 +191,7 @@ def test_without_an_operators_name_the_password_on_standard_input_is_not_taken_f
 # --- what is done -----------------------------------------------------------------------------------------------------
 
 
-def test_all_parties_are_shown_with_their_standing(zt: Zt, registered: Registered) -> None:
+def test_all_parties_are_shown_with_their_state(zt: Zt, registered: Registered) -> None:
     registered.answers["GET /parties"] = (200, {"parties": [SUSPENDED, READER | {"name": "inference"}]})
 
     shown = zt("party", "list")
@@ -298,7 +298,7 @@ def test_what_is_revoked_is_revoked_with_a_cause(
     assert shown.output == f"{kind} {name}: refused everywhere.\n"
 
 
-def test_what_keycloak_has_no_word_for_is_told_and_is_a_success(zt: Zt, registered: Registered) -> None:
+def test_what_does_not_apply_to_keycloak_is_reported_and_is_a_success(zt: Zt, registered: Registered) -> None:
     why = "every party refuses the token and what was derived from it"
     registered.answers["POST /revocations"] = (200, {"keycloak": f"not applicable: {why}"})
 
@@ -311,14 +311,16 @@ def test_what_keycloak_has_no_word_for_is_told_and_is_a_success(zt: Zt, register
 @pytest.mark.parametrize(
     "name", ["T1", "onrtac:", f"{T1}0", f"{T1} ", f"{T1}\n", "1NR6TImGm6IbbKYu4YBc_Wjv", "", T1.upper()]
 )
-def test_what_can_be_no_tokens_id_is_told_and_nobody_is_asked(zt: Zt, registered: Registered, name: str) -> None:
+def test_what_can_be_no_tokens_id_is_reported_and_nobody_is_asked(zt: Zt, registered: Registered, name: str) -> None:
     told = failed(zt("revoke", "token", name))
 
     assert told.startswith("Nothing was revoked: no token has the id ")
     assert registered.asked == []
 
 
-def test_a_revocation_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
+def test_a_revocation_that_keycloak_does_not_know_of_is_reported_and_is_no_success(
+    zt: Zt, registered: Registered
+) -> None:
     registered.answers["POST /revocations"] = (200, {"keycloak": "unconfirmed: no answer within 10 s"})
 
     shown = zt("revoke", "user", "alice")
@@ -330,7 +332,7 @@ def test_a_revocation_that_keycloak_does_not_know_of_is_told_and_is_no_success(z
     )
 
 
-def test_a_user_that_nobody_knows_is_told(zt: Zt, registered: Registered) -> None:
+def test_a_user_that_nobody_knows_is_reported(zt: Zt, registered: Registered) -> None:
     refusal = {"error": "invalid_request", "reason": "unknown_subject", "trace_id": "t1"}
     registered.answers["POST /revocations"] = (400, refusal)
 
@@ -415,7 +417,7 @@ def test_earlier_tokens_of_users_are_counted_and_those_of_everybody_are_listed(z
     ("changed", "told"),
     [(["agent/reader", "zt"], "Reloaded; changed: agent/reader, zt"), ([], "Reloaded; nothing has changed.")],
 )
-def test_what_changed_is_told_when_the_registry_reads_anew(
+def test_what_changed_is_reported_when_the_registry_reads_anew(
     zt: Zt, registered: Registered, changed: list[str], told: str
 ) -> None:
     registered.answers["POST /reload"] = (200, {"changed": changed})
@@ -493,7 +495,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("status", "answer", "told"), REFUSALS)
-def test_a_refusal_is_told_with_what_to_do(
+def test_a_refusal_is_reported_with_what_to_do(
     zt: Zt, registered: Registered, status: int, answer: dict[str, str], told: str
 ) -> None:
     registered.answers["POST /parties/agent/reader/suspend"] = (status, answer)
@@ -505,7 +507,7 @@ def test_a_refusal_is_told_with_what_to_do(
     "name", ["../revocations", "agent/../../revocations", "agent/reader?x", "agent/reader\n", "", "é"]
 )
 @pytest.mark.parametrize("command", ["show", "suspend", "reinstate"])
-def test_what_can_be_no_partys_name_is_told_and_nobody_is_asked(
+def test_what_can_be_no_partys_name_is_reported_and_nobody_is_asked(
     zt: Zt, registered: Registered, command: str, name: str
 ) -> None:
     shown = zt("party", command, name)
@@ -522,7 +524,9 @@ def test_an_operator_who_would_lock_themselves_out_is_told_who_can_do_it(zt: Zt,
     )
 
 
-def test_a_suspension_that_keycloak_does_not_know_of_is_told_and_is_no_success(zt: Zt, registered: Registered) -> None:
+def test_a_suspension_that_keycloak_does_not_know_of_is_reported_and_is_no_success(
+    zt: Zt, registered: Registered
+) -> None:
     answer = {"party": SUSPENDED, "keycloak": "unconfirmed: no answer within 10 s"}
     registered.answers["POST /parties/agent/reader/suspend"] = (200, answer)
 
@@ -535,7 +539,7 @@ def test_a_suspension_that_keycloak_does_not_know_of_is_told_and_is_no_success(z
     )
 
 
-def test_a_reinstatement_that_keycloak_does_not_know_of_is_told_and_is_no_success(
+def test_a_reinstatement_that_keycloak_does_not_know_of_is_reported_and_is_no_success(
     zt: Zt, registered: Registered
 ) -> None:
     answer = {"party": SUSPENDED | {"state": "active"}, "keycloak": "unconfirmed: no answer within 10 s"}
@@ -550,13 +554,13 @@ def test_a_reinstatement_that_keycloak_does_not_know_of_is_told_and_is_no_succes
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"\xff"])
-def test_an_answer_that_is_none_is_told(zt: Zt, registered: Registered, answer: bytes) -> None:
+def test_an_answer_that_is_none_is_reported(zt: Zt, registered: Registered, answer: bytes) -> None:
     registered.answers["GET /parties"] = (200, answer)
 
     assert failed(zt("party", "list")).startswith("The registry did not answer with JSON")
 
 
-def test_a_wrong_password_is_told_and_the_registry_is_not_asked(
+def test_a_wrong_password_is_reported_and_the_registry_is_not_asked(
     zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def sign_in(*_: str, verify: ssl.SSLContext) -> Login:
@@ -568,7 +572,7 @@ def test_a_wrong_password_is_told_and_the_registry_is_not_asked(
     assert registered.asked == []
 
 
-def test_a_keycloak_that_is_away_is_told(zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keycloak_that_is_away_is_reported(zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
     async def sign_in(*_: str, verify: ssl.SSLContext) -> Login:
         raise httpx.ConnectError("All connection attempts failed")
 
@@ -588,7 +592,7 @@ def test_an_answer_that_breaks_off_leaves_open_what_was_done(
     assert "gave no answer (no whole answer within 10 s): it may have been done" in failed(zt("reload"))
 
 
-def test_a_system_that_does_not_run_is_told(place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA) -> None:
+def test_a_system_that_does_not_run_is_reported(place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA) -> None:
     zt = program_at(monkeypatch, place, 1, ca)
     assert failed(zt("party", "list")).startswith(f"The registry does not answer at https://{NAMES[0]} (")
 
@@ -651,7 +655,7 @@ def test_it_looks_where_the_registry_is_deployed() -> None:
     assert found.directory.places[NAMES[0]] == ("127.0.0.1", 8106)
 
 
-def test_a_registry_with_a_mistake_is_told(zt: Zt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_registry_with_a_mistake_is_reported(zt: Zt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.undo()
 
     asked = ["--user", "olga", "--system", str(tmp_path), "party", "list"]

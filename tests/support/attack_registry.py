@@ -58,7 +58,7 @@ class Registered(Target):
 
     @property
     def revoked(self) -> set[str]:
-        """The parties that have lost their standing, as everybody knows them."""
+        """The revoked parties, as every follower has them."""
         return {name for kind, name in self.system.revocations.revoked if kind == "party"}
 
 

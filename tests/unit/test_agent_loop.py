@@ -57,7 +57,7 @@ def words(content: str | None) -> httpx.Response:
         (httpx.Response(200, json=[]), NONSENSE),
     ],
 )
-async def test_what_is_no_reply_of_a_model_is_told_as_such(answer: httpx.Response | Exception, told: str) -> None:
+async def test_what_is_no_reply_of_a_model_is_reported_as_such(answer: httpx.Response | Exception, told: str) -> None:
     with pytest.raises(PeerError) as error:
         await model(answer).reply([], [], TOKEN)
 

@@ -183,7 +183,7 @@ async def test_a_process_that_runs_something_else_since_is_drift(
     assert "was started as" in drift.check(target)
 
 
-def test_two_parties_with_the_same_code_cannot_be_told_apart() -> None:
+def test_two_parties_with_the_same_code_cannot_be_distinguished() -> None:
     known, lock = registry(), load_lock(ROOT / "registry.lock")
     assert {image.party for image in images(known, lock, {})} == set(known.launched)
     reader = known.parties["agent/reader"]

@@ -84,7 +84,7 @@ def test_the_challenge_is_rfc_6750s(refusal: Denied, expected: str) -> None:
     assert challenge(refusal) == expected
 
 
-def test_a_challenge_says_where_to_find_out_more_where_that_is_told() -> None:
+def test_a_challenge_says_where_to_find_out_more_if_that_is_configured() -> None:
     assert challenge(Denied(Reason.NO_TOKEN), "http://x/y").endswith(', resource_metadata="http://x/y"')
 
 

@@ -88,7 +88,7 @@ async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(asked: 
         (httpx.Response(302, headers={"location": "https://evil.test"}), "status 302"),
     ],
 )
-async def test_what_was_known_is_gone_by_no_longer_than_its_bound_and_then_nothing_is(
+async def test_metadata_are_used_no_longer_than_their_bound_and_then_nothing_is(
     asked: Asked, answer: httpx.Response | Exception, detail: str
 ) -> None:
     await asked.discovery.metadata()

@@ -111,7 +111,7 @@ async def test_a_token_goes_nowhere_else(out: Out, kind: str, url: str) -> None:
 
 @KINDS
 @pytest.mark.parametrize("known", [True, False], ids=["revoked", "unknown"])
-async def test_who_has_lost_their_standing_gets_nothing(out: Out, kind: str, known: bool) -> None:
+async def test_who_is_revoked_gets_nothing(out: Out, kind: str, known: bool) -> None:
     if known:
         out.revocations.change(1, ("party", DOCUMENTS), "drift")
     else:

@@ -339,7 +339,7 @@ def _with_raw_claims(bench: Bench, form: dict[str, str], changed: dict[str, Any]
         (httpx.RemoteProtocolError("cut off"), Reason.ISSUER_UNAVAILABLE),
     ],
 )
-async def test_an_issuer_that_refuses_is_told_from_one_that_cannot_answer(
+async def test_an_issuer_that_refuses_is_distinguished_from_one_that_cannot_answer(
     bench: Bench, answer: httpx.Response | Exception, reason: ReasonCode
 ) -> None:
     bench.answer = lambda _form: answer

@@ -5,7 +5,7 @@ import pytest
 from zerotrust.adapters.extras import extra
 
 
-def test_a_missing_package_is_told_with_the_extra_that_has_it() -> None:
+def test_a_missing_package_is_reported_with_the_extra_that_has_it() -> None:
     with (
         pytest.raises(ImportError, match=r"sdk is not installed: pip install 'zero-trust-agents\[x\]'"),
         extra("x"),

@@ -104,7 +104,7 @@ def caller() -> Principal:
     return principal(actors=(READER[1],), token_id="T", lineage=("T0",), session="S")
 
 
-async def test_what_the_registry_says_is_known_as_soon_as_it_is_heard() -> None:
+async def test_what_the_registry_sends_counts_as_soon_as_it_is_received() -> None:
     there = Registry(whole(KNOWN))
     async with there.feed.opened():
         assert there.asked == ["https://registry.test/feed"]
@@ -157,7 +157,7 @@ async def test_others_have_their_turn_between_two_lines_that_came_together(monke
     assert len(set(seen)) == len(seen) == 20
 
 
-def test_a_change_by_itself_is_told_in_the_same_terms_as_ever() -> None:
+def test_a_single_change_is_an_event_of_its_own_type() -> None:
     several, one = (
         orjson.loads(made)["events"] for made in (all_changed(ME, 1, [(ALICE, "x")]), changed(ME, 1, ALICE, "x"))
     )
@@ -243,7 +243,7 @@ SPOILED: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("spoiled", SPOILED.values(), ids=list(SPOILED))
-async def test_on_whatever_is_amiss_nothing_is_known_until_the_whole_state_has_come_again(
+async def test_after_any_error_nothing_is_fresh_until_the_whole_state_has_come_again(
     monkeypatch: pytest.MonkeyPatch, spoiled: Callable[[], str]
 ) -> None:
     there, now = Registry(whole(KNOWN), []), time.monotonic()
@@ -276,7 +276,7 @@ async def test_an_old_state_reinstates_nobody() -> None:
         assert there.revocations.of(caller()).reason is Reason.REVOKED
 
 
-async def test_a_stream_that_ends_is_begun_anew_and_what_is_known_stays_so_for_its_time() -> None:
+async def test_a_stream_that_ends_is_begun_anew_and_the_data_stays_fresh_for_its_time() -> None:
     there = Registry(whole(KNOWN), [])
     async with there.feed.opened():
         there.lines.put_nowait(None)
@@ -300,7 +300,7 @@ async def test_a_stream_that_has_lasted_is_begun_anew_at_once_and_another_one_in
         assert len(there.asked) == asked
 
 
-async def test_silence_means_not_knowing_and_asking_again() -> None:
+async def test_silence_means_stale_data_and_a_new_connection() -> None:
     freshness = KNOWN.registry.freshness.model_copy(update={"revocations": 1})
     brief = KNOWN.model_copy(update={"registry": KNOWN.registry.model_copy(update={"freshness": freshness})})
     there = Registry(whole(brief), [])
@@ -438,7 +438,7 @@ async def test_nothing_is_followed_any_more_once_it_is_closed() -> None:
     assert len(asyncio.all_tasks()) == before
 
 
-async def test_why_there_is_no_word_is_told_once_and_not_every_time(caplog: pytest.LogCaptureFixture) -> None:
+async def test_why_there_is_no_feed_is_logged_once_and_not_every_time(caplog: pytest.LogCaptureFixture) -> None:
     there = Registry(*[503] * 5, 404, whole(KNOWN))
     async with asyncio.timeout(5), there.feed.opened():
         pass
@@ -504,7 +504,7 @@ def test_a_heartbeat_that_was_held_back_is_as_old_as_when_it_was_said(
     assert revocations.fresh is fresh
 
 
-def test_a_gap_is_told_apart_from_nonsense(revocations: Revocations) -> None:
+def test_a_gap_is_not_taken_for_a_malformed_line(revocations: Revocations) -> None:
     events, domain = RevocationEvents(revocations), "spiffe://agents.example"
     with pytest.raises(Gap):
         events.take(orjson.loads(changed(ME, 3, ALICE, None)))

@@ -460,7 +460,7 @@ async def test_the_record_is_on_the_disk_before_the_handler_runs(
     assert door.handled == ["POST /tasks"]
 
 
-async def test_a_refusal_of_a_verified_caller_is_on_the_disk_before_it_is_told(
+async def test_a_refusal_of_a_verified_caller_is_on_the_disk_before_it_is_reported(
     door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []

@@ -57,7 +57,7 @@ async def issuing(signing_key: RSAPrivateKey) -> Issuing:
     return Issuing(entry(signing_key.public_key()))
 
 
-async def test_a_key_is_read_once_and_then_known(issuing: Issuing, signing_key: RSAPrivateKey) -> None:
+async def test_a_key_is_read_once_and_then_cached(issuing: Issuing, signing_key: RSAPrivateKey) -> None:
     first = await issuing.keys.key("k1")
 
     assert first == signing_key.public_key()
@@ -138,7 +138,7 @@ async def test_keys_are_read_again_early_and_aside(issuing: Issuing) -> None:
     assert await issuing.keys.key("k1")  # counted from the second read, these are young enough
 
 
-async def test_an_outage_goes_unnoticed_until_what_is_known_is_too_old(issuing: Issuing) -> None:
+async def test_an_outage_goes_unnoticed_until_the_keys_are_too_old(issuing: Issuing) -> None:
     await issuing.keys.key("k1")
     issuing.answer = httpx.ConnectError("down")
     for later in (100, 200, 300):

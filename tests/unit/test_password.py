@@ -52,7 +52,7 @@ def test_elsewhere_it_is_one_line_of_standard_input(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("text", ["", "\n", "x" * (LONGEST + 1)])
-def test_no_password_and_one_without_an_end_are_told(
+def test_no_password_and_one_without_an_end_are_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))

@@ -115,14 +115,14 @@ def test_a_realm_that_was_edited_is_named(project: Path) -> None:
     assert said(project) == ["keycloak-realm/realm.json: does not match registry.yaml"]
 
 
-def test_a_lock_written_by_hand_is_told_from_one_that_was_derived(project: Path) -> None:
+def test_a_lock_written_by_hand_is_distinguished_from_one_that_was_derived(project: Path) -> None:
     lock = project / "registry.lock"
     lock.write_text(lock.read_text().replace("\n", "\n\n", 1))
 
     assert said(project) == ["registry.lock: not in the form that `make register` writes"]
 
 
-def test_a_digest_that_was_edited_is_told(project: Path) -> None:
+def test_a_digest_that_was_edited_is_reported(project: Path) -> None:
     lock = project / "registry.lock"
     approved = load_lock(lock)
     reader = approved.parties["agent/reader"]

@@ -20,7 +20,7 @@ class Source:
 
     def __init__(self) -> None:
         self.logged: list[tuple[str, str]] = []
-        self.adopted: list[Mapping[str, str]] = []
+        self.used: list[Mapping[str, str]] = []
         self.made = 0
         self.trouble: Exception | None = None
 
@@ -37,14 +37,14 @@ class Source:
     def use(self, read_from: Mapping[str, str]) -> None:
         if self.trouble:
             raise self.trouble
-        self.adopted.append(read_from)
+        self.used.append(read_from)
 
     def log(self, event: str, **fields: object) -> None:
         self.logged.append((event, str(fields["why"])))
 
 
 @pytest.mark.parametrize("trouble", [NO_ROOM, KeyError("registry.lock"), httpx.ReadError("gone")])
-@pytest.mark.parametrize("where", ["renewing", "sending", "adopting"])
+@pytest.mark.parametrize("where", ["renewing", "sending", "using"])
 async def test_whatever_is_in_the_way_of_a_report_is_no_end_of_the_reports(
     monkeypatch: pytest.MonkeyPatch, where: str, trouble: Exception
 ) -> None:
@@ -66,7 +66,7 @@ async def test_whatever_is_in_the_way_of_a_report_is_no_end_of_the_reports(
         while not source.logged:
             await asyncio.sleep(0.01)
         source.trouble = None
-        while not source.adopted:
+        while not source.used:
             await asyncio.sleep(0.01)
     task.cancel()
 

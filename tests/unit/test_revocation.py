@@ -94,7 +94,7 @@ def test_a_party_that_is_called_or_calls_by_itself_stands_or_not(revocations: Re
     assert revocations.of_peer(ORCHESTRATOR).reason is Reason.REVOCATION_UNKNOWN
 
 
-def test_at_first_nothing_is_known_and_so_nothing_is_allowed(clock: Clock) -> None:
+def test_at_first_nothing_is_fresh_and_so_nothing_is_allowed(clock: Clock) -> None:
     revocations = Revocations(clock=clock)
 
     assert revocations.of(CALLER).reason is Reason.REVOCATION_UNKNOWN
@@ -105,7 +105,7 @@ def test_at_first_nothing_is_known_and_so_nothing_is_allowed(clock: Clock) -> No
 
 
 @pytest.mark.parametrize(("silence", "known"), [(0, True), (3.0, True), (3.001, False), (1e9, False)])
-def test_silence_means_not_knowing(revocations: Revocations, clock: Clock, silence: float, known: bool) -> None:
+def test_silence_means_stale_data(revocations: Revocations, clock: Clock, silence: float, known: bool) -> None:
     clock.now += silence
 
     assert bool(revocations.of(CALLER)) is known
@@ -122,9 +122,7 @@ def test_a_source_that_was_not_read_for_too_long_means_not_knowing(
     assert bool(revocations.of(CALLER)) is known
 
 
-def test_who_is_known_to_be_revoked_is_told_so_however_old_the_knowledge_is(
-    revocations: Revocations, clock: Clock
-) -> None:
+def test_a_known_revocation_is_the_reason_however_old_the_data_is(revocations: Revocations, clock: Clock) -> None:
     revocations.change(1, ("user", "alice"), "a theft")
     clock.now += 1e6
 
@@ -174,7 +172,7 @@ def test_nobody_is_reinstated_by_an_old_story(revocations: Revocations) -> None:
     assert revocations.of(CALLER).reason is Reason.REVOKED
 
 
-def test_what_was_forgotten_is_not_known_until_the_whole_state_has_come_again(revocations: Revocations) -> None:
+def test_what_was_invalidated_is_not_fresh_until_the_whole_state_has_come_again(revocations: Revocations) -> None:
     revocations.forget()
     assert revocations.of(CALLER).reason is Reason.REVOCATION_UNKNOWN
     with pytest.raises(Gap):  # what was told in between may have been missed, whatever the number
@@ -267,7 +265,7 @@ def test_a_time_takes_nothing_from_who_comes_without_a_token(revocations: Revoca
 # whoever is watched
 
 
-def test_who_watches_a_caller_is_told_once_and_at_once_when_it_is_revoked(revocations: Revocations) -> None:
+def test_who_watches_a_caller_is_notified_once_and_at_once_when_it_is_revoked(revocations: Revocations) -> None:
     told: list[Decision] = []
 
     with revocations.watching(CALLER, told.append):
@@ -282,7 +280,7 @@ def test_who_watches_a_caller_is_told_once_and_at_once_when_it_is_revoked(revoca
     assert len(told) == 1
 
 
-def test_who_watches_is_told_of_the_whole_state_too(revocations: Revocations) -> None:
+def test_who_watches_is_notified_of_the_whole_state_too(revocations: Revocations) -> None:
     told: list[Decision] = []
 
     with revocations.watching(CALLER, told.append):
@@ -293,7 +291,7 @@ def test_who_watches_is_told_of_the_whole_state_too(revocations: Revocations) ->
     assert [decision.detail for decision in told] == ["session session-1: a logout"]
 
 
-def test_who_watches_no_more_is_told_nothing_and_what_it_does_then_is_its_own_affair(revocations: Revocations) -> None:
+def test_who_watches_no_more_is_not_notified_and_what_it_does_then_is_its_own_affair(revocations: Revocations) -> None:
     told: list[Decision] = []
 
     with revocations.watching(CALLER, told.append):
@@ -306,7 +304,7 @@ def test_who_watches_no_more_is_told_nothing_and_what_it_does_then_is_its_own_af
     assert revocations._watches == {}
 
 
-def test_each_of_many_who_watch_is_told_of_its_own_caller_alone(revocations: Revocations) -> None:
+def test_each_of_many_who_watch_is_notified_of_its_own_caller_alone(revocations: Revocations) -> None:
     told: dict[str, list[Decision]] = {"first": [], "second": [], "bob": []}
 
     with (
@@ -339,7 +337,7 @@ def test_silence_tells_nobody_that_somebody_was_revoked(revocations: Revocations
     assert told == []
 
 
-def test_who_watches_somebody_who_is_revoked_already_is_told_so_at_once(revocations: Revocations) -> None:
+def test_who_watches_somebody_who_is_revoked_already_is_notified_at_once(revocations: Revocations) -> None:
     told: list[Decision] = []
     revocations.change(1, ("user", "alice"), "a theft")
 

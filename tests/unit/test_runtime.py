@@ -244,7 +244,7 @@ async def test_what_a_party_calls_with_is_renewed_with_it(snapshot: RegistrySnap
 
 
 @pytest.mark.parametrize("its_gate", ["served", "dropped"])
-def test_a_party_is_put_together_from_what_it_is_told(
+def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
     snapshot: RegistrySnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, its_gate: str
 ) -> None:
     """`run`, but for its two ends: a Workload API, and a registry to follow."""

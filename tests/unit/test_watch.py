@@ -26,7 +26,7 @@ def folder(tmp_path: Path, watch: Watch) -> Path:
     return folder
 
 
-def test_what_happens_to_a_file_is_told_by_its_path(watch: Watch, folder: Path) -> None:
+def test_what_happens_to_a_file_is_reported_by_its_path(watch: Watch, folder: Path) -> None:
     (folder / "part/known.py").write_text("x = 2")
     (folder / "new.py").touch()
 
@@ -82,7 +82,7 @@ def test_a_single_file_is_watched_whether_it_is_there_or_not(watch: Watch, tmp_p
     assert watch.read() == {str(tmp_path / "single")}
 
 
-def test_a_single_file_is_told_by_every_path_that_it_was_asked_for_by(watch: Watch, tmp_path: Path) -> None:
+def test_a_single_file_is_reported_by_every_path_that_it_was_asked_for_by(watch: Watch, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "other").symlink_to("folder")
     asked_for = {str(tmp_path / folder / "file") for folder in ("folder", "other")}

@@ -176,7 +176,7 @@ async def test_a_process_waits_for_its_first_certificate_and_says_why(
     assert not any(client.open for client in opened)
 
 
-async def test_whatever_is_sent_counts_at_once_and_whoever_wants_to_know_is_told(opened: list[Client]) -> None:
+async def test_whatever_is_sent_counts_at_once_and_whoever_asked_for_it_is_notified(opened: list[Client]) -> None:
     workload, told = Workload(), list[Svid]()
     async with workload.opened():
         workload.on_renewal(told.append)

@@ -269,7 +269,7 @@ def _yaml(text: bytes) -> Any:
 
 
 def validated(kind: type[Model], text: bytes, path: Path, parse: Callable[[bytes], Any] = _yaml) -> Model:
-    """Return the model of what was read from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
+    """Return the model of a text from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
     try:
         return kind.model_validate(parse(text))
     except ValidationError as error:
