@@ -1,12 +1,12 @@
-"""What is left of a piece of source when a part of it is deleted.  Pure.
+"""Deletes checks from source code.  Pure.
 
-What counts as a check, and what is left when it is deleted:
-  if X: raise, return ...      X, of which nothing follows
+What counts as a check, and what remains when it is deleted:
+  if X: raise, return ...      X, without consequence
   X or Y, X and Y              Y; and X
-  f(x), await f(x)             nothing, where it stands as a statement: a record, a count, a check with a name
-  raise A from B               B as it came, where it is the answer to B
+  f(x), await f(x)             nothing, if it is a statement: a record, a count, a named check
+  raise A from B               B itself, in a handler of B
   [x for x in y if z]          every x
-  f(strict=True)               f(), where a switch is set by name, or a field is constrained
+  f(strict=True)               f(), if the argument is a switch, or constrains a field
   asyncio.timeout(x)           no timeout
 """
 
@@ -17,36 +17,36 @@ from typing import Any
 
 FIELDS = {"Field", "ConfigDict", "SettingsConfigDict"}
 LAYOUT = {"slots", "kw_only", None}
-"""How a class is built, not what it checks."""
+"""Arguments about the layout of a class, which check nothing."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A node, and where it hangs: in that field of the node above."""
+    """A node, and its place in the tree: a field of its parent."""
 
     node: ast.AST
     field: str
     above: "tuple[Place, ...]"
-    """The nearest first."""
+    """The ancestors, the parent first."""
 
     @property
     def parent(self) -> ast.AST:
-        """The node above."""
+        """The parent."""
         return self.above[0].node
 
     @property
     def lines(self) -> range:
-        """From where to where it stands in the source."""
+        """The lines of the source that it covers."""
         node: Any = self.node
         return range(node.lineno, node.end_lineno + 1) if hasattr(node, "lineno") else range(0)
 
     def is_in(self, other: "Place") -> bool:
-        """Whether it is a part of another."""
+        """Return whether it is a part of another."""
         return any(place.node is other.node for place in self.above)
 
     @property
     def is_check(self) -> bool:
-        """Whether it is what the head of this file calls a check."""
+        """Whether it is a check, as defined above."""
         match self.node:
             case ast.If(orelse=[]) | ast.Expr(value=ast.Call() | ast.Await()):
                 return True
@@ -60,7 +60,7 @@ class Place:
         return self.field == "ifs" or (isinstance(self.parent, ast.BoolOp) and self.field == "values")
 
     def put(self, *new: ast.AST) -> None:
-        """Put something else there.  Raises `ValueError` where one thing has to be and none, or more, is given."""
+        """Replace it.  Raises `ValueError` unless exactly one node is given where only one can be."""
         old = getattr(self.parent, self.field)
         if isinstance(old, list):
             at = next(number for number, node in enumerate(old) if node is self.node)
@@ -68,13 +68,13 @@ class Place:
         elif len(new) == 1:
             setattr(self.parent, self.field, new[0])
         else:
-            raise ValueError(f"one thing has to stand in the place of {ast.unparse(self.node)}")
+            raise ValueError(f"one node has to replace {ast.unparse(self.node)}")
 
     def delete(self) -> None:
-        """Leave the rest, as the head of this file says.  Raises `ValueError` where there can be no rest."""
+        """Delete it, as defined above.  Raises `ValueError` if nothing valid would remain."""
         match self.node:
             case ast.If(test=test, orelse=[]):
-                self.put(ast.Expr(test))  # it may give a name to something
+                self.put(ast.Expr(test))  # it may assign a name
             case ast.Raise():
                 self.put(ast.Raise())
             case ast.stmt():
@@ -88,7 +88,7 @@ class Place:
 
     def _delete_operand(self, operand: ast.expr, whole: ast.BoolOp) -> None:
         others = [value for value in whole.values if value is not operand]
-        if any(isinstance(part, ast.NamedExpr) for part in ast.walk(operand)):  # the name is needed, its worth not
+        if any(isinstance(part, ast.NamedExpr) for part in ast.walk(operand)):  # only the assignment is needed
             none, worth = (ast.Or(), True) if isinstance(whole.op, ast.And) else (ast.And(), False)
             self.put(ast.BoolOp(none, [operand, ast.Constant(worth)]))
         elif len(others) == 1:
@@ -98,7 +98,7 @@ class Place:
 
 
 def places(tree: ast.AST, *above: Place, but: type[ast.AST] | tuple[()] = ()) -> Iterator[Place]:
-    """All places in a tree but for one kind, and what is in that; whatever is around another comes before it."""
+    """Return all places in a tree, parents first, without nodes of one kind and their content."""
     here = above or (Place(tree, "", ()),)
     for field, value in ast.iter_fields(tree):
         for node in value if isinstance(value, list) else [value]:
@@ -109,7 +109,7 @@ def places(tree: ast.AST, *above: Place, but: type[ast.AST] | tuple[()] = ()) ->
 
 
 def parsed(text: str, old: ast.AST) -> list[Any]:
-    """A piece of source as it can stand in the place of another."""
+    """Return the nodes of a piece of source that can replace `old`."""
     if isinstance(old, ast.stmt):
         return ast.parse(text).body
     call: Any = ast.parse(f"f({text})").body[0]
@@ -121,21 +121,21 @@ class Mutant:
     """A module with one check deleted."""
 
     number: int
-    """Of the check, among all places."""
+    """The index of the check among all places."""
     lines: range
-    """Where it stood: nobody notices who runs none of them."""
+    """The lines of the check: a test that runs none of them cannot fail."""
     deleted: str
     tree: ast.Module
 
 
 def mutants(source: str) -> list[Mutant]:
-    """One for each check in `source`, in the order of the lines."""
+    """Return a mutant for each check in `source`, in the order of the lines."""
     checks = [number for number, place in enumerate(places(ast.parse(source))) if place.is_check]
     return sorted((mutant(source, number) for number in checks), key=lambda mutant: mutant.lines[0])
 
 
 def mutant(source: str, number: int) -> Mutant:
-    """The one for the check of that number."""
+    """Return the mutant for the check with that number."""
     tree = ast.parse(source)
     place = [*places(tree)][number]
     check = place.node

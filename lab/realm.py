@@ -1,4 +1,4 @@
-"""The realm with one control missing.  This can be had here and nowhere else.
+"""The realm without one control, for the lab only.
 
 A control of the realm is a setting of Keycloak, or a line of `delegation.js`.  `weakened(realm, control)` is the same
 realm without it, for a Keycloak that has `LAB_SCRIPT` built in.
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RealmControl:
-    """What does not let something pass, and how to take that out of a realm."""
+    """A control of the realm, and how to remove it."""
 
     where: str
     remove: Callable[[Json], None]
@@ -39,14 +39,14 @@ def weakened(derived: Json, *controls: RealmControl) -> Json:
 
 
 def _script(take: str, put: str = "", *, where: str | None = None) -> RealmControl:
-    """A piece of `delegation.js`, known to a reader by the message that it throws."""
+    """Return the control that is a piece of `delegation.js`, named by the message that it throws."""
     where = where or re.findall(r'"([^"]+)"', take)[-1]
 
     def remove(realm: Json) -> None:
         attributes = realm.setdefault("attributes", {})
         attributes.setdefault("script", SCRIPT.read_text())
         if (times := attributes["script"].count(take)) != 1:
-            raise NoSuchControl(f"delegation.js: {take!r} is there {times} times")
+            raise NoSuchControl(f"delegation.js: {take!r} occurs {times} times")
         attributes["script"] = attributes["script"].replace(take, put)
         (delegation,) = (scope for scope in realm["clientScopes"] if scope["name"] == "delegation")
         delegation["protocolMappers"][0]["protocolMapper"] = f"script-{LAB_SCRIPT.name}"
@@ -63,7 +63,7 @@ def _without_executor(name: str) -> RealmControl:
 
 
 def _put(where: str, objects: Callable[[Json], list[Json]], values: Json) -> RealmControl:
-    """Settings of these objects of a realm; None leaves one out."""
+    """Return the control that is a setting of these objects of a realm; None removes the setting."""
 
     def remove(realm: Json) -> None:
         for one in objects(realm):
@@ -113,7 +113,7 @@ NO_REFRESH_TOKEN = _put(
     {"standard.token.exchange.enableRefreshRequestedTokenType": "SAME_SESSION"},
 )
 NAMES_NO_SESSION = _script("token.setSessionId(null);", where="an ID token names no session")
-# Without it: after three wrong passwords, however slow they come, and not after 30, or two within a second.
+# Without it, an account is locked after three wrong passwords at any rate, not after 30, or two within a second.
 LOCK_OUT = {"bruteForceProtected": True, "failureFactor": 3, "waitIncrementSeconds": 900}
 NO_LOCK_OUT = _put("bruteForceProtected is off", _realm, LOCK_OUT)
 NO_REQUIRED_ACTIONS = _put("requiredActions is empty", _realm, {"requiredActions": None})
@@ -123,7 +123,7 @@ SHORT_REFRESH_TOKEN = _put(
     lambda realm: [client["attributes"] for client in realm["clients"] if client["clientId"] == "zt"],
     {"client.session.max.lifespan": None},
 )
-# An empty list, which Keycloak takes for all of them.
+# Keycloak reads an empty list as all types.
 NO_ERROR_EVENTS = _put("enabledEventTypes without errors", _realm, {"enabledEventTypes": []})
 NO_SECRETS = _put("federated-jwt", _workloads, {"clientAuthenticatorType": "client-secret"})
 NO_SERVICE_ACCOUNTS = _put("no token without a user", _workloads, {"serviceAccountsEnabled": True})

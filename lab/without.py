@@ -1,12 +1,11 @@
-"""The project's own code with one control missing.  This can be had here and nowhere else.
+"""The project's code without one control, for the lab and tests only.
 
 A control is a statement, or a part of one, that a comment gives an id: `# control: azp-is-peer`, at the end of its line
-or, where that would be too long, on a line of its own above.  Nothing reads these comments while the system runs.
-`without(control)` takes it out of the compiled function, in this process and for as long as the block runs; every
-other line stays what it is.
+or, if that would be too long, on its own line above.  The running system does not read these comments.
+`without(control)` removes it from the compiled function, in this process and until the block ends.
 
     with without(Control("azp-is-peer")):
-        ...  # here a token is good in anybody's hands
+        ...  # here any peer can use a token
 """
 
 import ast
@@ -28,26 +27,26 @@ from scripts.run import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 POLICIES = ".cedar"
-"""A condition of a policy is a control, too.  Without it, `true` stands there."""
+"""A condition of a policy is a control as well; it is replaced by `true`."""
 
 _COMMENT = re.compile(r"(?:#|//) control: ([a-z0-9-]+)$")
 _SEVERAL = ("values", "elts", "args", "keywords", "ifs")
-"""Parts that there may be several of: one that is alone on its line can have an id of its own."""
+"""Fields with several parts: a part that is alone on its line can have an id."""
 
 
 class NoSuchControl(Exception):
-    """What should be taken away is not there, or there twice."""
+    """A control to be removed does not exist, or occurs twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Which check is missing, and what stands there without it."""
+    """A control to be removed, and its replacement."""
 
     id: str
     put: str = ""
-    """What takes its place: nothing, where a statement can go without one."""
+    """The replacement; by default, the control is deleted."""
     take: str = ""
-    """The part of the statement, as it is written there, where not all of it goes."""
+    """The part of the statement to be removed, as written there, if it is not the whole control."""
 
     def __str__(self) -> str:
         return self.id
@@ -55,7 +54,7 @@ class Control:
 
 @cache
 def controls() -> Mapping[str, list[tuple[Path, int]]]:
-    """All ids in the product: in which file, and at which line, each of them is."""
+    """Return file and line of every control of the product, by id."""
     found = defaultdict(list)
     for package in sorted(PACKAGES - {"lab", "tests"}):
         for file in sorted((ROOT / package).rglob("*.*")):
@@ -67,7 +66,7 @@ def controls() -> Mapping[str, list[tuple[Path, int]]]:
 
 
 def where(control: Control) -> str:
-    """The file that a control is in, and the function."""
+    """Return the file and the function of a control."""
     file, line = _found(control)
     function = "" if file.suffix == POLICIES else _function(_statement(ast.parse(file.read_text()), line))
     return f"{file.relative_to(ROOT)} {function}".rstrip()
@@ -98,12 +97,12 @@ def _lines(file: Path) -> list[str]:
 def _found(control: Control) -> tuple[Path, int]:
     found = controls().get(control.id, [])
     if len(found) != 1:
-        raise NoSuchControl(f"{control} is there {len(found)} times")
+        raise NoSuchControl(f"{control} occurs {len(found)} times")
     return found[0]
 
 
 def _policies_without(ids: Iterable[str]) -> Any:
-    """Whoever decides by the policies decides by them without these conditions."""
+    """Return a patch by which policy engines are built without these conditions."""
     engine: Any = import_module("zerotrust.policy").CedarPolicy
     build, condition = engine.__init__, re.compile(rf"^(\s*).*?( &&)?\s*//.* control: ({'|'.join(ids)})$", re.MULTILINE)
 
@@ -127,24 +126,24 @@ def _weakened(file: Path, found: Iterable[tuple[int, Control]]) -> Iterator[tupl
     for name in dict.fromkeys(_function(place) for place, _ in gone):
         named: Any = reduce(getattr, name.split("."), module)
         function = inspect.unwrap(named)
-        assert isinstance(function, FunctionType), name  # noqa: S101 - or what has an id is in no function
+        assert isinstance(function, FunctionType), name  # noqa: S101 - each control is in a function
         yield function, next(code for code in codes if code.co_qualname == function.__qualname__)
 
 
 def _statement(tree: ast.AST, line: int) -> Place:
-    """The innermost statement that has that line."""
+    """Return the innermost statement that covers that line."""
     statements = [place for place in places(tree) if isinstance(place.node, ast.stmt)]
     return [place for place in statements if line in place.lines][-1]
 
 
 def _taken(tree: ast.AST, source: str, line: int, control: Control) -> Place:
-    """What a control names: a part of the statement, the one that is alone on its line, or else all of it."""
+    """Return what a control names: a part of a statement that is alone on its line, or the whole statement."""
     statement = _statement(tree, line)
     parts = [*places(statement.node, statement, *statement.above, but=ast.stmt)]
     if control.take:
         parts = [part for part in parts if ast.get_source_segment(source, part.node) == control.take]
         if len(parts) != 1:
-            raise NoSuchControl(f"{control}: {control.take!r} is there {len(parts)} times")
+            raise NoSuchControl(f"{control}: {control.take!r} occurs {len(parts)} times")
         return parts[0]
     alone = [part for part in parts if part.field in _SEVERAL and part.lines == range(line, line + 1)]
     outer = [part for part in alone if not any(part.is_in(other) for other in alone)]
@@ -152,7 +151,7 @@ def _taken(tree: ast.AST, source: str, line: int, control: Control) -> Place:
 
 
 def _function(place: Place) -> str:
-    """The name, in its module, of the function that a place is in; of those within each other, the outermost."""
+    """Return the qualified name of the outermost function that contains a place."""
     names = []
     for above in reversed(place.above):
         if isinstance(above.node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

@@ -1,4 +1,4 @@
-"""`make bench`: what zero trust costs, measured here and now, on the real Keycloak and in real processes."""
+"""`make bench`: measures what zero trust costs, with the real Keycloak and real processes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from local.system import ROOT, running
 from zerotrust.registry.model import load_registry
 
 
-def main(rounds: Annotated[int, typer.Option(min=1, help="how often every variant has its turn")] = 30) -> None:
+def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant runs in each")] = 30) -> None:
     """Measure, print, and write `run/bench.json`."""
     folder, code = FOLDER / "bench", unregistered(load_registry(ROOT / "registry.yaml"))
 
@@ -28,18 +28,18 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="how often every varian
         report(numbers, ratios)
         file = FOLDER / "bench.json"
         file.write_text(json.dumps({name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n")
-        say(f"All of it, and more: {file}")
+        say(f"All numbers: {file}")
         return 0
 
     sys.exit(until_told(work()))
 
 
 def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
-    """Print the task, and what it is made of."""
+    """Print the cost of the task and of its parts."""
     console.rule("What one task costs")
     console.print(f"[italic]{TASK}[/italic]  client → orchestrator → reader → documents and inference")
     console.print(
-        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}: on a busy machine trust the ratios only"
+        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}: on a busy machine, trust only the ratios"
     )
 
     def ms(name: str) -> list[str]:
@@ -65,7 +65,7 @@ def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
         right=True,
     )
     show(
-        ("what it is made of, each by itself", "p50 ms", "p99 ms"),
+        ("the parts, each alone", "p50 ms", "p99 ms"),
         (
             (label, *ms(name))
             for name, label in (
@@ -74,7 +74,7 @@ def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
                 ("plain_call", "a POST over a kept connection, in the clear"),
                 ("mtls_call", "the same over mutual TLS"),
                 ("handshake", "a new connection with mutual TLS"),
-                ("svid", "an X.509-SVID, all files looked at before"),
+                ("svid", "an X.509-SVID, after a check of all files"),
                 ("jwt_svid", "a JWT-SVID"),
             )
         ),

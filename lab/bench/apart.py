@@ -1,4 +1,4 @@
-"""What a task is made of, each part by itself, with nothing else going on."""
+"""Measures each part of a task alone, while nothing else runs."""
 
 import asyncio
 import time
@@ -15,14 +15,14 @@ from zerotrust.spiffe.tls import client_context
 from zerotrust.transport.pools import Connections
 
 CALLER = "agent/reader"
-"""Whose identity the calls and handshakes are made with."""
+"""The party whose identity is used for calls and handshakes."""
 TIMES = 20
-"""Calls, and handshakes, of a round."""
+"""Calls, and handshakes, in each round."""
 PLAN = {"request": "Summarise."}
 
 
 async def apart(system: System, keycloak: httpx.AsyncClient, token: str, took: dict[str, list[float]]) -> None:
-    """Measure each part, and add its seconds to `took`, by kind.  `token` is alice's, and was exchanged by nobody."""
+    """Measure each part, and add its seconds to `took`, by kind.  `token` is alice's own, not exchanged before."""
     svid = await system.svid(CALLER)
     for kind, at in (("plain_call", "none"), ("mtls_call", "tls")):
         await _calls(system, svid, at, took[kind])
@@ -40,7 +40,7 @@ def _timed(took: list[float]) -> Iterator[None]:
 
 
 async def _calls(system: System, svid: Svid, at: str, took: list[float]) -> None:
-    """A POST over a connection that is kept."""
+    """Measure a POST over an open connection."""
     there = known(system, at)
     url = f"{there.addresses['orchestrator']}/plan"
     async with httpx.AsyncClient(transport=Connections(there.directory(), svid), timeout=60) as http:
@@ -52,7 +52,7 @@ async def _calls(system: System, svid: Svid, at: str, took: list[float]) -> None
 
 
 async def _handshakes(system: System, svid: Svid, took: list[float]) -> None:
-    """A new connection, on which both ends have shown who they are."""
+    """Measure a new connection with mutual TLS."""
     there, name = known(system, "tls").directory(), system.registry.dns_name("inference")
     context = client_context(svid, there.parties)
     for _ in range(TIMES):
@@ -63,7 +63,7 @@ async def _handshakes(system: System, svid: Svid, took: list[float]) -> None:
 
 
 async def _questions(system: System, keycloak: httpx.AsyncClient, token: str, took: dict[str, list[float]]) -> None:
-    """One exchange, and one introspection of what came of it, over a connection that is kept."""
+    """Measure an exchange, and an introspection of the new token, over an open connection."""
     endpoints = system.keycloak.metadata
     scopes = frozenset({"agent.invoke", "tool.read", "inference.run"})
     wanted = TokenRequest(system.registry.id("agent/reader"), scopes)

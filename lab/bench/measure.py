@@ -1,4 +1,4 @@
-"""Runs the task through every variant in turn, over and over, all of them alive."""
+"""Runs the task with every variant in turn, while all of them are running."""
 
 import time
 from contextlib import AsyncExitStack
@@ -15,20 +15,20 @@ from local.system import System
 from zt.login import Login
 
 TASK = "What do we know about the leaked key?"
-"""The smallest task that goes all the way: it searches, reads one document and thinks in between.  Nobody refuses any
-of it, so that the unguarded parties do exactly the same."""
+"""The smallest task that involves every party: it searches, reads one document and calls the model in between.  None of
+its calls is refused, so the unguarded parties do exactly the same."""
 SLOW = f"{TASK} Take your time."
-"""The same for a model that takes its time; see `lab/bench/party/thinking.py`."""
+"""The same for a slow model; see `lab/bench/party/thinking.py`."""
 
 LIFE, MARGIN = 300, 30
-"""Seconds: how long alice's token lives, and how long before its end it is changed."""
+"""Seconds: the lifetime of alice's token, and the time before its expiry at which it is replaced."""
 WARM_UP = 12
-"""Tasks of each variant that do not count."""
+"""Tasks of each variant that are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A way to do the task: at which set of parties, how often in a round, and whether with a token just made."""
+    """A way to run the task: the set of parties, how often in a round, and whether with a new token."""
 
     name: str
     at: str
@@ -50,16 +50,16 @@ VARIANTS = (
 
 
 class Client:
-    """alice's client.  A token that was just issued is in nobody's cache, so every hop of its task is a cold one."""
+    """alice's client.  A new token is in no cache, so every hop of its task is a cold one."""
 
     def __init__(self, system: System, clients: dict[str, httpx.AsyncClient], login: Login) -> None:
-        """`clients`: one of Keycloak, and one of each set."""
+        """`clients`: the HTTP clients for Keycloak and for each set."""
         self._system, self._clients, self._refresh = system, clients, login.refresh_token
         self._token, self._until = login.access_token, time.monotonic() + login.expires_in - MARGIN
         self._answers: set[str] = set()
 
     async def run(self, variant: Variant) -> float:
-        """Do the task once; return the seconds it took.  Raises `RuntimeError` unless it ends as everywhere else."""
+        """Run the task once; return its seconds.  Raises `RuntimeError` unless it ends as everywhere else."""
         token = await self.fresh_token() if variant.fresh else self._token
         http, url = self._clients[variant.at], f"{known(self._system, variant.at).addresses['orchestrator']}/tasks"
         began = time.monotonic()
@@ -72,18 +72,18 @@ class Client:
         return took
 
     async def stay_warm(self) -> None:
-        """Between two rounds: change the token that is about to end, and let it be known everywhere."""
+        """Replace the token if it is about to expire, and bring the new one into all caches."""
         if time.monotonic() > self._until:
             self._token, self._until = await self.fresh_token(), time.monotonic() + LIFE - MARGIN
             await self.run(WARM)
 
     async def fresh_token(self) -> str:
-        """Another token of the same session (RFC 6749 section 6)."""
+        """Return another token of the same session (RFC 6749 section 6)."""
         form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": self._refresh}
         answer = await self._clients["keycloak"].post(self._system.keycloak.metadata.token_endpoint, data=form)
         answer.raise_for_status()
         tokens = answer.json()
-        self._refresh = tokens["refresh_token"]  # it is good once
+        self._refresh = tokens["refresh_token"]  # it is valid once
         return str(tokens["access_token"])
 
 
@@ -104,7 +104,7 @@ async def measure(system: System, *, rounds: int, say: Say) -> Measured:
             if number % tenth == 0:
                 say(f"Round {number + 1} of {rounds}")
             await client.stay_warm()
-            # Forwards and backwards: whoever comes after an expensive one does so in every other round only.
+            # Forwards and backwards: otherwise the same variant would always run after an expensive one.
             for one in VARIANTS if number % 2 else reversed(VARIANTS):
                 before = on_core(system, one.at)
                 measured.tasks[one.name].append([await client.run(one) for _ in range(one.times)])

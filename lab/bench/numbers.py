@@ -1,4 +1,4 @@
-"""From seconds that were measured to one flat object: `run/bench.json`.  Pure."""
+"""Computes the numbers of `run/bench.json` from measured seconds.  Pure."""
 
 import math
 from collections import defaultdict
@@ -14,24 +14,24 @@ RATIOS = {
     "cold_ratio": ("cold", "none"),
     "naive_ratio": ("naive", "none"),
 }
-"""Which variant is compared with which."""
+"""The variants that are compared, by the name of the ratio."""
 
 
 @dataclass(slots=True)
 class Measured:
-    """What was measured, in seconds."""
+    """The measured durations, in seconds."""
 
     tasks: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
-    """By variant and round: how long each task took."""
+    """The duration of each task, by variant and round."""
     on_core: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """By variant and round: what one task takes on a core."""
+    """The CPU time of one task, by variant and round."""
     apart: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """By kind: what was measured by itself."""
+    """The durations of single operations, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How many times as long one thing takes as another: the median of pairs measured side by side, and the range."""
+    """The ratio of two durations: the median of pairs that were measured in the same round, and the range."""
 
     median: float
     least: float
@@ -42,19 +42,19 @@ class Ratio:
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """The value that so many percent do not exceed (nearest rank)."""
+    """Return a percentile (nearest rank)."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def paired(rounds: Iterable[tuple[Sequence[float], Sequence[float]]]) -> Ratio:
-    """Compare two things that were measured in the same rounds: the noise of a round is in both, so it cancels."""
+    """Return the ratio of durations that were measured in the same rounds, so that the noise of a round cancels."""
     ratios = [median(these) / median(those) for these, those in rounds]
     return Ratio(median(ratios), min(ratios), max(ratios))
 
 
 def summarise(measured: Measured) -> tuple[dict[str, float], dict[str, Ratio]]:
-    """All numbers under their names, in milliseconds where the name says so, and the ratios with their ranges."""
+    """Return all numbers by name, in milliseconds if the name says so, and the ratios with their ranges."""
     took = {f"task_{name}": chain.from_iterable(rounds) for name, rounds in measured.tasks.items()}
     numbers: dict[str, float] = {}
     for name, seconds in (took | measured.apart).items():

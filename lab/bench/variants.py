@@ -1,4 +1,4 @@
-"""The same parties several times over: each variant a set of its own, at ports of its own, by the one registry."""
+"""Several sets of the same parties: one for each variant, at its own ports, with the same registry."""
 
 import shutil
 from dataclasses import replace
@@ -15,7 +15,7 @@ from zerotrust.registry.snapshot import RegistrySnapshot, deployed_at
 from zt.client import user_client
 
 PARTIES = ("orchestrator", "agent/reader", "tool/documents", "inference")
-"""Whoever takes part in the task."""
+"""The parties that take part in the task."""
 
 
 def variant(system: System, name: str) -> System:
@@ -29,25 +29,25 @@ def known(system: System, name: str) -> RegistrySnapshot:
 
 
 def user(system: System, name: str) -> httpx.AsyncClient:
-    """A person's client of one set."""
+    """Return a user's client of a set."""
     return user_client(known(system, name).directory(), system.authority.ca_file)
 
 
 def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
-    """The folders that each launch of a set runs: the party's own, and what is put round it."""
+    """Return the folders that each launch runs: those of the party, and those of the benchmark."""
     return {
         f"{name}/{party}": ("lab/bench/party", *registry.parties[party].code) for name in PORTS for party in PARTIES
     }
 
 
 def launches(system: System) -> dict[str, Launch]:
-    """The registry, and all sets, by the places where they will answer."""
+    """Return the launches of the registry and of all sets, by address."""
     registry = system.registry.authorities.registry
     return {url: launch for url, launch in registered(system).items() if launch.name == registry} | sets(system)
 
 
 def sets(system: System) -> dict[str, Launch]:
-    """All sets."""
+    """Return the launches of all sets."""
     found = {}
     for name in PORTS:
         folder = variant(system, name).folder
@@ -69,7 +69,7 @@ def _launch(system: System, name: str, party: str, port: int) -> Launch:
 
 
 def on_core(system: System, name: str) -> float:
-    """Seconds that the processes of one set have spent on a core; blind to how long they waited for one."""
+    """Return the CPU time of the processes of a set, in seconds, without the time that they waited for a core."""
     files = [
         file
         for one in system.authority.running

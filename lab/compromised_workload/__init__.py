@@ -1,1 +1,1 @@
-"""An intruder inside a genuine workload."""
+"""A workload that an intruder has compromised."""

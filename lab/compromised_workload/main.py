@@ -1,9 +1,9 @@
-"""Stands for an intruder who runs code inside a genuine workload: it shows its identity to whoever asks.
+"""Stands for an intruder who runs code inside a genuine workload: it reveals its identity.
 
-Each line on the Unix socket `ZT_INSIDER_SOCKET` is answered by one line of JSON: `x509` with the certificate and its
-key, `x509 anew` with fresh ones, anything else, as an audience, with a fresh JWT-SVID, and each with the seconds that
-it took to get; or with the error. Nothing in `zerotrust` or in a service knows that this exists. It has an identity
-only where a demo or a test composes the authority itself, with a lock that approves this folder.
+Each line on the Unix socket `ZT_INSIDER_SOCKET` is answered by one line of JSON: `x509` by the certificate and its key,
+`x509 anew` by new ones, and any other line, taken as an audience, by a new JWT-SVID; each with the seconds that it
+took, or with the error.  No service depends on this code.  It gets an identity only if a demo or a test starts the
+attestation authority with a lock that approves this folder.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from zerotrust.spiffe.workload import Workload, WorkloadError, svid_of
 
 
 def told(svid: Svid) -> dict[str, object]:
-    """All that makes an SVID, in DER and base64."""
+    """Return the parts of an SVID, in DER and base64."""
     key = svid.key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -29,7 +29,7 @@ def told(svid: Svid) -> dict[str, object]:
 
 
 async def main() -> None:
-    """Answer for as long as this process is left alive."""
+    """Answer until this process is ended."""
     workload = Workload()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

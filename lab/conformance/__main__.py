@@ -1,7 +1,7 @@
 """`make conformance`: public suites and clients against the running system; fails on any other outcome than expected.
 
-A suite whose needs are not installed here is skipped, and said to be; one that breaks off has failed.  Packages of
-others come by npm, pip and go, at pinned versions, into `run/conformance`; nothing of them is part of the system.
+A suite whose requirements are not installed is reported as skipped; one that does not finish has failed.  Packages are
+installed by npm, pip and go, at pinned versions, into `run/conformance`; they are not part of the system.
 """
 
 import sys
@@ -30,12 +30,12 @@ Ran = list[Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where suites find what they test."""
+    """The addresses of what suites test."""
 
     system: System
     tool: str
     stranger: str
-    """The tool, by a way that carries no token."""
+    """The tool, without a token."""
     agent: str
     thinking: str
     listing: str
@@ -58,15 +58,15 @@ SUITES: dict[str, Callable[[Places], Awaitable[Outcome | Ran]]] = {
 
 
 def chosen(only: str) -> list[str]:
-    """The suites whose name contains `only`, whatever its case.  Raises `typer.BadParameter` where there is none."""
+    """Return the suites whose name contains `only`, ignoring case.  Raises `typer.BadParameter` if there is none."""
     found = [name for name in SUITES if only.lower() in name.lower()]
     if not found:
         raise typer.BadParameter(f"no suite's name contains {only!r}; the suites are: {', '.join(SUITES)}")
     return found
 
 
-def main(only: Annotated[str, typer.Option(help="suites whose name holds this")] = "") -> None:
-    """Run, and say what came of it."""
+def main(only: Annotated[str, typer.Option(help="suites whose name contains this")] = "") -> None:
+    """Run the suites and print the outcomes."""
     suites = chosen(only)
 
     async def conformance() -> int:
@@ -107,7 +107,7 @@ async def _all(system: System, suites: Iterable[str]) -> tuple[Ran, dict[str, st
 
 
 async def _outcomes(name: str, what: Callable[[], Awaitable[Outcome | Ran]]) -> Ran:
-    """Run a suite; one that does not run to its end has failed as a whole.  Raises `Missing`."""
+    """Run a suite; one that does not finish has failed as a whole.  Raises `Missing`."""
     try:
         came = await what()
     except (DemoError, Failed) as error:

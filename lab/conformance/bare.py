@@ -1,6 +1,6 @@
-"""The documents tool over the same SDK, with neither gate nor TLS: what fails here as well is not the gate's doing.
+"""The documents tool on the same SDK, without gate and TLS: what fails here as well is not caused by the gate.
 
-It is the SDK's own server with its defaults, so it speaks every era and lets everybody in.  For this comparison alone.
+It is the SDK's server with its defaults, so it speaks every protocol version and is open.  For this comparison only.
 """
 
 from collections.abc import AsyncIterator
@@ -18,9 +18,9 @@ from tools.documents.tools import declare
 
 @asynccontextmanager
 async def bare(folder: Path) -> AsyncIterator[str]:
-    """Serve it, and yield the URL of its endpoint."""
+    """Serve the tool for a block, and yield the URL of its endpoint."""
     store, nobody = Store(folder / "bare.db"), object.__new__(Unguarded)  # which says yes, and needs no parts for that
-    server = MCPServer[Any]("documents", log_level="CRITICAL")  # else it sets up a log of its own
+    server = MCPServer[Any]("documents", log_level="CRITICAL")  # otherwise it configures its own log
     declare(server, nobody, store)
     app = nobody.guard(server.streamable_http_app(stateless_http=True, json_response=True), {})
     async with store.opened(), served(app) as origin:

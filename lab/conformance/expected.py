@@ -1,7 +1,7 @@
-"""What fails by design, suite by suite, with the reason: a run is held to it, and so is `docs/conformance.md`.
+"""The checks that fail by design, by suite, with reasons; runs and `docs/conformance.md` are compared with it.
 
-Checks of the MCP suite that also fail on the SDK without the gate are not here: that suite wants its own demonstration
-server, and the run compares with the same tools over the same SDK.
+Checks of the MCP suite that also fail on the SDK without the gate are not listed: that suite expects its own
+demonstration server, and the run compares with the same tools on the same SDK.
 """
 
 _NOT_SERVED = "no prompts, resources or subscriptions are served here, and none are advertised"

@@ -1,9 +1,8 @@
-"""Carries a suite's requests to a party, as a genuine caller: over mutual TLS, with a token made by real exchange.
+"""Forwards a suite's requests to a party, as a genuine caller: over mutual TLS, with a token from real exchanges.
 
-Suites cannot show a certificate.  What they send goes on as it is, but for three things: the token is that of the
-genuine caller, the forwarder's own name in `Host` becomes the party's, and in an agent's card the party's name becomes
-the forwarder's.
-So mutual TLS and sign-in are not what these suites test; everything behind the door is.
+Suites cannot present a certificate.  Their requests are forwarded with three changes: the token is that of the genuine
+caller, the forwarder's name in `Host` becomes the party's, and the party's name in an agent's card the forwarder's.
+So these suites do not test mutual TLS and sign-in, but everything behind them.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -24,14 +23,14 @@ _OWN = {"authorization", "host", "content-length", "transfer-encoding", "connect
 
 
 class Way(NamedTuple):
-    """Who calls whom, for alice, and with which of her tokens."""
+    """The caller and the party that it calls for alice, and the token for the call."""
 
     caller: str
-    """Whose certificate is shown."""
+    """The party whose certificate is presented."""
     party: str
     token: Callable[[User], Token]
     scope: str = EVERYTHING
-    """What alice gives her own client."""
+    """The scopes of alice's own token."""
 
 
 READ = Way("agent/reader", "tool/documents", lambda alice: alice.t2)
@@ -46,7 +45,7 @@ MODELS = Way(
 
 
 class Forwarder:
-    """One way, as an app."""
+    """Forwards the calls of one way, as an app."""
 
     def __init__(self, system: System, intruder: Intruder, way: Way, *, with_token: bool = True) -> None:
         self._intruder, self._way, self._there, self.origin = intruder, way, system.address(way.party), ""
@@ -79,7 +78,7 @@ class Forwarder:
 
 @asynccontextmanager
 async def forwarding(system: System, intruder: Intruder, way: Way, *, with_token: bool = True) -> AsyncIterator[str]:
-    """A forwarder for one way; yields its origin."""
+    """Serve a forwarder for one way, and yield its origin."""
     forwarder = Forwarder(system, intruder, way, with_token=with_token)
     async with served(forwarder) as origin:
         forwarder.origin = origin

@@ -24,23 +24,23 @@ async def spiffe(system: System, folder: Path) -> Outcome:
     for file in SOURCE.iterdir():
         shutil.copy(file, home)
     program = home / "client"
-    status, told = await run(go, "build", "-mod=mod", "-o", program, ".", cwd=home)
+    status, output = await run(go, "build", "-mod=mod", "-o", program, ".", cwd=home)
     if status:
-        raise Failed(f"go cannot build it: {told[-300:]}")
+        raise Failed(f"go cannot build it: {output[-300:]}")
     socket, name = home / "relay.sock", system.registry.id(PARTY)
     socket.unlink(missing_ok=True)
     launch = Launch(party_id=name, name="relay", code=RELAY, env={"ZT_RELAY_SOCKET": str(socket)})
     relay = await system.authority.launch(launch)
     try:
         await until(partial(there, socket), relay, system.log("relay"))
-        _, told = await run(program, socket, name)
+        _, output = await run(program, socket, name)
     finally:
         await relay.end()
-    if not told.startswith("{"):
-        return Outcome("go-spiffe", VERSION, failed={"all": told[:300]})
+    if not output.startswith("{"):
+        return Outcome("go-spiffe", VERSION, failed={"all": output[:300]})
     itself = f"^{name}"
     return Outcome("go-spiffe", VERSION).expect(
-        json.loads(told),
+        json.loads(output),
         {
             "X.509-SVID": itself,
             "X.509 context": itself,

@@ -23,7 +23,7 @@ SCRIPTS = Path(__file__).parent / "clients"
 
 
 async def node(folder: Path) -> Path:
-    """Install Node 24 and the packages by npm, once; return the folder of their programs.  Raises `Missing`."""
+    """Install Node 24 and the packages with npm, once; return the folder of their programs.  Raises `Missing`."""
     npm, home = shutil.which("npm"), folder / "npm"
     programs, marker = home / "node_modules" / ".bin", home / "installed"
     if not marker.exists() or marker.read_text() != " ".join(PACKAGES):
@@ -31,9 +31,9 @@ async def node(folder: Path) -> Path:
             raise Missing("npm is not installed")
         home.mkdir(parents=True, exist_ok=True)
         (home / "package.json").write_text('{"private": true}')
-        status, told = await run(npm, "install", "--no-audit", "--no-fund", "--save-exact", *PACKAGES, cwd=home)
+        status, output = await run(npm, "install", "--no-audit", "--no-fund", "--save-exact", *PACKAGES, cwd=home)
         if status:
-            raise Missing(f"npm cannot install the packages: {told[-300:]}")
+            raise Missing(f"npm cannot install the packages: {output[-300:]}")
         marker.write_text(" ".join(PACKAGES))
     for script in SCRIPTS.glob("*.mjs"):
         shutil.copy(script, home)
@@ -41,7 +41,7 @@ async def node(folder: Path) -> Path:
 
 
 async def mcp_suite(folder: Path, *, gated: str, bare: str) -> Outcome:
-    """Every scored check that passes on the same SDK without the gate: does it pass behind the gate as well?"""
+    """Run every scored check that passes on the same SDK without the gate against the tool behind the gate."""
     programs = await node(folder)
     behind, without = [await _checks(programs, folder / name, url) for name, url in (("gated", gated), ("bare", bare))]
     outcome = Outcome("MCP conformance suite", f"{SUITE}, {REVISION}")
@@ -57,11 +57,11 @@ async def mcp_suite(folder: Path, *, gated: str, bare: str) -> Outcome:
 
 
 async def _checks(programs: Path, out: Path, url: str) -> dict[str, bool]:
-    """The scored checks of the suite against a server, `scenario: check`, and whether each passes.  Raises `Failed`."""
+    """Return whether each scored check, `scenario: check`, passes against a server.  Raises `Failed`."""
     shutil.rmtree(out, ignore_errors=True)
     how = ("--requirements", REVISION, "--timeout", "60000", "--output-dir", str(out))
-    _, told = await run(programs / "node", programs / "conformance", "server", "--url", url, *how)
-    unscored = set(re.findall(r"^  \S (\S+) \((?:extension|pending)\)", told, re.MULTILINE))
+    _, output = await run(programs / "node", programs / "conformance", "server", "--url", url, *how)
+    unscored = set(re.findall(r"^  \S (\S+) \((?:extension|pending)\)", output, re.MULTILINE))
     found: dict[str, bool] = {}
     for file in await asyncio.to_thread(lambda: sorted(out.glob("*/checks.json"))):
         scenario = re.sub(r"^server-|-\d{4}-\d\d-\d\dT.*$", "", file.parent.name)
@@ -70,16 +70,16 @@ async def _checks(programs: Path, out: Path, url: str) -> dict[str, bool]:
             if check["status"] in {"SUCCESS", "FAILURE"}:
                 found[name] = found.get(name, True) and check["status"] == "SUCCESS"
     if not found:
-        raise Failed(f"the suite says nothing: {told[-300:]}")
+        raise Failed(f"the suite has no results: {output[-300:]}")
     return found
 
 
 async def inspector(folder: Path, url: str) -> Outcome:
-    """MCP Inspector on the command line, with the modern era and with its default."""
+    """Run MCP Inspector on the command line, with the modern protocol version and with its default."""
 
     programs = await node(folder)
 
-    async def told(era: str, *how: str) -> str:
+    async def output(era: str, *how: str) -> str:
         eras = ("--protocol-era", era) if era else ()
         status, said = await run(
             programs / "node",
@@ -89,9 +89,9 @@ async def inspector(folder: Path, url: str) -> Outcome:
         return f"{status} {said}"
 
     called = ("--method", "tools/call", "--tool-name", "read", "--tool-arg", "id=ENG-101")
-    came = {f"{era}: list": await told(era, "--method", "tools/list") for era in ("modern", "auto")}
-    came["modern: call"] = await told("modern", *called)
-    came["default: list"] = await told("", "--method", "tools/list")
+    came = {f"{era}: list": await output(era, "--method", "tools/list") for era in ("modern", "auto")}
+    came["modern: call"] = await output("modern", *called)
+    came["default: list"] = await output("", "--method", "tools/list")
     return Outcome("MCP Inspector", INSPECTOR).expect(
         came,
         {
@@ -104,10 +104,10 @@ async def inspector(folder: Path, url: str) -> Outcome:
 
 
 async def typescript(folder: Path, url: str) -> list[Outcome]:
-    """The TypeScript SDKs: version 2 in every mode, and version 1."""
+    """Run the TypeScript SDKs: version 2 in every mode, and version 1."""
     programs, home = await node(folder), folder / "npm"
-    told = [await run(programs / "node", home / script, url) for script in ("modern.mjs", "legacy.mjs")]
-    modern, legacy = (json.loads(said.splitlines()[-1]) for _, said in told)
+    output = [await run(programs / "node", home / script, url) for script in ("modern.mjs", "legacy.mjs")]
+    modern, legacy = (json.loads(said.splitlines()[-1]) for _, said in output)
     wanted = {"legacy: connect": ADVICE}
     for mode in ("pinned", "auto", "auto, of a later revision"):
         wanted |= {

@@ -1,4 +1,4 @@
-"""What came of a suite, held to the table of what is expected to fail and why."""
+"""The outcome of a suite, compared with the failures that are expected."""
 
 import re
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ class Outcome:
     version: str
     passed: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
-    """With what came instead."""
+    """The failed checks, with the actual results."""
     skipped: int = 0
     why_skipped: str = ""
-    """Of the checks that were: the same for all of them."""
+    """The reason for all skipped checks."""
 
-    def expect(self, told: Mapping[str, str], wanted: Mapping[str, str]) -> "Outcome":
-        """Judge what a client told: each check that is wanted matches a regular expression."""
+    def expect(self, results: Mapping[str, str], wanted: Mapping[str, str]) -> "Outcome":
+        """Compare the results of a client with a regular expression for each check."""
         for name, pattern in wanted.items():
-            came = told.get(name, "nothing")
+            came = results.get(name, "nothing")
             if re.search(pattern, came, re.DOTALL):
                 self.passed.add(name)
             else:
@@ -29,6 +29,6 @@ class Outcome:
         return self
 
     def unexpected(self, expected: Mapping[str, str]) -> dict[str, str]:
-        """What failed and was not to, and what was to fail and passed."""
+        """Return the unexpected failures, and the expected ones that passed."""
         found = {name: came for name, came in self.failed.items() if name not in expected}
-        return found | {name: f"passes, and is listed: {expected[name]}" for name in self.passed if name in expected}
+        return found | {name: f"passes, but is listed: {expected[name]}" for name in self.passed if name in expected}

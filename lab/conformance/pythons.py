@@ -1,4 +1,4 @@
-"""The Python SDKs: MCP in all its modes and of the era before, A2A, and the OpenAI client."""
+"""The Python SDKs: MCP in all modes and in its previous version, A2A, and the OpenAI client."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ from lab.conformance.running import Missing, environment, run
 LEGACY = "1.30.0"
 
 
-def _told(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     data = f" {error.error.data}" if isinstance(error, MCPError) else ""
@@ -33,13 +33,13 @@ def _told(error: BaseException) -> str:
 async def _came(what: Callable[[], Awaitable[object]]) -> str:
     try:
         return str(await what())
-    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - whatever comes is what is judged
-        return _told(error)
+    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - any error is a result
+        return _described(error)
 
 
 async def mcp_modern(url: str) -> Outcome:
-    """The Python SDK, version 2, in each of its modes."""
-    told: dict[str, str] = {}
+    """Run the Python SDK, version 2, in each of its modes."""
+    results: dict[str, str] = {}
     for mode in (REVISION, "auto", "legacy"):
 
         async def connected(mode: str = mode) -> str:
@@ -47,32 +47,32 @@ async def mcp_modern(url: str) -> Outcome:
                 httpx2.AsyncClient(timeout=30, trust_env=False) as http,
                 Client(streamable_http_client(url, http_client=http), mode=mode, cache=None) as client,
             ):
-                told[f"{mode}: list"] = ",".join(tool.name for tool in (await client.list_tools()).tools)
+                results[f"{mode}: list"] = ",".join(tool.name for tool in (await client.list_tools()).tools)
                 result = await client.call_tool("read", {"id": "ENG-101"})
-                told[f"{mode}: call"] = "tool error" if result.is_error else "ok"
+                results[f"{mode}: call"] = "tool error" if result.is_error else "ok"
                 arguments = {"title": "x", "text": "x"}
-                told[f"{mode}: call beyond the scope"] = await _came(lambda: client.call_tool("create", arguments))
+                results[f"{mode}: call beyond the scope"] = await _came(lambda: client.call_tool("create", arguments))
             return "ok"
 
-        told[f"{mode}: connect"] = await _came(connected)
+        results[f"{mode}: connect"] = await _came(connected)
     wanted = {"legacy: connect": ADVICE}
     for mode in (REVISION, "auto"):
         beyond = "insufficient_scope.*tool.write"
         wanted |= {f"{mode}: connect": "^ok$", f"{mode}: list": "^search,read$", f"{mode}: call": "^ok$"}
         wanted[f"{mode}: call beyond the scope"] = beyond
-    return Outcome("Python SDK 2", metadata.version("mcp")).expect(told, wanted)
+    return Outcome("Python SDK 2", metadata.version("mcp")).expect(results, wanted)
 
 
 async def mcp_legacy(folder: Path, url: str) -> Outcome:
-    """The Python SDK, version 1, in a virtual environment of its own.  Raises `Missing`."""
+    """Run the Python SDK, version 1, in its own virtual environment.  Raises `Missing`."""
     python = await environment(folder / "mcp-1", f"mcp=={LEGACY}")
-    _, told = await run(python, Path(__file__).parent / "clients" / "legacy.py", url)
-    came = json.loads(told.splitlines()[-1])
+    _, results = await run(python, Path(__file__).parent / "clients" / "legacy.py", url)
+    came = json.loads(results.splitlines()[-1])
     return Outcome("Python SDK 1 (2025-11-25)", LEGACY).expect(came, {"connect": ADVICE})
 
 
 async def agent(url: str) -> Outcome:
-    """The A2A SDK's client, with what it reads from the card."""
+    """Run the A2A SDK's client, configured by the card."""
     async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
         card = await A2ACardResolver(http, url).get_agent_card()
         client = ClientFactory(ClientConfig(streaming=False, httpx_client=http)).create(card)
@@ -83,7 +83,7 @@ async def agent(url: str) -> Outcome:
             [answer] = [answer async for answer in client.send_message(SendMessageRequest(message=message))]
             return f"{answer.message.context_id}: {get_message_text(answer.message)}"
 
-        told = {
+        results = {
             "card: security": ",".join(sorted(name for one in card.security_requirements for name in one.schemes)),
             "send": await _came(said),
             "send in a context": await _came(lambda: said("c-1")),
@@ -92,7 +92,7 @@ async def agent(url: str) -> Outcome:
             "list tasks": await _came(lambda: _listed(client)),
         }
     return Outcome("A2A SDK", metadata.version("a2a-sdk")).expect(
-        told,
+        results,
         {
             "card: security": "^certificate,token$",
             "send": r"^[0-9a-f-]{36}: ",
@@ -109,7 +109,7 @@ async def _listed(client: A2AClient) -> int:
 
 
 async def openai(thinking: str, listing: str) -> Outcome:
-    """The OpenAI client at the inference service.  Raises `Missing`."""
+    """Run the OpenAI client against the inference service.  Raises `Missing`."""
     try:
         library: Any = import_module("openai")
     except ImportError as error:
@@ -128,7 +128,7 @@ async def openai(thinking: str, listing: str) -> Outcome:
     async def models() -> str:
         return ",".join([model.id async for model in clients[1].models.list()])
 
-    told = {
+    results = {
         "chat": await _came(chat),
         "stream": await _came(stream),
         "unknown model": await _came(lambda: chat(model="another")),
@@ -137,14 +137,14 @@ async def openai(thinking: str, listing: str) -> Outcome:
     wanted = {"chat": "^chatcmpl-.* stop$", "stream": "^[1-9].* stop$", "models": "^scripted$"}
     for client in clients:
         await client.close()
-    return Outcome("OpenAI client", library.__version__).expect(told, wanted | {"unknown model": "^NotFoundError"})
+    return Outcome("OpenAI client", library.__version__).expect(results, wanted | {"unknown model": "^NotFoundError"})
 
 
 async def strangers(url: str) -> Outcome:
-    """Both SDKs without a token: what they are told is that they are not known."""
+    """Call the tool without a token, which has to be refused as the SDKs expect."""
     async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
         answer = await http.post(url, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
     error = answer.json()["error"]
-    told = {"status": str(answer.status_code), "code": str(error["code"]), "challenge": str(answer.headers)}
+    results = {"status": str(answer.status_code), "code": str(error["code"]), "challenge": str(answer.headers)}
     wanted = {"status": "^401$", "code": "^-32010$", "challenge": "resource_metadata"}
-    return Outcome("no token", "").expect(told, wanted)
+    return Outcome("no token", "").expect(results, wanted)

@@ -1,4 +1,4 @@
-"""Programs of others, run with what they say kept."""
+"""Runs other programs and captures their output."""
 
 import asyncio
 import os
@@ -7,37 +7,37 @@ from pathlib import Path
 from local.system import ROOT
 
 SECONDS = 900
-"""That one program may take."""
+"""The longest time that a program may take."""
 
 
 PYTHON = ROOT / ".venv" / "bin" / "python"
-"""Makes virtual environments: this process itself may run from an interpreter that has no path."""
+"""The interpreter that makes virtual environments; that of this process may have no path."""
 
 
 class Missing(Exception):
-    """Something that a suite needs is not installed here, so the suite is skipped.  The text says what."""
+    """A requirement of a suite is not installed, so the suite is skipped.  The text names it."""
 
 
 class Failed(Exception):
-    """A suite did not run to its end, so nothing of it has passed.  The text says why."""
+    """A suite did not finish, so no check of it has passed.  The text has the reason."""
 
 
 async def environment(venv: Path, *packages: str) -> Path:
-    """A virtual environment with these packages, made once; return its interpreter.  Raises `Missing`."""
+    """Return the interpreter of a virtual environment with these packages, made once.  Raises `Missing`."""
     python, marker, wanted = venv / "bin" / "python", venv / "installed", " ".join(packages)
     if not marker.exists() or marker.read_text() != wanted:
         commands: list[tuple[str | Path, ...]] = [(PYTHON, "-m", "venv", venv)]
         commands.append((python, "-m", "pip", "install", "-q", *packages))
         for command in commands:
-            status, told = await run(*command)
+            status, output = await run(*command)
             if status:
-                raise Missing(f"{wanted} cannot be installed: {told[-300:]}")
+                raise Missing(f"{wanted} cannot be installed: {output[-300:]}")
         marker.write_text(wanted)
     return python
 
 
 async def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> tuple[int, str]:
-    """Run a program to its end; return its status and all that it said.  Raises `Failed` where it takes too long."""
+    """Run a program to its end; return its status and output.  Raises `Failed` if it takes too long."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=cwd,
@@ -52,5 +52,5 @@ async def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str]
     except TimeoutError as error:
         process.kill()
         await process.wait()
-        raise Failed(f"{Path(command[0]).name} came to no end in {SECONDS} s") from error
+        raise Failed(f"{Path(command[0]).name} did not end within {SECONDS} s") from error
     return process.returncode or 0, said.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""An app at a free port of this machine, without TLS: for suites that cannot show a certificate."""
+"""Serves an app at a free local port, without TLS, for suites that cannot present a certificate."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ HOST = "127.0.0.1"
 
 @asynccontextmanager
 async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve it for as long as the block runs, and yield its origin."""
+    """Serve an app for a block, and yield its origin."""
     server = uvicorn.Server(uvicorn.Config(app, host=HOST, port=0, log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve())
     while not server.started:

@@ -19,12 +19,12 @@ PACKAGES = (
     "gherkin-official==42.0.1",
     "Jinja2==3.1.6",
 )
-"""What it is written with."""
+"""The packages that it needs."""
 LEVEL = "must"
 
 
 async def kit(folder: Path, url: str) -> Outcome:
-    """The kit's checks of level MUST over JSON-RPC.  Raises `Missing` and `Failed`."""
+    """Run the kit's checks of level MUST over JSON-RPC.  Raises `Missing` and `Failed`."""
     if not (named := os.environ.get("A2A_TCK")):
         raise Missing("A2A_TCK names no checkout of the kit")
     checkout, report = Path(named), folder / "tck.xml"
@@ -33,12 +33,12 @@ async def kit(folder: Path, url: str) -> Outcome:
     python = await environment(folder / "tck", *PACKAGES)
     report.unlink(missing_ok=True)
     suite = ("tests/compatibility/", f"--sut-host={url}", "--transport=jsonrpc", "-m", LEVEL, "-q", "--tb=line")
-    _, told = await run(python, "-m", "pytest", *suite, f"--junitxml={report}", cwd=checkout)
+    _, output = await run(python, "-m", "pytest", *suite, f"--junitxml={report}", cwd=checkout)
     if not report.exists():
-        raise Failed(f"it says nothing: {told[-300:]}")
+        raise Failed(f"it has no results: {output[-300:]}")
     _, commit = await run("git", "-C", checkout, "rev-parse", "--short", "HEAD")
     outcome = Outcome("A2A compatibility kit", f"{commit.strip()}, {LEVEL}", why_skipped="not offered by the card")
-    for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 - written by the program that was just run
+    for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 - written by the program above
         name, children = f"{case.get('name')}", {child.tag: child for child in case}
         if "skipped" in children:
             outcome.skipped += 1

@@ -1,7 +1,7 @@
-"""The attacker's own process: it shares the cores with everybody, and no event loop with them.
+"""The attacker's process: it shares the cores with the system, but no event loop.
 
-scripts/run lab.load.attacker: one line of JSON on standard input says what it has got.  It says when it is at work;
-the end of the input ends it, and then it prints what it was answered.
+scripts/run lab.load.attacker: one line of JSON on standard input has its parameters.  It prints when the attack has
+started; at the end of the input, it stops and prints the answers that it got.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import load_registry
 
 
-def as_seen(told: dict[str, Any]) -> System:
-    """The running system, as far as somebody outside of its process sees it."""
-    folder = Path(told["folder"])
+def as_seen(parameters: dict[str, Any]) -> System:
+    """Return the running system, as far as other processes can see it."""
+    folder = Path(parameters["folder"])
     ca = folder / "ca.pem"
     tls = ssl.create_default_context(cafile=str(ca))
-    metadata = Metadata(**told["metadata"])
-    keycloak = SimpleNamespace(issuer=metadata.issuer, metadata=metadata, passwords=told["passwords"], tls=tls)
+    metadata = Metadata(**parameters["metadata"])
+    keycloak = SimpleNamespace(issuer=metadata.issuer, metadata=metadata, passwords=parameters["passwords"], tls=tls)
     registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
     deployment, authority = load_deployment(DEPLOYMENT, registry), SimpleNamespace(ca_file=ca)
     return System(registry, deployment, lock, folder, cast("Keycloak", keycloak), cast("Authority", authority))
@@ -37,12 +37,12 @@ def as_seen(told: dict[str, Any]) -> System:
 
 async def main() -> None:
     """Attack until the input ends."""
-    told = json.loads(await asyncio.to_thread(sys.stdin.readline))
+    parameters = json.loads(await asyncio.to_thread(sys.stdin.readline))
     async with AsyncExitStack() as stack:
-        attacker = Attacker(as_seen(told), stack)
-        attack = asyncio.create_task(ATTACKS[told["attack"]](attacker))
+        attacker = Attacker(as_seen(parameters), stack)
+        attack = asyncio.create_task(ATTACKS[parameters["attack"]](attacker))
         ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-        while not attacker.seen and not attack.done():  # noqa: ASYNC110 - a Counter tells nobody of its first answer
+        while not attacker.seen and not attack.done():  # noqa: ASYNC110 - a Counter has no event
             await asyncio.sleep(0.01)
         print("at work", flush=True)
         await asyncio.wait((attack, ended), return_when=asyncio.FIRST_COMPLETED)

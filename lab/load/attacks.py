@@ -1,6 +1,6 @@
-"""What crowds: each attack as it was carried out against this system before it had bounds.
+"""Attacks by load, each as it was made against this system before it had bounds.
 
-An attack runs for ever, in many tasks, until its process is ended; `seen` counts what it was answered.
+An attack runs in many tasks until its process is ended; `seen` counts its answers.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ from zerotrust.spiffe.tls import client_context, user_context
 MIB = 1 << 20
 DEEP = b'{"kind":[' + b",".join([b"[" * 60 + b"]" * 60] * (MIB // 121 - 1)) + b"]}"
 MANY = b'{"kind":[' + b",".join([b'{"":0}'] * (MIB // 7 - 2)) + b"]}"
-"""Good JSON of nearly 1 MiB that took the parser and the checks behind it half a second."""
+"""Valid JSON of nearly 1 MiB that used to take half a second to parse and validate."""
 STRANGERS = 500
 """Requests a second."""
 T = TypeVar("T")
 
 
 class Attacker:
-    """Who attacks: a user who may sign in, or code inside a compromised party; counts the answers in `seen`."""
+    """An attacker: a user who may sign in, or code in a compromised party.  Counts the answers in `seen`."""
 
     def __init__(self, system: System, stack: AsyncExitStack) -> None:
-        """What is opened is closed with `stack`."""
+        """Everything that is opened is closed with `stack`."""
         self.system, self.intruder, self.seen, self._stack = system, Intruder(system, stack), Counter[str](), stack
 
     def clients(self, count: int, name: str, tls: ssl.SSLContext | None = None) -> list[RawClient]:
-        """So many clients of a party, without a certificate where none is given."""
+        """Return clients of a party, by default without a certificate."""
         directory, address = self.system.directory, self.system.address(name)
         tls = tls or user_context(self.system.authority.ca_file.read_text(), directory.parties)
         clients = [RawClient(self.system.place(name), directory.names[address], tls) for _ in range(count)]
@@ -49,7 +49,7 @@ class Attacker:
         return clients
 
     async def often(self, clients: Iterable[T], once: Callable[[T], Awaitable[object]]) -> None:
-        """Do it again and again, with all of them at once."""
+        """Repeat `once` without end, for all clients concurrently."""
 
         async def one(client: T) -> None:
             while True:
@@ -63,7 +63,7 @@ class Attacker:
 
 
 async def nested_bodies(attacker: Attacker) -> None:
-    """eve, in no department: 1 MiB of nested JSON at the registry's operators' door, and at the orchestrator."""
+    """eve, in no department: 1 MiB of nested JSON at the registry's routes for operators, and at the orchestrator."""
 
     async def operator() -> str:
         return (await attacker.system.sign_in("eve", "registry.admin", "zt")).access_token
@@ -74,7 +74,7 @@ async def nested_bodies(attacker: Attacker) -> None:
     ]
     sending = []
     for name, path, token in doors:
-        await token()  # before the attack begins: its tasks do not wait for the sign-ins
+        await token()  # signs in before the attack starts
         for body in DEEP, MANY:
             sending += [(client, path, token, body) for client in attacker.clients(15, name)]
 
@@ -88,7 +88,7 @@ async def nested_bodies(attacker: Attacker) -> None:
 async def streams(attacker: Attacker) -> None:
     """A compromised writer: 620 streams of the registry's feed, each begun again when it ends.
 
-    Not the reader: what passes through a compromised agent, that agent can stop whatever anybody does.
+    Not the reader, because a compromised agent can always block the tasks that pass through it.
     """
 
     async def once(_number: int) -> object:
@@ -100,7 +100,7 @@ async def streams(attacker: Attacker) -> None:
 
 
 async def revocations(attacker: Attacker) -> None:
-    """eve again: she refreshes her session and revokes the token that she got, in 20 sessions at once (RFC 7009)."""
+    """eve: she refreshes her session and revokes the new token (RFC 7009), in 20 sessions at once."""
     keycloak, endpoints = attacker.system.keycloak, attacker.system.keycloak.metadata
     refresh = [(await attacker.system.sign_in("eve", "task.run")).refresh_token for _ in range(20)]
     async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=30) as http:
@@ -119,14 +119,14 @@ async def revocations(attacker: Attacker) -> None:
 
 
 async def refusals(attacker: Attacker) -> None:
-    """eve: as many calls as she can make that are refused, for each of them was written down."""
+    """eve: as many refused calls as possible, because each used to be recorded."""
     token = User("eve", attacker.intruder).t0
     clients = attacker.clients(20, "orchestrator")
     await attacker.often(clients, lambda client: client.ask("POST", "/plan", token, b'{"request":"x"}'))
 
 
 async def drafts(attacker: Attacker) -> None:
-    """A compromised writer: one draft of 60,000 characters after the other, for alice."""
+    """A compromised writer: drafts of 60,000 characters, one after the other, for alice."""
     alice = User("alice", attacker.intruder, agent="agent/writer")
     call = tool_call("create", title="pager storm", text="x" * 60_000)
 
@@ -139,7 +139,7 @@ async def drafts(attacker: Attacker) -> None:
 
 
 async def tasks(attacker: Attacker) -> None:
-    """alice: 500 tasks at once, each on a connection of its own."""
+    """alice: 500 concurrent tasks, each on its own connection."""
     token, body = User("alice", attacker.intruder).t0, json.dumps({"request": READING}).encode()
     await attacker.often(
         attacker.clients(500, "orchestrator"), lambda client: client.ask("POST", "/tasks", token, body)
@@ -158,26 +158,26 @@ async def strangers(attacker: Attacker) -> None:
 
 
 async def handshakes(attacker: Attacker) -> None:
-    """A stranger: one handshake after the other at the registry, as many as this machine can do."""
+    """A stranger: as many handshakes with the registry as this machine can make."""
     await attacker.often(attacker.clients(100, "authority/registry"), RawClient.greet)
 
 
 async def questions(attacker: Attacker) -> None:
-    """A stranger: 200 connections that ask the registry for its health, as often as it answers."""
+    """A stranger: 200 connections that request the registry's health without pause."""
     await attacker.often(attacker.clients(200, "authority/registry"), lambda client: client.ask("GET", "/health"))
 
 
 async def slow_requests(attacker: Attacker) -> None:
-    """A stranger: 100 requests at Keycloak at a time; each is given up after 15 s, and begun again.
+    """A stranger: 100 concurrent requests to Keycloak; each is aborted after 15 s, and repeated.
 
-    Keycloak keeps a thread for each, which used to be one of 50: 60 such requests stopped everybody.
+    Keycloak uses a thread for each.  When it had 50 threads, 60 such requests blocked all others.
     """
     keycloak = attacker.system.keycloak
     path = keycloak.metadata.token_endpoint.removeprefix(URL)
 
     async def once(client: RawClient) -> object:
         answer = await client.drip(path, 15)
-        return answer.split(b" ", 2)[1].decode() if answer else "waited for"
+        return answer.split(b" ", 2)[1].decode() if answer else "no answer"
 
     await attacker.often([RawClient(URL, "localhost", keycloak.tls) for _ in range(100)], once)
 

@@ -1,7 +1,7 @@
-"""`make crowding`: every attack that crowds, while another user works; fails if that user is refused even once.
+"""`make crowding`: every attack by load, while another user works; fails if that user is refused even once.
 
-How long the user's tasks take, with and without the attack, is printed and not judged: attacker and user share the
-cores.  How much the attack makes the services write is judged: it must not grow with the number of its requests.
+The durations of the user's tasks, with and without the attack, are printed but not checked, because attacker and user
+share the cores.  The bytes that the attack makes the services write are checked: they must not grow with its requests.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from zt.login import LoginError
 from zt.registry_client import CommandError
 
 EVERY = 10
-"""Seconds between two lines, and between two looks of an operator."""
+"""Seconds between two lines, and between two requests of an operator."""
 ALONE = 50
-"""Tasks before each attack, to compare with."""
+"""Tasks before each attack, for comparison."""
 SECONDS = 30
-"""That an attack lasts at least."""
+"""The shortest duration of an attack."""
 READS = "reads a summary"
 MOST_WRITTEN = {
     "nested bodies": 20_000,
@@ -41,37 +41,37 @@ MOST_WRITTEN = {
     "strangers": 20_000,
     "revocations": 200_000,
 }
-"""Bytes a second by which an attack may make the services write more than the user's own tasks do.  Drafts and tasks
-are allowed, within a share, and are on record like everything else."""
+"""Bytes a second that an attack may make the services write, in addition to the user's tasks.  Drafts and tasks are
+permitted, within a share, and recorded like all other calls."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """What one attack did to the user."""
+    """The effects of one attack on the user."""
 
     alone: list[float] = field(default_factory=list)
     attacked: list[float] = field(default_factory=list)
-    """Seconds of each of the user's tasks, before and during the attack."""
+    """The duration of each of the user's tasks, in seconds, before and during the attack."""
     wrong: list[str] = field(default_factory=list)
     operators: int = 0
-    """How often an operator was let in during the attack."""
+    """How often an operator was admitted during the attack."""
     written: float = 0.0
-    """Bytes that the attack made all services write, beyond what the user's own tasks did."""
+    """Bytes that the attack made all services write, without those for the user's tasks."""
     seconds: float = 0.0
     answers: dict[str, int] = field(default_factory=dict)
 
     def failures(self, most: float) -> list[str]:
-        """What must not be; `most` bytes a second may be written."""
+        """Return what failed, if `most` bytes a second may be written."""
         found = list(dict.fromkeys(self.wrong[:10]))
         if self.written > most * self.seconds:
             found.append(f"more than {most / 1000:.0f} kB/s written")
         if not self.operators:
-            found.append("no operator was let in")
+            found.append("no operator was admitted")
         return found
 
 
-def known(only: str) -> str:
-    """An attack's name, or none.  Raises `typer.BadParameter` for any other."""
+def attack_name(only: str) -> str:
+    """Return the name of an attack, or an empty one.  Raises `typer.BadParameter` for any other."""
     if only and only not in ATTACKS:
         raise typer.BadParameter(f"no attack is called {only!r}; the attacks are: {', '.join(ATTACKS)}")
     return only
@@ -79,14 +79,14 @@ def known(only: str) -> str:
 
 def main(
     tasks: Annotated[int, typer.Option(min=10, help="the user's tasks during each attack")] = 500,
-    only: Annotated[str, typer.Option(help="one attack: " + ", ".join(ATTACKS), callback=known)] = "",
+    only: Annotated[str, typer.Option(help="one attack: " + ", ".join(ATTACKS), callback=attack_name)] = "",
 ) -> None:
-    """Run, and say what came of it."""
+    """Run the attacks and print the results."""
 
     async def crowding() -> int:
         found = {}
         for name in [only] if only else ATTACKS:
-            # A system of its own for each: what one attack leaves behind is not the next one's.
+            # A new system for each, because an attack may leave something behind.
             async with running(FOLDER / "crowding", say=say, insiders=INSIDERS) as system:
                 found[name] = await _crowded(system, name, tasks)
         return report(found)
@@ -99,7 +99,7 @@ async def _crowded(system: System, name: str, count: int) -> Seen:
     async with AsyncExitStack() as stack:
         user, score = User("bob", Intruder(system, stack)), Score()
         took = score.took[READS]
-        await score.once(user, READS, reads)  # signs in; does not count
+        await score.once(user, READS, reads)  # signs in; not counted
         before = _written(system)
         for _ in range(ALONE):
             await score.once(user, READS, reads)
@@ -120,18 +120,18 @@ async def _crowded(system: System, name: str, count: int) -> Seen:
 
 
 async def _operate(system: System, seen: Seen) -> None:
-    """An operator has to get in, whatever goes on."""
+    """Send an operator's requests, all of which have to be admitted."""
     try:
         async with system.user() as http:
             await (await operator(system, http)).party("agent/reader")
         seen.operators += 1
     except (LoginError, CommandError, httpx.HTTPError) as error:
-        seen.wrong.append(f"an operator was kept out: {type(error).__name__}: {error}")
+        seen.wrong.append(f"an operator was not admitted: {type(error).__name__}: {error}")
 
 
 @asynccontextmanager
 async def _attacked(system: System, name: str, seen: Seen) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Attack in a process of its own while this lasts."""
+    """Run the attack in its own process for a block."""
     told = {
         "attack": name,
         "folder": str(system.folder),
@@ -147,7 +147,7 @@ async def _attacked(system: System, name: str, seen: Seen) -> AsyncIterator[asyn
     try:
         attacker.stdin.write(json.dumps(told).encode() + b"\n")
         await attacker.stdin.drain()
-        await attacker.stdout.readline()  # it is at work
+        await attacker.stdout.readline()  # it has started
         yield attacker
     finally:
         if attacker.returncode is not None:
@@ -158,12 +158,12 @@ async def _attacked(system: System, name: str, seen: Seen) -> AsyncIterator[asyn
 
 
 def _written(system: System) -> int:
-    """Bytes of everything that the services have written."""
+    """Return the bytes that the services have written."""
     return sum(file.stat().st_size for part in ("data", "logs") for file in (system.folder / part).rglob("*.*"))
 
 
 def report(found: dict[str, Seen]) -> int:
-    """Print it; return the exit status."""
+    """Print the results; return the exit status."""
     rows, failures = [], []
     for name, seen in found.items():
         answers = ", ".join(f"{answer} {count}" for answer, count in sorted(seen.answers.items()))
@@ -171,8 +171,8 @@ def report(found: dict[str, Seen]) -> int:
         written = f"{seen.written / seen.seconds / 1000:.0f}"
         rows.append((name, *tasks, written, f"{seen.seconds:.0f}", str(seen.operators), answers))
         failures += [f"{name}: {one}" for one in seen.failures(MOST_WRITTEN.get(name, float("inf")))]
-    columns = ("attack", "tasks", "wrong", "ms alone", "attacked", "kB/s written", "seconds", "operators let in")
-    show((*columns, "attacker was answered"), rows, right=True)
+    columns = ("attack", "tasks", "wrong", "ms alone", "attacked", "kB/s written", "seconds", "operators admitted")
+    show((*columns, "answers to the attacker"), rows, right=True)
     console.print("ms: p50 / p99 of the user's tasks, before and during the attack.")
     return exit_status(failures)
 

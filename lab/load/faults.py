@@ -1,4 +1,4 @@
-"""What goes wrong: processes are killed and paused, and wires between them break; each for a while, in random order."""
+"""Faults: processes are killed or paused, and connections break; each for a while, in random order."""
 
 import asyncio
 import os
@@ -18,26 +18,26 @@ from local.system import System, started
 LONGER = 3.0
 """Seconds by which a fault may last longer than the registry's bound."""
 REST = 1.0, 3.0
-"""Seconds between two faults of a kind, in which things may recover."""
+"""Seconds between two faults of a kind, for recovery."""
 
 Fault = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class Faults:
-    """Everything that can go wrong with a system.  What was done is undone at the end of each."""
+    """The faults of a system.  Each is undone when it ends."""
 
     def __init__(self, system: System, evidence: Evidence, chance: random.Random) -> None:
         self._system, self._evidence, self._chance = system, evidence, chance
 
     def of_authorities(self) -> dict[str, Fault]:
-        """Of those whom everybody needs.  Keycloak is not killed: its start would take most of the time."""
+        """Return the faults of Keycloak and the registry.  Keycloak is not killed, because it starts slowly."""
         return {
             "Keycloak paused": partial(self._paused, "Keycloak", lambda: self._system.keycloak.pid),
             **self.of_processes([self._system.registry.authorities.registry]),
         }
 
     def of_processes(self, names: Iterable[str]) -> dict[str, Fault]:
-        """Of parties, by name."""
+        """Return the faults of these parties, by name."""
         table: dict[str, Fault] = {}
         for name in names:
             table[f"{name} paused"] = partial(self._paused, name, partial(self._pid, name))
@@ -45,7 +45,7 @@ class Faults:
         return table
 
     def of_wires(self, relays: Mapping[str, Relay]) -> dict[str, Fault]:
-        """Of the wires to the registry, by the party that each leads from."""
+        """Return the faults of the connections to the registry, by the party that is the client."""
         return {
             f"the wire of {name} {how}": partial(self._broken, name, relay, how)
             for name, relay in relays.items()
@@ -53,7 +53,7 @@ class Faults:
         }
 
     async def go_on(self, table: Mapping[str, Fault]) -> None:
-        """Have all of them happen in a random order, then in another one, for ever."""
+        """Cause all of them in a random order, again and again."""
         while True:
             for what in self._chance.sample(list(table), len(table)):
                 async with table[what]():
@@ -66,7 +66,7 @@ class Faults:
         stopped = pid()
         os.kill(stopped, signal.SIGSTOP)
         try:
-            while _state(stopped) != "T":  # noqa: ASYNC110 - nobody tells us
+            while _state(stopped) != "T":  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.005)
             with self._silence(name, "paused"):
                 yield
@@ -88,7 +88,7 @@ class Faults:
     @asynccontextmanager
     async def _broken(self, name: str, relay: Relay, how: Break) -> AsyncIterator[None]:
         async with relay.broken(how):
-            if how == "lags":  # it still hears, and judges itself how old that is
+            if how == "lags":  # data still arrives, and the party checks its age
                 yield
                 return
             with self._silence(name, f"cut off ({how})"):
@@ -96,7 +96,7 @@ class Faults:
 
     @contextmanager
     def _silence(self, name: str, how: str) -> Iterator[None]:
-        """While this lasts, whoever depends on hearing from there must come to say no."""
+        """For a block, note that every call that depends on this source has to be refused after the bound."""
         everybody, now = name not in self._system.registry.services, time.monotonic()
         ban = Ban(f"{name} {how}", lambda call: everybody or call.target == name, asked=now, since=now)
         self._evidence.silences.append(ban)
@@ -110,15 +110,15 @@ class Faults:
 
 
 def process(system: System, name: str) -> Launched:
-    """The process that runs as this party."""
+    """Return the process of this party."""
     return next(one for one in system.authority.running if one.launch.name == name)
 
 
 async def launched(system: System, launch: Launch) -> None:
-    """Launch a party anew, and wait until it answers."""
+    """Launch a party again, and wait until it answers."""
     await started(system, system.place(launch.name), await system.authority.launch(launch))
 
 
 def _state(pid: int) -> str:
-    """How the kernel says that a process is (proc(5))."""
+    """Return the state of a process, as in proc(5)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -1,4 +1,4 @@
-"""Holds every answer to the one rule: what is revoked is refused, within the bound.
+"""Checks every answer: after a revocation, calls have to be refused within the bound.
 
 Pure.  All times are of one clock, in seconds.
 """
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 MARGIN = 0.1
-"""Seconds by which two processes of one machine may see the order of things differently."""
+"""Seconds by which two processes of one machine may disagree about the order of events."""
 UNANSWERED = "no answer"
 REVOKED = "401 revoked"
 NO = (REVOKED, "401 expired", "503 revocation_unknown", "503 issuer_unavailable", "no connection", UNANSWERED)
-"""What a service says, or does, where it does not allow a call; everything else is a yes, also an error behind it."""
+"""The answers by which a call is refused; any other answer, also an error of a handler, means that it was allowed."""
 
 
 class Session(NamedTuple):
@@ -24,53 +24,53 @@ class Session(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One call, from the moment before it was sent to the moment after it was answered."""
+    """One call, with the times just before it was sent and just after it was answered."""
 
     session: Session
     target: str
-    """The service that was called, or what it was asked for."""
+    """The service that was called, or what was requested."""
     sent: float
     answered: float
     answer: str
 
     @property
     def allowed(self) -> bool:
-        """Whether it was let in."""
+        """Whether it was allowed."""
         return self.answer not in NO
 
 
 @dataclass(slots=True)
 class Ban:
-    """Something after which certain calls must not be allowed: a revocation, or the silence of a source."""
+    """A reason to refuse certain calls: a revocation, or the silence of a source."""
 
     what: str
     covers: Callable[[Call], bool]
     asked: float
-    """When somebody began to ask for it."""
+    """When it was requested."""
     since: float = math.inf
-    """When it was acknowledged, or had happened for sure."""
+    """When it was acknowledged, or had certainly happened."""
     until: float = math.inf
-    """When somebody began to undo it."""
+    """When it began to be undone."""
     over: float = math.inf
-    """When it had been undone for sure."""
+    """When it was certainly undone."""
 
     def delay(self, call: Call) -> float | None:
-        """Seconds from its beginning to an allowed call of those it covers; None for every other call."""
+        """Return the seconds from its beginning to a call that it covers and that was allowed; None for other calls."""
         if call.allowed and self.since < call.sent and call.answered < self.until and self.covers(call):
             return call.sent - self.since
         return None
 
     def explains(self, call: Call) -> bool:
-        """Whether a call may have been refused for it."""
+        """Return whether a call may have been refused for it."""
         return self.covers(call) and self.asked <= call.answered and call.sent <= self.over
 
 
 @dataclass(slots=True)
 class Evidence:
-    """Everything that was seen."""
+    """All calls, revocations and faults of a run."""
 
     bound: float
-    """Seconds from a revocation's acknowledgement, or the beginning of a silence, to the last yes."""
+    """Seconds from a revocation's acknowledgement, or the beginning of a silence, in which calls may be allowed."""
     calls: list[Call] = field(default_factory=list)
     revocations: list[Ban] = field(default_factory=list)
     silences: list[Ban] = field(default_factory=list)
@@ -78,11 +78,11 @@ class Evidence:
 
     @property
     def acknowledged(self) -> list[Ban]:
-        """The revocations that somebody answered for: nothing follows from the others."""
+        """The revocations that were acknowledged: only they have to take effect."""
         return [ban for ban in self.revocations if ban.since < math.inf]
 
     def delays(self, bans: list[Ban]) -> dict[str, float]:
-        """The longest, for each kind of ban that was seen."""
+        """Return the longest delay of each kind of ban."""
         worst: dict[str, float] = {}
         for ban in bans:
             found = [delay for call in self.calls if (delay := ban.delay(call)) is not None]
@@ -90,17 +90,17 @@ class Evidence:
         return worst
 
     def late(self, call: Call) -> Iterator[str]:
-        """Each ban by which this call was allowed too late."""
+        """Yield a message for each ban after which this call was allowed too late."""
         for ban in (*self.revocations, *self.silences):
             delay = ban.delay(call)
             if delay is not None and delay > self.bound + MARGIN:
-                yield f"{call.target} said {call.answer} to {call.session.user}, {delay:.2f} s after: {ban.what}"
+                yield f"{call.target} answered {call.answer} to {call.session.user}, {delay:.2f} s after: {ban.what}"
 
     def violations(self) -> Iterator[str]:
-        """Each call that was allowed too late."""
+        """Yield a message for each call that was allowed too late."""
         for call in self.calls:
             yield from self.late(call)
 
     def explains(self, call: Call) -> bool:
-        """Whether a call was refused for a revocation, and rightly so."""
+        """Return whether a call was rightly refused for a revocation."""
         return call.answer == REVOKED and any(ban.explains(call) for ban in self.revocations)

@@ -1,4 +1,4 @@
-"""An attacker's own HTTP client: one TLS connection, raw bytes, no pool that would bound it."""
+"""An attacker's HTTP client: one TLS connection, raw bytes, and no pool with bounds."""
 
 import asyncio
 import ssl
@@ -8,7 +8,7 @@ import httpx
 
 
 class RawClient:
-    """One connection at a time to one party, opened again when the party has ended it."""
+    """One connection to one party, reopened when the party has closed it."""
 
     def __init__(self, address: str, name: str, tls: ssl.SSLContext) -> None:
         """`address` is where the party listens, `name` the DNS name in its certificate."""
@@ -18,7 +18,7 @@ class RawClient:
     async def ask(
         self, method: str, path: str, token: Callable[[], Awaitable[str]] | None = None, body: bytes = b""
     ) -> int:
-        """Send one request, read the whole answer, and return its status.  Raises `OSError` where there is none."""
+        """Send a request, read the whole answer, and return its status.  Raises `OSError` if there is none."""
         credentials = f"authorization: Bearer {await token()}\r\n" if token else ""
         reader, writer = self._streams = self._streams or await self._open()
         try:
@@ -36,7 +36,7 @@ class RawClient:
         return int(head.split(b" ", 2)[1])
 
     async def listen(self, path: str) -> int:
-        """Ask for a stream, read it to its end, and return how many bytes came.  Raises `OSError`."""
+        """Request a stream, read it to its end, and return the number of bytes.  Raises `OSError`."""
         reader, writer = self._streams = await self._open()
         try:
             writer.write(self._head("GET", path, 0))
@@ -48,9 +48,9 @@ class RawClient:
             self.close()
 
     async def drip(self, path: str, seconds: int) -> bytes:
-        """Send a form whose body comes a byte a second and never whole; return what is answered.  Raises `OSError`.
+        """Send an incomplete form, one byte a second; return the answer.  Raises `OSError`.
 
-        Nothing is answered where the peer waits for all these seconds.
+        The answer is empty if the peer waits for all these seconds.
         """
         reader, writer = self._streams = await self._open()
         answer = asyncio.create_task(reader.read(1000))
@@ -67,13 +67,13 @@ class RawClient:
             self.close()
 
     async def greet(self) -> str:
-        """Connect, and end the connection.  Raises `OSError`."""
+        """Connect, and close the connection.  Raises `OSError`."""
         self._streams = await self._open()
         self.close()
         return "connected"
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._streams:
             self._streams[1].transport.abort()
         self._streams = None

@@ -1,4 +1,4 @@
-"""A wire between two parties that can be cut, go dead, or lag.  It sees nothing but ciphertext."""
+"""A TCP relay between two parties that can fail.  It sees only ciphertext."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,19 +6,19 @@ from contextlib import asynccontextmanager, suppress
 from typing import Literal, get_args
 
 Break = Literal["cut", "dead", "lags"]
-"""Connections are aborted; nothing comes through, and nobody is told; everything comes through, ever later."""
+"""Connections are aborted; data is dropped without notice; data is delayed more and more."""
 BREAKS: tuple[Break, ...] = get_args(Break)
 
 LAG = 2
-"""Seconds that a second takes to come through a wire that lags."""
+"""Seconds that a relay that lags takes for a second of traffic."""
 HOST = "127.0.0.1"
 
 
 class Relay:
-    """Passes on what comes to its own port."""
+    """Forwards the connections to its own port."""
 
     def __init__(self, port: int) -> None:
-        """`port` is where the other end listens."""
+        """`port` is the one to forward to."""
         self._to, self.port = port, 0
         self._how: Break | None = None
         self._since = 0.0
@@ -26,21 +26,21 @@ class Relay:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Listen."""
+        """Listen for a block."""
         server = await asyncio.start_server(self._accept, HOST, 0)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield
         finally:
             server.close()
-            for _ in range(3):  # what has been accepted already gets as far as a task
+            for _ in range(3):  # accepted connections get their tasks
                 await asyncio.sleep(0)
             self._abort()
             await asyncio.gather(*self._open, return_exceptions=True)
 
     @asynccontextmanager
     async def broken(self, how: Break) -> AsyncIterator[None]:
-        """Be broken in this way; whole again afterwards, for what begins then."""
+        """Fail in this way for a block; connections that begin afterwards work."""
         self._how, self._since = how, asyncio.get_running_loop().time()
         if how == "cut":
             self._abort()
@@ -54,7 +54,7 @@ class Relay:
     def _abort(self) -> None:
         for task, writer in self._open.items():
             task.cancel()
-            writer.transport.abort()  # a task that has not begun does nothing more
+            writer.transport.abort()  # a cancelled task that has not begun does not run
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._carry(reader, writer))
@@ -70,7 +70,7 @@ class Relay:
                 ways += [asyncio.create_task(self._pass(reader, back)), asyncio.create_task(self._pass(there, writer))]
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         except OSError:
-            pass  # nobody is there; whoever has come is told by what follows
+            pass  # nothing listens there; the client sees its connection aborted
         finally:
             for way in ways:
                 way.cancel()
@@ -88,7 +88,7 @@ class Relay:
         with suppress(OSError):
             while part := await reader.read(1 << 16):
                 lost = lost or self._how == "dead"
-                if lost:  # what was lost does not come later, and so nothing after it makes sense
+                if lost:  # after lost data, the rest of the stream is useless
                     continue
                 if self._how == "lags":
                     loop.call_at(self._since + (loop.time() - self._since) * LAG, deliver, part)

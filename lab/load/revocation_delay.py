@@ -1,7 +1,6 @@
-"""`make bench`, second part: from the acknowledged revocation to the first refusal, for every way to revoke, at every
-service.
+"""`make bench`, second part: the delay from acknowledged revocations to first refusals, by way to revoke and service.
 
-Each try has a session of its own, in use at every service when it is revoked (`demo/revocation_methods.py`).
+Each try has its own session, in use at every service when it is revoked (`demo/revocation_methods.py`).
 """
 
 import asyncio
@@ -23,20 +22,20 @@ from local.system import System, running
 
 WARM_UP = 5
 REQUESTED = "suspend, from the request"
-"""An operator's request is acknowledged after Keycloak was told as well, and heard by the parties before."""
+"""An operator's request is acknowledged after Keycloak was notified, when the parties have the revocation already."""
 Took = dict[str, dict[str, list[float]]]
-"""Seconds, by way to revoke and by service."""
+"""Durations in seconds, by way to revoke and by service."""
 
 
 async def measure(system: System, pushed: int, polled: int) -> Took:
-    """Revoke in every way, so often."""
+    """Revoke in every way, this often."""
     took: Took = defaultdict(lambda: defaultdict(list))
     for name in [*REVOCATION_METHODS, REQUESTED]:
         method = REVOCATION_METHODS[name.partition(",")[0]]
         times = pushed if method.pushed else polled
         say(f"{name}, {times} times")
         for number in range(-WARM_UP, times):
-            async with AsyncExitStack() as stack:  # a token of hers lives 60 s
+            async with AsyncExitStack() as stack:  # an operator's token is valid for 60 s
                 http, intruder = await stack.enter_async_context(system.user()), Intruder(system, stack)
                 use = await in_use(system, intruder, await operator(system, http), agent=method.agent)
                 found = await delays(method, use, acknowledged=name != REQUESTED)
@@ -77,8 +76,10 @@ def main(
             say("Everything ends")
         numbers = report(took)
         file = FOLDER / "bench.json"
-        known = json.loads(await asyncio.to_thread(file.read_text)) if file.exists() else {}
-        file.write_text(json.dumps(known | {name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n")
+        before = json.loads(await asyncio.to_thread(file.read_text)) if file.exists() else {}
+        file.write_text(
+            json.dumps(before | {name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n"
+        )
         return 0
 
     sys.exit(until_told(work()))

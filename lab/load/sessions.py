@@ -1,4 +1,4 @@
-"""Sessions whose tokens are in use at every service all the time, and how each is revoked in time."""
+"""Sessions whose tokens are always in use at every service, until each is revoked."""
 
 import asyncio
 import random
@@ -21,21 +21,21 @@ from zt.registry_client import CommandError, RegistryClient
 
 ACCOUNTS = ("alice", "bob")
 PAUSE = 0.1
-"""Seconds between two calls of the same token."""
+"""Seconds between two calls with the same token."""
 OF_A_SESSION = ("logout", "session", "token", "revoke_token")
 OF_A_USER = ("disable_user",)
 OF_A_PARTY = ("suspend", "disable_client")
-"""The ways to revoke, by whom they hit; the last ones hit everybody, so they are used less often."""
+"""The ways to revoke, by their scope; those that affect all sessions are used less often."""
 MIX = (*OF_A_SESSION * 3, *OF_A_USER, *OF_A_PARTY)
 FAILURES = (httpx.HTTPError, CommandError, KeycloakError, LoginError, OSError, LookupError, ValueError, RuntimeError)
-"""What becomes of a sign-in, an exchange or a revocation while whoever is needed for it is away."""
+"""The errors of a sign-in, an exchange or a revocation while a server that it needs is not available."""
 
 
 class Sessions:
-    """All of them.  No two revoke the same party, or the same user, at once: the first to undo it would undo both."""
+    """All sessions.  No two revoke the same party or user at once, because the first to undo it would undo both."""
 
     def __init__(self, system: System, evidence: Evidence, stack: AsyncExitStack) -> None:
-        """What is opened is closed with `stack`."""
+        """Everything that is opened is closed with `stack`."""
         self._system, self._evidence = system, evidence
         self._intruder, self._http = Intruder(system, stack), system.user()
         stack.push_async_callback(self._http.aclose)
@@ -44,7 +44,7 @@ class Sessions:
         self._undoing: list[asyncio.Task[None]] = []
 
     async def work(self, account: str, chance: random.Random) -> None:
-        """Sign in, work, lose what was had, go on trying for a while; for ever."""
+        """Sign in, work, be revoked, go on calling for a while; again and again."""
         while True:
             try:
                 use, session = await self._begin(account)
@@ -58,11 +58,11 @@ class Sessions:
                 await asyncio.sleep(0.5)
 
     async def recovered(self) -> float:
-        """Wait until every service says yes to everybody again; return the seconds that it took."""
+        """Wait until every service allows all calls again; return the seconds that it took."""
         began = time.monotonic()
         await asyncio.gather(*self._undoing)
         for account in ACCOUNTS:
-            while not await self._let_in(account):  # noqa: ASYNC110 - nobody tells us
+            while not await self._let_in(account):  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(PAUSE)
         return time.monotonic() - began
 
@@ -89,7 +89,7 @@ class Sessions:
             await asyncio.sleep(PAUSE)
 
     async def _lose(self, use: Use, session: Session, chance: random.Random) -> None:
-        """Revoke, go on for longer than the bound, and undo what would hit others."""
+        """Revoke, go on for longer than the bound, and undo what affects others."""
         name = chance.choice([name for name in MIX if not self._revoking[_hit(name, session)].locked()])
         hit, services = _hit(name, session), REVOCATION_METHODS[name].hits
         async with self._revoking[hit]:
@@ -104,10 +104,10 @@ class Sessions:
                 if name not in OF_A_SESSION:
                     ban.until = time.monotonic()
                 self._undoing.append(undoing := asyncio.create_task(self._undo(name, use, revoking)))
-                await asyncio.shield(undoing)  # once begun, also where this is cut off
+                await asyncio.shield(undoing)  # once begun, also if this is cancelled
 
     async def _undo(self, name: str, use: Use, revoking: asyncio.Future[None]) -> None:
-        """For as long as it takes: whoever is needed for it may be away, or hear of the revocation only now."""
+        """Undo, for as long as it takes: a server that it needs may not be available."""
         await asyncio.gather(revoking, return_exceptions=True)
         while name not in OF_A_SESSION:
             try:
@@ -119,7 +119,7 @@ class Sessions:
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel these tasks, and wait for their ends.  Raises what one of them raised."""
+    """Cancel these tasks and wait for them.  Raises what one of them raised."""
     for task in tasks:
         task.cancel()
     for task in tasks:
@@ -128,7 +128,7 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 def _hit(name: str, session: Session) -> str:
-    """Whom a revocation hits: of these one at a time."""
+    """Return what a revocation affects: only one such at a time."""
     return "party" if name in OF_A_PARTY else session.user if name in OF_A_USER else session.id
 
 

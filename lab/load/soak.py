@@ -1,7 +1,7 @@
-"""`make soak`: load for minutes without any fault, then revocations for minutes while everything goes wrong.
+"""`make soak`: minutes of load without faults, then minutes of revocations with faults.
 
-Fails if any answer in the first part was wrong or anything grew, if any call in the second part was allowed later than
-the registry's bound after its revocation, or after the source of such news fell silent, or if a journal is broken.
+Fails if an answer of the first part is wrong or a process grows, if a call of the second part is allowed later than the
+registry's bound after its revocation, or after the source of revocations has failed, or if a journal is broken.
 """
 
 import sys
@@ -28,7 +28,7 @@ def main(
     count: Annotated[int, typer.Option("--users", min=1, help="how many at once")] = 20,
     seed: Annotated[int, typer.Option(help="what goes wrong in which order")] = 6,
 ) -> None:
-    """Run, and say what came of it."""
+    """Run both parts and print the results."""
     score, samples = Score(), defaultdict[str, list[Held]](list)
 
     async def soak() -> int:

@@ -1,4 +1,4 @@
-"""What a user does, and what must come of it: tasks of all kinds, and attempts that have to be refused."""
+"""What users do, and the expected answers: tasks of all kinds, and attempts that have to be refused."""
 
 import json
 import re
@@ -16,14 +16,14 @@ READING = "Summarise the incident reports of my department."
 ASKING = "What do we know about the leaked key?"
 OWN = {"alice": "pager storm", "bob": "invoice paid twice"}
 OTHERS = {"alice": ("invoice", "Revenue"), "bob": ("pager storm", "static key", "queue overflow", "certificate")}
-"""What nobody else's answer may ever say."""
+"""What must not be in the answers to this user."""
 
 
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
 async def files(user: User, **headers: str) -> str:
-    """The whole story, with the poisoned report in it.  The draft is deleted again: nobody has room for all of them."""
+    """The whole task, with the poisoned report.  The draft is deleted again, because a user may have only a few."""
     answer = await _task(user, REQUEST, headers=headers)
     if found := wrong(user, answer, "agent/writer", OWN[user.name]):
         return found
@@ -32,18 +32,18 @@ async def files(user: User, **headers: str) -> str:
 
 
 async def reads(user: User) -> str:
-    """The same without the second half."""
+    """The first half of that task."""
     return wrong(user, await _task(user, READING), "agent/reader", OWN[user.name])
 
 
 async def asks(user: User) -> str:
-    """A question that only one department can answer."""
+    """A question to which only one department has the answer."""
     own = "leaked key" if user.name == "alice" else "No document was found."
     return wrong(user, await _task(user, ASKING), "agent/reader", own)
 
 
 async def plans(user: User) -> str:
-    """What would be done."""
+    """The plan for a task."""
     answer = await user.send(None, "orchestrator", "/plan", user.t0, json={"request": REQUEST})
     agents = [step["agent"] for step in answer.json()] if answer.status_code == 200 else []
     return "" if agents == ["agent/reader", "agent/writer"] else f"{answer.status_code}: {answer.text}"
@@ -54,7 +54,7 @@ async def _task(user: User, request: str, **more: Any) -> httpx.Response:
 
 
 def wrong(user: User, answer: httpx.Response, last: str, own: str) -> str:
-    """What is wrong with the answer to a task: its last agent, and something that its user has to find in it."""
+    """Return what is wrong with the answer to a task, or an empty text."""
     if answer.headers["content-type"].startswith("text/event-stream"):
         events = [json.loads(line[5:]) for line in answer.text.splitlines() if line.startswith("data:")]
     else:
@@ -66,8 +66,8 @@ def wrong(user: User, answer: httpx.Response, last: str, own: str) -> str:
         return f"the trace of another task: {traces}"
     user.traces |= traces
     if found := [text for text in OTHERS[user.name] if text in answer.text]:
-        return f"{user.name} was told about {found}"
-    return "" if own in answer.text else f"{user.name} was not told about {own}"
+        return f"{user.name} was shown {found}"
+    return "" if own in answer.text else f"{user.name} was not shown {own}"
 
 
 STORIES: dict[str, Kind] = {
@@ -89,11 +89,11 @@ THROUGH_THE_WRITER = {
     "the reader asks for a token for the writer",
     "the writer exchanges a token meant for the reader",
 }
-"""What ends otherwise while the writer is suspended."""
+"""The attempts with other answers while the writer is suspended."""
 
 
 def refused(who: str, attempt: Try) -> Kind:
-    """An attempt as something that a user does: any other answer is wrong."""
+    """Return an attempt as a kind of action, for which any other answer is wrong."""
 
     async def kind(user: User) -> str:
         answer = await answer_to(attempt.ask(user, PARTIES.get(who)))
@@ -103,7 +103,7 @@ def refused(who: str, attempt: Try) -> Kind:
 
 
 def kinds_of(name: str) -> dict[str, Kind]:
-    """All that a user does."""
+    """Return all actions of a user."""
     tried = [(who, one) for who in (ATTEMPTS if name in OWN else BY_ANYBODY) for one in ATTEMPTS[who]]
     tried += [BY_NAME[name]] if name in BY_NAME else []
     return (STORIES if name in OWN else {}) | {f"{who} {one.what}": refused(who, one) for who, one in tried}

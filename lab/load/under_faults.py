@@ -1,4 +1,4 @@
-"""Second part of a soak: everything is revoked while everything goes wrong."""
+"""The second part of a soak: revocations of all kinds during faults of all kinds."""
 
 import asyncio
 import random
@@ -17,16 +17,16 @@ from local.system import HOST, System
 EVERY = 10
 """Seconds between two lines."""
 LONGEST = 30
-"""Seconds that a recovery may take."""
+"""The longest recovery, in seconds."""
 
 
 async def under_faults(
     system: System, evidence: Evidence, *, seconds: float, seed: int, wires: Collection[str]
 ) -> None:
-    """Fill `evidence` for so many seconds, and wait until everybody is let in again.
+    """Collect `evidence` for this many seconds, and wait until all calls are allowed again.
 
-    `seed` decides what goes wrong in which order; `wires` are the services whose wire to the registry may break.
-    Leaves the system as it was found.  Raises `TimeoutError` where it does not recover.
+    `seed` determines the order of the faults; `wires` are the services whose connection to the registry may fail.
+    Leaves the system as it was.  Raises `TimeoutError` if it does not recover.
     """
     async with AsyncExitStack() as stack:
         registry = system.registry.authorities.registry
@@ -36,7 +36,7 @@ async def under_faults(
         stack.push_async_callback(_wired, system, dict.fromkeys(wires, system.place(registry)))
         await _wired(system, {name: f"https://{HOST}:{relay.port}" for name, relay in relays.items()})
         sessions = Sessions(system, evidence, stack)
-        faults = Faults(system, evidence, random.Random(seed))  # noqa: S311 - to be the same every time
+        faults = Faults(system, evidence, random.Random(seed))  # noqa: S311 - reproducible
         working = [sessions.work(name, random.Random(seed + n)) for n, name in enumerate(ACCOUNTS * 2, 1)]  # noqa: S311
         breaking = [
             faults.go_on(faults.of_authorities()),
@@ -48,15 +48,15 @@ async def under_faults(
             done, _ = await asyncio.wait([*work, *trouble], timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             await end(trouble)
-            await end(work)  # second, for they undo what they have revoked, and need everybody for that
+            await end(work)  # second, because they undo their revocations, and need all servers for that
         for task in done:
             task.result()
         async with asyncio.timeout(LONGEST):
-            say(f"Everybody was let in again {await sessions.recovered():.1f} s after the last fault")
+            say(f"All calls were allowed again {await sessions.recovered():.1f} s after the last fault")
 
 
 async def _wired(system: System, to: dict[str, str]) -> None:
-    """Launch these parties anew, each with the address at which it looks for the registry."""
+    """Launch these parties again, each with its own address of the registry."""
 
     async def one(name: str, address: str) -> None:
         there = process(system, name)

@@ -1,4 +1,4 @@
-"""First part of a soak: users at work, stories and attempts all mixed, and an agent that is suspended now and then."""
+"""The first part of a soak: users with tasks and attempts, and an agent that is suspended from time to time."""
 
 import asyncio
 import time
@@ -13,23 +13,23 @@ from local.program import say
 from local.system import System
 
 EVERY = 10
-"""Seconds between two lines, and between two looks at what the processes hold."""
+"""Seconds between two lines, and between two samples of the processes' resources."""
 WARM_UP = 60
-"""Seconds before the first look that counts, or a fifth of the whole where that is less."""
+"""Seconds before the first sample that counts, but at most a fifth of the whole."""
 SUSPENDED = "agent/writer"
 WORKING, SUSPENSION = 17, 3
-"""Seconds from one suspension to the next, and how long each lasts."""
+"""Seconds from one suspension to the next, and of each suspension."""
 
 
 async def under_load(system: System, score: Score, samples: Samples, *, seconds: float, count: int) -> None:
-    """Have so many users work for so many seconds."""
+    """Let users work for this many seconds."""
     services = {one.launch.name: one.process.pid for one in system.authority.running if one.launch.name != "insider"}
     async with AsyncExitStack() as stack:
         everybody = list(users(system, count, stack))
         say(f"{count} users sign in, one after the other")
         for user in everybody:
             await user.t0()
-        say(f"They are at work for {seconds:.0f} s")
+        say(f"They work for {seconds:.0f} s")
         working = [asyncio.create_task(score.work(user, kinds_of(user.name))) for user in everybody]
         working.append(asyncio.create_task(_suspensions(system, score)))
         before, began = 0, time.monotonic()

@@ -1,4 +1,4 @@
-"""Users, each with a session of its own and the tokens that come of it, and how right what they are answered is."""
+"""Users, each with their own session and tokens, and a score of the answers that they get."""
 
 import asyncio
 import time
@@ -17,18 +17,18 @@ from zt.login import LoginError
 
 NAMES = ("alice", "bob", "alice", "bob", "eve")
 PAUSE = 0.5
-"""Seconds, on average, that a user thinks."""
+"""The average pause of a user, in seconds."""
 LONGEST = 500
-"""Letters that are shown of a wrong answer: its end says why."""
+"""Characters of a wrong answer that are printed: the end has the reason."""
 REFUSED = ("revoked", "exchange_refused", "invalid_client")
-"""What is said of a party that is suspended: by us, and by Keycloak."""
+"""The reasons for a suspended party: those of services, and those of Keycloak."""
 
 Kind = Callable[[User], Awaitable[str]]
-"""Something that a user does; it returns what was wrong with the answer, or nothing."""
+"""An action of a user; returns what is wrong with the answer, or an empty text."""
 
 
 def users(system: System, count: int, stack: AsyncExitStack) -> Iterator[User]:
-    """So many users, as alice, bob or eve.  What is opened is closed with `stack`."""
+    """Yield users, as alice, bob or eve.  Everything that is opened is closed with `stack`."""
     intruder = Intruder(system, stack)
     for seed, name in enumerate(islice(cycle(NAMES), count)):
         yield User(name, intruder, seed=seed)
@@ -36,22 +36,22 @@ def users(system: System, count: int, stack: AsyncExitStack) -> Iterator[User]:
 
 @dataclass(slots=True)
 class Score:
-    """What was tried, how long each took in seconds, and what went wrong."""
+    """The actions, with their durations in seconds, and the wrong answers."""
 
     took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     wrong: list[str] = field(default_factory=list)
     evidence: Evidence = field(default_factory=lambda: Evidence(bound=1))
-    """Nothing is at fault here, so what is revoked is refused within a second."""
+    """There are no faults here, so that revocations take effect within a second."""
     refused: int = 0
-    """Answers that a revocation explains."""
+    """Refusals that a revocation explains."""
 
     @property
     def tried(self) -> int:
-        """How many there were."""
+        """The number of actions."""
         return sum(map(len, self.took.values()))
 
     async def once(self, user: User, what: str, kind: Kind) -> None:
-        """Let a user do this once."""
+        """Let a user do one action."""
         began = time.monotonic()
         try:
             wrong = await kind(user)
@@ -71,7 +71,7 @@ class Score:
         return wrong or next(self.evidence.late(call), "")
 
     async def work(self, user: User, kinds: dict[str, Kind]) -> None:
-        """Let a user do one thing after the other, for ever: all kinds in turn, each turn in another order."""
+        """Let a user do one action after the other, without end: all kinds, in another order each time."""
         while True:
             for what in user.chance.sample(list(kinds), len(kinds)):
                 await self.once(user, what, kinds[what])

@@ -1,4 +1,4 @@
-"""What the running processes hold: memory, files, connections."""
+"""Measures the resources of running processes: memory, files, connections."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from pathlib import Path
 from statistics import median
 
 SLACK = 8
-"""MiB by which a process may have grown, besides a tenth of what it had."""
+"""MiB that a process may grow by, in addition to a tenth of its size."""
 MOST_FILES = 250
-"""Both pools of HTTP clients full (100 each), and what a process needs anyway."""
+"""Two full pools of HTTP clients (100 each), and what a process needs otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """By one process at one time."""
+    """The resources of one process at one time."""
 
     memory: float
-    """Resident, in MiB."""
+    """Resident memory, in MiB."""
     files: int
     connections: int
 
 
 Samples = Mapping[str, list[Held]]
-"""By the name of the process, one after the other."""
+"""The samples of each process, by name, in order."""
 
 
 def held(pid: int) -> Held:
-    """Look, from outside."""
+    """Return the resources of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     memory = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
     links = []
@@ -39,7 +39,7 @@ def held(pid: int) -> Held:
 
 
 def grown(samples: Samples) -> list[str]:
-    """Which process is not flat: its median of the last third against that of the first, or ever too many files."""
+    """Return the processes that grew, from the first third to the last by median, or had too many files."""
     found = []
     for name, seen in samples.items():
         third = max(1, len(seen) // 3)

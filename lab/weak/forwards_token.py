@@ -1,4 +1,4 @@
-"""An agent that passes its caller's token on, where it should exchange it for one of its own."""
+"""An agent that forwards its caller's token instead of exchanging it."""
 
 from typing import Any, ClassVar
 
@@ -8,7 +8,7 @@ from zerotrust.service import Service
 
 
 class Forwarding(Service):
-    """A service that does not narrow (MCP forbids it by name: "token passthrough")."""
+    """A service that does not exchange tokens (MCP forbids this as "token passthrough")."""
 
     instead_of: ClassVar = "zerotrust/service.py Service.exchange"
 

@@ -1,4 +1,4 @@
-"""Gates that look like one and leave a way round."""
+"""A gate that can be bypassed."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar
@@ -16,21 +16,21 @@ from zerotrust.service import Service
 
 
 class GateAsDependency(Service):
-    """The gate as the framework's dependency, as many do it.
+    """The gate as a dependency of the framework, which is common.
 
-    FastAPI runs it on the routes it registers itself, and never on those that an SDK adds: there everybody is let in.
+    FastAPI runs it for the routes that it registers itself, but not for those that an SDK adds: they are open.
     """
 
     instead_of: ClassVar = "zerotrust/gate.py Gate, round everything"
 
     def app(self, *resources: AbstractAsyncContextManager[Any]) -> FastAPI:
-        """The app, whose every route declares the gate."""
+        """Return the app, with the gate as a dependency of every route."""
         app = super().app(*resources)
         app.router.dependencies.append(Depends(self._admit))
         return app
 
     def guard(self, app: Starlette, routes: Routes, **how: Any) -> ASGIApp:
-        """Leave the app as it is: its routes have the gate within."""
+        """Return the app unchanged, because its routes have the gate as a dependency."""
         gate = super().guard(app, routes, **how)
         assert isinstance(gate, Gate)  # noqa: S101 - for the type checker
         self._gate = gate
@@ -39,8 +39,8 @@ class GateAsDependency(Service):
     async def _admit(self, request: Request) -> None:
         call = Call(request.scope, peer=request.scope["state"]["peer"])
         TRACE.set(call.span)
-        with call.over:  # nothing is left to count it by until its end
-            await self._gate._admit(call, _read_already)  # what it raises, the app answers
+        with call.over:  # it is not recorded when it ends
+            await self._gate._admit(call, _read_already)  # the app answers its exceptions
         if call.principal:
             PRINCIPAL.set(call.principal)
 

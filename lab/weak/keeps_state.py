@@ -1,7 +1,7 @@
-"""Agents that keep something once the answer is out: tasks that others may ask for, and what was said before.
+"""Agents that keep state after the answer: tasks that others can request, and earlier messages.
 
-Ours keep nothing.  These are what they would be with the SDK's own means, which tell users apart by a name that
-nobody fills in here: to the SDK everybody is the same anonymous user.
+Our agents keep none.  These use the SDK's own means, which distinguish users by a name that is not set here: to the
+SDK, all users are the same anonymous one.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from zerotrust.service import Service
 
 
 def as_task(context: RequestContext, parts: Sequence[Part]) -> Task:
-    """The answer as a task, which the SDK stores."""
+    """Return the answer as a task, which the SDK stores."""
     return Task(
         id=context.task_id,
         context_id=context.context_id,
@@ -25,14 +25,14 @@ def as_task(context: RequestContext, parts: Sequence[Part]) -> Task:
 
 
 def with_what_was_said(executor: AgentExecutor, context: RequestContext) -> str:
-    """What the agent is asked now, after all that anybody ever asked in this context."""
+    """Return this message, after all earlier ones of any user in this context."""
     said = vars(executor).setdefault("said", {}).setdefault(context.context_id, [])
     said.append(context.get_user_input())
     return "\n".join(said)
 
 
 def notifying(service: Service) -> dict[str, Any]:
-    """What makes the SDK tell a web address of the caller's choice how a task goes."""
+    """Return the options by which the SDK sends push notifications to an address that the caller chooses."""
     store = InMemoryPushNotificationConfigStore()
     return {
         "push_config_store": store,

@@ -1,4 +1,4 @@
-"""A client that tries again when no answer comes, as many do by themselves."""
+"""A client that repeats a request if there is no answer, as many do by default."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,7 +8,7 @@ import httpx2
 
 
 async def twice(sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any]) -> Any:
-    """Send a request, and once more where the answer is lost: it may have been done the first time."""
+    """Send a request, and again if the answer is lost, although the first may have taken effect."""
     try:
         return await sending(request, **options)
     except (httpx.TransportError, httpx2.TransportError):

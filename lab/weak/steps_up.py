@@ -1,4 +1,4 @@
-"""A caller that does as a refusal says: it gets a token with the scopes that were named, and asks again."""
+"""A caller that obeys a refusal: it gets a token with the scopes that the refusal names, and repeats the call."""
 
 import re
 
@@ -12,13 +12,13 @@ TRIES = 5
 
 
 async def ask_agent(service: Service, step: Step, text: str, token: ExchangedToken) -> Answer:
-    """The same as `a2a.ask_agent`, stepping up (RFC 6750 section 3.1) for as long as it is told to."""
+    """Do the same as `a2a.ask_agent`, but step up (RFC 6750 section 3.1) as often as a refusal asks for it."""
     for _ in range(TRIES):
         try:
             return await a2a.ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
         except PeerError as error:
             answer = error.__cause__ and error.__cause__.__cause__
-            challenge = answer.response.headers["www-authenticate"]  # type: ignore[union-attr] # else it is none
+            challenge = answer.response.headers["www-authenticate"]  # type: ignore[union-attr] # it is a refusal
             wanted = re.findall(r'scope="([^"]+)"', challenge)[0].split()
             token = await service.exchange(step.agent, *wanted, department=step.department)
     raise PeerError(f"{step.agent}: refused {TRIES} times")

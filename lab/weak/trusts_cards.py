@@ -1,4 +1,4 @@
-"""A caller that believes an agent's card, as the SDK's own example does: what it says decides where the call goes."""
+"""A caller that trusts an agent's card, as the SDK's example does: the card determines the address of the call."""
 
 from a2a.types import AgentCard
 from google.protobuf.json_format import Parse  # type: ignore[import-untyped]
@@ -10,7 +10,7 @@ from zerotrust.service import Service
 
 
 async def card_of(service: Service, name: str) -> AgentCard:
-    """The card that is shown at an agent's address, whoever shows it."""
+    """Return the card that is served at an agent's address, without a check."""
     url = f"{service.addresses[name]}{CARD_PATH}"
     _, sent = await ask(service.egress.without_token, "GET", url, most=MAX_CARD)
     card: AgentCard = Parse(sent, AgentCard(), ignore_unknown_fields=True)

@@ -1,4 +1,4 @@
-"""A confused deputy: a service that lets the caller say who the user is, as one behind a trusted proxy would."""
+"""A confused deputy: a service that takes the user from headers of the caller, as behind a trusted proxy."""
 
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from zerotrust.service import Service
 
 
 class BelievesHeaders(Service):
-    """Takes the user and the department from headers, where they are given."""
+    """Takes the user and the department from headers, if there are any."""
 
     instead_of: ClassVar = "zerotrust/context.py current_principal"
 

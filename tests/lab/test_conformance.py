@@ -41,7 +41,7 @@ def test_what_fails_unlisted_and_what_passes_listed_are_both_unexpected() -> Non
 
     assert outcome.unexpected({"known": "by design", "repaired": "by design"}) == {
         "new": "b",
-        "repaired": "passes, and is listed: by design",
+        "repaired": "passes, but is listed: by design",
     }
 
 

@@ -19,7 +19,7 @@ def logout(since: float = 10, until: float = math.inf) -> Ban:
 
 @pytest.mark.parametrize("ban", [logout(), logout(until=20)])
 def test_a_yes_after_the_bound_is_a_violation(ban: Ban) -> None:
-    found = ["inference said 200 ok to alice, 4.00 s after: logout"]
+    found = ["inference answered 200 ok to alice, 4.00 s after: logout"]
 
     assert list(Evidence(bound=3, calls=[call(14)], revocations=[ban]).violations()) == found
     assert list(Evidence(bound=3, calls=[call(14)], silences=[ban]).violations()) == found

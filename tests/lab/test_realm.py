@@ -35,5 +35,5 @@ def test_two_lines_can_be_missing_from_the_script_at_once(derived: dict[str, Any
 
 
 def test_a_line_that_the_script_does_not_have_is_no_control(derived: dict[str, Any]) -> None:
-    with pytest.raises(NoSuchControl, match="is there 0 times"):
+    with pytest.raises(NoSuchControl, match="occurs 0 times"):
         weakened(derived, lab.OWN_TOKEN, lab.OWN_TOKEN)

@@ -53,11 +53,11 @@ async def test_an_answer_with_what_its_user_may_read_is_right(alice: User) -> No
 
 
 async def test_another_departments_report_in_an_answer_is_wrong(alice: User) -> None:
-    assert "was told about ['Revenue']" in told(alice, "pager storm, and Revenue is expected to fall")
+    assert "was shown ['Revenue']" in told(alice, "pager storm, and Revenue is expected to fall")
 
 
 async def test_an_answer_without_what_its_user_asked_for_is_wrong(alice: User) -> None:
-    assert "was not told about" in told(alice, "No document was found.")
+    assert "was not shown" in told(alice, "No document was found.")
 
 
 async def test_the_trace_of_another_task_is_wrong(alice: User) -> None:
@@ -90,7 +90,7 @@ REFUSED = "200: agent/writer: refused with 401, revoked"
     [
         (8, "files a summary", "", ""),
         (11, "files a summary", "", ""),  # it may have been before the suspension was heard of everywhere
-        (15, "files a summary", "", "files a summary said done to alice, 5.00 s after: suspended"),
+        (15, "files a summary", "", "files a summary answered done to alice, 5.00 s after: suspended"),
         (15, "reads a summary", "", ""),
         (9, "files a summary", REFUSED, ""),
         (15, "files a summary", REFUSED, ""),

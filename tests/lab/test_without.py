@@ -54,7 +54,7 @@ def test_it_is_said_where_a_control_is() -> None:
 
 @pytest.mark.parametrize("control", [Control("never"), Control("json-names-unique", take="never")])
 def test_what_is_not_there_once_is_not_taken_for_taken_away(control: Control) -> None:
-    with pytest.raises(NoSuchControl, match="is there 0 times"), without(control):
+    with pytest.raises(NoSuchControl, match="occurs 0 times"), without(control):
         raise AssertionError
 
 

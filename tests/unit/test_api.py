@@ -207,7 +207,7 @@ class Permitting:
 
 async def test_what_the_policies_permit_is_done_and_on_record_before(tmp_path: Path) -> None:
     async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
-        quotes.service.use(quotes.service.known, Permitting())
+        quotes.service.use(quotes.service.snapshot, Permitting())
         assert (await quotes.client(quotes.token()).get("/looks-away")).json() == "done"
 
         [access] = [record.data for record in quotes.records() if record.data.type == "access"]

@@ -1,1 +1,1 @@
-"""One party as the benchmark launches it."""
+"""A party as the benchmark launches it."""

@@ -1,4 +1,4 @@
-"""Runs one party of one variant: the party's own `create_app` in a service of the kind that the variant says."""
+"""Runs a party of a variant: the party's own `create_app`, with the variant's kind of service."""
 
 import os
 from importlib import import_module
@@ -19,13 +19,13 @@ from zerotrust.transport.logs import log_json_lines
 from zerotrust.transport.server import server
 
 KINDS: dict[str, type[Service]] = {"none": Unguarded, "tls": Unguarded, "warm": Service, "naive": Naive}
-"""By variant."""
+"""The kind of service of each variant."""
 PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000}
 """How far the ports of a variant lie above those of the registry."""
 
 
 def create_app(service: Service) -> ASGIApp:
-    """The party's app."""
+    """Return the party's app."""
     (folder, *_) = service.registry.parties[service.name].code
     app: ASGIApp = import_module(f"{folder.replace('/', '.')}.main").create_app(service)
     return thinking(app) if service.name == "inference" else app
@@ -41,7 +41,7 @@ def shifted(snapshot: RegistrySnapshot, variant: str) -> RegistrySnapshot:
 
 
 async def live(settings: Settings, variant: str, name: str) -> None:
-    """Serve until told to stop.  Every set has an identity and heard of the registry once; the guarded ones go on."""
+    """Serve until stopped.  All sets get an identity and read the feed once; only guarded ones keep following it."""
     workload, kind = Workload(), KINDS[variant]
     async with workload.opened():
         feed = follow(settings, workload)
@@ -51,7 +51,9 @@ async def live(settings: Settings, variant: str, name: str) -> None:
             app = create_app(service)
             if kind is not Unguarded:
                 feed.on_change(
-                    lambda snapshot, policy: service.use(shifted(snapshot, variant), policy_of(policy, snapshot.registry))
+                    lambda snapshot, policy: service.use(
+                        shifted(snapshot, variant), policy_of(policy, snapshot.registry)
+                    )
                 )
                 return await serve(service, app, workload, settings)
         if variant != "none":

@@ -17,7 +17,7 @@ from zerotrust.transport.pools import Connections, MCPConnections, origin
 
 
 class _New:
-    """A TLS context, a pool and a handshake for one call: that, and little else, is what a new client is."""
+    """Uses a new TLS context, pool and connection for each call, as a new client would."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make

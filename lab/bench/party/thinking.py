@@ -1,15 +1,15 @@
-"""A model that takes its time."""
+"""A slow model."""
 
 import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 THINKING = 0.015
-"""Seconds that a model takes for a reply, where the request asks it to take its time."""
+"""Seconds that the model takes for a reply, if the request asks for it."""
 
 
 def thinking(app: ASGIApp) -> ASGIApp:
-    """The app of a model that takes its time when it is told to."""
+    """Return the app of a model that is slow if the request asks for it."""
 
     async def thoughtful(scope: Scope, receive: Receive, send: Send) -> None:
         async def read() -> Message:

@@ -1,4 +1,4 @@
-"""A service without any security, to measure against: the same handlers and SDKs, and nothing round them."""
+"""A service without security, as the baseline: the same handlers and SDKs, without a gate."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -15,18 +15,18 @@ from zerotrust.testing import principal
 
 DEPARTMENT = "/engineering"
 ANYBODY = principal(groups=frozenset({DEPARTMENT}))
-"""Whoever calls: handlers want a caller to work for."""
+"""The caller of every request, because handlers need one."""
 
 
 class _Everything(dict[Hashable, float]):
-    """Whoever answers anywhere was checked, for good."""
+    """Contains every key: every peer counts as checked."""
 
     def get(self, *_asked: object) -> float:
         return float("inf")
 
 
 class Unguarded(Service):
-    """Everybody is let in, every answer is yes, no call carries a token, nothing is written down."""
+    """Admits every call and permits everything; calls carry no token, and nothing is recorded."""
 
     def __init__(self, name: str, **parts: Any) -> None:
         super().__init__(name, **parts)
@@ -35,7 +35,7 @@ class Unguarded(Service):
         self.egress.mcp_http.event_hooks = {}
 
     def guard(self, app: Starlette, routes: Routes, **how: Any) -> ASGIApp:  # noqa: ARG002
-        """Let everybody in; handlers find what they read from the context, and nobody has looked at it."""
+        """Admit every call; the context has what handlers read, but nothing was verified."""
 
         async def open_door(scope: Scope, receive: Receive, send: Send) -> None:
             TRACE.set(Span())
@@ -45,7 +45,7 @@ class Unguarded(Service):
         return open_door
 
     async def exchange(self, audience: str, *scopes: str, **wishes: Any) -> ExchangedToken:  # noqa: ARG002
-        """A token that nobody asks for."""
+        """Return a token that no peer requires."""
         return ExchangedToken(self.registry.id(audience), "", float("inf"), "")
 
     async def decision(self, action: str, resource: Resource) -> Decision:  # noqa: ARG002
