@@ -118,6 +118,7 @@ TESTS = {
     "registry.events": "unit/test_feed services/test_registry_authority",
     "registry.feed": "unit/test_feed services/test_registry_authority",
     "registry.topics": "unit/test_feed unit/test_snapshot",
+    "spiffe.records": "unit/test_records unit/test_tls",
     "spiffe.statement": "unit/test_statement unit/test_agent_card",
     "revocation": "unit/test_revocation unit/test_imports",
     "limits.strict_json": (

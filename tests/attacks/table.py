@@ -1249,6 +1249,11 @@ ROWS: dict[int, Row] = {
         None,
         ((Control("answer-uncompressed"), Control("answer-size")),),
     ),
+    218: Row(
+        "updates of the TLS key without end, or data byte by byte, by a stranger",
+        None,
+        (Control("records-without-data"), Control("records-for-their-data")),
+    ),
 }
 
 

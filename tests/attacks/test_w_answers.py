@@ -1,4 +1,4 @@
-"""W. What one answer of a compromised party costs its caller, over a real socket."""
+"""W. What one answer of a compromised party costs its caller, and what TLS costs whoever reads it."""
 
 import gzip
 import ssl
@@ -14,6 +14,7 @@ import httpx
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.issuer import Issuer
+from tests.support.key_updates import Stranger
 from tests.support.outside import answering
 from tests.support.system import fresh_revocations
 from zerotrust.context import TRACE, Span
@@ -121,3 +122,41 @@ async def test_an_answer_that_expands(target: Compromised) -> Tries:
             yield await _got(clients["cards"], origin)
         except httpx.DecodingError:  # all of it was expanded, and then once more
             yield Attempt("expanded", succeeded=True)
+
+
+@dataclass
+class Strangers:
+    """A service, and strangers whose handshakes are made."""
+
+    folder: Path
+    lured: list[str] = field(default_factory=list)
+    leaks: bool = False
+
+    def check_journals(self) -> None:
+        """Nothing is written down here."""
+
+    def one(self) -> Stranger:
+        """The next one."""
+        (folder := self.folder / str(len([*self.folder.iterdir()]))).mkdir()
+        return Stranger(folder)
+
+
+@asynccontextmanager
+async def strangers(folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Strangers]:
+    """In memory."""
+    yield Strangers(folder)
+
+
+@attack(218, strangers)
+async def test_updates_of_the_key_without_end(target: Strangers) -> Tries:
+    """Each record costs some microseconds, and all that have come are worked through at once."""
+    updating, dripping = target.one(), target.one()
+    for _ in range(100):
+        updating.to_service.write(updating.key_updates(1) + updating.data(b"x" * 10_000))
+    dripping.to_service.write(b"".join(dripping.data(b"x") for _ in range(1000)))
+    for stranger, all_of_it in ((updating, 1_000_000), (dripping, 1000)):
+        try:
+            read = len(stranger.read())
+        except ssl.SSLError:
+            read = 0
+        yield Attempt("the end of the connection", succeeded=read == all_of_it)

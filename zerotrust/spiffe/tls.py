@@ -16,12 +16,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from zerotrust.clock import NonDecreasingClock
+from zerotrust.spiffe.records import CountingTLS
 from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, NOBODY, NotAnSvid, Peer, Svid, named
 
 _clock = NonDecreasingClock(time.time)
 
 
-class ExpiringTLS(ssl.SSLObject):
+class ExpiringTLS(CountingTLS):
     """One connection.  It fails once either certificate has expired, or the peer's authority was removed."""
 
     svid_not_after = float("inf")
