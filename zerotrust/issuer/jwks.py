@@ -100,9 +100,9 @@ def _signs(entry: Any) -> bool:
 
     What may be absent says nothing against it (RFC 7517 sections 4.2 to 4.4).
     """
+    implied = ALGORITHM if entry["kty"] == "RSA" else None
     return (
-        entry["kty"] == "RSA"
-        and entry.get("use", "sig") == "sig"  # control: key-use
-        and entry.get("alg", ALGORITHM) == ALGORITHM  # control: key-algorithm
+        entry.get("use", "sig") == "sig"  # control: key-use
+        and entry.get("alg", implied) == ALGORITHM  # control: key-algorithm
         and "verify" in entry.get("key_ops", ["verify"])  # control: key-operations
     )
