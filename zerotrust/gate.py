@@ -162,7 +162,8 @@ class Gate:
         call.form.dialect.check(headers)
         if need := required.need_before_body(path, call.principal.scopes):  # control: decided-before-body
             self._decide(call, need)  # (6) as far as it does not depend on the body
-        self._limits.enter(call.peer.id, call.principal.subject, call.over)
+        user, delegated = call.principal.subject, call.principal.delegated
+        self._limits.enter(call.peer.id, user, call.over, delegated=delegated)
         receive, asked = await requests.body(headers, receive, most=required.max_body)
         call.form = replace(call.form, request_id=request_id(asked), parsed=True)
         FORM.set(call.form)

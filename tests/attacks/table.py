@@ -1254,6 +1254,11 @@ ROWS: dict[int, Row] = {
         None,
         (Control("records-without-data"), Control("records-for-their-data")),
     ),
+    219: Row(
+        "one user's tasks over a console, until its other users find no place",
+        Reason.TOO_MANY_REQUESTS,
+        (Control("calls-per-person", put="most = OF_A_USER"),),
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from zerotrust.decision import Denied, Reason
 
 OF_A_PERSON = 10
-"""Requests of one user, sent by the user's own client.  No person waits for more tasks at once."""
+"""Requests of one user, sent by the client that the user uses.  No person waits for more tasks at once."""
 
 OF_A_USER = 40
 """Requests for one user, sent by one party: one for each task, and those of tasks that were cut off."""
@@ -47,13 +47,15 @@ class Limits:
     def __init__(self) -> None:
         self._of_users, self._of_senders = InFlight(), InFlight()
 
-    def enter(self, peer: str | None, user: str | None, over: ExitStack) -> None:
+    def enter(self, peer: str | None, user: str | None, over: ExitStack, *, delegated: bool = False) -> None:
         """Count one request, until `over` is closed.  Raises `Denied` if there are too many.
 
         `peer`: the sender's SPIFFE ID, None for a client without a certificate.  `user`: the subject, if there is one.
+        `delegated`: whether a party acts for the user.  A client with a certificate, such as a web console, does not.
         A user's requests are counted for each sender, so that one party does not use up the user's share at another.
         """
-        sender, most = peer or PEOPLE, OF_A_USER if peer else OF_A_PERSON
+        sender = peer or PEOPLE
+        most = OF_A_USER if delegated else OF_A_PERSON  # control: calls-per-person
         if user is not None:
             if not self._of_users.take((user, sender), most):  # control: calls-per-user
                 raise Denied(Reason.TOO_MANY_REQUESTS, f"this user has {most} under way, sent by {sender}")
