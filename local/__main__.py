@@ -105,14 +105,18 @@ def fresh() -> None:
 
 
 @app.command()
-def token(user: str, scope: Annotated[str, typer.Option(help="what the token may be used for")] = EVERYTHING) -> None:
+def token(
+    user: str,
+    scope: Annotated[str, typer.Option(help="what the token may be used for")] = EVERYTHING,
+    client: Annotated[str, typer.Option(help="the party that the user signs in with")] = "walkthrough",
+) -> None:
     """Sign a user in at the running system, as a browser would, and print the access token.
 
     The password is prompted for, or read from standard input.
     """
     password = ask_password()
     try:
-        login = asyncio.run(sign_in_at(ISSUER, "walkthrough", user, password, scope, ca=CA))
+        login = asyncio.run(sign_in_at(ISSUER, client, user, password, scope, ca=CA))
     except CommandError as error:
         # On standard error, because the token is expected on standard output.
         Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error), style="red"))

@@ -10,6 +10,7 @@
 
 
     def create_app(service: Service) -> ASGIApp:
+        """Return the app behind its gate."""
         app = service.app()
 
         @app.get("/quotes/{item}")

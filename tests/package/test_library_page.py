@@ -11,6 +11,7 @@ from tests.package.conftest import Install
 from tests.support.system import POLICY, ROOT
 from tests.unit.test_api import example
 from zerotrust.decision import Decision
+from zerotrust.policy import CedarPolicy
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
@@ -56,18 +57,23 @@ def test_where_it_runs_is_said_for_every_party(tmp_path: Path) -> None:
     assert "agent/quotes" in load_deployment(file, Registry.model_validate(registry)).parties
 
 
-def test_as_it_is_registered_keycloak_issues_tokens_for_it_and_the_policies_let_users_in() -> None:
+def registered() -> tuple[Registry, CedarPolicy]:
+    """The registry and the policies with the page's changes."""
     committed = yaml.safe_load((ROOT / "registry.yaml").read_text())
     registry = Registry.model_validate(merged(committed, yaml.safe_load(block("yaml", "Registration"))))
     schema = POLICY.cedar_schema.replace('"model.read"', '"model.read", "quote.read"')
+    return registry, policy_of(POLICY.model_copy(update={"cedar_schema": schema}), registry)
+
+
+def test_as_it_is_registered_keycloak_issues_tokens_for_it_and_the_policies_let_users_in() -> None:
+    registry, engine = registered()
 
     here = registry.id("agent/quotes")
     assert here in {client["clientId"] for client in realm(registry)["clients"]}
-    engine = policy_of(POLICY.model_copy(update={"cedar_schema": schema}), registry)
 
     def decided(scope: str) -> Decision:
         groups, scopes = frozenset({"/engineering"}), frozenset({scope})
-        caller = principal(party="walkthrough", scopes=scopes, groups=groups, audience=here)
+        caller = principal(party="shop", scopes=scopes, groups=groups, audience=here)
         return engine.decide(caller, scope, here)
 
     assert decided("quote.read")

@@ -175,7 +175,7 @@ async def imported(
 
 @pytest.fixture(scope="session")
 def long_registry() -> Registry:
-    """Ten agents; each may call every other one."""
+    """Ten agents; each may call every other one, and users the first."""
     agents = {
         name: {"id": "spiffe", "keycloak": "confidential", "code": ["agents"]}
         | {"may_call": [other for other in AGENTS if other != name], "delegates": [AGENT_SCOPE], "max_ttl": 60}
@@ -190,7 +190,7 @@ def long_registry() -> Registry:
             "scopes": {AGENT_SCOPE: {"served_by": AGENTS}},
             "parties": {
                 "walkthrough": {"id": "client", "starts_chains": True, "keycloak": "public"}
-                | {"may_call": AGENTS, "delegates": [AGENT_SCOPE], "max_ttl": 300, "redirect_uris": [REDIRECT]},
+                | {"may_call": AGENTS[:1], "delegates": [AGENT_SCOPE], "max_ttl": 300, "redirect_uris": [REDIRECT]},
                 "authority/registry": {"id": "spiffe", "keycloak": "confidential", "code": ["authorities"]},
                 "authority/attestation": {"id": "spiffe", "keycloak": "none"},
                 **agents,

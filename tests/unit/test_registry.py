@@ -178,7 +178,11 @@ MISTAKES = {
     ),
     "chains that lead nowhere": (
         change("parties:inference:starts_chains", value=True),
-        "parties.inference.may_call: required with starts_chains",
+        "parties.inference.may_call: one party with starts_chains",
+    ),
+    "chains that lead to two parties": (
+        change("parties:walkthrough:may_call", ["orchestrator", "agent/reader"]),
+        "parties.walkthrough.may_call: one party with starts_chains, because a token has one audience",
     ),
     "a call to who starts chains": (
         change(ORCHESTRATOR + "starts_chains", value=True),
