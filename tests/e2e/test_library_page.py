@@ -1,0 +1,68 @@
+"""The party of docs/library.md, registered as that page says: a user of the real Keycloak gets in, and nobody else."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+from local.keycloak import Keycloak
+from registration.realm import realm as derive
+from tests.package.test_library_page import block, registered
+from tests.support.real import imported
+from tests.support.svid import TrustDomain
+from zerotrust.registry.lock import Approved
+from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.service import Service
+from zerotrust.spiffe.svid import Peer
+from zerotrust.testing.ca import CA
+from zerotrust.testing.guarded import Identity
+from zerotrust.testing.wire import FOREVER, MCPWire, Wire, alive, fresh_revocations
+from zerotrust.transport.egress import EgressClients
+from zt.login import sign_in
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+QUOTES = "agent/quotes"
+
+
+async def test_alice_gets_a_quote_with_a_token_for_it_and_with_no_other_one(
+    keycloak: Keycloak, http: httpx.AsyncClient, trust_domain: TrustDomain, tmp_path: Path
+) -> None:
+    registry, policy = registered()
+    here, apps, user, revocations = (
+        registry.address(QUOTES),
+        dict[str, ASGIApp](),
+        Peer(None, FOREVER),
+        fresh_revocations(),
+    )
+    snapshot = RegistrySnapshot(registry=registry, addresses={QUOTES: here}, approved={QUOTES: Approved()})
+    wire, mcp_wire = Wire(apps, user), MCPWire(apps, user)
+    exec(block("python", "A party"), typed := dict[str, Any](__name__="quotes"))  # noqa: S102 - what the page says
+    async with imported(keycloak, http, trust_domain, derive(registry) | {"realm": "quotes"}) as realm:
+        service = Service(
+            QUOTES,
+            snapshot=snapshot,
+            policy=policy,
+            revocations=revocations,
+            issuer=realm.issuer,
+            data=tmp_path,
+            workload=Identity(CA(registry.trust_domain).svid(QUOTES)),
+            egress=EgressClients(snapshot.called(), revocations=revocations, transport=wire, mcp_transport=mcp_wire),
+            identity_http=httpx.AsyncClient(verify=keycloak.tls, trust_env=False),
+        )
+        app = apps[here] = service.app_from(typed["create_app"])
+
+        async def asked(client: str, scope: str) -> tuple[int, Any]:
+            password = keycloak.passwords["alice"]
+            login = await sign_in(realm.issuer, client, "alice", password, scope, verify=keycloak.tls)
+            headers = {"authorization": f"Bearer {login.access_token}"}
+            async with httpx.AsyncClient(transport=wire) as browser:
+                answer = await browser.get(f"{here}/quotes/tea", headers=headers)
+            return answer.status_code, answer.json().get("reason") or answer.json()["price"]
+
+        async with alive(app):
+            assert await asked("shop", "quote.read") == (200, 3)
+            assert await asked("shop", "openid") == (403, "scope_missing")
+            assert await asked("walkthrough", "task.run") == (401, "audience_mismatch")
