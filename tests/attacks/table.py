@@ -133,7 +133,11 @@ ROWS: dict[int, Row] = {
         Reason.NO_PERMISSION_FOR_ROUTE,
         (
             (Control("route-listed"), DECIDE),
-            Control("unlisted-route-closed", put="Route('', Public())", take="UNLISTED"),
+            Control(
+                "unlisted-route-closed",
+                put="Route('', __import__('zerotrust.routes').routes.Public())",
+                take="UNLISTED",
+            ),
         ),
     ),
     # B. JWT and JOSE

@@ -26,7 +26,7 @@ from tests.support.launched import Authority
 from tests.support.records import records
 from tests.support.system import deployment
 from zerotrust.registry.deployment import Deployment
-from zerotrust.registry.lock import load_lock
+from zerotrust.registry.lock import as_text, entries, load_lock
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 from zerotrust.testing.issuer import metadata
@@ -94,9 +94,10 @@ async def served(issuer: Issuer, authority: Authority, folder: Path) -> AsyncIte
 @pytest.fixture
 async def rotating(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncIterator[System]:
     """The registry and the tool, launched as they always are."""
-    known, lock = brief(registry), load_lock(ROOT / "registry.lock")
+    known = brief(registry)
+    lock = load_lock(ROOT / "registry.lock").model_copy(update={"registry": entries(known)})
     (tmp_path / "registry.yaml").write_text(known.model_dump_json())  # JSON is YAML
-    (tmp_path / "registry.lock").write_bytes((ROOT / "registry.lock").read_bytes())
+    (tmp_path / "registry.lock").write_text(as_text(lock))
     there, file = elsewhere(), tmp_path / "deployment.yaml"
     file.write_text(there.model_dump_json())
     async with AsyncExitStack() as stack:
