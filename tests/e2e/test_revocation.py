@@ -3,6 +3,7 @@
 import asyncio
 import re
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
@@ -48,6 +49,14 @@ async def run(intruder: Intruder, t0: str) -> dict[str, str]:
     return result
 
 
+async def finished_again(intruder: Intruder, t0: str) -> bool:
+    """Whether a task is finished at last: a party that was suspended for long has to hear from the registry first."""
+    end = time.monotonic() + 60
+    while (event := (await run(intruder, t0))["event"]) != "finished" and time.monotonic() < end:
+        await asyncio.sleep(0.1)
+    return event == "finished"
+
+
 @pytest.fixture
 def zt(system: System, by_hand: dict[str, str]) -> Callable[..., str]:
     """The installed program, as olga."""
@@ -89,7 +98,7 @@ async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_n
     assert said(heard) == "401 revoked"
     assert said(given) == "401 invalid_client"
     assert "it was seen" in listed
-    assert (await run(intruder, t0))["event"] == "finished"
+    assert await finished_again(intruder, t0)
     assert said(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
 
 
