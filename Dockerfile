@@ -12,6 +12,7 @@ RUN echo 'agents:x:47823:47823::/nonexistent:/usr/sbin/nologin' >> /etc/passwd &
       install -d -o 47823 -g 47823 -m 750 "$folder"; done && chmod 755 /run/identity /public /setup /setup/database
 COPY --from=packages /packages/ /usr/local/lib/python3.13/site-packages/
 # Bytecode is measured like everything else, so it need not be compared with its source at each start.
+# Some files of the standard library's own tests do not compile, which is no failure.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/local/lib/python3.13 $(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') || true
 
 # Measured as the user that will measure it again, so that both find the same.

@@ -201,6 +201,16 @@ def test_the_program_has_to_be_the_images_own() -> None:
     assert "which is not the image's" in str(attested._problem_of_program(proc, {}))
 
 
+def test_a_program_of_that_name_from_elsewhere_is_not_the_images(tmp_path: Path) -> None:
+    program = os.path.realpath(sys.executable)
+    (tmp_path / "exe").symlink_to(program)
+    lies = Path(f"{tmp_path}/root{program}")
+    lies.parent.mkdir(parents=True)
+    lies.write_text("another file")
+
+    assert "which is not the image's" in str(attested._problem_of_program(tmp_path, {program: "its digest"}))
+
+
 def test_facts_that_cannot_be_read_name_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pidfd = os.pidfd_open(os.getpid())
 
