@@ -4,6 +4,8 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.package.conftest import Install
 from tests.support.system import ROOT
 
@@ -24,7 +26,7 @@ NEEDS_AN_EXTRA = {
     "zerotrust.adapters.agent_card": ("a2a", "a2a"),
     "zerotrust.adapters.agent_loop": ("mcp", "mcp"),
     "zerotrust.adapters.mcp": ("mcp", "mcp"),
-    "zt.__main__": ("typer", "zt"),
+    "zt.commands": ("typer", "zt"),
 }
 
 
@@ -50,16 +52,33 @@ def test_the_wheel_holds_the_library_and_zt_and_nothing_else(wheel: Path) -> Non
     }
 
 
+@pytest.fixture(scope="module")
+def bare(install: Install) -> Path:
+    """An environment without any extra."""
+    return install("")
+
+
 def test_without_extras_all_but_the_adapters_can_be_imported_and_those_say_what_they_need(
-    install: Install, tmp_path: Path
+    bare: Path, tmp_path: Path
 ) -> None:
-    refused = dict(line.split(": ", 1) for line in run(install("") / "python", IMPORT_ALL, tmp_path))
+    refused = dict(line.split(": ", 1) for line in run(bare / "python", IMPORT_ALL, tmp_path))
 
     inside_zt = {name: why for name, why in refused.items() if name.startswith("zt.") and name not in NEEDS_AN_EXTRA}
     assert set(inside_zt.values()) <= {"No module named 'typer'", "No module named 'rich'"}
     assert {name: why for name, why in refused.items() if name not in inside_zt} == {
         name: NEEDS.format(*needs) for name, needs in NEEDS_AN_EXTRA.items()
     }
+
+
+@pytest.mark.parametrize("command", [("zt", "party", "list"), ("python", "-I", "-m", "zt")], ids=["script", "module"])
+def test_without_its_extra_zt_ends_with_one_sentence_that_names_it(
+    bare: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    program, *words = command
+    done = subprocess.run([bare / program, *words], cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+
+    said = NEEDS.format("typer", "zt") + "\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
 def test_with_all_extras_everything_can_be_imported_and_zt_is_a_command(install: Install, tmp_path: Path) -> None:

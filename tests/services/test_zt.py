@@ -21,7 +21,7 @@ from rich.console import Console
 from starlette.types import Receive, Scope, Send
 from typer.testing import CliRunner, Result
 
-import zt.__main__ as program
+import zt.commands as program
 from local.keycloak import URL
 from registration.realm.users import USERS
 from tests.support.pki import CA

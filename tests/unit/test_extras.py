@@ -1,18 +1,32 @@
-"""A missing SDK is told with the extra that has it."""
+"""A missing SDK is reported with the extra that has it."""
+
+import sys
 
 import pytest
 
-from zerotrust.adapters.extras import extra
+from zerotrust.adapters.extras import MissingExtra, extra
+from zt.__main__ import main
 
 
 def test_a_missing_package_is_reported_with_the_extra_that_has_it() -> None:
     with (
-        pytest.raises(ImportError, match=r"sdk is not installed: pip install 'zero-trust-agents\[x\]'"),
+        pytest.raises(MissingExtra, match=r"sdk is not installed: pip install 'zero-trust-agents\[x\]'"),
         extra("x"),
     ):
         raise ModuleNotFoundError("No module named 'sdk'", name="sdk")
 
 
 def test_what_else_goes_wrong_in_an_import_is_raised_as_it_is() -> None:
-    with pytest.raises(ImportError, match="cannot import name"), extra("x"):
+    with pytest.raises(ImportError, match="cannot import name") as caught, extra("x"):
         raise ImportError("cannot import name 'x' from 'sdk'")
+    assert not isinstance(caught.value, MissingExtra)
+
+
+def test_without_its_extra_zt_ends_with_one_sentence_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "zt.commands", raising=False)
+    monkeypatch.setitem(sys.modules, "typer", None)
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == "typer is not installed: pip install 'zero-trust-agents[zt]'"

@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+class MissingExtra(ImportError):
+    """What is imported comes with an extra that is not installed; the text says which."""
+
+
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Import in this block what the extra `name` installs.  Raises `ImportError`, which names the extra."""
+    """Import in this block what the extra `name` installs.  Raises `MissingExtra`."""
     try:
         yield
     except ModuleNotFoundError as error:
         missing = f"{error.name} is not installed: pip install 'zero-trust-agents[{name}]'"
-        raise ImportError(missing, name=error.name) from error
+        raise MissingExtra(missing, name=error.name) from error
