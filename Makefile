@@ -107,3 +107,4 @@ SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null;
 lock:  ## Solve the dependencies anew
 	@echo uv | $(UV) pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o bootstrap.lock
 	@$(UV) pip compile pyproject.toml --all-extras --group demo --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo -c requirements.lock --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o requirements.run.lock

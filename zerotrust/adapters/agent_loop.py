@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 import httpx
-from anyio import BrokenResourceError
 from pydantic import BaseModel, BeforeValidator, Json
 from pydantic_core import to_json
 
@@ -23,6 +22,7 @@ from zerotrust.service import Service
 from zerotrust.transport.egress import calling_with
 
 with extra("mcp"):
+    from anyio import BrokenResourceError
     from mcp import Client
     from mcp.client.streamable_http import streamable_http_client
     from mcp.shared.exceptions import MCPError

@@ -1,0 +1,83 @@
+"""What the package imports is what it declares, and what the image installs is what is tested."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.support.system import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+BASE = "no extra"
+DECLARED = {
+    part: {canonicalize_name(Requirement(one).name) for one in needed}
+    for part, needed in {
+        BASE: PROJECT["project"]["dependencies"],
+        **PROJECT["project"]["optional-dependencies"],
+    }.items()
+}
+DISTRIBUTIONS = packages_distributions()
+OURS = {"zerotrust", "zt"}
+
+
+def extra_of(node: ast.AST) -> str | None:
+    """The extra that a block `with extra(...):` names."""
+    match node:
+        case ast.With(items=[ast.withitem(ast.Call(func=ast.Name(id="extra"), args=[ast.Constant(value=str(name))]))]):
+            return name
+    return None
+
+
+def imported(node: ast.AST, part: str) -> Iterator[tuple[str, str]]:
+    """Each package of others that is imported, with the extra that has to bring it."""
+    for child in ast.iter_child_nodes(node):
+        modules = [child.module or ""] if isinstance(child, ast.ImportFrom) else []
+        modules += [alias.name for alias in child.names] if isinstance(child, ast.Import) else []
+        for package in {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - OURS:
+            yield package, part
+        yield from imported(child, extra_of(child) or part)
+
+
+IMPORTED = {
+    found
+    for package, part in (("zerotrust", BASE), ("zt", "zt"))
+    for file in (ROOT / package).rglob("*.py")
+    for found in imported(ast.parse(file.read_text()), part)
+}
+
+
+@pytest.mark.parametrize(("package", "part"), sorted(IMPORTED))
+def test_what_is_imported_is_declared(package: str, part: str) -> None:
+    brought_by = {canonicalize_name(name) for name in DISTRIBUTIONS[package]}
+
+    assert brought_by & (DECLARED[BASE] | DECLARED[part]), f"pyproject.toml does not declare {package} for {part}"
+
+
+@pytest.mark.parametrize("part", DECLARED)
+def test_what_is_declared_is_imported(part: str) -> None:
+    used = {canonicalize_name(name) for package, _ in IMPORTED for name in DISTRIBUTIONS[package]}
+
+    assert DECLARED[part] - used == set()
+
+
+def pinned(lock: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """The version and the hashes of each package of a lock."""
+    entries = re.findall(r"^(\S+)==(\S+)([^\n]*\\\n(?:    --hash=[^\n]*\n)+)", (ROOT / lock).read_text(), re.MULTILINE)
+    return {name: (version, frozenset(re.findall(r"sha256:[0-9a-f]{64}", rest))) for name, version, rest in entries}
+
+
+def test_the_image_installs_what_is_tested() -> None:
+    installed, tested = pinned("requirements.run.lock"), pinned("requirements.lock")
+
+    assert installed.items() <= tested.items()
+    needed = [
+        *DECLARED.values(),
+        {canonicalize_name(Requirement(one).name) for one in PROJECT["dependency-groups"]["demo"]},
+    ]
+    assert set[str]().union(*needed) <= installed.keys()
