@@ -101,11 +101,16 @@ def key_id(token: UnverifiedToken, *, typ: str = "at+jwt") -> str:
     if not header.keys() <= KNOWN_HEADERS:  # control: token-header-known
         raise Denied(Reason.FORBIDDEN_HEADER, ", ".join(sorted(header.keys() - KNOWN_HEADERS)))
     # (4) The same key signs access, ID and logout tokens; none may be taken for another (RFC 9068 section 4).
-    if header.get("typ") != typ:  # control: token-type
+    if _media_type(header.get("typ")) != typ:  # control: token-type
         raise Denied(Reason.WRONG_TYPE)
     if not isinstance(kid := header.get("kid"), str):
         raise Denied(Reason.UNKNOWN_KEY, "no key is named")
     return kid
+
+
+def _media_type(typ: object) -> str | None:
+    """Return the media type that a header's `typ` names, in its short form (RFC 7515 section 4.1.9)."""
+    return typ.lower().removeprefix("application/") if isinstance(typ, str) else None
 
 
 def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:

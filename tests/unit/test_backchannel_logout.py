@@ -118,6 +118,7 @@ async def test_what_it_says_has_to_be_right(door: Door, changed: dict[str, Any],
     ("header", "reason"),
     [
         ({"typ": "at+jwt"}, Reason.WRONG_TYPE),
+        ({"typ": "application/at+jwt"}, Reason.WRONG_TYPE),
         ({"typ": "JWT"}, Reason.WRONG_TYPE),
         ({"typ": None}, Reason.WRONG_TYPE),
         ({"kid": "k2"}, Reason.UNKNOWN_KEY),
@@ -131,6 +132,13 @@ async def test_so_does_its_header(door: Door, header: dict[str, Any], reason: Re
     token = door.issuer.sign_bytes(raw, base64url_decode(door.token().split(".")[1]))
 
     assert await door.refusal(token) is reason
+
+
+@pytest.mark.parametrize("typ", ["application/logout+jwt", "Logout+JWT"])
+async def test_a_type_may_be_spelled_in_full_and_in_any_case(door: Door, typ: str) -> None:
+    await door.bring(door.token(header={"typ": typ}))
+
+    assert len(door.changes) == 1
 
 
 async def test_a_claim_given_twice_is_none(door: Door) -> None:

@@ -142,6 +142,16 @@ def test_a_genuine_signature_by_another_algorithm_is_refused(issuer: Issuer, key
 # (4) type, and the key's name
 
 
+@pytest.mark.parametrize("typ", ["at+jwt", "application/at+jwt", "AT+JWT", "Application/At+Jwt"])
+def test_a_type_is_one_media_type_however_it_is_spelled(typ: str, issuer: Issuer, key: RSAPublicKey) -> None:
+    assert check(issuer.token(header={"typ": typ}), key).subject == "alice"
+
+
+@pytest.mark.parametrize("typ", ["JWT", "text/at+jwt", "application/application/at+jwt", "application/", "at+jwt;v=1"])
+def test_another_type_is_not_taken_for_it(typ: str, issuer: Issuer, key: RSAPublicKey) -> None:
+    assert refusal(issuer.token(header={"typ": typ}), key) is Reason.WRONG_TYPE
+
+
 # (5) signature
 
 

@@ -41,7 +41,7 @@ def verify_statement(statement: str, *, kind: str, signer: str, own: Svid, now: 
     Raises `InvalidStatement`.
     """
     try:
-        brought = _header(statement)
+        brought = _header(statement)  # `typ` has one spelling here, for `sign` alone writes it
         if brought.keys() != {"alg", "typ", "x5c"} or brought["alg"] != ALGORITHM or brought["typ"] != kind:
             raise InvalidStatement(f"not a statement of kind {kind}, signed with {ALGORITHM} and a certificate")
         key = trusted_key(brought["x5c"], signer=signer, own=own, now=now)
