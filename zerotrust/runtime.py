@@ -74,7 +74,7 @@ def compose(  # noqa: PLR0913, PLR0917 - its dependencies
         snapshot=snapshot,
         policy=policy,
         revocations=revocations,
-        issuer=without_slash(str(settings.issuer)),
+        issuer=settings.issuer,
         data=settings.data,
         workload=workload,
         egress=EgressClients(snapshot.called(), revocations=revocations, transport=calls, mcp_transport=mcp_calls),
@@ -102,7 +102,7 @@ def follow(settings: Settings, workload: Workload) -> RegistryFeed:
 
 def issuer_client(settings: Settings, workload: Workload) -> httpx.AsyncClient:
     """Return a client of the issuer."""
-    url, at = httpx.URL(str(settings.issuer)), settings.issuer_at
+    url, at = httpx.URL(settings.issuer), settings.issuer_at
     places = {url.host: (str(at.host), at.port or 443)} if at else {}
     return client(Directory({origin(url): url.host}, {}, places), workload, issuer_context, seconds=10)
 

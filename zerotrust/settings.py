@@ -1,8 +1,9 @@
 """The settings of a service.  None weakens a check."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AnyHttpUrl
+from pydantic import AnyHttpUrl, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from zerotrust.registry.model import Name
@@ -17,8 +18,10 @@ class Settings(BaseSettings):
     """The registry's address, `https://host:port`.  Its certificate proves its identity."""
     registry_party: Name
     """The registry's name as a party, which its certificate must have."""
-    issuer: AnyHttpUrl
-    """The realm's issuer, exactly as in the `iss` of its tokens."""
+    issuer: Annotated[str, Field(pattern=r"^https://[^\s/?#@]+(/[^\s?#]*)?$")]
+    """The issuer, exactly as in the `iss` of its tokens: its text is compared, so it stays as it was written.
+
+    It has neither query nor fragment (RFC 8414 section 2)."""
     issuer_at: AnyHttpUrl | None = None
     """Where to connect to for the issuer, if its name does not lead there.  Its certificate proves its name all the
     same."""

@@ -199,8 +199,8 @@ async def test_a_header_that_asks_for_another_reading(target: Target) -> Tries:
 async def test_another_kind_of_token_by_the_same_issuer(target: Target) -> Tries:
     """One key signs ID tokens, logout tokens and more (RFC 9068 section 4): all else about these is good."""
     for party in DOORS:
-        for kind in "at+jwt", "application/at+jwt", "AT+JWT", "Application/AT+jwt":  # one media type (RFC 7515 4.1.9)
-            assert (await target.send(party, genuine(target, party, typ=kind))).handled
+        for same in "at+jwt", "application/at+jwt", "AT+JWT", "Application/AT+jwt":  # one media type (RFC 7515 4.1.9)
+            assert (await target.send(party, genuine(target, party, typ=same))).handled
         for kind in (
             "JWT",  # an ID token, a refresh token, a client assertion
             "logout+jwt",

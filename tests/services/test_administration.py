@@ -278,7 +278,7 @@ async def test_no_call_is_begun_on_a_connection_whose_certificate_is_about_to_en
     settings = Settings(
         registry=AnyHttpUrl("https://registry.example"),
         registry_party="authority/registry",
-        issuer=AnyHttpUrl(issuer),
+        issuer=issuer,
         host="127.0.0.1",
         port=1,
         data=Path("/nowhere"),

@@ -105,18 +105,37 @@ async def test_metadata_are_used_no_longer_than_their_bound_and_then_nothing_is(
 @pytest.mark.parametrize(
     ("changed", "detail"),
     [
-        ({"issuer": OTHER}, f"its metadata are those of {OTHER}"),
-        ({"issuer": f"{ISSUER}/"}, f"its metadata are those of {ISSUER}/"),
-        ({"issuer": ISSUER.upper()}, "its metadata are those of"),
-        ({"jwks_uri": "https://evil.test/certs"}, "its jwks_uri is elsewhere: https://evil.test/certs"),
-        ({"token_endpoint": "http://issuer.test/token"}, "its token_endpoint is elsewhere"),
-        ({"token_endpoint": "https://issuer.test:8443/token"}, "its token_endpoint is elsewhere"),
-        ({"token_endpoint": "https://issuer.test.evil.test/token"}, "its token_endpoint is elsewhere"),
-        ({"token_endpoint": "https://issuer.test@evil.test/token"}, "its token_endpoint is elsewhere"),
-        ({"introspection_endpoint": "/token/introspect"}, "its introspection_endpoint is elsewhere"),
-        ({"authorization_endpoint": "https://evil.test/auth"}, "its authorization_endpoint is elsewhere"),
-        ({"end_session_endpoint": "https://evil.test/logout"}, "its end_session_endpoint is elsewhere"),
-        ({"revocation_endpoint": "https://evil.test/revoke"}, "its revocation_endpoint is elsewhere"),
+        ({"issuer": OTHER}, f"the issuer is {ISSUER} here, and {OTHER} in its own metadata"),
+        ({"issuer": f"{ISSUER}/"}, f"the issuer is {ISSUER} here, and {ISSUER}/ in its own metadata"),
+        ({"issuer": ISSUER.upper()}, f"the issuer is {ISSUER} here, and {ISSUER.upper()} in its own metadata"),
+        ({"issuer": ISSUER.replace(".test", ".test:443")}, "and https://issuer.test:443/realms/agents in its own"),
+        (
+            {"jwks_uri": "https://evil.test/certs"},
+            "its jwks_uri is not at https://issuer.test: https://evil.test/certs",
+        ),
+        ({"token_endpoint": "http://issuer.test/token"}, "its token_endpoint is not at https://issuer.test: "),
+        ({"token_endpoint": "https://issuer.test:8443/token"}, "its token_endpoint is not at https://issuer.test: "),
+        (
+            {"token_endpoint": "https://issuer.test.evil.test/token"},
+            "its token_endpoint is not at https://issuer.test: ",
+        ),
+        (
+            {"token_endpoint": "https://issuer.test@evil.test/token"},
+            "its token_endpoint is not at https://issuer.test: ",
+        ),
+        ({"introspection_endpoint": "/token/introspect"}, "its introspection_endpoint is not at https://issuer.test: "),
+        (
+            {"authorization_endpoint": "https://evil.test/auth"},
+            "its authorization_endpoint is not at https://issuer.test: ",
+        ),
+        (
+            {"end_session_endpoint": "https://evil.test/logout"},
+            "its end_session_endpoint is not at https://issuer.test: ",
+        ),
+        (
+            {"revocation_endpoint": "https://evil.test/revoke"},
+            "its revocation_endpoint is not at https://issuer.test: ",
+        ),
     ],
 )
 async def test_a_document_of_another_issuer_or_with_an_endpoint_elsewhere_is_refused(
@@ -150,6 +169,17 @@ async def test_what_is_no_whole_document_of_bounded_size_is_refused(
 
     assert refusal.reason is Reason.ISSUER_UNTRUSTED
     assert detail in refusal.detail
+
+
+@pytest.mark.parametrize("issuer", ["https://issuer.test/", "https://issuer.test/realms/agents/"])
+async def test_a_slash_at_the_end_of_an_issuer_counts_and_its_metadata_are_where_the_standard_says(issuer: str) -> None:
+    asked = Asked(issuer)
+    asked.answer = httpx.Response(200, json=metadata(issuer, jwks_uri=f"{issuer}keys"))
+
+    assert (await asked.discovery.metadata()).issuer == issuer
+    assert str(asked.requests[0].url) == f"{issuer[:-1]}{WELL_KNOWN}"
+    asked.answer, asked.clock.now = httpx.Response(200, json=metadata(issuer[:-1])), MAX_AGE + 1
+    assert f"the issuer is {issuer} here, and {issuer[:-1]} in its own metadata" in (await asked.refusal()).detail
 
 
 async def test_an_issuer_that_is_no_https_address_is_not_even_asked(asked: Asked) -> None:

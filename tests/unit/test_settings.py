@@ -44,6 +44,24 @@ def test_the_registrys_name_is_that_of_a_party(monkeypatch: pytest.MonkeyPatch) 
         Settings()
 
 
+@pytest.mark.parametrize("issuer", ["https://Issuer.test:443/realms/agents", "https://issuer.test", "https://a.test/"])
+def test_the_issuer_stays_as_it_was_written(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+    monkeypatch.setenv("ZT_ISSUER", issuer)
+
+    assert Settings().issuer == issuer
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    ["http://issuer.test", "https://", "issuer.test", "https://a.test/?x", "https://a.test#x", "https://a@b.test", ""],
+)
+def test_an_issuer_is_an_https_address_without_query_and_fragment(monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+    monkeypatch.setenv("ZT_ISSUER", issuer)
+
+    with pytest.raises(ValidationError, match="issuer"):
+        Settings()
+
+
 def test_what_was_expected_stays() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().host = "192.0.2.1"  # type: ignore[misc]

@@ -89,6 +89,11 @@ def check_needed(metadata: Metadata, needed: Iterable[str]) -> None:
         raise UntrustedMetadata(f"its metadata lack {', '.join(lacking)}")
 
 
+def well_known(issuer: str) -> str:
+    """Return the address of an issuer's metadata (OpenID Connect Discovery 1.0 section 4.1)."""
+    return issuer.removesuffix("/") + WELL_KNOWN
+
+
 async def discover(issuer: str, http: httpx.AsyncClient, *needed: str) -> Metadata:
     """Fetch an issuer's metadata, with the endpoints of these names.
 
@@ -97,7 +102,7 @@ async def discover(issuer: str, http: httpx.AsyncClient, *needed: str) -> Metada
     if urlsplit(issuer).scheme != "https":
         raise UntrustedMetadata(f"the issuer {issuer} is no https address (RFC 8414 section 2)")
     try:
-        status, answer = await ask(http, "GET", f"{issuer}{WELL_KNOWN}", most=MAX_METADATA)
+        status, answer = await ask(http, "GET", well_known(issuer), most=MAX_METADATA)
         if status != 200:
             raise httpx.RemoteProtocolError(f"status {status}")
         metadata = checked(answer, issuer)
@@ -117,9 +122,9 @@ def checked(document: bytes, issuer: str) -> Metadata:
     metadata = Metadata.model_validate(strict_object(document))
     # Exactly: an issuer that could name another could impersonate it (RFC 8414 sections 3.3 and 6.2).
     if metadata.issuer != issuer:  # control: metadata-issuer
-        raise UntrustedMetadata(f"its metadata are those of {metadata.issuer}"[:200])
+        raise UntrustedMetadata(f"the issuer is {issuer} here, and {metadata.issuer} in its own metadata"[:200])
     origin = urlsplit(issuer)[:2]
     for name, address in metadata:
         if address and urlsplit(address)[:2] != origin:  # control: endpoints-at-issuer
-            raise UntrustedMetadata(f"its {name} is elsewhere: {address}"[:200])
+            raise UntrustedMetadata(f"its {name} is not at {'://'.join(origin)}: {address}"[:200])
     return metadata
