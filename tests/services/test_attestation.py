@@ -35,6 +35,7 @@ from authorities.attestation.local.launch import Launch, Launcher, LaunchError, 
 from authorities.attestation.local.stage import Stage
 from authorities.attestation.process import peers as process
 from authorities.attestation.process.interpreter import Interpreter
+from authorities.attestation.spiffe.bounded_server import MOST_CONNECTIONS
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.approval import approving
 from tests.support.ca import ATTESTATION_PARTY
@@ -654,6 +655,36 @@ async def test_the_socket_is_for_this_user_alone(authority: Authority) -> None:
 
     assert mode_of(path) == 0o600
     assert mode_of(path.parent) == 0o700
+
+
+async def test_a_process_has_a_bounded_number_of_connections(authority: Authority) -> None:
+    path = authority.endpoint.removeprefix("unix:")
+    ours = [await asyncio.open_unix_connection(path) for _ in range(MOST_CONNECTIONS)]
+    for reader, _ in ours:
+        await reader.readexactly(9)  # the head of an HTTP/2 frame: it is served
+
+    assert await closed(path)
+    assert not any(reader.at_eof() for reader, _ in ours)
+
+    for _, writer in ours:
+        writer.close()
+    while await closed(path):
+        pass  # until the authority knows that ours have ended
+
+
+async def closed(path: str) -> bool:
+    """Open one more connection; return whether the authority closes it, rather than answer a ping (RFC 9113, 6.7)."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    try:
+        writer.write(
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4" + b"\0" * 5 + b"\0\0\x08\6" + b"\0" * 5 + b"12345678"
+        )
+        await reader.readuntil(b"12345678")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return True
+    finally:
+        writer.close()
+    return False
 
 
 # The keys
