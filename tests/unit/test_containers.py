@@ -147,7 +147,7 @@ async def test_an_examination_goes_on_when_the_asker_gives_up(machine: Machine, 
     await asyncio.wait([asking])
     await asyncio.gather(*containers._examinations.values())
 
-    assert [target.party for target in containers._table.values()] == ["agent/reader"]
+    assert [target.party for _, target in containers._table.values()] == ["agent/reader"]
 
 
 async def test_only_so_many_are_examined_at_a_time(

@@ -6,10 +6,11 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from authorities.attestation.containers.admission import Facts, mount_points, problem, problem_of_rights
 from authorities.attestation.containers.image import NOT_OF_IMAGE, ImageFiles
@@ -41,22 +42,29 @@ class Image:
     app: Mapping[str, str]
 
 
+def image(
+    registry: Registry, lock: Lock, party: str, code: Sequence[str], further: Mapping[str, str] = MappingProxyType({})
+) -> Image:
+    """Return the image of a party with this code, and with `further` files: SHA-256, in hex, by path."""
+    main = MAIN.format(module=code[0].replace("/", ".") + ".main").encode()
+    files = {f"/app/{path}": digest for path, digest in lock.files_of(code).items()}
+    own = {"/app/__main__.py": hashlib.sha256(main).hexdigest(), **further}
+    return Image(party, registry.id(party), files | own)
+
+
 def images(registry: Registry, lock: Lock, further: Mapping[str, Mapping[str, str]]) -> list[Image]:
     """Return the image of each party that runs measured code; `further` has more files of a party, by its name.
 
     Raises `RegistryError` if two parties have the same files, because in a container the code is all that tells who a
     party is.
     """
-    found = []
+    found: list[Image] = []
     for name in registry.launched:
-        code = registry.parties[name].code
-        main = MAIN.format(module=code[0].replace("/", ".") + ".main").encode()
-        files = {f"/app/{path}": digest for path, digest in lock.files_of(code).items()}
-        files |= {"/app/__main__.py": hashlib.sha256(main).hexdigest(), **further.get(name, {})}
-        found.append(Image(name, registry.id(name), files))
+        one = image(registry, lock, name, registry.parties[name].code, further.get(name, {}))
         # control: images-differ
-        if twin := next((other for other in found[:-1] if other.app == files), None):
+        if twin := next((other for other in found if other.app == one.app), None):
             raise RegistryError(f"{twin.party} and {name} run the same code: in containers they are indistinguishable")
+        found.append(one)
     return found
 
 
@@ -78,7 +86,7 @@ class Containers:
         """`base`: every file of the base image, as `ImageFiles` finds them; `same`: see `admission.problem`."""
         self._images, self._base, self._same, self._drift, self._log = images, base, same, drift, log
         self._files, self._peer, self._clock, self._proc = ImageFiles(), process, clock, proc
-        self._table: dict[ProcessKey, Target] = {}
+        self._table: dict[ProcessKey, tuple[Image, Target]] = {}
         self._examinations: dict[ProcessKey, asyncio.Task[Target]] = {}
         self._refused: dict[ProcessKey, tuple[str, float]] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -94,7 +102,8 @@ class Containers:
         except OSError as error:
             raise NotAttestedError(str(error)) from error
         try:
-            return self._table.get(who.key) or await self._admitted(who)
+            known = self._table.get(who.key)
+            return known[1] if known else await self._admitted(who)
         finally:
             os.close(who.pidfd)
 
@@ -140,7 +149,7 @@ class Containers:
             os.close(who.pidfd)
             raise error if isinstance(error, NotAttestedError) else NotAttestedError(str(error)) from error
         target = Target(party=image.party, party_id=image.party_id, pid=who.pid, large=(root,))
-        self._table[who.key] = target
+        self._table[who.key] = image, target
         asyncio.get_running_loop().add_reader(who.pidfd, self._on_end, who.key, who.pidfd)
         await self._drift.add(target)
         self._log("attested", party=target.party_id, pid=who.pid)
@@ -160,13 +169,13 @@ class Containers:
         raise NotAttestedError(f"code that is not approved: {named(nearest)}")  # control: container-code
 
     def _running(self, image: Image) -> int | None:
-        return next((target.pid for target in self._table.values() if target.party == image.party), None)
+        return next((target.pid for other, target in self._table.values() if other == image), None)
 
     def _on_end(self, key: ProcessKey, pidfd: int) -> None:
         """Remove a container from the table, because its main process has ended: it has no identity now."""
         asyncio.get_running_loop().remove_reader(pidfd)
         os.close(pidfd)
-        target = self._table.pop(key)
+        _, target = self._table.pop(key)
         self._drift.remove(target)
         for root in target.large:
             self._drift.unfollow(root)
