@@ -73,3 +73,18 @@ RUN /opt/keycloak/bin/kc.sh build
 FROM keycloak-options AS keycloak
 COPY --from=keycloak-built /opt/keycloak/lib/quarkus/ /opt/keycloak/lib/quarkus/
 COPY --from=mapper /delegation.jar /opt/keycloak/providers/
+
+# Only compose.intruders.yaml builds what follows: intruders that act as genuine workloads, and the attestation that
+# gives them identities.
+FROM party AS intruder
+ARG INSIDE
+USER 0:0
+RUN printf %s "${INSIDE}" > /app/inside
+USER 47823:47823
+
+FROM attestation AS attestation-with-intruders
+COPY lab/compromised_workload /app/lab/compromised_workload
+COPY lab/containers /app/lab/containers
+USER 0:0
+RUN sed -i 's/authorities.attestation.containers.main/lab.containers.attestation/' /app/__main__.py
+USER 47823:47823

@@ -37,7 +37,7 @@ async def _walkthrough() -> int:
         show_parties(system, await certificates(system))
         failures = await try_all("Others who would", rogues(system))
         events = await tell_story(system)
-        failures += await try_all("What is refused", attempts(system), poisoned(events))
+        failures += await try_all("What is refused", attempts(system, system.authority.endpoint), poisoned(events))
         console.print(SAME_USER)
         took: list[float] = []
         failures += await try_all("Who is revoked", revocations(system, took))

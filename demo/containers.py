@@ -23,6 +23,7 @@ from local.system import EVERYTHING, ROOT
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.journal import events
 from zerotrust.registry.deployment import load_deployment
+from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import deployed_at
 from zt.client import user_client
@@ -30,23 +31,28 @@ from zt.login import Login, sign_in
 
 CA, PASSWORDS, JOURNALS = Path("/public/ca.pem"), Path("/accounts/passwords.json"), Path("/journals")
 ISSUER = "https://localhost:8443/realms/agents"
-MORE = "What needs an intruder inside a workload is shown by `make demo`."
+MORE = "What needs an intruder inside a workload is shown by `make demo` and `make attacks-compose`."
 
 
 @dataclass(frozen=True)
 class Stack:
     """The running containers, as the walkthrough meets them."""
 
-    registry: Registry = field(default_factory=lambda: load_registry(ROOT / "registry.yaml"))
+    registry: Registry = field(default_factory=lambda: load_registry(ROOT / "registry.yaml"), kw_only=True)
 
     def address(self, name: str) -> str:
         """Return a party's origin."""
         return self.registry.address(name)
 
+    @property
+    def directory(self) -> Directory:
+        """The parties that can be called, with their addresses and names."""
+        deployment = load_deployment(ROOT / "deploy" / "containers.yaml", self.registry)
+        return deployed_at(deployment, self.registry, approved={}).directory()
+
     def user(self) -> httpx.AsyncClient:
         """Return the HTTP client of a person, without a certificate."""
-        deployment = load_deployment(ROOT / "deploy" / "containers.yaml", self.registry)
-        return user_client(deployed_at(deployment, self.registry, approved={}).directory(), CA)
+        return user_client(self.directory, CA)
 
     async def sign_in(self, user: str, scope: str = EVERYTHING, client: str = "walkthrough") -> Login:
         """Sign a user in at a public client.  Raises `LoginError` and `httpx.TransportError`."""

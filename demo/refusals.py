@@ -16,8 +16,7 @@ from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
 from demo.intruder import NO_CONNECTION, Intruder, User, answer_to, end_of, tool_call
-from demo.running import Running
-from local.system import System
+from demo.running import Compromised, Running
 from zerotrust.audit.event import Access
 
 TASK = {"request": "Summarise the incident reports."}
@@ -203,20 +202,20 @@ BY_NAME = {
 """What only these users try."""
 
 
-async def attempts(system: System) -> AsyncIterator[Attempt]:
-    """Make all attempts, one after the other."""
+async def attempts(system: Compromised, endpoint: str) -> AsyncIterator[Attempt]:
+    """Make all attempts, one after the other.  `endpoint` is the address of the Workload API."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
         async for attempt in _all(intruder, ATTEMPTS):
             yield attempt
         yield await _other_department(intruder)
-    yield await no_identity(system.authority.endpoint, system.keycloak.issuer)
+    yield await no_identity(endpoint, system.keycloak.issuer)
 
 
 async def attempts_of_users(system: Running) -> AsyncIterator[Attempt]:
     """Make those attempts that need no workload."""
     async with AsyncExitStack() as stack:
-        intruder = Intruder(cast("System", system), stack)  # what it lacks is for intruders inside workloads
+        intruder = Intruder(cast("Compromised", system), stack)  # what it lacks is for intruders inside workloads
         async for attempt in _all(intruder, OF_USERS):
             yield attempt
 

@@ -5,9 +5,7 @@ addition, is launched only on request, by name.
 """
 
 import asyncio
-import base64
 import fcntl
-import json
 import os
 import shutil
 import ssl
@@ -25,6 +23,7 @@ from authorities.attestation.local.launch import Launch, Launched
 from authorities.attestation.verifier.approval import approving
 from authorities.attestation.verifier.report import report
 from authorities.registry.state import State
+from local.insider import ask_inside, svid_inside
 from local.keycloak import HEALTH_PORT, PORT, Keycloak, check_port, tail
 from local.keycloak_runtime import Say, check_space
 from local.past import MOST_KEPT, RUNS_KEPT, check_links, forget, put_aside
@@ -113,18 +112,11 @@ class System:
 
     async def svid(self, name: str) -> Svid:
         """Return what an intruder inside the workload `name` can get: its certificate and key, valid for 120 s."""
-        answer = await self.inside(name, "x509")
-        key, own, *bundle = (base64.b64decode(part) for part in [answer["key"], *answer["certificates"]])
-        return Svid.from_der(key, own, bundle)
+        return await svid_inside(_insider_socket(self.folder, name))
 
     async def inside(self, name: str, request: str) -> dict[str, Any]:
-        """Return the answer of the intruder inside the workload `name`; see `lab/compromised_workload/main.py`."""
-        reader, writer = await asyncio.open_unix_connection(_insider_socket(self.folder, name))
-        writer.write(f"{request}\n".encode())
-        answer: dict[str, Any] = json.loads(await reader.readline())
-        writer.close()
-        await writer.wait_closed()
-        return answer
+        """Return the answer of the intruder inside the workload `name`."""
+        return await ask_inside(_insider_socket(self.folder, name), request)
 
     def data(self, name: str) -> Path:
         """Return the folder of a party's data."""

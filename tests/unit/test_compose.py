@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from authorities.attestation.containers.main import OF_REGISTRY, Settings
+from authorities.attestation.containers.main import OF_REGISTRY
+from authorities.attestation.containers.settings import Settings
+from demo.intruder import INSIDERS
+from lab.containers.attestation import COMPROMISED
 from tests.support.system import ROOT, registry
 from zerotrust.registry.deployment import load_deployment
 
@@ -140,3 +143,28 @@ def test_no_secret_is_in_the_file() -> None:
     for name, service in SERVICES.items():
         for key in service.get("environment", {}):
             assert not re.search("PASSWORD|SECRET|TOKEN", key), (name, key)
+
+
+INTRUDERS: dict[str, Any] = yaml.safe_load((ROOT / "compose.intruders.yaml").read_text())["services"]
+
+
+def test_intruders_have_a_containers_rights_and_are_in_no_network() -> None:
+    inside = {name: service for name, service in INTRUDERS.items() if name.startswith("intruder-")}
+
+    assert {service["build"]["args"]["INSIDE"] for service in inside.values()} == set(COMPROMISED) == set(INSIDERS)
+    for service in inside.values():
+        hardened = COMPOSE["x-hardened"]
+        assert {key: service[key] for key in hardened if key != "logging"} == {
+            key: value for key, value in hardened.items() if key != "logging"
+        }
+        assert service["network_mode"] == "none"
+        assert [volume for volume in service["volumes"] if volume.endswith(":ro")] == ["identity:/run/identity:ro"]
+
+
+def test_no_image_of_the_parties_holds_an_intruder() -> None:
+    stages = re.findall(r"^FROM (\S+) AS (\S+)$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    targets = {service["build"]["target"] for service in SERVICES.values() if "build" in service}
+
+    assert {stage for _, stage, text in stages if "lab/" in text} == {"attestation-with-intruders"}
+    assert not {"intruder", "attestation-with-intruders"} & (targets | {base for base, _, _ in stages})
+    assert not any("lab/" in str(service) for service in SERVICES.values())

@@ -1,0 +1,65 @@
+"""What is refused to intruders inside genuine containers, on `compose.intruders.yaml`: for `make attacks-compose`."""
+
+import os
+import ssl
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from demo.containers import CA, ISSUER, Stack
+from demo.refusals import attempts
+from demo.story import try_all
+from local.insider import ask_inside, svid_inside
+from local.program import console, until_told
+from zerotrust.issuer.discovery import Metadata, discover
+from zerotrust.spiffe.svid import Svid
+
+INTRUDERS = Path("/intruders")
+
+
+@dataclass(frozen=True)
+class Realm:
+    """The realm, as its clients reach it."""
+
+    metadata: Metadata
+    tls: ssl.SSLContext
+    issuer: str = ISSUER
+
+
+@dataclass(frozen=True)
+class CompromisedStack(Stack):
+    """The running containers, with intruders in three of them."""
+
+    keycloak: Realm
+
+    async def svid(self, name: str) -> Svid:
+        """Return what an intruder inside a workload can get: its certificate and key."""
+        return await svid_inside(_socket(name))
+
+    async def assertion(self, name: str) -> str:
+        """Return what an intruder inside a workload can get: a JWT-SVID for the realm."""
+        return str((await ask_inside(_socket(name), ISSUER))["jwt_svid"])
+
+
+def _socket(name: str) -> Path:
+    return INTRUDERS / name.replace("/", "-") / "intruder.sock"
+
+
+async def compromised() -> CompromisedStack:
+    """Return the running containers.  Raises `httpx.HTTPError` if Keycloak does not answer."""
+    tls = ssl.create_default_context(cafile=CA)
+    async with httpx.AsyncClient(verify=tls, trust_env=False) as http:
+        return CompromisedStack(keycloak=Realm(await discover(ISSUER, http, "token_endpoint"), tls))
+
+
+async def _attempts() -> int:
+    system = await compromised()
+    failures = await try_all("What is refused", attempts(system, os.environ["SPIFFE_ENDPOINT_SOCKET"]))
+    console.print("[red]An answer was not as expected.[/red]" if failures else "[green]All as expected.[/green]")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(until_told(_attempts()))

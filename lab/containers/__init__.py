@@ -1,0 +1,1 @@
+"""Intruders inside the containers of genuine workloads: what `compose.intruders.yaml` adds."""

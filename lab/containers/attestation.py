@@ -1,0 +1,28 @@
+"""Attestation that also gives the identities of three parties to intruders, for `compose.intruders.yaml` alone.
+
+Only the image of that file's attestation holds this code.  The registry's attestation has no setting for it.
+"""
+
+import hashlib
+
+from authorities.attestation.containers.attested import Image, image
+from authorities.attestation.containers.main import APP, main
+from authorities.attestation.verifier.approval import approving
+from zerotrust.registry.lock import Lock
+from zerotrust.registry.model import Registry
+
+COMPROMISED = ("orchestrator", "agent/reader", "agent/writer")
+CODE = ("lab/compromised_workload", "zerotrust")
+
+
+def intruders(registry: Registry, lock: Lock) -> list[Image]:
+    """Return the image of the intruder inside each compromised party: the same code, and a file with that name."""
+    approved = approving(lock, APP, "intruder", CODE)
+    return [
+        image(registry, approved, party, CODE, {"/app/inside": hashlib.sha256(party.encode()).hexdigest()})
+        for party in COMPROMISED
+    ]
+
+
+if __name__ == "__main__":
+    main(intruders)
