@@ -1,0 +1,153 @@
+"""Our containers: which of them does not work, and why, from its state and its log.  Pure."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts.diagnosis.project import ONCE, SERVICES
+from scripts.diagnosis.refusals import Refusal, refusals, remedy
+from scripts.diagnosis.verdict import Verdict, note, ok, skipped, wrong
+
+STALE = "imported from an older keycloak-realm/realm.json"
+"""What `deploy/setup.py` says of a realm in the volumes that is not the one of the images."""
+ANEW = "docker compose down -v && docker compose up --wait"
+UP = "docker compose up --wait"
+NO_IDENTITY = "no identity issued"
+"""What attestation answers to whom it refuses, and the party logs."""
+STOPPED = {0, 130, 137, 143}
+"""Exit statuses of a main process that was told to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What Docker says of one container."""
+
+    service: str
+    status: str
+    health: str = ""
+    exit_status: int = 0
+    pid: int = 0
+    out_of_memory: bool = False
+    error: str = ""
+    """Docker's own, for example that a port is taken."""
+    check: str = ""
+    """The last words of its health check."""
+    log: tuple[str, ...] = ()
+    """The last lines, the latest last."""
+    seconds: int = 0
+    """Since its start."""
+    folder: str = ""
+    """From which `docker compose` started it."""
+
+    @property
+    def works(self) -> bool:
+        """Whether it does what it should: one ends after its work, the others are healthy."""
+        if self.service == ONCE:
+            return self.status == "exited" and self.exit_status == 0
+        return self.status == "running" and self.health in ("healthy", "")
+
+    @property
+    def starts(self) -> bool:
+        """Whether it may still come to work by itself."""
+        return self.status == "running" and self.health == "starting" and not self.refused
+
+    @property
+    def refused(self) -> bool:
+        """Whether attestation has refused it."""
+        return any(NO_IDENTITY in line for line in self.log)
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is `setup`, and has found an older realm in the volumes."""
+        return self.exit_status != 0 and any(STALE in line for line in self.log)
+
+
+def realm(found: Sequence[Container]) -> Verdict:
+    """Whether the realm in the volumes is the one of the images."""
+    setup = next((one for one in found if one.service == ONCE), None)
+    if setup is None:
+        return skipped("realm", "nothing was started")
+    if setup.stale:
+        said = "the realm in the volumes is older than the images, and Keycloak imports into an empty database only"
+        return wrong("realm", said, f"{ANEW}   (removes documents, journals, revocations)")
+    if not setup.works:
+        return skipped("realm", f"setup has not done its work ({setup.status})")
+    return ok("realm", "the one of the images")
+
+
+def services(found: Sequence[Container], root: str) -> list[Verdict]:
+    """Return one verdict for all that work, and one for each service that does not."""
+    if not found:
+        return [note("containers", "none: not started", UP)]
+    by_name = {one.service: one for one in found}
+    refused = refusals(by_name["attestation"].log) if "attestation" in by_name else []
+    verdicts: list[Verdict] = []
+    working = [name for name in SERVICES if name in by_name and by_name[name].works]
+    fails = any(not one.works and not one.starts for one in found)
+    earlier = "the realm" if any(one.stale for one in found) else ""
+    for name in SERVICES:
+        one = by_name.get(name)
+        if name in working or (one and one.stale):
+            continue
+        if one and one.starts and fails:
+            verdicts.append(skipped(name, f"is starting, for {one.seconds} s"))
+            continue
+        verdicts.append(_of_service(name, one, earlier, refused))
+        earlier = earlier or name
+    total = len(working)
+    if elsewhere := next((one.folder for one in found if one.folder not in ("", root)), ""):
+        verdicts.append(note("containers", f"{total} work; started from another folder, {elsewhere}"))
+    else:
+        verdicts.append(ok("containers", f"{total} of {len(SERVICES)} work"))
+    if refused and total == len(SERVICES):
+        said = f"all parties have an identity, and attestation refused {len(refused)} other requests; the last: "
+        said += refused[-1].why
+        verdicts.append(note("refusals", said))
+    return verdicts
+
+
+def _of_service(name: str, one: Container | None, earlier: str, refused: list[Refusal]) -> Verdict:
+    """Return the verdict on a service that does not work.  `earlier`: the first one of which that was said already."""
+    if one is None or (one.status == "created" and not one.error):
+        if earlier:
+            return skipped(name, f"not started, after what is wrong with {earlier}")
+        return wrong(name, "was not started", UP)
+    if one.status == "created":
+        return wrong(name, f"was not started: {one.error}", UP)
+    if one.out_of_memory:
+        return wrong(name, "ran out of memory; its limit is in docker-compose.yml (mem_limit)", UP)
+    return _of_container(one, refused)
+
+
+def _of_container(one: Container, refused: list[Refusal]) -> Verdict:
+    name = one.service
+    if refused and one.refused:
+        why = refused[-1].why
+        said = f"has no identity; the last that attestation refused: {why}"
+        return wrong(name, said, remedy(why) or "docker compose logs attestation")
+    if one.starts:
+        return wrong(name, f"is starting, for {one.seconds} s", f"{UP}   (waits for it; then ask again)")
+    if one.status == "exited" and one.exit_status in STOPPED and name != ONCE:
+        return wrong(name, f"was stopped (status {one.exit_status})", UP)
+    state = {
+        "exited": f"has ended with status {one.exit_status}",
+        "restarting": f"ends again and again, with status {one.exit_status}",
+        "running": "runs and is not healthy",
+    }.get(one.status, f"is {one.status}")
+    last = one.error or last_words(one)
+    again = f"docker compose {'unpause' if one.status == 'paused' else 'restart'} {name}"
+    repair = remedy(last) or f"{again}   (docker compose logs {name})"
+    return wrong(name, f"{state}: {last}" if last and one.status != "paused" else state, repair)
+
+
+def last_words(one: Container) -> str:
+    """Return the line of its log that most likely says why, or else what the health check said."""
+    lines = [line.strip() for line in one.log if line.strip()]
+    errors = [line for line in lines if re.search(r"\b(ERROR|FATAL|CRITICAL|Error|Exception)\b", line)]
+    chosen = (errors or lines or [one.error or one.check])[-1]
+    try:
+        fields = json.loads(chosen)
+    except ValueError:
+        return chosen
+    return str(fields.get("why") or fields.get("text") or chosen) if isinstance(fields, dict) else chosen

@@ -1,0 +1,76 @@
+"""Facts about the system on this machine: `run/`, `.venv` and the cache."""
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+
+from scripts.diagnosis.gather.ports import taken
+from scripts.diagnosis.local import KEYCLOAK, Local
+
+FOLDERS = ("run", "run/walkthrough")
+"""Of `make up`, and of `make demo`."""
+
+
+def cache_folder() -> Path:
+    """Return where fetched files are kept; as in `local/keycloak_runtime.py`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zero-trust-agents"
+
+
+def local(root: Path, parties: Mapping[str, int]) -> Local:
+    """Return what is kept and what runs.  `parties`: the port of each party."""
+    running = [(folder, pid) for folder in FOLDERS if (pid := _running(root / folder / "running.pid"))]
+    folder, process = running[0] if running else ("", None)
+    silent = [name for name, port in sorted(parties.items()) if process and not taken(port)]
+    home = os.environ.get("KEYCLOAK_HOME", "")
+    return Local(
+        process=process,
+        folder=folder,
+        used=any((root / name / "logs").is_dir() for name in FOLDERS),
+        environment=(root / ".venv/ready").exists(),
+        keycloak_home=home,
+        keycloak_version=_text(Path(home) / "version.txt").removeprefix("Keycloak - Version ") if home else "",
+        cached=(cache_folder() / f"keycloak-{KEYCLOAK}").is_dir(),
+        silent=tuple((name, _last(root / folder / "logs" / f"{name.replace('/', '-')}.log")) for name in silent),
+        suspended=suspended(root / (folder or "run") / "data" / "authority-registry" / "revocations.db"),
+    )
+
+
+def _running(file: Path) -> int | None:
+    """Return the process that holds the lock on this file, from proc(5), for a lock of ours could hinder a start."""
+    with suppress(OSError, ValueError):
+        inode = file.stat().st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if "FLOCK" in fields and fields[-3].rpartition(":")[2] == str(inode):
+                return int(_text(file))
+    return None
+
+
+def suspended(database: Path) -> tuple[tuple[str, str], ...]:
+    """Return the parties whose last change is a revocation, each with its cause."""
+    latest: dict[str, str | None] = {}
+    with suppress(sqlite3.Error):
+        if database.exists():
+            with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
+                rows = connection.execute("SELECT name, cause FROM changes WHERE kind = 'party' ORDER BY number")
+                latest = {str(name): cause for name, cause in rows}
+    return tuple((_short(name), cause) for name, cause in sorted(latest.items()) if cause)
+
+
+def _short(name: str) -> str:
+    """Return `agent/reader` of `spiffe://agents.example/agent/reader`."""
+    return name.removeprefix("spiffe://").partition("/")[2] or name
+
+
+def _text(file: Path) -> str:
+    with suppress(OSError):
+        return file.read_text(errors="replace").strip()
+    return ""
+
+
+def _last(log: Path) -> str:
+    """Return the last line of a log that says something."""
+    lines = [line.strip() for line in _text(log)[-20_000:].splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -1,0 +1,59 @@
+"""What attestation refused, and what helps.  Pure.
+
+The reasons are those of `authorities/attestation`; a test finds each pattern in its source.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+REBUILD = "docker compose up -d --build --wait"
+OF_COMPOSE = "git checkout docker-compose.yml && docker compose up -d --wait   (no override file)"
+REMEDIES = {
+    "cannot be seen from here": "use Docker without Enhanced Container Isolation; keep `pid: host`",
+    "cannot be read: attestation needs": "docs/containers.md, 'What attestation needs': for attestation alone "
+    "`security_opt: [apparmor=unconfined]` or `[label=disable]`; no userns-remap",
+    "only overlay is known here": 'set "storage-driver": "overlay2" in /etc/docker/daemon.json; restart Docker',
+    "no seccomp filter limits": 'remove "seccomp-profile" from /etc/docker/daemon.json; restart Docker',
+    "its environment has": 'remove "proxies" from ~/.docker/config.json, or what else adds variables; '
+    "docker compose up -d --force-recreate --wait",
+    "code that is not approved": REBUILD,
+    "not what was built": REBUILD,
+    "is not that of attestation": f"docker compose up -d --force-recreate --wait, or {OF_COMPOSE}",
+    "runs already, as process": "docker ps   (names the second container; docker stop it)",
+    "fs.inotify.max_user_watches": "sudo sysctl fs.inotify.max_user_watches=524288",
+    "fs.inotify.max_user_instances": "sudo sysctl fs.inotify.max_user_instances=512",
+    "something is mounted at": OF_COMPOSE,
+    "its root is writable": OF_COMPOSE,
+    "it has capabilities": OF_COMPOSE,
+    "it can gain privileges": OF_COMPOSE,
+    "it was started as": OF_COMPOSE,
+    "fs.suid_dumpable": "sudo sysctl fs.suid_dumpable=0",
+}
+"""What helps, by a part of the reason."""
+
+
+class Refusal(NamedTuple):
+    """One line of attestation's log."""
+
+    why: str
+    pid: int
+
+
+def refusals(log: Iterable[str]) -> list[Refusal]:
+    """Return what was refused, the latest last, from JSON lines between others."""
+    found = []
+    for line in log:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("event") == "refused":
+            pid = event.get("pid")
+            found.append(Refusal(str(event.get("why", "")), pid if isinstance(pid, int) else 0))
+    return found
+
+
+def remedy(why: str) -> str:
+    """Return what helps against this reason, or an empty text."""
+    return next((help_ for part, help_ in REMEDIES.items() if part in why), "")
