@@ -10,7 +10,7 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 FUZZ_SECONDS ?= 600
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
-.PHONY: test-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance register lock
+.PHONY: doctor test-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance register lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ down: .venv/ready  ## End what `make up` left running
 
 fresh: .venv/ready  ## Forget what `make up` kept
 	@$(RUN) local fresh
+
+# It needs no .venv, for it also says why there is none.
+doctor:  ## Name the cause why it does not start, and the repair
+	@$(PYTHON) -I scripts/doctor.py $(WAY)
 
 test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
 	@$(RUN) pytest $(WORKERS) $(TESTS)
