@@ -54,7 +54,6 @@ from tests.support.launched import (
     locked,
     log_of,
     project,
-    refusals,
     until,
 )
 from zerotrust.registry.lock import Lock
@@ -611,7 +610,9 @@ async def test_only_who_was_launched_gets_a_certificate(probe: Probe, run_dir: P
             FETCH.replace(chr(10), chr(10) + "        "), fetch.replace(chr(10), chr(10) + "        ")
         )
     )
-    assert refusals(run_dir) == ["not launched by this authority"]
+    [refused] = [line for line in log_of(run_dir) if line["event"] == "refused"]
+    assert refused["why"] == "not launched by this authority"
+    assert refused["pid"] not in {0, probe.launched.process.pid}  # who asked: the fork
 
 
 def tls(authority: Authority, svid: Svid, *, server: bool) -> ssl.SSLContext:

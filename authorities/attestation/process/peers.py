@@ -38,12 +38,21 @@ class Peer(NamedTuple):
     key: ProcessKey
 
 
+def pid_of_peer(connection: socket.socket) -> int:
+    """Return the id of the process that opened this Unix connection, which another one may have by now.
+
+    It is 0 for a process that cannot be seen from here.
+    """
+    pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(pid)
+
+
 def peer(connection: socket.socket) -> Peer:
     """Return the process that opened this Unix connection.
 
     Raises `OSError` if that process has ended, or cannot be seen from here.
     """
-    pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    pid = pid_of_peer(connection)
     if pid == 0:
         raise ProcessLookupError("the asking process cannot be seen from here: `pid: host` is missing")
     try:

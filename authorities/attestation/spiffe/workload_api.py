@@ -17,6 +17,7 @@ from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 from spiffe._proto import workload_pb2 as pb
 
+from authorities.attestation.process.peers import pid_of_peer
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from authorities.attestation.verifier.drift import Drift, Log
 from authorities.attestation.verifier.target import Target
@@ -136,10 +137,11 @@ class WorkloadApi:
 
     async def _caller(self, stream: Stream[Any, Any]) -> Target:
         # Not by its pid, which may be reused by now, nor by its command line, which it can write itself.
+        connection = stream.peer._transport.get_extra_info("socket")
         try:
-            return await self._processes.caller(stream.peer._transport.get_extra_info("socket"))
+            return await self._processes.caller(connection)
         except NotAttestedError as error:
-            raise self._no_identity(str(error)) from error
+            raise self._no_identity(str(error), pid=pid_of_peer(connection)) from error
 
     def _no_identity(self, why: str, **fields: object) -> GRPCError:
         self._log("refused", why=why, **fields)
