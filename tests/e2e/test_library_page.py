@@ -17,7 +17,7 @@ from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer
 from zerotrust.testing.ca import CA
-from zerotrust.testing.guarded import Identity
+from zerotrust.testing.party import Identity
 from zerotrust.testing.wire import FOREVER, MCPWire, Wire, alive, fresh_revocations
 from zerotrust.transport.egress import EgressClients
 from zt.login import sign_in

@@ -26,6 +26,11 @@ NEEDS_AN_EXTRA = {
     "zerotrust.adapters.agent_card": ("a2a", "a2a"),
     "zerotrust.adapters.agent_loop": ("mcp", "mcp"),
     "zerotrust.adapters.mcp": ("mcp", "mcp"),
+    "zerotrust.testing.intruders": ("docker", "testbed"),
+    "zerotrust.testing.pytest_plugin": ("pytest", "testbed"),
+    "zerotrust.testing.rogue": ("docker", "testbed"),
+    "zerotrust.testing.stack": ("docker", "testbed"),
+    "zerotrust.testing.users": ("docker", "testbed"),
     "zt.commands": ("typer", "zt"),
 }
 
@@ -58,7 +63,7 @@ def bare(install: Install) -> Path:
     return install("")
 
 
-def test_without_extras_all_but_the_adapters_can_be_imported_and_those_say_what_they_need(
+def test_without_extras_all_but_adapters_and_test_bed_can_be_imported_and_those_say_what_they_need(
     bare: Path, tmp_path: Path
 ) -> None:
     refused = dict(line.split(": ", 1) for line in run(bare / "python", IMPORT_ALL, tmp_path))
@@ -82,7 +87,7 @@ def test_without_its_extra_zt_ends_with_one_sentence_that_names_it(
 
 
 def test_with_all_extras_everything_can_be_imported_and_zt_is_a_command(install: Install, tmp_path: Path) -> None:
-    found = install("a2a,mcp,zt")
+    found = install("a2a,mcp,testbed,zt")
 
     assert run(found / "python", IMPORT_ALL, tmp_path) == []
     shown = subprocess.run([found / "zt", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603

@@ -1,25 +1,41 @@
 """For tests of a party: an issuer, a certificate authority, and the party behind its gate in this process.
 
 No service imports it.  It makes keys and tokens of its own, which no party trusts that is not configured to.
+The whole system in real containers is in `stack`, `users` and `rogue`, and as fixtures of pytest in `pytest_plugin`.
+Each name here is imported when it is first used: pytest loads that plugin wherever this package is installed.
 """
 
-from zerotrust.testing.ca import CA
-from zerotrust.testing.guarded import Guarded, Identity, guarded, principal
-from zerotrust.testing.issuer import ISSUER, Issuer
-from zerotrust.testing.registry import policies_of, registry_of
-from zerotrust.testing.wire import Wire, alive, fresh_revocations
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "CA",
-    "ISSUER",
-    "Guarded",
-    "Identity",
-    "Issuer",
-    "Wire",
-    "alive",
-    "fresh_revocations",
-    "guarded",
-    "policies_of",
-    "principal",
-    "registry_of",
-]
+if TYPE_CHECKING:
+    from zerotrust.testing.ca import CA as CA
+    from zerotrust.testing.issuer import ISSUER as ISSUER
+    from zerotrust.testing.issuer import Issuer as Issuer
+    from zerotrust.testing.party import Guarded as Guarded
+    from zerotrust.testing.party import Identity as Identity
+    from zerotrust.testing.party import guarded as guarded
+    from zerotrust.testing.party import principal as principal
+    from zerotrust.testing.registry import policies_of as policies_of
+    from zerotrust.testing.registry import registry_of as registry_of
+    from zerotrust.testing.wire import Wire as Wire
+    from zerotrust.testing.wire import alive as alive
+    from zerotrust.testing.wire import fresh_revocations as fresh_revocations
+
+_MODULES = {
+    "ca": "CA",
+    "party": "Guarded Identity guarded principal",
+    "issuer": "ISSUER Issuer",
+    "registry": "policies_of registry_of",
+    "wire": "Wire alive fresh_revocations",
+}
+_WHERE = {name: f"zerotrust.testing.{module}" for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = [*_WHERE]  # noqa: PLE0604 - strings, all of them
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

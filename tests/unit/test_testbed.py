@@ -1,0 +1,257 @@
+"""The test bed as far as it needs no container: what the plugin costs, what it says without Docker, whom it asks."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
+
+import httpx
+import jwt
+import pytest
+
+from tests.support.system import ROOT, registry
+from zerotrust.testing import intruders
+from zerotrust.testing import rogue as rogues
+from zerotrust.testing.intruders import Intruder, token_at
+from zerotrust.testing.rogue import Verdict, rogue
+from zerotrust.testing.stack import Stack, StackError
+from zerotrust.testing.users import User, directory
+from zt.login import Login
+
+LOADED = """
+import sys; sys.path.append(sys.argv[1]); import pytest
+before = {*sys.modules}
+import zerotrust.testing.pytest_plugin
+print(*sorted({*sys.modules} - before))
+"""
+RUN = """
+import sys; sys.path.append(sys.argv[1]); import pytest
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "zerotrust.testing.pytest_plugin", *sys.argv[2:]]))
+"""
+NOWHERE = {**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
+PID, STARTED = 4711, "2026-11-26T12:00:00.123456789Z"
+
+
+def python(source: str, *arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-c", source, str(ROOT), *arguments]
+    return subprocess.run(command, cwd=folder, env=NOWHERE, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def test_the_plugin_imports_next_to_nothing_until_a_fixture_of_it_is_used() -> None:
+    assert python(LOADED).stdout.split() == [
+        *("zerotrust", "zerotrust.adapters", "zerotrust.adapters.extras"),
+        *("zerotrust.testing", "zerotrust.testing.pytest_plugin"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "outcome"), [((), 1, "1 error"), (("-o", "zt_without_docker=skip"), 0, "1 skipped")]
+)
+def test_where_no_docker_answers_a_test_fails_unless_it_may_be_skipped(
+    tmp_path: Path, options: tuple[str, ...], status: int, outcome: str
+) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(zt_stack): pass")
+
+    done = python(RUN, "-rs", "-o", f"zt_folder={ROOT}", *options, folder=tmp_path)
+
+    assert (done.returncode, outcome in done.stdout, "no Docker answers" in done.stdout) == (status, True, True)
+
+
+class Asked:
+    """A stack whose Docker is asked nothing: what its containers are is given."""
+
+    def __init__(self, *logged: dict[str, Any], **containers: dict[str, Any]) -> None:
+        self.registry, self.logged, self.started, self.ended = registry(), logged, dict[str, Any](), list[bool]()
+        self._containers = {name: SimpleNamespace(attrs=attrs) for name, attrs in containers.items()}
+        self.docker, self.project = SimpleNamespace(containers=self), "project"
+        self.attrs = {"State": {"Pid": PID, "StartedAt": STARTED}}
+
+    def containers(self) -> dict[str, Any]:
+        return self._containers
+
+    def container(self, service: str) -> Any:
+        return self._containers[service]
+
+    def variables(self, service: str) -> dict[str, str]:  # noqa: ARG002
+        return {"ZT_ISSUER": "https://issuer"}
+
+    def attestation_events(self) -> list[dict[str, Any]]:
+        return [*self.logged]
+
+    def run(self, **options: Any) -> "Asked":
+        self.started = options
+        return self
+
+    def reload(self) -> None:
+        pass
+
+    def remove(self, *, force: bool, v: bool) -> None:
+        self.ended.append(force and v)
+
+    def logs(self) -> bytes:
+        return b"what it printed"
+
+
+def event(kind: str, *, pid: int = PID, time: str = "2026-11-26T12:00:01+00:00", **more: str) -> dict[str, Any]:
+    return {"time": time, "event": kind, "pid": pid, **more}
+
+
+def with_party(*logged: dict[str, Any]) -> Asked:
+    sockets = {"Mounts": [{"Destination": "/run/identity", "Name": "sockets"}]}
+    return Asked(*logged, reader={"Config": {"Image": "image"}}, attestation=sockets)
+
+
+@pytest.mark.parametrize(
+    ("logged", "verdict"),
+    [
+        (event("refused", why="it runs as root"), Verdict(refusal="it runs as root")),
+        (event("attested", party="spiffe://x/reader"), Verdict(identity="spiffe://x/reader")),
+    ],
+)
+def test_a_rogue_is_answered_by_what_attestation_logs_of_its_process_and_removed(
+    logged: dict[str, Any], verdict: Verdict
+) -> None:
+    others = (
+        event("refused", pid=PID + 1, why="other"),
+        event("refused", time="2026-11-26T11:59:59+00:00", why="before"),
+    )
+    stack = with_party(*others, event("changed"), logged, event("refused", why="later"))
+
+    found = rogue(cast("Stack", stack), "reader", environment={"LD_PRELOAD": "x"}, cap_drop=[], user="0")
+
+    assert found == verdict
+    assert stack.ended == [True]
+    assert stack.started["environment"] == {"ZT_ISSUER": "https://issuer", "LD_PRELOAD": "x"}
+    assert (stack.started["image"], stack.started["cap_drop"], stack.started["user"]) == ("image", [], "0")
+    assert stack.started["volumes"] == {"sockets": {"bind": "/run/identity", "mode": "ro"}}
+    assert (stack.started["read_only"], stack.started["network_mode"]) == (True, "none")
+
+
+def test_a_rogue_that_never_asks_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = with_party()
+    monkeypatch.setattr(rogues, "until", lambda found: bool(found()))
+    with pytest.raises(StackError, match="did not ask for an identity: what it printed"):
+        rogue(cast("Stack", stack), "reader")
+
+    stack.attrs["State"]["Pid"] = 0
+    with pytest.raises(StackError, match="its command ended"):
+        rogue(cast("Stack", stack), "reader")
+    assert stack.ended == [True, True]
+
+
+def test_a_party_is_called_at_its_published_port_or_in_its_network_and_must_be_who_it_is_called() -> None:
+    edge = {"edge": {"Aliases": ["orchestrator.agents.example"], "IPAddress": "10.0.0.2"}, "other": {"Aliases": None}}
+    inner = {"to-reader": {"Aliases": ["reader", "reader.agent.agents.example"], "IPAddress": "10.0.1.3"}}
+    published = {"443/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8101"}]}
+    stack = Asked(
+        one={"NetworkSettings": {"Networks": edge, "Ports": published}},
+        two={"NetworkSettings": {"Networks": inner, "Ports": {"443/tcp": None}}},
+    )
+
+    found = directory(cast("Stack", stack))
+
+    assert found.places == {
+        "orchestrator.agents.example": ("127.0.0.1", 8101),
+        "reader.agent.agents.example": ("10.0.1.3", 443),
+    }
+    assert found.parties["reader.agent.agents.example"] == "spiffe://agents.example/agent/reader"
+    assert found.names["https://orchestrator.agents.example"] == "orchestrator.agents.example"
+
+
+def test_a_stack_that_is_there_already_is_neither_used_nor_removed_unless_it_is_kept() -> None:
+    did = list[str]()
+
+    class Here(Stack):
+        def __init__(self) -> None:
+            self.project = "project"
+            self.docker = cast("Any", SimpleNamespace(close=lambda: None))
+
+        def left(self) -> list[str]:
+            return ["project_keys"]
+
+        def start(self) -> None:
+            did.append("start")
+
+        def stop(self) -> None:
+            did.append("stop")
+
+    with pytest.raises(StackError, match="has containers or volumes already"), Here().running():
+        pass
+    assert did == []
+    with Here().running(keep=True):
+        pass
+    assert did == ["start"]
+
+
+def test_why_attestation_refused_is_read_from_its_log() -> None:
+    lines = [{"event": "ready"}, {"event": "refused", "why": "first"}, {"event": "refused", "why": "last"}]
+
+    class Logged(Stack):
+        def __init__(self) -> None:
+            pass
+
+        def log(self, service: str) -> str:  # noqa: ARG002
+            return "\n".join(["no JSON", *map(json.dumps, lines)])
+
+    assert Logged().refusals() == ["first", "last"]
+
+
+class WithIntruders(Asked):
+    """Its containers have intruders inside of the orchestrator and the reader; each answers with what it was asked."""
+
+    INSIDE: ClassVar = {"one": "orchestrator", "two": "agent/reader"}
+
+    def __init__(self, answer: dict[str, str] | None = None) -> None:
+        super().__init__(reader={}, one={}, two={})
+        self._answer, self.asked = answer, list[tuple[str, str]]()
+
+    def variables(self, service: str) -> dict[str, str]:
+        return {"ZT_INSIDER_SOCKET": "/s"} if service in self.INSIDE else {}
+
+    def execute(self, service: str, *command: str) -> tuple[int, str]:
+        if command == ("cat", "/app/inside"):
+            return 0, self.INSIDE[service]
+        self.asked.append((service, command[-1]))
+        return 0, json.dumps(self._answer or {"jwt_svid": f"of {service}"})
+
+
+def test_an_intruder_is_asked_in_the_container_that_is_inside_the_party(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intruders, "issuer", lambda _: "https://issuer")
+    stack = WithIntruders()
+
+    assert Intruder(cast("Stack", stack), "agent/reader").assertion() == "of two"
+    assert stack.asked == [("two", "https://issuer")]
+    with pytest.raises(StackError, match="no container has an intruder inside agent/writer"):
+        Intruder(cast("Stack", stack), "agent/writer").assertion()
+    with pytest.raises(StackError, match="no identity issued"):
+        Intruder(cast("Stack", WithIntruders({"error": "no identity issued"})), "agent/reader").assertion()
+
+
+def test_at_each_hop_all_is_asked_for_that_the_registry_lets_the_next_one_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[tuple[str, str, set[str]]]()
+
+    def token_with(scopes: Iterable[str]) -> str:
+        return jwt.encode({"scope": " ".join(scopes)}, "k" * 32)
+
+    class Here(Intruder):
+        def exchange(self, token: str, audience: str, scope: str = "") -> httpx.Response:  # noqa: ARG002
+            scopes = self._scopes(token, audience)
+            asked.append((self.party, audience, {*scopes}))
+            return httpx.Response(200, json={"access_token": token_with(scopes)})
+
+    monkeypatch.setattr(intruders, "Intruder", Here)
+    known = registry()
+    login = cast("Login", SimpleNamespace(access_token=token_with(known.parties["walkthrough"].delegates)))
+    alice = User(cast("Stack", WithIntruders()), "alice", login)
+
+    assert token_at(alice, "orchestrator") == alice.token
+    token_at(alice, "orchestrator", "agent/reader", "tool/documents")
+
+    assert asked == [
+        ("orchestrator", "agent/reader", {"agent.invoke", "tool.read", "inference.run"}),
+        ("agent/reader", "tool/documents", {"tool.read"}),
+    ]

@@ -1,0 +1,75 @@
+"""A plugin of pytest with the fixtures `zt_...`: the system in real containers, its users, and rogues.
+
+pytest loads it wherever this package is installed, so it imports nothing until a test asks for one of its fixtures.
+The extra `testbed` has what they need.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from zerotrust.adapters.extras import extra
+
+with extra("testbed"):
+    import pytest
+
+if TYPE_CHECKING:
+    from zerotrust.testing.intruders import Intruder
+    from zerotrust.testing.rogue import Verdict
+    from zerotrust.testing.stack import Stack
+    from zerotrust.testing.users import User
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options; all of them begin with `zt`."""
+    parser.addini("zt_folder", "the checkout with docker-compose.yml, from the folder of the ini file", default=".")
+    parser.addini("zt_files", "the compose files in it, if not the default one", type="args", default=[])
+    parser.addini("zt_without_docker", "`fail` or `skip` tests where no Docker answers", default="fail")
+    group = parser.getgroup("zero-trust-agents")
+    group.addoption("--zt-keep", action="store_true", help="use the containers that run, and leave them running")
+
+
+@pytest.fixture(scope="session")
+def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
+    """All containers, healthy; nothing of them is left at the end, unless they are kept."""
+    from zerotrust.testing.stack import NoDockerError, Stack  # noqa: PLC0415 - only where a test asks for it
+
+    folder = (pytestconfig.inipath or pytestconfig.rootpath / "pytest.ini").parent / pytestconfig.getini("zt_folder")
+    try:
+        stack = Stack(folder.resolve(), pytestconfig.getini("zt_files"))
+    except NoDockerError as error:
+        (pytest.skip if pytestconfig.getini("zt_without_docker") == "skip" else pytest.fail)(str(error))
+    with stack.running(keep=pytestconfig.getoption("--zt-keep")):
+        yield stack
+
+
+@pytest.fixture
+def zt_user(zt_stack: "Stack") -> "Callable[..., User]":
+    """Signs a user in: `zt_user("alice")`."""
+    from zerotrust.testing.users import signed_in  # noqa: PLC0415
+
+    return partial(signed_in, zt_stack)
+
+
+@pytest.fixture
+def zt_intruder(zt_stack: "Stack") -> "Callable[[str], Intruder]":
+    """An intruder inside a genuine workload: `zt_intruder("agent/quotes")`."""
+    from zerotrust.testing.intruders import Intruder  # noqa: PLC0415
+
+    return partial(Intruder, zt_stack)
+
+
+@pytest.fixture
+def zt_token() -> "Callable[..., str]":
+    """A token at any hop, for the last one: `zt_token(alice, "planner", "agent/quotes", "tool/prices")`."""
+    from zerotrust.testing.intruders import token_at  # noqa: PLC0415
+
+    return token_at
+
+
+@pytest.fixture
+def zt_rogue(zt_stack: "Stack") -> "Callable[..., Verdict]":
+    """Runs a container, and returns what attestation decides about it: `zt_rogue("quotes", user="0")`."""
+    from zerotrust.testing.rogue import rogue  # noqa: PLC0415
+
+    return partial(rogue, zt_stack)

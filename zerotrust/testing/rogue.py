@@ -1,0 +1,94 @@
+"""Containers that ask attestation for an identity: as a party's own container would, but for what a test changes."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from zerotrust.adapters.extras import extra
+from zerotrust.testing.stack import ATTESTATION, Stack, StackError, until
+
+with extra("testbed"):
+    from docker.models.containers import Container
+
+SOCKETS = "/run/identity"
+"""Where the Workload API's socket is in each container."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What attestation has decided about a container: one of the two."""
+
+    identity: str = ""
+    """The SPIFFE ID that it got."""
+    refusal: str = ""
+    """Why it got none."""
+
+
+def rogue(
+    stack: Stack,
+    like: str,
+    *,
+    command: Sequence[str] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
+    volumes: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    **options: Any,
+) -> Verdict:
+    """Run a container until attestation has decided about its main process; return what it decided.
+
+    It has image, variables and rights of the service `like`, the socket of the Workload API, and no network.  A test
+    changes that: `command`, `environment` and `volumes` are added, `options` (of `docker.containers.run`) replace what
+    is here: `image`, `user`, `cap_drop` ...  The command has to ask for an identity, and not to end by itself.
+    Raises `StackError` if it ends or does not ask.
+    """
+    party = stack.container(like)
+    hardened: dict[str, Any] = {
+        "image": party.attrs["Config"]["Image"],
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "tmpfs": {"/tmp": "size=16m,noexec"},  # noqa: S108 - the container's own
+        "network_mode": "none",
+    }
+    container = stack.docker.containers.run(
+        command=list(command) or None,
+        environment=stack.variables(like) | dict(environment),
+        volumes={_sockets(stack): {"bind": SOCKETS, "mode": "ro"}, **{at: dict(how) for at, how in volumes.items()}},
+        name=f"{stack.project}-rogue-{uuid.uuid4().hex[:8]}",
+        detach=True,
+        **hardened | options,
+    )
+    try:
+        container.reload()
+        return _verdict(stack, container)
+    finally:
+        container.remove(force=True, v=True)
+
+
+def _verdict(stack: Stack, container: Container) -> Verdict:
+    """Wait until attestation has decided about a container's main process, and not about one with its id before it."""
+    pid, started = container.attrs["State"]["Pid"], container.attrs["State"]["StartedAt"]
+    if not pid:
+        raise StackError("its command ended before attestation could have looked at it")
+    second = len("2027-01-31T12:00:00")
+
+    def decided() -> list[dict[str, Any]]:
+        return [
+            event
+            for event in stack.attestation_events()
+            if event["event"] in {"attested", "refused"}
+            and event.get("pid") == pid
+            and event["time"][:second] >= started[:second]
+        ]
+
+    if not until(decided):
+        raise StackError(f"it did not ask for an identity: {container.logs().decode(errors='replace')[-2000:]}")
+    first = decided()[0]
+    return Verdict(refusal=first["why"]) if first["event"] == "refused" else Verdict(identity=first["party"])
+
+
+def _sockets(stack: Stack) -> str:
+    """Return the name of the volume with the Workload API's socket."""
+    mounts = stack.container(ATTESTATION).attrs["Mounts"]
+    return str(next(mount["Name"] for mount in mounts if mount["Destination"] == SOCKETS))

@@ -1,0 +1,163 @@
+"""The system of a compose file in real containers, for tests: started from nothing, looked into, and removed.
+
+It needs the extra `testbed`.  What it knows of the containers it asks Docker: no port and no name is written down here.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from zerotrust.adapters.extras import extra
+from zerotrust.registry.model import load_registry
+
+with extra("testbed"):
+    from docker.errors import DockerException
+    from docker.models.containers import Container
+    from testcontainers.compose import DockerCompose
+    from testcontainers.core.docker_client import DockerClient
+
+ATTESTATION = "attestation"
+"""Its service."""
+HEALTHY = 300
+"""Seconds in which all containers have to become healthy."""
+LONGEST = 900
+"""Seconds for one command of `docker compose`."""
+HAPPENS = 180
+"""Seconds for what has to happen in containers; it takes a few of them on an idle machine."""
+
+
+class StackError(Exception):
+    """Docker, or a container, did not do what was asked of it.  The text says what it printed."""
+
+
+class NoDockerError(StackError):
+    """There is no Docker to ask."""
+
+
+class Stack:
+    """The containers of one compose project."""
+
+    def __init__(self, folder: Path, files: Sequence[str] = ()) -> None:
+        """`folder` has the compose file and `registry.yaml`; `files`: compose files in it, if not the default one.
+
+        Raises `NoDockerError` and `RegistryError`.
+        """
+        try:
+            self.docker = DockerClient().client
+        except DockerException as error:
+            raise NoDockerError(f"no Docker answers: {error}") from error
+        self.folder, self.compose = folder, DockerCompose(folder, list(files) or None)
+        self.registry = load_registry(folder / "registry.yaml")
+
+    def run(self, *command: str, given: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `docker compose` with these files, and `given` as its input.
+
+        Raises `StackError` if it fails (unless `check` is false), and `subprocess.TimeoutExpired`.
+        """
+        whole = [*self.compose.docker_compose_command(), *command]
+        done = subprocess.run(  # noqa: S603 - the user's own Docker
+            whole, cwd=self.folder, input=given, capture_output=True, text=True, timeout=LONGEST, check=False
+        )
+        if check and done.returncode:
+            raise StackError(f"docker compose {' '.join(command)}: {(done.stdout + done.stderr)[-4000:]}")
+        return done
+
+    @cached_property
+    def project(self) -> str:
+        """The name of the compose project, with which the names of its volumes begin."""
+        return str(json.loads(self.run("config", "--format", "json").stdout)["name"])
+
+    @contextmanager
+    def running(self, *, keep: bool = False) -> Iterator["Stack"]:
+        """Build and start everything for a block, from nothing, and leave nothing.
+
+        `keep`: use what runs and what its volumes hold, and leave it running.  Raises `StackError`.
+        """
+        if not keep and self.left():
+            raise StackError(
+                f"{self.project} has containers or volumes already: remove them (docker compose down -v), or keep them"
+            )
+        try:
+            self.start()
+            yield self
+        finally:
+            if not keep:
+                self.stop()
+            self.docker.close()
+
+    def start(self) -> None:
+        """Build and start what does not run, and wait until all are healthy.  Raises `StackError`."""
+        self.run("up", "--build", "--wait", "--wait-timeout", str(HEALTHY))
+
+    def stop(self) -> None:
+        """Remove containers, networks and volumes, those of other compose files too.  Raises `StackError`."""
+        self.run("down", "--volumes", "--remove-orphans")
+        for volume in self.docker.volumes.list(filters={"label": f"com.docker.compose.project={self.project}"}):
+            volume.remove(force=True)
+
+    def left(self) -> list[str]:
+        """Return the names of this project's containers and volumes, running or not."""
+        of_project: dict[str, Any] = {"filters": {"label": f"com.docker.compose.project={self.project}"}}
+        containers = self.docker.containers.list(all=True, ignore_removed=True, **of_project)
+        volumes = self.docker.volumes.list(**of_project)
+        return sorted([*(str(one.name) for one in containers), *(str(one.name) for one in volumes)])
+
+    def containers(self) -> dict[str, Container]:
+        """Return the container of each service, as the package `docker` has it: with all that Docker knows of it."""
+        labels = [f"com.docker.compose.{one}" for one in (f"project={self.project}", "oneoff=False")]
+        found = self.docker.containers.list(all=True, ignore_removed=True, filters={"label": labels})
+        return {container.labels["com.docker.compose.service"]: container for container in found}
+
+    def container(self, service: str) -> Container:
+        """Return a service's container.  Raises `StackError` if there is none."""
+        found = self.containers()
+        if service not in found:
+            raise StackError(f"{service} has no container; {', '.join(sorted(found)) or 'no service'} has one")
+        return found[service]
+
+    def variables(self, service: str) -> dict[str, str]:
+        """Return the environment variables of a service's container."""
+        return dict(line.split("=", 1) for line in self.container(service).attrs["Config"]["Env"])
+
+    def kill(self, service: str) -> int:
+        """Kill a container's main process, as a crash would; return its process id on Docker's machine.
+
+        `docker kill` would count as stopped by hand, after which no restart policy starts it again.
+        """
+        container = self.container(service)
+        pid = int(container.attrs["State"]["Pid"])
+        rights: dict[str, Any] = {"user": "0", "cap_drop": ["ALL"], "cap_add": ["KILL"], "network_mode": "none"}
+        rights |= {"pid_mode": "host", "entrypoint": ["bash", "-c"]}
+        self.docker.containers.run(container.attrs["Image"], [f"kill -9 {pid}"], remove=True, **rights)
+        return pid
+
+    def execute(self, service: str, *command: str, user: str = "") -> tuple[int, str]:
+        """Run a command beside a container's main process; return its exit status and what it printed."""
+        status, printed = self.container(service).exec_run(list(command), user=user)
+        return int(status or 0), bytes(printed).decode(errors="replace")  # type: ignore[arg-type] # it is no stream
+
+    def log(self, service: str) -> str:
+        """Return what a service's container has printed."""
+        return self.container(service).logs().decode(errors="replace")
+
+    def attestation_events(self) -> list[dict[str, Any]]:
+        """Return what attestation has logged: whom it attested, whom it refused and why, the latest last."""
+        lines = [line for line in self.log(ATTESTATION).splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in lines]
+
+    def refusals(self) -> list[str]:
+        """Return why attestation has refused, the latest last."""
+        return [event["why"] for event in self.attestation_events() if event["event"] == "refused"]
+
+
+def until(found: Callable[[], object], seconds: float = HAPPENS) -> bool:
+    """Wait for something that has to come; return whether it came."""
+    end = time.monotonic() + seconds
+    while not (there := bool(found())) and time.monotonic() < end:
+        time.sleep(0.3)
+    return there
