@@ -1,20 +1,20 @@
 """Our containers: which of them does not work, and why, from its state and its log.  Pure."""
 
-import json
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from scripts.diagnosis.logs import Refusal, last_words, refusals, remedy
 from scripts.diagnosis.project import ONCE, SERVICES
-from scripts.diagnosis.refusals import Refusal, refusals, remedy
 from scripts.diagnosis.verdict import Verdict, note, ok, skipped, wrong
 
 STALE = "imported from an older keycloak-realm/realm.json"
 """What `deploy/setup.py` says of a realm in the volumes that is not the one of the images."""
 ANEW = "docker compose down -v && docker compose up --wait"
 UP = "docker compose up --wait"
-NO_IDENTITY = "no identity issued"
-"""What attestation answers to whom it refuses, and the party logs."""
+NO_IDENTITY = "no SVID: gRPC error: StatusCode.PERMISSION_DENIED"
+"""What a party logs that attestation refuses (`zerotrust/spiffe/workload.py`)."""
+LATELY = 10
+"""Lines of a log: what is older may be of an earlier start."""
 STOPPED = {0, 130, 137, 143}
 """Exit statuses of a main process that was told to end."""
 
@@ -55,7 +55,7 @@ class Container:
     @property
     def refused(self) -> bool:
         """Whether attestation has refused it."""
-        return any(NO_IDENTITY in line for line in self.log)
+        return any(NO_IDENTITY in line for line in self.log[-LATELY:])
 
     @property
     def stale(self) -> bool:
@@ -93,7 +93,9 @@ def services(found: Sequence[Container], root: str) -> list[Verdict]:
         if one and one.starts and fails:
             verdicts.append(skipped(name, f"is starting, for {one.seconds} s"))
             continue
-        verdicts.append(_of_service(name, one, earlier, refused))
+        verdict = _of_service(name, one, earlier, refused)
+        twin = next((other for other in verdicts if other.said == verdict.said), None)
+        verdicts.append(replace(verdict, said=f"the same as {twin.about}") if twin else verdict)
         earlier = earlier or name
     total = len(working)
     if elsewhere := next((one.folder for one in found if one.folder not in ("", root)), ""):
@@ -114,7 +116,7 @@ def _of_service(name: str, one: Container | None, earlier: str, refused: list[Re
             return skipped(name, f"not started, after what is wrong with {earlier}")
         return wrong(name, "was not started", UP)
     if one.status == "created":
-        return wrong(name, f"was not started: {one.error}", UP)
+        return wrong(name, f"was not started: {one.error}", remedy(one.error) or UP)
     if one.out_of_memory:
         return wrong(name, "ran out of memory; its limit is in docker-compose.yml (mem_limit)", UP)
     return _of_container(one, refused)
@@ -123,8 +125,9 @@ def _of_service(name: str, one: Container | None, earlier: str, refused: list[Re
 def _of_container(one: Container, refused: list[Refusal]) -> Verdict:
     name = one.service
     if refused and one.refused:
-        why = refused[-1].why
-        said = f"has no identity; the last that attestation refused: {why}"
+        own = [refusal.why for refusal in refused if refusal.pid == one.pid]
+        why = own[-1] if own else refused[-1].why
+        said = f"has no identity; {'attestation refuses it' if own else 'the last that attestation refused'}: {why}"
         return wrong(name, said, remedy(why) or "docker compose logs attestation")
     if one.starts:
         return wrong(name, f"is starting, for {one.seconds} s", f"{UP}   (waits for it; then ask again)")
@@ -135,19 +138,7 @@ def _of_container(one: Container, refused: list[Refusal]) -> Verdict:
         "restarting": f"ends again and again, with status {one.exit_status}",
         "running": "runs and is not healthy",
     }.get(one.status, f"is {one.status}")
-    last = one.error or last_words(one)
+    last = one.error or last_words(one.log) or one.check
     again = f"docker compose {'unpause' if one.status == 'paused' else 'restart'} {name}"
     repair = remedy(last) or f"{again}   (docker compose logs {name})"
     return wrong(name, f"{state}: {last}" if last and one.status != "paused" else state, repair)
-
-
-def last_words(one: Container) -> str:
-    """Return the line of its log that most likely says why, or else what the health check said."""
-    lines = [line.strip() for line in one.log if line.strip()]
-    errors = [line for line in lines if re.search(r"\b(ERROR|FATAL|CRITICAL|Error|Exception)\b", line)]
-    chosen = (errors or lines or [one.error or one.check])[-1]
-    try:
-        fields = json.loads(chosen)
-    except ValueError:
-        return chosen
-    return str(fields.get("why") or fields.get("text") or chosen) if isinstance(fields, dict) else chosen

@@ -29,8 +29,8 @@ class Answer:
     issuer: str = ""
     clock_ahead: float | None = None
     """Seconds by which the issuer's clock is ahead of this machine's."""
-    copies: tuple[str, ...] = ()
-    """Files with a CA that a person copied here, and that is another one."""
+    old_copy: str = ""
+    """A file with the CA of another run, which a person copied here as the docs say."""
 
 
 def renew(way: str) -> str:
@@ -60,9 +60,9 @@ def certificates(answer: Answer | None, now: float, way: str) -> Verdict:
     days = f"valid for {(ends - now) / 86400:.0f} more days"
     if ends - now < SOON:
         return note("certificates", f"{days}; they are made at each start", renew(way))
-    if answer.copies:
-        said = f"{', '.join(answer.copies)} has the CA of another run; curl would refuse this one"
-        return note("certificates", said, f"docker compose cp attestation:/public/ca.pem {answer.copies[0]}")
+    if answer.old_copy:
+        said = f"{answer.old_copy} here has the CA of another run, with which curl refuses this one"
+        return note("certificates", said, "docker compose cp attestation:/public/ca.pem .")
     return ok("certificates", days)
 
 

@@ -57,13 +57,13 @@ def system(local: Local) -> list[Verdict]:
         verdicts.append(wrong("local", f"{what}: {said or 'its log is empty'}", f"make down && make up   ({log})"))
     else:
         verdicts.append(ok("local", f"runs as process {local.process}, and all parties listen"))
-    verdicts += [
-        note("suspended", f"{name} ({cause}): every request of it is refused", f"zt party reinstate {name}")
-        for name, cause in local.suspended
-    ]
+    if local.suspended:
+        names = ", ".join(name for name, _ in local.suspended)
+        said = f"{names}: all their requests are refused, also after a restart ({local.suspended[0][1]})"
+        verdicts.append(note("suspended", said, f"zt party reinstate {local.suspended[0][0]}"))
     return verdicts
 
 
 def unused() -> Verdict:
     """Say that this way was left out."""
-    return skipped("local", "containers run; `make doctor WAY=local` checks `make demo`")
+    return skipped("local", "`make doctor WAY=local` checks `make demo` and `make up`")

@@ -34,7 +34,7 @@ def ports(found: Iterable[Port], ways: Collection[str], *, local_process: int | 
             continue
         if port.ours and "containers" in needed:
             ours.append(port.number)
-        elif local_process and "local" in port.needed_by and not port.container:
+        elif local_process and "local" in port.needed_by:
             if "local" not in needed:
                 return _taken(port, needed, f"`make up` or `make demo`, process {local_process}", "make down")
             ours.append(port.number)
@@ -61,7 +61,8 @@ def _holder(port: Port) -> tuple[str, str]:
 
 
 def _taken(port: Port, needed: dict[str, str], holder: str, repair: str) -> Verdict:
-    return wrong("ports", f"port {port.number} is taken by {holder}; {' and '.join(needed.values())} needs it", repair)
+    who = " or ".join(dict.fromkeys(needed.values()))  # `orchestrator` in either way
+    return wrong("ports", f"port {port.number} is taken by {holder}; {who} needs it", repair)
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -24,8 +24,12 @@ def run(arguments: list[str]) -> int:
         print("usage: python3 -I scripts/doctor.py [containers|local]", file=sys.stderr)
         return 2
     asked = "".join(arguments)
-    with going_on("Looking"):
-        facts = collected(ROOT, asked)
+    try:
+        with going_on("Looking"):
+            facts = collected(ROOT, asked)
+    except (OSError, LookupError) as error:
+        print(f"The project's files cannot be read ({error}); `git status` names what is missing.", file=sys.stderr)
+        return 2
     checked = ways(asked, facts.docker, facts.containers, facts.local)
     found = verdicts(facts, checked)
     running = bool(facts.containers) if CONTAINERS in checked else False
@@ -52,8 +56,8 @@ def collected(root: Path, asked: str) -> Facts:
         answer = issuer.ask(ours.issuer, issuer.ca_of_run(str(root / local.folder)), f"{local.folder}/ca.pem")
     elif any(container.service == "keycloak" and container.status == "running" for container, _ in found):
         ca = docker.file_of(ids["attestation"], "/public/ca.pem") if "attestation" in ids else None
-        copies = tuple(name for name in ("ca.pem", "run/ca.pem") if not docker.same(root / name, ca))
-        answer = issuer.ask(ours.issuer, ca, "attestation's volume", copies)
+        old_copy = "" if docker.same(root / "ca.pem", ca) else "ca.pem"
+        answer = issuer.ask(ours.issuer, ca, "attestation's volume", old_copy)
     lock = docker.file_of(ids["attestation"], "/app/registry.lock") if "attestation" in ids else None
     return Facts(
         root=str(root),

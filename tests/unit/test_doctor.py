@@ -14,7 +14,7 @@ import yaml
 
 from deploy.setup import STALE
 from local import keycloak, keycloak_runtime
-from scripts.diagnosis import containers, docker, issuer, local, machine, order, ports, refusals
+from scripts.diagnosis import containers, docker, issuer, local, logs, machine, order, ports
 from scripts.diagnosis.containers import Container
 from scripts.diagnosis.docker import Docker
 from scripts.diagnosis.gather import commands
@@ -277,10 +277,18 @@ def test_the_service_that_does_not_work_is_named_with_its_reason(
     assert words in shown(first)[1]
 
 
+def test_what_docker_itself_forbids_has_its_remedy() -> None:
+    error = "sysbox containers can't share namespaces [pid] with the host"
+    first = cause(containers.services(container("attestation", "created", error=error), ""))
+
+    assert first
+    assert "Enhanced Container Isolation" in first.repair
+
+
 def test_a_party_without_identity_is_told_with_what_attestation_refused() -> None:
     found = container("attestation", "running", health="healthy", log=("x", REFUSED, "[1]"))
     found = [
-        replace(one, health="unhealthy", log=('{"text": "no SVID: no identity issued"}',))
+        replace(one, health="unhealthy", log=('{"text": "no SVID: gRPC error: StatusCode.PERMISSION_DENIED"}',))
         if one.service == "reader"
         else one
         for one in found
@@ -291,6 +299,23 @@ def test_a_party_without_identity_is_told_with_what_attestation_refused() -> Non
     assert first.about == "reader"
     assert "HTTP_PROXY" in first.said
     assert "~/.docker/config.json" in first.repair
+
+
+def test_of_several_refusals_a_partys_own_is_told_and_equal_ones_once() -> None:
+    events = [{"event": "refused", "why": f"reason {pid}", "pid": pid} for pid in (7, 8, 9)]
+    log = tuple(json.dumps(event) for event in events)
+    refused = ("no SVID: gRPC error: StatusCode.PERMISSION_DENIED",)
+    found = [
+        replace(one, health="unhealthy", log=refused, pid={"reader": 8}.get(one.service, 0))
+        if one.service in ("reader", "writer", "inference")
+        else one
+        for one in container("attestation", "running", health="healthy", log=log)
+    ]
+    said = {verdict.about: verdict.said for verdict in containers.services(found, "")}
+
+    assert said["reader"] == "has no identity; attestation refuses it: reason 8"
+    assert said["writer"] == "has no identity; the last that attestation refused: reason 9"
+    assert said["inference"] == "the same as writer"
 
 
 def test_refused_strangers_are_no_fault_while_all_works() -> None:
@@ -339,7 +364,7 @@ def test_a_stack_of_another_folder_is_told() -> None:
         ({"ca_ends": NOW - 1}, State.WRONG, "the CA's certificate has expired"),
         ({"certificate_ends": NOW + 86400}, State.NOTE, "docker compose restart attestation"),
         ({"certificate_ends": 0, "problem": "Connection refused"}, State.SKIPPED, ""),
-        ({"copies": ("ca.pem",)}, State.NOTE, "docker compose cp attestation:/public/ca.pem ca.pem"),
+        ({"old_copy": "ca.pem"}, State.NOTE, "docker compose cp attestation:/public/ca.pem ."),
     ],
 )
 def test_certificates_are_valid_and_belong_together(facts: dict[str, Any], state: State, words: str) -> None:
@@ -397,6 +422,7 @@ def test_the_suspended_are_read_from_what_the_last_run_kept(tmp_path: Path) -> N
             (2, "party", "spiffe://agents.example/agent/writer", "changed"),
             (3, "party", "spiffe://agents.example/agent/writer", None),
             (4, "user", "mallory", "operator"),
+            (5, "party", "spiffe://agents.example/authority/registry", "changed"),
         ]
         database.executemany("INSERT INTO changes VALUES (?, 0, ?, ?, ?)", rows)
         database.commit()
@@ -461,7 +487,7 @@ def test_each_reason_with_a_remedy_is_one_that_attestation_gives() -> None:
     sources = "".join(file.read_text() for file in (ROOT / "authorities/attestation").rglob("*.py"))
     joined = re.sub(r'"\s*\n\s*f?"', "", sources)  # a text over several lines
 
-    assert [part for part in refusals.REMEDIES if part not in joined] == []
+    assert [part for part in logs.REMEDIES if part not in joined] == []
 
 
 # --- the report -------------------------------------------------------------------------------------------------------

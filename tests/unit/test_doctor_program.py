@@ -126,7 +126,7 @@ class Stage:
             check=False,
         )
         assert "Traceback" not in done.stderr
-        assert max(map(len, done.stdout.splitlines())) <= WIDTH
+        assert max(map(len, done.stdout.splitlines()), default=0) <= WIDTH
         return done.returncode, done.stdout
 
 
@@ -312,6 +312,12 @@ def test_a_docker_that_says_nothing_useful_is_no_crash(stage: Stage) -> None:
     _, said = stage.run("containers")
 
     assert re.search(r"note +containers +none", said)
+
+
+def test_a_tree_without_its_files_is_told_so(stage: Stage) -> None:
+    (stage.root / "docker-compose.yml").unlink()
+
+    assert stage.run() == (2, "")
 
 
 def test_an_older_python_is_told_so(stage: Stage) -> None:

@@ -23,7 +23,7 @@ ALL = "attestation"
 
 
 def docker() -> tuple[Docker, str]:
-    """Return what Docker says of itself, and the folder of its images."""
+    """Return what Docker says of itself, and the folder of its images, if that is on this machine."""
     if not shutil.which("docker"):
         return Docker(installed=False, answers=False), ""
     ran = run("docker", "info", "--format", "{{json .}}")
@@ -49,7 +49,7 @@ def docker() -> tuple[Docker, str]:
             memory=int(info.get("MemTotal") or 0) // 1_000_000,
             built=image.status == 0,
         ),
-        str(info.get("DockerRootDir", "")),
+        "" if place or "Desktop" in str(info.get("OperatingSystem")) else str(info.get("DockerRootDir", "")),
     )
 
 
@@ -98,7 +98,7 @@ def _since(started: str) -> int:
 
 def _log(container: str) -> list[str]:
     ran = run("docker", "logs", "--tail", str(LINES), container)
-    return [*ran.text.splitlines(), *ran.err.splitlines()]
+    return [*ran.text.splitlines(), *ran.err.splitlines()] if ran.status == 0 else []
 
 
 def file_of(container: str, path: str) -> bytes | None:

@@ -18,7 +18,7 @@ MOST = 262_144
 METADATA = "/.well-known/openid-configuration"
 
 
-def ask(issuer: str, ca: bytes | None, ca_file: str, copies: tuple[str, ...] = ()) -> Answer:
+def ask(issuer: str, ca: bytes | None, ca_file: str, old_copy: str = "") -> Answer:
     """Return what the issuer answers to a client that trusts this CA."""
     if ca is None:
         return Answer()
@@ -30,7 +30,7 @@ def ask(issuer: str, ca: bytes | None, ca_file: str, copies: tuple[str, ...] = (
         except ssl.SSLError:
             return Answer()
     ends = [ssl.cert_time_to_seconds(str(found["notAfter"])) for found in context.get_ca_certs()]
-    known = Answer(ca_file=ca_file, ca_ends=min(ends, default=0), copies=copies)
+    known = Answer(ca_file=ca_file, ca_ends=min(ends, default=0), old_copy=old_copy)
     place = urlsplit(issuer)
     connection = http.client.HTTPSConnection(place.hostname or "", place.port, timeout=SECONDS, context=context)
     try:

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from scripts.diagnosis.gather.ports import taken
 from scripts.diagnosis.local import KEYCLOAK, Local
+from scripts.diagnosis.logs import last_words
 
 FOLDERS = ("run", "run/walkthrough")
 """Of `make up`, and of `make demo`."""
+
+
+REGISTRY = "authority/registry"
 
 
 def cache_folder() -> Path:
@@ -27,12 +31,12 @@ def local(root: Path, parties: Mapping[str, int]) -> Local:
     return Local(
         process=process,
         folder=folder,
-        used=any((root / name / "logs").is_dir() for name in FOLDERS),
-        environment=(root / ".venv/ready").exists(),
+        used=any(_there(root / name / "logs") for name in FOLDERS),
+        environment=_there(root / ".venv/ready"),
         keycloak_home=home,
         keycloak_version=_text(Path(home) / "version.txt").removeprefix("Keycloak - Version ") if home else "",
-        cached=(cache_folder() / f"keycloak-{KEYCLOAK}").is_dir(),
-        silent=tuple((name, _last(root / folder / "logs" / f"{name.replace('/', '-')}.log")) for name in silent),
+        cached=_there(cache_folder() / f"keycloak-{KEYCLOAK}"),
+        silent=tuple((name, last_words(_log(root / folder, name))) for name in silent),
         suspended=suspended(root / (folder or "run") / "data" / "authority-registry" / "revocations.db"),
     )
 
@@ -49,14 +53,18 @@ def _running(file: Path) -> int | None:
 
 
 def suspended(database: Path) -> tuple[tuple[str, str], ...]:
-    """Return the parties whose last change is a revocation, each with its cause."""
+    """Return the parties whose last change is a revocation, each with its cause; the registry is none of them.
+
+    It starts all the same, because it is the one that would have to hear of it.
+    """
     latest: dict[str, str | None] = {}
     with suppress(sqlite3.Error):
-        if database.exists():
+        if _there(database):
             with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
                 rows = connection.execute("SELECT name, cause FROM changes WHERE kind = 'party' ORDER BY number")
                 latest = {str(name): cause for name, cause in rows}
-    return tuple((_short(name), cause) for name, cause in sorted(latest.items()) if cause)
+    found = ((_short(name), cause) for name, cause in sorted(latest.items()) if cause)
+    return tuple((name, cause) for name, cause in found if name != REGISTRY)
 
 
 def _short(name: str) -> str:
@@ -64,13 +72,19 @@ def _short(name: str) -> str:
     return name.removeprefix("spiffe://").partition("/")[2] or name
 
 
+def _log(folder: Path, party: str) -> list[str]:
+    """Return the last lines of a party's log."""
+    return _text(folder / "logs" / f"{party.replace('/', '-')}.log")[-20_000:].splitlines()
+
+
+def _there(path: Path) -> bool:
+    """Return whether there is such a file or folder, as far as this user may see it."""
+    with suppress(OSError):
+        return path.exists()
+    return False
+
+
 def _text(file: Path) -> str:
     with suppress(OSError):
         return file.read_text(errors="replace").strip()
     return ""
-
-
-def _last(log: Path) -> str:
-    """Return the last line of a log that says something."""
-    lines = [line.strip() for line in _text(log)[-20_000:].splitlines() if line.strip()]
-    return lines[-1] if lines else ""

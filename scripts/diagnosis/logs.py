@@ -1,10 +1,11 @@
-"""What attestation refused, and what helps.  Pure.
+"""What logs say: the last words of a service, and what attestation refused, with what helps.  Pure.
 
 The reasons are those of `authorities/attestation`; a test finds each pattern in its source.
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 REBUILD = "docker compose up -d --build --wait"
@@ -31,6 +32,11 @@ REMEDIES = {
     "fs.suid_dumpable": "sudo sysctl fs.suid_dumpable=0",
 }
 """What helps, by a part of the reason."""
+OF_DOCKER = {
+    "share namespaces [pid] with the host": "switch Enhanced Container Isolation off in Docker Desktop's settings",
+    "no space left on device": "docker system prune   (or make room where Docker keeps its data)",
+}
+"""What helps, by a part of what Docker itself says."""
 
 
 class Refusal(NamedTuple):
@@ -56,4 +62,16 @@ def refusals(log: Iterable[str]) -> list[Refusal]:
 
 def remedy(why: str) -> str:
     """Return what helps against this reason, or an empty text."""
-    return next((help_ for part, help_ in REMEDIES.items() if part in why), "")
+    return next((help_ for part, help_ in {**REMEDIES, **OF_DOCKER}.items() if part in why), "")
+
+
+def last_words(log: Sequence[str]) -> str:
+    """Return the line of a log that most likely says why: the last one that names an error, else the last one."""
+    lines = [line.strip() for line in log if line.strip()]
+    errors = [line for line in lines if re.search(r"\b(ERROR|FATAL|CRITICAL|Error|Exception)\b", line)]
+    chosen = (errors or lines or [""])[-1]
+    try:
+        fields = json.loads(chosen)
+    except ValueError:
+        return chosen
+    return str(fields.get("why") or fields.get("text") or chosen) if isinstance(fields, dict) else chosen
