@@ -187,6 +187,25 @@ def test_a_stack_that_is_there_already_is_neither_used_nor_removed_unless_it_is_
     assert did == ["start"]
 
 
+def test_if_not_all_become_healthy_the_error_has_what_attestation_said() -> None:
+    class Unhealthy(Stack):
+        def __init__(self, said: str) -> None:
+            self._said = said
+
+        def run(self, *command: str, **_: object) -> subprocess.CompletedProcess[str]:
+            raise StackError(" ".join(command))
+
+        def log(self, service: str) -> str:
+            if not self._said:
+                raise StackError(f"{service} has no container")
+            return self._said
+
+    for said, notes in ("it has capabilities", ["it has capabilities"]), ("", []):
+        with pytest.raises(StackError, match="up --build --wait --wait-timeout 300") as failed:
+            Unhealthy(said).start()
+        assert getattr(failed.value, "__notes__", []) == notes
+
+
 def test_why_attestation_refused_is_read_from_its_log() -> None:
     lines = [{"event": "ready"}, {"event": "refused", "why": "first"}, {"event": "refused", "why": "last"}]
 

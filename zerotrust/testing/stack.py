@@ -7,7 +7,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,16 @@ class Stack:
             self.docker.close()
 
     def start(self) -> None:
-        """Build and start what does not run, and wait until all are healthy.  Raises `StackError`."""
-        self.run("up", "--build", "--wait", "--wait-timeout", str(HEALTHY))
+        """Build and start what does not run, and wait until all are healthy.
+
+        Raises `StackError`, with the end of attestation's log as a note.
+        """
+        try:
+            self.run("up", "--build", "--wait", "--wait-timeout", str(HEALTHY))
+        except StackError as error:
+            with suppress(StackError):  # it may not even have been started
+                error.add_note(self.log(ATTESTATION)[-2000:])
+            raise
 
     def stop(self) -> None:
         """Remove containers, networks and volumes, those of other compose files too.  Raises `StackError`."""
