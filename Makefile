@@ -10,10 +10,10 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 FUZZ_SECONDS ?= 600
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
-.PHONY: doctor test-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance register lock
+.PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance register lock
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready  ## Start everything, run the story, try refusals, end it all
 	@$(RUN) demo
@@ -37,6 +37,9 @@ test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
 test-compose: .venv/ready  ## Run the tests of the containers, on real ones
 	@$(RUN) pytest -m compose tests/compose
 
+attacks-compose: .venv/ready  ## Try what only containers can show, with intruders in them
+	@$(RUN) pytest -m compose tests/compose/attacks --table
+
 attacks: .venv/ready  ## Try each attack, with and without what stops it
 	@$(RUN) pytest tests/attacks -q --table
 
@@ -59,6 +62,9 @@ check: .venv/ready  ## Check derived files, style and types
 bench: .venv/ready  ## Measure what zero trust costs
 	@$(RUN) lab.bench
 	@$(RUN) lab.load.revocation_delay
+
+bench-compose: .venv/ready  ## Measure what the containers cost
+	@$(RUN) lab.bench.containers
 
 soak: .venv/ready  ## Twenty minutes of load, attacks, faults and revocations
 	@$(RUN) lab.load.soak
