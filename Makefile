@@ -38,7 +38,7 @@ test-compose: .venv/ready  ## Run the tests of the containers, on real ones
 	@$(RUN) pytest -m compose tests/compose
 
 attacks-compose: .venv/ready  ## Try what only containers can show, with intruders in them
-	@$(RUN) pytest -m compose tests/compose/attacks --table
+	@$(RUN) pytest -q -m compose tests/compose/test_attacks.py tests/compose/test_intruders.py --table
 
 attacks: .venv/ready  ## Try each attack, with and without what stops it
 	@$(RUN) pytest tests/attacks -q --table

@@ -11,15 +11,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
-from zerotrust.testing.stack import ATTESTATION, HEALTHY, Stack, StackError, until
-from zerotrust.testing.users import User, http_client, signed_in
 
 from lab.bench.measure import TASK
 from local.program import FOLDER, console, say, show
 from local.system import ROOT, running
+from zerotrust.testing.stack import ATTESTATION, HEALTHY, Stack, StackError, until
+from zerotrust.testing.users import User, http_client, signed_in
 
 TASKS, WARM_UP = 20, 5
 IDLE = 60
@@ -35,22 +35,23 @@ def up(stack: Stack) -> float:
     return time.monotonic() - began
 
 
-def used(stack: Stack, *services: str) -> dict[str, dict[str, Any]]:
-    """Return what Docker knows of the resources that the containers have used, by service."""
-    found = stack.containers()
-    return {name: found[name].stats(stream=False, one_shot=True) for name in services or found if found[name].status == "running"}
+def used(stack: Stack, *services: str) -> list[dict[str, Any]]:
+    """Return what Docker knows of the resources that these containers, or all, have used."""
+    running = {name: one for name, one in stack.containers().items() if one.status == "running"}
+    return [cast("dict[str, Any]", running[name].stats(stream=False, one_shot=True)) for name in services or running]
 
 
 def cpu_seconds(stack: Stack, *services: str) -> float:
     """Return the seconds of a core that the containers have used since their start."""
-    return sum(one["cpu_stats"]["cpu_usage"]["total_usage"] for one in used(stack, *services).values()) / 1e9
+    return float(sum(one["cpu_stats"]["cpu_usage"]["total_usage"] for one in used(stack, *services))) / 1e9
 
 
 def megabytes(stack: Stack) -> float:
     """Return the memory of all containers, without files that the kernel only caches."""
-    memory = [one["memory_stats"] for one in used(stack).values()]
+    memory = [one["memory_stats"] for one in used(stack)]
     cached = ("total_inactive_file", "inactive_file")  # control groups of version 1 and 2
-    return sum(m["usage"] - next((m["stats"][c] for c in cached if c in m["stats"]), 0) for m in memory) / 2**20
+    inactive = [next((one["stats"][name] for name in cached if name in one["stats"]), 0) for one in memory]
+    return float(sum(one["usage"] for one in memory) - sum(inactive)) / 2**20
 
 
 async def tasks(http: httpx.AsyncClient, orchestrator: str, token: str) -> float:

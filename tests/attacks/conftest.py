@@ -11,10 +11,6 @@ from rich.table import Table
 from tests.attacks.table import ROWS, described, recorded
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--table", action="store_true", help="print the catalogue at the end")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if mark := item.get_closest_marker("attack"):
@@ -23,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if not config.getoption("--table", default=False):
+    if not config.getoption("--table"):
         return
     found: dict[int, list[pytest.TestReport]] = defaultdict(list)
     for outcome in ("passed", "failed", "error"):

@@ -1,8 +1,13 @@
 """The stack of `docker-compose.yml` by the plugin that others use as well, `zerotrust.testing.pytest_plugin`."""
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from rich.box import HORIZONTALS
+from rich.console import Console
+from rich.table import Table
 
 from tests.support.system import ROOT
 from zerotrust.testing.stack import NoDockerError, Stack
@@ -23,3 +28,35 @@ def nothing_left(pytestconfig: pytest.Config) -> None:
 def stack(nothing_left: None, zt_stack: Stack) -> Stack:
     """All containers, healthy."""
     return zt_stack
+
+
+@pytest.fixture(scope="session")
+def intruders(stack: Stack) -> Stack:
+    """The same containers, and intruders in three more, for the tests that come last: attestation is another one."""
+    more = Stack(ROOT, ["docker-compose.yml", "compose.intruders.yaml"])
+    more.start()
+    return more
+
+
+Tried = Callable[[str, str], None]
+
+
+@pytest.fixture
+def tried(record_property: Callable[[str, object], None]) -> Tried:
+    """Keeps for `--table` what was tried, and what it was answered."""
+    return lambda what, answer: record_property("tried", (what, answer))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print what was tried, as it was answered."""
+    if not config.getoption("--table"):
+        return
+    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
+    for column in ("attack", "blocked: the reason in attestation's log"):
+        table.add_column(column, overflow="fold")
+    longer = []
+    for report in terminalreporter.stats.get("passed", []):
+        for what, answer in [value for name, value in report.user_properties if name == "tried"]:
+            (longer.append(answer) if "\n" in answer else table.add_row(what, answer))
+    for part in [*longer, table]:
+        Console(width=terminalreporter._tw.fullwidth).print(part, markup=False)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.package.conftest import Install, install, wheel
 from tests.support.system import ROOT
+from zerotrust.testing.stack import Stack
 
 __all__ = ["install", "wheel"]
 pytestmark = pytest.mark.compose
@@ -18,11 +19,11 @@ def block(language: str) -> str:
     return PAGE.partition(f"```{language}\n")[2].partition("```")[0]
 
 
-def test_a_stranger_types_it_off_and_it_passes(install: Install, tmp_path: Path) -> None:
+def test_a_stranger_types_it_off_and_it_passes(intruders: Stack, install: Install, tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text(block("ini").replace("/path/to/this/repository", str(ROOT)))
     (tmp_path / "test_system.py").write_text(block("python"))
 
-    command = [str(install("testbed") / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = [str(install("testbed") / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--zt-keep"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False)  # noqa: S603
 
     assert "3 passed" in done.stdout, done.stdout + done.stderr
