@@ -15,6 +15,7 @@ from zerotrust.registry.deployment import load_deployment
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+INTRUDERS: dict[str, Any] = yaml.safe_load((ROOT / "compose.intruders.yaml").read_text())["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 REGISTRY = registry().authorities.registry
 TOOLS = {"walkthrough", "zt"}
@@ -129,6 +130,11 @@ def test_no_network_but_the_edge_reaches_further() -> None:
     }
 
 
+def test_images_of_another_commit_are_not_used() -> None:
+    for service in [*SERVICES.values(), *INTRUDERS.values()]:
+        assert ("build" in service) == (service.get("pull_policy") == "build")
+
+
 def test_every_image_is_pinned_to_a_version() -> None:
     ours = {service["image"] for service in SERVICES.values() if "build" in service}
     foreign = {service["image"] for service in SERVICES.values()} - ours
@@ -143,9 +149,6 @@ def test_no_secret_is_in_the_file() -> None:
     for name, service in SERVICES.items():
         for key in service.get("environment", {}):
             assert not re.search("PASSWORD|SECRET|TOKEN", key), (name, key)
-
-
-INTRUDERS: dict[str, Any] = yaml.safe_load((ROOT / "compose.intruders.yaml").read_text())["services"]
 
 
 def test_intruders_have_a_containers_rights_and_are_in_no_network() -> None:
