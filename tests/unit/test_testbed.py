@@ -29,7 +29,8 @@ import zerotrust.testing.pytest_plugin
 print(*sorted({*sys.modules} - before))
 """
 RUN = """
-import sys; sys.path.append(sys.argv[1]); import pytest
+import os, sys; sys.path.append(sys.argv[1]); import pytest
+sys.modules.update(dict.fromkeys(os.environ.get("MISSING", "").split()))
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "zerotrust.testing.pytest_plugin", *sys.argv[2:]]))
 """
 NOWHERE = {**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
@@ -59,6 +60,18 @@ def test_where_no_docker_answers_a_test_fails_unless_it_may_be_skipped(
     done = python(RUN, "-rs", "-o", f"zt_folder={ROOT}", *options, folder=tmp_path)
 
     assert (done.returncode, outcome in done.stdout, "no Docker answers" in done.stdout) == (status, True, True)
+
+
+def test_without_its_extra_a_test_fails_with_one_sentence_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(zt_stack): pass")
+    monkeypatch.setitem(NOWHERE, "MISSING", "docker")
+
+    said = python(RUN, folder=tmp_path).stdout
+
+    assert "is not installed: pip install 'zero-trust-agents[testbed]'" in said
+    assert "zerotrust/testing" not in said  # no traceback through the plugin
 
 
 class Asked:

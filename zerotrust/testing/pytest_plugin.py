@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from zerotrust.adapters.extras import extra
+from zerotrust.adapters.extras import MissingExtra, extra
 
 with extra("testbed"):
     import pytest
@@ -32,13 +32,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
     """All containers, healthy; nothing of them is left at the end, unless they are kept."""
-    from zerotrust.testing.stack import NoDockerError, Stack  # noqa: PLC0415 - only where a test asks for it
-
+    try:
+        from zerotrust.testing.stack import NoDockerError, Stack  # noqa: PLC0415 - only where a test asks for it
+    except MissingExtra as missing:
+        pytest.fail(str(missing), pytrace=False)
     folder = (pytestconfig.inipath or pytestconfig.rootpath / "pytest.ini").parent / pytestconfig.getini("zt_folder")
     try:
         stack = Stack(folder.resolve(), pytestconfig.getini("zt_files"))
     except NoDockerError as error:
-        (pytest.skip if pytestconfig.getini("zt_without_docker") == "skip" else pytest.fail)(str(error))
+        if pytestconfig.getini("zt_without_docker") == "skip":
+            pytest.skip(str(error))
+        pytest.fail(str(error), pytrace=False)
     with stack.running(keep=pytestconfig.getoption("--zt-keep")):
         yield stack
 
@@ -60,7 +64,7 @@ def zt_intruder(zt_stack: "Stack") -> "Callable[[str], Intruder]":
 
 
 @pytest.fixture
-def zt_token() -> "Callable[..., str]":
+def zt_token(zt_stack: "Stack") -> "Callable[..., str]":  # noqa: ARG001 - it has to run
     """A token at any hop, for the last one: `zt_token(alice, "planner", "agent/quotes", "tool/prices")`."""
     from zerotrust.testing.intruders import token_at  # noqa: PLC0415
 
