@@ -131,7 +131,8 @@ def _report(ran: Ran, skipped: dict[str, str]) -> int:
             console.print(f"  {one.suite}: {one.skipped} skipped, {escape(one.why_skipped)}", soft_wrap=True)
     for name, why in skipped.items():
         console.print(f"  {name} was skipped: {escape(why)}", soft_wrap=True)
-    console.print("All as expected." if not wrong else f"{wrong} not as expected.")
+    fine = "All that ran is as expected." if skipped else "All as expected."
+    console.print(f"{wrong} not as expected." if wrong else fine)
     return 1 if wrong else 0
 
 

@@ -1,13 +1,12 @@
 """go-spiffe, the official Go library, against the Workload API, through a relay that is a genuine workload."""
 
-import json
 import shutil
 from functools import partial
 from pathlib import Path
 
 from authorities.attestation.local.launch import Launch
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Failed, Missing, run
+from lab.conformance.running import Failed, Missing, printed, run
 from local.system import System, there, until
 
 VERSION, PARTY = "2.9.0", "agent/reader"
@@ -16,7 +15,7 @@ SOURCE = Path(__file__).parent / "spiffe"
 
 
 async def spiffe(system: System, folder: Path) -> Outcome:
-    """Build the client by Go, and let it use the API as the reader.  Raises `DemoError`, `Missing` and `Failed`."""
+    """Build the client with Go, and let it use the API as the reader.  Raises `DemoError`, `Missing` and `Failed`."""
     if (go := shutil.which("go")) is None:
         raise Missing("go is not installed")
     home = folder / "spiffe"
@@ -24,6 +23,9 @@ async def spiffe(system: System, folder: Path) -> Outcome:
     for file in SOURCE.iterdir():
         shutil.copy(file, home)
     program = home / "client"
+    status, output = await run(go, "mod", "download", cwd=home)
+    if status:
+        raise Missing(f"go cannot fetch the packages: {output[-300:]}")
     status, output = await run(go, "build", "-mod=mod", "-o", program, ".", cwd=home)
     if status:
         raise Failed(f"go cannot build it: {output[-300:]}")
@@ -36,11 +38,9 @@ async def spiffe(system: System, folder: Path) -> Outcome:
         _, output = await run(program, socket, name)
     finally:
         await relay.end()
-    if not output.startswith("{"):
-        return Outcome("go-spiffe", VERSION, failed={"all": output[:300]})
     itself = f"^{name}"
     return Outcome("go-spiffe", VERSION).expect(
-        json.loads(output),
+        printed(output),
         {
             "X.509-SVID": itself,
             "X.509 context": itself,

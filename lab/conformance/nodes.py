@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Failed, Missing, run
+from lab.conformance.running import Failed, Missing, printed, run
 
 NODE, SUITE, INSPECTOR, CLIENT, SDK = "24.21.0", "0.2.0-alpha.12", "2.12.0", "2.4.0", "1.32.2"
 PACKAGES = (
@@ -107,7 +107,7 @@ async def typescript(folder: Path, url: str) -> list[Outcome]:
     """Run the TypeScript SDKs: version 2 in every mode, and version 1."""
     programs, home = await node(folder), folder / "npm"
     output = [await run(programs / "node", home / script, url) for script in ("modern.mjs", "legacy.mjs")]
-    modern, legacy = (json.loads(said.splitlines()[-1]) for _, said in output)
+    modern, legacy = (printed(said) for _, said in output)
     wanted = {"legacy: connect": ADVICE}
     for mode in ("pinned", "auto", "auto, of a later revision"):
         wanted |= {

@@ -1,6 +1,5 @@
 """The Python SDKs: MCP in all modes and in its previous version, A2A, and the OpenAI client."""
 
-import json
 from collections.abc import Awaitable, Callable
 from importlib import import_module, metadata
 from pathlib import Path
@@ -18,7 +17,7 @@ from mcp.shared.exceptions import MCPError
 
 from lab.conformance.nodes import ADVICE, REVISION
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Missing, environment, run
+from lab.conformance.running import Missing, environment, printed, run
 
 LEGACY = "1.30.0"
 
@@ -66,9 +65,8 @@ async def mcp_modern(url: str) -> Outcome:
 async def mcp_legacy(folder: Path, url: str) -> Outcome:
     """Run the Python SDK, version 1, in its own virtual environment.  Raises `Missing`."""
     python = await environment(folder / "mcp-1", f"mcp=={LEGACY}")
-    _, results = await run(python, Path(__file__).parent / "clients" / "legacy.py", url)
-    came = json.loads(results.splitlines()[-1])
-    return Outcome("Python SDK 1 (2025-11-25)", LEGACY).expect(came, {"connect": ADVICE})
+    _, output = await run(python, Path(__file__).parent / "clients" / "legacy.py", url)
+    return Outcome("Python SDK 1 (2025-11-25)", LEGACY).expect(printed(output), {"connect": ADVICE})
 
 
 async def agent(url: str) -> Outcome:

@@ -1,6 +1,7 @@
 """Runs other programs and captures their output."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
@@ -20,6 +21,14 @@ class Missing(Exception):
 
 class Failed(Exception):
     """A suite did not finish, so no check of it has passed.  The text has the reason."""
+
+
+def printed(output: str) -> dict[str, str]:
+    """Return the results that a client printed last, as one JSON object.  Raises `Failed`."""
+    try:
+        return dict(json.loads(output.splitlines()[-1]))
+    except (IndexError, TypeError, ValueError) as error:
+        raise Failed(f"it has no results: {output[-300:]}") from error
 
 
 async def environment(venv: Path, *packages: str) -> Path:

@@ -18,7 +18,7 @@ from lab.conformance.gos import VERSION as SPIFFE
 from lab.conformance.nodes import CLIENT, INSPECTOR, SDK, SUITE
 from lab.conformance.outcome import Outcome
 from lab.conformance.pythons import LEGACY
-from lab.conformance.running import Missing
+from lab.conformance.running import Failed, Missing
 from local.system import there, until
 from tests.support.system import ROOT
 
@@ -88,7 +88,12 @@ async def a_relay_that_ended(folder: Path) -> None:
 
 
 async def a_client_that_go_cannot_build(folder: Path) -> None:
-    await gos.spiffe(SimpleNamespace(), folder)  # type: ignore[arg-type] # not asked before the client is built
+    async def only_fetches(_go: str, word: str, *_more: object, **_how: object) -> tuple[int, str]:
+        return int(word != "mod"), "no"
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gos, "run", only_fetches)
+        await gos.spiffe(SimpleNamespace(), folder)  # type: ignore[arg-type] # not asked before the client is built
 
 
 async def a_suite_that_says_nothing(folder: Path) -> None:
@@ -129,6 +134,26 @@ async def test_a_suite_that_does_not_run_to_its_end_has_failed(
     assert program._report([outcome], {}) == 1
 
 
+@pytest.mark.parametrize("output", ["", "no\n", '{"a": "b"', "[1]", '{"a": "b"}\npanic: no'])
+def test_a_client_that_prints_no_results_has_failed(output: str) -> None:
+    with pytest.raises(Failed, match="it has no results"):
+        running.printed(output)
+
+
+def test_what_a_client_prints_last_are_its_results() -> None:
+    assert running.printed('a warning\n{"a": "b"}\n') == {"a": "b"}
+
+
+async def test_packages_that_go_cannot_fetch_are_missing_as_those_of_others_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: "/bin/go")
+    monkeypatch.setattr(gos, "run", mute)
+
+    with pytest.raises(Missing, match="go cannot fetch the packages: no"):
+        await gos.spiffe(SimpleNamespace(), tmp_path)  # type: ignore[arg-type] # not asked before they are there
+
+
 async def test_a_suite_that_is_not_installed_is_skipped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,7 +163,9 @@ async def test_a_suite_that_is_not_installed_is_skipped(
         await program._outcomes("TypeScript SDKs", lambda: nodes.typescript(tmp_path, ""))
 
     assert program._report([], {"TypeScript SDKs": str(skipped.value)}) == 0
-    assert "TypeScript SDKs was skipped: npm is not installed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "TypeScript SDKs was skipped: npm is not installed" in said
+    assert "All that ran is as expected." in said
 
 
 def test_of_checks_that_are_skipped_it_is_said_why(capsys: pytest.CaptureFixture[str]) -> None:
