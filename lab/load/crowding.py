@@ -67,6 +67,8 @@ class Seen:
             found.append(f"more than {most / 1000:.0f} kB/s written")
         if not self.operators:
             found.append("no operator was admitted")
+        if not self.answers:
+            found.append("the attacker was answered nothing, so nothing was tried")
         return found
 
 

@@ -29,8 +29,8 @@ def test_a_user_who_was_never_refused_is_what_is_wanted() -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [{"wrong": ["503: [/red]"]}, {"operators": 0}, {"written": MOST_WRITTEN["refusals"] + 1.0}],
-    ids=["refused", "no operator", "written"],
+    [{"wrong": ["503: [/red]"]}, {"operators": 0}, {"written": MOST_WRITTEN["refusals"] + 1.0}, {"answers": {}}],
+    ids=["refused", "no operator", "written", "no attack"],
 )
 def test_what_an_attack_must_not_do_is_a_failure(more: dict[str, object]) -> None:
     assert report(seen(**more)) == 1
