@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from authorities.attestation.local.launch import Launch
 from demo.intruder import Intruder, User, answer_to
 from demo.refusals import TASK, Attempt
-from local.system import HOST, ROOT, System, settings, started
+from local.system import HOST, ROOT, DemoError, System, settings, started
 from zerotrust.adapters.agent_card import agent_card, signed_card
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
@@ -151,7 +151,10 @@ async def _in_its_place(system: System, svid: Svid, card: AgentCard) -> AsyncIte
         listen, host=HOST, port=system.port("agent/reader"), tls=server_context(svid, certificate_needed=False)
     )
     serving = asyncio.create_task(rogue.serve())
-    await asyncio.sleep(0.2)
+    while not rogue.started:
+        if serving.done():
+            raise DemoError(f"nothing listens in the place of {svid.id}")
+        await asyncio.sleep(0.01)
     try:
         yield received
     finally:

@@ -1,0 +1,47 @@
+"""Who listens in an agent's place, in the walkthrough, listens before anything is sent there."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from demo import revocation
+from local.system import DemoError
+from tests.support.ca import the_ca
+
+SYSTEM: Any = SimpleNamespace(port=lambda _: 1)
+
+
+class Server:
+    """Starts late, or never."""
+
+    def __init__(self, *, starts: bool) -> None:
+        self.starts, self.started, self.should_exit = starts, False, False
+        self.turn = asyncio.sleep
+
+    async def serve(self) -> None:
+        for _ in range(50):
+            await self.turn(0)
+        self.started = self.starts
+        while self.started and not self.should_exit:
+            await self.turn(0)
+
+
+@pytest.mark.parametrize("starts", [True, False])
+async def test_it_listens_before_it_is_called_or_the_walkthrough_ends(
+    monkeypatch: pytest.MonkeyPatch, starts: bool
+) -> None:
+    late = Server(starts=starts)
+    monkeypatch.setattr(revocation, "server", lambda *_, **__: late)
+    monkeypatch.setattr(asyncio, "sleep", lambda _: late.turn(0))  # each wait is one turn of the loop
+
+    async def called() -> None:
+        async with revocation._in_its_place(SYSTEM, the_ca().svid("agent/writer"), Any):  # type: ignore[arg-type]
+            assert late.started
+
+    if starts:
+        await called()
+    else:
+        with pytest.raises(DemoError, match="nothing listens in the place of"):
+            await called()
