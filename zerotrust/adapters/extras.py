@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from zerotrust.errors import ZeroTrustError
 
-class MissingExtra(ImportError):
+
+class MissingExtra(ZeroTrustError, ImportError):
     """What is imported comes with an extra that is not installed; the text says which."""
 
 
