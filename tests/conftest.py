@@ -2,6 +2,7 @@
 system, started once as well, for whoever asks for it."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -26,6 +27,8 @@ from tests.support.real import (
     trust_domain,
 )
 from tests.support.workers import OneRealSystem
+from zerotrust.audit.event import AuditEvent, Data
+from zerotrust.audit.recorder import Recorder
 from zerotrust.registry.model import Registry
 
 __all__ = [
@@ -87,6 +90,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("minutes")
     for suite, took in sorted(minutes.items(), key=lambda one: -one[1]):
         terminalreporter.write_line(f"{took:6.1f}  {suite}: {count[suite]} tests, {skipped[suite]} skipped")
+
+
+@pytest.fixture(autouse=True)
+def every_event_can_be_parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test makes a party record is an event as `docs/audit-events.md` describes it."""
+    made, wrong = Recorder._event, list[str]()
+
+    def checked(recorder: Recorder, data: Data) -> bytes:
+        raw = made(recorder, data)
+        try:
+            AuditEvent.parse(raw)
+        except ValueError as error:
+            wrong.append(f"{raw!r}: {error}")
+        return raw
+
+    monkeypatch.setattr(Recorder, "_event", checked)
+    yield
+    assert wrong == []
 
 
 def new_key() -> rsa.RSAPrivateKey:

@@ -1,5 +1,6 @@
 """A bearer token as it arrived, and the principal that a verified one describes.  Pure."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, NewType
 
@@ -10,6 +11,8 @@ UnverifiedToken = NewType("UnverifiedToken", str)
 
 MAX_ACTORS = 8
 """The longest chain of actors that is accepted."""
+_NAME = re.compile(r"[\x21-\x7e]{1,512}")
+"""An actor's name, like every other id in a token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,7 @@ def actor_chain(act: Any) -> tuple[str, ...]:
     """
     actors: list[str] = []
     while act is not None:
-        if not isinstance(act, dict) or not isinstance(act.get("sub"), str) or not act["sub"]:
+        if not isinstance(act, dict) or not isinstance(act.get("sub"), str) or not _NAME.fullmatch(act["sub"]):
             raise BrokenChain("an actor without a name")
         actors.append(act["sub"])
         if len(actors) > MAX_ACTORS:

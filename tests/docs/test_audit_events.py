@@ -3,7 +3,8 @@
 import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -26,13 +27,38 @@ TYPES = [kind.__dataclass_fields__["type"].default for kind in get_args(audit.Da
 EXAMPLES = [audit.AuditEvent.parse(raw.encode()) for raw in re.findall(r"^```json\n(.*)\n```$", PAGE, re.MULTILINE)]
 
 
+FORMS: list[tuple[Any, set[str]]] = [
+    (audit.SafeText, {"text"}),
+    (audit.SpiffeId, {"SPIFFE ID"}),
+    (audit.Id, {"id"}),
+    (tuple[audit.Id, ...], {"list of ids"}),
+    (audit.TraceId, {"trace id"}),
+    (audit.SpanId, {"span id"}),
+    (audit.Sha256, {"SHA-256"}),
+    (audit.Microseconds, {"time", "duration"}),
+    (audit.Times, {"count"}),
+]
+"""What the page calls each form."""
+
+
+def form(hint: Any) -> set[str]:
+    """What the page may call the type of a field, if its values have a form."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return next((names for kind, names in FORMS if kind in kinds), set())
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: str(shape.__name__))
-def test_the_page_has_each_field_and_says_which_are_optional(shape: Any) -> None:
+def test_the_page_has_each_field_with_its_form_and_says_which_are_optional(shape: Any) -> None:
     name = CALLED.get(shape.__name__, shape.__name__.lower())
     [section] = re.findall(rf"^#{{3,4}} {name}\n(.*?)(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL)
 
-    told = re.findall(r"^\| `(\w+)` \| [^|]+ \| (always|optional) \| [^|]*\|$", section, re.MULTILINE)
-    assert told == [(field.name, "optional" if field.default is None else "always") for field in fields(shape)]
+    found = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (always|optional) \| [^|]*\|$", section, re.MULTILINE)
+    assert [(field, presence) for field, _, presence in found] == [
+        (field.name, "optional" if field.default is None else "always") for field in fields(shape)
+    ]
+    hints, named = get_type_hints(shape, include_extras=True), set[str]().union(*(names for _, names in FORMS))
+    assert [field for field, kind, _ in found if {kind} & named != {kind} & form(hints[field])] == []
+    assert [field for field, kind, _ in found if form(hints[field]) and kind not in named] == []
 
 
 def test_the_page_tells_of_nothing_else() -> None:

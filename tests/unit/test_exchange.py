@@ -171,6 +171,12 @@ def test_the_form_is_the_one_of_rfc_8693_with_a_jwt_svid_for_a_secret() -> None:
     assert one == form | {"requested_department": "/finance"}
 
 
+@pytest.mark.parametrize("lifetime", [0, -1])
+def test_a_token_is_not_asked_for_without_a_lifetime(lifetime: int) -> None:
+    with pytest.raises(ValueError, match="at least one second"):
+        TokenRequest(DOCUMENTS, READ, lifetime=lifetime)
+
+
 async def test_the_callers_own_token_is_exchanged_at_the_issuer_with_a_fresh_proof(bench: Bench) -> None:
     token = await bench.exchange(lifetime=30)
 

@@ -34,6 +34,9 @@ def test_a_chain_that_is_too_long_is_read_no_further_than_needed_to_see_that(act
     "act",
     [
         "a text",
+        {"sub": "two words"},
+        {"sub": "x" * 513},
+        {"sub": "a", "act": {"sub": "a\n"}},
         ["spiffe://agents.example/orchestrator"],
         7,
         False,

@@ -7,6 +7,7 @@ another schema.  Three rules hold everywhere:
 - A member that does not apply is left out.  Nothing is null.
 - Every time and every duration is an integer in microseconds; times count from 1970-01-01 UTC.
 - Text from outside is `Text`, and only `sanitize` makes it.  No event contains a token, a secret or a document.
+- Ids and digests have a form, which is checked when an event is parsed.
 
 `docs/audit-events.md` explains every event and field.
 """
@@ -30,6 +31,16 @@ Action = Literal["suspend", "reinstate", "revoke", "drift", "reload"]
 
 Text = NewType("Text", str)
 """Text from outside, made safe for a record by `sanitize`."""
+SafeText = Annotated[Text, Field(pattern=r"^[\x20-\x7e]*$")]
+SpiffeId = Annotated[str, Field(pattern=r"^spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+$")]
+Id = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
+"""An id of a verified token: of a user, a session, a token, or a party, which may be a client without a SPIFFE ID."""
+TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+SpanId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Microseconds = Annotated[int, Field(ge=0)]
+Times = Annotated[int, Field(ge=1)]
+"""How often; what did not happen is not counted."""
 
 _TOKEN = re.compile(r"eyJ[\w.-]*")
 """A JWT: it begins with `{"` in base64."""
@@ -51,11 +62,11 @@ class _Shape:
 class Trace(_Shape):
     """The request that an event belongs to (W3C Trace Context); ids are lower-case hexadecimal."""
 
-    trace_id: str
-    span_id: str
-    parent_id: str | None = None
+    trace_id: TraceId
+    span_id: SpanId
+    parent_id: SpanId | None = None
     """The span of the party that sent the request."""
-    caller_trace_id: str | None = None
+    caller_trace_id: TraceId | None = None
     """The trace of a caller that may not continue it here."""
 
 
@@ -63,28 +74,28 @@ class Trace(_Shape):
 class Peer(_Shape):
     """The party at the other end of the connection, by its certificate."""
 
-    id: str
-    measurement: str | None = None
+    id: SpiffeId
+    measurement: Sha256 | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller(_Shape):
     """The claims of a caller's verified token; never the token itself."""
 
-    subject: str
-    party: str
-    actors: tuple[str, ...]
-    audience: str
+    subject: Id
+    party: Id
+    actors: tuple[Id, ...]
+    audience: SpiffeId
     scopes: tuple[str, ...]
     groups: tuple[str, ...]
-    token_id: str
-    lineage: tuple[str, ...]
-    transaction: str
-    session: str
-    client: str
-    chain_started_at: int
-    issued_at: int
-    expires_at: int
+    token_id: Id
+    lineage: tuple[Id, ...]
+    transaction: Id
+    session: Id
+    client: Id
+    chain_started_at: Microseconds
+    issued_at: Microseconds
+    expires_at: Microseconds
 
     @classmethod
     def of(cls, principal: Principal) -> "Caller":
@@ -110,7 +121,7 @@ class Decided(_Shape):
 
     allowed: bool
     reason: str
-    detail: Text | None = None
+    detail: SafeText | None = None
     policy: Policy | None = None
 
     @classmethod
@@ -129,15 +140,15 @@ class Resource(_Shape):
     """The resource of an access."""
 
     kind: str
-    name: Text
+    name: SafeText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect(_Shape):
     """The change by an act: SHA-256 of the resource before (none: it is new) and after (none: it was deleted)."""
 
-    before: str | None = None
-    after: str | None = None
+    before: Sha256 | None = None
+    after: Sha256 | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +156,7 @@ class Request(_Shape):
     """The gate decided about a call; an allowed one is served once this event is on the disk."""
 
     type: Literal["request"] = "request"
-    operation: Text
+    operation: SafeText
     decision: Decided
     peer: Peer | None = None
     principal: Caller | None = None
@@ -158,9 +169,9 @@ class Outcome(_Shape):
 
     type: Literal["outcome"] = "outcome"
     ended: Literal["complete", "cut_off", "failed"]
-    duration: int
-    request_sha256: str
-    answer_sha256: str
+    duration: Microseconds
+    request_sha256: Sha256
+    answer_sha256: Sha256
     status: int | None = None
 
 
@@ -169,7 +180,7 @@ class Access(_Shape):
     """A handler asked for a decision about one resource."""
 
     type: Literal["access"] = "access"
-    operation: Text
+    operation: SafeText
     resource: Resource
     decision: Decided
     principal: Caller
@@ -181,14 +192,14 @@ class Exchange(_Shape):
     """A token was exchanged for one for another party, or the exchange was refused."""
 
     type: Literal["exchange"] = "exchange"
-    audience: str
+    audience: Id
     scopes: tuple[str, ...]
     decision: Decided
     principal: Caller
-    parent_token_id: str
+    parent_token_id: Id
     token_id: str | None = None
-    department: Text | None = None
-    lifetime: int | None = None
+    department: SafeText | None = None
+    lifetime: Microseconds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +207,7 @@ class UntrustedPeer(_Shape):
     """A party is not trusted, because its agent card or its tool descriptions are not as approved."""
 
     type: Literal["discovery"] = "discovery"
-    party: str
+    party: Id
     decision: Decided
 
 
@@ -215,8 +226,8 @@ class RegistryChange(_Shape):
 
     type: Literal["administration"] = "administration"
     action: Action
-    target: Text
-    cause: Text | None = None
+    target: SafeText
+    cause: SafeText | None = None
     peer: Peer | None = None
     principal: Caller | None = None
 
@@ -227,19 +238,19 @@ class Unverified(_Shape):
 
     origin: str
     reason: str
-    times: int
+    times: Times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeated(_Shape):
     """How often a verified caller repeated a call that had just been recorded in full."""
 
-    operation: Text
+    operation: SafeText
     reason: str
-    times: int
-    peer: str | None = None
-    party: str | None = None
-    subject: str | None = None
+    times: Times
+    peer: Id | None = None
+    party: Id | None = None
+    subject: Id | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,11 +270,11 @@ class AuditEvent(_Shape):
     """One event of one service."""
 
     schema: Literal[1]
-    time: int
-    service: str
+    time: Microseconds
+    service: SpiffeId
     data: Annotated[Data, Field(discriminator="type")]
     trace: Trace | None = None
-    measurement: str | None = None
+    measurement: Sha256 | None = None
 
     def canonical(self) -> bytes:
         """Return the event in the canonical form of RFC 8785.  Raises `TypeError` if it has no such form.

@@ -64,6 +64,10 @@ class TokenRequest:
     lifetime: int | None = None
     """Seconds; None for the party's maximum."""
 
+    def __post_init__(self) -> None:
+        if self.lifetime is not None and self.lifetime <= 0:
+            raise ValueError("a lifetime is at least one second")
+
     def form(self, subject_token: str, assertion: str) -> dict[str, str]:
         """Return the request of RFC 8693 section 2.1, of a client that authenticates with a JWT-SVID."""
         form = {
