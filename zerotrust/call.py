@@ -62,7 +62,8 @@ class Call:
         if sent := requests.trace(self.scope["headers"]):
             trace_id, parent_id = sent
             if self.principal and self.principal.delegated:
-                self.span = Span(trace_id, parent_id, self.span.span_id)
+                state = requests.trace_state(self.scope["headers"])
+                self.span = Span(trace_id, parent_id, self.span.span_id, state=state)
             else:
                 self.span = replace(self.span, caller_trace_id=trace_id)
 

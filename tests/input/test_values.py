@@ -94,13 +94,14 @@ def _kept(monkeypatch: pytest.MonkeyPatch, *loggers: str) -> list[dict[str, str]
 def test_what_a_caller_asks_for_is_plain_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("httpx", "httpx2", "uvicorn.error")}
+    levels = {name: logging.getLogger(name).level for name in ("httpx", "httpx2", "uvicorn.error", "opentelemetry")}
     try:
         log_json_lines()
         logging.getLogger("tests").info("read %s", NASTY)
         for chatty in ("httpx", "httpx2"):
             logging.getLogger(chatty).info("every call, with its address")
         logging.getLogger("uvicorn.error").warning("whatever strangers send")
+        logging.getLogger("opentelemetry.trace").warning("a malformed header")
         try:
             raise ValueError(NASTY)
         except ValueError:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -81,6 +82,11 @@ async def test_a_token_goes_to_its_audience_with_the_trace(out: Out, kind: str, 
         assert await out.post(kind, f"http://127.0.0.1:8104{path}") == "Bearer T2"
 
     assert out.sent[0].headers["traceparent"] == f"00-{SPAN.trace_id}-{SPAN.span_id}-01"
+    assert "tracestate" not in out.sent[0].headers
+    context.TRACE.set(replace(SPAN, state="vendor=1"))
+    with calling_with(token()):
+        await out.post(kind, f"http://127.0.0.1:8104{path}")
+    assert out.sent[1].headers["tracestate"] == "vendor=1"
 
 
 @KINDS

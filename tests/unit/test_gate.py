@@ -19,12 +19,13 @@ from tests.support.issuer import Issuer
 from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event import MICROSECONDS
-from zerotrust.context import current_principal, current_trace
+from zerotrust.context import current_principal, current_span, current_trace
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import PLAIN, Dialect
 from zerotrust.gate import Gate
 from zerotrust.limits.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
 from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MutualTLS, Public, Scope
+from zerotrust.transport.requests import MAX_MEMBERS, MAX_STATE, trace_state
 from zerotrust.transport.responses import DeniedResponse
 
 TRACE = "0123456789abcdef0123456789abcdef"
@@ -565,6 +566,68 @@ async def test_each_request_is_a_span_of_its_own_below_its_callers(tool_door: Do
     first, second = tool_door.records
     assert len({first["span_id"], second["span_id"], first["parent_id"]}) == 3
     assert re.fullmatch("[0-9a-f]{16}", first["span_id"])
+
+
+STATE = (b"tracestate", b"vendor@x=a b, other=1")
+
+
+def keeping_states(door: Door) -> list[str]:
+    """The states of the spans that the door's handler sees from now on."""
+    states: list[str] = []
+
+    async def handler(scope: HttpScope, receive: Receive, send: Send) -> None:
+        states.append(current_span().state)
+        await Door.echo(scope, receive, send)
+
+    door.handler = handler
+    return states
+
+
+async def test_the_state_of_a_trace_goes_on_with_the_trace_and_is_not_recorded(tool_door: Door, issuer: Issuer) -> None:
+    states, era = keeping_states(tool_door), (b"mcp-protocol-version", ERA)
+
+    for headers in [era, TRACEPARENT, STATE], [era, STATE]:  # the second is the state of no trace
+        await tool_door.call(for_the_tool(issuer), tool_call(), headers=headers)
+
+    assert states == ["vendor@x=a b,other=1", ""]
+    assert b"vendor" not in (tool_door.folder / "journal.jsonl").read_bytes()
+
+
+async def test_a_user_brings_no_state_into_a_trace_of_ours(door: Door, issuer: Issuer) -> None:
+    states = keeping_states(door)
+
+    await door.ask(issuer.token(), headers=[TRACEPARENT, STATE])
+
+    assert states == [""]
+
+
+LONG = b"b=" + b"x" * 256
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on"),
+    [
+        ([], ""),
+        ([b"a=1"], "a=1"),
+        ([b"a=1,\tb=2 ", b"", b"c=3,,"], "a=1,b=2,c=3"),
+        ([b"a=1," + LONG], f"a=1,{LONG.decode()}"),
+        ([b"a=1,", LONG, b"c=" + b"x" * 250], f"a=1,{LONG.decode()}"),  # the last members go first
+        ([b"a=1", b"a=2"], ""),
+        ([b"a=1,b"], ""),
+        ([b"A=1"], ""),
+        ([b"a=1=2"], ""),
+        ([b"a=\xff"], ""),
+        ([b"a=1\r\nx: y"], ""),
+        ([LONG + b"x"], ""),
+        ([b",".join(b"k%d=1" % number for number in range(MAX_MEMBERS))], "..."),
+        ([b",".join(b"k%d=1" % number for number in range(MAX_MEMBERS + 1))], ""),
+    ],
+)
+def test_a_state_is_passed_on_in_its_bounds_or_not_at_all(given: list[bytes], passed_on: str) -> None:
+    found = trace_state([(b"tracestate", value) for value in given])
+
+    assert found == (given[0].decode() if passed_on == "..." else passed_on)
+    assert len(found) <= MAX_STATE
 
 
 @pytest.mark.parametrize("version", [b"01", b"cc", b"fe"])

@@ -3,11 +3,10 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 
 from zerotrust.audit.event import MICROSECONDS, SCHEMA, AuditEvent, Counts, Data, Trace
 from zerotrust.audit.journal import Journal
-from zerotrust.context import current_span
+from zerotrust.context import Span, current_span
 from zerotrust.decision import Denied, Reason
 
 
@@ -38,6 +37,15 @@ class Recorder:
         self._journal.close()
 
     def _event(self, data: Data) -> bytes:
-        trace = None if isinstance(data, Counts) else Trace(**asdict(current_span()))
+        trace = None if isinstance(data, Counts) else _trace(current_span())
         now = int(self._clock() * MICROSECONDS)
         return AuditEvent(schema=SCHEMA, time=now, service=self._service, trace=trace, data=data).canonical()
+
+
+def _trace(span: Span) -> Trace:
+    return Trace(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_id=span.parent_id,
+        caller_trace_id=span.caller_trace_id,
+    )

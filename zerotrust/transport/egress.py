@@ -128,7 +128,9 @@ class EgressClients:
         if not (status := self._revocations.of_peer(party)):  # control: no-call-to-suspended-peer
             raise Denied(status.reason, status.detail)
         request.headers["authorization"] = f"Bearer {token.value}"
-        request.headers["traceparent"] = current_span().traceparent
+        request.headers["traceparent"] = (span := current_span()).traceparent
+        if span.state:
+            request.headers["tracestate"] = span.state
 
     async def close(self) -> None:
         """Close all three."""

@@ -45,6 +45,7 @@ def log_json_lines() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # They log every call with its URL, and every malformed request of a stranger; the journal has both, bounded.
-    for chatty, level in [("httpx", "WARNING"), ("httpx2", "WARNING"), ("uvicorn.error", "ERROR")]:
+    # They log every call with its URL, and every malformed request or header; the journal has the calls, bounded.
+    noisy = [("httpx", "WARNING"), ("httpx2", "WARNING"), ("uvicorn.error", "ERROR"), ("opentelemetry", "ERROR")]
+    for chatty, level in noisy:
         logging.getLogger(chatty).setLevel(level)

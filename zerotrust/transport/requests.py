@@ -4,6 +4,7 @@ It only reads; the gate decides.
 """
 
 import asyncio
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,6 +25,12 @@ Headers = Iterable[tuple[bytes, bytes]]
 # base64url and dots.  With padding, which PyJWT accepts, a token would have two spellings.
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 _PROPAGATOR = TraceContextTextMapPropagator()
+
+MAX_STATE, MAX_MEMBERS = 512, 32
+"""Characters and members of a `tracestate` that are passed on."""
+_MEMBER = re.compile(
+    r"([a-z0-9][a-z0-9_*/@-]{0,255})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
 
 
 def bearer(headers: Headers, *, hint: str | None) -> UnverifiedToken:
@@ -57,6 +64,23 @@ def trace(headers: Headers) -> tuple[str, str] | None:
     context = _PROPAGATOR.extract({"traceparent": given[0].decode("latin-1")})
     caller = get_current_span(context).get_span_context()
     return (format_trace_id(caller.trace_id), format_span_id(caller.span_id)) if caller.is_valid else None
+
+
+def trace_state(headers: Headers) -> str:
+    """Return a request's `tracestate` as it is passed on: without its last members if it is too long, "" if malformed.
+
+    W3C Trace Context sections 3.3 and 3.5.
+    """
+    given = ",".join(value.decode("latin-1") for name, value in headers if name == b"tracestate")
+    members = [text for member in given.split(",") if (text := member.strip(" \t"))]
+    if len(members) > MAX_MEMBERS:
+        return ""
+    keys = {found[1] for member in members if (found := _MEMBER.fullmatch(member))}
+    if len(keys) != len(members):  # one is malformed, or a key comes twice
+        return ""
+    while len(state := ",".join(members)) > MAX_STATE:
+        members.pop()
+    return state
 
 
 async def whole(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, bytes]:
