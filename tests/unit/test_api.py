@@ -151,9 +151,10 @@ def drops_its_gate(service: Service) -> ASGIApp:
 
 
 async def test_an_app_without_its_gate_is_not_served(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=r"what service\.guard returns"):
-        async with guarded(QUOTES, drops_its_gate, data=tmp_path, scopes=["quote.read"]):
-            pass
+    for _ in range(2):  # and its journal is closed, so that a corrected one can be tried in the same folder
+        with pytest.raises(TypeError, match=r"what service\.guard returns"):
+            async with guarded(QUOTES, drops_its_gate, data=tmp_path, scopes=["quote.read"]):
+                pass
 
 
 TEA = zerotrust.Resource("Quote", "tea")

@@ -97,7 +97,11 @@ async def guarded(  # noqa: PLR0913 - its dependencies, each by name
         egress=EgressClients(snapshot.called(), revocations=revocations, transport=wire, mcp_transport=mcp_wire),
         identity_http=httpx.AsyncClient(transport=wire),
     )
-    app = apps[addresses[name]] = service.app_from(create_app)
+    try:
+        app = apps[addresses[name]] = service.app_from(create_app)
+    except BaseException:
+        service.recorder.close()  # otherwise the app does so at its end
+        raise
     async with alive(app):
         yield Guarded(service, issuer, apps, revocations)
 
