@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Awaitable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -43,6 +44,8 @@ class Call:
     request_digest: Any = field(default_factory=hashlib.sha256)
     answer_digest: Any = field(default_factory=hashlib.sha256)
     """Digest of the content so far."""
+    unwritten: list[Awaitable[None]] = field(default_factory=list)
+    """Records that the answer waits for."""
     over: ExitStack = field(default_factory=ExitStack)
     """What to do when the request ends."""
 

@@ -1,9 +1,10 @@
-"""The principal, the peer and the trace of the request being handled.
+"""The principal, the peer and the trace of the request being handled, and the records that its answer waits for.
 
 The gate sets them; all code that a handler calls may read them.
 """
 
 import secrets
+from collections.abc import Awaitable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from zerotrust.spiffe.svid import Peer
 PRINCIPAL: ContextVar[Principal] = ContextVar("principal")
 PEER: ContextVar[Peer] = ContextVar("peer")
 FORM: ContextVar[Form] = ContextVar("form")
+UNWRITTEN: ContextVar[list[Awaitable[None]]] = ContextVar("unwritten")
+"""Each is done when a record is on the disk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from zerotrust.audit.recorder import Recorder
 from zerotrust.call import Call
 from zerotrust.call_lifetime import while_valid
 from zerotrust.clock import NonDecreasingClock
-from zerotrust.context import FORM, PEER, PRINCIPAL, TRACE
+from zerotrust.context import FORM, PEER, PRINCIPAL, TRACE, UNWRITTEN
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, ReasonCode
 from zerotrust.dialect import PLAIN, Dialect, Form
 from zerotrust.identity import Principal, UnverifiedToken
@@ -96,8 +96,11 @@ class Gate:
         FORM.set(form)
         PEER.set(call.peer)
         TRACE.set(call.span)
+        UNWRITTEN.set(call.unwritten)
 
         async def sending(message: Message) -> None:
+            if call.unwritten:
+                await self._recorder.written(call.unwritten)
             call.sent(message)
             await send(message)
 

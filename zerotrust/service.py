@@ -193,38 +193,29 @@ class Service:
         await self.recorder.write(audit.UntrustedPeer(party=name, decision=audit.Decided.of(decision)))
         raise Denied(decision.reason, f"{name}: {why}")
 
-    def decide(self, action: str, resource: Resource) -> Coroutine[Any, Any, None]:
+    def decide(
+        self, action: str, resource: Resource, *, otherwise: Exception | None = None
+    ) -> Coroutine[Any, Any, None]:
         """Decide about one resource, and, when awaited, record that the caller may have it before the handler acts.
 
-        Raises `Denied` if the caller may not, at once, so that a forgotten `await` lets nobody in; when awaited, if the
-        decision cannot be recorded.
+        If the caller may not, raises `Denied`, or `otherwise`, and that is on record before the answer.  It is raised
+        at once, so that a forgotten `await` lets nobody in.  When awaited, raises `Denied` if the record cannot be
+        written.
         """
-        decision, event = self._decided(action, resource)
-        if not decision:  # control: denial-raised
-            self.recorder.ride(event)  # with the record of the refusal, which is written before the answer
-            raise Denied(decision.reason, decision.detail)
-        return self.recorder.write(event)
-
-    async def decision(self, action: str, resource: Resource) -> Decision:
-        """Decide about one resource, record the decision and return it: for a handler that refuses in its own way.
-
-        The handler has to look at it; `decide` needs no look.  Raises `Denied` if the decision cannot be recorded.
-        """
-        decision, event = self._decided(action, resource)
-        await self.recorder.write(event)
-        return decision
-
-    def _decided(self, action: str, resource: Resource) -> tuple[Decision, audit.Access]:
         caller = current_principal()
         decision = self.revocations.of(caller)  # control: caller-not-revoked-at-decision
         if decision:  # the caller may have been revoked since the gate checked
             decision = self._policy.decide_on(caller, action, resource)
-        return decision, audit.Access(
+        event = audit.Access(
             operation=audit.sanitize(action),
             resource=audit.Resource(kind=resource.kind, name=audit.sanitize(resource.name)),
             decision=audit.Decided.of(decision, self._policy.version),
             principal=audit.Caller.of(caller),
         )
+        if not decision:  # control: denial-raised
+            self.recorder.write_before_answer(event)
+            raise otherwise or Denied(decision.reason, decision.detail)
+        return self.recorder.write(event)
 
     def permits(self, action: str, resource: Resource) -> bool:
         """Return whether the caller may do this action on this resource, to filter a list; nothing is recorded."""

@@ -81,7 +81,7 @@ ASKS_ONCE = Control(
 _REST = "__import__('a2a.server.routes', fromlist=['a2a']).create_rest_routes(handler, _Context())"
 NEEDS_SCOPE = (Control("scope-held"), Control("api-scope-held"))
 ONLY_OWN_DRAFTS = (Control("changes-draft"), Control("changes-own"))
-PERMITTED = Control("document-access-decided", take="not allowed")
+PERMITTED = Control("document-access-decided")
 _KEEPING = "__import__('lab.weak.keeps_state', fromlist=['lab'])"
 _AGAIN = "__import__('lab.weak.retrying', fromlist=['lab'])"
 KEEPS_NO_TASK = Control("no-task-kept", put=f"answer = {_KEEPING}.as_task(context, parts)")
@@ -1059,7 +1059,7 @@ ROWS: dict[int, Row] = {
         (
             Control(
                 "absent-document-decided",
-                put="allowed = found is not None and await service.decision(action, found.as_resource())",
+                put="found is None or await service.decide(action, found.as_resource(), otherwise=missing)",
             ),
         ),
     ),

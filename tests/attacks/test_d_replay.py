@@ -190,7 +190,7 @@ async def test_a_decision_about_a_document_that_has_changed_since(target: Target
         assert isinstance(drafted, Tried)
         id_ = drafted.answer.json()["result"]["structuredContent"]["id"]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tool, "decision", _and_then(tool.decision, target, id_, name, value))
+            patch.setattr(tool, "decide", _and_then(tool.decide, target, id_, name, value))
             again = await target.send(
                 TOOL, target.writing(), body=tool_call("replace", id=id_, text="Mine again."), reason=Reason.GRANTED
             )
@@ -202,14 +202,13 @@ async def test_a_decision_about_a_document_that_has_changed_since(target: Target
 def _and_then(decide: Any, target: Target, id_: str, name: str, value: str) -> Any:
     """Decide, and let somebody else change the document before anything is done about it."""
 
-    async def decided(*asked: Any) -> Any:
-        decision = await decide(*asked)
+    async def decided(*asked: Any, **more: Any) -> None:
+        await decide(*asked, **more)
         store = Store(target.system.folder / "tool-documents" / "documents.db")
         async with store.opened():
             before = await store.find(id_)
             assert before
             await _changed(store, before, name, value)
-        return decision
 
     return decided
 

@@ -1,6 +1,7 @@
 """The way in: what `zerotrust` gives by name, the party in its docstring, and what `zerotrust.testing` has for it."""
 
 import ast
+import asyncio
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import zerotrust
 from tests.support.system import ROOT, registry
 from zerotrust import Public, Reason, Routes, Scope, Service
 from zerotrust.audit.event import Access
+from zerotrust.audit.journal import Journal, JournalError
 from zerotrust.testing import CA, Issuer, guarded, policies_of, principal, registry_of
 
 QUOTES = "agent/quotes"
@@ -177,7 +179,11 @@ def decides_carelessly(service: Service) -> ASGIApp:
 
     @app.get("/looks")
     async def looks() -> str:
-        return "done" if await service.decision("quote.delete", TEA) else "refused in its own way"
+        try:
+            await service.decide("quote.delete", TEA, otherwise=KeyError("tea"))
+        except KeyError:
+            return "refused in its own way"
+        return "done"
 
     paths = ("/looks-away", "/does-not-wait", "/looks")
     return service.guard(app, {("GET", "/health"): Public(), **{("GET", path): Scope("quote.read") for path in paths}})
@@ -192,7 +198,28 @@ async def test_what_the_policies_deny_is_not_done_by_a_handler_that_looks_away(t
             assert (access.type, refusal.type) == ("access", "refusal")  # both are on record, before the answer
 
         assert (await quotes.client(quotes.token()).get("/looks")).json() == "refused in its own way"
-        assert quotes.records()[-1].data.type == "access"
+        assert quotes.records()[-1].data.type == "access"  # on record as well, before the answer
+
+
+async def test_a_denial_that_cannot_be_recorded_is_answered_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, full = Journal.append, [False]
+
+    def until_full(journal: Journal, event: bytes) -> asyncio.Future[None]:
+        full[0] = full[0] or b'"type":"access"' in event
+        if not full[0]:
+            return append(journal, event)
+        failed = asyncio.get_running_loop().create_future()
+        failed.set_exception(JournalError("full"))
+        return failed
+
+    async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
+        monkeypatch.setattr(Journal, "append", until_full)
+        for path in ("/looks", "/looks-away"):
+            full[0] = False
+            answer = await quotes.client(quotes.token()).get(path)
+            assert (answer.status_code, answer.json()["reason"]) == (503, Reason.JOURNAL_UNAVAILABLE)
 
 
 class Permitting:

@@ -33,10 +33,12 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
     async def permitted(action: str, name: str) -> Document:
         # Decide about a document that does not exist as well: the same steps, the same record, and so the same time.
         found = await store.find(name)
+        missing = ToolError(f"there is no document {name} for {action}")  # the same answer for another user's draft
+        document = found or absent(name)
         # control: absent-document-decided
-        allowed = await service.decision(action, (found or absent(name)).as_resource())
-        if not allowed or found is None:  # control: document-access-decided
-            raise ToolError(f"there is no document {name} for {action}")  # the same answer for another user's draft
+        await service.decide(action, document.as_resource(), otherwise=missing)  # control: document-access-decided
+        if found is None:
+            raise missing
         return found
 
     @server.tool()
@@ -60,8 +62,9 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
         """File a new draft in the department that the task works in."""
         user = current_principal()
         draft = Document(id=new_id(), title=title, text=text, department=service.department(), owner=user.subject)
-        if not await service.decision("document.create", draft.as_resource()):  # control: draft-creation-decided
-            raise ToolError("this may not be filed")
+        refusal = ToolError("this may not be filed")
+        # control: draft-creation-decided
+        await service.decide("document.create", draft.as_resource(), otherwise=refusal)
         await store.add(draft)
         return draft
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from zerotrust.audit.event import MICROSECONDS, SCHEMA, AuditEvent, Counts, Data, Trace
 from zerotrust.audit.journal import Journal
-from zerotrust.context import Span, current_span
+from zerotrust.context import UNWRITTEN, Span, current_span
 from zerotrust.decision import Denied, Reason
 
 
@@ -19,8 +19,17 @@ class Recorder:
 
     async def write(self, data: Data) -> None:
         """Write an event, and return when it is on the disk.  Raises `Denied`: no act without a record."""
+        await self.written([self.append(data)])
+
+    def write_before_answer(self, data: Data) -> None:
+        """Queue an event; the gate does not answer the current request before it is on the disk."""
+        UNWRITTEN.get().append(self.append(data))
+
+    async def written(self, records: list[Awaitable[None]]) -> None:
+        """Take these out of the list, and return when they are on the disk.  Raises `Denied`."""
         try:
-            await self.append(data)
+            while records:
+                await records.pop()
         except OSError as error:
             raise Denied(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
 
