@@ -10,7 +10,7 @@ from demo.revocation import operator, revocations, rogues
 from demo.revocation_methods import all_delays
 from demo.show import certificates, show_delays, show_parties
 from demo.story import poisoned, tell_story, try_all
-from local.program import FOLDER, console, say, until_told
+from local.program import FOLDER, console, say, until_stopped
 from local.system import ROOT, process_running, running
 
 STORY = FOLDER / "walkthrough"
@@ -27,7 +27,7 @@ def walkthrough() -> None:
     if process := process_running(FOLDER) if FOLDER.exists() else None:  # it uses the ports
         console.print(f"`make up` runs here, as process {process}: `make down` ends it.")
         sys.exit(1)
-    sys.exit(until_told(_walkthrough()))
+    sys.exit(until_stopped(_walkthrough()))
 
 
 async def _walkthrough() -> int:

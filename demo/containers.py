@@ -18,7 +18,7 @@ from demo.intruder import answer_to
 from demo.refusals import TASK, Attempt, attempts_of_users, no_identity
 from demo.revocation import operator
 from demo.story import poisoned, tell_story, try_all
-from local.program import console, until_told
+from local.program import console, until_stopped
 from local.system import EVERYTHING, ROOT
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.journal import events
@@ -118,7 +118,7 @@ def main() -> int:
     if sys.argv[1:]:
         print("Usage: docker compose run --rm walkthrough [passwords]", file=sys.stderr)
         return 2
-    return until_told(walkthrough())
+    return until_stopped(walkthrough())
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def exchange(token: Name, audience: str, scopes: str) -> Ask:
 
 
 PARTIES = {"the orchestrator": "orchestrator", "the reader": "agent/reader", "the writer": "agent/writer"}
-"""Whose certificate is shown; nobody else has one."""
+"""Whose certificate is shown; no other caller has one."""
 ATTEMPTS: dict[str, tuple[Try, ...]] = {
     "a stranger": (Try("runs a task without a token", "gate: credentials", "401 no_token", task(None)),),
     "a user": (
@@ -161,7 +161,7 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
             tool("t2", "create", title="t", text="x"),
         ),
         Try(
-            "calls a tool that nobody registered",
+            "calls an unregistered tool",
             "gate: default deny",
             "403 no_permission_for_route",
             tool("t2", "destroy", id="ENG-101"),

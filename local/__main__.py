@@ -15,7 +15,7 @@ from rich.text import Text
 from local.keycloak import URL
 from local.manual_steps import READY, steps
 from local.past import check_links, forget
-from local.program import FOLDER, INTERRUPTED, console, say, until_told
+from local.program import FOLDER, INTERRUPTED, console, say, until_stopped
 from local.system import EVERYTHING, HOST, ROOT, System, process_running, running
 from registration.realm.users import USERS
 from zt.password import ask_password
@@ -68,7 +68,7 @@ def left_running(command: list[str]) -> int:
 @app.command()
 def serve() -> None:
     """Run everything in the foreground until stopped."""
-    sys.exit(until_told(_serve()))
+    sys.exit(until_stopped(_serve()))
 
 
 @app.command()

@@ -209,7 +209,7 @@ class Keycloak:
 
     async def _start(self, runtime: Runtime) -> None:
         options = [
-            "start",  # not `start-dev`, which serves plain http whatever it is told
+            "start",  # not `start-dev`, which serves plain http whatever its settings are
             *BUILD,
             *_RUN,
             f"--https-certificate-file={self._certificate}",

@@ -218,7 +218,7 @@ def find_distribution(say: Say) -> Path:
     if as_released(target):
         return target
     if target.exists():
-        say(f"{target} is not Keycloak {VERSION} as it was released: it is removed, and fetched anew")
+        say(f"{target} is not Keycloak {VERSION} as it was released: it is removed, and fetched again")
         shutil.rmtree(target)
     check_cache()
     failures = []
@@ -256,7 +256,7 @@ def _the_users_own(home: Path) -> Path:
     if not as_released(home):
         raise KeycloakError(
             f"KEYCLOAK_HOME={home} is not Keycloak {VERSION} as it was released: something in its folders "
-            f"{' or '.join(RUN)} was changed, added or built.  Unpack it anew, or unset KEYCLOAK_HOME."
+            f"{' or '.join(RUN)} was changed, added or built.  Unpack it again, or unset KEYCLOAK_HOME."
         )
     return home
 

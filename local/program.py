@@ -50,7 +50,7 @@ def show(columns: Iterable[str], rows: Iterable[Iterable[RenderableType]], *, ri
     console.print(table)
 
 
-def until_told(main: Coroutine[Any, Any, int]) -> int:
+def until_stopped(main: Coroutine[Any, Any, int]) -> int:
     """Run `main` until it ends or is stopped by a signal.  Return the exit status; print expected errors."""
 
     async def work_until_stopped() -> int:

@@ -1,6 +1,6 @@
 '''What every service here is built from: verify, decide, record, narrow, act.  A whole party:
 
-    """Quotes: answers with a price, to whoever may read quotes."""
+    """Quotes: answers with a price, to users who may read them."""
 
     from starlette.types import ASGIApp
 

@@ -15,7 +15,7 @@ from zerotrust.decision import Decision
 from zerotrust.dialect import Form
 from zerotrust.identity import Principal
 from zerotrust.routes import UNLISTED, Route
-from zerotrust.spiffe.svid import NOBODY, Peer
+from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.transport import requests
 
 
@@ -27,7 +27,7 @@ class Call:
     began: int = field(default_factory=lambda: time.monotonic_ns())  # noqa: PLW0108 - looked up late, for tests
     """In nanoseconds, by the monotonic clock."""
     span: Span = field(default_factory=Span)
-    peer: Peer = NOBODY
+    peer: Peer = NO_PEER
     principal: Principal | None = None
     route: Route = UNLISTED
     permission: str | None = None

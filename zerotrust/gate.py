@@ -34,7 +34,7 @@ from zerotrust.limits.turns import Turns
 from zerotrust.revocation import Revocations
 from zerotrust.routes import UNLISTED, Need, Requirement, Routes
 from zerotrust.routing import RouteTable
-from zerotrust.spiffe.svid import NOBODY, Peer
+from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.token_validation import Expected, TokenCache
 from zerotrust.transport import requests
 from zerotrust.transport.jsonrpc import request_id
@@ -92,7 +92,7 @@ class Gate:
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
         form = Form(self._metadata_url, self._dialects.get(scope["path"], PLAIN))
-        call = Call(scope, peer=scope.get("state", {}).get("peer", NOBODY), form=form)
+        call = Call(scope, peer=scope.get("state", {}).get("peer", NO_PEER), form=form)
         FORM.set(form)
         PEER.set(call.peer)
         TRACE.set(call.span)
@@ -177,7 +177,7 @@ class Gate:
         return receive
 
     async def _admit_public(self, call: Call, required: Requirement, receive: Receive) -> Receive:
-        """Admit a call to a public route, whoever sends it."""
+        """Admit a call to a public route, from any sender."""
         receive, _ = await requests.whole(call.scope["headers"], receive, most=required.max_body)
         self._counter.count(call.origin, "public")
         return receive

@@ -60,7 +60,7 @@ class RouteTable:
         served = set[tuple[str, str]]()
         for route in iter_route_contexts(self._app.routes):
             if route.endpoint and _runs_in_thread(route.endpoint):
-                raise ValueError(f"the handler of {_path(route)} must be async def: nobody can end a thread")
+                raise ValueError(f"the handler of {_path(route)} must be async def: a thread cannot be ended")
             own = {
                 (method, at) for method, at in self._rows if at == _path(route) and method in (route.methods or method)
             }

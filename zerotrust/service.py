@@ -199,7 +199,7 @@ class Service:
         """Decide about one resource, and, when awaited, record that the caller may have it before the handler acts.
 
         If the caller may not, raises `Denied`, or `otherwise`, and that is on record before the answer.  It is raised
-        at once, so that a forgotten `await` lets nobody in.  When awaited, raises `Denied` if the record cannot be
+        at once, so that a forgotten `await` admits no caller.  When awaited, raises `Denied` if the record cannot be
         written.
         """
         caller = current_principal()

@@ -11,7 +11,7 @@ from demo.intruder import INSIDERS
 from lab.bench.measure import TASK, measure
 from lab.bench.numbers import Ratio, summarise
 from lab.bench.variants import launches, unregistered
-from local.program import FOLDER, console, say, show, until_told
+from local.program import FOLDER, console, say, show, until_stopped
 from local.system import ROOT, running
 from zerotrust.registry.model import load_registry
 
@@ -31,7 +31,7 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant 
         say(f"All numbers: {file}")
         return 0
 
-    sys.exit(until_told(work()))
+    sys.exit(until_stopped(work()))
 
 
 def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:

@@ -21,7 +21,7 @@ from lab.conformance.expected import EXPECTED
 from lab.conformance.forwarder import ASK, MODELS, READ, THINK, Way, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
-from local.program import FOLDER, console, say, show, until_told
+from local.program import FOLDER, console, say, show, until_stopped
 from local.system import DemoError, System, running
 
 HOME = FOLDER / "conformance"
@@ -75,7 +75,7 @@ def main(only: Annotated[str, typer.Option(help="suites whose name contains this
             ran, skipped = await _all(system, suites)
         return _report(ran, skipped)
 
-    sys.exit(until_told(conformance()))
+    sys.exit(until_stopped(conformance()))
 
 
 async def _all(system: System, suites: Iterable[str]) -> tuple[Ran, dict[str, str]]:

@@ -22,7 +22,7 @@ from lab.load.attacks import ATTACKS
 from lab.load.report import exit_status, ms
 from lab.load.stories import reads
 from lab.load.users import Score
-from local.program import FOLDER, console, say, show, until_told
+from local.program import FOLDER, console, say, show, until_stopped
 from local.system import ROOT, System, running
 from zt.login import LoginError
 from zt.registry_client import CommandError
@@ -93,7 +93,7 @@ def main(
                 found[name] = await _crowded(system, name, tasks)
         return report(found)
 
-    sys.exit(until_told(crowding()))
+    sys.exit(until_stopped(crowding()))
 
 
 async def _crowded(system: System, name: str, count: int) -> Seen:

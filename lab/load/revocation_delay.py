@@ -17,7 +17,7 @@ from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, delays, in_use
 from lab.bench.numbers import percentile
 from lab.load.report import ms
-from local.program import FOLDER, console, say, show, until_told
+from local.program import FOLDER, console, say, show, until_stopped
 from local.system import System, running
 
 WARM_UP = 5
@@ -82,7 +82,7 @@ def main(
         )
         return 0
 
-    sys.exit(until_told(work()))
+    sys.exit(until_stopped(work()))
 
 
 if __name__ == "__main__":

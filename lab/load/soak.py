@@ -18,7 +18,7 @@ from lab.load.under_faults import under_faults
 from lab.load.under_load import under_load
 from lab.load.users import Score
 from lab.load.watch import MOST_FILES, SLACK, Held, Samples, grown
-from local.program import FOLDER, console, say, show, until_told
+from local.program import FOLDER, console, say, show, until_stopped
 from local.system import running
 from zerotrust.audit.journal import first_bad_record
 
@@ -45,7 +45,7 @@ def main(
         failures = grown(samples) + [f"the journal of {name} is broken" for name in broken]
         return exit_status(failures + late + score.wrong)
 
-    sys.exit(until_told(soak()))
+    sys.exit(until_stopped(soak()))
 
 
 def _report_load(score: Score, samples: Samples) -> None:

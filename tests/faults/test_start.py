@@ -25,13 +25,13 @@ from tests.support.real import RUN
 
 Usage = namedtuple("Usage", "total used free")
 
-UNTIL_TOLD = """
+UNTIL_STOPPED = """
 import asyncio, sys
-from local.program import until_told
+from local.program import until_stopped
 async def main():
     print("up", flush=True)
     await asyncio.sleep(600)
-sys.exit(until_told(main()))
+sys.exit(until_stopped(main()))
 """
 
 
@@ -68,7 +68,7 @@ def test_a_cache_without_room_is_named_before_anything_is_fetched(
     [(signal.SIGINT, 130, "Interrupted; everything that was started has ended.\n"), (signal.SIGTERM, 0, "")],
 )
 def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, status: int, says: str) -> None:
-    command = [sys.executable, "-c", UNTIL_TOLD]
+    command = [sys.executable, "-c", UNTIL_STOPPED]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603
         assert process.stdout
         assert process.stdout.readline() == "up\n"
@@ -139,7 +139,7 @@ def test_what_make_up_starts_prints_as_wide_as_the_terminal() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_during_make_up_ends_everything_and_says_so(number: int) -> None:
-    command = [sys.executable, "-c", LEFT_RUNNING, UNTIL_TOLD]
+    command = [sys.executable, "-c", LEFT_RUNNING, UNTIL_STOPPED]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603
         assert process.stdout
         assert process.stdout.readline() == "up\n"

@@ -37,7 +37,7 @@ from zerotrust.identity import Principal
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.routes import Public, Routes, Scope
 from zerotrust.runtime import policy_of
-from zerotrust.spiffe.svid import NOBODY, Peer
+from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.token_validation import Expected
 from zerotrust.transport.jsonrpc import JSON_RPC
 
@@ -139,7 +139,7 @@ class Door:
                 confirm=self._introspect,
                 keys=SigningKeys(
                     Known(),
-                    http=httpx.AsyncClient(transport=Wire({"https://issuer.test": issuer.app}, NOBODY)),
+                    http=httpx.AsyncClient(transport=Wire({"https://issuer.test": issuer.app}, NO_PEER)),
                     freshness=registry.freshness,
                     clock=self.key_clock,
                 ),

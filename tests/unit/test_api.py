@@ -267,5 +267,5 @@ def test_policies_for_a_registry_permit_what_it_says_alone() -> None:
 
 async def test_nothing_but_what_a_test_puts_there_is_reached(tmp_path: Path) -> None:
     async with guarded(QUOTES, asks_for_prices, data=tmp_path, scopes=["quote.read"]) as quotes:
-        with pytest.raises(httpx.ConnectError, match="nobody listens there"):
+        with pytest.raises(httpx.ConnectError, match="nothing listens at this address"):
             await quotes.client().get("https://elsewhere.test/")

@@ -17,7 +17,7 @@ from zerotrust.context import current_peer, current_principal
 from zerotrust.decision import Reason
 from zerotrust.revocation import Revocations
 from zerotrust.routes import MAX_BODY, MutualTLS, Public, Routes
-from zerotrust.spiffe.svid import NOBODY, Peer
+from zerotrust.spiffe.svid import NO_PEER, Peer
 
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
 
@@ -48,7 +48,7 @@ async def at_the_tool(door: Door, token: str | None, peer: Peer | None = None) -
     ("peer", "reason"),
     [
         (NO_CERTIFICATE, Reason.NO_CERTIFICATE),
-        (NOBODY, Reason.CERTIFICATE_ENDED),
+        (NO_PEER, Reason.CERTIFICATE_ENDED),
         (Peer("spiffe://agents.example/agent/reader", NOW), Reason.CERTIFICATE_ENDED),
         (Peer("spiffe://agents.example/agent/reader", NOW - 1), Reason.CERTIFICATE_ENDED),
         (Peer("spiffe://agents.example/agent/mallory", FOREVER), Reason.UNKNOWN_PEER),

@@ -249,7 +249,7 @@ def test_what_was_changed_since_it_was_unpacked_is_fetched_anew(
 
     assert find_distribution(told.append) == home
 
-    assert told[0] == f"{home} is not Keycloak 26.7.5 as it was released: it is removed, and fetched anew"
+    assert told[0] == f"{home} is not Keycloak 26.7.5 as it was released: it is removed, and fetched again"
     assert asked == [keycloak_runtime.DOWNLOAD] * 2
     assert {name: (home / name).read_text() for name in RUN} == RUN
     assert not (home / "lib/lib/main/two.jar").exists()

@@ -14,7 +14,7 @@ from tests.support.ca import CA, LONG, TRUST_DOMAIN, the_ca
 from tests.support.door import Clock
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe import tls
-from zerotrust.spiffe.svid import LONGEST_X509_SVID, NOBODY, Peer, Svid
+from zerotrust.spiffe.svid import LONGEST_X509_SVID, NO_PEER, Peer, Svid
 from zerotrust.spiffe.tls import client_context, issuer_context, server_context, use_svid, user_context
 
 READER, WRITER = "agent/reader", "agent/writer"
@@ -369,7 +369,7 @@ def test_nothing_passes_before_the_handshake_is_done() -> None:
     server = server_context(the_ca().svid(READER), certificate_needed=True)
     joined = Handshake(server, client_context(the_ca().svid(WRITER), PARTIES))
 
-    assert joined.client.peer == NOBODY  # type: ignore[attr-defined]
+    assert joined.client.peer == NO_PEER  # type: ignore[attr-defined]
     for end in (joined.client, joined.server):
         with pytest.raises(ssl.SSLError):
             end.write(b"secret")
@@ -432,7 +432,7 @@ def test_a_removed_authority_counts_no_more_at_either_end() -> None:
         joined = Handshake(*pair)
         with pytest.raises(ssl.SSLCertVerificationError, match="was removed"):
             joined.done()
-        assert NOBODY in (joined.server.peer, joined.client.peer)  # type: ignore[attr-defined]
+        assert NO_PEER in (joined.server.peer, joined.client.peer)  # type: ignore[attr-defined]
     met(server, client)
 
 

@@ -55,7 +55,7 @@ class ToolClient:
     async def opened(self) -> AsyncIterator[None]:
         """Open the client while the app runs; nothing is sent before the first call.
 
-        An answer that comes while the SDK closes finds its stream closed: nobody waits for it any more.
+        An answer that comes while the SDK closes finds its stream closed: no call waits for it any more.
         """
         url = f"{self._service.addresses[self._name]}/mcp"
         transport = streamable_http_client(url, http_client=self._service.egress.mcp_http)

@@ -9,7 +9,7 @@ from typing import Any
 
 import rfc8785
 
-_TOLD = ("name", "description", "inputSchema", "outputSchema")
+_DESCRIPTION = ("name", "description", "inputSchema", "outputSchema")
 """The members of a tool that a model reads, and that could manipulate it."""
 
 
@@ -25,4 +25,4 @@ def card_digest(card: Mapping[str, Any]) -> str:
 
 def tool_digest(tool: Mapping[str, Any]) -> str:
     """Return the SHA-256, in hex, of what a model reads of a tool, from its entry in `tools/list` (MCP 2026-07-28)."""
-    return hashlib.sha256(canonical({key: tool[key] for key in _TOLD if tool.get(key) is not None})).hexdigest()
+    return hashlib.sha256(canonical({key: tool[key] for key in _DESCRIPTION if tool.get(key) is not None})).hexdigest()

@@ -57,7 +57,7 @@ def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
             # control: listed-tools-permitted
             listed = [tool for tool in result["tools"] if service.may_use(tools[tool["name"]])]
             result = {**result, "tools": listed}
-        if ctx.method == "server/discover":  # the SDK advertises prompts and resources, and the gate lets nobody there
+        if ctx.method == "server/discover":  # the SDK advertises prompts and resources, and the gate admits no caller
             assert isinstance(result, dict)  # noqa: S101 - as above
             result = {**result, "capabilities": {"tools": result["capabilities"]["tools"]}}
         return result

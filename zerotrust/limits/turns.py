@@ -23,7 +23,7 @@ class Turns:
         """Return when the next request may start: at once, if few have started in this pass."""
         if self._left == self._in_a_pass:
             asyncio.get_running_loop().call_soon(self._next_pass)
-        if self._left:  # then nobody is waiting
+        if self._left:  # then no request is waiting
             self._left -= 1
             return
         self._waiting.append(turn := asyncio.get_running_loop().create_future())

@@ -80,7 +80,7 @@ class Peer:
     """When the first of both certificates expires, in seconds since the epoch; the connection ends then."""
 
 
-NOBODY = Peer(None, 0.0)
+NO_PEER = Peer(None, 0.0)
 """The peer of a connection without TLS: no identity, and expired."""
 
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.spiffe.records import CountingTLS
-from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, NOBODY, NotAnSvid, Peer, Svid, named
+from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, NO_PEER, NotAnSvid, Peer, Svid, named
 
 _clock = NonDecreasingClock(time.time)
 
@@ -35,7 +35,7 @@ class ExpiringTLS(CountingTLS):
     """The trust anchor of the peer's certificate, if it showed one."""
     local_not_after = 0.0
     """When the certificate of this end on this connection expires."""
-    peer = NOBODY
+    peer = NO_PEER
     """The peer; until the handshake is done no data passes."""
 
     def do_handshake(self) -> None:
@@ -106,7 +106,7 @@ def user_context(authorities: str, parties: Mapping[str, str]) -> ssl.SSLContext
     class Pinned(ExpiringTLS):
         def _checked(self, shown: Any) -> Peer:
             peer = super()._checked(shown)
-            if peer.id != parties.get(str(self.server_hostname), "nobody"):  # control: server-is-who-was-called
+            if peer.id != parties.get(str(self.server_hostname), "unknown"):  # control: server-is-who-was-called
                 raise NotAnSvid(f"{self.server_hostname} is {peer.id}, which is not the party that was called")
             return peer
 
@@ -126,9 +126,9 @@ def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def outside_context(spki_sha256: str) -> ssl.SSLContext:
-    """The context of calls to a server outside the trust domain: whoever has the key of this SHA-256, in hex.
+    """The context of calls to a server outside the trust domain, which has the key of this SHA-256, in hex.
 
-    Nobody's word counts for it but the pin, and it is shown no certificate.
+    Only the pin identifies it, no authority; and it is shown no certificate.
     """
 
     class Outside(ExpiringTLS):

@@ -34,7 +34,7 @@ class Identity:
 
     async def assertion(self, audience: str) -> str:
         """Return an assertion of this identity, for that issuer alone."""
-        return f"assertion of {self.svid.id if audience == ISSUER else 'nobody'}"
+        return f"assertion of {self.svid.id if audience == ISSUER else 'unknown'}"
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class _Wire:
     async def handle_async_request(self, request: Any) -> Any:
         app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
         if app is None:
-            raise self._library.ConnectError("nobody listens there", request=request)
+            raise self._library.ConnectError("nothing listens at this address", request=request)
         to_app = self._library.ASGITransport(over_tls(app, self._peer), raise_app_exceptions=False)
         handled = to_app.handle_async_request(request)
         return await asyncio.shield(asyncio.create_task(handled, context=contextvars.Context()))

@@ -180,7 +180,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
 
         async def aclose(self) -> None:
             self._writer.close()
-            self._writer.transport.abort()  # whoever does not close their end keeps nothing open here
+            self._writer.transport.abort()  # a peer that does not close its end keeps nothing open here
 
         async def start_tls(
             self,

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from zerotrust.spiffe.svid import NOBODY, Peer
+from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.transport.accepting import Accepting, listen
 
 MAX_CONNECTIONS = 500
@@ -70,7 +70,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
-        peer: Peer = tls.peer if tls else NOBODY
+        peer: Peer = tls.peer if tls else NO_PEER
         self._party, self._holder = peer.id, peer.id or str(self.client and self.client[0])
         self.app_state = {**self.app_state, "peer": peer, "note_user": self._note_user}  # goes with every request
         self._end = self.loop.call_later(peer.until - LAST_CALL - time.time(), self.shutdown) if tls else None

@@ -1,7 +1,7 @@
 """Whether a process can be attested: it is the main process of a container that cannot change what it runs.  Pure.
 
-All facts are the kernel's (proc(5)).  Whoever may start containers can lie about the command line and the environment,
-because a process can overwrite both; it is root on this machine anyway.
+All facts are the kernel's (proc(5)).  A user who may start containers can lie about the command line and the
+environment, because a process can overwrite both; such a user is root on this machine anyway.
 """
 
 import re

@@ -69,7 +69,7 @@ def images(registry: Registry, lock: Lock, further: Mapping[str, Mapping[str, st
 
 
 class Containers:
-    """The table of attested containers, by their main process; `caller` examines whoever is not in it yet."""
+    """The table of attested containers, by their main process; `caller` examines a process that is not in it yet."""
 
     def __init__(  # noqa: PLR0913 - its dependencies, each by name
         self,
@@ -117,7 +117,7 @@ class Containers:
             examination = asyncio.create_task(self._examined(who._replace(pidfd=os.dup(who.pidfd))))
             self._examinations[who.key] = examination
             examination.add_done_callback(partial(self._on_examined, who.key))
-        return await asyncio.shield(self._examinations[who.key])  # whoever asks gives up sooner than a slow disk
+        return await asyncio.shield(self._examinations[who.key])  # a caller gives up sooner than a slow disk
 
     def _on_examined(self, key: ProcessKey, examination: asyncio.Task[Target]) -> None:
         del self._examinations[key]

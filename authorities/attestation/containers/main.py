@@ -1,8 +1,8 @@
 """The attestation authority as a container: examines who asks, issues SVIDs, and reports drift.  It launches nothing.
 
-Its image holds `registry.yaml`, `registry.lock` and the pin of the base image.  Its volumes: `/keys`, which nobody else
-mounts; `/run/identity` with the Workload API's socket; `/public` with the CA's certificate; `/keycloak-tls` with
-Keycloak's certificate and key.
+Its image holds `registry.yaml`, `registry.lock` and the pin of the base image.  Its volumes: `/keys`, which no other
+container mounts; `/run/identity` with the Workload API's socket; `/public` with the CA's certificate; `/keycloak-tls`
+with Keycloak's certificate and key.
 """
 
 import asyncio
@@ -108,7 +108,7 @@ def _server_certificate(issuer: Issuer, dns_name: str) -> tuple[bytes, bytes]:
 
 def log(event: str, **fields: object) -> None:
     """Print an event as a line of JSON, for `docker compose logs attestation`."""
-    with contextlib.suppress(OSError):  # whoever reads the log may be gone; watching continues
+    with contextlib.suppress(OSError):  # the reader of the log may be gone; watching continues
         print(json.dumps({"time": dt.datetime.now(dt.UTC).isoformat(), "event": event, **fields}), flush=True)
 
 

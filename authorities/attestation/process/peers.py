@@ -31,7 +31,7 @@ def key_of_child(pid: int, pidfd: int) -> ProcessKey:
 
 
 class Peer(NamedTuple):
-    """The process at the other end of a Unix connection.  Whoever gets it closes the pidfd."""
+    """The process at the other end of a Unix connection.  The receiver closes the pidfd."""
 
     pid: int
     pidfd: int

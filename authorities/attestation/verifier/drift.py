@@ -58,7 +58,7 @@ class Drift:
             await self._look(root)
 
     def unfollow(self, root: LargeRoot) -> None:
-        """Stop to compare these files, because nobody can load them any more."""
+        """Stop comparing these files, because no process can load them any more."""
         self._large.remove(root)
 
     async def add(self, target: Target) -> None:
@@ -124,7 +124,7 @@ class Drift:
 
     async def _look_now(self, root: LargeRoot) -> None:
         async with self._looking:
-            del self._next[root]  # whoever comes from now on gets the next look
+            del self._next[root]  # callers from now on get the next look
             await asyncio.to_thread(root.look)  # a tenth of a second or more
 
     def _read_watch(self) -> None:

@@ -88,7 +88,7 @@ def of_user_event(event: Event) -> list[Change | Sessions]:
             ended: list[Change | Sessions] = (
                 [Change(("session", session), f"{OURS}revoked", _until_then(event))] if session else []
             )
-            # Whoever revokes a token is the party that it was issued to.
+            # A token is revoked by the party that it was issued to.
             all_of_it = _until_then(event, event.get("clientId"))  # control: revoked-for-its-client
             return [*ended, Change(("token", token), f"{OURS}revoked", all_of_it)] if token else ended
         case kind if kind in USER_GONE:
