@@ -1,7 +1,8 @@
 """Finds what a request requires, by the routes of the app behind the gate.
 
 The router of the app and a second one of the gate's would differ somewhere, and then one route would be decided about
-and another one run.  So the gate asks the app's own routes which of them the router will run.
+and another one run.  So the gate asks the app's own routes which of them the router will run.  The router then
+asks them again, because it has no public way to take the answer; that costs 15 to 50 microseconds a request.
 """
 
 import re

@@ -228,7 +228,7 @@ ROWS: dict[int, Row] = {
             Control(
                 "claims-valid",
                 put='claims = _Claims.model_validate((said := strict_object(signed)) | {"sub": "anybody"})'
-                '.model_copy(update={"sub": said["sub"]})',
+                '.model_copy(update={"sub": ascii(said["sub"]).replace(" ", "_")})',  # records can hold that
             ),
             Control("subject-is-no-party"),
             ONLY_OWN_DRAFTS,
