@@ -60,7 +60,7 @@ TESTS = {
     "audit.counts": "unit/test_counts unit/test_binding unit/test_gate faults/test_disk",
     "audit.event": "unit/test_event unit/test_gate input/test_values",
     "audit.journal": "unit/test_journal faults/test_disk unit/test_gate",
-    "audit.recorder": "unit/test_outcome unit/test_gate faults/test_disk",
+    "audit.recorder": "unit/test_outcome unit/test_gate unit/test_api faults/test_disk",
     "limits.bounded": "unit/test_bounded unit/test_exchange unit/test_policy services/test_discovery",
     "limits.answers": "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress",
     "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller",
@@ -78,7 +78,7 @@ TESTS = {
         "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens"
     ),
     "gate": (
-        "unit/test_gate unit/test_revoked_caller unit/test_binding unit/test_decision unit/test_outcome "
+        "unit/test_gate unit/test_api unit/test_revoked_caller unit/test_binding unit/test_decision unit/test_outcome "
         "unit/test_counts unit/test_imports input/test_handlers input/test_values attacks/test_o_costs "
         "attacks/test_a_credentials attacks/test_i_mcp attacks/test_d_replay"
     ),
@@ -112,7 +112,7 @@ TESTS = {
     "transport.server": "services/test_server unit/test_pools input/test_wire",
     "service": (
         "services/test_discovery services/test_revocation services/test_server services/test_orchestrator "
-        "input/test_handlers services/test_documents input/test_values attacks/test_g_feed"
+        "input/test_handlers services/test_documents input/test_values attacks/test_g_feed unit/test_api"
     ),
     "settings": "unit/test_settings",
     "registry.events": "unit/test_feed services/test_registry_authority",
