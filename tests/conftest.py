@@ -93,7 +93,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(autouse=True)
-def every_event_can_be_parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def every_event_can_be_parsed() -> Iterator[None]:
     """Whatever a test makes a party record is an event as `docs/audit-events.md` describes it."""
     made, wrong = Recorder._event, list[str]()
 
@@ -105,8 +105,9 @@ def every_event_can_be_parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
             wrong.append(f"{raw!r}: {error}")
         return raw
 
-    monkeypatch.setattr(Recorder, "_event", checked)
-    yield
+    with pytest.MonkeyPatch.context() as patch:  # its own: the fixture would be undone later than others expect
+        patch.setattr(Recorder, "_event", checked)
+        yield
     assert wrong == []
 
 

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerotrust.context import PRINCIPAL, TRACE, Span
-from zerotrust.decision import Decision, Reason, Resource
+from zerotrust.decision import Resource
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.routes import Routes
 from zerotrust.service import Service
@@ -48,9 +48,8 @@ class Unguarded(Service):
         """Return a token that no peer requires."""
         return ExchangedToken(self.registry.id(audience), "", float("inf"), "")
 
-    async def decision(self, action: str, resource: Resource) -> Decision:  # noqa: ARG002
+    async def decide(self, action: str, resource: Resource, *, otherwise: Exception | None = None) -> None:
         """Yes."""
-        return Decision(allowed=True, reason=Reason.GRANTED)
 
     def department(self, named: str | None = None) -> str:  # noqa: ARG002
         """The one of anybody."""
