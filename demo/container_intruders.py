@@ -12,7 +12,7 @@ from demo.containers import CA, ISSUER, Stack
 from demo.refusals import attempts
 from demo.story import try_all
 from local.insider import ask_inside, svid_inside
-from local.program import console, until_told
+from local.program import console, until_stopped
 from zerotrust.issuer.discovery import Metadata, discover
 from zerotrust.spiffe.svid import Svid
 
@@ -62,4 +62,4 @@ async def _attempts() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(until_told(_attempts()))
+    sys.exit(until_stopped(_attempts()))
