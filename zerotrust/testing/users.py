@@ -3,9 +3,11 @@
 import asyncio
 import json
 import ssl
+import tarfile
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, TypeVar
 
 import httpx
@@ -16,6 +18,9 @@ from zerotrust.spiffe.tls import user_context
 from zerotrust.testing.stack import ATTESTATION, Stack, StackError
 from zerotrust.transport.pools import Connections
 from zt.login import Login, sign_in
+
+SETUP, PASSWORDS = "setup", "/accounts/passwords.json"
+"""The service that has made the passwords, and where."""
 
 Result = TypeVar("Result")
 
@@ -113,8 +118,10 @@ def issuer(stack: Stack) -> str:
 
 def passwords(stack: Stack) -> dict[str, str]:
     """Return the passwords that were made for these volumes, by user.  Raises `StackError`."""
-    command = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "cat", "setup", "/accounts/passwords.json")
-    return dict(json.loads(stack.run(*command).stdout))
+    chunks, _ = stack.container(SETUP).get_archive(PASSWORDS)  # it has ended, and `docker compose run` prints more
+    with tarfile.open(fileobj=BytesIO(b"".join(chunks))) as archive:
+        file = archive.extractfile(archive.getmembers()[0])
+        return dict(json.loads(file.read())) if file else {}
 
 
 def result_of(work: Coroutine[Any, Any, Result]) -> Result:
