@@ -133,8 +133,11 @@ class RegistryClient:
         return RefusedError(sentences.get(reason, on_record), f"{status} {reason}")
 
 
+STARTED_BY = "`make up` or `docker compose up --wait` starts it."
+
+
 def _not_running(who: str, where: str, error: Exception) -> CommandError:
-    return CommandError(f"{who} does not answer at {where} ({error}): is it running? `make up` starts it.")
+    return CommandError(f"{who} does not answer at {where} ({error}): is it running? {STARTED_BY}")
 
 
 def no_party(name: str) -> str:
@@ -157,7 +160,7 @@ async def sign_in_at(  # noqa: PLR0913 - where, who, for what
         trusting = ssl.create_default_context(cafile=ca)
         return await sign_in(issuer, client_id, user, password, scope, verify=trusting)
     except FileNotFoundError as error:
-        raise CommandError(f"There is no {ca}: is the system running? `make up` starts it.") from error
+        raise CommandError(f"There is no {ca}: is the system running? {STARTED_BY}") from error
     except LoginError as error:
         raise CommandError(str(error)) from error
     except (httpx.HTTPError, OSError) as error:

@@ -183,7 +183,10 @@ def test_a_token_of_a_system_that_does_not_run_is_none_and_the_next_step_is_repo
     done.append(CliRunner().invoke(program.app, ["token", "alice"], input="foo\n"))
 
     assert [(one.exit_code, one.stdout) for one in done] == [(1, "")] * 2
-    assert done[0].stderr == f"There is no {there}: is the system running? `make up` starts it.\n"
+    assert (
+        done[0].stderr
+        == f"There is no {there}: is the system running? `make up` or `docker compose up --wait` starts it.\n"
+    )
     assert re.fullmatch(
         rf"Keycloak does not answer at {where} \(.+\): is it running\? `make up` starts it\.\n", done[1].stderr
     )

@@ -597,7 +597,10 @@ def test_a_system_that_does_not_run_is_reported(place: Place, monkeypatch: pytes
     assert failed(zt("party", "list")).startswith(f"The registry does not answer at https://{NAMES[0]} (")
 
     place.ca.unlink()
-    assert failed(zt("party", "list")) == f"There is no {place.ca}: is the system running? `make up` starts it."
+    assert (
+        failed(zt("party", "list"))
+        == f"There is no {place.ca}: is the system running? `make up` or `docker compose up --wait` starts it."
+    )
 
 
 # --- whom it tells nothing --------------------------------------------------------------------------------------------
