@@ -22,6 +22,7 @@ from local.manual_steps import READY
 from local.system import ROOT, DemoError, System, _report_end, running
 from tests.support.pki import CA
 from tests.support.real import RUN
+from zt.registry_client import STARTED_BY
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -183,12 +184,9 @@ def test_a_token_of_a_system_that_does_not_run_is_none_and_the_next_step_is_repo
     done.append(CliRunner().invoke(program.app, ["token", "alice"], input="foo\n"))
 
     assert [(one.exit_code, one.stdout) for one in done] == [(1, "")] * 2
-    assert (
-        done[0].stderr
-        == f"There is no {there}: is the system running? `make up` or `docker compose up --wait` starts it.\n"
-    )
+    assert done[0].stderr == f"There is no {there}: is the system running? {STARTED_BY}\n"
     assert re.fullmatch(
-        rf"Keycloak does not answer at {where} \(.+\): is it running\? `make up` starts it\.\n", done[1].stderr
+        rf"Keycloak does not answer at {where} \(.+\): is it running\? {re.escape(STARTED_BY)}\n", done[1].stderr
     )
 
 

@@ -31,7 +31,7 @@ from zerotrust.spiffe.tls import ExpiringTLS
 from zt import registry_client as module
 from zt import show
 from zt.login import Login, LoginError
-from zt.registry_client import CLIENT, JOURNAL, SCOPE, Place
+from zt.registry_client import CLIENT, JOURNAL, SCOPE, STARTED_BY, Place
 
 READER: dict[str, Any] = {
     "name": "agent/reader",
@@ -597,10 +597,7 @@ def test_a_system_that_does_not_run_is_reported(place: Place, monkeypatch: pytes
     assert failed(zt("party", "list")).startswith(f"The registry does not answer at https://{NAMES[0]} (")
 
     place.ca.unlink()
-    assert (
-        failed(zt("party", "list"))
-        == f"There is no {place.ca}: is the system running? `make up` or `docker compose up --wait` starts it."
-    )
+    assert failed(zt("party", "list")) == f"There is no {place.ca}: is the system running? {STARTED_BY}"
 
 
 # --- whom it tells nothing --------------------------------------------------------------------------------------------
