@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zerotrust.adapters.extras import extra
+from zerotrust.errors import ZeroTrustError
 from zerotrust.registry.model import load_registry
 
 with extra("testbed"):
@@ -31,7 +32,7 @@ HAPPENS = 180
 """Seconds for what has to happen in containers; it takes a few of them on an idle machine."""
 
 
-class StackError(Exception):
+class StackError(ZeroTrustError):
     """Docker, or a container, did not do what was asked of it.  The text says what it printed."""
 
 
