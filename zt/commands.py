@@ -131,7 +131,8 @@ def _token_id(given: str) -> str:
 Jti = Annotated[str, typer.Argument(metavar="JTI", help="a token's id, as records have it", callback=_token_id)]
 
 
-@revoking.command("session")
+# Keycloak's session ids may begin with "-".
+@revoking.command("session", context_settings={"ignore_unknown_options": True})
 def revoke_session(context: typer.Context, session: Sid, because: Because = "") -> None:
     """End a session, and refuse every token of it."""
     _revoke(context, "session", session, because)

@@ -284,7 +284,9 @@ def test_a_party_is_reinstated(zt: Zt, registered: Registered) -> None:
 
 
 @pytest.mark.parametrize(("because", "cause"), [(["--because", "odd"], "odd"), ([], "revoked by olga")])
-@pytest.mark.parametrize(("kind", "name"), [("session", "a1b2"), ("user", "alice"), ("token", T1)])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("session", "a1b2"), ("session", "-PQjfx14_b"), ("user", "alice"), ("token", T1)]
+)
 def test_what_is_revoked_is_revoked_with_a_cause(
     zt: Zt, registered: Registered, kind: str, name: str, because: list[str], cause: str
 ) -> None:
