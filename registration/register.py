@@ -24,6 +24,9 @@ from zerotrust.registry.model import Registry, RegistryError, load_registry
 ROOT = Path(__file__).parents[1]
 
 
+RUNNING = "A running party whose files changed is suspended: `make down`, `make up`, `zt party reinstate`."
+
+
 def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Mapping[str, str]]) -> Lock:
     """Return the lock of this registry.  Pure.
 
@@ -133,7 +136,7 @@ def write(root: Path) -> str | None:
     if lines := differences(approved, found):
         print(f"Approved: {named(lines)}.")
     if changed_files:
-        print(f"Commit {' and '.join(changed_files)}. Running parties keep their code until `make down` and `make up`.")
+        print(f"Commit {' and '.join(changed_files)}. {RUNNING}")
     else:
         print("Nothing has changed since the last `make register`.")
     return None

@@ -50,7 +50,7 @@ def test_what_is_approved_and_what_is_to_be_committed_is_said(
     assert capsys.readouterr().out == (
         "Approved: agents/reader/main.py: changed.\n"
         "Commit registry.lock and keycloak-realm/realm.json. "
-        "Running parties keep their code until `make down` and `make up`.\n"
+        "A running party whose files changed is suspended: `make down`, `make up`, `zt party reinstate`.\n"
     )
 
     assert check(project) is None
