@@ -49,8 +49,16 @@ CMD ["python", "-I", "-B", "-u", "/app"]
 
 # What people run: `setup`, `walkthrough` and `zt`.  It has no identity.
 FROM base AS tools
-COPY . /app
 WORKDIR /app
+COPY registry.yaml registry.lock ./
+COPY zerotrust ./zerotrust
+COPY zt ./zt
+COPY demo ./demo
+COPY local ./local
+COPY deploy ./deploy
+COPY registration ./registration
+COPY authorities ./authorities
+COPY keycloak-realm ./keycloak-realm
 USER 47823:47823
 ENTRYPOINT ["python", "-B", "-m"]
 

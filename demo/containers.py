@@ -9,7 +9,7 @@ import os
 import ssl
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -86,7 +86,8 @@ async def walkthrough() -> int:
 
 async def _refused(system: Stack) -> AsyncIterator[Attempt]:
     async for attempt in attempts_of_users(system):
-        yield attempt
+        # From here, as from outside, no network leads to the tool or to an agent: TLS does not even begin.
+        yield replace(attempt, control="the networks") if attempt.control == "mutual TLS" else attempt
     yield await no_identity(os.environ["SPIFFE_ENDPOINT_SOCKET"], ISSUER)
 
 

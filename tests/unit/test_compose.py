@@ -156,6 +156,15 @@ def test_intruders_have_a_containers_rights_and_are_in_no_network() -> None:
         assert [volume for volume in service["volumes"] if volume.endswith(":ro")] == ["identity:/run/identity:ro"]
 
 
+def test_a_party_answers_for_its_address_in_that_network_alone() -> None:
+    for service in PARTIES.values():
+        assert service["sysctls"] == {"net.ipv4.conf.all.arp_ignore": "1"}
+
+
+def test_no_image_takes_whatever_lies_in_the_folder() -> None:
+    assert not re.search(r"^COPY (--\S+ )?\.?/? ", DOCKERFILE, re.MULTILINE)
+
+
 def test_no_image_of_the_parties_holds_an_intruder() -> None:
     stages = re.findall(r"^FROM (\S+) AS (\S+)$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
     targets = {service["build"]["target"] for service in SERVICES.values() if "build" in service}
