@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from authorities.attestation.local.launch import Launch, Launcher, LaunchError, 
 from authorities.attestation.local.stage import Stage
 from authorities.attestation.process import peers as process
 from authorities.attestation.process.interpreter import Interpreter
+from authorities.attestation.spiffe import workload_api
 from authorities.attestation.spiffe.bounded_server import MOST_CONNECTIONS
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.approval import approving
@@ -671,6 +673,40 @@ async def test_a_process_has_a_bounded_number_of_connections(authority: Authorit
         writer.close()
     while await closed(path):
         pass  # until the authority knows that ours have ended
+
+
+async def test_a_process_that_sends_more_than_its_share_is_cut_off(authority: Authority) -> None:
+    reader, writer = await asyncio.open_unix_connection(authority.endpoint.removeprefix("unix:"))
+    writer.write(PREFACE + PING * 100_000)
+
+    with suppress(ConnectionError):
+        while await reader.read(1 << 20):
+            pass
+    writer.close()
+    while await closed(authority.endpoint.removeprefix("unix:")):
+        pass  # until there is a share again
+
+
+async def test_a_request_that_does_not_become_whole_is_not_waited_for(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workload_api, "SECONDS_FOR_A_REQUEST", 0.01)
+    fetch = UnaryUnaryMethod[pb.JWTSVIDRequest, pb.JWTSVIDResponse](
+        channel, "/SpiffeWorkloadAPI/FetchJWTSVID", pb.JWTSVIDRequest, pb.JWTSVIDResponse
+    )
+
+    async def begun() -> None:
+        async with fetch.open(metadata=HEADER) as stream:
+            await stream.send_request()
+            await stream.recv_message()
+
+    with pytest.raises(GRPCError) as refused:
+        await begun()
+    assert refused.value.status is Status.DEADLINE_EXCEEDED
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4" + bytes(5)
+PING = b"\0\0\x08\6" + bytes(5) + b"12345678"
 
 
 async def closed(path: str) -> bool:

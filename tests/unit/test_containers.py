@@ -6,15 +6,21 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
+from unittest.mock import Mock
 
 import pytest
+from grpclib import GRPCError
+from spiffe._proto import workload_pb2 as pb
 
 from authorities.attestation.containers import attested
-from authorities.attestation.containers.attested import SECONDS_REFUSED, Containers, images
+from authorities.attestation.containers.attested import MOST_OF_START, SECONDS_REFUSED, Containers, images
 from authorities.attestation.containers.image import ImageFiles
 from authorities.attestation.process.peers import Peer
-from authorities.attestation.spiffe.workload_api import NotAttestedError
+from authorities.attestation.spiffe.bounded_server import container, process
+from authorities.attestation.spiffe.budget import Budget
+from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE, NotAttestedError, WorkloadApi
 from authorities.attestation.verifier.drift import Drift
 from tests.support.container import STATUS, Machine
 from tests.support.system import ROOT, registry
@@ -220,3 +226,94 @@ def test_facts_that_cannot_be_read_name_what_is_missing(tmp_path: Path, monkeypa
     monkeypatch.setattr(Path, "read_text", refuse)
     assert "user and group id of the parties" in str(attested._problem(tmp_path, pidfd, {}, {}))
     os.close(pidfd)
+
+
+@pytest.mark.parametrize("name", ["cmdline", "environ"])
+async def test_what_a_process_says_of_itself_is_read_up_to_a_bound(
+    machine: Machine, containers: Containers, name: str
+) -> None:
+    machine.start()
+    machine.file(name).write_bytes(b"x" * (MOST_OF_START + 1))
+
+    assert f"longer than {MOST_OF_START} bytes" in await refused(containers)
+
+
+async def test_a_process_may_have_a_name_in_any_bytes(machine: Machine, containers: Containers) -> None:
+    machine.start()
+    machine.file("status").write_bytes(b"Name:\t\xff\n" + STATUS.encode())
+
+    assert await asks(containers) == "agent/reader"
+
+
+async def test_a_container_is_looked_at_again_before_it_gets_a_jwt_svid(
+    machine: Machine, containers: Containers, drift: Drift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel reports no change when another program takes the place of the main process."""
+    machine.start()
+    issuer = SimpleNamespace(jwt_svid=lambda *_, **__: "a token")
+    api = WorkloadApi(registry(), containers, drift, cast("Any", issuer), lambda *_, **__: None)
+
+    async def fetched() -> object:
+        with socket.socket() as connection:
+            stream: Any = Asking(connection)
+            await api._fetch_jwt_svid(stream)
+            return stream.sent
+
+    assert await fetched()
+    machine.file("cmdline").write_bytes(b"another program\0")
+    assert await fetched()  # the last look is recent
+    monkeypatch.setattr(drift, "seconds_since_look", lambda _: 30.0)
+    with pytest.raises(GRPCError):
+        await fetched()
+
+
+class Asking:
+    """A stream with one request."""
+
+    metadata: ClassVar = {"workload.spiffe.io": "true"}
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.sent: object = None
+        transport = Mock(get_extra_info=lambda _: connection, is_closing=lambda: False)
+        self.peer = SimpleNamespace(_transport=transport)
+
+    async def recv_message(self) -> pb.JWTSVIDRequest:
+        return pb.JWTSVIDRequest(audience=["https://issuer"])
+
+    async def send_message(self, message: object) -> None:
+        self.sent = message
+
+
+async def test_a_container_is_one_caller_however_many_processes_it_has() -> None:
+    assert container(os.getpid()) == container(os.getpid())
+    assert container(os.getpid()) != ("hidden", 0)
+    assert container(0) == ("hidden", 0)
+    assert process(1) != process(2)
+
+
+def test_a_budget_is_used_up_and_fills_again() -> None:
+    now = 0.0
+    budget = Budget(10, 2, clock=lambda: now)
+
+    assert budget.take(8)
+    assert not budget.take(3)
+    now = 1.0
+    assert budget.take(4)
+    assert not budget.take(1)
+    now = 1000.0
+    assert not budget.take(11)
+    assert budget.take(10)
+
+
+async def test_refusals_are_logged_up_to_a_bound_and_then_counted(containers: Containers, drift: Drift) -> None:
+    logged: list[dict[str, object]] = []
+    api = WorkloadApi(registry(), containers, drift, cast("Any", None), lambda _, **fields: logged.append(fields))
+    now = 0.0
+    api._refusals = Budget(REFUSALS_AT_ONCE, 1, clock=lambda: now)
+
+    for _ in range(REFUSALS_AT_ONCE + 5):
+        api._no_identity("of a flood")
+    assert logged == [{"why": "of a flood"}] * REFUSALS_AT_ONCE
+    now = 1.0
+    api._no_identity("of somebody else")
+    assert logged[-1] == {"why": "of somebody else", "not_logged": 5}

@@ -1,6 +1,7 @@
 """The attested containers: who asks for an identity is examined once, and watched from then on."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import select
@@ -31,6 +32,8 @@ MOST_EXAMINED = 32
 SECONDS_REFUSED = 10
 """For which a process that was examined in vain is refused without another look at its files."""
 MOST_REFUSED = 256
+MOST_OF_START = 64 * 1024
+"""Bytes of a command line, or of an environment: a party's have less than 1 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +188,14 @@ class Containers:
 def _problem(proc: Path, pidfd: int, base: Mapping[str, str], same: Mapping[str, str]) -> str | None:
     """Return why this process, as it is now, cannot be attested, or None."""
     try:
-        status = (proc / "status").read_text()
+        status = (proc / "status").read_text(errors="replace")  # the process chooses its name, in any bytes
         if why := problem_of_rights(status):  # before what another user's process hides
             return why
         facts = Facts(
             status=status,
-            mountinfo=(proc / "mountinfo").read_text(),
-            cmdline=(proc / "cmdline").read_bytes(),
-            environ=(proc / "environ").read_bytes(),
+            mountinfo=(proc / "mountinfo").read_text(errors="replace"),
+            cmdline=_start_of(proc / "cmdline"),
+            environ=_start_of(proc / "environ"),
         )
         why = problem(facts, same) or _problem_of_program(proc, base)
     except PermissionError as error:
@@ -204,6 +207,15 @@ def _problem(proc: Path, pidfd: int, base: Mapping[str, str], same: Mapping[str,
         why = f"{error.filename}: {error.strerror}"
     # Last, because only then all of that was about this process, and not about one with the same id.
     return "it has ended" if select.select([pidfd], [], [], 0)[0] else why
+
+
+def _start_of(file: Path) -> bytes:
+    """Return the content of a file whose size the process chooses.  Raises `OSError` if it is too long."""
+    with file.open("rb") as opened:
+        content = opened.read(MOST_OF_START + 1)
+    if len(content) > MOST_OF_START:
+        raise OSError(errno.EFBIG, f"longer than {MOST_OF_START} bytes", str(file))
+    return content
 
 
 def _problem_of_program(proc: Path, base: Mapping[str, str]) -> str | None:

@@ -22,7 +22,7 @@ from authorities.attestation.containers.reported import Source
 from authorities.attestation.containers.settings import SOCKET, Settings
 from authorities.attestation.process.closed import NotClosedError, continue_closed
 from authorities.attestation.process.peers import allow_open_files
-from authorities.attestation.spiffe.bounded_server import BoundedServer
+from authorities.attestation.spiffe.bounded_server import BoundedServer, container
 from authorities.attestation.spiffe.bundle import BundleServer, tls_context
 from authorities.attestation.spiffe.certificates import DAYS
 from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process
@@ -81,7 +81,7 @@ async def serve(settings: Settings, further: Further) -> None:
         tls = tls_context(*_server_certificate(issuer, registry.dns_name(authorities.attestation)))
         stack.callback(BundleServer(issuer.bundle(), port, tls, host="0.0.0.0").close)  # noqa: S104 - in its networks
         api = WorkloadApi(registry, containers, drift, issuer, log)
-        server = BoundedServer(api)
+        server = BoundedServer(api, container)
         await server.start(path=str(SOCKET))  # asyncio replaces the socket of an earlier run
         os.chmod(SOCKET, 0o666)  # noqa: PTH101, S103 - every container may ask; who gets an answer is examined
         stack.callback(api.close)

@@ -14,7 +14,7 @@ from typing import Self
 from authorities.attestation.local.environment import Environment, EnvironmentPinError, unfit
 from authorities.attestation.local.launch import Launch, Launched, Launcher, LaunchError, Places
 from authorities.attestation.process.peers import allow_open_files
-from authorities.attestation.spiffe.bounded_server import BoundedServer
+from authorities.attestation.spiffe.bounded_server import BoundedServer, process
 from authorities.attestation.spiffe.bundle import PATH, BundleServer, tls_context
 from authorities.attestation.spiffe.certificates import DAYS
 from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process
@@ -130,7 +130,7 @@ class Authority:
                 places, self._lock, environment, log=self.log, ended=self._drift.remove, more=more
             )
             api = WorkloadApi(self._registry, self._launcher, self._drift, self._issuer, self.log)
-            server = BoundedServer(api)
+            server = BoundedServer(api, process)
             await server.start(path=str(self._socket))
             self._socket.chmod(0o600)
             # Without `wait_closed`, which since Python 3.12 waits for clients that stay connected.

@@ -18,12 +18,18 @@ from grpclib.server import Stream
 from spiffe._proto import workload_pb2 as pb
 
 from authorities.attestation.process.peers import pid_of_peer
+from authorities.attestation.spiffe.budget import Budget
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from authorities.attestation.verifier.drift import Drift, Log
 from authorities.attestation.verifier.target import Target
 from zerotrust.registry.model import Registry
 
 Request = TypeVar("Request")
+
+SECONDS_FOR_A_REQUEST = 5
+"""Until the message of a request, of less than 1 KiB, is whole."""
+REFUSALS_AT_ONCE, REFUSALS_PER_SECOND = 64, 1
+"""That are logged: the log is bounded, and one caller must not push out of it what others did."""
 
 
 class NotAttestedError(Exception):
@@ -43,6 +49,7 @@ class WorkloadApi:
     def __init__(self, registry: Registry, processes: Processes, drift: Drift, issuer: Issuer, log: Log) -> None:
         self._registry, self._processes, self._drift, self._issuer, self._log = registry, processes, drift, issuer, log
         self._connections: set[asyncio.Transport] = set()
+        self._refusals, self._not_logged = Budget(REFUSALS_AT_ONCE, REFUSALS_PER_SECOND), 0
 
     def __mapping__(self) -> Mapping[str, Handler]:
         one, many = Cardinality.UNARY_UNARY, Cardinality.UNARY_STREAM
@@ -84,10 +91,10 @@ class WorkloadApi:
         request = await self._request(stream)
         if not request.audience or not all(request.audience):
             raise GRPCError(Status.INVALID_ARGUMENT, "audience must be specified")
-        spiffe_id = (await self._attested(stream)).party_id
+        life = self._registry.freshness.svid
+        spiffe_id = (await self._measured(stream, within=life / 2)).party_id
         if request.spiffe_id not in ("", spiffe_id):  # control: jwt-svid-for-own-id
             raise self._no_identity("asked for another identity", party=spiffe_id)
-        life = self._registry.freshness.svid
         token = self._issuer.jwt_svid(spiffe_id, request.audience, now=int(time.time()), life=life)
         await stream.send_message(pb.JWTSVIDResponse(svids=[pb.JWTSVID(spiffe_id=spiffe_id, svid=token)]))
 
@@ -118,14 +125,23 @@ class WorkloadApi:
         # An attacker that makes another process send a request cannot add this (SPIFFE Workload Endpoint section 3).
         if stream.metadata is None or stream.metadata.get("workload.spiffe.io") != "true":
             raise GRPCError(Status.INVALID_ARGUMENT, "security header missing from request")
-        request = await stream.recv_message()
+        try:
+            async with asyncio.timeout(SECONDS_FOR_A_REQUEST):
+                request = await stream.recv_message()
+        except TimeoutError:
+            raise GRPCError(Status.DEADLINE_EXCEEDED, f"no whole request in {SECONDS_FOR_A_REQUEST} s") from None
         if request is None:
             raise GRPCError(Status.INVALID_ARGUMENT, "request missing")
         return request
 
-    async def _measured(self, stream: Stream[Any, Any]) -> Target:
-        """Return the caller as `_attested` does, after a look at every file that it could load."""
-        await self._drift.look(await self._caller(stream))
+    async def _measured(self, stream: Stream[Any, Any], within: float = 0) -> Target:
+        """Return the caller as `_attested` does, after a look at every file that it could load.
+
+        A look within the last seconds, `within`, is enough.
+        """
+        target = await self._caller(stream)
+        if self._drift.seconds_since_look(target) >= within:
+            await self._drift.look(target)
         return await self._attested(stream)
 
     async def _attested(self, stream: Stream[Any, Any]) -> Target:
@@ -144,5 +160,10 @@ class WorkloadApi:
             raise self._no_identity(str(error), pid=pid_of_peer(connection)) from error
 
     def _no_identity(self, why: str, **fields: object) -> GRPCError:
-        self._log("refused", why=why, **fields)
+        if self._refusals.take(1):
+            more = {"not_logged": self._not_logged} if self._not_logged else {}
+            self._log("refused", why=why, **fields, **more)
+            self._not_logged = 0
+        else:
+            self._not_logged += 1
         return GRPCError(Status.PERMISSION_DENIED, "no identity issued")

@@ -5,6 +5,8 @@ Before each certificate is issued, all files are compared, whether a change was 
 """
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Self
@@ -26,6 +28,7 @@ class Drift:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._found: dict[Target, str] = {}
+        self._looked: dict[Target, float] = {}
         self._large: list[LargeRoot] = []
         self._news, self._reported = asyncio.Event(), asyncio.Event()
         self._paths: set[str] | None = set()
@@ -65,13 +68,14 @@ class Drift:
         """Watch a target from now on.  Raises `OSError` if the kernel watches no more files for this user."""
         for root in target.large:
             await self.follow(root)
-        self._found[target] = ""
+        self._found[target], self._looked[target] = "", time.monotonic()
         for small in target.small:
             small.watch(self._watch)
         self.check(target)
 
     def remove(self, target: Target) -> None:
         """Stop watching a target, because it has ended."""
+        self._looked.pop(target, None)
         if self._found.pop(target, ""):
             self._publish()
 
@@ -113,9 +117,16 @@ class Drift:
 
     async def look(self, target: Target | None = None) -> None:
         """Compare all files that a target can load, or that any can.  Callers that wait for the same root share it."""
+        began = time.monotonic()
         for root in target.large if target else list(self._large):
             await self._look(root)
+        for looked_at in self._looked.keys() & ({target} if target else self._looked):
+            self._looked[looked_at] = began
         self.check_all()
+
+    def seconds_since_look(self, target: Target) -> float:
+        """Return how long ago all files of a target were compared."""
+        return time.monotonic() - self._looked.get(target, -math.inf)
 
     async def _look(self, root: LargeRoot) -> None:
         if root not in self._next:
