@@ -86,7 +86,8 @@ def services(found: Sequence[Container], root: str) -> list[Verdict]:
     working = [name for name in SERVICES if name in by_name and by_name[name].works]
     fails = any(not one.works and not one.starts for one in found)
     earlier = "the realm" if any(one.stale for one in found) else ""
-    for name in SERVICES:
+    waits = [name for name in SERVICES if name not in by_name or by_name[name].status == "created"]
+    for name in [*(name for name in SERVICES if name not in waits), *waits]:  # first what the others wait for
         one = by_name.get(name)
         if name in working or (one and one.stale):
             continue
@@ -101,7 +102,7 @@ def services(found: Sequence[Container], root: str) -> list[Verdict]:
     if elsewhere := next((one.folder for one in found if one.folder not in ("", root)), ""):
         verdicts.append(note("containers", f"{total} work; started from another folder, {elsewhere}"))
     else:
-        verdicts.append(ok("containers", f"{total} of {len(SERVICES)} work"))
+        verdicts.append((ok if total == len(SERVICES) else note)("containers", f"{total} of {len(SERVICES)} work"))
     if refused and total == len(SERVICES):
         said = f"all parties have an identity, and attestation refused {len(refused)} other requests; the last: "
         said += refused[-1].why

@@ -12,13 +12,13 @@ REBUILD = "docker compose up -d --build --wait"
 OF_COMPOSE = "git checkout docker-compose.yml && docker compose up -d --wait   (no override file)"
 REMEDIES = {
     "cannot be seen from here": "use Docker without Enhanced Container Isolation; keep `pid: host`",
-    "cannot be read: attestation needs": "docs/containers.md, 'What attestation needs': for attestation alone "
-    "`security_opt: [apparmor=unconfined]` or `[label=disable]`; no userns-remap",
+    "cannot be read: attestation needs": "docs/containers.md, 'What attestation needs': no userns-remap, one AppArmor "
+    "profile for all, and with SELinux `security_opt: [label=disable]` for attestation alone",
     "only overlay is known here": 'set "storage-driver": "overlay2" in /etc/docker/daemon.json; restart Docker',
     "no seccomp filter limits": 'remove "seccomp-profile" from /etc/docker/daemon.json; restart Docker',
     "its environment has": 'remove "proxies" from ~/.docker/config.json, or what else adds variables; '
     "docker compose up -d --force-recreate --wait",
-    "code that is not approved": REBUILD,
+    "code that is not approved": f"git checkout of those files, or make register, which approves them; then {REBUILD}",
     "not what was built": REBUILD,
     "is not that of attestation": f"docker compose up -d --force-recreate --wait, or {OF_COMPOSE}",
     "runs already, as process": "docker ps   (names the second container; docker stop it)",

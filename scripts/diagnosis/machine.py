@@ -6,7 +6,7 @@ What the kernel has to offer is what `authorities/attestation/process` uses.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scripts.diagnosis.verdict import Verdict, note, ok, wrong
+from scripts.diagnosis.verdict import Verdict, note, ok, skipped, wrong
 
 MEMORY = {"containers": 1500, "local": 1400}
 """Megabytes that everything needs in all, by the way of starting: as measured."""
@@ -119,5 +119,6 @@ def disk(disks: Sequence[Disk]) -> Verdict:
         if one.free < one.needed:
             said = f"{one.folder} has {one.free} MB free, and {one.needed} MB are needed {one.why}"
             return wrong("disk", said, "make room there")
-    least = min((one.free for one in disks), default=0)
-    return ok("disk", f"{least / 1000:.0f} GB free")
+    if not disks:
+        return skipped("disk", "nothing says where it would be written")
+    return ok("disk", f"{min(one.free for one in disks) / 1000:.0f} GB free")

@@ -301,6 +301,20 @@ def test_a_party_without_identity_is_told_with_what_attestation_refused() -> Non
     assert "~/.docker/config.json" in first.repair
 
 
+def test_what_does_not_start_comes_before_what_waits_for_it() -> None:
+    broken = {
+        "attestation": Container("attestation", "restarting", exit_status=1, log=("attestation: a party: missing",))
+    }
+    waiting = {name: Container(name, "created") for name in ("database", "keycloak")}
+
+    verdicts = containers.services([(broken | waiting).get(one.service, one) for one in HEALTHY], "")
+
+    first = cause(verdicts)
+    assert first
+    assert first.about == "attestation"
+    assert verdicts[-1].state is State.NOTE
+
+
 def test_of_several_refusals_a_partys_own_is_told_and_equal_ones_once() -> None:
     events = [{"event": "refused", "why": f"reason {pid}", "pid": pid} for pid in (7, 8, 9)]
     log = tuple(json.dumps(event) for event in events)
