@@ -75,11 +75,11 @@ def works(user: User) -> bool:
 
 
 def until_refused(stack: Stack, user: User) -> float:
-    """Change the writer's code while it runs; return the seconds until a task is refused.
+    """Change the reader's code while it runs; return the seconds until a task is refused.
 
     Only root on Docker's machine can change it: the container's own root is read-only.  Raises `PermissionError`.
     """
-    merged = Path(stack.container("writer").attrs["GraphDriver"]["Data"]["MergedDir"])
+    merged = Path(stack.container("reader").attrs["GraphDriver"]["Data"]["MergedDir"])
     began = time.monotonic()
     (merged / "app" / "planted.py").touch()
     return time.monotonic() - began if until(lambda: not works(user)) else math.inf
@@ -120,7 +120,7 @@ def measure(stack: Stack) -> Iterator[tuple[str, str, str]]:
     yield "started again, to all healthy", f"{up(stack):.0f} s", ""
     user = signed_in(stack, "alice")
     if os.geteuid() == 0 and works(user):
-        say("The writer's code changes")
+        say("The reader's code changes")
         yield "changed code, until a task is refused", f"{until_refused(stack, user):.2f} s", "≤ 0.5 s"
     stack.stop()
     there = asyncio.run(on_one_machine())

@@ -262,7 +262,7 @@ async def test_a_container_is_looked_at_again_before_it_gets_a_jwt_svid(
     assert await fetched()
     machine.file("cmdline").write_bytes(b"another program\0")
     assert await fetched()  # the last look is recent
-    monkeypatch.setattr(drift, "seconds_since_look", lambda _: 30.0)
+    monkeypatch.setattr(drift, "seconds_since_look", lambda _: registry().freshness.x509_svid * 3 / 4)
     with pytest.raises(GRPCError):
         await fetched()
 
