@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -676,14 +675,14 @@ async def test_a_process_has_a_bounded_number_of_connections(authority: Authorit
 
 
 async def test_a_process_that_sends_more_than_its_share_is_cut_off(authority: Authority) -> None:
-    reader, writer = await asyncio.open_unix_connection(authority.endpoint.removeprefix("unix:"))
-    writer.write(PREFACE + PING * 100_000)
+    path = authority.endpoint.removeprefix("unix:")
+    reader, writer = await asyncio.open_unix_connection(path, limit=1 << 25)
+    writer.write(PREFACE + PING * 100_000 + PING.replace(b"12345678", b"the last"))
 
-    with suppress(ConnectionError):
-        while await reader.read(1 << 20):
-            pass
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await reader.readuntil(b"the last")
     writer.close()
-    while await closed(authority.endpoint.removeprefix("unix:")):
+    while await closed(path):
         pass  # until there is a share again
 
 

@@ -18,7 +18,13 @@ from authorities.attestation.containers import attested
 from authorities.attestation.containers.attested import MOST_OF_START, SECONDS_REFUSED, Containers, images
 from authorities.attestation.containers.image import ImageFiles
 from authorities.attestation.process.peers import Peer
-from authorities.attestation.spiffe.bounded_server import container, process
+from authorities.attestation.spiffe.bounded_server import (
+    COST_OF_CONNECTION,
+    MOST_CALLERS,
+    BoundedServer,
+    container,
+    process,
+)
 from authorities.attestation.spiffe.budget import Budget
 from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE, NotAttestedError, WorkloadApi
 from authorities.attestation.verifier.drift import Drift
@@ -317,3 +323,34 @@ async def test_refusals_are_logged_up_to_a_bound_and_then_counted(containers: Co
     now = 1.0
     api._no_identity("of somebody else")
     assert logged[-1] == {"why": "of somebody else", "not_logged": 5}
+
+
+async def test_callers_without_a_connection_are_forgotten_when_there_are_too_many(
+    containers: Containers, drift: Drift
+) -> None:
+    api = WorkloadApi(registry(), containers, drift, cast("Any", None), lambda *_, **__: None)
+    server = BoundedServer(api, process)
+    connected = server._share(0)
+    connected.connections = 1
+
+    for pid in range(1, MOST_CALLERS + 1):
+        server._share(pid)
+
+    assert len(server._shares) <= MOST_CALLERS
+    assert server._share(0) is connected
+
+
+async def test_a_connection_has_a_cost_of_its_own(containers: Containers, drift: Drift) -> None:
+    api = WorkloadApi(registry(), containers, drift, cast("Any", None), lambda *_, **__: None)
+    server = BoundedServer(api, process)
+    share = server._share(os.getpid())
+    share.sent = Budget(COST_OF_CONNECTION, 0)
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+
+    with ours, theirs:
+        transports = [Mock(get_extra_info=lambda _: theirs) for _ in range(2)]
+        for transport in transports:
+            server._protocol_factory().connection_made(transport)
+
+    assert [transport.abort.called for transport in transports] == [False, True]
+    assert share.connections == 1
