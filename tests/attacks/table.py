@@ -1197,6 +1197,11 @@ ROWS: dict[int, Row] = {
     207: Row(
         "the trust domain's keys lie where others could read them", "not started", (Control("kept-keys-private"),)
     ),
+    220: Row(
+        "a container's file is changed while attestation has no descriptor left to see it",
+        NO_IDENTITY,
+        (Control("unknown-gets-no-certificate"),),
+    ),
     # X. services that a stranger builds with the library
     210: Row(
         "a path with a control character, which the router takes for another path",

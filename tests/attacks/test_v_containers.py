@@ -3,6 +3,8 @@
 In process, over a `/proc` made of files.  `make attacks-compose` tries the same with real containers.
 """
 
+import errno
+import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -11,7 +13,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from authorities.attestation.containers import attested
-from authorities.attestation.containers.attested import Containers, images
+from authorities.attestation.containers.attested import images
 from authorities.attestation.containers.kept_keys import FILE, KeysError, kept_keys
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Drift
@@ -29,8 +31,8 @@ class Target:
 
     leaks = False
 
-    def __init__(self, machine: Machine, containers: Containers) -> None:
-        self.machine, self.containers = machine, containers
+    def __init__(self, machine: Machine, drift: Drift) -> None:
+        self.machine, self.drift, self.containers = machine, drift, machine.containers(drift)
         self.lured: list[str] = []
 
     def check_journals(self) -> None:
@@ -62,7 +64,7 @@ async def machine(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> Async
         # The kernel's own links to a program and to its root are no files.
         with patch.object(attested, "_problem_of_program", lambda *_: None):
             async with Drift(lambda *_, **__: None) as drift:
-                yield Target(running, running.containers(drift))
+                yield Target(running, drift)
         running.end_all()
 
 
@@ -149,6 +151,21 @@ async def test_keys_that_others_could_read(target: Target) -> Tries:
     kept_keys(folder)
     (folder / FILE).chmod(0o644)
     yield _raises(lambda: kept_keys(folder), KeysError, "others may have read it")
+
+
+@attack(220, machine)
+async def test_a_change_that_attestation_cannot_see_for_want_of_descriptors(target: Target) -> Tries:
+    """Nobody is suspended for it, because nothing is known; and nobody gets a certificate."""
+    target.machine.start()
+    with socket.socket() as connection:
+        party = await target.containers.caller(connection)
+    none_left = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    with patch.object(os, "scandir", side_effect=none_left), patch.object(os, "lstat", side_effect=none_left):
+        target.machine.file("root/usr/libc.so").write_text("another libc")
+        await target.drift.look(party)
+        why = target.drift.check(party)
+    recorded = [why] if "Too many open files" in why and not target.drift.drifted else []
+    yield Attempt("no identity" if why else "an identity", succeeded=not why, recorded=recorded, reason=why)
 
 
 def _raises(do: Callable[[], object], error: type[Exception], why: str) -> Attempt:

@@ -34,6 +34,7 @@ MOUNTS = """\
 527 520 0:80 / /tmp rw,noexec - tmpfs tmpfs rw
 528 520 254:0 /v/identity /run/identity ro,relatime - ext4 /dev/vda rw
 """
+STAT, EXITING = b"7089 (a (name) ) S 1 1 1 0 -1 4194560 9", b"7089 (python) S 1 1 1 0 -1 4194564 9"
 COMMAND = b"python\0-I\0-B\0-u\0/app\0"
 ENVIRON = b"PATH=/usr/local/bin:/usr/bin\0HOSTNAME=1f\0ZT_ISSUER=https://issuer\0SPIFFE_ENDPOINT_SOCKET=unix:/s\0"
 SAME = {"ZT_ISSUER": "https://issuer", "ZT_REGISTRY": "https://registry"}
@@ -57,6 +58,7 @@ class Machine:
         for name, content in {
             "status": STATUS.encode(),
             "mountinfo": MOUNTS.encode(),
+            "stat": STAT,
             "cmdline": COMMAND,
             "environ": ENVIRON,
         }.items():

@@ -1,8 +1,10 @@
 """The table of attested containers, over a `/proc` made of files: who gets an identity, and until when."""
 
 import asyncio
+import errno
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from spiffe._proto import workload_pb2 as pb
 from authorities.attestation.containers import attested
 from authorities.attestation.containers.attested import MOST_OF_START, SECONDS_REFUSED, Containers, images
 from authorities.attestation.containers.image import ImageFiles
-from authorities.attestation.process.peers import Peer
+from authorities.attestation.process.peers import Peer, ends
 from authorities.attestation.spiffe.bounded_server import (
     COST_OF_CONNECTION,
     MOST_CALLERS,
@@ -28,7 +30,8 @@ from authorities.attestation.spiffe.bounded_server import (
 from authorities.attestation.spiffe.budget import Budget
 from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE, NotAttestedError, WorkloadApi
 from authorities.attestation.verifier.drift import Drift
-from tests.support.container import STATUS, Machine
+from tests.support.container import EXITING, STAT, STATUS, Machine
+from tests.support.launched import until
 from tests.support.system import ROOT, registry
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import RegistryError
@@ -195,6 +198,53 @@ async def test_a_process_that_runs_something_else_since_is_drift(
     assert "was started as" in drift.check(target)
 
 
+async def test_files_that_are_gone_because_the_process_ends_are_no_drift(
+    machine: Machine, containers: Containers, drift: Drift
+) -> None:
+    """The kernel takes the files of a process away before it says that the process has ended."""
+    machine.start()
+    with socket.socket() as connection:
+        target = await containers.caller(connection)
+    machine.file("root/usr/libc.so").unlink()
+    machine.file("stat").write_bytes(EXITING)
+    for look in (drift.look(target), drift._look_at({str(machine.file("root/usr/libc.so"))})):
+        await look
+
+        assert drift.check(target) == "it has ended"
+        assert drift.drifted == {}
+    machine.file("stat").write_bytes(STAT)
+    await drift.look(target)
+
+    assert drift.drifted == {"agent/reader": "/usr/libc.so"}
+
+
+async def test_a_container_that_cannot_be_examined_now_is_refused_and_suspends_nobody(
+    machine: Machine, containers: Containers, drift: Drift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start()
+    with monkeypatch.context() as without:
+        without.setattr(Path, "read_text", Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
+        assert "Too many open files" in await refused(containers)
+
+    assert await asks(containers) == "agent/reader"
+    assert drift.drifted == {}
+
+
+async def test_a_process_ends_before_the_kernel_says_that_it_has() -> None:
+    """One thread goes on after the main one has ended: files are gone by then, and the pidfd is silent."""
+    leader_ends = "import ctypes, threading; threading.Thread(target=input).start(); ctypes.CDLL(None).pthread_exit(0)"
+    with subprocess.Popen(  # noqa: S603, ASYNC220 - it starts at once
+        [sys.executable, "-S", "-c", leader_ends], stdin=subprocess.PIPE
+    ) as process:
+        pidfd, stat = os.pidfd_open(process.pid), Path(f"/proc/{process.pid}/stat")
+        await until(lambda: ends(pidfd, stat))
+        assert not (Path(f"/proc/{process.pid}/root")).exists()
+        assert process.poll() is None
+        process.communicate(b"\n")
+        assert ends(pidfd, stat)
+        os.close(pidfd)
+
+
 def test_two_parties_with_the_same_code_cannot_be_distinguished() -> None:
     known, lock = registry(), load_lock(ROOT / "registry.lock")
     assert {image.party for image in images(known, lock, {})} == set(known.launched)
@@ -226,7 +276,9 @@ def test_a_program_of_that_name_from_elsewhere_is_not_the_images(tmp_path: Path)
 def test_facts_that_cannot_be_read_name_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pidfd = os.pidfd_open(os.getpid())
 
-    def refuse(*_: object, **__: object) -> str:
+    def refuse(file: Path, **_: object) -> str:
+        if file.name == "stat":
+            return STAT.decode()
         raise PermissionError(13, "Permission denied", "/proc/7/environ")
 
     monkeypatch.setattr(Path, "read_text", refuse)

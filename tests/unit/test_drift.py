@@ -1,8 +1,11 @@
 """Drift of targets that no launcher made: a folder and what was approved of it is enough."""
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -61,6 +64,39 @@ async def test_what_differed_before_it_was_added_is_drift_at_once(drift: Drift, 
 
     assert "other.py" in drift.check(one)
     assert "other.py" in drift.drifted["agent/one"]
+
+
+@pytest.mark.parametrize("name", ["code/main.py", "packages/main.py"])
+async def test_what_is_unknown_for_want_of_descriptors_is_no_drift_and_ends_none(
+    drift: Drift, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    one = target(folder, shared(folder))
+    await drift.add(one)
+    for drifted in False, True:
+        with monkeypatch.context() as without:
+            without.setattr(os, "scandir", Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
+            await drift.look(one)
+            assert ("Too many open files" in drift.check(one)) != drifted
+            assert bool(drift.drifted) == drifted
+        (folder / name).write_text("changed")
+        await drift.look(one)
+        assert name in drift.drifted["agent/one"]
+
+
+async def test_what_was_not_seen_is_looked_at_again_at_once(
+    drift: Drift, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = target(folder, shared(folder))
+    await drift.add(one)
+    seen = drift._looked[one]
+    with monkeypatch.context() as without:
+        without.setattr(os, "scandir", Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
+        await drift.look(one)
+    assert drift._looked[one] == seen
+
+    await drift.look(one)
+    assert drift._looked[one] > seen
+    assert drift.check(one) == ""
 
 
 async def test_what_is_not_watched_is_not_as_approved(drift: Drift, folder: Path) -> None:

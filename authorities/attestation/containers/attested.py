@@ -4,7 +4,6 @@ import asyncio
 import errno
 import hashlib
 import os
-import select
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +15,10 @@ from types import MappingProxyType
 from authorities.attestation.containers.admission import Facts, mount_points, problem, problem_of_rights
 from authorities.attestation.containers.image import NOT_OF_IMAGE, ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
-from authorities.attestation.process.peers import Peer, ProcessKey, peer
+from authorities.attestation.process.peers import Peer, ProcessKey, ends, peer
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Drift, Log
-from authorities.attestation.verifier.measure import MeasureError, named
+from authorities.attestation.verifier.measure import MeasureError, NotMeasuredError, measure_error, named
 from authorities.attestation.verifier.target import Target
 from zerotrust.registry.lock import Lock, changed
 from zerotrust.registry.model import Registry, RegistryError
@@ -145,9 +144,9 @@ class Containers:
                     problem=partial(_problem, proc, who.pidfd, self._base, self._same),
                 )
                 await self._drift.follow(root)
-                if root.changed:  # control: container-as-built
+                if root.changed or root.unknown:  # control: container-as-built
                     self._drift.unfollow(root)
-                    raise NotAttestedError(f"{image.party}: not what was built: {named(root.changed)}")
+                    raise NotAttestedError(f"{image.party}: {_not_as_built(root)}")
         except (NotAttestedError, MeasureError, OSError) as error:
             os.close(who.pidfd)
             raise error if isinstance(error, NotAttestedError) else NotAttestedError(str(error)) from error
@@ -159,7 +158,11 @@ class Containers:
         return target
 
     def _check_process(self, who: Peer) -> None:
-        if why := _problem(self._proc / str(who.pid), who.pidfd, self._base, self._same):
+        try:
+            why = _problem(self._proc / str(who.pid), who.pidfd, self._base, self._same)
+        except NotMeasuredError as error:
+            why = str(error)
+        if why:
             raise NotAttestedError(why)
 
     def _image(self, proc: Path) -> Image:
@@ -186,7 +189,10 @@ class Containers:
 
 
 def _problem(proc: Path, pidfd: int, base: Mapping[str, str], same: Mapping[str, str]) -> str | None:
-    """Return why this process, as it is now, cannot be attested, or None."""
+    """Return why this process, as it is now, cannot be attested, or None.
+
+    Raises `NotMeasuredError` if it ends, or if this machine lacks what it takes to know.
+    """
     try:
         status = (proc / "status").read_text(errors="replace")  # the process chooses its name, in any bytes
         if why := problem_of_rights(status):  # before what another user's process hides
@@ -204,9 +210,20 @@ def _problem(proc: Path, pidfd: int, base: Mapping[str, str], same: Mapping[str,
             "AppArmor nor SELinux between them (docs/containers.md)"
         )
     except OSError as error:
-        why = f"{error.filename}: {error.strerror}"
-    # Last, because only then all of that was about this process, and not about one with the same id.
-    return "it has ended" if select.select([pidfd], [], [], 0)[0] else why
+        why = str(failed := measure_error(error))
+        if isinstance(failed, NotMeasuredError):
+            raise failed from error
+    # Last, because only then all of that was about this process, whole, and not about one with the same id.
+    try:
+        if not ends(pidfd, proc / "stat"):
+            return why
+    except OSError as error:
+        raise NotMeasuredError(f"{error.filename}: {error.strerror}") from error
+    raise NotMeasuredError("it has ended")
+
+
+def _not_as_built(root: ContainerRoot) -> str:
+    return f"not what was built: {named(root.changed)}" if root.changed else f"not examined: {root.unknown}"
 
 
 def _start_of(file: Path) -> bytes:

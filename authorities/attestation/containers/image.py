@@ -12,7 +12,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from authorities.attestation.verifier.measure import MeasureError, Stamp
+from authorities.attestation.verifier.measure import MeasureError, Stamp, measure_error
 
 NOT_OF_IMAGE = frozenset(
     {"/proc", "/sys", "/dev", "/.dockerenv", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab"}
@@ -47,7 +47,7 @@ class ImageFiles:
                 found[f"{folder}/"] = CLOSED
                 continue
             except OSError as error:
-                raise MeasureError(f"{folder}: {error.strerror}") from error
+                raise measure_error(error, folder) from error
             for entry in entries:
                 path = f"{folder}/{entry.name}"
                 if path in leave_out:
@@ -74,7 +74,7 @@ class ImageFiles:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise MeasureError(f"{path}: {error.strerror}") from error
+            raise measure_error(error, path) from error
         return None if stat.S_ISDIR(status.st_mode) else SPECIAL
 
     def _digest(self, root: str, path: str, status: os.stat_result) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from authorities.attestation.containers.image import ImageFiles
-from authorities.attestation.verifier.measure import MeasureError
+from authorities.attestation.verifier.measure import MeasureError, NotMeasuredError
 from authorities.attestation.verifier.watch import Watch
 from zerotrust.registry.lock import changed
 
@@ -22,9 +22,11 @@ class ContainerRoot:
     ) -> None:
         """`path` is the root; `expected` has what `ImageFiles` should find there, and `leave_out` the paths to skip.
 
-        `problem` returns what is wrong with the process itself, as it is now, or None.
+        `problem` returns what is wrong with the process itself, as it is now, or None.  It raises `NotMeasuredError` if
+        the process ends: then its files can be gone already, which is no drift.
         """
         self.changed: list[str] = []
+        self.unknown = ""
         self._path, self._files, self._expected, self._leave_out = path, files, expected, leave_out
         self._problem = problem
 
@@ -32,24 +34,35 @@ class ContainerRoot:
         watch.folder(self._path, leave_out={f"{self._path}{path}" for path in self._leave_out}, links=False)
 
     def look(self) -> None:
-        try:
-            found = self._files.look(self._path, leave_out=self._leave_out)
-            wrong = changed(self._expected, found)
-        except MeasureError as error:
-            wrong = [str(error)]
-        # Last: a process that has not ended by now had this process id while its files were read.
-        problem = self._problem()
-        self.changed = [problem] if problem else wrong
+        self._conclude_from(lambda: changed(self._expected, self._files.look(self._path, leave_out=self._leave_out)))
 
     def look_at(self, paths: Iterable[str]) -> None:
+        self._conclude_from(lambda: self._differences(path.removeprefix(self._path) for path in paths))
+
+    def _differences(self, paths: Iterable[str]) -> list[str]:
         wrong = set(self.changed)
+        for path in paths:
+            right = self._files.look_at(self._path, path) == self._expected.get(path)
+            (wrong.discard if right else wrong.add)(path)
+        return sorted(wrong)
+
+    def _conclude_from(self, compare: Callable[[], list[str]]) -> None:
         try:
-            for path in (path.removeprefix(self._path) for path in paths):
-                right = self._files.look_at(self._path, path) == self._expected.get(path)
-                (wrong.discard if right else wrong.add)(path)
+            wrong = self._compared(compare)
+            # Last: a process that does not end now had this process id, and its files, until now.
+            problem = self._problem()
+        except NotMeasuredError as error:
+            self.unknown = str(error)
+        else:
+            self.changed, self.unknown = [problem] if problem else wrong, ""
+
+    def _compared(self, compare: Callable[[], list[str]]) -> list[str]:
+        try:
+            return compare()
+        except NotMeasuredError:
+            raise
         except MeasureError as error:
-            wrong.add(str(error))
-        self.changed = sorted(wrong)
+            return [str(error)]
 
     def holds(self, path: str) -> bool:
         return path.startswith(f"{self._path}/")

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import resource
+import select
 import socket
 import struct
 from pathlib import Path
@@ -14,6 +15,9 @@ ProcessKey = tuple[int, int]
 # The inode of a pidfd identifies a process uniquely.  Before kernel 6.9, all pidfds have the same inode.
 PIDFS = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2]) >= (6, 9)
 SO_PEERPIDFD = 77  # <asm-generic/socket.h>; Python has no name for it yet
+
+_FLAGS, _START_TIME = 9 - 3, 22 - 3  # fields of proc(5), counted from the third, which follows the name
+_EXITING = 4  # PF_EXITING of <linux/sched.h>
 
 
 def allow_open_files() -> None:
@@ -74,6 +78,20 @@ def key_of_peer(connection: socket.socket) -> ProcessKey:
     return found.key
 
 
+def ends(pidfd: int, stat: Path) -> bool:
+    """Return whether a process has ended, or has begun to: the kernel takes its files away before it says so.
+
+    `stat` is its `/proc/PID/stat`.  Raises `OSError` if that cannot be read.
+    """
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0)) or bool(int(_fields(stat)[_FLAGS]) & _EXITING)
+
+
 def _start_time(pid: int) -> int:
-    # Field 22 of proc(5), counted from the end of the name, which may contain spaces and parentheses.
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return int(_fields(Path(f"/proc/{pid}/stat"))[_START_TIME])
+
+
+def _fields(stat: Path) -> list[str]:
+    # From the end of the name, which may contain spaces and parentheses.
+    return stat.read_text(errors="replace").rpartition(")")[2].split()

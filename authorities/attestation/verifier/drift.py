@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Self
 
-from authorities.attestation.verifier.measure import MeasureError, named
+from authorities.attestation.verifier.measure import MeasureError, NotMeasuredError, named
 from authorities.attestation.verifier.target import LargeRoot, Target
 from authorities.attestation.verifier.watch import Watch
 
@@ -99,10 +99,15 @@ class Drift:
                     await self._news.wait()
 
     def check(self, target: Target) -> str:
-        """Compare a target's small roots.  Return which files of all its roots have changed; "" if none."""
+        """Compare a target's small roots.  Return which files of all its roots have changed, or why that is unknown.
+
+        It is "" if none has.  What is unknown is no drift, and does not end one.
+        """
         if target not in self._found:
             return "not watched"
-        files = _changed(target)
+        files, unknown = _changed(target)
+        if unknown and not files:
+            return self._found[target] or unknown  # control: unknown-gets-no-certificate
         if self._found[target] != files:
             self._found[target] = files
             self._publish()
@@ -121,7 +126,8 @@ class Drift:
         for root in target.large if target else list(self._large):
             await self._look(root)
         for looked_at in self._looked.keys() & ({target} if target else self._looked):
-            self._looked[looked_at] = began
+            if not any(root.unknown for root in looked_at.large):
+                self._looked[looked_at] = began
         self.check_all()
 
     def seconds_since_look(self, target: Target) -> float:
@@ -171,11 +177,15 @@ class Drift:
         self._news = asyncio.Event()
 
 
-def _changed(target: Target) -> str:
+def _changed(target: Target) -> tuple[str, str]:
+    """Return which files of a target have changed, and of which that is unknown."""
     wrong = [path for root in target.large for path in root.changed]
+    unknown = [root.unknown for root in target.large if root.unknown]
     for root in target.small:
         try:
             wrong += root.differences()
+        except NotMeasuredError as error:
+            unknown.append(str(error))
         except MeasureError as error:
             wrong.append(str(error))
-    return named(wrong)
+    return named(wrong), named(unknown)

@@ -3,6 +3,7 @@
 Every file, not only `*.py`: a stray `.pyc`, a template or a shared library can run or steer the code just as well.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -17,8 +18,24 @@ NANOSECONDS_TO_SETTLE = 100_000_000
 """Much more than the resolution of file systems' time stamps."""
 
 
+_MACHINE_IS_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
 class MeasureError(Exception):
     """These files cannot be measured: one is missing, or is neither a file nor a folder."""
+
+
+class NotMeasuredError(MeasureError):
+    """Nothing is known about these files: no descriptor or memory is left, or the process has ended meanwhile.
+
+    It shows no change of a file, so it suspends nobody; and no certificate is issued without knowing.
+    """
+
+
+def measure_error(error: OSError, path: str = "") -> MeasureError:
+    """Return what this error, on reading `path` or the file that it names, says about the measured files."""
+    kind = NotMeasuredError if error.errno in _MACHINE_IS_SHORT else MeasureError
+    return kind(f"{path or error.filename}: {error.strerror}")
 
 
 class Stamp(NamedTuple):
@@ -63,7 +80,7 @@ class Files:
                 for name, stamp in _walk(self.root, folder, self.leave_out, links=self._links)
             }
         except OSError as error:
-            raise MeasureError(f"{error.filename}: {error.strerror}") from error
+            raise measure_error(error) from error
         return found | {name: digest for name in single if (digest := self.look_at(name)) is not None}
 
     def look_at(self, name: str) -> str | None:
@@ -77,7 +94,7 @@ class Files:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise MeasureError(f"{error.filename}: {error.strerror}") from error
+            raise measure_error(error) from error
 
     def measured(self) -> dict[str, MeasuredFile]:
         """Return the files that were read so far, to be stored."""
@@ -103,7 +120,7 @@ def stamps(folder: Path) -> dict[str, Stamp]:
     try:
         return dict(_walk(Path("/"), str(folder), (), links=False))
     except OSError as error:
-        raise MeasureError(f"{error.filename}: {error.strerror}") from error
+        raise measure_error(error) from error
 
 
 def digest_of(files: Mapping[str, str]) -> str:

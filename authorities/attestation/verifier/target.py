@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from authorities.attestation.verifier.measure import Files, MeasuredFile, MeasureError, Stamp, stamps
+from authorities.attestation.verifier.measure import Files, MeasuredFile, MeasureError, NotMeasuredError, Stamp, stamps
 from authorities.attestation.verifier.watch import Watch
 from zerotrust.registry.lock import FILES, changed
 
@@ -29,6 +29,10 @@ class LargeRoot(Protocol):
     @property
     def changed(self) -> list[str]:
         """The paths of the files that are not as approved, or why they cannot be compared."""
+
+    @property
+    def unknown(self) -> str:
+        """Why the last look could not tell whether they are as approved; "" if it could."""
 
     def watch(self, watch: Watch) -> None:
         """Watch these files for changes.  Raises `OSError` if the kernel watches no more files."""
@@ -109,6 +113,7 @@ class SharedRoot:
     ) -> None:
         """Take absolute paths.  `single`: files outside of the folders, which need not exist."""
         self.changed: list[str] = []
+        self.unknown = ""
         self._folders, self._single = folders, single
         self._approved = {path: file.digest for path, file in approved.items()}
         self._files = Files(Path("/"), leave_out=leave_out, links=True, measured=approved)
@@ -123,9 +128,11 @@ class SharedRoot:
     def look(self) -> None:
         try:
             found = self._files.look(self._folders, self._single)
-            self.changed, self._whole = changed(self._approved, found), True
+            self.changed, self._whole, self.unknown = changed(self._approved, found), True, ""
+        except NotMeasuredError as error:
+            self._whole, self.unknown = False, str(error)
         except MeasureError as error:
-            self.changed, self._whole = [str(error)], False
+            self.changed, self._whole, self.unknown = [str(error)], False, ""
 
     def look_at(self, paths: Iterable[str]) -> None:
         if not self._whole:
