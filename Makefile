@@ -35,7 +35,7 @@ test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
 	@$(RUN) pytest $(WORKERS) $(TESTS)
 
 test-compose: .venv/ready  ## Run the tests of the containers, on real ones
-	@$(RUN) pytest -m compose tests/compose
+	@$(RUN) pytest -m compose --maxfail=3 tests/compose
 
 attacks-compose: .venv/ready  ## Try what only containers can show, with intruders in them
 	@$(RUN) pytest -q -m compose tests/compose/test_attacks.py tests/compose/test_intruders.py --table
