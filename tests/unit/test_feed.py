@@ -54,7 +54,7 @@ def event(payload: bytes, svid: Svid | None = None) -> str:
 class Registry:
     """A registry's stream: what it says, connection by connection; then it keeps silent, until it is told to end."""
 
-    def __init__(self, *streams: list[str] | int | float | Exception) -> None:
+    def __init__(self, *streams: list[str] | int | float | Exception | httpx.Response) -> None:
         self.streams = list(streams)
         self.asked: list[str] = []
         self.lines: asyncio.Queue[str | None] = asyncio.Queue()
@@ -80,6 +80,8 @@ class Registry:
             return httpx.Response(503)
         if isinstance(told, int):
             return httpx.Response(told)
+        if isinstance(told, httpx.Response):
+            return told
         return httpx.Response(200, content=self._stream(told))
 
     async def _stream(self, told: list[str]) -> AsyncIterator[bytes]:
@@ -438,6 +440,65 @@ async def test_nothing_is_followed_any_more_once_it_is_closed() -> None:
     assert len(asyncio.all_tasks()) == before
 
 
+SUSPENDED = {"error": "invalid_token", "reason": "revoked", "trace_id": "0" * 32}
+
+
+def said_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "zerotrust.registry.feed"]
+
+
+async def test_a_party_that_is_suspended_is_told_so_and_what_an_operator_can_do(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    there = Registry(httpx.Response(401, json=SUSPENDED), whole(KNOWN))
+    async with asyncio.timeout(5), there.feed.opened():
+        pass
+
+    (said,) = said_in(caplog)
+    assert said.endswith(
+        "/feed: authority/registry refuses agent/reader: revoked, it is suspended; "
+        "`zt party show agent/reader` says why, `zt party reinstate agent/reader` ends it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"reason":"busy"}', "busy"),
+        (b"{", "status 503"),
+        (b"[]", "status 503"),
+        (b"\xff", "status 503"),
+        (b'{"reason":null}', "status 503"),
+        (b'{"reason":""}', "status 503"),
+        (b'{"reason":"busy\\n"}', "status 503"),
+        (b'{"reason":"Ask root@evil.test"}', "status 503"),
+        (b'{"reason":"' + b"a" * 41 + b'"}', "status 503"),
+        (b'{"reason":"busy"}' + b" " * feed.MOST_OF_A_REFUSAL, "status 503"),
+    ],
+)
+async def test_of_a_refusal_only_a_reason_code_is_read(
+    caplog: pytest.LogCaptureFixture, body: bytes, said: str
+) -> None:
+    there = Registry(httpx.Response(503, content=body), whole(KNOWN))
+    async with asyncio.timeout(5), there.feed.opened():
+        pass
+
+    assert [text.rpartition(": ")[2] for text in said_in(caplog)] == [said]
+
+
+@pytest.mark.parametrize(("lasted", "said"), [(True, []), (False, ["the feed has ended at once"])])
+async def test_a_feed_that_ends_in_its_time_is_no_news(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lasted: bool, said: list[str]
+) -> None:
+    monkeypatch.setattr(feed, "SECONDS_BETWEEN_TRIES", 0 if lasted else 0.5)
+    there = Registry(whole(KNOWN), whole(KNOWN))
+    async with there.feed.opened():
+        there.lines.put_nowait(None)
+        await there.until(lambda: len(there.asked) == 2)
+
+    assert [text.rpartition(": ")[2] for text in said_in(caplog)] == said
+
+
 async def test_why_there_is_no_feed_is_logged_once_and_not_every_time(caplog: pytest.LogCaptureFixture) -> None:
     there = Registry(*[503] * 5, 404, whole(KNOWN))
     async with asyncio.timeout(5), there.feed.opened():
@@ -445,8 +506,8 @@ async def test_why_there_is_no_feed_is_logged_once_and_not_every_time(caplog: py
 
     said = [record.getMessage() for record in caplog.records if record.name == "zerotrust.registry.feed"]
     assert [line.partition(": ")[2] for line in said] == [
-        "RemoteProtocolError status 503",
-        "RemoteProtocolError status 404",
+        "authority/registry refuses agent/reader: status 503",
+        "authority/registry refuses agent/reader: status 404",
     ]
 
 

@@ -6,12 +6,17 @@ of every topic.  Until all of that has been received, nothing is fresh, and so n
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
+from zerotrust.decision import Reason
+from zerotrust.errors import ZeroTrustError
+from zerotrust.limits.answers import read
+from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.events import RevocationEvents, audience, read_heartbeat
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, KINDS, POLICY, REGISTRY, REVOCATIONS, LatestDocument, LineKind, Topic
@@ -22,11 +27,17 @@ from zerotrust.spiffe.workload import WorkloadError
 
 PATH = "/feed"
 SECONDS_BETWEEN_TRIES = 0.2
+MOST_OF_A_REFUSAL = 4096
+"""Bytes of an answer that is no feed: it has to hold a reason code."""
 
 Use = Callable[[RegistrySnapshot, PolicyDocument], None]
 """Replaces the versions in use, both at once."""
 
 log = logging.getLogger(__name__)
+
+
+class FeedRefused(ZeroTrustError):
+    """The registry refuses this party its feed.  The text says why, and what an operator can do."""
 
 
 class RegistryFeed:
@@ -86,24 +97,27 @@ class RegistryFeed:
             next_try = loop.time() + SECONDS_BETWEEN_TRIES
             try:
                 await self._listen()
-                why = "the feed has ended"
+                # It ends with the certificates of its connection, which is no news.
+                why = "" if loop.time() >= next_try else "the feed has ended at once"
+            except FeedRefused as refusal:
+                why = str(refusal)
             except (httpx.HTTPError, TimeoutError, WorkloadError) as error:  # the data expires by itself
                 why = f"{type(error).__name__} {error}"
             except Exception as error:  # noqa: BLE001 - a gap, a forgery, an unusable version, a bug:
                 self.revocations.forget()  # the data may be incomplete
                 why = f"{type(error).__name__} {error}"
-            if why != logged:
+            if why and why != logged:
                 log.warning("nothing new from %s: %s", self._url, why)
             logged = why
-            # A feed ends with the certificates of its connection, and a revocation just then must not be delayed.
+            # Where it has lasted that long, at once: a revocation just then must not be delayed.
             await asyncio.sleep(next_try - loop.time())
 
     async def _listen(self) -> None:
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(self.revocations.bound):  # an unreachable host may not even refuse
                 answer = await stack.enter_async_context(self._http.stream("GET", self._url))
-            if answer.status_code != 200:
-                raise httpx.RemoteProtocolError(f"status {answer.status_code}")
+                if answer.status_code != 200:
+                    raise FeedRefused(self._refusal(answer.status_code, await _reason(answer)))
             lines = answer.aiter_lines()
             while True:
                 async with asyncio.timeout(self.revocations.bound):
@@ -112,6 +126,15 @@ class RegistryFeed:
                     return
                 self._take(line)
                 await asyncio.sleep(0)  # let other tasks run, also if the next line is here already
+
+    def _refusal(self, status: int, reason: str) -> str:
+        """Return a sentence for the log, with what helps if it is known."""
+        own = self._identity().id
+        name = own.removeprefix(f"{audience(own)}/")
+        said = f"{self._party} refuses {name}: {reason or f'status {status}'}"
+        if reason == Reason.REVOKED:  # a party without a token can be revoked by itself alone
+            said += f", it is suspended; `zt party show {name}` says why, `zt party reinstate {name}` ends it"
+        return said
 
     def _take(self, line: str) -> None:
         own, now = self._identity(), time.time()
@@ -144,3 +167,12 @@ class RegistryFeed:
         self.revocations.confirm(numbers[REVOCATIONS.name], oldest)
         if self.revocations.fresh:
             self._complete.set()
+
+
+async def _reason(answer: httpx.Response) -> str:
+    """Return the reason code that a refusal names; an empty text if it names none.  Raises `httpx.HTTPError`."""
+    try:
+        reason = strict_object(await read(answer, MOST_OF_A_REFUSAL)).get("reason")
+    except ValueError:
+        return ""
+    return reason if isinstance(reason, str) and re.fullmatch(r"[a-z][a-z_]{0,39}", reason) else ""
