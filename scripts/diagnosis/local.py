@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from scripts.diagnosis.suspended import Suspended, suspended
 from scripts.diagnosis.verdict import Verdict, note, ok, skipped, wrong
 
 KEYCLOAK = "26.7.5"
@@ -27,8 +28,7 @@ class Local:
     """Whether Keycloak is in the cache."""
     silent: tuple[tuple[str, str], ...] = ()
     """Parties of a running system at whose port nobody listens, each with the last line of its log."""
-    suspended: tuple[tuple[str, str], ...] = ()
-    """Parties that were suspended, each with the cause."""
+    suspended: Suspended = ()
 
 
 def needs(local: Local) -> Verdict:
@@ -47,21 +47,20 @@ def needs(local: Local) -> Verdict:
 
 def system(local: Local) -> list[Verdict]:
     """Whether what runs answers, and who is suspended."""
+    waiting = {name for name, _ in local.suspended or ()}  # they wait for the registry's feed, and do not listen before
+    silent = [(name, said) for name, said in local.silent if name not in waiting]
     verdicts = []
     if local.process is None:
         verdicts.append(note("local", "nothing runs", "make up"))
-    elif local.silent:
-        name, said = local.silent[0]
+    elif silent:
+        name, said = silent[0]
         log = f"{local.folder}/logs/{name.replace('/', '-')}.log"
-        what = f"{', '.join(name for name, _ in local.silent)} does not listen"
+        what = f"{', '.join(name for name, _ in silent)} does not listen"
         verdicts.append(wrong("local", f"{what}: {said or 'its log is empty'}", f"make down && make up   ({log})"))
     else:
-        verdicts.append(ok("local", f"runs as process {local.process}, and all parties listen"))
-    if local.suspended:
-        names = ", ".join(name for name, _ in local.suspended)
-        said = f"{names}: all their requests are refused, also after a restart ({local.suspended[0][1]})"
-        verdicts.append(note("suspended", said, f"zt party reinstate {local.suspended[0][0]}"))
-    return verdicts
+        others = "all other parties listen" if local.silent else "all parties listen"
+        verdicts.append(ok("local", f"runs as process {local.process}, and {others}"))
+    return verdicts + suspended(local.suspended, running=local.process is not None)
 
 
 def unused() -> Verdict:

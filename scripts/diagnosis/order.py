@@ -10,6 +10,7 @@ from scripts.diagnosis.issuer import Answer
 from scripts.diagnosis.local import Local
 from scripts.diagnosis.machine import Disk, Machine
 from scripts.diagnosis.ports import Port
+from scripts.diagnosis.suspended import Suspended, suspended
 from scripts.diagnosis.verdict import Verdict, note
 
 CONTAINERS, LOCAL = WAYS = "containers", "local"
@@ -32,6 +33,8 @@ class Facts:
     """None: Keycloak does not run."""
     other_lock: bool = False
     """Whether the containers' registry.lock is another one than this tree's."""
+    suspended: Suspended = ()
+    """In the containers' registry."""
 
 
 def ways(asked: str, engine: Docker, found: Sequence[Container], run: local.Local) -> set[str]:
@@ -68,7 +71,7 @@ def verdicts(facts: Facts, checked: Collection[str]) -> list[Verdict]:
         found.append(local.needs(facts.local))
     found.append(ports.ports(facts.ports, checked, local_process=facts.local.process))
     if facts.docker.answers and in_containers:
-        found += [containers.realm(facts.containers), *containers.services(facts.containers, facts.root)]
+        found += _containers(facts)
     if facts.other_lock:
         said = "built from other files than this folder has now"
         found.append(note("images", said, "docker compose up -d --build --wait"))
@@ -76,3 +79,12 @@ def verdicts(facts: Facts, checked: Collection[str]) -> list[Verdict]:
     ready = way == LOCAL or any(one.service == "keycloak" and one.works for one in facts.containers)
     found.append(issuer.certificates(facts.answer, now, way))
     return [*found, issuer.issuer(facts.answer, facts.issuer, way, ready=ready)]
+
+
+def _containers(facts: Facts) -> list[Verdict]:
+    """Return the verdicts on containers.  A suspension explains why one starts in vain, if an operator can end it."""
+    realm, services = containers.realm(facts.containers), containers.services(facts.containers, facts.root)
+    works = {one.service for one in facts.containers if one.works}
+    told = suspended(facts.suspended, running="registry" in works)
+    first = {"registry", "keycloak", "attestation"} <= works and not any(one.refused for one in facts.containers)
+    return [realm, *told, *services] if first else [realm, *services, *told]

@@ -69,6 +69,7 @@ def collected(root: Path, asked: str) -> Facts:
         containers=[container for container, _ in found],
         local=local,
         answer=answer,
+        suspended=docker.suspended_of(ids["registry"]) if "registry" in ids else (),
         other_lock=not docker.same(root / "registry.lock", lock),
     )
 

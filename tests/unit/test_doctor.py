@@ -18,13 +18,15 @@ from scripts.diagnosis import containers, docker, issuer, local, logs, machine, 
 from scripts.diagnosis.containers import Container
 from scripts.diagnosis.docker import Docker
 from scripts.diagnosis.gather import commands
-from scripts.diagnosis.gather.local import suspended
+from scripts.diagnosis.gather.local import DATABASE, suspended
 from scripts.diagnosis.issuer import Answer
 from scripts.diagnosis.local import Local
 from scripts.diagnosis.machine import Disk, Machine
+from scripts.diagnosis.order import Facts
 from scripts.diagnosis.ports import Port
 from scripts.diagnosis.project import ONCE, SERVICES, project
 from scripts.diagnosis.report import WIDTH, report
+from scripts.diagnosis.suspended import DRIFT, Suspended
 from scripts.diagnosis.verdict import State, Verdict, cause, note, ok, skipped, wrong
 from tests.support.system import ROOT
 from zerotrust.token_validation import CLOCK_SKEW
@@ -443,7 +445,66 @@ def test_the_suspended_are_read_from_what_the_last_run_kept(tmp_path: Path) -> N
 
     assert suspended(tmp_path / "revocations.db") == (("agent/reader", "changed"),)
     assert suspended(tmp_path / "none.db") == ()
-    assert shown(local.system(Local(suspended=(("agent/reader", "changed"),)))[1])[1].endswith("reinstate agent/reader")
+    (tmp_path / "spoiled.db").write_text("no database at all" * 100)
+    assert suspended(tmp_path / "spoiled.db") is None
+
+
+SUSPENDED = (("agent/reader", "theft"), ("agent/writer", "theft"))
+REINSTATE = "zt party reinstate agent/reader"
+
+
+def test_whoever_is_suspended_is_a_note_until_an_operator_can_be_asked_and_then_the_cause() -> None:
+    waiting = Local(process=4711, silent=(("agent/reader", "refused"), ("agent/writer", "")), suspended=SUSPENDED)
+    first = cause(local.system(waiting))
+
+    assert first
+    assert first.said.startswith("agent/reader, agent/writer: all their requests are refused")
+    assert first.repair.startswith(REINSTATE)
+    assert cause(local.system(replace(waiting, suspended=()))) != first
+    later = local.system(Local(suspended=SUSPENDED))
+    assert cause(later) is None
+    assert later[1].repair == REINSTATE
+
+
+def test_a_suspension_for_drift_is_not_ended_before_the_code_is_back() -> None:
+    found = local.system(Local(process=4711, suspended=(("agent/reader", "drift: agents/reader/main.py"),)))
+
+    assert "first put the approved code back" in found[-1].said
+
+
+def of_containers(found: list[Container], who: Suspended) -> list[Verdict]:
+    facts = Facts("", ISSUER, MACHINE, [], DOCKER, [], found, Local(), suspended=who)
+    return order.verdicts(facts, {"containers"})
+
+
+def test_a_party_that_is_suspended_is_why_its_container_starts_in_vain() -> None:
+    vain = container("reader", "running", health="unhealthy", log=("nothing new",))
+    for found in (HEALTHY, vain):
+        first = cause(of_containers(found, SUSPENDED))
+        assert first
+        assert first.about == "suspended"
+        assert first.repair.startswith(REINSTATE)
+    assert cause(of_containers(HEALTHY, ())) is None
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        container("keycloak", "exited", exit_status=1),
+        container("reader", "running", health="unhealthy", log=(containers.NO_IDENTITY,)),
+    ],
+)
+def test_what_hinders_reinstatement_comes_before_a_suspension(found: list[Container]) -> None:
+    first = cause(of_containers(found, SUSPENDED))
+
+    assert first
+    assert first.about in ("keycloak", "reader")
+
+
+def test_where_the_registry_cannot_be_read_nothing_is_said_to_be_well_about_suspensions() -> None:
+    assert shown(of_containers(HEALTHY, None)[-3])[0] is State.SKIPPED
+    stopped = container("registry", "exited", exit_status=0)
+    assert ("suspended", State.NOTE) in {(one.about, one.state) for one in of_containers(stopped, SUSPENDED)}
 
 
 @pytest.mark.parametrize(
@@ -495,6 +556,8 @@ def test_numbers_and_words_that_are_written_twice_agree() -> None:
     assert local.KEYCLOAK == keycloak_runtime.VERSION
     assert containers.STALE in STALE
     assert containers.ANEW in STALE
+    assert f'f"{DRIFT}{{drifted' in (ROOT / "authorities/registry/operators.py").read_text()
+    assert f'service.data / "{DATABASE}"' in (ROOT / "authorities/registry/app.py").read_text()
 
 
 def test_each_reason_with_a_remedy_is_one_that_attestation_gives() -> None:

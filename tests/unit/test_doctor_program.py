@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tarfile
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,8 @@ class Stage:
         self.containers: list[dict[str, Any]] = []
         self.logs: dict[str, str] = {}
         self.published = ""
+        self.suspended = ""
+        """A party's SPIFFE ID."""
 
     @property
     def issuer(self) -> str:
@@ -104,9 +108,18 @@ class Stage:
             (["cp", "attestation:/public/ca.pem"], 0, packed(self.ca)),
             (["cp", "attestation:/app/registry.lock"], 0, packed(lock)),
         ]
+        found.append((["cp", "registry:/data/revocations.db"], 0, packed(self._revocations())))
         found += [(["logs", "--tail", "200", name], 0, text.encode()) for name, text in self.logs.items()]
         found.append((["logs"], 0, b""))
         return [(words, status, base64.b64encode(out).decode(), "") for words, status, out in found]
+
+    def _revocations(self) -> bytes:
+        with closing(sqlite3.connect(":memory:")) as database:
+            database.execute("CREATE TABLE changes (number INTEGER, kind TEXT, name TEXT, cause TEXT)")
+            if self.suspended:
+                database.execute("INSERT INTO changes VALUES (1, 'party', ?, 'a theft')", [self.suspended])
+            database.commit()
+            return database.serialize()
 
     def docker(self, table: list[tuple[list[str], int, str, str]] | None = None) -> None:
         """Put a `docker` on the path."""
@@ -196,6 +209,19 @@ def test_everything_well(stage: Stage, serve: Callable[..., None]) -> None:
     assert (status, said.splitlines()[0]) == (0, "All is well.")
     assert "10 of 10 work" in said
     assert re.search(rf"ok +issuer +{stage.issuer}", said)
+
+
+@pytest.mark.parametrize("health", ["unhealthy", "healthy"])  # it was suspended before its start, or after it
+def test_a_suspended_party(stage: Stage, serve: Callable[..., None], health: str) -> None:
+    serve()
+    stage.with_stack(reader={"Health": {"Status": health}})
+    stage.suspended = "spiffe://agents.example/agent/reader"
+    stage.docker()
+    status, said = stage.run("containers")
+
+    assert status == 1
+    assert said.startswith("Cause:  suspended: agent/reader: all their requests are refused")
+    assert "Repair: zt party reinstate agent/reader" in said
 
 
 def test_nothing_is_written_into_the_tree(stage: Stage) -> None:

@@ -32,8 +32,8 @@ class Ran:
         return self.out.decode(errors="replace")
 
 
-def run(*command: str, seconds: float = SECONDS) -> Ran:
-    """Run a program to its end, and end it with its own children if it is too slow."""
+def run(*command: str, seconds: float = SECONDS, most: int = MOST) -> Ran:
+    """Run a program to its end, and end it with its own children if it is too slow.  `most`: bytes of its output."""
     try:
         process = subprocess.Popen(  # noqa: S603 - none of it comes from outside
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -46,7 +46,7 @@ def run(*command: str, seconds: float = SECONDS) -> Ran:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         return Ran(None, err=f"no answer within {seconds:.0f} s")
-    return Ran(process.returncode, out[-MOST:], err[-MOST:].decode(errors="replace"))
+    return Ran(process.returncode, out[-most:], err[-MOST:].decode(errors="replace"))
 
 
 @contextmanager

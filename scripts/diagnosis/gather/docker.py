@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,15 @@ from typing import Any
 from scripts.diagnosis.containers import Container
 from scripts.diagnosis.docker import Docker
 from scripts.diagnosis.gather.commands import MOST, run
+from scripts.diagnosis.gather.local import DATABASE, suspended
 from scripts.diagnosis.project import ONCE
+from scripts.diagnosis.suspended import Suspended
 
 LINES = 200
 """Of a log."""
+MOST_OF_A_DATABASE = 32 << 20
+ARCHIVE = 20_480
+"""Bytes that an archive of one file has beside it."""
 ALL = "attestation"
 """The service whose log is always read."""
 
@@ -101,12 +107,24 @@ def _log(container: str) -> list[str]:
     return [*ran.text.splitlines(), *ran.err.splitlines()] if ran.status == 0 else []
 
 
-def file_of(container: str, path: str) -> bytes | None:
-    """Return a file of a container, running or not; None if it cannot be had."""
-    ran = run("docker", "cp", f"{container}:{path}", "-")
+def suspended_of(container: str) -> Suspended:
+    """Return the suspended parties, from copies of the registry's files."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (DATABASE, f"{DATABASE}-wal"):  # what was changed last is in the second one, if there is one
+            content = file_of(container, f"/data/{name}", MOST_OF_A_DATABASE)
+            if content is not None:
+                Path(folder, name).write_bytes(content)
+            elif name == DATABASE:
+                return None
+        return suspended(Path(folder, DATABASE))
+
+
+def file_of(container: str, path: str, most: int = MOST) -> bytes | None:
+    """Return a file of a container, running or not; None if it cannot be had, or has more than `most` bytes."""
+    ran = run("docker", "cp", f"{container}:{path}", "-", most=most + ARCHIVE)
     with contextlib.suppress(tarfile.TarError, OSError), tarfile.open(fileobj=io.BytesIO(ran.out)) as packed:
         for member in packed:
-            if member.isfile() and member.size < MOST and (file := packed.extractfile(member)):
+            if member.isfile() and member.size <= most and (file := packed.extractfile(member)):
                 return file.read()
     return None
 

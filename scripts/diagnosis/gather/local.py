@@ -9,12 +9,15 @@ from pathlib import Path
 from scripts.diagnosis.gather.ports import taken
 from scripts.diagnosis.local import KEYCLOAK, Local
 from scripts.diagnosis.logs import last_words
+from scripts.diagnosis.suspended import Suspended
 
 FOLDERS = ("run", "run/walkthrough")
 """Of `make up`, and of `make demo`."""
 
 
 REGISTRY = "authority/registry"
+DATABASE = "revocations.db"
+"""As in `authorities/registry/app.py`."""
 
 
 def cache_folder() -> Path:
@@ -37,7 +40,7 @@ def local(root: Path, parties: Mapping[str, int]) -> Local:
         keycloak_version=_text(Path(home) / "version.txt").removeprefix("Keycloak - Version ") if home else "",
         cached=_there(cache_folder() / f"keycloak-{KEYCLOAK}"),
         silent=tuple((name, last_words(_log(root / folder, name))) for name in silent),
-        suspended=suspended(root / (folder or "run") / "data" / "authority-registry" / "revocations.db"),
+        suspended=suspended(root / (folder or "run") / "data" / "authority-registry" / DATABASE),
     )
 
 
@@ -52,17 +55,19 @@ def _running(file: Path) -> int | None:
     return None
 
 
-def suspended(database: Path) -> tuple[tuple[str, str], ...]:
+def suspended(database: Path) -> Suspended:
     """Return the parties whose last change is a revocation, each with its cause; the registry is none of them.
 
     It starts all the same, because it is the one that would have to hear of it.
     """
-    latest: dict[str, str | None] = {}
-    with suppress(sqlite3.Error):
-        if _there(database):
-            with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
-                rows = connection.execute("SELECT name, cause FROM changes WHERE kind = 'party' ORDER BY number")
-                latest = {str(name): cause for name, cause in rows}
+    if not _there(database):
+        return ()
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
+            rows = connection.execute("SELECT name, cause FROM changes WHERE kind = 'party' ORDER BY number")
+            latest = {str(name): cause for name, cause in rows}
+    except sqlite3.Error:
+        return None
     found = ((_short(name), cause) for name, cause in sorted(latest.items()) if cause)
     return tuple((name, cause) for name, cause in found if name != REGISTRY)
 
