@@ -21,7 +21,7 @@ from zerotrust.token_validation import TICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-# What the README draws: azp, aud, scope, actors (outermost first), longest life in seconds.
+# What the picture shows: azp, aud, scope, actors (outermost first), longest life in seconds.
 DRAWN = {
     "T0": ("walkthrough", "orchestrator", EVERYTHING, (), 300),
     "T1": ("orchestrator", "agent/reader", "agent.invoke tool.read inference.run", ("orchestrator",), 120),

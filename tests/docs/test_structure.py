@@ -1,0 +1,113 @@
+"""The README is short, every page is in the index once, and every link to a heading finds it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.test_docs import ROOT, TEXTS, texts
+from tests.support.system import deployment
+from zerotrust.settings import Settings
+
+README = (ROOT / "README.md").read_text()
+INDEX = (ROOT / "docs" / "README.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
+NEEDS = ["Learn", "Do", "Look up", "Understand"]
+PRINCIPLES = [
+    "scoped API enforcement",
+    "delegated token exchange",
+    "continuous verification and auditability",
+    "workload attestation",
+    "agent registration as a source of truth",
+]
+
+
+def rows(page: str, section: str) -> list[list[str]]:
+    """Return the cells of the tables of a section, without their headings."""
+    [text] = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub makes of a page's headings."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    words = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in words}
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    assert len(README.encode()) <= 9_000
+
+
+def test_the_readme_has_eight_limits_and_ten_things_to_see() -> None:
+    [limits] = re.findall(r"^## What it does not do\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+
+    assert len(re.findall(r"^- ", limits, re.MULTILINE)) == 8
+    assert re.findall(r"^(\d+)\. ", README, re.MULTILINE) == [str(number) for number in range(1, 11)]
+
+
+@pytest.mark.parametrize(
+    ("page", "section"), [("README.md", "The five principles"), ("docs/series.md", "From principle to file")]
+)
+def test_each_principle_of_the_series_has_files_and_tests(page: str, section: str) -> None:
+    found = rows((ROOT / page).read_text(), section)
+
+    assert [row[0] for row in found] == PRINCIPLES
+    assert [row for row in found if "](" not in row[-2] or "](" not in row[-1]] == []
+    assert [row for row in found if not any("tests/" in cell for cell in row)] == []
+
+
+def test_each_figure_of_the_series_has_files_and_tests() -> None:
+    found = rows((ROOT / "docs" / "series.md").read_text(), "From figure to file")
+
+    assert [row[0] for row in found] == ["1", "2", "3", "4", "5"]
+    assert [row for row in found if "](" not in row[2] or "](../" not in row[3] or "](../tests/" not in row[4]] == []
+
+
+def test_every_page_is_in_the_index_once_under_one_of_the_four_needs() -> None:
+    needs = dict(re.findall(r"^## ([\w ]+)[^\n]*\n(.*?)(?=^## |\Z)", INDEX, re.MULTILINE | re.DOTALL))
+    listed = [link for text in needs.values() for link in re.findall(r"^- .*?\]\(([\w-]+\.md)\)", text, re.MULTILINE)]
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+    assert list(needs) == NEEDS
+    assert sorted(listed) == sorted(pages)
+
+
+@texts
+def test_every_link_to_a_heading_finds_it(text: Path) -> None:
+    links = re.findall(r"\]\((?!http)([^)#\s]*)#([^)]+)\)", text.read_text())
+
+    assert [link for link in links if link[1] not in anchors((text.parent / link[0]) if link[0] else text)] == []
+
+
+def test_the_texts_are_all_texts() -> None:
+    assert len(TEXTS) > 25
+
+
+def test_the_settings_are_those_of_the_code() -> None:
+    registry = re.findall(r"^    (\w+): Path$", (ROOT / "authorities/registry/main.py").read_text(), re.MULTILINE)
+    options = re.findall(r'envvar="(\w+)"', (ROOT / "zt" / "commands.py").read_text())
+    known = {f"ZT_{name.upper()}" for name in (*Settings.model_fields, *registry)} | {*options}
+
+    assert set(re.findall(r"^\| `(ZT_\w+)`", SETTINGS, re.MULTILINE)) == known
+
+
+def test_the_ports_are_those_of_the_deployments() -> None:
+    told = {who.partition(":")[0]: (int(port), there) for port, who, there in rows(SETTINGS, "Ports")}
+    published = re.findall(r'"127\.0\.0\.1:(\d+):\d+"', (ROOT / "docker-compose.yml").read_text())
+
+    placed = {name: place.port for name, place in deployment().parties.items()}
+    assert {name: port for name, (port, _) in told.items() if name in placed} == placed
+    shown = [(str(port), there) for port, there in told.values() if there.isdigit()]
+    assert sorted(there for _, there in shown) == sorted(published)
+    assert [pair for pair in shown if pair[0] != pair[1]] == []
+
+
+def test_every_variable_of_make_is_one_that_the_makefile_reads() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    told = [row[0].strip("`") for row in rows(SETTINGS, "Variables of make")]
+
+    elsewhere = {"A2A_TCK"}  # make hands it on in the environment
+    assert [name for name in told if f"$({name})" not in makefile and name not in elsewhere] == []
