@@ -21,6 +21,9 @@ ROUTES: Routes = {
     ("GET", "/health"): Public(),
 }
 
+SECONDS_TO_READ = 30
+"""The lifetime that it asks for: half of what it could have, because searching and reading take no longer."""
+
 
 def create_app(service: Service) -> ASGIApp:
     """The reader, guarded."""
@@ -29,8 +32,9 @@ def create_app(service: Service) -> ASGIApp:
 
     async def answer(task: str) -> Answer:
         # Narrow: one token for the tool, one for the model.  Neither is valid for the other, or for this agent.
+        # The three parameters of an exchange: an audience, a scope and, where less will do, a lifetime.
         tool_token, model_token = await asyncio.gather(
-            service.exchange("tool/documents", "tool.read"),
+            service.exchange("tool/documents", "tool.read", lifetime=SECONDS_TO_READ),
             service.exchange("inference", "inference.run"),
         )
         # Act: whatever tool the model calls, the call has the right to read only.

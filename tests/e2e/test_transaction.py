@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 DRAWN = {
     "T0": ("walkthrough", "orchestrator", EVERYTHING, (), 300),
     "T1": ("orchestrator", "agent/reader", "agent.invoke tool.read inference.run", ("orchestrator",), 120),
-    "T2": ("agent/reader", "tool/documents", "tool.read", ("agent/reader", "orchestrator"), 60),
+    "T2": ("agent/reader", "tool/documents", "tool.read", ("agent/reader", "orchestrator"), 30),
     "T3": ("agent/reader", "inference", "inference.run", ("agent/reader", "orchestrator"), 60),
     "T1w": ("orchestrator", "agent/writer", "agent.invoke tool.write inference.run", ("orchestrator",), 120),
     "T2w": ("agent/writer", "tool/documents", "tool.write", ("agent/writer", "orchestrator"), 60),

@@ -230,6 +230,14 @@ async def test_the_users_own_token_goes_nowhere_and_each_hop_has_a_smaller_one(s
     assert [form["subject_token"] for form in issuer.exchanges].count(token) == 1
 
 
+async def test_the_reader_asks_for_a_shorter_lifetime_than_it_could_have(system: System, issuer: Issuer) -> None:
+    await worked(system, issuer.token(), READ_IT)
+
+    asked = {form["audience"].rpartition("/")[2]: form.get("requested_lifetime") for form in issuer.exchanges}
+    assert asked == {"reader": None, "documents": "30", "inference": None}
+    assert system.registry.parties["agent/reader"].max_ttl == 60
+
+
 # what it says when something fails
 
 
