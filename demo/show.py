@@ -10,15 +10,14 @@ from collections.abc import Iterable, Mapping
 
 from cryptography import x509
 from rich.console import Console
-from rich.markup import escape
-from rich.tree import Tree
 
 from authorities.attestation.verifier.measure import digest_of
 from demo.revocation_methods import REVOCATION_METHODS
 from local.program import console, show
 from local.system import HOST, System
-from zerotrust.audit.event import MICROSECONDS, Access, AuditEvent, Caller, Decided, Request
+from zerotrust.audit.event import MICROSECONDS, AuditEvent, Caller, Request
 from zerotrust.spiffe.svid import id_of
+from zt.trail import short, trail
 
 # Each token's name in the text, by its presenter and its audience.
 NAMES = {
@@ -35,11 +34,6 @@ NAMES = {
 NO = "\N{EN DASH}"
 WIDE = 120
 """Columns of a terminal with room for every column."""
-
-
-def short(party: str) -> str:
-    """Return a party's name without its trust domain."""
-    return party.removeprefix("spiffe://").partition("/")[2] or party
 
 
 async def certificates(system: System) -> dict[str, x509.Certificate]:
@@ -112,24 +106,5 @@ def _lost(token: Caller, parent: Caller | None) -> str:
 
 
 def show_trail(console: Console, events: Iterable[AuditEvent]) -> None:
-    """Show the audit trail of one transaction: each token below the one it came from, with the calls made with it."""
-    tree = Tree("")
-    branches: dict[str, Tree] = {}
-    for event in sorted(events, key=lambda found: found.time):
-        data = event.data
-        if not isinstance(data, Request | Access) or not (token := data.principal):
-            continue  # an exchanged token gets a branch of its own
-        tree.label = tree.label or f"transaction {token.transaction}, policy {_version(data.decision)}"
-        if (branch := branches.get(token.token_id)) is None:
-            above = branches[token.lineage[-1]] if token.lineage else tree
-            name = NAMES[short(token.party), short(token.audience)]
-            label = f"[bold]{name}[/bold] {short(token.party)} → {short(token.audience)}"
-            branch = branches[token.token_id] = above.add(label)
-        about = f" ({data.resource.kind} {data.resource.name})" if isinstance(data, Access) else ""
-        colour = "green" if data.decision.allowed else "red"
-        branch.add(f"[{colour}]{escape(data.decision.reason)}[/{colour}]  {escape(data.operation + about)}")
-    console.print(tree)
-
-
-def _version(decision: Decided) -> str:
-    return decision.policy.version if decision.policy else NO
+    """Show the audit trail of one transaction, as `zt audit show` does, with each token's name in the text."""
+    console.print(trail(events, name=lambda token: NAMES[short(token.party), short(token.audience)]))

@@ -28,15 +28,19 @@ JOURNAL = "run/data/authority-registry/journal.jsonl"
 
 
 class CommandError(Exception):
-    """The command failed.  The text names the cause and the next step."""
+    """The command failed, for a `reason`.  The text names the cause and the next step."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class RefusedError(CommandError):
     """The registry refused, with this `answer`: its status and reason."""
 
-    def __init__(self, text: str, answer: str) -> None:
-        super().__init__(text)
-        self.answer = answer
+    def __init__(self, text: str, status: int, reason: str) -> None:
+        super().__init__(text, reason)
+        self.answer = f"{status} {reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +102,10 @@ class RegistryClient:
         except httpx.ConnectError as error:
             raise self._unreached(error) from error
         except (httpx.HTTPError, OSError) as error:
-            raise CommandError(f"The registry gave no answer ({error}): it may have been done, so check.") from error
+            why = f"The registry gave no answer ({error}): it may have been done, so check."
+            raise CommandError(why, "no_answer") from error
         except ValueError as error:
-            raise CommandError(f"The registry did not answer with JSON ({error}); see its log.") from error
+            raise CommandError(f"The registry did not answer with JSON ({error}); see its log.", "no_answer") from error
         if status != 200:
             raise self._refused(status, content, path, body or {})
         return content
@@ -110,7 +115,8 @@ class RegistryClient:
         while cause and not isinstance(cause, ssl.SSLCertVerificationError):
             cause = cause.__context__  # httpcore removes `__cause__`
         if cause:
-            return CommandError(f"The server at {self._address} is not the registry; nothing was sent to it: {error}")
+            why = f"The server at {self._address} is not the registry; nothing was sent to it: {error}"
+            return CommandError(why, "not_the_registry")
         return _not_running("The registry", self._address, error)
 
     def _refused(self, status: int, content: dict[str, Any], path: str, sent: dict[str, Any]) -> RefusedError:
@@ -130,14 +136,14 @@ class RegistryClient:
             "journal_unavailable": f"{refused}: it cannot write to {JOURNAL}; see its log.",
         }
         on_record = f"{refused}; on record as trace {content.get('trace_id')} in {JOURNAL}."
-        return RefusedError(sentences.get(reason, on_record), f"{status} {reason}")
+        return RefusedError(sentences.get(reason, on_record), status, reason)
 
 
 STARTED_BY = "`make up` or `docker compose up --wait` starts it."
 
 
 def _not_running(who: str, where: str, error: Exception) -> CommandError:
-    return CommandError(f"{who} does not answer at {where} ({error}): is it running? {STARTED_BY}")
+    return CommandError(f"{who} does not answer at {where} ({error}): is it running? {STARTED_BY}", "not_running")
 
 
 def no_party(name: str) -> str:
@@ -160,9 +166,9 @@ async def sign_in_at(  # noqa: PLR0913 - where, who, for what
         trusting = ssl.create_default_context(cafile=ca)
         return await sign_in(issuer, client_id, user, password, scope, verify=trusting)
     except FileNotFoundError as error:
-        raise CommandError(f"There is no {ca}: is the system running? {STARTED_BY}") from error
+        raise CommandError(f"There is no {ca}: is the system running? {STARTED_BY}", "not_running") from error
     except LoginError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(str(error), "not_signed_in") from error
     except (httpx.HTTPError, OSError) as error:
         raise _not_running("Keycloak", issuer, error) from error
 

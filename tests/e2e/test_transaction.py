@@ -10,7 +10,7 @@ import pytest
 
 from demo.refusals import attempts
 from demo.revocation import PLANTED, operator, until_restored
-from demo.show import short, tokens_of
+from demo.show import tokens_of
 from local.manual_steps import REQUEST, steps
 from local.system import EVERYTHING, ROOT, System
 from tests.support.leaks import holds_token
@@ -18,6 +18,7 @@ from tests.support.records import flat
 from zerotrust.audit.event import MICROSECONDS, AuditEvent, Outcome
 from zerotrust.audit.journal import first_bad_record
 from zerotrust.token_validation import TICK
+from zt.trail import short
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -13,7 +13,7 @@ import queue
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -55,12 +55,12 @@ class Journal:
         except OSError as error:
             os.close(self._fd)
             raise JournalError(f"{path}: another process writes to it") from error
-        lines = _lines(path)
-        if bad := _first_bad(lines):
+        complete = list(lines(path))
+        if bad := _first_bad(complete):
             os.close(self._fd)
             raise JournalError(f"{path}: record {bad} was changed")
-        self._count, self._head = len(lines), _hash(lines[-1]) if lines else GENESIS
-        self._end = sum(len(line) + 1 for line in lines)
+        self._count, self._head = len(complete), _hash(complete[-1]) if complete else GENESIS
+        self._end = sum(len(line) + 1 for line in complete)
         os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
         _sync_folder(path.parent)
         self._failure: JournalError | None = None  # permanent: the end of the file is unknown, so nothing is appended
@@ -160,10 +160,27 @@ class Journal:
 
 def events(path: Path) -> Iterator[AuditEvent]:
     """Yield the events of a journal, the oldest first.  Raises `ValueError` at one that is not of schema 1."""
-    for line in _lines(path):
-        if not (record := _RECORD.fullmatch(line)):
-            raise ValueError("not a record")
-        yield AuditEvent.parse(record[1])
+    return map(event_of, lines(path))
+
+
+def event_of(line: bytes) -> AuditEvent:
+    """Return the event of a journal's line.  Raises `ValueError` if it is none of schema 1."""
+    if not (record := _RECORD.fullmatch(line)):
+        raise ValueError("not a record")
+    return AuditEvent.parse(record[1])
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield the complete lines of a journal, the oldest first.
+
+    One that is too long for a record comes in pieces, none of which is a record, so that it fills no memory.
+    """
+    with path.open("rb") as file:
+        while line := file.readline(MAX_LINE + 1):
+            if line.endswith(b"\n"):
+                yield line[:-1]
+            elif len(line) > MAX_LINE:
+                yield line
 
 
 def first_bad_record(path: Path) -> int:
@@ -172,12 +189,12 @@ def first_bad_record(path: Path) -> int:
     The last records cannot be checked: to detect that they were changed, rewritten or cut off takes an anchor outside
     this file.
     """
-    return _first_bad(_lines(path))
+    return _first_bad(lines(path))
 
 
-def _first_bad(lines: list[bytes]) -> int:
+def _first_bad(chain: Iterable[bytes]) -> int:
     head = GENESIS
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(chain, 1):
         record = _RECORD.fullmatch(line)
         if not record or int(record[2]) != number:
             return number
@@ -185,10 +202,6 @@ def _first_bad(lines: list[bytes]) -> int:
             return max(number - 1, 1)  # it names the hash of another
         head = _hash(line)
     return 0
-
-
-def _lines(path: Path) -> list[bytes]:
-    return path.read_bytes().split(b"\n")[:-1]
 
 
 def _hash(line: bytes) -> str:

@@ -1,0 +1,284 @@
+"""`zt audit` and `zt token`: what needs no operator, on journals that a task in process has left."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.support.issuer import Issuer
+from tests.support.records import CALLER
+from tests.support.system import System
+from zerotrust.audit.event import AuditEvent, Decided, Exchange, Refusal, Request, UntrustedPeer, sanitize
+from zerotrust.audit.journal import MAX_LINE, Journal
+from zt import journals, tokens
+from zt.commands import app
+from zt.tokens import MAX_INPUT, MEANINGS, NOT_VERIFIED
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+def zt(*words: str, **more: Any) -> Result:
+    return CliRunner().invoke(app, words, **more)
+
+
+def failed(shown: Result) -> str:
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    return shown.stderr.strip()
+
+
+async def task(system: System, token: str) -> str:
+    """Run a task, and return its trace id."""
+    body = {"request": "Summarise our incident reports and file the summary."}
+    answer = await system.client("orchestrator", token).post("/tasks", json=body)
+    trace: str = answer.json()["result"]["trace_id"]
+    return trace
+
+
+def audit(what: str, system: System, *more: str) -> Result:
+    return zt("audit", what, *more, "--journals", str(system.folder))
+
+
+# --- a task -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_task_is_shown_as_a_tree_of_its_tokens_with_every_decision(system: System, issuer: Issuer) -> None:
+    trace = await task(system, issuer.token())
+    await task(system, issuer.token(sub="bob", groups=["/finance"]))
+
+    shown = audit("show", system, trace)
+
+    assert shown.exit_code == 0, shown.output
+    lines = [line.strip("│├└─ ") for line in shown.stdout.splitlines()]
+    depth = {line.strip("│├└─ "): len(line) - len(line.lstrip("│├└─ ")) for line in shown.stdout.splitlines()}
+    assert lines[0].startswith("transaction ")
+    hops = ("T0 walkthrough → orchestrator", "T1 orchestrator → agent/reader", "T2 agent/reader → tool/documents")
+    assert [depth[hop] for hop in hops] == [4, 8, 12]
+    assert sum(line.startswith("T") for line in lines) == 7  # of this task alone
+    for refused in (
+        "resource_denied  document.read (Document FIN-201): document.read FIN-201",
+        "scope_missing  POST tools/call replace",
+        "resource_denied  document.replace (Document ENG-101)",
+    ):
+        assert sum(line.startswith(refused) for line in lines) == 1, shown.stdout
+    assert "allowed, 4 refused, within " in lines[-1]
+
+
+async def test_it_is_found_by_its_transaction_and_a_part_of_it_by_its_token(system: System, issuer: Issuer) -> None:
+    root = "onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5"
+    by_trace = audit("show", system, await task(system, issuer.token(jti=root))).stdout
+    [t1] = {r["token_id"] for r in system.records("agent/reader") if r["event"] == "request" and "actors" in r}
+
+    assert audit("show", system, root).stdout == by_trace
+    part = audit("show", system, t1).stdout
+    assert "T1 orchestrator → agent/reader" in part
+    assert "T2 agent/reader → tool/documents" in part
+    assert "T0" not in part
+    assert "agent/writer" not in part
+
+
+async def test_as_json_it_is_the_events(system: System, issuer: Issuer) -> None:
+    trace = await task(system, issuer.token())
+
+    found = json.loads(audit("show", system, trace, "--json").stdout)
+
+    assert found["id"] == trace
+    assert {event["trace"]["trace_id"] for event in found["events"]} == {trace}
+    times = [event["time"] for event in found["events"]]
+    assert times == sorted(times)
+    assert {event["service"] for event in found["events"]} == {issuer.registry.id(name) for name in system.services}
+
+
+def journal(folder: Path, *events: AuditEvent) -> Path:
+    path = folder / "party" / "journal.jsonl"
+    written = Journal(path)
+    written._commit([event.canonical() for event in events])
+    written.close()
+    return path
+
+
+def event(data: Any, at: int = 1) -> AuditEvent:
+    trace = {"trace_id": TRACE, "span_id": "b7ad6b7169203331"}
+    return AuditEvent.parse(AuditEvent(schema=1, time=at, service=CALLER.audience, trace=trace, data=data).canonical())  # type: ignore[arg-type]
+
+
+def test_what_is_refused_beside_a_call_is_in_the_tree_with_its_detail(tmp_path: Path) -> None:
+    refused = Decided(allowed=False, reason="would_widen", detail=sanitize("tool.audit"))
+    allowed = Decided(allowed=True, reason="granted")
+    exchange: dict[str, Any] = {"scopes": ("tool.audit",), "principal": CALLER, "parent_token_id": CALLER.token_id}
+    auditor = "spiffe://agents.example/agent/auditor"
+    journal(
+        tmp_path,
+        event(Request(operation=sanitize("POST /tasks"), decision=allowed, principal=CALLER)),
+        event(Exchange(audience=auditor, decision=refused, **exchange), 2),
+        event(Exchange(audience=auditor, decision=allowed, token_id="made", **exchange), 3),
+        event(UntrustedPeer(party="agent/auditor", decision=refused), 4),
+        event(Refusal(decision=refused, principal=CALLER), 5),
+    )
+
+    lines = [
+        line.strip("│├└─ ") for line in zt("audit", "show", TRACE, "--journals", str(tmp_path)).stdout.splitlines()
+    ]
+
+    assert lines[1:] == [
+        "T0 walkthrough → orchestrator",
+        "granted  POST /tasks",
+        "would_widen  exchange for agent/auditor: tool.audit: tool.audit",
+        "would_widen  refused by orchestrator itself: tool.audit",
+        "would_widen  call of agent/auditor: tool.audit  (orchestrator)",
+        "1 allowed, 3 refused, within 0.0 s; records of 1 party.",
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "T1", TRACE[1:], TRACE.upper(), "../../x"])
+def test_what_can_be_no_id_is_reported(tmp_path: Path, name: str) -> None:
+    assert "is no id: the answer of a task has its trace_id" in failed(zt("audit", "show", name))
+
+
+def test_an_id_that_no_record_names_is_reported(tmp_path: Path) -> None:
+    journal(
+        tmp_path, event(Request(operation=sanitize(f"x {TRACE[::-1]}"), decision=Decided(allowed=True, reason="r")))
+    )
+
+    told = failed(zt("audit", "show", TRACE[::-1], "--journals", str(tmp_path)))
+
+    assert told == f"No record in {tmp_path} names {TRACE[::-1]}.  Earlier runs are in run/past: --journals."
+
+
+def test_where_there_are_no_journals_it_is_said_where_others_are(tmp_path: Path) -> None:
+    for command in ("show", TRACE), ("verify",):
+        told = failed(zt("--system", str(tmp_path), "audit", *command))
+        assert told.startswith(f"There are no journals in {tmp_path}/run/data.")
+
+
+def test_no_more_records_are_shown_than_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "MOST_SHOWN", 2)
+    data = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))
+    journal(tmp_path, event(data), event(data))
+    assert zt("audit", "show", TRACE, "--journals", str(tmp_path)).exit_code == 0
+
+    journal(tmp_path, event(data))
+
+    assert "More than 2 records name" in failed(zt("audit", "show", TRACE, "--journals", str(tmp_path)))
+
+
+# --- the chains -------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_record_that_was_changed_is_named_and_is_no_success(tmp_path: Path) -> None:
+    data = Request(operation=sanitize("read"), decision=Decided(allowed=False, reason="scope_missing"))
+    path = journal(tmp_path, *(event(data, at) for at in range(1, 5)))
+    shown = zt("audit", "verify", "--journals", str(tmp_path))
+    assert (shown.exit_code, shown.stdout) == (0, f"{path}: 4 records, chain intact\n")
+
+    path.write_bytes(path.read_bytes().replace(b'"time":2', b'"time":9'))
+    shown = zt("audit", "verify", "--journals", str(tmp_path))
+    assert (shown.exit_code, shown.stdout) == (1, f"{path}: 4 records, record 2 was changed\n")
+    shown = zt("audit", "verify", "--journals", str(tmp_path), "--json")
+    assert shown.exit_code == 1
+    assert json.loads(shown.stdout) == {"journals": [{"path": str(path), "records": 4, "first_bad": 2}]}
+
+
+def test_a_changed_record_of_a_task_is_reported(tmp_path: Path) -> None:
+    path = journal(tmp_path, event(Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))))
+    path.write_bytes(path.read_bytes().replace(b'"schema":1', b'"schema":2'))
+
+    told = failed(zt("audit", "show", TRACE, "--journals", str(tmp_path)))
+
+    assert told == f"{path}: record 1 was changed; `zt audit verify` checks all journals."
+
+
+def test_a_line_that_is_too_long_is_a_changed_record(tmp_path: Path) -> None:
+    path = journal(tmp_path, event(Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))))
+    path.write_bytes(path.read_bytes() + b"x" * 3 * MAX_LINE)
+
+    assert "record 2 was changed" in zt("audit", "verify", "--journals", str(tmp_path)).stdout
+
+
+def test_journals_of_an_earlier_run_are_found_by_their_names(tmp_path: Path) -> None:
+    path = journal(tmp_path, event(Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))))
+    past = path.rename(tmp_path / "orchestrator.jsonl")
+
+    assert zt("audit", "verify", env={"ZT_JOURNALS": str(tmp_path)}).stdout == f"{past}: 1 records, chain intact\n"
+
+
+# --- tokens -----------------------------------------------------------------------------------------------------------
+
+
+def show(text: str, *more: str) -> Result:
+    return zt("token", "show", *more, input=text)
+
+
+def test_a_token_is_decoded_and_each_claim_explained(issuer: Issuer) -> None:
+    token = issuer.token()
+
+    shown = show(f"{token}\n")
+
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.rstrip().endswith(NOT_VERIFIED)
+    for name, means in MEANINGS.items():
+        if name in ("iss", "sub", "azp", "aud", "scope", "life", "exp", "jti", "sid"):
+            [line] = [line for line in shown.stdout.splitlines() if line.split()[:1] == [name]]
+            assert means in line
+    assert token.rpartition(".")[2] not in shown.stdout
+
+
+def test_a_token_with_actors_shows_the_current_one_first(issuer: Issuer) -> None:
+    actors = {"sub": "spiffe://agents.example/agent/reader", "act": {"sub": "spiffe://agents.example/orchestrator"}}
+
+    shown = show(issuer.token(act=actors)).stdout
+
+    assert shown.index("agent/reader") < shown.index("current actor first")
+    assert tokens.rows(tokens.decode(issuer.token(act=actors)))["act"] == ["agent/reader", "orchestrator"]
+
+
+def test_of_two_tokens_it_is_shown_what_was_dropped_and_what_was_added(issuer: Issuer) -> None:
+    first = issuer.token(scope="task.run tool.read", aud="spiffe://agents.example/orchestrator")
+    act = {"sub": "spiffe://agents.example/orchestrator"}
+    second = issuer.token(scope="tool.read", aud="spiffe://agents.example/agent/reader", act=act, sid=None)
+
+    shown = show(f"{first}\n{second}\n")
+    changes = json.loads(show(f"{first} {second}", "--json").stdout)["changes"]
+
+    assert changes["scope"] == {"dropped": ["task.run"], "added": []}
+    assert changes["aud"] == {"dropped": ["orchestrator"], "added": ["agent/reader"]}
+    assert changes["act"] == {"dropped": [], "added": ["orchestrator"]}
+    assert changes["sid"] == {"dropped": ["session-1"], "added": []}
+    assert "sub" not in changes
+    for told in ("- task.run", "- orchestrator", "+ agent/reader", "+ orchestrator", "  tool.read", NOT_VERIFIED):
+        assert told in shown.stdout
+
+
+def test_as_json_it_says_that_nothing_was_verified(issuer: Issuer) -> None:
+    found = json.loads(show(issuer.token(), "--json").stdout)
+
+    assert found["signature_verified"] is False
+    assert found["tokens"][0]["claims"]["sub"] == "alice"
+    assert found["tokens"][0]["header"]["typ"] == "at+jwt"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "0 words on standard input"),
+        ("a.b.c a.b.c a.b.c", "3 words on standard input"),
+        ("secret", "That is no JWT: it does not have three parts"),
+        ("s3cret.s3cret.x", "That is no JWT: its header and its claims must be JSON objects"),
+        ("W10.W10.x", "That is no JWT: its header and its claims must be JSON objects"),
+        (f"{'e' * MAX_INPUT}.x", f"More than {MAX_INPUT} characters"),
+    ],
+    ids=range(6),
+)
+def test_what_is_no_token_is_reported_and_not_repeated(text: str, told: str) -> None:
+    shown = failed(show(text))
+
+    assert shown.startswith(told)
+    assert "s3cret" not in shown
+    error = show(text, "--json").stderr
+    assert orjson.loads(error)["reason"] == "malformed_token"
+
+
+def test_a_claim_that_a_terminal_would_obey_is_shown_as_text(issuer: Issuer) -> None:
+    assert "\x1b" not in show(issuer.token(name="\x1b]0;owned\x07")).stdout

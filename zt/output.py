@@ -1,0 +1,56 @@
+"""What every command prints: text for people or, with `--json`, one JSON document; errors go to standard error."""
+
+import json
+import shutil
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from zt.terminal import Terminal
+
+# If the output is not a terminal: as wide as COLUMNS says, or wide enough for the tables.
+console = Terminal(width=None if sys.stdout.isatty() else shutil.get_terminal_size((160, 24)).columns, highlight=False)
+
+
+class Output:
+    """Prints a command's results and its error, in the form that the command was asked for."""
+
+    as_json = False
+
+    def show(self, document: Any, *shown: RenderableType) -> None:
+        """Print the JSON document, or what people are shown."""
+        if self.as_json:
+            print(json.dumps(document))  # ASCII: a terminal finds nothing in it to obey
+        else:
+            console.print(*shown, sep="\n")
+
+    def note(self, text: str) -> None:
+        """Print a sentence for people, which the JSON document has in another form."""
+        if not self.as_json:
+            console.print(Text(text))
+
+    def fail(self, why: str, reason: str) -> NoReturn:
+        """Print an error to standard error, and exit with status 1.  `reason` is its name for programs."""
+        if self.as_json:
+            print(json.dumps({"reason": reason, "error": why}), file=sys.stderr)
+        else:
+            Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(why, style="red"))
+        raise typer.Exit(1)
+
+
+output = Output()
+
+
+def _choose(*, chosen: bool) -> None:
+    output.as_json = chosen
+
+
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="print one JSON document; an error too, to standard error", is_eager=True, callback=_choose
+    ),
+]

@@ -1,0 +1,75 @@
+"""Formats the audit trail of a task as a tree.  Pure: returns objects that rich prints.  Journals have no tokens."""
+
+from collections.abc import Callable, Iterable
+
+from rich.text import Text
+from rich.tree import Tree
+
+from zerotrust.audit.event import Access, AuditEvent, Caller, Decided, Exchange, Refusal, Request, UntrustedPeer
+
+Decision = Request | Access | Exchange | Refusal | UntrustedPeer
+"""The records with a decision."""
+
+
+def short(party: str) -> str:
+    """Return a party's name without its trust domain."""
+    return party.removeprefix("spiffe://").partition("/")[2] if party.startswith("spiffe://") else party
+
+
+def level(token: Caller) -> str:
+    """Return a token's name by the number of exchanges that led to it: T0, T1, T2."""
+    return f"T{len(token.lineage)}"
+
+
+def decisions(events: Iterable[AuditEvent]) -> list[tuple[AuditEvent, Decision]]:
+    """Return the records that the tree shows, by time: allowed exchanges have a branch of their own instead."""
+    decided = [(event, event.data) for event in events if isinstance(event.data, Decision)]
+    shown = [(event, data) for event, data in decided if not (isinstance(data, Exchange) and data.decision.allowed)]
+    return sorted(shown, key=lambda one: one[0].time)
+
+
+def trail(events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level, details: bool = False) -> Tree:
+    """Return the audit trail of one task: each token below the one it came from, with the decisions about its calls.
+
+    `name` names a token; with `details`, each refusal has its detail.  What belongs to no token is at the root.
+    """
+    tree = Tree("")
+    branches: dict[str, Tree] = {}
+    for event, data in decisions(events):
+        token = getattr(data, "principal", None)
+        if not token:
+            tree.add(_line(event, data, details=True).append(f"  ({short(event.service)})", "dim"))
+            continue
+        tree.label = tree.label or f"transaction {token.transaction}, policy {_version(data.decision)}"
+        if (branch := branches.get(token.token_id)) is None:
+            above = branches.get(token.lineage[-1], tree) if token.lineage else tree
+            label = Text.assemble((name(token), "bold"), f" {short(token.party)} → {short(token.audience)}")
+            branch = branches[token.token_id] = above.add(label)
+        branch.add(_line(event, data, details=details))
+    return tree
+
+
+def _line(event: AuditEvent, data: Decision, *, details: bool) -> Text:
+    decision = data.decision
+    line = Text.assemble((decision.reason, "green" if decision.allowed else "red"), "  ", _what(event, data))
+    if details and decision.detail and not decision.allowed:
+        line.append(f": {decision.detail}")
+    return line
+
+
+def _what(event: AuditEvent, data: Decision) -> str:
+    match data:
+        case Access():
+            return f"{data.operation} ({data.resource.kind} {data.resource.name})"
+        case Request():
+            return data.operation
+        case Exchange():
+            return f"exchange for {short(data.audience)}: {' '.join(data.scopes)}"
+        case UntrustedPeer():
+            return f"call of {short(data.party)}"
+        case Refusal():
+            return f"refused by {short(event.service)} itself"
+
+
+def _version(decision: Decided) -> str:
+    return decision.policy.version if decision.policy else "\N{EN DASH}"
