@@ -22,7 +22,7 @@ from zt.trail import short
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-# What the picture shows: azp, aud, scope, actors (outermost first), longest life in seconds.
+# What docs/pictures shows: azp, aud, scope, actors (outermost first), longest life in seconds.
 DRAWN = {
     "T0": ("walkthrough", "orchestrator", EVERYTHING, (), 300),
     "T1": ("orchestrator", "agent/reader", "agent.invoke tool.read inference.run", ("orchestrator",), 120),

@@ -1,0 +1,51 @@
+"""The picture shows the parties and calls of registry.yaml, and the tokens that the end-to-end test finds."""
+
+import re
+
+import pytest
+
+from tests.docs.test_docs import REGISTRY, ROOT
+from tests.e2e.test_transaction import DRAWN
+
+LIGHT, DARK = ((ROOT / "docs" / "pictures" / f"parties-{kind}.svg").read_text() for kind in ("light", "dark"))
+STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
+COLOUR = re.compile(r"#[0-9a-f]{6}")
+REMEDY = "draw it in both files of docs/pictures, which differ in their colours alone"
+
+
+def test_every_party_is_named_in_it() -> None:
+    named = dict(re.findall(r'<g data-party="([^"]+)">(.*?)</g>', LIGHT))
+
+    assert set(named) == set(REGISTRY.parties), REMEDY
+    assert [name for name, text in named.items() if name not in re.sub(r"<[^>]*>", " ", text)] == []
+
+
+def test_every_call_that_the_registry_allows_is_an_arrow_in_it() -> None:
+    drawn = {tuple(hop.split()) for hop in re.findall(r'data-hop="([^"]+)"', LIGHT)}
+
+    assert drawn == {(name, called) for name, party in REGISTRY.parties.items() for called in party.may_call}, REMEDY
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_token_is_told_as_it_is_found_on_the_real_system(name: str) -> None:
+    [row] = re.findall(rf'<g data-token="{name}">(.*?)</g>', LIGHT)
+    token, azp, aud, sub, scopes, act, life = re.findall(r">([^<]+)</text>", row)
+    party, audience, held, actors, seconds = DRAWN[name]
+
+    assert (token, azp, aud, sub, life) == (name, party, audience, "alice", f"{seconds} s")
+    assert set(scopes.removesuffix(" …").split()) <= set(held.split())
+    assert scopes.endswith("…") or set(scopes.split()) == set(held.split())
+    assert act == (", ".join(actor.removeprefix("agent/") for actor in actors) or "\N{EN DASH}")
+
+
+def test_light_and_dark_differ_in_their_colours_alone() -> None:
+    assert STYLE.sub("", LIGHT) == STYLE.sub("", DARK)
+    assert COLOUR.sub("", LIGHT) == COLOUR.sub("", DARK)
+    assert not COLOUR.search(STYLE.sub("", LIGHT))
+
+
+def test_the_readme_shows_both() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    assert 'media="(prefers-color-scheme: dark)" srcset="docs/pictures/parties-dark.svg"' in readme
+    assert '<img src="docs/pictures/parties-light.svg" width="830" alt="' in readme
