@@ -77,6 +77,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what each suite took, and what was skipped in it."""
+    if terminalreporter.config.getoption("--table"):
+        return
     minutes, count, skipped = defaultdict[str, float](float), Counter[str](), Counter[str]()
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.stats.get(outcome, ()):

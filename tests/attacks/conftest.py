@@ -1,14 +1,30 @@
-"""Prints the catalogue as it was found: which attack was answered how, and which succeeded without its control."""
+"""Shows how far `make attacks` is, and prints the catalogue as it was found."""
 
-from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from rich.box import HORIZONTALS
 from rich.console import Console
-from rich.table import Table
 
-from tests.attacks.table import ROWS, described, recorded
+from tests.attacks.report import WIDEST, beforehand, show, tried_in
+from tests.attacks.table import GROUPS
+from tests.support.progress import Progress
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--table") and not config.pluginmanager.has_plugin("progress"):
+        config.pluginmanager.register(Progress(config, announce=_announce, group_of=_group), "progress")
+
+
+def _announce(items: Sequence[pytest.Item]) -> str:
+    rows = [mark.args[0] for item in items if (mark := item.get_closest_marker("attack"))]
+    return beforehand(rows, len(items), sum("real" in getattr(item, "fixturenames", ()) for item in items))
+
+
+def _group(nodeid: str) -> str:
+    """Return the title of the group that a test file is of."""
+    name = nodeid.partition("::")[0].rpartition("/")[2].removeprefix("test_")
+    return GROUPS[name[0]] if name[1:2] == "_" else "The catalogue itself"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -19,41 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if not config.getoption("--table"):
-        return
-    found: dict[int, list[pytest.TestReport]] = defaultdict(list)
-    for outcome in ("passed", "failed", "error"):
-        for report in terminalreporter.stats.get(outcome, []):
-            if "row" in (told := dict(report.user_properties)):
-                found[told["row"]].append(report)
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0))
-    for column in ("row", "attack", "answer", "reason", "stopped by", "and without that"):
-        table.add_column(column, overflow="fold")
-    for number, reports in sorted(found.items()):
-        table.add_row(str(number), *_told(number, reports))
-    Console(width=160).print(table)
-    weakened = sum(any(map(_weakened, reports)) for reports in found.values())
-    Console().print(f"{len(found)} attacks; {weakened} of them were also tried without their control.")
-
-
-def _told(number: int, reports: list[pytest.TestReport]) -> list[str]:
-    row = ROWS[number]
-    refused = [report for report in reports if not _weakened(report)]
-    weakened = [report for report in reports if _weakened(report)]
-    told = [value for report in refused for name, value in report.user_properties if name == "answers"]
-    by = dict.fromkeys(described(way) for way in row.stopped_by)
-    return [
-        row.attack,
-        f"{_mark(refused)} {', '.join(map(str, told))}",
-        recorded(row),
-        "\n".join(by),
-        f"{_mark(weakened)} succeeds" if weakened else "cannot be taken away",
-    ]
-
-
-def _weakened(report: pytest.TestReport) -> bool:
-    return bool(dict(report.user_properties)["way"] != "refused")
-
-
-def _mark(reports: list[pytest.TestReport]) -> str:
-    return "[green]✓[/green]" if reports and all(report.passed for report in reports) else "[red]✗[/red]"
+    if config.getoption("--table"):
+        width = min(terminalreporter._tw.fullwidth, WIDEST)
+        show(tried_in(terminalreporter.stats), Console(width=width, highlight=False))

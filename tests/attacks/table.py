@@ -5,8 +5,11 @@ cannot name the wrong one.  Its id is in a comment at that piece (`lab/without.p
 stops the attack that is not ours to take away.
 """
 
+import re
 import sys
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from lab import realm as at_keycloak
 from lab.realm import RealmControl
@@ -1271,6 +1274,49 @@ ROWS: dict[int, Row] = {
 }
 
 
+GROUPS = {
+    "a": "Credentials and HTTP",
+    "b": "JWT and JOSE",
+    "c": "Issuer, audience, time, claims",
+    "d": "Replay and theft",
+    "e": "Scope and authorisation",
+    "f": "Token exchange and the chain",
+    "g": "Revocation",
+    "h": "Attestation",
+    "i": "MCP",
+    "j": "A2A",
+    "k": "Keys and metadata",
+    "l": "The model",
+    "m": "Another process of the same user",
+    "n": "Only what was signed is started",
+    "o": "What one caller costs the others",
+    "p": "Revocation as a weapon",
+    "q": "What a restart forgets, and events that get lost",
+    "r": "Text between departments, and text without an end",
+    "s": "Operators, terminals, sessions",
+    "t": "The registry's feed",
+    "u": "Registered besides: a web console, and a server outside",
+    "v": "Containers",
+    "w": "What the answer of a compromised party costs its caller",
+    "x": "Services that a stranger builds with the library",
+}
+"""Titles, by the letter in the name of the file that tries a row (`test_a_credentials.py`)."""
+
+
+@cache
+def _groups() -> dict[int, str]:
+    found = {}
+    for file in Path(__file__).parent.glob("test_?_*.py"):
+        for number in re.findall(r"^@(?:pytest\.mark\.)?attack\((\d+)", file.read_text(), re.MULTILINE):
+            found[int(number)] = file.name.split("_")[1]
+    return found
+
+
+def group_of(number: int) -> str:
+    """Return the letter of the group that a row is of."""
+    return _groups()[number]
+
+
 _INTRODUCTION = """\
 Written by `scripts/run tests.attacks.table`. `make attacks` tries every row, and tries it again without the control
 that stops it: then the attack succeeds. Controls joined by "and" stand one behind the other and are taken away
@@ -1292,11 +1338,15 @@ def markdown() -> str:
 
 
 def _rows() -> list[str]:
-    lines = ["| row | attack | outcome | stopped by |", "|---|---|---|---|"]
-    for number, row in sorted(ROWS.items()):
-        by = dict.fromkeys(located(way) for way in row.stopped_by)
-        lines.append(f"| {number} | {row.attack} | {recorded(row)} | {'; '.join(by)} |")
-    return lines
+    lines = []
+    for letter, title in GROUPS.items():
+        lines += [f"## {title}", "", "| row | attack | outcome | stopped by |", "|---|---|---|---|"]
+        for number in sorted(number for number in ROWS if group_of(number) == letter):
+            row = ROWS[number]
+            by = dict.fromkeys(located(way) for way in row.stopped_by)
+            lines.append(f"| {number} | {row.attack} | {recorded(row)} | {'; '.join(by)} |")
+        lines.append("")
+    return lines[:-1]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The stack of `docker-compose.yml` by the plugin that others use as well, `zerotrust.testing.pytest_plugin`."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.table import Table
 
+from tests.support.progress import Progress
 from tests.support.system import ROOT
 from zerotrust.testing.stack import NoDockerError, Stack
 
@@ -45,6 +46,24 @@ Tried = Callable[[str, str], None]
 def tried(record_property: Callable[[str, object], None]) -> Tried:
     """Keeps for `--table` what was tried, and what it was answered."""
     return lambda what, answer: record_property("tried", (what, answer))
+
+
+GROUPS = {"test_attacks.py": "Containers", "test_intruders.py": "Intruders in three containers"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Show how far `make attacks-compose` is."""
+    if config.getoption("--table") and not config.pluginmanager.has_plugin("progress"):
+        config.pluginmanager.register(Progress(config, announce=_announce, group_of=_group), "progress")
+
+
+def _announce(items: Sequence[pytest.Item]) -> str:
+    return f"{len(items)} tests; the first one starts all containers, which takes a minute or more."
+
+
+def _group(nodeid: str) -> str:
+    file = nodeid.partition("::")[0].rpartition("/")[2]
+    return GROUPS.get(file, file)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
