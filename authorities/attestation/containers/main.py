@@ -18,6 +18,7 @@ from pathlib import Path
 from authorities.attestation.containers.attested import Containers, Image, images
 from authorities.attestation.containers.image import ImageFiles, load_pin
 from authorities.attestation.containers.kept_keys import KeysError, kept_keys
+from authorities.attestation.containers.published import publish, server_certificate
 from authorities.attestation.containers.reported import Source
 from authorities.attestation.containers.settings import SOCKET, Settings
 from authorities.attestation.process.closed import NotClosedError, continue_closed
@@ -25,7 +26,7 @@ from authorities.attestation.process.peers import allow_open_files
 from authorities.attestation.spiffe.bounded_server import BoundedServer, container
 from authorities.attestation.spiffe.bundle import BundleServer, tls_context
 from authorities.attestation.spiffe.certificates import DAYS
-from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process
+from authorities.attestation.spiffe.svid_issuer import issuer_of_closed_process
 from authorities.attestation.spiffe.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.measure import MeasureError
@@ -34,7 +35,7 @@ from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import LOCK, REGISTRY, Lock, load_lock
 from zerotrust.registry.model import Registry, RegistryError, load_registry
 
-APP, KEYS, PUBLIC, KEYCLOAK = Path("/app"), Path("/keys"), Path("/public"), Path("/keycloak-tls")
+APP, KEYS = Path("/app"), Path("/keys")
 PIN = APP / "base.json"
 DEPLOYMENT = "deploy/containers.yaml"
 OF_REGISTRY = (
@@ -77,8 +78,8 @@ async def serve(settings: Settings, further: Further) -> None:
             log=log,
         )
         await asyncio.to_thread(containers.read_own_image)
-        _publish(issuer)
-        tls = tls_context(*_server_certificate(issuer, registry.dns_name(authorities.attestation)))
+        publish(issuer)
+        tls = tls_context(*server_certificate(issuer, registry.dns_name(authorities.attestation)))
         stack.callback(BundleServer(issuer.bundle(), port, tls, host="0.0.0.0").close)  # noqa: S104 - in its networks
         api = WorkloadApi(registry, containers, drift, issuer, log)
         server = BoundedServer(api, container)
@@ -89,21 +90,6 @@ async def serve(settings: Settings, further: Further) -> None:
         log("ready")
         async with asyncio.timeout(RENEWED_AFTER):
             await report(settings.registry, authorities.registry, Source(registry, issuer, drift, log))
-
-
-def _publish(issuer: Issuer) -> None:
-    """Write what others read: the CA's certificate, and Keycloak's own certificate and key."""
-    (PUBLIC / "ca.pem").write_bytes(issuer.ca_pem)
-    key, chain = _server_certificate(issuer, "localhost")
-    for name, content in (("keycloak.crt", chain), ("keycloak.key", key), ("ca.pem", issuer.ca_pem)):
-        file = KEYCLOAK / name
-        file.unlink(missing_ok=True)
-        file.touch(mode=0o640)  # Keycloak has another user, and this group
-        file.write_bytes(content)
-
-
-def _server_certificate(issuer: Issuer, dns_name: str) -> tuple[bytes, bytes]:
-    return issuer.server_certificate(dns_name, now=dt.datetime.now(dt.UTC), life=DAYS * 86400)
 
 
 def log(event: str, **fields: object) -> None:
