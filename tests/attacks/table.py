@@ -1180,6 +1180,7 @@ ROWS: dict[int, Row] = {
         (
             Control("container-command"),
             Control("container-environment"),
+            Control("container-once-set"),
             Control("container-settings", put="return None"),
         ),
     ),

@@ -113,6 +113,8 @@ async def test_an_approved_image_that_runs_something_else(target: Target) -> Tri
             ("cmdline", COMMAND.replace(b"/app", b"/tmp"), "was started as"),
             ("environ", ENVIRON + b"LD_PRELOAD=/data/x.so\0", "LD_PRELOAD"),
             ("environ", ENVIRON.replace(b"https://issuer", b"https://mine"), "ZT_ISSUER is not that of attestation"),
+            ("environ", b"ZT_ISSUER=https://mine\0" + ENVIRON, "a variable twice"),
+            ("environ", ENVIRON + b"ZT_POLICIES=/data/mine\0", "ZT_POLICIES is not that of attestation"),
         ]
     ):
         yield tried

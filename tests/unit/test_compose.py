@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from authorities.attestation.containers.main import OF_REGISTRY
+from authorities.attestation.containers.settings import OF_REGISTRY as READ_BY_REGISTRY
 from authorities.attestation.containers.settings import Settings
 from demo.intruder import INSIDERS
 from lab.containers.attestation import COMPROMISED
@@ -70,9 +71,11 @@ def test_attestation_and_parties_have_the_same_settings() -> None:
     own = SERVICES["attestation"]["environment"]
     settings = Settings(**{key.removeprefix("ZT_").lower(): own[key] for key in own if key.startswith("ZT_")})
 
-    assert settings.variables == own
-    for service in PARTIES.values():
-        assert own.items() <= service["environment"].items()
+    assert settings.variables == own | READ_BY_REGISTRY
+    for name, service in PARTIES.items():
+        registrys = name == "authority/registry"
+        assert (settings.variables if registrys else own).items() <= service["environment"].items()
+        assert registrys or not READ_BY_REGISTRY.keys() & service["environment"].keys()
 
 
 @pytest.mark.parametrize("stage", ["registry", "attestation"])

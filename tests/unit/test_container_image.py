@@ -59,8 +59,17 @@ def test_what_this_user_cannot_read_is_closed(root: Path, monkeypatch: pytest.Mo
 def test_there_is_an_end_to_what_is_measured(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "MAX_FILES", 1)
 
-    with pytest.raises(MeasureError, match="more than 1 files"):
+    with pytest.raises(MeasureError, match="more than 1 files and folders"):
         ImageFiles().look(str(root))
+
+
+def test_folders_without_files_count_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "MAX_FILES", 10)
+    for name in "abcdefghijk":
+        (tmp_path / name).mkdir()
+
+    with pytest.raises(MeasureError, match="more than 10 files and folders"):
+        ImageFiles().look(str(tmp_path))
 
 
 def test_a_shared_file_is_read_once_and_a_changed_one_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +135,7 @@ def test_what_cannot_be_measured_counts_as_a_change(root: Path, monkeypatch: pyt
     monkeypatch.setattr(image, "MAX_FILES", 0)
     one.look()
 
-    assert one.changed == ["more than 0 files"]
+    assert one.changed == ["more than 0 files and folders"]
 
 
 def test_the_kernel_reports_changes_below_the_root_and_none_behind_a_link(

@@ -296,6 +296,33 @@ async def test_what_a_process_says_of_itself_is_read_up_to_a_bound(
     assert f"longer than {MOST_OF_START} bytes" in await refused(containers)
 
 
+async def test_an_examination_that_fails_in_any_way_is_a_refusal_and_keeps_no_descriptor(
+    machine: Machine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start()
+    monkeypatch.setattr(ImageFiles, "look", Mock(side_effect=RecursionError("too deep")))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    assert await refused(containers) == "RecursionError('too deep')"
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+async def test_a_container_that_was_refused_or_has_ended_is_watched_no_longer(
+    machine: Machine, containers: Containers, drift: Drift
+) -> None:
+    refused_one = machine.start()
+    machine.file("root/usr/libc.so").write_text("another")
+    await refused(containers)
+    gone = machine.start()
+    await asks(containers)
+    machine.end(gone)
+    async with asyncio.timeout(30):
+        while containers._running(containers._images[0]):
+            await asyncio.sleep(0)
+
+    assert not [path for path in drift._watch._paths.values() if f"/{gone}" in path or f"/{refused_one}" in path]
+
+
 async def test_a_process_may_have_a_name_in_any_bytes(machine: Machine, containers: Containers) -> None:
     machine.start()
     machine.file("status").write_bytes(b"Name:\t\xff\n" + STATUS.encode())

@@ -1,5 +1,6 @@
 """What the kernel says about changed files."""
 
+import os
 import select
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,41 @@ def test_what_happens_to_a_file_is_reported_by_its_path(watch: Watch, folder: Pa
     assert select.select([watch], [], [], 5)[0] == [watch]
     assert watch.read() == {str(folder / "part/known.py"), str(folder / "new.py")}
     assert watch.read() == set()
+
+
+def test_what_is_forgotten_is_watched_no_longer(watch: Watch, folder: Path) -> None:
+    beside = folder.parent / "beside"
+    beside.mkdir()
+    watch.folder(str(beside))
+    watch.read()
+    before = len(watch._paths)
+
+    watch.forget(str(folder))
+    (folder / "part/known.py").write_text("x = 2")
+    (folder / "new.py").touch()
+    (beside / "new.py").touch()
+
+    assert watch.read() == {str(beside / "new.py")}
+    assert before > len(watch._paths) == len(_kernels(watch)) == 2
+    watch.forget(str(beside))
+    assert (watch._paths, watch._names, watch._whole, watch._folders, _kernels(watch)) == ({}, {}, {}, {}, [])
+
+
+def _kernels(watch: Watch) -> list[str]:
+    """What the kernel watches (proc(5), fdinfo)."""
+    lines = Path(f"/proc/self/fdinfo/{watch.fileno()}").read_text().splitlines()
+    return [line for line in lines if line.startswith("inotify ")]
+
+
+def test_folders_may_be_nested_deeply(watch: Watch, tmp_path: Path) -> None:
+    deep = f"{tmp_path}{'/d' * 1500}"
+    for depth in range(1, 1501):
+        os.mkdir(deep[: len(str(tmp_path)) + 2 * depth])  # noqa: PTH102 - pathlib recurses
+    watch.folder(str(tmp_path / "d"))
+    with open(f"{deep}/new.py", "w"):  # noqa: PTH123
+        pass
+
+    assert watch.read() == {f"{deep}/new.py"}
 
 
 def test_reading_alone_is_no_news(watch: Watch, folder: Path) -> None:

@@ -48,9 +48,9 @@ def problem_of_rights(text: str) -> str | None:
         return "it is not the main process of a container"
     if held := [name for name in _CAPABILITIES if int(status[name], 16)]:  # control: container-without-capabilities
         return f"it has capabilities ({held[0]} {status[held[0]]}): cap_drop: [ALL]"
-    if status["NoNewPrivs"] != "1":  # control: container-no-new-privileges
+    if status.get("NoNewPrivs") != "1":  # control: container-no-new-privileges
         return "it can gain privileges: security_opt: [no-new-privileges:true]"
-    if status["Seccomp"] != "2":  # control: container-seccomp
+    if status.get("Seccomp") != "2":  # control: container-seccomp
         return "no seccomp filter limits its system calls"
     return "it runs as root" if "0" in status["Uid"].split() else None  # control: container-not-root
 
@@ -74,9 +74,12 @@ def _of_start(cmdline: str, environ: str, same: Mapping[str, str]) -> str | None
     command = cmdline.split("\0")[:-1]
     if command != COMMAND:  # control: container-command
         return f"it was started as {' '.join(command)[:200]!r}"
-    variables = dict(entry.partition("=")[::2] for entry in environ.split("\0") if entry)
+    entries = [entry.partition("=")[::2] for entry in environ.split("\0") if entry]
+    variables = dict(entries)
     if strange := sorted(name for name in variables if not SETTABLE.fullmatch(name)):  # control: container-environment
         return f"its environment has {', '.join(strange)[:200]!r}"
+    if len(variables) != len(entries):  # of two with one name, Python takes the first  # control: container-once-set
+        return "its environment has a variable twice"
     wrong = sorted(name for name, value in same.items() if variables.get(name, value) != value)
     return f"its {wrong[0]} is not that of attestation" if wrong else None  # control: container-settings
 

@@ -147,9 +147,12 @@ class Containers:
                 if root.changed or root.unknown:  # control: container-as-built
                     self._drift.unfollow(root)
                     raise NotAttestedError(f"{image.party}: {_not_as_built(root)}")
-        except (NotAttestedError, MeasureError, OSError) as error:
+        except BaseException as error:
             os.close(who.pidfd)
-            raise error if isinstance(error, NotAttestedError) else NotAttestedError(str(error)) from error
+            if isinstance(error, NotAttestedError) or not isinstance(error, Exception):
+                raise
+            why = str(error) if isinstance(error, MeasureError | OSError) else repr(error)
+            raise NotAttestedError(why) from error
         target = Target(party=image.party, party_id=image.party_id, pid=who.pid, large=(root,))
         self._table[who.key] = image, target
         asyncio.get_running_loop().add_reader(who.pidfd, self._on_end, who.key, who.pidfd)

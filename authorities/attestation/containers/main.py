@@ -62,6 +62,7 @@ async def serve(settings: Settings, further: Further) -> None:
     Raises `RegistryError`, `KeysError`, `NotClosedError`, `MeasureError`, `TimeoutError` or `OSError`.
     """
     allow_open_files()
+    SOCKET.unlink(missing_ok=True)  # of an earlier run: as long as it is there, this container counts as healthy
     registry, lock = load_registry(APP / REGISTRY), load_lock(APP / LOCK)
     authorities = registry.authorities
     port = load_deployment(APP / DEPLOYMENT, registry).parties[authorities.attestation].port
@@ -83,7 +84,7 @@ async def serve(settings: Settings, further: Further) -> None:
         stack.callback(BundleServer(issuer.bundle(), port, tls, host="0.0.0.0").close)  # noqa: S104 - in its networks
         api = WorkloadApi(registry, containers, drift, issuer, log)
         server = BoundedServer(api, container)
-        await server.start(path=str(SOCKET))  # asyncio replaces the socket of an earlier run
+        await server.start(path=str(SOCKET))
         os.chmod(SOCKET, 0o666)  # noqa: PTH101, S103 - every container may ask; who gets an answer is examined
         stack.callback(api.close)
         stack.callback(server.close)

@@ -33,6 +33,9 @@ class ContainerRoot:
     def watch(self, watch: Watch) -> None:
         watch.folder(self._path, leave_out={f"{self._path}{path}" for path in self._leave_out}, links=False)
 
+    def unwatch(self, watch: Watch) -> None:
+        watch.forget(self._path)
+
     def look(self) -> None:
         self._conclude_from(lambda: changed(self._expected, self._files.look(self._path, leave_out=self._leave_out)))
 

@@ -5,6 +5,12 @@ from pathlib import Path
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SOCKET = Path("/run/identity/api.sock")
+OF_REGISTRY = {
+    "ZT_FILES": "/app",
+    "ZT_POLICIES": "/app/authorities/policy",
+    "ZT_DEPLOYMENT": "/app/deploy/containers.yaml",
+}
+"""From where the registry reads what it publishes: from its image, where it is measured, and from nowhere else."""
 
 
 class Settings(BaseSettings):
@@ -19,5 +25,6 @@ class Settings(BaseSettings):
 
     @property
     def variables(self) -> dict[str, str]:
-        """The same, as variables."""
-        return {f"ZT_{name.upper()}": str(value) for name, value in self} | {"SPIFFE_ENDPOINT_SOCKET": f"unix:{SOCKET}"}
+        """The same, as variables, and what the registry has to have as well."""
+        own = {f"ZT_{name.upper()}": str(value) for name, value in self}
+        return own | OF_REGISTRY | {"SPIFFE_ENDPOINT_SOCKET": f"unix:{SOCKET}"}

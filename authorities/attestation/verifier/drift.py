@@ -63,6 +63,7 @@ class Drift:
     def unfollow(self, root: LargeRoot) -> None:
         """Stop comparing these files, because no process can load them any more."""
         self._large.remove(root)
+        root.unwatch(self._watch)
 
     async def add(self, target: Target) -> None:
         """Watch a target from now on.  Raises `OSError` if the kernel watches no more files for this user."""
@@ -159,11 +160,11 @@ class Drift:
             await self._reported.wait()
             self._reported.clear()
             paths, self._paths = self._paths, set()
-            if paths is None:
-                await self.look()
-            else:
-                await self._look_at(paths)
-            self.check_all()
+            try:
+                await (self.look() if paths is None else self._look_at(paths))
+                self.check_all()
+            except Exception as error:  # noqa: BLE001 - a bug, on one change; the next ones are looked at
+                self._log("not looked at", why=repr(error))
             await asyncio.sleep(SECONDS_TO_GATHER)
 
     async def _look_at(self, paths: set[str]) -> None:

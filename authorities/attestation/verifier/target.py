@@ -37,6 +37,9 @@ class LargeRoot(Protocol):
     def watch(self, watch: Watch) -> None:
         """Watch these files for changes.  Raises `OSError` if the kernel watches no more files."""
 
+    def unwatch(self, watch: Watch) -> None:
+        """Take these watches back."""
+
     def look(self) -> None:
         """Compare all files with the approved digests.  Blocks for a tenth of a second or more."""
 
@@ -124,6 +127,10 @@ class SharedRoot:
             watch.folder(folder, leave_out=self._files.leave_out)
         for file in self._single:
             watch.file(file)
+
+    def unwatch(self, watch: Watch) -> None:
+        for path in (*self._folders, *self._single):
+            watch.forget(path)
 
     def look(self) -> None:
         try:

@@ -7,6 +7,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Collection
+from contextlib import suppress
 from typing import NamedTuple, Self
 
 # <sys/inotify.h>
@@ -70,6 +71,22 @@ class Watch:
         if number is not None:
             self._names.setdefault(number, {}).setdefault(name, set()).add(path)
 
+    def forget(self, path: str) -> None:
+        """Stop watching what was requested as `path`, and a folder's content with it."""
+        self._folders.pop(path, None)
+        for number in [one for one, at in self._paths.items() if f"{at}/".startswith(f"{path}/")]:
+            self._remove(number)
+        parent, _, name = path.rpartition("/")
+        for number in [one for one, at in self._paths.items() if at == parent and name in self._names.get(one, {})]:
+            del self._names[number][name]
+            if not self._names[number] and number not in self._whole:
+                self._remove(number)
+
+    def _remove(self, number: int) -> None:
+        _libc.inotify_rm_watch(self._fd, number)  # fails if the kernel has removed it, with its folder
+        for table in self._paths, self._names, self._whole:
+            table.pop(number, None)
+
     def read(self) -> set[str] | None:
         """Return the files that may have changed since the last call; None means any may have.  Raises `OSError`."""
         found: set[str] = set()
@@ -88,8 +105,7 @@ class Watch:
         if mask & _OVERFLOW:
             return True
         if mask & _IGNORED:  # the folder was deleted, which its parent reports as well
-            for table in self._paths, self._names, self._whole:
-                table.pop(number, None)
+            self._remove(number)
             return False
         path = f"{self._paths.get(number, '')}/{name}"
         extent, asked_for = self._whole.get(number), self._names.get(number, {}).get(name, set())
@@ -107,24 +123,21 @@ class Watch:
         except BlockingIOError:
             return b""
 
-    def _below(self, path: str, extent: _Extent, seen: dict[int, str] | None = None) -> None:
+    def _below(self, path: str, extent: _Extent) -> None:
         """Watch a folder and those in it, each by the first path that leads to it, because links can form cycles."""
-        seen = {} if seen is None else seen
-        number = self._add(path)
-        if number is None:
-            return
-        if (first := seen.setdefault(number, path)) != path:
-            self._paths[number] = first
-            return
-        self._whole[number] = extent
-        try:
-            with os.scandir(path) as entries:
+        seen: dict[int, str] = {}
+        waiting = [path]
+        while waiting:
+            path = waiting.pop()
+            if (number := self._add(path)) is None:
+                continue
+            if (first := seen.setdefault(number, path)) != path:
+                self._paths[number] = first
+                continue
+            self._whole[number] = extent
+            with suppress(OSError), os.scandir(path) as entries:  # deleted again, which will be reported
                 folders = [entry for entry in entries if entry.is_dir(follow_symlinks=extent.links)]
-        except OSError:
-            return  # deleted again, which will be reported
-        for entry in folders:
-            if not extent.leaves_out(entry.path, entry.name):
-                self._below(entry.path, extent, seen)
+                waiting += [entry.path for entry in folders if not extent.leaves_out(entry.path, entry.name)]
 
     def _add(self, path: str) -> int | None:
         number = int(_libc.inotify_add_watch(self._fd, os.fsencode(path or "/"), _CHANGES | _ONLY_FOLDERS))
