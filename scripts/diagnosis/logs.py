@@ -9,34 +9,40 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 REBUILD = "docker compose up -d --build --wait"
-OF_COMPOSE = "git checkout docker-compose.yml && docker compose up -d --wait   (no override file)"
+OF_COMPOSE = "git stash push docker-compose.yml && docker compose up -d --wait   (no override file)"
 REMEDIES = {
     "cannot be seen from here": "use Docker without Enhanced Container Isolation; keep `pid: host`",
     "cannot be read: attestation needs": "docs/containers.md, 'What attestation needs': no userns-remap, one AppArmor "
     "profile for all, and with SELinux `security_opt: [label=disable]` for attestation alone",
     "only overlay is known here": 'set "storage-driver": "overlay2" in /etc/docker/daemon.json; restart Docker',
     "no seccomp filter limits": 'remove "seccomp-profile" from /etc/docker/daemon.json; restart Docker',
+    "which is not the image's": REBUILD,
+    "others may have read it": "docker compose down -v && docker compose up --wait   (all keys are made anew)",
     "its environment has": 'remove "proxies" from ~/.docker/config.json, or what else adds variables; '
     "docker compose up -d --force-recreate --wait",
-    "code that is not approved": f"git checkout of those files, or make register, which approves them; then {REBUILD}",
+    "code that is not approved": f"git stash of those files, or make register, which approves them; then {REBUILD}",
     "not what was built": REBUILD,
     "is not that of attestation": f"docker compose up -d --force-recreate --wait, or {OF_COMPOSE}",
     "runs already, as process": "docker ps   (names the second container; docker stop it)",
     "fs.inotify.max_user_watches": "sudo sysctl fs.inotify.max_user_watches=524288",
     "fs.inotify.max_user_instances": "sudo sysctl fs.inotify.max_user_instances=512",
     "something is mounted at": OF_COMPOSE,
-    "its root is writable": OF_COMPOSE,
+    "is writable": OF_COMPOSE,
+    "it runs as root": OF_COMPOSE,
+    "it is not the main process of a container": "nothing: a process beside a container's main one gets no identity",
     "it has capabilities": OF_COMPOSE,
     "it can gain privileges": OF_COMPOSE,
     "it was started as": OF_COMPOSE,
     "fs.suid_dumpable": "sudo sysctl fs.suid_dumpable=0",
 }
 """What helps, by a part of the reason."""
-OF_DOCKER = {
+OF_MACHINE = {
+    "Too many open files": "docker compose restart attestation   (lsof shows what opens so many)",
+    "Cannot allocate memory": "free memory   (docker stats shows what uses it)",
     "share namespaces [pid] with the host": "switch Enhanced Container Isolation off in Docker Desktop's settings",
     "no space left on device": "docker system prune   (or make room where Docker keeps its data)",
 }
-"""What helps, by a part of what Docker itself says."""
+"""What helps, by a part of what Docker or the machine itself says."""
 
 
 class Refusal(NamedTuple):
@@ -62,7 +68,7 @@ def refusals(log: Iterable[str]) -> list[Refusal]:
 
 def remedy(why: str) -> str:
     """Return what helps against this reason, or an empty text."""
-    return next((help_ for part, help_ in {**REMEDIES, **OF_DOCKER}.items() if part in why), "")
+    return next((help_ for part, help_ in {**REMEDIES, **OF_MACHINE}.items() if part in why), "")
 
 
 def last_words(log: Sequence[str]) -> str:

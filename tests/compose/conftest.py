@@ -1,6 +1,7 @@
 """The stack of `docker-compose.yml` by the plugin that others use as well, `zerotrust.testing.pytest_plugin`."""
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,11 +15,15 @@ from tests.support.system import ROOT
 from zerotrust.testing.stack import NoDockerError, Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def nothing_left(pytestconfig: pytest.Config) -> None:
-    """What an interrupted run has left is removed: the plugin itself removes nothing that it has not started."""
+    """The containers have a project of their own, so nobody's volumes are touched; an interrupted run's are removed.
+
+    The plugin itself removes nothing that it has not started.
+    """
     if pytestconfig.getoption("--zt-keep"):
         return
+    os.environ["COMPOSE_PROJECT_NAME"] = "zero-trust-agents-tests"
     with contextlib.suppress(NoDockerError):  # the plugin says so
         left = Stack(ROOT)
         left.stop()
@@ -26,7 +31,7 @@ def nothing_left(pytestconfig: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(nothing_left: None, zt_stack: Stack) -> Stack:
+def stack(zt_stack: Stack) -> Stack:
     """All containers, healthy."""
     return zt_stack
 

@@ -1,5 +1,6 @@
 """`make doctor`: what each fact means, and what the report says of it."""
 
+import ast
 import json
 import re
 import sqlite3
@@ -565,6 +566,18 @@ def test_each_reason_with_a_remedy_is_one_that_attestation_gives() -> None:
     joined = re.sub(r'"\s*\n\s*f?"', "", sources)  # a text over several lines
 
     assert [part for part in logs.REMEDIES if part not in joined] == []
+
+
+def test_each_reason_of_an_admission_has_a_remedy() -> None:
+    """So a new rule brings one."""
+    tree = ast.parse((ROOT / "authorities/attestation/containers/admission.py").read_text())
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    reasons = [
+        text for text in texts if re.match(r"it |its (?!root is$)|no |something |[^.]* is writable$", text.strip())
+    ]
+    assert len(reasons) >= 9
+
+    assert [reason for reason in reasons if not logs.remedy(reason)] == []
 
 
 # --- the report -------------------------------------------------------------------------------------------------------

@@ -118,7 +118,14 @@ def event(kind: str, *, pid: int = PID, time: str = "2026-11-26T12:00:01+00:00",
 
 def with_party(*logged: dict[str, Any]) -> Asked:
     sockets = {"Mounts": [{"Destination": "/run/identity", "Name": "sockets"}]}
-    return Asked(*logged, reader={"Config": {"Image": "image"}}, attestation=sockets)
+    host = {
+        "ReadonlyRootfs": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true"],
+        "Tmpfs": {"/data": ""},
+    }
+    party = {"Config": {"Image": "image", "User": "47823:47823"}, "HostConfig": host}
+    return Asked(*logged, reader=party, attestation=sockets)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +152,7 @@ def test_a_rogue_is_answered_by_what_attestation_logs_of_its_process_and_removed
     assert (stack.started["image"], stack.started["cap_drop"], stack.started["user"]) == ("image", [], "0")
     assert stack.started["volumes"] == {"sockets": {"bind": "/run/identity", "mode": "ro"}}
     assert (stack.started["read_only"], stack.started["network_mode"]) == (True, "none")
+    assert stack.started["security_opt"] == ["no-new-privileges:true"]
 
 
 def test_a_rogue_that_never_asks_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,11 +262,9 @@ class WithIntruders(Asked):
     INSIDE: ClassVar = {"one": "orchestrator", "two": "agent/reader"}
 
     def __init__(self, answer: dict[str, str] | None = None) -> None:
-        super().__init__(reader={}, one={}, two={})
+        inside = {"Config": {"Env": ["ZT_INSIDER_SOCKET=/s"]}}
+        super().__init__(reader={"Config": {"Env": ["ZT_PORT=443"]}}, one=inside, two=inside)
         self._answer, self.asked = answer, list[tuple[str, str]]()
-
-    def variables(self, service: str) -> dict[str, str]:
-        return {"ZT_INSIDER_SOCKET": "/s"} if service in self.INSIDE else {}
 
     def execute(self, service: str, *command: str) -> tuple[int, str]:
         if command == ("cat", "/app/inside"):

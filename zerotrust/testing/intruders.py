@@ -77,8 +77,9 @@ class Intruder:
         return Svid.from_der(key, own, bundle)
 
     def _ask(self, line: str) -> dict[str, Any]:
-        for service in self.stack.containers():
-            if SOCKET in self.stack.variables(service) and self._is_inside(service):
+        for service, container in self.stack.containers().items():
+            variables = [line.partition("=")[0] for line in container.attrs["Config"]["Env"]]
+            if SOCKET in variables and self._is_inside(service):
                 status, printed = self.stack.execute(service, "python", "-I", "-c", ASK, line)
                 if status or "error" in (told := json.loads(printed)):
                     raise StackError(f"{service}: {printed}")

@@ -42,13 +42,15 @@ def rogue(
     is here: `image`, `user`, `cap_drop` ...  The command has to ask for an identity, and not to end by itself.
     Raises `StackError` if it ends or does not ask.
     """
-    party = stack.container(like)
-    hardened: dict[str, Any] = {
-        "image": party.attrs["Config"]["Image"],
-        "read_only": True,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
-        "tmpfs": {"/tmp": "size=16m,noexec"},  # noqa: S108 - the container's own
+    party = stack.container(like).attrs
+    host = party["HostConfig"]
+    same: dict[str, Any] = {
+        "image": party["Config"]["Image"],
+        "user": party["Config"]["User"],
+        "read_only": host["ReadonlyRootfs"],
+        "cap_drop": host["CapDrop"],
+        "security_opt": host["SecurityOpt"],
+        "tmpfs": host["Tmpfs"],
         "network_mode": "none",
     }
     container = stack.docker.containers.run(
@@ -57,7 +59,7 @@ def rogue(
         volumes={_sockets(stack): {"bind": SOCKETS, "mode": "ro"}, **{at: dict(how) for at, how in volumes.items()}},
         name=f"{stack.project}-rogue-{uuid.uuid4().hex[:8]}",
         detach=True,
-        **hardened | options,
+        **same | options,
     )
     try:
         container.reload()

@@ -1,6 +1,7 @@
 """The system of a compose file in real containers, for tests: started from nothing, looked into, and removed.
 
-It needs the extra `testbed`.  What it knows of the containers it asks Docker: no port and no name is written down here.
+It needs the extra `testbed`.  It asks Docker for ports, images and variables; services and folders that it has to know
+are constants.
 """
 
 import json
