@@ -13,6 +13,11 @@ FILING = frozenset({"file", "filed", "save", "saved", "write", "written", "store
 """Words by which a user asks to store the result."""
 DELETING = frozenset({"delete", "remove"})
 """First words by which a user asks to delete drafts; nothing is read for that."""
+AGENTS: dict[str, tuple[str, ...]] = {
+    "agent/reader": ("agent.invoke", "tool.read", "inference.run"),
+    "agent/writer": ("agent.invoke", "tool.write", "inference.run"),
+}
+"""Each agent that a plan may have, and the scopes of its token.  `make register` compares this with the registry."""
 
 
 class Task(BaseModel):
@@ -36,16 +41,18 @@ class Step(BaseModel):
 def make_plan(request: str, department: str) -> list[Step]:
     """Return the plan for a request: read, and write only if the user asked to store something, in one department.
 
-    A request to delete drafts has one step, which only writes.
+    A request that begins with the name of an agent and a colon has one step, which is that agent's.  A request to
+    delete drafts has one step, which only writes.
     """
 
-    def writing(instruction: str) -> Step:
-        scopes = ("agent.invoke", "tool.write", "inference.run")
-        return Step(agent="agent/writer", scopes=scopes, department=department, instruction=instruction)
+    def step(agent: str, instruction: str) -> Step:
+        return Step(agent=agent, scopes=AGENTS[agent], department=department, instruction=instruction)
 
+    name, _, instruction = request.partition(":")
+    if instruction.strip() and (agent := f"agent/{name.strip().lower()}") in AGENTS:
+        return [step(agent, instruction.strip())]
     words = [word.strip(".,;:!?").lower() for word in request.split()]
     if words[:1] and words[0] in DELETING:
-        return [writing(request)]
-    scopes = ("agent.invoke", "tool.read", "inference.run")
-    reading = Step(agent="agent/reader", scopes=scopes, department=department, instruction=request)
-    return [reading, writing("File this as a new document:")] if FILING & set(words) else [reading]
+        return [step("agent/writer", request)]
+    reading = step("agent/reader", request)
+    return [reading, step("agent/writer", "File this as a new document:")] if FILING & set(words) else [reading]

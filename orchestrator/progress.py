@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from zerotrust.adapters.answer import PeerError
 from zerotrust.context import current_trace
-from zerotrust.decision import Denied
+from zerotrust.decision import Denied, Reason
 
 
 class Progress(BaseModel):
@@ -22,8 +22,10 @@ class Progress(BaseModel):
     trace_id: str = Field(default_factory=current_trace)
 
 
-def stopped(agent: str, error: Denied | PeerError) -> Progress:
+def stopped(agent: str, error: Exception) -> Progress:
     """Return the last event of a task whose step failed: `failed`, or `unclear` if it is not known what was done."""
+    if not isinstance(error, Denied | PeerError):
+        error = PeerError(f"{agent}: {Reason.FAILED}", unclear=True)
     if isinstance(error, Denied):
         return Progress(event="failed", agent=agent, text=error.public_reason)
     event: Literal["unclear", "failed"] = "unclear" if error.unclear else "failed"

@@ -13,7 +13,9 @@ from typing import Any, cast
 from mcp.server.mcpserver import MCPServer
 
 from authorities.attestation.verifier.approval import approved_files
-from authorities.attestation.verifier.measure import MeasureError, digest_of, named
+from authorities.attestation.verifier.measure import MeasureError, digest_of
+from registration.approval import approval
+from registration.fit import problems
 from registration.realm import REALM_FILE, realm
 from registration.realm import as_text as realm_text
 from zerotrust.adapters.agent_card import agent_card, as_json
@@ -24,6 +26,7 @@ from zerotrust.registry.model import Registry, RegistryError, load_registry
 ROOT = Path(__file__).parents[1]
 
 
+HOW = "Nothing is approved. What belongs where: docs/add-an-agent.md."
 RUNNING = "A running party whose files changed is suspended: `make down`, `make up`, `zt party reinstate`."
 
 
@@ -57,7 +60,11 @@ async def listed(module: str) -> dict[str, str]:
     """Return the digests of the tools that a tool server's module declares, by their names."""
     server: MCPServer[None] = MCPServer("registration")
     unused = cast("Any", None)  # the tools are only listed here, not run
-    import_module(module).declare(server, unused, unused)
+    try:
+        import_module(module).declare(server, unused, unused)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise RegistryError(f"{module.replace('.', '/')}.py: its tools cannot be listed ({why})") from error
     tools = [tool.model_dump(mode="json", by_alias=True) for tool in await server.list_tools()]
     return {tool["name"]: tool_digest(tool) for tool in tools}
 
@@ -65,14 +72,18 @@ async def listed(module: str) -> dict[str, str]:
 def current(root: Path) -> tuple[Registry, Lock]:
     """Return the registry of a project and the lock that goes with it.
 
-    Raises `RegistryError`, and `MeasureError` if a party's code cannot be read.
+    Raises `RegistryError`, also if other files do not fit the registry; and `MeasureError` if a party's code cannot be
+    read.
     """
     registry = load_registry(root / REGISTRY)
+    files = approved_files(registry, root)
+    if wrong := problems(root, registry):
+        raise RegistryError("\n".join([*wrong, HOW]))
     tools = {
         name: asyncio.run(listed(registry.parties[name].code[0].replace("/", ".") + ".main"))
         for name in tool_servers(registry)
     }
-    return registry, derive(registry, approved_files(registry, root), tools)
+    return registry, derive(registry, files, tools)
 
 
 def differences(approved: Lock, found: Lock) -> list[str]:
@@ -129,16 +140,17 @@ def write(root: Path) -> str | None:
         approved = load_lock(root / LOCK)
     except RegistryError:
         approved = Lock(files={}, parties={})
+    lines = approval(registry, approved, found, root / REALM_FILE.relative_to(ROOT))
     texts = {LOCK: as_text(found), str(REALM_FILE.relative_to(ROOT)): realm_text(realm(registry))}
     changed_files = [n for n, text in texts.items() if not (root / n).exists() or (root / n).read_text() != text]
     for name, text in texts.items():
         (root / name).write_text(text)
-    if lines := differences(approved, found):
-        print(f"Approved: {named(lines)}.")
+    if lines:
+        print("\n".join(["Approved:", *(f"  {line}" for line in lines)]))
     if changed_files:
         print(f"Commit {' and '.join(changed_files)}. {RUNNING}")
     else:
-        print("Nothing has changed since the last `make register`.")
+        print("Nothing to approve: nothing has changed since the last `make register`.")
     return None
 
 

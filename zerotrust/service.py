@@ -184,6 +184,8 @@ class Service:
         `department`: the one group of the user that the new token names.  `lifetime`: seconds, if shorter than usual.
         Raises `Denied`.
         """
+        if audience not in self.registry.parties:
+            await self.distrust(audience, "not registered")
         wanted = TokenRequest(self.registry.id(audience), frozenset(scopes), department, lifetime)
         return await self._exchanger.exchange(current_principal(), wanted)
 

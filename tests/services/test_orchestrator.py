@@ -8,9 +8,13 @@ import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from orchestrator import main, plan
+from orchestrator.plan import Step
 from tests.support.issuer import Issuer
 from tests.support.system import System
-from zerotrust.adapters.answer import NONSENSE
+from zerotrust.adapters.answer import NONSENSE, Answer
+from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.service import Service
 
 Stored = Callable[[], dict[str, dict[str, str]]]
 FILE_IT = {"request": "Summarise our incident reports and file the summary."}
@@ -252,6 +256,45 @@ async def test_a_scope_the_user_did_not_give_ends_the_task_before_that_step(
     assert system.records("agent/writer") == []
     assert stored() == before
     assert system.reasons("orchestrator")[-1] == "would_widen"
+
+
+def planned(monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
+    """Let the plan have a second step, for that agent."""
+
+    def make_plan(request: str, department: str) -> list[Step]:
+        [first] = plan.make_plan(request, department)
+        return [first, first.model_copy(update={"agent": agent})]
+
+    monkeypatch.setattr(main, "make_plan", make_plan)
+
+
+async def test_an_agent_that_is_not_registered_costs_its_own_step_only(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(monkeypatch, "agent/auditor")
+    steps, result = await worked(system, issuer.token(), READ_IT)
+
+    assert steps == [*READ, "agent/auditor started"]
+    assert (result["event"], result["agent"], result["text"]) == ("failed", "agent/auditor", "peer_untrusted")
+    [record] = [record for record in system.records("orchestrator") if record.get("reason") == "peer_untrusted"]
+    assert (record["party"], record["detail"]) == ("agent/auditor", "not registered")
+
+
+async def test_a_bug_in_a_step_costs_that_step_only(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def ask(service: Service, agent: str, text: str, token: ExchangedToken) -> Answer:
+        if agent == "agent/writer":
+            raise KeyError("a bug")
+        return Answer(text="read")
+
+    monkeypatch.setattr(main, "ask_agent", ask)
+    steps, result = await worked(system, issuer.token())
+
+    assert steps == [*READ, "agent/writer started"]
+    assert (result["event"], result["agent"]) == ("unclear", "agent/writer")
+    assert result["text"] == "agent/writer: failed; it may have been done"
+    assert "a bug" in caplog.text  # the cause is in the log, and not in the answer
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.plan import make_plan
+from orchestrator.plan import AGENTS, make_plan
 
 
 def test_a_question_is_for_the_reader_alone_and_carries_no_scope_to_write() -> None:
@@ -38,3 +38,17 @@ def test_who_speaks_of_deleting_has_not_asked_for_it() -> None:
 
 def test_a_word_that_merely_contains_one_of_these_is_none() -> None:
     assert len(make_plan("Summarise the profile of the underwriter.", "/finance")) == 1
+
+
+@pytest.mark.parametrize("request_", ["Writer: keep this", " writer :keep this", "WRITER: keep this"])
+def test_a_request_that_begins_with_an_agents_name_is_for_that_agent_alone(request_: str) -> None:
+    (step,) = make_plan(request_, "/finance")
+
+    assert (step.agent, step.scopes, step.instruction) == ("agent/writer", AGENTS["agent/writer"], "keep this")
+
+
+@pytest.mark.parametrize(
+    "request_", ["Nobody: read this", "Writer:", "agent/writer: this", "Note: the writer: is away"]
+)
+def test_any_other_colon_is_a_part_of_the_question(request_: str) -> None:
+    assert [step.agent for step in make_plan(request_, "/finance")] == ["agent/reader"]

@@ -10,7 +10,7 @@ from registration.register import check, current, derive, differences, listed, t
 from tests.support.system import ROOT
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest
-from zerotrust.registry.lock import Approved, Lock, entries, load_lock
+from zerotrust.registry.lock import Approved, Lock, as_text, entries, load_lock
 from zerotrust.registry.model import Registry
 
 ONE, OTHER = "1" * 64, "2" * 64
@@ -21,9 +21,10 @@ FILES = {"agents/reader/main.py": ONE, "orchestrator/main.py": ONE, "zerotrust/g
 def project(tmp_path: Path, registry: Registry) -> Path:
     """A copy of this project, as it was registered."""
     folders = {folder for name in registry.launched for folder in registry.parties[name].code}
-    for folder in [*folders, "keycloak-realm"]:
+    for folder in [*folders, "keycloak-realm", "deploy", "authorities/policy"]:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "registry.yaml", tmp_path)
+    for name in ("registry.yaml", "docker-compose.yml"):
+        shutil.copy(ROOT / name, tmp_path)
     assert write(tmp_path) is None
     return tmp_path
 
@@ -41,20 +42,76 @@ def test_what_is_approved_and_what_is_to_be_committed_is_said(
 ) -> None:
     capsys.readouterr()
     assert write(project) is None
-    assert capsys.readouterr().out == "Nothing has changed since the last `make register`.\n"
+    assert capsys.readouterr().out == "Nothing to approve: nothing has changed since the last `make register`.\n"
 
     with (project / "agents" / "reader" / "main.py").open("a") as file:
         file.write("\n")
     (project / "keycloak-realm" / "realm.json").write_text("{}")
     assert write(project) is None
     assert capsys.readouterr().out == (
-        "Approved: agents/reader/main.py: changed.\n"
+        "Approved:\n"
+        "  ~ party agent/reader\n"
+        "      ~ code agents/reader/main.py\n"
         "Commit registry.lock and keycloak-realm/realm.json. "
         "A running party whose files changed is suspended: `make down`, `make up`, `zt party reinstate`.\n"
     )
 
     assert check(project) is None
     assert capsys.readouterr().out == ""  # `make check` is silent when all is well
+
+
+def change(project: Path, old: str, new: str, file: str = "registry.yaml") -> None:
+    text = (project / file).read_text()
+    assert old in text
+    (project / file).write_text(text.replace(old, new, 1))
+
+
+def test_rights_are_shown_as_a_diff(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(project, "delegates: [tool.read, inference.run]", "delegates: [tool.read, tool.write, inference.run]")
+    assert write(project) is None
+    change(project, "delegates: [tool.read, tool.write,", "delegates: [tool.read, tool.audit,")
+    change(project, "  tool.write:", "  tool.audit: { served_by: [tool/documents] }\n  tool.write:")
+    for held in "delegates: [task.run,", "delegates: [agent.invoke,":
+        change(project, held, held.replace("[", "[tool.audit, "))
+    change(project, '"tool.write",', '"tool.write", "tool.audit",', "authorities/policy/schema.cedarschema")
+    capsys.readouterr()
+
+    assert write(project) is None
+    assert capsys.readouterr().out.partition("Commit")[0] == (
+        "Approved:\n"
+        "  ~ party agent/reader\n"
+        "      + delegates tool.audit\n"
+        "      - delegates tool.write\n"
+        "  ~ party orchestrator\n"
+        "      + delegates tool.audit\n"
+        "  ~ party walkthrough\n"
+        "      + delegates tool.audit\n"
+        "  + scope tool.audit, served by tool/documents\n"
+    )
+
+
+def test_a_party_that_is_gone_and_its_code_are_shown(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = load_lock(project / "registry.lock")
+    more = {"agents/auditor/main.py": ONE}, {"agent/auditor": Approved(code=ONE)}, {"parties.agent/auditor": ONE}
+    (project / "registry.lock").write_text(
+        as_text(Lock(files=lock.files | more[0], parties=lock.parties | more[1], registry=lock.registry | more[2]))
+    )
+    capsys.readouterr()
+
+    assert write(project) is None
+    assert capsys.readouterr().out.partition("Commit")[0] == (
+        "Approved:\n  - party agent/auditor\n  - code agents/auditor/main.py\n"
+    )
+
+
+def test_what_does_not_fit_is_neither_checked_nor_registered(project: Path) -> None:
+    before = (project / "registry.lock").read_text()
+    change(project, '"tool.write", ', "", "authorities/policy/schema.cedarschema")
+
+    for said in write(project), check(project):
+        assert 'authorities/policy/schema.cedarschema: no action "tool.write"' in str(said)
+        assert str(said).endswith("Nothing is approved. What belongs where: docs/add-an-agent.md.")
+    assert (project / "registry.lock").read_text() == before
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------
@@ -97,10 +154,7 @@ def test_what_no_party_runs_is_not_approved_and_may_change(project: Path) -> Non
 
 
 def test_an_authority_that_grew_is_named_and_so_is_the_realm(project: Path) -> None:
-    registry = project / "registry.yaml"
-    registry.write_text(
-        registry.read_text().replace("delegates: [tool.read, ", "delegates: [tool.read, tool.write, ", 1)
-    )
+    change(project, "delegates: [tool.read, ", "delegates: [tool.read, tool.write, ")
 
     assert said(project) == [
         "registry.lock: registry.yaml: parties.agent/reader changed",
