@@ -1,5 +1,6 @@
 """The progress that a task reports, and how it reports what was done before it failed."""
 
+import logging
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -7,6 +8,8 @@ from pydantic import BaseModel, Field
 from zerotrust.adapters.answer import PeerError
 from zerotrust.context import current_trace
 from zerotrust.decision import Denied, Reason
+
+log = logging.getLogger(__name__)
 
 
 class Progress(BaseModel):
@@ -24,7 +27,8 @@ class Progress(BaseModel):
 
 def stopped(agent: str, error: Exception) -> Progress:
     """Return the last event of a task whose step failed: `failed`, or `unclear` if it is not known what was done."""
-    if not isinstance(error, Denied | PeerError):
+    if not isinstance(error, Denied | PeerError):  # a bug: the details go to the log
+        log.error("failed", exc_info=error)
         error = PeerError(f"{agent}: {Reason.FAILED}", unclear=True)
     if isinstance(error, Denied):
         return Progress(event="failed", agent=agent, text=error.public_reason)
