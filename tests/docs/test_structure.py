@@ -88,7 +88,8 @@ def test_the_texts_are_all_texts() -> None:
 
 def test_the_settings_are_those_of_the_code() -> None:
     registry = re.findall(r"^    (\w+): Path$", (ROOT / "authorities/registry/main.py").read_text(), re.MULTILINE)
-    options = re.findall(r'envvar="(\w+)"', (ROOT / "zt" / "commands.py").read_text())
+    sources = "".join(file.read_text() for file in (ROOT / "zt").rglob("*.py"))
+    options = re.findall(r'envvar="(\w+)"', sources)
     known = {f"ZT_{name.upper()}" for name in (*Settings.model_fields, *registry)} | {*options}
 
     assert set(re.findall(r"^\| `(ZT_\w+)`", SETTINGS, re.MULTILINE)) == known
