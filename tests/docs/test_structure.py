@@ -112,3 +112,11 @@ def test_every_variable_of_make_is_one_that_the_makefile_reads() -> None:
 
     elsewhere = {"A2A_TCK"}  # make hands it on in the environment
     assert [name for name in told if f"$({name})" not in makefile and name not in elsewhere] == []
+
+
+def test_each_decision_has_its_date_what_was_rejected_and_its_cost() -> None:
+    entries = (ROOT / "DECISIONS.md").read_text().strip().split("\n\n")[2:]
+
+    form = re.compile(r"\*\*[^*]+\*\*,? ?\(2\d{3}-\d\d-\d\d\)?.* Rejected: .* Cost: .*\.")
+    assert len(entries) > 70
+    assert [entry[:60] for entry in entries if not form.fullmatch(entry)] == []
