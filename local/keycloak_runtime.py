@@ -60,8 +60,8 @@ _JAVA_FOLDERS = [
 Say = Callable[[str], None]
 """Takes a line of progress."""
 
-SAID_AFTER = 2
-"""Seconds after which a step reports that it still runs; and again each time that it has taken twice as long."""
+SAID_AFTER = 10
+"""Seconds after which a step reports that it still runs, again and again."""
 
 
 class KeycloakError(Exception):
@@ -80,7 +80,7 @@ class Runtime:
 
 @asynccontextmanager
 async def going_on(say: Say, what: str) -> AsyncIterator[None]:
-    """Report that `what` still runs, while the block runs: after `SAID_AFTER` seconds, after twice as many ..."""
+    """Report that `what` still runs, while the block runs: every `SAID_AFTER` seconds."""
     began = time.monotonic()
 
     async def tell() -> None:
@@ -88,7 +88,7 @@ async def going_on(say: Say, what: str) -> AsyncIterator[None]:
         while True:
             await asyncio.sleep(began + seconds - time.monotonic())
             say(f"{what}: {seconds:.0f} s so far")
-            seconds *= 2
+            seconds += SAID_AFTER
 
     telling = asyncio.create_task(tell())
     try:

@@ -5,12 +5,14 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 from rich.box import HORIZONTALS
 from rich.console import RenderableType
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -32,12 +34,25 @@ OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, NotClos
 # If the output is not a terminal: as wide as COLUMNS says, or wide enough for the tables.
 console = Terminal(width=None if sys.stdout.isatty() else shutil.get_terminal_size((120, 24)).columns, highlight=False)
 _began = time.monotonic()
+_MARGIN = " " * len("  0.0 s  ")
+"""Before each further line of one message."""
 
 
 def say(text: str | Text) -> None:
     """Print one line of progress, with the seconds since the start.  A `str` is never interpreted as markup."""
     # control: progress-without-markup
-    console.print(Text.assemble((f"{time.monotonic() - _began:5.1f} s", "dim"), "  ", text))
+    lines = Text.assemble(text).wrap(console, max(20, console.width - len(_MARGIN)))
+    since = Text(f"{time.monotonic() - _began:5.1f} s  ", "dim")
+    console.print(since.append_text(Text(f"\n{_MARGIN}").join(lines)))
+
+
+@contextmanager
+def alive(what: str) -> Iterator[None]:
+    """Show on a terminal for how many seconds `what` goes on, below all other output, as long as the block runs."""
+    columns = SpinnerColumn(), TextColumn(what, markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        progress.add_task(what)
+        yield
 
 
 def show(columns: Iterable[str], rows: Iterable[Iterable[RenderableType]], *, right: bool = False, **how: Any) -> None:
