@@ -8,9 +8,11 @@ from pathlib import Path
 
 import httpx
 
+from demo.checks import Checks
 from demo.containers import CA, ISSUER, Stack
+from demo.parts import begin
 from demo.refusals import attempts
-from demo.story import try_all
+from demo.walk import LEGEND
 from local.insider import ask_inside, svid_inside
 from local.program import console, until_stopped
 from zerotrust.issuer.discovery import Metadata, discover
@@ -55,10 +57,11 @@ async def compromised() -> CompromisedStack:
 
 
 async def _attempts() -> int:
-    system = await compromised()
-    failures = await try_all("What is refused", attempts(system, os.environ["SPIFFE_ENDPOINT_SOCKET"]))
-    console.print("[red]An answer was not as expected.[/red]" if failures else "[green]All as expected.[/green]")
-    return 1 if failures else 0
+    system, checks = await compromised(), Checks()
+    begin("What is refused", f"What intruders inside three genuine containers try. {LEGEND}")
+    await checks.all(attempts(system, os.environ["SPIFFE_ENDPOINT_SOCKET"]))
+    console.print(checks.close())
+    return 1 if checks.failed else 0
 
 
 if __name__ == "__main__":

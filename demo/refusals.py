@@ -8,13 +8,13 @@ them all the time.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
 import httpx
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
+from demo.checks import ALLOWED, Attempt
 from demo.intruder import NO_CONNECTION, Intruder, User, answer_to, end_of, tool_call
 from demo.running import Compromised, Running
 from zerotrust.audit.event import Access
@@ -24,22 +24,6 @@ TOO_BIG = {"request": "x" * (1 << 20)}
 BROKEN = (b'{"request"', b'{"request":"a","request":"b"}', b"\xff\xfe{\x00", b"[" * 9000)
 OWN, OTHERS = {"alice": "ENG-101", "bob": "FIN-201"}, {"alice": "FIN-201", "bob": "ENG-101"}
 """A document of a user's own department, and one of another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt, with its expected and its actual answer."""
-
-    who: str
-    what: str
-    control: str
-    expected: str
-    answered: str
-
-    @property
-    def as_expected(self) -> bool:
-        """Whether the answer is the expected one."""
-        return self.answered == self.expected
 
 
 Ask = Callable[[User, str | None], Awaitable[httpx.Response]]
@@ -133,7 +117,7 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
         ),
     ),
     "the reader": (
-        Try("reads a document with its own token", "nobody", "200 ok", read("t2")),
+        Try("reads a document with its own token", ALLOWED, "200 ok", read("t2")),
         Try("uses a token one second too late", "gate: expiry", "401 expired", read("ended")),
         Try("runs a task with a user's token", "gate: binding", "401 not_bound", task("t0")),
         Try(
@@ -144,13 +128,13 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
         ),
         Try(
             "exchanges its own token to shorten the chain, and uses it",
-            "delegation.js: dead first",
+            "realm: delegation.js",
             "401 expired",
             read("renewed"),
         ),
         Try(
             "exchanges the result once more, for a clean chain",
-            "delegation.js: dead first",
+            "realm: delegation.js",
             "400 invalid_request",
             exchange("renewed", "tool/documents", "tool.read"),
         ),
@@ -234,7 +218,9 @@ async def _made(user: User, who: str, one: Try) -> Attempt:
     if one.recorded:
         events = user.intruder.system.events("tool/documents")
         reason = [event.data.decision.reason for event in events if isinstance(event.data, Access)][-1]
-        answered, expected = f"{answered}, {reason}", f"{expected}, {one.recorded}"
+        answered, expected = (
+            f"{said.removeprefix('200 ')}: {why}" for said, why in ((answered, reason), (expected, one.recorded))
+        )
     return Attempt(who, one.what, one.control, expected, answered)
 
 
@@ -244,7 +230,7 @@ async def _other_department(intruder: Intruder) -> Attempt:
     t1 = dana.exchanged(dana.t0, "orchestrator", "agent/reader", "agent.invoke tool.read", requested_department=ours)
     t2 = dana.exchanged(t1, "agent/reader", "tool/documents", "tool.read", requested_department=theirs)
     who, what = "the reader, in a task of dana's about engineering", "asks for a token for finance"
-    return Attempt(who, what, "delegation.js: groups", "exp 1", f"exp {end_of(await t2()):.0f}")
+    return Attempt(who, what, "realm: delegation.js", "exp 1", f"exp {end_of(await t2()):.0f}")
 
 
 async def no_identity(endpoint: str, issuer: str) -> Attempt:

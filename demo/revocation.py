@@ -15,8 +15,9 @@ from a2a.types import AgentCard
 from starlette.types import Receive, Scope, Send
 
 from authorities.attestation.local.launch import Launch
+from demo.checks import ALLOWED, Attempt
 from demo.intruder import Intruder, User, answer_to
-from demo.refusals import TASK, Attempt
+from demo.refusals import TASK
 from local.system import HOST, ROOT, DemoError, System, settings, started
 from zerotrust.adapters.agent_card import agent_card, signed_card
 from zerotrust.registry.model import Registry
@@ -29,6 +30,8 @@ from zt.registry_client import CLIENT, SCOPE, RefusedError, RegistryClient
 PLANTED = ROOT / "agents" / "writer" / "planted.py"
 """An empty file, in a folder where every file has to be approved."""
 SECONDS_TO_WAIT = 10
+RECEIVED = {"": "no request", "GET /.well-known/agent-card.json": "no token"}
+"""What the call of the orchestrator came to: the requests that an impostor got of it."""
 
 
 class Operated(Protocol):
@@ -69,12 +72,12 @@ async def revocations(system: System, took: list[float]) -> AsyncIterator[Attemp
             took.append(time.monotonic() - since)
             return answer
 
-        yield Attempt("the writer", "files a draft", "nobody", "200 ok", await call())
+        yield Attempt("the writer", "files a draft", ALLOWED, "200 ok", await call())
         suspending = asyncio.create_task(olga.suspend("agent/writer", "the walkthrough shows it"))  # waits for Keycloak
         yield Attempt("the writer, suspended", "files a draft", "registry: revocation", "401 revoked", await refused())
         await suspending
         await olga.reinstate("agent/writer")
-        yield Attempt("the writer, reinstated", "files a draft", "nobody", "200 ok", await call())
+        yield Attempt("the writer, reinstated", "files a draft", ALLOWED, "200 ok", await call())
 
         PLANTED.touch()
         try:
@@ -90,7 +93,7 @@ async def revocations(system: System, took: list[float]) -> AsyncIterator[Attemp
             PLANTED.unlink()
         await until_restored(olga)
         await olga.reinstate("agent/writer")
-        yield Attempt("the writer, restored", "files a draft", "nobody", "200 ok", await call())
+        yield Attempt("the writer, restored", "files a draft", ALLOWED, "200 ok", await call())
 
 
 async def until_restored(olga: RegistryClient) -> None:
@@ -101,7 +104,11 @@ async def until_restored(olga: RegistryClient) -> None:
 
 
 async def rogues(system: System) -> AsyncIterator[Attempt]:
-    """End the reader before the first task, and let others take its place."""
+    """End the reader, and let others take its place.
+
+    The orchestrator is started anew before: a new one has not yet been shown the genuine agent's card.
+    """
+    await _relaunched(system, "orchestrator")
     async with AsyncExitStack() as stack:
         intruder, http = Intruder(system, stack), await stack.enter_async_context(system.user())
         headers = {"authorization": f"Bearer {await intruder.login('alice')}"}
@@ -115,23 +122,32 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
                 "agent/writer",
                 card,
                 "mutual TLS: the name",
-                "peer_unavailable; received nothing",
+                "peer_unavailable, no request",
             ),
             (
                 "an intruder in the reader itself",
                 "agent/reader",
                 forged,
                 "registry: the card's digest",
-                "peer_untrusted; received GET /.well-known/agent-card.json",
+                "peer_untrusted, no token",
             ),
         ):
             async with _in_its_place(system, await system.svid(inside), shown) as received:
                 answer = await http.post(f"{system.address('orchestrator')}/tasks", json=TASK, headers=headers)
             text = str(answer.json()["result"]["text"]).removeprefix("agent/reader: ")
-            answered = f"{text}; received {', '.join(received) or 'nothing'}"
+            requests = ", ".join(received)
+            answered = f"{text}, {RECEIVED.get(requests, requests)}"
             yield Attempt(who, "takes the orchestrator's call", control, expected, answered)
-        relaunched = Launch.registered(system.registry, "agent/reader", settings(system, "agent/reader"))
-        await started(system, system.place("agent/reader"), await system.authority.launch(relaunched))
+        await _relaunched(system, "agent/reader")
+
+
+async def _relaunched(system: System, name: str) -> None:
+    """End a party, if it runs, and launch it anew: it remembers nothing."""
+    for one in system.authority.running:
+        if one.launch.name == name:
+            await one.end()
+    launch = Launch.registered(system.registry, name, settings(system, name))
+    await started(system, system.place(name), await system.authority.launch(launch))
 
 
 @asynccontextmanager

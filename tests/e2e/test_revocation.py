@@ -17,7 +17,6 @@ from demo.revocation import PLANTED, operator, revocations, rogues
 from local.system import ROOT, System
 from tests.e2e.test_transaction import task
 from tests.support.ca import CA, REGISTRY_PARTY
-from tests.support.real import relaunched
 from tests.support.records import records
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.pools import Connections
@@ -188,8 +187,6 @@ async def test_whoever_is_suspended_or_tampered_with_is_refused_until_it_is_as_i
 
 
 async def test_a_rogue_in_an_agents_place_gets_no_token(system: System) -> None:
-    await relaunched(system, "orchestrator")  # a new one has not yet been shown the genuine agent's card
-
     tried = [attempt async for attempt in rogues(system)]
 
     assert len(tried) == 2

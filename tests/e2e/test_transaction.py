@@ -10,7 +10,7 @@ import pytest
 
 from demo.refusals import attempts
 from demo.revocation import PLANTED, operator, until_restored
-from demo.show import tokens_of
+from demo.tokens import tokens_of
 from local.manual_steps import REQUEST, steps
 from local.system import EVERYTHING, ROOT, System
 from tests.support.leaks import holds_token
@@ -66,7 +66,7 @@ async def test_each_hop_has_its_own_token_exactly_as_drawn(system: System) -> No
     done = await task(system, "alice")
 
     assert done["result"]["event"] == "finished"
-    tokens = tokens_of(traced(system, done["result"]["trace_id"]))
+    tokens = tokens_of(system.registry, traced(system, done["result"]["trace_id"]))
     seen = {
         name: (
             short(token.party),

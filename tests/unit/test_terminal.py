@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from demo.show import show_trail
+from demo.trail import show_trail
 from tests.support.records import CALLER
 from zerotrust.audit.event import AuditEvent, Decided, Request, sanitize
 from zt.terminal import Terminal, printable
@@ -63,6 +63,6 @@ def test_an_event_with_markup_in_it_is_shown_as_it_is() -> None:
     event = AuditEvent(schema=1, time=1, service=CALLER.audience, data=data)
     file = io.StringIO()
 
-    show_trail(Terminal(file=file, width=120), [event])
+    show_trail(Terminal(file=file, width=120), [event], {})
 
     assert "read [/red]" in file.getvalue()

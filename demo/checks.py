@@ -1,0 +1,91 @@
+"""The checks of the walkthrough: what somebody tries, what must be answered, and what was; and their number."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from rich.table import Table
+from rich.text import Text
+
+from local.program import console, say
+
+ALLOWED = "control: allowed"
+"""In the place of the control that stops an attempt: it must succeed, or the refusals beside it would prove nothing."""
+
+WIDEST = 24
+"""Columns for the controls; longer ones are broken between words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt, with its expected and its actual answer."""
+
+    who: str
+    what: str
+    control: str
+    """What stops it, or `ALLOWED`."""
+    expected: str
+    answered: str
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the answer is the expected one."""
+        return self.answered == self.expected
+
+
+@dataclass(slots=True)
+class Checks:
+    """All attempts so far."""
+
+    made: list[Attempt] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[Attempt]:
+        """Those with another answer than expected."""
+        return [attempt for attempt in self.made if not attempt.as_expected]
+
+    async def all(self, trying: AsyncIterator[Attempt]) -> None:
+        """Make all attempts, and show them."""
+        self.show([attempt async for attempt in trying])
+
+    def show(self, attempts: Sequence[Attempt]) -> None:
+        """Count attempts, and show them, below the name of who makes them."""
+        self.count(attempts)
+        if attempts:
+            _print(attempts)
+
+    def count(self, attempts: Sequence[Attempt]) -> None:
+        """Count attempts, and report those that were answered otherwise than expected."""
+        self.made += attempts
+        for attempt in attempts:
+            if not attempt.as_expected:
+                why = f"expected {attempt.expected}, answered {attempt.answered}"
+                say(Text.assemble((why, "red"), f": {attempt.who} {attempt.what}"))
+
+    def close(self) -> Text:
+        """Return the sentence that says how many were as expected, and what the others are."""
+        if self.failed:
+            names = "; ".join(f"{attempt.who} {attempt.what}" for attempt in self.failed)
+            return Text(f"{len(self.failed)} of {len(self.made)} checks did not behave as expected: {names}.", "red")
+        allowed = sum(attempt.control == ALLOWED for attempt in self.made)
+        controls = f"{allowed} control{'s' * (allowed != 1)} allowed"
+        counts = f"{len(self.made) - allowed} attempts refused, {controls}"
+        return Text(f"All {len(self.made)} checks behaved as expected: {counts}.", "green")
+
+
+def _print(attempts: Sequence[Attempt]) -> None:
+    """Print attempts below the name of who makes them.  Answers are never broken: one searches for their codes."""
+    answers = max(len(attempt.answered) for attempt in attempts)
+    controls = max(len(attempt.control) for attempt in attempts)
+    for who, tried in groupby(attempts, lambda attempt: attempt.who):
+        console.print(Text(who, "bold"))
+        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        table.add_column(width=1)
+        table.add_column(ratio=1)
+        table.add_column(width=answers, no_wrap=True)
+        table.add_column(width=min(controls, WIDEST))
+        for attempt in tried:
+            mark = Text("✓", "green") if attempt.as_expected else Text("✗", "red")
+            control = Text(attempt.control, "cyan" if attempt.control == ALLOWED else "")
+            table.add_row(mark, Text(attempt.what), Text(attempt.answered), control)
+        console.print(table)

@@ -1,0 +1,25 @@
+"""The parts of the walkthrough: each has a title and a sentence that says what comes, and why."""
+
+from rich.text import Text
+
+from local.program import console
+
+NO = "\N{EN DASH}"
+"""Where there is nothing to show."""
+
+
+def begin(title: str, sentence: str = "") -> None:
+    """Begin a part, with a sentence that says what comes."""
+    console.print()
+    console.rule(f"[bold]{title}[/bold]", characters="─")
+    if sentence:
+        paragraph(sentence)
+        console.print()
+
+
+def paragraph(text: str | Text, *, indent: int = 0, hanging: int = 0) -> None:
+    """Print a paragraph that is broken between words; `hanging`: further columns before each line but the first."""
+    whole = Text(text) if isinstance(text, str) else text
+    lines = whole.wrap(console, max(20, console.width - indent - hanging))
+    margin = "\n" + " " * (indent + hanging)
+    console.print(Text(" " * indent).append_text(Text(margin).join(lines)))

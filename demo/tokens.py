@@ -1,0 +1,170 @@
+"""Shows the tokens of a task: the names they have in the texts, each exchange, and one chain side by side.
+
+It uses the journals only, in which each receiver has recorded the claims that it verified, and never a token.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from demo.parts import NO, begin, paragraph
+from demo.who import name_of
+from local.program import console, show
+from zerotrust.audit.event import MICROSECONDS, AuditEvent, Caller, Exchange, Request
+from zerotrust.registry.model import Registry
+from zt.trail import short
+
+Path = tuple[str, ...]
+"""The parties on a token's way: the user's client, each actor, the audience."""
+
+
+def tokens_of(registry: Registry, events: Iterable[AuditEvent]) -> dict[str, Caller]:
+    """Return the tokens of one task by their names in the texts, T0 first; each as its verifier recorded it."""
+    found: dict[Path, Caller] = {}
+    for event in sorted(events, key=lambda one: one.time):
+        if isinstance(event.data, Request) and (token := event.data.principal):
+            found.setdefault(_path(token), token)
+    names = _names(registry, found)
+    return {name: found[path] for path, name in names.items()}
+
+
+def _path(token: Caller) -> Path:
+    return (token.client, *(short(actor) for actor in reversed(token.actors)), short(token.audience))
+
+
+def _names(registry: Registry, paths: Iterable[Path]) -> dict[Path, str]:
+    """Return a name for each path: T0, then T1 and so on for the way through the first agent that the registry lists.
+
+    The ways through another agent are numbered on their own, and end with the first letters of its name: T1w, T2w.
+    """
+
+    def place(path: Path) -> tuple[tuple[str, ...], int, list[int]]:
+        steps = [_calls(registry, caller).get(called, len(registry.parties)) for caller, called in pairwise(path)]
+        return path[:1], steps[1] if len(steps) > 1 else -1, [len(path), *steps]
+
+    names: dict[Path, str] = {}
+    numbers: dict[Path, int] = {}
+    for path in sorted(paths, key=place):
+        way = path[:3]
+        numbers[way] = numbers.get(way, -1 if len(path) == 2 else 0) + 1
+        names[path] = f"T{numbers[way]}{_suffix(registry, *path[1:3]) if len(path) > 2 else ''}"
+    return names
+
+
+def _calls(registry: Registry, caller: str) -> dict[str, int]:
+    party = registry.parties.get(caller)
+    return {name: number for number, name in enumerate(party.may_call if party else [])}
+
+
+def _suffix(registry: Registry, caller: str, called: str) -> str:
+    """Return nothing for the first party that `caller` may call, otherwise as many letters as tell it from others."""
+    siblings = _calls(registry, caller)
+    if siblings.get(called) == 0:
+        return ""
+    word, others = called.rpartition("/")[2], [name.rpartition("/")[2] for name in siblings if name != called]
+    lengths = range(1, len(word) + 1)
+    told_apart = (word[:length] for length in lengths if not any(other.startswith(word[:length]) for other in others))
+    return next(told_apart, f"-{called}")
+
+
+def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
+    """Show one chain of tokens: the exchanges, and what each token says; then all tokens of the task."""
+    begin(
+        "The token exchange",
+        "Nobody passes a token on. Each party exchanges what it got for a token for the next hop alone (RFC 8693): the "
+        "same user, one audience, less scope, a shorter lifetime, and one more actor on record.",
+    )
+    tokens = tokens_of(registry, events)
+    chain = _longest_chain(tokens)
+    asked = {e.data.token_id: e.data for e in events if isinstance(e.data, Exchange) and e.data.token_id}
+    for (before, parent), (name, token) in pairwise(chain.items()):
+        if exchange := asked.get(token.token_id):
+            console.print(_exchange(registry, f"{before} → {name}", parent, token, exchange))
+    console.print()
+    paragraph("These tokens, decoded: what a token has lost is marked by - and struck through, what is new by +.")
+    console.print(_side_by_side(chain))
+    paragraph("All tokens of the task; each is accepted from one party, by one party:")
+    rows = [
+        (Text(name, "bold"), f"{short(token.party)} → {short(token.audience)}", ", ".join(token.scopes), _life(token))
+        for name, token in tokens.items()
+    ]
+    show(("", "from → for", "scope", "lifetime"), rows)
+
+
+def _longest_chain(tokens: Mapping[str, Caller]) -> dict[str, Caller]:
+    """Return T0, T1 and T2 of the first way that has all of them, or as many as there are."""
+    last = next((token for token in tokens.values() if len(token.lineage) == 2), None)
+    wanted = (*last.lineage, last.token_id) if last else [token.token_id for token in tokens.values()][:1]
+    return {name: token for name, token in tokens.items() if token.token_id in wanted}
+
+
+def _exchange(registry: Registry, title: str, parent: Caller, token: Caller, asked: Exchange) -> Table:
+    """Return the parameters of one exchange, as the party that made it has recorded them."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    party = short(token.party)
+    table.add_row(Text(title, "bold"), f"{party} asks Keycloak")
+    table.add_row("  subject_token", f"the token that {short(parent.party)} presented to it")
+    table.add_row("  audience", short(asked.audience))
+    table.add_row("  scope", " ".join(asked.scopes))
+    if asked.department:
+        table.add_row("  requested_department", asked.department)
+    if asked.lifetime:
+        most = registry.parties[party].max_ttl
+        why = f"{asked.lifetime // MICROSECONDS}  (a shorter lifetime: {party} could have had {most} s)"
+        table.add_row("  requested_lifetime", Text(why, "cyan"))
+    return table
+
+
+def _side_by_side(chain: Mapping[str, Caller]) -> Table:
+    table = Table(padding=(0, 1, 0, 0), pad_edge=False, box=SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
+    for name in chain:
+        table.add_column(f" {name}")
+    parents: list[Caller | None] = [None, *chain.values()]
+    scopes = sorted({scope for token in chain.values() for scope in token.scopes})
+    columns = [_said(parent, token, scopes) for parent, token in zip(parents, chain.values(), strict=False)]
+    for claim in CLAIMS:
+        table.add_row(claim, *(column[claim] for column in columns))
+    return table
+
+
+CLAIMS = ("issued to (azp)", "only for (aud)", "user (sub)", "actors (act)", "scope", "groups", "lifetime", "id (jti)")
+"""What is shown of a token."""
+
+
+def _said(parent: Caller | None, token: Caller, scopes: Sequence[str]) -> dict[str, Text]:
+    """Return what a token says, by claim, compared to the one before; each of all `scopes` has a line of its own."""
+    actors = [_kept(actor) if parent and actor in parent.actors else _new(actor) for actor in token.actors]
+    before = parent.scopes if parent else ()
+    lines = [
+        [_kept(token.party)],
+        [_kept(token.audience)],
+        [_kept(name_of(token.subject))],
+        actors or [_kept(NO)],
+        [_kept(s) if s in token.scopes else _lost(s) if s in before else Text() for s in scopes],
+        [_kept(group) for group in token.groups],
+        [_kept(_life(token))],
+        [_kept(f"{token.token_id.rpartition(':')[2][:8]}…")],  # without the letters that say how it was issued
+    ]
+    return {claim: Text("\n").join(each) for claim, each in zip(CLAIMS, lines, strict=True)}
+
+
+def _kept(text: str) -> Text:
+    return Text(f" {short(text)}")
+
+
+def _lost(text: str) -> Text:
+    return Text.assemble(("-", "red"), (text, "red strike"))
+
+
+def _new(text: str) -> Text:
+    return Text(f"+{short(text)}", "green")
+
+
+def _life(token: Caller) -> str:
+    return f"{(token.expires_at - token.issued_at) // MICROSECONDS} s"

@@ -1,0 +1,86 @@
+"""The walkthrough on one machine, part by part, of a running system."""
+
+from demo.checks import Checks
+from demo.latency import show_latency
+from demo.parts import begin, paragraph
+from demo.refusals import attempts
+from demo.revocation import operator, revocations, rogues
+from demo.revocation_methods import all_delays
+from demo.story import tell_story
+from demo.who import certificates, show_certificates, show_who_is_who
+from local.program import console, say
+from local.system import ROOT, System
+
+INTRODUCTION = (
+    "alice, of engineering, lets two agents summarize her department's incident reports and file the summary. One of "
+    "the reports is poisoned: it orders the agents to read what is finance's, and to overwrite a report. You will see "
+    "who is who, the task with all its tokens and records, and then attack after attack, each of them for real. Only "
+    "the model is a script, so that every run is the same. docs/walkthrough.md explains each part."
+)
+LEGEND = "✓ means: as expected. `control: allowed` marks a call that must succeed, or the refusals would prove nothing."
+SAME_USER = (
+    "Not refused: everything here runs as one Unix user, and a program of that user can read and write the files in "
+    "run/. Among them are Keycloak's database, with the key that signs tokens, the documents and the journals."
+)
+NEXT = (
+    ("docs/walkthrough.md", "this output, explained"),
+    ("make up", "leaves it all running, and prints what to try by hand"),
+    ("make attacks", "tries every attack of the catalogue, also with its control removed"),
+)
+
+
+async def walk(system: System) -> int:
+    """Walk through all parts.  Return the exit status: 1 if a check did not behave as expected."""
+    checks = Checks()
+    show_who_is_who(system.registry)
+    show_certificates(system, await certificates(system))
+    trace_id = await tell_story(system, checks)
+    begin(
+        "Impostors",
+        "Who answers in an agent's place, before the orchestrator sends it a token? The reader ends, and twice "
+        f"somebody else listens at its address. {LEGEND}",
+    )
+    await checks.all(rogues(system))
+    begin(
+        "What is refused",
+        "Stolen tokens, wrong audiences, missing scopes: made like an intruder inside a genuine party would make them, "
+        f"with its own identity and the tokens that it gets. {LEGEND}",
+    )
+    await checks.all(attempts(system, system.authority.endpoint))
+    paragraph(SAME_USER)
+    begin(
+        "Suspension and drift",
+        "An operator suspends the writer; later a file is added to its code. Both times it is refused with a token "
+        "that was good a moment before, until the operator reinstates it.",
+    )
+    took: list[float] = []
+    await checks.all(revocations(system, took))
+    asked = ("its suspension was asked for", "a file was added to its code")
+    for what, seconds in zip(asked, took, strict=False):
+        say(f"the tool refused the writer {seconds * 1e3:.0f} ms after {what}")
+    begin(
+        "Revocation latency",
+        "From the acknowledged revocation to the first refusal, at each service, while genuine tokens are in use.  "
+        "\N{EN DASH}: no caller of that service is revoked.",
+    )
+    async with system.user() as http:
+        delays = await all_delays(system, await operator(system, http))
+    longest = show_latency(delays)
+    begin("The end")
+    console.print(checks.close())
+    paragraph(f"{len(delays)} ways to revoke were tried; the slowest refusal came after {longest * 1e3:.0f} ms.")
+    folder = system.folder.relative_to(ROOT)
+    show_the_rest(f"{folder}/data/*/journal.jsonl (until the next make demo)", f"{folder}/logs", NEXT)
+    console.print("  alice's task once more, from the records:")
+    console.print(f"  .venv/bin/zt audit show {trace_id} \\\n    --journals {folder}/data", markup=False)
+    return 1 if checks.failed else 0
+
+
+def show_the_rest(records: str, logs: str, what_next: tuple[tuple[str, str], ...]) -> None:
+    """Say where records and logs are, and what to try next."""
+    for name, value in ("Records", records), ("Logs", logs):
+        paragraph(f"{name + ':':9}{value}", hanging=9)
+    console.print("Next:")
+    width = max(len(command) for command, _ in what_next)
+    for command, what in what_next:
+        paragraph(f"{command:{width}}  {what}", indent=2, hanging=width + 2)

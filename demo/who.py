@@ -1,0 +1,73 @@
+"""Shows who takes part: people, parties and authorities; as the registry has them, and by their certificates."""
+
+import asyncio
+import datetime as dt
+import ssl
+from collections.abc import Mapping
+
+from cryptography import x509
+
+from authorities.attestation.verifier.measure import digest_of
+from demo.parts import NO, begin, paragraph
+from local.program import show
+from local.system import HOST, System
+from registration.realm.users import USERS
+from zerotrust.registry.model import Registry
+from zerotrust.spiffe.svid import id_of
+from zt.trail import short
+
+PEOPLE = {
+    "alice": "asks for the task",
+    "bob": "of another department",
+    "dana": "of both departments: her tasks have to name one",
+    "eve": "of no department, and may do nothing",
+    "olga": "an operator: suspends, revokes, reinstates",
+}
+
+
+def name_of(subject: str) -> str:
+    """Return the name of a user, or the id itself if it is nobody's here."""
+    return next((name for name, (identifier, _) in USERS.items() if identifier == subject), subject)
+
+
+async def certificates(system: System) -> dict[str, x509.Certificate]:
+    """Return the certificate of each party."""
+    context = ssl.create_default_context(cafile=system.authority.ca_file)
+    context.check_hostname = False  # they are only shown
+    shown = {}
+    for name in system.registry.launched:
+        _, writer = await asyncio.open_connection(HOST, system.port(name), ssl=context)
+        shown[name] = x509.load_der_x509_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        writer.close()
+    return shown
+
+
+def show_who_is_who(registry: Registry) -> None:
+    """Show people, parties and authorities."""
+    begin(
+        "Who is who", "Five people, the programs that work for them, and the authorities that decide who may do what."
+    )
+    people = [(name, ", ".join(groups) or NO, PEOPLE[name]) for name, (_, groups) in USERS.items()]
+    show(("person", "groups", "role"), people)
+    rows = [
+        (name, ", ".join(registry.scopes_at(name)) or NO, ", ".join(party.may_call) or NO)
+        for name, party in registry.parties.items()
+    ]
+    show(("party", "scopes that open its API", "may call"), rows)
+    authorities = registry.authorities
+    paragraph(
+        f"Nobody here is their own authority. Keycloak issues every token. {authorities.registry} says who takes part, "
+        f"under which policies, and who is revoked. {authorities.attestation} measures each party's code, and gives a "
+        "certificate to nothing else. Each service keeps a journal of what it decided."
+    )
+
+
+def show_certificates(system: System, shown: Mapping[str, x509.Certificate]) -> None:
+    """Show each party's certificate, and the code digest it was issued for."""
+    paragraph("Each running party shows a certificate, for two minutes, issued to the code that was approved:")
+    rows = []
+    for name, certificate in shown.items():
+        left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
+        digest = digest_of(system.lock.files_of(system.registry.parties[name].code))
+        rows.append((short(id_of(certificate)), f"{left.total_seconds():.0f} s", f"{digest[:16]}…"))
+    show(("certificate of", "valid for", "approved code (SHA-256)"), rows)

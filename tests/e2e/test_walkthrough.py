@@ -1,0 +1,42 @@
+"""The walkthrough on the real system, at 80 columns; `docs/walkthrough.md` explains what it really prints."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from demo.walk import walk
+from local.program import console
+from local.system import ROOT, System
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+PAGE = (ROOT / "docs" / "walkthrough.md").read_text()
+TITLES = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+SAMPLES = re.findall(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def plain(line: str) -> str:
+    """A line without what differs from run to run: numbers, ids, digests, and the spaces between columns."""
+    return " ".join(re.sub(r"[0-9a-f-]{8,}|\d+", "#", line).split())
+
+
+async def test_the_page_explains_what_the_walkthrough_prints(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(console, "_width", 80)
+    try:
+        with console.capture() as told:
+            status = await walk(system)
+    finally:
+        (tmp_path / "walkthrough.txt").write_text(told.get())
+    printed = told.get().replace("run/test/", "run/walkthrough/")  # the folder of the tests
+    lines = printed.splitlines()
+
+    assert status == 0, printed
+    assert [line for line in lines if len(line) > 80] == []
+    assert [title.strip("─ ") for title in lines if re.match("─+ [A-Z]", title)] == TITLES
+    sampled = {plain(line) for sample in SAMPLES for line in sample.splitlines()}
+    assert sampled - {plain(line) for line in lines} == set()
+    assert re.search(r"^All \d+ checks behaved as expected", printed, re.MULTILINE)
+    assert [path for path in re.findall(r"^  (docs/\S+)", printed, re.MULTILINE) if not (ROOT / path).exists()] == []

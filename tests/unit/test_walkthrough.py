@@ -1,0 +1,226 @@
+"""What the walkthrough prints: of any registry, at any width, with or without styles."""
+
+import io
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from demo.checks import ALLOWED, Attempt, Checks
+from demo.parts import paragraph
+from demo.refusals import ATTEMPTS, BY_NAME
+from demo.story import TRIED, poisoned
+from demo.tokens import _longest_chain, _side_by_side, show_exchanges, tokens_of
+from demo.trail import show_trail
+from demo.who import show_who_is_who
+from local.program import alive, console, say
+from registration.realm.users import USERS
+from tests.support.records import CALLER
+from tests.support.system import ROOT
+from zerotrust.audit.event import MICROSECONDS, AuditEvent, Caller, Decided, Exchange, Request, sanitize
+from zerotrust.registry.model import Registry
+from zt.terminal import Terminal
+
+GRANTED = Decided(allowed=True, reason="granted")
+ALICE = USERS["alice"][0]
+READING = ("agent.invoke", "inference.run", "tool.read")
+WAYS = (
+    ("orchestrator", "agent/reader", READING),
+    ("agent/reader", "tool/documents", ("tool.read",)),
+    ("agent/reader", "inference", ("inference.run",)),
+    ("orchestrator", "agent/writer", ("agent.invoke", "inference.run", "tool.write")),
+    ("agent/writer", "tool/documents", ("tool.write",)),
+    ("agent/writer", "inference", ("inference.run",)),
+)
+AUDITING = (("orchestrator", "agent/auditor", READING), ("agent/auditor", "tool/documents", ("tool.read",)))
+
+
+def registry(*more: str) -> Registry:
+    """The committed registry, with further agents that are like the reader and come last."""
+    content = yaml.safe_load((ROOT / "registry.yaml").read_text())
+    for name in more:
+        content["parties"][name] = content["parties"]["agent/reader"]
+        content["parties"]["orchestrator"]["may_call"].append(name)
+        content["scopes"]["agent.invoke"]["served_by"].append(name)
+    return Registry.model_validate(content)
+
+
+def task(*ways: tuple[str, str, Sequence[str]], of: Registry) -> list[AuditEvent]:
+    """The events of a task whose tokens went these ways, each from the holder of an earlier one."""
+    everything = sorted({scope for _, _, scopes in ways for scope in scopes} | {"task.run"})
+    t0 = replace(CALLER, subject=ALICE, audience=of.id("orchestrator"), scopes=tuple(everything))
+    held, events = {"orchestrator": t0}, [event(t0, Request(operation=sanitize("POST /tasks"), decision=GRANTED), 0)]
+    for number, (who, audience, scopes) in enumerate(ways, 1):
+        parent, life = held[who], 30 if audience == "tool/documents" and who == "agent/reader" else 60
+        token = replace(
+            parent,
+            party=of.id(who),
+            actors=(of.id(who), *parent.actors),
+            audience=of.id(audience),
+            scopes=tuple(scopes),
+            token_id=f"ntrtte:{number:08}",
+            lineage=(*parent.lineage, parent.token_id),
+            expires_at=parent.issued_at + life * MICROSECONDS,
+        )
+        held[audience] = token
+        exchanged = Exchange(
+            audience=token.audience,
+            scopes=token.scopes,
+            decision=GRANTED,
+            principal=parent,
+            parent_token_id=parent.token_id,
+            token_id=token.token_id,
+            lifetime=life * MICROSECONDS if life == 30 else None,
+        )
+        served = Request(operation=sanitize("POST /"), decision=GRANTED)
+        events += [event(parent, exchanged, 2 * number), event(token, served, 2 * number + 1)]
+    return events
+
+
+def event(token: Caller, data: Request | Exchange, time: int) -> AuditEvent:
+    return AuditEvent(schema=1, time=time, service=token.audience, data=replace(data, principal=token))
+
+
+@pytest.fixture(params=[80, 120])
+def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(console, "_width", request.param)
+    return int(request.param)
+
+
+def test_a_token_has_the_name_that_the_texts_give_it() -> None:
+    tokens = tokens_of(registry(), task(*WAYS, of=registry()))
+
+    assert list(tokens) == ["T0", "T1", "T2", "T3", "T1w", "T2w", "T3w"]
+    assert tokens["T2w"].audience.endswith("tool/documents")
+    assert tokens_of(registry(), task(*WAYS[3:], of=registry())).keys() == {"T0", "T1w", "T2w", "T3w"}
+
+
+def test_whatever_agent_is_added_takes_part_by_a_name_of_its_own(width: int) -> None:
+    more = registry("agent/auditor", "agent/wizard")
+    events = task(*WAYS, *AUDITING, ("orchestrator", "agent/wizard", READING), of=more)
+
+    tokens = tokens_of(more, events)
+    with console.capture() as told:
+        show_who_is_who(more)
+        show_exchanges(more, events)
+        show_trail(console, events, {token.token_id: name for name, token in tokens.items()})
+
+    assert list(tokens) == ["T0", "T1", "T2", "T3", "T1wr", "T2wr", "T3wr", "T1a", "T2a", "T1wi"]
+    assert "T2a agent/auditor → tool/documents" in told.get()
+    assert max(map(len, told.get().splitlines())) <= width
+
+
+def test_an_agent_that_another_agent_calls_and_one_that_nobody_registered_have_names_too() -> None:
+    stranger = Registry.model_validate(registry().model_dump())
+    ways = (*WAYS[:2], ("agent/reader", "agent/writer", ("agent.invoke",)))
+
+    assert list(tokens_of(stranger, task(*ways, of=registry()))) == ["T0", "T1", "T2", "T3"]
+    unknown = task(*AUDITING, of=registry("agent/auditor"))
+    assert list(tokens_of(registry(), unknown)) == ["T0", "T1a", "T2a"]
+
+
+def test_what_a_token_has_lost_is_marked_in_the_text_and_struck_through_where_there_are_styles(width: int) -> None:
+    events = task(*WAYS, of=registry())
+    with console.capture() as told:
+        show_exchanges(registry(), events)
+    styled = io.StringIO()
+    chain = _longest_chain(tokens_of(registry(), events))
+    Terminal(file=styled, width=width, force_terminal=True, color_system="standard").print(_side_by_side(chain))
+
+    assert re.search(r"task\.run +-task\.run *\n", told.get())
+    assert re.search(r"tool\.write +-tool\.write *\n", told.get())
+    assert re.search(r"inference\.run +inference\.run +-inference\.run", told.get())
+    assert re.search(r"user \(sub\) +alice +alice +alice", told.get())
+    assert ALICE[:8] not in told.get()
+    assert re.search(r"requested_lifetime +30 +\(a shorter lifetime: agent/reader could have had 60 s\)", told.get())
+    assert re.search("\x1b\\[[0-9;]*9[0-9;]*mtask.run", styled.getvalue())  # 9: struck through
+    assert "\x1b" not in told.get()
+
+
+def test_a_task_that_got_nowhere_is_shown_all_the_same() -> None:
+    with console.capture() as told:
+        show_exchanges(registry(), task(of=registry()))
+        show_exchanges(registry(), [])
+
+    assert "walkthrough → orchestrator" in told.get()
+
+
+ALL = [Attempt(who, one.what, one.control, one.expected, one.expected) for who, of in ATTEMPTS.items() for one in of]
+ALL += [Attempt(who, one.what, one.control, one.expected, one.expected) for who, one in BY_NAME.values()]
+
+
+def test_no_answer_is_broken_and_no_line_too_long(width: int) -> None:
+    with console.capture() as told:
+        Checks().show(ALL)
+
+    assert max(map(len, told.get().splitlines())) <= width
+    assert [attempt.answered for attempt in ALL if attempt.answered not in told.get()] == []
+    words = {word for attempt in ALL for word in f"{attempt.who} {attempt.what} {attempt.control}".split()}
+    assert words <= set(told.get().split())
+
+
+async def test_what_must_succeed_is_marked_and_counted_apart() -> None:
+    async def trying() -> AsyncIterator[Attempt]:
+        yield Attempt("the writer", "files a draft", ALLOWED, "200 ok", "200 ok")
+        yield Attempt("the writer, suspended", "files a draft", "revocation", "401 revoked", "401 revoked")
+
+    checks = Checks()
+    with console.capture() as told:
+        await checks.all(trying())
+
+    assert re.search(r"✓ +files a draft +200 ok +control: allowed", told.get())
+    assert checks.close().plain == "All 2 checks behaved as expected: 1 attempts refused, 1 control allowed."
+    assert checks.failed == []
+
+
+def test_another_answer_is_told_at_once_and_at_the_end() -> None:
+    checks = Checks()
+    with console.capture() as told:
+        checks.show([Attempt("eve", "runs a task", "policy", "403 policy_denied", "200 ok"), *ALL[:2]])
+
+    assert "expected 403 policy_denied, answered 200 ok: eve runs a task" in told.get()
+    assert re.search(r"✗ +runs a task", told.get())
+    assert checks.close().plain == "1 of 3 checks did not behave as expected: eve runs a task."
+
+
+def test_what_the_poisoned_report_tried_counts_only_if_the_right_agent_was_refused_for_the_right_reason() -> None:
+    tried, of = TRIED[1], registry()
+    token = tokens_of(of, task(*WAYS, of=of))["T2"]
+
+    def outcome(token: Caller, reason: str) -> bool:
+        decided = Decided(allowed=reason == "granted", reason=reason)
+        return poisoned([event(token, Request(operation=sanitize(tried.operation), decision=decided), 0)])[
+            1
+        ].as_expected
+
+    assert outcome(token, "scope_missing")
+    assert not outcome(token, "granted")
+    assert not outcome(token, "no_token")
+    assert not outcome(replace(token, party=of.id("agent/writer")), "scope_missing")
+
+
+def test_each_further_line_stands_below_the_first_one(width: int) -> None:
+    with console.capture() as told:
+        say("word " * 40 + "\nthe end")
+        paragraph("word " * 40, indent=2, hanging=4)
+
+    first, *lines = told.get().splitlines()
+    assert re.match(r" *\d+\.\d s  word", first)
+    assert {re.match(" *", line)[0] for line in lines} <= {"  ", " " * 6, " " * 9}  # type: ignore[index] # it matches
+    assert max(map(len, [first, *lines])) <= width
+    assert {word for line in lines for word in line.split()} == {"word", "the", "end"}
+
+
+def test_a_counter_runs_on_a_terminal_and_a_pipe_gets_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with console.capture() as piped, alive("Everything starts"):
+        pass
+    monkeypatch.setattr(console, "_force_terminal", True)
+    monkeypatch.setattr(console, "is_interactive", True)
+    with console.capture() as shown, alive("Everything starts"):
+        pass
+
+    assert piped.get() == ""
+    assert "Everything starts" in shown.get()
+    assert "0:00:00" in shown.get()
