@@ -68,17 +68,45 @@ def _is_object(arguments: str) -> str:
 
 
 class Function(BaseModel):
-    """A function that is offered to the model, or that it calls."""
+    """A function that the model calls."""
 
     name: str
     arguments: Annotated[str, AfterValidator(_is_object)] = "{}"
 
 
 class Tool(BaseModel):
-    """A tool, or a call to one."""
+    """A call to a tool."""
 
     id: str = ""
     function: Function
+
+
+class Parameters(BaseModel):
+    """The parameters of an offered function, as far as a script reads their JSON Schema."""
+
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+
+
+class Offered(BaseModel):
+    """A function that is offered to the model."""
+
+    name: str
+    parameters: Parameters = Parameters()
+
+    @property
+    def texts(self) -> tuple[str, ...] | None:
+        """The names of the parameters that it requires, if each is a text; otherwise None."""
+        kinds = (self.parameters.properties.get(name) for name in self.parameters.required)
+        if all(isinstance(kind, dict) and kind.get("type") == "string" for kind in kinds):
+            return tuple(self.parameters.required)
+        return None
+
+
+class OfferedTool(BaseModel):
+    """A tool that is offered to the model."""
+
+    function: Offered
 
 
 class Message(BaseModel):
@@ -108,7 +136,7 @@ class Conversation(BaseModel):
 
     model: str
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), AfterValidator(_few_calls)]
-    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    tools: Annotated[list[OfferedTool], Field(max_length=MAX_TOOLS)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 

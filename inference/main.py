@@ -34,7 +34,7 @@ def create_app(service: Service) -> ASGIApp:
     async def complete(conversation: Conversation) -> Response:
         conversation.check()
         messages = [message.model_dump() for message in conversation.messages]
-        message = reply(messages, {tool.function.name for tool in conversation.tools or []})
+        message = reply(messages, {tool.function.name: tool.function.texts for tool in conversation.tools or []})
         completion = Completion(conversation, message, number=secrets.token_hex(12), now=int(time.time()))
         if conversation.stream:
             return StreamingResponse(completion.events(), media_type="text/event-stream")

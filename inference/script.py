@@ -2,15 +2,17 @@
 
 It does the first of these that is not done yet:
   1. every call that any text it has read asks for in the form `call TOOL {json}`, whoever wrote that text;
-  2. search, once, for the words of the task; read the documents found;
-  3. delete, once, the drafts that are named in a task that begins with "Delete" or "Remove";
-  4. file, once, the text that came with any other task;
-  5. answer with a summary of what it read, and every line that begins with "IMPORTANT".
+  2. call, once, each offered tool that it does not know, with the task as every text that the tool requires;
+  3. search, once, for the words of the task; read the documents found;
+  4. delete, once, the drafts that are named in a task that begins with "Delete" or "Remove";
+  5. file, once, the text that came with any other task;
+  6. answer with a summary of what it read, and every line that begins with "IMPORTANT"; or with what the tools that it
+     does not know have said.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -31,6 +33,9 @@ LONGEST_SENTENCE, MOST_LINES = 300, 5
 _DELETE = re.compile(r"(?:delete|remove)\b", re.IGNORECASE)
 _DRAFT = re.compile(r"\bDRAFT-[0-9a-f]{8}\b")
 
+KNOWN = frozenset({"search", "read", "create", "replace", "delete"})
+"""The tools that it has rules for."""
+
 Message = dict[str, Any]
 Call = tuple[str, str]
 """The name of a tool, and its arguments as JSON in a normal form."""
@@ -38,18 +43,36 @@ Done = Mapping[Call, None]
 """The calls that were made, in order."""
 
 
-def reply(messages: list[Message], tools: set[str]) -> Message:
-    """Return the assistant's next message in an OpenAI-style conversation; `tools` are the names of offered tools."""
+def reply(messages: list[Message], tools: Mapping[str, Sequence[str] | None]) -> Message:
+    """Return the assistant's next message in an OpenAI-style conversation.
+
+    `tools`: the parameters that each offered tool requires, by its name, if all of them are texts; otherwise None.
+    """
     task = str(messages[0]["content"])
     messages = [_with_json(message) for message in messages]
     done = dict.fromkeys(_calls(messages))
     if orders := [call for call in dict.fromkeys(_orders(messages)) if call not in done]:
         return _ask_for(orders, len(done))
+    if uncalled := [call for call in islice(_unknown(task, tools), MAX_HITS) if call not in done]:
+        return _ask_for(uncalled, len(done))
     if "search" in tools:
         return _read(task, messages, done)
     if "delete" in tools and _DELETE.match(task):
         return _delete(task, messages, done)
+    if tools and not KNOWN & tools.keys():
+        return {"role": "assistant", "content": _told(messages)}
     return _file(task, messages, done, able="create" in tools)
+
+
+def _unknown(task: str, tools: Mapping[str, Sequence[str] | None]) -> Iterator[Call]:
+    for name, texts in tools.items():
+        if name not in KNOWN and texts is not None:
+            yield _call(name, **dict.fromkeys(texts, task.strip()))
+
+
+def _told(messages: list[Message]) -> str:
+    said = [str(message["content"])[:LONGEST_SENTENCE] for message in messages if message["role"] == "tool"]
+    return "\n".join(["The tools said:", *said[:MAX_HITS]]) if said else "No tool was called."
 
 
 def _read(task: str, messages: list[Message], done: Done) -> Message:

@@ -34,16 +34,25 @@ from zerotrust.audit.journal import events
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.lock import Lock, load_lock
-from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.model import Registry, RegistryError, load_registry
 from zerotrust.registry.snapshot import deployed_at
 from zerotrust.spiffe.svid import Svid
 from zt.client import user_client
 from zt.login import Login, sign_in
 
+
+def all_scopes(registry: Path) -> str:
+    """Return the scopes that the walkthrough's client can get; none if the file is invalid, which each start says."""
+    try:
+        return " ".join(load_registry(registry).parties["walkthrough"].delegates)
+    except (RegistryError, KeyError):
+        return ""
+
+
 ROOT = Path(__file__).parents[1]
 DEPLOYMENT = ROOT / "deploy" / "local.yaml"
 HOST = "127.0.0.1"
-EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run model.read"
+EVERYTHING = all_scopes(ROOT / "registry.yaml")
 """All scopes that the walkthrough's client can get."""
 SECONDS_TO_START = 30
 SPACE = 100

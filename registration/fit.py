@@ -189,15 +189,17 @@ def _route_problems(folder: str, registry: Registry, name: str) -> Iterator[str]
     except Exception as error:  # noqa: BLE001 - whatever a module that is being written raises
         yield f"{path}: cannot be imported ({type(error).__name__}: {error})"
         return
-    needed: dict[str, None] = {}
+    needed: set[str] = set()
     for requirement in routes.values():
         if isinstance(requirement, Scope):
-            needed[requirement.name] = None
+            needed.add(requirement.name)
         elif isinstance(requirement, McpTools):
-            needed |= dict.fromkeys(requirement.permissions)
-    for scope in needed:
-        if scope not in registry.scopes_at(name):
-            yield f"{path}: a route needs {scope!r}: add {name} to `served_by` of that scope in {REGISTRY}"
+            needed |= set(requirement.permissions)
+    served = set(registry.scopes_at(name))
+    for scope in sorted(needed - served):
+        yield f"{path}: a route needs {scope!r}: add {name} to `served_by` of that scope in {REGISTRY}"
+    for scope in sorted(served - needed if routes else ()):
+        yield f"{REGISTRY}: scopes.{scope}.served_by: {name} has no route or tool that needs it: add one in {folder}"
 
 
 def of_plan(agents: Mapping[str, tuple[str, ...]], registry: Registry) -> list[str]:

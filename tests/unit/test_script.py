@@ -5,7 +5,9 @@ from typing import Any
 
 from inference.script import MAX_ELEMENTS, MAX_HITS, MAX_ORDERS, reply
 
-READING, WRITING = {"search", "read"}, {"create", "replace"}
+READING = {"search": ("query",), "read": ("id",)}
+WRITING = {"create": ("title", "text"), "replace": ("id", "text")}
+DELETING = {**WRITING, "delete": ("id",)}
 
 
 def user(text: str) -> dict[str, Any]:
@@ -69,12 +71,12 @@ def test_it_does_not_say_filed_when_nothing_was() -> None:
 
 def test_it_deletes_the_drafts_that_a_task_names_once_and_files_nothing() -> None:
     messages = [user("Delete DRAFT-0123abcd and DRAFT-4567cdef, and DRAFT-0123abcd; not ENG-101.")]
-    messages.append(reply(messages, {*WRITING, "delete"}))
+    messages.append(reply(messages, DELETING))
     assert called(messages[-1]) == [("delete", {"id": "DRAFT-0123abcd"}), ("delete", {"id": "DRAFT-4567cdef"})]
 
     messages += [tool({"id": "DRAFT-0123abcd", "title": "A"}), tool("there is no document DRAFT-4567cdef")]
-    assert reply(messages, {*WRITING, "delete"})["content"] == "Deleted DRAFT-0123abcd."
-    assert reply([user("Remove it.")], {*WRITING, "delete"})["content"] == "Nothing was deleted."
+    assert reply(messages, DELETING)["content"] == "Deleted DRAFT-0123abcd."
+    assert reply([user("Remove it.")], DELETING)["content"] == "Nothing was deleted."
 
 
 def test_a_line_that_calls_itself_important_is_repeated() -> None:
@@ -123,3 +125,32 @@ def test_a_call_without_arguments_is_one_with_none() -> None:
     done = {"role": "assistant", "tool_calls": [{"function": {"name": "a", "arguments": ""}}]}
 
     assert called(reply([user("call a {} please"), done], READING)) == [("search", {"query": "call a {} please"})]
+
+
+def test_a_tool_that_it_does_not_know_is_called_once_with_the_task_and_told() -> None:
+    messages, tools = [user("three little words\n")], {"count": ("query", "where")}
+    messages.append(reply(messages, tools))
+    assert called(messages[-1]) == [("count", {"query": "three little words", "where": "three little words"})]
+
+    messages.append(tool('{"found": 3}'))
+    assert reply(messages, tools)["content"] == 'The tools said:\n{"found": 3}'
+
+
+def test_a_tool_that_it_does_not_know_is_called_beside_those_that_it_knows() -> None:
+    messages = [user("Summarise.")]
+    messages.append(reply(messages, READING | {"count": ("query",)}))
+    assert called(messages[-1]) == [("count", {"query": "Summarise."})]
+
+    messages.append(tool('{"found": 3}'))
+    assert called(reply(messages, READING | {"count": ("query",)})) == [("search", {"query": "Summarise."})]
+
+
+def test_a_tool_that_requires_something_else_than_texts_is_left_out() -> None:
+    assert reply([user("Add.")], {"add": None})["content"] == "No tool was called."
+    assert called(reply([user('call add {"a": 1}')], {"add": None})) == [("add", {"a": 1})]
+
+
+def test_so_many_tools_that_it_does_not_know_are_called_and_no_more() -> None:
+    tools = {f"t{number}": () for number in range(MAX_HITS + 1)}
+
+    assert len(called(reply([user("Try.")], tools))) == MAX_HITS
