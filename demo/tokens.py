@@ -86,7 +86,10 @@ def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
     console.print()
     paragraph("These tokens, decoded: what a token has lost is marked by - and struck through, what is new by +.")
     console.print(_side_by_side(chain))
-    paragraph("All tokens of the task; each is accepted from one party, by one party:")
+    paragraph(
+        "All tokens of the task. From T1 on, only the party on the left can use one, and only the one on the right "
+        "accepts it."
+    )
     rows = [
         (Text(name, "bold"), f"{short(token.party)} → {short(token.audience)}", ", ".join(token.scopes), _life(token))
         for name, token in tokens.items()

@@ -38,7 +38,7 @@ async def walk(system: System) -> int:
     begin(
         "Impostors",
         "Who answers in an agent's place, before the orchestrator sends it a token? The reader ends, and twice "
-        f"somebody else listens at its address. {LEGEND}",
+        "somebody else listens at its address. ✓ means: as expected.",
     )
     await checks.all(rogues(system))
     begin(

@@ -44,10 +44,8 @@ async def certificates(system: System) -> dict[str, x509.Certificate]:
 
 def show_who_is_who(registry: Registry) -> None:
     """Show people, parties and authorities."""
-    begin(
-        "Who is who", "Five people, the programs that work for them, and the authorities that decide who may do what."
-    )
-    people = [(name, ", ".join(groups) or NO, PEOPLE[name]) for name, (_, groups) in USERS.items()]
+    begin("Who is who", "The people, the programs that work for them, and the authorities that decide who may do what.")
+    people = [(name, ", ".join(groups) or NO, PEOPLE.get(name, "")) for name, (_, groups) in USERS.items()]
     show(("person", "groups", "role"), people)
     rows = [
         (name, ", ".join(registry.scopes_at(name)) or NO, ", ".join(party.may_call) or NO)
@@ -57,14 +55,15 @@ def show_who_is_who(registry: Registry) -> None:
     authorities = registry.authorities
     paragraph(
         f"Nobody here is their own authority. Keycloak issues every token. {authorities.registry} says who takes part, "
-        f"under which policies, and who is revoked. {authorities.attestation} measures each party's code, and gives a "
-        "certificate to nothing else. Each service keeps a journal of what it decided."
+        f"under which policies, and who is revoked. {authorities.attestation} measures each party's code, and issues "
+        "certificates to approved code only. Each service keeps a journal of what it decided."
     )
 
 
 def show_certificates(system: System, shown: Mapping[str, x509.Certificate]) -> None:
     """Show each party's certificate, and the code digest it was issued for."""
-    paragraph("Each running party shows a certificate, for two minutes, issued to the code that was approved:")
+    life = system.registry.freshness.x509_svid
+    paragraph(f"Each running party has a certificate, issued to its approved code, for at most {life} s:")
     rows = []
     for name, certificate in shown.items():
         left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)

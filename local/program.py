@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from rich.box import HORIZONTALS
 from rich.console import RenderableType
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -49,8 +49,9 @@ def say(text: str | Text) -> None:
 @contextmanager
 def alive(what: str) -> Iterator[None]:
     """Show on a terminal for how many seconds `what` goes on, below all other output, as long as the block runs."""
-    columns = SpinnerColumn(), TextColumn(what, markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    columns = TextColumn(what, markup=False), TimeElapsedColumn()
+    shown = console.is_terminal
+    with Progress(*columns, console=console, transient=True, refresh_per_second=1, disable=not shown) as progress:
         progress.add_task(what)
         yield
 

@@ -112,6 +112,14 @@ def test_whatever_agent_is_added_takes_part_by_a_name_of_its_own(width: int) -> 
     assert max(map(len, told.get().splitlines())) <= width
 
 
+def test_whoever_is_added_to_the_people_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(USERS, "frank", ("f2a00000-0000-4000-8000-000000000000", ["/finance"]))
+    with console.capture() as told:
+        show_who_is_who(registry())
+
+    assert re.search(r"frank +/finance", told.get())
+
+
 def test_an_agent_that_another_agent_calls_and_one_that_nobody_registered_have_names_too() -> None:
     stranger = Registry.model_validate(registry().model_dump())
     ways = (*WAYS[:2], ("agent/reader", "agent/writer", ("agent.invoke",)))
