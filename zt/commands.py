@@ -24,6 +24,7 @@ with extra("zt"):
 
     from zt import offline
     from zt import show as showing
+    from zt.journals import JournalsError, named
     from zt.offline import IDS
     from zt.output import Json, output
     from zt.password import ask_password
@@ -61,9 +62,9 @@ class Settings:
     """The options that stand before a command."""
 
     user: str
-    system: Path
-    """The folder of registry.yaml."""
     place: Callable[[], Place]
+    journals: Path
+    """The folder of the journals on this machine."""
 
 
 def place(system: Path, deployed: Path | None = None, ca: Path | None = None) -> Place:
@@ -77,8 +78,9 @@ def place(system: Path, deployed: Path | None = None, ca: Path | None = None) ->
 
 
 @app.callback()
-def zt(
+def zt(  # noqa: PLR0913 - one for each variable
     context: typer.Context,
+    *,
     user: Annotated[
         str, typer.Option(envvar="ZT_USER", help="an operator; prompted for at a terminal if it is not given")
     ] = "",
@@ -91,13 +93,17 @@ def zt(
     ca: Annotated[
         Path | None, typer.Option(envvar="ZT_CA", help="the certificate authority; by default run/ca.pem there")
     ] = None,
+    journals: Annotated[
+        Path | None, typer.Option(envvar="ZT_JOURNALS", help="the journals' folder; by default run/data there")
+    ] = None,
 ) -> None:
     """Administer the registry as an operator; read journals and tokens.
 
     The password is prompted for, or read from standard input.
     """
     system = system or ROOT
-    context.obj = Settings(user, system, partial(place, system, deployment, ca))
+    there = partial(place, system, deployment, ca)
+    context.obj = Settings(user, there, journals or system / "run" / "data")
 
 
 @parties.command("list")
@@ -147,10 +153,17 @@ def _token_id(given: str) -> str:
 Jti = Annotated[str, typer.Argument(metavar="JTI", help="a token's id, as records have it", callback=_token_id)]
 
 
+InAdvance = Annotated[bool, typer.Option("--in-advance", help="also if no record here names it")]
+
+
 # Keycloak's session ids may begin with "-".
 @revoking.command("session", context_settings={"ignore_unknown_options": True})
-def revoke_session(context: typer.Context, session: Sid, because: Because = "", *, _json: Json = False) -> None:
+def revoke_session(
+    context: typer.Context, session: Sid, because: Because = "", *, in_advance: InAdvance = False, _json: Json = False
+) -> None:
     """End a session, and refuse every token of it."""
+    if not in_advance:
+        _check_known(context, "session", session)
     _revoke(context, "session", session, because)
 
 
@@ -161,9 +174,25 @@ def revoke_user(context: typer.Context, user: User, because: Because = "", *, _j
 
 
 @revoking.command("token")
-def revoke_token(context: typer.Context, token: Jti, because: Because = "", *, _json: Json = False) -> None:
+def revoke_token(
+    context: typer.Context, token: Jti, because: Because = "", *, in_advance: InAdvance = False, _json: Json = False
+) -> None:
     """Refuse one token, by its id, and every token derived from it: by a transaction's id, all tokens of it."""
+    if not in_advance:
+        _check_known(context, "token", token)
     _revoke(context, "token", token, because)
+
+
+def _check_known(context: typer.Context, kind: str, name: str) -> None:
+    """Exit with a message unless a record names it: nobody else could say that an id has a typo."""
+    settings: Settings = context.obj
+    try:
+        if named(settings.journals, kind, name):
+            return
+        why = f"No record in {settings.journals} names the {kind} {name}: check the id."
+    except JournalsError as error:
+        why = f"The {kind} {name} cannot be looked up: {error}"
+    output.fail(f"Nothing was revoked.  {why}  To revoke it all the same: --in-advance.", f"unknown_{kind}")
 
 
 def _revoke(context: typer.Context, kind: str, name: str, because: str) -> None:
@@ -176,7 +205,11 @@ def reinstate_user(context: typer.Context, user: User, *, _json: Json = False) -
     """Reinstate a revoked user."""
     revocation = {"kind": "user", "name": user}
     answer = _as_operator(context, lambda registry: registry.ask("POST", "/reinstatements", revocation))
-    output.show(answer, Text(f"user {user}: reinstated. They may sign in again; their earlier tokens stay refused."))
+    if answer["keycloak"] == "notified":
+        told = f"user {user}: reinstated. They may sign in again; their earlier tokens stay refused."
+    else:
+        told = f"user {user}: was not revoked, so nothing was done. `zt revocations` lists what is revoked."
+    output.show(answer, Text(told))
 
 
 @app.command()

@@ -57,6 +57,16 @@ def find(folder: Path, wanted: str) -> list[AuditEvent]:
     return sorted(found, key=lambda event: event.time)
 
 
+def named(folder: Path, kind: str, name: str) -> bool:
+    """Return whether a record names that session or token.  Raises `JournalsError`."""
+    for path in journals(folder):
+        for event in _matching(path, name):
+            token = getattr(event.data, "principal", None)
+            if kind == "token" or (token and token.session == name):
+                return True
+    return False
+
+
 def _matching(path: Path, wanted: str) -> Iterator[AuditEvent]:
     try:
         for number, line in enumerate(lines(path), 1):
@@ -78,5 +88,5 @@ def _ids(event: AuditEvent) -> set[str | None]:
     token = getattr(event.data, "principal", None)
     ids: set[str | None] = {event.trace.trace_id, event.trace.caller_trace_id} if event.trace else set()
     if token:
-        ids |= {token.transaction, token.token_id, *token.lineage}
+        ids |= {token.transaction, token.token_id, *token.lineage, token.session}
     return ids | ({event.data.token_id} if isinstance(event.data, Exchange) else set())

@@ -24,19 +24,11 @@ IDS = r"([a-z]+:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """The form of a `jti` of Keycloak: letters for how the token was issued, and a UUID."""
 _FOUND_BY = re.compile(rf"[0-9a-f]{{32}}|{IDS}")
 
-Journals = Annotated[
-    Path | None,
-    typer.Option(
-        "--journals", envvar="ZT_JOURNALS", help="the folder of the journals; by default run/data of the system"
-    ),
-]
-
 
 @audit.command("show")
 def show(
     context: typer.Context,
     found_by: Annotated[str, typer.Argument(metavar="ID", help="a task's trace id, or a transaction's or token's id")],
-    folder: Journals = None,
     *,
     _json: Json = False,
 ) -> None:
@@ -45,7 +37,7 @@ def show(
         output.fail(
             f"{found_by} is no id: the answer of a task has its trace_id, 32 hexadecimal digits.", "malformed_id"
         )
-    folder = _journals(context, folder)
+    folder: Path = context.obj.journals
     try:
         found = find(folder, found_by)
     except JournalsError as error:
@@ -65,12 +57,12 @@ def _summary(found: list[AuditEvent]) -> Text:
 
 
 @audit.command("verify")
-def verify(context: typer.Context, folder: Journals = None, *, _json: Json = False) -> None:
+def verify(context: typer.Context, *, _json: Json = False) -> None:
     """Check the hash chain of every journal; exit with status 1 if a record was changed.
 
     To detect that the last records were changed or cut off takes an anchor outside the journal.
     """
-    folder = _journals(context, folder)
+    folder: Path = context.obj.journals
     try:
         checked = [check(path) for path in journals(folder)]
     except JournalsError as error:
@@ -82,10 +74,6 @@ def verify(context: typer.Context, folder: Journals = None, *, _json: Json = Fal
     output.show({"journals": [dataclasses.asdict(one) | {"path": str(one.path)} for one in checked]}, *lines)
     if any(one.first_bad for one in checked):
         raise typer.Exit(1)
-
-
-def _journals(context: typer.Context, folder: Path | None) -> Path:
-    return folder or context.obj.system / "run" / "data"
 
 
 @token.command("show")

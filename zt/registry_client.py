@@ -121,22 +121,39 @@ class RegistryClient:
 
     def _refused(self, status: int, content: dict[str, Any], path: str, sent: dict[str, Any]) -> RefusedError:
         reason, party = str(content.get("reason")), _party(path)
-        cause = f"Keycloak has no user {sent.get('name')}" if reason == "unknown_subject" else "The registry refused"
         advice = str(content.get("advice") or "")
-        refused = f"{cause} ({status}: {reason})" + (f": {advice}" if advice else "")
+        refused = f"The registry refused ({status}: {reason})" + (f": {advice}" if advice else "")
+        on_record = f"{refused}; on record as trace {content.get('trace_id')} in {JOURNAL}."
+        sentence = self._sentences(party, sent, content, refused).get(reason, on_record)
+        return RefusedError(sentence, status, reason)
+
+    def _sentences(self, party: str, sent: dict[str, Any], content: dict[str, Any], refused: str) -> dict[str, str]:
+        """Return, for each reason that an operator can meet, what it is about and the next step."""
+        advice, user = str(content.get("advice") or ""), self.user
         locks_out = f"operators sign in with {party}, so no operator could reinstate it."
-        if path == "/revocations":
-            locks_out = f"{self.user} would be locked out. Another operator can revoke {self.user}."
-        sentences = {
-            "policy_denied": f"{self.user} is not an operator: sign in as a member of the group /operators.",
+        if sent.get("kind") == "user":
+            locks_out = f"{user} would be locked out. Another operator can revoke {user}."
+        again = "Nothing was done: repeat the command in a moment."
+        return {
+            "policy_denied": f"{user} is not an operator: sign in as a member of the group /operators.",
+            "scope_missing": f"{user}'s token lacks the scope {content.get('scope')}: does registry.yaml let `zt` "
+            "delegate it?",
+            "revoked": f"{user} was revoked: another operator can reinstate them (`zt reinstate {user}`).",
             "no_such_party": no_party(party),
+            "unknown_subject": f"Nothing was done: Keycloak has no user {sent.get('name')}.  It takes the name that "
+            "they sign in with.",
             "drifted": advice
             or f"{party} does not run the approved code: restore the files that `zt party show {party}` names.",
             "would_lock_out": f"Not done: {locks_out}",
+            "malformed_body": "Nothing was done: a cause has 1 to 200 printable characters and does not begin with "
+            "`keycloak: `; a name has at most 512.",
+            "registry_unfit": f"{refused}.  The registry goes on with what it has.  Mend the files, approve them by "
+            "`make register`, then repeat `zt reload`.",
+            "issuer_unavailable": f"The registry cannot ask Keycloak ({content.get('reason')}).  {again}",
+            "too_many_requests": f"{user} has too many requests under way.  {again}",
+            "busy": f"The registry has too many requests under way.  {again}",
             "journal_unavailable": f"{refused}: it cannot write to {JOURNAL}; see its log.",
         }
-        on_record = f"{refused}; on record as trace {content.get('trace_id')} in {JOURNAL}."
-        return RefusedError(sentences.get(reason, on_record), status, reason)
 
 
 STARTED_BY = "`make up` or `docker compose up --wait` starts it."

@@ -11,6 +11,8 @@ from rich.text import Text
 
 _COLOURS = {"active": "green", "suspended": "red", "drifted": "yellow"}
 _BRIEF = "%m-%d %H:%M"
+SIGNED_OUT = "keycloak: logout"
+"""The cause of a session that its user has ended, also by `zt`."""
 
 
 def parties(found: Iterable[Mapping[str, Any]]) -> Table:
@@ -25,12 +27,15 @@ def parties(found: Iterable[Mapping[str, Any]]) -> Table:
 def revoked(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
     """Yield a table of revocations, one line for each, or a sentence if there are none.
 
+    Nobody has acted where somebody signed out, as `zt` does after each command: such sessions are only counted.
     Revocations of a user's earlier tokens are summed up as a number of users: each change of credentials or groups adds
     one, and a new system sets the password of every user.
     """
-    rows, earlier = list[Mapping[str, Any]](), dict[str, set[str]]()
+    rows, earlier, signed_out = list[Mapping[str, Any]](), dict[str, set[str]](), 0
     for one in found:
-        if one["kind"] == "before" and " " in one["name"]:
+        if (one["kind"], one["cause"]) == ("session", SIGNED_OUT):
+            signed_out += 1
+        elif one["kind"] == "before" and " " in one["name"]:
             earlier.setdefault(one["cause"], set()).add(one["name"].split(" ")[1])
         else:
             rows.append(one)
@@ -39,9 +44,10 @@ def revoked(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
         for one in rows:
             table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), _in_brief(one["cause"]))
         yield table
+    also = [f"{signed_out} session{'s'[: signed_out - 1]} that signed out"] if signed_out else []
     users = ", ".join(f"of {len(of)} user{'s'[: len(of) - 1]} ({cause})" for cause, of in earlier.items())
-    if users:
-        yield Text(f"{'Refused as well:' if rows else 'Nothing is revoked but'} earlier tokens {users}.")
+    if also := [*also, *([f"earlier tokens {users}"] if users else [])]:
+        yield Text(f"{'Refused as well:' if rows else 'Nothing is revoked but'} {', and '.join(also)}.")
     elif not rows:
         yield Text("Nothing is revoked.")
 

@@ -22,7 +22,7 @@ from authorities.registry.keycloak.poll import applying
 from authorities.registry.notify import Notifier, Realm
 from authorities.registry.operators import Parties
 from authorities.registry.reasons import RegistryReason
-from authorities.registry.revocations import CauseText, OperatorRevocations, Revocation
+from authorities.registry.revocations import NOT_REVOKED, CauseText, OperatorRevocations, Revocation
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from zerotrust.audit.event import Action, Caller, Peer, RegistryChange, sanitize
@@ -187,7 +187,8 @@ def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revoc
     @app.post("/reinstatements")
     async def reinstate_user(revocation: Revocation) -> dict[str, str]:
         keycloak = await revocations.reinstate(revocation)
-        await service.recorder.write(_change("reinstate", f"{revocation.kind} {revocation.name}"))
+        if keycloak != NOT_REVOKED:
+            await service.recorder.write(_change("reinstate", f"{revocation.kind} {revocation.name}"))
         return {"keycloak": keycloak}
 
 

@@ -13,7 +13,15 @@ from zerotrust.decision import Denied
 from zerotrust.registry.model import Party
 from zerotrust.revocation_list import Revocable
 
-NOT_FOR_ITSELF = f"{NOT_APPLICABLE}: without its client there, no operator would get a token for the registry"
+NOT_FOR_ITSELF = (
+    f"{NOT_APPLICABLE}: without its client there, no operator would get a token for the registry.  This is on record "
+    "only: all parties go on trusting what the registry publishes, until its process ends"
+)
+REINSTATED_ITSELF = f"{NOT_APPLICABLE}: its client there was never disabled"
+NOT_FOR_ATTESTATION = (
+    f"{NOT_APPLICABLE}: it has no client there.  It goes on issuing certificates, until its process ends; its reports "
+    "of drift are refused, and without them every party refuses everything within seconds"
+)
 
 
 class Parties:
@@ -52,6 +60,8 @@ class Parties:
         if party.starts_chains and self._own in party.may_call:
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         await self._revoke(name, cause)
+        if name == self._stream.snapshot.registry.authorities.attestation:
+            return NOT_FOR_ATTESTATION
         return NOT_FOR_ITSELF if name == self._own else await self._notifier.notify(self._subject(name))
 
     async def reinstate(self, name: str) -> str:
@@ -73,7 +83,7 @@ class Parties:
         async with self._notifier.turn(self._subject(name)):
             if not still_meant():
                 return f"{NOT_APPLICABLE}: it was suspended again"
-            result = NOT_FOR_ITSELF if name == self._own else await self._enabled(name)
+            result = REINSTATED_ITSELF if name == self._own else await self._enabled(name)
             await self._stream.change("party", self._id(name), None, where=still_meant)
             if cause := self.cause(name):  # it was suspended again, which has to be the realm's last notification
                 await self._revoke(name, cause)
@@ -81,7 +91,8 @@ class Parties:
         return result
 
     async def _revoke(self, name: str, cause: str) -> None:
-        await self._stream.change("party", self._id(name), cause, pending=name != self._own)
+        without = self._own, self._stream.snapshot.registry.authorities.attestation
+        await self._stream.change("party", self._id(name), cause, pending=name not in without)
 
     async def _enabled(self, name: str) -> str:
         try:

@@ -1,5 +1,6 @@
 """Revocations by operators, besides parties: users, sessions, and tokens with all tokens derived from them."""
 
+import asyncio
 from itertools import islice
 from typing import Annotated, Any, Literal
 
@@ -12,9 +13,12 @@ from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from zerotrust.decision import Denied, Reason
+from zerotrust.revocation_list import Kind
+from zerotrust.shielded import Shielding, shielded
 
 SHOWN = 1000
 """Entries that an operator is shown: to serialize more would delay all other requests to the registry."""
+NOT_REVOKED = f"{NOT_APPLICABLE}: the user was not revoked"
 NOT_FOR_TOKENS = f"{NOT_APPLICABLE}: every party refuses the token and what was derived from it"
 
 
@@ -41,30 +45,50 @@ class Revocation(BaseModel):
     cause: CauseText = "revoked"
 
 
-class OperatorRevocations:
+class OperatorRevocations(Shielding):
     """Revokes in the registry first, so that all parties get it at once, and at the realm second."""
 
     def __init__(self, stream: Stream, kept: State, realm: Realm, notifier: Notifier) -> None:
+        super().__init__()
         self._stream, self._kept, self._realm, self._notifier = stream, kept, realm, notifier
+        self._one_at_a_time = asyncio.Lock()
 
     async def revoke(self, revocation: Revocation, operator: str) -> str:
         """Revoke, and return the result of notifying the realm.  Raises `Denied` if there is no such user.
 
         `operator` is the caller's user id.  Operators cannot revoke themselves, because the last one could not undo it.
+        So whoever revokes another one stays, and can reinstate.
         """
         kind, name = revocation.kind, await self._id(revocation)
         if (kind, name) == ("user", operator):
             raise Denied(RegistryReason.WOULD_LOCK_OUT, revocation.name)
         notify = kind != "token"
-        await self._stream.change(kind, name, f"{revocation.cause} (operator {operator})", pending=notify)
+        await self._change(kind, name, f"{revocation.cause} (operator {operator})", operator)
         return await self._notifier.notify((kind, name)) if notify else NOT_FOR_TOKENS
 
+    @shielded
+    async def _change(self, kind: Kind, name: str, cause: str, operator: str) -> None:
+        """Revoke, unless the operator was revoked meanwhile.  Raises `Denied`.
+
+        Shielded, so that the next one waits until this is on the disk even if this caller is cut off.
+        """
+        async with self._one_at_a_time:
+            # Two operators who revoke each other at the same moment must not leave nobody.
+            if ("user", operator) in self._kept.revoked:  # control: revoked-operator-revokes-nobody
+                raise Denied(Reason.REVOKED, f"user {operator}")
+            await self._stream.change(kind, name, cause, pending=kind != "token")
+
     async def reinstate(self, revocation: Revocation) -> str:
-        """Reinstate a user, at the realm first.  Raises `Denied`, also for a session or token."""
+        """Reinstate a user, at the realm first.  Raises `Denied`, also for a session or token.
+
+        Return the result of notifying the realm; a user who is not revoked is left as they are.
+        """
         if revocation.kind != "user":
             raise Denied(Reason.MALFORMED_BODY, f"a {revocation.kind} cannot be reinstated")
         name = await self._id(revocation)
         async with self._notifier.turn(("user", name)):
+            if ("user", name) not in self._kept.revoked:
+                return NOT_REVOKED
             try:
                 await self._realm.enable_user(name)
             except AdministrationError as error:

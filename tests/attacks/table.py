@@ -837,6 +837,11 @@ ROWS: dict[int, Row] = {
         Reason.GRANTED,
         (Control("orders-bounded", put="found", take="islice(found, MAX_ORDERS)"),),
     ),
+    221: Row(
+        "two operators revoke each other at the same moment, so that nobody could reinstate anybody",
+        Reason.REVOKED,
+        (Control("revoked-operator-revokes-nobody", put="pass"),),
+    ),
     # M. another process of the same user
     130: Row(
         "a process of the same user that reads the memory of the authority, or opened it at its start",

@@ -1,5 +1,6 @@
 """S. Operators, terminals, sessions: who keeps an operator out, or has their terminal do something."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from local import program
 from tests.support.attack import REGISTRY, Attempt, Tries, attack
 from tests.support.attack_registry import Registered, with_registry
 from tests.support.issuer import Issuer
+from zerotrust.decision import Reason
 from zerotrust.service import Service
 from zt import show
 from zt.terminal import Terminal
@@ -75,3 +77,34 @@ async def test_a_revocation_is_named_so_that_a_terminal_would_obey(target: Regis
             tried = await target.send(REGISTRY, token, path=path, body=body)
             tried.effect = tried.answer.status_code == 200
             yield tried
+
+
+@attack(221, with_registry)
+async def test_two_operators_revoke_each_other_at_the_same_moment(target: Registered) -> Tries:
+    """No operator revokes themselves, so one is always left, if the second of the two requests is refused."""
+    both, names = asyncio.Barrier(2), ("olga", "olivia")
+
+    async def user_id(name: str) -> str:
+        await both.wait()  # both requests are past the gate
+        return name
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(target.clients, "user_id", user_id)
+        tried = await asyncio.gather(
+            *(
+                target.send(
+                    REGISTRY,
+                    target.operating(sub=own),
+                    path="/revocations",
+                    body={"kind": "user", "name": other, "cause": "a coup"},
+                )
+                for own, other in (names, names[::-1])
+            )
+        )
+    refused = max(tried, key=lambda one: one.answer.status_code)
+    yield Attempt(
+        str(refused.answer.status_code),
+        all(("user", name) in target.system.revocations.revoked for name in names),
+        refused.reasons,
+        Reason.REVOKED,
+    )

@@ -1,5 +1,6 @@
 """The reference of `zt`: it has every command and every option that the program has, and no other."""
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from zt.commands import app
 from zt.journals import MOST_SHOWN
 from zt.tokens import MAX_INPUT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "zt.md").read_text()
+ROOT = Path(__file__).parents[2]
+ZT = ROOT / "zt"
+PAGE = (ROOT / "docs" / "zt.md").read_text()
 SECTIONS = dict(re.findall(r"^### (zt [a-z ]+)\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
 EXAMPLES = [
     line.partition("| ")[2] if line.startswith("cat ") else line
@@ -41,9 +44,9 @@ def test_every_command_has_a_section_and_each_section_is_of_a_command() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_is_explained_and_none_is_that_does_not_exist(name: str) -> None:
-    general = {"--help", "--json", "--journals"}
+    general = {"--help", "--json"}
     taken = {option for parameter in COMMANDS[name].params for option in parameter.opts if option.startswith("--")}
-    told = set(re.findall(r"--[a-z-]+", SECTIONS[name]))
+    told = set(re.findall(r"--[a-z-]+", SECTIONS[name])) - {p.opts[0] for p in PROGRAM.params}
 
     assert taken - general <= told <= taken
     assert [parameter.name for parameter in COMMANDS[name].params if "--json" in parameter.opts]
@@ -51,9 +54,7 @@ def test_every_option_is_explained_and_none_is_that_does_not_exist(name: str) ->
 
 def test_the_options_before_a_command_are_in_the_table_with_their_variables() -> None:
     rows = dict(re.findall(r"^\| `(--[a-z]+)`[^|]*\| `(ZT_[A-Z]+)` \|", PAGE, re.MULTILINE))
-    [journals] = [p.envvar for p in COMMANDS["zt audit show"].params if "--journals" in p.opts]
-
-    assert rows == {p.opts[0]: p.envvar for p in PROGRAM.params if p.envvar} | {"--journals": journals}
+    assert rows == {p.opts[0]: p.envvar for p in PROGRAM.params if p.envvar}
 
 
 @pytest.mark.parametrize("line", [line for line in EXAMPLES if line.startswith("zt ")])
@@ -70,3 +71,19 @@ def test_every_command_has_an_example() -> None:
 def test_the_bounds_are_told() -> None:
     assert f"At most {MOST_SHOWN:,} records" in PAGE
     assert f"At most {MAX_INPUT:,} characters" in PAGE
+
+
+def test_every_reason_of_its_own_is_told() -> None:
+    [table] = re.findall(r"^## Reasons\n(.*)", PAGE, re.MULTILINE | re.DOTALL)
+    told = {
+        reason for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for reason in re.findall(r"`(\w+)`", row)
+    }
+    calls = [
+        node
+        for file in ZT.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"output.fail", "CommandError"}
+    ]
+    reasons = {node.args[1].value for node in calls if isinstance(node.args[1], ast.Constant)}
+
+    assert told == reasons | {"unknown_token", "unknown_session"}

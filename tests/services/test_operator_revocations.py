@@ -117,6 +117,30 @@ async def test_an_operator_does_not_lock_themselves_out(authority: Authority) ->
     assert session.status_code == 200  # they sign in again
 
 
+async def test_of_two_operators_who_revoke_each_other_at_the_same_moment_one_stays(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = asyncio.Barrier(2)
+
+    async def user_id(name: str) -> str:
+        await both.wait()  # both requests are past the gate
+        return name
+
+    monkeypatch.setattr(authority.realm, "user_id", user_id)
+    names = "olga", "olivia"
+    answers = await asyncio.gather(
+        *(
+            authority.ask("POST", "/revocations", body("user", other), token=authority.operators_token(sub=own))
+            for own, other in (names, names[::-1])
+        )
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [200, 401]
+    assert len(authority.revocations.revoked) == 1
+    [refused] = [answer.json() for answer in answers if answer.status_code == 401]
+    assert refused["reason"] == Reason.REVOKED
+
+
 @pytest.mark.parametrize("path", ["/revocations", "/reinstatements"])
 @pytest.mark.parametrize(
     ("away", "status", "reason"), [(False, 400, RegistryReason.UNKNOWN_SUBJECT), (True, 503, Reason.ISSUER_UNAVAILABLE)]
@@ -169,6 +193,14 @@ async def test_a_user_comes_back_and_at_the_realm_first(authority: Authority) ->
     assert authority.realm.told[1:] == [("enable user", "alices-id", False)]  # it was still revoked by then
     assert authority.revocations.revoked == {}
     assert [event for event, _ in authority.events] == ["revoke", "reinstate"]
+
+
+async def test_a_user_who_was_not_revoked_is_left_as_they_are(authority: Authority) -> None:
+    answer = await authority.operate("POST", "/reinstatements", body("user", "alice"))
+
+    assert answer == {"keycloak": "not applicable: the user was not revoked"}
+    assert authority.realm.told == []
+    assert authority.events == []
 
 
 @pytest.mark.parametrize("kind", ["session", "token"])

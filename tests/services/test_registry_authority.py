@@ -290,6 +290,28 @@ async def test_nobody_is_locked_out_who_alone_could_open_again(authority: Author
     ] == "notified"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [(NAME, "on record only: all parties go on trusting"), (ATTESTATION_PARTY, "It goes on issuing certificates")],
+)
+async def test_of_an_authority_it_is_said_what_its_suspension_does_not_do_and_it_can_be_taken_back(
+    authority: Authority, name: str, told: str
+) -> None:
+    answer = await authority.operate("POST", f"/parties/{name}/suspend", {"cause": "a theft"})
+
+    assert answer["party"]["state"] == "suspended"
+    assert answer["keycloak"].startswith("not applicable: ")
+    assert told in answer["keycloak"]
+    report = {"drifted": {}, "at": time.time()}
+    refused = await authority.ask("POST", "/attestation", report, peer=workload(ATTESTATION_PARTY))
+    assert (refused.status_code == 200) == (name == NAME)  # without its reports nothing is fresh
+
+    answer = await authority.operate("POST", f"/parties/{name}/reinstate", {})
+
+    assert answer["party"]["state"] == "active"
+    assert await authority.report({}) == []
+
+
 @pytest.mark.parametrize("again", ["suspended", "drifted"])
 async def test_who_is_suspended_again_while_the_realm_hears_of_the_reinstatement_stays_so(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, again: str

@@ -25,7 +25,10 @@ import zt.commands as program
 from local.keycloak import URL
 from registration.realm.users import USERS
 from tests.support.pki import CA
+from tests.support.records import CALLER
 from tests.support.system import ROOT, deployment
+from zerotrust.audit.event import AuditEvent, Decided, Request, sanitize
+from zerotrust.audit.journal import Journal
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import ExpiringTLS
 from zt import registry_client as module
@@ -137,6 +140,7 @@ def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA)
     monkeypatch.setattr(module, "sign_out", sign_out)
     monkeypatch.setattr(program, "place", lambda *_: there)
     monkeypatch.setenv("ZT_USER", "olga")
+    monkeypatch.setenv("ZT_JOURNALS", str(place.ca.parent / "journals"))
     return lambda *words, **more: CliRunner().invoke(program.app, words, **({"input": "right\n"} | more))
 
 
@@ -292,7 +296,7 @@ def test_what_is_revoked_is_revoked_with_a_cause(
 ) -> None:
     registered.answers["POST /revocations"] = (200, {"keycloak": "notified"})
 
-    shown = zt("revoke", kind, name, *because)
+    shown = zt("revoke", kind, name, *because, *(["--in-advance"] if kind != "user" else []))
 
     assert shown.exit_code == 0, shown.output
     asked = {"kind": kind, "name": name, "cause": cause}
@@ -304,7 +308,7 @@ def test_what_does_not_apply_to_keycloak_is_reported_and_is_a_success(zt: Zt, re
     why = "every party refuses the token and what was derived from it"
     registered.answers["POST /revocations"] = (200, {"keycloak": f"not applicable: {why}"})
 
-    shown = zt("revoke", "token", T1)
+    shown = zt("revoke", "token", T1, "--in-advance")
 
     assert shown.exit_code == 0, shown.output
     assert shown.output == f"token {T1}: refused everywhere.\nKeycloak was not notified: {why}.\n"
@@ -339,8 +343,112 @@ def test_a_user_that_nobody_knows_is_reported(zt: Zt, registered: Registered) ->
     registered.answers["POST /revocations"] = (400, refusal)
 
     assert failed(zt("revoke", "user", "nobody")) == (
-        f"Keycloak has no user nobody (400: unknown_subject); on record as trace t1 in {JOURNAL}."
+        "Nothing was done: Keycloak has no user nobody.  It takes the name that they sign in with."
     )
+
+
+SESSION = "-PQjfx14_b"
+
+
+def recorded(place: Place, **of_token: str) -> None:
+    """A record of a call with that token, in the journals that `zt` reads."""
+    journal = Journal(place.ca.parent / "journals" / "orchestrator" / "journal.jsonl")
+    data = Request(
+        operation=sanitize(f"GET /{T1}/{SESSION}"),
+        decision=Decided(allowed=True, reason="granted"),
+        principal=replace(CALLER, **of_token),  # type: ignore[arg-type] # all of them are texts
+    )
+    journal._commit([AuditEvent(schema=1, time=1, service=CALLER.audience, data=data).canonical()])
+    journal.close()
+
+
+@pytest.mark.parametrize(("kind", "name", "of"), [("token", T1, "token_id"), ("session", SESSION, "session")])
+def test_what_no_record_names_is_not_revoked_unless_in_advance(
+    zt: Zt, registered: Registered, place: Place, kind: str, name: str, of: str
+) -> None:
+    registered.answers["POST /revocations"] = (200, {"keycloak": "notified"})
+    folder = place.ca.parent / "journals"
+
+    told = failed(zt("revoke", kind, name))
+    assert told.startswith(f"Nothing was revoked.  The {kind} {name} cannot be looked up: There are no journals in")
+    recorded(place)
+    assert failed(zt("revoke", kind, name)) == (
+        f"Nothing was revoked.  No record in {folder} names the {kind} {name}: check the id.  To revoke it all the "
+        "same: --in-advance."
+    )
+    assert registered.asked == []
+
+    assert zt("revoke", kind, name, "--in-advance").exit_code == 0
+    recorded(place, **{of: name})
+    assert zt("revoke", kind, name).exit_code == 0
+    assert [what for what, *_ in registered.asked] == ["POST /revocations"] * 2
+
+
+def test_a_user_who_was_not_revoked_is_said_to_be_that(zt: Zt, registered: Registered) -> None:
+    registered.answers["POST /reinstatements"] = (200, {"keycloak": "not applicable: the user was not revoked"})
+
+    shown = zt("reinstate", "bob")
+
+    assert (shown.exit_code, shown.output) == (
+        0,
+        "user bob: was not revoked, so nothing was done. `zt revocations` lists what is revoked.\n",
+    )
+
+
+COMMANDS: dict[tuple[str, ...], tuple[str, Any]] = {
+    ("party", "list"): ("GET /parties", {"parties": [READER]}),
+    ("party", "show", "agent/reader"): ("GET /parties/agent/reader", READER | {"card": None, "tools": {}}),
+    ("party", "suspend", "agent/reader"): (
+        "POST /parties/agent/reader/suspend",
+        {"party": SUSPENDED, "keycloak": "not applicable: x"},
+    ),
+    ("party", "reinstate", "agent/reader"): (
+        "POST /parties/agent/reader/reinstate",
+        {"party": READER, "keycloak": "notified"},
+    ),
+    ("revoke", "user", "alice"): ("POST /revocations", {"keycloak": "notified"}),
+    ("reinstate", "alice"): ("POST /reinstatements", {"keycloak": "notified"}),
+    ("revocations",): ("GET /revocations", {"number": 0, "sources": {}, "entries": 0, "revoked": []}),
+    ("reload",): ("POST /reload", {"changed": []}),
+}
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_as_json_it_prints_the_registrys_answer_and_nothing_else(
+    zt: Zt, registered: Registered, words: tuple[str, ...]
+) -> None:
+    asked, answer = COMMANDS[words]
+    registered.answers[asked] = (200, answer)
+
+    shown = zt(*words, "--json")
+
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert orjson.loads(shown.stdout) == answer
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_as_json_an_error_is_json_with_its_reason(zt: Zt, registered: Registered, words: tuple[str, ...]) -> None:
+    registered.answers[COMMANDS[words][0]] = (403, {"error": "access_denied", "reason": "policy_denied"})
+
+    shown = zt(*words, "--json")
+
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert orjson.loads(shown.stderr) == {
+        "reason": "policy_denied",
+        "error": "olga is not an operator: sign in as a member of the group /operators.",
+    }
+
+
+def test_as_json_a_revocation_that_keycloak_does_not_know_of_is_an_answer_and_an_error(
+    zt: Zt, registered: Registered
+) -> None:
+    answer = {"keycloak": "unconfirmed: no answer within 10 s"}
+    registered.answers["POST /revocations"] = (200, answer)
+
+    shown = zt("revoke", "user", "alice", "--json")
+
+    assert (shown.exit_code, orjson.loads(shown.stdout)) == (1, answer)
+    assert orjson.loads(shown.stderr)["reason"] == "keycloak_unconfirmed"
 
 
 def test_a_user_is_reinstated(zt: Zt, registered: Registered) -> None:
@@ -401,6 +509,25 @@ def test_where_nothing_is_revoked_but_earlier_tokens_a_sentence_says_so(
     assert zt("revocations").output == f"{told}5 changes so far; read: keycloak 0.4 s ago.\n"
 
 
+def test_sessions_that_signed_out_are_counted_and_those_that_somebody_ended_are_listed(
+    zt: Zt, registered: Registered
+) -> None:
+    def session(name: str, cause: str) -> dict[str, Any]:
+        return {"kind": "session", "name": name, "cause": cause, "since": 1795000000}
+
+    signed_out = [session(f"zts-{n}", "keycloak: logout") for n in range(3)]
+    answer: dict[str, Any] = {"number": 3, "sources": {"keycloak": 0.4}, "entries": 3, "revoked": signed_out}
+    registered.answers["GET /revocations"] = (200, answer)
+    assert zt("revocations").output.startswith("Nothing is revoked but 3 sessions that signed out.\n")
+
+    answer["revoked"] = [*signed_out[:1], session("alices", "keycloak: ended")]
+    answer["revoked"].append({"kind": "before", "name": "1 u1", "cause": "keycloak: [b]", "since": 1795000000})
+    shown = zt("revocations").output
+    assert "alices" in shown
+    assert "zts-0" not in shown
+    assert "Refused as well: 1 session that signed out, and earlier tokens of 1 user (keycloak: [b]).\n" in shown
+
+
 def test_earlier_tokens_of_users_are_counted_and_those_of_everybody_are_listed(zt: Zt, registered: Registered) -> None:
     everybody = {"kind": "before", "name": "1795000000", "cause": "events may have been lost", "since": 1795000000}
     alice = {"kind": "before", "name": "1795000000 alice", "cause": "keycloak: logout", "since": 1795000000}
@@ -455,6 +582,26 @@ def failed(shown: Result) -> str:
 REFUSALS = [
     (
         403,
+        {"error": "insufficient_scope", "reason": "scope_missing", "scope": "registry.admin"},
+        "olga's token lacks the scope registry.admin: does registry.yaml let `zt` delegate it?",
+    ),
+    (
+        401,
+        {"error": "invalid_token", "reason": "revoked"},
+        "olga was revoked: another operator can reinstate them (`zt reinstate olga`).",
+    ),
+    (
+        503,
+        {"error": "temporarily_unavailable", "reason": "issuer_unavailable"},
+        "The registry cannot ask Keycloak (issuer_unavailable).  Nothing was done: repeat the command in a moment.",
+    ),
+    (
+        503,
+        {"error": "temporarily_unavailable", "reason": "revocation_unknown", "trace_id": "t1"},
+        f"The registry refused (503: revocation_unknown); on record as trace t1 in {JOURNAL}.",
+    ),
+    (
+        403,
         {"error": "access_denied", "reason": "policy_denied", "trace_id": "t"},
         "olga is not an operator: sign in as a member of the group /operators.",
     ),
@@ -481,12 +628,18 @@ REFUSALS = [
     (
         409,
         {"error": "invalid_request", "reason": "registry_unfit", "trace_id": "t1"},
-        f"The registry refused (409: registry_unfit); on record as trace t1 in {JOURNAL}.",
+        (
+            "The registry refused (409: registry_unfit).  The registry goes on with what it has.  Mend the files, "
+            "approve them by `make register`, then repeat `zt reload`."
+        ),
     ),
     (
         409,
         {"error": "invalid_request", "reason": "registry_unfit", "trace_id": "t1", "advice": "line 3: no `nope`"},
-        f"The registry refused (409: registry_unfit): line 3: no `nope`; on record as trace t1 in {JOURNAL}.",
+        (
+            "The registry refused (409: registry_unfit): line 3: no `nope`.  The registry goes on with what it has.  "
+            "Mend the files, approve them by `make register`, then repeat `zt reload`."
+        ),
     ),
     (
         503,

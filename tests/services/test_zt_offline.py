@@ -38,7 +38,7 @@ async def task(system: System, token: str) -> str:
 
 
 def audit(what: str, system: System, *more: str) -> Result:
-    return zt("audit", what, *more, "--journals", str(system.folder))
+    return zt("--journals", str(system.folder), "audit", what, *more)
 
 
 # --- a task -----------------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def test_what_is_refused_beside_a_call_is_in_the_tree_with_its_detail(tmp_path: 
     )
 
     lines = [
-        line.strip("│├└─ ") for line in zt("audit", "show", TRACE, "--journals", str(tmp_path)).stdout.splitlines()
+        line.strip("│├└─ ") for line in zt("--journals", str(tmp_path), "audit", "show", TRACE).stdout.splitlines()
     ]
 
     assert lines[1:] == [
@@ -142,7 +142,7 @@ def test_an_id_that_no_record_names_is_reported(tmp_path: Path) -> None:
         tmp_path, event(Request(operation=sanitize(f"x {TRACE[::-1]}"), decision=Decided(allowed=True, reason="r")))
     )
 
-    told = failed(zt("audit", "show", TRACE[::-1], "--journals", str(tmp_path)))
+    told = failed(zt("--journals", str(tmp_path), "audit", "show", TRACE[::-1]))
 
     assert told == f"No record in {tmp_path} names {TRACE[::-1]}.  Earlier runs are in run/past: --journals."
 
@@ -157,11 +157,11 @@ def test_no_more_records_are_shown_than_can_be_read(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(journals, "MOST_SHOWN", 2)
     data = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))
     journal(tmp_path, event(data), event(data))
-    assert zt("audit", "show", TRACE, "--journals", str(tmp_path)).exit_code == 0
+    assert zt("--journals", str(tmp_path), "audit", "show", TRACE).exit_code == 0
 
     journal(tmp_path, event(data))
 
-    assert "More than 2 records name" in failed(zt("audit", "show", TRACE, "--journals", str(tmp_path)))
+    assert "More than 2 records name" in failed(zt("--journals", str(tmp_path), "audit", "show", TRACE))
 
 
 # --- the chains -------------------------------------------------------------------------------------------------------
@@ -170,13 +170,13 @@ def test_no_more_records_are_shown_than_can_be_read(tmp_path: Path, monkeypatch:
 def test_the_first_record_that_was_changed_is_named_and_is_no_success(tmp_path: Path) -> None:
     data = Request(operation=sanitize("read"), decision=Decided(allowed=False, reason="scope_missing"))
     path = journal(tmp_path, *(event(data, at) for at in range(1, 5)))
-    shown = zt("audit", "verify", "--journals", str(tmp_path))
+    shown = zt("--journals", str(tmp_path), "audit", "verify")
     assert (shown.exit_code, shown.stdout) == (0, f"{path}: 4 records, chain intact\n")
 
     path.write_bytes(path.read_bytes().replace(b'"time":2', b'"time":9'))
-    shown = zt("audit", "verify", "--journals", str(tmp_path))
+    shown = zt("--journals", str(tmp_path), "audit", "verify")
     assert (shown.exit_code, shown.stdout) == (1, f"{path}: 4 records, record 2 was changed\n")
-    shown = zt("audit", "verify", "--journals", str(tmp_path), "--json")
+    shown = zt("--journals", str(tmp_path), "audit", "verify", "--json")
     assert shown.exit_code == 1
     assert json.loads(shown.stdout) == {"journals": [{"path": str(path), "records": 4, "first_bad": 2}]}
 
@@ -185,7 +185,7 @@ def test_a_changed_record_of_a_task_is_reported(tmp_path: Path) -> None:
     path = journal(tmp_path, event(Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))))
     path.write_bytes(path.read_bytes().replace(b'"schema":1', b'"schema":2'))
 
-    told = failed(zt("audit", "show", TRACE, "--journals", str(tmp_path)))
+    told = failed(zt("--journals", str(tmp_path), "audit", "show", TRACE))
 
     assert told == f"{path}: record 1 was changed; `zt audit verify` checks all journals."
 
@@ -194,7 +194,7 @@ def test_a_line_that_is_too_long_is_a_changed_record(tmp_path: Path) -> None:
     path = journal(tmp_path, event(Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))))
     path.write_bytes(path.read_bytes() + b"x" * 3 * MAX_LINE)
 
-    assert "record 2 was changed" in zt("audit", "verify", "--journals", str(tmp_path)).stdout
+    assert "record 2 was changed" in zt("--journals", str(tmp_path), "audit", "verify").stdout
 
 
 def test_journals_of_an_earlier_run_are_found_by_their_names(tmp_path: Path) -> None:
