@@ -70,7 +70,8 @@ def verify(context: typer.Context, *, _json: Json = False) -> None:
     lines = []
     for one in checked:
         state = Text(f"record {one.first_bad} was changed", "red") if one.first_bad else Text("chain intact", "green")
-        lines.append(Text.assemble(f"{one.path}: {one.records} records, ", state))
+        records = "1 record" if one.records == 1 else f"{one.records} records"
+        lines.append(Text.assemble(f"{one.path}: {records}, ", state))
     output.show({"journals": [dataclasses.asdict(one) | {"path": str(one.path)} for one in checked]}, *lines)
     if any(one.first_bad for one in checked):
         raise typer.Exit(1)

@@ -8,6 +8,8 @@ import sys
 
 import typer
 
+from zt.output import output
+
 LONGEST = 1024
 """Characters; Keycloak takes no more than 256."""
 
@@ -17,11 +19,10 @@ def ask_password() -> str:
     if sys.stdin.isatty():
         typed = str(typer.prompt("Password", hide_input=True))
         if len(typed) > LONGEST:
-            typer.echo(f"A password has at most {LONGEST} characters.", err=True)
-            raise typer.Exit(1)
+            output.fail(f"A password has at most {LONGEST} characters.", "no_password")
         return typed
     line = sys.stdin.readline(LONGEST + 1).rstrip("\r\n")
     if not line or len(line) > LONGEST:
-        typer.echo(f"The password is read from standard input: one line of at most {LONGEST} characters.", err=True)
-        raise typer.Exit(1)
+        why = f"The password is read from standard input: one line of at most {LONGEST} characters."
+        output.fail(why, "no_password")
     return line

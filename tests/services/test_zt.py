@@ -426,6 +426,12 @@ def test_as_json_it_prints_the_registrys_answer_and_nothing_else(
     assert orjson.loads(shown.stdout) == answer
 
 
+def test_as_json_a_missing_password_or_name_is_json_as_well(zt: Zt, registered: Registered) -> None:
+    assert orjson.loads(zt("party", "list", "--json", input="\n").stderr)["reason"] == "no_password"
+    assert orjson.loads(zt("party", "list", "--json", env={"ZT_USER": ""}).stderr)["reason"] == "no_operator"
+    assert registered.asked == []
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_as_json_an_error_is_json_with_its_reason(zt: Zt, registered: Registered, words: tuple[str, ...]) -> None:
     registered.answers[COMMANDS[words][0]] = (403, {"error": "access_denied", "reason": "policy_denied"})

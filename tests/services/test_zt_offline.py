@@ -201,7 +201,7 @@ def test_journals_of_an_earlier_run_are_found_by_their_names(tmp_path: Path) -> 
     path = journal(tmp_path, event(Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))))
     past = path.rename(tmp_path / "orchestrator.jsonl")
 
-    assert zt("audit", "verify", env={"ZT_JOURNALS": str(tmp_path)}).stdout == f"{past}: 1 records, chain intact\n"
+    assert zt("audit", "verify", env={"ZT_JOURNALS": str(tmp_path)}).stdout == f"{past}: 1 record, chain intact\n"
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
