@@ -199,6 +199,15 @@ def test_a_route_whose_scope_the_party_does_not_serve_is_named(project: Path) ->
     ]
 
 
+def test_a_scope_that_no_route_and_no_tool_needs_is_named(project: Path) -> None:
+    assert of_code(project, registered(new_scope, HELD)) == [
+        (
+            "registry.yaml: scopes.tool.audit.served_by: tool/documents has no route or tool that needs it: "
+            "add one in tools/documents"
+        )
+    ]
+
+
 def test_code_that_cannot_be_imported_is_named(project: Path) -> None:
     assert of_code(project, registered(an_auditor)) == [
         "agents/auditor/main.py: cannot be imported (ModuleNotFoundError: No module named 'agents.auditor')"

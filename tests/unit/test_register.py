@@ -8,8 +8,11 @@ import pytest
 from authorities.attestation.verifier.measure import digest_of, measure_files
 from registration.register import check, current, derive, differences, listed, tool_servers, write
 from tests.support.system import ROOT
+from tools.documents import main as documents
+from tools.documents.tools import TOOLS
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest
+from zerotrust.adapters.mcp_tools import McpTools
 from zerotrust.registry.lock import Approved, Lock, as_text, entries, load_lock
 from zerotrust.registry.model import Registry
 
@@ -66,9 +69,13 @@ def change(project: Path, old: str, new: str, file: str = "registry.yaml") -> No
     (project / file).write_text(text.replace(old, new, 1))
 
 
-def test_rights_are_shown_as_a_diff(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rights_are_shown_as_a_diff(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     change(project, "delegates: [tool.read, inference.run]", "delegates: [tool.read, tool.write, inference.run]")
     assert write(project) is None
+    counting = {**documents.ROUTES, ("POST", "/mcp"): McpTools({**TOOLS, "count": "tool.audit"})}
+    monkeypatch.setattr(documents, "ROUTES", counting)
     change(project, "delegates: [tool.read, tool.write,", "delegates: [tool.read, tool.audit,")
     change(project, "  tool.write:", "  tool.audit: { served_by: [tool/documents] }\n  tool.write:")
     for held in "delegates: [task.run,", "delegates: [agent.invoke,":
@@ -92,7 +99,7 @@ def test_rights_are_shown_as_a_diff(project: Path, capsys: pytest.CaptureFixture
 
 def test_a_party_that_is_gone_and_its_code_are_shown(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lock = load_lock(project / "registry.lock")
-    more = {"agents/auditor/main.py": ONE}, {"agent/auditor": Approved(code=ONE)}, {"parties.agent/auditor": ONE}
+    more = {"agents/ghost/main.py": ONE}, {"agent/ghost": Approved(code=ONE)}, {"parties.agent/ghost": ONE}
     (project / "registry.lock").write_text(
         as_text(Lock(files=lock.files | more[0], parties=lock.parties | more[1], registry=lock.registry | more[2]))
     )
@@ -100,7 +107,7 @@ def test_a_party_that_is_gone_and_its_code_are_shown(project: Path, capsys: pyte
 
     assert write(project) is None
     assert capsys.readouterr().out.partition("Commit")[0] == (
-        "Approved:\n  - party agent/auditor\n  - code agents/auditor/main.py\n"
+        "Approved:\n  - party agent/ghost\n  - code agents/ghost/main.py\n"
     )
 
 
@@ -256,7 +263,8 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
 def test_who_serves_agents_has_a_card_and_who_serves_tools_has_tools(registry: Registry) -> None:
     lock = derive(registry, FILES, {"tool/documents": {"read": ONE}})
 
-    assert {name for name, party in lock.parties.items() if party.card} == {"agent/reader", "agent/writer"}
+    agents = set(registry.scopes["agent.invoke"].served_by)
+    assert {name for name, party in lock.parties.items() if party.card} == agents >= {"agent/reader", "agent/writer"}
     assert {name for name, party in lock.parties.items() if party.tools} == {"tool/documents"}
     assert tool_servers(registry) == ["tool/documents"]
 
