@@ -55,7 +55,9 @@ TESTS = {
         "services/test_discovery services/test_reader services/test_clients faults/test_tasks "
         "services/test_orchestrator input/test_protocols attacks/test_j_a2a services/test_revocation"
     ),
-    "adapters.answer": "unit/test_agent_loop services/test_clients services/test_orchestrator faults/test_tasks",
+    "adapters.answer": (
+        "unit/test_answer unit/test_agent_loop services/test_clients services/test_orchestrator faults/test_tasks"
+    ),
     "adapters.extras": "package/test_wheel unit/test_extras",
     "audit.counts": "unit/test_counts unit/test_binding unit/test_gate faults/test_disk",
     "audit.event": "unit/test_event unit/test_gate input/test_values",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from zerotrust.decision import Decision, Denied, Reason
+from zerotrust.decision import BEGUN, Decision, Denied, Reason
 from zerotrust.identity import Principal
 from zerotrust.revocation import Revocations
 
@@ -23,7 +23,8 @@ async def while_valid(
     # control: caller-not-revoked-when-served
     if not (found := revocations.of(principal)):  # it may have been revoked since the gate checked
         return Denied(found.reason, found.detail)
-    ending, loop = Denied(Reason.EXPIRED, "while it was being used"), asyncio.get_running_loop()
+    ending = Denied(Reason.EXPIRED, "while it was being used", more=BEGUN)
+    loop = asyncio.get_running_loop()
     end = loop.time() + seconds
 
     def on_revoked(decision: Decision) -> None:
@@ -31,7 +32,8 @@ async def while_valid(
         nonlocal ending, end
         if life.expired():  # it is being cut off already
             return
-        ending, end = Denied(decision.reason, decision.detail), min(end, loop.time() + REVOCATION_GRACE)
+        ending = Denied(decision.reason, decision.detail, more=BEGUN)
+        end = min(end, loop.time() + REVOCATION_GRACE)
         life.reschedule(end)
 
     try:

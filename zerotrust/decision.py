@@ -137,6 +137,12 @@ BEFORE_SIGNATURE = frozenset(
 """Before its signature is verified, a token gets no explanation: the caller sees the same reason for all of these."""
 
 
+WHENEVER = frozenset({Reason.EXPIRED, Reason.REVOKED})
+"""Reasons for which a request is refused before its handler runs, or cut off while it runs: the answer says which."""
+BEGUN: Mapping[str, Any] = {"begun": True}
+"""The member of a refusal that says that a handler had begun, so that the request may have taken effect."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Allowed or not, with the reason.  True if allowed."""

@@ -17,7 +17,7 @@ from zerotrust.audit import event as audit
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
 from zerotrust.context import current_principal
-from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource
+from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, PolicyEngine, Reason, Resource
 from zerotrust.dialect import Dialect
 from zerotrust.gate import Gate
 from zerotrust.issuer.discovery import Discovery
@@ -260,4 +260,6 @@ class Service:
                 await self.recorder.write(audit.Refusal(decision=audit.Decided.of(decision)))
             except Denied as unrecorded:
                 refusal = unrecorded
+        if refusal.reason in WHENEVER:
+            refusal.more = {**refusal.more, **BEGUN}
         return DeniedResponse(refusal)

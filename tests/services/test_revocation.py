@@ -153,6 +153,29 @@ async def test_a_task_whose_caller_is_revoked_before_its_first_step_begins_none(
     assert system.records("agent/reader") == []
 
 
+@pytest.mark.parametrize("kind", ["party", "token"])
+async def test_who_is_refused_from_the_start_is_told_that_it_failed_and_not_that_it_is_unclear(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Also with a token from before: `revoked` at the next gate is a refusal as any other."""
+    orchestrator = system.services["orchestrator"]
+    exchange = orchestrator.exchange
+
+    async def narrowing(audience: str, *scopes: str, **wishes: Any) -> Any:
+        token = await exchange(audience, *scopes, **wishes)
+        if kind == "party":
+            revoke(system, "party", ORCHESTRATOR)
+        else:
+            revoke(system, "token", token.token_id)
+        return token
+
+    monkeypatch.setattr(orchestrator, "exchange", narrowing)
+    _, last = await worked(system, issuer.token())
+
+    assert (last["event"], last["text"]) == ("failed", "agent/reader: refused with 401, revoked")
+    assert last["unclear"] == []
+
+
 # in flight
 
 

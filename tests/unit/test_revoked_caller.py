@@ -111,6 +111,7 @@ async def test_who_is_revoked_while_the_body_comes_in_gets_no_further(door: Door
     reply = await door.ask(issuer.token(), receive=late)
 
     assert (reply.status, reply.reason) == (401, Reason.REVOKED)
+    assert "begun" not in orjson.loads(reply.body)
     assert door.handled == []
     assert [r["reason"] for r in door.records] == [Reason.GRANTED, Reason.REVOKED]
 
@@ -250,6 +251,7 @@ async def test_one_that_hangs_is_refused_and_ended_once_the_moment_is_over(
         reply = await door.ask(issuer.token())
 
     assert (reply.status, reply.reason) == (401, Reason.REVOKED)
+    assert orjson.loads(reply.body)["begun"] is True
     assert handler.ended
     assert reasons(door) == [Reason.GRANTED, Reason.REVOKED]
     assert door.records[-1]["detail"] == "user alice: a theft"
@@ -300,7 +302,7 @@ async def test_a_stream_of_events_ends_with_one_that_says_why(door: Door, issuer
     event, data = last["body"].decode().removesuffix("\r\n\r\n").split("\r\n")
     assert event == "event: error"
     trace_id = door.records[-1]["trace_id"]
-    told = {"error": "invalid_token", "reason": "revoked", "trace_id": trace_id}
+    told = {"error": "invalid_token", "reason": "revoked", "trace_id": trace_id, "begun": True}
     assert orjson.loads(data.removeprefix("data: ")) == told
     assert reply.body.startswith(b"event: started")
     assert b"what was done" not in reply.body

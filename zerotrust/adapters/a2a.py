@@ -88,7 +88,7 @@ async def check_agent(service: Service, name: str) -> None:
     """Check that the agent `name` has its approved card, signed with its SVID.
 
     The card is fetched again when its signature has expired, or the trust bundle has changed.
-    Raises `Denied`, also if the agent cannot be reached.
+    Raises `Denied`, also if the agent cannot be reached, and `PeerError` if it refuses this party.
     """
     url, signer = f"{service.addresses[name]}{CARD_PATH}", service.registry.id(name)
     try:
@@ -99,6 +99,8 @@ async def check_agent(service: Service, name: str) -> None:
         status, sent = await ask(service.egress.without_token, "GET", url, most=MAX_CARD)
         if status == 503:
             raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
+        if status in (401, 403):  # it refuses this party, which says nothing against its card
+            raise PeerError(refused(name, httpx.Response(status, content=sent)).message)
         until = check_card(sent, signer=signer, digest=good[1], own=own, now=service.clock())
     except (httpx.HTTPError, WorkloadError) as error:
         raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error

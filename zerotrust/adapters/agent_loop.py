@@ -13,10 +13,10 @@ import httpx
 from pydantic import BaseModel, BeforeValidator, Json
 from pydantic_core import to_json
 
-from zerotrust.adapters.answer import NONSENSE, UNTOUCHED, Answer, PeerError, refused, unreached
+from zerotrust.adapters.answer import NONSENSE, Answer, PeerError, refused, unreached, untouched
 from zerotrust.adapters.digests import tool_digest
 from zerotrust.adapters.extras import extra
-from zerotrust.decision import Denied, Reason
+from zerotrust.decision import WHENEVER, Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.service import Service
 from zerotrust.transport.egress import calling_with
@@ -40,7 +40,7 @@ The routes of the model and of the next agent do not accept more (`routes.py`)."
 LONGEST, LONGEST_FAILURE = 100, 1000
 """Characters that the account has of a call and of its result; and of a call that failed."""
 TOO_LONG, TOO_MANY = "the answer is too long for this task", "too many calls for one task"
-AWAY = frozenset(reason for reason in Reason if reason.status in (429, 503)) | {Reason.PEER_REVOKED}
+AWAY = frozenset(reason for reason in Reason if reason.status in (429, 503)) | {Reason.PEER_REVOKED} | WHENEVER
 """Reasons for which no call of a tool is possible now."""
 
 
@@ -104,7 +104,7 @@ class ToolClient:
                 result = await self._client.call_tool(name, arguments)
         except MCPError as error:
             reason = _reason(error)
-            if error.error.code != INVALID_PARAMS and reason not in UNTOUCHED:
+            if error.error.code != INVALID_PARAMS and not untouched(_problem(error)):
                 raise PeerError(f"{self._name}: gave no answer ({reason})", unclear=True) from error
             if reason in AWAY:
                 raise PeerError(f"{self._name}: refused ({reason})") from error
@@ -251,6 +251,9 @@ def _failure(what: str, cause: str) -> str:
     return f"{_cut(what, LONGEST_FAILURE - len(cause) - 2)}: {cause}"  # control: failure-keeps-cause
 
 
+def _problem(error: MCPError) -> dict[str, Any]:
+    return error.error.data if isinstance(error.error.data, dict) else {}
+
+
 def _reason(error: MCPError) -> str:
-    data = error.error.data if isinstance(error.error.data, dict) else {}
-    return str(data.get("reason", error.error.message))
+    return str(_problem(error).get("reason", error.error.message))

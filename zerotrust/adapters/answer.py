@@ -1,19 +1,16 @@
 """The result of a call to another party: its answer, or the error, and whether the call may have taken effect."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import httpx
 from pydantic import BaseModel, ConfigDict
 
-from zerotrust.decision import Reason
+from zerotrust.decision import WHENEVER, Reason
 from zerotrust.errors import ZeroTrustError
 
 NONSENSE = "answered with something else than one message"
-UNTOUCHED = frozenset(Reason) - {
-    Reason.ANSWER_LOST,
-    Reason.EXPIRED,
-    Reason.REVOKED,
-    Reason.FAILED,
-    Reason.APPLICATION_ERROR,
-}
+UNTOUCHED = frozenset(Reason) - {Reason.ANSWER_LOST, Reason.FAILED, Reason.APPLICATION_ERROR}
 """Reasons for which a party refuses before it acts; with any other, the call may have taken effect."""
 
 
@@ -40,14 +37,22 @@ class PeerError(ZeroTrustError):
         self.message, self.unclear, self.account = message, unclear, account or Answer()
 
 
+def untouched(problem: Mapping[str, Any]) -> bool:
+    """Return whether a refusal says that the call has not taken effect."""
+    reason = str(problem.get("reason"))
+    begun = reason in WHENEVER and problem.get("begun", False) is not False
+    return reason in UNTOUCHED and not begun
+
+
 def refused(name: str, answer: httpx.Response) -> PeerError:
     """Return the error for a party that answered with an error."""
     try:
         problem = answer.json()
-        reason = str((problem["error"]["data"] if "jsonrpc" in problem else problem)["reason"])
-    except (ValueError, KeyError, TypeError):
+        problem = problem["error"]["data"] if "jsonrpc" in problem else problem
+        reason, unclear = str(problem["reason"]), not untouched(problem)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return PeerError(f"{name}: answered with status {answer.status_code}", unclear=True)
-    return PeerError(f"{name}: refused with {answer.status_code}, {reason}", unclear=reason not in UNTOUCHED)
+    return PeerError(f"{name}: refused with {answer.status_code}, {reason}", unclear=unclear)
 
 
 def unreached(name: str, error: httpx.TransportError) -> PeerError:

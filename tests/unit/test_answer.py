@@ -1,0 +1,34 @@
+"""What a refusal of another party says of what was done."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from zerotrust.adapters.answer import refused, untouched
+
+
+@pytest.mark.parametrize(
+    ("problem", "sure"),
+    [
+        ({"reason": "policy_denied"}, True),
+        ({"reason": "revoked"}, True),
+        ({"reason": "expired"}, True),
+        ({"reason": "revoked", "begun": True}, False),
+        ({"reason": "expired", "begun": True}, False),
+        ({"reason": "revoked", "begun": "?"}, False),
+        ({"reason": "failed"}, False),
+        ({"reason": "application_error"}, False),
+        ({"reason": "answer_lost"}, False),
+        ({"reason": ["revoked"]}, False),
+        ({"reason": "unheard_of"}, False),
+        ({}, False),
+    ],
+)
+def test_a_refusal_before_the_handler_ran_has_touched_nothing_and_a_call_that_was_cut_off_may_have(
+    problem: dict[str, Any], sure: bool
+) -> None:
+    assert untouched(problem) is sure
+    assert refused("tool/documents", httpx.Response(401, json=problem)).unclear is not sure
+    in_json_rpc = {"jsonrpc": "2.0", "error": {"data": problem}}
+    assert refused("tool/documents", httpx.Response(401, json=in_json_rpc)).unclear is not sure
