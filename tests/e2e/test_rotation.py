@@ -166,3 +166,6 @@ async def test_no_request_is_lost_while_certificates_are_renewed(rotating: Syste
     assert lost == []
     assert done >= REQUESTS
     assert json.dumps(records(rotating.journal(DOCUMENTS))).count('"granted"') >= done
+    # A healthy run is silent, though the feed has ended with each certificate.
+    log = [json.loads(line) for line in rotating.log(DOCUMENTS).read_text().splitlines()]
+    assert [line for line in log if line["level"] != "INFO"] == []

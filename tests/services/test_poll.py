@@ -449,7 +449,8 @@ async def test_only_a_complete_read_counts_from_its_beginning_and_an_error_is_lo
     keycloak: Keycloak, applied: Applied, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_READS", 0.001)
-    caplog.set_level(logging.WARNING)
+    monkeypatch.setattr(module, "SECONDS_UNTIL_WARNED", 0)
+    caplog.set_level(logging.INFO, module.__name__)
     heard, tried = list[float](), asyncio.Semaphore(0)
     keycloak.meanwhile = tried.release
     began = time.monotonic()
@@ -475,16 +476,57 @@ async def test_only_a_complete_read_counts_from_its_beginning_and_an_error_is_lo
     assert len(heard) > known
     polling.cancel()
 
-    said = [record.message for record in caplog.records]
-    assert len(said) == 2
-    assert said[0].startswith("Keycloak's events are not read: its events are switched off")
-    assert said[1] == "Keycloak's events are read again"
+    said = [(record.levelname, record.message) for record in caplog.records if record.name == module.__name__]
+    assert [level for level, _ in said] == ["WARNING", "INFO"]
+    assert said[0][1].startswith("Keycloak's events are not read: its events are switched off")
+    assert said[1][1] == "Keycloak's events are read again"
+
+
+@pytest.mark.parametrize(("begins", "said"), [("at the start", ["INFO", "INFO"]), ("later", [])])
+async def test_a_start_and_a_read_that_fails_now_and_then_are_no_warning(
+    keycloak: Keycloak,
+    applied: Applied,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    begins: str,
+    said: list[str],
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_READS", 0.001)
+    monkeypatch.setattr(module, "SECONDS_UNTIL_WARNED", 3600)
+    caplog.set_level(logging.INFO, module.__name__)
+    good, failed = asyncio.Event(), asyncio.Event()
+    read = module.Reader.read
+
+    async def reading(reader: module.Reader) -> None:
+        try:
+            await read(reader)
+        except Exception:
+            failed.set()
+            raise
+        good.set()
+
+    monkeypatch.setattr(module.Reader, "read", reading)
+    keycloak.config["eventsEnabled"] = begins == "later"
+    polling = asyncio.create_task(poll(keycloak, applied, lambda _: None, own=OWN, since=NOW / 1000))
+    async with asyncio.timeout(60):
+        await (good if begins == "later" else failed).wait()
+        keycloak.config["eventsEnabled"] = not keycloak.config["eventsEnabled"]
+        await (failed if begins == "later" else good).wait()
+        good.clear()
+        keycloak.config["eventsEnabled"] = True
+        await good.wait()
+        good.clear()
+        await good.wait()  # what is logged of a read is logged before the next one
+    polling.cancel()
+
+    assert [record.levelname for record in caplog.records if record.name == module.__name__] == said
 
 
 async def test_whatever_goes_wrong_is_tried_again_and_does_not_count(
     keycloak: Keycloak, applied: Applied, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_READS", 0.001)
+    caplog.set_level(logging.INFO, module.__name__)
     heard = asyncio.Event()
     keycloak.users.append({"id": "strange", "time": NOW, "type": "UPDATE_PASSWORD"})  # of nobody
     polling = asyncio.create_task(poll(keycloak, applied, lambda _: heard.set(), own=OWN, since=NOW / 1000))

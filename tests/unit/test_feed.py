@@ -440,6 +440,25 @@ async def test_nothing_is_followed_any_more_once_it_is_closed() -> None:
     assert len(asyncio.all_tasks()) == before
 
 
+async def test_a_registry_that_is_away_is_worth_a_warning_once_nothing_is_fresh_any_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "zerotrust.registry.feed")
+    away, now = httpx.ConnectError("away"), time.monotonic()
+    there = Registry(away, whole(KNOWN), away, away, *[away] * 1000)
+    monkeypatch.setattr(there.revocations, "_clock", lambda: now)
+    async with there.feed.opened():
+        levels = [record.levelname for record in caplog.records]
+        assert levels == ["INFO"]  # the registry has not started yet
+        there.lines.put_nowait(None)
+        await there.until(lambda: len(there.asked) >= 5)
+        levels = [record.levelname for record in caplog.records]
+        assert levels == ["INFO", "DEBUG"]
+        now += there.revocations.bound + 1
+        await there.until(lambda: len(caplog.records) == 3)
+    assert [record.levelname for record in caplog.records] == ["INFO", "DEBUG", "WARNING"]
+
+
 SUSPENDED = {"error": "invalid_token", "reason": "revoked", "trace_id": "0" * 32}
 
 

@@ -92,9 +92,10 @@ class RegistryFeed:
             following.cancel()
 
     async def _follow(self) -> None:
-        logged, loop = "", asyncio.get_running_loop()
+        logged, loop = ("", 0), asyncio.get_running_loop()
         while True:
             next_try = loop.time() + SECONDS_BETWEEN_TRIES
+            level = logging.WARNING
             try:
                 await self._listen()
                 # It ends with the certificates of its connection, which is no news.
@@ -102,15 +103,21 @@ class RegistryFeed:
             except FeedRefused as refusal:
                 why = str(refusal)
             except (httpx.HTTPError, TimeoutError, WorkloadError) as error:  # the data expires by itself
-                why = f"{type(error).__name__} {error}"
+                why, level = f"{type(error).__name__} {error}", self._level_of_absence()
             except Exception as error:  # noqa: BLE001 - a gap, a forgery, an unusable version, a bug:
                 self.revocations.forget()  # the data may be incomplete
                 why = f"{type(error).__name__} {error}"
-            if why and why != logged:
-                log.warning("nothing new from %s: %s", self._url, why)
-            logged = why
+            if why and (why, level) != logged:
+                log.log(level, "nothing new from %s: %s", self._url, why)
+            logged = why, level
             # Where it has lasted that long, at once: a revocation just then must not be delayed.
             await asyncio.sleep(next_try - loop.time())
+
+    def _level_of_absence(self) -> int:
+        """Return how loudly to say that the registry is away: not at all while what is known is fresh."""
+        if not self._complete.is_set():  # one starts before the other
+            return logging.INFO
+        return logging.DEBUG if self.revocations.fresh else logging.WARNING
 
     async def _listen(self) -> None:
         async with AsyncExitStack() as stack:

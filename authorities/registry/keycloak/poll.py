@@ -37,6 +37,8 @@ from authorities.registry.stream import Stream
 from zerotrust.revocation_list import SESSION_LIFE, Revocable
 
 SECONDS_BETWEEN_READS = 0.4
+SECONDS_UNTIL_WARNED = 2.0
+"""After the last good read.  What is known stays fresh for 3 (`freshness.revocations`)."""
 MOST_EVENTS = 2000
 """New events of a kind that are read at once, the oldest first.  The rest is read next, and until then the read is not
 complete."""
@@ -189,16 +191,22 @@ async def poll(
 
     `own` and `since` as for `Reader`: at the start, as far back as a revocation may still matter.
     """
-    reader, logged = Reader(administration, apply, own=own, since=since), ""
+    reader = Reader(administration, apply, own=own, since=since)
+    logged, read_once, good_at = "", False, time.monotonic()
     while True:
         began = time.monotonic()
         try:
             await reader.read()
             note_read(began)
-            why = ""
+            why, read_once, good_at = "", True, time.monotonic()
         except Exception as error:  # noqa: BLE001 - after any error the read was not complete, and is tried again
             why = str(error) or type(error).__name__
-        if why != logged:
-            log.warning("Keycloak's events are read again" if not why else f"Keycloak's events are not read: {why}")
-        logged = why
+        # At a start Keycloak comes last.  Later, a read that fails now and then has no effect.
+        overdue = not read_once or time.monotonic() - good_at >= SECONDS_UNTIL_WARNED
+        if why and why != logged and overdue:
+            log.log(logging.WARNING if read_once else logging.INFO, "Keycloak's events are not read: %s", why)
+            logged = why
+        elif logged and not why:
+            log.info("Keycloak's events are read again")
+            logged = ""
         await asyncio.sleep(max(0.0, began + SECONDS_BETWEEN_READS - time.monotonic()))
