@@ -5,7 +5,7 @@ It does the first of these that is not done yet:
   2. call, once, each offered tool that it does not know, with the task as every text that the tool requires;
   3. search, once, for the words of the task; read the documents found;
   4. delete, once, the drafts that are named in a task that begins with "Delete" or "Remove";
-  5. file, once, the text that came with any other task;
+  5. file, once, the text that came with any other task, unless there is none;
   6. answer with a summary of what it read, and every line that begins with "IMPORTANT"; or with what the tools that it
      does not know have said.
 """
@@ -93,8 +93,8 @@ def _delete(task: str, messages: list[Message], done: Done) -> Message:
 
 
 def _file(task: str, messages: list[Message], done: Done, *, able: bool) -> Message:
-    if able and not any(name == "create" for name, _ in done):
-        title, _, text = task.partition("\n")[2].partition("\n")
+    title, _, text = task.partition("\n")[2].partition("\n")
+    if able and text.strip() and not any(name == "create" for name, _ in done):
         return _ask_for([_call("create", title=title.strip(":"), text=text)], len(done))
     return _report("Filed as", "Nothing was filed.", messages)
 

@@ -5,7 +5,7 @@ A plan lists the calls, each with agent, scopes and instruction, and can be read
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from zerotrust.registry.model import Department
 
@@ -22,6 +22,8 @@ AGENTS: dict[str, tuple[str, ...]] = {
 
 class Task(BaseModel):
     """A user's task."""
+
+    model_config = ConfigDict(extra="forbid")  # a misspelt `department` is no task without one
 
     request: Annotated[str, Field(min_length=1, max_length=10_000)]
     department: Department | None = None

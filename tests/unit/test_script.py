@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from inference.script import MAX_ELEMENTS, MAX_HITS, MAX_ORDERS, reply
 
 READING = {"search": ("query",), "read": ("id",)}
@@ -67,6 +69,13 @@ def test_it_does_not_say_filed_when_nothing_was() -> None:
     messages += [reply(messages, WRITING), tool("refused (policy_denied)")]
 
     assert reply(messages, WRITING)["content"] == "Nothing was filed."
+
+
+@pytest.mark.parametrize("found", ["No document was found.", "No document was found.\n", ""])
+def test_it_files_nothing_where_there_is_no_text(found: str) -> None:
+    answer = reply([{"role": "user", "content": f"File this as a new document:\n{found}"}], WRITING)
+
+    assert answer == {"role": "assistant", "content": "Nothing was filed."}
 
 
 def test_it_deletes_the_drafts_that_a_task_names_once_and_files_nothing() -> None:
