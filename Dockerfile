@@ -1,10 +1,11 @@
 # One base, and from it one image for each party.  Which code is in an image decides who it can be: attestation compares
 # every file of a running container with the base as it was built, and with registry.lock.
+# COPY sets the mode, because the images' user reads what a checkout may hold for its owner alone (umask 077).
 # The user and group 47823 are shared by attestation and all parties, and by nobody on the machine: docs/containers.md.
 
 FROM python:3.13-slim AS packages
-COPY requirements.run.lock /
-RUN pip install --no-cache-dir --require-hashes --target /packages -r /requirements.run.lock && rm -rf /packages/bin
+COPY --chmod=755 requirements.run.lock /
+RUN pip install --no-cache-dir --no-compile --require-hashes --target /packages -r /requirements.run.lock && rm -rf /packages/bin
 
 FROM python:3.13-slim AS base
 RUN echo 'agents:x:47823:47823::/nonexistent:/usr/sbin/nologin' >> /etc/passwd && echo 'agents:x:47823:' >> /etc/group \
@@ -17,31 +18,31 @@ RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/local/l
 
 # Measured as the user that will measure it again, so that both find the same.
 FROM base AS pin
-COPY authorities/attestation/verifier /data/authorities/attestation/verifier
-COPY authorities/attestation/containers /data/authorities/attestation/containers
+COPY --chmod=755 authorities/attestation/verifier /data/authorities/attestation/verifier
+COPY --chmod=755 authorities/attestation/containers /data/authorities/attestation/containers
 WORKDIR /data
 USER 47823:47823
 RUN python -B -m authorities.attestation.containers.image /data/base.json
 
 FROM base AS party
 ARG CODE
-COPY zerotrust /app/zerotrust
-COPY ${CODE} /app/${CODE}
+COPY --chmod=755 zerotrust /app/zerotrust
+COPY --chmod=755 ${CODE} /app/${CODE}
 RUN printf 'import runpy\n\nrunpy.run_module("%s.main", run_name="__main__", alter_sys=True)\n' "$(echo ${CODE} | tr / .)" > /app/__main__.py
 USER 47823:47823
 CMD ["python", "-I", "-B", "-u", "/app"]
 
 # The one party that reads files besides its code: what it publishes.
 FROM party AS registry
-COPY registry.yaml registry.lock /app/
-COPY deploy/containers.yaml /app/deploy/
-COPY authorities/policy /app/authorities/policy
+COPY --chmod=755 registry.yaml registry.lock /app/
+COPY --chmod=755 deploy/containers.yaml /app/deploy/
+COPY --chmod=755 authorities/policy /app/authorities/policy
 
 FROM base AS attestation
-COPY zerotrust /app/zerotrust
-COPY authorities /app/authorities
-COPY registry.yaml registry.lock /app/
-COPY deploy/containers.yaml /app/deploy/
+COPY --chmod=755 zerotrust /app/zerotrust
+COPY --chmod=755 authorities /app/authorities
+COPY --chmod=755 registry.yaml registry.lock /app/
+COPY --chmod=755 deploy/containers.yaml /app/deploy/
 COPY --from=pin /data/base.json /app/
 RUN printf 'import runpy\n\nrunpy.run_module("authorities.attestation.containers.main", run_name="__main__", alter_sys=True)\n' > /app/__main__.py
 USER 47823:47823
@@ -50,23 +51,23 @@ CMD ["python", "-I", "-B", "-u", "/app"]
 # What people run: `setup`, `walkthrough` and `zt`.  It has no identity.
 FROM base AS tools
 WORKDIR /app
-COPY registry.yaml registry.lock ./
-COPY zerotrust ./zerotrust
-COPY zt ./zt
-COPY demo ./demo
-COPY local ./local
-COPY deploy ./deploy
-COPY registration ./registration
-COPY authorities ./authorities
-COPY keycloak-realm ./keycloak-realm
+COPY --chmod=755 registry.yaml registry.lock ./
+COPY --chmod=755 zerotrust ./zerotrust
+COPY --chmod=755 zt ./zt
+COPY --chmod=755 demo ./demo
+COPY --chmod=755 local ./local
+COPY --chmod=755 deploy ./deploy
+COPY --chmod=755 registration ./registration
+COPY --chmod=755 authorities ./authorities
+COPY --chmod=755 keycloak-realm ./keycloak-realm
 USER 47823:47823
 ENTRYPOINT ["python", "-B", "-m"]
 
 FROM base AS mapper
-COPY keycloak-realm /app/keycloak-realm
-COPY registration /app/registration
-COPY authorities /app/authorities
-COPY zerotrust /app/zerotrust
+COPY --chmod=755 keycloak-realm /app/keycloak-realm
+COPY --chmod=755 registration /app/registration
+COPY --chmod=755 authorities /app/authorities
+COPY --chmod=755 zerotrust /app/zerotrust
 WORKDIR /app
 RUN python -B -c "from pathlib import Path; from registration.realm.script import SCRIPT, build_jar; build_jar(SCRIPT, Path('/delegation.jar'))"
 
@@ -91,8 +92,8 @@ RUN printf %s "${INSIDE}" > /app/inside
 USER 47823:47823
 
 FROM attestation AS attestation-with-intruders
-COPY lab/compromised_workload /app/lab/compromised_workload
-COPY lab/containers /app/lab/containers
+COPY --chmod=755 lab/compromised_workload /app/lab/compromised_workload
+COPY --chmod=755 lab/containers /app/lab/containers
 USER 0:0
 RUN sed -i 's/authorities.attestation.containers.main/lab.containers.attestation/' /app/__main__.py
 USER 47823:47823

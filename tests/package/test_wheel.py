@@ -20,7 +20,7 @@ for package in zerotrust, zt:
         except ImportError as error:
             print(module.name, error, sep=": ")
 """
-NEEDS = "{} is not installed: pip install 'zero-trust-agents[{}]'"
+NEEDS = "{0} is not installed: it comes with the extra `{1}` (pip install '/path/to/this/repository[{1}]')"
 NEEDS_AN_EXTRA = {
     "zerotrust.adapters.a2a": ("a2a", "a2a"),
     "zerotrust.adapters.agent_card": ("a2a", "a2a"),

@@ -78,17 +78,32 @@ def test_attestation_and_parties_have_the_same_settings() -> None:
         assert registrys or not READ_BY_REGISTRY.keys() & service["environment"].keys()
 
 
+def test_what_is_copied_from_the_checkout_can_be_read_whatever_its_mode_is_there() -> None:
+    """A clone made with umask 077 has files for its owner alone."""
+    copied = re.findall(r"^COPY (?!--from)(.*)", DOCKERFILE, re.MULTILINE)
+
+    assert copied
+    assert [line for line in copied if not line.startswith("--chmod=755 ")] == []
+
+
+def test_line_ends_are_those_that_were_approved() -> None:
+    assert "* -text" in (ROOT / ".gitattributes").read_text().splitlines()
+
+
 @pytest.mark.parametrize("stage", ["registry", "attestation"])
 def test_what_the_registry_reads_is_in_both_images(stage: str) -> None:
     [text] = re.findall(rf"^FROM \S+ AS {stage}$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
     copied = {
         source.rstrip("/")
-        for line in re.findall(r"^COPY (?!--)(.*)", text, re.MULTILINE)
+        for line in re.findall(r"^COPY --chmod=755 (.*)", text, re.MULTILINE)
         for source in line.split()[:-1]
     }
 
     for name in OF_REGISTRY:
         assert any(name == source or name.startswith(f"{source}/") for source in copied), name
+
+
+TO_GIVE_UP_ROOT = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -97,14 +112,16 @@ def test_no_container_has_more_rights_than_it_needs(name: str) -> None:
     assert service["mem_limit"]
     assert service["pids_limit"]
     assert service["logging"]["options"]["max-size"]
-    assert not {"privileged", "devices", "cap_add", "ipc", "cgroup_parent"} & service.keys()
+    assert not {"privileged", "devices", "ipc", "cgroup_parent"} & service.keys()
+    assert service.get("cap_add", []) == (TO_GIVE_UP_ROOT if name == "database" else [])
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
     assert ("pid" in service) == (name == "attestation")
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     assert not any("docker.sock" in volume or volume.startswith((".", "/")) for volume in service["volumes"])
     if name != "database":  # the official image starts as root, and gives that up itself
         assert service["read_only"] is True
-        assert service["cap_drop"] == ["ALL"]
-        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["pull_policy"] == "never"  # the name in a registry is somebody else's
         assert service["user"] == ("1000:0" if name == "keycloak" else "47823:47823")
     if name not in {"setup", *TOOLS}:
         assert service["restart"] == "unless-stopped"

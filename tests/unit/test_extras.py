@@ -10,7 +10,10 @@ from zt.__main__ import main
 
 def test_a_missing_package_is_reported_with_the_extra_that_has_it() -> None:
     with (
-        pytest.raises(MissingExtra, match=r"sdk is not installed: pip install 'zero-trust-agents\[x\]'"),
+        pytest.raises(
+            MissingExtra,
+            match=r"sdk is not installed: it comes with the extra `x` \(pip install '/path/to/this/repository\[x\]'\)",
+        ),
         extra("x"),
     ):
         raise ModuleNotFoundError("No module named 'sdk'", name="sdk")
@@ -29,4 +32,7 @@ def test_without_its_extra_zt_ends_with_one_sentence_that_names_it(monkeypatch: 
     with pytest.raises(SystemExit) as ended:
         main()
 
-    assert ended.value.code == "typer is not installed: pip install 'zero-trust-agents[zt]'"
+    assert (
+        ended.value.code
+        == "typer is not installed: it comes with the extra `zt` (pip install '/path/to/this/repository[zt]')"
+    )

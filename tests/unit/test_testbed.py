@@ -18,9 +18,10 @@ import pytest
 from tests.support.system import ROOT, registry
 from zerotrust.testing import intruders
 from zerotrust.testing import rogue as rogues
+from zerotrust.testing import stack as stacks
 from zerotrust.testing.intruders import Intruder, token_at
 from zerotrust.testing.rogue import Verdict, rogue
-from zerotrust.testing.stack import Stack, StackError
+from zerotrust.testing.stack import Stack, StackError, works
 from zerotrust.testing.users import User, directory, passwords
 from zt.login import Login
 
@@ -73,7 +74,7 @@ def test_without_its_extra_a_test_fails_with_one_sentence_that_names_it(
 
     said = python(RUN, folder=tmp_path).stdout
 
-    assert "is not installed: pip install 'zero-trust-agents[testbed]'" in said
+    assert "is not installed: it comes with the extra `testbed`" in said
     assert "zerotrust/testing" not in said  # no traceback through the plugin
 
 
@@ -211,7 +212,7 @@ def test_a_stack_that_is_there_already_is_neither_used_nor_removed_unless_it_is_
     assert did == ["start"]
 
 
-def test_if_not_all_become_healthy_the_error_has_what_attestation_said() -> None:
+def test_if_not_all_become_healthy_the_error_has_what_attestation_said(monkeypatch: pytest.MonkeyPatch) -> None:
     class Unhealthy(Stack):
         def __init__(self, said: str) -> None:
             self._said = said
@@ -224,10 +225,37 @@ def test_if_not_all_become_healthy_the_error_has_what_attestation_said() -> None
                 raise StackError(f"{service} has no container")
             return self._said
 
+    class Starting(Unhealthy):
+        def run(self, *command: str, **_: object) -> subprocess.CompletedProcess[str]:
+            return subprocess.CompletedProcess(command, 0)
+
+        def containers(self) -> dict[str, Any]:
+            starting = {"Running": True, "Health": {"Status": "starting"}}
+            return {"reader": SimpleNamespace(attrs={"State": starting})}
+
+    monkeypatch.setattr(stacks, "until", lambda found, _: bool(found()))
+    with pytest.raises(StackError, match="not healthy after 600 s: reader"):
+        Starting("").start()
     for said, notes in ("it has capabilities", ["it has capabilities"]), ("", []):
-        with pytest.raises(StackError, match="up --build --wait --wait-timeout 300") as failed:
+        with pytest.raises(StackError, match="up --build --detach") as failed:
             Unhealthy(said).start()
         assert getattr(failed.value, "__notes__", []) == notes
+
+
+@pytest.mark.parametrize(
+    ("state", "does"),
+    [
+        ({"Running": True, "Health": {"Status": "healthy"}}, True),
+        ({"Running": True, "Health": {"Status": "starting"}}, False),
+        ({"Running": True, "Health": {"Status": "unhealthy"}}, False),
+        ({"Running": True}, True),
+        ({"Running": False, "Status": "exited", "ExitCode": 0}, True),
+        ({"Running": False, "Status": "exited", "ExitCode": 1}, False),
+        ({"Running": False, "Status": "created", "ExitCode": 0}, False),
+    ],
+)
+def test_a_container_works_when_it_is_healthy_or_has_ended_well(state: dict[str, Any], does: bool) -> None:
+    assert works(state) == does
 
 
 def test_why_attestation_refused_is_read_from_its_log() -> None:

@@ -16,5 +16,6 @@ def extra(name: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        missing = f"{error.name} is not installed: pip install 'zero-trust-agents[{name}]'"
+        install = f"pip install '/path/to/this/repository[{name}]'"
+        missing = f"{error.name} is not installed: it comes with the extra `{name}` ({install})"
         raise MissingExtra(missing, name=error.name) from error

@@ -33,16 +33,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
     """All containers, healthy; nothing of them is left at the end, unless they are kept."""
     try:
+        from zerotrust.registry.model import RegistryError  # noqa: PLC0415
         from zerotrust.testing.stack import NoDockerError, Stack  # noqa: PLC0415 - only where a test asks for it
     except MissingExtra as missing:
         pytest.fail(str(missing), pytrace=False)
+    otherwise = pytestconfig.getini("zt_without_docker")
+    if otherwise not in {"fail", "skip"}:
+        pytest.fail(f"zt_without_docker is {otherwise!r}: it has to be fail or skip", pytrace=False)
     folder = (pytestconfig.inipath or pytestconfig.rootpath / "pytest.ini").parent / pytestconfig.getini("zt_folder")
     try:
         stack = Stack(folder.resolve(), pytestconfig.getini("zt_files"))
     except NoDockerError as error:
-        if pytestconfig.getini("zt_without_docker") == "skip":
+        if otherwise == "skip":
             pytest.skip(str(error))
         pytest.fail(str(error), pytrace=False)
+    except RegistryError as error:
+        pytest.fail(f"zt_folder is {folder.resolve()}: {error}", pytrace=False)
     with stack.running(keep=pytestconfig.getoption("--zt-keep")):
         yield stack
 

@@ -7,7 +7,7 @@ are constants.
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,8 @@ with extra("testbed"):
 
 ATTESTATION = "attestation"
 """Its service."""
-HEALTHY = 300
-"""Seconds in which all containers have to become healthy."""
+HEALTHY = 600
+"""Seconds in which all containers have to become healthy: ten times what two idle cores need."""
 LONGEST = 900
 """Seconds for one command of `docker compose`."""
 HAPPENS = 180
@@ -95,14 +95,22 @@ class Stack:
     def start(self) -> None:
         """Build and start what does not run, and wait until all are healthy.
 
-        Raises `StackError`, with the end of attestation's log as a note.
+        `docker compose up --wait` gives up when the first container has been unhealthy for a while, which on a busy
+        machine passes.  Raises `StackError`, with the end of attestation's log as a note.
         """
         try:
-            self.run("up", "--build", "--wait", "--wait-timeout", str(HEALTHY))
+            self.run("up", "--build", "--detach")
+            if not until(lambda: not self._unhealthy(), HEALTHY):
+                raise StackError(f"not healthy after {HEALTHY} s: {', '.join(self._unhealthy())}")
         except StackError as error:
             with suppress(StackError):  # it may not even have been started
                 error.add_note(self.log(ATTESTATION)[-2000:])
             raise
+
+    def _unhealthy(self) -> list[str]:
+        """Return the services whose container does not work yet, or no longer."""
+        states = {service: container.attrs["State"] for service, container in self.containers().items()}
+        return [service for service, state in states.items() if not works(state)]
 
     def stop(self) -> None:
         """Remove containers, networks and volumes, those of other compose files too.  Raises `StackError`."""
@@ -163,6 +171,13 @@ class Stack:
     def refusals(self) -> list[str]:
         """Return why attestation has refused, the latest last."""
         return [event["why"] for event in self.attestation_events() if event["event"] == "refused"]
+
+
+def works(state: Mapping[str, Any]) -> bool:
+    """Return whether Docker says of a container that it is healthy, or has done its work and ended."""
+    if state["Running"]:
+        return bool(state.get("Health", {"Status": "healthy"})["Status"] == "healthy")
+    return (state["Status"], state["ExitCode"]) == ("exited", 0)
 
 
 def until(found: Callable[[], object], seconds: float = HAPPENS) -> bool:
