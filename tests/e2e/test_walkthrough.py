@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from demo import containers
 from demo.walk import walk
 from local.program import console
 from local.system import ROOT, System
@@ -40,3 +41,20 @@ async def test_the_page_explains_what_the_walkthrough_prints(
     assert sampled - {plain(line) for line in lines} == set()
     assert re.search(r"^All \d+ checks behaved as expected", printed, re.MULTILINE)
     assert [path for path in re.findall(r"^  (docs/\S+)", printed, re.MULTILINE) if not (ROOT / path).exists()] == []
+
+
+async def test_the_walkthrough_in_containers_tells_the_same_from_the_same_code(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here on the system of this machine; `make test-compose` runs it in containers."""
+    monkeypatch.setattr(console, "_width", 80)
+    monkeypatch.setattr(containers, "Stack", lambda: system)
+    monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", system.authority.endpoint)
+    with console.capture() as told:
+        status = await containers.walkthrough()
+    lines = told.get().splitlines()
+
+    assert status == 0, told.get()
+    assert [line for line in lines if len(line) > 80] == []
+    told_here = [title.strip("─ ") for title in lines if re.match("─+ [A-Z]", title)]
+    assert told_here == [*TITLES[:5], "What is refused", "Suspension", "The end"]
