@@ -197,6 +197,7 @@ async def test_more_than_the_caller_holds_is_never_asked_for(bench: Bench, wante
     assert bench.requests == []
     assert bench.proof.asked == []
     assert bench.reasons == [Reason.WOULD_WIDEN]
+    assert bench.notes[0].decision.detail == " ".join(sorted(wanted - {"tool.read"}))
 
 
 # one department of several

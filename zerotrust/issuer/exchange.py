@@ -117,7 +117,7 @@ class Exchanger:
         # Delegation can only narrow.  A request for more is a bug here, or an attack.
         groups = {wanted.department} if wanted.department else frozenset()
         if more := (wanted.scopes - caller.scopes) | (groups - caller.groups):
-            await self._note(caller, wanted, Reason.WOULD_WIDEN)
+            await self._note(caller, wanted, Reason.WOULD_WIDEN, detail=" ".join(sorted(more)))
             raise Denied(Reason.WOULD_WIDEN, " ".join(sorted(more)))
         key = (hashlib.sha256(caller.token.encode()).digest(), wanted)  # control: exchange-cached-by-token
         flight = self._flights.get(key)
