@@ -141,7 +141,7 @@ class RegistryClient:
             "revoked": f"{user} was revoked: another operator can reinstate them (`zt reinstate {user}`).",
             "no_such_party": no_party(party),
             "unknown_subject": f"Nothing was done: Keycloak has no user {sent.get('name')}.  It takes the name that "
-            "they sign in with.",
+            f"they sign in with.  On record as trace {content.get('trace_id')} in {JOURNAL}.",
             "drifted": advice
             or f"{party} does not run the approved code: restore the files that `zt party show {party}` names.",
             "would_lock_out": f"Not done: {locks_out}",

@@ -34,6 +34,7 @@ from zerotrust.spiffe.tls import ExpiringTLS
 from zt import registry_client as module
 from zt import show
 from zt.login import Login, LoginError
+from zt.output import console
 from zt.registry_client import CLIENT, JOURNAL, SCOPE, STARTED_BY, Place
 
 READER: dict[str, Any] = {
@@ -106,6 +107,12 @@ Zt = Callable[..., Result]
 
 signed_out: list[str] = []
 """The tokens of the sessions that ended with their command."""
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is folded, however wide the terminal of these tests is."""
+    monkeypatch.setattr(console, "width", 160)
 
 
 @pytest.fixture(autouse=True)
@@ -343,7 +350,8 @@ def test_a_user_that_nobody_knows_is_reported(zt: Zt, registered: Registered) ->
     registered.answers["POST /revocations"] = (400, refusal)
 
     assert failed(zt("revoke", "user", "nobody")) == (
-        "Nothing was done: Keycloak has no user nobody.  It takes the name that they sign in with."
+        "Nothing was done: Keycloak has no user nobody.  It takes the name that they sign in with.  "
+        f"On record as trace t1 in {JOURNAL}."
     )
 
 

@@ -15,9 +15,16 @@ from zerotrust.audit.event import AuditEvent, Decided, Exchange, Refusal, Reques
 from zerotrust.audit.journal import MAX_LINE, Journal
 from zt import journals, tokens
 from zt.commands import app
+from zt.output import console
 from zt.tokens import MAX_INPUT, MEANINGS, NOT_VERIFIED
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is folded, however wide the terminal of these tests is."""
+    monkeypatch.setattr(console, "width", 160)
 
 
 def zt(*words: str, **more: Any) -> Result:
