@@ -5,7 +5,14 @@ import io
 import pytest
 import typer
 
+from zt.output import output
 from zt.password import LONGEST, ask_password
+
+
+@pytest.fixture(autouse=True)
+def for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command of an earlier test may have been asked for JSON; each command of `zt` is a process of its own."""
+    monkeypatch.setattr(output, "as_json", False)
 
 
 class Terminal(io.StringIO):
