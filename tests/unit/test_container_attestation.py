@@ -8,8 +8,10 @@ import pytest
 from cryptography import x509
 
 from authorities.attestation.containers import main, published
+from authorities.attestation.containers.settings import Settings
 from authorities.attestation.spiffe.certificates import DAYS
 from authorities.attestation.spiffe.svid_issuer import Issuer, Keys
+from zerotrust.registry.model import RegistryError
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +32,22 @@ def test_it_ends_to_be_started_again_before_its_certificates_expire(
 
     assert json.loads(capsys.readouterr().out)["event"] == "ends, to renew its certificates"
     assert main.RENEWED_AFTER < DAYS * 86400
+
+
+async def test_it_is_not_healthy_by_the_socket_of_an_earlier_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its health check looks for the socket, which a killed process leaves behind."""
+    earlier = tmp_path / "api.sock"
+    earlier.touch()
+    monkeypatch.setattr(main, "SOCKET", earlier)
+    monkeypatch.setattr(main, "allow_open_files", lambda: None)  # of this process of tests, it stays as it is
+    monkeypatch.setattr(main, "APP", tmp_path / "nothing")
+    settings = Settings(registry="x", registry_party="x", issuer="x", issuer_at="x")
+
+    with pytest.raises(RegistryError):
+        await main.serve(settings, main.nothing_further)
+    assert not earlier.exists()
 
 
 def test_keycloaks_key_is_its_groups_alone_and_new_at_each_start(

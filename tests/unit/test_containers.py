@@ -19,6 +19,7 @@ from spiffe._proto import workload_pb2 as pb
 from authorities.attestation.containers import attested
 from authorities.attestation.containers.attested import MOST_OF_START, SECONDS_REFUSED, Containers, images
 from authorities.attestation.containers.image import ImageFiles
+from authorities.attestation.containers.root import ContainerRoot
 from authorities.attestation.process.peers import Peer, ends
 from authorities.attestation.spiffe.bounded_server import (
     COST_OF_CONNECTION,
@@ -321,6 +322,15 @@ async def test_a_container_that_was_refused_or_has_ended_is_watched_no_longer(
             await asyncio.sleep(0)
 
     assert not [path for path in drift._watch._paths.values() if f"/{gone}" in path or f"/{refused_one}" in path]
+
+
+async def test_a_container_whose_files_could_not_be_compared_is_not_admitted(
+    machine: Machine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start()
+    monkeypatch.setattr(ContainerRoot, "look", lambda root: setattr(root, "unknown", "Too many open files"))
+
+    assert await refused(containers) == "agent/reader: not examined: Too many open files"
 
 
 async def test_a_process_may_have_a_name_in_any_bytes(machine: Machine, containers: Containers) -> None:
