@@ -92,15 +92,15 @@ class Offered(BaseModel):
     """A function that is offered to the model."""
 
     name: str
-    parameters: Parameters = Parameters()
+    parameters: Parameters | None = None
 
     @property
     def texts(self) -> tuple[str, ...] | None:
         """The names of the parameters that it requires, if each is a text; otherwise None."""
-        kinds = (self.parameters.properties.get(name) for name in self.parameters.required)
-        if all(isinstance(kind, dict) and kind.get("type") == "string" for kind in kinds):
-            return tuple(self.parameters.required)
-        return None
+        known = self.parameters or Parameters()
+        kinds = (known.properties.get(name) for name in known.required)
+        texts = all(isinstance(kind, dict) and kind.get("type") == "string" for kind in kinds)
+        return tuple(known.required) if texts else None
 
 
 class OfferedTool(BaseModel):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from inference.chat import Offered
 from inference.script import MAX_ELEMENTS, MAX_HITS, MAX_ORDERS, reply
 
 READING = {"search": ("query",), "read": ("id",)}
@@ -163,3 +164,13 @@ def test_so_many_tools_that_it_does_not_know_are_called_and_no_more() -> None:
     tools = {f"t{number}": () for number in range(MAX_HITS + 1)}
 
     assert len(called(reply([user("Try.")], tools))) == MAX_HITS
+
+
+def test_what_a_tool_requires_is_read_from_its_schema() -> None:
+    def texts(parameters: dict[str, Any] | None) -> tuple[str, ...] | None:
+        return Offered.model_validate({"name": "a", "parameters": parameters}).texts
+
+    assert texts({"properties": {"q": {"type": "string"}, "n": {"type": "integer"}}, "required": ["q"]}) == ("q",)
+    assert texts({"properties": {"q": {"type": "string"}, "n": {"type": "integer"}}, "required": ["q", "n"]}) is None
+    assert texts({"required": ["q"]}) is None
+    assert texts({}) == texts(None) == ()
