@@ -17,6 +17,8 @@ from zerotrust.limits.strict_json import strict_object
 
 MODEL, CREATED = "scripted", 1_795_478_400
 """The one model, and the time of its creation (2026-11-24), in seconds since the epoch."""
+DEFAULT = "default"
+"""The name by which a client asks for whatever model this deployment has; answers name the model itself."""
 MAX_MESSAGES = 256
 """Messages of one conversation: an agent makes at most 64 calls for a task, in 16 turns (`agent_loop.py`)."""
 MAX_TOOLS = 128
@@ -142,7 +144,7 @@ class Conversation(BaseModel):
 
     def check(self) -> None:
         """Raise `Denied` for another model, and for an option that would change the answer."""
-        if self.model != MODEL:
+        if self.model not in (DEFAULT, MODEL):
             advice = f"There is one model here: {MODEL}."
             raise Denied(ModelReason.UNKNOWN_MODEL, self.model[:100], advice=advice, more={"param": "model"})
         for name, defaults in DEFAULTS.items():

@@ -25,7 +25,7 @@ ROUTES: Routes = {
 def create_app(service: Service) -> ASGIApp:
     """The writer, guarded."""
     documents = ToolClient(service, "tool/documents")
-    model = ModelClient(service, "inference", model="scripted")
+    model = ModelClient(service, "inference", model="default")
 
     async def answer(task: str) -> Answer:
         # Narrow: one token for the tool, one for the model.  Neither is valid for the other, or for this agent.

@@ -56,6 +56,13 @@ async def test_a_token_to_list_the_models_does_not_use_them(system: System, issu
     assert (used.status_code, used.json()["scope"]) == (403, "inference.run")
 
 
+async def test_by_default_there_is_a_model_and_the_answer_says_which(system: System, thinking: Token) -> None:
+    client = system.client("inference", thinking())
+    answer = await client.post("/v1/chat/completions", json=HELLO | {"model": "default"})
+
+    assert (answer.status_code, answer.json()["model"]) == (200, "scripted")
+
+
 async def test_a_party_lists_the_models_only_where_the_registry_says_so(system: System, thinking: Token) -> None:
     refused = await system.client("inference", thinking(scope="model.read")).get("/v1/models")
 
