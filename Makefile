@@ -120,7 +120,18 @@ SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null;
 	@$(RUN) authorities.attestation.local.environment
 	@touch $@
 
+# A real model's server, in an environment of its own: it needs Python 3.12, and nothing of ours.
+.ogx/ready: requirements.ogx.lock scripts/newer-python | .venv/ready
+	@python=$$(scripts/newer-python) || exit 1; rm -rf .ogx; $(UV) venv -q --python "$$python" .ogx
+	@echo "Setting up the OGX server's environment"
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .ogx/bin/python requirements.ogx.lock || { echo "The packages of requirements.ogx.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@touch $@
+
+# requirements.inference.lock is what the inference service alone installs beside requirements.run.lock;
+# requirements.ogx.lock is the OGX server's own environment.
 lock:  ## Solve the dependencies anew
 	@echo uv | $(UV) pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o bootstrap.lock
-	@$(UV) pip compile pyproject.toml --all-extras --group demo --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+	@$(UV) pip compile pyproject.toml --all-extras --group demo --group llama-stack --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
 	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo -c requirements.lock --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o requirements.run.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group llama-stack -c requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o requirements.inference.lock
+	@echo ogx==1.5.0 | $(UV) pip compile - --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header -q -o requirements.ogx.lock

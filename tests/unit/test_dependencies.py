@@ -81,3 +81,16 @@ def test_the_image_installs_what_is_tested() -> None:
         {canonicalize_name(Requirement(one).name) for one in PROJECT["dependency-groups"]["demo"]},
     ]
     assert set[str]().union(*needed) <= installed.keys()
+
+
+def test_the_inference_service_alone_installs_what_its_client_of_a_model_server_needs() -> None:
+    own, tested = pinned("requirements.inference.lock"), pinned("requirements.lock")
+
+    assert own.items() <= tested.items()
+    assert "llama-stack-client" in own
+    assert own.keys().isdisjoint(pinned("requirements.run.lock"))
+
+
+def test_no_lock_has_pandas_which_the_client_names_and_does_not_need() -> None:
+    for lock in ("requirements.lock", "requirements.inference.lock", "requirements.ogx.lock"):
+        assert "pandas" not in pinned(lock)
