@@ -46,6 +46,7 @@ class ModelReason(ReasonCode):
 
     UNKNOWN_MODEL = "unknown_model", (404, "invalid_request")
     UNSUPPORTED_OPTION = "unsupported_option", (400, "invalid_request")
+    BUDGET_SPENT = "budget_spent", (429, "temporarily_unavailable")
 
 
 _CODES: dict[ReasonCode, str] = {ModelReason.UNKNOWN_MODEL: "model_not_found"}
@@ -165,6 +166,11 @@ class Completion:
         completion = len((message["content"] or "").split())
         self._usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
         self._with_usage = bool(conversation.stream_options and conversation.stream_options.include_usage)
+
+    @property
+    def tokens(self) -> int:
+        """What it costs in the budget of its transaction (`budget.py`)."""
+        return self._usage["total_tokens"]
 
     def whole(self) -> dict[str, Any]:
         """Return the answer as one object.  `usage` counts words, because a script has no tokens."""

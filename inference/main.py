@@ -11,8 +11,10 @@ from fastapi import Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp
 
+from inference.budget import Budgets
 from inference.chat import MODEL, OPENAI, Completion, Conversation, model_entry
 from inference.script import reply
+from zerotrust.context import current_principal
 from zerotrust.routes import MAX_CONVERSATION, Public, Routes, Scope
 from zerotrust.runtime import run
 from zerotrust.service import Service
@@ -28,14 +30,16 @@ DIALECTS = {path: OPENAI for _, path in ROUTES if path.startswith("/v1/")}
 
 def create_app(service: Service) -> ASGIApp:
     """The inference service, guarded."""
-    app = service.app()
+    app, budgets = service.app(), Budgets(service.clock)
 
     @app.post("/v1/chat/completions")
     async def complete(conversation: Conversation) -> Response:
         conversation.check()
+        budgets.enter(caller := current_principal())
         messages = [message.model_dump() for message in conversation.messages]
         message = reply(messages, {tool.function.name: tool.function.texts for tool in conversation.tools or []})
         completion = Completion(conversation, message, number=secrets.token_hex(12), now=int(time.time()))
+        budgets.spend(caller, completion.tokens)
         if conversation.stream:
             return StreamingResponse(completion.events(), media_type="text/event-stream")
         return JSONResponse(completion.whole())

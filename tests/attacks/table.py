@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from inference.chat import ModelReason
 from lab import realm as at_keycloak
 from lab.realm import RealmControl
 from lab.weak.forwards_token import Forwarding
@@ -1245,6 +1246,11 @@ ROWS: dict[int, Row] = {
         "a handler that does not look at what was decided about a resource",
         Reason.POLICY_ERROR,
         (Control("denial-raised"),),
+    ),
+    230: Row(
+        "a compromised agent that asks the model without end, with genuine tokens of one task",
+        ModelReason.BUDGET_SPENT,
+        (Control("model-calls-bounded"), Control("model-tokens-bounded")),
     ),
     # W. what the answer of a compromised party costs its caller
     215: Row(

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import orjson
@@ -128,3 +129,18 @@ async def test_a_text_that_costs_the_model_much(target: Target) -> Tries:
         tried.effect = len(calls) > MAX_ORDERS
         assert calls
         yield tried
+
+
+@attack(230)
+async def test_an_agent_that_asks_the_model_without_end(target: Target) -> Tries:
+    """It was taken over.  Each request is one that it may make; the tokens differ, the task is the same."""
+    model, most = "inference", 3
+    for bound in ("MAX_CALLS", "MAX_TOKENS"):
+        of_one_task = {"lineage": [bound, "its-own"], "txn": bound}
+        with patch(f"inference.budget.{bound}", most):
+            for number in range(2 * most):
+                tried = await target.send(model, target.token(model, jti=f"{bound}-{number}", **of_one_task))
+            tried.effect = tried.answer.status_code == 200
+            yield tried
+            others = await target.send(model, target.token(model, lineage=[f"not-{bound}", "its-own"], txn=f"not-{bound}"))
+            assert others.answer.status_code == 200

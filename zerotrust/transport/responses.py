@@ -32,7 +32,7 @@ class ApplicationError(Denied):
 def headers_of(refusal: Denied, metadata_url: str | None = None) -> list[tuple[bytes, bytes]]:
     """Return a refusal's own headers: a challenge (RFC 6750 section 3, RFC 9728 section 5.1), or `Retry-After`."""
     if refusal.status in (429, 503):
-        return [(b"retry-after", b"%d" % RETRY_AFTER)]
+        return [(b"retry-after", b"%d" % RETRY_AFTER)] if refusal.again else []
     if refusal.status not in (400, 401, 403) or refusal.error == "access_denied":
         return []
     fields = {"error": refusal.error, "scope": refusal.scope, "resource_metadata": metadata_url}

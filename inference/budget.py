@@ -1,0 +1,63 @@
+"""What one transaction may make the model do: so many calls, and so many tokens.  Pure.
+
+Each call is allowed by itself; without a sum, an agent that was compromised could call without end while its token
+lives, at somebody's cost.  The sum is that of the user's root token: all agents of the task, and all tasks that the
+user runs with that token, share it.  It is never filled up again: the next root token has a sum of its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from inference.chat import ModelReason
+from zerotrust.decision import Denied
+from zerotrust.identity import Principal
+from zerotrust.limits.bounded import Bounded
+from zerotrust.revocation_list import LONGEST_LIFE
+
+MAX_CALLS = 2_000
+"""Calls of the model in one transaction: ten tasks at once, of two agents with 16 turns each, six times over."""
+MAX_TOKENS = 4_000_000
+"""Tokens in one transaction: ten tasks, each with as many as an agent's loop spends (`agent_loop.py`)."""
+CAPACITY = 10_000
+"""Transactions that are remembered, at about 0.3 KiB."""
+
+
+@dataclass(slots=True)
+class _Spent:
+    until: float
+    calls: int = 0
+    tokens: int = 0
+
+
+class Budgets:
+    """What each transaction has spent."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._spent = clock, Bounded[str, _Spent](CAPACITY)
+
+    def enter(self, caller: Principal) -> None:
+        """Count one call of the model before it is made.  Raises `Denied` if the transaction has spent its sum.
+
+        Calls that are under way at once may exceed the sum of tokens by theirs; `in_flight.py` bounds their number.
+        """
+        now = self._clock()
+        while self._spent and next(iter(self._spent.values())).until <= now:
+            self._spent.popitem(last=False)
+        # No token of a transaction outlives the root token, and that one lives no longer than this.
+        spent = self._spent.get(caller.transaction) or _Spent(caller.chain_started_at + LONGEST_LIFE)
+        self._spent[caller.transaction] = spent
+        if spent.calls >= MAX_CALLS:  # control: model-calls-bounded
+            raise _refusal(f"{MAX_CALLS} calls")
+        if spent.tokens >= MAX_TOKENS:  # control: model-tokens-bounded
+            raise _refusal(f"{MAX_TOKENS} tokens")
+        spent.calls += 1
+
+    def spend(self, caller: Principal, tokens: int) -> None:
+        """Count the tokens of a call, when they are known."""
+        if spent := self._spent.get(caller.transaction):
+            spent.tokens += max(0, tokens)
+
+
+def _refusal(what: str) -> Denied:
+    advice = "What this sign-in may spend on the model is spent.  A new token of the user has a budget of its own."
+    return Denied(ModelReason.BUDGET_SPENT, what, advice=advice, again=False)

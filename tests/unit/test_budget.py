@@ -1,0 +1,94 @@
+"""What one transaction may spend on the model."""
+
+from dataclasses import replace
+
+import pytest
+
+from inference.budget import CAPACITY, MAX_CALLS, MAX_TOKENS, Budgets
+from inference.chat import ModelReason
+from tests.support.door import Clock
+from zerotrust.decision import Denied
+from zerotrust.identity import Principal
+from zerotrust.revocation_list import LONGEST_LIFE
+from zerotrust.testing.party import principal
+from zerotrust.transport.responses import headers_of
+
+NOW = 1_800_000_000.0
+
+
+def caller(transaction: str = "root", token: str = "own", began: float = NOW) -> Principal:
+    return replace(principal(), lineage=(transaction, "t1"), token_id=token, chain_started_at=int(began))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(NOW)
+
+
+@pytest.fixture
+def budgets(clock: Clock) -> Budgets:
+    return Budgets(clock)
+
+
+def spent(budgets: Budgets, who: Principal) -> bool:
+    try:
+        budgets.enter(who)
+    except Denied as refusal:
+        assert refusal.reason is ModelReason.BUDGET_SPENT
+        return True
+    return False
+
+
+def test_what_a_transaction_may_spend_has_an_end(budgets: Budgets) -> None:
+    calls = [spent(budgets, caller(token=str(number))) for number in range(MAX_CALLS + 1)]
+    assert calls == [False] * MAX_CALLS + [True]
+
+    budgets.enter(caller("another"))
+    budgets.spend(caller("another"), MAX_TOKENS - 1)
+    assert not spent(budgets, caller("another"))
+    budgets.spend(caller("another"), 1)
+    assert spent(budgets, caller("another"))
+    assert not spent(budgets, caller("a third"))
+
+
+def test_nothing_is_given_back(budgets: Budgets) -> None:
+    budgets.enter(caller())
+    budgets.spend(caller(), MAX_TOKENS)
+    budgets.spend(caller(), -MAX_TOKENS)
+
+    assert spent(budgets, caller())
+
+
+def test_who_has_spent_all_is_not_told_to_come_again(budgets: Budgets) -> None:
+    budgets.enter(caller())
+    budgets.spend(caller(), MAX_TOKENS)
+    with pytest.raises(Denied) as refused:
+        budgets.enter(caller())
+
+    assert headers_of(refused.value) == []
+    assert "new token" in str(refused.value.advice)
+
+
+def test_a_sum_is_kept_as_long_as_a_token_of_its_transaction_can_live(budgets: Budgets, clock: Clock) -> None:
+    for name in ("root", "another"):
+        budgets.enter(caller(name))
+        budgets.spend(caller(name), MAX_TOKENS)
+    clock.now += LONGEST_LIFE - 1
+    assert spent(budgets, caller())
+    clock.now += 1
+
+    budgets.enter(caller("new", began=clock.now))
+    assert list(budgets._spent) == ["new"]
+
+
+def test_what_is_spent_in_a_transaction_that_is_forgotten_is_no_error(budgets: Budgets) -> None:
+    budgets.spend(caller(), 1)
+
+    assert not budgets._spent
+
+
+def test_only_so_many_transactions_are_remembered(budgets: Budgets) -> None:
+    for number in range(CAPACITY + 1):
+        budgets.enter(caller(str(number)))
+
+    assert len(budgets._spent) == CAPACITY
