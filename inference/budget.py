@@ -22,6 +22,16 @@ CAPACITY = 10_000
 """Transactions that are remembered, at about 0.3 KiB."""
 
 
+class BudgetSpent(Denied):
+    """The transaction has spent its sum, so it does not help to wait."""
+
+    again = False
+
+    def __init__(self, what: str) -> None:
+        advice = "What this sign-in may spend on the model is spent.  A new token of the user has a budget of its own."
+        super().__init__(ModelReason.BUDGET_SPENT, what, advice=advice)
+
+
 @dataclass(slots=True)
 class _Spent:
     until: float
@@ -36,7 +46,7 @@ class Budgets:
         self._clock, self._spent = clock, Bounded[str, _Spent](CAPACITY)
 
     def enter(self, caller: Principal) -> None:
-        """Count one call of the model before it is made.  Raises `Denied` if the transaction has spent its sum.
+        """Count one call of the model before it is made.  Raises `BudgetSpent`.
 
         Calls that are under way at once may exceed the sum of tokens by theirs; `in_flight.py` bounds their number.
         """
@@ -47,17 +57,12 @@ class Budgets:
         spent = self._spent.get(caller.transaction) or _Spent(caller.chain_started_at + LONGEST_LIFE)
         self._spent[caller.transaction] = spent
         if spent.calls >= MAX_CALLS:  # control: model-calls-bounded
-            raise _refusal(f"{MAX_CALLS} calls")
+            raise BudgetSpent(f"{MAX_CALLS} calls")
         if spent.tokens >= MAX_TOKENS:  # control: model-tokens-bounded
-            raise _refusal(f"{MAX_TOKENS} tokens")
+            raise BudgetSpent(f"{MAX_TOKENS} tokens")
         spent.calls += 1
 
     def spend(self, caller: Principal, tokens: int) -> None:
         """Count the tokens of a call, when they are known."""
         if spent := self._spent.get(caller.transaction):
             spent.tokens += max(0, tokens)
-
-
-def _refusal(what: str) -> Denied:
-    advice = "What this sign-in may spend on the model is spent.  A new token of the user has a budget of its own."
-    return Denied(ModelReason.BUDGET_SPENT, what, advice=advice, again=False)

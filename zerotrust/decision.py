@@ -181,9 +181,11 @@ class Denied(ZeroTrustError):
     """A request is refused, for a reason.
 
     `detail` is for the audit record only.  `scope` is the missing scope, if a scope is missing.  `advice` is a sentence
-    on what to do instead.  `more` has further members for the answer.  `again`: whether it may help to send the same
-    once more, later; with status 429 or 503, the answer then says when.
+    on what to do instead.  `more` has further members for the answer.
     """
+
+    again = True
+    """Whether it may help to send the same once more, later; with status 429 or 503, the answer then says when."""
 
     def __init__(
         self,
@@ -193,11 +195,10 @@ class Denied(ZeroTrustError):
         scope: str | None = None,
         advice: str | None = None,
         more: Mapping[str, Any] | None = None,
-        again: bool = True,
     ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
         self.reason, self.detail, self.scope, self.advice, self.more = reason, detail, scope, advice, more or {}
-        self.status, self.error, self.again = reason.status, reason.error, again
+        self.status, self.error = reason.status, reason.error
 
     @property
     def public_reason(self) -> ReasonCode:

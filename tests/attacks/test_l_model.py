@@ -142,5 +142,6 @@ async def test_an_agent_that_asks_the_model_without_end(target: Target) -> Tries
                 tried = await target.send(model, target.token(model, jti=f"{bound}-{number}", **of_one_task))
             tried.effect = tried.answer.status_code == 200
             yield tried
-            others = await target.send(model, target.token(model, lineage=[f"not-{bound}", "its-own"], txn=f"not-{bound}"))
+            another: dict[str, Any] = {"lineage": [f"not-{bound}", "its-own"], "txn": f"not-{bound}"}
+            others = await target.send(model, target.token(model, **another))
             assert others.answer.status_code == 200

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from inference.budget import CAPACITY, MAX_CALLS, MAX_TOKENS, Budgets
+from inference.budget import CAPACITY, MAX_CALLS, MAX_TOKENS, Budgets, BudgetSpent
 from inference.chat import ModelReason
 from tests.support.door import Clock
-from zerotrust.decision import Denied
 from zerotrust.identity import Principal
 from zerotrust.revocation_list import LONGEST_LIFE
 from zerotrust.testing.party import principal
@@ -16,8 +15,8 @@ from zerotrust.transport.responses import headers_of
 NOW = 1_800_000_000.0
 
 
-def caller(transaction: str = "root", token: str = "own", began: float = NOW) -> Principal:
-    return replace(principal(), lineage=(transaction, "t1"), token_id=token, chain_started_at=int(began))
+def caller(transaction: str = "root", number: int = 1, began: float = NOW) -> Principal:
+    return replace(principal(), lineage=(transaction, "t1"), token_id=f"t2-{number}", chain_started_at=int(began))
 
 
 @pytest.fixture
@@ -33,14 +32,13 @@ def budgets(clock: Clock) -> Budgets:
 def spent(budgets: Budgets, who: Principal) -> bool:
     try:
         budgets.enter(who)
-    except Denied as refusal:
-        assert refusal.reason is ModelReason.BUDGET_SPENT
+    except BudgetSpent:
         return True
     return False
 
 
 def test_what_a_transaction_may_spend_has_an_end(budgets: Budgets) -> None:
-    calls = [spent(budgets, caller(token=str(number))) for number in range(MAX_CALLS + 1)]
+    calls = [spent(budgets, caller(number=number)) for number in range(MAX_CALLS + 1)]
     assert calls == [False] * MAX_CALLS + [True]
 
     budgets.enter(caller("another"))
@@ -62,9 +60,10 @@ def test_nothing_is_given_back(budgets: Budgets) -> None:
 def test_who_has_spent_all_is_not_told_to_come_again(budgets: Budgets) -> None:
     budgets.enter(caller())
     budgets.spend(caller(), MAX_TOKENS)
-    with pytest.raises(Denied) as refused:
+    with pytest.raises(BudgetSpent) as refused:
         budgets.enter(caller())
 
+    assert refused.value.reason is ModelReason.BUDGET_SPENT
     assert headers_of(refused.value) == []
     assert "new token" in str(refused.value.advice)
 
