@@ -136,7 +136,7 @@ async def test_an_agent_that_asks_the_model_without_end(target: Target) -> Tries
     """It was taken over.  Each request is one that it may make; the tokens differ, the task is the same."""
     model, most = "inference", 3
     for bound in ("MAX_CALLS", "MAX_TOKENS"):
-        of_one_task = {"lineage": [bound, "its-own"], "txn": bound}
+        of_one_task: dict[str, Any] = {"lineage": [bound, "its-own"], "txn": bound}
         with patch(f"inference.budget.{bound}", most):
             for number in range(2 * most):
                 tried = await target.send(model, target.token(model, jti=f"{bound}-{number}", **of_one_task))
