@@ -7,9 +7,15 @@ FROM python:3.13-slim AS packages
 COPY --chmod=755 requirements.run.lock /
 RUN pip install --no-cache-dir --no-compile --require-hashes --target /packages -r /requirements.run.lock && rm -rf /packages/bin
 
+# What inference alone has besides: the client of a model server.
+FROM python:3.13-slim AS packages-of-inference
+COPY --chmod=755 requirements.inference.lock /
+RUN pip install --no-cache-dir --no-compile --no-deps --require-hashes --target /packages -r /requirements.inference.lock && rm -rf /packages/bin \
+ && python -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /packages -p /app/packages /packages
+
 FROM python:3.13-slim AS base
 RUN echo 'agents:x:47823:47823::/nonexistent:/usr/sbin/nologin' >> /etc/passwd && echo 'agents:x:47823:' >> /etc/group \
- && for folder in /data /keys /run/identity /public /keycloak-tls /setup /setup/keycloak /setup/database /accounts; do \
+ && for folder in /data /keys /run/identity /public /keycloak-tls /setup /setup/keycloak /setup/database /setup/llama-stack /registry /accounts; do \
       install -d -o 47823 -g 47823 -m 750 "$folder"; done && chmod 755 /run/identity /public /setup /setup/database
 COPY --from=packages /packages/ /usr/local/lib/python3.13/site-packages/
 # Bytecode is measured like everything else, so it need not be compared with its source at each start.
@@ -23,12 +29,14 @@ COPY --chmod=755 authorities/attestation/containers /data/authorities/attestatio
 WORKDIR /data
 USER 47823:47823
 RUN python -B -m authorities.attestation.containers.image /data/base.json
+COPY --from=packages-of-inference /packages /app/packages
+RUN python -B -m authorities.attestation.containers.image /data/inference.packages.json /app/packages
 
 FROM base AS party
 ARG CODE
 COPY --chmod=755 zerotrust /app/zerotrust
 COPY --chmod=755 ${CODE} /app/${CODE}
-RUN printf 'import runpy\n\nrunpy.run_module("%s.main", run_name="__main__", alter_sys=True)\n' "$(echo ${CODE} | tr / .)" > /app/__main__.py
+RUN printf 'import runpy, sys\n\nsys.path.append("/app/packages")\nrunpy.run_module("%s.main", run_name="__main__", alter_sys=True)\n' "$(echo ${CODE} | tr / .)" > /app/__main__.py
 USER 47823:47823
 CMD ["python", "-I", "-B", "-u", "/app"]
 
@@ -38,15 +46,41 @@ COPY --chmod=755 registry.yaml registry.lock /app/
 COPY --chmod=755 deploy/containers.yaml /app/deploy/
 COPY --chmod=755 authorities/policy /app/authorities/policy
 
+# The one party with packages of its own.
+FROM party AS inference
+COPY --from=packages-of-inference /packages /app/packages
+
 FROM base AS attestation
 COPY --chmod=755 zerotrust /app/zerotrust
 COPY --chmod=755 authorities /app/authorities
 COPY --chmod=755 registry.yaml registry.lock /app/
 COPY --chmod=755 deploy/containers.yaml /app/deploy/
-COPY --from=pin /data/base.json /app/
+COPY --from=pin /data/base.json /data/inference.packages.json /app/
 RUN printf 'import runpy\n\nrunpy.run_module("authorities.attestation.containers.main", run_name="__main__", alter_sys=True)\n' > /app/__main__.py
 USER 47823:47823
 CMD ["python", "-I", "-B", "-u", "/app"]
+
+# The Llama Stack server of compose.llama-stack.yaml.  It is no party: it has no code of ours, no identity, and a user of
+# its own, who cannot read what belongs to the parties.
+FROM python:3.13-slim AS packages-of-ogx
+COPY --chmod=755 requirements.ogx.lock /
+RUN pip install --no-cache-dir --no-compile --require-hashes --target /packages -r /requirements.ogx.lock && rm -rf /packages/bin
+
+FROM python:3.13-slim AS llama-stack
+RUN echo 'ogx:x:47824:47824::/nonexistent:/usr/sbin/nologin' >> /etc/passwd && echo 'ogx:x:47824:' >> /etc/group
+COPY --from=packages-of-ogx /packages/ /usr/local/lib/python3.13/site-packages/
+RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/local/lib/python3.13/site-packages || true
+ENV OGX_CONFIG_DIR=/tmp/ogx
+USER 47824:47824
+CMD ["python", "-I", "-B", "-u", "-m", "ogx.cli.ogx", "run", "/setup/config.json"]
+
+# The model behind it until somebody names another one: our script.
+FROM base AS scripted-model
+COPY --chmod=755 zerotrust /app/zerotrust
+COPY --chmod=755 inference /app/inference
+COPY --chmod=755 deploy/scripted_model.py /app/__main__.py
+USER 47824:47824
+CMD ["python", "-I", "-B", "-u", "/app", "0.0.0.0", "8080"]
 
 # What people run: `setup`, `walkthrough` and `zt`.  It has no identity.
 FROM base AS tools

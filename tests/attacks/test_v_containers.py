@@ -125,6 +125,8 @@ async def test_an_image_with_other_files(target: Target) -> Tries:
     async for tried in target.with_(
         [
             ("root/app/planted.py", "import os", "code that is not approved: /app/planted.py"),
+            ("root/app/packages/client/__init__.py", "import os", "not approved: /app/packages/client/__init__.py"),
+            ("root/app/packages/planted.py", "import os", "not approved: /app/packages/planted.py"),
             ("root/usr/libc.so", "another libc", "not what was built: /usr/libc.so"),
             ("root/usr/six.py", "import os", "not what was built: /usr/six.py"),
         ]

@@ -42,7 +42,7 @@ SAME = {"ZT_ISSUER": "https://issuer", "ZT_REGISTRY": "https://registry", **OF_R
 
 
 class Machine:
-    """A machine on which containers of a reader and a writer run."""
+    """A machine on which containers of a reader and a writer run, each with a package of its own."""
 
     def __init__(self, proc: Path) -> None:
         self.proc, self.now, self.asking = proc, 1000.0, 0
@@ -56,6 +56,8 @@ class Machine:
         (folder / "root/usr").mkdir()
         (folder / "root/usr/libc.so").write_text("libc")
         (folder / "root/app/main.py").write_text(code)
+        (folder / "root/app/packages/client").mkdir(parents=True)
+        (folder / "root/app/packages/client/__init__.py").write_text("client")
         for name, content in {
             "status": STATUS.encode(),
             "mountinfo": MOUNTS.encode(),
@@ -87,6 +89,8 @@ class Machine:
         for name in ("reader", "writer"):
             (pattern / name / "app").mkdir(parents=True)
             (pattern / name / "app/main.py").write_text(name)
+            (pattern / name / "app/packages/client").mkdir(parents=True)
+            (pattern / name / "app/packages/client/__init__.py").write_text("client")
         (pattern / "base/usr").mkdir(parents=True)
         (pattern / "base/usr/libc.so").write_text("libc")
         return Containers(

@@ -6,19 +6,22 @@ from typing import Any
 import pytest
 import yaml
 
-from authorities.attestation.containers.main import OF_REGISTRY
+from authorities.attestation.containers.attested import MAIN, images
+from authorities.attestation.containers.main import OF_REGISTRY, PACKAGES
 from authorities.attestation.containers.settings import OF_REGISTRY as READ_BY_REGISTRY
 from authorities.attestation.containers.settings import Settings
 from demo.intruder import INSIDERS
 from lab.containers.attestation import COMPROMISED
 from tests.support.system import ROOT, registry
 from zerotrust.registry.deployment import load_deployment
+from zerotrust.registry.lock import load_lock
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 INTRUDERS: dict[str, Any] = yaml.safe_load((ROOT / "compose.intruders.yaml").read_text())["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 REGISTRY = registry().authorities.registry
+STAGE = re.MULTILINE | re.DOTALL
 TOOLS = {"walkthrough", "zt"}
 """What people run: no party, without an identity."""
 PARTIES = {
@@ -103,6 +106,27 @@ def test_what_the_registry_reads_is_in_both_images(stage: str) -> None:
         assert any(name == source or name.startswith(f"{source}/") for source in copied), name
 
 
+def test_what_attestation_expects_of_a_party_is_what_its_image_gets() -> None:
+    """Its main program, and the packages that inference alone has: the pin is of the very files that are copied."""
+    printed = re.findall(r"printf '([^']*)' \"\$\(echo \$\{CODE\}", DOCKERFILE)
+    assert [text.replace("\\n", "\n") % "inference" for text in printed] == [MAIN.format(module="inference.main")]
+
+    copied = "COPY --from=packages-of-inference /packages /app/packages"
+    stages = dict(re.findall(r"^FROM \S+ AS (\S+)$(.*?)(?=^FROM|\Z)", DOCKERFILE, STAGE))
+    assert {name for name, text in stages.items() if copied in text} == {"pin", *PACKAGES}
+    for party, file in PACKAGES.items():
+        assert PARTIES[party]["build"]["target"] == party
+        assert f"containers.image /data/{file.name} /app/packages" in stages["pin"]
+        assert f"/data/{file.name}" in stages["attestation"]
+
+
+def test_only_inference_may_have_packages_of_its_own() -> None:
+    pinned = {"/app/packages/client.py": "0" * 64}
+    found = {one.party: one.app for one in images(registry(), load_lock(ROOT / "registry.lock"), {"inference": pinned})}
+
+    assert {party for party, files in found.items() if pinned.items() <= files.items()} == {"inference"} == {*PACKAGES}
+
+
 TO_GIVE_UP_ROOT = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
 
 
@@ -137,8 +161,9 @@ def test_only_attestation_mounts_its_keys_and_only_it_writes_where_identities_co
             assert name == "attestation" or volume.endswith(":ro")
     for volume in COMPOSE["volumes"]:
         if volume in {service["volumes"][-1].partition(":")[0] for service in PARTIES.values()}:
-            [other] = [mount for name, mount in mounted if mount.startswith(f"{volume}:") and name not in TOOLS]
-            assert other == f"{volume}:/data"
+            others = {(name, mount) for name, mount in mounted if mount.startswith(f"{volume}:") and name not in TOOLS}
+            enrols = {("setup", "registry:/registry")}
+            assert [mount for _, mount in others - enrols] == [f"{volume}:/data"]
 
 
 def test_no_network_but_the_edge_reaches_further() -> None:

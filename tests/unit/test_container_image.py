@@ -90,11 +90,23 @@ def test_a_shared_file_is_read_once_and_a_changed_one_again(root: Path, monkeypa
 
 
 def test_the_pin_is_what_a_container_of_the_image_has(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ImageFiles, "look", lambda _, __, **how: {"/a": "1", "left out": str(how["leave_out"])})
+    monkeypatch.setattr(ImageFiles, "look", lambda _, __, ___, **how: {"/a": "1", "left out": str(how["leave_out"])})
 
     assert pin(root / "pin.json") == 2
     assert load_pin(root / "pin.json")["/a"] == "1"
     assert str(root / "pin.json") in load_pin(root / "pin.json")["left out"]
+
+
+def test_a_folder_that_one_party_has_besides_is_pinned_by_its_paths_in_the_image(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "app/packages").mkdir(parents=True)
+    (root / "app/packages/client.py").write_bytes(b"client")
+    look = ImageFiles.look
+    monkeypatch.setattr(ImageFiles, "look", lambda files, _, folder, **how: look(files, str(root), folder, **how))
+
+    assert pin(root / "pin.json", "/app/packages") == 1
+    assert load_pin(root / "pin.json") == {"/app/packages/client.py": sha(b"client")}
 
 
 def container(root: Path, problem: str | None = None) -> ContainerRoot:

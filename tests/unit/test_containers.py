@@ -82,6 +82,7 @@ async def test_the_code_in_a_container_decides_who_it_is(machine: Machine, conta
         ("cmdline", "sh\0", "was started as"),
         ("root/app/main.py", "other code", "not approved: /app/main.py"),
         ("root/app/planted.py", "more code", "not approved: /app/planted.py"),
+        ("root/app/packages/client/__init__.py", "another client", "not approved: /app/packages/client/__init__.py"),
         ("root/usr/libc.so", "another libc", "agent/reader: not what was built: /usr/libc.so"),
         ("root/etc-ld.so.preload", "x", "not what was built: /etc-ld.so.preload"),
     ],

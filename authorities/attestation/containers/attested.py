@@ -23,8 +23,17 @@ from authorities.attestation.verifier.target import Target
 from zerotrust.registry.lock import Lock, changed
 from zerotrust.registry.model import Registry, RegistryError
 
-MAIN = 'import runpy\n\nrunpy.run_module("{module}", run_name="__main__", alter_sys=True)\n'
-"""`/app/__main__.py` of every party's image."""
+MAIN = """\
+import runpy, sys
+
+sys.path.append("/app/packages")
+runpy.run_module("{module}", run_name="__main__", alter_sys=True)
+"""
+"""`/app/__main__.py` of every party's image.
+
+What a party needs besides the base lies in `/app/packages`, measured with its code; most parties have none.  It comes
+last on the path, so that nothing in it takes the place of a package of the base.
+"""
 
 MOST_EXAMINED = 32
 """Examinations that wait or run; there are seven parties."""

@@ -1,7 +1,8 @@
 """Every file of a root file system, by path: of the image at its build, and of each container that runs from it.
 
 The build of the images ends with `python -m authorities.attestation.containers.image FILE`, which pins the base that
-all of them share.  It runs as the parties' user, so it finds what a party finds.
+all of them share; with `FILE FOLDER` it pins a folder that one party has besides.  It runs as the parties' user, so it
+finds what a party finds.
 """
 
 import hashlib
@@ -119,12 +120,17 @@ def load_pin(file: Path) -> dict[str, str]:
     return dict(json.loads(file.read_bytes()))
 
 
-def pin(file: Path) -> int:
-    """Write the files of this root file system to `file`, which is left out, and return how many there are."""
-    found = ImageFiles().look("", leave_out=NOT_OF_IMAGE | {"/data", "/tmp", str(file)})  # noqa: S108
+def pin(file: Path, folder: str = "") -> int:
+    """Write the files of this root, below `folder`, to `file`, which is left out, and return how many there are.
+
+    Raises `MeasureError`.
+    """
+    found = ImageFiles().look("", folder, leave_out=NOT_OF_IMAGE | {"/data", "/tmp", str(file)})  # noqa: S108
     file.write_text(json.dumps(found, indent=0, sort_keys=True))
     return len(found)
 
 
 if __name__ == "__main__":
-    print(f"{pin(Path(sys.argv[1]))} files of the base image pinned")
+    print(
+        f"{pin(Path(sys.argv[1]), *sys.argv[2:])} files of {sys.argv[2] if sys.argv[2:] else 'the base image'} pinned"
+    )

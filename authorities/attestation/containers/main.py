@@ -37,6 +37,8 @@ from zerotrust.registry.model import Registry, RegistryError, load_registry
 
 APP, KEYS = Path("/app"), Path("/keys")
 PIN = APP / "base.json"
+PACKAGES = {"inference": APP / "inference.packages.json"}
+"""The pin of what a party has in `/app/packages`, by the party's name."""
 DEPLOYMENT = "deploy/containers.yaml"
 OF_REGISTRY = (
     *(REGISTRY, LOCK, DEPLOYMENT),
@@ -68,11 +70,12 @@ async def serve(settings: Settings, further: Further) -> None:
     port = load_deployment(APP / DEPLOYMENT, registry).parties[authorities.attestation].port
     own = ImageFiles()
     of_registry = {f"/app/{name}": str(own.look_at("", f"/app/{name}")) for name in OF_REGISTRY}
+    packages = {party: load_pin(file) for party, file in PACKAGES.items()}
     issuer = issuer_of_closed_process(registry.trust_domain, lambda: kept_keys(KEYS))
     async with contextlib.AsyncExitStack() as stack:
         drift = await stack.enter_async_context(Drift(log))
         containers = Containers(
-            images(registry, lock, {authorities.registry: of_registry}) + further(registry, lock),
+            images(registry, lock, {authorities.registry: of_registry, **packages}) + further(registry, lock),
             load_pin(PIN),
             same=settings.variables,
             drift=drift,
