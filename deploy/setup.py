@@ -1,18 +1,41 @@
 """Makes what `docker compose up` needs once for its volumes: passwords, and the realm to import with them.
 
 At each later start it compares the realm in this image with the one that was imported.
+
+`deploy.setup llama-stack` also makes what the server of compose.llama-stack.yaml needs: its configuration, at each
+start, and its TLS key, once.  It enrols that key at the registry; without that word, it removes the enrolment.
 """
 
+import datetime as dt
 import hashlib
 import json
+import os
 import secrets
 import sys
 from pathlib import Path
 
+from deploy.ogx import NAME, Place, Provider, configuration, new_server_key
 from registration.realm import REALM_FILE
 from registration.realm.users import USERS
 
 KEYCLOAK, DATABASE, ACCOUNTS = Path("/setup/keycloak"), Path("/setup/database"), Path("/accounts")
+SERVER, ENROLLED = Path("/setup/llama-stack"), Path("/registry/outside.json")
+"""The Llama Stack server's volume, and the file of enrolled keys in the registry's."""
+PROVIDER_KEY = Path("/run/secrets/provider-key")
+LLAMA_STACK = Place(
+    issuer="https://localhost:8443/realms/agents",
+    keys_uri="https://keycloak:8443/realms/agents/protocol/openid-connect/certs",
+    ca="/public/ca.pem",
+    host="server.llama-stack",  # its name in the network that it shares with inference: there alone it listens
+    certificate="/setup/server.crt",
+    key="/setup/server.key",
+    folder="/tmp",  # noqa: S108 - in memory, of its container
+)
+SCRIPTED_MODEL = "http://scripted-model:8080/v1"
+UNREADABLE = """\
+The file OPENAI_API_KEY_FILE cannot be read in the container ({}), where nobody has your user id.
+Let everybody read it (chmod 644), in a folder that nobody else can enter (chmod 700).
+"""
 ADMIN = "admin"
 STALE = """\
 The realm in the volumes was imported from an older keycloak-realm/realm.json than that of these images.
@@ -41,6 +64,36 @@ def set_up() -> None:
     _write(imported, digest, mode=0o640)  # last: without it, everything is made again
 
 
+def set_up_llama_stack() -> None:
+    """Write the Llama Stack server's key, unless it is there, and its configuration; enrol the key.
+
+    The provider's key comes by a file, so that no configuration of a container has it.
+    """
+    pin = SERVER / "spki.sha256"
+    if not pin.exists():
+        made = new_server_key("llama-stack", dt.datetime.now(dt.UTC))
+        _write(SERVER / "server.key", made.key.decode(), mode=0o640)
+        _write(SERVER / "server.crt", made.certificate.decode(), mode=0o640)
+        _write(pin, made.spki_sha256, mode=0o640)  # last: without it, both are made again
+    _write(SERVER / "config.json", configuration(LLAMA_STACK, _provider()), mode=0o640)
+    _write(ENROLLED, json.dumps({NAME: pin.read_text()}), mode=0o600)
+
+
+def _provider() -> Provider:
+    if not (url := os.environ.get("OPENAI_BASE_URL")):
+        return Provider(SCRIPTED_MODEL)
+    try:
+        key = PROVIDER_KEY.read_text().strip() if PROVIDER_KEY.exists() else ""
+    except OSError as error:
+        sys.exit(UNREADABLE.format(error.strerror))
+    return Provider(url, key, tuple(os.environ.get("OPENAI_MODEL", "").split()))
+
+
+def without_llama_stack() -> None:
+    """Remove the enrolment, so that nobody connects to the server, whatever answers for its name."""
+    ENROLLED.unlink(missing_ok=True)
+
+
 def with_passwords(realm: dict[str, list[dict[str, object]]], passwords: dict[str, str]) -> dict[str, object]:
     """Return the realm, each person of it with a password.  Pure."""
     users = [
@@ -66,5 +119,13 @@ def _write(file: Path, content: str, *, mode: int) -> None:
     file.write_text(content)
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> None:
+    """Set up what the compose files name.  Exit with a message for anything else."""
+    if arguments not in ([], ["llama-stack"]):
+        sys.exit(f"deploy.setup knows no {' '.join(arguments)!r}")
     set_up()
+    set_up_llama_stack() if arguments else without_llama_stack()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

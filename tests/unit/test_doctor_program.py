@@ -183,7 +183,7 @@ def serve(stage: Stage, tmp_path: Path) -> Iterator[Callable[..., None]]:
     def start(days_ago: int = 0, life: int = 3600) -> None:
         then = dt.datetime.now(dt.UTC) - dt.timedelta(days=days_ago)
         ca, key = new_ca(new_key(), "CA", "spiffe://agents.example", then), new_key()
-        leaf = ca.server(key.public_key(), "localhost", then, life)
+        leaf = ca.server(key.public_key(), ["localhost"], then, life)
         stage.ca = ca.certificate.public_bytes(Encoding.PEM)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (tmp_path / "server.pem").write_bytes(pem + leaf.public_bytes(Encoding.PEM))

@@ -12,7 +12,8 @@ PUBLIC, KEYCLOAK = Path("/public"), Path("/keycloak-tls")
 def publish(issuer: Issuer) -> None:
     """Write all of it anew.  Raises `OSError`."""
     (PUBLIC / "ca.pem").write_bytes(issuer.ca_pem)
-    key, chain = server_certificate(issuer, "localhost")
+    # `keycloak`: to whom its keys alone matter, such as a Llama Stack server, it is not the issuer's name.
+    key, chain = server_certificate(issuer, "localhost", "keycloak")
     for name, content in (("keycloak.crt", chain), ("keycloak.key", key), ("ca.pem", issuer.ca_pem)):
         file = KEYCLOAK / name
         file.unlink(missing_ok=True)
@@ -20,6 +21,6 @@ def publish(issuer: Issuer) -> None:
         file.write_bytes(content)
 
 
-def server_certificate(issuer: Issuer, dns_name: str) -> tuple[bytes, bytes]:
+def server_certificate(issuer: Issuer, *dns_names: str) -> tuple[bytes, bytes]:
     """Return key and chain of a server that no SPIFFE client calls, valid for `DAYS`."""
-    return issuer.server_certificate(dns_name, now=dt.datetime.now(dt.UTC), life=DAYS * 86400)
+    return issuer.server_certificate(*dns_names, now=dt.datetime.now(dt.UTC), life=DAYS * 86400)

@@ -43,10 +43,12 @@ class CA:
         names = [x509.UniformResourceIdentifier(spiffe_id), x509.DNSName(dns_name)]
         return self._leaf(key, names, [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH], now, life)
 
-    def server(self, key: ec.EllipticCurvePublicKey, dns_name: str, now: dt.datetime, life: int) -> x509.Certificate:
+    def server(
+        self, key: ec.EllipticCurvePublicKey, dns_names: Sequence[str], now: dt.datetime, life: int
+    ) -> x509.Certificate:
         """Return the certificate of a server that is not a workload, and so has no SPIFFE ID."""
-        names: list[x509.GeneralName] = [x509.DNSName(dns_name)]
-        if dns_name == "localhost":
+        names: list[x509.GeneralName] = [x509.DNSName(name) for name in dns_names]
+        if "localhost" in dns_names:
             names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
         return self._leaf(key, names, [ExtendedKeyUsageOID.SERVER_AUTH], now, life)
 

@@ -66,13 +66,13 @@ class Issuer:
         certificate = self._ca.workload(key.public_key(), spiffe_id, dns_name, now, life)
         return _private(key, Encoding.DER), certificate.public_bytes(Encoding.DER)
 
-    def server_certificate(self, dns_name: str, *, now: dt.datetime, life: int) -> tuple[bytes, bytes]:
+    def server_certificate(self, *dns_names: str, now: dt.datetime, life: int) -> tuple[bytes, bytes]:
         """Return a new key and its certificate, both in PEM, for a server that is not a workload.
 
         `life` is in seconds from `now`.
         """
         key = new_key()
-        certificate = self._ca.server(key.public_key(), dns_name, now, life)
+        certificate = self._ca.server(key.public_key(), dns_names, now, life)
         return _private(key, Encoding.PEM), certificate.public_bytes(Encoding.PEM)
 
     def jwt_svid(self, spiffe_id: str, audience: Sequence[str], *, now: int, life: int) -> str:

@@ -1,0 +1,91 @@
+"""What `setup` makes once for the containers, and what it makes and removes for a Llama Stack server."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy import setup
+from deploy.ogx import NAME
+
+
+@pytest.fixture(autouse=True)
+def volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("KEYCLOAK", "DATABASE", "ACCOUNTS", "SERVER"):
+        (tmp_path / name.lower()).mkdir()
+        monkeypatch.setattr(setup, name, tmp_path / name.lower())
+    monkeypatch.setattr(setup, "ENROLLED", tmp_path / "outside.json")
+    monkeypatch.setattr(setup, "PROVIDER_KEY", tmp_path / "provider-key")
+    for variable in ("OPENAI_BASE_URL", "OPENAI_MODEL"):
+        monkeypatch.delenv(variable, raising=False)
+    return tmp_path
+
+
+def provider(volumes: Path) -> dict[str, object]:
+    [found] = json.loads((volumes / "server/config.json").read_text())["providers"]["inference"]
+    return dict(found["config"])
+
+
+def test_without_the_overlay_there_is_no_server(volumes: Path) -> None:
+    setup.main([])
+
+    assert not (volumes / "outside.json").exists()
+    assert not list((volumes / "server").iterdir())
+
+
+def test_the_servers_key_is_enrolled_and_stays_the_same(volumes: Path) -> None:
+    setup.main(["llama-stack"])
+    enrolled = json.loads((volumes / "outside.json").read_text())
+    key = (volumes / "server/server.key").read_bytes()
+    setup.main(["llama-stack"])
+
+    assert enrolled == json.loads((volumes / "outside.json").read_text())
+    assert enrolled == {NAME: (volumes / "server/spki.sha256").read_text()}
+    assert (volumes / "server/server.key").read_bytes() == key
+    assert {file.stat().st_mode & 0o777 for file in (volumes / "server").iterdir()} == {0o640}
+
+
+def test_without_the_overlay_again_the_key_is_no_longer_enrolled(volumes: Path) -> None:
+    setup.main(["llama-stack"])
+    setup.main([])
+
+    assert not (volumes / "outside.json").exists()
+
+
+def test_the_model_server_is_ours_unless_another_one_is_named(volumes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup.main(["llama-stack"])
+    assert provider(volumes)["base_url"] == setup.SCRIPTED_MODEL
+
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
+    monkeypatch.setenv("OPENAI_MODEL", "one two")
+    (volumes / "provider-key").write_text("secret\n")
+    setup.main(["llama-stack"])
+
+    assert provider(volumes) == {
+        "base_url": "https://models.example/v1",
+        "api_key": "secret",
+        "refresh_models": True,
+        "allowed_models": ["one", "two"],
+    }
+
+
+def test_our_model_server_is_never_shown_the_key_of_another(volumes: Path) -> None:
+    (volumes / "provider-key").write_text("secret")
+    setup.main(["llama-stack"])
+
+    assert provider(volumes)["api_key"] == "none"
+
+
+def test_a_key_that_cannot_be_read_is_named(
+    volumes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
+    (volumes / "provider-key").mkdir()
+
+    with pytest.raises(SystemExit, match="OPENAI_API_KEY_FILE"):
+        setup.main(["llama-stack"])
+
+
+def test_another_word_is_no_order() -> None:
+    with pytest.raises(SystemExit, match="knows no 'vllm'"):
+        setup.main(["vllm"])
