@@ -53,7 +53,10 @@ def wrong(command: str) -> str | None:
 
 
 def _of_compose(words: list[str]) -> str | None:
-    words = words[2:] if words[0] in {"--profile", "-f"} else words
+    while words[0] in {"--profile", "-f"}:
+        if words[0] == "-f" and not (ROOT / words[1]).exists():
+            return words[1]
+        words = words[2:]
     named = [word for word in words if not word.startswith("-")]
     if named[0] not in {"up", "down", "run", "logs", "cp", "exec", "ps", "build", "restart", "stop", "kill"}:
         return named[0]
