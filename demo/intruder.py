@@ -127,9 +127,9 @@ class User:
         self.chance = random.Random(seed)  # noqa: S311 - to be the same every time
         self.traces: set[str] = set()
         self.t0 = Token(self._sign_in)
-        self.t1 = self.exchanged(self.t0, "orchestrator", agent, f"agent.invoke {ACTS[agent]} inference.run")
+        self.t1 = self.exchanged(self.t0, "orchestrator", agent, f"agent.invoke {ACTS[agent]} inference.run llama.chat")
         self.t2 = self.exchanged(self.t1, agent, "tool/documents", ACTS[agent])
-        self.t3 = self.exchanged(self.t1, agent, "inference", "inference.run")
+        self.t3 = self.exchanged(self.t1, agent, "inference", "inference.run llama.chat")
         self.t0_reading = Token(lambda: intruder.login(name, "task.run agent.invoke tool.read"))
         wanted = "urn:ietf:params:oauth:token-type:id_token"
         self.id_token = self.exchanged(

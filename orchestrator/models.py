@@ -11,7 +11,7 @@ INFERENCE = "inference"
 
 async def models(service: Service) -> list[str]:
     """Return the names of the models.  Raises `Denied`, also if the inference service gives no valid answer."""
-    token = await service.exchange(INFERENCE, "model.read")
+    token = await service.exchange(INFERENCE, "model.read", "llama.models")
     try:
         with calling_with(token):
             answer = await service.egress.http.get(f"{service.addresses[INFERENCE]}/v1/models")

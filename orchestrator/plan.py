@@ -14,8 +14,8 @@ FILING = frozenset({"file", "filed", "save", "saved", "write", "written", "store
 DELETING = frozenset({"delete", "remove"})
 """First words by which a user asks to delete drafts; nothing is read for that."""
 AGENTS: dict[str, tuple[str, ...]] = {
-    "agent/reader": ("agent.invoke", "tool.read", "inference.run"),
-    "agent/writer": ("agent.invoke", "tool.write", "inference.run"),
+    "agent/reader": ("agent.invoke", "tool.read", "inference.run", "llama.chat"),
+    "agent/writer": ("agent.invoke", "tool.write", "inference.run", "llama.chat"),
 }
 """Each agent that a plan may have, and the scopes of its token.  `make register` compares this with the registry."""
 

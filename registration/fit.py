@@ -101,7 +101,8 @@ def of_policies(root: Path, registry: Registry) -> list[str]:
 def _decisions(scope: str, registry: Registry, engine: PolicyEngine) -> Iterator[ReasonCode]:
     """Yield the decision for each call that the registry allows with this scope, in person and by delegation."""
     for name, party in registry.parties.items():
-        for callee in set(party.may_call) & set(registry.scopes[scope].served_by):
+        # At an outside server, these policies do not decide.
+        for callee in {*party.may_call} & {*registry.scopes[scope].served_by} & registry.parties.keys():
             if scope not in party.delegates:
                 continue
             for actors in ((), (registry.id(name),)):
@@ -170,7 +171,7 @@ def _calls(tree: ast.Module) -> Iterator[tuple[int, str, list[str]]]:
 
 def _call_problems(registry: Registry, name: str, callee: str, scopes: list[str]) -> Iterator[str]:
     party = registry.parties[name]
-    if callee not in registry.parties:
+    if callee not in registry.parties | registry.outside:
         yield f"it calls {callee!r}, which is not registered: add it under `parties` in {REGISTRY}"
         return
     if callee not in party.may_call:

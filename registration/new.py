@@ -95,9 +95,9 @@ def new_agent(root: Path, name: str, tool: str = "documents", scope: str = "") -
         project,
         registry,
         party,
-        f"    may_call: [{server}, inference]\n    delegates: [{scope}, inference.run]\n    max_ttl: 60\n",
+        f"    may_call: [{server}, inference]\n    delegates: [{scope}, inference.run, llama.chat]\n    max_ttl: 60\n",
     )
-    entry = f'    "{party}": ("agent.invoke", "{scope}", "inference.run"),\n'
+    entry = f'    "{party}": ("agent.invoke", "{scope}", "inference.run", "llama.chat"),\n'
     project.edit(PLAN, r"^(AGENTS: [^{]*\{\n(?:    [^\n]*\n)*)\}", rf"\1{entry}}}", f"{party} to AGENTS")
     _new_container(project, registry, party, callers=[PLANNER], callees=[server, "inference"])
     return _checked(project)

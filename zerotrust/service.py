@@ -96,8 +96,11 @@ class Service:
 
     @property
     def outside(self) -> Mapping[str, str]:
-        """The origins of the servers outside that this party reaches, by name; for `egress.without_token`."""
-        return self.snapshot.outside_of(self.name)
+        """The origin of each outside server that this party reaches now, by name.
+
+        For `egress.http` if it takes tokens, and otherwise for `egress.without_token`.
+        """
+        return {name: server.origin for name, server in self.snapshot.outside_of(self.name).items()}
 
     @property
     def for_users(self) -> bool:
@@ -184,8 +187,9 @@ class Service:
         `department`: the one group of the user that the new token names.  `lifetime`: seconds, if shorter than usual.
         Raises `Denied`.
         """
-        if audience not in self.registry.parties:
-            await self.distrust(audience, "not registered")
+        if audience not in {*self.registry.parties, *self.outside}:
+            known = audience in self.registry.outside
+            await self.distrust(audience, "not reached from here" if known else "not registered")
         wanted = TokenRequest(self.registry.id(audience), frozenset(scopes), department, lifetime)
         return await self._exchanger.exchange(current_principal(), wanted)
 

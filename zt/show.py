@@ -71,6 +71,7 @@ def party(found: Mapping[str, Any]) -> Table:
         ("why", Text(_why(found))),
         ("may call", _lines(found["may_call"])),
         ("delegates", _lines(found["delegates"])),
+        ("key", Text(found.get("key") or "")),
         ("code", Text(found["code"] or "")),
         ("card", Text(found["card"] or "")),
         ("tools", _lines(f"{tool} {digest}" for tool, digest in found["tools"].items())),

@@ -35,7 +35,7 @@ def create_app(service: Service) -> ASGIApp:
         # The three parameters of an exchange: an audience, a scope and, where less will do, a lifetime.
         tool_token, model_token = await asyncio.gather(
             service.exchange("tool/documents", "tool.read", lifetime=SECONDS_TO_READ),
-            service.exchange("inference", "inference.run"),
+            service.exchange("inference", "inference.run", "llama.chat"),
         )
         # Act: whatever tool the model calls, the call has the right to read only.
         return await run_tool_loop(task, model=model, model_token=model_token, tools=documents, tool_token=tool_token)

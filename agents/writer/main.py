@@ -31,7 +31,7 @@ def create_app(service: Service) -> ASGIApp:
         # Narrow: one token for the tool, one for the model.  Neither is valid for the other, or for this agent.
         tool_token, model_token = await asyncio.gather(
             service.exchange("tool/documents", "tool.write"),
-            service.exchange("inference", "inference.run"),
+            service.exchange("inference", "inference.run", "llama.chat"),
         )
         # Act: whatever tool the model calls, the call has the right to write only, for this user.
         return await run_tool_loop(task, model=model, model_token=model_token, tools=documents, tool_token=tool_token)

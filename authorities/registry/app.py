@@ -156,7 +156,7 @@ def create_app(
 def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revocations: OperatorRevocations) -> None:
     @app.get("/parties")
     async def list_parties() -> dict[str, Any]:
-        return {"parties": [parties.describe(name) for name in service.registry.parties]}
+        return {"parties": [parties.describe(name) for name in parties.names()]}
 
     @app.get("/parties/{name:path}")
     async def describe_party(name: str) -> dict[str, Any]:
@@ -193,13 +193,17 @@ def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revoc
 
 
 def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:
-    """Return the parties whose entry, place or approval differs."""
-    names = before.registry.parties.keys() | after.registry.parties.keys()
+    """Return the parties, and the outside servers, whose entry, place, approval or key differs."""
 
-    def entry(snapshot: RegistrySnapshot, name: str) -> tuple[object, ...]:
-        return snapshot.registry.parties.get(name), snapshot.places.get(name), snapshot.approved.get(name)
+    def entries(snapshot: RegistrySnapshot) -> dict[str, tuple[object, ...]]:
+        registry, places, outside = snapshot.registry, snapshot.places, snapshot.outside
+        parties = {
+            name: (party, places.get(name), snapshot.approved.get(name)) for name, party in registry.parties.items()
+        }
+        return parties | {name: (server, outside.get(name)) for name, server in registry.outside.items()}
 
-    return sorted(name for name in names if entry(before, name) != entry(after, name))
+    old, new = entries(before), entries(after)
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
 def _change(action: Action, target: str, cause: str = "") -> RegistryChange:

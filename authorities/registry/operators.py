@@ -57,7 +57,7 @@ class Parties:
         Raises `Denied` for the client that operators sign in with, because no operator could reinstate it.
         """
         party = self._party(name)
-        if party.starts_chains and self._own in party.may_call:
+        if party and party.starts_chains and self._own in party.may_call:
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         await self._revoke(name, cause)
         if name == self._stream.snapshot.registry.authorities.attestation:
@@ -111,35 +111,42 @@ class Parties:
         """Return when a party was suspended, in seconds since the epoch; None if it is not."""
         return self._kept.since.get(self._subject(name))
 
+    def names(self) -> list[str]:
+        """Return the parties, and the outside servers that tokens are sent to."""
+        registry = self._stream.snapshot.registry
+        return [*registry.parties, *(name for name, server in registry.outside.items() if server.takes_tokens)]
+
     def describe(self, name: str) -> dict[str, Any]:
         """Return a party as operators see it.  Raises `Denied`."""
         snapshot = self._stream.snapshot
-        party, approved = self._party(name), snapshot.approved.get(name)
+        party, approved, server = self._party(name), snapshot.approved.get(name), snapshot.outside.get(name)
         cause = self.cause(name)
+        otherwise = "active" if party or server else "not enrolled"
         return {
             "name": name,
             "id": self._id(name),
-            "keycloak": party.keycloak,
-            "starts_chains": party.starts_chains,
-            "state": "drifted" if name in self._drifted else "suspended" if cause else "active",
+            "keycloak": party.keycloak if party else "audience",
+            "starts_chains": bool(party and party.starts_chains),
+            "state": "drifted" if name in self._drifted else "suspended" if cause else otherwise,
             "cause": self._drifted.get(name) or cause,
             "since": self.since(name),
             "code": approved.code if approved else None,
             "card": approved.card if approved else None,
             "tools": dict(approved.tools) if approved else {},
-            "may_call": party.may_call,
-            "delegates": party.delegates,
+            "key": server.spki_sha256 if server else None,
+            "may_call": party.may_call if party else [],
+            "delegates": party.delegates if party else [],
         }
 
     def _approved_code(self, name: str) -> str | None:
         approved = self._stream.snapshot.approved.get(name)
         return approved.code if approved else None
 
-    def _party(self, name: str) -> Party:
-        """Return the registry's entry of that name.  Raises `Denied` if there is none."""
-        if (party := self._stream.snapshot.registry.parties.get(name)) is None:
+    def _party(self, name: str) -> Party | None:
+        """Return the party of that name; None for an outside server.  Raises `Denied` if there is neither."""
+        if name not in self.names():
             raise Denied(RegistryReason.NO_SUCH_PARTY, name)
-        return party
+        return self._stream.snapshot.registry.parties.get(name)
 
     def _subject(self, name: str) -> Revocable:
         return "party", self._id(name)

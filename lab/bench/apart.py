@@ -65,7 +65,7 @@ async def _handshakes(system: System, svid: Svid, took: list[float]) -> None:
 async def _questions(system: System, keycloak: httpx.AsyncClient, token: str, took: dict[str, list[float]]) -> None:
     """Measure an exchange, and an introspection of the new token, over an open connection."""
     endpoints = system.keycloak.metadata
-    scopes = frozenset({"agent.invoke", "tool.read", "inference.run"})
+    scopes = frozenset({"agent.invoke", "tool.read", "inference.run", "llama.chat"})
     wanted = TokenRequest(system.registry.id("agent/reader"), scopes)
     form = wanted.form(token, await system.assertion("orchestrator"))
     with _timed(took["exchange"]):

@@ -39,8 +39,8 @@ THINK = Way("agent/reader", "inference", lambda alice: alice.t3)
 MODELS = Way(
     "orchestrator",
     "inference",
-    lambda alice: alice.exchanged(alice.t0, "orchestrator", "inference", "model.read"),
-    scope="model.read",
+    lambda alice: alice.exchanged(alice.t0, "orchestrator", "inference", "model.read llama.models"),
+    scope="model.read llama.models",
 )
 
 

@@ -15,10 +15,11 @@ _BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admi
 
 
 def clients(registry: Registry) -> list[dict[str, Any]]:
-    """Return the clients of all parties."""
+    """Return the clients of all parties, and of the outside servers that take tokens."""
     parties = registry.parties.items()
     return [
         *(_client(registry, name, party) for name, party in parties if party.keycloak != "none"),
+        *(_audience(registry, name) for name, server in registry.outside.items() if server.takes_tokens),
         *({"clientId": name, "enabled": False} for name in _BUILT_IN),
     ]
 
@@ -70,6 +71,29 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
         if administrator in party.may_call:  # its refresh token expires together with the access token
             client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
     return client
+
+
+def _audience(registry: Registry, name: str) -> dict[str, Any]:
+    """Return the client of an outside server: tokens are issued for it, and it can ask for nothing."""
+    return {
+        "clientId": registry.id(name),
+        "enabled": True,
+        "bearerOnly": True,
+        "standardFlowEnabled": False,
+        "implicitFlowEnabled": False,
+        "directAccessGrantsEnabled": False,
+        "serviceAccountsEnabled": False,
+        "fullScopeAllowed": False,
+        # Nobody has an SVID for it, and the secret that Keycloak makes is not accepted.
+        "clientAuthenticatorType": "federated-jwt",
+        "attributes": {
+            "oauth2.device.authorization.grant.enabled": "false",
+            "oidc.ciba.grant.enabled": "false",
+            "standard.token.exchange.enabled": "false",
+        },
+        "defaultClientScopes": [],
+        "optionalClientScopes": [],
+    }
 
 
 def _sign_in(registry: Registry, name: str, party: Party) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from zerotrust.registry.model import Registry
 
 
 def client_scopes(registry: Registry) -> list[dict[str, Any]]:
-    """Return the scopes: for the claims of every token, for each party that can be called, and the registry's."""
+    """Return the scopes: for the claims of every token, for each audience, and the registry's."""
     callees = {callee for party in registry.parties.values() for callee in party.may_call}
     return [
         *_claim_scopes(),
-        *(_audience_scope(registry, name) for name in registry.parties if name in callees),
+        *(_audience_scope(registry, name) for name in [*registry.parties, *registry.outside] if name in callees),
         *({**_client_scope(name), "attributes": {"include.in.token.scope": "true"}} for name in registry.scopes),
     ]
 

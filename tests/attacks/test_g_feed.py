@@ -177,9 +177,9 @@ async def test_a_token_from_before_the_registry_took_it_away(target: Target) -> 
     reading, asking = target.token(TOOL), target.token(READER)
     assert (await target.send(TOOL, reading)).handled
     assert (await target.send(READER, asking)).handled
-    _narrowed(target, READER, delegates=["tool.write", "inference.run"])
+    _narrowed(target, READER, delegates=["tool.write", "inference.run", "llama.chat"])
     yield await target.send(TOOL, reading)
-    _narrowed(target, READER, delegates=["tool.read", "inference.run"], may_call=["inference"])
+    _narrowed(target, READER, delegates=["tool.read", "inference.run", "llama.chat"], may_call=["inference"])
     yield await target.send(TOOL, reading)
     _narrowed(target, ORCHESTRATOR, may_call=[WRITER])
     yield await target.send(READER, asking)

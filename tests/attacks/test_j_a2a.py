@@ -291,7 +291,7 @@ async def test_an_agent_that_answers_more_than_it_was_asked(target: Target) -> T
 @attack(118)
 async def test_the_same_by_another_binding(target: Target) -> Tries:
     """What a token may not do by JSON-RPC, it may not do by REST either, nor where an extended card would be."""
-    token = target.token(READER, scope="tool.read inference.run")
+    token = target.token(READER, scope="tool.read inference.run llama.chat")
     yield await target.send(READER, token, reason=Reason.SCOPE_MISSING)
     said = message("Read the incident reports.")["params"]
     for prefix in ("", "/v1", "/a2a", "/a2a/v1", "/rest"):

@@ -20,7 +20,7 @@ READ = {"request": "Read the incident reports."}
 REPORTS = ["ENG-101", "ENG-102", "ENG-103", "ENG-104"]
 BOTH = ["/engineering", "/finance"]
 ENGINEERINGS, FINANCES = "pager storm", "invoice paid twice"
-RUN = "task.run agent.invoke tool.read tool.write inference.run"
+RUN = "task.run agent.invoke tool.read tool.write inference.run llama.chat"
 
 
 def mixed(target: Target) -> bool:

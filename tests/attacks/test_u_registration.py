@@ -16,7 +16,7 @@ from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.console import CONSOLE, with_console
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
-from tests.support.outside import NAME, Server, answering, with_server
+from tests.support.outside import Server, answering, snapshot_of
 from tests.support.system import POLICY, ROOT, fresh_revocations, registry, running
 from zerotrust.context import TRACE, Span
 from zerotrust.decision import Denied, Reason
@@ -26,7 +26,6 @@ from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.files import load_snapshot
 from zerotrust.registry.lock import FILES
 from zerotrust.registry.model import RegistryError
-from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.service import Service
 from zerotrust.transport.egress import EgressClients, calling_with
 from zerotrust.transport.pools import Connections, MCPConnections
@@ -98,9 +97,7 @@ class Outside:
 
     def egress(self, caller: str) -> EgressClients:
         """What a party's calls go out by."""
-        snapshot = RegistrySnapshot(
-            registry=with_server(registry(), self.pin), addresses={}, outside={NAME: self.origin}, approved={}
-        )
+        snapshot = snapshot_of(registry(), self.pin, self.origin)
         directory, svid = snapshot.directory(caller), the_ca().svid(caller)
         return EgressClients(
             snapshot.called(),

@@ -20,6 +20,14 @@ def test_every_party_is_named_in_it() -> None:
     assert [name for name, text in named.items() if name not in re.sub(r"<[^>]*>", " ", text)] == []
 
 
+def test_every_server_outside_is_dashed_in_it() -> None:
+    """Not every deployment has one."""
+    drawn = dict(re.findall(r'<g data-outside="([^"]+)"><rect class="([^"]+)"', LIGHT))
+
+    assert drawn == dict.fromkeys(REGISTRY.outside, "outside"), REMEDY
+    assert re.search(r"\.outside\{[^}]*stroke-dasharray", LIGHT)
+
+
 def test_every_call_that_the_registry_allows_is_an_arrow_in_it() -> None:
     drawn = {tuple(hop.split()) for hop in re.findall(r'data-hop="([^"]+)"', LIGHT)}
 

@@ -31,8 +31,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 CLIENTS = [client["clientId"] for client in json.loads(REALM_FILE.read_text())["clients"]]
 
-READING = "agent.invoke tool.read inference.run"
-WRITING = "agent.invoke tool.write inference.run"
+READING = "agent.invoke tool.read inference.run llama.chat"
+WRITING = "agent.invoke tool.write inference.run llama.chat"
 
 
 # --- the six tokens ---------------------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ STORY = {
     "T0": Drawn("walkthrough", "orchestrator", EVERYTHING, (), 300, None),
     "T1": Drawn("orchestrator", "agent/reader", READING, ("orchestrator",), 120, "T0"),
     "T2": Drawn("agent/reader", "tool/documents", "tool.read", ("agent/reader", "orchestrator"), 60, "T1"),
-    "T3": Drawn("agent/reader", "inference", "inference.run", ("agent/reader", "orchestrator"), 60, "T1"),
+    "T3": Drawn("agent/reader", "inference", "inference.run llama.chat", ("agent/reader", "orchestrator"), 60, "T1"),
     "T1w": Drawn("orchestrator", "agent/writer", WRITING, ("orchestrator",), 120, "T0"),
     "T2w": Drawn("agent/writer", "tool/documents", "tool.write", ("agent/writer", "orchestrator"), 60, "T1w"),
 }

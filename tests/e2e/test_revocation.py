@@ -36,7 +36,7 @@ async def intruder(system: System) -> AsyncIterator[Intruder]:
 async def t2(intruder: Intruder) -> str:
     """What the reader holds for the tool."""
     t1 = await intruder.token(
-        "orchestrator", await intruder.login("alice"), READER, "agent.invoke tool.read inference.run"
+        "orchestrator", await intruder.login("alice"), READER, "agent.invoke tool.read inference.run llama.chat"
     )
     return await intruder.token(READER, t1, "tool/documents", "tool.read")
 

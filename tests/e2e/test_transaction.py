@@ -25,12 +25,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 # What docs/pictures shows: azp, aud, scope, actors (outermost first), longest life in seconds.
 DRAWN = {
     "T0": ("walkthrough", "orchestrator", EVERYTHING, (), 300),
-    "T1": ("orchestrator", "agent/reader", "agent.invoke tool.read inference.run", ("orchestrator",), 120),
+    "T1": ("orchestrator", "agent/reader", "agent.invoke tool.read inference.run llama.chat", ("orchestrator",), 120),
     "T2": ("agent/reader", "tool/documents", "tool.read", ("agent/reader", "orchestrator"), 30),
-    "T3": ("agent/reader", "inference", "inference.run", ("agent/reader", "orchestrator"), 60),
-    "T1w": ("orchestrator", "agent/writer", "agent.invoke tool.write inference.run", ("orchestrator",), 120),
+    "T3": ("agent/reader", "inference", "inference.run llama.chat", ("agent/reader", "orchestrator"), 60),
+    "T1w": ("orchestrator", "agent/writer", "agent.invoke tool.write inference.run llama.chat", ("orchestrator",), 120),
     "T2w": ("agent/writer", "tool/documents", "tool.write", ("agent/writer", "orchestrator"), 60),
-    "T3w": ("agent/writer", "inference", "inference.run", ("agent/writer", "orchestrator"), 60),
+    "T3w": ("agent/writer", "inference", "inference.run llama.chat", ("agent/writer", "orchestrator"), 60),
 }
 
 

@@ -25,7 +25,7 @@ from tests.support.system import System, running
 from zerotrust.decision import Reason
 from zerotrust.gate import Gate
 
-EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run"
+EVERYTHING = "task.run reasoning.plan agent.invoke tool.read tool.write inference.run llama.chat"
 INTERNALS = re.compile(r"Traceback|File \"|site-packages|\.py\b|Error:|pydantic|sqlalchemy", re.IGNORECASE)
 
 

@@ -39,7 +39,7 @@ def asking(issuer: Issuer) -> Token:
 
     def token(agent: str = "agent/reader", **changed: Any) -> str:
         acting = "tool.read" if agent == "agent/reader" else "tool.write"
-        good = {"aud": issuer.registry.id(agent), "scope": f"agent.invoke {acting} inference.run"}
+        good = {"aud": issuer.registry.id(agent), "scope": f"agent.invoke {acting} inference.run llama.chat"}
         return issuer.delegated("orchestrator", **(good | changed))
 
     return token

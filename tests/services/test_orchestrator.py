@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from orchestrator import main, plan
 from orchestrator.plan import Step
-from tests.support.issuer import Issuer
+from tests.support.issuer import FOR_TASKS, Issuer
 from tests.support.system import System
 from zerotrust.adapters.answer import NONSENSE, Answer
 from zerotrust.issuer.exchange import ExchangedToken
@@ -88,8 +88,8 @@ async def test_a_plan_is_shown_without_anything_being_done(system: System, issue
     plan = (await client.post("/plan", json=FILE_IT)).json()
 
     assert [(step["agent"], step["scopes"]) for step in plan] == [
-        ("agent/reader", ["agent.invoke", "tool.read", "inference.run"]),
-        ("agent/writer", ["agent.invoke", "tool.write", "inference.run"]),
+        ("agent/reader", ["agent.invoke", "tool.read", "inference.run", "llama.chat"]),
+        ("agent/writer", ["agent.invoke", "tool.write", "inference.run", "llama.chat"]),
     ]
     assert issuer.exchanges == []
     assert system.records("agent/reader") == []
@@ -112,7 +112,7 @@ FORECAST = {"request": "Summarise the forecast and file it."}
 
 @pytest.mark.parametrize("path", ["/tasks", "/plan"])
 async def test_who_belongs_to_several_departments_has_to_name_one(system: System, issuer: Issuer, path: str) -> None:
-    token = issuer.token(groups=BOTH, scope="task.run reasoning.plan agent.invoke tool.read tool.write inference.run")
+    token = issuer.token(groups=BOTH, scope=f"reasoning.plan {FOR_TASKS}")
     answer = await system.client("orchestrator", token).post(path, json=FORECAST)
 
     told = answer.json()
@@ -173,7 +173,7 @@ async def test_a_task_that_is_none_is_refused(system: System, issuer: Issuer, bo
 # the models
 
 
-PLANNING = "reasoning.plan model.read"
+PLANNING = "reasoning.plan model.read llama.models"
 
 
 async def test_the_models_are_listed_for_who_holds_both_scopes(system: System, issuer: Issuer) -> None:
@@ -181,7 +181,7 @@ async def test_the_models_are_listed_for_who_holds_both_scopes(system: System, i
 
     assert (answer.status_code, answer.json()) == (200, ["scripted"])
     [form] = issuer.exchanges
-    assert (form["audience"], form["scope"]) == (issuer.registry.id("inference"), "model.read")
+    assert (form["audience"], form["scope"]) == (issuer.registry.id("inference"), "llama.models model.read")
 
 
 async def test_without_either_scope_no_model_is_listed(system: System, issuer: Issuer) -> None:
@@ -220,16 +220,16 @@ async def test_the_users_own_token_goes_nowhere_and_each_hop_has_a_smaller_one(s
     assert seen("orchestrator")[:3] == (
         "alice",
         [],
-        ["agent.invoke", "inference.run", "task.run", "tool.read", "tool.write"],
+        ["agent.invoke", "inference.run", "llama.chat", "task.run", "tool.read", "tool.write"],
     )
     assert seen("agent/reader") == (
         "alice",
         ["orchestrator"],
-        ["agent.invoke", "inference.run", "tool.read"],
+        ["agent.invoke", "inference.run", "llama.chat", "tool.read"],
         ["root"],
     )
     assert seen("tool/documents") == ("alice", ["agent/reader", "orchestrator"], ["tool.read"], ["root"])
-    assert seen("inference") == ("alice", ["agent/reader", "orchestrator"], ["inference.run"], ["root"])
+    assert seen("inference") == ("alice", ["agent/reader", "orchestrator"], ["inference.run", "llama.chat"], ["root"])
     ids = [
         next(r for r in system.records(n) if r["event"] == "request")["token_id"]
         for n in system.services
@@ -254,7 +254,7 @@ async def test_a_scope_the_user_did_not_give_ends_the_task_before_that_step(
     system: System, issuer: Issuer, stored: Stored
 ) -> None:
     before = stored()
-    steps, result = await worked(system, issuer.token(scope="task.run agent.invoke tool.read inference.run"))
+    steps, result = await worked(system, issuer.token(scope="task.run agent.invoke tool.read inference.run llama.chat"))
 
     assert steps == [*READ, "agent/writer started"]
     assert (result["event"], result["agent"], result["text"]) == ("failed", "agent/writer", "would_widen")

@@ -21,13 +21,14 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.issuer import Issuer
+from tests.support.outside import with_server
 from tests.support.system import POLICY, System, Wire, alive, svid_of
 from zerotrust.decision import Reason
 from zerotrust.policy import PolicyError
 from zerotrust.registry.events import RevocationEvents, read_heartbeat
 from zerotrust.registry.feed import PATH
 from zerotrust.registry.model import RegistryError
-from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
+from zerotrust.registry.snapshot import OutsideServer, PolicyDocument, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.revocation import Revocations
@@ -37,6 +38,7 @@ from zerotrust.spiffe.svid import Peer, Svid
 from zerotrust.spiffe.workload import WorkloadError
 
 NAME, READER, ATTESTATION_PARTY = "authority/registry", "agent/reader", "authority/attestation"
+SERVER = "llamastack"
 READERS_ID = "spiffe://agents.example/agent/reader"
 ME = "spiffe://agents.example/authority/registry"
 ADDRESS = "https://127.0.0.1:8106"
@@ -250,8 +252,9 @@ async def test_every_party_follows_by_its_certificate_and_nobody_without_one(aut
 async def test_operators_see_every_party_as_what_it_was_approved_and_in_what_state(authority: Authority) -> None:
     told = (await authority.operate("GET", "/parties"))["parties"]
 
-    assert [party["name"] for party in told] == list(authority.issuer.registry.parties)
-    assert {party["state"] for party in told} == {"active"}
+    registry = authority.issuer.registry
+    states = {party["name"]: party["state"] for party in told}
+    assert states == dict.fromkeys(registry.parties, "active") | {SERVER: "not enrolled"}
     reader = await authority.operate("GET", f"/parties/{READER}")
     approved = authority.system.snapshot.approved[READER]
     assert reader in told
@@ -275,6 +278,35 @@ async def test_a_suspended_party_stands_no_more_here_first_and_at_the_realm_seco
     assert authority.revocations.of_party(READERS_ID)
     assert authority.realm.told[1:] == [("enable", READERS_ID, False)]
     assert authority.events == [("suspend", READER), ("reinstate", READER)]
+
+
+async def test_a_server_outside_that_takes_tokens_is_suspended_like_a_party(authority: Authority) -> None:
+    """Its client is an audience alone, so Keycloak issues no token for it; and no party sends it any."""
+    told = await authority.operate("POST", f"/parties/{SERVER}/suspend", {"cause": "it leaks"})
+
+    assert (told["keycloak"], told["party"]["state"], told["party"]["id"]) == ("notified", "suspended", SERVER)
+    assert authority.revocations.of_peer(SERVER).reason is Reason.PEER_REVOKED
+    assert authority.realm.told == [("disable", SERVER, False)]
+
+    told = await authority.operate("POST", f"/parties/{SERVER}/reinstate", {})
+
+    assert authority.revocations.of_peer(SERVER)
+    assert authority.realm.told[1:] == [("enable", SERVER, False)]
+    assert told["party"]["state"] == "not enrolled"
+    snapshot, pin = authority.system.snapshot, "0" * 64
+    there = {SERVER: OutsideServer(origin="https://llama.example", spki_sha256=pin)}
+    assert changes(snapshot, snapshot.model_copy(update={"outside": there})) == [SERVER]
+
+
+async def test_a_server_outside_that_takes_no_tokens_is_nobody_to_suspend(tmp_path: Path, issuer: Issuer) -> None:
+    """It would be called all the same."""
+    known = Issuer(with_server(issuer.registry, "0" * 64), key=issuer.key)
+    async with authority_in(tmp_path, known) as authority:
+        told = (await authority.operate("GET", "/parties"))["parties"]
+        assert "llama" not in {party["name"] for party in told}
+        token = authority.operators_token()
+        answer = await authority.ask("POST", "/parties/llama/suspend", {"cause": "it leaks"}, token=token)
+        assert answer.status_code == 404
 
 
 async def test_nobody_is_locked_out_who_alone_could_open_again(authority: Authority) -> None:

@@ -111,12 +111,12 @@ async def test_on_every_hop_authority_shrinks_and_the_chain_grows(system: System
         for r in requests(system, name)
     }
     assert hops == {
-        ("orchestrator", 0, "agent.invoke inference.run task.run tool.read tool.write"),
-        ("agent/reader", 1, "agent.invoke inference.run tool.read"),
-        ("agent/writer", 1, "agent.invoke inference.run tool.write"),
+        ("orchestrator", 0, "agent.invoke inference.run llama.chat task.run tool.read tool.write"),
+        ("agent/reader", 1, "agent.invoke inference.run llama.chat tool.read"),
+        ("agent/writer", 1, "agent.invoke inference.run llama.chat tool.write"),
         ("tool/documents", 2, "tool.read"),
         ("tool/documents", 2, "tool.write"),
-        ("inference", 2, "inference.run"),
+        ("inference", 2, "inference.run llama.chat"),
     }
     for name in system.services:
         for r in requests(system, name):

@@ -55,4 +55,4 @@ async def test_its_tokens_are_for_writing_and_thinking_and_nothing_else(
     await ask(system, "agent/writer", asking("agent/writer"), FILE_IT)
 
     asked = {(form["audience"].removeprefix("spiffe://agents.example/"), form["scope"]) for form in issuer.exchanges}
-    assert asked == {("tool/documents", "tool.write"), ("inference", "inference.run")}
+    assert asked == {("tool/documents", "tool.write"), ("inference", "inference.run llama.chat")}

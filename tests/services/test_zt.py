@@ -47,7 +47,7 @@ READER: dict[str, Any] = {
     "since": None,
     "code": "1" * 64,
     "may_call": ["tool/documents", "inference"],
-    "delegates": ["tool.read", "inference.run"],
+    "delegates": ["tool.read", "inference.run", "llama.chat"],
 }
 SUSPENDED = READER | {"state": "suspended", "cause": "seen [red]reading[/red]", "since": 1795000000}
 NAMES = ("registry.authority.agents.example", "spiffe://agents.example/authority/registry")

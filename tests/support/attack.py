@@ -89,10 +89,11 @@ class Door:
 _THINK = {"model": "scripted", "messages": [{"role": "user", "content": "Think."}]}
 _HI = message("Hi.")
 _READ = tool_call("read", id="ENG-101")
+READING, WRITING = (f"agent.invoke {tool} inference.run llama.chat" for tool in ("tool.read", "tool.write"))
 DOORS = {
-    "orchestrator": Door("/plan", {"request": "Summarise."}, (), "reasoning.plan agent.invoke tool.read inference.run"),
-    "agent/reader": Door("/a2a", _HI, ("orchestrator",), "agent.invoke tool.read inference.run", A2A_HEADERS),
-    "agent/writer": Door("/a2a", _HI, ("orchestrator",), "agent.invoke tool.write inference.run", A2A_HEADERS),
+    "orchestrator": Door("/plan", {"request": "Summarise."}, (), f"reasoning.plan {READING}"),
+    "agent/reader": Door("/a2a", _HI, ("orchestrator",), READING, A2A_HEADERS),
+    "agent/writer": Door("/a2a", _HI, ("orchestrator",), WRITING, A2A_HEADERS),
     "tool/documents": Door("/mcp", _READ, ("orchestrator", "agent/reader"), "tool.read", MCP_HEADERS),
     "inference": Door("/v1/chat/completions", _THINK, ("orchestrator", "agent/reader"), "inference.run"),
 }

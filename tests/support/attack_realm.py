@@ -41,8 +41,8 @@ from zerotrust.testing import Identity, principal
 from zerotrust.token_validation import Expected, verify_token
 from zt.login import Login, sign_in
 
-READING = "agent.invoke tool.read inference.run"
-WRITING = "agent.invoke tool.write inference.run"
+READING = "agent.invoke tool.read inference.run llama.chat"
+WRITING = "agent.invoke tool.write inference.run llama.chat"
 
 
 @dataclass

@@ -36,11 +36,15 @@ class Known(Discovery):
         return self._metadata
 
 
+FOR_TASKS = "task.run agent.invoke tool.read tool.write inference.run llama.chat"
+"""The scopes of a user's token, unless a test says otherwise."""
+
+
 class Issuer(issuer.Issuer):
     """Issues access tokens as the realm does."""
 
     def claims(self, **changed: Any) -> dict[str, Any]:
-        return super().claims(**({"scope": "task.run agent.invoke tool.read tool.write inference.run"} | changed))
+        return super().claims(**({"scope": FOR_TASKS} | changed))
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
         if "/admin/realms/" in path:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 
 NAME = "llama"
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
@@ -54,9 +55,16 @@ class Server:
 
 
 def with_server(registry: Registry, pin: str, *, reached_by: str = "inference") -> Registry:
-    """The registry, and a server outside that one party reaches."""
-    outside = {NAME: {"reached_by": reached_by, "spki_sha256": pin}}
-    return Registry.model_validate(registry.model_dump() | {"outside": outside})
+    """The registry, and a server outside that one party reaches, and that takes no tokens."""
+    raw = registry.model_dump()
+    outside = raw["outside"] | {NAME: {"reached_by": reached_by, "spki_sha256": pin}}
+    return Registry.model_validate(raw | {"outside": outside})
+
+
+def snapshot_of(registry: Registry, pin: str, origin: str, *names: str) -> RegistrySnapshot:
+    """The registry's word on outside servers of these names, all at this origin with this key."""
+    servers = dict.fromkeys(names or [NAME], OutsideServer(origin=origin, spki_sha256=pin))
+    return RegistrySnapshot(registry=with_server(registry, pin), addresses={}, outside=servers, approved={})
 
 
 @asynccontextmanager

@@ -42,7 +42,7 @@ SCRIPTS = (SCRIPT, LAB_SCRIPT)
 AGENTS = [f"agent/{letter}" for letter in "abcdefghij"]
 AGENT_SCOPE = "agent.invoke"
 
-EVERYTHING = "task.run agent.invoke tool.read tool.write inference.run"
+EVERYTHING = "task.run agent.invoke tool.read tool.write inference.run llama.chat"
 
 
 @dataclass(frozen=True)

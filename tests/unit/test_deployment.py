@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from registration.realm import as_text, deployed, realm
+from tests.support.outside import with_server
 from tests.support.system import ROOT, deployment
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import Registry, RegistryError
@@ -49,27 +50,28 @@ def test_a_mistake_is_refused_with_file_key_and_reason(tmp_path: Path, registry:
     assert f"{file}: {reason}" in str(refused.value)
 
 
-LLAMA = {"reached_by": "inference", "spki_sha256": "0" * 64}
+THERE = LOCAL["outside"]
 
 
 @pytest.mark.parametrize(
     ("outside", "reason"),
     [
-        ({}, "outside.llama: missing"),
-        ({"llama": "https://llama.example", "gpt": "https://gpt.example"}, "outside.gpt: not in the registry"),
+        ({"llama": None}, "outside.llama: missing"),
+        ({"gpt": "https://gpt.example"}, "outside.gpt: not in the registry"),
         ({"llama": "http://llama.example"}, "outside.llama"),
         ({"llama": "https://llama.example/v1"}, "outside.llama"),
         ({"llama": "https://127.0.0.1:8102"}, "outside.llama: https://127.0.0.1:8102 is already used by parties."),
     ],
 )
 def test_a_server_outside_is_somewhere_by_tls(
-    tmp_path: Path, registry: Registry, outside: dict[str, str], reason: str
+    tmp_path: Path, registry: Registry, outside: dict[str, str | None], reason: str
 ) -> None:
     file = tmp_path / "local.yaml"
-    file.write_text(yaml.safe_dump(LOCAL | {"outside": outside}))
+    places = THERE | {"llama": "https://llama.example"} | outside
+    file.write_text(yaml.safe_dump(LOCAL | {"outside": {name: it for name, it in places.items() if it}}))
 
     with pytest.raises(RegistryError, match=re.escape(reason)):
-        load_deployment(file, Registry.model_validate(registry.model_dump() | {"outside": {"llama": LLAMA}}))
+        load_deployment(file, with_server(registry, "0" * 64))
 
 
 def test_nobody_changes_a_place_once_it_is_read() -> None:

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from tests.support.ca import the_ca
+from tests.support.outside import snapshot_of
 from tests.support.system import fresh_revocations, registry
 from zerotrust import context
 from zerotrust.decision import Denied, Reason
@@ -19,8 +20,6 @@ from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import FEW_PIECES, MAX_ANSWER, MAX_ELEMENTS, REPORTING_MARGIN, SMALL_PIECE
 from zerotrust.limits.strict_json import MAX_DEPTH
 from zerotrust.registry.directory import Directory
-from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.transport import egress
 from zerotrust.transport.egress import EgressClients, calling_with
 from zerotrust.transport.pools import Connections, MCPConnections
@@ -405,12 +404,8 @@ async def test_another_version_of_the_registry_says_whom_there_is_to_be_called(o
     nobody, reader = Directory({}, {}), the_ca().svid("agent/reader")
     transport, mcp_transport = Connections(nobody, reader), MCPConnections(nobody, reader)
     egress = EgressClients({}, revocations=out.revocations, transport=transport, mcp_transport=mcp_transport)
-    raw = registry().model_dump() | {"outside": {"llama": {"reached_by": "inference", "spki_sha256": "0" * 64}}}
-    snapshot = RegistrySnapshot(
-        registry=Registry.model_validate(raw),
-        addresses={"agent/reader": "https://127.0.0.1:8102"},
-        outside={"llama": "https://llama.example"},
-        approved={},
+    snapshot = snapshot_of(registry(), "0" * 64, "https://llama.example").model_copy(
+        update={"addresses": {"agent/reader": "https://127.0.0.1:8102"}}
     )
     egress.use(snapshot, "inference")
     await egress.close()

@@ -82,7 +82,7 @@ async def test_a_good_token_is_let_in_and_recorded_whole(door: Door, issuer: Iss
         "party": "walkthrough",
         "actors": [],
         "audience": "spiffe://agents.example/orchestrator",
-        "scopes": ["agent.invoke", "inference.run", "task.run", "tool.read", "tool.write"],
+        "scopes": ["agent.invoke", "inference.run", "llama.chat", "task.run", "tool.read", "tool.write"],
         "groups": ["/engineering"],
         "token_id": "token-1",
         "lineage": [],

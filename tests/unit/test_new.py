@@ -24,6 +24,10 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+MODEL = "inference.run", "llama.chat"
+"""What the model takes."""
+
+
 def registered(project: Path) -> Registry:
     return load_registry(project / "registry.yaml")
 
@@ -45,9 +49,9 @@ def test_a_new_agent_fits_as_it_is_written(project: Path) -> None:
     new_agent(project, "auditor").write()
     party = registered(project).parties["agent/auditor"]
 
-    assert (party.may_call, party.delegates) == (["tool/documents", "inference"], ["tool.read", "inference.run"])
+    assert (party.may_call, party.delegates) == (["tool/documents", "inference"], ["tool.read", *MODEL])
     assert party.code == ["agents/auditor", "zerotrust"]
-    assert planned(project)["agent/auditor"] == ("agent.invoke", "tool.read", "inference.run")
+    assert planned(project)["agent/auditor"] == ("agent.invoke", "tool.read", *MODEL)
     assert fits(project) == []
 
 
@@ -58,7 +62,7 @@ def test_a_new_tool_is_for_nobody_until_an_agent_may_call_it(project: Path) -> N
     ]
 
     new_agent(project, "clerk", "ledger").write()
-    assert registered(project).parties["agent/clerk"].delegates == ["tool.ledger", "inference.run"]
+    assert registered(project).parties["agent/clerk"].delegates == ["tool.ledger", *MODEL]
     assert fits(project) == []
 
 

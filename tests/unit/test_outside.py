@@ -1,25 +1,26 @@
 """A server outside the trust domain: one party reaches it, by the key that the registry knows, and shows it nothing."""
 
 import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import httpx
 import pytest
 
 from tests.support.ca import the_ca
-from tests.support.outside import NAME, Server, answering, with_server
-from tests.support.system import fresh_revocations
+from tests.support.outside import Server, answering, snapshot_of
+from tests.support.system import deployment, fresh_revocations
+from zerotrust.context import TRACE, Span
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.registry.snapshot import deployed_at
+from zerotrust.revocation import Revocations
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.egress import EgressClients, calling_with
 from zerotrust.transport.pools import Connections, MCPConnections
-
-
-def snapshot_of(registry: Registry, pin: str, origin: str) -> RegistrySnapshot:
-    return RegistrySnapshot(registry=with_server(registry, pin), addresses={}, outside={NAME: origin}, approved={})
 
 
 async def asked(registry: Registry, pin: str, origin: str, *, caller: str = "inference") -> int:
@@ -112,3 +113,96 @@ async def test_no_token_goes_there(registry: Registry) -> None:
     assert refused.value.reason is Reason.WOULD_WIDEN
     assert answer.status_code == refused.value.status
     assert [b"T1" in one for one in heard] == [False]
+
+
+# a server outside that takes tokens
+
+SERVER = "llamastack"
+
+
+@asynccontextmanager
+async def calls_to_it(
+    registry: Registry, *, caller: str = "inference", revocations: Revocations | None = None
+) -> AsyncIterator[tuple[EgressClients, str, list[bytes]]]:
+    """A party's calls, the server's origin, and what the server hears."""
+    TRACE.set(Span())  # what the gate does for the request being handled
+    server = Server()
+    async with answering(server.context()) as (origin, heard, _):
+        snapshot, svid = snapshot_of(registry, server.pin, origin, SERVER), the_ca().svid(caller)
+        directory = snapshot.directory(caller)
+        egress = EgressClients(
+            snapshot.called(),
+            revocations=revocations or fresh_revocations(),
+            transport=Connections(directory, svid),
+            mcp_transport=MCPConnections(directory, svid),
+        )
+        yield egress, f"{origin}/v1/models", heard
+        await egress.close()
+
+
+def token_for(audience: str) -> ExchangedToken:
+    return ExchangedToken(value="T4", audience=audience, token_id="t4", expires_at=time.time() + 30)
+
+
+async def test_who_reaches_it_sends_it_the_token_that_is_for_it(registry: Registry) -> None:
+    async with calls_to_it(registry) as (egress, url, heard):
+        with calling_with(token_for(SERVER)):
+            assert (await egress.http.get(url)).status_code == 200
+            assert (await egress.mcp_http.get(url)).status_code == 200
+
+    assert [b"authorization: Bearer T4\r\n" in one for one in heard] == [True, True]
+
+
+async def test_no_other_token_is_sent_to_it_and_its_own_to_nobody_else(registry: Registry) -> None:
+    async with calls_to_it(registry) as (egress, url, heard):
+        for audience in ("inference", "agent/reader", "tool/documents"):
+            with calling_with(token_for(registry.id(audience))), pytest.raises(Denied) as refused:
+                await egress.http.get(url)
+            assert refused.value.reason is Reason.WOULD_WIDEN
+        with calling_with(token_for(SERVER)), pytest.raises(Denied) as refused:
+            await egress.http.get(f"{registry.address('agent/reader')}/a2a")
+        assert refused.value.reason is Reason.WOULD_WIDEN
+
+    assert heard == []
+
+
+async def test_no_other_party_gets_there_even_with_a_token_for_it(registry: Registry) -> None:
+    async with calls_to_it(registry, caller="orchestrator") as (egress, url, heard):
+        with calling_with(token_for(SERVER)), pytest.raises(httpx.ConnectError):
+            await egress.http.get(url)
+
+    assert heard == []
+
+
+async def test_it_is_not_called_while_an_operator_has_suspended_it(registry: Registry) -> None:
+    revocations = fresh_revocations()
+    async with calls_to_it(registry, revocations=revocations) as (egress, url, heard):
+        revocations.change(1, ("party", SERVER), "it leaks")
+        with calling_with(token_for(SERVER)), pytest.raises(Denied) as refused:
+            await egress.http.get(url)
+        assert refused.value.reason is Reason.PEER_REVOKED
+        revocations.change(2, ("party", SERVER), None)
+        with calling_with(token_for(SERVER)):
+            assert (await egress.http.get(url)).status_code == 200
+
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize("enrolled", [{}, {"other": "0" * 64}], ids=["nobody", "another"])
+def test_without_its_key_nobody_knows_where_it_is(registry: Registry, enrolled: dict[str, str]) -> None:
+    unknown = deployed_at(deployment(), registry, approved={}, enrolled=enrolled)
+    known = deployed_at(deployment(), registry, approved={}, enrolled={SERVER: "0" * 64})
+
+    assert not unknown.outside
+    assert not unknown.directory("inference").outside
+    assert SERVER not in unknown.called()
+    assert known.directory("inference").outside == {deployment().outside[SERVER]: "0" * 64}
+    assert known.called()[SERVER] == deployment().outside[SERVER]
+
+
+def test_the_registrys_own_pin_is_the_pin(registry: Registry) -> None:
+    raw = registry.model_dump()
+    raw["outside"][SERVER]["spki_sha256"] = "1" * 64
+    snapshot = deployed_at(deployment(), Registry.model_validate(raw), approved={}, enrolled={SERVER: "0" * 64})
+
+    assert snapshot.outside[SERVER].spki_sha256 == "1" * 64

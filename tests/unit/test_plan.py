@@ -20,7 +20,7 @@ def test_the_writer_takes_part_only_where_something_is_to_be_kept(request_: str)
 
     assert (reading.agent, writing.agent) == ("agent/reader", "agent/writer")
     assert {reading.department, writing.department} == {"/finance"}  # no task works in two
-    assert set(reading.scopes) & set(writing.scopes) == {"agent.invoke", "inference.run"}
+    assert set(reading.scopes) & set(writing.scopes) == {"agent.invoke", "inference.run", "llama.chat"}
 
 
 @pytest.mark.parametrize("request_", ["Delete DRAFT-0123abcd.", "remove, please, DRAFT-0123abcd and save room"])

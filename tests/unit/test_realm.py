@@ -46,7 +46,8 @@ def test_the_parties_that_hold_tokens_are_clients_and_nobody_else_is(
     registry: Registry, clients: dict[str, Json]
 ) -> None:
     assert set(clients) == {
-        registry.id(name) for name in [*registry.without_certificate, *registry.services, REGISTRY_PARTY]
+        registry.id(name)
+        for name in [*registry.without_certificate, *registry.services, REGISTRY_PARTY, *registry.outside]
     }
 
 
@@ -59,17 +60,32 @@ def test_every_grant_is_closed_that_nobody_needs(clients: dict[str, Json]) -> No
         assert not client["fullScopeAllowed"]
 
 
-def test_who_is_no_login_client_authenticates_with_its_attested_identity(clients: dict[str, Json]) -> None:
+def test_who_is_no_login_client_authenticates_with_its_attested_identity(
+    registry: Registry, clients: dict[str, Json]
+) -> None:
     for name, client in clients.items():
-        if not client["publicClient"]:
+        if not client.get("publicClient"):
             assert client["clientAuthenticatorType"] == "federated-jwt"
-            assert client["attributes"]["jwt.credential.sub"] == name
+            assert client["attributes"].get("jwt.credential.sub") == (None if name in registry.outside else name)
+
+
+def test_the_client_of_a_server_outside_is_an_audience_and_nothing_else(
+    registry: Registry, clients: dict[str, Json]
+) -> None:
+    client = clients["llamastack"]
+
+    assert client["enabled"]
+    assert client["bearerOnly"]
+    assert client["defaultClientScopes"] == client["optionalClientScopes"] == []
+    others = registry.model_copy(update={"outside": {}})
+    assert [one for one in realm(others)["clients"] if one not in realm(registry)["clients"]] == []
+    assert [one for one in realm(registry)["clients"] if one not in realm(others)["clients"]] == [client]
 
 
 def test_a_login_clients_token_names_the_client_that_it_was_issued_to(clients: dict[str, Json]) -> None:
     """RFC 9068 section 2.2; Keycloak writes only `azp` by itself.  After an exchange, `delegation.js` does."""
     for name, client in clients.items():
-        if client["publicClient"]:
+        if client.get("publicClient"):
             [mapper] = client["protocolMappers"]
             config = mapper["config"]
             assert mapper["protocolMapper"] == "oidc-hardcoded-claim-mapper"

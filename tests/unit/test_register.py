@@ -72,7 +72,7 @@ def change(project: Path, old: str, new: str, file: str = "registry.yaml") -> No
 def test_rights_are_shown_as_a_diff(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change(project, "delegates: [tool.read, inference.run]", "delegates: [tool.read, tool.write, inference.run]")
+    change(project, "delegates: [tool.read, inference.run,", "delegates: [tool.read, tool.write, inference.run,")
     assert write(project) is None
     counting = {**documents.ROUTES, ("POST", "/mcp"): McpTools({**TOOLS, "count": "tool.audit"})}
     monkeypatch.setattr(documents, "ROUTES", counting)

@@ -145,8 +145,8 @@ MISTAKES = {
         "parties.orchestrator.max_ttl: required with may_call",
     ),
     "a max_ttl without calls": (
-        change("parties:inference:max_ttl", 60),
-        "parties.inference.max_ttl: required with may_call, and only with it",
+        change("parties:tool/documents:max_ttl", 60),
+        "parties.tool/documents.max_ttl: required with may_call, and only with it",
     ),
     "a SPIFFE ID without code": (
         without(READER + "code"),
@@ -177,8 +177,8 @@ MISTAKES = {
         "parties.authority/attestation.keycloak: must not be none, because calls need tokens",
     ),
     "chains that lead nowhere": (
-        change("parties:inference:starts_chains", value=True),
-        "parties.inference.may_call: one party with starts_chains",
+        change("parties:tool/documents:starts_chains", value=True),
+        "parties.tool/documents.may_call: one party with starts_chains",
     ),
     "chains that lead to two parties": (
         change("parties:walkthrough:may_call", ["orchestrator", "agent/reader"]),
@@ -249,23 +249,35 @@ MISTAKES = {
     ),
     "no parties": (without("parties"), "parties"),
     "a server outside that anybody reaches": (
-        change("outside", {"llama": {"spki_sha256": "0" * 64}}),
+        change("outside:llama", {"spki_sha256": "0" * 64}),
         "outside.llama.reached_by: Field required",
     ),
     "a server outside that is reached by nobody we measure": (
-        change("outside", {"llama": {"reached_by": "zt", "spki_sha256": "0" * 64}}),
+        change("outside:llama", {"reached_by": "zt", "spki_sha256": "0" * 64}),
         "outside.llama.reached_by: 'zt' is not a party that runs measured code",
     ),
-    "a server outside without a pin": (
-        change("outside", {"llama": {"reached_by": "inference"}}),
-        "outside.llama.spki_sha256: Field required",
+    "a server outside that takes tokens, for which nobody gets any": (
+        change("outside:llama", {"reached_by": "inference", "takes_tokens": True}),
+        "outside.llama.takes_tokens: 'inference', and no other party, has 'llama' in may_call",
+    ),
+    "a server outside with tokens of two parties": (
+        change(READER + "may_call", ["tool/documents", "inference", "llamastack"]),
+        "outside.llamastack.takes_tokens: 'inference', and no other party, has 'llamastack' in may_call",
+    ),
+    "tokens for a server outside that takes none": (
+        without("outside:llamastack:takes_tokens"),
+        "parties.inference.may_call: 'llamastack' cannot be called by this party",
+    ),
+    "a scope of a server outside that takes no tokens": (
+        without("outside:llamastack:takes_tokens"),
+        "scopes.llama.chat.served_by: 'llamastack' is not a resource server",
     ),
     "a server outside with half a pin": (
-        change("outside", {"llama": {"reached_by": "inference", "spki_sha256": "0" * 63}}),
+        change("outside:llama", {"reached_by": "inference", "spki_sha256": "0" * 63}),
         "outside.llama.spki_sha256",
     ),
     "a server outside by a party's name": (
-        change("outside", {"inference": {"reached_by": "inference", "spki_sha256": "0" * 64}}),
+        change("outside:inference", {"reached_by": "inference", "spki_sha256": "0" * 64}),
         "outside.inference: a party has that name",
     ),
 }

@@ -140,9 +140,6 @@ def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pyt
     assert genuine.read_from.keys() == set(FILES)
 
 
-OUTSIDE = f"{{ llama: {{ reached_by: inference, spki_sha256: {'a' * 64} }} }}"
-
-
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
@@ -153,7 +150,7 @@ OUTSIDE = f"{{ llama: {{ reached_by: inference, spki_sha256: {'a' * 64} }} }}"
         ("keys: 300", "keys: 299", "freshness"),
         ("realm: agents", "realm: others", "realm"),
         ("redirect_uris: [http://127.0.0.1:8000/", "redirect_uris: [http://127.0.0.1:8001/", "parties.walkthrough"),
-        ("trust_domain", f"outside: {OUTSIDE}\ntrust_domain", "outside.llama"),
+        ("takes_tokens: true", f"takes_tokens: true\n    spki_sha256: {'a' * 64}", "outside.llamastack"),
     ],
 )
 def test_a_registry_that_nobody_approved_is_not_served(tmp_path: Path, old: str, new: str, key: str) -> None:

@@ -334,6 +334,6 @@ def test_at_each_hop_all_is_asked_for_that_the_registry_lets_the_next_one_use(mo
     token_at(alice, "orchestrator", "agent/reader", "tool/documents")
 
     assert asked == [
-        ("orchestrator", "agent/reader", {"agent.invoke", "tool.read", "inference.run"}),
+        ("orchestrator", "agent/reader", {"agent.invoke", "tool.read", "inference.run", "llama.chat"}),
         ("agent/reader", "tool/documents", {"tool.read"}),
     ]

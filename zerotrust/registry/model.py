@@ -63,12 +63,18 @@ class Party(Entry):
     code: list[Folder] = []
 
 
+Pin = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""The SHA-256, in hex, of a certificate's SubjectPublicKeyInfo, as in RFC 7469 section 2.4."""
+
+
 class Outside(Entry):
-    """A server that is not a party, such as a model server.  Only one party connects to it, and sends it no token."""
+    """A server that is not a party, such as a model server.  Only one party connects to it."""
 
     reached_by: Name
-    spki_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    """Its identity: the SHA-256, in hex, of its certificate's SubjectPublicKeyInfo, as in RFC 7469 section 2.4."""
+    takes_tokens: bool = False
+    """Whether tokens are issued for it.  Its client ID, and so its audience, is its name."""
+    spki_sha256: Pin | None = None
+    """Its identity.  Without it here, the key has to be enrolled at the registry (`files.py`)."""
 
 
 class Freshness(Entry):
@@ -103,8 +109,9 @@ class Registry(Entry):
     freshness: Freshness
 
     def id(self, name: str) -> str:
-        """Return a party's identifier: its SPIFFE ID, or its client ID."""
-        return f"spiffe://{self.trust_domain}/{name}" if self.parties[name].id == "spiffe" else name
+        """Return an identifier: the SPIFFE ID of a party, or its client ID; the client ID of an outside server."""
+        named_by_client = name in self.outside or self.parties[name].id == "client"
+        return name if named_by_client else f"spiffe://{self.trust_domain}/{name}"
 
     def dns_name(self, name: str) -> str:
         """Return the DNS name in a party's certificate: `quotes.agent.<trust domain>` for `agent/quotes`."""
@@ -174,9 +181,14 @@ class Registry(Entry):
         found = []
         for scope, entry in self.scopes.items():
             for name in entry.served_by:
-                if not self.serves(name):
+                if not self.takes_tokens(name):
                     found.append(f"scopes.{scope}.served_by: {name!r} is not a resource server")
         return found
+
+    def takes_tokens(self, name: str) -> bool:
+        """Return whether tokens are issued for it: it is a resource server, of ours or outside."""
+        server = self.outside.get(name)
+        return self.serves(name) or (server is not None and server.takes_tokens)
 
     def serves(self, name: str) -> bool:
         """Return whether a party is a resource server, so that tokens are issued for it."""
@@ -212,19 +224,25 @@ class Registry(Entry):
         return found
 
     def _outside_problems(self) -> list[str]:
-        return [f"outside.{name}: a party has that name" for name in self.outside if name in self.parties] + [
-            f"outside.{name}.reached_by: {server.reached_by!r} is not a party that runs measured code"
-            for name, server in self.outside.items()
-            if server.reached_by not in self.launched
-        ]
+        found = []
+        for name, server in self.outside.items():
+            key = f"outside.{name}"
+            callers = {caller for caller, party in self.parties.items() if name in party.may_call}
+            if name in self.parties:
+                found.append(f"{key}: a party has that name")
+            if server.reached_by not in self.launched:
+                found.append(f"{key}.reached_by: {server.reached_by!r} is not a party that runs measured code")
+            if server.takes_tokens and callers != {server.reached_by}:
+                found.append(f"{key}.takes_tokens: {server.reached_by!r}, and no other party, has {name!r} in may_call")
+        return found
 
     def _call_problems(self, key: str, name: str, callee: str) -> list[str]:
-        if not self.serves(callee) or callee == name:
+        if not self.takes_tokens(callee) or callee == name:
             return [f"{key}: {callee!r} cannot be called by this party"]
-        target, caller = self.parties[callee], self.parties[name]
+        target, caller = self.parties.get(callee), self.parties[name]
         if not set(self.scopes_at(callee)) & set(caller.delegates):
             return [f"{key}: {callee!r} serves none of the scopes that {name!r} delegates"]
-        if target.max_ttl and caller.max_ttl and target.max_ttl > caller.max_ttl:
+        if target and target.max_ttl and caller.max_ttl and target.max_ttl > caller.max_ttl:
             longer = f"{target.max_ttl} s is longer than the {caller.max_ttl} s of its caller {name!r}"
             return [f"parties.{callee}.max_ttl: {longer}"]
         return []

@@ -5,6 +5,7 @@ Parties take them from the feed only, never from a file or from the party that t
 
 import hashlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.registry.lock import Approved, Digest
-from zerotrust.registry.model import Name, Registry, dns_name
+from zerotrust.registry.model import Name, Pin, Registry, dns_name
 
 MAX_POLICY = 64 * 1024
 """Characters of policies, or of their schema.  To parse them holds a party's event loop for at most 0.15 s."""
@@ -39,6 +40,15 @@ class PolicyDocument(Document):
     cedar_schema: Annotated[str, Field(max_length=MAX_POLICY)]
 
 
+class OutsideServer(BaseModel):
+    """Where an outside server is, and who it is there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    origin: str
+    spki_sha256: Pin
+
+
 class RegistrySnapshot(Document):
     """One version of the registry."""
 
@@ -48,21 +58,23 @@ class RegistrySnapshot(Document):
     in URLs, in the `Host` header and in metadata."""
     places: dict[Name, str] = {}
     """Where a party listens, `https://host:port`, if its name does not resolve to that: only to connect to."""
-    outside: dict[Name, str] = {}
-    """The origin of each outside server."""
+    outside: dict[Name, OutsideServer] = {}
+    """The outside servers whose keys are known; nobody connects to any other."""
     approved: dict[Name, Approved]
     read_from: dict[str, Digest] = {}
     """The SHA-256 of each file that this was read from, by name."""
 
     def called(self) -> dict[str, str]:
-        """Return the address of each party that can be called, by its SPIFFE ID."""
-        return {self.registry.id(name): address for name, address in self.addresses.items()}
+        """Return the address of each party, and each outside server, that tokens are sent to, by its identifier."""
+        servers = self.registry.outside
+        outside = {name: server.origin for name, server in self.outside.items() if servers[name].takes_tokens}
+        return {self.registry.id(name): address for name, address in (self.addresses | outside).items()}
 
-    def outside_of(self, caller: str) -> dict[str, str]:
-        """Return the origins of the outside servers that this party may connect to, by name."""
+    def outside_of(self, caller: str) -> dict[str, OutsideServer]:
+        """Return the outside servers that this party may connect to, by name."""
         servers = self.registry.outside
         # control: outside-for-one-party
-        return {name: origin for name, origin in self.outside.items() if servers[name].reached_by == caller}
+        return {name: server for name, server in self.outside.items() if servers[name].reached_by == caller}
 
     def directory(self, caller: str | None = None) -> Directory:
         """Return the directory of what `caller` may call and connect to; without a caller, of all parties."""
@@ -75,19 +87,32 @@ class RegistrySnapshot(Document):
         parties = {registry.dns_name(name): registry.id(name) for name in callees}
         places = {registry.dns_name(name): _endpoint(self.places[name]) for name in callees & self.places.keys()}
         reached = self.outside_of(caller) if caller else {}
-        outside = {origin: registry.outside[name].spki_sha256 for name, origin in reached.items()}
+        outside = {server.origin: server.spki_sha256 for server in reached.values()}
         return Directory(names, parties, places, outside)
 
 
-def deployed_at(deployment: Deployment, registry: Registry, *, approved: Mapping[str, Approved]) -> RegistrySnapshot:
-    """Return the snapshot of a registry with this deployment."""
+def deployed_at(
+    deployment: Deployment,
+    registry: Registry,
+    *,
+    approved: Mapping[str, Approved],
+    enrolled: Mapping[str, str] = MappingProxyType({}),
+) -> RegistrySnapshot:
+    """Return the snapshot of a registry with this deployment.  `enrolled`: the pins that the registry does not have."""
+    pins = dict(enrolled) | {
+        name: server.spki_sha256 for name, server in registry.outside.items() if server.spki_sha256
+    }
     places = {name: place.origin for name, place in deployment.parties.items() if registry.serves(name)}
     addresses = {name: registry.address(name) for name in places}
     return RegistrySnapshot(
         registry=registry,
         addresses=addresses,
         places=places,
-        outside=deployment.outside,
+        outside={
+            name: OutsideServer(origin=origin, spki_sha256=pins[name])
+            for name, origin in deployment.outside.items()
+            if name in pins
+        },
         approved=dict(approved),
     )
 

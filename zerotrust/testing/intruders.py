@@ -91,7 +91,8 @@ class Intruder:
 
     def _scopes(self, token: str, audience: str) -> frozenset[str]:
         registry, claims = self.stack.registry, jwt.decode(token, options={"verify_signature": False})
-        used = {*registry.scopes_at(audience), *registry.parties[audience].delegates}
+        party = registry.parties.get(audience)
+        used = {*registry.scopes_at(audience), *(party.delegates if party else [])}
         return frozenset({*claims["scope"].split()} & {*registry.parties[self.party].delegates} & used)
 
 
