@@ -10,7 +10,7 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 FUZZ_SECONDS ?= 600
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
-.PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance register new-agent new-tool lock
+.PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before register new-agent new-tool lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ conformance: .venv/ready  ## Run public suites and clients (A2A_TCK=folder: that
 
 crowding: .venv/ready  ## One caller crowds, another user must be served
 	@$(RUN) lab.load.crowding
+
+before: .venv/ready .ogx/ready  ## Attack what figure 3 draws: tokens and keys passed on
+	@$(RUN) lab.before.llama_stack
 
 register: .venv/ready  ## Approve the code as it is: realm and registry.lock
 	@$(RUN) registration.register

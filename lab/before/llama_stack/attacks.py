@@ -1,0 +1,144 @@
+"""What is tried on the pass-through, and what could be seen afterwards.  Nothing here knows what should happen."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from lab.before.llama_stack.agent import MODEL, response_request
+from lab.before.llama_stack.running import Before
+from local.manual_steps import REQUEST
+
+POISONED, SECRET, PUBLISHED = "ENG-104", "FIN-201", "ENG-101"
+"""The report with an order in it; the document it wants read, which is finance's; the report it wants overwritten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of an attack."""
+
+    succeeded: bool
+    happened: str
+
+
+async def ask_without_a_token(system: Before) -> Seen:
+    """A stranger asks for the task."""
+    answer = await _run(system, "", REQUEST)
+    return Seen(answer.is_success, str(answer.status_code))
+
+
+async def read_the_forecast(system: Before) -> Seen:
+    """alice, of engineering, asks for a summary; the poisoned report asks for the forecast of finance."""
+    answer = await _task(system, "alice")
+    return _leaked(system, answer)
+
+
+async def overwrite_the_report(system: Before) -> Seen:
+    """The same task; the poisoned report wants a published report overwritten."""
+    published = system.documents.all[PUBLISHED]["text"]
+    answer = await _task(system, "alice")
+    text = system.documents.all[PUBLISHED]["text"]
+    return Seen(text != published, f"{answer.status_code}: {PUBLISHED} now says {text.strip()!r}")
+
+
+async def ask_without_a_department(system: Before) -> Seen:
+    """eve, who is in no department, asks the agent for it."""
+    return _leaked(system, await _task(system, "eve", f"Read it: {_order('read', SECRET)}"))
+
+
+async def spend_the_token_elsewhere(system: Before) -> Seen:
+    """The agent, or whoever sees its requests, uses alice's token for something else."""
+    token = (await system.realm.sign_in("alice")).access_token
+    headers = {"authorization": f"Bearer {token}"}
+    hello = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]}
+    tries = {
+        "inference": system.http.post(f"{system.stack}/v1/chat/completions", json=hello, headers=headers),
+        "models": system.http.get(f"{system.stack}/v1/models", headers=headers),
+        "tools": system.http.post(
+            f"{system.stack}/v1/responses", json=response_request("Hello", system.tool, system.key), headers=headers
+        ),
+        "the agent": system.http.post(f"{system.agent}/tasks", json={"request": "Hello"}, headers=headers),
+    }
+    answers = {name: (await asked).status_code for name, asked in tries.items()}
+    opened = [name for name, status in answers.items() if status == httpx.codes.OK]
+    return Seen(len(opened) > 1, f"it opens {', '.join(opened) or 'nothing'}")
+
+
+async def take_the_tools_key(system: Before) -> Seen:
+    """The Llama Stack, or whoever reads what it is sent, uses the tool's key without any user."""
+    call = {"name": "read", "arguments": {"id": SECRET}}
+    answer = await system.http.post(
+        system.tool,
+        json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call},
+        headers={"authorization": f"Bearer {system.key}", "accept": "application/json, text/event-stream"},
+    )
+    return _leaked(system, answer)
+
+
+async def go_on_after_sign_out(system: Before) -> Seen:
+    """alice signs out; her token is used again."""
+    login = await system.realm.sign_in("alice")
+    await system.realm.sign_out(login)
+    answer = await _run(system, login.access_token, REQUEST)
+    return Seen(answer.is_success, f"{answer.status_code}, for up to {login.expires_in} s more")
+
+
+async def ask_the_record(system: Before) -> Seen:
+    """alice and eve each have a report overwritten; somebody asks the tool's record who it was."""
+    records = []
+    for user in ("alice", "eve"):
+        system.documents.reset()
+        await _task(system, user, f"Do it: {_order('replace', PUBLISHED, text='Nothing.')}")
+        records.append([line for line in system.documents.record if line.startswith("replace")])
+    return Seen(records[0] == records[1] != [], f"of either it says: {'; '.join(records[0])}")
+
+
+Run = Callable[[Before], Awaitable[Seen]]
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """Something to try."""
+
+    called: str
+    run: Run
+
+
+ATTACKS = (
+    Attack("a stranger asks for the task", ask_without_a_token),
+    Attack("a poisoned report has finance's forecast read", read_the_forecast),
+    Attack("a poisoned report has a published report overwritten", overwrite_the_report),
+    Attack("eve, in no department, has the forecast read", ask_without_a_department),
+    Attack("the agent spends alice's token elsewhere", spend_the_token_elsewhere),
+    Attack("the Llama Stack keeps the tool's key", take_the_tools_key),
+    Attack("a token is used after alice has signed out", go_on_after_sign_out),
+    Attack("an overwritten report: the record is asked for whom", ask_the_record),
+)
+
+
+async def tried(system: Before, attack: Attack) -> Seen:
+    """Try an attack on fresh documents."""
+    system.documents.reset()
+    return await attack.run(system)
+
+
+async def _task(system: Before, user: str, request: str = REQUEST) -> httpx.Response:
+    return await _run(system, (await system.realm.sign_in(user)).access_token, request)
+
+
+async def _run(system: Before, token: str, request: str) -> httpx.Response:
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    return await system.http.post(f"{system.agent}/tasks", json={"request": request}, headers=headers)
+
+
+def _leaked(system: Before, answer: httpx.Response) -> Seen:
+    secret = system.documents.all[SECRET]["text"].partition(".")[0]
+    leaked = secret in answer.text
+    return Seen(leaked, f"{answer.status_code}: " + (f"{secret!r}" if leaked else f"nothing of {SECRET}"))
+
+
+def _order(tool: str, document: str, **more: Any) -> str:
+    """Return an order in the form that the scripted model follows."""
+    arguments = ", ".join(f'"{name}": "{value}"' for name, value in {"id": document, **more}.items())
+    return f"call {tool} {{{arguments}}}"

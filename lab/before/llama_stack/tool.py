@@ -1,0 +1,84 @@
+"""The documents tool (MCP): it serves whoever has its key, and does not know for whom."""
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+SEED = Path(__file__).parents[3] / "tools" / "documents" / "seed.yaml"
+"""The documents of our own tool."""
+
+
+class Documents:
+    """All documents, and what the tool can record about each call."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self.record = list[str]()
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again from the seed."""
+        self.all: dict[str, dict[str, str]] = {one["id"]: one for one in yaml.safe_load(SEED.read_text())}
+        self.record.clear()
+
+    def app(self) -> ASGIApp:
+        """Return the tool server; it looks at the key, and at nothing else."""
+        mcp = self._server().streamable_http_app(stateless_http=True, json_response=True)
+        return _KeyRequired(mcp, self._key)
+
+    def _server(self) -> MCPServer[Any]:
+        server = MCPServer[Any]("documents", log_level="WARNING")
+
+        def found(name: str) -> dict[str, str]:
+            if name not in self.all:
+                raise ToolError(f"there is no document {name}")
+            return self.all[name]
+
+        @server.tool()
+        def search(query: str) -> dict[str, Any]:
+            """Find documents by the words of their titles."""
+            self.record.append(f"search {query!r}, with the key")
+            words = [word.strip(".,;:!?").rstrip("s").lower() for word in query.split() if len(word) > 4]
+            hits = [one for one in self.all.values() if any(word in one["title"].lower() for word in words)]
+            return {"documents": [{"id": one["id"], "title": one["title"]} for one in hits]}
+
+        @server.tool()
+        def read(id: str) -> dict[str, str]:
+            """Read one document."""
+            self.record.append(f"read {id}, with the key")
+            return found(id)
+
+        @server.tool()
+        def create(title: str, text: str) -> dict[str, str]:
+            """File a new document."""
+            name = f"DRAFT-{secrets.token_hex(4)}"
+            self.record.append(f"create {name}, with the key")
+            self.all[name] = {"id": name, "title": title, "text": text}
+            return self.all[name]
+
+        @server.tool()
+        def replace(id: str, text: str) -> dict[str, str]:
+            """Replace the text of a document."""
+            self.record.append(f"replace {id}, with the key")
+            self.all[id] = found(id) | {"text": text}
+            return self.all[id]
+
+        return server
+
+
+class _KeyRequired:
+    def __init__(self, app: Starlette, key: str) -> None:
+        self._app, self._expected = app, f"Bearer {key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and dict(scope["headers"]).get(b"authorization") != self._expected:
+            await JSONResponse({"error": "wrong key"}, 401)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
