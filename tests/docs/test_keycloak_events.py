@@ -29,8 +29,9 @@ NOT_BEFORE = 1_700_000_000
 
 def named(effect: str) -> set[str]:
     """The first word of what is revoked, as the page tells it."""
-    assert re.match(r"heard: |not heard: |read", effect), effect
-    return set(re.findall(r"\b(sessions|session|user|party|all tokens)\b", effect)) if effect[0] == "h" else set()
+    assert re.match(r"revokes: |revokes nothing: |read", effect), effect
+    revokes = effect.removeprefix("revokes: ") if effect.startswith("revokes: ") else ""
+    return set(re.findall(r"\b(sessions|session|user|party|all tokens)\b", revokes))
 
 
 def revoked(changes: list[Change | Sessions]) -> set[str]:
@@ -67,7 +68,7 @@ def test_a_user_event_does_what_its_row_says(kind: str, effect: str) -> None:
 
     assert found == named(effect)
     assert (kind in USER_EVENTS) == bool(found)
-    assert (kind in RECORDED) == effect.startswith(("heard", "read"))
+    assert (kind in RECORDED) == effect.startswith(("revokes: ", "read"))
 
 
 def test_only_the_sentinel_is_read_and_revokes_nothing() -> None:
