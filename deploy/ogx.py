@@ -28,6 +28,8 @@ DAYS = 3650
 """The life of the server's certificate.  Its key is what is pinned; a new one is enrolled."""
 SECONDS_FRESH = 300
 """How long the issuer's keys are used before the server reads them again."""
+SECONDS_MODELS = 30
+"""Between two looks at which models there are; a model server may start later than this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,7 @@ def configuration(place: Place, provider: Provider) -> str:
     server = {
         "host": place.host,
         "port": place.port,
+        "registry_refresh_interval_seconds": SECONDS_MODELS,
         "tls_certfile": place.certificate,
         "tls_keyfile": place.key,
         "auth": {

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.ogx import PORT
+from deploy.ogx import NAME, PORT
 from deploy.setup import LLAMA_STACK, PROVIDER_KEY, SCRIPTED_MODEL
-from tests.support.system import ROOT
+from tests.support.system import ROOT, registry
+from zerotrust.registry.deployment import load_deployment
 
 OVERLAY: dict[str, Any] = yaml.safe_load((ROOT / "compose.llama-stack.yaml").read_text())
 BASE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -37,6 +38,13 @@ def test_who_reaches_whom() -> None:
     assert {name for name, network in OVERLAY["networks"].items() if not (network or {}).get("internal")} == {
         "provider"
     }
+
+
+def test_the_registry_says_where_it_is_and_who_reaches_it() -> None:
+    known = registry()
+
+    assert load_deployment(ROOT / "deploy" / "containers.yaml", known).outside[NAME] == f"https://llama-stack:{PORT}"
+    assert known.outside[NAME].reached_by == "inference"
 
 
 def test_the_server_listens_in_the_network_with_inference_alone() -> None:

@@ -10,7 +10,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from deploy.ogx import DAYS, Place, Provider, configuration, new_server_key
+from deploy.ogx import DAYS, NAME, SCOPES, Place, Provider, configuration, new_server_key
+from tests.support.system import registry
 
 PLACE = Place(
     issuer="https://localhost:8443/realms/agents",
@@ -49,6 +50,14 @@ def test_each_scope_opens_its_own_paths_and_nothing_else_is_open() -> None:
         {"permit": {"paths": ["/v1/models", "/v1/models/*"]}, "when": "user with llama.models in scopes"},
     ]
     assert {tuple(rule["permit"]["actions"]) for rule in auth["access_policy"]} == {("read",)}
+
+
+def test_it_is_the_registrys_server_and_serves_the_registrys_scopes() -> None:
+    known = registry()
+
+    assert known.id(NAME) == configured()["server"]["auth"]["provider_config"]["audience"]
+    assert known.outside[NAME].takes_tokens
+    assert {scope for scope, entry in known.scopes.items() if NAME in entry.served_by} == SCOPES.keys()
 
 
 def test_neither_prompts_nor_answers_are_kept() -> None:
