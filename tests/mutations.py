@@ -127,9 +127,12 @@ TESTS = {
         "unit/test_strict_json unit/test_token_validation unit/test_gate fuzz/test_properties attacks/test_b_jose"
     ),
     "spiffe.svid": "unit/test_svid unit/test_tls unit/test_statement unit/test_imports",
-    "adapters.agent_loop": (
+    "adapters.agent_loop": "unit/test_agent_loop services/test_reader services/test_writer attacks/test_l_model",
+    "adapters.model_client": "unit/test_agent_loop services/test_orchestrator faults/test_tasks",
+    "adapters.model_choice": "unit/test_agent_loop unit/test_imports services/test_reader",
+    "adapters.tool_client": (
         "unit/test_agent_loop services/test_discovery services/test_reader services/test_writer faults/test_tasks "
-        "services/test_story attacks/test_l_model"
+        "services/test_story attacks/test_l_model attacks/test_i_mcp"
     ),
     "spiffe.tls": "unit/test_tls unit/test_outside unit/test_pools",
     "adapters.mcp": (

@@ -9,8 +9,10 @@ from starlette.types import ASGIApp
 
 from zerotrust.adapters.a2a import DIALECTS, agent_app
 from zerotrust.adapters.agent_card import CARD_PATH, PATH
-from zerotrust.adapters.agent_loop import ModelClient, ToolClient, run_tool_loop
+from zerotrust.adapters.agent_loop import run_tool_loop
 from zerotrust.adapters.answer import Answer
+from zerotrust.adapters.model_client import ModelClient
+from zerotrust.adapters.tool_client import ToolClient
 from zerotrust.routes import MAX_MESSAGE, MutualTLS, Public, Routes, Scope
 from zerotrust.runtime import run
 from zerotrust.service import Service
@@ -28,7 +30,7 @@ SECONDS_TO_READ = 30
 def create_app(service: Service) -> ASGIApp:
     """The reader, guarded."""
     documents = ToolClient(service, "tool/documents")
-    model = ModelClient(service, "inference", model="default")
+    model = ModelClient(service, "inference")
 
     async def answer(task: str) -> Answer:
         # Narrow: one token for the tool, one for the model.  Neither is valid for the other, or for this agent.

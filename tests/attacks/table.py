@@ -1079,7 +1079,7 @@ ROWS: dict[int, Row] = {
         Reason.GRANTED,
         (
             Control("full-store-names-drafts", put="names = ''"),
-            Control("failure-keeps-cause", put="return _cut(f'{what}: {cause}', LONGEST_FAILURE)"),
+            Control("failure-keeps-cause", put="return cut(f'{what}: {cause}', LONGEST_FAILURE)"),
         ),
     ),
     # S. operators, terminals, sessions
@@ -1251,6 +1251,29 @@ ROWS: dict[int, Row] = {
         "a compromised agent that asks the model without end, with genuine tokens of one task",
         ModelReason.BUDGET_SPENT,
         (Control("model-calls-bounded"), Control("model-tokens-bounded")),
+    ),
+    231: Row(
+        "a model that asks for the same again and again: to file, to read, and for what is refused",
+        Reason.GRANTED,
+        (Control("nothing-done-twice"), Control("same-call-bounded"), Control("idle-replies-bounded")),
+    ),
+    232: Row(
+        "half a reply of a model, which asks to file what it has not finished",
+        None,
+        (Control("nothing-done-for-half-a-reply"),),
+    ),
+    233: Row(
+        "a model that spends without end, and whose server says what it likes about that",
+        Reason.GRANTED,
+        (
+            Control("task-tokens-bounded"),
+            Control("task-tokens-at-least", take="(MAX_CONVERSATION - self._room) // BYTES_PER_TOKEN", put="0"),
+        ),
+    ),
+    234: Row(
+        "a reply of a model that is huge, or costly to read, with a call of a tool in it",
+        None,
+        (Control("answer-size"), Control("answer-elements")),
     ),
     # W. what the answer of a compromised party costs its caller
     215: Row(

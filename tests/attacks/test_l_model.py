@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from inference.script import MAX_ORDERS
 from tests.support.attack import DOORS, LURES, Target, Tried, Tries, attack, message, tool_call
 from tests.support.leaks import holds_token
+from zerotrust.adapters.agent_loop import MAX_IDLE, MAX_SAME
 from zerotrust.decision import Reason
 
 READER, TOOL = "agent/reader", "tool/documents"
@@ -145,3 +146,65 @@ async def test_an_agent_that_asks_the_model_without_end(target: Target) -> Tries
             another: dict[str, Any] = {"lineage": [f"not-{bound}", "its-own"], "txn": f"not-{bound}"}
             others = await target.send(model, target.token(model, **another))
             assert others.answer.status_code == 200
+
+
+def saying(target: Target, *calls: tuple[str, dict[str, Any]], ended: str = "tool_calls", **more: Any) -> list[bytes]:
+    """Put a model in place of ours that asks for the same for ever; return what it gets to hear."""
+    functions = [{"name": name, "arguments": orjson.dumps(arguments).decode()} for name, arguments in calls]
+    wanted = [{"id": "1", "type": "function", "function": function} for function in functions]
+    choice = {"index": 0, "finish_reason": ended, "message": {"role": "assistant", "tool_calls": wanted}}
+    answer, heard = orjson.dumps({"choices": [choice], **more}), list[bytes]()
+
+    async def model(_scope: Scope, receive: Receive, send: Send) -> None:
+        heard.append((await receive())["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": answer})
+
+    target.system.apps[target.system.addresses["inference"]] = model
+    return heard
+
+
+@attack(231)
+async def test_a_model_that_asks_for_the_same_again_and_again(target: Target) -> Tries:
+    """It was talked into it, or is a small one; to file once is what it may do for this user."""
+    before = target.system.documents()
+    saying(target, ("create", {"title": "x", "text": "x"}))
+    tried = await target.send("agent/writer", target.token("agent/writer"))
+    yield replace(tried, effect=len(target.system.documents()) > len(before) + 1)
+    for name, arguments in (("read", {"id": "ENG-101"}), ("post", {})):
+        on_record = len(await target.records(TOOL))
+        heard = saying(target, (name, arguments))
+        tried = await target.send(READER, target.token(READER))
+        done = [r for r in (await target.records(TOOL))[on_record:] if r.get("operation") == name]
+        yield replace(tried, effect=len(done) > MAX_SAME or len(heard) > MAX_SAME + MAX_IDLE)
+
+
+@attack(232)
+async def test_half_a_reply_of_a_model(target: Target) -> Tries:
+    for ended in ("length", "content_filter"):
+        before = target.system.documents()
+        saying(target, ("create", {"title": "x", "text": "half a sen"}), ended=ended)
+        tried = await target.send("agent/writer", target.token("agent/writer"))
+        yield replace(tried, effect=target.system.documents() != before)
+
+
+@attack(233)
+async def test_a_model_that_spends_without_end(target: Target) -> Tries:
+    """Its server says much, nothing, or nonsense of what was spent."""
+    usages: list[Any] = [{"total_tokens": 60}, {"total_tokens": 0}, None, {"total_tokens": -(10**9)}]
+    for usage in usages:
+        heard = saying(target, ("search", {"query": "incident"}), ("read", {"id": "ENG-101"}), usage=usage)
+        with patch.multiple("zerotrust.adapters.agent_loop", MAX_TOKENS=120, MAX_SAME=100):
+            tried = await target.send(READER, target.token(READER))
+        yield replace(tried, effect=len(heard) > 4)
+
+
+@attack(234)
+async def test_a_reply_of_a_model_that_is_costly_to_read(target: Target) -> Tries:
+    """The call in it is one that the agent may make, so the rest of the reply is all that is wrong."""
+    for padding in ("x" * (2 << 20), [0] * 5_000):
+        on_record = len(await target.records(TOOL))
+        saying(target, ("read", {"id": "ENG-101"}), padding=padding)
+        tried = await target.send(READER, target.token(READER))
+        done = [r for r in (await target.records(TOOL))[on_record:] if r.get("operation") == "document.read"]
+        yield replace(tried, effect=bool(done))

@@ -127,9 +127,9 @@ async def test_drafts_that_are_too_long_together(target: Target) -> Tries:
 @attack(178)
 async def test_a_model_that_never_has_enough(target: Target) -> Tries:
     """All in one reply."""
-    call = {"type": "function", "function": {"name": "read", "arguments": '{"id": "ENG-101"}'}}
     most = 4
-    wishes = [{"id": str(number), **call} for number in range(3 * most)]
+    calls = [{"name": "read", "arguments": f'{{"id": "ENG-{number}"}}'} for number in range(3 * most)]
+    wishes = [{"id": "1", "type": "function", "function": call} for call in calls]
     answer = orjson.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": wishes}}]})
 
     async def model(_scope: Scope, _receive: Receive, send: Send) -> None:

@@ -25,6 +25,7 @@ NEEDS_AN_EXTRA = {
     "zerotrust.adapters.a2a": ("a2a", "a2a"),
     "zerotrust.adapters.agent_card": ("a2a", "a2a"),
     "zerotrust.adapters.agent_loop": ("mcp", "mcp"),
+    "zerotrust.adapters.tool_client": ("mcp", "mcp"),
     "zerotrust.adapters.mcp": ("mcp", "mcp"),
     "zerotrust.testing.intruders": ("docker", "testbed"),
     "zerotrust.testing.pytest_plugin": ("pytest", "testbed"),

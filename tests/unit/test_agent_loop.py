@@ -1,8 +1,10 @@
 """What an agent makes of what a model or a tool says that is not what it was asked for."""
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -10,18 +12,30 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, ImageContent, TextContent
 
 from zerotrust.adapters.agent_loop import (
+    BYTES_PER_TOKEN,
+    DONE,
+    IDLE,
     LONGEST_FAILURE,
     MAX_CALLS,
     MAX_CONVERSATION,
+    MAX_IDLE,
+    MAX_SAME,
+    MAX_SECONDS,
+    MAX_TOKENS,
     MAX_TURNS,
+    NO_END,
+    NO_ROOM,
+    NO_TIME,
+    NO_TOKENS,
+    SAME,
     TOO_LONG,
     TOO_MANY,
-    ModelClient,
-    Reply,
-    ToolClient,
     run_tool_loop,
 )
 from zerotrust.adapters.answer import NONSENSE, Answer, PeerError
+from zerotrust.adapters.model_choice import LONGEST_MODEL, ask_for_model, model_name
+from zerotrust.adapters.model_client import EMPTY, LONGEST_NAME, Call, ModelClient, Reply, read_reply
+from zerotrust.adapters.tool_client import Offer, ToolClient
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 
@@ -38,11 +52,14 @@ def model(answer: httpx.Response | Exception) -> ModelClient:
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(said))
     service: Any = SimpleNamespace(addresses={"inference": "https://model.test"}, egress=SimpleNamespace(http=http))
-    return ModelClient(service, "inference", model="scripted")
+    return ModelClient(service, "inference")
 
 
-def words(content: str | None) -> httpx.Response:
-    return httpx.Response(200, json={"choices": [{"message": {"role": "assistant", "content": content}}]})
+def said(message: dict[str, Any], *, ended: Any = "stop", **more: Any) -> httpx.Response:
+    return httpx.Response(200, json={"choices": [{"message": message, "finish_reason": ended}], **more})
+
+
+SURROGATE = b'{"choices": [{"message": {"role": "assistant", "content": "\\ud800"}}]}'
 
 
 @pytest.mark.parametrize(
@@ -55,6 +72,24 @@ def words(content: str | None) -> httpx.Response:
         (httpx.Response(200, content=b"no JSON"), NONSENSE),
         (httpx.Response(200, json={"choices": []}), NONSENSE),
         (httpx.Response(200, json=[]), NONSENSE),
+        (said({"role": "user", "content": "x"}), NONSENSE),
+        (said({"role": "assistant", "content": 1}), NONSENSE),
+        (said({"role": "assistant", "content": "x", "tool_calls": {}}), NONSENSE),
+        (httpx.Response(200, content=b'{"choices": [], "choices": []}'), NONSENSE),
+        (httpx.Response(200, content=SURROGATE), NONSENSE),
+        (
+            httpx.Response(429, json={"reason": "budget_spent", "error": {"code": "budget_spent"}}),
+            "refused with 429, budget_spent: what this sign-in may spend on the model is spent",
+        ),
+        (
+            httpx.Response(400, json={"error": {"code": "context_length_exceeded"}}),
+            "answered with status 400: the conversation is too long for this model",
+        ),
+        (
+            httpx.Response(404, json={"reason": "unknown_model", "error": {"code": "model_not_found"}}),
+            "refused with 404, unknown_model: there is no such model",
+        ),
+        (httpx.Response(400, json={"error": {"code": ["x"]}}), "answered with status 400"),
     ],
 )
 async def test_what_is_no_reply_of_a_model_is_reported_as_such(answer: httpx.Response | Exception, told: str) -> None:
@@ -64,26 +99,132 @@ async def test_what_is_no_reply_of_a_model_is_reported_as_such(answer: httpx.Res
     assert error.value.message == f"inference: {told}"
 
 
-async def test_a_call_with_an_empty_text_for_arguments_has_none() -> None:
-    call = {"id": "1", "type": "function", "function": {"name": "search", "arguments": ""}}
-    message = {"role": "assistant", "content": None, "tool_calls": [call]}
-    said = await model(httpx.Response(200, json={"choices": [{"message": message}]})).reply([], [], TOKEN)
+def reply(message: dict[str, Any], *, ended: Any = "stop", **more: Any) -> Reply:
+    return read_reply(said({"role": "assistant"} | message, ended=ended, **more).content)
 
-    assert said.tool_calls[0].function.arguments == {}
+
+def a_call(arguments: Any = "{}", name: Any = "search") -> dict[str, Any]:
+    return {"tool_calls": [{"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [("", {}), (None, {}), ("{}", {}), ('{"a": 1}', {"a": 1}), ({"a": 1}, {"a": 1})],
+)
+def test_a_call_without_arguments_has_none_whatever_is_sent_for_it(arguments: Any, meant: dict[str, Any]) -> None:
+    assert reply(a_call(arguments)).calls == (Call("search", meant),)
+
+
+@pytest.mark.parametrize("arguments", ["{", "[1]", "null", "1", '{"a": 1, "a": 2}', '{"a": "\\ud800"}', 7, ["a"], True])
+def test_arguments_that_are_no_object_cost_one_call_and_not_the_reply(arguments: Any) -> None:
+    good = a_call('{"a": 1}')["tool_calls"]
+
+    bad, other = reply({"tool_calls": a_call(arguments)["tool_calls"] + good}).calls
+    assert bad == Call("search", {}, "the arguments are no JSON object")
+    assert other == Call("search", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *(a_call(name=name)["tool_calls"][0] for name in (None, "", 1, ["x"], "x" * (LONGEST_NAME + 1))),
+        {},
+        {"function": None},
+        {"function": {}},
+        {"custom": {"name": "x"}, "type": "custom"},
+        "search",
+        None,
+    ],
+)
+def test_a_call_of_nothing_costs_itself_alone(entry: Any) -> None:
+    bad, good = reply({"tool_calls": [entry, *a_call()["tool_calls"]]}).calls
+
+    assert bad.wrong == "the call has no name of a tool"
+    assert not good.wrong
+    assert not reply(a_call(name="x" * LONGEST_NAME)).calls[0].wrong
+
+
+@pytest.mark.parametrize(
+    ("message", "ended", "stopped"),
+    [
+        ({"content": "half a sen"}, "length", "the model's answer was cut off at its limit of tokens"),
+        ({"content": "x"}, "content_filter", "the model's answer was withheld by a content filter"),
+        ({"content": None, "refusal": "I will not."}, "stop", "the model refused: I will not."),
+        ({"content": None, "refusal": "x" * 999}, "stop", f"the model refused: {'x' * 200}…"),
+        ({"content": None}, "stop", EMPTY),
+        ({"content": ""}, None, EMPTY),
+        ({"content": " \n"}, "stop", EMPTY),
+        ({"content": None, "tool_calls": None}, "stop", EMPTY),
+        ({"content": "Done.", "refusal": None}, "stop", ""),
+        ({"content": "Done."}, ["x"], ""),
+        ({"content": None, **a_call()}, "tool_calls", ""),
+    ],
+)
+def test_what_is_no_whole_answer_is_told_apart_from_one(message: dict[str, Any], ended: Any, stopped: str) -> None:
+    assert reply(message, ended=ended).stopped == stopped
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"total_tokens": 7}, 7),
+        ({"total_tokens": True}, 0),
+        ({"total_tokens": -7}, 0),
+        ({"total_tokens": "7"}, 0),
+        ({"total_tokens": 7.5}, 0),
+        ({}, 0),
+        (None, 0),
+        ([7], 0),
+    ],
+)
+def test_what_a_server_says_of_tokens_counts_where_it_is_a_number(usage: Any, tokens: int) -> None:
+    assert reply({"content": "x"}, usage=usage).tokens == tokens
 
 
 class Listing:
     """A tool server that offers nothing."""
 
-    async def offered(self, _token: ExchangedToken) -> list[dict[str, Any]]:
-        return []
+    async def offered(self, _token: ExchangedToken) -> Offer:
+        return Offer([])
 
 
-async def test_a_model_that_says_nothing_has_answered_nothing() -> None:
+async def test_a_model_that_says_nothing_has_not_answered() -> None:
     tools: Any = Listing()
-    answer = await run_tool_loop("?", model=model(words(None)), model_token=TOKEN, tools=tools, tool_token=TOKEN)
+    client = model(said({"role": "assistant", "content": None}))
+    answer = await run_tool_loop("?", model=client, model_token=TOKEN, tools=tools, tool_token=TOKEN)
 
-    assert (answer.text, answer.broken) == ("", "")
+    assert (answer.text, answer.broken) == ("", EMPTY)
+
+
+# which model
+
+
+async def test_the_model_that_the_caller_names_is_asked_for() -> None:
+    asked: list[str] = []
+
+    def noted(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content)["model"])
+        return said({"role": "assistant", "content": "x"})
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(noted))
+    service: Any = SimpleNamespace(addresses={"inference": "https://model.test"}, egress=SimpleNamespace(http=http))
+    client = ModelClient(service, "inference")
+
+    async def one(name: str | None) -> None:
+        if name:
+            ask_for_model(name)
+        await client.reply([], [], TOKEN)
+
+    for name in ("local/qwen2.5-coder:0.5b", None):
+        await asyncio.create_task(one(name))  # a task of its own, as each request has
+    assert asked == ["local/qwen2.5-coder:0.5b", "default"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "a\n", "/a", "-a", "é", "x" * (LONGEST_MODEL + 1), None, 1, ["a"]])
+def test_what_is_no_name_of_a_model_is_none(name: Any) -> None:
+    with pytest.raises(ValueError, match="not the name of a model"):
+        model_name(name)
+    assert model_name("x" * LONGEST_MODEL) == "x" * LONGEST_MODEL
 
 
 def tools(answer: CallToolResult | MCPError) -> ToolClient:
@@ -129,32 +270,47 @@ async def test_an_error_that_says_nothing_of_what_was_done_leaves_it_unclear() -
 class Scripted:
     """A model that says these things, one after the other, and the last of them for ever."""
 
-    def __init__(self, *replies: dict[str, Any]) -> None:
-        self.replies, self.heard = list(replies), list[list[dict[str, Any]]]()
+    def __init__(self, *replies: Reply, hangs: bool = False) -> None:
+        self.replies, self.hangs, self.heard = list(replies), hangs, list[list[dict[str, Any]]]()
 
     async def reply(self, messages: list[dict[str, Any]], *_: Any) -> Reply:
         self.heard.append([dict(message) for message in messages])
-        said = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-        return Reply.model_validate({"role": "assistant"} | said)
+        if self.hangs and len(self.replies) == 1:
+            await asyncio.Event().wait()
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+class Asking(Scripted):
+    """A model that always asks for another call."""
+
+    def __init__(self, tokens: int = 0) -> None:
+        super().__init__()
+        self.tokens = tokens
+
+    async def reply(self, messages: list[dict[str, Any]], *_: Any) -> Reply:
+        self.heard.append([dict(message) for message in messages])
+        return Reply(calls=(Call("read", {"id": str(len(self.heard))}),), tokens=self.tokens)
 
 
 class Answering:
     """A tool server that answers each call with what a test says of that name, and counts them."""
 
-    def __init__(self, **answers: str) -> None:
-        self.answers, self.called = answers, list[str]()
+    def __init__(self, *, read_only: frozenset[str] = frozenset(), **answers: str) -> None:
+        self.answers, self.called, self.read_only = answers, list[str](), read_only
 
-    async def offered(self, _token: ExchangedToken) -> list[dict[str, Any]]:
-        return []
+    async def offered(self, _token: ExchangedToken) -> Offer:
+        return Offer([{"type": "function", "function": {"name": name}} for name in self.answers], self.read_only)
 
     async def call(self, name: str, _arguments: dict[str, Any], _token: ExchangedToken) -> tuple[str, bool]:
         self.called.append(name)
         return self.answers.get(name, "refused (policy_denied)"), name in self.answers
 
 
-def calls(*names: str, **arguments: str) -> dict[str, Any]:
-    function = {"arguments": json.dumps(arguments)}
-    return {"tool_calls": [{"id": str(n), "function": {"name": name} | function} for n, name in enumerate(names)]}
+SAID = Reply("Done.")
+
+
+def calls(*names: str, **arguments: str) -> Reply:
+    return Reply(calls=tuple(Call(name, dict(arguments)) for name in names))
 
 
 async def worked(task: str, model: Any, tools: Any) -> Answer:
@@ -162,17 +318,18 @@ async def worked(task: str, model: Any, tools: Any) -> Answer:
 
 
 async def test_a_model_that_never_ends_is_given_up() -> None:
-    model, tools = Scripted(calls("read")), Answering(read="x")
+    model, tools = Asking(), Answering(read="x")
 
     answer = await worked("?", model, tools)
 
-    assert answer.broken == "the model came to no end"
+    assert answer.broken == NO_END
     assert len(model.heard) == len(answer.done) == MAX_TURNS
 
 
 async def test_a_model_that_wants_too_many_calls_gets_so_many_and_goes_on_without_the_rest() -> None:
     """So a document that talks it into a thousand calls does not end the task."""
-    tools, model = Answering(read="x"), Scripted(calls(*["read"] * (MAX_CALLS + 7)), {"content": "Done."})
+    wanted = tuple(Call("read", {"id": str(number)}) for number in range(MAX_CALLS + 7))
+    tools, model = Answering(read="x"), Scripted(Reply(calls=wanted), SAID)
 
     answer = await worked("?", model, tools)
 
@@ -182,10 +339,146 @@ async def test_a_model_that_wants_too_many_calls_gets_so_many_and_goes_on_withou
     assert [message["content"] for message in model.heard[1][-7:]] == [f"refused ({TOO_MANY})"] * 7
 
 
+@pytest.mark.parametrize("said", [MAX_TOKENS // 2, MAX_TOKENS])
+async def test_a_task_whose_tokens_are_used_is_given_up_and_what_was_done_is_told(said: int) -> None:
+    model = Asking(said)
+
+    answer = await worked("?", model, Answering(read="x"))
+
+    assert answer.broken == NO_TOKENS
+    assert len(model.heard) == len(answer.done) == MAX_TOKENS // said
+
+
+async def test_the_last_tokens_are_good_for_an_answer() -> None:
+    answer = await worked("?", Scripted(Reply("Done.", tokens=MAX_TOKENS)), Answering())
+
+    assert (answer.text, answer.broken) == ("Done.", "")
+
+
+async def test_a_server_that_says_nothing_of_tokens_is_counted_by_bytes() -> None:
+    model, task = Asking(), "x" * (MAX_CONVERSATION // 2)
+    with patch("zerotrust.adapters.agent_loop.MAX_TOKENS", 2 * len(task) // BYTES_PER_TOKEN):
+        answer = await worked(task, model, Answering(read="x"))
+
+    assert (answer.broken, len(model.heard)) == (NO_TOKENS, 2)
+
+
+async def test_a_model_that_takes_too_long_is_given_up() -> None:
+    with patch("zerotrust.adapters.agent_loop.MAX_SECONDS", 0):
+        answer = await worked("?", Scripted(SAID, hangs=True), Answering())
+
+    assert answer.broken == NO_TIME
+
+
+async def test_no_call_is_begun_when_the_time_is_over() -> None:
+    tools, now = Answering(read="x"), asyncio.get_running_loop().time
+
+    class Slow(Scripted):
+        async def reply(self, *_: Any) -> Reply:
+            late.start()  # from now on
+            return calls("read")
+
+    late = patch.object(asyncio.get_running_loop(), "time", lambda: now() + MAX_SECONDS)
+    try:
+        answer = await worked("?", Slow(), tools)
+    finally:
+        late.stop()
+
+    assert (answer.broken, tools.called) == (NO_TIME, [])
+    assert answer.failed == (f"read {{}}: {NO_TIME}",)
+
+
+# nothing twice, and nothing for ever
+
+
+async def test_a_call_that_has_succeeded_is_not_made_again_unless_it_only_reads() -> None:
+    tools = Answering(create="filed", read="x", read_only=frozenset({"read"}))
+    again = calls("create", "read", a="1", b="2")
+    turned = Reply(calls=(Call("create", {"b": "2", "a": "1"}), Call("create", {"a": "2"})))
+    model = Scripted(again, Reply(calls=again.calls + turned.calls), SAID)
+
+    answer = await worked("?", model, tools)
+
+    assert tools.called == ["create", "read", "read", "create"]
+    assert answer.text == "Done."
+    assert answer.failed == (f'create {{"a": "1", "b": "2"}}: {DONE}', f'create {{"b": "2", "a": "1"}}: {DONE}')
+    assert [message["content"] for message in model.heard[2][-4:]] == [DONE, "x", DONE, "filed"]
+
+
+async def test_a_call_that_is_refused_is_made_again_a_few_times_and_then_no_more() -> None:
+    tools = Answering()
+
+    answer = await worked("?", Scripted(calls("post")), tools)
+
+    assert tools.called == ["post"] * MAX_SAME
+    assert answer.failed[MAX_SAME:] == (f"post {{}}: {SAME}",) * MAX_IDLE
+    assert answer.broken == IDLE
+
+
+async def test_a_model_whose_calls_cannot_be_made_is_given_up_unless_it_mends() -> None:
+    bad = Reply(calls=(Call("read", {}, "the arguments are no JSON object"),))
+    for mends, replies in ((False, [bad] * MAX_IDLE), (True, [bad, bad, calls("read"), bad, bad, SAID])):
+        model, tools = Scripted(*replies), Answering(read="x")
+        answer = await worked("?", model, tools)
+
+        assert (answer.text, answer.broken) == (("Done.", "") if mends else ("", IDLE))
+        assert tools.called == ["read"] * mends
+        assert model.heard[1][-1]["content"] == "the arguments are no JSON object"
+        assert answer.failed[0] == "read {}: the arguments are no JSON object"
+
+
+async def test_a_bad_call_takes_nothing_from_those_beside_it() -> None:
+    tools = Answering(read="x")
+    mixed = Reply(calls=(Call("?", {}, "the call has no name of a tool"), Call("read", {})))
+
+    answer = await worked("?", Scripted(mixed, SAID), tools)
+
+    assert (answer.text, answer.done) == ("Done.", ("read {}: x",))
+
+
+async def test_a_model_that_calls_what_does_not_exist_is_told_what_does() -> None:
+    """The tool's door has refused it, and that is on record there."""
+    model, tools = Scripted(calls("reed", "read"), SAID), Answering(read="x", search="y")
+
+    answer = await worked("?", model, tools)
+
+    assert tools.called == ["reed", "read"]
+    assert [message["content"] for message in model.heard[1][-2:]] == [
+        "refused (policy_denied); the tools are read, search",
+        "x",
+    ]
+    assert answer.failed == ("reed {}: refused (policy_denied)",)
+
+
+async def test_the_messages_have_ids_of_their_own_and_names_that_every_server_takes() -> None:
+    model = Scripted(calls("read", "re ad\r\n"), calls("read"), SAID)
+
+    await worked("?", model, Answering(read="x", read_only=frozenset({"read"})))
+
+    first, _, _, second, _ = model.heard[2][1:]
+    sent = [*first["tool_calls"], *second["tool_calls"]]
+    assert [call["id"] for call in sent] == ["call-1", "call-2", "call-3"]
+    assert [call["function"]["name"] for call in sent] == ["read", "re_ad__", "read"]
+    assert [m["tool_call_id"] for m in model.heard[2] if m["role"] == "tool"] == ["call-1", "call-2", "call-3"]
+
+
+@pytest.mark.parametrize("stopped", ["the model's answer was cut off at its limit of tokens", "the model refused: no"])
+async def test_nothing_is_done_for_what_is_no_whole_reply(stopped: str) -> None:
+    tools = Answering(create="x")
+    cut_off = Reply("x", (Call("create", {"text": "hal"}),), stopped)
+
+    answer = await worked("?", Scripted(cut_off), tools)
+
+    assert (answer.text, answer.broken, tools.called) == ("", stopped, [])
+
+
+# how long
+
+
 async def test_what_a_task_has_no_room_for_is_left_out_and_the_rest_goes_on() -> None:
     """One document too many, or one that is too long, is not the end of the task."""
     large = "x" * (MAX_CONVERSATION // 3)
-    model = Scripted(calls("one", "two", "three", "four"), {"content": "Done."})
+    model = Scripted(calls("one", "two", "three", "four"), SAID)
 
     answer = await worked("?", model, Answering(one=large, two=large, three=large, four="small"))
 
@@ -199,15 +492,14 @@ async def test_what_a_task_has_no_room_for_is_left_out_and_the_rest_goes_on() ->
 async def test_a_model_is_never_told_more_than_one_task_has_room_for(letter: str) -> None:
     sent: list[int] = []
 
-    def said(request: httpx.Request) -> httpx.Response:
+    def asks(request: httpx.Request) -> httpx.Response:
         sent.append(len(request.content))
-        call = {"id": "1", "function": {"name": "read", "arguments": "{}"}}
-        return httpx.Response(200, json={"choices": [{"message": {"role": "assistant", "tool_calls": [call]}}]})
+        return said({"role": "assistant"} | a_call(json.dumps({"id": len(sent)}), name="read"))
 
-    http = httpx.AsyncClient(transport=httpx.MockTransport(said))
+    http = httpx.AsyncClient(transport=httpx.MockTransport(asks))
     service: Any = SimpleNamespace(addresses={"inference": "https://model.test"}, egress=SimpleNamespace(http=http))
 
-    await worked("?", ModelClient(service, "inference", model="scripted"), Answering(read=letter * 10_000))
+    await worked("?", ModelClient(service, "inference"), Answering(read=letter * 10_000))
 
     assert len(sent) == MAX_TURNS
     assert max(sent) < MAX_CONVERSATION + 1000
@@ -216,25 +508,27 @@ async def test_a_model_is_never_told_more_than_one_task_has_room_for(letter: str
 async def test_a_task_that_is_too_long_by_itself_is_refused_before_anything_is_done() -> None:
     tools = Answering()
     with pytest.raises(PeerError) as error:
-        await worked("x" * MAX_CONVERSATION, Scripted({"content": "Done."}), tools)
+        await worked("x" * MAX_CONVERSATION, Scripted(SAID), tools)
 
-    assert error.value.message == "more was said than one task has room for"
+    assert error.value.message == NO_ROOM
 
 
 @pytest.mark.parametrize(
-    "reply", [{"content": "x" * MAX_CONVERSATION}, calls("read", id="x" * MAX_CONVERSATION)], ids=["words", "a call"]
+    "reply",
+    [Reply("x" * MAX_CONVERSATION), calls("read", id="x" * MAX_CONVERSATION)],
+    ids=["words", "a call"],
 )
-async def test_a_model_that_says_too_much_is_given_up_and_nothing_it_wants_is_done(reply: dict[str, Any]) -> None:
+async def test_a_model_that_says_too_much_is_given_up_and_nothing_it_wants_is_done(reply: Reply) -> None:
     tools = Answering(read="x")
 
     answer = await worked("?", Scripted(reply), tools)
 
-    assert (answer.text, answer.broken) == ("", "more was said than one task has room for")
+    assert (answer.text, answer.broken) == ("", NO_ROOM)
     assert tools.called == []
 
 
 async def test_what_is_told_of_a_call_that_failed_has_an_end() -> None:
-    answer = await worked("?", Scripted(calls("replace", text="x" * 50_000), {"content": "Done."}), Answering())
+    answer = await worked("?", Scripted(calls("replace", text="x" * 50_000), SAID), Answering())
 
     (failed,) = answer.failed
     assert failed.startswith('replace {"text": "xxx')

@@ -34,6 +34,7 @@ PURE = [
     "spiffe.statement",
     "adapters.digests",
     "adapters.extras",
+    "adapters.model_choice",
     "adapters.agent_card",
     "audit.event",
     "registry.directory",

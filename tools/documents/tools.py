@@ -5,6 +5,7 @@ The gate has decided by scope.  What depends on the data (department, state, own
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import ToolAnnotations
 from pydantic import BaseModel
 
 from tools.documents.document import MAX_TEXT, Document, Entry, Id, Text, Title, absent, new_id, size
@@ -19,6 +20,10 @@ TOOLS = {
     "replace": "tool.write",
     "delete": "tool.write",
 }
+
+
+READS = ToolAnnotations(read_only_hint=True)
+"""An agent may repeat such a call; any other, once it has succeeded, is not made again in the same task."""
 
 
 class Found(BaseModel):
@@ -41,7 +46,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
             raise missing
         return found
 
-    @server.tool()
+    @server.tool(annotations=READS)
     async def search(query: str) -> Found:
         """Find documents by the words of their titles."""
         matching = await store.search(query, service.department(), current_principal().subject)
@@ -49,7 +54,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
         found = [d for d in matching if service.permits("document.read", d.as_resource())]
         return Found(documents=[{"id": d.id, "title": d.title} for d in found])
 
-    @server.tool()
+    @server.tool(annotations=READS)
     async def read(id: Id) -> Document:
         """Read one document."""
         document = await permitted("document.read", id)

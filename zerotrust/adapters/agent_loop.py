@@ -1,38 +1,36 @@
 """The loop of an agent: a model chooses the tools to call, and the agent calls them with an exchanged token.
 
 The agent obeys the model.  That is deliberate: what limits a manipulated model is the rights of the token, not the
-agent's judgement.
+agent's judgement.  What the loop bounds is what a task costs; and it does nothing twice.
 """
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated, Any, Literal
+import re
+from collections import Counter
+from typing import Any
 
-import httpx
-from pydantic import BaseModel, BeforeValidator, Json
 from pydantic_core import to_json
 
-from zerotrust.adapters.answer import NONSENSE, Answer, PeerError, refused, unreached, untouched
-from zerotrust.adapters.digests import tool_digest
-from zerotrust.adapters.extras import extra
-from zerotrust.decision import WHENEVER, Denied, Reason
+from zerotrust.adapters.answer import Answer, PeerError, cut
+from zerotrust.adapters.model_client import Call, ModelClient, Reply
+from zerotrust.adapters.tool_client import Offer, ToolClient
 from zerotrust.issuer.exchange import ExchangedToken
-from zerotrust.service import Service
-from zerotrust.transport.egress import calling_with
-
-with extra("mcp"):
-    from anyio import BrokenResourceError
-    from mcp import Client
-    from mcp.client.streamable_http import streamable_http_client
-    from mcp.shared.exceptions import MCPError
-    from mcp_types import INVALID_PARAMS, Tool
-
 
 MAX_TURNS = 16
 """Replies of a model after which a task is given up."""
+MAX_IDLE = 3
+"""Replies in a row, none of whose calls could be made, after which a task is given up."""
 MAX_CALLS = 64
 """Tool calls in one task; any more are refused, and the model gets the refusal."""
+MAX_SAME = 3
+"""Calls of one tool with the same arguments in one task."""
+MAX_TOKENS = 400_000
+"""Tokens in one task: four conversations of the largest size, at four bytes a token."""
+BYTES_PER_TOKEN = 16
+"""A token is counted for so many bytes of a conversation at least, whatever the model's server says."""
+MAX_SECONDS = 55
+"""Seconds for one task: it ends, and is told, before its tokens do."""
 MAX_CONVERSATION = 384 * 1024
 """Bytes of all messages of a task as JSON, with room for several documents of the largest size.
 
@@ -40,123 +38,18 @@ The routes of the model and of the next agent do not accept more (`routes.py`)."
 LONGEST, LONGEST_FAILURE = 100, 1000
 """Characters that the account has of a call and of its result; and of a call that failed."""
 TOO_LONG, TOO_MANY = "the answer is too long for this task", "too many calls for one task"
-AWAY = frozenset(reason for reason in Reason if reason.status in (429, 503)) | {Reason.PEER_REVOKED} | WHENEVER
-"""Reasons for which no call of a tool is possible now."""
+DONE, SAME = (
+    "not called again: this call has been made, with success",
+    "not called again: it has been made often enough",
+)
 
+NO_END = "the model came to no end"
+IDLE = "the model asks again and again for what cannot be done"
+NO_TOKENS = "the task has used all tokens that one task may use"
+NO_TIME = "the task took longer than one task may take"
+NO_ROOM = "more was said than one task has room for"
 
-class ToolClient:
-    """One tool server (MCP 2026-07-28).  All users of this process share the client, but no token."""
-
-    def __init__(self, service: Service, name: str) -> None:
-        self._service, self._name = service, name
-        self._client: Client | None = None
-
-    @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
-        """Open the client while the app runs; nothing is sent before the first call.
-
-        An answer that comes while the SDK closes finds its stream closed: no call waits for it any more.
-        """
-        url = f"{self._service.addresses[self._name]}/mcp"
-        transport = streamable_http_client(url, http_client=self._service.egress.mcp_http)
-        try:
-            async with Client(transport, mode="2026-07-28", cache=None) as self._client:
-                yield
-        except* BrokenResourceError:
-            pass
-
-    async def offered(self, token: ExchangedToken) -> list[dict[str, Any]]:
-        """Return the tools that the holder of `token` may call, in the form for a model.
-
-        Raises `PeerError`, and `Denied` if they are not as approved.
-        """
-        assert self._client  # noqa: S101 - open while the app runs
-        try:
-            with calling_with(token):
-                listed = (await self._client.list_tools()).tools
-        except MCPError as error:
-            raise PeerError(f"{self._name}: refused ({_reason(error)})") from error
-        await self._check(listed)
-        return [
-            {
-                "type": "function",
-                "function": {"name": tool.name, "description": tool.description, "parameters": tool.input_schema},
-            }
-            for tool in listed
-        ]
-
-    async def _check(self, listed: list[Tool]) -> None:
-        """Check that the descriptions, which a model will read, are as approved.  Raises `Denied`."""
-        approved = self._service.snapshot.approved[self._name].tools
-        for tool in listed:
-            described = tool.model_dump(mode="json", by_alias=True)
-            if approved.get(tool.name) != tool_digest(described):  # control: tool-description-approved
-                await self._service.distrust(self._name, f"tool {tool.name} is not as it was approved")
-
-    async def call(self, name: str, arguments: dict[str, Any], token: ExchangedToken) -> tuple[str, bool]:
-        """Call a tool.  Return its answer, and whether the call succeeded; a refusal is an answer, too.
-
-        Raises `PeerError` if the tool is unavailable, with `unclear` if the call may have taken effect all the same.
-        """
-        assert self._client  # noqa: S101 - open while the app runs
-        try:
-            with calling_with(token):
-                result = await self._client.call_tool(name, arguments)
-        except MCPError as error:
-            reason = _reason(error)
-            if error.error.code != INVALID_PARAMS and not untouched(_problem(error)):
-                raise PeerError(f"{self._name}: gave no answer ({reason})", unclear=True) from error
-            if reason in AWAY:
-                raise PeerError(f"{self._name}: refused ({reason})") from error
-            return f"refused ({reason})", False
-        text = "\n".join(part.text for part in result.content if part.type == "text")
-        return text, not result.is_error
-
-
-class _Function(BaseModel):
-    name: str
-    arguments: Annotated[Json[dict[str, Any]], BeforeValidator(lambda given: given or "{}")]
-    """Models send an empty text if there are none."""
-
-
-class _ToolCall(BaseModel):
-    id: str
-    type: Literal["function"] = "function"
-    function: _Function
-
-
-class Reply(BaseModel):
-    """A model's message: text, or the tools to call first."""
-
-    role: Literal["assistant"]
-    content: str | None = None
-    tool_calls: list[_ToolCall] = []
-
-
-class ModelClient:
-    """A model behind an OpenAI-compatible API."""
-
-    def __init__(self, service: Service, party: str, *, model: str) -> None:
-        """`party` serves the API, under the name that the registry has for it; `model` is what it calls the model."""
-        self._service, self._party, self._model = service, party, model
-
-    async def reply(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: ExchangedToken) -> Reply:
-        """Return the model's next message.  Raises `PeerError`, also for an invalid one."""
-        body = {"model": self._model, "messages": messages, "tools": tools}
-        url = f"{self._service.addresses[self._party]}/v1/chat/completions"
-        try:
-            with calling_with(token):
-                answer = await self._service.egress.http.post(url, json=body)
-            answer.raise_for_status()
-            return Reply.model_validate(answer.json()["choices"][0]["message"])
-        except httpx.HTTPStatusError as error:
-            raise refused(self._party, error.response) from error
-        except httpx.TransportError as error:
-            raise unreached(self._party, error) from error
-        except Denied as error:
-            raise PeerError(f"{self._party}: {error.public_reason}") from error
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise PeerError(f"{self._party}: {NONSENSE}") from error
+_NOT_IN_A_NAME = re.compile(r"[^\w-]")
 
 
 async def run_tool_loop(
@@ -168,27 +61,37 @@ async def run_tool_loop(
     for tools that are not as approved; a later error is reported in the answer, with what was done by then.
     """
     messages: list[dict[str, Any]] = [{"role": "user", "content": task}]  # control: messages-of-one-task
-    talk, offered = _Talk(messages, tools, tool_token), await tools.offered(tool_token)
+    until = asyncio.get_running_loop().time() + MAX_SECONDS
+    talk = _Talk(messages, await tools.offered(tool_token), tools, tool_token, until)
+    idle = 0
     try:
         for _ in range(MAX_TURNS):
-            reply = await model.reply(messages, offered, model_token)
-            talk.add(reply.model_dump(round_trip=True))
-            if not reply.tool_calls:
-                return talk.account(text=reply.content or "")
-            for call in reply.tool_calls:
-                await talk.do(call)
+            reply = await talk.reply(model, model_token)
+            if reply.stopped:  # control: nothing-done-for-half-a-reply
+                return talk.account(broken=reply.stopped)
+            if not reply.calls:
+                return talk.account(text=reply.text)
+            idle = 0 if await talk.do(reply) else idle + 1
+            if idle == MAX_IDLE:  # control: idle-replies-bounded
+                return talk.account(broken=IDLE)
     except PeerError as error:
         return talk.account(broken=error.message)
-    return talk.account(broken="the model came to no end")
+    return talk.account(broken=NO_END)
 
 
 class _Talk:
     """The messages of one task, within bounds, and the account of its calls."""
 
-    def __init__(self, messages: list[dict[str, Any]], tools: ToolClient, tool_token: ExchangedToken) -> None:
-        """Continue `messages`, and append to them.  Raises `PeerError` if they are too large already."""
-        self._messages, self._tools, self._tool_token = messages, tools, tool_token
-        self._room, self._calls = MAX_CONVERSATION, 0
+    def __init__(
+        self, messages: list[dict[str, Any]], offer: Offer, tools: ToolClient, tool_token: ExchangedToken, until: float
+    ) -> None:
+        """Continue `messages`, and append to them, until a time of the event loop.
+
+        Raises `PeerError` if they are too large already.
+        """
+        self._messages, self._offer, self._tools, self._tool_token = messages, offer, tools, tool_token
+        self._until, self._room, self._tokens, self._calls = until, MAX_CONVERSATION, 0, 0
+        self._made, self._succeeded = Counter[str](), set[str]()
         self._done, self._failed, self._unclear = list[str](), list[str](), list[str]()
         for message in messages:
             self._take(message)
@@ -199,7 +102,40 @@ class _Talk:
         done, failed, unclear = tuple(self._done), (*self._failed, *undone), tuple(self._unclear)
         return Answer(text=text, done=done, failed=failed, unclear=unclear, broken=broken)
 
-    def add(self, message: dict[str, Any]) -> None:
+    async def reply(self, model: ModelClient, token: ExchangedToken) -> Reply:
+        """Return the model's next reply, which is added to the messages.
+
+        Raises `PeerError`, also if no room, time or tokens are left for it.
+        """
+        if self._tokens >= MAX_TOKENS:  # control: task-tokens-bounded
+            raise PeerError(NO_TOKENS)
+        try:
+            async with asyncio.timeout_at(self._until):
+                reply = await model.reply(self._messages, self._offer.tools, token)
+        except TimeoutError as error:
+            raise PeerError(NO_TIME) from error
+        # A server may say too little, or nothing.
+        # control: task-tokens-at-least
+        self._tokens += max(reply.tokens, (MAX_CONVERSATION - self._room) // BYTES_PER_TOKEN)
+        calls = [
+            {"id": own, "type": "function", "function": {"name": _plain(call.name), "arguments": _json(call)}}
+            for own, call in self._numbered(reply)
+        ]
+        self._add({"role": "assistant", "content": reply.text or None, "tool_calls": calls})
+        return reply
+
+    async def do(self, reply: Reply) -> int:
+        """Make the calls of a reply, in their order, and add their results to the messages.
+
+        Return how many were made.  Raises `PeerError` if the tool is unavailable, and if no room or time is left.
+        """
+        return sum([await self._call(own, call) for own, call in self._numbered(reply)])
+
+    def _numbered(self, reply: Reply) -> list[tuple[str, Call]]:
+        """Return the calls of a reply, with ids of ours: models leave them out, and use one twice."""
+        return [(f"call-{self._calls + number}", call) for number, call in enumerate(reply.calls, 1)]
+
+    def _add(self, message: dict[str, Any]) -> None:
         """Add a message.  Raises `PeerError` if there is no room for it."""
         self._take(message)
         self._messages.append(message)
@@ -207,33 +143,71 @@ class _Talk:
     def _take(self, message: dict[str, Any]) -> None:
         self._room -= _size(message)
         if self._room < 0:
-            raise PeerError("more was said than one task has room for")
+            raise PeerError(NO_ROOM)
 
-    async def do(self, call: _ToolCall) -> None:
-        """Make a call for the model, and add the result to the messages.
+    def _answer(self, own: str, content: str) -> None:
+        self._add({"role": "tool", "tool_call_id": own, "content": content})
 
-        Raises `PeerError` if the tool is unavailable, and if there is no room left.
-        """
+    async def _call(self, own: str, call: Call) -> bool:
+        """Make one call, unless it must not be made, and add what came of it to the messages; return whether it was."""
         self._calls += 1
         if self._calls > MAX_CALLS:  # control: tool-calls-bounded
-            self.add({"role": "tool", "tool_call_id": call.id, "content": f"refused ({TOO_MANY})"})
-            return
-        name, arguments = call.function.name, call.function.arguments
-        what = f"{name} {json.dumps(arguments)}"
+            self._answer(own, f"refused ({TOO_MANY})")
+            return False
+        what = f"{call.name} {json.dumps(call.arguments)}"
+        if wrong := self._wrong(call):
+            self._failed.append(_failure(what, wrong))
+            self._answer(own, wrong)
+            return False
+        self._made[_key(call)] += 1
         try:
-            said, did = await self._tools.call(name, arguments, self._tool_token)
+            if asyncio.get_running_loop().time() >= self._until:
+                raise PeerError(NO_TIME)
+            said, did = await self._tools.call(call.name, call.arguments, self._tool_token)
         except PeerError as error:
             (self._unclear if error.unclear else self._failed).append(_failure(what, error.message))
             raise
         if did:
-            self._done.append(f"{_cut(what)}: {_cut(said)}")
+            self._done.append(f"{cut(what, LONGEST)}: {cut(said, LONGEST)}")
+            self._succeeded.add(_key(call))
         else:
             self._failed.append(_failure(what, said))
-        result = {"role": "tool", "tool_call_id": call.id, "content": said}
-        if _size(result) > self._room:  # the model continues without this result  # control: task-text-bounded
-            result["content"] = TOO_LONG
+        if not did and call.name not in self._offer.names:
+            said += f"; the tools are {', '.join(self._offer.names)}"
+        if _size({"role": "tool", "tool_call_id": own, "content": said}) > self._room:  # control: task-text-bounded
+            said = TOO_LONG
             self._failed.append(_failure(what, TOO_LONG))
-        self.add(result)
+        self._answer(own, said)
+        return True
+
+    def _wrong(self, call: Call) -> str:
+        """Return why a call is not made, if it is not.
+
+        A call that changes something and has succeeded is not repeated: a model that asks for it again has forgotten
+        it, or was cut off, and the user wants one document, not two.  Only reading may bring something new.
+        """
+        if call.wrong:
+            return call.wrong
+        # control: nothing-done-twice
+        if _key(call) in self._succeeded and call.name not in self._offer.read_only:
+            return DONE
+        if self._made[_key(call)] >= MAX_SAME:  # control: same-call-bounded
+            return SAME
+        return ""
+
+
+def _key(call: Call) -> str:
+    """Return a call in a form that is the same for the same call."""
+    return f"{call.name} {json.dumps(call.arguments, sort_keys=True)}"
+
+
+def _plain(name: str) -> str:
+    """Return a tool's name as models may read it: some servers refuse a conversation with any other."""
+    return _NOT_IN_A_NAME.sub("_", name)
+
+
+def _json(call: Call) -> str:
+    return to_json(call.arguments).decode()
 
 
 def _size(message: dict[str, Any]) -> int:
@@ -241,19 +215,7 @@ def _size(message: dict[str, Any]) -> int:
     return len(to_json(message)) + 1
 
 
-def _cut(text: str, longest: int = LONGEST) -> str:
-    return text if len(text) <= longest else f"{text[:longest]}…"
-
-
 def _failure(what: str, cause: str) -> str:
     """Return a failed call with its cause; if both are too long, the call is cut, because the user needs the cause."""
-    cause = _cut(cause, LONGEST_FAILURE - LONGEST)
-    return f"{_cut(what, LONGEST_FAILURE - len(cause) - 2)}: {cause}"  # control: failure-keeps-cause
-
-
-def _problem(error: MCPError) -> dict[str, Any]:
-    return error.error.data if isinstance(error.error.data, dict) else {}
-
-
-def _reason(error: MCPError) -> str:
-    return str(_problem(error).get("reason", error.error.message))
+    cause = cut(cause, LONGEST_FAILURE - LONGEST)
+    return f"{cut(what, LONGEST_FAILURE - len(cause) - 2)}: {cause}"  # control: failure-keeps-cause

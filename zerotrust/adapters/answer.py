@@ -37,6 +37,11 @@ class PeerError(ZeroTrustError):
         self.message, self.unclear, self.account = message, unclear, account or Answer()
 
 
+def cut(text: str, longest: int) -> str:
+    """Return a text with so many characters at most, and a sign where it was cut."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
 def untouched(problem: Mapping[str, Any]) -> bool:
     """Return whether a refusal says that the call has not taken effect."""
     reason = str(problem.get("reason"))

@@ -9,8 +9,8 @@ from typing import Any
 
 import rfc8785
 
-_DESCRIPTION = ("name", "description", "inputSchema", "outputSchema")
-"""The members of a tool that a model reads, and that could manipulate it."""
+_DESCRIPTION = ("name", "description", "inputSchema", "outputSchema", "annotations")
+"""The members of a tool that a model reads, and that could manipulate it; and what an agent's loop goes by."""
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
@@ -24,5 +24,5 @@ def card_digest(card: Mapping[str, Any]) -> str:
 
 
 def tool_digest(tool: Mapping[str, Any]) -> str:
-    """Return the SHA-256, in hex, of what a model reads of a tool, from its entry in `tools/list` (MCP 2026-07-28)."""
+    """Return the SHA-256, in hex, of what is approved of a tool, from its entry in `tools/list` (MCP 2026-07-28)."""
     return hashlib.sha256(canonical({key: tool[key] for key in _DESCRIPTION if tool.get(key) is not None})).hexdigest()

@@ -1,0 +1,33 @@
+"""The model for a task: what a model may be called, and the one that the caller of an agent asks for.  Pure.
+
+Whoever plans a task may name a model in its message; the agent passes the name on to the model's door, which serves
+that model or refuses.  A name gives no right: it is only text, so it is checked like text from outside.
+"""
+
+import re
+from contextvars import ContextVar
+
+DEFAULT_MODEL = "default"
+"""Whatever model the deployment has; the answer says which it was."""
+LONGEST_MODEL = 128
+"""Characters of a model's name; those in use have up to 60."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
+_asked: ContextVar[str] = ContextVar("asked_model", default=DEFAULT_MODEL)
+
+
+def model_name(given: object) -> str:
+    """Return what was given, if it can be the name of a model.  Raises `ValueError`."""
+    if not isinstance(given, str) or len(given) > LONGEST_MODEL or not _NAME.fullmatch(given):
+        raise ValueError("not the name of a model")
+    return given
+
+
+def ask_for_model(name: str) -> None:
+    """Let this task, and what it starts, ask for that model.  Raises `ValueError`."""
+    _asked.set(model_name(name))
+
+
+def asked_model() -> str:
+    """Return the name of the model that this task is to ask for."""
+    return _asked.get()

@@ -1,0 +1,131 @@
+"""The client of a model behind an OpenAI-compatible API, and what its answer means.
+
+A real model calls tools that do not exist, writes arguments that are no JSON, refuses, and stops in mid-sentence.  None
+of that is an error of the party that serves it.  A bad call of a tool costs that call and not the whole reply.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from zerotrust.adapters.answer import NONSENSE, PeerError, cut, refused, unreached
+from zerotrust.adapters.model_choice import asked_model
+from zerotrust.decision import Denied
+from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.strict_json import strict_object
+from zerotrust.service import Service
+from zerotrust.transport.egress import calling_with
+
+LONGEST_NAME = 128
+"""Characters of a tool's name (MCP 2026-07-28); it is sent in a header, too."""
+LONGEST_REFUSAL = 200
+"""Characters that a user is told of a model's refusal."""
+
+EMPTY = "the model gave an empty answer"
+_STOPPED = {
+    "length": "the model's answer was cut off at its limit of tokens",
+    "content_filter": "the model's answer was withheld by a content filter",
+}
+"""What a `finish_reason` means that is not the end of an answer."""
+_IN_WORDS = {
+    "context_length_exceeded": "the conversation is too long for this model",
+    "budget_spent": "what this sign-in may spend on the model is spent",
+    "model_not_found": "there is no such model",
+}
+"""Codes of the API's own errors, in words for a user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool that the model calls."""
+
+    name: str
+    arguments: dict[str, Any]
+    wrong: str = ""
+    """Why it cannot be called like this, if it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's message: text, or the tools to call first."""
+
+    text: str = ""
+    calls: tuple[Call, ...] = ()
+    stopped: str = ""
+    """Why this is no whole answer, if it is none; then no tool is to be called for it."""
+    tokens: int = 0
+    """What the call has cost, as the server says; 0 if it says nothing."""
+
+
+class ModelClient:
+    """A model behind an OpenAI-compatible API."""
+
+    def __init__(self, service: Service, party: str) -> None:
+        """`party` serves the API, under the name that the registry has for it."""
+        self._service, self._party = service, party
+
+    async def reply(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: ExchangedToken) -> Reply:
+        """Return the next message of the model that the task asks for.  Raises `PeerError`, also for an invalid one."""
+        body = {"model": asked_model(), "messages": messages, "tools": tools}
+        url = f"{self._service.addresses[self._party]}/v1/chat/completions"
+        try:
+            with calling_with(token):
+                answer = await self._service.egress.http.post(url, json=body)
+            answer.raise_for_status()
+            return read_reply(answer.content)
+        except httpx.HTTPStatusError as error:
+            raise _refused(self._party, error.response) from error
+        except httpx.TransportError as error:
+            raise unreached(self._party, error) from error
+        except Denied as error:
+            raise PeerError(f"{self._party}: {error.public_reason}") from error
+        except (ValueError, LookupError, TypeError) as error:
+            raise PeerError(f"{self._party}: {NONSENSE}") from error
+
+
+def read_reply(answer: bytes) -> Reply:
+    """Return what an answer of the API says.  Raises `ValueError`, `LookupError` or `TypeError` if it says nothing."""
+    body = strict_object(answer)
+    choice = body["choices"][0]
+    message: dict[str, Any] = choice["message"]
+    if message["role"] != "assistant":
+        raise TypeError("no message of a model")
+    text, wanted, refusal = message.get("content"), message.get("tool_calls"), message.get("refusal")
+    if not isinstance(text, str | None) or not isinstance(wanted, list | None):
+        raise TypeError("neither text nor calls")
+    calls = tuple(_call(entry) for entry in wanted or ())
+    stopped = _STOPPED.get(str(choice.get("finish_reason")), "")
+    if refusal:
+        stopped = f"the model refused: {cut(str(refusal), LONGEST_REFUSAL)}"
+    elif not stopped and not calls and not (text or "").strip():
+        stopped = EMPTY
+    usage = body.get("usage")
+    used = usage.get("total_tokens") if isinstance(usage, dict) else None
+    tokens = used if isinstance(used, int) and not isinstance(used, bool) and used > 0 else 0
+    return Reply(text or "", calls, stopped, tokens)
+
+
+def _call(entry: Any) -> Call:
+    """Return a call of a tool as the model wrote it."""
+    function = entry.get("function") if isinstance(entry, dict) else None
+    function = function if isinstance(function, dict) else {}
+    name, given = function.get("name"), function.get("arguments")
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+        return Call("?", {}, "the call has no name of a tool")
+    if isinstance(given, dict):  # as some servers send them
+        return Call(name, given)
+    try:
+        return Call(name, strict_object((given or "{}").encode()))  # models send an empty text if there are none
+    except (ValueError, AttributeError):
+        return Call(name, {}, "the arguments are no JSON object")
+
+
+def _refused(party: str, answer: httpx.Response) -> PeerError:
+    """Return the error for a refusal, with words for what a user can understand."""
+    error = refused(party, answer)
+    try:
+        words = _IN_WORDS[answer.json()["error"]["code"]]
+    except (ValueError, LookupError, TypeError):
+        return error
+    return PeerError(f"{error.message}: {words}", unclear=error.unclear)
