@@ -30,8 +30,9 @@ from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import deployed_at
+from zerotrust.testing.browser import sign_in
 from zt.client import user_client
-from zt.login import Login, sign_in
+from zt.login import Login
 
 CA, PASSWORDS, JOURNALS = Path("/public/ca.pem"), Path("/accounts/passwords.json"), Path("/journals")
 ISSUER = "https://localhost:8443/realms/agents"

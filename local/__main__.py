@@ -14,12 +14,13 @@ from rich.text import Text
 
 from local.keycloak import URL
 from local.manual_steps import READY, steps
+from local.password import ask_password
 from local.past import check_links, forget
 from local.program import FOLDER, INTERRUPTED, console, say, until_stopped
 from local.system import EVERYTHING, HOST, ROOT, System, process_running, running
 from registration.realm.users import USERS
-from zt.password import ask_password
-from zt.registry_client import CommandError, sign_in_at
+from zerotrust.testing.browser import Person
+from zt.registry_client import CommandError, client_at, sign_in_at
 from zt.terminal import Terminal
 
 CA = FOLDER / "ca.pem"
@@ -110,13 +111,14 @@ def token(
     scope: Annotated[str, typer.Option(help="what the token may be used for")] = EVERYTHING,
     client: Annotated[str, typer.Option(help="the party that the user signs in with")] = "walkthrough",
 ) -> None:
-    """Sign a user in at the running system, as a browser would, and print the access token.
+    """Sign a user of the demo in at the running system, without a browser, and print the access token.
 
     The password is prompted for, or read from standard input.
     """
     password = ask_password()
     try:
-        login = asyncio.run(sign_in_at(ISSUER, client, user, password, scope, ca=CA))
+        person, at = Person(user, password), client_at(ISSUER, client, scope, ca=CA)
+        login = asyncio.run(sign_in_at(at, person.sign_in))
     except CommandError as error:
         # On standard error, because the token is expected on standard output.
         Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error), style="red"))

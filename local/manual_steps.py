@@ -15,7 +15,6 @@ def steps(system: System) -> str:
     return _STEPS.format(  # control: secrets-not-in-arguments
         found=" ".join(f"--connect-to {system.registry.dns_name(name)}::{HOST}:{system.port(name)}" for name in called),
         password=system.keycloak.passwords["alice"],
-        olga=system.keycloak.passwords["olga"],
         request=json.dumps({"request": REQUEST}),
         orchestrator=system.registry.address("orchestrator"),
         documents=system.registry.address("tool/documents"),
@@ -32,7 +31,7 @@ The passwords are of this run only.  Step by step, in bash (in zsh: `setopt inte
 
   # secrets go through pipes: others can read a process's arguments
   as_alice() {{ ask -H @<(printf 'Authorization: Bearer %s' "$TOKEN") "$@"; }}
-  zt() {{ .venv/bin/zt --user olga "$@" <<< "$OLGA"; }}
+  zt() {{ .venv/bin/zt --user olga "$@"; }}
 
   # alice signs in; after five minutes ("expired"), do this again
   TOKEN=$(scripts/run local token alice <<< '{password}')
@@ -49,7 +48,8 @@ The passwords are of this run only.  Step by step, in bash (in zsh: `setopt inte
   as_alice {documents}/mcp --json '{{}}'
 
   # olga, an operator, suspends a party: a task gets peer_revoked
-  OLGA='{olga}'
+  # each zt opens a browser, where she signs in (over SSH: zt --device)
+  # it does not know run/ca.pem, and warns: docs/zt.md
   zt party list
   zt party suspend agent/reader
   as_alice {orchestrator}/tasks --json "$TASK"
@@ -62,7 +62,6 @@ The passwords are of this run only.  Step by step, in bash (in zsh: `setopt inte
 
   # with the file removed, it stays suspended until reinstated
   rm agents/writer/planted.py; sleep 1
-  zt party show agent/writer
   zt party reinstate agent/writer
 
   # the tool's decisions, each recorded before the act

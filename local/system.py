@@ -37,8 +37,9 @@ from zerotrust.registry.lock import Lock, load_lock
 from zerotrust.registry.model import Registry, RegistryError, load_registry
 from zerotrust.registry.snapshot import deployed_at
 from zerotrust.spiffe.svid import Svid
+from zerotrust.testing.browser import sign_in
 from zt.client import user_client
-from zt.login import Login, sign_in
+from zt.login import Login
 
 
 def all_scopes(registry: Path) -> str:

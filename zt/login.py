@@ -1,26 +1,27 @@
-"""Signs a person in as a browser would: authorization code with PKCE (RFC 7636), form filled in, redirect caught.
+"""Signs a person in at Keycloak: what a sign-in in a browser (`browser.py`) and by a code (`device.py`) have in common.
 
-It needs no listener: it takes the code from the redirect's address, and does not follow the redirect.
+Both bind the tokens to this process by PKCE (RFC 7636, S256): the verifier never leaves it but for the token endpoint.
 """
 
 import base64
 import hashlib
-import html
-import re
+import json
 import secrets
 import ssl
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import parse_qs, urlencode
 
 import httpx
 
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
-
-REDIRECT = "http://127.0.0.1:8000/callback"
-"""The only redirect URI; no other address, no wildcard (RFC 9700 section 4.1)."""
+from zerotrust.limits.answers import MAX_ANSWER, ask
 
 SECONDS_TO_SIGN_OUT = 5
 """The command has been carried out by then; a session that is not ended now expires by itself."""
+MOST_PARAMETERS = 16
+"""Of a redirect; it has four."""
 
 
 class LoginError(Exception):
@@ -39,101 +40,150 @@ class Login:
     """Seconds."""
 
 
-async def sign_in(  # noqa: PLR0913 - who, where, for what
-    issuer: str, client_id: str, username: str, password: str, scope: str, *, verify: ssl.SSLContext
-) -> Login:
-    """Sign the user in at a public client and return the tokens.
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A public client of an issuer, and the scopes that it asks for, separated by spaces."""
 
-    `scope` is separated by spaces; `verify` trusts the issuer's CA.
-    Raises `LoginError`, also if the password is wrong, and `httpx.TransportError`.
-    """
-    verifier = secrets.token_urlsafe(48)
-    state = secrets.token_urlsafe(16)
-    request = {
-        "client_id": client_id,
-        "response_type": "code",
-        "redirect_uri": REDIRECT,
-        "scope": scope,
-        "state": state,
-        "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode(),
-        "code_challenge_method": "S256",
-    }
-    # A proxy from the environment must not be used for a server on this machine.
-    async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=30) as client:
-        metadata = await _metadata(issuer, client, "authorization_endpoint", "token_endpoint")
-        page = await client.get(metadata.authorization_endpoint, params=request)
-        answer = await _fill_in_form(client, page, username, password)
-        code = _code(answer, issuer, state)
+    issuer: str
+    client_id: str
+    scope: str
+    tls: ssl.SSLContext
+    """It trusts the issuer's CA."""
+
+    def http(self, *, seconds: float = 30) -> httpx.AsyncClient:
+        """Return an HTTP client for the issuer.  A proxy of the environment has no part in a sign-in."""
+        return httpx.AsyncClient(verify=self.tls, trust_env=False, timeout=seconds)
+
+
+Say = Callable[[str, Mapping[str, Any]], None]
+"""Tells a person what to do now: in a text, and in facts for programs."""
+SignIn = Callable[[Client], Awaitable[Login]]
+"""A way to sign in.  It raises `LoginError` and `httpx.HTTPError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pkce:
+    """A verifier, which stays here until the tokens are got, and its challenge, by S256."""
+
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
+
+    @property
+    def challenge(self) -> dict[str, str]:
+        """The parameters of the request that begins a sign-in."""
+        digest = hashlib.sha256(self.verifier.encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return {"code_challenge": challenge, "code_challenge_method": "S256"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An authorization request (RFC 6749 section 4.1.1), and what its answer has to show."""
+
+    client: Client
+    redirect: str
+    """Where the answer goes."""
+    hint: str = ""
+    """The name of the person who is expected, for the form."""
+    state: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
+    pkce: Pkce = field(default_factory=Pkce)
+
+    def address(self, metadata: Metadata) -> str:
+        """Return the address to open in a browser."""
+        asked = {
+            "client_id": self.client.client_id,
+            "response_type": "code",
+            "redirect_uri": self.redirect,
+            "scope": self.client.scope,
+            "state": self.state,
+            **self.pkce.challenge,
+            **({"login_hint": self.hint} if self.hint else {}),
+        }
+        return f"{metadata.authorization_endpoint}?{urlencode(asked)}"
+
+    def code(self, query: str) -> str | None:
+        """Return the code in the query of a redirect, or None if that answers another request than this one.
+
+        Raises `LoginError` if the issuer refused, or if it is another issuer.
+        """
+        try:
+            given = parse_qs(query, max_num_fields=MOST_PARAMETERS)
+        except ValueError:
+            return None
+        back = {name: values[0] for name, values in given.items() if len(values) == 1}
+        # RFC 6749 section 10.12: a page of somebody else can send the browser here as well.
+        if not secrets.compare_digest(back.get("state", "").encode(), self.state.encode()):  # control: redirect-state
+            return None
+        if back.get("iss") != self.client.issuer:  # control: redirect-issuer
+            raise LoginError(f"the answer in the browser is of another issuer than {self.client.issuer} (RFC 9207)")
+        if "code" not in back:
+            raise LoginError(f"Keycloak refused: {refusal(back)}")
+        return back["code"]
+
+    async def redeem(self, http: httpx.AsyncClient, metadata: Metadata, code: str) -> Login:
+        """Return the tokens for a code (RFC 6749 section 4.1.3).  Raises `LoginError` and `httpx.HTTPError`."""
         form = {
             "grant_type": "authorization_code",
-            "client_id": client_id,
+            "client_id": self.client.client_id,
             "code": code,
-            "redirect_uri": REDIRECT,
-            "code_verifier": verifier,
+            "redirect_uri": self.redirect,
+            "code_verifier": self.pkce.verifier,
         }
-        tokens = await client.post(metadata.token_endpoint, data=form)
-    if tokens.status_code != 200:
-        raise LoginError(f"the code was not exchanged for a token: {tokens.text}")
-    found = tokens.json()
-    return Login(
-        access_token=found["access_token"],
-        refresh_token=found["refresh_token"],
-        id_token=found.get("id_token"),
-        expires_in=found["expires_in"],
-    )
+        status, answer = await posted(http, metadata.token_endpoint, form)
+        if status != 200:
+            raise LoginError(f"the code was not exchanged for a token: {refusal(answer)}")
+        return login(answer)
 
 
-async def sign_out(issuer: str, client_id: str, login: Login, *, verify: ssl.SSLContext) -> None:
+async def sign_out(client: Client, login: Login) -> None:
     """End the session of a sign-in, and so all its tokens.
 
     Raises `LoginError` if Keycloak refuses, and `httpx.TransportError`.
     """
-    form = {"client_id": client_id, "refresh_token": login.refresh_token}
-    async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=SECONDS_TO_SIGN_OUT) as client:
-        metadata = await _metadata(issuer, client, "end_session_endpoint")
-        answer = await client.post(metadata.end_session_endpoint, data=form)
+    form = {"client_id": client.client_id, "refresh_token": login.refresh_token}
+    async with client.http(seconds=SECONDS_TO_SIGN_OUT) as http:
+        metadata = await endpoints(client, http, "end_session_endpoint")
+        answer = await http.post(metadata.end_session_endpoint, data=form)
     if answer.status_code != 204:
         raise LoginError(f"the session did not end: status {answer.status_code}")
 
 
-async def _metadata(issuer: str, client: httpx.AsyncClient, *needed: str) -> Metadata:
+async def endpoints(client: Client, http: httpx.AsyncClient, *needed: str) -> Metadata:
+    """Return the issuer's metadata, with the endpoints of these names.  Raises `LoginError` and `httpx.HTTPError`."""
     try:
-        return await discover(issuer, client, *needed)
+        return await discover(client.issuer, http, *needed)
     except UntrustedMetadata as error:
-        raise LoginError(f"{issuer} cannot be trusted: {error}") from error
+        raise LoginError(f"{client.issuer} cannot be trusted: {error}") from error
 
 
-async def _fill_in_form(
-    client: httpx.AsyncClient, page: httpx.Response, username: str, password: str
-) -> httpx.Response:
-    """Send name and password; return the redirect unchanged if Keycloak refused before it asked for them."""
-    if page.is_redirect:
-        return page
-    form = re.search(r'<form[^>]* action="([^"]+)"', page.text)
-    if not form:
-        raise LoginError(f"no login form, but: {_message(page)}")
-    answer = await client.post(html.unescape(form[1]), data={"username": username, "password": password})
-    if not answer.is_redirect:
-        raise LoginError(f"{username} was not signed in: {_message(answer)}")
-    return answer
+async def posted(http: httpx.AsyncClient, url: str, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    """Send a form, and return status and JSON of the answer.
+
+    Raises `LoginError` if that is no JSON object, and `httpx.HTTPError`.
+    """
+    status = 0
+    try:
+        status, answer = await ask(http, "POST", url, most=MAX_ANSWER, data=form)
+        found = json.loads(answer)
+        if not isinstance(found, dict):
+            raise ValueError("not an object")
+    except ValueError as error:
+        raise LoginError(f"Keycloak did not answer with JSON (status {status}; {error})") from error
+    return status, found
 
 
-def _code(answer: httpx.Response, issuer: str, state: str) -> str:
-    """Return the authorization code of the redirect, if it answers our request.  Raises `LoginError`."""
-    location = answer.headers["Location"]
-    if location.partition("?")[0] != REDIRECT:
-        raise LoginError(f"Keycloak requires another step first: {location.partition('?')[0]}")
-    back = {name: values[-1] for name, values in parse_qs(urlsplit(location).query).items()}
-    if back.get("state") != state or back.get("iss") != issuer:  # RFC 6749 section 10.12, RFC 9207 section 2.4
-        raise LoginError("the answer belongs to another request or another issuer")
-    if "code" not in back:
-        raise LoginError(f"{back.get('error')}: {back.get('error_description')}")
-    return back["code"]
+def login(answer: Mapping[str, Any]) -> Login:
+    """Return the tokens of a token endpoint's answer.  Raises `LoginError` if some are missing."""
+    try:
+        return Login(
+            access_token=str(answer["access_token"]),
+            refresh_token=str(answer["refresh_token"]),
+            id_token=answer.get("id_token"),
+            expires_in=int(answer["expires_in"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise LoginError(f"Keycloak's answer is no token answer: {error}") from error
 
 
-def _message(page: httpx.Response) -> str:
-    """Return the message on an HTML page of Keycloak, if it can be found."""
-    found = re.search(
-        r'(?:id="input-error-\w+"|class="instruction"|kc-feedback-text")[^>]*>\s*(?:<[^>]+>)?([^<]+)', page.text
-    )
-    return html.unescape(found[1]).strip() if found else f"status {page.status_code}"
+def refusal(answer: Mapping[str, Any]) -> str:
+    """Return error and description of a refusal (RFC 6749 section 5.2)."""
+    return ": ".join(str(answer[name]) for name in ("error", "error_description") if name in answer) or "no reason"

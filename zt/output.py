@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -23,7 +24,8 @@ class Output:
     def show(self, document: Any, *shown: RenderableType) -> None:
         """Print the JSON document, or what people are shown."""
         if self.as_json:
-            print(json.dumps(document))  # ASCII: a terminal finds nothing in it to obey
+            # ASCII: a terminal finds nothing in it to obey.  Flushed now: a reader that has gone is no traceback here.
+            print(json.dumps(document), flush=True)
         else:
             console.print(*shown, sep="\n")
 
@@ -31,6 +33,13 @@ class Output:
         """Print a sentence for people, which the JSON document has in another form."""
         if not self.as_json:
             console.print(Text(text))
+
+    def say(self, text: str, facts: Mapping[str, Any]) -> None:
+        """Tell a person on standard error what to do, in a text or in facts for programs."""
+        if self.as_json:
+            print(json.dumps(facts), file=sys.stderr, flush=True)
+        else:
+            Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(text))
 
     def fail(self, why: str, reason: str) -> NoReturn:
         """Print an error to standard error, and exit with status 1.  `reason` is its name for programs."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 
 from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
 from zerotrust.registry.deployment import Deployment
@@ -20,7 +21,7 @@ from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import deployed_at
 from zt.client import user_client
-from zt.login import Login, LoginError, sign_in, sign_out
+from zt.login import Client, Login, LoginError, SignIn, sign_out
 
 CLIENT, SCOPE = "zt", "registry.admin"
 JOURNAL = "run/data/authority-registry/journal.jsonl"
@@ -120,11 +121,14 @@ class RegistryClient:
         return _not_running("The registry", self._address, error)
 
     def _refused(self, status: int, content: dict[str, Any], path: str, sent: dict[str, Any]) -> RefusedError:
-        reason, party = str(content.get("reason")), _party(path)
-        advice = str(content.get("advice") or "")
-        refused = f"The registry refused ({status}: {reason})" + (f": {advice}" if advice else "")
-        on_record = f"{refused}; on record as trace {content.get('trace_id')} in {JOURNAL}."
-        sentence = self._sentences(party, sent, content, refused).get(reason, on_record)
+        """Return what an operator is told: what it is about, the next step, and where it is on record."""
+        reason, trace, advice = (str(content.get(name) or "") for name in ("reason", "trace_id", "advice"))
+        named = sent.get("name") or (_party(path) if path.startswith("/parties/") else path)
+        refused = f"The registry refused {named} ({status}: {reason})" + (f": {advice}" if advice else "")
+        otherwise = f"{refused}.  docs/reasons.md says what to do."
+        sentence = self._sentences(_party(path), sent, content, refused).get(reason, otherwise)
+        if trace and reason != "journal_unavailable":
+            sentence += f"  On record as trace {trace} in {JOURNAL}."
         return RefusedError(sentence, status, reason)
 
     def _sentences(self, party: str, sent: dict[str, Any], content: dict[str, Any], refused: str) -> dict[str, str]:
@@ -135,13 +139,15 @@ class RegistryClient:
             locks_out = f"{user} would be locked out. Another operator can revoke {user}."
         again = "Nothing was done: repeat the command in a moment."
         return {
-            "policy_denied": f"{user} is not an operator: sign in as a member of the group /operators.",
+            "policy_denied": f"{user} is not an operator (policy `operate`): sign in as a member of the group "
+            "/operators.",
             "scope_missing": f"{user}'s token lacks the scope {content.get('scope')}: does registry.yaml let `zt` "
             "delegate it?",
             "revoked": f"{user} was revoked: another operator can reinstate them (`zt reinstate {user}`).",
+            "expired": f"{user}'s token is good for a minute, and that is over: repeat the command.",
             "no_such_party": no_party(party),
             "unknown_subject": f"Nothing was done: Keycloak has no user {sent.get('name')}.  It takes the name that "
-            f"they sign in with.  On record as trace {content.get('trace_id')} in {JOURNAL}.",
+            "they sign in with.",
             "drifted": advice
             or f"{party} does not run the approved code: restore the files that `zt party show {party}` names.",
             "would_lock_out": f"Not done: {locks_out}",
@@ -172,35 +178,48 @@ def _party(path: str) -> str:
     return path.removeprefix("/parties/").removesuffix("/suspend").removesuffix("/reinstate")
 
 
-async def sign_in_at(  # noqa: PLR0913 - where, who, for what
-    issuer: str, client_id: str, user: str, password: str, scope: str, *, ca: Path
-) -> Login:
-    """Sign a person in as `sign_in` does, with trust in the CA (PEM) of a system that should be running.
-
-    Raises `CommandError`, also if it is not running.
-    """
+def client_at(issuer: str, client_id: str, scope: str, *, ca: Path) -> Client:
+    """Return a client of a system that should be running, with trust in its CA (PEM).  Raises `CommandError`."""
     try:
-        trusting = ssl.create_default_context(cafile=ca)
-        return await sign_in(issuer, client_id, user, password, scope, verify=trusting)
+        return Client(issuer, client_id, scope, ssl.create_default_context(cafile=ca))
     except FileNotFoundError as error:
         raise CommandError(f"There is no {ca}: is the system running? {STARTED_BY}", "not_running") from error
+
+
+async def sign_in_at(client: Client, way: SignIn) -> Login:
+    """Sign a person in, this way.  Raises `CommandError`, also if Keycloak is not running."""
+    try:
+        return await way(client)
     except LoginError as error:
-        raise CommandError(str(error), "not_signed_in") from error
+        raise CommandError(f"Nobody was signed in: {error}.", "not_signed_in") from error
     except (httpx.HTTPError, OSError) as error:
-        raise _not_running("Keycloak", issuer, error) from error
+        raise _not_running("Keycloak", client.issuer, error) from error
 
 
 @asynccontextmanager
-async def signed_in(place: Place, user: str, password: str) -> AsyncIterator[RegistryClient]:
-    """Sign an operator in as a browser would, and sign them out when the block ends, however it ends.
+async def signed_in(place: Place, way: SignIn, expected: str = "") -> AsyncIterator[RegistryClient]:
+    """Sign an operator in, this way, and sign them out when the block ends, however it ends.
 
-    Only this block has the tokens, which are valid for 60 s.  Raises `CommandError`.
+    Only this block has the tokens, which are valid for 60 s.  Raises `CommandError`, also if somebody else than
+    `expected` signed in.
     """
-    login = await sign_in_at(place.issuer, CLIENT, user, password, SCOPE, ca=place.ca)
+    client = client_at(place.issuer, CLIENT, SCOPE, ca=place.ca)
+    login = await sign_in_at(client, way)
     try:
+        user = name_in(login.access_token)
+        if expected and user != expected.lower():
+            raise CommandError(f"{user} signed in, and not {expected}: nothing was done.", "not_signed_in")
         async with user_client(place.directory, place.ca, seconds=SECONDS) as http:
             yield RegistryClient(place.address, http, user, login.access_token)
     finally:
         # If Keycloak is down by now, the command still took effect, and the tokens expire within a minute.
         with suppress(LoginError, httpx.HTTPError, OSError):
-            await sign_out(place.issuer, CLIENT, login, verify=ssl.create_default_context(cafile=place.ca))
+            await sign_out(client, login)
+
+
+def name_in(token: str) -> str:
+    """Return who signed in.  The signature need not be verified: the token came from the issuer itself, over TLS."""
+    try:
+        return str(jwt.decode(token, options={"verify_signature": False})["preferred_username"])
+    except (jwt.InvalidTokenError, KeyError) as error:
+        raise CommandError(f"Keycloak's token does not say who signed in ({error}).", "not_signed_in") from error

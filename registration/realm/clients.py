@@ -13,6 +13,14 @@ ADMINISTRATION = ["view-events", "manage-users", "manage-clients"]
 # Keycloak makes these with every realm.  They are not needed here, and so disabled.
 _BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admin-console"]
 
+# RFC 8628 section 3.2, in seconds: a code that somebody else was sent is of no use for long, and few wait for a poll.
+_DEVICE_GRANT = {"oauth2.device.code.lifespan": "300", "oauth2.device.polling.interval": "2"}
+
+# Operators are told who signed in, and records of what they did name them.
+_USERNAME = mapper(
+    "username", "oidc-usermodel-attribute-mapper", user_attribute="username", claim_name="preferred_username"
+)
+
 
 def clients(registry: Registry) -> list[dict[str, Any]]:
     """Return the clients of all parties, and of the outside servers that take tokens."""
@@ -47,7 +55,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
         "fullScopeAllowed": False,
         "attributes": {
             "access.token.header.type.rfc9068": "true",  # `typ` at+jwt: no ID token is ever taken for an access token
-            "oauth2.device.authorization.grant.enabled": "false",
+            "oauth2.device.authorization.grant.enabled": "true" if party.device_grant else "false",
             "oidc.ciba.grant.enabled": "false",
             "standard.token.exchange.enabled": "true" if exchanges else "false",
             **({"access.token.lifespan": str(lifespan)} if lifespan else {}),
@@ -68,8 +76,11 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
     if party.starts_chains:
         client |= _sign_in(registry, name, party)
         client["attributes"] |= {"pkce.code.challenge.method": "S256"} | _backchannel_logout(registry)
+        if party.device_grant:
+            client["attributes"] |= _DEVICE_GRANT
         if administrator in party.may_call:  # its refresh token expires together with the access token
             client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
+            client["protocolMappers"].append(_USERNAME)
     return client
 
 

@@ -876,9 +876,7 @@ ROWS: dict[int, Row] = {
                 put="_STEPS.replace(\"@<(printf '\", '\"').replace('%s\\' \"$TOKEN\")', '$TOKEN\"')",
                 take="_STEPS",
             ),
-            Control(
-                "secrets-not-in-arguments", put="_STEPS.replace('<<< \"$OLGA\"', '--password \"$OLGA\"')", take="_STEPS"
-            ),
+            Control("secrets-not-in-arguments", put="_STEPS.replace('alice <<<', 'alice --password')", take="_STEPS"),
         ),
     ),
     # N. what is started is what was signed

@@ -29,8 +29,8 @@ from tests.support.svid import TrustDomain
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.registry.model import Registry
+from zerotrust.testing.browser import sign_in
 from zerotrust.token_validation import TICK
-from zt.login import sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -23,7 +23,8 @@ from tests.support.attack_folder import Folder, folder
 from tests.support.spy import ORDINARY
 from zerotrust.registry.model import Registry, load_registry
 
-PASSWORDS = {"alice": "a" * 32, "olga": "0" * 32}
+PASSWORDS = {"alice": "a" * 32}
+"""Of who signs in in the terminal; an operator does that in a browser."""
 TOKEN = "eyJhbGciOiJ.eyJzdWIi.c2lnbmVk"
 
 # Stands for curl, zt and whatever else is run: notes its arguments and variables, and apart from these what it reads.

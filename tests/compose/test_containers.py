@@ -1,14 +1,18 @@
 """Real containers: the story from end to end, crashes, new certificates, and a realm that is too old."""
 
+import asyncio
+import re
 import ssl
 from collections.abc import Callable
+from subprocess import PIPE, Popen
 from typing import Any
 
 import httpx
 import pytest
 
+from zerotrust.testing.browser import Person
 from zerotrust.testing.stack import Stack, until
-from zerotrust.testing.users import User
+from zerotrust.testing.users import User, authorities
 
 pytestmark = pytest.mark.compose
 SERVICES = ["attestation", "registry", "orchestrator", "reader", "writer", "documents", "inference"]
@@ -21,8 +25,14 @@ def test_the_story_is_told_and_operators_have_their_command(stack: Stack) -> Non
     assert " checks behaved as expected: " in told.stdout
     passwords = stack.run("run", "--rm", "-T", "walkthrough", "passwords").stdout
     [olga] = [line.split()[1] for line in passwords.splitlines() if line.startswith("olga ")]
-    listed = stack.run("run", "--rm", "-T", "zt", "--user", "olga", "party", "list", given=f"{olga}\n")
-    assert "agent/reader" in listed.stdout
+    command = [*stack.compose.docker_compose_command(), "run", "--rm", "-T", "zt", "--user", "olga", "party", "list"]
+    with Popen(command, cwd=stack.folder, stdout=PIPE, stderr=PIPE, text=True) as zt:  # noqa: S603
+        assert zt.stderr
+        address = next(found[0] for line in zt.stderr if (found := re.search(r"https://\S+user_code=\S+", line)))
+        tls = ssl.create_default_context(cadata=authorities(stack))
+        asyncio.run(Person("olga", olga).visit(address, tls))  # in a browser of this machine
+        assert "agent/reader" in zt.communicate(timeout=60)[0]
+    assert zt.returncode == 0
 
 
 def works(sign_in: SignIn) -> bool:

@@ -1,12 +1,14 @@
 """What the end-to-end tests call the system: the real one."""
 
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from local.__main__ import CA
-from local.system import System
+from local.system import ROOT, System
 
 
 @pytest.fixture(scope="session")
@@ -16,9 +18,11 @@ def system(real: System) -> System:
 
 
 @pytest.fixture
-def by_hand(system: System) -> Iterator[dict[str, str]]:
-    """As somebody types after `make up`: the CA's certificate in its place, and who they are; without a password."""
+def by_hand(system: System, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """As somebody types after `make up`: the CA's certificate in its place, and olga at the browser that opens."""
     before = CA.read_bytes() if CA.exists() else None
     CA.write_bytes(system.authority.ca_file.read_bytes())
-    yield {**os.environ, "ZT_USER": "olga"}
+    olga = tmp_path / "olga.json"
+    olga.write_text(json.dumps({"user": "olga", "password": system.keycloak.passwords["olga"], "ca": str(CA)}))
+    yield {**os.environ, "ZT_USER": "olga", "BROWSER": f"{ROOT}/scripts/run zerotrust.testing.browser {olga} %s"}
     CA.unlink() if before is None else CA.write_bytes(before)

@@ -13,7 +13,7 @@ from tests.support.real import imported
 from tests.support.realm import Realm, asked_at, claims, code_in, redeeming
 from tests.support.svid import TrustDomain
 from zerotrust.registry.model import Registry
-from zt.login import _fill_in_form
+from zerotrust.testing.browser import Person
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -33,7 +33,7 @@ async def code(keycloak: Keycloak, realm: Realm) -> dict[str, str]:
     asked = asked_at(realm.id(CONSOLE), SCOPE) | {"redirect_uri": REDIRECT}
     async with httpx.AsyncClient(base_url=realm.endpoint, verify=keycloak.tls, trust_env=False, timeout=30) as browser:
         page = await browser.get("/auth", params=asked)
-        found = code_in(await _fill_in_form(browser, page, "alice", keycloak.passwords["alice"]))
+        found = code_in(await Person("alice", keycloak.passwords["alice"]).fill_in(browser, page))
     assert found
     return redeeming(realm.id(CONSOLE), found) | {"redirect_uri": REDIRECT}
 

@@ -16,11 +16,11 @@ from zerotrust.registry.lock import Approved
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer
+from zerotrust.testing.browser import sign_in
 from zerotrust.testing.ca import CA
 from zerotrust.testing.party import Identity
 from zerotrust.testing.wire import FOREVER, MCPWire, Wire, alive, fresh_revocations
 from zerotrust.transport.egress import EgressClients
-from zt.login import sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

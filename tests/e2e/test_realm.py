@@ -24,8 +24,9 @@ from tests.docs.test_keycloak_events import ADMIN_ROWS, USER_TYPES
 from tests.support.real import EVERYTHING
 from tests.support.realm import TOKEN_TYPE, Realm, chain, claims, dead
 from zerotrust.registry.model import Registry
+from zerotrust.testing.browser import REDIRECT, sign_in
 from zerotrust.token_validation import TICK
-from zt.login import REDIRECT, LoginError, sign_in
+from zt.login import LoginError, Pkce
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -338,14 +339,7 @@ async def test_no_other_address_is_sent_a_code(realm: Realm, redirect: str) -> N
 
 
 async def test_a_code_needs_its_verifier(realm: Realm, keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch) -> None:
-    send = httpx.AsyncClient.post
-
-    async def spoil(self: httpx.AsyncClient, url: str, **options: Any) -> httpx.Response:
-        if url.endswith("/token"):
-            options["data"]["code_verifier"] = "x" * 64
-        return await send(self, url, **options)
-
-    monkeypatch.setattr(httpx.AsyncClient, "post", spoil)
+    monkeypatch.setattr(Pkce, "challenge", Pkce().challenge)  # of another verifier
     with pytest.raises(LoginError, match="PKCE"):
         await sign_in(
             realm.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls

@@ -13,7 +13,7 @@ import pytest_asyncio
 from local.keycloak import Keycloak
 from tests.support.real import AGENT_SCOPE as SCOPE
 from tests.support.realm import Realm, claims, dead
-from zt.login import sign_in
+from zerotrust.testing.browser import sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -5,7 +5,8 @@ import pytest
 from local.keycloak import Keycloak
 from tests.support.real import EVERYTHING, LastTime
 from tests.support.realm import Realm
-from zt.login import LoginError, sign_in
+from zerotrust.testing.browser import sign_in
+from zt.login import LoginError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

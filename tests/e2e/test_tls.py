@@ -12,7 +12,8 @@ from local.keycloak import HEALTH_PORT, PORT, Keycloak
 from tests.support.pki import CA
 from tests.support.realm import Realm, claims
 from zerotrust.registry.model import Registry
-from zt.login import LoginError, sign_in
+from zerotrust.testing.browser import sign_in
+from zt.login import LoginError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import httpx
+import jwt
 import orjson
 import pytest
 import uvicorn
@@ -31,9 +32,9 @@ from zerotrust.audit.event import AuditEvent, Decided, Request, sanitize
 from zerotrust.audit.journal import Journal
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import ExpiringTLS
+from zt import browser, device, show
 from zt import registry_client as module
-from zt import show
-from zt.login import Login, LoginError
+from zt.login import Client, Login, LoginError, Say
 from zt.output import console
 from zt.registry_client import CLIENT, JOURNAL, SCOPE, STARTED_BY, Place
 
@@ -50,6 +51,17 @@ READER: dict[str, Any] = {
     "delegates": ["tool.read", "inference.run", "llama.chat"],
 }
 SUSPENDED = READER | {"state": "suspended", "cause": "seen [red]reading[/red]", "since": 1795000000}
+
+
+def token_of(user: str | None) -> str:
+    return jwt.encode({"preferred_username": user} if user else {}, "", algorithm="none")
+
+
+def login_of(user: str | None) -> Login:
+    return Login(access_token=token_of(user), refresh_token="", id_token=None, expires_in=60)
+
+
+OLGAS = token_of("olga")
 NAMES = ("registry.authority.agents.example", "spiffe://agents.example/authority/registry")
 T1 = "ntrtte:ab9b7532-7a78-a9ad-7123-3f0676947bdf"
 
@@ -128,27 +140,36 @@ def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registered: Registered, 
         yield program_at(monkeypatch, place, port, ca)
 
 
+def signs_in(monkeypatch: pytest.MonkeyPatch, user: str | None, place: Place | None = None) -> None:
+    """Whoever it is, in a browser."""
+
+    async def sign_in(client: Client, *, say: Say, hint: str) -> Login:
+        if place:
+            assert (client.issuer, client.client_id, client.scope) == (place.issuer, CLIENT, SCOPE)
+            assert hint.lower() == "olga"
+        assert client.tls.verify_mode is ssl.CERT_REQUIRED
+        return login_of(user)
+
+    monkeypatch.setattr(browser, "sign_in", sign_in)
+
+
 def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA) -> Zt:
     place.ca.write_bytes(ca.pem)
 
-    async def sign_in(*asked: str, verify: ssl.SSLContext) -> Login:
-        assert asked == (place.issuer, CLIENT, "olga", "right", SCOPE)
-        assert verify.verify_mode is ssl.CERT_REQUIRED
-        return Login(access_token="olgas", refresh_token="", id_token=None, expires_in=60)
-
-    async def sign_out(issuer: str, client_id: str, login: Login, *, verify: ssl.SSLContext) -> None:
-        assert (issuer, client_id) == (place.issuer, CLIENT)
-        assert verify.verify_mode is ssl.CERT_REQUIRED
+    async def sign_out(client: Client, login: Login) -> None:
+        assert (client.issuer, client.client_id) == (place.issuer, CLIENT)
+        assert client.tls.verify_mode is ssl.CERT_REQUIRED
         signed_out.append(login.access_token)
 
     signed_out.clear()
     there = replace(place, directory=replace(place.directory, places={NAMES[0]: ("127.0.0.1", port)}))
-    monkeypatch.setattr(module, "sign_in", sign_in)
+    signs_in(monkeypatch, "olga", place)
+    monkeypatch.setattr(browser, "usable", lambda: True)
     monkeypatch.setattr(module, "sign_out", sign_out)
     monkeypatch.setattr(program, "place", lambda *_: there)
     monkeypatch.setenv("ZT_USER", "olga")
     monkeypatch.setenv("ZT_JOURNALS", str(place.ca.parent / "journals"))
-    return lambda *words, **more: CliRunner().invoke(program.app, words, **({"input": "right\n"} | more))
+    return lambda *words, **more: CliRunner().invoke(program.app, words, **more)
 
 
 # --- the session ------------------------------------------------------------------------------------------------------
@@ -162,7 +183,7 @@ def test_a_session_ends_with_its_command_whatever_the_registry_answers(
 
     zt("party", "list")
 
-    assert signed_out == ["olgas"]
+    assert signed_out == [OLGAS]
 
 
 def test_a_session_ends_where_the_command_fails(
@@ -174,14 +195,14 @@ def test_a_session_ends_where_the_command_fails(
     monkeypatch.setattr(module.RegistryClient, "ask", broken)
 
     assert isinstance(zt("party", "list").exception, RuntimeError)
-    assert signed_out == ["olgas"]
+    assert signed_out == [OLGAS]
 
 
 def test_where_keycloak_does_not_end_the_session_the_command_has_succeeded_all_the_same(
     zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_asked: object, verify: ssl.SSLContext) -> None:
-        raise LoginError(f"the session did not end: {verify}")
+    async def away(*_asked: object) -> None:
+        raise LoginError("the session did not end: status 503")
 
     registered.answers["GET /parties"] = (200, {"parties": []})
     monkeypatch.setattr(module, "sign_out", away)
@@ -190,13 +211,58 @@ def test_where_keycloak_does_not_end_the_session_the_command_has_succeeded_all_t
 
 
 @pytest.mark.parametrize("user", [None, ""])
-def test_without_an_operators_name_the_password_on_standard_input_is_not_taken_for_one(
-    zt: Zt, registered: Registered, user: str | None
+def test_without_a_name_whoever_signs_in_is_the_operator(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch, user: str | None
 ) -> None:
-    shown = zt("party", "list", env={"ZT_USER": user})
+    signs_in(monkeypatch, "bob")
+    registered.answers["GET /parties"] = (403, {"reason": "policy_denied"})
 
-    assert failed(shown) == "Name the operator: --user or ZT_USER."
-    assert (registered.asked, signed_out) == ([], [])
+    assert failed(zt("party", "list", env={"ZT_USER": user})).startswith("bob is not an operator")
+
+
+def test_where_somebody_else_than_expected_signs_in_nothing_is_done(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered.answers["GET /parties"] = (200, {"parties": []})
+    assert zt("--user", "Olga", "party", "list").exit_code == 0  # Keycloak's names are in small letters
+
+    registered.asked.clear()
+    signed_out.clear()
+    signs_in(monkeypatch, "bob")
+
+    assert failed(zt("party", "list")) == "bob signed in, and not olga: nothing was done."
+    assert (registered.asked, signed_out) == ([], [token_of("bob")])
+
+
+def test_a_token_that_does_not_say_who_signed_in_is_not_used(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs_in(monkeypatch, None)
+
+    assert failed(zt("party", "list")).startswith("Keycloak's token does not say who signed in")
+    assert (registered.asked, signed_out) == ([], [token_of(None)])
+
+
+@pytest.mark.parametrize(
+    ("usable", "more", "way"),
+    [(True, {}, browser), (False, {}, device), (True, {"ZT_DEVICE": "1"}, device), (True, {"ZT_DEVICE": "0"}, browser)],
+)
+def test_where_no_browser_can_be_opened_or_a_code_is_wanted_the_operator_signs_in_by_a_code(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch, usable: bool, more: dict[str, str], way: ModuleType
+) -> None:
+    asked = []
+    for one in (browser, device):
+
+        async def sign_in(_client: Client, *, one: ModuleType = one, **_more: object) -> Login:
+            asked.append(one)
+            return login_of("olga")
+
+        monkeypatch.setattr(one, "sign_in", sign_in)
+    monkeypatch.setattr(browser, "usable", lambda: usable)
+    registered.answers["GET /parties"] = (200, {"parties": []})
+
+    assert zt("party", "list", env=more).exit_code == 0
+    assert asked == [way]
 
 
 # --- what is done -----------------------------------------------------------------------------------------------------
@@ -208,7 +274,7 @@ def test_all_parties_are_shown_with_their_state(zt: Zt, registered: Registered) 
     shown = zt("party", "list")
 
     assert shown.exit_code == 0, shown.output
-    assert registered.asked == [("GET /parties", None, "Bearer olgas")]
+    assert registered.asked == [("GET /parties", None, f"Bearer {OLGAS}")]
     assert "agent/reader" in shown.output
     assert "suspended" in shown.output
     assert "seen [red]reading[/red]" in shown.output  # what somebody wrote is shown as it is
@@ -280,7 +346,7 @@ def test_a_party_is_suspended_with_a_cause(zt: Zt, registered: Registered, becau
     shown = zt("party", "suspend", "agent/reader", *because)
 
     assert shown.exit_code == 0, shown.output
-    assert registered.asked == [("POST /parties/agent/reader/suspend", {"cause": cause}, "Bearer olgas")]
+    assert registered.asked == [("POST /parties/agent/reader/suspend", {"cause": cause}, f"Bearer {OLGAS}")]
     assert "suspended" in shown.output
 
 
@@ -290,7 +356,7 @@ def test_a_party_is_reinstated(zt: Zt, registered: Registered) -> None:
     shown = zt("party", "reinstate", "agent/reader")
 
     assert shown.exit_code == 0, shown.output
-    assert registered.asked == [("POST /parties/agent/reader/reinstate", {}, "Bearer olgas")]
+    assert registered.asked == [("POST /parties/agent/reader/reinstate", {}, f"Bearer {OLGAS}")]
     assert "active" in shown.output
 
 
@@ -307,7 +373,7 @@ def test_what_is_revoked_is_revoked_with_a_cause(
 
     assert shown.exit_code == 0, shown.output
     asked = {"kind": kind, "name": name, "cause": cause}
-    assert registered.asked == [("POST /revocations", asked, "Bearer olgas")]
+    assert registered.asked == [("POST /revocations", asked, f"Bearer {OLGAS}")]
     assert shown.output == f"{kind} {name}: refused everywhere.\n"
 
 
@@ -434,10 +500,19 @@ def test_as_json_it_prints_the_registrys_answer_and_nothing_else(
     assert orjson.loads(shown.stdout) == answer
 
 
-def test_as_json_a_missing_password_or_name_is_json_as_well(zt: Zt, registered: Registered) -> None:
-    assert orjson.loads(zt("party", "list", "--json", input="\n").stderr)["reason"] == "no_password"
-    assert orjson.loads(zt("party", "list", "--json", env={"ZT_USER": ""}).stderr)["reason"] == "no_operator"
-    assert registered.asked == []
+def test_how_to_sign_in_is_told_on_standard_error_as_a_text_or_as_json(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def told(_client: Client, *, say: Say, hint: str) -> Login:
+        say("Sign in \x1b[31mhere", {"sign_in": "browser"})
+        return login_of("olga")
+
+    monkeypatch.setattr(browser, "sign_in", told)
+    registered.answers["GET /parties"] = (200, {"parties": []})
+
+    assert zt("party", "list").stderr == "Sign in \\x1b[31mhere\n"
+    shown = zt("party", "list", "--json")
+    assert (orjson.loads(shown.stderr), orjson.loads(shown.stdout)) == ({"sign_in": "browser"}, {"parties": []})
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -449,7 +524,7 @@ def test_as_json_an_error_is_json_with_its_reason(zt: Zt, registered: Registered
     assert (shown.exit_code, shown.stdout) == (1, "")
     assert orjson.loads(shown.stderr) == {
         "reason": "policy_denied",
-        "error": "olga is not an operator: sign in as a member of the group /operators.",
+        "error": "olga is not an operator (policy `operate`): sign in as a member of the group /operators.",
     }
 
 
@@ -471,7 +546,7 @@ def test_a_user_is_reinstated(zt: Zt, registered: Registered) -> None:
     shown = zt("reinstate", "alice")
 
     assert shown.exit_code == 0, shown.output
-    assert registered.asked == [("POST /reinstatements", {"kind": "user", "name": "alice"}, "Bearer olgas")]
+    assert registered.asked == [("POST /reinstatements", {"kind": "user", "name": "alice"}, f"Bearer {OLGAS}")]
     assert shown.output == ("user alice: reinstated. They may sign in again; their earlier tokens stay refused.\n")
 
 
@@ -488,7 +563,7 @@ def test_everything_that_is_revoked_is_shown_and_how_fresh_that_is(zt: Zt, regis
     shown = zt("revocations")
 
     assert shown.exit_code == 0, shown.output
-    assert registered.asked == [("GET /revocations", None, "Bearer olgas")]
+    assert registered.asked == [("GET /revocations", None, f"Bearer {OLGAS}")]
     for told in ("session", "a1b2", "seen [red]reading[/red]", "12 changes so far", "attestation 0.3 s ago"):
         assert told in shown.output
     assert "keycloak 1.0 s ago" in shown.output
@@ -571,19 +646,6 @@ def test_what_changed_is_reported_when_the_registry_reads_anew(
     assert shown.output.strip() == told
 
 
-def test_at_a_terminal_name_and_password_are_asked_for_where_they_are_not_given(
-    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("ZT_USER")
-    monkeypatch.setattr(program, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
-    registered.answers["GET /parties"] = (200, {"parties": [READER]})
-
-    shown = zt("party", "list", input="olga\nright\n")
-
-    assert shown.exit_code == 0, shown.output
-    assert "right" not in shown.output
-
-
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 
@@ -605,71 +667,80 @@ REFUSALS = [
         "olga was revoked: another operator can reinstate them (`zt reinstate olga`).",
     ),
     (
+        401,
+        {"error": "invalid_token", "reason": "expired"},
+        "olga's token is good for a minute, and that is over: repeat the command.",
+    ),
+    (
         503,
         {"error": "temporarily_unavailable", "reason": "issuer_unavailable"},
         "The registry cannot ask Keycloak (issuer_unavailable).  Nothing was done: repeat the command in a moment.",
     ),
     (
         503,
-        {"error": "temporarily_unavailable", "reason": "revocation_unknown", "trace_id": "t1"},
-        f"The registry refused (503: revocation_unknown); on record as trace t1 in {JOURNAL}.",
+        {"error": "temporarily_unavailable", "reason": "revocation_unknown"},
+        "The registry refused agent/reader (503: revocation_unknown).  docs/reasons.md says what to do.",
     ),
     (
         403,
-        {"error": "access_denied", "reason": "policy_denied", "trace_id": "t"},
-        "olga is not an operator: sign in as a member of the group /operators.",
+        {"error": "access_denied", "reason": "policy_denied"},
+        "olga is not an operator (policy `operate`): sign in as a member of the group /operators.",
     ),
     (
         404,
-        {"error": "invalid_request", "reason": "no_such_party", "trace_id": "t"},
+        {"error": "invalid_request", "reason": "no_such_party"},
         "There is no party agent/reader: `zt party list` lists them all.",
     ),
     (
         409,
-        {"error": "invalid_request", "reason": "drifted", "trace_id": "t"},
+        {"error": "invalid_request", "reason": "drifted"},
         "agent/reader does not run the approved code: restore the files that `zt party show agent/reader` names.",
     ),
     (
         409,
-        {"error": "invalid_request", "reason": "drifted", "trace_id": "t", "advice": "It runs other code."},
+        {"error": "invalid_request", "reason": "drifted", "advice": "It runs other code."},
         "It runs other code.",
     ),
     (
         409,
-        {"error": "invalid_request", "reason": "would_lock_out", "trace_id": "t"},
+        {"error": "invalid_request", "reason": "would_lock_out"},
         "Not done: operators sign in with agent/reader, so no operator could reinstate it.",
     ),
     (
         409,
-        {"error": "invalid_request", "reason": "registry_unfit", "trace_id": "t1"},
+        {"error": "invalid_request", "reason": "registry_unfit"},
         (
-            "The registry refused (409: registry_unfit).  The registry goes on with what it has.  Mend the files, "
-            "approve them by `make register`, then repeat `zt reload`."
+            "The registry refused agent/reader (409: registry_unfit).  The registry goes on with what it has.  Mend "
+            "the files, approve them by `make register`, then repeat `zt reload`."
         ),
     ),
     (
         409,
-        {"error": "invalid_request", "reason": "registry_unfit", "trace_id": "t1", "advice": "line 3: no `nope`"},
+        {"error": "invalid_request", "reason": "registry_unfit", "advice": "line 3: no `nope`"},
         (
-            "The registry refused (409: registry_unfit): line 3: no `nope`.  The registry goes on with what it has.  "
-            "Mend the files, approve them by `make register`, then repeat `zt reload`."
+            "The registry refused agent/reader (409: registry_unfit): line 3: no `nope`.  The registry goes on with "
+            "what it has.  Mend the files, approve them by `make register`, then repeat `zt reload`."
         ),
     ),
     (
         503,
-        {"error": "temporarily_unavailable", "reason": "journal_unavailable", "trace_id": "t1"},
-        f"The registry refused (503: journal_unavailable): it cannot write to {JOURNAL}; see its log.",
+        {"error": "temporarily_unavailable", "reason": "journal_unavailable"},
+        f"The registry refused agent/reader (503: journal_unavailable): it cannot write to {JOURNAL}; see its log.",
     ),
 ]
 
 
 @pytest.mark.parametrize(("status", "answer", "told"), REFUSALS)
-def test_a_refusal_is_reported_with_what_to_do(
+def test_a_refusal_is_reported_with_what_to_do_and_where_it_is_on_record(
     zt: Zt, registered: Registered, status: int, answer: dict[str, str], told: str
 ) -> None:
     registered.answers["POST /parties/agent/reader/suspend"] = (status, answer)
-
     assert failed(zt("party", "suspend", "agent/reader")) == told
+
+    answer = answer | {"trace_id": "t1"}
+    registered.answers["POST /parties/agent/reader/suspend"] = (status, answer)
+    recorded = "" if answer["reason"] == "journal_unavailable" else f"  On record as trace t1 in {JOURNAL}."
+    assert failed(zt("party", "suspend", "agent/reader")) == told + recorded
 
 
 @pytest.mark.parametrize(
@@ -729,23 +800,23 @@ def test_an_answer_that_is_none_is_reported(zt: Zt, registered: Registered, answ
     assert failed(zt("party", "list")).startswith("The registry did not answer with JSON")
 
 
-def test_a_wrong_password_is_reported_and_the_registry_is_not_asked(
+def test_a_sign_in_that_fails_is_reported_and_the_registry_is_not_asked(
     zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def sign_in(*_: str, verify: ssl.SSLContext) -> Login:
-        raise LoginError("olga was not signed in: Invalid username or password.")
+    async def sign_in(_client: Client, **_more: object) -> Login:
+        raise LoginError("it was refused in the browser")
 
-    monkeypatch.setattr(module, "sign_in", sign_in)
+    monkeypatch.setattr(browser, "sign_in", sign_in)
 
-    assert failed(zt("party", "list")) == "olga was not signed in: Invalid username or password."
+    assert failed(zt("party", "list")) == "Nobody was signed in: it was refused in the browser."
     assert registered.asked == []
 
 
 def test_a_keycloak_that_is_away_is_reported(zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def sign_in(*_: str, verify: ssl.SSLContext) -> Login:
+    async def sign_in(_client: Client, **_more: object) -> Login:
         raise httpx.ConnectError("All connection attempts failed")
 
-    monkeypatch.setattr(module, "sign_in", sign_in)
+    monkeypatch.setattr(browser, "sign_in", sign_in)
 
     assert failed(zt("party", "list")).startswith(f"Keycloak does not answer at {URL}/realms/agents (All connection")
 

@@ -1,6 +1,9 @@
 """`zt audit` and `zt token`: what needs no operator, on journals that a task in process has left."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
-from tests.support.system import System
+from tests.support.system import ROOT, System
 from zerotrust.audit.event import AuditEvent, Decided, Exchange, Refusal, Request, UntrustedPeer, sanitize
 from zerotrust.audit.journal import MAX_LINE, Journal
 from zt import journals, tokens
@@ -169,6 +172,26 @@ def test_no_more_records_are_shown_than_can_be_read(tmp_path: Path, monkeypatch:
     journal(tmp_path, event(data))
 
     assert "More than 2 records name" in failed(zt("--journals", str(tmp_path), "audit", "show", TRACE))
+
+
+@pytest.mark.parametrize("words", [("verify",), ("verify", "--json"), ("show", TRACE), ("show", TRACE, "--json")])
+def test_where_nobody_reads_the_output_any_more_there_is_no_traceback(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """As with `zt audit show ID | head -1`."""
+    data = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))
+    journal(tmp_path, event(data))
+    read, written = os.pipe()
+    os.close(read)
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); import zt.__main__ as z; z.main()",
+    ]
+    command += [str(ROOT), "--journals", str(tmp_path), "audit", *words]
+
+    done = subprocess.run(command, stdout=written, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603
+
+    os.close(written)
+    assert done.stderr == ""
 
 
 # --- the chains -------------------------------------------------------------------------------------------------------

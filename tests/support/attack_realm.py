@@ -38,8 +38,9 @@ from zerotrust.issuer.exchange import Exchanger, TokenRequest
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
 from zerotrust.testing import Identity, principal
+from zerotrust.testing.browser import sign_in
 from zerotrust.token_validation import Expected, verify_token
-from zt.login import Login, sign_in
+from zt.login import Login
 
 READING = "agent.invoke tool.read inference.run llama.chat"
 WRITING = "agent.invoke tool.write inference.run llama.chat"

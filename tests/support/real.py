@@ -32,7 +32,8 @@ from tests.support.svid import TrustDomain
 from tests.support.system import deployment
 from tests.support.system import registry as committed
 from zerotrust.registry.model import Registry
-from zt.login import REDIRECT, Login, sign_in
+from zerotrust.testing.browser import REDIRECT, sign_in
+from zt.login import Login
 
 RUN = Path(__file__).parents[2] / "run" / "test"
 

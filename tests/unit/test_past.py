@@ -244,6 +244,7 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
     async def refused(*_: object, **_more: object) -> None:
         raise CommandError("no \x1b[31mred", "no_answer")
 
+    monkeypatch.setattr(program, "client_at", lambda *_, **__: None)
     monkeypatch.setattr(program, "sign_in_at", refused)
     monkeypatch.setattr(program, "ask_password", lambda: "secret")
 

@@ -86,11 +86,32 @@ def test_a_login_clients_token_names_the_client_that_it_was_issued_to(clients: d
     """RFC 9068 section 2.2; Keycloak writes only `azp` by itself.  After an exchange, `delegation.js` does."""
     for name, client in clients.items():
         if client.get("publicClient"):
-            [mapper] = client["protocolMappers"]
+            mapper = client["protocolMappers"][0]
             config = mapper["config"]
             assert mapper["protocolMapper"] == "oidc-hardcoded-claim-mapper"
             assert (config["claim.name"], config["claim.value"]) == ("client_id", name)
             assert config["access.token.claim"] == "true"
+
+
+def test_operators_alone_are_named_in_their_tokens(clients: dict[str, Json]) -> None:
+    named = {
+        name: mapper["config"]["claim.name"]
+        for name, client in clients.items()
+        for mapper in client.get("protocolMappers", [])
+        if mapper["protocolMapper"] == "oidc-usermodel-attribute-mapper"
+    }
+
+    assert named == {"zt": "preferred_username"}
+
+
+def test_a_code_that_is_confirmed_elsewhere_is_for_zt_alone_and_needs_pkce(clients: dict[str, Json]) -> None:
+    grant = "oauth2.device.authorization.grant.enabled"
+    assert {
+        name for name, client in clients.items() if client.get("attributes", {}).get(grant, "false") != "false"
+    } == {"zt"}
+
+    assert clients["zt"]["attributes"]["oauth2.device.code.lifespan"] == "300"
+    assert clients["zt"]["attributes"]["pkce.code.challenge.method"] == "S256"
 
 
 def test_a_party_exchanges_only_where_it_calls_somebody(registry: Registry, clients: dict[str, Json]) -> None:

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from local.system import EVERYTHING
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry, RegistryError, load_registry
-from zt.login import REDIRECT
+from zerotrust.testing.browser import REDIRECT
+from zt.browser import PATH
 from zt.registry_client import CLIENT
 
 COMMITTED: dict[str, Any] = yaml.safe_load((ROOT / "registry.yaml").read_text())
@@ -226,6 +227,10 @@ MISTAKES = {
         change("parties:zt:redirect_uris", ["http://console.example/callback"]),
         "parties.zt.redirect_uris.0",
     ),
+    "codes for a party with a certificate": (
+        change(READER + "device_grant", True),  # noqa: FBT003 - a value of the file
+        "parties.agent/reader.device_grant: only for a program of a person",
+    ),
     "where it runs": (change(READER + "port", 8102), "parties.agent/reader.port: Extra inputs are not permitted"),
     "a name of another kind": (change(READER + "id", "friend"), "parties.agent/reader.id"),
     "another kind of client": (change(READER + "keycloak", "secret"), "parties.agent/reader.keycloak"),
@@ -355,4 +360,5 @@ def test_public_clients_have_no_certificate_however_many_there_are(tmp_path: Pat
 
 def test_what_our_own_programs_sign_in_with_is_what_the_registry_allows(registry: Registry) -> None:
     assert EVERYTHING.split() == registry.parties["walkthrough"].delegates
-    assert [registry.parties[client].redirect_uris for client in ("walkthrough", CLIENT)] == [[REDIRECT]] * 2
+    assert registry.parties["walkthrough"].redirect_uris == [REDIRECT]
+    assert registry.parties[CLIENT].redirect_uris == [f"http://127.0.0.1{PATH}"]

@@ -34,6 +34,7 @@ class Metadata(BaseModel):
     token_endpoint: str = ""
     introspection_endpoint: str = ""
     authorization_endpoint: str = ""
+    device_authorization_endpoint: str = ""
     end_session_endpoint: str = ""
     revocation_endpoint: str = ""
 

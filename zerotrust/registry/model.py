@@ -56,7 +56,12 @@ class Party(Entry):
     keycloak: Literal["public", "confidential", "none"]
     """Its type of client there.  A confidential client authenticates with its JWT-SVID."""
     redirect_uris: list[Annotated[str, Field(pattern=REDIRECT, max_length=256)]] = []
-    """The exact addresses at which a sign-in ends, without wildcards (RFC 9700 section 4.1)."""
+    """The exact addresses at which a sign-in ends, without wildcards (RFC 9700 section 4.1).
+
+    A loopback address without a port is good at any port (RFC 8252 section 7.3).
+    """
+    device_grant: bool = False
+    """Whether users may also sign in by a code that they confirm in a browser elsewhere (RFC 8628)."""
     may_call: list[Name] = []
     delegates: list[ScopeName] = []
     max_ttl: Annotated[int, Field(ge=1, le=LONGEST_LIFE)] | None = None
@@ -215,6 +220,8 @@ class Registry(Entry):
                 found.append(f"{key}.may_call: one party with starts_chains, because a token has one audience")
             if party.starts_chains != bool(party.redirect_uris):
                 found.append(f"{key}.redirect_uris: required with starts_chains, and only with it")
+            if party.device_grant and party.id != "client":
+                found.append(f"{key}.device_grant: only for a program of a person, which has no certificate")
             if party.id == "spiffe" and party.keycloak != "none" and not party.code:
                 found.append(f"{key}.code: required, because only measured code gets a SPIFFE ID")
             if party.id == "client" and party.code:

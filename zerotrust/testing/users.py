@@ -15,9 +15,10 @@ import httpx
 from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import user_context
+from zerotrust.testing.browser import Person
 from zerotrust.testing.stack import ATTESTATION, Stack, StackError
 from zerotrust.transport.pools import Connections
-from zt.login import Login, sign_in
+from zt.login import Client, Login
 
 SETUP, PASSWORDS = "setup", "/accounts/passwords.json"
 """The service that has made the passwords, and where."""
@@ -52,8 +53,9 @@ def signed_in(stack: Stack, name: str, scope: str = "", client: str = "") -> Use
     registry, tls = stack.registry, ssl.create_default_context(cadata=authorities(stack))
     client = client or next(name for name, party in registry.parties.items() if party.starts_chains)
     scope = scope or " ".join(registry.parties[client].delegates)
-    password = passwords(stack)[name]
-    return User(stack, name, result_of(sign_in(issuer(stack), client, name, password, scope, verify=tls)))
+    person, at = Person(name, passwords(stack)[name]), Client(issuer(stack), client, scope, tls)
+    redirect = registry.parties[client].redirect_uris[0]
+    return User(stack, name, result_of(person.sign_in(at, redirect=redirect)))
 
 
 def send(  # noqa: PLR0913 - a request, by whom, and to whom

@@ -1,4 +1,4 @@
-"""Reads a person's password: typed at a terminal without echo, or one line of standard input.
+"""Reads a password for `scripts/run local token`: typed at a terminal without echo, or a line of standard input.
 
 It is never an argument or a variable: a process of the same user can read those of every process that is not closed
 (`/proc/PID/cmdline`, `/proc/PID/environ`), and every user of the machine can read the command line.
@@ -7,8 +7,6 @@ It is never an argument or a variable: a process of the same user can read those
 import sys
 
 import typer
-
-from zt.output import output
 
 LONGEST = 1024
 """Characters; Keycloak takes no more than 256."""
@@ -19,10 +17,9 @@ def ask_password() -> str:
     if sys.stdin.isatty():
         typed = str(typer.prompt("Password", hide_input=True))
         if len(typed) > LONGEST:
-            output.fail(f"A password has at most {LONGEST} characters.", "no_password")
+            sys.exit(f"A password has at most {LONGEST} characters.")
         return typed
     line = sys.stdin.readline(LONGEST + 1).rstrip("\r\n")
     if not line or len(line) > LONGEST:
-        why = f"The password is read from standard input: one line of at most {LONGEST} characters."
-        output.fail(why, "no_password")
+        sys.exit(f"The password is read from standard input: one line of at most {LONGEST} characters.")
     return line

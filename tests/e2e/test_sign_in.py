@@ -1,0 +1,129 @@
+"""`zt` as a process on the real Keycloak: an operator signs in in a browser, or by a code confirmed elsewhere."""
+
+import asyncio
+import json
+import re
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.system import ROOT, System
+from tests.support.ca import REGISTRY_PARTY
+from tests.support.realm import Realm
+from zerotrust.testing.browser import Person
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+ZT = str(ROOT / ".venv/bin/zt")
+
+
+@asynccontextmanager
+async def by_code(environment: dict[str, str], *words: str) -> AsyncIterator[tuple[Any, dict[str, Any]]]:
+    """The process, and what it tells the person."""
+    command = [ZT, "--device", *words, "--json"]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe)
+    assert process.stderr
+    try:
+        yield process, json.loads(await process.stderr.readline())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def olga(system: System) -> Person:
+    return Person("olga", system.keycloak.passwords["olga"])
+
+
+async def test_an_operator_confirms_a_code_in_a_browser_anywhere(system: System, by_hand: dict[str, str]) -> None:
+    async with by_code(by_hand, "party", "show", "agent/reader") as (process, told):
+        assert re.fullmatch("[A-Z]{4}-[A-Z]{4}", told["user_code"])
+        assert told["verification_uri"] == f"{system.keycloak.issuer}/device"
+        assert told["expires_in"] == 300
+        await olga(system).visit(told["verification_uri_complete"], system.keycloak.tls)
+        printed, errors = await process.communicate()
+
+    assert (process.returncode, errors) == (0, b"")
+    assert json.loads(printed)["name"] == "agent/reader"
+
+
+async def test_a_code_that_is_refused_signs_nobody_in(system: System, by_hand: dict[str, str]) -> None:
+    async with by_code(by_hand, "party", "list") as (process, told):
+        await olga(system).visit(told["verification_uri_complete"], system.keycloak.tls, confirm=False)
+        printed, errors = await process.communicate()
+
+    assert (process.returncode, printed) == (1, b"")
+    assert json.loads(errors) == {
+        "reason": "not_signed_in",
+        "error": "Nobody was signed in: it was refused in the browser.",
+    }
+
+
+async def test_what_an_operator_did_is_recorded_with_their_name(
+    system: System, by_hand: dict[str, str], tmp_path: Path
+) -> None:
+    def typed(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603
+            [ZT, *words], cwd=ROOT, env=by_hand, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    try:
+        done = await asyncio.to_thread(typed, "party", "suspend", "agent/writer", "--json")
+        assert json.loads(done.stdout)["party"]["cause"].startswith("suspended by olga (operator ")
+    finally:
+        await asyncio.to_thread(typed, "party", "reinstate", "agent/writer")
+
+
+async def test_who_is_no_operator_is_told_so_by_name_and_someone_else_than_expected_does_nothing(
+    system: System, by_hand: dict[str, str], tmp_path: Path
+) -> None:
+    bob = tmp_path / "bob.json"
+    ca = str(system.authority.ca_file)
+    bob.write_text(json.dumps({"user": "bob", "password": system.keycloak.passwords["bob"], "ca": ca}))
+    by_hand["BROWSER"] = f"{ROOT}/scripts/run zerotrust.testing.browser {bob} %s"
+
+    def typed(user: str) -> str:
+        command = [ZT, "--user", user, "party", "list", "--json"]
+        done = subprocess.run(  # noqa: S603
+            command, cwd=ROOT, env=by_hand, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        return str(json.loads(done.stderr.splitlines()[-1])["error"])
+
+    assert await asyncio.to_thread(typed, "olga") == "bob signed in, and not olga: nothing was done."
+    trace = re.search(r"^bob is not an operator .* trace (\w+) in run/", await asyncio.to_thread(typed, ""))
+    assert trace
+    assert trace[1] in system.journal(REGISTRY_PARTY).read_text()
+
+
+async def test_keycloak_sends_the_code_to_any_port_of_this_machine_and_to_no_other_address(realm: Realm) -> None:
+    asked = {
+        "client_id": "zt",
+        "response_type": "code",
+        "scope": "registry.admin",
+        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        "code_challenge_method": "S256",
+    }
+
+    async def answer(redirect: str) -> httpx.Response:
+        return await realm.http.get(f"{realm.endpoint}/auth", params=asked | {"redirect_uri": redirect})
+
+    for port in (":1", ":8000", ":65535", ""):
+        assert (await answer(f"http://127.0.0.1{port}/callback")).status_code == 200
+    for elsewhere in (
+        "http://localhost:8000/callback",
+        "http://[::1]:8000/callback",
+        "https://127.0.0.1:8000/callback",
+        "http://127.0.0.1:8000/other",
+        "http://127.0.0.1:8000/callback/x",
+        "http://127.0.0.1:8000/callback?x=1",
+        "http://127.0.0.1:80@evil.example/callback",
+        "http://127.0.0.1.evil.example/callback",
+    ):
+        assert (await answer(elsewhere)).status_code == 400, elsewhere

@@ -1,0 +1,116 @@
+"""Stands for a person with a browser, in tests and where nobody sits: fills in Keycloak's own pages.
+
+Nobody else should: a program that asks for a password cannot be told from one that steals it (RFC 8252 section 8.12).
+
+As the browser of another program (`BROWSER`), it opens an address as the person that a file names:
+
+    BROWSER='scripts/run zerotrust.testing.browser person.json %s'
+
+The file is JSON: `{"user": …, "password": …, "ca": "run/ca.pem"}`.
+"""
+
+import asyncio
+import html
+import json
+import re
+import ssl
+import sys
+from pathlib import Path
+
+import httpx
+
+from zt.login import Client, Login, LoginError, Request, endpoints
+
+REDIRECT = "http://127.0.0.1:8000/callback"
+"""Where a sign-in ends that nobody listens for: the code is taken from the address."""
+
+_MESSAGE = re.compile(r'(?:id="input-error-\w+"|class="instruction"|kc-feedback-text")[^>]*>\s*(?:<[^>]+>)?([^<]+)')
+
+
+async def sign_in(  # noqa: PLR0913 - who, where, for what
+    issuer: str, client_id: str, username: str, password: str, scope: str, *, verify: ssl.SSLContext
+) -> Login:
+    """Sign a user in at a public client, without a listener, and return the tokens.
+
+    `scope` is separated by spaces; `verify` trusts the issuer's CA.
+    Raises `LoginError`, also if the password is wrong, and `httpx.TransportError`.
+    """
+    return await Person(username, password).sign_in(Client(issuer, client_id, scope, verify))
+
+
+class Person:
+    """Somebody who knows a name and a password."""
+
+    def __init__(self, username: str, password: str) -> None:
+        self.username, self._password = username, password
+
+    async def sign_in(self, client: Client, *, redirect: str = REDIRECT) -> Login:
+        """Sign in at a client with this redirect address."""
+        request = Request(client=client, redirect=redirect)
+        async with client.http() as http:
+            metadata = await endpoints(client, http, "authorization_endpoint", "token_endpoint")
+            page = await http.get(request.address(metadata))
+            location = (await self.fill_in(http, page)).headers["Location"]
+            address, _, query = location.partition("?")
+            if address != redirect:
+                raise LoginError(f"Keycloak requires another step first: {address}")
+            if (code := request.code(query)) is None:
+                raise LoginError("the answer belongs to another request")
+            return await request.redeem(http, metadata, code)
+
+    async def fill_in(self, browser: httpx.AsyncClient, page: httpx.Response) -> httpx.Response:
+        """Send name and password; return the redirect unchanged if Keycloak refused before it asked for them."""
+        if page.is_redirect:
+            return page
+        filled = {"username": self.username, "password": self._password}
+        answer = await browser.post(_action(page), data=filled)
+        if not answer.is_redirect:
+            raise LoginError(f"{self.username} was not signed in: {_message(answer)}")
+        return answer
+
+    async def visit(self, address: str, tls: ssl.SSLContext, *, confirm: bool = True) -> httpx.Response:
+        """Open an address of Keycloak, sign in, and go where that leads; `confirm` what a device asks for, or not.
+
+        Return the last page.
+        """
+        async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=30) as browser:
+            page = await _followed(browser, await browser.get(address))
+            page = await _followed(browser, await self.fill_in(browser, page))
+            if code := re.search(r'name="code" value="([^"]+)"', page.text):  # it asks for consent
+                said = {"code": code[1], **({"accept": "Yes"} if confirm else {"cancel": "No"})}
+                page = await _followed(browser, await browser.post(_action(page), data=said))
+            return page
+
+
+async def _followed(browser: httpx.AsyncClient, answer: httpx.Response) -> httpx.Response:
+    """Return the page behind some redirects."""
+    for _ in range(10):
+        if not answer.next_request:
+            return answer
+        answer = await browser.send(answer.next_request)
+    raise LoginError("too many redirects")
+
+
+def _action(page: httpx.Response) -> str:
+    form = re.search(r'<form[^>]* action="([^"]+)"', page.text)
+    if not form:
+        raise LoginError(f"no form, but: {_message(page)}")
+    return str(page.url.join(html.unescape(form[1])))
+
+
+def _message(page: httpx.Response) -> str:
+    """Return the message on an HTML page of Keycloak, if it can be found."""
+    found = _MESSAGE.search(page.text)
+    return html.unescape(found[1]).strip() if found else f"status {page.status_code}"
+
+
+def main() -> None:
+    """Open an address as the person in a file."""
+    file, address = sys.argv[1:]
+    given = json.loads(Path(file).read_text())
+    tls = ssl.create_default_context(cafile=given["ca"])
+    asyncio.run(Person(given["user"], given["password"]).visit(address, tls))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Signs a person in in their own browser (RFC 8252): a listener on the loopback interface receives the redirect.
+
+The password is typed into Keycloak's page and nowhere else.  Anybody on this machine, and any page in the browser, can
+send the listener requests: only one that carries our `state` counts.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import webbrowser
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from zt.login import Client, Login, LoginError, Request, Say, endpoints
+
+PATH = "/callback"
+"""Of the redirect; Keycloak takes any port with it (RFC 8252 section 7.3)."""
+SECONDS_TO_SIGN_IN = 120
+SECONDS_TO_ASK = 5
+"""For the head of a request to the listener; the browser is on this machine."""
+MAX_HEAD = 8192
+"""Bytes of it; the redirect's has about 1 KiB."""
+MOST_CONNECTIONS = 8
+"""To the listener at once; of more, the oldest is closed."""
+
+_PAGE = """\
+<!doctype html><html lang="en"><meta charset="utf-8"><title>zt</title><body style="font-family: sans-serif"><p>{}</p>
+"""
+_RECEIVED = "Received. You may close this window: the terminal says how it goes on."
+_REFUSED = "Not signed in. You may close this window: the terminal says why."
+_ANSWERS = {200: _RECEIVED, 400: "This answers no sign-in that was asked for here.", 403: _REFUSED, 404: "Not found."}
+
+
+def usable() -> bool:
+    """Return whether a browser can be opened here that shares this machine's loopback interface.
+
+    A browser in the terminal counts only if `BROWSER` names it: it would take the terminal away from us.
+    """
+    if os.environ.get("BROWSER"):
+        return True
+    if "SSH_CONNECTION" in os.environ:  # the person is elsewhere
+        return False
+    if sys.platform == "linux" and not os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}:
+        return False
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
+
+
+def open_page(address: str) -> None:
+    """Open an address in the person's browser (`BROWSER`, or the usual one).
+
+    In a process of its own: a browser may go on for as long as it likes, and what it prints is no output of ours.
+    """
+    command = [sys.executable, "-I", "-S", "-c", "import sys, webbrowser; webbrowser.open(sys.argv[1])", address]
+    _opened.append(subprocess.Popen(command, stdout=2))  # noqa: S603 - this interpreter
+
+
+_opened: list[subprocess.Popen[bytes]] = []
+"""Kept, because nobody waits for them."""
+
+
+async def sign_in(client: Client, *, say: Say, hint: str = "", opened: Callable[[str], None] = open_page) -> Login:
+    """Sign a person in, and return the tokens.
+
+    `hint`: whose name the form shows; `opened`: opens the address.  Raises `LoginError` and `httpx.HTTPError`.
+    """
+    async with client.http() as http, _listening() as listener:
+        metadata = await endpoints(client, http, "authorization_endpoint", "token_endpoint")
+        request = Request(client=client, redirect=listener.redirect, hint=hint)
+        code = listener.expect(request)
+        address = request.address(metadata)
+        text = f"Sign in at Keycloak in the browser, within {SECONDS_TO_SIGN_IN} s.  If it does not open: {address}"
+        say(text, {"sign_in": "browser", "uri": address, "expires_in": SECONDS_TO_SIGN_IN})
+        opened(address)
+        try:
+            async with asyncio.timeout(SECONDS_TO_SIGN_IN):
+                redeemable = await code
+        except TimeoutError as error:
+            why = f"nobody signed in within {SECONDS_TO_SIGN_IN} s.  `zt --device` signs in by a code, also elsewhere"
+            raise LoginError(why) from error
+        return await request.redeem(http, metadata, redeemable)
+
+
+class Listener:
+    """Waits for the one redirect that answers a request.  Whatever else comes is refused, and changes nothing."""
+
+    def __init__(self, redirect: str) -> None:
+        self.redirect = redirect
+        self._request: Request | None = None
+        self._code: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._open: list[asyncio.StreamWriter] = []
+
+    def expect(self, request: Request) -> asyncio.Future[str]:
+        """Return the code to come; it fails with `LoginError` if the redirect brings none."""
+        self._request = request
+        return self._code
+
+    def close(self) -> None:
+        """End the connections that are left: the answer to the redirect is out by now."""
+        for writer in self._open:
+            writer.transport.abort()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request."""
+        self._open.append(writer)
+        if len(self._open) > MOST_CONNECTIONS:
+            self._open.pop(0).transport.abort()
+        try:
+            async with asyncio.timeout(SECONDS_TO_ASK):
+                status = self._answer(await reader.readuntil(b"\r\n\r\n"))
+                page = _PAGE.format(_ANSWERS[status]).encode()
+                head = (
+                    f"HTTP/1.1 {status} {'OK' if status == 200 else 'Refused'}\r\nContent-Type: text/html\r\n"
+                    f"Content-Length: {len(page)}\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\n"
+                    "Connection: close\r\n\r\n"
+                )
+                writer.write(head.encode() + page)
+                await writer.drain()
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+            pass  # it was no browser
+        finally:
+            if writer in self._open:
+                self._open.remove(writer)
+            writer.close()
+
+    def _answer(self, head: bytes) -> int:
+        """Return the status for a request, and take the code if it has ours."""
+        method, _, rest = head.decode("latin-1").partition(" ")
+        path, _, query = rest.partition(" ")[0].partition("?")
+        if method != "GET" or path != PATH or not self._request or self._code.done():
+            return 404
+        try:
+            code = self._request.code(query)
+        except LoginError as error:
+            self._code.set_exception(error)
+            return 403
+        if code is None:
+            return 400
+        self._code.set_result(code)
+        return 200
+
+
+@asynccontextmanager
+async def _listening() -> AsyncIterator[Listener]:
+    """Listen at a free port of the loopback interface, and nowhere else, for as long as the block runs."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    listener = Listener(f"http://127.0.0.1:{taken.getsockname()[1]}{PATH}")
+    server = await asyncio.start_server(listener.serve, sock=taken, limit=MAX_HEAD)
+    try:
+        yield listener
+    finally:
+        server.close()
+        listener.close()
+        await server.wait_closed()

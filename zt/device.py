@@ -1,0 +1,76 @@
+"""Signs a person in by a code that they confirm in a browser anywhere (RFC 8628): in containers, and over SSH."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from pydantic import BaseModel, Field, ValidationError
+
+from zt.login import Client, Login, LoginError, Pkce, Say, endpoints, login, posted, refusal
+
+GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+LONGEST = 600
+"""Seconds to wait, whatever Keycloak says; its codes are good for 300."""
+SLOWER = 5
+"""Seconds by which each `slow_down` makes the interval longer (RFC 8628 section 3.5)."""
+
+_REFUSALS = {
+    "access_denied": "it was refused in the browser",
+    "expired_token": "nobody confirmed the code in time",
+}
+
+
+class _Begun(BaseModel):
+    """The answer of the device authorization endpoint (RFC 8628 section 3.2)."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str = ""
+    expires_in: int = Field(ge=1)
+    interval: int = Field(default=5, ge=1)
+
+
+async def sign_in(
+    client: Client,
+    *,
+    say: Say,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Login:
+    """Sign a person in, and return the tokens.  Raises `LoginError` and `httpx.HTTPError`."""
+    pkce = Pkce()
+    async with client.http() as http:
+        metadata = await endpoints(client, http, "device_authorization_endpoint", "token_endpoint")
+        asked = {"client_id": client.client_id, "scope": client.scope, **pkce.challenge}
+        status, answer = await posted(http, metadata.device_authorization_endpoint, asked)
+        if status != 200:
+            raise LoginError(f"Keycloak gives no code: {refusal(answer)}")
+        try:
+            begun = _Begun.model_validate(answer)
+        except ValidationError as error:
+            raise LoginError(f"Keycloak gives no code: {error.errors()[0]['loc'][0]} is wrong or missing") from error
+        seconds = min(begun.expires_in, LONGEST)
+        text = (
+            f"Open {begun.verification_uri} in any browser, and enter {begun.user_code} within {seconds} s.  "
+            f"Or open: {begun.verification_uri_complete or begun.verification_uri}"
+        )
+        say(text, {"sign_in": "device", **begun.model_dump(exclude={"device_code", "interval"})})
+        form = {
+            "grant_type": GRANT,
+            "client_id": client.client_id,
+            "device_code": begun.device_code,
+            "code_verifier": pkce.verifier,
+        }
+        interval, end = begun.interval, clock() + seconds
+        while clock() + interval < end:
+            await sleep(interval)
+            status, answer = await posted(http, metadata.token_endpoint, form)
+            if status == 200:
+                return login(answer)
+            why = str(answer.get("error"))
+            if why == "slow_down":
+                interval += SLOWER
+            elif why != "authorization_pending":
+                raise LoginError(_REFUSALS.get(why) or refusal(answer))
+    raise LoginError(_REFUSALS["expired_token"])
