@@ -123,6 +123,16 @@ SHORT_REFRESH_TOKEN = _put(
     lambda realm: [client["attributes"] for client in realm["clients"] if client["clientId"] == "zt"],
     {"client.session.max.lifespan": None},
 )
+PKCE = _put(
+    "pkce.code.challenge.method",
+    lambda realm: [c["attributes"] for c in realm["clients"] if c.get("publicClient")],
+    {"pkce.code.challenge.method": None},
+)
+DEVICE_GRANT = _put(
+    "oauth2.device.authorization.grant.enabled for zt alone",
+    lambda realm: [client["attributes"] for client in realm["clients"] if "attributes" in client],
+    {"oauth2.device.authorization.grant.enabled": "true"},
+)
 # Keycloak reads an empty list as all types.
 NO_ERROR_EVENTS = _put("enabledEventTypes without errors", _realm, {"enabledEventTypes": []})
 NO_SECRETS = _put("federated-jwt", _workloads, {"clientAuthenticatorType": "client-secret"})

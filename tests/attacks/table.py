@@ -1102,6 +1102,21 @@ ROWS: dict[int, Row] = {
         "the password is asked for",
         (at_keycloak.ASKS_EACH_TIME,),
     ),
+    222: Row(
+        "the stolen code of an operator's sign-in, without the verifier; a sign-in link without a challenge",
+        Reason.EXCHANGE_REFUSED,
+        (at_keycloak.PKCE,),
+    ),
+    223: Row(
+        "a code of somebody else, or of another issuer, is sent to where zt waits for an operator's",
+        "zt waits on, or ends",
+        (Control("redirect-state"), Control("redirect-issuer")),
+    ),
+    224: Row(
+        "a device code for a client that needs none, which a user is lured to confirm",
+        Reason.EXCHANGE_REFUSED,
+        (at_keycloak.DEVICE_GRANT,),
+    ),
     # M. another process of the same user
     186: Row(
         "a process of the same user that writes to the authority's process while it checks what is installed",

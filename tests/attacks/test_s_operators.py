@@ -2,10 +2,13 @@
 
 import asyncio
 import io
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
+import httpx
 import pytest
 from rich.errors import MarkupError
 
@@ -15,10 +18,69 @@ from tests.support.attack_registry import Registered, with_registry
 from tests.support.issuer import Issuer
 from zerotrust.decision import Reason
 from zerotrust.service import Service
-from zt import show
+from zerotrust.testing.issuer import ISSUER, metadata
+from zt import browser, show
+from zt.login import Client, LoginError
 from zt.terminal import Terminal
 
 HOSTILE = "\x1b]0;owned\x07 \u202egnp"
+
+
+class Listening:
+    """An operator's `zt` that waits for the redirect, and an issuer that notes which codes are redeemed."""
+
+    lured: list[str] = []  # noqa: RUF012 - nobody is lured anywhere
+    leaks = False
+
+    def __init__(self) -> None:
+        self.redeemed: list[str] = []
+
+    def check_journals(self) -> None:
+        """There are none."""
+
+    async def _issuer(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json=metadata())
+        self.redeemed += parse_qs(request.content.decode())["code"]
+        return httpx.Response(400, json={"error": "invalid_grant"})  # for want of the verifier
+
+    async def sent(self, **back: str) -> str:
+        """What the listener answers a redirect with these parameters; `state=""` is the right one."""
+        client = Client(ISSUER, "zt", "registry.admin", ssl.create_default_context())
+        told: list[int] = []
+        sending: list[asyncio.Task[None]] = []
+
+        async def send(asked: dict[str, str]) -> None:
+            query = urlencode(back | {"state": back["state"] or asked["state"]})
+            async with httpx.AsyncClient(trust_env=False) as http:
+                told.append((await http.get(f"{asked['redirect_uri']}?{query}")).status_code)
+                # The operator's own redirect, which ends it where that has not.
+                await http.get(f"{asked['redirect_uri']}?{urlencode({'state': asked['state'], 'iss': ISSUER})}")
+
+        def opened(address: str) -> None:
+            sending.append(asyncio.create_task(send(dict(parse_qsl(urlsplit(address).query)))))
+
+        with pytest.MonkeyPatch.context() as patch:
+            transport = httpx.MockTransport(self._issuer)
+            patch.setattr(Client, "http", lambda _, **__: httpx.AsyncClient(transport=transport))
+            with pytest.raises(LoginError):
+                await browser.sign_in(client, say=lambda *_: None, opened=opened)
+            with suppress(httpx.HTTPError):  # by then nobody listens any more
+                await asyncio.gather(*sending)
+        return str(told[0])
+
+
+@asynccontextmanager
+async def at_a_listener(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Listening]:
+    yield Listening()
+
+
+@attack(223, at_a_listener)
+async def test_a_code_of_somebody_else_is_sent_to_zt(listening: Listening) -> Tries:
+    """Any page in the browser can do so: it signs the operator in as the attacker, or ends the sign-in (RFC 9207)."""
+    for back in ({"state": "guessed", "iss": ISSUER}, {"state": "", "iss": "https://attacker.test"}):
+        told = await listening.sent(code="stolen", **back)
+        yield Attempt(told, "stolen" in listening.redeemed)
 
 
 class Screen:

@@ -5,8 +5,10 @@ import pytest
 
 from tests.support.attack_realm import Target, Tried, Tries, alive, attack
 from tests.support.real import EVERYTHING
-from tests.support.realm import asked_at, claims, code_in, redeeming
-from zt.login import LoginError, _fill_in_form, sign_in
+from tests.support.realm import VERIFIER, asked_at, claims, code_in, redeeming
+from zerotrust.testing.browser import Person, sign_in
+from zt.device import GRANT
+from zt.login import LoginError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -27,7 +29,7 @@ async def _after_signing_in(target: Target, action: str) -> str:
     request = asked_at("walkthrough", "task.run") | {"kc_action": action}
     async with _browser(target) as browser:
         page = await browser.get("/auth", params=request)
-        return str((await _fill_in_form(browser, page, "alice", target.password)).headers["Location"])
+        return str((await Person("alice", target.password).fill_in(browser, page)).headers["Location"])
 
 
 def _browser(target: Target) -> httpx.AsyncClient:
@@ -69,7 +71,7 @@ async def test_a_link_has_a_browser_that_is_signed_in_send_a_code_to_whoever_lis
     """The redirect address is a port of this machine, and the attacker made the link: it knows the PKCE verifier."""
     async with _browser(target) as browser:
         page = await browser.get("/auth", params=asked_at("walkthrough", "task.run"))
-        signed_in = await _fill_in_form(browser, page, "alice", target.password)
+        signed_in = await Person("alice", target.password).fill_in(browser, page)
         assert "code=" in signed_in.headers["Location"]
         for client, scope in (("zt", "registry.admin"), ("walkthrough", EVERYTHING)):
             for more in ({}, {"prompt": "none"}, {"max_age": "3600"}, {"login_hint": "alice"}):
@@ -78,6 +80,42 @@ async def test_a_link_has_a_browser_that_is_signed_in_send_a_code_to_whoever_lis
                 got = code is not None and alive(await target.realm.token(**redeeming(client, code)))
                 answer = httpx.Response(200, json={"access_token": await target.t0()})
                 yield Tried(answer, got)
+
+
+@attack(222)
+async def test_a_code_without_the_verifier(target: Target) -> Tries:
+    """It is in the address of the redirect, so in the browser's history, and a proxy or a log may have it."""
+    asked = asked_at("zt", "registry.admin")
+    linked = {name: value for name, value in asked.items() if not name.startswith("code_challenge")}
+    for link, verifier in ((asked, ""), (asked, "x" * 43), (linked, "")):
+        async with _browser(target) as browser:
+            page = await browser.get("/auth", params=link)
+            code = code_in(await Person("alice", target.password).fill_in(browser, page))
+        assert code or link is linked
+        form = redeeming("zt", code or "none") | {"code_verifier": verifier}
+        answer = await target.realm.token(**{name: value for name, value in form.items() if value})
+        yield Tried(answer, alive(answer))
+
+
+@attack(224)
+async def test_a_device_code_for_a_client_that_needs_none(target: Target) -> Tries:
+    """Whoever confirms it signs in for the attacker, who waits for the token elsewhere (RFC 8628 section 5.4)."""
+    asked = asked_at("", "")
+    challenge = {name: asked[name] for name in ("code_challenge", "code_challenge_method")}
+    orchestrator = {"client_id": target.realm.id("orchestrator")}
+    for client, scope in (({"client_id": "walkthrough"}, EVERYTHING), (orchestrator, "agent.invoke tool.read")):
+
+        def credential(client: dict[str, str] = client) -> dict[str, str]:
+            return client | (target.realm.credential("orchestrator") if client is orchestrator else {})
+
+        form = credential() | challenge | {"scope": scope}
+        answer = await target.realm.http.post(f"{target.realm.endpoint}/auth/device", data=form)
+        if answer.status_code == 200:
+            begun = answer.json()
+            await Person("alice", target.password).visit(begun["verification_uri_complete"], target.keycloak.tls)
+            poll = {"grant_type": GRANT, "device_code": begun["device_code"], "code_verifier": VERIFIER}
+            answer = await target.realm.token(**poll, **credential())
+        yield Tried(answer, alive(answer))
 
 
 @attack(164)

@@ -24,7 +24,7 @@ from local.system import System
 from registration.realm.users import USERS
 from tests.e2e.test_transaction import asked, task, traced
 from zerotrust.audit.event import Access, Request
-from zt.login import sign_out
+from zt.login import Client, sign_out
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -112,7 +112,7 @@ async def test_here_a_token_ends_with_the_session(system: System, alice: User) -
 
     assert await planned() == "200 ok"
 
-    await sign_out(system.keycloak.issuer, "walkthrough", alice.login, verify=system.keycloak.tls)
+    await sign_out(Client(system.keycloak.issuer, "walkthrough", "", system.keycloak.tls), alice.login)
 
     while (answered := await planned()) == "200 ok":  # until the registry has told everyone
         await asyncio.sleep(0.01)

@@ -8,7 +8,8 @@ from typing import Any
 
 from local.keycloak import URL, Keycloak
 from registration.realm.users import USERS
-from zt.login import REDIRECT, Login, sign_in, sign_out
+from zerotrust.testing.browser import REDIRECT, Person
+from zt.login import Client, Login, sign_out
 
 NAME, CLIENT, AUDIENCE = "before-llama-stack", "app", "llama-stack"
 LIFE = 3600
@@ -25,12 +26,15 @@ class Realm:
 
     async def sign_in(self, user: str) -> Login:
         """Sign a user in.  Raises `LoginError` and `httpx.TransportError`."""
-        password, tls = self.passwords[user], self.keycloak.tls
-        return await sign_in(self.issuer, CLIENT, user, password, "openid", verify=tls)
+        return await Person(user, self.passwords[user]).sign_in(self._client)
 
     async def sign_out(self, login: Login) -> None:
         """End a user's session.  Raises as `sign_in`."""
-        await sign_out(self.issuer, CLIENT, login, verify=self.keycloak.tls)
+        await sign_out(self._client, login)
+
+    @property
+    def _client(self) -> Client:
+        return Client(self.issuer, CLIENT, "openid", self.keycloak.tls)
 
 
 @asynccontextmanager
