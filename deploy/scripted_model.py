@@ -13,33 +13,32 @@ import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from inference.chat import Completion, Conversation, model_entry
-from inference.script import reply
+from inference.answer import Head, model_entry
+from inference.backends.scripted import MODEL, Scripted
+from inference.chat import Conversation
 from zerotrust.decision import Denied
 
-app = FastAPI(openapi_url=None)
+app, script = FastAPI(openapi_url=None), Scripted()
 
 
 @app.post("/v1/chat/completions")
 async def complete(conversation: Conversation) -> Response:
     """Answer as the script does."""
     try:
-        conversation.check()
+        head = Head(secrets.token_hex(12), int(time.time()), script.model(conversation.model))
+        if conversation.stream:
+            events = head.events(script.stream(MODEL, conversation), with_usage=conversation.wants_usage)
+            return StreamingResponse(events, media_type="text/event-stream")
+        return JSONResponse(head.whole(await script.reply(MODEL, conversation)))
     except Denied as refusal:
         error = {"message": refusal.advice, "code": str(refusal.public_reason)}
         return JSONResponse({"error": error}, refusal.status)
-    messages = [message.model_dump() for message in conversation.messages]
-    message = reply(messages, {tool.function.name: tool.function.texts for tool in conversation.tools or []})
-    completion = Completion(conversation, message, number=secrets.token_hex(12), now=int(time.time()))
-    if conversation.stream:
-        return StreamingResponse(completion.events(), media_type="text/event-stream")
-    return JSONResponse(completion.whole())
 
 
 @app.get("/v1/models")
 async def models() -> dict[str, Any]:
     """List the one model."""
-    return {"object": "list", "data": [model_entry()]}
+    return {"object": "list", "data": [model_entry(MODEL)]}
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
-"""The wire format of OpenAI's chat completions and models, as far as a script can serve it.  Pure.
+"""The requests of OpenAI's chat completions, as far as they are served here, and its errors.  Pure.
 
-A client of that API gets what it expects: whole answers or a stream, the required members, errors in its format.
-Sampling options (`temperature`, `max_tokens`, `stop`, `seed` ...) are ignored, because a script does not sample.  An
-option that would change the answer is refused unless it has its default value (`DEFAULTS`).
+An option that would change the answer, and that the backend cannot follow, is refused unless it has its default value.
 """
 
-import json
-from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -15,8 +12,6 @@ from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.dialect import Dialect, Form
 from zerotrust.limits.strict_json import strict_object
 
-MODEL, CREATED = "scripted", 1_795_478_400
-"""The one model, and the time of its creation (2026-11-24), in seconds since the epoch."""
 DEFAULT = "default"
 """The name by which a client asks for whatever model this deployment has; answers name the model itself."""
 MAX_MESSAGES = 256
@@ -25,28 +20,33 @@ MAX_TOOLS = 128
 """Tools that are offered to the model; OpenAI's own limit."""
 MAX_CALLS = 256
 """Tool calls in one conversation."""
-PIECE = 400
-"""Characters of an answer in one event of a stream."""
 
-DEFAULTS: dict[str, tuple[Any, ...]] = {
+Defaults = Mapping[str, tuple[Any, ...]]
+NEVER_SERVED: Defaults = {
     "n": (1,),
-    "response_format": ({"type": "text"},),
-    "tool_choice": ("auto",),
     "logprobs": (False,),
     "modalities": (["text"],),
     "audio": (),
     "functions": ([],),
     "function_call": (),
 }
-"""The options that must have their default value, with that value; null is always a default."""
+"""The options that must have their default value, with that value, whatever the model; null is always a default."""
 
 
 class ModelReason(ReasonCode):
-    """Why the model cannot serve a request that is allowed."""
+    """Why the model does not serve a request that is allowed."""
 
     UNKNOWN_MODEL = "unknown_model", (404, "invalid_request")
     UNSUPPORTED_OPTION = "unsupported_option", (400, "invalid_request")
     BUDGET_SPENT = "budget_spent", (429, "temporarily_unavailable")
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded", (400, "invalid_request")
+    MODEL_BUSY = "model_busy", (503, "temporarily_unavailable")
+    MODEL_UNREACHABLE = "model_unreachable", (503, "temporarily_unavailable")
+    MODEL_TIMED_OUT = "model_timed_out", (504, "temporarily_unavailable")
+    MODEL_REFUSED = "model_refused", (502, "server_error")
+    MODEL_FAILED = "model_failed", (502, "server_error")
+    MODEL_ANSWER_INVALID = "model_answer_invalid", (502, "server_error")
+    MODEL_ANSWER_TOO_LONG = "model_answer_too_long", (502, "server_error")
 
 
 _CODES: dict[ReasonCode, str] = {ModelReason.UNKNOWN_MODEL: "model_not_found"}
@@ -81,11 +81,14 @@ class Tool(BaseModel):
     """A call to a tool."""
 
     id: str = ""
+    type: Literal["function"] = "function"
     function: Function
 
 
 class Parameters(BaseModel):
-    """The parameters of an offered function, as far as a script reads their JSON Schema."""
+    """The parameters of an offered function: a JSON Schema, of which a script reads these members."""
+
+    model_config = ConfigDict(extra="allow")
 
     properties: dict[str, Any] = {}
     required: list[str] = []
@@ -95,6 +98,7 @@ class Offered(BaseModel):
     """A function that is offered to the model."""
 
     name: str
+    description: str | None = None
     parameters: Parameters | None = None
 
     @property
@@ -109,7 +113,18 @@ class Offered(BaseModel):
 class OfferedTool(BaseModel):
     """A tool that is offered to the model."""
 
+    type: Literal["function"] = "function"
     function: Offered
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as it was offered, as far as it was read."""
+        offered, schema = self.function, self.function.parameters
+        function: dict[str, Any] = {"name": offered.name}
+        if offered.description is not None:
+            function["description"] = offered.description
+        if schema is not None:
+            function["parameters"] = schema.model_dump(exclude_unset=True)
+        return {"type": self.type, "function": function}
 
 
 class Message(BaseModel):
@@ -118,6 +133,8 @@ class Message(BaseModel):
     role: str
     content: Annotated[str | None, BeforeValidator(_text)] = None
     tool_calls: list[Tool] | None = None
+    tool_call_id: str | None = None
+    """Of the call that a tool's message answers."""
 
 
 class StreamOptions(BaseModel):
@@ -143,65 +160,31 @@ class Conversation(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
-    def check(self) -> None:
-        """Raise `Denied` for another model, and for an option that would change the answer."""
-        if self.model not in (DEFAULT, MODEL):
-            advice = f"There is one model here: {MODEL}."
-            raise Denied(ModelReason.UNKNOWN_MODEL, self.model[:100], advice=advice, more={"param": "model"})
-        for name, defaults in DEFAULTS.items():
-            if (given := (self.model_extra or {}).get(name)) is not None and given not in defaults:
+    def check(self, defaults: Defaults) -> None:
+        """Raise `Denied` for an option that would change the answer; `defaults` are those that it may have."""
+        for name, allowed in defaults.items():
+            if (given := self.option(name)) is not None and given not in allowed:
                 advice = f"This model cannot follow the option {name}."
                 raise Denied(ModelReason.UNSUPPORTED_OPTION, name, advice=advice, more={"param": name})
 
-
-class Completion:
-    """One answer of the model."""
-
-    def __init__(self, conversation: Conversation, message: dict[str, Any], *, number: str, now: int) -> None:
-        """`number` becomes a part of its id; `now` is in seconds since the epoch."""
-        self._message = message | {"refusal": None}
-        self._reason = "tool_calls" if message.get("tool_calls") else "stop"
-        self._head = {"id": f"chatcmpl-{number}", "created": now, "model": MODEL}
-        prompt = sum(len((said.content or "").split()) for said in conversation.messages)
-        completion = len((message["content"] or "").split())
-        self._usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-        self._with_usage = bool(conversation.stream_options and conversation.stream_options.include_usage)
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream is to end with the usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
 
     @property
-    def tokens(self) -> int:
-        """What it costs in the budget of its transaction (`budget.py`)."""
-        return self._usage["total_tokens"]
+    def length(self) -> int:
+        """Characters of its messages."""
+        return sum(len(message.content or "") for message in self.messages)
 
-    def whole(self) -> dict[str, Any]:
-        """Return the answer as one object.  `usage` counts words, because a script has no tokens."""
-        choice = {"index": 0, "message": self._message, "logprobs": None, "finish_reason": self._reason}
-        return {**self._head, "object": "chat.completion", "choices": [choice], "usage": self._usage}
-
-    async def events(self) -> AsyncIterator[str]:
-        """Yield the answer as a stream of events (WHATWG HTML section 9.2), as OpenAI's clients read it."""
-        for delta in self._deltas():
-            yield self._event([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}])
-        yield self._event([{"index": 0, "delta": {}, "logprobs": None, "finish_reason": self._reason}])
-        if self._with_usage:
-            yield self._event([], usage=self._usage)
-        yield "data: [DONE]\n\n"
-
-    def _deltas(self) -> Iterator[dict[str, Any]]:
-        text = self._message["content"]
-        yield {"role": "assistant", "content": None if text is None else ""}
-        for start in range(0, len(text or ""), PIECE):
-            yield {"content": text[start : start + PIECE]}
-        for index, call in enumerate(self._message.get("tool_calls", [])):
-            yield {"tool_calls": [{"index": index, **call}]}
-
-    def _event(self, choices: list[dict[str, Any]], **more: Any) -> str:
-        chunk = {**self._head, "object": "chat.completion.chunk", "choices": choices, **more}
-        return f"data: {json.dumps(chunk)}\n\n"
+    def option(self, name: str) -> Any:
+        """Return an option's value; None if it is absent or null."""
+        return (self.model_extra or {}).get(name)
 
 
-def model_entry() -> dict[str, Any]:
-    """Return the model's entry in the list of models."""
-    return {"id": MODEL, "object": "model", "created": CREATED, "owned_by": "this project"}
+def unknown_model(asked: str, advice: str) -> Denied:
+    """Return the refusal for a model that is not offered here."""
+    return Denied(ModelReason.UNKNOWN_MODEL, asked[:100], advice=advice, more={"param": "model"})
 
 
 def error_body(refusal: Denied, problem: dict[str, Any], _form: Form) -> dict[str, Any]:

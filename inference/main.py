@@ -1,19 +1,24 @@
 """Inference: an OpenAI-compatible API in front of a model.  One scope to use the model, another to list the models.
 
-The model is a script (`inference/script.py`).  What matters here is the gate; a real model would be behind the same.
+The model is a script, or one of a Llama Stack server (`inference/backends`); the gate is the same.
 """
 
 import secrets
 import time
+from functools import partial
 from typing import Any
 
-from fastapi import Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
+from inference.answer import Head, model_entry
+from inference.backends.choice import Choice
 from inference.budget import Budgets
-from inference.chat import MODEL, OPENAI, Completion, Conversation, model_entry
-from inference.script import reply
+from inference.chat import OPENAI, Conversation, unknown_model
+from inference.leaving import Events, unless_gone
+from inference.metering import metered, tokens
+from inference.settings import ModelSettings
 from zerotrust.context import current_principal
 from zerotrust.routes import MAX_CONVERSATION, Public, Routes, Scope
 from zerotrust.runtime import run
@@ -22,35 +27,46 @@ from zerotrust.service import Service
 ROUTES: Routes = {
     ("POST", "/v1/chat/completions"): Scope("inference.run", max_body=MAX_CONVERSATION),
     ("GET", "/v1/models"): Scope("model.read"),
-    ("GET", f"/v1/models/{MODEL}"): Scope("model.read"),
+    ("GET", "/v1/models/{name:path}"): Scope("model.read"),
     ("GET", "/health"): Public(),
 }
+CLIENT_LEFT = 499
+"""The status of an answer that nobody reads, for the record."""
 DIALECTS = {path: OPENAI for _, path in ROUTES if path.startswith("/v1/")}
 
 
 def create_app(service: Service) -> ASGIApp:
     """The inference service, guarded."""
-    app, budgets = service.app(), Budgets(service.clock)
+    app, choice, budgets = service.app(), Choice(service, ModelSettings()), Budgets(service.clock)
 
     @app.post("/v1/chat/completions")
-    async def complete(conversation: Conversation) -> Response:
-        conversation.check()
+    async def complete(conversation: Conversation, request: Request) -> Response:
+        backend = choice.backend()
+        model = backend.model(conversation.model)
         budgets.enter(caller := current_principal())
-        messages = [message.model_dump() for message in conversation.messages]
-        message = reply(messages, {tool.function.name: tool.function.texts for tool in conversation.tools or []})
-        completion = Completion(conversation, message, number=secrets.token_hex(12), now=int(time.time()))
-        budgets.spend(caller, completion.tokens)
+        spend, head = partial(budgets.spend, caller), Head(secrets.token_hex(12), int(time.time()), model)
         if conversation.stream:
-            return StreamingResponse(completion.events(), media_type="text/event-stream")
-        return JSONResponse(completion.whole())
+            source = metered(backend.stream(model, conversation), conversation, spend)
+            events = await Events.begun(request, head, source, with_usage=conversation.wants_usage)
+            return events or Response(status_code=CLIENT_LEFT)
+        reply = None
+        try:
+            reply = await unless_gone(request, backend.reply(model, conversation))
+        finally:
+            spend(tokens(conversation, reply))
+        return JSONResponse(head.whole(reply)) if reply else Response(status_code=CLIENT_LEFT)
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        return {"object": "list", "data": [model_entry()]}
+        return {"object": "list", "data": [model_entry(name) for name in await choice.backend().models()]}
 
-    @app.get(f"/v1/models/{MODEL}")
-    async def model() -> dict[str, Any]:
-        return model_entry()
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str) -> dict[str, Any]:
+        backend = choice.backend()
+        offered = await backend.models()
+        if (found := backend.model(name)) not in offered:
+            raise unknown_model(name, "GET /v1/models lists the models.")
+        return model_entry(found)
 
     return service.guard(app, ROUTES, dialects=DIALECTS)
 

@@ -95,7 +95,10 @@ TESTS = {
     "adapters.mcp_tools": (
         "unit/test_mcp_tools unit/test_routes unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp"
     ),
-    "transport.egress": "unit/test_egress faults/test_tasks services/test_story services/test_revocation",
+    "transport.egress": (
+        "unit/test_egress unit/test_streaming faults/test_tasks services/test_story services/test_revocation"
+    ),
+    "transport.streaming": "unit/test_streaming attacks/test_w_answers",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
     "transport.responses": (
         "unit/test_gate unit/test_revoked_caller unit/test_decision input/test_handlers input/test_values "

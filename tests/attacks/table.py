@@ -1319,6 +1319,11 @@ ROWS: dict[int, Row] = {
         Reason.TOO_MANY_REQUESTS,
         (Control("calls-per-person", put="most = OF_A_USER"),),
     ),
+    240: Row(
+        "a stream of a model server that is costly to read: without end, or of very many elements",
+        None,
+        (Control("stream-bounded"), Control("stream-event-elements")),
+    ),
 }
 
 

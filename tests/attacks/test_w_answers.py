@@ -26,6 +26,7 @@ from zerotrust.service import Service
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.egress import EgressClients, calling_with
 from zerotrust.transport.pools import Connections, MCPConnections
+from zerotrust.transport.streaming import MAX_EVENTS
 
 READER, CALLER = "agent/reader", "orchestrator"
 READER_ID = f"spiffe://{TRUST_DOMAIN}/{READER}"
@@ -56,7 +57,16 @@ class Compromised:
             )
             TRACE.set(Span())  # what the gate does for the request being handled
             with calling_with(ExchangedToken(READER_ID, "t", time.time() + 60, "T")):
-                yield {"a2a": egress.http, "mcp": egress.mcp_http, "cards": egress.without_token}, origin, heard
+                yield (
+                    {
+                        "a2a": egress.http,
+                        "mcp": egress.mcp_http,
+                        "cards": egress.without_token,
+                        "stream": egress.streaming,
+                    },
+                    origin,
+                    heard,
+                )
             await egress.close()
 
 
@@ -122,6 +132,24 @@ async def test_an_answer_that_expands(target: Compromised) -> Tries:
             yield await _got(clients["cards"], origin)
         except httpx.DecodingError:  # all of it was expanded, and then once more
             yield Attempt("expanded", succeeded=True)
+
+
+@attack(240, compromised)
+async def test_a_stream_that_is_costly_to_read(target: Compromised) -> Tries:
+    """What reads a model server's stream gets none of an event that is too large for it, and no end of them."""
+    answers = {
+        "events": _answer(b"data: 0\n\n" * (MAX_EVENTS + 1), b"text/event-stream"),
+        "elements": _answer(b"data: [0" + b",0" * 5000 + b"]\n\n", b"text/event-stream"),
+    }
+    for answer in answers.values():
+        async with target.answers(answer) as (clients, origin, _):
+            try:
+                async with clients["stream"].stream("POST", origin) as streamed:
+                    read = [part async for part in streamed.aiter_bytes()]
+            except httpx.RemoteProtocolError:
+                yield Attempt("no answer", succeeded=False)
+            else:
+                yield Attempt(str(len(read)), succeeded=True)
 
 
 @dataclass

@@ -9,7 +9,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolUnionParam
 
-from inference.chat import PIECE
+from inference.answer import PIECE
 from tests.support.ca import holder
 from tests.support.issuer import Issuer
 from tests.support.system import MCPWire, System

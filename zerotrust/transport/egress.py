@@ -23,6 +23,7 @@ from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.transport.jsonrpc import error_body
 from zerotrust.transport.pools import Connections, MCPConnections, origin
+from zerotrust.transport.streaming import BoundedStream
 
 _token: ContextVar[ExchangedToken] = ContextVar("outgoing_token")
 
@@ -73,6 +74,24 @@ class _Bounded(httpx.AsyncClient):
         return httpx.Response(answer.status_code, headers=answer.headers, content=body, request=request)
 
 
+class _Streaming(_Bounded):
+    """Does the same, but passes an answer on as it comes if it is asked for so (`stream=True`)."""
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        if not options.get("stream"):
+            return await super().send(request, **options)
+        try:
+            async with _time_left() as life:
+                answer = await httpx.AsyncClient.send(self, request, **options)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no answer in time", request=request) from error
+        if "content-encoding" in answer.headers:
+            await answer.aclose()
+            raise httpx.RemoteProtocolError("the answer is compressed", request=request)
+        answer.stream = BoundedStream(answer, end=life.when() or 0.0)
+        return answer
+
+
 class _Answering(httpx2.AsyncClient):
     """Does the same, and answers errors itself: an exception would end the MCP client, which all users share."""
 
@@ -89,7 +108,10 @@ class _Answering(httpx2.AsyncClient):
 
 
 class EgressClients:
-    """One HTTP client for each library that the SDKs use, which attach the current call's token; and one without."""
+    """HTTP clients that attach the current call's token, one for each library that the SDKs use; and one without.
+
+    `streaming` passes streams on, and `http` reads each answer to its end.
+    """
 
     def __init__(
         self,
@@ -106,8 +128,11 @@ class EgressClients:
             (transport, mcp_transport),
         )
         self.without_token = _Bounded(headers=PLAIN, timeout=SECONDS, transport=transport)
-        # The other two have no timeout of their own: each call ends with its token.
+        # The others have no timeout of their own: each call ends with its token.
         self.http = _Bounded(
+            headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
+        )
+        self.streaming = _Streaming(
             headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
         )
         self.mcp_http = _Answering(
@@ -133,9 +158,10 @@ class EgressClients:
             request.headers["tracestate"] = span.state
 
     async def close(self) -> None:
-        """Close all three."""
+        """Close all of them."""
         await self.without_token.aclose()
         await self.http.aclose()
+        await self.streaming.aclose()
         await self.mcp_http.aclose()
 
 

@@ -1,0 +1,171 @@
+"""What a model's server may answer.  Anything else is refused, and what is passed on is built anew.  Pure.
+
+The server is outside: its client library checks nothing, and a model may say anything.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, field_validator
+
+from inference.answer import Finish, Piece, Reply, Usage
+
+MAX_TEXT = 256 * 1024
+"""Characters of one answer: its text, its refusal and the arguments of its calls."""
+MAX_CALLS = 32
+"""Tools that one answer calls."""
+MAX_LISTED = 1_000
+"""Models of a list."""
+MAX_TOKENS = 100_000_000
+"""Tokens of one call, as its server counts them."""
+
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+CallId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+Text = Annotated[str, AfterValidator(lambda text: text.encode().decode())]
+"""A text in Unicode: JSON may have half a character (a lone surrogate), which cannot be passed on."""
+Count = Annotated[int, Field(ge=0, le=MAX_TOKENS)]
+
+
+class TooLong(ValueError):
+    """An answer is longer than one may be."""
+
+
+class _Usage(BaseModel):
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+
+    @field_validator("prompt_tokens", "completion_tokens", mode="before")
+    @classmethod
+    def _none_is_zero(cls, given: Any) -> Any:
+        return given or 0
+
+    def ours(self) -> Usage:
+        return Usage(self.prompt_tokens, self.completion_tokens)
+
+
+class _Function(BaseModel):
+    name: ToolName
+    arguments: Text = "{}"
+
+
+class _Call(BaseModel):
+    id: CallId
+    type: Literal["function"] = "function"
+    function: _Function
+
+
+class _Message(BaseModel):
+    content: Text | None = None
+    refusal: Text | None = None
+    tool_calls: Annotated[list[_Call], Field(max_length=MAX_CALLS)] | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: Finish
+
+
+class _Completion(BaseModel):
+    choices: Annotated[list[_Choice], Field(min_length=1, max_length=1)]
+    usage: _Usage | None = None
+
+
+class _PartOfFunction(BaseModel):
+    name: ToolName | None = None
+    arguments: Text | None = None
+
+
+class _PartOfCall(BaseModel):
+    index: Annotated[int, Field(ge=0, lt=MAX_CALLS)]
+    id: CallId | None = None
+    type: Literal["function"] | None = None
+    function: _PartOfFunction | None = None
+
+
+class _Delta(BaseModel):
+    content: Text | None = None
+    refusal: Text | None = None
+    tool_calls: Annotated[list[_PartOfCall], Field(max_length=MAX_CALLS)] | None = None
+
+
+class _PartOfChoice(BaseModel):
+    delta: _Delta
+    finish_reason: Finish | None = None
+
+
+class _Chunk(BaseModel):
+    choices: Annotated[list[_PartOfChoice], Field(max_length=1)]
+    usage: _Usage | None = None
+
+
+class _Metadata(BaseModel):
+    model_type: str | None = None
+
+
+class _Model(BaseModel):
+    id: str
+    custom_metadata: _Metadata | None = None
+
+
+def completion(answer: Any) -> Reply:
+    """Return a whole answer.  Raises `ValueError`, and `TooLong`, which is one."""
+    found = _Completion.model_validate(_plain(answer))
+    [choice] = found.choices
+    message, calls = choice.message, choice.message.tool_calls or []
+    texts = (message.content or "", message.refusal or "", *(call.function.arguments for call in calls))
+    if sum(map(len, texts)) > MAX_TEXT:
+        raise TooLong
+    return Reply(
+        message.content,
+        tuple(call.model_dump() for call in calls),
+        message.refusal,
+        "tool_calls" if calls else choice.finish_reason,
+        found.usage.ours() if found.usage else None,
+    )
+
+
+def models(listed: Any, is_name: Callable[[str], object]) -> list[str]:
+    """Return the language models of a list, without those whose name is none.  Raises `ValueError`."""
+    if not isinstance(listed, list) or len(listed) > MAX_LISTED:
+        raise ValueError("no list of models")
+    found = [_Model.model_validate(_plain(model)) for model in listed]
+    kinds = {model.id: (model.custom_metadata or _Metadata()).model_type or "llm" for model in found}
+    return [name for name, kind in kinds.items() if kind == "llm" and is_name(name)]
+
+
+class Stream:
+    """An answer as it comes."""
+
+    def __init__(self) -> None:
+        self._length = self._pieces = 0
+        self._finish: Finish | None = None
+
+    def piece(self, chunk: Any) -> Piece:
+        """Return the next piece, built anew.  Raises `ValueError`, and `TooLong`, which is one."""
+        found = _Chunk.model_validate(_plain(chunk))
+        self._pieces += 1
+        usage = found.usage.ours() if found.usage else None
+        if not found.choices:
+            return Piece(usage=usage)
+        if self._finish:
+            raise ValueError("it goes on after its end")
+        [choice] = found.choices
+        self._finish, delta = choice.finish_reason, choice.delta
+        calls = [call.model_dump(exclude_none=True) for call in delta.tool_calls or []]
+        parts = [call.function.arguments or "" for call in delta.tool_calls or [] if call.function]
+        self._length += sum(map(len, (delta.content or "", delta.refusal or "", *parts)))
+        if self._length > MAX_TEXT:
+            raise TooLong
+        said = {"content": delta.content, "refusal": delta.refusal, "tool_calls": calls or None}
+        begins = {"role": "assistant"} if self._pieces == 1 else {}
+        return Piece(begins | {name: part for name, part in said.items() if part is not None}, self._finish, usage)
+
+    def end(self) -> None:
+        """Raise `ValueError` if the answer has ended without saying why: then half of it may be missing."""
+        if not self._finish:
+            raise ValueError("it ends before its end")
+
+
+def _plain(answer: Any) -> Any:
+    """Return what the client library made of an answer as what it was."""
+    return answer.to_dict(mode="python", warnings=False) if hasattr(answer, "to_dict") else answer

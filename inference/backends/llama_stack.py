@@ -1,0 +1,170 @@
+"""A Llama Stack (OGX) server as a backend, through its own client.
+
+Each call has a token of its own for that server, which the caller's token was exchanged for: it opens one of the
+server's APIs, and ends with the caller's.  Nothing is tried twice, and nothing that the server says is passed on
+unchecked.
+"""
+
+import re
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Annotated, Any
+
+import httpx
+from pydantic import BaseModel, Field, ValidationError
+
+from inference.answer import Piece, Reply, pieces
+from inference.backends import checked, schema
+from inference.backends.checked import TooLong
+from inference.chat import DEFAULT, NEVER_SERVED, Conversation, ModelReason, unknown_model
+from inference.settings import MODEL_NAME, ModelSettings
+from zerotrust.decision import Denied, Reason, ReasonCode
+from zerotrust.errors import ZeroTrustError
+from zerotrust.service import Service
+from zerotrust.transport.egress import calling_with
+
+
+class ClientMissing(ZeroTrustError):
+    """The client library is not installed."""
+
+
+try:
+    from llama_stack_client import APIConnectionError, APIError, APIStatusError, AsyncLlamaStackClient
+except ModuleNotFoundError as error:
+    raise ClientMissing(
+        "A Llama Stack server needs llama-stack-client, which needs Python 3.12 or newer: "
+        "make PYTHON=python3.12 up MODEL=llama-stack"
+    ) from error
+
+CHAT, MODELS = "llama.chat", "llama.models"
+"""The scopes of the server's two APIs."""
+
+_NOT_THERE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.NetworkError)
+_CONTEXT = re.compile(r"context.{0,20}(length|window|size)|maximum context|too many tokens", re.IGNORECASE)
+
+
+class Options(BaseModel):
+    """The options of a conversation that are passed on; others are ignored."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=checked.MAX_TEXT)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=checked.MAX_TEXT)] | None = None
+    seed: int | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    parallel_tool_calls: bool | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+
+
+class LlamaStack:
+    """The models of one server."""
+
+    def __init__(self, service: Service, name: str, origin: str, settings: ModelSettings) -> None:
+        """`name`: the server's in the registry."""
+        self._service, self._name = service, name
+        self._chosen, self._by_schema = settings.model, settings.model_tools == "schema"
+        self._client = AsyncLlamaStackClient(
+            base_url=origin,
+            http_client=service.egress.streaming,
+            max_retries=0,
+            timeout=None,  # a call ends with its token
+            api_key="",  # nor one from the environment: egress attaches the token
+        )
+
+    async def models(self) -> list[str]:
+        """Return the names of its language models, the chosen one first.  Raises `Denied`."""
+        with _in_our_words():
+            with calling_with(await self._service.exchange(self._name, MODELS)):
+                listed = await self._client.models.list()
+            found = checked.models(listed, re.compile(MODEL_NAME).fullmatch)
+        chosen = self._chosen = self._chosen or next(iter(found), None)
+        return sorted(found, key=lambda name: name != chosen)
+
+    def model(self, asked: str) -> str:
+        """Return a model's name; the server knows whether it has it.  Raises `Denied`."""
+        if asked == DEFAULT and self._chosen is None:
+            raise unknown_model(asked, "Which model is the default is known once the models were listed.")
+        if not re.fullmatch(MODEL_NAME, asked):
+            raise unknown_model(asked, "GET /v1/models lists the models.")
+        return self._chosen if asked == DEFAULT and self._chosen else asked
+
+    async def reply(self, model: str, conversation: Conversation) -> Reply:
+        """Return the model's next message.  Raises `Denied`."""
+        request = self._request(model, conversation)
+        with _in_our_words():
+            with calling_with(await self._service.exchange(self._name, CHAT)):
+                answer = await self._client.chat.completions.create(**request)
+            reply = checked.completion(answer)
+            return schema.heard(reply, conversation) if self._by_schema else reply
+
+    async def stream(self, model: str, conversation: Conversation) -> AsyncGenerator[Piece, None]:
+        """Yield the model's next message as it comes.  Raises `Denied`."""
+        if self._by_schema:  # what it chose is known at its end only
+            for piece in pieces(await self.reply(model, conversation)):
+                yield piece
+            return
+        request = self._request(model, conversation) | {"stream": True, "stream_options": {"include_usage": True}}
+        with _in_our_words():
+            with calling_with(await self._service.exchange(self._name, CHAT)):
+                answer = await self._client.chat.completions.create(**request)
+            stream = checked.Stream()
+            async with answer, aclosing(answer.__stream__()) as chunks:
+                async for chunk in chunks:
+                    yield stream.piece(chunk)
+            stream.end()
+
+    def _request(self, model: str, conversation: Conversation) -> dict[str, Any]:
+        conversation.check(NEVER_SERVED)
+        try:
+            options = Options.model_validate(conversation.model_extra or {})
+        except ValidationError as error:
+            raise Denied(Reason.MALFORMED_BODY, ", ".join(str(one["loc"][0]) for one in error.errors())) from error
+        given = options.model_dump(exclude_none=True)
+        asked = schema.asked(conversation, given) if self._by_schema else _native(conversation) | given
+        return {"model": model, **asked}
+
+
+def _native(conversation: Conversation) -> dict[str, Any]:
+    messages = [message.model_dump(exclude_none=True) for message in conversation.messages]
+    tools = [tool.plain() for tool in conversation.tools or []]
+    return {"messages": messages} | ({"tools": tools} if tools else {})
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Raise what goes wrong with the server as `Denied`, which quotes nothing of what it said."""
+    try:
+        yield
+    except (APIError, httpx.HTTPError, TimeoutError, ValueError, LookupError, TypeError, RecursionError) as error:
+        cause = error.__cause__ if isinstance(error, APIConnectionError) and error.__cause__ else error
+        if isinstance(cause, Denied):
+            raise cause from None
+        detail = str(cause.status_code) if isinstance(cause, APIStatusError) else type(cause).__name__
+        raise Denied(_reason(cause), detail) from error
+
+
+def _reason(error: BaseException) -> ReasonCode:
+    if isinstance(error, APIStatusError):
+        return _reason_of(error.status_code, error.response.text)
+    if isinstance(error, _NOT_THERE):
+        return ModelReason.MODEL_UNREACHABLE
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        return ModelReason.MODEL_TIMED_OUT
+    if isinstance(error, TooLong):
+        return ModelReason.MODEL_ANSWER_TOO_LONG
+    if isinstance(error, APIError):  # it says so in a stream
+        return ModelReason.MODEL_FAILED
+    return ModelReason.MODEL_ANSWER_INVALID
+
+
+def _reason_of(status: int, text: str) -> ReasonCode:
+    if status in (400, 413, 422) and _CONTEXT.search(text):
+        return ModelReason.CONTEXT_LENGTH_EXCEEDED
+    if status in (429, 503):
+        return ModelReason.MODEL_BUSY
+    if status == 404:
+        return ModelReason.UNKNOWN_MODEL
+    return ModelReason.MODEL_FAILED if status >= 500 else ModelReason.MODEL_REFUSED

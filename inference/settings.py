@@ -1,0 +1,20 @@
+"""The settings of a real model behind the door.  None weakens a check."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
+"""A model's name, as it is passed on."""
+
+
+class ModelSettings(BaseSettings):
+    """Read from the environment, each name prefixed with `ZT_`."""
+
+    model_config = SettingsConfigDict(env_prefix="ZT_", frozen=True)
+
+    model: Annotated[str, Field(pattern=MODEL_NAME)] | None = None
+    """The model that is meant by the name `default`; without it, the first that the server lists."""
+    model_tools: Literal["native", "schema"] = "native"
+    """How the model chooses tools: by the calls of its API, or, if it has none, by an answer in a JSON Schema."""

@@ -1,0 +1,167 @@
+"""What a model's server answers is checked and built anew, and nothing else is passed on."""
+
+from typing import Any
+
+import pytest
+
+from inference.answer import Usage
+from inference.backends import checked
+from inference.backends.checked import MAX_CALLS, MAX_LISTED, MAX_TEXT, Stream, TooLong
+
+CALL: dict[str, Any] = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": "{}"}}
+
+
+def completion(**changed: Any) -> dict[str, Any]:
+    """An answer as OGX gives it, with another message."""
+    message = {"role": "assistant", "content": "Hello", "refusal": None, "tool_calls": None, "audio": None} | changed
+    choice = {"index": 0, "message": message, "finish_reason": changed.pop("finish", "stop"), "logprobs": None}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "prompt_tokens_details": None}
+    return {"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage, "more": "y"}
+
+
+def chunk(*, finish: str | None = None, **delta: Any) -> dict[str, Any]:
+    """A piece of an answer."""
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], "usage": None}
+
+
+def test_an_answer_is_read_and_what_else_it_has_is_left_out() -> None:
+    reply = checked.completion(completion())
+
+    assert (reply.content, reply.calls, reply.finish, reply.usage) == ("Hello", (), "stop", Usage(3, 2))
+    called = checked.completion(completion(content=None, tool_calls=[CALL | {"secret": "x"}]))
+    assert (called.calls, called.finish) == ((CALL,), "tool_calls")
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+def test_why_a_model_has_ended_is_passed_on(finish: str) -> None:
+    assert checked.completion(completion(finish=finish)).finish == finish
+
+
+def test_arguments_that_are_no_json_are_the_callers_to_judge() -> None:
+    broken = CALL | {"function": {"name": "search", "arguments": '{"query": '}}
+
+    [call] = checked.completion(completion(tool_calls=[broken])).calls
+    assert call["function"]["arguments"] == '{"query": '
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        "Hello",
+        [],
+        {},
+        {"choices": []},
+        {"choices": completion()["choices"] * 2},
+        {"choices": [{"message": {}}]},
+        completion(finish="because"),
+        completion(content=["Hello"]),
+        completion(content="\ud800"),
+        completion(tool_calls=[CALL] * (MAX_CALLS + 1)),
+        completion(tool_calls=[CALL | {"id": "c 1"}]),
+        completion(tool_calls=[CALL | {"id": "c" * 129}]),
+        completion(tool_calls=[CALL | {"type": "shell"}]),
+        completion(tool_calls=[{"id": "c1", "function": {"name": "a\nb", "arguments": "{}"}}]),
+        completion(tool_calls=[{"id": "c1", "function": {"name": "search", "arguments": {}}}]),
+        completion() | {"usage": {"prompt_tokens": -1, "completion_tokens": 0}},
+        completion() | {"usage": {"prompt_tokens": 1e18, "completion_tokens": 0}},
+    ],
+)
+def test_what_is_no_answer_is_refused(answer: Any) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - of pydantic or ours
+        checked.completion(answer)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "x" * (MAX_TEXT + 1)},
+        {"refusal": "x" * (MAX_TEXT + 1)},
+        {"content": "x" * MAX_TEXT, "tool_calls": [CALL]},
+        {"tool_calls": [{"id": "1", "function": {"name": "a", "arguments": "x" * MAX_TEXT}}] * 2},
+    ],
+)
+def test_an_answer_without_an_end_gets_one(message: dict[str, Any]) -> None:
+    with pytest.raises(TooLong):
+        checked.completion(completion(**message))
+
+    stream, size = Stream(), MAX_TEXT // 4
+    for _ in range(4):
+        stream.piece(chunk(content="x" * size))
+    with pytest.raises(TooLong):
+        stream.piece(chunk(tool_calls=[{"index": 0, "function": {"arguments": "xxxx"}}]))
+
+
+def test_a_stream_is_read_piece_by_piece() -> None:
+    stream = Stream()
+    pieces = [
+        stream.piece(one)
+        for one in (
+            chunk(role="assistant", content="Hel", secret="x"),
+            chunk(content="lo"),
+            chunk(tool_calls=[CALL | {"index": 0, "more": 1}]),
+            chunk(finish="stop"),
+            {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": None, "total_tokens": 1}},
+        )
+    ]
+    stream.end()
+
+    assert [piece.delta for piece in pieces] == [
+        {"role": "assistant", "content": "Hel"},
+        {"content": "lo"},
+        {"tool_calls": [CALL | {"index": 0}]},
+        {},
+        {},
+    ]
+    assert [piece.finish for piece in pieces] == [None, None, None, "stop", None]
+    assert pieces[-1].usage == Usage(1, 0)
+
+
+def test_a_stream_that_breaks_off_is_no_answer() -> None:
+    stream = Stream()
+    stream.piece(chunk(content="All is w"))
+    with pytest.raises(ValueError, match="before its end"):
+        stream.end()
+
+
+def test_nothing_follows_the_end_of_a_stream() -> None:
+    stream = Stream()
+    stream.piece(chunk(finish="stop"))
+    with pytest.raises(ValueError, match="after its end"):
+        stream.piece(chunk(content="and"))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        None,
+        {},
+        chunk(content=1),
+        {"choices": chunk()["choices"] * 2},
+        chunk(tool_calls=[{"index": MAX_CALLS}]),
+        chunk(tool_calls=[{"index": 0, "function": {"name": "a b"}}]),
+        chunk(finish="because"),
+    ],
+)
+def test_what_is_no_piece_is_refused(piece: Any) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - of pydantic or ours
+        Stream().piece(piece)
+
+
+def test_the_models_are_those_that_talk_and_have_a_name() -> None:
+    listed = [
+        {"id": "provider/qwen:0.5b", "custom_metadata": {"model_type": "llm", "provider_id": "x"}},
+        {"id": "provider/embed", "custom_metadata": {"model_type": "embedding"}},
+        {"id": "no name"},
+        {"id": "plain"},
+    ]
+    assert checked.models(listed, str.isprintable) == ["provider/qwen:0.5b", "no name", "plain"]
+    assert checked.models(listed, lambda name: " " not in name) == ["provider/qwen:0.5b", "plain"]
+
+
+def test_a_list_of_models_is_bounded() -> None:
+    assert len(checked.models([{"id": f"m{n}"} for n in range(MAX_LISTED)], bool)) == MAX_LISTED
+    wrong: Any
+    for wrong in ([{"id": "m"}] * (MAX_LISTED + 1), {"data": []}, None, [{"name": "m"}], ["m"]):
+        with pytest.raises(ValueError):  # noqa: PT011 - of pydantic or ours
+            checked.models(wrong, bool)

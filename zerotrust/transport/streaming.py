@@ -1,0 +1,69 @@
+"""An answer that is passed on as it comes: a stream of events (WHATWG HTML section 9.2), bounded like whole answers.
+
+What reads it gets whole events only, none of which is larger, or has more elements, than its parser should meet.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+
+from zerotrust.limits.answers import MAX_ANSWER, MAX_ELEMENTS
+from zerotrust.limits.strict_json import check_size
+
+MAX_STREAM = 4 * MAX_ANSWER
+"""Bytes of a stream: a model's server sends some 400 for each token."""
+MAX_EVENT = 64 * 1024
+"""Bytes of one event."""
+MAX_EVENTS = 8_192
+"""Events of a stream.  Each costs its reader some 300 microseconds, however small it is."""
+MAX_PARTS = 4 * MAX_EVENTS
+"""Reads that a stream may come in."""
+
+_END = re.compile(rb"\r?\n\r?\n")
+_OVERLAP = 3
+"""Bytes of an event's end that may have come with the part before."""
+
+
+class BoundedStream(httpx.AsyncByteStream):
+    """The body of an answer.  It fails as a broken connection would, so its readers need not know of the bounds."""
+
+    def __init__(self, answer: httpx.Response, *, end: float) -> None:
+        """`end`: until when it may last, by the event loop's clock.  Takes over the answer's stream."""
+        assert isinstance(answer.stream, httpx.AsyncByteStream)  # noqa: S101 - of an asynchronous client
+        self._body, self._end, self._request = answer.stream, end, answer.request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield whole events, or another body at its end.  Raises `ReadTimeout` and `RemoteProtocolError`."""
+        held, length, parts, events, body = bytearray(), 0, 0, 0, aiter(self._body)
+        while (part := await self._next(body)) is not None:
+            searched = max(0, len(held) - _OVERLAP)
+            held += part
+            length, parts = length + len(part), parts + 1
+            while found := _END.search(held, searched):
+                events, searched = events + 1, 0
+                yield self._event(held[: found.end()])
+                del held[: found.end()]
+            fits = length <= MAX_STREAM and parts <= MAX_PARTS and events <= MAX_EVENTS and len(held) <= MAX_EVENT
+            if not fits:  # control: stream-bounded
+                raise httpx.RemoteProtocolError("the stream is too large", request=self._request)
+        if held:
+            yield self._event(held)
+
+    async def _next(self, body: AsyncIterator[bytes]) -> bytes | None:
+        try:
+            async with asyncio.timeout_at(self._end):
+                return await anext(body, None)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no whole answer in time", request=self._request) from error
+
+    def _event(self, event: bytearray) -> bytes:
+        try:
+            check_size(bytes(event), MAX_ELEMENTS)  # control: stream-event-elements
+        except ValueError as error:
+            raise httpx.RemoteProtocolError(str(error), request=self._request) from error
+        return bytes(event)
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
