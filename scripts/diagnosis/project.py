@@ -19,6 +19,8 @@ SERVICES = {
     "inference": "a party",
 }
 """All services of docker-compose.yml that `up` starts, in the order in which one's failure explains the next one's."""
+OF_LLAMA_STACK = {"scripted-model": "a model server", "llama-stack": "the Llama Stack server"}
+"""The services that compose.llama-stack.yaml adds, in the same order."""
 ONCE = "setup"
 """The service that ends after its work."""
 

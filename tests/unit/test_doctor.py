@@ -25,7 +25,7 @@ from scripts.diagnosis.local import Local
 from scripts.diagnosis.machine import Disk, Machine
 from scripts.diagnosis.order import Facts
 from scripts.diagnosis.ports import Port
-from scripts.diagnosis.project import ONCE, SERVICES, project
+from scripts.diagnosis.project import OF_LLAMA_STACK, ONCE, SERVICES, project
 from scripts.diagnosis.report import WIDTH, report
 from scripts.diagnosis.suspended import DRIFT, Suspended
 from scripts.diagnosis.verdict import State, Verdict, cause, note, ok, skipped, wrong
@@ -278,6 +278,16 @@ def test_the_service_that_does_not_work_is_named_with_its_reason(
     assert first
     assert first.about == about
     assert words in shown(first)[1]
+
+
+def test_with_a_llama_stack_server_its_services_count_and_the_repair_names_both_files() -> None:
+    both = [*HEALTHY, *(replace(HEALTHY[-1], service=name) for name in OF_LLAMA_STACK)]
+    [verdict] = containers.services(both, "")
+    assert shown(verdict)[1].startswith(f"{len(both)} of {len(both)} work")
+
+    first = cause(containers.services([one for one in both if one.service != "llama-stack"], ""))
+    assert first
+    assert (first.about, first.repair) == ("llama-stack", containers.UP_WITH_SERVER)
 
 
 def test_what_docker_itself_forbids_has_its_remedy() -> None:
@@ -539,6 +549,8 @@ def test_ports_issuer_and_services_are_those_of_the_files() -> None:
 
     by_default = [name for name, service in compose["services"].items() if "profiles" not in service]
     assert sorted(SERVICES) == sorted(by_default)
+    with_server = yaml.safe_load((ROOT / "compose.llama-stack.yaml").read_text())["services"]
+    assert sorted(OF_LLAMA_STACK) == sorted(with_server.keys() - compose["services"].keys())
     assert found.name == compose["name"]
     assert found.issuer == compose["x-settings"]["ZT_ISSUER"]
     assert {port: who["containers"] for port, who in found.ports.items() if "containers" in who} == {
