@@ -17,9 +17,10 @@ from pathlib import Path
 from deploy.ogx import NAME, Place, Provider, configuration, new_server_key
 from registration.realm import REALM_FILE
 from registration.realm.users import USERS
+from zerotrust.registry import files
 
 KEYCLOAK, DATABASE, ACCOUNTS = Path("/setup/keycloak"), Path("/setup/database"), Path("/accounts")
-SERVER, ENROLLED = Path("/setup/llama-stack"), Path("/registry/outside.json")
+SERVER, ENROLLED = Path("/setup/llama-stack"), Path("/registry", files.ENROLLED)
 """The Llama Stack server's volume, and the file of enrolled keys in the registry's."""
 PROVIDER_KEY = Path("/run/secrets/provider-key")
 LLAMA_STACK = Place(

@@ -10,7 +10,7 @@ import uvloop
 from authorities.registry.app import create_app
 from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.poll import poll
-from zerotrust.registry.files import load_policy, load_snapshot
+from zerotrust.registry.files import ENROLLED, load_policy, load_snapshot
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import RETENTION
@@ -35,7 +35,8 @@ async def live(settings: RegistrySettings) -> None:
     """Serve until stopped."""
 
     def read() -> tuple[RegistrySnapshot, PolicyDocument]:
-        return load_snapshot(settings.files, settings.deployment), load_policy(settings.policies)
+        enrolled = settings.data / ENROLLED
+        return load_snapshot(settings.files, settings.deployment, enrolled), load_policy(settings.policies)
 
     snapshot, policy = read()
     own, policies = snapshot.registry.authorities.registry, policy_of(policy, snapshot.registry)

@@ -10,11 +10,12 @@ import pytest
 
 from tests.support.system import POLICIES, POLICY, ROOT, registry
 from zerotrust.registry import files
+from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.events import document
 from zerotrust.registry.files import load_policy, load_snapshot
 from zerotrust.registry.lock import FILES, load_lock
 from zerotrust.registry.model import RegistryError, content
-from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot
+from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot, deployed_at
 from zerotrust.registry.topics import LatestDocument
 from zerotrust.spiffe.statement import InvalidStatement
 
@@ -116,6 +117,47 @@ def test_whoever_serves_something_can_be_called_and_nobody_else() -> None:
     assert snapshot.places.keys() == snapshot.addresses.keys() == serving
     assert snapshot.places["agent/reader"] == "https://127.0.0.1:8102"
     assert snapshot.called()[registry().id("agent/reader")] == "https://reader.agent.agents.example"
+
+
+PIN = "ab" * 32
+
+
+def test_a_server_is_published_when_its_key_is_enrolled_and_not_before(tmp_path: Path) -> None:
+    enrolled = tmp_path / "outside.json"
+    assert load_snapshot(ROOT, DEPLOYMENT, enrolled).outside == {}
+
+    enrolled.write_text(f'{{"llamastack": "{PIN}"}}')
+    server = load_snapshot(ROOT, DEPLOYMENT, enrolled).outside["llamastack"]
+    assert (server.origin, server.spki_sha256) == ("https://127.0.0.1:8321", PIN)
+
+    enrolled.unlink()
+    assert load_snapshot(ROOT, DEPLOYMENT, enrolled).outside == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "outside.json: Expecting"),
+        ('{"llamastack": "ab"}', "llamastack: String should match"),
+        ('{"llamastack": 1}', "llamastack: Input should be a valid string"),
+        (f'{{"inference": "{PIN}"}}', "inference: not an outside server of the registry"),
+    ],
+)
+def test_a_file_of_enrolled_keys_that_is_not_one_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "outside.json").write_text(text)
+
+    with pytest.raises(RegistryError, match=why):
+        load_snapshot(ROOT, DEPLOYMENT, tmp_path / "outside.json")
+
+
+def test_an_enrolled_key_replaces_none_that_was_approved() -> None:
+    known = registry()
+    pinned = known.outside["llamastack"].model_copy(update={"spki_sha256": "cd" * 32})
+    approved = known.model_copy(update={"outside": {"llamastack": pinned}})
+    deployment = load_deployment(DEPLOYMENT, known)
+
+    snapshot = deployed_at(deployment, approved, approved={}, enrolled={"llamastack": PIN})
+    assert snapshot.outside["llamastack"].spki_sha256 == "cd" * 32
 
 
 def test_nobody_changes_what_was_said() -> None:

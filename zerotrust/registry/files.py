@@ -3,16 +3,29 @@
 import hashlib
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import RootModel, ValidationError
 
+from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, changed, entries, lock_of
-from zerotrust.registry.model import Registry, RegistryError, content, validated
+from zerotrust.registry.model import Name, Pin, Registry, RegistryError, content, validated
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, deployed_at
 
+ENROLLED = "outside.json"
+"""In the registry's own folder: pins of outside servers, by name, of whoever set up the deployment.
 
-def load_snapshot(folder: Path, deployment: Path) -> RegistrySnapshot:
+Nobody else writes there, and whoever does could as well change what is revoked.
+"""
+
+
+class _Pins(RootModel[dict[Name, Pin]]):
+    pass
+
+
+def load_snapshot(folder: Path, deployment: Path, enrolled: Path | None = None) -> RegistrySnapshot:
     """Return the snapshot of the registry in `folder`, with the deployment in another file.
+
+    `enrolled`: the file of the pins that registry.yaml leaves out; without that file there are none.
 
     Raises `RegistryError` if a file is invalid, or does not match the others.
     """
@@ -23,8 +36,19 @@ def load_snapshot(folder: Path, deployment: Path) -> RegistrySnapshot:
             f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
         )
     read_from = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
-    snapshot = deployed_at(load_deployment(deployment, registry), registry, approved=lock.parties)
+    pins = _enrolled(enrolled, registry) if enrolled else {}
+    snapshot = deployed_at(load_deployment(deployment, registry), registry, approved=lock.parties, enrolled=pins)
     return snapshot.model_copy(update={"read_from": read_from})
+
+
+def _enrolled(file: Path, registry: Registry) -> dict[str, str]:
+    if not file.exists():
+        return {}
+    pins = validated(_Pins, content(file), file, strict_object).root
+    for name in pins:
+        if name not in registry.outside:
+            raise RegistryError(f"{file}: {name}: not an outside server of the registry")
+    return pins
 
 
 def load_policy(folder: Path) -> PolicyDocument:
