@@ -3,11 +3,12 @@
 import contextlib
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -21,13 +22,14 @@ from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.files import load_policy
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer, Svid
 from zerotrust.testing import Identity
 from zerotrust.testing.wire import MCPWire, Wire, alive, fresh_revocations
 from zerotrust.transport.egress import EgressClients
+from zerotrust.transport.pools import origin
 
 __all__ = ["MCPWire", "Wire", "alive", "fresh_revocations"]
 
@@ -52,6 +54,17 @@ def svid_of(party: str) -> Svid:
     return the_ca().svid(party)
 
 
+class Reaching(httpx.AsyncBaseTransport):
+    """A wire between parties, and what leads to the servers outside, by origin."""
+
+    def __init__(self, wire: Wire, outside: Mapping[str, httpx.AsyncBaseTransport]) -> None:
+        self._wire, self._outside = wire, outside
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        way = self._outside.get(origin(request.url), self._wire)
+        return await way.handle_async_request(request)
+
+
 class System:
     """Parties by name, all alive, with the records they wrote."""
 
@@ -62,19 +75,24 @@ class System:
         issuer: Issuer,
         kind: type[Service],
         clock: Callable[[], float],
+        outside: Mapping[str, OutsideServer] = MappingProxyType({}),
     ) -> None:
         self.folder, self.registry, self.issuer, self._kind, self._clock = folder, registry, issuer, kind, clock
         self.apps: dict[str, ASGIApp] = {"https://issuer.test": issuer.app}
         self.addresses = {name: registry.address(name) for name in registry.services}
         approved = load_lock(ROOT / "registry.lock").parties
-        self.snapshot = RegistrySnapshot(registry=registry, addresses=self.addresses, approved=approved)
+        self.snapshot = RegistrySnapshot(
+            registry=registry, addresses=self.addresses, approved=approved, outside=dict(outside)
+        )
+        self.reaching: dict[str, httpx.AsyncBaseTransport] = {}
+        """What leads to the servers outside, by origin."""
         self.revocations, self._policy = fresh_revocations(), policy_of(POLICY, registry)
         self.services: dict[str, Service] = {}
 
     def service(self, name: str) -> Service:
         """Compose one party as `zerotrust.service.run` does, over this system's wires."""
         peer = Peer(self.registry.id(name), FOREVER)
-        wire, mcp_wire = Wire(self.apps, peer), MCPWire(self.apps, peer)
+        wire, mcp_wire = Reaching(Wire(self.apps, peer), self.reaching), MCPWire(self.apps, peer)
         self.services[name] = self._kind(
             name,
             snapshot=self.snapshot,
@@ -135,10 +153,11 @@ async def running(
     registered: Registry | None = None,
     kind: type[Service] = Service,
     clock: Callable[[], float] = time.time,
+    outside: Mapping[str, OutsideServer] = MappingProxyType({}),
 ) -> AsyncIterator[System]:
     """A system with these parties alive, or with all workloads of the registry; `kind` may watch what they do."""
     registered = registered or (issuer.registry if issuer else registry())
-    system = System(folder, registered, issuer or Issuer(registered), kind, clock)
+    system = System(folder, registered, issuer or Issuer(registered), kind, clock, outside)
     async with AsyncExitStack() as stack:
         for name in names or registered.services:
             create_app: Callable[[Service], ASGIApp] = import_module(_module(registered, name)).create_app

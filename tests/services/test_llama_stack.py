@@ -1,0 +1,430 @@
+"""A model server behind inference: what it is asked and with which token, and what becomes of whatever it answers.
+
+The server is played by the test here; `test_model_server.py` has the real one.
+"""
+
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from tests.support.issuer import Issuer
+from tests.support.system import System, running
+from zerotrust.registry.snapshot import OutsideServer
+
+if sys.version_info < (3, 12):
+    pytest.skip("llama-stack-client needs Python 3.12 or newer, and this is older", allow_module_level=True)
+
+ORIGIN, PIN = "https://127.0.0.1:8321", "0" * 64
+HELLO: dict[str, Any] = {"model": "provider/m", "messages": [{"role": "user", "content": "Hello"}]}
+SEARCH: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "search",
+        "description": "Finds documents.",
+        "parameters": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
+    },
+}
+CALLED = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": '{"query": "x"}'}}
+SECRET = "what only the server knows"
+USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+
+
+def whole(finish: str = "stop", **message: Any) -> dict[str, Any]:
+    """An answer."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"} | message, "finish_reason": finish}
+    return {
+        "id": SECRET,
+        "object": "chat.completion",
+        "created": 1,
+        "model": SECRET,
+        "choices": [choice],
+        "usage": USAGE,
+    }
+
+
+def event(finish: str | None = None, **delta: Any) -> dict[str, Any]:
+    """One event of an answer."""
+    return {"id": SECRET, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+def events(*contents: Any, end: str = "") -> httpx.Response:
+    """A stream; OGX ends its own without `[DONE]`."""
+    text = "".join(f"data: {json.dumps(content)}\n\n" for content in contents) + end
+    return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=text)
+
+
+class Server(httpx.AsyncBaseTransport):
+    """Answers as the test says, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[httpx.Request] = []
+        self.answer: Callable[[], httpx.Response] = lambda: httpx.Response(200, json=whole())
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        return self.answer()
+
+    def answers(self, content: Any, status: int = 200) -> None:
+        """Answer with this JSON."""
+        self.answer = lambda: httpx.Response(status, json=content)
+
+    def fails(self, error: Exception) -> None:
+        """Fail with this."""
+
+        def failing() -> httpx.Response:
+            raise error
+
+        self.answer = failing
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """The claims of the token that came last."""
+        token = self.asked[-1].headers["authorization"].removeprefix("Bearer ")
+        return dict(jwt.decode(token, options={"verify_signature": False}))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What was asked last."""
+        return dict(json.loads(self.asked[-1].content))
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def system(tmp_path: Path, issuer: Issuer, server: Server) -> AsyncIterator[System]:
+    """Inference, with that server behind it."""
+    outside = {"llamastack": OutsideServer(origin=ORIGIN, spki_sha256=PIN)}
+    async with running(tmp_path, "inference", issuer=issuer, outside=outside) as system:
+        system.reaching[ORIGIN] = server
+        yield system
+
+
+@pytest.fixture
+def thinking(system: System, issuer: Issuer) -> httpx.AsyncClient:
+    """The reader, with its token for the model."""
+    scope = "inference.run llama.chat"
+    return system.client(
+        "inference",
+        issuer.delegated("orchestrator", "agent/reader", aud=issuer.registry.id("inference"), scope=scope),
+    )
+
+
+@pytest.fixture
+def listing(system: System, issuer: Issuer) -> httpx.AsyncClient:
+    """The orchestrator, with its token for the models."""
+    scope = "model.read llama.models"
+    return system.client(
+        "inference", issuer.delegated("orchestrator", aud=issuer.registry.id("inference"), scope=scope)
+    )
+
+
+async def ask(client: httpx.AsyncClient, **changed: Any) -> httpx.Response:
+    return await client.post("/v1/chat/completions", json=HELLO | changed)
+
+
+async def test_it_is_asked_with_a_token_of_its_own_that_opens_one_of_its_apis(
+    thinking: httpx.AsyncClient, listing: httpx.AsyncClient, server: Server, issuer: Issuer
+) -> None:
+    sent = thinking.headers["authorization"]
+    await ask(thinking)
+
+    claims = server.claims
+    assert (claims["aud"], claims["scope"]) == ("llamastack", "llama.chat")
+    assert claims["exp"] - claims["iat"] <= 30
+    actors = [claims["act"]["sub"], claims["act"]["act"]["sub"]]
+    assert actors == [issuer.registry.id("inference"), issuer.registry.id("agent/reader")]
+    assert sent not in str(server.asked[-1].headers)
+    server.answers({"data": []})
+    await listing.get("/v1/models")
+    assert server.claims["scope"] == "llama.models"
+
+
+async def test_what_was_asked_is_passed_on_and_what_was_answered_is_built_anew(
+    thinking: httpx.AsyncClient, server: Server
+) -> None:
+    messages = [
+        *HELLO["messages"],
+        {"role": "assistant", "content": None, "tool_calls": [CALLED]},
+        {"role": "tool", "tool_call_id": "c1", "content": "nothing"},
+    ]
+    answer = await ask(thinking, messages=messages, tools=[SEARCH], temperature=0.5, user="u", logit_bias={"1": 2})
+
+    assert server.body["messages"] == [
+        messages[0],
+        {"role": "assistant", "tool_calls": [CALLED]},
+        messages[2],
+    ]
+    assert (server.body["tools"], server.body["temperature"], server.body["model"]) == ([SEARCH], 0.5, "provider/m")
+    assert not {"user", "logit_bias"} & server.body.keys()
+    assert SECRET not in answer.text
+    told = answer.json()
+    assert (told["model"], told["usage"], told["choices"][0]["message"]["content"]) == ("provider/m", USAGE, "Hi")
+
+
+async def test_a_tool_call_is_passed_on(thinking: httpx.AsyncClient, server: Server) -> None:
+    server.answers(whole("tool_calls", content=None, tool_calls=[CALLED | {"more": SECRET}]))
+    answer = await ask(thinking, tools=[SEARCH])
+
+    [choice] = answer.json()["choices"]
+    assert (choice["finish_reason"], choice["message"]["tool_calls"]) == ("tool_calls", [CALLED])
+    assert SECRET not in answer.text
+
+
+async def test_a_stream_is_passed_on_with_its_usage(thinking: httpx.AsyncClient, server: Server) -> None:
+    called = CALLED | {"index": 0, "more": SECRET}
+    server.answer = lambda: events(
+        event(role="assistant", content="He"),
+        event(content="llo", more=SECRET),
+        event(tool_calls=[called]),
+        event("stop"),
+        {"choices": [], "usage": USAGE},
+    )
+    answer = await ask(thinking, stream=True, stream_options={"include_usage": True})
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert server.body["stream_options"] == {"include_usage": True}
+    told = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert told[-1] == "[DONE]"
+    chunks = [json.loads(line) for line in told[:-1]]
+    assert [chunk["choices"][0]["delta"] for chunk in chunks[:-1]] == [
+        {"role": "assistant", "content": "He"},
+        {"content": "llo"},
+        {"tool_calls": [CALLED | {"index": 0}]},
+        {},
+    ]
+    assert chunks[-1]["usage"] == USAGE
+    assert SECRET not in answer.text
+
+
+REQUEST = httpx.Request("POST", ORIGIN)
+FAILURES: list[tuple[Any, int, str]] = [
+    (
+        httpx.Response(400, json={"error": {"message": f"maximum context length {SECRET}"}}),
+        400,
+        "context_length_exceeded",
+    ),
+    (httpx.Response(400, json={"error": {"message": SECRET}}), 502, "model_refused"),
+    (httpx.Response(401, json={"error": {"message": SECRET}}), 502, "model_refused"),
+    (httpx.Response(403, text=SECRET), 502, "model_refused"),
+    (httpx.Response(404, json={"error": {"message": SECRET}}), 404, "unknown_model"),
+    (httpx.Response(429, text=SECRET), 503, "model_busy"),
+    (httpx.Response(500, json={"error": {"message": SECRET}}), 502, "model_failed"),
+    (httpx.Response(503, text=SECRET), 503, "model_busy"),
+    (httpx.Response(302, headers={"location": "https://elsewhere.test"}), 502, "model_refused"),
+    (httpx.Response(200, text=SECRET), 502, "model_answer_invalid"),
+    (httpx.Response(200, json=[SECRET]), 502, "model_answer_invalid"),
+    (httpx.Response(200, json={"choices": []}), 502, "model_answer_invalid"),
+    (httpx.Response(200, content=b"x" * (1 << 20) + b"x"), 502, "model_answer_invalid"),
+    (httpx.Response(200, json=whole(content="x" * 300_000)), 502, "model_answer_too_long"),
+    (httpx.ConnectError(SECRET, request=REQUEST), 503, "model_unreachable"),
+    (httpx.PoolTimeout(SECRET, request=REQUEST), 503, "model_unreachable"),
+    (httpx.ReadError(SECRET, request=REQUEST), 503, "model_unreachable"),
+    (httpx.ReadTimeout(SECRET, request=REQUEST), 504, "model_timed_out"),
+    (TimeoutError(SECRET), 504, "model_timed_out"),
+    (httpx.RemoteProtocolError(SECRET, request=REQUEST), 502, "model_answer_invalid"),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("failure", "status", "reason"), FAILURES)
+async def test_whatever_goes_wrong_is_said_in_our_words_and_tried_once(
+    thinking: httpx.AsyncClient, server: Server, failure: Any, status: int, reason: str, *, stream: bool
+) -> None:
+    if isinstance(failure, httpx.Response):
+        failure.read()
+        server.answer = lambda: httpx.Response(failure.status_code, headers=failure.headers, content=failure.content)
+    else:
+        server.fails(failure)
+    answer = await ask(thinking, stream=stream)
+
+    if stream and status == 502 and reason.startswith("model_answer"):
+        reason = "model_answer_invalid"  # what it answers is no stream, however long
+    code = "model_not_found" if reason == "unknown_model" else reason
+    assert (answer.status_code, answer.json()["reason"], answer.json()["error"]["code"]) == (status, reason, code)
+    assert SECRET not in answer.text
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("rest", "code"),
+    [
+        ((), "model_answer_invalid"),
+        (({"error": {"message": SECRET}},), "model_failed"),
+        ((event(content=1),), "model_answer_invalid"),
+        ((event(finish="because"),), "model_answer_invalid"),
+        ((event(content="x" * 60_000),) * 5, "model_answer_too_long"),
+    ],
+)
+async def test_a_stream_that_goes_wrong_ends_with_an_error(
+    thinking: httpx.AsyncClient, server: Server, rest: Any, code: str
+) -> None:
+    server.answer = lambda: events(event(content="He"), *rest)
+    answer = await ask(thinking, stream=True)
+
+    *_, last = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert json.loads(last)["error"]["code"] == code
+    assert SECRET not in answer.text
+
+
+async def test_models_are_listed_and_the_first_is_the_default(
+    thinking: httpx.AsyncClient, listing: httpx.AsyncClient, server: Server
+) -> None:
+    before = await ask(thinking, model="default")
+    assert (before.status_code, before.json()["reason"]) == (404, "unknown_model")
+    assert server.asked == []
+    kinds = {"provider/e": "embedding", "provider/a": "llm", "provider/b": "llm", "a name": "llm"}
+    server.answers(
+        {
+            "data": [
+                {"id": name, "owned_by": SECRET, "custom_metadata": {"model_type": kind}}
+                for name, kind in kinds.items()
+            ]
+        }
+    )
+
+    listed = await listing.get("/v1/models")
+    assert [model["id"] for model in listed.json()["data"]] == ["provider/a", "provider/b"]
+    assert SECRET not in listed.text
+    assert (await listing.get("/v1/models/provider/b")).json()["id"] == "provider/b"
+    assert (await listing.get("/v1/models/default")).json()["id"] == "provider/a"
+    assert (await listing.get("/v1/models/provider/e")).status_code == 404
+    server.answers(whole())
+    assert (await ask(thinking, model="default")).json()["model"] == "provider/a"
+    assert server.body["model"] == "provider/a"
+
+
+async def test_a_chosen_model_is_the_default_and_listed_first(
+    tmp_path: Path, issuer: Issuer, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZT_MODEL", "provider/b")
+    outside = {"llamastack": OutsideServer(origin=ORIGIN, spki_sha256=PIN)}
+    async with running(tmp_path, "inference", issuer=issuer, outside=outside) as system:
+        system.reaching[ORIGIN] = server
+        token = issuer.delegated(
+            "orchestrator",
+            aud=issuer.registry.id("inference"),
+            scope="inference.run llama.chat model.read llama.models",
+        )
+        client = system.client("inference", token)
+        assert (await ask(client, model="default")).json()["model"] == "provider/b"
+        server.answers({"data": [{"id": "provider/a"}, {"id": "provider/b"}]})
+        listed = (await client.get("/v1/models")).json()["data"]
+        assert [model["id"] for model in listed] == ["provider/b", "provider/a"]
+
+
+@pytest.mark.parametrize("model", ["", "a b", "../v1/models", "x" * 200, "provider/a\n"])
+async def test_a_name_that_is_none_is_not_passed_on(thinking: httpx.AsyncClient, server: Server, model: str) -> None:
+    assert (await ask(thinking, model=model)).status_code == 404
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("n", 2), ("logprobs", True), ("temperature", 9), ("max_tokens", 0), ("stop", ["x"] * 5)]
+)
+async def test_options_are_checked_before_they_are_passed_on(
+    thinking: httpx.AsyncClient, server: Server, option: str, value: object
+) -> None:
+    assert (await ask(thinking, **{option: value})).status_code == 400
+    assert server.asked == []
+
+
+async def test_a_token_that_opens_the_door_alone_opens_nothing_behind_it(
+    system: System, issuer: Issuer, server: Server
+) -> None:
+    def client(scope: str) -> httpx.AsyncClient:
+        token = issuer.delegated("orchestrator", aud=issuer.registry.id("inference"), scope=scope)
+        return system.client("inference", token)
+
+    for scope in ("inference.run", "inference.run llama.models"):
+        refused = await ask(client(scope))
+        assert (refused.status_code, refused.json()["reason"]) == (403, "would_widen")
+    for scope in ("model.read", "model.read llama.chat"):
+        refused = await client(scope).get("/v1/models")
+        assert (refused.status_code, refused.json()["reason"]) == (403, "would_widen")
+    for scope in ("llama.chat", "model.read llama.chat"):
+        assert (await ask(client(scope))).json()["reason"] == "scope_missing"
+    assert server.asked == []
+
+
+async def test_a_server_that_is_suspended_is_not_asked(
+    system: System, thinking: httpx.AsyncClient, server: Server
+) -> None:
+    system.revocations.replace(1, {("party", "llamastack"): (2**40, "an operator")})
+    refused = await ask(thinking)
+
+    assert (refused.status_code, refused.json()["reason"]) == (403, "peer_revoked")
+    assert server.asked == []
+
+
+async def test_once_the_registry_has_no_such_server_the_script_answers(
+    system: System, thinking: httpx.AsyncClient, server: Server
+) -> None:
+    service = system.services["inference"]
+    service.snapshot = service.snapshot.model_copy(update={"outside": {}})
+
+    assert (await ask(thinking, model="default")).json()["model"] == "scripted"
+    assert server.asked == []
+
+
+async def by_schema(tmp_path: Path, issuer: Issuer, server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    outside = {"llamastack": OutsideServer(origin=ORIGIN, spki_sha256=PIN)}
+    async with running(tmp_path, "inference", issuer=issuer, outside=outside) as system:
+        system.reaching[ORIGIN] = server
+        scope = "inference.run llama.chat"
+        token = issuer.delegated("orchestrator", "agent/reader", aud=issuer.registry.id("inference"), scope=scope)
+        yield system.client("inference", token)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_without_tool_calls_chooses_by_a_schema(
+    tmp_path: Path, issuer: Issuer, server: Server, monkeypatch: pytest.MonkeyPatch, *, stream: bool
+) -> None:
+    monkeypatch.setenv("ZT_MODEL_TOOLS", "schema")
+    async for client in by_schema(tmp_path, issuer, server):
+        server.answers(whole(content='{"tool": "search", "arguments": {"query": "x"}}'))
+        answer = await ask(client, tools=[SEARCH], stream=stream)
+
+        assert "tools" not in server.body
+        form = server.body["response_format"]["json_schema"]["schema"]["oneOf"]
+        assert form[0]["properties"] == {"tool": {"const": "search"}, "arguments": SEARCH["function"]["parameters"]}
+        assert form[1]["required"] == ["answer"]
+        called = CALLED | {"id": "call-1", "function": {"name": "search", "arguments": '{"query": "x"}'}}
+        if stream:
+            assert json.dumps({"tool_calls": [{"index": 0, **called}]})[1:-1] in answer.text
+        else:
+            assert answer.json()["choices"][0]["message"]["tool_calls"] == [called]
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ('{"answer": "Done."}', 200),
+        ("Done.", 502),
+        ("", 502),
+        ('{"tool": "search"}', 502),
+        ('{"tool": "rm -rf", "arguments": {}}', 502),
+        ('{"tool": "search", "arguments": {}, "answer": "x"}', 502),
+        ("[" * 2_000, 502),
+    ],
+)
+async def test_what_fits_no_schema_is_no_answer(
+    tmp_path: Path, issuer: Issuer, server: Server, monkeypatch: pytest.MonkeyPatch, said: str, status: int
+) -> None:
+    monkeypatch.setenv("ZT_MODEL_TOOLS", "schema")
+    async for client in by_schema(tmp_path, issuer, server):
+        server.answers(whole(content=said))
+        answer = await ask(client, tools=[SEARCH])
+
+        assert answer.status_code == status
+        if status == 200:
+            assert answer.json()["choices"][0]["message"]["content"] == "Done."
+            assert (await ask(client)).json()["choices"][0]["message"]["content"] == said  # no tools, no schema
