@@ -181,17 +181,13 @@ def test_where_nobody_reads_the_output_any_more_there_is_no_traceback(tmp_path: 
     journal(tmp_path, event(data))
     read, written = os.pipe()
     os.close(read)
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; sys.path.insert(0, sys.argv.pop(1)); import zt.__main__ as z; z.main()",
-    ]
-    command += [str(ROOT), "--journals", str(tmp_path), "audit", *words]
+    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); import zt.__main__ as z; z.main()"
+    command = [sys.executable, "-I", "-c", program, str(ROOT), "--journals", str(tmp_path), "audit", *words]
 
     done = subprocess.run(command, stdout=written, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603
 
     os.close(written)
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 # --- the chains -------------------------------------------------------------------------------------------------------
