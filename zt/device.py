@@ -16,7 +16,7 @@ SLOWER = 5
 
 _REFUSALS = {
     "access_denied": "it was refused in the browser",
-    "expired_token": "nobody confirmed the code in time",
+    "expired_token": "nobody confirmed the code in time.  Repeat the command for a new one",
 }
 
 

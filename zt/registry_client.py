@@ -26,6 +26,7 @@ from zt.login import Client, Login, LoginError, SignIn, sign_out
 CLIENT, SCOPE = "zt", "registry.admin"
 JOURNAL = "run/data/authority-registry/journal.jsonl"
 """The registry's journal, on this machine."""
+LOG = "run/logs/authority-registry.log"
 
 
 class CommandError(Exception):
@@ -103,10 +104,12 @@ class RegistryClient:
         except httpx.ConnectError as error:
             raise self._unreached(error) from error
         except (httpx.HTTPError, OSError) as error:
-            why = f"The registry gave no answer ({error}): it may have been done, so check."
+            why = (
+                f"The registry gave no answer ({error}): it may have been done.  See `zt party list`, `zt revocations`."
+            )
             raise CommandError(why, "no_answer") from error
         except ValueError as error:
-            raise CommandError(f"The registry did not answer with JSON ({error}); see its log.", "no_answer") from error
+            raise CommandError(f"The registry did not answer with JSON ({error}): see {LOG}.", "no_answer") from error
         if status != 200:
             raise self._refused(status, content, path, body or {})
         return content
@@ -142,7 +145,7 @@ class RegistryClient:
             "policy_denied": f"{user} is not an operator (policy `operate`): sign in as a member of the group "
             "/operators.",
             "scope_missing": f"{user}'s token lacks the scope {content.get('scope')}: does registry.yaml let `zt` "
-            "delegate it?",
+            "delegate it?  Then `make register`, `make down`, `make up`.",
             "revoked": f"{user} was revoked: another operator can reinstate them (`zt reinstate {user}`).",
             "expired": f"{user}'s token is good for a minute, and that is over: repeat the command.",
             "no_such_party": no_party(party),
@@ -158,7 +161,7 @@ class RegistryClient:
             "issuer_unavailable": f"The registry cannot ask Keycloak ({content.get('reason')}).  {again}",
             "too_many_requests": f"{user} has too many requests under way.  {again}",
             "busy": f"The registry has too many requests under way.  {again}",
-            "journal_unavailable": f"{refused}: it cannot write to {JOURNAL}; see its log.",
+            "journal_unavailable": f"{refused}: it cannot write to {JOURNAL}; see {LOG}.",
         }
 
 
@@ -208,7 +211,8 @@ async def signed_in(place: Place, way: SignIn, expected: str = "") -> AsyncItera
     try:
         user = name_in(login.access_token)
         if expected and user != expected.lower():
-            raise CommandError(f"{user} signed in, and not {expected}: nothing was done.", "not_signed_in")
+            why = f"{user} signed in, not {expected}: nothing was done.  Sign in as {expected}, or give --user {user}."
+            raise CommandError(why, "not_signed_in")
         async with user_client(place.directory, place.ca, seconds=SECONDS) as http:
             yield RegistryClient(place.address, http, user, login.access_token)
     finally:

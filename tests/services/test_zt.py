@@ -230,7 +230,9 @@ def test_where_somebody_else_than_expected_signs_in_nothing_is_done(
     signed_out.clear()
     signs_in(monkeypatch, "bob")
 
-    assert failed(zt("party", "list")) == "bob signed in, and not olga: nothing was done."
+    assert failed(zt("party", "list")) == (
+        "bob signed in, not olga: nothing was done.  Sign in as olga, or give --user bob."
+    )
     assert (registered.asked, signed_out) == ([], [token_of("bob")])
 
 
@@ -659,7 +661,10 @@ REFUSALS = [
     (
         403,
         {"error": "insufficient_scope", "reason": "scope_missing", "scope": "registry.admin"},
-        "olga's token lacks the scope registry.admin: does registry.yaml let `zt` delegate it?",
+        (
+            "olga's token lacks the scope registry.admin: does registry.yaml let `zt` delegate it?  Then "
+            "`make register`, `make down`, `make up`."
+        ),
     ),
     (
         401,
@@ -725,7 +730,10 @@ REFUSALS = [
     (
         503,
         {"error": "temporarily_unavailable", "reason": "journal_unavailable"},
-        f"The registry refused agent/reader (503: journal_unavailable): it cannot write to {JOURNAL}; see its log.",
+        (
+            f"The registry refused agent/reader (503: journal_unavailable): it cannot write to {JOURNAL}; see "
+            "run/logs/authority-registry.log."
+        ),
     ),
 ]
 
