@@ -15,35 +15,35 @@ WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/ready  ## Start everything, run the story, try refusals, end it all
+demo: .venv/ready  ## Run the walkthrough: start, one task, attacks, stop
 	@$(RUN) demo
 
 up: .venv/ready  ## Start everything and leave it running
 	@$(RUN) local up
 
-down: .venv/ready  ## End what `make up` left running
+down: .venv/ready  ## Stop what `make up` left running
 	@$(RUN) local down
 
-fresh: .venv/ready  ## Forget what `make up` kept
+fresh: .venv/ready  ## Delete what `make up` kept
 	@$(RUN) local fresh
 
 # It needs no .venv, for it also says why there is none.
-doctor:  ## Name the cause why it does not start, and the repair
+doctor:  ## If something does not start: name the cause and the repair
 	@$(PYTHON) -I scripts/doctor.py $(WAY)
 
 test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
 	@$(RUN) pytest $(WORKERS) $(TESTS)
 
-test-compose: .venv/ready  ## Run the tests of the containers, on real ones
+test-compose: .venv/ready  ## Run the tests that need containers, on real ones
 	@$(RUN) pytest -m compose --maxfail=3 tests/compose
 
-attacks-compose: .venv/ready  ## Try what only containers can show, with intruders in them
+attacks-compose: .venv/ready  ## Try the attacks that need containers, with intruders
 	@$(RUN) pytest -q -m compose tests/compose/test_attacks.py tests/compose/test_intruders.py --table
 
-attacks: .venv/ready  ## Try each attack, with and without what stops it
+attacks: .venv/ready  ## Try each attack, with and without the check that stops it
 	@$(RUN) pytest tests/attacks -q --table
 
-faults: .venv/ready  ## Kill, stop and cut off what runs, for minutes
+faults: .venv/ready  ## Kill, stop and cut off processes, for several minutes
 	@$(RUN) pytest -m exhaustive
 
 mutations: .venv/ready  ## Delete each check of zerotrust/; show the test that fails
@@ -72,10 +72,10 @@ soak: .venv/ready  ## Twenty minutes of load, attacks, faults and revocations
 conformance: .venv/ready  ## Run public suites and clients (A2A_TCK=folder: that kit)
 	@$(RUN) lab.conformance
 
-crowding: .venv/ready  ## One caller crowds, another user must be served
+crowding: .venv/ready  ## One caller floods; another user must still be served
 	@$(RUN) lab.load.crowding
 
-before: .venv/ready .ogx/ready  ## Attack what figure 3 draws: tokens and keys passed on
+before: .venv/ready .ogx/ready  ## Attack figure 3's system, which passes on tokens and keys
 	@$(RUN) lab.before.llama_stack
 
 register: .venv/ready  ## Approve the code as it is: realm and registry.lock
@@ -95,7 +95,7 @@ ifneq ($(shell $(PYTHON) -V 2>&1),$(shell sed -n 's/^version_info = /Python /p' 
 endif
 endif
 
-release:  ## Sign what is committed: KEY=file, as ssh-keygen makes it
+release:  ## Sign the committed files: KEY=file, made by ssh-keygen
 	@test -n "$(KEY)" || { echo "With which key? make release KEY=file"; exit 1; }
 	@$(PYTHON) -I scripts/release.py sign "$(KEY)"
 
@@ -132,7 +132,7 @@ SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null;
 
 # requirements.inference.lock is what the inference service alone installs beside requirements.run.lock;
 # requirements.ogx.lock is the OGX server's own environment.
-lock:  ## Solve the dependencies anew
+lock:  ## Resolve the dependencies again
 	@echo uv | $(UV) pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o bootstrap.lock
 	@$(UV) pip compile pyproject.toml --all-extras --group demo --group llama-stack --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
 	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo -c requirements.lock --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o requirements.run.lock
