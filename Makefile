@@ -28,7 +28,7 @@ fresh: .venv/ready  ## Delete what `make up` kept
 	@$(RUN) local fresh
 
 # It needs no .venv, for it also says why there is none.
-doctor:  ## If something does not start: name the cause and the repair
+doctor:  ## If it does not start: name the cause and the repair
 	@$(PYTHON) -I scripts/doctor.py $(WAY)
 
 test: .venv/ready  ## Run all tests, the end-to-end ones on a real Keycloak
@@ -75,7 +75,7 @@ conformance: .venv/ready  ## Run public suites and clients (A2A_TCK=folder: that
 crowding: .venv/ready  ## One caller floods; another user must still be served
 	@$(RUN) lab.load.crowding
 
-before: .venv/ready .ogx/ready  ## Attack figure 3's system, which passes on tokens and keys
+before: .venv/ready .ogx/ready  ## Attack figure 3's system, which passes tokens on
 	@$(RUN) lab.before.llama_stack
 
 register: .venv/ready  ## Approve the code as it is: realm and registry.lock
