@@ -40,13 +40,13 @@ test-compose: .venv/ready  ## Run the tests that need containers, on real ones
 attacks-compose: .venv/ready  ## Try the attacks that need containers, with intruders
 	@$(RUN) pytest -q -m compose tests/compose/test_attacks.py tests/compose/test_intruders.py --table
 
-attacks: .venv/ready  ## Try each attack, with and without the check that stops it
+attacks: .venv/ready  ## Try each attack, with and without the check against it
 	@$(RUN) pytest tests/attacks -q --table
 
 faults: .venv/ready  ## Kill, stop and cut off processes, for several minutes
 	@$(RUN) pytest -m exhaustive
 
-mutations: .venv/ready  ## Delete each check of zerotrust/; show the test that fails
+mutations: .venv/ready  ## Delete each check of zerotrust/; show which test fails
 	@$(RUN) tests.mutations
 
 fuzz: .venv/ready  ## Fuzz for ten minutes (FUZZ_SECONDS=60: for one)
