@@ -92,7 +92,7 @@ KEEPS_NO_TASK = Control("no-task-kept", put=f"answer = {_KEEPING}.as_task(contex
 
 ROWS: dict[int, Row] = {
     # A. credentials and HTTP
-    1: Row("no token, at any door", Reason.NO_TOKEN, (Control("gate-admits"),)),
+    1: Row("no token, at every endpoint", Reason.NO_TOKEN, (Control("gate-admits"),)),
     2: Row("no token, at a route that an SDK registered", Reason.NO_TOKEN, (GateAsDependency,)),
     3: Row(
         "a token in the query or in a form",
@@ -115,9 +115,9 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
-    6: Row("another scheme; a bearer of nothing", Reason.UNSUPPORTED_SCHEME, (Control("bearer-scheme"),)),
+    6: Row("another scheme; Bearer without a token", Reason.UNSUPPORTED_SCHEME, (Control("bearer-scheme"),)),
     7: Row(
-        "token or identity in a proxy's header or a cookie",
+        "a token or an identity in a proxy's header or a cookie",
         Reason.NO_TOKEN,
         (
             Control(
@@ -128,12 +128,12 @@ ROWS: dict[int, Row] = {
         ),
     ),
     8: Row(
-        "one request inside another",
+        "request smuggling: one request inside another",
         "400, or no answer",
         (Control("one-host-header"), "llhttp: one length, and one way to give it"),
     ),
     9: Row(
-        "other methods, other spellings of a path",
+        "other methods, and other spellings of a path",
         Reason.NO_PERMISSION_FOR_ROUTE,
         (
             (Control("route-listed"), DECIDE),
@@ -146,18 +146,18 @@ ROWS: dict[int, Row] = {
     ),
     # B. JWT and JOSE
     10: Row(
-        "what a refusal tells about a forged token",
+        "what a refusal reveals about a forged token",
         Reason.BAD_SIGNATURE,
         (Control("refusal-detail-hidden", put="refusal.reason", take="refusal.public_reason"),),
     ),
-    11: Row("nobody signed it", Reason.ALGORITHM_NOT_ALLOWED, ((Control("token-algorithm"), SIGNATURE),)),
+    11: Row("an unsigned token", Reason.ALGORITHM_NOT_ALLOWED, ((Control("token-algorithm"), SIGNATURE),)),
     12: Row(
-        "our public key as a shared secret",
+        "our public key as an HMAC secret",
         Reason.ALGORITHM_NOT_ALLOWED,
         ((Control("token-algorithm"), SIGNATURE), "PyJWT"),
     ),
     13: Row(
-        "another algorithm, genuinely signed",
+        "another algorithm, with a genuine signature",
         Reason.ALGORITHM_NOT_ALLOWED,
         (
             (
@@ -170,28 +170,32 @@ ROWS: dict[int, Row] = {
             Control("key-algorithm"),
         ),
     ),
-    14: Row("the attacker's key under our key's name", Reason.BAD_SIGNATURE, (SIGNATURE,)),
-    15: Row("a signature of other bytes, or of none", Reason.BAD_SIGNATURE, (SIGNATURE,)),
+    14: Row("the attacker's key under our key's id", Reason.BAD_SIGNATURE, (SIGNATURE,)),
+    15: Row("a signature of other bytes, or an empty one", Reason.BAD_SIGNATURE, (SIGNATURE,)),
     16: Row(
-        "a key by another name",
+        "a key id that is a path, a query or an address",
         Reason.UNKNOWN_KEY,
         (Control("key-known", put="return next(iter(self._keys.values()))"),),
     ),
-    17: Row("a header that says where the key is", Reason.FORBIDDEN_HEADER, (Control("token-header-known"),)),
-    18: Row("a header that brings its own key", Reason.FORBIDDEN_HEADER, (Control("token-header-known"),)),
-    19: Row("a header that asks for another reading", Reason.FORBIDDEN_HEADER, (Control("token-header-known"),)),
-    20: Row("another kind of token", Reason.WRONG_TYPE, (Control("token-type"),)),
-    21: Row("what two parsers would read differently", Reason.MALFORMED_TOKEN, (Control("json-names-unique"),)),
+    17: Row("a header that says where to fetch the key", Reason.FORBIDDEN_HEADER, (Control("token-header-known"),)),
+    18: Row("a header that contains its own key", Reason.FORBIDDEN_HEADER, (Control("token-header-known"),)),
+    19: Row(
+        "a header that asks for another way of reading the token",
+        Reason.FORBIDDEN_HEADER,
+        (Control("token-header-known"),),
+    ),
+    20: Row("a token of another kind", Reason.WRONG_TYPE, (Control("token-type"),)),
+    21: Row("JSON that two parsers would read differently", Reason.MALFORMED_TOKEN, (Control("json-names-unique"),)),
     22: Row(
-        "claims of another type",
+        "claims of the wrong type",
         Reason.BAD_CLAIM,
         (Control("claims-valid", put="claims = _Claims.model_validate(strict_object(signed), strict=False)"),),
     ),
     23: Row("a key that can be guessed or factored", Reason.KEYS_UNAVAILABLE, (Control("key-strength"),)),
     24: Row("a token that is too large", Reason.TOKEN_TOO_LARGE, (Control("token-size"),)),
-    25: Row("a token that is nested deep", Reason.CHAIN_TOO_DEEP, (Control("chain-depth"),)),
+    25: Row("a deeply nested token", Reason.CHAIN_TOO_DEEP, (Control("chain-depth"),)),
     26: Row(
-        "a key for something else, or of yesterday",
+        "a key for another purpose, or one that was removed",
         Reason.UNKNOWN_KEY,
         (
             Control("key-use"),
@@ -200,16 +204,16 @@ ROWS: dict[int, Row] = {
         ),
     ),
     # C. issuer, audience, time, claims
-    27: Row("a token for one party at another", Reason.AUDIENCE_MISMATCH, (Control("token-audience"),)),
+    27: Row("a token for one party at another party", Reason.AUDIENCE_MISMATCH, (Control("token-audience"),)),
     28: Row("an audience that is not this party alone", Reason.AUDIENCE_MISMATCH, (Control("token-audience"),)),
-    29: Row("another issuer", Reason.ISSUER_MISMATCH, (Control("token-issuer"),)),
+    29: Row("a token of another issuer", Reason.ISSUER_MISMATCH, (Control("token-issuer"),)),
     30: Row(
-        "a token after its end",
+        "an expired token",
         Reason.EXPIRED,
         ((Control("token-expiry"), NOT_BEYOND_ITS_LIFE), (Control("cached-token-in-time"), NOT_BEYOND_ITS_LIFE)),
     ),
     31: Row(
-        "a token without a claim",
+        "a token without a required claim",
         Reason.BAD_CLAIM,
         (
             Control(
@@ -219,14 +223,14 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
-    32: Row("a life that nobody may have", Reason.LIFETIME_EXCEEDED, (Control("token-lifetime"),)),
+    32: Row("a longer lifetime than allowed", Reason.LIFETIME_EXCEEDED, (Control("token-lifetime"),)),
     33: Row(
-        "before its time; after it, by a clock set back",
+        "a token before its time; one after its time, with a clock that was set back",
         Reason.NOT_YET_VALID,
         (Control("token-not-before"), Control("clock-non-decreasing", put="self._latest = self._clock()")),
     ),
     34: Row(
-        "a user who is none, or a party",
+        "a subject that is not a single user, or is a party",
         Reason.BAD_CLAIM,
         (
             Control(
@@ -238,16 +242,20 @@ ROWS: dict[int, Row] = {
             ONLY_OWN_DRAFTS,
         ),
     ),
-    35: Row("issued to somebody else than who acts", Reason.ACTOR_MISMATCH, (Control("first-actor-is-azp"),)),
+    35: Row(
+        "the latest actor is not the party that the token was issued to",
+        Reason.ACTOR_MISMATCH,
+        (Control("first-actor-is-azp"),),
+    ),
     127: Row("a token that names two clients", Reason.BAD_CLAIM, (Control("client-id-is-azp"),)),
     # D. replay and theft: the connection is the proof, so there is none that could be recorded and sent again
     36: Row(
-        "a token in other hands",
+        "a stolen token, presented by every other party",
         Reason.NOT_BOUND,
         (Control("azp-is-peer"), (Control("peer-registered"), Control("azp-is-peer"))),
     ),
     37: Row(
-        "a bound token as a mere bearer token",
+        "a workload's token without a certificate, and a user's token over one",
         Reason.NO_CERTIFICATE,
         (
             (Control("certificate-required"), Control("azp-is-peer")),
@@ -258,7 +266,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     38: Row(
-        "another certificate",
+        "a stolen token over any certificate that a thief can get",
         Reason.NOT_BOUND,
         (Control("azp-is-peer"), Control("one-spiffe-id"), "OpenSSL: one authority, and until its end"),
     ),
@@ -268,7 +276,7 @@ ROWS: dict[int, Row] = {
         (Control("azp-is-peer"), "OpenSSL: keys of one connection"),
     ),
     40: Row(
-        "somebody else is at the other end",
+        "an impostor at the other end of a connection",
         "a handshake that fails",
         (
             Control("server-is-who-was-called"),
@@ -277,7 +285,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     41: Row(
-        "a decision about what has changed since",
+        "a document changes between the decision and the act",
         Reason.GRANTED,
         (Control("document-unchanged-since-decision", put="return _documents.c.id == before.id"),),
     ),
@@ -287,7 +295,7 @@ ROWS: dict[int, Row] = {
         (Control("azp-is-peer"), "Keycloak: exp and aud, though not within its 60 s"),
     ),
     43: Row(
-        "an answer kept back, so that it is done twice",
+        "an answer is cut off, so that the work is done twice",
         Reason.GRANTED,
         (
             Control(
@@ -297,7 +305,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     44: Row(
-        "a connection from before",
+        "a connection or TLS session that outlives its certificate",
         Reason.CERTIFICATE_ENDED,
         (
             (Control("certificate-not-ended"), NOT_BEYOND_ITS_LIFE),
@@ -306,7 +314,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     45: Row(
-        "a token where it could be read",
+        "a token in a place where somebody could read it",
         Reason.GRANTED,
         (
             Control("token-not-in-context"),
@@ -314,9 +322,9 @@ ROWS: dict[int, Row] = {
         ),
     ),
     # E. scope and authorisation
-    46: Row("without the scope of the door", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE)),
+    46: Row("a token without the scope of the route", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE)),
     47: Row(
-        "a token for one tool calls another",
+        "a token for one tool calls another tool",
         Reason.SCOPE_MISSING,
         (DECIDE, NEEDS_SCOPE, Control("party-may-hold-scope")),
     ),
@@ -326,7 +334,7 @@ ROWS: dict[int, Row] = {
         (Control("tool-known", put="permission = self.tools.get(tool, 'tool.read')"),),
     ),
     49: Row(
-        "a scope that nearly reads like the right one",
+        "a scope that looks almost like the right one",
         Reason.SCOPE_MISSING,
         (
             NEEDS_SCOPE,
@@ -334,9 +342,9 @@ ROWS: dict[int, Row] = {
             "pydantic",
         ),
     ),
-    50: Row("a scope that seems to include another", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE)),
+    50: Row("a scope that seems to include another one", Reason.SCOPE_MISSING, (DECIDE, NEEDS_SCOPE)),
     51: Row("a refusal that names a scope to ask for", Reason.GRANTED, (ASKS_ONCE,)),
-    52: Row("a door that refuses for ever", Reason.GRANTED, (ASKS_ONCE,)),
+    52: Row("a party that refuses again and again, to make the caller retry", Reason.GRANTED, (ASKS_ONCE,)),
     53: Row(
         "somebody else's document by its id",
         Reason.RESOURCE_DENIED,
@@ -349,35 +357,39 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
-    54: Row("a handle of somebody else's task", Reason.NO_PERMISSION_FOR_ROUTE, ((Control("route-listed"), DECIDE),)),
+    54: Row("the id of somebody else's task", Reason.NO_PERMISSION_FOR_ROUTE, ((Control("route-listed"), DECIDE),)),
     55: Row(
-        "a listing shows what the caller cannot use",
+        "a list shows what the caller cannot use",
         Reason.NO_PERMISSION_FOR_ROUTE,
         (Control("listed-tools-permitted", take='service.may_use(tools[tool["name"]])'), DECIDE, "a2a-sdk"),
     ),
     56: Row(
-        "what was allowed a moment ago",
+        "a right that was revoked a moment ago",
         Reason.REVOKED,
         (
             STANDS,
             Control("caller-not-revoked-at-decision", put="decision = Decision(allowed=True, reason=Reason.GRANTED)"),
         ),
     ),
-    57: Row("a parameter says who the user is", None, (BelievesHeaders,)),
+    57: Row("a parameter names another user", None, (BelievesHeaders,)),
     # F. token exchange and the chain; what is refused there is a refused exchange to our own client, too
-    58: Row("a scope that was not given", Reason.EXCHANGE_REFUSED, (at_keycloak.DOWNSCOPE, at_keycloak.DELEGATES)),
+    58: Row(
+        "an exchange for a scope that the user did not give",
+        Reason.EXCHANGE_REFUSED,
+        (at_keycloak.DOWNSCOPE, at_keycloak.DELEGATES),
+    ),
     59: Row(
-        "an audience that a party may not call, several, or none",
+        "an audience that a party may not call; several audiences; none",
         Reason.EXCHANGE_REFUSED,
         (at_keycloak.MAY_CALL, at_keycloak.ONE_AUDIENCE),
     ),
     60: Row(
-        "a life longer than the parent's, or than a party's",
+        "a longer lifetime than the parent's, or than the party's ceiling",
         None,
         (at_keycloak.PARENTS_END, at_keycloak.ONLY_SHORTER, at_keycloak.MAX_TTL),
     ),
     61: Row(
-        "a chain that the requester made itself",
+        "a chain of actors that the requester wrote itself",
         Reason.EXCHANGE_REFUSED,
         (
             at_keycloak.ACTOR,
@@ -388,22 +400,28 @@ ROWS: dict[int, Row] = {
         ),
     ),
     62: Row(
-        "a token of another user",
+        "an exchange for a token of another user",
         Reason.EXCHANGE_REFUSED,
         (Control("exchanged-for-same-subject", take='claims["sub"] == caller.subject'), "Keycloak: no such parameter"),
     ),
-    63: Row("a token that was given to somebody else", Reason.EXCHANGE_REFUSED, ("Keycloak: only whom it names",)),
+    63: Row(
+        "an exchange of a token that was issued to another party",
+        Reason.EXCHANGE_REFUSED,
+        ("Keycloak: only whom it names",),
+    ),
     67: Row(
-        "a token whose time is over, or that was revoked",
+        "an exchange of an expired or revoked token",
         Reason.EXCHANGE_REFUSED,
         ("Keycloak: exp, session, revoked jti",),
     ),
-    68: Row("a chain that never ends", Reason.EXCHANGE_REFUSED, (at_keycloak.TOO_DEEP, at_keycloak.REPEATED)),
+    68: Row("a chain without an end", Reason.EXCHANGE_REFUSED, (at_keycloak.TOO_DEEP, at_keycloak.REPEATED)),
     69: Row(
-        "a chain that loses its past", None, (at_keycloak.WHOLE_CHAIN, at_keycloak.WHOLE_LINEAGE, at_keycloak.ROOT)
+        "a chain that loses its earlier actors",
+        None,
+        (at_keycloak.WHOLE_CHAIN, at_keycloak.WHOLE_LINEAGE, at_keycloak.ROOT),
     ),
     70: Row(
-        "rights of somebody who acted before",
+        "rights of an earlier actor",
         Reason.POLICY_DENIED,
         (
             Control("party-may-hold-scope"),
@@ -413,11 +431,11 @@ ROWS: dict[int, Row] = {
         ),
     ),
     71: Row(
-        "an agent does what is for a person alone", Reason.RESOURCE_DENIED, (PERMITTED, Control("published-in-person"))
+        "an agent does what only a person may do", Reason.RESOURCE_DENIED, (PERMITTED, Control("published-in-person"))
     ),
-    72: Row("a token that names nobody who acts", Reason.ACTOR_MISSING, (Control("actor-required"),)),
+    72: Row("a workload's token without an actor", Reason.ACTOR_MISSING, (Control("actor-required"),)),
     73: Row(
-        "rights that stand in the chain",
+        "rights that are written into the chain",
         Reason.SCOPE_MISSING,
         (
             Control(
@@ -439,7 +457,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     75: Row(
-        "a client that is none or does not prove it",
+        "an unknown client, or one without valid authentication",
         Reason.EXCHANGE_REFUSED,
         (
             at_keycloak.NO_SECRETS,
@@ -447,7 +465,7 @@ ROWS: dict[int, Row] = {
             "Keycloak: the bundle's keys",
         ),
     ),
-    76: Row("a request that is not as RFC 8693 has it", Reason.EXCHANGE_REFUSED, ("Keycloak: each parameter once",)),
+    76: Row("a request that does not follow RFC 8693", Reason.EXCHANGE_REFUSED, ("Keycloak: each parameter once",)),
     77: Row(
         "a refresh token in the chain",
         Reason.EXCHANGE_REFUSED,
@@ -455,7 +473,7 @@ ROWS: dict[int, Row] = {
     ),
     # G. revocation
     81: Row(
-        "a token that was revoked is used again",
+        "a revoked token is used again",
         Reason.REVOKED,
         (
             STANDS,
@@ -467,12 +485,12 @@ ROWS: dict[int, Row] = {
         ),
     ),
     82: Row(
-        "what was derived outlives what it came from",
+        "a derived token outlives the revocation of its parent",
         Reason.REVOKED,
         (STANDS, Control("ancestors-not-revoked"), Control("no-exchange-if-revoked")),
     ),
     83: Row(
-        "a party that was suspended goes on",
+        "a suspended party continues",
         Reason.REVOKED,
         (
             STANDS,
@@ -493,7 +511,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     84: Row(
-        "those who would have to say no say nothing",
+        "the registry or Keycloak falls silent, so that no revocation arrives",
         Reason.REVOCATION_UNKNOWN,
         (
             STANDS,
@@ -510,7 +528,7 @@ ROWS: dict[int, Row] = {
         (Control("answer-has-an-end", put="60", take="seconds"), Control("revocation-ends-answer", put="await work()")),
     ),
     86: Row(
-        "a yes from before",
+        "an earlier answer of the introspection is used again",
         Reason.REVOKED,
         (
             Control("high-risk-introspected"),
@@ -523,7 +541,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     87: Row(
-        "an answer of the issuer that somebody else gave",
+        "a forged answer of the introspection",
         Reason.ISSUER_UNAVAILABLE,
         (
             ASK_FOLLOWS,
@@ -532,12 +550,12 @@ ROWS: dict[int, Row] = {
         ),
     ),
     88: Row(
-        "somebody else revokes, or reinstates",
+        "a caller who is not an operator revokes or reinstates",
         Reason.POLICY_DENIED,
         (OPERATOR_IN_PERSON, Control("operator-in-group"), Control("azp-is-peer")),
     ),
     89: Row(
-        "a party that makes itself what it likes",
+        "a party that tries to change its own registration",
         Reason.POLICY_DENIED,
         (
             OPERATOR_IN_PERSON,
@@ -551,7 +569,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     90: Row(
-        "a token from before the registry took it away",
+        "a token issued before the registry removed its right",
         Reason.POLICY_DENIED,
         (
             Control("party-may-hold-scope"),
@@ -560,7 +578,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     91: Row(
-        "somebody else says that a session has ended, or that nobody was revoked",
+        "forged logout tokens, and forged events on the feed",
         None,
         (
             Control("token-type"),
@@ -585,7 +603,7 @@ ROWS: dict[int, Row] = {
         (Control("caller-was-launched", put="launched = launched or self.running[0]"),),
     ),
     93: Row(
-        "an identity of somebody else",
+        "the identity of another party",
         NO_IDENTITY,
         (
             Control("jwt-svid-for-own-id", put="spiffe_id = request.spiffe_id or spiffe_id"),
@@ -593,7 +611,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     94: Row(
-        "code that is not what was approved",
+        "code that differs from what was approved",
         NO_IDENTITY,
         (
             (Control("code-as-locked"), Control("code-approved-for-party")),
@@ -602,15 +620,15 @@ ROWS: dict[int, Row] = {
         ),
     ),
     95: Row(
-        "a name that nearly is somebody's",
+        "a SPIFFE ID that looks almost like a party's",
         Reason.UNKNOWN_PEER,
         ((Control("peer-registered"), Control("azp-is-peer")), "OpenSSL: one authority"),
     ),
     96: Row(
-        "code that changes under a running party", Reason.REVOKED, (Control("drift-suspends"), STILL_DRIFTED, STANDS)
+        "code that changes while its party runs", Reason.REVOKED, (Control("drift-suspends"), STILL_DRIFTED, STANDS)
     ),
     97: Row(
-        "a key where it could be taken",
+        "a key in a place where somebody could take it",
         "not launched",
         (
             Control(
@@ -635,9 +653,9 @@ ROWS: dict[int, Row] = {
             "mcp",
         ),
     ),
-    99: Row("an older era of the protocol", Reason.LEGACY_ERA, (Control("mcp-era"),)),
+    99: Row("an older revision of the protocol", Reason.LEGACY_ERA, (Control("mcp-era"),)),
     100: Row(
-        "what is JSON-RPC but no request",
+        "JSON-RPC that is not a request",
         Reason.MALFORMED_BODY,
         (
             Control("mcp-request-id", take="request_id(body) is None"),
@@ -654,10 +672,12 @@ ROWS: dict[int, Row] = {
         ),
     ),
     102: Row(
-        "a session of the attacker's choice", Reason.LEGACY_ERA, ((Control("mcp-era"), Control("mcp-stateless")),)
+        "session fixation: a session id of the attacker's choice",
+        Reason.LEGACY_ERA,
+        ((Control("mcp-era"), Control("mcp-stateless")),),
     ),
     103: Row(
-        "arguments that are more than arguments",
+        "injection through the arguments of a tool",
         Reason.GRANTED,
         (
             Control(
@@ -671,19 +691,19 @@ ROWS: dict[int, Row] = {
         ),
     ),
     104: Row(
-        "a tool that is not described as it was approved",
+        "a tool whose description differs from the approved one",
         Reason.PEER_UNTRUSTED,
         (Control("tool-description-approved"),),
     ),
-    105: Row("a tool beside those that were approved", Reason.PEER_UNTRUSTED, (Control("tool-description-approved"),)),
+    105: Row("a tool in addition to the approved ones", Reason.PEER_UNTRUSTED, (Control("tool-description-approved"),)),
     106: Row(
-        "an agent that is pointed somewhere else",
+        "an agent whose card leads to another address",
         Reason.GRANTED,
         (Control("token-for-its-audience"), "Connections: origins of the registry"),
     ),
     # J. A2A
     109: Row(
-        "a card that somebody else shows",
+        "a card that another party serves",
         Reason.PEER_UNTRUSTED,
         (
             Control("peer-card-checked"),
@@ -695,7 +715,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     110: Row(
-        "a card from before",
+        "an outdated card",
         Reason.PEER_UNTRUSTED,
         (
             Control("card-digest"),
@@ -709,12 +729,12 @@ ROWS: dict[int, Row] = {
         ),
     ),
     111: Row(
-        "a card with more in it",
+        "a card with additional members",
         Reason.PEER_UNTRUSTED,
         (Control("card-digest"), (Control("card-signature"), Control("card-digest"))),
     ),
     112: Row(
-        "an agent that offers an older or a plainer way",
+        "an agent that offers an older version or another binding",
         Reason.PEER_UNTRUSTED,
         (
             (
@@ -729,9 +749,9 @@ ROWS: dict[int, Row] = {
             "a2a-sdk",
         ),
     ),
-    113: Row("the task of somebody else", Reason.GRANTED, (KEEPS_NO_TASK,)),
+    113: Row("somebody else's task", Reason.GRANTED, (KEEPS_NO_TASK,)),
     114: Row(
-        "the conversation of somebody else",
+        "somebody else's conversation",
         Reason.GRANTED,
         (
             Control(
@@ -742,7 +762,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     115: Row(
-        "a web address to be told of a task",
+        "a webhook address that is to be told about a task",
         Reason.GRANTED,
         (
             (
@@ -758,12 +778,12 @@ ROWS: dict[int, Row] = {
     ),
     116: Row("an agent that asks for a token in its answer", Reason.GRANTED, (Control("reply-is-message"),)),
     117: Row(
-        "an agent that answers more than it was asked",
+        "an agent whose answer is more than text",
         Reason.GRANTED,
         (Control("reply-is-message"), Control("answer-size"), ONLY_OWN_DRAFTS),
     ),
     118: Row(
-        "the same by another binding",
+        "the same attack through another binding",
         Reason.NO_PERMISSION_FOR_ROUTE,
         (
             (
@@ -778,9 +798,9 @@ ROWS: dict[int, Row] = {
         ),
     ),
     # K. keys and metadata
-    119: Row("a flood of keys that nobody knows", Reason.UNKNOWN_KEY, (Control("key-set-cooldown"),)),
+    119: Row("a flood of unknown key ids", Reason.UNKNOWN_KEY, (Control("key-set-cooldown"),)),
     120: Row(
-        "an answer that sends a service elsewhere",
+        "an answer that sends a service to another address",
         Reason.GRANTED,
         (
             ASK_FOLLOWS,
@@ -793,9 +813,9 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
-    121: Row("another issuer that is named somewhere", Reason.ISSUER_MISMATCH, (Control("token-issuer"),)),
+    121: Row("another issuer, named in metadata or in a token", Reason.ISSUER_MISMATCH, (Control("token-issuer"),)),
     122: Row(
-        "a key set that is not as it should be",
+        "an invalid key set",
         Reason.KEYS_UNAVAILABLE,
         (
             Control("every-key-usable"),
@@ -807,17 +827,17 @@ ROWS: dict[int, Row] = {
     ),
     # L. the model
     189: Row(
-        "metadata of another issuer, or that lead elsewhere",
+        "metadata of another issuer, or with endpoints elsewhere",
         Reason.ISSUER_UNTRUSTED,
         (Control("metadata-issuer"), Control("endpoints-at-issuer"), "Connections: origins of the registry"),
     ),
     123: Row(
-        "a document tells the model what to do",
+        "a document gives orders to the model",
         Reason.RESOURCE_DENIED,
         (PERMITTED, Control("document-of-own-department"), ONLY_OWN_DRAFTS),
     ),
     124: Row(
-        "a model that wants more than it was given",
+        "a model that asks for more than its agent may do",
         Reason.RESOURCE_DENIED,
         (PERMITTED, Control("document-of-own-department"), (DECIDE, Control("draft-creation-decided"))),
     ),
@@ -834,33 +854,33 @@ ROWS: dict[int, Row] = {
         ),
     ),
     128: Row(
-        "a text that costs the model much",
+        "a text that costs the model much time",
         Reason.GRANTED,
         (Control("orders-bounded", put="found", take="islice(found, MAX_ORDERS)"),),
     ),
     221: Row(
-        "two operators revoke each other at the same moment, so that nobody could reinstate anybody",
+        "two operators revoke each other at the same moment, so that nobody can reinstate them",
         Reason.REVOKED,
         (Control("revoked-operator-revokes-nobody", put="pass"),),
     ),
     # M. another process of the same user
     130: Row(
-        "a process of the same user that reads the memory of the authority, or opened it at its start",
+        "a process of the same user that reads the authority's memory, or opened it at its start",
         "not closed",
         ((Control("process-replaced"), Control("process-closed"), Control("issuer-in-closed-process")),),
     ),
     131: Row(
-        "a certificate of a long life, by the authority's own key",
+        "a certificate with a long lifetime, signed by the authority's own key",
         Reason.PEER_UNTRUSTED,
         (Control("certificate-lifetime"), Control("statement-certificate-lifetime")),
     ),
     132: Row(
-        "a JWT-SVID of a long life, by the authority's own key",
+        "a JWT-SVID with a long lifetime, signed by the authority's own key",
         Reason.EXCHANGE_REFUSED,
         (Control("jwt-svid-lifetime"), at_keycloak.ASSERTION_AGE),
     ),
     133: Row(
-        "the passwords that Keycloak was given, in its arguments, variables or memory",
+        "Keycloak's passwords in its arguments, variables or memory",
         None,
         (
             Control("interpreter-unreadable", put="os.fchmod(writable, 0o755)"),
@@ -868,7 +888,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     134: Row(
-        "a password or a token among the arguments of what a person types",
+        "a password or a token among the arguments of a typed command",
         None,
         (
             Control(
@@ -886,12 +906,12 @@ ROWS: dict[int, Row] = {
         (Control("own-packages-only"), "scripts/run (-I, -B, -X pycache_prefix)"),
     ),
     136: Row(
-        "another Keycloak, or another Java, in the cache from which they are run",
+        "another Keycloak, or another Java, in the cache",
         None,
         (Control("runtime-as-pinned", put="return place.exists()"),),
     ),
     137: Row(
-        "a changed build of Keycloak, a changed script or a theme where Keycloak runs",
+        "a changed build of Keycloak, a changed script or a theme in Keycloak's folder",
         None,
         (
             Control("keycloak-build-measured", take="digest_of(measure_files(self.home, [BUILT]))"),
@@ -904,7 +924,7 @@ ROWS: dict[int, Row] = {
     ),
     138: Row("a package that was changed and pinned again", None, ("make verify-release",)),
     139: Row(
-        "a file more, a changed file or another key, where a release is signed",
+        "an additional file, a changed file or another key in a signed release",
         None,
         (
             Control("released-files-only", put="signed", take="signed.keys() | found.keys()"),
@@ -930,32 +950,34 @@ ROWS: dict[int, Row] = {
         (Control("json-size"), (Control("body-size"), Control("content-length"))),
     ),
     142: Row(
-        "one party, or one user, opens connections until nobody else gets one",
+        "one party or one user opens connections until nobody else gets one",
         None,
         ((Control("connections-of-own-party", take="other._party == self._party"), _MOST_GIVES_WAY), _MOST_GIVES_WAY),
     ),
     143: Row(
-        "one user's tasks, until there is no room for another's", Reason.TOO_MANY_REQUESTS, (Control("calls-per-user"),)
+        "one user's tasks, until there is no capacity for others",
+        Reason.TOO_MANY_REQUESTS,
+        (Control("calls-per-user"),),
     ),
     144: Row(
         "refusals, until the disk is full",
         Reason.POLICY_DENIED,
         (Control("repeated-calls-only-counted", put="return False"),),
     ),
-    145: Row("handshakes that are begun at a service, and not finished", None, (Control("handshakes-bounded"),)),
+    145: Row("unfinished handshakes at a service", None, (Control("handshakes-bounded"),)),
     146: Row(
-        "a public route, asked for so often that nobody else in that process has a turn",
+        "a public route, called so often that nobody else in that process is served",
         None,
         (Control("requests-by-turns"),),
     ),
     147: Row(
-        "connections that say nothing, at the door where attestation shows its public keys",
+        "silent connections at the endpoint of attestation's public keys",
         None,
         (Control("silent-connections-bounded"),),
     ),
-    148: Row("handshakes that are begun there, and not finished", None, (Control("handshakes-bounded"),)),
+    148: Row("unfinished handshakes at that endpoint", None, (Control("handshakes-bounded"),)),
     149: Row(
-        "whoever keeps all places there, so that nobody hears of the keys",
+        "a caller that occupies that endpoint, so that nobody gets the keys",
         None,
         (Control("oldest-handshake-ends", put="return connection.close()"),),
     ),
@@ -966,19 +988,19 @@ ROWS: dict[int, Row] = {
         (Control("own-revocations-bounded"), Control("chain-started-after-revocation")),
     ),
     151: Row(
-        "a token that was revoked is carried along long after its end",
+        "revoked tokens that are kept long after they expired",
         None,
         (Control("expired-revocations-dropped", put="passed = []"), Control("follower-drops-expired-revocations")),
     ),
     152: Row(
-        "an agent revokes what it was given, so that its users lose what they work with elsewhere",
+        "an agent revokes its tokens, so that its users lose their other work",
         None,
         (Control("revoked-for-its-client", take='event.get("clientId")'),),
     ),
     153: Row("a party follows the registry on hundreds of streams", None, (Control("streams-per-party"),)),
-    154: Row("a party begins to follow the registry again and again", None, (Control("follows-by-turns"),)),
+    154: Row("a party reconnects to the registry's feed again and again", None, (Control("follows-by-turns"),)),
     155: Row(
-        "a party that was suspended goes on following the registry",
+        "a suspended party continues to follow the registry",
         None,
         (
             Control("suspension-ends-stream"),
@@ -991,13 +1013,13 @@ ROWS: dict[int, Row] = {
         "a party follows the registry and reads nothing", None, (Control("follower-queue-bounded", take="MAX_BEHIND"),)
     ),
     157: Row(
-        "the state of what is revoked, with a part left out",
+        "the state of revocations, with a part left out",
         None,
         (Control("state-parts-in-order"), Control("state-complete", put="True", take="part == parts")),
     ),
-    158: Row("an event that is for somebody else", None, (Control("event-audience"),)),
+    158: Row("an event for another trust domain", None, (Control("event-audience"),)),
     159: Row(
-        "an agent ends the session of the user whom it acts for, by an ID token got by exchange",
+        "an agent ends its user's session, with an ID token that it got by exchange",
         Reason.GRANTED,
         (at_keycloak.NAMES_NO_SESSION,),
     ),
@@ -1008,21 +1030,21 @@ ROWS: dict[int, Row] = {
         (Control("user-change-ends-sessions", put="return enabled"),),
     ),
     161: Row(
-        "events cleared, so that nobody finds a user's sessions",
+        "cleared events, so that nobody finds a user's sessions",
         None,
         ((Control("cleared-events-noticed"), Control("cleared-events-end-sessions", put="earlier = ('before', '0')")),),
     ),
     162: Row(
-        "a second factor removed, and the session goes on",
+        "a second factor is removed, and the session continues",
         None,
         (Control("credential-removed-ends-sessions", put="False", take="kind in SESSIONS_OF"),),
     ),
     163: Row(
-        "a restart reinstates whoever was suspended",
+        "a restart reinstates a suspended party or user",
         None,
         (Control("restart-repeats-suspensions", put="pending = set()"),),
     ),
-    165: Row("a restart wipes what is on record", None, (Control("journals-kept", put="file.unlink()"),)),
+    165: Row("a restart deletes records", None, (Control("journals-kept", put="file.unlink()"),)),
     164: Row("strangers fill Keycloak's database with refusals", "invalid_client", (at_keycloak.NO_ERROR_EVENTS,)),
     # R. text between departments, and text without an end
     170: Row(
@@ -1044,9 +1066,9 @@ ROWS: dict[int, Row] = {
         (at_keycloak.OWN_DEPARTMENT, at_keycloak.FEWER_GROUPS),
     ),
     173: Row("a draft that is too long for anybody to read", Reason.GRANTED, (Control("document-size"),)),
-    174: Row("drafts without end, until nobody has room", Reason.GRANTED, (Control("drafts-bounded"),)),
+    174: Row("drafts without end, until nobody has space", Reason.GRANTED, (Control("drafts-bounded"),)),
     175: Row(
-        "documents that drive others out of a search",
+        "documents that crowd others out of a search",
         Reason.GRANTED,
         (
             Control("search-own-department", take="_documents.c.department == department"),
@@ -1061,7 +1083,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     176: Row(
-        "the work of a refusal tells which documents there are",
+        "the time of a refusal reveals which documents exist",
         Reason.RESOURCE_DENIED,
         (
             Control(
@@ -1070,8 +1092,8 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
-    177: Row("drafts that are too long together for anybody's task", Reason.GRANTED, (Control("task-text-bounded"),)),
-    178: Row("a model that never has enough", Reason.GRANTED, (Control("tool-calls-bounded"),)),
+    177: Row("drafts that together are too long for a task", Reason.GRANTED, (Control("task-text-bounded"),)),
+    178: Row("a model that asks for too many calls at once", Reason.GRANTED, (Control("tool-calls-bounded"),)),
     179: Row(
         "drafts in a user's name, so that the user can never file again",
         Reason.GRANTED,
@@ -1081,10 +1103,12 @@ ROWS: dict[int, Row] = {
         ),
     ),
     # S. operators, terminals, sessions
-    180: Row("wrong passwords lock out whoever has the right one", "access_denied", (at_keycloak.NO_LOCK_OUT,)),
-    181: Row("what a killed command of an operator leaves goes on", None, (at_keycloak.SHORT_REFRESH_TOKEN,)),
+    180: Row("wrong passwords lock out the real user", "access_denied", (at_keycloak.NO_LOCK_OUT,)),
+    181: Row("a session of a killed `zt` command continues", None, (at_keycloak.SHORT_REFRESH_TOKEN,)),
     182: Row(
-        "a cause that a terminal would obey, listed by zt", None, (Control("terminal-text-escaped", put="return text"),)
+        "a cause with terminal control characters, listed by zt",
+        None,
+        (Control("terminal-text-escaped", put="return text"),),
     ),
     183: Row(
         "a document whose markup ends the walkthrough",
@@ -1092,13 +1116,13 @@ ROWS: dict[int, Row] = {
         (Control("progress-without-markup", put="console.print(text)"),),
     ),
     184: Row(
-        "a revocation named so that a terminal would obey",
+        "a revocation whose name has terminal control characters",
         Reason.MALFORMED_BODY,
         ("registry: the pattern of names and causes",),
     ),
-    185: Row("a user changes what they sign in with", None, (at_keycloak.NO_REQUIRED_ACTIONS,)),
+    185: Row("a user changes their own credentials", None, (at_keycloak.NO_REQUIRED_ACTIONS,)),
     188: Row(
-        "a link by which a signed-in browser sends a code to a listener of the attacker",
+        "a link that makes a signed-in browser send a code to an attacker's listener",
         "the password is asked for",
         (at_keycloak.ASKS_EACH_TIME,),
     ),
@@ -1108,23 +1132,23 @@ ROWS: dict[int, Row] = {
         (at_keycloak.PKCE,),
     ),
     223: Row(
-        "a code of somebody else, or of another issuer, is sent to where zt waits for an operator's",
+        "another person's code, or one of another issuer, is sent to zt's listener",
         "zt waits on, or ends",
         (Control("redirect-state"), Control("redirect-issuer")),
     ),
     224: Row(
-        "a device code for a client that needs none, which a user is lured to confirm",
+        "a device code for a client without that grant, which a user is tricked into confirming",
         Reason.EXCHANGE_REFUSED,
         (at_keycloak.DEVICE_GRANT,),
     ),
     # M. another process of the same user
     186: Row(
-        "a process of the same user that writes to the authority's process while it checks what is installed",
+        "a process of the same user that writes to the authority's process while it checks the installed files",
         "not opened",
         (Control("process-closed-before-checks"),),
     ),
     187: Row(
-        "a variable that names a configuration of OpenSSL, and so code to load, for the authority's process",
+        "a variable that makes the authority's process load code through an OpenSSL configuration",
         None,
         (Control("environment-loads-no-code", take="not name.startswith(_LOAD_CODE)"),),
     ),
@@ -1139,7 +1163,7 @@ ROWS: dict[int, Row] = {
     ),
     # U. what can be registered besides: a web console, and a server outside
     195: Row(
-        "a console's token in other hands, or without a certificate",
+        "a console's token with another party, or without a certificate",
         Reason.NOT_BOUND,
         (
             Control("azp-is-peer"),
@@ -1150,20 +1174,20 @@ ROWS: dict[int, Row] = {
         ),
     ),
     196: Row(
-        "a console's token at a door that it may not call",
+        "a console's token at a party that it may not call",
         Reason.ACTOR_MISSING,
         ((Control("actor-required"), Control("party-may-call")),),
     ),
     197: Row(
-        "another party reaches the server outside",
+        "another party connects to the server outside",
         None,
         (Control("outside-for-one-party", put="True", take="servers[name].reached_by == caller"),),
     ),
-    198: Row("somebody else answers for the server outside", None, (Control("outside-key-pinned"),)),
-    199: Row("a token of ours is sent to the server outside", Reason.WOULD_WIDEN, (Control("token-for-its-audience"),)),
+    198: Row("an impostor answers for the server outside", None, (Control("outside-key-pinned"),)),
+    199: Row("our token is sent to the server outside", Reason.WOULD_WIDEN, (Control("token-for-its-audience"),)),
     208: Row("a registry that was edited and not approved", "not served", (Control("registry-as-approved"),)),
     209: Row(
-        "policies so deep that their parser ends the process",
+        "policies that are nested so deeply that their parser ends the process",
         "not started",
         (Control("policy-depth"), Control("policy-path")),
     ),
@@ -1204,7 +1228,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     204: Row(
-        "an image with one file more, or another one",
+        "an image with an additional file, or another image",
         NO_IDENTITY,
         (
             Control("container-as-built"),
@@ -1217,11 +1241,9 @@ ROWS: dict[int, Row] = {
         "not started",
         (Control("images-differ"),),
     ),
-    207: Row(
-        "the trust domain's keys lie where others could read them", "not started", (Control("kept-keys-private"),)
-    ),
+    207: Row("the trust domain's keys are where others can read them", "not started", (Control("kept-keys-private"),)),
     220: Row(
-        "a container's file is changed while attestation has no descriptor left to see it",
+        "a container's file changes while attestation has no descriptor left to notice it",
         NO_IDENTITY,
         (Control("unknown-gets-no-certificate"),),
     ),
@@ -1254,29 +1276,29 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
-    212: Row("a service that serves its app without the gate round it", "not started", (Control("gate-served"),)),
+    212: Row("a service that serves its app without the gate", "not started", (Control("gate-served"),)),
     213: Row(
-        "a handler that does not look at what was decided about a resource",
+        "a handler that ignores the decision about a resource",
         Reason.POLICY_ERROR,
         (Control("denial-raised"),),
     ),
     230: Row(
-        "a compromised agent that asks the model without end, with genuine tokens of one task",
+        "a compromised agent that calls the model without end, with genuine tokens of one task",
         ModelReason.BUDGET_SPENT,
         (Control("model-calls-bounded"), Control("model-tokens-bounded")),
     ),
     231: Row(
-        "a model that asks for the same again and again: to file, to read, and for what is refused",
+        "a model that asks for the same call again and again: to file, to read, and a refused one",
         Reason.GRANTED,
         (Control("nothing-done-twice"), Control("same-call-bounded"), Control("idle-replies-bounded")),
     ),
     232: Row(
-        "half a reply of a model, which asks to file what it has not finished",
+        "half a reply of a model, which asks to file an unfinished text",
         None,
         (Control("nothing-done-for-half-a-reply"),),
     ),
     233: Row(
-        "a model that spends without end, and whose server says what it likes about that",
+        "a model that uses tokens without end, and whose server misreports them",
         Reason.GRANTED,
         (
             Control("task-tokens-bounded"),
@@ -1284,18 +1306,18 @@ ROWS: dict[int, Row] = {
         ),
     ),
     234: Row(
-        "a reply of a model that is huge, or costly to read, with a call of a tool in it",
+        "a reply of a model that is huge or costly to read, with a call of a tool in it",
         None,
         (Control("answer-size"), Control("answer-elements")),
     ),
     # W. what the answer of a compromised party costs its caller
     215: Row(
-        "cookies in an agent's answer, to go with the calls of other users until these are too large",
+        "cookies in an agent's answer, which make the calls of other users too large",
         None,
         (Control("no-cookies"),),
     ),
     216: Row(
-        "an agent's answer that is costly to read: in tiny pieces, of very many elements, after interim answers",
+        "an agent's answer that is costly to read: tiny pieces, very many elements, interim answers",
         None,
         (
             Control("answer-pieces"),
@@ -1310,12 +1332,12 @@ ROWS: dict[int, Row] = {
         ((Control("answer-uncompressed"), Control("answer-size")),),
     ),
     218: Row(
-        "updates of the TLS key without end, or data byte by byte, by a stranger",
+        "TLS key updates without end, or data byte by byte, from a stranger",
         None,
         (Control("records-without-data"), Control("records-for-their-data")),
     ),
     219: Row(
-        "one user's tasks over a console, until its other users find no place",
+        "one user's tasks over a console, until its other users are refused",
         Reason.TOO_MANY_REQUESTS,
         (Control("calls-per-person", put="most = OF_A_USER"),),
     ),
@@ -1342,15 +1364,15 @@ GROUPS = {
     "l": "The model",
     "m": "Another process of the same user",
     "n": "Only what was signed is started",
-    "o": "What one caller costs the others",
+    "o": "What one caller can cost others",
     "p": "Revocation as a weapon",
-    "q": "What a restart forgets, and events that get lost",
-    "r": "Text between departments, and text without an end",
+    "q": "Restarts and lost events",
+    "r": "Documents: departments and quotas",
     "s": "Operators, terminals, sessions",
     "t": "The registry's feed",
-    "u": "Registered besides: a web console, and a server outside",
+    "u": "Further registered parties: a web console, and a server outside",
     "v": "Containers",
-    "w": "What the answer of a compromised party costs its caller",
+    "w": "What a compromised party's answer can cost its caller",
     "x": "Services that a stranger builds with the library",
 }
 """Titles, by the letter in the name of the file that tries a row (`test_a_credentials.py`)."""
@@ -1371,10 +1393,10 @@ def group_of(number: int) -> str:
 
 
 _INTRODUCTION = """\
-Written by `scripts/run tests.attacks.table`. `make attacks` tries every row, and tries it again without the control
-that stops it: then the attack succeeds. Controls joined by "and" stand one behind the other and are taken away
-together; those between semicolons each stop the attack, or a variant of it, alone. A control of our own code is named
-by the id that a comment gives it there (`# control: azp-is-peer`)."""
+`scripts/run tests.attacks.table` writes this page. `make attacks` tries every row, and tries it again without the
+control that stops it, to show that the attack then succeeds. If controls are joined by "and", each of them stops the
+attack, so they are taken away together. If controls are separated by semicolons, each of them alone stops the attack or
+a variant of it. A control of our own code has the id that a comment gives it there (`# control: azp-is-peer`)."""
 
 
 def recorded(row: Row) -> str:
