@@ -8,6 +8,9 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 600
+# What answers behind inference: script, or llama-stack.
+MODEL ?= script
+SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
 .PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before register new-agent new-tool lock
@@ -15,11 +18,11 @@ WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/ready  ## Run the walkthrough: start, one task, attacks, stop
-	@$(RUN) demo
+demo: .venv/ready $(SERVER)  ## Run the walkthrough: start, one task, attacks, stop
+	@$(RUN) demo --model $(MODEL)
 
-up: .venv/ready  ## Start everything and leave it running
-	@$(RUN) local up
+up: .venv/ready $(SERVER)  ## Start everything and leave it running
+	@$(RUN) local up --model $(MODEL)
 
 down: .venv/ready  ## Stop what `make up` left running
 	@$(RUN) local down

@@ -8,6 +8,7 @@ import typer
 from demo.intruder import INSIDERS
 from demo.parts import paragraph
 from demo.walk import INTRODUCTION, walk
+from local.llama_stack import Model, ModelOption
 from local.program import FOLDER, alive, console, say, until_stopped
 from local.system import process_running, running
 
@@ -15,20 +16,23 @@ STORY = FOLDER / "walkthrough"
 """The walkthrough starts without data each time, and does not touch the data of `make up`."""
 
 
-def walkthrough() -> None:
+def walkthrough(model: ModelOption = Model.SCRIPT) -> None:
     """Start everything, run a task, try the refusals, end everything; fail if an answer is not as expected."""
     if process := process_running(FOLDER) if FOLDER.exists() else None:  # it uses the ports
         console.print(f"`make up` runs here, as process {process}: `make down` ends it.")
         sys.exit(1)
-    sys.exit(until_stopped(_walkthrough()))
+    sys.exit(until_stopped(_walkthrough(model)))
 
 
-async def _walkthrough() -> int:
+async def _walkthrough(model: Model) -> int:
     paragraph(INTRODUCTION)
     console.print()
     async with AsyncExitStack() as stack:
         with alive("Everything starts"):
-            system = await stack.enter_async_context(running(STORY, say=say, insiders=INSIDERS))
+            provider = model.provider()
+            # What inference holds for the model server is tried there.
+            insiders = (*INSIDERS, "inference") if provider else INSIDERS
+            system = await stack.enter_async_context(running(STORY, say=say, insiders=insiders, provider=provider))
         return await walk(system)
 
 

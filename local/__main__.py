@@ -13,6 +13,7 @@ import typer
 from rich.text import Text
 
 from local.keycloak import URL
+from local.llama_stack import Model, ModelOption
 from local.manual_steps import READY, steps
 from local.password import ask_password
 from local.past import check_links, forget
@@ -31,9 +32,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
 @app.command()
-def up() -> None:
+def up(model: ModelOption = Model.SCRIPT) -> None:
     """Start everything and leave it running."""
-    sys.exit(left_running([str(ROOT / "scripts" / "run"), "local", "serve"]))
+    sys.exit(left_running([str(ROOT / "scripts" / "run"), "local", "serve", "--model", model.value]))
 
 
 def left_running(command: list[str]) -> int:
@@ -67,9 +68,9 @@ def left_running(command: list[str]) -> int:
 
 
 @app.command()
-def serve() -> None:
+def serve(model: ModelOption = Model.SCRIPT) -> None:
     """Run everything in the foreground until stopped."""
-    sys.exit(until_stopped(_serve()))
+    sys.exit(until_stopped(_serve(model)))
 
 
 @app.command()
@@ -126,8 +127,8 @@ def token(
     print(login.access_token)
 
 
-async def _serve() -> int:
-    async with running(FOLDER, say=say, keep=True) as system:
+async def _serve(model: Model) -> int:
+    async with running(FOLDER, say=say, provider=model.provider(), keep=True) as system:
         _show_addresses(system)
         let_go(FOLDER / "logs" / "local.log")
         await asyncio.Event().wait()

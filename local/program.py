@@ -20,6 +20,7 @@ from authorities.attestation.local.launch import LaunchError
 from authorities.attestation.process.closed import NotClosedError
 from authorities.attestation.verifier.measure import MeasureError
 from local.keycloak_runtime import KeycloakError
+from local.llama_stack import LlamaStackError
 from local.system import ROOT, DemoError
 from zerotrust.registry.model import RegistryError
 from zt.login import LoginError
@@ -27,7 +28,16 @@ from zt.terminal import Terminal
 
 FOLDER = ROOT / "run"
 INTERRUPTED = "Interrupted; everything that was started has ended."
-OURS = (DemoError, KeycloakError, LaunchError, LoginError, MeasureError, NotClosedError, RegistryError)
+OURS = (
+    DemoError,
+    KeycloakError,
+    LaunchError,
+    LlamaStackError,
+    LoginError,
+    MeasureError,
+    NotClosedError,
+    RegistryError,
+)
 """The exceptions whose text is shown to the user."""
 
 

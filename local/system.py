@@ -23,9 +23,11 @@ from authorities.attestation.local.launch import Launch, Launched
 from authorities.attestation.verifier.approval import approving
 from authorities.attestation.verifier.report import report
 from authorities.registry.state import State
+from deploy.ogx import NAME, Provider
 from local.insider import ask_inside, svid_inside
 from local.keycloak import HEALTH_PORT, PORT, Keycloak, check_port, tail
 from local.keycloak_runtime import Say, check_space
+from local.llama_stack import LlamaStack, check_able, enrol, prepared, serving
 from local.past import MOST_KEPT, RUNS_KEPT, check_links, forget, put_aside
 from registration.realm import REALM_FILE, deployed
 from registration.realm.script import SCRIPT
@@ -59,6 +61,8 @@ SECONDS_TO_START = 30
 SPACE = 100
 """Megabytes: several times the space that a run needs."""
 PID_FILE = "running.pid"
+MODEL_SETTINGS = ("ZT_MODEL", "ZT_MODEL_TOOLS")
+"""Variables for inference, about the model behind it."""
 INSIDER = ("lab/compromised_workload", "zerotrust")
 """The code of the compromised workload; see `lab/compromised_workload/main.py`."""
 
@@ -77,6 +81,8 @@ class System:
     folder: Path
     keycloak: Keycloak
     authority: Authority
+    llama_stack: LlamaStack | None = None
+    """The model server behind inference, which without one answers by a script."""
 
     def address(self, name: str) -> str:
         """Return a party's origin, with its name in certificates."""
@@ -161,11 +167,12 @@ def settings(system: System, name: str) -> dict[str, str]:
         "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
         "ZT_DEPLOYMENT": str(DEPLOYMENT),
     }
-    return common | (files if name == party else {})
+    chosen = {variable: os.environ[variable] for variable in MODEL_SETTINGS if variable in os.environ}
+    return common | (files if name == party else {}) | (chosen if name == "inference" else {})
 
 
 @asynccontextmanager
-async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
+async def running(  # noqa: PLR0913, PLR0915 - options of a lab or a test, each by name
     folder: Path,
     *,
     say: Say,
@@ -174,15 +181,19 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
     unregistered: Mapping[str, tuple[str, ...]] = {},
     scripts: tuple[Path, ...] = (SCRIPT,),
     attestation: type[Authority] = Authority,
+    provider: Provider | None = None,
     keep: bool = False,
 ) -> AsyncIterator[System]:
     """Run everything for a block.
 
     `folder` has data, logs and Keycloak's database; `parties` returns the launches, by default those of the registry;
-    `scripts` are the mappers built into Keycloak, and `attestation` measures and launches.  `keep`: keep revocations,
-    documents and journals of the last run in this folder; otherwise remove them first.  Raises `DemoError`,
-    `KeycloakError`, `LaunchError`, `MeasureError`, `NotClosedError`, `NotADirectoryError` or `RegistryError`.
+    `scripts` are the mappers built into Keycloak, and `attestation` measures and launches.  `provider` is the model
+    server behind a Llama Stack server, which runs only with one.  `keep`: keep revocations, documents and journals of
+    the last run in this folder; otherwise remove them first.  Raises `DemoError`, `KeycloakError`, `LaunchError`,
+    `LlamaStackError`, `MeasureError`, `NotClosedError`, `NotADirectoryError` or `RegistryError`.
     """
+    if provider:
+        check_able()
     folder = folder.absolute()  # noqa: ASYNC240 - launched processes have another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_space(folder, SPACE)
@@ -222,7 +233,10 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
             say=say,
             scripts=scripts,
         )
-        system = System(registry, deployment, lock, folder, keycloak, authority)
+        at, trusted = deployment.outside[NAME], (keycloak.issuer, authority.ca_file)
+        server = prepared(folder / "llama-stack", at, provider, *trusted) if provider else None
+        system = System(registry, deployment, lock, folder, keycloak, authority, server)
+        enrol(system.data(registry.authorities.registry), server)
         suspended = await _suspended(system)
         say("Services start, each from its own measured copy")
         launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
@@ -231,6 +245,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         stack.callback(asyncio.create_task(reporting).cancel)
         spies = {name: await authority.launch(_insider(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # while the services start, which do not need it before a request
+        model_server = await stack.enter_async_context(serving(server, say)) if server else []
         if put_away:
             say(_survived(put_away))
         for address, process in launched.items():
@@ -244,7 +259,8 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
             (one.launch.name, one.ended.wait, one.end_requested.is_set, system.log(one.launch.name))
             for one in launched.values()
         ]
-        for one in [*watched, ("Keycloak", keycloak.ended, _never, keycloak.log)]:
+        others = [("Keycloak", keycloak.ended, keycloak.log), *model_server]
+        for one in [*watched, *((name, ended, _never, log) for name, ended, log in others)]:
             stack.callback(asyncio.create_task(_report_end(*one, say)).cancel)
         yield system
 

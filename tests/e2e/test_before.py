@@ -17,8 +17,8 @@ from lab.before.llama_stack import attacks
 from lab.before.llama_stack.__main__ import attack_all
 from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, SECRET
 from lab.before.llama_stack.running import Before, before
-from lab.before.llama_stack.stack import OGX
 from lab.before.llama_stack.tool import SEED
+from local.llama_stack import OGX
 from local.program import console
 from local.system import System
 from registration.realm.users import USERS
