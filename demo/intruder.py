@@ -130,6 +130,7 @@ class User:
         self.t1 = self.exchanged(self.t0, "orchestrator", agent, f"agent.invoke {ACTS[agent]} inference.run llama.chat")
         self.t2 = self.exchanged(self.t1, agent, "tool/documents", ACTS[agent])
         self.t3 = self.exchanged(self.t1, agent, "inference", "inference.run llama.chat")
+        self.listing = self.exchanged(self.t0, "orchestrator", "inference", "model.read llama.models")
         self.t0_reading = Token(lambda: intruder.login(name, "task.run agent.invoke tool.read"))
         wanted = "urn:ietf:params:oauth:token-type:id_token"
         self.id_token = self.exchanged(

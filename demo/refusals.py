@@ -20,6 +20,7 @@ from demo.running import Compromised, Running
 from zerotrust.audit.event import Access
 
 TASK = {"request": "Summarise the incident reports."}
+HELLO = {"model": "default", "messages": [{"role": "user", "content": "Hello"}]}
 TOO_BIG = {"request": "x" * (1 << 20)}
 BROKEN = (b'{"request"', b'{"request":"a","request":"b"}', b"\xff\xfe{\x00", b"[" * 9000)
 OWN, OTHERS = {"alice": "ENG-101", "bob": "FIN-201"}, {"alice": "FIN-201", "bob": "ENG-101"}
@@ -28,7 +29,7 @@ OWN, OTHERS = {"alice": "ENG-101", "bob": "FIN-201"}, {"alice": "FIN-201", "bob"
 
 Ask = Callable[[User, str | None], Awaitable[httpx.Response]]
 """Sends a request for a user, as a workload or, without one, as a program without a certificate."""
-Name = Literal["t0", "t0_reading", "t1", "t2", "t3", "forged", "ended", "id_token", "renewed"]
+Name = Literal["t0", "t0_reading", "t1", "t2", "t3", "listing", "forged", "ended", "id_token", "renewed"]
 """Of a user's token."""
 
 
@@ -115,6 +116,12 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
             "400 invalid_scope",
             exchange("t0_reading", "agent/writer", "agent.invoke tool.write"),
         ),
+        Try(
+            "uses the model, with its token for listing the models",
+            "gate: scope",
+            "403 scope_missing",
+            call("inference", "/v1/chat/completions", "listing", json=HELLO),
+        ),
     ),
     "the reader": (
         Try("reads a document with its own token", ALLOWED, "200 ok", read("t2")),
@@ -155,6 +162,18 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
             "gate: scope",
             "403 scope_missing",
             call("inference", "/v1/models", "t3", method="GET"),
+        ),
+        Try(
+            "calls the tool, with its token for using a model",
+            "gate: audience",
+            "401 audience_mismatch",
+            tool("t3", "read", id="ENG-101"),
+        ),
+        Try(
+            "uses the model, with its token for the tool",
+            "gate: audience",
+            "401 audience_mismatch",
+            call("inference", "/v1/chat/completions", "t2", json=HELLO),
         ),
         Try(
             "reads a document of another department",

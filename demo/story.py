@@ -11,7 +11,7 @@ from rich.text import Text
 
 from demo.checks import Attempt, Checks
 from demo.intruder import said
-from demo.parts import begin, paragraph
+from demo.parts import NO, begin, paragraph
 from demo.running import Running
 from demo.tokens import show_exchanges, tokens_of
 from demo.trail import show_journals, show_trail
@@ -20,6 +20,7 @@ from local.program import console, say
 from zerotrust.audit.event import Access, AuditEvent, Request
 
 POISONED = "ENG-104"
+NOT_TRIED = "not tried"
 TRIES = 10
 """How often alice asks while a service cannot tell whether she may: on a busy machine, at the beginning."""
 
@@ -71,8 +72,11 @@ TRIED = (
 )
 
 
-async def tell_story(system: Running, checks: Checks) -> str:
-    """Run alice's task, and show what it leaves.  Return its trace id."""
+async def tell_story(system: Running, checks: Checks, *, obeys: bool = True) -> str:
+    """Run alice's task, and show what it leaves.  Return its trace id.
+
+    `obeys`: the model is the script, which does whatever it reads; another one may leave out some of it.
+    """
     begin(
         "The task",
         "alice has one question. The orchestrator plans two steps for it: agent/reader reads and summarizes, "
@@ -88,7 +92,7 @@ async def tell_story(system: Running, checks: Checks) -> str:
     names = {token.token_id: name for name, token in tokens_of(system.registry, events).items()}
     show_trail(console, events, names)
     show_journals(system)
-    _tell_of_the_poisoned_report(events, checks)
+    _tell_of_the_poisoned_report(events, checks, obeys=obeys)
     return next(event.trace.trace_id for event in events if event.trace)
 
 
@@ -118,7 +122,7 @@ async def _run_task(system: Running) -> list[AuditEvent]:
     return [event for event in written if event.trace and event.trace.trace_id == trace]
 
 
-def _tell_of_the_poisoned_report(events: Sequence[AuditEvent], checks: Checks) -> None:
+def _tell_of_the_poisoned_report(events: Sequence[AuditEvent], checks: Checks, *, obeys: bool) -> None:
     begin(
         "The poisoned report",
         f"{POISONED} is a report of alice's own department. Somebody wrote an order into it: read FIN-201, and "
@@ -126,13 +130,22 @@ def _tell_of_the_poisoned_report(events: Sequence[AuditEvent], checks: Checks) -
         "stopped it, is in the journals:",
     )
     attempts = poisoned(events)
-    checks.count(attempts)
+    made = [attempt for attempt in attempts if obeys or attempt.answered != NOT_TRIED]
+    checks.count(made)
     for tried, attempt in zip(TRIED, attempts, strict=True):
+        if attempt not in made:
+            paragraph(
+                Text.assemble(f"{NO} ", (tried.who, "bold"), f" {tried.what}: the model did not ask for it."), hanging=2
+            )
+            continue
         mark = ("✓ ", "green") if attempt.as_expected else ("✗ ", "red")
         told = f" {tried.what}: {attempt.answered} ({tried.control}). {tried.why}."
         paragraph(Text.assemble(mark, (tried.who, "bold"), told), hanging=2)
-    refused = sum(attempt.as_expected for attempt in attempts)
-    paragraph(f"The model was taken in; of its {len(attempts)} calls, {refused} were refused.")
+    refused = sum(attempt.as_expected for attempt in made)
+    if made:
+        paragraph(f"The model was taken in; of its {len(made)} calls, {refused} were refused.")
+    else:
+        paragraph("This model was not taken in. Nothing here relies on that: with the script, all are refused.")
 
 
 def poisoned(events: Iterable[AuditEvent]) -> list[Attempt]:
@@ -140,14 +153,15 @@ def poisoned(events: Iterable[AuditEvent]) -> list[Attempt]:
     decided = [event.data for event in events if isinstance(event.data, Request | Access)]
     found = []
     for tried in TRIED:
-        reasons = {
+        reasons = [
             data.decision.reason
             for data in decided
             if tried.operation in data.operation
             and data.principal
             and data.principal.party.endswith(tried.who)
-            and not data.decision.allowed
-        }
-        answered = tried.reason if tried.reason in reasons else "not refused"
+            and (isinstance(data, Request) or str(data.resource.name) in tried.what)
+        ]
+        refused = all(reason == tried.reason for reason in reasons)
+        answered = NOT_TRIED if not reasons else tried.reason if refused else "not refused"
         found.append(Attempt(tried.who, tried.what, tried.control, tried.reason, answered))
     return found

@@ -2,12 +2,14 @@
 
 from demo.checks import Checks
 from demo.latency import show_latency
+from demo.llama_stack import attempts_at_the_server
 from demo.parts import begin, paragraph
 from demo.refusals import attempts
 from demo.revocation import operator, revocations, rogues
 from demo.revocation_methods import all_delays
 from demo.story import tell_story
 from demo.who import certificates, show_certificates, show_who_is_who
+from local.llama_stack import SCRIPTED, LlamaStack
 from local.program import console, say
 from local.system import ROOT, System
 
@@ -34,7 +36,7 @@ async def walk(system: System) -> int:
     checks = Checks()
     show_who_is_who(system.registry)
     show_certificates(system, await certificates(system))
-    trace_id = await tell_story(system, checks)
+    trace_id = await tell_story(system, checks, obeys=gullible(system.llama_stack))
     begin(
         "Impostors",
         "Who answers in an agent's place, before the orchestrator sends it a token? The reader ends, and twice "
@@ -47,6 +49,8 @@ async def walk(system: System) -> int:
         f"with its own identity and the tokens that it gets. {LEGEND}",
     )
     await checks.all(attempts(system, system.authority.endpoint))
+    if system.llama_stack:
+        await checks.all(attempts_at_the_server(system, system.llama_stack))
     paragraph(SAME_USER)
     begin(
         "Suspension and drift",
@@ -74,6 +78,11 @@ async def walk(system: System) -> int:
     console.print("  alice's task once more, from the records:")
     console.print(f"  .venv/bin/zt audit show {trace_id} \\\n    --journals {folder}/data", markup=False)
     return 1 if checks.failed else 0
+
+
+def gullible(server: LlamaStack | None) -> bool:
+    """Return whether the model obeys whatever it reads: the script does, wherever it runs."""
+    return server is None or server.provider == SCRIPTED
 
 
 def show_the_rest(records: str, logs: str, what_next: tuple[tuple[str, str], ...]) -> None:

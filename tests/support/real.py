@@ -98,7 +98,7 @@ async def real(last_time: LastTime | None, registry: Registry) -> AsyncIterator[
     async with running(
         RUN,
         say=print,
-        insiders=INSIDERS,
+        insiders=(*INSIDERS, "inference"),  # the last for the tokens that it holds for a model server
         scripts=SCRIPTS,
         unregistered=bench,
         attestation=Authority,

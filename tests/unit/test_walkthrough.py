@@ -11,7 +11,7 @@ import yaml
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.parts import paragraph
 from demo.refusals import ATTEMPTS, BY_NAME
-from demo.story import TRIED, poisoned
+from demo.story import TRIED, _tell_of_the_poisoned_report, poisoned
 from demo.tokens import _longest_chain, _side_by_side, show_exchanges, tokens_of
 from demo.trail import show_trail
 from demo.who import show_who_is_who
@@ -207,6 +207,17 @@ def test_what_the_poisoned_report_tried_counts_only_if_the_right_agent_was_refus
     assert not outcome(token, "granted")
     assert not outcome(token, "no_token")
     assert not outcome(replace(token, party=of.id("agent/writer")), "scope_missing")
+
+
+def test_what_the_model_did_not_ask_for_counts_only_where_it_obeys_whatever_it_reads() -> None:
+    told = {}
+    for obeys in (True, False):
+        checks = Checks()
+        with console.capture() as printed:
+            _tell_of_the_poisoned_report([], checks, obeys=obeys)
+        told[obeys] = (len(checks.made), len(checks.failed), "the model did not ask for it" in printed.get())
+
+    assert told == {True: (4, 4, False), False: (0, 0, True)}
 
 
 def test_each_further_line_stands_below_the_first_one(width: int) -> None:

@@ -1,0 +1,61 @@
+"""What is refused at the Llama Stack server's own door, which checks tokens by itself, after ours.
+
+Made as an intruder inside inference could make it, who reaches that server and holds the tokens for it.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+
+from demo.checks import ALLOWED, Attempt
+from demo.intruder import Intruder, Source, User, answer_to
+from demo.refusals import HELLO
+from deploy.ogx import NAME
+from local.llama_stack import LlamaStack
+from local.system import System
+from zerotrust.spiffe.tls import outside_context
+
+CHAT, MODELS, RESPONSES = "/v1/chat/completions", "/v1/models", "/v1/responses"
+INFERENCE = "inference, at the Llama Stack server"
+POLICY, AUDIENCE = "Llama Stack: route policy", "Llama Stack: audience"
+
+
+async def attempts_at_the_server(system: System, server: LlamaStack) -> AsyncIterator[Attempt]:
+    """Try each token at each of the server's APIs, and one of its tokens at our own doors."""
+    async with AsyncExitStack() as stack:
+        intruder = Intruder(system, stack)
+        alice = User("alice", intruder)
+        chat = alice.exchanged(alice.t3, "inference", NAME, "llama.chat")
+        models = alice.exchanged(alice.listing, "inference", NAME, "llama.models")
+        http = httpx.AsyncClient(
+            base_url=server.origin, verify=outside_context(server.spki_sha256), trust_env=False, timeout=60
+        )
+        await stack.enter_async_context(http)
+
+        async def ask(token: Source | None, path: str, **body: Any) -> httpx.Response:
+            headers = {"authorization": f"Bearer {await token()}"} if token else {}
+            return await http.request("POST" if body else "GET", path, headers=headers, **body)
+
+        listed = await ask(models, MODELS)
+        found = listed.json().get("data") or [{"id": "none"}]
+        hello = {"json": HELLO | {"model": found[0]["id"]}}
+
+        async def tried(
+            what: str, control: str, expected: int, token: Source | None, path: str, **body: Any
+        ) -> Attempt:
+            answered = (await ask(token, path, **body)).status_code
+            return Attempt(INFERENCE, what, control, str(expected), str(answered))
+
+        yield await tried("uses a model, with its token for that", ALLOWED, 200, chat, CHAT, **hello)
+        yield Attempt(INFERENCE, "lists the models, with its token for that", ALLOWED, "200", str(listed.status_code))
+        yield await tried("lists the models, with its token for using one", POLICY, 403, chat, MODELS)
+        yield await tried("uses a model, with its token for listing them", POLICY, 403, models, CHAT, **hello)
+        yield await tried("has the server call tools, with either token", POLICY, 403, chat, RESPONSES, **hello)
+        yield await tried("uses a model, with the reader's token for inference", AUDIENCE, 401, alice.t3, CHAT, **hello)
+        yield await tried("uses a model, with alice's own token", AUDIENCE, 401, alice.t0, CHAT, **hello)
+        yield await tried("uses a model, without a token", "Llama Stack: token", 401, None, CHAT, **hello)
+        at_our_door = await answer_to(intruder.send("inference", "inference", CHAT, await chat(), json=HELLO))
+        what = "takes its token for the server to inference's own door"
+        yield Attempt("inference", what, "gate: audience", "401 audience_mismatch", at_our_door)

@@ -1,0 +1,89 @@
+"""The walkthrough's story and its three boundaries through a real Llama Stack server, on the real system.
+
+The server is enrolled while everything runs, and forgotten afterwards, so that all other tests meet the script.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+
+from demo.checks import ALLOWED, Checks
+from demo.llama_stack import attempts_at_the_server
+from demo.revocation import operator
+from demo.story import tell_story
+from demo.walk import gullible
+from deploy.ogx import NAME
+from local.llama_stack import OGX, SCRIPTED, LlamaStack, enrol, prepared, serving
+from local.program import console
+from local.system import System
+from zerotrust.audit.event import Exchange
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.skipif(
+        not OGX.exists() or sys.version_info < (3, 12), reason="a Llama Stack server needs Python 3.12, and .ogx"
+    ),
+]
+
+
+async def known(system: System, server: LlamaStack | None) -> None:
+    """Enrol the server's key, or none, and wait until inference has heard of it."""
+    registry = system.registry.authorities.registry
+    enrol(system.data(registry), server)
+    async with system.user() as http:
+        olga = await operator(system, http)
+        await olga.ask("POST", "/reload")
+        headers = {"authorization": f"Bearer {(await system.sign_in('alice')).access_token}"}
+        while True:
+            answer = await http.get(f"{system.address('orchestrator')}/models", headers=headers)
+            if answer.is_success and (answer.json() == ["scripted"]) == (server is None):
+                return
+            await asyncio.sleep(0.05)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def behind(system: System) -> AsyncIterator[System]:
+    """The system, with the server behind inference."""
+    origin, keycloak = system.deployment.outside[NAME], system.keycloak
+    folder = system.folder / "llama-stack"
+    server = prepared(folder, origin, SCRIPTED, keycloak.issuer, system.authority.ca_file.absolute())
+    async with serving(server, print):
+        await known(system, server)
+        try:
+            yield replace(system, llama_stack=server)
+        finally:
+            await known(system, None)
+
+
+async def test_the_task_is_the_same_and_the_poisoned_report_gets_nothing(
+    behind: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", 80)
+    checks = Checks()
+    with console.capture() as told:
+        trace_id = await tell_story(behind, checks, obeys=gullible(behind.llama_stack))
+
+    assert checks.failed == [], told.get()
+    assert len(checks.made) == 4
+    events = [event for event in behind.events("inference") if event.trace and event.trace.trace_id == trace_id]
+    exchanged = [event.data for event in events if isinstance(event.data, Exchange)]
+    assert {data.audience for data in exchanged} == {NAME}
+    assert {data.scopes for data in exchanged} <= {("llama.chat",), ("llama.models",)}
+    assert all(data.lifetime is None or data.lifetime <= 30_000_000 for data in exchanged)
+
+
+async def test_a_token_opens_one_api_at_either_door(behind: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_width", 80)
+    assert behind.llama_stack
+    checks = Checks()
+    with console.capture() as told:
+        await checks.all(attempts_at_the_server(behind, behind.llama_stack))
+
+    assert checks.failed == [], told.get()
+    assert [line for line in told.get().splitlines() if len(line) > 80] == []
+    assert sum(attempt.control == ALLOWED for attempt in checks.made) == 2
