@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from demo.intruder import INSIDERS
+from deploy.ogx import Provider
 from lab.bench.measure import TASK, measure
 from lab.bench.numbers import Ratio, summarise
 from lab.bench.variants import launches, unregistered
+from local.llama_stack import SCRIPTED, LlamaStackError, check_able
 from local.program import FOLDER, console, say, show, until_stopped
 from local.system import ROOT, running
 from zerotrust.registry.model import load_registry
@@ -21,7 +23,15 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant 
     folder, code = FOLDER / "bench", unregistered(load_registry(ROOT / "registry.yaml"))
 
     async def work() -> int:
-        async with running(folder, say=say, insiders=INSIDERS, parties=launches, unregistered=code) as system:
+        everything = running(
+            folder,
+            say=say,
+            insiders=(*INSIDERS, "inference"),
+            parties=launches,
+            unregistered=code,
+            provider=model_server(),
+        )
+        async with everything as system:
             measured = await measure(system, rounds=rounds, say=say)
             say("Everything ends")
         numbers, ratios = summarise(measured)
@@ -32,6 +42,16 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant 
         return 0
 
     sys.exit(until_stopped(work()))
+
+
+def model_server() -> Provider | None:
+    """Return the script behind a Llama Stack server, if that is installed."""
+    try:
+        check_able()
+    except LlamaStackError as error:
+        say(f"Without a Llama Stack server. {error}")
+        return None
+    return SCRIPTED
 
 
 def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
@@ -77,6 +97,22 @@ def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
                 ("svid", "an X.509-SVID, after a check of all files"),
                 ("jwt_svid", "a JWT-SVID"),
             )
+        ),
+        right=True,
+    )
+    show(
+        ("a call of the model", "p50 ms", "p99 ms"),
+        (
+            (label, *ms(name))
+            for name, label in (
+                ("model", "the script, without a door"),
+                ("model_door", "the script, through the door of inference"),
+                ("door_script", "what the door adds"),
+                ("server", "a Llama Stack server, with its token"),
+                ("server_door", "the same, through the door of inference"),
+                ("door_stack", "what the door adds"),
+            )
+            if f"{name}_ms_p50" in numbers
         ),
         right=True,
     )

@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 import httpx
 
+from deploy.ogx import NAME
+from lab.bench.party.main import STACK
 from lab.bench.variants import known
 from local.system import System
 from zerotrust.issuer.exchange import CLIENT_ASSERTION, TokenRequest
 from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.tls import client_context
+from zerotrust.spiffe.tls import client_context, outside_context
 from zerotrust.transport.pools import Connections
 
 CALLER = "agent/reader"
@@ -19,6 +21,8 @@ CALLER = "agent/reader"
 TIMES = 20
 """Calls, and handshakes, in each round."""
 PLAN = {"request": "Summarise."}
+HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+COMPLETIONS = "/v1/chat/completions"
 
 
 async def apart(system: System, keycloak: httpx.AsyncClient, token: str, took: dict[str, list[float]]) -> None:
@@ -30,6 +34,7 @@ async def apart(system: System, keycloak: httpx.AsyncClient, token: str, took: d
     for kind, asked in (("svid", "x509 anew"), ("jwt_svid", system.keycloak.issuer)):
         took[kind].append((await system.inside(CALLER, asked))["seconds"])  # as the workload itself waits for it
     await _questions(system, keycloak, token, took)
+    await _models(system, keycloak, token, took)
 
 
 @contextmanager
@@ -60,6 +65,52 @@ async def _handshakes(system: System, svid: Svid, took: list[float]) -> None:
             _, writer = await asyncio.open_connection(*there.places[name], ssl=context, server_hostname=name)
         writer.close()
         await writer.wait_closed()
+
+
+async def _models(system: System, keycloak: httpx.AsyncClient, token: str, took: dict[str, list[float]]) -> None:
+    """Measure a call of the model without our door and through it, by turns: of the script, then of a server."""
+    scopes = "inference.run llama.chat"
+    t1 = await _exchanged(system, keycloak, token, "orchestrator", CALLER, f"agent.invoke {scopes}")
+    t3 = await _exchanged(system, keycloak, t1, CALLER, "inference", scopes)
+    svid = await system.svid(CALLER)
+    async with AsyncExitStack() as stack:
+
+        async def at(name: str) -> tuple[httpx.AsyncClient, str]:
+            there = known(system, name)
+            http = httpx.AsyncClient(transport=Connections(there.directory(), svid), timeout=60)
+            return await stack.enter_async_context(http), f"{there.addresses['inference']}{COMPLETIONS}"
+
+        ways = {"model": (await at("none"), ""), "model_door": (await at("warm"), t3)}
+        await _by_turns(ways, "default", took)
+        if not (server := system.llama_stack):
+            return
+        own = await _exchanged(system, keycloak, t3, "inference", NAME, "llama.chat")
+        direct = httpx.AsyncClient(verify=outside_context(server.spki_sha256), trust_env=False, timeout=60)
+        await stack.enter_async_context(direct)
+        ways = {"server": ((direct, f"{server.origin}{COMPLETIONS}"), own), "server_door": (await at(STACK), t3)}
+        await _by_turns(ways, "provider/scripted", took)
+
+
+async def _by_turns(
+    ways: dict[str, tuple[tuple[httpx.AsyncClient, str], str]], model: str, took: dict[str, list[float]]
+) -> None:
+    """Call a model in each way: address and token."""
+    for number in range(1 + TIMES):  # the first opens the connections
+        for kind, ((http, url), token) in ways.items():
+            headers = {"authorization": f"Bearer {token}"} if token else {}
+            with _timed(took[kind] if number else []):
+                answer = await http.post(url, json=HELLO | {"model": model}, headers=headers)
+            answer.raise_for_status()
+
+
+async def _exchanged(  # noqa: PLR0913, PLR0917 - a token, of whom, for whom, for what
+    system: System, keycloak: httpx.AsyncClient, token: str, who: str, audience: str, scopes: str
+) -> str:
+    wanted = TokenRequest(system.registry.id(audience), frozenset(scopes.split()))
+    form = wanted.form(token, await system.assertion(who))
+    answer = await keycloak.post(system.keycloak.metadata.token_endpoint, data=form)
+    answer.raise_for_status()
+    return str(answer.json()["access_token"])
 
 
 async def _questions(system: System, keycloak: httpx.AsyncClient, token: str, took: dict[str, list[float]]) -> None:

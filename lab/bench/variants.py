@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from authorities.attestation.local.launch import Launch
-from lab.bench.party.main import PORTS, shifted
+from lab.bench.party.main import PORTS, STACK, shifted
 from local.keycloak import check_port
 from local.system import System, registered, settings
 from zerotrust.registry.model import Registry
@@ -16,6 +16,11 @@ from zt.client import user_client
 
 PARTIES = ("orchestrator", "agent/reader", "tool/documents", "inference")
 """The parties that take part in the task."""
+
+
+def parties(name: str) -> tuple[str, ...]:
+    """Return the parties of one set: of that with a Llama Stack server, inference is all that is measured."""
+    return ("inference",) if name == STACK else PARTIES
 
 
 def variant(system: System, name: str) -> System:
@@ -36,7 +41,9 @@ def user(system: System, name: str) -> httpx.AsyncClient:
 def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
     """Return the folders that each launch runs: those of the party, and those of the benchmark."""
     return {
-        f"{name}/{party}": ("lab/bench/party", *registry.parties[party].code) for name in PORTS for party in PARTIES
+        f"{name}/{party}": ("lab/bench/party", *registry.parties[party].code)
+        for name in PORTS
+        for party in parties(name)
     }
 
 
@@ -53,7 +60,7 @@ def sets(system: System) -> dict[str, Launch]:
         folder = variant(system, name).folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        for party in PARTIES:
+        for party in parties(name):
             url = known(system, name).places[party]
             port = httpx.URL(url).port or 0
             check_port(port, f"{name} {party}")

@@ -25,7 +25,7 @@ from tests.support.system import System, running
 from zerotrust.audit.event import Exchange, Request
 from zerotrust.service import Service
 
-APART = {"exchange", "introspection", "plain_call", "mtls_call", "handshake", "svid", "jwt_svid"}
+APART = {"exchange", "introspection", "plain_call", "mtls_call", "handshake", "svid", "jwt_svid", "model", "model_door"}
 WARM_UP = 1
 
 
@@ -50,10 +50,13 @@ def test_the_summary_has_every_number_by_its_name_and_each_ratio_is_of_the_same_
     measured = Measured(
         {name: [[took], [2 * took]] for name, took in ends.items()},
         {name: [took / 2, took] for name, took in ends.items()},
-        {kind: [0.01] for kind in APART},
+        {kind: [0.01] for kind in APART} | {"model_door": [0.012, 0.015], "server": [0.02], "server_door": [0.03]},
     )
     numbers, ratios = summarise(measured)
     report(numbers, ratios)
+
+    assert [numbers[f"door_{backend}_ms_p50"] for backend in ("script", "stack")] == pytest.approx([2, 10])
+    assert numbers["door_script_ms_p99"] == pytest.approx(5)
 
     compared = {"mtls": 1.1, "warm": 1.2, "cold": 3.0, "naive": 10.0}
     for name, wanted in compared.items():

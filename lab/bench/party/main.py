@@ -18,10 +18,18 @@ from zerotrust.spiffe.workload import Workload
 from zerotrust.transport.logs import log_json_lines
 from zerotrust.transport.server import server
 
-KINDS: dict[str, type[Service]] = {"none": Unguarded, "tls": Unguarded, "warm": Service, "naive": Naive}
+KINDS: dict[str, type[Service]] = {
+    "none": Unguarded,
+    "tls": Unguarded,
+    "warm": Service,
+    "naive": Naive,
+    "stack": Service,
+}
 """The kind of service of each variant."""
-PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000}
+PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000, "stack": 5000}
 """How far the ports of a variant lie above those of the registry."""
+STACK = "stack"
+"""The one variant with a Llama Stack server behind inference, if there is one; the others have the script."""
 
 
 def create_app(service: Service) -> ASGIApp:
@@ -37,7 +45,8 @@ def shifted(snapshot: RegistrySnapshot, variant: str) -> RegistrySnapshot:
     addresses = {name: f"{scheme}://{snapshot.registry.dns_name(name)}" for name in snapshot.addresses}
     there = {name: urlsplit(place) for name, place in snapshot.places.items()}
     places = {name: f"{scheme}://{url.hostname}:{(url.port or 443) + PORTS[variant]}" for name, url in there.items()}
-    return snapshot.model_copy(update={"addresses": addresses, "places": places})
+    outside = snapshot.outside if variant == STACK else {}
+    return snapshot.model_copy(update={"addresses": addresses, "places": places, "outside": outside})
 
 
 async def live(settings: Settings, variant: str, name: str) -> None:
