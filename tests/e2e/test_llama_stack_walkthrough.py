@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -39,11 +40,14 @@ async def known(system: System, server: LlamaStack | None) -> None:
         olga = await operator(system, http)
         await olga.ask("POST", "/reload")
         headers = {"authorization": f"Bearer {(await system.sign_in('alice')).access_token}"}
-        while True:
-            answer = await http.get(f"{system.address('orchestrator')}/models", headers=headers)
-            if answer.is_success and (answer.json() == ["scripted"]) == (server is None):
-                return
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(120):
+            while not await _answers_so(http, f"{system.address('orchestrator')}/models", headers, server):
+                await asyncio.sleep(0.05)
+
+
+async def _answers_so(http: httpx.AsyncClient, url: str, headers: dict[str, str], server: LlamaStack | None) -> bool:
+    answer = await http.get(url, headers=headers)
+    return answer.is_success and (answer.json() == ["scripted"]) == (server is None)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
