@@ -11,6 +11,8 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from registration.realm import REALM_FILE
+from zt.browser import SECONDS_TO_SIGN_IN
 from zt.commands import app
 from zt.journals import MOST_SHOWN
 from zt.tokens import MAX_INPUT
@@ -71,6 +73,9 @@ def test_every_command_has_an_example() -> None:
 def test_the_bounds_are_told() -> None:
     assert f"At most {MOST_SHOWN:,} records" in PAGE
     assert f"At most {MAX_INPUT:,} characters" in PAGE
+    assert f"at a free port of 127.0.0.1 for {SECONDS_TO_SIGN_IN} seconds" in PAGE
+    lifespan = re.findall(r'"oauth2.device.code.lifespan": "(\d+)"', REALM_FILE.read_text())
+    assert [f"confirm, within {seconds} seconds" in PAGE for seconds in lifespan] == [True]
 
 
 def test_every_reason_of_its_own_is_told() -> None:
