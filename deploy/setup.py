@@ -83,11 +83,13 @@ def set_up_llama_stack() -> None:
 def _provider() -> Provider:
     if not (url := os.environ.get("OPENAI_BASE_URL")):
         return Provider(SCRIPTED_MODEL)
+    if not (model := os.environ.get("OPENAI_MODEL")):
+        sys.exit(f"Which model of {url}?  Set OPENAI_MODEL as well.")
     try:
         key = PROVIDER_KEY.read_text().strip() if PROVIDER_KEY.exists() else ""
     except OSError as error:
         sys.exit(UNREADABLE.format(error.strerror))
-    return Provider(url, key, tuple(os.environ.get("OPENAI_MODEL", "").split()))
+    return Provider(url, key, (model,))
 
 
 def without_llama_stack() -> None:

@@ -8,6 +8,7 @@ import yaml
 
 from deploy.ogx import NAME, PORT
 from deploy.setup import LLAMA_STACK, PROVIDER_KEY, SCRIPTED_MODEL
+from inference.backends.scripted import MODEL
 from tests.support.system import ROOT, registry
 from zerotrust.registry.deployment import load_deployment
 
@@ -78,7 +79,7 @@ def test_what_is_there_loses_nothing() -> None:
 
     assert {name: set(service) for name, service in SERVICES.items() if name not in NEW} == added
     assert SERVICES["setup"]["command"][:1] == BASE["services"]["setup"]["command"]
-    assert set(SERVICES["inference"]["environment"]) == {"ZT_MODEL_TOOLS"}
+    assert set(SERVICES["inference"]["environment"]) == {"ZT_MODEL", "ZT_MODEL_TOOLS"}
 
 
 def test_the_providers_key_is_a_file_and_no_variable() -> None:
@@ -96,3 +97,4 @@ def test_with_another_provider_the_server_starts_anew() -> None:
 def test_the_scripted_model_is_the_provider_until_there_is_another() -> None:
     assert SCRIPTED_MODEL == "http://scripted-model:8080/v1"
     assert "scripted-model" in SERVICES
+    assert SERVICES["inference"]["environment"]["ZT_MODEL"] == f"provider/${{OPENAI_MODEL:-{MODEL}}}"

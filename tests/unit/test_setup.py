@@ -57,7 +57,7 @@ def test_the_model_server_is_ours_unless_another_one_is_named(volumes: Path, mon
     assert provider(volumes)["base_url"] == setup.SCRIPTED_MODEL
 
     monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
-    monkeypatch.setenv("OPENAI_MODEL", "one two")
+    monkeypatch.setenv("OPENAI_MODEL", "meta-llama/Llama-3")
     (volumes / "provider-key").write_text("secret\n")
     setup.main(["llama-stack"])
 
@@ -65,7 +65,7 @@ def test_the_model_server_is_ours_unless_another_one_is_named(volumes: Path, mon
         "base_url": "https://models.example/v1",
         "api_key": "secret",
         "refresh_models": True,
-        "allowed_models": ["one", "two"],
+        "allowed_models": ["meta-llama/Llama-3"],
     }
 
 
@@ -76,10 +76,18 @@ def test_our_model_server_is_never_shown_the_key_of_another(volumes: Path) -> No
     assert provider(volumes)["api_key"] == "none"
 
 
+def test_which_model_is_no_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
+
+    with pytest.raises(SystemExit, match="OPENAI_MODEL"):
+        setup.main(["llama-stack"])
+
+
 def test_a_key_that_cannot_be_read_is_named(
     volumes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
+    monkeypatch.setenv("OPENAI_MODEL", "one")
     (volumes / "provider-key").mkdir()
 
     with pytest.raises(SystemExit, match="OPENAI_API_KEY_FILE"):
