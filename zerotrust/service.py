@@ -21,7 +21,7 @@ from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, PolicyEngine, 
 from zerotrust.dialect import Dialect
 from zerotrust.gate import Gate
 from zerotrust.issuer.discovery import Discovery
-from zerotrust.issuer.exchange import Assertions, ExchangedToken, Exchanger, TokenRequest
+from zerotrust.issuer.exchange import MARGIN, Assertions, ExchangedToken, Exchanger, TokenRequest
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.bounded import Bounded
@@ -180,18 +180,23 @@ class Service:
         return named or next(iter(own))
 
     async def exchange(
-        self, audience: str, *scopes: str, department: str | None = None, lifetime: int | None = None
+        self,
+        audience: str,
+        *scopes: str,
+        department: str | None = None,
+        lifetime: int | None = None,
+        lasting: float = MARGIN,
     ) -> ExchangedToken:
         """Exchange the current caller's token for one for `audience` (a name), with these scopes only (RFC 8693).
 
         `department`: the one group of the user that the new token names.  `lifetime`: seconds, if shorter than usual.
-        Raises `Denied`.
+        `lasting`: seconds that a token which was exchanged before must have left to be used again.  Raises `Denied`.
         """
         if audience not in {*self.registry.parties, *self.outside}:
             known = audience in self.registry.outside
             await self.distrust(audience, "not reached from here" if known else "not registered")
         wanted = TokenRequest(self.registry.id(audience), frozenset(scopes), department, lifetime)
-        return await self._exchanger.exchange(current_principal(), wanted)
+        return await self._exchanger.exchange(current_principal(), wanted, lasting=lasting)
 
     async def distrust(self, name: str, why: str) -> NoReturn:
         """Record why a party is not trusted and so not called, and raise `Denied`."""

@@ -38,6 +38,9 @@ except ModuleNotFoundError as error:
 
 CHAT, MODELS = "llama.chat", "llama.models"
 """The scopes of the server's two APIs."""
+LASTING = 20
+"""Seconds that a call of the model may take, whatever is left of an earlier call's token: a model on a slow machine
+needs some, and a token lives for 30."""
 
 _NOT_THERE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.NetworkError)
 _CONTEXT = re.compile(r"context.{0,20}(length|window|size)|maximum context|too many tokens", re.IGNORECASE)
@@ -95,7 +98,7 @@ class LlamaStack:
         """Return the model's next message.  Raises `Denied`."""
         request = self._request(model, conversation)
         with _in_our_words():
-            with calling_with(await self._service.exchange(self._name, CHAT)):
+            with calling_with(await self._service.exchange(self._name, CHAT, lasting=LASTING)):
                 answer = await self._client.chat.completions.create(**request)
             reply = checked.completion(answer)
             return schema.heard(reply, conversation) if self._by_schema else reply
@@ -108,7 +111,7 @@ class LlamaStack:
             return
         request = self._request(model, conversation) | {"stream": True, "stream_options": {"include_usage": True}}
         with _in_our_words():
-            with calling_with(await self._service.exchange(self._name, CHAT)):
+            with calling_with(await self._service.exchange(self._name, CHAT, lasting=LASTING)):
                 answer = await self._client.chat.completions.create(**request)
             stream = checked.Stream()
             async with answer, aclosing(answer.__stream__()) as chunks:

@@ -456,6 +456,17 @@ async def test_a_token_is_used_again_until_it_would_not_survive_the_call(bench: 
     assert len(bench.requests) == 2
 
 
+async def test_a_token_with_less_left_than_a_call_needs_is_not_used_again(bench: Bench) -> None:
+    first, wanted = await bench.exchange(), TokenRequest(DOCUMENTS, READ)
+    bench.clock.now = NOW + 60 - 20 - 0.1
+    assert await bench.exchanger.exchange(caller(), wanted, lasting=20) is first
+
+    bench.clock.now = NOW + 60 - 20
+    assert await bench.exchange() is first
+    assert await bench.exchanger.exchange(caller(), wanted, lasting=20) is not first
+    assert len(bench.requests) == 2
+
+
 async def test_a_token_that_has_ended_is_not_used_again_when_the_clock_is_set_back(bench: Bench) -> None:
     await bench.exchange()
     bench.clock.now = NOW + 60

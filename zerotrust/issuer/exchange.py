@@ -102,9 +102,10 @@ class Exchanger:
         self._flights = Bounded[tuple[bytes, TokenRequest], asyncio.Task[ExchangedToken]](CAPACITY)
         self._revocations = revocations
 
-    async def exchange(self, caller: Principal, wanted: TokenRequest) -> ExchangedToken:
+    async def exchange(self, caller: Principal, wanted: TokenRequest, *, lasting: float = MARGIN) -> ExchangedToken:
         """Return a token of the same user for the audience, with exactly those scopes, and only in that department.
 
+        `lasting`: seconds that a cached token must have left, or it is exchanged anew.
         Raises `Denied`: revoked, peer revoked, revocation unknown, would widen, exchange refused, issuer or identity
         unavailable, issuer untrusted, journal unavailable.
         """
@@ -121,7 +122,7 @@ class Exchanger:
             raise Denied(Reason.WOULD_WIDEN, " ".join(sorted(more)))
         key = (hashlib.sha256(caller.token.encode()).digest(), wanted)  # control: exchange-cached-by-token
         flight = self._flights.get(key)
-        if flight is None or _spent(flight, self._clock()):
+        if flight is None or _spent(flight, self._clock(), lasting):
             flight = asyncio.create_task(self._exchange(caller, wanted))
             self._flights[key] = flight
         return await asyncio.shield(flight)  # a caller that leaves must not cancel it for the others
@@ -202,8 +203,8 @@ class Exchanger:
         )
 
 
-def _spent(flight: asyncio.Task[ExchangedToken], now: float) -> bool:
+def _spent(flight: asyncio.Task[ExchangedToken], now: float, lasting: float) -> bool:
     """Return whether an exchange is not reusable: it failed, or its token is about to expire."""
     if not flight.done():
         return False
-    return flight.cancelled() or bool(flight.exception()) or flight.result().expires_at - MARGIN <= now
+    return flight.cancelled() or bool(flight.exception()) or flight.result().expires_at - lasting <= now
