@@ -142,4 +142,4 @@ lock:  ## Resolve the dependencies again
 	@$(UV) pip compile pyproject.toml --all-extras --group demo --group llama-stack --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
 	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo -c requirements.lock --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o requirements.run.lock
 	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group llama-stack -c requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o requirements.inference.lock
-	@echo ogx==1.5.0 | $(UV) pip compile - --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header -q -o requirements.ogx.lock
+	@printf 'ogx==1.5.0\nogx-client==1.5.0\n' | $(UV) pip compile - --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header -q -o requirements.ogx.lock

@@ -12,7 +12,7 @@ import pytest
 from starlette.types import Message
 
 from tests.support.issuer import Issuer
-from tests.support.model_server import KEY, ModelServer, events_of, needs_ogx, running_ogx
+from tests.support.model_server import KEY, OGX, ModelServer, events_of, needs_ogx, running_ogx
 from tests.support.system import System, registry, running, svid_of
 from zerotrust.registry.snapshot import OutsideServer
 from zerotrust.spiffe.svid import Peer
@@ -230,3 +230,46 @@ async def test_a_poisoned_document_gets_nothing_from_either_model(
     assert {name: after[name] for name in before} == before
     [filed] = [document for name, document in after.items() if name not in before]
     assert filed["owner"] == "alice"
+
+
+OGX_CLIENT = """
+import sys
+from ogx_client import Configuration, OgxClient
+
+origin, ca = sys.argv[1:]
+client = OgxClient(Configuration(host=origin, ssl_ca_cert=ca), api_key=sys.stdin.read().strip())
+for ask in (
+    lambda: "provider/obedient" in [model.id for model in client.models.list().data],
+    lambda: bool(client.chat.completions.create(
+        model="provider/obedient", messages=[{"role": "user", "content": "Hello"}]
+    ).choices[0].message.content),
+):
+    try:
+        print(ask())
+    except Exception as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [("llama.models", ["True", "ForbiddenException"]), ("llama.chat", ["ForbiddenException", "True"])],
+)
+async def test_the_client_of_its_new_name_works_at_the_server(server: ModelServer, scope: str, said: list[str]) -> None:
+    """It is installed beside the server: with the packages of ours it shares none but by chance."""
+    value = server.issuer.delegated("inference", aud="llamastack", scope=scope)
+    process = await asyncio.create_subprocess_exec(
+        OGX.with_name("python"),
+        "-W",
+        "ignore",
+        "-c",
+        OGX_CLIENT,
+        server.origin,
+        server.certificate,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, problems = await process.communicate(value.encode())
+
+    assert out.decode().split() == said, problems.decode()[-2000:]
