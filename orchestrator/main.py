@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from starlette.types import ASGIApp
 
-from orchestrator.models import models
-from orchestrator.plan import Step, Task, make_plan
+from orchestrator.models import Models
+from orchestrator.plan import Step, Task, make_plan, with_model
 from orchestrator.progress import Progress, stopped
 from zerotrust.adapters.a2a import ask_agent
 from zerotrust.routes import MAX_TEXT, Public, Routes, Scope
@@ -30,17 +30,17 @@ ROUTES: Routes = {
 
 def create_app(service: Service) -> ASGIApp:
     """The orchestrator, guarded."""
-    app = service.app()
+    app, models = service.app(), Models(service)
 
     async def work(plan: list[Step]) -> AsyncIterator[Progress]:
         text = ""
         for number, step in enumerate(plan, 1):
-            yield Progress(event="started", agent=step.agent)
+            yield Progress(event="started", agent=step.agent, model=step.model)
             try:
                 # control: token-for-one-department
                 token = await service.exchange(step.agent, *step.scopes, department=step.department)
                 # control: step-asked-once
-                answer = await ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
+                answer = await ask_agent(service, step.agent, f"{step.instruction}\n{text}", token, model=step.model)
             except Exception as error:  # noqa: BLE001 - whatever ended this step, those before it are told
                 for later in plan[number:]:
                     yield Progress(event="not_begun", agent=later.agent)
@@ -54,7 +54,8 @@ def create_app(service: Service) -> ASGIApp:
     async def tasks(task: Task, accept: Annotated[str, Header()] = "") -> Response:
         first, *_ = plan = make_plan(task.request, service.department(task.department))
         # Refuses here, before the answer begins, if the first step is not allowed.  `work` finds this token cached.
-        await service.exchange(first.agent, *first.scopes, department=first.department)
+        allowed = service.exchange(first.agent, *first.scopes, department=first.department)
+        plan = with_model(plan, await models.choose_beside(allowed))
         if "text/event-stream" in accept:
             events = (JSONServerSentEvent(p.model_dump(), event=p.event) async for p in work(plan))
             return EventSourceResponse(events)
@@ -63,11 +64,11 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.post("/plan")
     async def plan(task: Task) -> list[Step]:
-        return make_plan(task.request, service.department(task.department))
+        return with_model(make_plan(task.request, service.department(task.department)), await models.choose())
 
     @app.get("/models")
     async def list_models() -> list[str]:
-        return await models(service)
+        return await models.listed()
 
     return service.guard(app, ROUTES)
 

@@ -3,10 +3,12 @@
 A plan lists the calls, each with agent, scopes and instruction, and can be read before any of them is made.
 """
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from zerotrust.adapters.model_choice import DEFAULT_MODEL
 from zerotrust.registry.model import Department
 
 FILING = frozenset({"file", "filed", "save", "saved", "write", "written", "store", "stored"})
@@ -30,6 +32,15 @@ class Task(BaseModel):
     """The task's department.  A user who belongs to several has to name one: no task works in two."""
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A model for a plan."""
+
+    model: str = DEFAULT_MODEL
+    because: str = ""
+    """Why this one, for the reader of the plan."""
+
+
 class Step(BaseModel):
     """One call to one agent, with exactly the scopes of its token."""
 
@@ -38,6 +49,10 @@ class Step(BaseModel):
     department: str
     """The one group of the user that its token names: this call reads and files in this department only."""
     instruction: str
+    model: str = DEFAULT_MODEL
+    """The model that its agent asks for."""
+    model_because: str = ""
+    """Why this one."""
 
 
 def make_plan(request: str, department: str) -> list[Step]:
@@ -58,3 +73,8 @@ def make_plan(request: str, department: str) -> list[Step]:
         return [step("agent/writer", request)]
     reading = step("agent/reader", request)
     return [reading, step("agent/writer", "File this as a new document:")] if FILING & set(words) else [reading]
+
+
+def with_model(plan: list[Step], chosen: Choice) -> list[Step]:
+    """Return the same plan, with a model for every step."""
+    return [step.model_copy(update={"model": chosen.model, "model_because": chosen.because}) for step in plan]

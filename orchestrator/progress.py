@@ -17,6 +17,8 @@ class Progress(BaseModel):
 
     event: Literal["started", "done", "not_begun", "finished", "failed", "unclear"]
     agent: str | None = None
+    model: str | None = None
+    """The model that a step which has started asks for."""
     text: str = ""
     done: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()

@@ -31,6 +31,7 @@ DRAWN = {
     "T1w": ("orchestrator", "agent/writer", "agent.invoke tool.write inference.run llama.chat", ("orchestrator",), 120),
     "T2w": ("agent/writer", "tool/documents", "tool.write", ("agent/writer", "orchestrator"), 60),
     "T3w": ("agent/writer", "inference", "inference.run llama.chat", ("agent/writer", "orchestrator"), 60),
+    "T1i": ("orchestrator", "inference", "model.read llama.models", ("orchestrator",), 120),
 }
 
 

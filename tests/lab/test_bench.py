@@ -141,9 +141,11 @@ async def test_every_variant_does_the_task_on_the_real_system(real: Real, monkey
     seen = {name: [event.data for event in variant(real, "warm").events(name)] for name in PARTIES}
     cold, warm = WARM_UP + 4, (WARM_UP + 8) + (WARM_UP + 3)
     requests = [sum(isinstance(one, Request) and one.principal is not None for one in seen[name]) for name in PARTIES]
-    assert requests == [(cold + warm) * calls for calls in (1, 1, 3, 3)]
+    assert requests[:-1] == [(cold + warm) * calls for calls in (1, 1, 3)]
+    lists = requests[-1] - 3 * (cold + warm)  # of models: once for each token, and now and then once more
+    assert cold < lists < cold + warm
     exchanges = Counter(
         one.principal.transaction for each in seen.values() for one in each if isinstance(one, Exchange)
     )
-    assert sorted(exchanges.values())[:-1] == [3] * cold  # a cold task has a token of its own
+    assert sorted(exchanges.values())[:-1] == [4] * cold  # a cold task has a token of its own
     assert max(exchanges.values()) < warm  # all warm ones have the same, exchanged by the first of them

@@ -1,5 +1,6 @@
 """The orchestrator: what it promises, what it tells while it works, and what it says when something fails."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,11 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from orchestrator import main, plan
+from orchestrator.models import REMEMBERED, SECONDS_REMEMBERED, Models
 from orchestrator.plan import Step
 from tests.support.issuer import FOR_TASKS, Issuer
 from tests.support.system import System
 from zerotrust.adapters.answer import NONSENSE, Answer
-from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.service import Service
 
 Stored = Callable[[], dict[str, dict[str, str]]]
@@ -205,6 +206,137 @@ async def test_a_list_of_models_that_is_none_is_reported_as_unavailable(
     assert (answer.status_code, answer.json()["reason"]) == (503, "peer_unavailable")
 
 
+ALL = f"{FOR_TASKS} {PLANNING}"
+
+
+@pytest.fixture
+def asked_for(system: System) -> list[str]:
+    """The models that the inference service is asked for, and `list` for each time that it is asked for all."""
+    genuine, asked = system.apps[system.addresses["inference"]], list[str]()
+
+    async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/v1/models":
+            asked.append("list")
+            await genuine(scope, receive, send)
+            return
+        body = (await receive())["body"]
+        asked.append(orjson.loads(body)["model"])
+
+        async def again() -> Any:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await genuine(scope, again, send)
+
+    system.apps[system.addresses["inference"]] = noted
+    return asked
+
+
+async def test_a_plan_names_the_model_of_each_step_and_says_why(system: System, issuer: Issuer) -> None:
+    plan = (await system.client("orchestrator", issuer.token(scope=PLANNING)).post("/plan", json=FILE_IT)).json()
+
+    told = {(step["model"], step["model_because"]) for step in plan}
+    assert told == {("scripted", "the first that the inference service lists")}
+
+
+@pytest.mark.parametrize(
+    ("scope", "lacking"),
+    [
+        ("reasoning.plan", "llama.models and model.read"),
+        ("reasoning.plan model.read", "llama.models"),
+        ("reasoning.plan llama.models", "model.read"),
+    ],
+)
+async def test_who_may_list_no_models_gets_a_plan_with_the_default_that_says_so(
+    system: System, issuer: Issuer, scope: str, lacking: str
+) -> None:
+    [step] = (await system.client("orchestrator", issuer.token(scope=scope)).post("/plan", json=READ_IT)).json()
+
+    assert step["model"] == "default"
+    assert step["model_because"] == f"the token may not list the models: it lacks {lacking}"
+    assert issuer.exchanges == []  # nothing is asked for in vain
+
+
+@pytest.mark.parametrize(("scope", "model"), [(ALL, "scripted"), (FOR_TASKS, "default")])
+async def test_the_model_of_the_plan_is_what_the_agents_ask_for(
+    system: System, issuer: Issuer, asked_for: list[str], scope: str, model: str
+) -> None:
+    answer = await system.client("orchestrator", issuer.token(scope=scope)).post("/tasks", json=FILE_IT)
+
+    started = [step["model"] for step in answer.json()["steps"] if step["event"] == "started"]
+    assert started == [model, model]
+    assert answer.json()["result"]["event"] == "finished"
+    assert asked_for.count("list") == (scope == ALL)
+    assert set(asked_for) - {"list"} == {model}
+
+
+async def test_the_models_are_asked_for_once_for_the_tasks_of_one_token(
+    system: System, issuer: Issuer, asked_for: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orchestrator, token = system.services["orchestrator"], issuer.token(scope=ALL)
+    for holder, times in ((token, 1), (token, 1), (issuer.token(scope=ALL), 2)):
+        await worked(system, holder, READ_IT)
+        assert asked_for.count("list") == times
+
+    later = orchestrator.clock() + SECONDS_REMEMBERED + 1
+    monkeypatch.setattr(orchestrator, "clock", lambda: later)
+    await worked(system, token, READ_IT)
+    assert asked_for.count("list") == 3
+
+
+@pytest.mark.parametrize("said", [b"", b"no JSON", b'{"data": []}', b'{"data": [{"id": "a b"}]}', None])
+async def test_a_task_goes_on_with_the_default_where_no_models_are_listed(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, said: bytes | None
+) -> None:
+    """Also where the list never comes (None): a task waits for it no longer than it has to."""
+    genuine, over = system.apps[system.addresses["inference"]], asyncio.Event()
+    monkeypatch.setattr("orchestrator.models.SECONDS_TO_CHOOSE", 60 if said is not None else 0)
+
+    async def inference(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != "/v1/models":
+            await genuine(scope, receive, send)
+            return
+        if said is None:
+            await over.wait()
+        await send({"type": "http.response.start", "status": 200 if said else 500, "headers": []})
+        await send({"type": "http.response.body", "body": said or b""})
+
+    system.apps[system.addresses["inference"]] = inference
+    client = system.client("orchestrator", issuer.token(scope=ALL))
+    answer, plan = await client.post("/tasks", json=READ_IT), await client.post("/plan", json=READ_IT)
+    over.set()
+
+    told = answer.json()
+    assert (told["steps"][0]["model"], told["result"]["event"]) == ("default", "finished")
+    [step] = plan.json()
+    why = "no answer in time" if said is None else "peer_unavailable"
+    listed = said == b'{"data": []}'
+    assert step["model_because"] == (
+        "the inference service lists no model" if listed else f"the models could not be listed: {why}"
+    )
+
+
+def test_only_so_many_lists_are_remembered(system: System) -> None:
+    lists = Models(system.services["orchestrator"])._lists
+    for number in range(REMEMBERED + 1):
+        lists[str(number)] = 0.0, []
+
+    assert len(lists) == REMEMBERED
+
+
+async def test_a_task_that_may_not_begin_waits_for_no_list(system: System, issuer: Issuer) -> None:
+    over = asyncio.Event()
+
+    async def inference(*_: Any) -> None:
+        await over.wait()
+
+    system.apps[system.addresses["inference"]] = inference
+    token = issuer.token(scope=PLANNING + " task.run")  # nothing for the reader
+    answer = await system.client("orchestrator", token).post("/tasks", json=READ_IT)
+    over.set()
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "would_widen")
+
+
 # what it delegates
 
 
@@ -288,7 +420,7 @@ async def test_an_agent_that_is_not_registered_costs_its_own_step_only(
 async def test_a_bug_in_a_step_costs_that_step_only(
     system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def ask(service: Service, agent: str, text: str, token: ExchangedToken) -> Answer:
+    async def ask(service: Service, agent: str, *_: Any, **_how: str) -> Answer:
         if agent == "agent/writer":
             raise KeyError("a bug")
         return Answer(text="read")

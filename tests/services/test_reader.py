@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from a2a.client import A2ACardResolver
 from a2a.helpers.proto_helpers import get_data_parts
 
+from tests.support.attack import message
 from tests.support.clients import ask, text_of
 from tests.support.issuer import Issuer
 from tests.support.system import System
 
 Token = Callable[..., str]
 READ_IT = "Summarise our incident reports."
+A2A = {"a2a-version": "1.0"}
 RPC = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {}}
 
 
@@ -66,6 +69,41 @@ async def test_it_takes_and_gives_what_its_card_says(system: System, asking: Tok
     assert list(card.default_input_modes) == ["text/plain"]
     assert [part.WhichOneof("content") for part in message.parts] == ["text", "data"]
     assert list(card.default_output_modes) == ["text/plain", "application/json"]
+
+
+# the model that it asks for
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ({}, ""),
+        ({"model": "default"}, ""),
+        ({"model": "scripted", "more": {"x": 1}}, ""),
+        ({"model": "scripted-2"}, "inference: refused with 404, unknown_model: there is no such model"),
+    ],
+)
+async def test_it_asks_for_the_model_that_the_message_names(
+    system: System, asking: Token, named: dict[str, Any], told: str
+) -> None:
+    answer = await system.client("agent/reader", asking()).post(
+        "/a2a", json=message("Hi.", metadata=named), headers=A2A
+    )
+
+    [account] = [part["data"] for part in answer.json()["result"]["message"]["parts"] if "data" in part]
+    assert account["broken"] == told
+    assert len(account["done"]) == (not told)
+
+
+@pytest.mark.parametrize("model", ["", " ", "a b", "x" * 200, 7, None, ["scripted"], {"a": 1}])
+async def test_a_model_whose_name_is_none_is_refused_and_nothing_is_begun(
+    system: System, issuer: Issuer, asking: Token, model: Any
+) -> None:
+    said = message("Hi.", metadata={"model": model})
+    answer = await system.client("agent/reader", asking()).post("/a2a", json=said, headers=A2A)
+
+    assert answer.json()["error"]["code"] == -32602
+    assert issuer.exchanges == []
 
 
 # nothing is kept

@@ -28,6 +28,7 @@ from zerotrust.adapters.agent_card import (
 )
 from zerotrust.adapters.answer import NONSENSE, Answer, PeerError, refused, unreached
 from zerotrust.adapters.extras import extra
+from zerotrust.adapters.model_choice import DEFAULT_MODEL, ask_for_model
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Dialect
 from zerotrust.issuer.exchange import ExchangedToken
@@ -110,9 +111,12 @@ async def check_agent(service: Service, name: str) -> None:
         service.checked[good] = until  # control: card-remembered-until-its-end
 
 
-async def ask_agent(service: Service, name: str, text: str, token: ExchangedToken) -> Answer:
+async def ask_agent(
+    service: Service, name: str, text: str, token: ExchangedToken, *, model: str = DEFAULT_MODEL
+) -> Answer:
     """Check the card of the agent `name`, then call the agent with a token that was exchanged for it.
 
+    `model`: the model that the agent is to ask for; it is the member `model` of the message's metadata.
     Raises `Denied` if the card is not as approved, and `PeerError`: with the agent's account if it did not finish, and
     `unclear` if there is no account.
     """
@@ -121,7 +125,9 @@ async def ask_agent(service: Service, name: str, text: str, token: ExchangedToke
     # control: peer-address-from-registry
     card = agent_card(name, service.addresses[name], service.registry.scopes_at(name))
     client = ClientFactory(config).create(card)
-    question = SendMessageRequest(message=new_message([new_text_part(text)], role=Role.ROLE_USER))
+    message = new_message([new_text_part(text)], role=Role.ROLE_USER)
+    message.metadata.update({"model": model})
+    question = SendMessageRequest(message=message)
     try:
         with calling_with(token):
             (reply,) = [reply async for reply in client.send_message(question)]
@@ -193,11 +199,17 @@ def _parts(found: Answer, wanted: Collection[str]) -> list[Part]:
 
 class _Handler(DefaultRequestHandler):
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
-        """Do the same, but refuse a message with a part that cannot be read, or that cannot be answered."""
+        """Do the same, for the model that the message names, but refuse a message with a part that cannot be read, or
+        that cannot be answered, or whose model has no name of one.
+        """
         readable = (part.HasField("text") and part.media_type in {"", *INPUT_MODES} for part in params.message.parts)
         answerable = (_accepted(mode, params.configuration.accepted_output_modes) for mode in OUTPUT_MODES)
         if not all(readable) or not any(answerable):
             raise ContentTypeNotSupportedError
+        try:
+            ask_for_model(dict(params.message.metadata).get("model", DEFAULT_MODEL))
+        except ValueError as error:
+            raise InvalidParamsError from error
         sent: Message | Task = await super().on_message_send(params, context)
         return sent
 

@@ -14,7 +14,7 @@ from zerotrust.service import Service
 from zerotrust.testing import principal
 
 DEPARTMENT = "/engineering"
-ANYBODY = principal(groups=frozenset({DEPARTMENT}))
+ANYBODY = principal(groups=frozenset({DEPARTMENT}), scopes=frozenset({"model.read", "llama.models"}))
 """The caller of every request, because handlers need one."""
 
 
