@@ -119,7 +119,8 @@ def completion(answer: Any) -> Reply:
         message.content,
         tuple(call.model_dump() for call in calls),
         message.refusal,
-        "tool_calls" if calls else choice.finish_reason,
+        # control: half-a-reply-stays-half
+        _finish(choice.finish_reason, called=bool(calls)),
         found.usage.ours() if found.usage else None,
     )
 
@@ -133,11 +134,17 @@ def models(listed: Any, is_name: Callable[[str], object]) -> list[str]:
     return [name for name, kind in kinds.items() if kind == "llm" and is_name(name)]
 
 
+def _finish(said: Finish, *, called: bool) -> Finish:
+    """Return why an answer has ended.  Some servers say `stop` where the model calls tools; OpenAI's clients do not."""
+    return "tool_calls" if called and said == "stop" else said
+
+
 class Stream:
     """An answer as it comes."""
 
     def __init__(self) -> None:
         self._length = self._pieces = 0
+        self._called = False
         self._finish: Finish | None = None
 
     def piece(self, chunk: Any) -> Piece:
@@ -150,8 +157,10 @@ class Stream:
         if self._finish:
             raise ValueError("it goes on after its end")
         [choice] = found.choices
-        self._finish, delta = choice.finish_reason, choice.delta
+        delta = choice.delta
         calls = [call.model_dump(exclude_none=True) for call in delta.tool_calls or []]
+        self._called = self._called or bool(calls)
+        self._finish = choice.finish_reason and _finish(choice.finish_reason, called=self._called)
         parts = [call.function.arguments or "" for call in delta.tool_calls or [] if call.function]
         self._length += sum(map(len, (delta.content or "", delta.refusal or "", *parts)))
         if self._length > MAX_TEXT:

@@ -1293,9 +1293,12 @@ ROWS: dict[int, Row] = {
         (Control("nothing-done-twice"), Control("same-call-bounded"), Control("idle-replies-bounded")),
     ),
     232: Row(
-        "half a reply of a model, which asks to file an unfinished text",
+        "half a reply of a model, or of a model server, which asks to file an unfinished text",
         None,
-        (Control("nothing-done-for-half-a-reply"),),
+        (
+            Control("nothing-done-for-half-a-reply"),
+            Control("half-a-reply-stays-half", take="choice.finish_reason", put='"stop"'),
+        ),
     ),
     233: Row(
         "a model that uses tokens without end, and whose server misreports them",

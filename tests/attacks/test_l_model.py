@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from itertools import product
 from typing import Any
 from unittest.mock import patch
 
@@ -9,6 +10,8 @@ import httpx
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from inference.answer import Head
+from inference.backends import checked
 from inference.script import MAX_ORDERS
 from tests.support.attack import DOORS, LURES, Target, Tried, Tries, attack, message, tool_call
 from tests.support.leaks import holds_token
@@ -148,12 +151,24 @@ async def test_an_agent_that_asks_the_model_without_end(target: Target) -> Tries
             assert others.answer.status_code == 200
 
 
-def saying(target: Target, *calls: tuple[str, dict[str, Any]], ended: str = "tool_calls", **more: Any) -> list[bytes]:
-    """Put a model in place of ours that asks for the same for ever; return what it gets to hear."""
+def saying(
+    target: Target,
+    *calls: tuple[str, dict[str, Any]],
+    ended: str = "tool_calls",
+    passed_on: bool = False,
+    **more: Any,
+) -> list[bytes]:
+    """Put a model in place of ours that asks for the same for ever; return what it gets to hear.
+
+    `passed_on`: it is a model server's, and its answer comes as the inference service passes it on.
+    """
     functions = [{"name": name, "arguments": orjson.dumps(arguments).decode()} for name, arguments in calls]
     wanted = [{"id": "1", "type": "function", "function": function} for function in functions]
     choice = {"index": 0, "finish_reason": ended, "message": {"role": "assistant", "tool_calls": wanted}}
-    answer, heard = orjson.dumps({"choices": [choice], **more}), list[bytes]()
+    said: dict[str, Any] = {"choices": [choice], **more}
+    if passed_on:
+        said = Head("1", 0, "m").whole(checked.completion(said))
+    answer, heard = orjson.dumps(said), list[bytes]()
 
     async def model(_scope: Scope, receive: Receive, send: Send) -> None:
         heard.append((await receive())["body"])
@@ -181,9 +196,9 @@ async def test_a_model_that_asks_for_the_same_again_and_again(target: Target) ->
 
 @attack(232)
 async def test_half_a_reply_of_a_model(target: Target) -> Tries:
-    for ended in ("length", "content_filter"):
+    for ended, passed_on in product(("length", "content_filter"), (False, True)):
         before = target.system.documents()
-        saying(target, ("create", {"title": "x", "text": "half a sen"}), ended=ended)
+        saying(target, ("create", {"title": "x", "text": "half a sen"}), ended=ended, passed_on=passed_on)
         tried = await target.send("agent/writer", target.token("agent/writer"))
         yield replace(tried, effect=target.system.documents() != before)
 

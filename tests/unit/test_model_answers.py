@@ -28,13 +28,16 @@ def test_an_answer_is_read_and_what_else_it_has_is_left_out() -> None:
     reply = checked.completion(completion())
 
     assert (reply.content, reply.calls, reply.finish, reply.usage) == ("Hello", (), "stop", Usage(3, 2))
-    called = checked.completion(completion(content=None, tool_calls=[CALL | {"secret": "x"}]))
+    called = checked.completion(completion(content=None, tool_calls=[CALL | {"secret": "x"}]))  # it says `stop`
     assert (called.calls, called.finish) == ((CALL,), "tool_calls")
 
 
 @pytest.mark.parametrize("finish", ["length", "content_filter"])
 def test_why_a_model_has_ended_is_passed_on(finish: str) -> None:
     assert checked.completion(completion(finish=finish)).finish == finish
+    assert checked.completion(completion(finish=finish, tool_calls=[CALL])).finish == finish
+    stream = Stream()
+    assert stream.piece(chunk(tool_calls=[CALL | {"index": 0}], finish=finish)).finish == finish
 
 
 def test_arguments_that_are_no_json_are_the_callers_to_judge() -> None:
@@ -113,7 +116,7 @@ def test_a_stream_is_read_piece_by_piece() -> None:
         {},
         {},
     ]
-    assert [piece.finish for piece in pieces] == [None, None, None, "stop", None]
+    assert [piece.finish for piece in pieces] == [None, None, None, "tool_calls", None]
     assert pieces[-1].usage == Usage(1, 0)
 
 
