@@ -1347,7 +1347,7 @@ ROWS: dict[int, Row] = {
     240: Row(
         "a stream of a model server that is costly to read: without end, or of very many elements",
         None,
-        (Control("stream-bounded"), Control("stream-event-elements")),
+        (Control("stream-bounded"), Control("stream-line-ends"), Control("stream-event-elements")),
     ),
 }
 

@@ -139,6 +139,7 @@ async def test_a_stream_that_is_costly_to_read(target: Compromised) -> Tries:
     """What reads a model server's stream gets none of an event that is too large for it, and no end of them."""
     answers = {
         "events": _answer(b"data: 0\n\n" * (MAX_EVENTS + 1), b"text/event-stream"),
+        "line ends": _answer((b"data: 0\r\r" * 1_000 + b"\n\n") * (MAX_EVENTS // 1_000 + 1), b"text/event-stream"),
         "elements": _answer(b"data: [0" + b",0" * 5000 + b"]\n\n", b"text/event-stream"),
     }
     for answer in answers.values():

@@ -66,6 +66,34 @@ async def test_whole_events_are_passed_on_however_they_were_cut() -> None:
         assert body.closed
 
 
+@pytest.mark.parametrize("text", [b"data: 1\r\rdata: 2\r\r", b"data: 1\n\rdata: 2\n\n", b"data: 1\r\ndata: 2\r"])
+async def test_what_ends_a_line_in_another_way_is_refused(text: bytes) -> None:
+    """Its reader would find more events than were counted (WHATWG HTML section 9.2)."""
+    for size in (1, len(text)):
+        with pytest.raises(httpx.RemoteProtocolError, match="carriage return"):
+            await read(Body([text[at : at + size] for at in range(0, len(text), size)]))
+
+
+async def test_a_long_stream_lets_others_work_meanwhile() -> None:
+    turns, ended = 0, False
+
+    async def others() -> None:
+        nonlocal turns
+        while not ended:
+            turns += 1
+            await asyncio.sleep(0)
+
+    working = asyncio.create_task(others())
+    await asyncio.sleep(0)
+    before = turns
+    passed_on = await read(Body([EVENT * 1_000]))
+    ended = True
+    await working
+
+    assert len(passed_on) == 1_000
+    assert turns - before > 1_000 // 20
+
+
 async def test_an_event_is_passed_on_before_the_next_one_comes() -> None:
     context.TRACE.set(context.Span())
     body = Body([EVENT], stalls=True)

@@ -22,6 +22,9 @@ MAX_PARTS = 4 * MAX_EVENTS
 """Reads that a stream may come in."""
 
 _END = re.compile(rb"\r?\n\r?\n")
+_LONE = re.compile(rb"\r(?!\n)")
+_TOGETHER = 16
+"""Events that are passed on before others get their turn: a few milliseconds of their reader's work."""
 _OVERLAP = 3
 """Bytes of an event's end that may have come with the part before."""
 
@@ -45,6 +48,8 @@ class BoundedStream(httpx.AsyncByteStream):
                 events, searched = events + 1, 0
                 yield self._event(held[: found.end()])
                 del held[: found.end()]
+                if events % _TOGETHER == 0:  # what has come already is read without a pause
+                    await asyncio.sleep(0)
             fits = length <= MAX_STREAM and parts <= MAX_PARTS and events <= MAX_EVENTS and len(held) <= MAX_EVENT
             if not fits:  # control: stream-bounded
                 raise httpx.RemoteProtocolError("the stream is too large", request=self._request)
@@ -60,6 +65,8 @@ class BoundedStream(httpx.AsyncByteStream):
 
     def _event(self, event: bytearray) -> bytes:
         try:
+            if _LONE.search(event):  # control: stream-line-ends
+                raise ValueError("a carriage return ends a line as well, and two an event, which would not be counted")
             check_size(bytes(event), MAX_ELEMENTS)  # control: stream-event-elements
         except ValueError as error:
             raise httpx.RemoteProtocolError(str(error), request=self._request) from error
