@@ -1344,6 +1344,11 @@ ROWS: dict[int, Row] = {
         Reason.TOO_MANY_REQUESTS,
         (Control("calls-per-person", put="most = OF_A_USER"),),
     ),
+    260: Row(
+        "a text in an answer that names a codec which is costly to decode",
+        None,
+        (Control("answer-charset"),),
+    ),
     240: Row(
         "a stream of a model server that is costly to read: without end, or of very many elements",
         None,

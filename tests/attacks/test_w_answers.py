@@ -134,6 +134,15 @@ async def test_an_answer_that_expands(target: Compromised) -> Tries:
             yield Attempt("expanded", succeeded=True)
 
 
+@attack(260, compromised)
+async def test_a_text_that_is_costly_to_decode(target: Compromised) -> Tries:
+    """It names the codec itself; this one takes the square of the length: 39 s for 800 KB."""
+    async with target.answers(_answer(b"x-a", b"text/plain; charset=punycode")) as (clients, origin, _):
+        for client in clients.values():
+            answer = await client.post(origin)
+            yield Attempt(str(answer.status_code), succeeded=answer.encoding != "utf-8")
+
+
 @attack(240, compromised)
 async def test_a_stream_that_is_costly_to_read(target: Compromised) -> Tries:
     """What reads a model server's stream gets none of an event that is too large for it, and no end of them."""

@@ -119,6 +119,16 @@ async def test_no_cookie_is_kept(reader: Party, kind: Kind) -> None:
     assert not http.cookies
 
 
+@KINDS
+async def test_a_text_is_utf_8_whatever_its_sender_says(reader: Party, kind: Kind) -> None:
+    reader.headers = [(b"content-type", b"text/plain"), (b"Content-Type", b"text/plain; format=x; CharSet=punycode")]
+    async with client(kind, directory(reader)) as (http, _):
+        answer = await http.post(reader.address, content="ä-a".encode())
+
+    assert answer.headers.get_list("content-type") == ["text/plain, text/plain"]
+    assert (answer.encoding, answer.text) == ("utf-8", "ä-a")
+
+
 INTERIM = b"HTTP/1.1 103\r\n\r\n"
 
 

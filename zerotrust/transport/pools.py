@@ -113,6 +113,9 @@ class _RotatingPool:
         answer.extensions["network_stream"].head_has_come()
         # A client would keep cookies, and send them with the calls of other users, to other parties.
         answer.headers.pop("set-cookie", None)  # control: no-cookies
+        # A client would decode a text by whatever codec it names, some of which take the square of its length.
+        if "charset" in (kind := answer.headers.get("content-type", "")).lower():
+            answer.headers["content-type"] = kind.partition(";")[0]  # control: answer-charset
         return answer
 
     async def aclose(self) -> None:
