@@ -172,11 +172,6 @@ class Conversation(BaseModel):
         """Whether a stream is to end with the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    @property
-    def length(self) -> int:
-        """Characters of its messages."""
-        return sum(len(message.content or "") for message in self.messages)
-
     def option(self, name: str) -> Any:
         """Return an option's value; None if it is absent or null."""
         return (self.model_extra or {}).get(name)

@@ -45,15 +45,16 @@ def create_app(service: Service) -> ASGIApp:
         model = backend.model(conversation.model)
         budgets.enter(caller := current_principal())
         spend, head = partial(budgets.spend, caller), Head(secrets.token_hex(12), int(time.time()), model)
+        asked = len(await request.body())
         if conversation.stream:
-            source = metered(backend.stream(model, conversation), conversation, spend)
+            source = metered(backend.stream(model, conversation), asked, spend)
             events = await Events.begun(request, head, source, with_usage=conversation.wants_usage)
             return events or Response(status_code=CLIENT_LEFT)
         reply = None
         try:
             reply = await unless_gone(request, backend.reply(model, conversation))
         finally:
-            spend(tokens(conversation, reply))
+            spend(tokens(asked, reply))
         return JSONResponse(head.whole(reply)) if reply else Response(status_code=CLIENT_LEFT)
 
     @app.get("/v1/models")

@@ -1313,6 +1313,16 @@ ROWS: dict[int, Row] = {
         None,
         (Control("answer-size"), Control("answer-elements")),
     ),
+    261: Row(
+        "a compromised agent that hides what it asks the model in descriptions of tools and arguments of calls",
+        ModelReason.BUDGET_SPENT,
+        (Control("model-tokens-at-least", take="size // BYTES_PER_TOKEN", put="0"),),
+    ),
+    262: Row(
+        "a model server that says that one call used all tokens of the sign-in",
+        Reason.GRANTED,
+        (Control("model-tokens-at-most", take="size + UNSAID", put="counted.total"),),
+    ),
     # W. what the answer of a compromised party costs its caller
     215: Row(
         "cookies in an agent's answer, which make the calls of other users too large",

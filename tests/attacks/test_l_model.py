@@ -10,7 +10,7 @@ import httpx
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from inference.answer import Head
+from inference.answer import Head, Usage
 from inference.backends import checked
 from inference.script import MAX_ORDERS
 from tests.support.attack import DOORS, LURES, Target, Tried, Tries, attack, message, tool_call
@@ -149,6 +149,38 @@ async def test_an_agent_that_asks_the_model_without_end(target: Target) -> Tries
             another: dict[str, Any] = {"lineage": [f"not-{bound}", "its-own"], "txn": f"not-{bound}"}
             others = await target.send(model, target.token(model, **another))
             assert others.answer.status_code == 200
+
+
+def hidden(where: str) -> dict[str, Any]:
+    """A conversation of 100 KB, none of which is in the content of a message."""
+    function = {"name": "search", "arguments": orjson.dumps({"query": "x" * 100_000}).decode()}
+    called = {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": function}]}
+    offered = {"type": "function", "function": {"name": "search", "description": "x" * 100_000}}
+    asked = [{"role": "user", "content": "Think."}]
+    return {"messages": [*asked, called]} if where == "calls" else {"messages": asked, "tools": [offered]}
+
+
+@attack(261)
+async def test_an_agent_that_asks_where_nothing_is_counted(target: Target) -> Tries:
+    """It was taken over.  The script counts the words of messages, as a server may that counts too little."""
+    model = "inference"
+    for where in ("calls", "tools"):
+        of_one_task: dict[str, Any] = {"lineage": [where, "its-own"], "txn": where}
+        with patch("inference.budget.MAX_TOKENS", 5_000):
+            for number in range(2):
+                token = target.token(model, jti=f"{where}-{number}", **of_one_task)
+                tried = await target.send(model, token, body=dict(DOORS[model].body) | hidden(where))
+        yield replace(tried, effect=tried.answer.status_code == 200)
+
+
+@attack(262)
+async def test_a_model_server_that_says_a_call_has_cost_everything(target: Target) -> Tries:
+    """What a sign-in may spend is for all its tasks."""
+    model = "inference"
+    with patch("inference.backends.scripted.Usage", lambda *_: Usage(100_000_000, 0)):
+        await target.send(model, target.token(model, jti="first", lineage=["t", "its-own"], txn="t"))
+    tried = await target.send(model, target.token(model, jti="second", lineage=["t", "its-own"], txn="t"))
+    yield replace(tried, effect=tried.answer.status_code != 200)
 
 
 def saying(
