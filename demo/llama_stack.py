@@ -52,7 +52,9 @@ async def attempts_at_the_server(system: System, server: LlamaStack) -> AsyncIte
         yield Attempt(INFERENCE, "lists the models, with its token for that", ALLOWED, "200", str(listed.status_code))
         yield await tried("lists the models, with its token for using one", POLICY, 403, chat, MODELS)
         yield await tried("uses a model, with its token for listing them", POLICY, 403, models, CHAT, **hello)
-        yield await tried("has the server call tools, with either token", POLICY, 403, chat, RESPONSES, **hello)
+        yield await tried(
+            "has the server call tools, with its token for using a model", POLICY, 403, chat, RESPONSES, **hello
+        )
         yield await tried("uses a model, with the reader's token for inference", AUDIENCE, 401, alice.t3, CHAT, **hello)
         yield await tried("uses a model, with alice's own token", AUDIENCE, 401, alice.t0, CHAT, **hello)
         yield await tried("uses a model, without a token", "Llama Stack: token", 401, None, CHAT, **hello)

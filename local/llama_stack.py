@@ -27,7 +27,7 @@ from local.keycloak_runtime import Say, going_on
 ROOT = Path(__file__).parents[1]
 OGX = ROOT / ".ogx" / "bin" / "ogx"
 HOST, SCRIPT_PORT = "127.0.0.1", 8322
-SCRIPTED = Provider(f"http://{HOST}:{SCRIPT_PORT}/v1")
+SCRIPTED = Provider(f"http://{HOST}:{SCRIPT_PORT}/v1", models=("scripted",))
 """A model server that answers by our script, for which no model is needed."""
 SECONDS_TO_START = 120
 """Many times what it needs on a busy machine."""
@@ -77,6 +77,10 @@ def check_able() -> None:
         raise LlamaStackError("The Llama Stack server is not installed: `make .ogx/ready` does it.")
 
 
+MODEL_SETTINGS = ("ZT_MODEL", "ZT_MODEL_TOOLS")
+"""Variables for inference, about the model behind it."""
+
+
 @dataclass(frozen=True, slots=True)
 class LlamaStack:
     """A server that is about to run: where, in which folder, and with which model behind it."""
@@ -91,6 +95,11 @@ class LlamaStack:
     def log(self) -> Path:
         """The path of its log."""
         return self.folder / "server.log"
+
+    def settings(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """Return inference's settings: those of these variables, and by default the first model that is offered."""
+        default = {"ZT_MODEL": f"provider/{self.provider.models[0]}"} if self.provider.models else {}
+        return default | {name: variables[name] for name in MODEL_SETTINGS if variables.get(name)}
 
 
 def enrol(registry_data: Path, server: LlamaStack | None) -> None:

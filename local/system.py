@@ -61,8 +61,6 @@ SECONDS_TO_START = 30
 SPACE = 100
 """Megabytes: several times the space that a run needs."""
 PID_FILE = "running.pid"
-MODEL_SETTINGS = ("ZT_MODEL", "ZT_MODEL_TOOLS")
-"""Variables for inference, about the model behind it."""
 INSIDER = ("lab/compromised_workload", "zerotrust")
 """The code of the compromised workload; see `lab/compromised_workload/main.py`."""
 
@@ -167,8 +165,8 @@ def settings(system: System, name: str) -> dict[str, str]:
         "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
         "ZT_DEPLOYMENT": str(DEPLOYMENT),
     }
-    chosen = {variable: os.environ[variable] for variable in MODEL_SETTINGS if variable in os.environ}
-    return common | (files if name == party else {}) | (chosen if name == "inference" else {})
+    server = system.llama_stack if name == "inference" else None
+    return common | (files if name == party else {}) | (server.settings(os.environ) if server else {})
 
 
 @asynccontextmanager

@@ -80,6 +80,16 @@ def test_its_key_is_enrolled_and_forgotten_when_it_does_not_run(tmp_path: Path) 
     assert not file.exists()
 
 
+def test_agents_get_the_first_model_that_is_offered_unless_another_is_named() -> None:
+    """So the first task needs nobody to have listed the models before."""
+    offered = LlamaStack(ORIGIN, Path("/none"), Provider("http://m/v1", models=("a", "b")), "")
+    everything = LlamaStack(ORIGIN, Path("/none"), Provider("http://m/v1"), "")
+
+    assert offered.settings({"HOME": "/", "ZT_MODEL": ""}) == {"ZT_MODEL": "provider/a"}
+    assert offered.settings({"ZT_MODEL": "provider/b"}) == {"ZT_MODEL": "provider/b"}
+    assert everything.settings({"ZT_MODEL_TOOLS": "schema"}) == {"ZT_MODEL_TOOLS": "schema"}
+
+
 async def test_a_server_that_ends_at_once_is_told_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
