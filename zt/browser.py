@@ -5,13 +5,16 @@ send the listener requests: only one that carries our `state` counts.
 """
 
 import asyncio
+import html
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import webbrowser
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 from zt.login import Client, Login, LoginError, Request, Say, endpoints
 
@@ -27,6 +30,10 @@ MOST_CONNECTIONS = 8
 
 _PAGE = """\
 <!doctype html><html lang="en"><meta charset="utf-8"><title>zt</title><body style="font-family: sans-serif"><p>{}</p>
+"""
+_GO_ON = """\
+<!doctype html><html lang="en"><meta charset="utf-8"><meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url={0}"><title>zt</title><a href="{0}">Sign in at Keycloak</a>
 """
 _RECEIVED = "Received. You may close this window: the terminal says how it goes on."
 _REFUSED = "Not signed in. You may close this window: the terminal says why."
@@ -67,23 +74,44 @@ _opened: list[subprocess.Popen[bytes]] = []
 async def sign_in(client: Client, *, say: Say, hint: str = "", opened: Callable[[str], None] = open_page) -> Login:
     """Sign a person in, and return the tokens.
 
-    `hint`: whose name the form shows; `opened`: opens the address.  Raises `LoginError` and `httpx.HTTPError`.
+    `hint`: whose name the form shows; `opened`: opens a page that leads there, for as long as this function runs.
+    Raises `LoginError`, `httpx.HTTPError` and `OSError`.
     """
     async with client.http() as http, _listening() as listener:
         metadata = await endpoints(client, http, "authorization_endpoint", "token_endpoint")
         request = Request(client=client, redirect=listener.redirect, hint=hint)
         code = listener.expect(request)
         address = request.address(metadata)
-        text = f"Sign in at Keycloak in the browser, within {SECONDS_TO_SIGN_IN} s.  If it does not open: {address}"
+        text = (
+            f"Sign in at Keycloak in the browser, within {SECONDS_TO_SIGN_IN} s.  "
+            f"If it shows no such page, open: {address}"
+        )
         say(text, {"sign_in": "browser", "uri": address, "expires_in": SECONDS_TO_SIGN_IN})
-        opened(address)
-        try:
-            async with asyncio.timeout(SECONDS_TO_SIGN_IN):
-                redeemable = await code
-        except TimeoutError as error:
-            why = f"nobody signed in within {SECONDS_TO_SIGN_IN} s.  `zt --device` signs in by a code, also elsewhere"
-            raise LoginError(why) from error
+        with _leading_to(address) as page:
+            opened(page)  # control: sign-in-address-in-file
+            try:
+                async with asyncio.timeout(SECONDS_TO_SIGN_IN):
+                    redeemable = await code
+            except TimeoutError as error:
+                why = (
+                    f"nobody signed in within {SECONDS_TO_SIGN_IN} s.  `zt --device` signs in by a code, also elsewhere"
+                )
+                raise LoginError(why) from error
         return await request.redeem(http, metadata, redeemable)
+
+
+@contextmanager
+def _leading_to(address: str) -> Iterator[str]:
+    """Give the address of a page that leads to `address`, for as long as the block runs.
+
+    It is a file that only this account can read: all accounts can read the arguments of a browser, and who knows our
+    `state` can answer in Keycloak's place.
+    """
+    with tempfile.TemporaryDirectory(prefix="zt-") as folder:  # mode 0700
+        page = Path(folder) / "sign-in.html"
+        page.touch(0o600)
+        page.write_text(_GO_ON.format(html.escape(address)))
+        yield page.as_uri()
 
 
 class Listener:

@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -11,6 +13,8 @@ from zt.login import Client, Login, LoginError, Pkce, Say, endpoints, login, pos
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 LONGEST = 600
 """Seconds to wait, whatever Keycloak says; its codes are good for 300."""
+LONGEST_INTERVAL = 60
+"""Seconds between two questions to Keycloak; it says 5."""
 SLOWER = 5
 """Seconds by which each `slow_down` makes the interval longer (RFC 8628 section 3.5)."""
 
@@ -20,15 +24,19 @@ _REFUSALS = {
 }
 
 
+_Typed = Annotated[str, Field(pattern="^[!-~]{1,512}$")]
+"""What a person is told to open or to type: it has no space, so it cannot go on as a sentence of ours."""
+
+
 class _Begun(BaseModel):
     """The answer of the device authorization endpoint (RFC 8628 section 3.2)."""
 
     device_code: str
-    user_code: str
-    verification_uri: str
-    verification_uri_complete: str = ""
+    user_code: _Typed
+    verification_uri: _Typed
+    verification_uri_complete: _Typed = ""
     expires_in: int = Field(ge=1)
-    interval: int = Field(default=5, ge=1)
+    interval: int = Field(default=5, ge=1, le=LONGEST_INTERVAL)
 
 
 async def sign_in(
@@ -50,11 +58,12 @@ async def sign_in(
             begun = _Begun.model_validate(answer)
         except ValidationError as error:
             raise LoginError(f"Keycloak gives no code: {error.errors()[0]['loc'][0]} is wrong or missing") from error
+        pages = [begun.verification_uri, begun.verification_uri_complete or begun.verification_uri]
+        origin = "://".join(urlsplit(client.issuer)[:2]) + "/"
+        if not all(page.startswith(origin) for page in pages):  # control: device-page-at-issuer
+            raise LoginError(f"the page that it names for the code is not at {origin}")
         seconds = min(begun.expires_in, LONGEST)
-        text = (
-            f"Open {begun.verification_uri} in any browser, and enter {begun.user_code} within {seconds} s.  "
-            f"Or open: {begun.verification_uri_complete or begun.verification_uri}"
-        )
+        text = f"Open {pages[0]} in any browser, and enter {begun.user_code} within {seconds} s.  Or open: {pages[1]}"
         say(text, {"sign_in": "device", **begun.model_dump(exclude={"device_code", "interval"})})
         form = {
             "grant_type": GRANT,

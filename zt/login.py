@@ -5,7 +5,6 @@ Both bind the tokens to this process by PKCE (RFC 7636, S256): the verifier neve
 
 import base64
 import hashlib
-import json
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,11 +16,21 @@ import httpx
 
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
 from zerotrust.limits.answers import MAX_ANSWER, ask
+from zerotrust.limits.strict_json import strict_object
 
 SECONDS_TO_SIGN_OUT = 5
 """The command has been carried out by then; a session that is not ended now expires by itself."""
 MOST_PARAMETERS = 16
 """Of a redirect; it has four."""
+MOST_TOLD = 200
+"""Characters of a refusal."""
+
+_REFUSALS = {
+    *("invalid_request", "unauthorized_client", "access_denied", "unsupported_response_type", "invalid_scope"),
+    *("server_error", "temporarily_unavailable"),
+    *("interaction_required", "login_required", "account_selection_required", "consent_required"),
+}
+"""In a redirect: RFC 6749 section 4.1.2.1, and OpenID Connect Core 1.0 section 3.1.2.6."""
 
 
 class LoginError(Exception):
@@ -116,7 +125,9 @@ class Request:
         if back.get("iss") != self.client.issuer:  # control: redirect-issuer
             raise LoginError(f"the answer in the browser is of another issuer than {self.client.issuer} (RFC 9207)")
         if "code" not in back:
-            raise LoginError(f"Keycloak refused: {refusal(back)}")
+            # No text of a redirect reaches the terminal: anybody who knows the state can send one.
+            why = back["error"] if back.get("error") in _REFUSALS else "it gave no error of RFC 6749"
+            raise LoginError(f"Keycloak refused: {why}")
         return back["code"]
 
     async def redeem(self, http: httpx.AsyncClient, metadata: Metadata, code: str) -> Login:
@@ -163,12 +174,9 @@ async def posted(http: httpx.AsyncClient, url: str, form: Mapping[str, str]) -> 
     status = 0
     try:
         status, answer = await ask(http, "POST", url, most=MAX_ANSWER, data=form)
-        found = json.loads(answer)
-        if not isinstance(found, dict):
-            raise ValueError("not an object")
+        return status, strict_object(answer)
     except ValueError as error:
         raise LoginError(f"Keycloak did not answer with JSON (status {status}; {error})") from error
-    return status, found
 
 
 def login(answer: Mapping[str, Any]) -> Login:
@@ -185,5 +193,6 @@ def login(answer: Mapping[str, Any]) -> Login:
 
 
 def refusal(answer: Mapping[str, Any]) -> str:
-    """Return error and description of a refusal (RFC 6749 section 5.2)."""
-    return ": ".join(str(answer[name]) for name in ("error", "error_description") if name in answer) or "no reason"
+    """Return error and description of a refusal (RFC 6749 section 5.2), in one printable line."""
+    given = ": ".join(str(answer[name]) for name in ("error", "error_description") if name in answer) or "no reason"
+    return "".join(c if c.isprintable() else " " for c in given[:MOST_TOLD])

@@ -48,6 +48,8 @@ def as_operator(context: typer.Context, do: Callable[[RegistryClient], Awaitable
 
     async def done() -> T:
         async with signed_in(settings.place(), settings.way, settings.user) as registry:
+            if not settings.user:
+                output.say(f"{registry.user} signed in.", {"signed_in": registry.user})
             return await do(registry)
 
     try:

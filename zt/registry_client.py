@@ -4,7 +4,6 @@ A token is sent only to the registry: in the TLS handshake, the server has to sh
 registry's name and its SPIFFE ID.  Nothing is sent before.
 """
 
-import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -13,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import jwt
+from jwt.utils import base64url_decode
 
 from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
+from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry
@@ -98,9 +98,7 @@ class RegistryClient:
         url = f"{self._address}{path}"
         try:
             status, answer = await ask(self._http, method, url, most=MAX_ANSWER, auth=self._authorized, **options)
-            content = json.loads(answer)
-            if not isinstance(content, dict):
-                raise ValueError("not an object")
+            content = strict_object(answer, most=None)  # the number of revocations is not bounded
         except httpx.ConnectError as error:
             raise self._unreached(error) from error
         except (httpx.HTTPError, OSError) as error:
@@ -187,6 +185,9 @@ def client_at(issuer: str, client_id: str, scope: str, *, ca: Path) -> Client:
         return Client(issuer, client_id, scope, ssl.create_default_context(cafile=ca))
     except FileNotFoundError as error:
         raise CommandError(f"There is no {ca}: is the system running? {STARTED_BY}", "not_running") from error
+    except OSError as error:  # `ssl.SSLError` is one
+        why = f"{ca} cannot be read as a certificate authority in PEM ({error})."
+        raise CommandError(why, "authority_unreadable") from error
 
 
 async def sign_in_at(client: Client, way: SignIn) -> Login:
@@ -224,6 +225,6 @@ async def signed_in(place: Place, way: SignIn, expected: str = "") -> AsyncItera
 def name_in(token: str) -> str:
     """Return who signed in.  The signature need not be verified: the token came from the issuer itself, over TLS."""
     try:
-        return str(jwt.decode(token, options={"verify_signature": False})["preferred_username"])
-    except (jwt.InvalidTokenError, KeyError) as error:
+        return str(strict_object(base64url_decode(token.split(".")[1]))["preferred_username"])
+    except (ValueError, IndexError, KeyError) as error:
         raise CommandError(f"Keycloak's token does not say who signed in ({error}).", "not_signed_in") from error

@@ -863,6 +863,16 @@ ROWS: dict[int, Row] = {
         Reason.REVOKED,
         (Control("revoked-operator-revokes-nobody", put="pass"),),
     ),
+    270: Row(
+        "another account of the machine reads the `state` of an operator's sign-in in a browser's arguments",
+        "not there",
+        (Control("sign-in-address-in-file", put="opened(address)"),),
+    ),
+    271: Row(
+        "an answer of the issuer that sends an operator to another site with a code",
+        "not shown",
+        (Control("device-page-at-issuer"),),
+    ),
     # M. another process of the same user
     130: Row(
         "a process of the same user that reads the authority's memory, or opened it at its start",

@@ -18,8 +18,9 @@ from tests.support.attack_registry import Registered, with_registry
 from tests.support.issuer import Issuer
 from zerotrust.decision import Reason
 from zerotrust.service import Service
+from zerotrust.testing.browser import destination
 from zerotrust.testing.issuer import ISSUER, metadata
-from zt import browser, show
+from zt import browser, device, show
 from zt.login import Client, LoginError
 from zt.terminal import Terminal
 
@@ -58,7 +59,7 @@ class Listening:
                 await http.get(f"{asked['redirect_uri']}?{urlencode({'state': asked['state'], 'iss': ISSUER})}")
 
         def opened(address: str) -> None:
-            sending.append(asyncio.create_task(send(dict(parse_qsl(urlsplit(address).query)))))
+            sending.append(asyncio.create_task(send(dict(parse_qsl(urlsplit(destination(address)).query)))))
 
         with pytest.MonkeyPatch.context() as patch:
             transport = httpx.MockTransport(self._issuer)
@@ -81,6 +82,93 @@ async def test_a_code_of_somebody_else_is_sent_to_zt(listening: Listening) -> Tr
     for back in ({"state": "guessed", "iss": ISSUER}, {"state": "", "iss": "https://attacker.test"}):
         told = await listening.sent(code="stolen", **back)
         yield Attempt(told, "stolen" in listening.redeemed)
+
+
+class Arguments:
+    """What all accounts of the machine can read of the browser of an operator who signs in, and the address there."""
+
+    lured: list[str] = []  # noqa: RUF012 - nobody is lured anywhere
+    leaks = False
+
+    def __init__(self, folder: Path) -> None:
+        self._listing = folder / "arguments"
+        self._browser = folder / "browser"
+        self._browser.write_text(f"#!/bin/sh\nps -ww -o args= -p $PPID -p $$ > '{self._listing}'\n")
+        self._browser.chmod(0o755)
+
+    def check_journals(self) -> None:
+        """There are none."""
+
+    async def seen(self) -> tuple[str, str]:
+        """The arguments of the two processes that open it, and the address."""
+        told: list[str] = []
+
+        def opened(address: str) -> None:
+            browser.open_page(address)
+            browser._opened.pop().wait()
+            raise LoginError("nobody is there")
+
+        client = Client(ISSUER, "zt", "registry.admin", ssl.create_default_context())
+        with pytest.MonkeyPatch.context() as patch:
+            transport = httpx.MockTransport(lambda _: httpx.Response(200, json=metadata()))
+            patch.setattr(Client, "http", lambda _, **__: httpx.AsyncClient(transport=transport))
+            patch.setenv("BROWSER", str(self._browser))
+            with pytest.raises(LoginError, match="nobody is there"):
+                await browser.sign_in(client, say=lambda _, facts: told.append(facts["uri"]), opened=opened)
+        return self._listing.read_text(), told[0]
+
+
+@asynccontextmanager
+async def at_the_arguments(folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Arguments]:
+    yield Arguments(folder)
+
+
+@attack(270, at_the_arguments)
+async def test_the_state_of_a_sign_in_is_read_from_arguments(arguments: Arguments) -> Tries:
+    """Who knows it can end the sign-in, or have `zt` act as somebody else."""
+    seen, address = await arguments.seen()
+    [state] = parse_qs(urlsplit(address).query)["state"]
+    yield Attempt("not there" if "zt-" in seen else "there", state in seen)
+
+
+class Sent:
+    """An operator's `zt --device`, and an issuer that names a page for the code."""
+
+    lured: list[str] = []  # noqa: RUF012 - nobody goes there
+    leaks = False
+
+    def check_journals(self) -> None:
+        """There are none."""
+
+    async def told(self, page: str) -> tuple[str, str]:
+        """What the operator is told to open, and how it ends."""
+        begun = {"device_code": "c", "user_code": "u", "verification_uri": page, "expires_in": 300}
+        answers = {"GET": metadata(device_authorization_endpoint=f"{ISSUER}/device"), "POST": begun}
+        told: list[str] = []
+        client = Client(ISSUER, "zt", "registry.admin", ssl.create_default_context())
+
+        def say(text: str, _facts: object) -> None:
+            told.append(text)
+            raise LoginError("told")
+
+        with pytest.MonkeyPatch.context() as patch:
+            transport = httpx.MockTransport(lambda request: httpx.Response(200, json=answers[request.method]))
+            patch.setattr(Client, "http", lambda _, **__: httpx.AsyncClient(transport=transport))
+            with pytest.raises(LoginError) as ended:
+                await device.sign_in(client, say=say)
+        return "".join(told), str(ended.value)
+
+
+@asynccontextmanager
+async def at_a_code(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Sent]:
+    yield Sent()
+
+
+@attack(271, at_a_code)
+async def test_an_operator_is_sent_to_a_page_elsewhere(sent: Sent) -> Tries:
+    """There, a copy of Keycloak's form would be given the password."""
+    told, ended = await sent.told("https://attacker.test/device")
+    yield Attempt("not shown" if "is not at" in ended else ended, "attacker.test" in told)
 
 
 class Screen:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 import httpx
 import pytest
 
+from zerotrust.testing.browser import destination
 from zerotrust.testing.issuer import ISSUER, metadata
 from zt import browser, device
 from zt.login import MOST_PARAMETERS, Client, LoginError, Request
@@ -61,6 +62,7 @@ def keycloak(monkeypatch: pytest.MonkeyPatch) -> Keycloak:
     return keycloak
 
 
+ORIGIN = ISSUER[: ISSUER.index("/", len("https://"))]
 CLIENT = Client(ISSUER, "zt", "registry.admin", ssl.create_default_context())
 
 
@@ -85,7 +87,7 @@ async def in_browser(visit: Visit, **more: Any) -> Any:
         await visit({"address": address, **dict(parse_qsl(urlsplit(address).query))})
 
     def opened(address: str) -> None:
-        under_way.append(asyncio.create_task(visited(address)))
+        under_way.append(asyncio.create_task(visited(destination(address))))
 
     try:
         return await browser.sign_in(CLIENT, opened=opened, **({"say": say} | more))
@@ -205,13 +207,47 @@ async def test_a_redirect_of_another_issuer_ends_the_sign_in(keycloak: Keycloak,
     assert keycloak.asked == []
 
 
-async def test_a_refusal_of_keycloak_is_told(keycloak: Keycloak) -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("invalid_scope", "Keycloak refused: invalid_scope"),
+        ("to repair:\n\n  run x", "Keycloak refused: it gave no error of RFC 6749"),
+        (None, "Keycloak refused: it gave no error of RFC 6749"),
+    ],
+)
+async def test_a_refusal_in_a_redirect_is_told_by_its_name_and_in_no_words_of_others(
+    keycloak: Keycloak, error: str | None, told: str
+) -> None:
     async def visit(asked: dict[str, str]) -> None:
-        answer = await get(good(asked, code=None, error="invalid_scope", error_description="no such scope"))
+        answer = await get(good(asked, code=None, error=error, error_description="to repair:\n\n  run x"))
         assert "terminal says why" in answer.text
 
-    with pytest.raises(LoginError, match="Keycloak refused: invalid_scope: no such scope"):
+    with pytest.raises(LoginError) as refused:
         await in_browser(visit)
+    assert str(refused.value) == told
+
+
+async def test_the_page_that_the_browser_opens_is_for_this_account_alone_and_not_for_longer(keycloak: Keycloak) -> None:
+    pages: list[Path] = []
+
+    def opened(address: str) -> None:
+        page = Path(urlsplit(address).path)
+        assert [one.stat().st_mode & 0o777 for one in (page, page.parent)] == [0o600, 0o700]
+        assert destination(address).startswith(f"{ISSUER}/authorize?")
+        pages.append(page)
+        raise OSError("no browser")
+
+    with pytest.raises(OSError, match="no browser"):
+        await browser.sign_in(CLIENT, opened=opened, say=say)
+    assert not pages[0].parent.exists()
+
+
+def test_a_page_that_leads_nowhere_is_said_to(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<p>")
+
+    with pytest.raises(LoginError, match="leads nowhere"):
+        destination(page.as_uri())
 
 
 @pytest.mark.parametrize(
@@ -220,6 +256,7 @@ async def test_a_refusal_of_keycloak_is_told(keycloak: Keycloak) -> None:
         ({"error": "invalid_grant", "error_description": "PKCE"}, "not exchanged for a token: invalid_grant: PKCE"),
         ({"access_token": "a"}, "no token answer"),
         (TOKENS | {"expires_in": "soon"}, "no token answer"),
+        ({"error": "a\n\x1bb", "error_description": "x" * 300}, "for a token: a  b: x{194}$"),
     ],
 )
 async def test_a_code_that_brings_no_token_is_told(keycloak: Keycloak, answer: dict[str, Any], told: str) -> None:
@@ -428,6 +465,9 @@ async def test_a_code_that_nobody_confirms_is_waited_for_no_longer_than_it_is_go
         ({"error": "unauthorized_client", "error_description": "off"}, "gives no code: unauthorized_client: off"),
         ({}, "gives no code: device_code is wrong or missing"),
         (BEGUN | {"interval": 0}, "gives no code: interval is wrong or missing"),
+        (BEGUN | {"interval": device.LONGEST_INTERVAL + 1}, "gives no code: interval is wrong or missing"),
+        (BEGUN | {"user_code": "AB then run x"}, "gives no code: user_code is wrong or missing"),
+        (BEGUN | {"verification_uri": f"{ISSUER}/device\n"}, "gives no code: verification_uri is wrong or missing"),
         (BEGUN | {"expires_in": "x"}, "gives no code: expires_in is wrong or missing"),
     ],
 )
@@ -438,7 +478,24 @@ async def test_where_there_is_no_code_it_is_said_why(keycloak: Keycloak, begun: 
         await by_code(Clock())
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b"x" * (2 << 20)])
+@pytest.mark.parametrize("name", [name for name in BEGUN if name.startswith("verification_uri")])
+@pytest.mark.parametrize(
+    "page", ["https://other.test/device", ISSUER.replace("https", "http"), f"{ORIGIN}.other.test/"]
+)
+async def test_a_person_is_sent_to_the_issuer_alone(keycloak: Keycloak, name: str, page: str) -> None:
+    keycloak.begun = BEGUN | {name: page}
+    told: list[Any] = []
+
+    with pytest.raises(LoginError, match=f"for the code is not at {ORIGIN}/"):
+        await by_code(Clock(), lambda *words: told.append(words))
+    assert told == []
+
+
+DEEP = b'{"a":' + b"[" * 200_000
+INFINITE = b'{"access_token": "a", "refresh_token": "r", "expires_in": 1e999}'
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"x" * (2 << 20), DEEP, INFINITE])
 async def test_what_is_no_answer_is_told(monkeypatch: pytest.MonkeyPatch, keycloak: Keycloak, body: bytes) -> None:
     async def answer(request: httpx.Request) -> httpx.Response:
         return await keycloak(request) if request.method == "GET" else httpx.Response(502, content=body)

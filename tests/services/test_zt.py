@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -140,7 +141,7 @@ def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registered: Registered, 
         yield program_at(monkeypatch, place, port, ca)
 
 
-def signs_in(monkeypatch: pytest.MonkeyPatch, user: str | None, place: Place | None = None) -> None:
+def signs_in(monkeypatch: pytest.MonkeyPatch, user: str | None, place: Place | None = None, *, token: str = "") -> None:
     """Whoever it is, in a browser."""
 
     async def sign_in(client: Client, *, say: Say, hint: str) -> Login:
@@ -148,7 +149,7 @@ def signs_in(monkeypatch: pytest.MonkeyPatch, user: str | None, place: Place | N
             assert (client.issuer, client.client_id, client.scope) == (place.issuer, CLIENT, SCOPE)
             assert hint.lower() == "olga"
         assert client.tls.verify_mode is ssl.CERT_REQUIRED
-        return login_of(user)
+        return replace(login_of(user), access_token=token) if token else login_of(user)
 
     monkeypatch.setattr(browser, "sign_in", sign_in)
 
@@ -217,7 +218,9 @@ def test_without_a_name_whoever_signs_in_is_the_operator(
     signs_in(monkeypatch, "bob")
     registered.answers["GET /parties"] = (403, {"reason": "policy_denied"})
 
-    assert failed(zt("party", "list", env={"ZT_USER": user})).startswith("bob is not an operator")
+    told, why = failed(zt("party", "list", env={"ZT_USER": user})).splitlines()
+    assert told == "bob signed in."
+    assert why.startswith("bob is not an operator")
 
 
 def test_where_somebody_else_than_expected_signs_in_nothing_is_done(
@@ -239,10 +242,12 @@ def test_where_somebody_else_than_expected_signs_in_nothing_is_done(
 def test_a_token_that_does_not_say_who_signed_in_is_not_used(
     zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    signs_in(monkeypatch, None)
+    deep = urlsafe_b64encode(b'{"a":' + b"[" * 200_000).decode()
+    for token in (token_of(None), "opaque", f"a.{deep}.c"):
+        signs_in(monkeypatch, None, token=token)
 
-    assert failed(zt("party", "list")).startswith("Keycloak's token does not say who signed in")
-    assert (registered.asked, signed_out) == ([], [token_of(None)])
+        assert failed(zt("party", "list")).startswith("Keycloak's token does not say who signed in")
+        assert (registered.asked, signed_out.pop()) == ([], token)
 
 
 @pytest.mark.parametrize(
@@ -801,7 +806,7 @@ def test_a_reinstatement_that_keycloak_does_not_know_of_is_reported_and_is_no_su
     )
 
 
-@pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"\xff"])
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"\xff", b'{"a":' + b"[" * 200_000])
 def test_an_answer_that_is_none_is_reported(zt: Zt, registered: Registered, answer: bytes) -> None:
     registered.answers["GET /parties"] = (200, answer)
 
@@ -846,6 +851,20 @@ def test_a_system_that_does_not_run_is_reported(place: Place, monkeypatch: pytes
 
     place.ca.unlink()
     assert failed(zt("party", "list")) == f"There is no {place.ca}: is the system running? {STARTED_BY}"
+
+
+def test_a_certificate_authority_that_is_none_is_reported(
+    place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA
+) -> None:
+    zt = program_at(monkeypatch, place, 1, ca)
+    told = f"{place.ca} cannot be read as a certificate authority in PEM ("
+
+    place.ca.write_text("-----")
+    assert failed(zt("party", "list")).startswith(told)
+
+    place.ca.unlink()
+    place.ca.mkdir()
+    assert failed(zt("party", "list")).startswith(told)
 
 
 # --- whom it tells nothing --------------------------------------------------------------------------------------------

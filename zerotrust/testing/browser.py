@@ -16,6 +16,8 @@ import re
 import ssl
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import httpx
 
@@ -69,17 +71,32 @@ class Person:
         return answer
 
     async def visit(self, address: str, tls: ssl.SSLContext, *, confirm: bool = True) -> httpx.Response:
-        """Open an address of Keycloak, sign in, and go where that leads; `confirm` what a device asks for, or not.
+        """Open an address of Keycloak, or a page that leads to one, sign in, and go where that leads.
 
-        Return the last page.
+        `confirm` what a device asks for, or not.  Return the last page.
         """
         async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=30) as browser:
-            page = await _followed(browser, await browser.get(address))
+            page = await _followed(browser, await browser.get(destination(address)))
             page = await _followed(browser, await self.fill_in(browser, page))
             if code := re.search(r'name="code" value="([^"]+)"', page.text):  # it asks for consent
                 said = {"code": code[1], **({"accept": "Yes"} if confirm else {"cancel": "No"})}
                 page = await _followed(browser, await browser.post(_action(page), data=said))
             return page
+
+
+def destination(address: str) -> str:
+    """Return where the page in a file leads (`http-equiv="refresh"`), or the address itself if it is no file's.
+
+    Raises `LoginError` if the page leads nowhere.
+    """
+    where = urlsplit(address)
+    if where.scheme != "file":
+        return address
+    page = Path(url2pathname(where.path)).read_text()
+    found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page)
+    if not found:
+        raise LoginError(f"{address} leads nowhere")
+    return html.unescape(found[1])
 
 
 async def _followed(browser: httpx.AsyncClient, answer: httpx.Response) -> httpx.Response:
