@@ -55,7 +55,7 @@ def create_app(service: Service) -> ASGIApp:
         first, *_ = plan = make_plan(task.request, service.department(task.department))
         # Refuses here, before the answer begins, if the first step is not allowed.  `work` finds this token cached.
         allowed = service.exchange(first.agent, *first.scopes, department=first.department)
-        plan = with_model(plan, await models.choose_beside(allowed))
+        plan = with_model(plan, await models.choose_beside(allowed, first.department))
         if "text/event-stream" in accept:
             events = (JSONServerSentEvent(p.model_dump(), event=p.event) async for p in work(plan))
             return EventSourceResponse(events)
@@ -64,7 +64,8 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.post("/plan")
     async def plan(task: Task) -> list[Step]:
-        return with_model(make_plan(task.request, service.department(task.department)), await models.choose())
+        department = service.department(task.department)
+        return with_model(make_plan(task.request, department), await models.choose(department))
 
     @app.get("/models")
     async def list_models() -> list[str]:

@@ -31,13 +31,14 @@ class Models:
         self._service = service
         self._lists = Bounded[str, tuple[float, list[str]]](REMEMBERED)
 
-    async def listed(self) -> list[str]:
-        """Return the names of the models, the service's own choice first.
+    async def listed(self, department: str | None = None) -> list[str]:
+        """Return the names of the models, the service's own choice first; asked for in a task's one department.
 
         A list is remembered for the token that it was got with, so that many tasks of one sign-in do not ask again.
         Raises `Denied`, also if the inference service gives no valid answer.
         """
-        token = await self._service.exchange(INFERENCE, "model.read", "llama.models")  # refuses who is revoked by now
+        # Refuses who is revoked by now.
+        token = await self._service.exchange(INFERENCE, "model.read", "llama.models", department=department)
         until, names = self._lists.get(token.token_id, (0.0, []))
         if until > self._service.clock():
             return names
@@ -50,7 +51,7 @@ class Models:
         self._lists[token.token_id] = self._service.clock() + SECONDS_REMEMBERED, names
         return names
 
-    async def choose(self) -> Choice:
+    async def choose(self, department: str) -> Choice:
         """Return a model for a plan: the first that the user's token lists; the default, where it lists none.
 
         A plan needs no list, so nothing that goes wrong here ends a task.
@@ -59,7 +60,7 @@ class Models:
             return Choice(because=f"the token may not list the models: it lacks {' and '.join(sorted(lacking))}")
         try:
             async with asyncio.timeout(SECONDS_TO_CHOOSE):
-                names = await self.listed()
+                names = await self.listed(department)
         except Denied as refusal:
             return Choice(because=f"the models could not be listed: {refusal.public_reason}")
         except TimeoutError:
@@ -68,9 +69,9 @@ class Models:
             return Choice(because="the inference service lists no model")
         return Choice(names[0], "the first that the inference service lists")
 
-    async def choose_beside(self, other: Awaitable[object]) -> Choice:
+    async def choose_beside(self, other: Awaitable[object], department: str) -> Choice:
         """Return a model for a plan, chosen while `other` is awaited.  What that raises ends both."""
-        choosing = asyncio.create_task(self.choose())
+        choosing = asyncio.create_task(self.choose(department))
         try:
             await other
             return await choosing

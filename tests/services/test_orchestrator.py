@@ -269,6 +269,17 @@ async def test_the_model_of_the_plan_is_what_the_agents_ask_for(
     assert set(asked_for) - {"list"} == {model}
 
 
+@pytest.mark.parametrize("path", ["/tasks", "/plan"])
+async def test_the_models_are_asked_for_in_the_one_department_of_the_task(
+    system: System, issuer: Issuer, path: str
+) -> None:
+    task = FORECAST | {"department": "/finance"}
+    await system.client("orchestrator", issuer.token(groups=BOTH, scope=ALL)).post(path, json=task)
+
+    [listing] = [form for form in issuer.exchanges if "model.read" in form["scope"]]
+    assert listing["requested_department"] == "/finance"
+
+
 async def test_the_models_are_asked_for_once_for_the_tasks_of_one_token(
     system: System, issuer: Issuer, asked_for: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
