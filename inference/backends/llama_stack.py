@@ -18,10 +18,13 @@ from inference.backends import checked, schema
 from inference.backends.checked import TooLong
 from inference.chat import DEFAULT, NEVER_SERVED, Conversation, ModelReason, unknown_model
 from inference.settings import MODEL_NAME, ModelSettings
+from zerotrust.context import current_principal
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.errors import ZeroTrustError
+from zerotrust.limits.in_flight import InFlight
 from zerotrust.service import Service
 from zerotrust.transport.egress import calling_with
+from zerotrust.transport.pools import MAX_CONNECTIONS
 
 
 class ClientMissing(ZeroTrustError):
@@ -41,6 +44,9 @@ CHAT, MODELS = "llama.chat", "llama.models"
 LASTING = 20
 """Seconds that a call of the model may take, whatever is left of an earlier call's token: a model on a slow machine
 needs some, and a token lives for 30."""
+
+OF_A_CALLER = MAX_CONNECTIONS // 3
+"""Calls of the server under way for one caller, so that others find a connection."""
 
 _NOT_THERE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.NetworkError)
 _CONTEXT = re.compile(r"context.{0,20}(length|window|size)|maximum context|too many tokens", re.IGNORECASE)
@@ -69,6 +75,7 @@ class LlamaStack:
         """`name`: the server's in the registry."""
         self._service, self._name = service, name
         self._chosen, self._by_schema = settings.model, settings.model_tools == "schema"
+        self._under_way = InFlight()
         self._client = AsyncLlamaStackClient(
             base_url=origin,
             http_client=service.egress.streaming,
@@ -79,8 +86,9 @@ class LlamaStack:
 
     async def models(self) -> list[str]:
         """Return the names of its language models, the chosen one first.  Raises `Denied`."""
-        with _in_our_words():
-            with calling_with(await self._service.exchange(self._name, MODELS)):
+        token = await self._service.exchange(self._name, MODELS)
+        with self._one_more(), _in_our_words():
+            with calling_with(token, elements=checked.LIST_ELEMENTS):
                 listed = await self._client.models.list()
             found = checked.models(listed, re.compile(MODEL_NAME).fullmatch)
         chosen = self._chosen = self._chosen or next(iter(found), None)
@@ -89,7 +97,7 @@ class LlamaStack:
     def model(self, asked: str) -> str:
         """Return a model's name; the server knows whether it has it.  Raises `Denied`."""
         if asked == DEFAULT and self._chosen is None:
-            raise unknown_model(asked, "Which model is the default is known once the models were listed.")
+            raise unknown_model(asked, "Set ZT_MODEL at inference, or name a model: which is the default is not known.")
         if not re.fullmatch(MODEL_NAME, asked):
             raise unknown_model(asked, "GET /v1/models lists the models.")
         return self._chosen if asked == DEFAULT and self._chosen else asked
@@ -97,8 +105,9 @@ class LlamaStack:
     async def reply(self, model: str, conversation: Conversation) -> Reply:
         """Return the model's next message.  Raises `Denied`."""
         request = self._request(model, conversation)
-        with _in_our_words():
-            with calling_with(await self._service.exchange(self._name, CHAT, lasting=LASTING)):
+        token = await self._service.exchange(self._name, CHAT, lasting=LASTING)
+        with self._one_more(), _in_our_words():
+            with calling_with(token):
                 answer = await self._client.chat.completions.create(**request)
             reply = checked.completion(answer)
             return schema.heard(reply, conversation) if self._by_schema else reply
@@ -110,14 +119,26 @@ class LlamaStack:
                 yield piece
             return
         request = self._request(model, conversation) | {"stream": True, "stream_options": {"include_usage": True}}
-        with _in_our_words():
-            with calling_with(await self._service.exchange(self._name, CHAT, lasting=LASTING)):
+        token = await self._service.exchange(self._name, CHAT, lasting=LASTING)
+        with self._one_more(), _in_our_words():
+            with calling_with(token):
                 answer = await self._client.chat.completions.create(**request)
             stream = checked.Stream()
             async with answer, aclosing(answer.__stream__()) as chunks:
                 async for chunk in chunks:
                     yield stream.piece(chunk)
             stream.end()
+
+    @contextmanager
+    def _one_more(self) -> Iterator[None]:
+        """Count a call of the server, until the block ends.  Raises `Denied` if its caller has too many."""
+        caller = current_principal().party
+        if not self._under_way.take(caller, OF_A_CALLER):
+            raise Denied(ModelReason.MODEL_BUSY, f"{caller}: {OF_A_CALLER} under way")
+        try:
+            yield
+        finally:
+            self._under_way.give_back(caller)
 
     def _request(self, model: str, conversation: Conversation) -> dict[str, Any]:
         conversation.check(NEVER_SERVED)
@@ -141,7 +162,9 @@ def _in_our_words() -> Iterator[None]:
     """Raise what goes wrong with the server as `Denied`, which quotes nothing of what it said."""
     try:
         yield
-    except (APIError, httpx.HTTPError, TimeoutError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except Denied:
+        raise
+    except Exception as error:  # its library checks nothing, so nonsense fails anywhere in it
         cause = error.__cause__ if isinstance(error, APIConnectionError) and error.__cause__ else error
         if isinstance(cause, Denied):
             raise cause from None
@@ -151,7 +174,7 @@ def _in_our_words() -> Iterator[None]:
 
 def _reason(error: BaseException) -> ReasonCode:
     if isinstance(error, APIStatusError):
-        return _reason_of(error.status_code, error.response.text)
+        return _reason_of(error.status_code, error.response.content.decode(errors="replace"))
     if isinstance(error, _NOT_THERE):
         return ModelReason.MODEL_UNREACHABLE
     if isinstance(error, httpx.TimeoutException | TimeoutError):

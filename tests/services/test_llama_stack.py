@@ -3,6 +3,7 @@
 The server is played by the test here; `test_model_server.py` has the real one.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,8 +17,11 @@ from tests.support.issuer import Issuer
 from tests.support.model_server import needs_client
 from tests.support.system import System, running
 from zerotrust.registry.snapshot import OutsideServer
+from zerotrust.transport.pools import MAX_CONNECTIONS
 
 needs_client()
+
+from inference.backends import llama_stack  # noqa: E402 - there is no client in older Pythons
 
 ORIGIN, PIN = "https://127.0.0.1:8321", "0" * 64
 HELLO: dict[str, Any] = {"model": "provider/m", "messages": [{"role": "user", "content": "Hello"}]}
@@ -63,10 +67,13 @@ class Server(httpx.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self.asked: list[httpx.Request] = []
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
         self.answer: Callable[[], httpx.Response] = lambda: httpx.Response(200, json=whole())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
+        await self.goes_on.wait()
         return self.answer()
 
     def answers(self, content: Any, status: int = 200) -> None:
@@ -251,6 +258,43 @@ async def test_whatever_goes_wrong_is_said_in_our_words_and_tried_once(
     assert (answer.status_code, answer.json()["reason"], answer.json()["error"]["code"]) == (status, reason, code)
     assert SECRET not in answer.text
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/plain; charset=zlib"])
+@pytest.mark.parametrize(
+    "body", [b"hello", b"[1]", b'"a"', b"null", b'{"data": "abc"}', b'{"data": [1, null]}', b"\xff"]
+)
+async def test_nonsense_is_no_error_of_ours(
+    thinking: httpx.AsyncClient, listing: httpx.AsyncClient, server: Server, body: bytes, kind: str
+) -> None:
+    for status, reason in ((200, "model_answer_invalid"), (500, "model_")):
+        server.answer = lambda s=status: httpx.Response(s, headers={"content-type": kind}, content=body)  # type: ignore[misc]
+        for answer in (await ask(thinking), await listing.get("/v1/models")):
+            assert (answer.status_code, answer.json()["reason"].startswith(reason)) == (502, True)
+
+
+async def test_one_caller_leaves_room_for_others(
+    system: System, thinking: httpx.AsyncClient, server: Server, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 3 * llama_stack.OF_A_CALLER <= MAX_CONNECTIONS
+    monkeypatch.setattr(llama_stack, "OF_A_CALLER", 2)
+    scope, inference = "inference.run llama.chat", issuer.registry.id("inference")
+    writer = system.client("inference", issuer.delegated("orchestrator", "agent/writer", aud=inference, scope=scope))
+    server.goes_on.clear()
+    held = [asyncio.create_task(ask(thinking, stream=number == 1)) for number in range(2)]
+    while len(server.asked) < 2:
+        await asyncio.sleep(0.01)
+
+    for stream in (False, True):
+        refused = await asyncio.wait_for(ask(thinking, stream=stream), 60)  # one that is not refused waits
+        assert (refused.status_code, refused.json()["reason"]) == (503, "model_busy")
+    other = asyncio.create_task(ask(writer))
+    while len(server.asked) < 3:
+        await asyncio.sleep(0.01)
+    server.goes_on.set()
+    assert (await other).status_code == 200
+    await asyncio.gather(*held)
+    assert [(await ask(thinking)).status_code for _ in range(3)] == [200] * 3
 
 
 @pytest.mark.parametrize(
