@@ -30,6 +30,8 @@ ROUTES: Routes = {
     ("GET", "/v1/models/{name:path}"): Scope("model.read"),
     ("GET", "/health"): Public(),
 }
+MAX_SHOWN = 200
+"""Models in our list: as many as whoever reads it accepts in one answer.  The others are served by name."""
 CLIENT_LEFT = 499
 """The status of an answer that nobody reads, for the record."""
 DIALECTS = {path: OPENAI for _, path in ROUTES if path.startswith("/v1/")}
@@ -59,7 +61,8 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        return {"object": "list", "data": [model_entry(name) for name in await choice.backend().models()]}
+        names = await choice.backend().models()
+        return {"object": "list", "data": [model_entry(name) for name in names[:MAX_SHOWN]]}
 
     @app.get("/v1/models/{name:path}")
     async def model(name: str) -> dict[str, Any]:

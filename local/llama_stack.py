@@ -54,7 +54,7 @@ ModelOption = Annotated[Model, typer.Option(help="what answers behind inference"
 def provider_of(variables: Mapping[str, str]) -> Provider:
     """Return the model server that the variables name; by default, the one that answers by our script.
 
-    Raises `LlamaStackError` if the file with its key cannot be read.
+    Raises `LlamaStackError` if the file with its key cannot be read, or no model is named.
     """
     if not (url := variables.get("OPENAI_BASE_URL")):
         return SCRIPTED
@@ -63,7 +63,10 @@ def provider_of(variables: Mapping[str, str]) -> Provider:
         key = Path(file).read_text().strip() if file else ""
     except OSError as error:
         raise LlamaStackError(f"OPENAI_API_KEY_FILE: {file} cannot be read ({error.strerror}).") from error
-    return Provider(url, key, tuple(variables.get("OPENAI_MODEL", "").split()))
+    models = tuple(variables.get("OPENAI_MODEL", "").split())
+    if not models and not variables.get("ZT_MODEL"):  # agents cannot list models, so none would be theirs
+        raise LlamaStackError(f"Which model of {url}?  Set OPENAI_MODEL as well.")
+    return Provider(url, key, models)
 
 
 def check_able() -> None:

@@ -14,8 +14,10 @@ MAX_TEXT = 256 * 1024
 """Characters of one answer: its text, its refusal and the arguments of its calls."""
 MAX_CALLS = 32
 """Tools that one answer calls."""
-MAX_LISTED = 1_000
+MAX_LISTED = 500
 """Models of a list."""
+LIST_ELEMENTS = 20 * MAX_LISTED
+"""Elements of a list's JSON; OGX has 17 for each model."""
 MAX_TOKENS = 100_000_000
 """Tokens of one call, as its server counts them."""
 

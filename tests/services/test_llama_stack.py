@@ -13,15 +13,18 @@ import httpx
 import jwt
 import pytest
 
+from inference.main import MAX_SHOWN
 from tests.support.issuer import Issuer
 from tests.support.model_server import needs_client
 from tests.support.system import System, running
+from zerotrust.limits.answers import MAX_ELEMENTS
+from zerotrust.limits.strict_json import check_size
 from zerotrust.registry.snapshot import OutsideServer
 from zerotrust.transport.pools import MAX_CONNECTIONS
 
 needs_client()
 
-from inference.backends import llama_stack  # noqa: E402 - there is no client in older Pythons
+from inference.backends import checked, llama_stack  # noqa: E402 - there is no client in older Pythons
 
 ORIGIN, PIN = "https://127.0.0.1:8321", "0" * 64
 HELLO: dict[str, Any] = {"model": "provider/m", "messages": [{"role": "user", "content": "Hello"}]}
@@ -343,6 +346,28 @@ async def test_models_are_listed_and_the_first_is_the_default(
     server.answers(whole())
     assert (await ask(thinking, model="default")).json()["model"] == "provider/a"
     assert server.body["model"] == "provider/a"
+
+
+async def test_a_long_list_of_models_is_read_and_the_first_are_shown(
+    listing: httpx.AsyncClient, server: Server
+) -> None:
+    def listed(number: int) -> None:
+        server.answers({"data": [_as_listed(f"provider/{count}") for count in range(number)]})
+
+    listed(checked.MAX_LISTED)
+    answer = await listing.get("/v1/models")
+    assert [model["id"] for model in answer.json()["data"]] == [f"provider/{count}" for count in range(MAX_SHOWN)]
+    check_size(answer.content, MAX_ELEMENTS)
+    assert (await listing.get(f"/v1/models/provider/{checked.MAX_LISTED - 1}")).status_code == 200
+    for number in (checked.MAX_LISTED + 1, checked.LIST_ELEMENTS):
+        listed(number)
+        assert (await listing.get("/v1/models")).json()["reason"] == "model_answer_invalid"
+
+
+def _as_listed(name: str) -> dict[str, Any]:
+    """A model as OGX lists it."""
+    more = {"model_type": "llm", "provider_id": "provider", "provider_resource_id": name}
+    return {"id": name, "object": "model", "created": 1, "owned_by": "ogx", "custom_metadata": more}
 
 
 async def test_a_chosen_model_is_the_default_and_listed_first(

@@ -37,6 +37,9 @@ def test_the_model_is_the_one_that_the_variables_name(tmp_path: Path) -> None:
     assert provider_of(named | {"OPENAI_API_KEY_FILE": str(key)}).key == "s3cret"
     with pytest.raises(LlamaStackError, match="cannot be read"):
         provider_of(named | {"OPENAI_API_KEY_FILE": str(tmp_path / "none")})
+    with pytest.raises(LlamaStackError, match="OPENAI_MODEL"):
+        provider_of(named | {"OPENAI_MODEL": ""})
+    assert provider_of(named | {"OPENAI_MODEL": "", "ZT_MODEL": "provider/c"}).models == ()
 
 
 def test_there_is_a_server_only_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from zerotrust.transport.pools import Connections, MCPConnections, origin
 from zerotrust.transport.streaming import BoundedStream
 
 _token: ContextVar[ExchangedToken] = ContextVar("outgoing_token")
+_elements: ContextVar[int] = ContextVar("elements_of_an_answer", default=MAX_ELEMENTS)
 
 _LONGEST = 120
 """Seconds that a call may take, even if its token is valid for longer."""
@@ -35,13 +36,17 @@ _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 @contextmanager
-def calling_with(token: ExchangedToken) -> Iterator[None]:
-    """Send `token` with the calls of this block.  Other tasks, and so other users, are not affected."""
-    before = _token.set(token)
+def calling_with(token: ExchangedToken, *, elements: int = MAX_ELEMENTS) -> Iterator[None]:
+    """Send `token` with the calls of this block.  Other tasks, and so other users, are not affected.
+
+    `elements`: of the JSON of an answer, at most, if it is not a stream.
+    """
+    before, most = _token.set(token), _elements.set(elements)
     try:
         yield
     finally:
         _token.reset(before)
+        _elements.reset(most)
 
 
 def _time_left() -> asyncio.Timeout:
@@ -55,7 +60,7 @@ async def _whole(sending: Callable[..., Awaitable[Any]], request: Any, options: 
         answer = await sending(request, **options | {"stream": True})  # control: request-sent-once
         try:
             body = await read(answer)
-            check_size(body, MAX_ELEMENTS)  # control: answer-elements
+            check_size(body, _elements.get())  # control: answer-elements
             return answer, body
         finally:
             await answer.aclose()
