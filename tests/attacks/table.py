@@ -383,6 +383,7 @@ ROWS: dict[int, Row] = {
         Reason.EXCHANGE_REFUSED,
         (at_keycloak.MAY_CALL, at_keycloak.ONE_AUDIENCE),
     ),
+    255: Row("another party gets a token for the model server", Reason.EXCHANGE_REFUSED, (at_keycloak.MAY_CALL,)),
     60: Row(
         "a longer lifetime than the parent's, or than the party's ceiling",
         None,
@@ -1195,6 +1196,24 @@ ROWS: dict[int, Row] = {
     ),
     198: Row("an impostor answers for the server outside", None, (Control("outside-key-pinned"),)),
     199: Row("our token is sent to the server outside", Reason.WOULD_WIDEN, (Control("token-for-its-audience"),)),
+    251: Row(
+        "a token for another audience is sent to the model server",
+        Reason.WOULD_WIDEN,
+        (Control("token-for-its-audience"),),
+    ),
+    252: Row(
+        "another party has a token for the model server, and calls it",
+        None,
+        (Control("outside-for-one-party", put="True", take="servers[name].reached_by == caller"),),
+    ),
+    253: Row(
+        "a model server that an operator has suspended is called",
+        Reason.PEER_REVOKED,
+        (Control("no-call-to-suspended-peer"),),
+    ),
+    254: Row(
+        "a model server shows a token that it got to a party", Reason.AUDIENCE_MISMATCH, (Control("token-audience"),)
+    ),
     208: Row("a registry that was edited and not approved", "not served", (Control("registry-as-approved"),)),
     209: Row(
         "policies that are nested so deeply that their parser ends the process",

@@ -24,7 +24,7 @@ from registration.realm import realm as derive
 from registration.realm.users import USERS
 from tests.support.attack_realm import READING, WRITING, Target, Tried, Tries, alive, attack
 from tests.support.real import AGENT_SCOPE, AGENTS, imported
-from tests.support.realm import EXCHANGE, TOKEN_TYPE, Realm, chain, claims
+from tests.support.realm import EXCHANGE, SERVER, TOKEN_TYPE, Realm, chain, claims
 from tests.support.svid import TrustDomain
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
@@ -81,6 +81,14 @@ async def test_an_audience_that_a_party_may_not_call(target: Target) -> Tries:
     answer = await target.realm.exchange(READER, t1, audience=DOCUMENTS, scope="tool.read", resource=name("inference"))
     assert alive(answer)
     yield Tried(answer, _said(answer)["aud"] != name(DOCUMENTS))
+
+
+@attack(255)
+async def test_another_party_gets_a_token_for_the_model_server(target: Target) -> Tries:
+    """With the scope that it may hand down to inference; no gate of ours stands behind the realm there."""
+    for party, token in (("orchestrator", await target.t0()), (READER, await target.t1())):
+        answer = await target.realm.exchange(party, token, audience=SERVER, scope="llama.chat")
+        yield Tried(answer, alive(answer))
 
 
 @attack(60)

@@ -16,7 +16,7 @@ from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.console import CONSOLE, with_console
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
-from tests.support.outside import Server, answering, snapshot_of
+from tests.support.outside import NAME, Server, answering, snapshot_of
 from tests.support.system import POLICY, ROOT, fresh_revocations, registry, running
 from zerotrust.context import TRACE, Span
 from zerotrust.decision import Denied, Reason
@@ -29,6 +29,8 @@ from zerotrust.registry.model import RegistryError
 from zerotrust.service import Service
 from zerotrust.transport.egress import EgressClients, calling_with
 from zerotrust.transport.pools import Connections, MCPConnections
+
+MODEL_SERVER = "llamastack"
 
 
 @asynccontextmanager
@@ -89,6 +91,8 @@ class Outside:
     pin: str
     origin: str
     heard: list[bytes]
+    name: str = NAME
+    suspended: bool = False
     lured: list[str] = field(default_factory=list)
     leaks: bool = False
 
@@ -97,11 +101,13 @@ class Outside:
 
     def egress(self, caller: str) -> EgressClients:
         """What a party's calls go out by."""
-        snapshot = snapshot_of(registry(), self.pin, self.origin)
+        snapshot, revocations = snapshot_of(registry(), self.pin, self.origin, self.name), fresh_revocations()
+        if self.suspended:
+            revocations.change(1, ("party", self.name), "it leaks")
         directory, svid = snapshot.directory(caller), the_ca().svid(caller)
         return EgressClients(
             snapshot.called(),
-            revocations=fresh_revocations(),
+            revocations=revocations,
             transport=Connections(directory, svid),
             mcp_transport=MCPConnections(directory, svid),
         )
@@ -114,11 +120,15 @@ async def _plain(egress: EgressClients, origin: str) -> httpx.Response:
     return await egress.without_token.get(f"{origin}/v1/models")
 
 
-async def _with_a_token(egress: EgressClients, origin: str) -> httpx.Response:
-    token = ExchangedToken(audience=registry().id("inference"), token_id="t", expires_at=time.time() + 60, value="T")
-    TRACE.set(Span())  # what the gate does for the request being handled
-    with calling_with(token):
-        return await egress.http.get(f"{origin}/v1/models")
+def _with_a_token(audience: str = "inference", client: str = "http") -> Call:
+    async def call(egress: EgressClients, origin: str) -> httpx.Response:
+        token = ExchangedToken(registry().id(audience), "t", time.time() + 60, "T")
+        TRACE.set(Span())  # what the gate does for the request being handled
+        with calling_with(token):
+            answer: httpx.Response = await getattr(egress, client).get(f"{origin}/v1/models")
+            return answer
+
+    return call
 
 
 async def _tried(target: Outside, caller: str, call: Call) -> Attempt:
@@ -167,7 +177,54 @@ async def test_somebody_else_answers_for_the_server_outside(target: Outside) -> 
 @attack(199, outside)
 async def test_a_token_of_ours_goes_outside(target: Outside) -> Tries:
     """Not even the party that reaches the server has a token for it."""
-    yield await _tried(target, "inference", _with_a_token)
+    yield await _tried(target, "inference", _with_a_token())
+
+
+@asynccontextmanager
+async def model_server(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Outside]:
+    """A server that takes tokens."""
+    it = Server()
+    async with answering(it.context()) as (origin, heard, _):
+        yield Outside(it.pin, origin, heard, name=MODEL_SERVER)
+
+
+@asynccontextmanager
+async def suspended_server(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Outside]:
+    """The same, suspended by an operator."""
+    async with model_server(_folder, _issuer, _kind) as it:
+        it.suspended = True
+        yield it
+
+
+@attack(251, model_server)
+async def test_a_token_for_another_audience_goes_to_the_model_server(target: Outside) -> Tries:
+    """It would be good at a party; the caller's own token above all."""
+    assert (await _tried(target, "inference", _with_a_token(MODEL_SERVER))).succeeded
+    for audience in ("inference", "orchestrator", "tool/documents"):
+        for client in ("http", "streaming"):
+            yield await _tried(target, "inference", _with_a_token(audience, client))
+
+
+@attack(252, model_server)
+async def test_another_party_with_a_token_for_the_model_server(target: Outside) -> Tries:
+    """Stolen or not: nobody but inference has a way there."""
+    for caller in ("orchestrator", "agent/reader", "agent/writer", "tool/documents"):
+        yield await _tried(target, caller, _with_a_token(MODEL_SERVER))
+
+
+@attack(253, suspended_server)
+async def test_a_model_server_that_is_suspended_is_called(target: Outside) -> Tries:
+    """With a token that was issued before."""
+    for client in ("http", "streaming"):
+        yield await _tried(target, "inference", _with_a_token(MODEL_SERVER, client))
+
+
+@attack(254, with_a_console)
+async def test_a_model_servers_token_at_a_party(target: Target) -> Tries:
+    """Whoever runs that server has it, and all that its chain says is true."""
+    for party in ("orchestrator", "agent/reader", "tool/documents", "inference"):
+        yield await target.send(party, target.token(party, aud=MODEL_SERVER))
+        yield await target.send(party, target.token(party, aud=MODEL_SERVER, scope="llama.chat"))
 
 
 @attack(208, with_a_console)

@@ -14,7 +14,7 @@ from authorities.registry.keycloak.admin import Administration, AdministrationEr
 from local.keycloak import Keycloak
 from registration.realm.users import USERS
 from tests.support.pki import CA
-from tests.support.realm import Realm, claims, dead
+from tests.support.realm import SERVER, Realm, claims, dead
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
 from zerotrust.registry.model import Registry
@@ -85,6 +85,23 @@ async def test_a_disabled_party_exchanges_nothing_and_an_enabled_one_does_again(
     assert refused.status_code == 401
     assert refused.json()["error"] == "invalid_client"
     assert again.status_code == 200
+    assert not dead(again)
+
+
+async def test_no_token_is_issued_for_a_server_outside_that_is_suspended(
+    administration: Administration, realm: Realm, t0: str
+) -> None:
+    t1 = await realm.exchanged("orchestrator", t0, audience="agent/reader", scope="inference.run llama.chat")
+    t3 = await realm.exchanged("agent/reader", t1, audience="inference", scope="inference.run llama.chat")
+
+    await administration.disable_client(SERVER)
+    try:
+        refused = await realm.exchange("inference", t3, audience=SERVER, scope="llama.chat")
+    finally:
+        await administration.enable_client(SERVER)
+    again = await realm.exchange("inference", t3, audience=SERVER, scope="llama.chat")
+
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_client")
     assert not dead(again)
 
 

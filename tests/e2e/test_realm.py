@@ -22,7 +22,7 @@ from registration.realm import REALM_FILE
 from registration.realm.users import USERS
 from tests.docs.test_keycloak_events import ADMIN_ROWS, USER_TYPES
 from tests.support.real import EVERYTHING
-from tests.support.realm import TOKEN_TYPE, Realm, chain, claims, dead
+from tests.support.realm import SERVER, TOKEN_TYPE, Realm, chain, claims, dead
 from zerotrust.registry.model import Registry
 from zerotrust.testing.browser import REDIRECT, sign_in
 from zerotrust.token_validation import TICK
@@ -56,6 +56,7 @@ STORY = {
     "T1": Drawn("orchestrator", "agent/reader", READING, ("orchestrator",), 120, "T0"),
     "T2": Drawn("agent/reader", "tool/documents", "tool.read", ("agent/reader", "orchestrator"), 60, "T1"),
     "T3": Drawn("agent/reader", "inference", "inference.run llama.chat", ("agent/reader", "orchestrator"), 60, "T1"),
+    "T4": Drawn("inference", SERVER, "llama.chat", ("inference", "agent/reader", "orchestrator"), 30, "T3"),
     "T1w": Drawn("orchestrator", "agent/writer", WRITING, ("orchestrator",), 120, "T0"),
     "T2w": Drawn("agent/writer", "tool/documents", "tool.write", ("agent/writer", "orchestrator"), 60, "T1w"),
 }
@@ -205,6 +206,79 @@ async def test_a_dead_token_is_not_active(realm: Realm, story: dict[str, str]) -
     answer = await realm.exchange("agent/reader", story["T2"], audience="tool/documents", scope="tool.read")
 
     assert await realm.introspected("tool/documents", answer.json()["access_token"]) == {"active": False}
+
+
+# --- a server outside -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("party", "of", "scope", "error"),
+    [
+        ("orchestrator", "T0", "llama.chat", "invalid_request"),
+        ("agent/reader", "T1", "llama.chat", "invalid_request"),
+        ("agent/writer", "T1w", "llama.chat", "invalid_request"),
+        ("agent/reader", "T3", "llama.chat", "invalid_request"),  # its own: Keycloak lets it try
+        ("inference", "T0", "llama.chat", "access_denied"),
+        ("inference", "T1", "llama.chat", "access_denied"),
+        ("inference", "T3", "llama.models", "invalid_scope"),
+        ("inference", "T3", "inference.run", "invalid_scope"),
+        ("inference", "T3", "llama.chat tool.read", "invalid_scope"),
+    ],
+)
+async def test_one_party_gets_a_token_for_a_server_outside_with_the_scopes_that_it_was_handed(
+    realm: Realm, story: dict[str, str], party: str, of: str, scope: str, error: str
+) -> None:
+    answer = await realm.exchange(party, story[of], audience=SERVER, scope=scope)
+
+    assert answer.status_code in (400, 403)
+    assert answer.json()["error"] == error
+
+
+async def test_a_token_without_its_scope_leads_to_no_token_for_a_server_outside(
+    realm: Realm, story: dict[str, str]
+) -> None:
+    token = await realm.exchanged("agent/reader", story["T1"], audience="inference", scope="inference.run")
+
+    answer = await realm.exchange("inference", token, audience=SERVER, scope="llama.chat")
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
+
+
+@pytest.mark.parametrize("audience", ["orchestrator", "agent/reader", "tool/documents", "inference"])
+async def test_who_gets_a_token_for_a_server_outside_gets_one_for_nobody_else(
+    realm: Realm, story: dict[str, str], audience: str
+) -> None:
+    answer = await realm.exchange("inference", story["T3"], audience=audience, scope="llama.chat")
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("party", ["orchestrator", "agent/reader", "agent/writer", "tool/documents", "inference"])
+async def test_a_token_for_a_server_outside_is_the_end_of_its_chain(
+    realm: Realm, story: dict[str, str], party: str
+) -> None:
+    assert dead(await realm.exchange(party, story["T4"], audience=SERVER, scope="llama.chat"))
+    if party != "inference":
+        assert await realm.introspected(party, story["T4"]) == {"active": False}
+
+
+@pytest.mark.parametrize("secret", [None, "", "a guess"])
+async def test_a_server_outside_is_an_audience_and_no_client_that_can_ask_for_anything(
+    realm: Realm, story: dict[str, str], secret: str | None
+) -> None:
+    """Not even with the SVID of a party."""
+    known = {"client_id": SERVER} | ({"client_secret": secret} if secret is not None else {})
+    for credential in (known, known | realm.credential("inference")):
+        for form in (
+            {"grant_type": "client_credentials"},
+            realm.form("inference", story["T4"], audience=SERVER, scope="llama.chat") | credential,
+        ):
+            answer = await realm.token(**form | credential)
+            assert answer.status_code in (400, 401), answer.text
+        answer = await realm.http.post(f"{realm.endpoint}/token/introspect", data={"token": story["T4"], **credential})
+        assert answer.status_code in (400, 401), answer.text
+    query = {**QUESTION, "client_id": SERVER}
+    assert (await realm.http.get(f"{realm.endpoint}/auth", params=query)).status_code in (400, 403)
 
 
 # --- other kinds of token ---------------------------------------------------------------------------------------------

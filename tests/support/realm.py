@@ -16,6 +16,10 @@ TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
 SPIFFE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 
 
+SERVER = "llamastack"
+"""A server outside that takes tokens."""
+
+
 class Realm:
     """One realm of the running Keycloak."""
 
@@ -27,8 +31,8 @@ class Realm:
         self._domain = domain
 
     def id(self, party: str) -> str:
-        """A workload's SPIFFE ID."""
-        return f"spiffe://{self._domain}/{party}"
+        """A workload's SPIFFE ID; the client ID of a server outside."""
+        return party if party == SERVER else f"spiffe://{self._domain}/{party}"
 
     def credential(self, party: str) -> dict[str, str]:
         """What a workload authenticates with."""
