@@ -1,4 +1,4 @@
-"""What one transaction may make the model do: so many calls, and so many tokens.  Pure.
+"""What one transaction may make the model do: so many calls, and so many tokens; and one party at once.  Pure.
 
 Each call is allowed by itself; without a sum, an agent that was compromised could call without end while its token
 lives, at somebody's cost.  The sum is that of the user's root token: all agents of the task, and all tasks that the
@@ -13,11 +13,14 @@ from zerotrust.decision import Denied
 from zerotrust.identity import Principal
 from zerotrust.limits.bounded import Bounded
 from zerotrust.revocation_list import LONGEST_LIFE
+from zerotrust.transport.pools import MAX_CONNECTIONS
 
 MAX_CALLS = 2_000
 """Calls of the model in one transaction: ten tasks at once, of two agents with 16 turns each, six times over."""
 MAX_TOKENS = 4_000_000
 """Tokens in one transaction: ten tasks, each with as many as an agent's loop spends (`agent_loop.py`)."""
+OF_A_CALLER = MAX_CONNECTIONS // 3
+"""Calls of a model server under way for one party, so that others find a connection."""
 CAPACITY = 10_000
 """Transactions that are remembered, at about 0.3 KiB."""
 

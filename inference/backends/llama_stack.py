@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from inference.answer import Piece, Reply, pieces
 from inference.backends import checked, schema
 from inference.backends.checked import TooLong
+from inference.budget import OF_A_CALLER
 from inference.chat import DEFAULT, NEVER_SERVED, Conversation, ModelReason, unknown_model
 from inference.settings import MODEL_NAME, ModelSettings
 from zerotrust.context import current_principal
@@ -24,7 +25,6 @@ from zerotrust.errors import ZeroTrustError
 from zerotrust.limits.in_flight import InFlight
 from zerotrust.service import Service
 from zerotrust.transport.egress import calling_with
-from zerotrust.transport.pools import MAX_CONNECTIONS
 
 
 class ClientMissing(ZeroTrustError):
@@ -44,9 +44,6 @@ CHAT, MODELS = "llama.chat", "llama.models"
 LASTING = 20
 """Seconds that a call of the model may take, whatever is left of an earlier call's token: a model on a slow machine
 needs some, and a token lives for 30."""
-
-OF_A_CALLER = MAX_CONNECTIONS // 3
-"""Calls of the server under way for one caller, so that others find a connection."""
 
 _NOT_THERE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.NetworkError)
 _CONTEXT = re.compile(r"context.{0,20}(length|window|size)|maximum context|too many tokens", re.IGNORECASE)

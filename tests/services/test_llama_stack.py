@@ -13,6 +13,7 @@ import httpx
 import jwt
 import pytest
 
+from inference import budget
 from inference.main import MAX_SHOWN
 from tests.support.issuer import Issuer
 from tests.support.model_server import needs_client
@@ -279,7 +280,7 @@ async def test_nonsense_is_no_error_of_ours(
 async def test_one_caller_leaves_room_for_others(
     system: System, thinking: httpx.AsyncClient, server: Server, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert 3 * llama_stack.OF_A_CALLER <= MAX_CONNECTIONS
+    assert 3 * budget.OF_A_CALLER <= MAX_CONNECTIONS
     monkeypatch.setattr(llama_stack, "OF_A_CALLER", 2)
     scope, inference = "inference.run llama.chat", issuer.registry.id("inference")
     writer = system.client("inference", issuer.delegated("orchestrator", "agent/writer", aud=inference, scope=scope))
