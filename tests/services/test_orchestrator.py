@@ -219,11 +219,11 @@ def asked_for(system: System) -> list[str]:
             asked.append("list")
             await genuine(scope, receive, send)
             return
-        body = (await receive())["body"]
-        asked.append(orjson.loads(body)["model"])
+        body = [await receive()]
+        asked.append(orjson.loads(body[0]["body"])["model"])
 
-        async def again() -> Any:
-            return {"type": "http.request", "body": body, "more_body": False}
+        async def again() -> Any:  # once; then it waits for the client to leave, as a server does
+            return body.pop() if body else await receive()
 
         await genuine(scope, again, send)
 
