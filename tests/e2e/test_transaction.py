@@ -180,7 +180,7 @@ async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System, 
         assert re.search(f"^{line}$", typed.stdout, re.MULTILINE), line  # of its own, so that a prompt follows below it
     # The tool wants a certificate: it ends the connection before it reads a byte.  Nothing else fails.
     asked = re.compile(
-        r"Sign in at Keycloak in the browser, within 120 s\.  If it does not open: https://localhost:\S+\n"
+        r"Sign in at Keycloak in the browser, within 120 s\.  If it shows no such page, open: https://localhost:\S+\n"
     )
     assert len(asked.findall(typed.stderr)) == typed.args[-1].count("\n  zt ")
     assert re.fullmatch(r"curl: \((52|56)\) .*\n", asked.sub("", typed.stderr)), typed.stderr
