@@ -12,6 +12,7 @@ import local.__main__ as program
 import local.system as demo_system
 from authorities.registry.state import Entry, State
 from local import past
+from local.llama_stack import Model
 from local.past import RUNS_KEPT, forget, put_aside
 from local.system import DemoError, System, _only_one, _survived, _suspended
 from tests.support.ca import REGISTRY_PARTY
@@ -209,7 +210,7 @@ async def test_what_is_left_running_keeps_and_the_walkthrough_does_not(
     monkeypatch.setattr(module, "running", running)
 
     with pytest.raises(AskedError):
-        await getattr(module, what)()
+        await getattr(module, what)(Model.SCRIPT)
 
     assert asked == [(getattr(module, folder), keep)]
 
