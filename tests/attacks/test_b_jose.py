@@ -4,6 +4,7 @@ Most of these tokens carry a genuine signature, by the issuer's own key: only th
 """
 
 import json
+import time
 from functools import cache
 from typing import Any
 
@@ -126,6 +127,7 @@ async def test_a_signature_that_belongs_to_other_bytes_or_to_none(target: Target
 @attack(16)
 async def test_a_key_by_another_name(target: Target) -> Tries:
     """The name of a key is looked up among those we have; it is no path, no query, no address."""
+    began, cooldown = time.monotonic(), target.issuer.registry.freshness.keys_cooldown
     for party in DOORS:
         for kid in (
             "../../../../dev/null",
@@ -148,7 +150,8 @@ async def test_a_key_by_another_name(target: Target) -> Tries:
             yield await target.send(party, genuine(target, party, kid=kid))
         yield await target.send(party, genuine(target, party, kid="k" * 10_000), reason=Reason.TOKEN_TOO_LARGE)
         yield await target.send(party, attacker(target, kid="theirs").sign(target.claims(party)))
-    assert target.issuer.key_reads == len(DOORS)  # once each: the issuer is not asked again for every invented name
+    periods = 1 + (time.monotonic() - began) // cooldown  # on a busy machine more than one
+    assert len(DOORS) <= target.issuer.key_reads <= len(DOORS) * periods  # the issuer is not asked for every such name
 
 
 @attack(17)
