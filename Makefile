@@ -108,7 +108,7 @@ release:  ## Sign the committed files: KEY=file, made by ssh-keygen
 verify-release:  ## Verify and install a release: SIGNERS=file
 	@test -n "$(SIGNERS)" || { echo "Whose signature is good? make verify-release SIGNERS=file (docs/release.md)"; exit 1; }
 	@$(PYTHON) -I scripts/release.py verify "$(SIGNERS)" $(if $(SIGNER),--signer "$(SIGNER)")
-	@rm -rf .venv
+	@rm -rf .venv .ogx
 	@test ! -e run || find run -path '*/keycloak/*.seal' -prune -exec rm -rf {} +
 	@UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 $(MAKE) --no-print-directory .venv/ready
 

@@ -22,6 +22,7 @@ SIGNER = "release@example.com"
 NOT_SIGNED = {
     ".git": "history and settings of git, from which nothing is started",
     ".venv": "removed, and made again from the signed requirements.lock",
+    ".ogx": "removed, and made again from the signed requirements.ogx.lock when a Llama Stack server is next started",
     "run": "output of earlier runs; Keycloak is built and imports the realm again",
     LIST: "the list that is signed",
     SIGNATURE: "its signature",
@@ -125,16 +126,16 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
         more = f"\n... and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise ReleaseError(
             "The signature is valid, but these files are not as signed:\n" + "\n".join(wrong[:_SHOWN]) + more + "\n"
-            "Restore them.  `git clean -xdf -e .venv -e run -e release -e release.sig` removes files that git does not "
-            "have."
+            "Restore them.  `git clean -xdf -e .venv -e .ogx -e run -e release -e release.sig` removes files that "
+            "git does not have."
         )
     return len(signed)
 
 
 def _links(tree: Path) -> list[Path]:
-    """Return the links among the folders that are made again: the environment, and each run's Keycloak."""
+    """Return the links among the folders that are made again: the environments, and each run's Keycloak."""
     run = tree / "run"
-    ways = (tree / ".venv", run, *run.glob("*"), *run.glob("**/keycloak"))
+    ways = (tree / ".venv", tree / ".ogx", run, *run.glob("*"), *run.glob("**/keycloak"))
     return [path for path in ways if path.is_symlink()]
 
 

@@ -81,7 +81,7 @@ def test_the_name_alone_imports_no_other_module() -> None:
 
 
 def test_no_service_imports_what_is_for_tests() -> None:
-    product = ["zerotrust", "authorities", "registration", "zt", "local", "demo"]
+    product = ["zerotrust", "authorities", "registration", "zt"]
     product += ["orchestrator", "agents", "tools", "inference"]
     files = [file for folder in product for file in (ROOT / folder).rglob("*.py") if file.parent.name != "testing"]
 
@@ -91,6 +91,14 @@ def test_no_service_imports_what_is_for_tests() -> None:
         for file in files
         if "import zerotrust.testing" in (text := file.read_text()) or "from zerotrust.testing" in text
     ] == []
+
+
+def test_walkthrough_and_runner_take_from_it_the_sign_in_without_a_person_and_nothing_else() -> None:
+    files = [file for folder in ("local", "demo", "deploy") for file in (ROOT / folder).rglob("*.py")]
+    lines = [line.strip() for file in files for line in file.read_text().splitlines() if "zerotrust.testing" in line]
+
+    assert lines
+    assert [line for line in lines if not line.startswith("from zerotrust.testing.browser import ")] == []
 
 
 async def test_the_party_in_the_docstring_is_guarded(tmp_path: Path) -> None:

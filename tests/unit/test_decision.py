@@ -37,7 +37,9 @@ def test_an_answer_is_one_of_rfc_6750s_or_says_that_nothing_can_be_said(reason: 
         (403, "insufficient_scope"),
         (403, "access_denied"),
         (500, "server_error"),
+        (502, "server_error"),  # of the model's server, behind the inference service
         (503, "temporarily_unavailable"),
+        (504, "temporarily_unavailable"),
     }
 
 

@@ -47,7 +47,7 @@ async def asked() -> Asked:
 async def test_endpoints_are_those_that_the_issuer_names(asked: Asked) -> None:
     found = await asked.discovery.metadata()
 
-    assert found.model_dump() == metadata()
+    assert found.model_dump() == metadata() | {"device_authorization_endpoint": ""}  # this issuer has none
     with pytest.raises(ValidationError, match="frozen"):
         setattr(found, "token_endpoint", "https://evil.test/token")  # noqa: B010 - mypy knows it as well
     assert [(r.method, str(r.url)) for r in asked.requests] == [("GET", f"{ISSUER}{WELL_KNOWN}")]

@@ -215,7 +215,8 @@ def test_what_the_model_did_not_ask_for_counts_only_where_it_obeys_whatever_it_r
         checks = Checks()
         with console.capture() as printed:
             _tell_of_the_poisoned_report([], checks, obeys=obeys)
-        told[obeys] = (len(checks.made), len(checks.failed), "the model did not ask for it" in printed.get())
+        text = " ".join(printed.get().split())  # whatever the width
+        told[obeys] = (len(checks.made), len(checks.failed), "the model did not ask for it" in text)
 
     assert told == {True: (4, 4, False), False: (0, 0, True)}
 
