@@ -1,17 +1,36 @@
 """The program `zt`.  Its commands need an extra, and without that it ends with one sentence, not with a traceback."""
 
+import signal
 import sys
+from types import FrameType
 
 from zerotrust.adapters.extras import MissingExtra
+
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main() -> None:
     """Run the command line."""
+    for number in ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has a signal ignored
+            signal.signal(number, _interrupt)
     try:
         from zt.commands import app  # noqa: PLC0415 - here, because it needs the extra
     except MissingExtra as missing:
         sys.exit(str(missing))
     app(prog_name="zt")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End the command as an interrupt from the keyboard does: it still signs the operator out.
+
+    Once: a terminal that closes sends several of these signals.
+    """
+    for number in ENDING:
+        signal.signal(number, lambda *_: None)  # `SIG_IGN` would warn of one that is pending
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,11 @@ SECONDS_TO_ASK = 5
 """For the head of a request to the listener; the browser is on this machine."""
 MAX_HEAD = 8192
 """Bytes of it; the redirect's has about 1 KiB."""
-MOST_CONNECTIONS = 8
+MOST_CONNECTIONS = 128
 """To the listener at once; of more, the oldest is closed."""
+ACCEPTED_AT_ONCE = 8
+"""In one turn of the event loop.  A request is answered a few turns after its connection, so however many others come,
+it is answered before its connection is the oldest."""
 
 _PAGE = """\
 <!doctype html><html lang="en"><meta charset="utf-8"><title>zt</title><body style="font-family: sans-serif"><p>{}</p>
@@ -178,7 +181,7 @@ async def _listening() -> AsyncIterator[Listener]:
     """Listen at a free port of the loopback interface, and nowhere else, for as long as the block runs."""
     taken = socket.create_server(("127.0.0.1", 0))
     listener = Listener(f"http://127.0.0.1:{taken.getsockname()[1]}{PATH}")
-    server = await asyncio.start_server(listener.serve, sock=taken, limit=MAX_HEAD)
+    server = await asyncio.start_server(listener.serve, sock=taken, limit=MAX_HEAD, backlog=ACCEPTED_AT_ONCE)
     try:
         yield listener
     finally:

@@ -304,6 +304,28 @@ async def test_whoever_holds_many_connections_keeps_no_redirect_away(keycloak: K
     assert (await in_browser(visit)).access_token == "a"
 
 
+async def test_connections_without_end_keep_no_redirect_away() -> None:
+    async with browser._listening() as listener:
+        request = Request(client=CLIENT, redirect=listener.redirect)
+        code, where = listener.expect(request), urlsplit(listener.redirect)
+        at = where.hostname or "", where.port or 0
+        query = urlencode({"code": "c", "state": request.state, "iss": ISSUER})
+        with socket.create_connection(at) as of_browser:
+            of_browser.send(f"GET {where.path}?{query} HTTP/1.1\r\n\r\n".encode())
+            for _ in range(20):  # turns of the loop
+                with contextlib.ExitStack() as others:
+                    for _ in range(100):  # as many as asyncio accepts in one turn, if nobody says how many
+                        other = others.enter_context(socket.socket())
+                        other.settimeout(0)
+                        other.connect_ex(at)
+                    await asyncio.sleep(0)
+            of_browser.settimeout(0)
+            assert await asyncio.get_running_loop().sock_recv(of_browser, 12) == b"HTTP/1.1 200"
+        assert await code == "c"
+        for _ in range(20):  # until the others that waited are closed, too
+            await asyncio.sleep(0)
+
+
 async def test_it_listens_on_the_loopback_interface_alone_and_not_for_longer_than_it_has_to(keycloak: Keycloak) -> None:
     ports: list[int] = []
 

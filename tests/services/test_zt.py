@@ -3,8 +3,10 @@
 import contextlib
 import re
 import shutil
+import signal
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from base64 import urlsafe_b64encode
@@ -35,6 +37,7 @@ from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import ExpiringTLS
 from zt import browser, device, show
 from zt import registry_client as module
+from zt.__main__ import main
 from zt.login import Client, Login, LoginError, Say
 from zt.output import console
 from zt.registry_client import CLIENT, JOURNAL, SCOPE, STARTED_BY, Place
@@ -209,6 +212,76 @@ def test_where_keycloak_does_not_end_the_session_the_command_has_succeeded_all_t
     monkeypatch.setattr(module, "sign_out", away)
 
     assert zt("party", "list").exit_code == 0
+
+
+UNDER_WAY = """
+import asyncio, contextlib, signal, sys
+sys.path.insert(0, sys.argv.pop(1))
+again, ignored = sys.argv.pop(1), sys.argv.pop(1)
+for number in signal.SIGTERM, signal.SIGHUP:  # whatever runs these tests may have them ignored
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+import jwt
+from zt import __main__ as program, browser, registry_client
+from zt.login import Login
+
+async def sign_in(*_, **__):
+    token = jwt.encode({"preferred_username": "olga"}, "", algorithm="none")
+    return Login(access_token=token, refresh_token="", id_token=None, expires_in=60)
+
+async def sign_out(*_):
+    if again:
+        signal.raise_signal(int(again))
+    await asyncio.sleep(0)
+    print("signed out", flush=True)
+
+async def ask(*_):
+    print("asked", flush=True)
+    await asyncio.Event().wait()
+
+browser.usable, browser.sign_in = lambda: True, sign_in
+registry_client.client_at, registry_client.sign_out = lambda *_, **__: None, sign_out
+registry_client.user_client = lambda *_, **__: contextlib.nullcontext()
+registry_client.RegistryClient.ask = ask
+program.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "again", "ignored"),
+    [
+        (signal.SIGINT, "", ""),
+        (signal.SIGTERM, "", ""),
+        (signal.SIGTERM, "", "SIGINT"),
+        (signal.SIGHUP, "", ""),
+        (signal.SIGHUP, int(signal.SIGTERM), ""),
+    ],
+)
+def test_a_command_that_a_signal_ends_signs_out(number: signal.Signals, again: object, ignored: str) -> None:
+    command = [sys.executable, "-c", UNDER_WAY, str(ROOT), str(again), ignored, "reload"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stdout
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(number)
+        try:
+            printed, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()  # one that does not end fails the test, instead of holding it
+
+    assert (process.returncode, printed) == (130, "signed out\n")
+    assert "Traceback" not in errors
+
+
+def test_a_signal_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = signal.getsignal(signal.SIGHUP)
+    monkeypatch.setattr(program, "app", lambda **_: None)
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        main()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, given)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("user", [None, ""])
