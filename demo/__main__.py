@@ -8,9 +8,10 @@ import typer
 from demo.intruder import INSIDERS
 from demo.parts import paragraph
 from demo.walk import INTRODUCTION, walk
+from local.alone import process_running
 from local.llama_stack import Model, ModelOption
 from local.program import FOLDER, alive, console, say, until_stopped
-from local.system import process_running, running
+from local.system import running
 
 STORY = FOLDER / "walkthrough"
 """The walkthrough starts without data each time, and does not touch the data of `make up`."""
@@ -18,7 +19,7 @@ STORY = FOLDER / "walkthrough"
 
 def walkthrough(model: ModelOption = Model.SCRIPT) -> None:
     """Start everything, run a task, try the refusals, end everything; fail if an answer is not as expected."""
-    if process := process_running(FOLDER) if FOLDER.exists() else None:  # it uses the ports
+    if process := process_running(FOLDER):  # it uses the ports
         console.print(f"`make up` runs here, as process {process}: `make down` ends it.")
         sys.exit(1)
     sys.exit(until_stopped(_walkthrough(model)))

@@ -18,7 +18,8 @@ from authorities.attestation.local.launch import Launch
 from demo.checks import ALLOWED, Attempt
 from demo.intruder import Intruder, User, answer_to
 from demo.refusals import TASK
-from local.system import HOST, ROOT, DemoError, System, settings, started
+from local.alone import DemoError
+from local.system import HOST, ROOT, System, settings, started
 from zerotrust.adapters.agent_card import agent_card, signed_card
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid

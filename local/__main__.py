@@ -12,13 +12,14 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from local.alone import process_running
 from local.keycloak import URL
 from local.llama_stack import Model, ModelOption
 from local.manual_steps import READY, steps
 from local.password import ask_password
 from local.past import check_links, forget
 from local.program import FOLDER, INTERRUPTED, console, say, until_stopped
-from local.system import EVERYTHING, HOST, ROOT, System, process_running, running
+from local.system import EVERYTHING, HOST, ROOT, System, running
 from registration.realm.users import USERS
 from zerotrust.testing.browser import Person
 from zt.registry_client import CommandError, client_at, sign_in_at
@@ -76,7 +77,7 @@ def serve(model: ModelOption = Model.SCRIPT) -> None:
 @app.command()
 def down() -> None:
     """Stop the system that `up` started."""
-    process = process_running(FOLDER) if FOLDER.exists() else None
+    process = process_running(FOLDER)
     if process is None:
         console.print("Nothing is running.")
         return
@@ -94,7 +95,7 @@ def down() -> None:
 @app.command()
 def fresh() -> None:
     """Remove the data that `up` keeps: revocations, documents, journals and logs."""
-    if process := process_running(FOLDER) if FOLDER.exists() else None:
+    if process := process_running(FOLDER):
         console.print(f"It runs, as process {process}: `make down` ends it.")
         sys.exit(1)
     try:

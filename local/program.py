@@ -19,9 +19,10 @@ from rich.text import Text
 from authorities.attestation.local.launch import LaunchError
 from authorities.attestation.process.closed import NotClosedError
 from authorities.attestation.verifier.measure import MeasureError
+from local.alone import DemoError
 from local.keycloak_runtime import KeycloakError
 from local.llama_stack import LlamaStackError
-from local.system import ROOT, DemoError
+from local.system import ROOT
 from zerotrust.registry.model import RegistryError
 from zt.login import LoginError
 from zt.terminal import Terminal

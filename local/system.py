@@ -5,12 +5,11 @@ addition, is launched only on request, by name.
 """
 
 import asyncio
-import fcntl
 import os
 import shutil
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from authorities.attestation.verifier.approval import approving
 from authorities.attestation.verifier.report import report
 from authorities.registry.state import State
 from deploy.ogx import NAME, Provider
+from local.alone import DemoError, only_one
 from local.insider import ask_inside, svid_inside
 from local.keycloak import HEALTH_PORT, PORT, Keycloak, check_port, tail
 from local.keycloak_runtime import Say, check_space
@@ -60,13 +60,8 @@ EVERYTHING = all_scopes(ROOT / "registry.yaml")
 SECONDS_TO_START = 30
 SPACE = 100
 """Megabytes: several times the space that a run needs."""
-PID_FILE = "running.pid"
 INSIDER = ("lab/compromised_workload", "zerotrust")
 """The code of the compromised workload; see `lab/compromised_workload/main.py`."""
-
-
-class DemoError(Exception):
-    """The system does not run.  The text names the cause and the next step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +195,7 @@ async def running(  # noqa: PLR0913, PLR0915 - options of a lab or a test, each 
     for name, code in {**unregistered, **({"insider": INSIDER} if insiders else {})}.items():
         lock = approving(lock, ROOT, name, code)
     async with AsyncExitStack() as stack:
-        stack.enter_context(_only_one(folder))
+        stack.enter_context(only_one(folder))
         for name, place in deployment.parties.items():
             check_port(place.port, name)
         for port in (PORT, HEALTH_PORT):
@@ -354,28 +349,3 @@ def _for_keycloak(authority: Authority, folder: Path) -> tuple[Path, Path]:
 async def there(path: Path) -> bool:
     """Return whether there is such a file."""
     return path.exists()  # noqa: ASYNC240 - a local socket
-
-
-def process_running(folder: Path) -> int | None:
-    """Return the id of the process that runs the system of this folder, or None if no process holds the lock."""
-    try:
-        with _only_one(folder):
-            return None
-    except DemoError:
-        return int((folder / PID_FILE).read_text())
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock for a block, in a file with our process id, by which `make down` finds us."""
-    with (folder / PID_FILE).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            raise DemoError(f"It runs already, as process {file.read().strip()}: `make down` ends it.") from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-        file.truncate(0)

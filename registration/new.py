@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from local.alone import process_running
 from registration.fit import COMPOSE, PLACES, PLAN, PLANNER, SCHEMA
 from zerotrust.errors import ZeroTrustError
 from zerotrust.registry.lock import REGISTRY
@@ -233,6 +234,9 @@ def main(arguments: list[str]) -> int:
     if kind not in {"agent", "tool"} or not given or not given[0] or (kind == "tool" and len(given) > 1):
         print(USAGE, file=sys.stderr)
         return 2
+    if process := process_running(ROOT / "run"):  # its parties would drift, and the registry among them
+        print(f"It runs, as process {process}: `make down` first, then repeat.", file=sys.stderr)
+        return 1
     name, tool, scope, *_ = [*given, "", "", ""]
     try:
         project = new_agent(ROOT, name, tool or "documents", scope) if kind == "agent" else new_tool(ROOT, name)

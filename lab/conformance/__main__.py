@@ -21,8 +21,9 @@ from lab.conformance.expected import EXPECTED
 from lab.conformance.forwarder import ASK, MODELS, READ, THINK, Way, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
+from local.alone import DemoError
 from local.program import FOLDER, console, say, show, until_stopped
-from local.system import DemoError, System, running
+from local.system import System, running
 
 HOME = FOLDER / "conformance"
 Ran = list[Outcome]

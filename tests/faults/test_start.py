@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 
 import local.__main__ as program
 from local import keycloak_runtime
+from local.alone import DemoError
 from local.keycloak_runtime import KeycloakError, find_distribution
 from local.manual_steps import READY
-from local.system import ROOT, DemoError, System, _report_end, running
+from local.system import ROOT, System, _report_end, running
 from tests.support.pki import CA
 from tests.support.real import RUN
 from zt.registry_client import STARTED_BY

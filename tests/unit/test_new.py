@@ -1,11 +1,13 @@
 """`make new-agent` and `make new-tool`: what they write fits, keeps every comment, and writes over nothing."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from local.alone import only_one
 from registration import new
 from registration.fit import of_compose, of_places, of_plan, of_policies, unreachable
 from registration.new import NewError, Project, main, new_agent, new_tool, told
@@ -189,6 +191,21 @@ def test_what_was_done_and_what_remains_is_said(
     )
     assert main(["agent", "clerk", "", ""]) == 1
     assert capsys.readouterr().err == "There is a party agent/clerk already: choose another name.\n"
+
+
+@pytest.mark.parametrize("arguments", [["agent", "clerk", "", ""], ["tool", "ledger"]])
+def test_nothing_is_written_while_the_system_runs(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.setattr(new, "ROOT", project)
+    (project / "run").mkdir()
+    with only_one(project / "run"):
+        before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+        assert main(arguments) == 1
+        after = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+    assert capsys.readouterr().err == f"It runs, as process {os.getpid()}: `make down` first, then repeat.\n"
+    assert after == before
 
 
 @pytest.mark.parametrize("arguments", [[], ["agent", "", "", ""], ["tool", ""], ["user", "x"], ["tool", "a", "b"]])

@@ -12,9 +12,10 @@ import local.__main__ as program
 import local.system as demo_system
 from authorities.registry.state import Entry, State
 from local import past
+from local.alone import DemoError, only_one, process_running
 from local.llama_stack import Model
 from local.past import RUNS_KEPT, forget, put_aside
-from local.system import DemoError, System, _only_one, _survived, _suspended
+from local.system import System, _survived, _suspended
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.system import deployment
 from zerotrust.registry.lock import Lock
@@ -164,7 +165,7 @@ def test_nothing_is_forgotten_while_it_runs(
 ) -> None:
     monkeypatch.setattr(program, "FOLDER", tmp_path)
     run(tmp_path, 1)
-    with _only_one(tmp_path), pytest.raises(SystemExit, match="1"):
+    with only_one(tmp_path), pytest.raises(SystemExit, match="1"):
         program.fresh()
     assert "`make down` ends it" in capsys.readouterr().out
     assert (tmp_path / "data" / "authority-registry" / "revocations.db").exists()
@@ -172,6 +173,18 @@ def test_nothing_is_forgotten_while_it_runs(
     program.fresh()
 
     assert not (tmp_path / "data").exists()
+
+
+def test_a_run_is_known_by_its_lock_and_not_by_what_its_file_says(tmp_path: Path) -> None:
+    assert process_running(tmp_path / "none") is None
+    with only_one(tmp_path):
+        assert process_running(tmp_path) == os.getpid()
+        with pytest.raises(DemoError, match=f"as process {os.getpid()}: `make down` ends it"), only_one(tmp_path):
+            pass
+        assert process_running(tmp_path) == os.getpid()
+    (tmp_path / "running.pid").write_text("1")  # its process was killed
+
+    assert process_running(tmp_path) is None
 
 
 def test_a_walkthrough_beside_what_make_up_left_running_is_told_so(
@@ -182,7 +195,7 @@ def test_a_walkthrough_beside_what_make_up_left_running_is_told_so(
 
     monkeypatch.setattr(walkthrough, "FOLDER", tmp_path)
     monkeypatch.setattr(walkthrough, "running", running)
-    with _only_one(tmp_path), pytest.raises(SystemExit, match="1"):
+    with only_one(tmp_path), pytest.raises(SystemExit, match="1"):
         walkthrough.walkthrough()
     assert capsys.readouterr().out == f"`make up` runs here, as process {os.getpid()}: `make down` ends it.\n"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from demo import revocation
-from local.system import DemoError
+from local.alone import DemoError
 from tests.support.ca import the_ca
 
 SYSTEM: Any = SimpleNamespace(port=lambda _: 1)

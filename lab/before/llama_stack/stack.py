@@ -8,9 +8,10 @@ from typing import Any
 import yaml
 
 from lab.before.llama_stack.realm import AUDIENCE
+from local.alone import DemoError
 from local.keycloak import check_port
 from local.llama_stack import HOST, OGX, end, started
-from local.system import ROOT, DemoError
+from local.system import ROOT
 
 PORT = 8331
 
