@@ -127,6 +127,8 @@ class Request:
         if "code" not in back:
             # No text of a redirect reaches the terminal: anybody who knows the state can send one.
             why = back["error"] if back.get("error") in _REFUSALS else "it gave no error of RFC 6749"
+            if why == "invalid_scope":
+                why += f": {self.client.client_id} may not ask for {self.client.scope}"
             raise LoginError(f"Keycloak refused: {why}")
         return back["code"]
 

@@ -140,9 +140,11 @@ def test_what_was_not_approved_is_not_read_and_the_next_step_is_named(clone: Clo
     with (clone.folder / "registry.yaml").open() as file:
         before = file.read()
     (clone.folder / "registry.yaml").write_text(before.replace("max_ttl: 300", "max_ttl: 299"))
-    command = ".venv/bin/zt --user olga reload || true"
+    olga = clone.folder / "olga.json"
+    olga.write_text(json.dumps({"user": "olga", "password": clone.passwords["olga"], "ca": "run/ca.pem"}))
+    browser = f"{clone.folder}/scripts/run zerotrust.testing.browser {olga} %s"
     try:
-        done = clone.type(f"({command}) 2>&1", typed=f"{clone.passwords['olga']}\n")
+        done = clone.type(f"(BROWSER='{browser}' .venv/bin/zt --user olga reload || true) 2>&1")
     finally:
         (clone.folder / "registry.yaml").write_text(before)
 

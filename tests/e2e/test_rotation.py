@@ -59,7 +59,8 @@ def brief(registry: Registry) -> Registry:
 def elsewhere() -> Deployment:
     """The parties, at ports of their own."""
     parties = deployment().parties.items()
-    return Deployment(parties={name: place.model_copy(update={"port": place.port + PORTS}) for name, place in parties})
+    moved = {name: place.model_copy(update={"port": place.port + PORTS}) for name, place in parties}
+    return deployment().model_copy(update={"parties": moved})
 
 
 @asynccontextmanager

@@ -210,7 +210,7 @@ async def test_a_redirect_of_another_issuer_ends_the_sign_in(keycloak: Keycloak,
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        ("invalid_scope", "Keycloak refused: invalid_scope"),
+        ("invalid_scope", "Keycloak refused: invalid_scope: zt may not ask for registry.admin"),
         ("to repair:\n\n  run x", "Keycloak refused: it gave no error of RFC 6749"),
         (None, "Keycloak refused: it gave no error of RFC 6749"),
     ],
