@@ -11,7 +11,7 @@ from demo.walk import INTRODUCTION, walk
 from local.alone import process_running
 from local.llama_stack import Model, ModelOption
 from local.program import FOLDER, alive, console, say, until_stopped
-from local.system import running
+from local.start import running
 
 STORY = FOLDER / "walkthrough"
 """The walkthrough starts without data each time, and does not touch the data of `make up`."""

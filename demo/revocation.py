@@ -19,7 +19,9 @@ from demo.checks import ALLOWED, Attempt
 from demo.intruder import Intruder, User, answer_to
 from demo.refusals import TASK
 from local.alone import DemoError
-from local.system import HOST, ROOT, System, settings, started
+from local.launches import settings
+from local.system import HOST, ROOT, System
+from local.waiting import started
 from zerotrust.adapters.agent_card import agent_card, signed_card
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid

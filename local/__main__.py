@@ -19,7 +19,8 @@ from local.manual_steps import READY, steps
 from local.password import ask_password
 from local.past import check_links, forget
 from local.program import FOLDER, INTERRUPTED, console, say, until_stopped
-from local.system import EVERYTHING, HOST, ROOT, System, running
+from local.start import running
+from local.system import EVERYTHING, HOST, ROOT, System
 from registration.realm.users import USERS
 from zerotrust.testing.browser import Person
 from zt.registry_client import CommandError, client_at, sign_in_at

@@ -36,6 +36,20 @@ def put_aside(folder: Path) -> Path | None:
     return place
 
 
+def kept(put_away: Path) -> str:
+    """Return the message on what is kept of the last run, and what is not."""
+    return (
+        "Revocations and documents of the last run are kept. Its journals and logs are in "
+        f"{put_away} ({RUNS_KEPT} runs are kept, {MOST_KEPT >> 20} MB at most). Its sessions are gone, and so are "
+        "changes in Keycloak's admin page. `make fresh` removes it all"
+    )
+
+
+def data_of(folder: Path, name: str) -> Path:
+    """Return the folder of a party's data."""
+    return folder / "data" / name.replace("/", "-")
+
+
 def forget(folder: Path) -> None:
     """Remove data, journals and logs of all runs."""
     for name in ("data", "logs", "past"):

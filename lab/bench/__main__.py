@@ -14,7 +14,8 @@ from lab.bench.numbers import Ratio, summarise
 from lab.bench.variants import launches, unregistered
 from local.llama_stack import SCRIPTED, LlamaStackError, check_able
 from local.program import FOLDER, console, say, show, until_stopped
-from local.system import ROOT, running
+from local.start import running
+from local.system import ROOT
 from zerotrust.registry.model import load_registry
 
 

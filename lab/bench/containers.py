@@ -17,7 +17,8 @@ import httpx
 
 from lab.bench.measure import TASK
 from local.program import FOLDER, console, say, show
-from local.system import ROOT, running
+from local.start import running
+from local.system import ROOT
 from zerotrust.testing.stack import ATTESTATION, HEALTHY, Stack, StackError, until
 from zerotrust.testing.users import User, http_client, signed_in
 

@@ -9,7 +9,8 @@ import httpx
 from authorities.attestation.local.launch import Launch
 from lab.bench.party.main import PORTS, STACK, shifted
 from local.keycloak import check_port
-from local.system import System, registered, settings
+from local.launches import registered, settings
+from local.system import System
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot, deployed_at
 from zt.client import user_client

@@ -23,7 +23,8 @@ from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
 from local.alone import DemoError
 from local.program import FOLDER, console, say, show, until_stopped
-from local.system import System, running
+from local.start import running
+from local.system import System
 
 HOME = FOLDER / "conformance"
 Ran = list[Outcome]

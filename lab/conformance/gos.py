@@ -7,7 +7,8 @@ from pathlib import Path
 from authorities.attestation.local.launch import Launch
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing, printed, run
-from local.system import System, there, until
+from local.system import System
+from local.waiting import there, until
 
 VERSION, PARTY = "2.9.0", "agent/reader"
 RELAY = ("lab/conformance/relay",)

@@ -23,7 +23,8 @@ from lab.load.report import exit_status, ms
 from lab.load.stories import reads
 from lab.load.users import Score
 from local.program import FOLDER, console, say, show, until_stopped
-from local.system import ROOT, System, running
+from local.start import running
+from local.system import ROOT, System
 from zt.login import LoginError
 from zt.registry_client import CommandError
 

@@ -18,7 +18,8 @@ from demo.revocation_methods import REVOCATION_METHODS, delays, in_use
 from lab.bench.numbers import percentile
 from lab.load.report import ms
 from local.program import FOLDER, console, say, show, until_stopped
-from local.system import System, running
+from local.start import running
+from local.system import System
 
 WARM_UP = 5
 REQUESTED = "suspend, from the request"

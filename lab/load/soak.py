@@ -19,7 +19,7 @@ from lab.load.under_load import under_load
 from lab.load.users import Score
 from lab.load.watch import MOST_FILES, SLACK, Held, Samples, grown
 from local.program import FOLDER, console, say, show, until_stopped
-from local.system import running
+from local.start import running
 from zerotrust.audit.journal import first_bad_record
 
 

@@ -19,7 +19,9 @@ import uvicorn
 from authorities.attestation.local.launch import Launch
 from authorities.attestation.verifier.report import report
 from demo.intruder import said, tool_call
-from local.system import ROOT, System, settings, started
+from local.launches import settings
+from local.system import ROOT, System
+from local.waiting import started
 from tests.support.ca import ATTESTATION_PARTY, REGISTRY_PARTY
 from tests.support.issuer import Issuer
 from tests.support.launched import Authority

@@ -20,7 +20,9 @@ from local import keycloak_runtime
 from local.alone import DemoError
 from local.keycloak_runtime import KeycloakError, find_distribution
 from local.manual_steps import READY
-from local.system import ROOT, System, _report_end, running
+from local.start import running
+from local.system import ROOT, System
+from local.waiting import report_end
 from tests.support.pki import CA
 from tests.support.real import RUN
 from zt.registry_client import STARTED_BY
@@ -194,7 +196,7 @@ def test_a_token_of_a_system_that_does_not_run_is_none_and_the_next_step_is_repo
 async def test_who_ends_by_himself_is_told_of_in_one_sentence_and_who_was_expected_to_is_not(tmp_path: Path) -> None:
     said: list[str] = []
     ended, asked, log = asyncio.Event(), asyncio.Event(), tmp_path / "log"
-    watching = asyncio.create_task(_report_end("agent/reader", ended.wait, asked.is_set, log, said.append))
+    watching = asyncio.create_task(report_end("agent/reader", ended.wait, asked.is_set, log, said.append))
     await asyncio.sleep(0)
     assert said == []
 
@@ -206,7 +208,7 @@ async def test_who_ends_by_himself_is_told_of_in_one_sentence_and_who_was_expect
     assert str(log) in sentence
 
     asked.set()
-    await _report_end("agent/reader", ended.wait, asked.is_set, log, said.append)
+    await report_end("agent/reader", ended.wait, asked.is_set, log, said.append)
     assert said == [sentence]
 
 

@@ -18,7 +18,7 @@ from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
 from lab.bench.variants import PARTIES, sets, variant
 from local.system import System as Real
-from local.system import started
+from local.waiting import started
 from tests.support.clients import said, use
 from tests.support.issuer import Issuer
 from tests.support.system import System, running

@@ -19,7 +19,7 @@ from lab.conformance.nodes import CLIENT, INSPECTOR, SDK, SUITE
 from lab.conformance.outcome import Outcome
 from lab.conformance.pythons import LEGACY
 from lab.conformance.running import Failed, Missing
-from local.system import there, until
+from local.waiting import there, until
 from tests.support.system import ROOT
 
 PAGE = (ROOT / "docs" / "conformance.md").read_text()

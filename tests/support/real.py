@@ -20,8 +20,11 @@ from demo.intruder import INSIDERS
 from lab.bench.variants import unregistered
 from lab.realm import LAB_SCRIPT
 from local.keycloak import URL, Keycloak
+from local.launches import settings
 from local.past import forget
-from local.system import System, running, settings, started
+from local.start import running
+from local.system import System
+from local.waiting import started
 from registration.realm import REALM_FILE, deployed
 from registration.realm import realm as derive
 from registration.realm.script import SCRIPT

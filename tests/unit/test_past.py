@@ -9,16 +9,13 @@ import pytest
 
 import demo.__main__ as walkthrough
 import local.__main__ as program
-import local.system as demo_system
 from authorities.registry.state import Entry, State
-from local import past
+from local import past, start
 from local.alone import DemoError, only_one, process_running
 from local.llama_stack import Model
-from local.past import RUNS_KEPT, forget, put_aside
-from local.system import System, _survived, _suspended
+from local.past import RUNS_KEPT, data_of, forget, kept, put_aside
+from local.suspended import suspended
 from tests.support.ca import REGISTRY_PARTY
-from tests.support.system import deployment
-from zerotrust.registry.lock import Lock
 from zerotrust.registry.model import Registry
 from zt.registry_client import CommandError
 
@@ -242,10 +239,10 @@ async def test_a_start_from_nothing_takes_no_data_of_last_time(
     left.parent.mkdir(parents=True)
     left.touch()
     (tmp_path / "data").chmod(0o755)
-    monkeypatch.setattr(demo_system, "check_port", lambda *_: None)
+    monkeypatch.setattr(start, "check_port", lambda *_: None)
 
     with pytest.raises(StartedError):
-        async with demo_system.running(tmp_path, say=print, attestation=started, keep=keep):  # type: ignore[arg-type] # never made
+        async with start.running(tmp_path, say=print, attestation=started, keep=keep):  # type: ignore[arg-type] # never made
             pass
 
     assert left.exists() == keep
@@ -270,7 +267,7 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
 
 
 def test_what_is_lost_is_said() -> None:
-    said = _survived(Path("run/past/then"))
+    said = kept(Path("run/past/then"))
 
     assert "Revocations and documents of the last run are kept" in said
     assert f"run/past/then ({RUNS_KEPT} runs are kept, 200 MB at most). Its sessions are gone" in said
@@ -278,12 +275,11 @@ def test_what_is_lost_is_said() -> None:
 
 
 async def test_who_was_suspended_is_known_before_anything_runs(tmp_path: Path, registry: Registry) -> None:
-    system = System(registry, deployment(), Lock(files={}, parties={}), tmp_path, None, None)  # type: ignore[arg-type] # neither is asked
-    assert await _suspended(system) == {}
+    assert await suspended(registry, tmp_path) == {}
 
-    kept = State(system.data(REGISTRY_PARTY) / "revocations.db")
-    async with kept.opened():
-        await kept.change(
+    state = State(data_of(tmp_path, REGISTRY_PARTY) / "revocations.db")
+    async with state.opened():
+        await state.change(
             [
                 Entry(("party", registry.id("agent/writer")), "compromised"),
                 Entry(("party", registry.id("agent/reader")), "a mistake"),
@@ -291,6 +287,6 @@ async def test_who_was_suspended_is_known_before_anything_runs(tmp_path: Path, r
                 Entry(("user", "bob"), "fired"),
             ]
         )
-        await kept.change([Entry(("party", registry.id("agent/reader")), None)])
+        await state.change([Entry(("party", registry.id("agent/reader")), None)])
 
-    assert await _suspended(system) == {"agent/writer": "compromised"}
+    assert await suspended(registry, tmp_path) == {"agent/writer": "compromised"}

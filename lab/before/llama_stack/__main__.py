@@ -11,7 +11,7 @@ from lab.before.llama_stack import attacks
 from lab.before.llama_stack.attacks import ATTACKS, Run, Seen, tried
 from lab.before.llama_stack.running import Before, before
 from local.program import FOLDER, console, say, until_stopped
-from local.system import running
+from local.start import running
 
 INTRODUCTION = (
     "The system that figure 3 of the series draws as today's. alice's client calls an agent. The agent hands her own "

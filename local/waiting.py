@@ -1,0 +1,66 @@
+"""Waits until what was launched does its work, and reports what ends by itself."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from authorities.attestation.local.launch import Launched
+from local.alone import DemoError
+from local.keycloak import tail
+from local.keycloak_runtime import Say
+from local.system import System
+
+SECONDS_TO_START = 30
+
+
+async def started(system: System, address: str, process: Launched) -> None:
+    """Wait until a launched process listens at `address`.  Raises `DemoError` if it does not."""
+    await until(partial(_answers, address, system.authority.ca_file), process, system.log(process.launch.name))
+
+
+async def until(met: Callable[[], Awaitable[bool]], process: Launched, log: Path) -> None:
+    """Wait until a condition is met that `process` has to meet.  Raises `DemoError` with the end of its log."""
+    try:
+        async with asyncio.timeout(SECONDS_TO_START):
+            while not process.ended.is_set():
+                if await met():
+                    return
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pass
+    raise DemoError(f"{process.launch.name} does not start; the end of its log, {log}:\n{tail(log)}")
+
+
+async def _answers(address: str, ca_file: Path) -> bool:
+    """Return whether a party of our trust domain listens at this address: a service listens once it can answer.
+
+    A lab launches some services without TLS; for those, any listener counts.
+    """
+    url = httpx.URL(address)
+    context = ssl.create_default_context(cafile=ca_file)
+    context.check_hostname = False  # its callers check which party it is
+    try:
+        _, writer = await asyncio.open_connection(url.host, url.port, ssl=context if url.scheme == "https" else None)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def there(path: Path) -> bool:
+    """Return whether there is such a file."""
+    return path.exists()  # noqa: ASYNC240 - a local socket
+
+
+async def report_end(
+    name: str, ended: Callable[[], Awaitable[object]], requested: Callable[[], bool], log: Path, say: Say
+) -> None:
+    """Report when `name` ends, unless that was requested."""
+    await ended()
+    if requested():
+        return
+    say(f"{name} has ended by itself; calls that need it are refused until everything is restarted; its log: {log}")
