@@ -2,13 +2,36 @@
 
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from local.__main__ import CA
 from local.system import ROOT, System
+from tests.support.real import RUN
+
+SECONDS_BEFORE, MOST_LINES = 60, 40
+"""Of the parties' logs, below a failure: the cause is often what a party did before."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show below a failure what the parties logged just before."""
+    report = yield
+    if report.failed and "real" in getattr(item, "fixturenames", ()):
+        since = time.time() - SECONDS_BEFORE
+        lines = [
+            f"{log.stem}: {line}"
+            for log in sorted(RUN.glob("logs/*.log"))
+            if log.stat().st_mtime >= since
+            for line in log.read_text(errors="replace").splitlines()[-MOST_LINES:]
+        ]
+        report.sections.append((f"the parties' logs of the last {SECONDS_BEFORE} s", "\n".join(lines)))
+    return report
 
 
 @pytest.fixture(scope="session")
