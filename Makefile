@@ -13,7 +13,7 @@ MODEL ?= script
 SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
-.PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before register new-agent new-tool lock
+.PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before register new-agent new-tool remove-agent remove-tool lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,10 +87,16 @@ register: .venv/ready  ## Approve the code as it is: realm and registry.lock
 	@$(RUN) registration.register
 
 new-agent: .venv/ready  ## Add an agent of your own: NAME=auditor
-	@$(RUN) registration.new agent "$(NAME)" "$(TOOL)" "$(SCOPE)"
+	@$(RUN) registration.parties new-agent "$(NAME)" "$(TOOL)" "$(SCOPE)" "$(NEW_SCOPE)"
 
 new-tool: .venv/ready  ## Add a tool server of your own: NAME=ledger
-	@$(RUN) registration.new tool "$(NAME)"
+	@$(RUN) registration.parties new-tool "$(NAME)"
+
+remove-agent: .venv/ready  ## Remove an agent again: NAME=auditor
+	@$(RUN) registration.parties remove-agent "$(NAME)" "$(CODE)"
+
+remove-tool: .venv/ready  ## Remove a tool server again: NAME=ledger
+	@$(RUN) registration.parties remove-tool "$(NAME)" "$(CODE)"
 
 # A PYTHON that is given, and is of another version than the one in .venv, makes the environment anew.  That one is not
 # asked, for nothing of .venv is run by `make verify-release` before it was made anew.

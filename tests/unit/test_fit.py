@@ -10,7 +10,12 @@ import pytest
 import yaml
 
 from orchestrator.plan import AGENTS
-from registration.fit import of_code, of_compose, of_places, of_plan, of_policies, problems, unreachable
+from registration.fit import problems
+from registration.fit.code import of_code
+from registration.fit.deployments import of_compose, of_places
+from registration.fit.plan import of_plan
+from registration.fit.policies import of_policies
+from registration.fit.scopes import unreachable
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry
 

@@ -8,9 +8,15 @@ import pytest
 import yaml
 
 from local.alone import only_one
-from registration import new
-from registration.fit import of_compose, of_places, of_plan, of_policies, unreachable
-from registration.new import NewError, Project, main, new_agent, new_tool, told
+from registration.fit.deployments import of_compose, of_places
+from registration.fit.plan import of_plan
+from registration.fit.policies import of_policies
+from registration.fit.scopes import unreachable
+from registration.parties import __main__ as commands
+from registration.parties.__main__ import main, report
+from registration.parties.add import add_agent, add_tool
+from registration.parties.project import PartyError, Project
+from registration.parties.remove import remove
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry, load_registry
 
@@ -28,6 +34,18 @@ def project(tmp_path: Path) -> Path:
 
 MODEL = "inference.run", "llama.chat"
 """What the model takes."""
+
+
+def new_agent(root: Path, name: str, tool: str = "documents", scope: str = "", new_scope: str = "") -> Project:
+    project = Project.at(root)
+    add_agent(project, name, tool, scope, new_scope)
+    return project
+
+
+def new_tool(root: Path, name: str) -> Project:
+    project = Project.at(root)
+    add_tool(project, name)
+    return project
 
 
 def registered(project: Path) -> Registry:
@@ -69,7 +87,7 @@ def test_a_new_tool_is_for_nobody_until_an_agent_may_call_it(project: Path) -> N
 
 
 def test_an_agent_with_a_new_scope_brings_it_to_every_file_that_has_to_name_it(project: Path) -> None:
-    new_agent(project, "counter", scope="tool.count").write()
+    new_agent(project, "counter", new_scope="tool.count").write()
 
     assert registered(project).scopes["tool.count"].served_by == ["tool/documents"]
     for name in "walkthrough", "orchestrator", "agent/counter":
@@ -134,28 +152,43 @@ def test_each_place_is_a_new_one(project: Path) -> None:
 )
 def test_a_name_that_cannot_be_is_refused(project: Path, name: str, why: str) -> None:
     for make in new_agent, new_tool:
-        with pytest.raises(NewError, match=why):
+        with pytest.raises(PartyError, match=why):
             make(project, name)
 
 
 def test_what_exists_is_not_written_over(project: Path) -> None:
     (project / "agents" / "auditor").mkdir()
-    with pytest.raises(NewError, match="There is a folder agents/auditor already"):
+    with pytest.raises(PartyError, match="There is a folder agents/auditor already"):
         new_agent(project, "auditor")
 
-    new_agent(project, "counter", scope="tool.ledger").write()
-    with pytest.raises(NewError, match=r"There is a scope tool\.ledger already, served by tool/documents"):
+    new_agent(project, "counter", new_scope="tool.ledger").write()
+    with pytest.raises(PartyError, match=r"There is a scope tool\.ledger already, served by tool/documents"):
         new_tool(project, "ledger")
 
 
-def test_a_tool_or_scope_that_cannot_be_called_is_refused(project: Path) -> None:
-    with pytest.raises(NewError, match=r"tool/ledger is no tool server.  TOOL is one of documents; `make new-tool"):
-        new_agent(project, "auditor", "ledger")
-    with pytest.raises(NewError, match=r"'task.run' cannot be the scope of a tool"):
-        new_agent(project, "auditor", scope="task.run")
-    new_tool(project, "ledger").write()
-    with pytest.raises(NewError, match=r"tool/ledger does not serve tool.read.  SCOPE is one of tool.ledger, or a new"):
-        new_agent(project, "auditor", "ledger", "tool.read")
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (("ledger", "", ""), r"There is no tool server 'ledger'\. TOOL is one of documents\."),
+        (("document", "", ""), r"There is no tool server 'document'\. Did you mean documents\? TOOL is one of"),
+        (
+            ("documents", "tool.raed", ""),
+            (
+                r"tool/documents does not serve a scope 'tool\.raed'\. Did you mean tool\.read\? "
+                r"SCOPE is one of tool\.read, tool\.write; NEW_SCOPE=tool\.count makes a new one\."
+            ),
+        ),
+        (("documents", "inference.run", ""), "tool/documents does not serve a scope 'inference.run'. SCOPE is one of"),
+        (("documents", "", "task.run"), "'task.run' cannot be the scope of a tool"),
+        (("documents", "", "tool.read"), r"There is a scope tool\.read already, served by tool/documents"),
+        (("documents", "tool.read", "tool.count"), r"Give one of the two"),
+    ],
+)
+def test_a_tool_or_scope_that_cannot_be_is_refused_with_those_that_can(
+    project: Path, given: tuple[str, str, str], why: str
+) -> None:
+    with pytest.raises(PartyError, match=why):
+        new_agent(project, "auditor", *given)
 
 
 def test_a_file_in_another_form_is_named_and_nothing_is_written(project: Path) -> None:
@@ -163,7 +196,9 @@ def test_a_file_in_another_form_is_named_and_nothing_is_written(project: Path) -
     registry.write_text(registry.read_text().replace("may_call: [agent/reader, ", "may_call: [\n      agent/reader, "))
     before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
 
-    with pytest.raises(NewError, match=r"registry.yaml: .* add agent/auditor to may_call of orchestrator by hand"):
+    with pytest.raises(
+        PartyError, match=r"registry.yaml is not in the form .* \+ agent/auditor in may_call of orchestrator$"
+    ):
         new_agent(project, "auditor")
     assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
 
@@ -172,32 +207,35 @@ def test_a_template_that_changed_is_named(project: Path) -> None:
     template = project / "agents" / "writer" / "main.py"
     template.write_text(template.read_text().replace("The writer, guarded", "Guarded"))
 
-    with pytest.raises(NewError, match=r"agents/writer/main.py, from which agents are made, has no"):
+    with pytest.raises(PartyError, match=r"agents/writer/main.py, from which agents are made, has no"):
         new_agent(project, "auditor")
 
 
 def test_what_was_done_and_what_remains_is_said(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(new, "ROOT", project)
-    assert main(["tool", "ledger", "", ""]) == 0
+    monkeypatch.setattr(commands, "ROOT", project)
+    assert main(["new-tool", "ledger"]) == 0
     said = capsys.readouterr().out
-    for line in "  registry.yaml: party tool/ledger", "By hand:", "Then: make register, make up.":
+    for line in (
+        "  registry.yaml\n    + scope tool.ledger, served by tool/ledger\n    + party tool/ledger\n",
+        "Next: make register.",
+    ):
         assert line in said
 
-    assert main(["agent", "clerk", "ledger", ""]) == 0
-    assert '  orchestrator/plan.py: when it takes part.  As it is, a task that begins with "Clerk:"' in (
-        capsys.readouterr().out
-    )
-    assert main(["agent", "clerk", "", ""]) == 1
+    assert main(["new-agent", "clerk", "ledger", "", ""]) == 0
+    assert 'Now it gets the tasks that begin\n    with "Clerk:".\nNext: make register.' in capsys.readouterr().out
+    assert main(["new-agent", "clerk", "", "", ""]) == 1
     assert capsys.readouterr().err == "There is a party agent/clerk already: choose another name.\n"
 
 
-@pytest.mark.parametrize("arguments", [["agent", "clerk", "", ""], ["tool", "ledger"]])
+@pytest.mark.parametrize(
+    "arguments", [["new-agent", "clerk", "", "", ""], ["new-tool", "ledger"], ["remove-agent", "clerk", ""]]
+)
 def test_nothing_is_written_while_the_system_runs(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    monkeypatch.setattr(new, "ROOT", project)
+    monkeypatch.setattr(commands, "ROOT", project)
     (project / "run").mkdir()
     with only_one(project / "run"):
         before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
@@ -208,12 +246,156 @@ def test_nothing_is_written_while_the_system_runs(
     assert after == before
 
 
-@pytest.mark.parametrize("arguments", [[], ["agent", "", "", ""], ["tool", ""], ["user", "x"], ["tool", "a", "b"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["new-agent", "", "", "", ""],
+        ["new-tool", ""],
+        ["new-tool", "a", "b"],
+        ["new-user", "x"],
+        ["remove-agent", "", ""],
+        ["remove-agent", "auditor", "yes"],
+        ["remove-user", "x", ""],
+    ],
+)
 def test_without_a_name_it_says_how_it_is_used(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
-    assert "make new-agent NAME=auditor [TOOL=documents] [SCOPE=tool.read]" in capsys.readouterr().err
+    assert (
+        "make new-agent NAME=auditor [TOOL=documents] [SCOPE=tool.read or NEW_SCOPE=tool.count]"
+        in capsys.readouterr().err
+    )
 
 
-def test_no_line_of_what_is_said_is_wider_than_a_page(project: Path) -> None:
-    assert max(len(line) for line in told(new_agent(project, "auditor"), "agent/auditor").splitlines()) <= 110
-    assert isinstance(new_agent(project, "auditor"), Project)
+def test_no_line_of_what_is_said_is_wider_than_a_terminal(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    added = new_agent(project, "a" * 20, new_scope=f"tool.{'a' * 10}")
+    assert max(len(line) for line in report(added, "docs/add-an-agent.md").splitlines()) <= 80
+
+
+# --- and out again ----------------------------------------------------------------------------------------------------
+
+
+def files(project: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(project)): path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+
+def removed(root: Path, party: str, *, with_code: bool = False) -> Project:
+    project = Project.at(root)
+    remove(project, party, with_code=with_code)
+    project.write()
+    return project
+
+
+def test_what_was_added_is_removed_and_nothing_else(project: Path) -> None:
+    before = files(project)
+    new_agent(project, "counter", new_scope="tool.count").write()
+    with_counter = files(project)
+    new_tool(project, "ledger").write()
+    with_ledger = files(project)
+    new_agent(project, "clerk", "ledger").write()
+
+    removed(project, "agent/clerk")
+    assert files(project) == with_ledger
+    removed(project, "tool/ledger")
+    assert files(project) == with_counter
+    removed(project, "agent/counter")
+    assert files(project) == before
+
+
+def test_parties_are_removed_in_any_order(project: Path) -> None:
+    before = files(project)
+    for name in "auditor", "clerk":
+        new_agent(project, name, new_scope="" if name == "clerk" else "tool.count", scope="").write()
+    new_agent(project, "counter", scope="tool.count").write()
+    for name in "auditor", "counter", "clerk":
+        removed(project, f"agent/{name}")
+
+    assert files(project) == before
+
+
+@pytest.mark.parametrize(
+    ("party", "why"),
+    [
+        ("agent/reader", r"needed by code that names it: demo/.*, demo/.*\. Change that code first\."),
+        ("agent/writer", "needed by code that names it"),
+        ("tool/documents", "is needed: agent/reader, agent/writer may call it"),
+        ("agent/auditor", "There is no agent/auditor in the registry"),
+    ],
+)
+def test_a_party_that_others_need_stays_and_they_are_named(project: Path, party: str, why: str) -> None:
+    for name in "demo", "zerotrust", "inference", "authorities":
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    before = files(project)
+
+    with pytest.raises(PartyError, match=why):
+        removed(project, party)
+    assert files(project) == before
+
+
+def test_an_agent_that_another_agent_may_call_stays(project: Path) -> None:
+    new_agent(project, "auditor").write()
+    registry = project / "registry.yaml"
+    text = registry.read_text()
+    text = text.replace("may_call: [tool/documents, ", "may_call: [agent/auditor, tool/documents, ", 1)
+    registry.write_text(text.replace("delegates: [tool.read, ", "delegates: [agent.invoke, tool.read, ", 1))
+
+    with pytest.raises(PartyError, match="agent/auditor is needed: agent/reader may call it"):
+        removed(project, "agent/auditor")
+
+
+def test_a_tool_whose_scope_another_party_may_delegate_stays(project: Path) -> None:
+    new_tool(project, "ledger").write()
+    registry = project / "registry.yaml"
+    text = registry.read_text()
+    registry.write_text(text.replace("    delegates: [tool.write, ", "    delegates: [tool.ledger, tool.write, ", 1))
+
+    with pytest.raises(PartyError, match=r"tool/ledger is needed: agent/writer may delegate tool\.ledger"):
+        removed(project, "tool/ledger")
+
+
+def test_code_that_was_changed_stays_unless_its_deletion_is_asked_for(project: Path) -> None:
+    new_agent(project, "auditor").write()
+    code = project / "agents" / "auditor" / "main.py"
+    code.write_text(f"{code.read_text()}\n")
+    said = report(removed(project, "agent/auditor"), "")
+
+    assert "agents/auditor stays, because its code is not as it was made" in said
+    assert code.exists()
+    assert "agent/auditor" not in registered(project).parties
+
+    shutil.rmtree(project / "agents" / "auditor")
+    new_agent(project, "auditor").write()
+    (project / "agents" / "auditor" / "more.py").touch()
+    removed(project, "agent/auditor", with_code=True)
+    assert not (project / "agents" / "auditor").exists()
+
+
+def test_a_scope_that_a_tool_needs_stays(project: Path) -> None:
+    new_agent(project, "counter", new_scope="tool.count").write()
+    tools = project / "tools" / "documents" / "tools.py"
+    tools.write_text(tools.read_text().replace('"tool.read",', '"tool.read",\n    "count": "tool.count",', 1))
+    removed(project, "agent/counter")
+
+    assert "tool.count" in registered(project).scopes
+    assert "tool.count" not in registered(project).parties["orchestrator"].delegates
+
+
+def test_what_was_edited_by_hand_and_cannot_be_removed_is_named_and_nothing_is_written(project: Path) -> None:
+    new_agent(project, "auditor").write()
+    compose = project / "docker-compose.yml"
+    compose.write_text(
+        compose.read_text().replace("  to-auditor: { internal: true }\n", "  to-auditor:\n    internal: true\n")
+    )
+    before = files(project)
+
+    with pytest.raises(PartyError, match=r"docker-compose.yml is not in the form .* - network to-auditor$"):
+        removed(project, "agent/auditor")
+    assert files(project) == before
+
+
+def test_the_journal_of_a_new_party_is_there_for_all_who_read_journals(project: Path) -> None:
+    new_agent(project, "auditor").write()
+    services = yaml.safe_load((project / "docker-compose.yml").read_text())["services"]
+
+    for name in "walkthrough", "zt":
+        assert "auditor:/journals/agent-auditor:ro" in services[name]["volumes"]

@@ -1,0 +1,7 @@
+"""The files outside of `registry.yaml` that name parties and scopes, and the party that plans."""
+
+LOCAL, CONTAINERS = "deploy/local.yaml", "deploy/containers.yaml"
+PLACES = LOCAL, CONTAINERS
+COMPOSE = "docker-compose.yml"
+POLICIES, SCHEMA = "authorities/policy/policies.cedar", "authorities/policy/schema.cedarschema"
+PLANNER, PLAN = "orchestrator", "orchestrator/plan.py"

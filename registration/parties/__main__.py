@@ -1,0 +1,94 @@
+"""`make new-agent`, `make new-tool`, `make remove-agent` and `make remove-tool`.
+
+They edit every file that has to name a party, and keep the comments.  They approve nothing: that is `make register`,
+after a look at what was written.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from local.alone import process_running
+from registration.names import PLAN
+from registration.parties.add import add_agent, add_tool
+from registration.parties.code import AGENT_TEMPLATE, TOOL_TEMPLATE
+from registration.parties.project import Project
+from registration.parties.remove import remove
+from zerotrust.errors import ZeroTrustError
+
+ROOT = Path(__file__).parents[2]
+USAGE = """\
+usage: make new-agent NAME=auditor [TOOL=documents] [SCOPE=tool.read or NEW_SCOPE=tool.count]
+       make new-tool NAME=ledger
+       make remove-agent NAME=auditor [CODE=delete]
+       make remove-tool NAME=ledger [CODE=delete]"""
+
+Change = Callable[[Project], None]
+
+
+def change_of(arguments: list[str]) -> Change | None:
+    """Return what a command line asks for, or None if it is wrong.  All but the name may be empty."""
+    match arguments:
+        case [_, ""]:
+            return None
+        case ["new-agent", str(name), str(tool), str(scope), str(new_scope)] if name:
+            return lambda project: _new_agent(project, name, tool, scope, new_scope)
+        case ["new-tool", str(name)]:
+            return lambda project: _new_tool(project, name)
+        case ["remove-agent" | "remove-tool" as command, str(name), "" | "delete" as code] if name:
+            party = f"{command.removeprefix('remove-')}/{name}"
+            return lambda project: remove(project, party, with_code=code == "delete")
+    return None
+
+
+def _new_agent(project: Project, name: str, tool: str, scope: str, new_scope: str) -> None:
+    add_agent(project, name, tool or "documents", scope, new_scope)
+    project.by_hand += [
+        f"agents/{name}/main.py: what the agent is for. Now it is a copy of {AGENT_TEMPLATE},",
+        "  with other rights: it lets the model call its one tool server.",
+        f"{PLAN}: when the agent takes part. Now it gets the tasks that begin",
+        f'  with "{name.capitalize()}:".',
+    ]
+
+
+def _new_tool(project: Project, name: str) -> None:
+    add_tool(project, name)
+    project.by_hand += [
+        f"tools/{name}/main.py: what its tool does. Now it is a copy of {TOOL_TEMPLATE},",
+        "  and counts words.",
+        f"Who may call it: `make new-agent NAME=clerk TOOL={name}` makes an agent that may.",
+    ]
+
+
+def report(project: Project, page: str) -> str:
+    """Return what was done, by file, what remains, and the next step."""
+    lines = ["Changed:"]
+    for file, changes in project.done.items():
+        lines += [f"  {file}", *(f"    {change}" for change in changes)]
+    if project.by_hand:
+        lines += ["For you to change:", *(f"  {line}" for line in project.by_hand)]
+    return "\n".join([*lines, f"Next: make register. {page} has the whole way."])
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line.  Return the exit status."""
+    change = change_of(arguments)
+    if not change:
+        print(USAGE, file=sys.stderr)
+        return 2
+    if process := process_running(ROOT / "run"):  # its parties would drift, and the registry among them
+        print(f"It runs, as process {process}: `make down` first, then repeat.", file=sys.stderr)
+        return 1
+    try:
+        project = Project.at(ROOT)
+        change(project)
+        project.write()
+    except (ZeroTrustError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(report(project, f"docs/add-{'a-tool' if arguments[0].endswith('tool') else 'an-agent'}.md"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,101 @@
+"""Adds an agent or a tool server to the project, in memory."""
+
+import keyword
+import re
+from difflib import get_close_matches
+
+from registration.names import COMPOSE, PLAN, PLANNER
+from registration.parties.code import agent_code, folder_of, tool_code
+from registration.parties.container import add_container, services_of
+from registration.parties.entries import add_party, add_scope, on_the_way
+from registration.parties.project import PartyError, Project
+from zerotrust.registry.model import Registry
+
+NAME = r"[a-z]{2,20}"
+SCOPE = r"tool\.[a-z]{1,20}"
+MODEL = "inference.run, llama.chat"
+"""What an agent needs to use the model."""
+
+
+def add_agent(project: Project, name: str, tool: str, scope: str, new_scope: str) -> None:
+    """Add the agent `agent/NAME`, which calls `tool/TOOL` with one scope: one that it has, or a new one.
+
+    Raises `PartyError`.
+    """
+    party, server = f"agent/{name}", f"tool/{tool}"
+    _check_name(project, name, party)
+    scope = _scope(project.registry, tool, scope, new_scope)
+    if scope not in project.registry.scopes:
+        add_scope(project, scope, server)
+    for path, text in agent_code(project, name, server, scope).items():
+        project.create(path, text)
+    rights = f"    may_call: [{server}, inference]\n    delegates: [{scope}, {MODEL}]\n    max_ttl: 60\n"
+    add_party(project, party, rights)
+    project.extend("agent.invoke", "served_by", party)
+    project.extend(PLANNER, "may_call", party)
+    for holder in on_the_way(project.registry):
+        if scope not in project.registry.parties[holder].delegates:
+            project.extend(holder, "delegates", scope)
+    scopes = ", ".join(f'"{one}"' for one in ["agent.invoke", scope, *MODEL.split(", ")])
+    line = f'    "{party}": ({scopes}),\n'
+    project.edit(PLAN, r"^(AGENTS: [^{]*\{\n(?:    [^\n]*\n)*)\}", rf"\1{line}}}", f"+ {party} in AGENTS")
+    add_container(project, party, callers=[PLANNER], callees=[server, "inference"])
+
+
+def add_tool(project: Project, name: str) -> None:
+    """Add the tool server `tool/NAME`, which serves the scope `tool.NAME`.  Raises `PartyError`."""
+    party, scope = f"tool/{name}", f"tool.{name}"
+    _check_name(project, name, party)
+    if scope in project.registry.scopes:
+        raise PartyError(
+            f"There is a scope {scope} already, served by {', '.join(project.registry.scopes[scope].served_by)}."
+        )
+    for path, text in tool_code(project, name).items():
+        project.create(path, text)
+    add_scope(project, scope, party)
+    add_party(project, party, "")
+    add_container(project, party, callers=[], callees=[])
+
+
+def _check_name(project: Project, name: str, party: str) -> None:
+    if not re.fullmatch(NAME, name) or keyword.iskeyword(name):
+        raise PartyError(f"{name!r} cannot be a name: 2 to 20 small letters, and no word of Python.")
+    taken = [other for other in project.registry.parties if name in other.split("/")]
+    if taken:
+        raise PartyError(f"There is a party {taken[0]} already: choose another name.")
+    if name in services_of(project):
+        raise PartyError(f"There is a service {name} in {COMPOSE} already: choose another name.")
+    if (project.root / folder_of(party)).exists():
+        raise PartyError(f"There is a folder {folder_of(party)} already: remove it, or choose another name.")
+
+
+def _scope(registry: Registry, tool: str, scope: str, new_scope: str) -> str:
+    """Return the scope that an agent gets at its tool server, as it was asked for.  Raises `PartyError`."""
+    served = registry.scopes_at(f"tool/{tool}")
+    if not served:
+        tools = [party.removeprefix("tool/") for party in registry.parties if party.startswith("tool/")]
+        raise PartyError(f"There is no tool server {tool!r}.{_near(tool, tools)} TOOL is one of {', '.join(tools)}.")
+    if new_scope:
+        return _checked_new_scope(registry, scope, new_scope)
+    if scope and scope not in served:
+        raise PartyError(
+            f"tool/{tool} does not serve a scope {scope!r}.{_near(scope, served)}"
+            f" SCOPE is one of {', '.join(served)}; NEW_SCOPE=tool.count makes a new one."
+        )
+    return scope or served[0]
+
+
+def _checked_new_scope(registry: Registry, scope: str, new_scope: str) -> str:
+    if scope:
+        raise PartyError("SCOPE names a scope that exists, NEW_SCOPE one to make. Give one of the two.")
+    if not re.fullmatch(SCOPE, new_scope):
+        raise PartyError(f"{new_scope!r} cannot be the scope of a tool: it has the form tool.count.")
+    if new_scope in registry.scopes:
+        servers = ", ".join(registry.scopes[new_scope].served_by)
+        raise PartyError(f"There is a scope {new_scope} already, served by {servers}.")
+    return new_scope
+
+
+def _near(word: str, known: list[str]) -> str:
+    found = get_close_matches(word, known, 1)
+    return f" Did you mean {found[0]}?" if found else ""

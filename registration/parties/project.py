@@ -1,0 +1,90 @@
+"""The files of the project, in memory: edited as text, so that every comment stays, and written when all of it fits."""
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from registration.names import COMPOSE
+from zerotrust.errors import ZeroTrustError
+from zerotrust.registry.lock import REGISTRY
+from zerotrust.registry.model import Registry, load_registry, validated
+
+
+class PartyError(ZeroTrustError):
+    """The party cannot be added or removed.  The text says why, and nothing was written."""
+
+
+@dataclass
+class Project:
+    """The files to write, in memory, and what was done to each."""
+
+    root: Path
+    registry: Registry
+    """As it was read, before any change."""
+    texts: dict[str, str] = field(default_factory=dict)
+    done: dict[str, list[str]] = field(default_factory=dict)
+    """What was added (`+`) and removed (`-`), by file."""
+    by_hand: list[str] = field(default_factory=list)
+    """What remains for the person who runs this."""
+    gone: list[str] = field(default_factory=list)
+    """The folders to delete."""
+
+    def text(self, name: str) -> str:
+        """Return a file's text, as changed so far."""
+        return self.texts.get(name) or (self.root / name).read_text()
+
+    def create(self, name: str, text: str) -> None:
+        """Add a file."""
+        self.texts[name] = text
+        self.done[name] = ["+ new"]
+
+    def edit(
+        self, name: str, pattern: str, new: str | Callable[[re.Match[str]], str], what: str, *, times: int = 1
+    ) -> None:
+        """Replace the first matches of `pattern`, or all if `times` is 0.  `what` says it, with `+` or `-` before it.
+
+        Raises `PartyError` if there is no match.
+        """
+        text, found = re.subn(pattern, new, self.text(name), count=times, flags=re.MULTILINE)
+        if not found:
+            raise PartyError(
+                f"{name} is not in the form that this command can edit.  This is to be done there by hand: {what}"
+            )
+        self.texts[name] = text
+        self.done.setdefault(name, []).append(what)
+
+    def extend(self, block: str, key: str, entry: str) -> None:
+        """Add an entry to the list `key: [...]` of a block in the registry.  Raises `PartyError`."""
+        self._change_list(block, key, lambda entries: [*entries, entry], f"+ {entry} in {key} of {block}")
+
+    def shorten(self, block: str, key: str, entry: str) -> None:
+        """Remove an entry from the list `key: [...]` of a block in the registry.  Raises `PartyError`."""
+        what = f"- {entry} in {key} of {block}"
+        self._change_list(block, key, lambda entries: [other for other in entries if other != entry], what)
+
+    def _change_list(self, block: str, key: str, change: Callable[[list[str]], list[str]], what: str) -> None:
+        head = rf"^(  {re.escape(block)}:(?:[^\n]*\n(?=    ))*?[^\n]*\b{key}: \[)([^\]\n]*)\]"
+
+        def changed(found: re.Match[str]) -> str:
+            return f"{found[1]}{', '.join(change([entry for entry in found[2].split(', ') if entry]))}]"
+
+        self.edit(REGISTRY, head, changed, what)
+
+    @classmethod
+    def at(cls, root: Path) -> "Project":
+        """Return the project in a folder.  Raises `RegistryError`."""
+        return cls(root, load_registry(root / REGISTRY))
+
+    def write(self) -> None:
+        """Check that what was edited can be read, then write all of it.  Raises `RegistryError`."""
+        validated(Registry, self.text(REGISTRY).encode(), self.root / REGISTRY)
+        yaml.safe_load(self.text(COMPOSE))
+        for name, text in self.texts.items():
+            (self.root / name).parent.mkdir(exist_ok=True)
+            (self.root / name).write_text(text)
+        for folder in self.gone:
+            shutil.rmtree(self.root / folder)
