@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from demo.checks import ALLOWED
-from demo.refusals import ATTEMPTS, BY_NAME
+from demo.refusals import ATTEMPTS, BY_NAME, _other_department, no_identity
 from demo.revocation_methods import REVOCATION_METHODS
 from tests.attacks.table import ROWS, markdown
 from tests.support.system import deployment
@@ -82,6 +82,16 @@ def test_the_page_tells_every_refusal_that_the_walkthrough_tries() -> None:
 
     assert len(alone) == 2
     assert refused <= set(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", told, re.MULTILINE))
+
+
+def test_the_pages_count_the_attempts_of_the_walkthrough() -> None:
+    in_order = [one for tries in ATTEMPTS.values() for one in tries if one.control != ALLOWED]
+    count = len(in_order) + len(BY_NAME) + len([_other_department, no_identity])
+
+    assert f"\n9. {count} attempts that must be refused" in (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "walkthrough.md").read_text()
+    assert f"This part makes {count} attempts that must be refused" in page
+    assert f"more than the {count} attempts above" in page
 
 
 def test_the_walkthrough_calls_every_revocation_method_as_the_page_does() -> None:

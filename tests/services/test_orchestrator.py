@@ -96,6 +96,16 @@ async def test_a_plan_is_shown_without_anything_being_done(system: System, issue
     assert system.records("agent/reader") == []
 
 
+async def test_almost_the_name_of_an_agent_is_said_in_the_plan_and_in_the_task(system: System, issuer: Issuer) -> None:
+    note = 'No agent has the name before the colon. Did you mean "Reader:"?'
+    client = system.client("orchestrator", issuer.token(scope=f"reasoning.plan {FOR_TASKS}"))
+    asked = {"request": "Raeder: incident reports"}
+
+    [step] = (await client.post("/plan", json=asked)).json()
+    started, _done = (await client.post("/tasks", json=asked)).json()["steps"]
+    assert (step["note"], started["event"], started["text"]) == (note, "started", note)
+
+
 async def test_running_and_planning_are_two_permissions(system: System, issuer: Issuer) -> None:
     running = await system.client("orchestrator", issuer.token()).post("/plan", json=FILE_IT)
     planning = await system.client("orchestrator", issuer.token(scope="reasoning.plan")).post("/tasks", json=FILE_IT)

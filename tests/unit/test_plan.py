@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.plan import AGENTS, make_plan
+from orchestrator.plan import AGENTS, LONGEST_NAME, make_plan
 
 
 def test_a_question_is_for_the_reader_alone_and_carries_no_scope_to_write() -> None:
@@ -52,3 +52,24 @@ def test_a_request_that_begins_with_an_agents_name_is_for_that_agent_alone(reque
 )
 def test_any_other_colon_is_a_part_of_the_question(request_: str) -> None:
     assert [step.agent for step in make_plan(request_, "/finance")] == ["agent/reader"]
+
+
+@pytest.mark.parametrize("request_", ["Raeder: this", " readers :this", "REDER: this"])
+def test_almost_the_name_of_an_agent_is_said_to_be_none(request_: str) -> None:
+    (step,) = make_plan(request_, "/finance")
+
+    assert (step.agent, step.instruction) == ("agent/reader", request_)  # the plan is the same
+    assert step.note == 'No agent has the name before the colon. Did you mean "Reader:"?'
+
+
+def test_the_note_names_an_agent_and_never_what_the_user_wrote() -> None:
+    reading, writing = make_plan("Wrigter: file this", "/finance")
+
+    assert "Writer:" in reading.note
+    assert "rigt" not in reading.note
+    assert writing.note == ""
+
+
+@pytest.mark.parametrize("request_", ["Note: this", "Reader:", "reader", "Summarise", f"reader{'s' * LONGEST_NAME}: x"])
+def test_any_other_text_has_no_note(request_: str) -> None:
+    assert [step.note for step in make_plan(request_, "/finance")] == [""]
