@@ -15,10 +15,7 @@ from demo.who import name_of
 from local.program import console, show
 from zerotrust.audit.event import MICROSECONDS, AuditEvent, Caller, Exchange, Request
 from zerotrust.registry.model import Registry
-from zt.trail import short
-
-Path = tuple[str, ...]
-"""The parties on a token's way: the user's client, each actor, the audience."""
+from zt.names import Path, names_of, path_of, short
 
 
 def tokens_of(registry: Registry, events: Iterable[AuditEvent]) -> dict[str, Caller]:
@@ -26,48 +23,9 @@ def tokens_of(registry: Registry, events: Iterable[AuditEvent]) -> dict[str, Cal
     found: dict[Path, Caller] = {}
     for event in sorted(events, key=lambda one: one.time):
         if isinstance(event.data, Request) and (token := event.data.principal):
-            found.setdefault(_path(token), token)
-    names = _names(registry, found)
+            found.setdefault(path_of(token), token)
+    names = names_of({name: party.may_call for name, party in registry.parties.items()}, found)
     return {name: found[path] for path, name in names.items()}
-
-
-def _path(token: Caller) -> Path:
-    return (token.client, *(short(actor) for actor in reversed(token.actors)), short(token.audience))
-
-
-def _names(registry: Registry, paths: Iterable[Path]) -> dict[Path, str]:
-    """Return a name for each path: T0, then T1 and so on for the way through the first agent that the registry lists.
-
-    The ways through another agent are numbered on their own, and end with the first letters of its name: T1w, T2w.
-    """
-
-    def place(path: Path) -> tuple[tuple[str, ...], int, list[int]]:
-        steps = [_calls(registry, caller).get(called, len(registry.parties)) for caller, called in pairwise(path)]
-        return path[:1], steps[1] if len(steps) > 1 else -1, [len(path), *steps]
-
-    names: dict[Path, str] = {}
-    numbers: dict[Path, int] = {}
-    for path in sorted(paths, key=place):
-        way = path[:3]
-        numbers[way] = numbers.get(way, -1 if len(path) == 2 else 0) + 1
-        names[path] = f"T{numbers[way]}{_suffix(registry, *path[1:3]) if len(path) > 2 else ''}"
-    return names
-
-
-def _calls(registry: Registry, caller: str) -> dict[str, int]:
-    party = registry.parties.get(caller)
-    return {name: number for number, name in enumerate(party.may_call if party else [])}
-
-
-def _suffix(registry: Registry, caller: str, called: str) -> str:
-    """Return nothing for the first party that `caller` may call, otherwise as many letters as tell it from others."""
-    siblings = _calls(registry, caller)
-    if siblings.get(called) == 0:
-        return ""
-    word, others = called.rpartition("/")[2], [name.rpartition("/")[2] for name in siblings if name != called]
-    lengths = range(1, len(word) + 1)
-    told_apart = (word[:length] for length in lengths if not any(other.startswith(word[:length]) for other in others))
-    return next(told_apart, f"-{called}")
 
 
 def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:

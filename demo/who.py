@@ -14,7 +14,7 @@ from local.system import HOST, System
 from registration.realm.users import USERS
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import id_of
-from zt.trail import short
+from zt.names import short
 
 PEOPLE = {
     "alice": "asks for the task",

@@ -15,7 +15,7 @@ def main() -> None:
         if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has a signal ignored
             signal.signal(number, _interrupt)
     try:
-        from zt.commands import app  # noqa: PLC0415 - here, because it needs the extra
+        from zt.commands import app  # here, because it needs the extra
     except MissingExtra as missing:
         sys.exit(str(missing))
     app(prog_name="zt")

@@ -6,11 +6,9 @@ zt party suspend agent/reader --because "it was seen reading finance's forecast"
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from zerotrust.adapters.extras import extra
-from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.model import load_registry
 
 with extra("zt"):
     import typer
@@ -18,11 +16,14 @@ with extra("zt"):
 
     from zt import offline
     from zt import show as showing
-    from zt.operators import Settings, as_operator
+    from zt.names import Calls
+    from zt.operators import Settings, as_operator, with_names
     from zt.output import Json, output
     from zt.party import parties
-    from zt.registry_client import Place
     from zt.revoke import User, revoking
+
+if TYPE_CHECKING:
+    from zt.registry_client import Place
 
 ROOT = Path(__file__).parents[1]
 KEYCLOAK = "https://localhost:8443"
@@ -34,14 +35,29 @@ app.add_typer(offline.audit, name="audit", help="Show a task, and verify the jou
 app.add_typer(offline.token, name="token", help="Decode a token, and compare two.")
 
 
-def place(system: Path, deployed: Path | None = None, ca: Path | None = None) -> Place:
+def place(system: Path, deployed: Path | None = None, ca: Path | None = None) -> "Place":
     """Return the addresses of the system of that folder.  Raises `RegistryError`.
 
     `deployed` says where its parties run, and `ca` is its certificate authority, if they are elsewhere.
     """
+    from zerotrust.registry.deployment import load_deployment
+    from zerotrust.registry.model import load_registry
+    from zt.registry_client import Place
+
     registry = load_registry(system / "registry.yaml")
     deployment = load_deployment(deployed or system / "deploy" / "local.yaml", registry)
     return Place.of(registry, deployment, keycloak=KEYCLOAK, ca=ca or system / "run" / "ca.pem")
+
+
+def calls(system: Path) -> Calls:
+    """Return whom each party may call in the system of that folder; nobody, if its registry cannot be read."""
+    from zerotrust.registry.model import RegistryError, load_registry
+
+    try:
+        registry = load_registry(system / "registry.yaml")
+    except RegistryError:
+        return {}
+    return {name: party.may_call for name, party in registry.parties.items()}
 
 
 @app.callback()
@@ -73,7 +89,7 @@ def zt(  # noqa: PLR0913 - one for each variable
     """
     system = system or ROOT
     there = partial(place, system, deployment, ca)
-    context.obj = Settings(user, device, there, journals or system / "run" / "data")
+    context.obj = Settings(user, device, there, partial(calls, system), journals or system / "run" / "data")
 
 
 @app.command("reinstate")
@@ -91,9 +107,9 @@ def reinstate_user(context: typer.Context, user: User, *, _json: Json = False) -
 @app.command()
 def revocations(context: typer.Context, *, _json: Json = False) -> None:
     """List the revocations, the latest last, and how fresh they are."""
-    answer = as_operator(context, lambda registry: registry.ask("GET", "/revocations"))
+    answer, names = as_operator(context, lambda registry: with_names(registry, registry.ask("GET", "/revocations")))
     fresh = showing.sources(answer["number"], answer["sources"], answer["entries"] - len(answer["revoked"]))
-    output.show(answer, *showing.revoked(answer["revoked"]), fresh)
+    output.show(answer, *showing.revoked(answer["revoked"], names), fresh)
 
 
 @app.command()

@@ -1,4 +1,7 @@
-"""The commands that need no operator: they read journals on this machine, and tokens that are piped in."""
+"""The commands that need no operator: they read journals on this machine, and tokens that are piped in.
+
+Each imports what it needs when it runs, as in `operators`.
+"""
 
 import dataclasses
 import json
@@ -6,16 +9,17 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from zerotrust.audit.event import MICROSECONDS, AuditEvent
-from zt import tokens
-from zt.journals import JournalsError, check, find, journals
-from zt.output import Json, output
-from zt.trail import decisions, trail
+from zt.names import token_names
+from zt.output import Json, console, output
+
+if TYPE_CHECKING:
+    from zerotrust.audit.event import AuditEvent
+    from zt.operators import Settings
 
 audit = typer.Typer(no_args_is_help=True)
 token = typer.Typer(no_args_is_help=True)
@@ -37,18 +41,39 @@ def show(
         output.fail(
             f"{found_by} is no id: the answer of a task has its trace_id, 32 hexadecimal digits.", "malformed_id"
         )
-    folder: Path = context.obj.journals
+    from zt.journals import JournalsError, find
+    from zt.trail import trail
+
+    settings: Settings = context.obj
+    folder = settings.journals
     try:
         found = find(folder, found_by)
+        names = _names(settings, found_by, found)
     except JournalsError as error:
         output.fail(str(error), "journals_unreadable")
     if not found:
         output.fail(f"No record in {folder} names {found_by}.  Earlier runs are in run/past: --journals.", "unknown_id")
     events = [json.loads(event.canonical()) for event in found]
-    output.show({"id": found_by, "events": events}, trail(found, details=True), _summary(found))
+    tree = trail(found, name=lambda token: names[token.token_id], details=True)
+    output.show({"id": found_by, "events": events}, tree, _summary(found))
 
 
-def _summary(found: list[AuditEvent]) -> Text:
+def _names(settings: "Settings", found_by: str, found: list["AuditEvent"]) -> dict[str, str]:
+    """Return the names of the tokens of these records.  Raises `JournalsError`."""
+    from zt.journals import find
+
+    tokens = [token for event in found if (token := getattr(event.data, "principal", None))]
+    # By a token's id only a part is found.  Its tokens have the names that they have in the whole.
+    if tokens and re.fullmatch(IDS, found_by) and found_by != tokens[0].transaction:
+        whole = find(settings.journals, tokens[0].transaction)
+        tokens = [token for event in whole if (token := getattr(event.data, "principal", None))]
+    return token_names(settings.calls(), tokens)
+
+
+def _summary(found: list["AuditEvent"]) -> Text:
+    from zerotrust.audit.event import MICROSECONDS
+    from zt.trail import decisions
+
     outcomes = Counter(data.decision.allowed for _, data in decisions(found))
     services = len({event.service for event in found})
     seconds = (found[-1].time - found[0].time) / MICROSECONDS
@@ -62,6 +87,8 @@ def verify(context: typer.Context, *, _json: Json = False) -> None:
 
     To detect that the last records were changed or cut off takes an anchor outside the journal.
     """
+    from zt.journals import JournalsError, check, journals
+
     folder: Path = context.obj.journals
     try:
         checked = [check(path) for path in journals(folder)]
@@ -80,6 +107,8 @@ def verify(context: typer.Context, *, _json: Json = False) -> None:
 @token.command("show")
 def show_token(*, _json: Json = False) -> None:
     """Decode one token on standard input, or compare two.  Signatures are not verified."""
+    from zt import tokens
+
     if sys.stdin.isatty():  # it would be shown, and stay on the screen
         output.fail("Pipe a token in, for example: scripts/run local token alice | zt token show", "no_token")
     try:
@@ -88,7 +117,8 @@ def show_token(*, _json: Json = False) -> None:
         output.fail(str(error), "malformed_token")
     document = {"signature_verified": False, "tokens": [{"header": one.header, "claims": one.claims} for one in found]}
     if len(found) == 1:
-        output.show(document, tokens.one(found[0]), Text(tokens.NOT_VERIFIED))
+        output.show(document, tokens.one(found[0], console.width), Text(tokens.NOT_VERIFIED))
     else:
-        table = tokens.compared(*found)
-        output.show(document | {"changes": tokens.changes(*found)}, table, Text(tokens.NOT_VERIFIED))
+        first, second = found
+        shown = tokens.compared(first, second, console.width)
+        output.show(document | {"changes": tokens.changes(first, second)}, shown, Text(tokens.NOT_VERIFIED))

@@ -1,25 +1,28 @@
-"""Carries out a command as an operator: signs them in, asks the registry, and tells what came of it."""
+"""Carries out a command as an operator: signs them in, asks the registry, and tells what came of it.
 
-import asyncio
+What connects is imported where a command needs it: usage errors and `--help` do not wait for it.
+"""
+
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import RenderableType
 
-from zerotrust.registry.model import RegistryError
-from zt import browser, device
-from zt.login import SignIn
+from zt.names import Calls
 from zt.output import output
-from zt.registry_client import CommandError, Place, RegistryClient, signed_in
+
+if TYPE_CHECKING:
+    from zt.login import SignIn
+    from zt.registry_client import Place, RegistryClient
 
 T = TypeVar("T")
 
 Because = Annotated[str, typer.Option(help="for the record")]
-NOTIFIED_AGAIN = "it is notified again until that succeeds"
+NOTIFIED_AGAIN = "the registry notifies it again until it does, and there is nothing left to do here."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +33,36 @@ class Settings:
     """The operator who is expected; "" is anybody."""
     device: bool
     """Whether to sign in by a code, although there may be a browser here."""
-    place: Callable[[], Place]
+    place: Callable[[], "Place"]
+    calls: Callable[[], Calls]
+    """Whom each party may call; nobody, where there is no registry to read."""
     journals: Path
     """The folder of the journals on this machine."""
 
     @property
-    def way(self) -> SignIn:
+    def way(self) -> "SignIn":
         """How the operator signs in."""
+        from zt import browser, device
+
         if self.device or not browser.usable():
             return partial(device.sign_in, say=output.say)
         return partial(browser.sign_in, say=output.say, hint=self.user)
 
 
-def as_operator(context: typer.Context, do: Callable[[RegistryClient], Awaitable[T]]) -> T:
+async def with_names(
+    registry: "RegistryClient", answer: Awaitable[dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return an answer of the registry, and the names of operators that are known."""
+    return await answer, registry.names
+
+
+def as_operator(context: typer.Context, do: Callable[["RegistryClient"], Awaitable[T]]) -> T:
     """Sign the operator in, run `do`, and return its result; exit with a message if that fails."""
+    import asyncio
+
+    from zerotrust.registry.model import RegistryError
+    from zt.registry_client import CommandError, signed_in
+
     settings: Settings = context.obj
 
     async def done() -> T:
@@ -60,12 +79,14 @@ def as_operator(context: typer.Context, do: Callable[[RegistryClient], Awaitable
         output.fail(str(error), "registry_unfit")
 
 
-def show_done(answer: dict[str, Any], shown: RenderableType, otherwise: str) -> None:
-    """Show what was done; exit with a message if Keycloak has not confirmed it, and then `otherwise`."""
+def show_done(answer: dict[str, Any], shown: RenderableType, done: str, otherwise: str) -> None:
+    """Show what was done; exit with a message if Keycloak has not confirmed it.
+
+    That begins with what was `done`, because it was, and ends with what happens next, `otherwise`.
+    """
     output.show(answer, shown)
     result, _, why = answer["keycloak"].partition(": ")
     if result == "not applicable":
         output.note(f"Keycloak was not notified: {why}.")
     elif result != "notified":
-        why = f"All services know it, but Keycloak did not confirm it ({why}): {otherwise}."
-        output.fail(why, "keycloak_unconfirmed")
+        output.fail(f"{done}.  But Keycloak did not confirm it ({why}): {otherwise}", "keycloak_unconfirmed")

@@ -27,7 +27,7 @@ class Output:
             # ASCII: a terminal finds nothing in it to obey.  Flushed now: a reader that has gone is no traceback here.
             print(json.dumps(document), flush=True)
         else:
-            console.print(*shown, sep="\n")
+            console.print(*shown, sep="\n", crop=False)  # a value that is longer than a line stays whole
 
     def note(self, text: str) -> None:
         """Print a sentence for people, which the JSON document has in another form."""

@@ -4,21 +4,29 @@ It verifies no signature, which is said wherever a token is shown: it shows what
 """
 
 import datetime as dt
-from collections.abc import Mapping
+import textwrap
+from base64 import urlsafe_b64decode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
-from jwt.utils import base64url_decode
 from rich.box import HORIZONTALS
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from zerotrust.limits.strict_json import strict_object
-from zt.trail import short
+from zt.names import short
 
 MOST_TOKENS = 2
 MAX_INPUT = 32_768
 """Characters of standard input: several times two tokens of eight actors."""
+
+NARROWEST = 24
+"""Columns for the meanings of claims, at least."""
+EDGES = 11
+"""Columns of a comparison that are no values: marks, padding and edges."""
 
 NOT_VERIFIED = "Decoded only: the signature was not verified, so anybody may have written this."
 
@@ -69,7 +77,7 @@ def decode(token: str) -> Decoded:
     if len(parts) != 3:
         raise TokenError("That is no JWT: it does not have three parts with dots between them.")
     try:
-        return Decoded(*(strict_object(base64url_decode(part)) for part in parts[:2]))
+        return Decoded(*(strict_object(urlsafe_b64decode(part + "==")) for part in parts[:2]))
     except ValueError as error:
         raise TokenError(f"That is no JWT: its header and its claims must be JSON objects ({error}).") from error
 
@@ -84,24 +92,76 @@ def rows(token: Decoded) -> dict[str, list[str]]:
     return {name: _lines(name, claims[name]) for name in [*known, *sorted(claims.keys() - MEANINGS.keys())]}
 
 
-def one(token: Decoded) -> Table:
-    """Return a table of a token's claims, each with its meaning."""
-    table = _table("claim", "says", "means")
-    for name, lines in rows(token).items():
-        table.add_row(Text(name), Text("\n".join(lines)), Text(MEANINGS.get(name, "")))
-    return table
+def one(token: Decoded, width: int) -> Group:
+    """Return a token's claims, each with its meaning, in lines of this width.
+
+    No value is broken, so that all can be copied.  If one is too long to have its meaning beside it, that is below.
+    """
+    found = rows(token)
+    begin = _column(found)
+    fit = [len(line) for lines in found.values() for line in lines if len(line) < width - begin - NARROWEST]
+    beside = max(fit, default=0) + 1
+    told: list[Text] = []
+    for name, lines in found.items():
+        meaning = textwrap.wrap(MEANINGS.get(name, ""), max(NARROWEST, width - begin - beside))
+        if max(map(len, lines), default=0) < beside:
+            both = list(zip_longest(lines, meaning, fillvalue=""))
+        else:
+            both = [*((line, "") for line in lines), *(("", line) for line in meaning)]
+        said = [f"{value:{beside}}{means}".rstrip() for value, means in both]
+        told += _named(name, begin, map(Text, said))
+    return Group(*told)
 
 
-def compared(first: Decoded, second: Decoded) -> Table:
-    """Return a table of two tokens' claims: what the second has no more is struck through, what is new has a plus."""
-    table = _table("claim", "first", "second")
+def compared(first: Decoded, second: Decoded, width: int) -> Table | Group:
+    """Return two tokens' claims: what the second has no more is struck through, what is new has a plus.
+
+    They are side by side if that fits into lines of this width.  Otherwise each value has a line of its own: none is
+    broken.
+    """
     before, after = rows(first), rows(second)
-    for name in sorted(before.keys() | after.keys(), key=[*before, *after].index):
-        old, new = before.get(name, []), after.get(name, [])
-        dropped = [Text(f"- {line}", "red strike") if line not in new else Text(f"  {line}") for line in old]
-        added = [Text(f"+ {line}", "green") if line not in old else Text(f"  {line}") for line in new]
-        table.add_row(Text(name), Text("\n").join(dropped), Text("\n").join(added))
-    return table
+    claims = {
+        name: (before.get(name, []), after.get(name, []))
+        for name in sorted(before.keys() | after.keys(), key=[*before, *after].index)
+    }
+    longest = [max((len(line) for lines in found.values() for line in lines), default=0) for found in (before, after)]
+    if max(map(len, claims), default=0) + sum(longest) + EDGES <= width:
+        table = _table("claim", "first", "second")
+        for name, (old, new) in claims.items():
+            dropped = [_kept(line) if line in new else _dropped(line) for line in old]
+            table.add_row(Text(name), Text("\n").join(dropped), Text("\n").join(_of_second(old, new)))
+        return table
+    told = [Text("- only in the first   + only in the second", "dim")]
+    for name, (old, new) in claims.items():
+        gone = [_dropped(line) for line in old if line not in new]
+        told += _named(name, _column(claims), [*gone, *_of_second(old, new)])
+    return Group(*told)
+
+
+def _named(name: str, begin: int, lines: Iterable[Text]) -> Iterator[Text]:
+    """Yield lines, the first one with a name before it, which are never broken."""
+    for number, line in enumerate(lines):
+        yield Text.assemble(("" if number else name).ljust(begin), line, no_wrap=True, overflow="ignore")
+
+
+def _column(found: Mapping[str, object]) -> int:
+    return max(map(len, found), default=0) + 2
+
+
+def _of_second(old: Sequence[str], new: Iterable[str]) -> list[Text]:
+    return [_kept(line) if line in old else _added(line) for line in new]
+
+
+def _kept(line: str) -> Text:
+    return Text(f"  {line}")
+
+
+def _dropped(line: str) -> Text:
+    return Text(f"- {line}", "red strike")
+
+
+def _added(line: str) -> Text:
+    return Text(f"+ {line}", "green")
 
 
 def changes(first: Decoded, second: Decoded) -> dict[str, dict[str, list[str]]]:
@@ -146,5 +206,5 @@ def _actors(act: Any) -> list[str]:
 def _table(*columns: str) -> Table:
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False, show_lines=False)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column == "claim")
+        table.add_column(column, no_wrap=True)
     return table

@@ -6,14 +6,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from zerotrust.audit.event import Access, AuditEvent, Caller, Decided, Exchange, Refusal, Request, UntrustedPeer
+from zt.names import short
 
 Decision = Request | Access | Exchange | Refusal | UntrustedPeer
 """The records with a decision."""
-
-
-def short(party: str) -> str:
-    """Return a party's name without its trust domain."""
-    return party.removeprefix("spiffe://").partition("/")[2] if party.startswith("spiffe://") else party
 
 
 def level(token: Caller) -> str:

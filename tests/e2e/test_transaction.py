@@ -18,7 +18,7 @@ from tests.support.records import flat
 from zerotrust.audit.event import MICROSECONDS, AuditEvent, Outcome
 from zerotrust.audit.journal import first_bad_record
 from zerotrust.token_validation import TICK
-from zt.trail import short
+from zt.names import short
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

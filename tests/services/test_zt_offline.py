@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +68,9 @@ async def test_a_task_is_shown_as_a_tree_of_its_tokens_with_every_decision(syste
     assert lines[0].startswith("transaction ")
     hops = ("T0 walkthrough → orchestrator", "T1 orchestrator → agent/reader", "T2 agent/reader → tool/documents")
     assert [depth[hop] for hop in hops] == [4, 8, 12]
-    assert sum(line.startswith("T") for line in lines) == 7  # of this task alone
+    # Of this task alone, each with a name of its own: that of the walkthrough.
+    assert {line.split()[0] for line in lines if line.startswith("T")} == {"T0", "T1", "T2", "T3", "T1w", "T2w", "T3w"}
+    assert sum(line.startswith("T") for line in lines) == 7
     for refused in (
         "resource_denied  document.read (Document FIN-201): document.read FIN-201",
         "scope_missing  POST tools/call replace",
@@ -85,8 +89,36 @@ async def test_it_is_found_by_its_transaction_and_a_part_of_it_by_its_token(syst
     part = audit("show", system, t1).stdout
     assert "T1 orchestrator → agent/reader" in part
     assert "T2 agent/reader → tool/documents" in part
+    assert "T3 agent/reader → inference" in part  # by the names that they have in the whole
     assert "T0" not in part
     assert "agent/writer" not in part
+    records = system.records("inference")
+    [t3] = {r["token_id"] for r in records if r["event"] == "request" and r["actors"][0].endswith("reader")}
+    assert "T3 agent/reader → inference" in audit("show", system, t3).stdout
+
+
+def test_no_two_tokens_have_the_same_name_whatever_is_known_of_the_registry(tmp_path: Path) -> None:
+    """Nothing here: the journals may be of another system."""
+    orchestrator = CALLER.audience
+    of: dict[str, Any] = {"lineage": ("a",), "transaction": "a", "client": "walkthrough"}
+    tokens = [
+        replace(CALLER, **of, token_id=name, audience=orchestrator.replace("orchestrator", audience), actors=(actor,))
+        for name, audience, actor in (
+            ("b", "agent/reader", orchestrator),
+            ("c", "agent/runner", orchestrator),
+            ("d", "agent/reader", orchestrator),
+            ("e", "agent/runner", orchestrator),
+        )
+    ]
+    granted = Decided(allowed=True, reason="granted")
+    served = [event(Request(operation=sanitize("x"), decision=granted, principal=token)) for token in tokens]
+    journal(tmp_path, *served)
+
+    shown = zt("--system", str(tmp_path), "--journals", str(tmp_path), "audit", "show", TRACE)
+
+    assert shown.exit_code == 0, shown.output
+    names = [line.strip("│├└─ ").split()[0] for line in shown.stdout.splitlines() if " → " in line]
+    assert len(set(names)) == len(names) == 4
 
 
 async def test_as_json_it_is_the_events(system: System, issuer: Issuer) -> None:
@@ -277,6 +309,43 @@ def test_of_two_tokens_it_is_shown_what_was_dropped_and_what_was_added(issuer: I
         assert told in shown.stdout
 
 
+LONG = "https://issuer.example/" + "x" * 100
+
+
+@pytest.mark.parametrize("width", [30, 80, 120])
+def test_no_value_is_broken_however_narrow_the_terminal_is(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr(console, "width", width)
+    first = issuer.token(jti="onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5", home=LONG, scope="task.run tool.read")
+    second = issuer.token(jti="ntrtte:ab9b7532-7a78-a9ad-7123-3f0676947bdf", home=f"{LONG}y", scope="tool.read")
+
+    for shown in show(first), show(f"{first}\n{second}"):
+        assert shown.exit_code == 0, shown.output
+        lines = [line.rstrip() for line in shown.stdout.splitlines()]
+        for value in "onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5", LONG:
+            assert any(value in line for line in lines), shown.stdout
+    for value in f"+ {LONG}y", "+ ntrtte:ab9b7532-7a78-a9ad-7123-3f0676947bdf", "- task.run", "  tool.read":
+        assert any(line.endswith(value) for line in lines), shown.stdout
+    assert sum(line.endswith("tool.read") for line in lines) == 1  # what both have is there once
+
+
+def test_at_80_columns_each_line_of_a_usual_token_fits(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "width", 80)
+    token = issuer.token(jti="onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5")
+
+    shown = show(token).stdout
+
+    assert max(map(len, shown.splitlines())) <= 80
+    assert re.search(r"^jti +onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5 its id: ", shown, re.MULTILINE)
+
+
+def test_a_name_that_is_longer_than_a_line_is_no_traceback(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "width", 80)
+
+    assert show(issuer.sign(issuer.claims() | {"x" * 200: "y"})).exit_code == 0
+
+
 def test_as_json_it_says_that_nothing_was_verified(issuer: Issuer) -> None:
     found = json.loads(show(issuer.token(), "--json").stdout)
 
@@ -308,3 +377,45 @@ def test_what_is_no_token_is_reported_and_not_repeated(text: str, told: str) -> 
 
 def test_a_claim_that_a_terminal_would_obey_is_shown_as_text(issuer: Issuer) -> None:
     assert "\x1b" not in show(issuer.token(name="\x1b]0;owned\x07")).stdout
+
+
+# --- what is not waited for -------------------------------------------------------------------------------------------
+
+NETWORK = {"asyncio", "cedarpy", "cryptography", "httpx", "httpx2", "jwt", "ssl"}
+"""What took most of the time to import, and what none of these commands uses."""
+IMPORTED = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from zt.__main__ import main
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("--help",), 0),
+        (("party", "suspend", "--help"), 0),
+        ((), 2),
+        (("nonsense",), 2),
+        (("party", "suspend"), 2),
+        (("party", "list", "--nonsense"), 2),
+        (("token", "show"), 0),
+    ],
+)
+def test_help_a_usage_error_and_a_token_wait_for_no_network_stack(
+    issuer: Issuer, words: tuple[str, ...], status: int
+) -> None:
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-I", "-c", IMPORTED, str(ROOT), *words],
+        input=issuer.token(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == status, done.stderr
+    assert NETWORK & {*done.stderr.splitlines()[-1].split()} == set()
