@@ -5,17 +5,18 @@ from typing import Annotated
 
 import typer
 
-from zerotrust.registry.model import NAME
 from zt import show as showing
-from zt.operators import NOTIFIED_AGAIN, Because, as_operator, show_done
+from zt.operators import NOTIFIED_AGAIN, Because, as_operator, show_done, with_names
 from zt.output import Json, output
-from zt.registry_client import no_party
 
 parties = typer.Typer(no_args_is_help=True)
 
 
 def _name(given: str) -> str:
     """Return a party's name; exit with a message if it is malformed, because it becomes a part of a path."""
+    from zerotrust.registry.model import NAME
+    from zt.registry_client import no_party
+
     if not re.fullmatch(NAME, given):
         output.fail(no_party(given), "no_such_party")
     return given
@@ -29,8 +30,8 @@ Name = Annotated[
 @parties.command("list")
 def show_all(context: typer.Context, *, _json: Json = False) -> None:
     """List all parties, each with its state."""
-    answer = as_operator(context, lambda registry: registry.ask("GET", "/parties"))
-    output.show(answer, showing.parties(answer["parties"]))
+    answer, names = as_operator(context, lambda registry: with_names(registry, registry.ask("GET", "/parties")))
+    output.show(answer, showing.parties(answer["parties"], names))
 
 
 @parties.command("show")
@@ -43,12 +44,15 @@ def show(context: typer.Context, name: Name, *, _json: Json = False) -> None:
 @parties.command()
 def suspend(context: typer.Context, name: Name, because: Because = "", *, _json: Json = False) -> None:
     """Suspend a party: calls by it and to it are refused, and its calls under way are cut off."""
-    suspended = as_operator(context, lambda registry: registry.suspend(name, because))
-    show_done(suspended, showing.parties([suspended["party"]]), NOTIFIED_AGAIN)
+    suspended, names = as_operator(context, lambda registry: with_names(registry, registry.suspend(name, because)))
+    done = f"Suspended.  No party calls {name} or accepts its calls"
+    show_done(suspended, showing.parties([suspended["party"]], names), done, NOTIFIED_AGAIN)
 
 
 @parties.command()
 def reinstate(context: typer.Context, name: Name, *, _json: Json = False) -> None:
     """Reinstate a suspended party."""
-    reinstated = as_operator(context, lambda registry: registry.reinstate(name))
-    show_done(reinstated, showing.parties([reinstated["party"]]), "repeat the command when Keycloak answers")
+    reinstated, names = as_operator(context, lambda registry: with_names(registry, registry.reinstate(name)))
+    done = f"Reinstated.  The other parties call {name} and accept its calls again"
+    otherwise = f"it may issue no token to {name} yet.  Repeat the command when Keycloak answers."
+    show_done(reinstated, showing.parties([reinstated["party"]], names), done, otherwise)

@@ -71,6 +71,12 @@ class RegistryClient:
     def __init__(self, address: str, http: httpx.AsyncClient, user: str, token: str) -> None:
         self._address, self._http, self.user, self._token = address, http, user, token
 
+    @property
+    def names(self) -> dict[str, str]:
+        """The names of operators by their subjects, as far as they are known: that of this one."""
+        subject = _claims(self._token).get("sub")
+        return {subject: self.user} if isinstance(subject, str) else {}
+
     async def party(self, name: str) -> dict[str, Any]:
         """Return a party, with its state and its approval."""
         return await self.ask("GET", f"/parties/{name}")
@@ -225,6 +231,11 @@ async def signed_in(place: Place, way: SignIn, expected: str = "") -> AsyncItera
 def name_in(token: str) -> str:
     """Return who signed in.  The signature need not be verified: the token came from the issuer itself, over TLS."""
     try:
-        return str(strict_object(base64url_decode(token.split(".")[1]))["preferred_username"])
+        return str(_claims(token)["preferred_username"])
     except (ValueError, IndexError, KeyError) as error:
         raise CommandError(f"Keycloak's token does not say who signed in ({error}).", "not_signed_in") from error
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """Return what a token says, unverified.  Raises `ValueError` and `IndexError`."""
+    return strict_object(base64url_decode(token.split(".")[1]))

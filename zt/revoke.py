@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from zt.journals import JournalsError, named
 from zt.offline import IDS
 from zt.operators import NOTIFIED_AGAIN, Because, Settings, as_operator, show_done
 from zt.output import Json, output
@@ -59,6 +58,8 @@ def revoke_token(
 
 def _check_known(context: typer.Context, kind: str, name: str) -> None:
     """Exit with a message unless a record names it: nobody else could say that an id has a typo."""
+    from zt.journals import JournalsError, named
+
     settings: Settings = context.obj
     try:
         if named(settings.journals, kind, name):
@@ -71,4 +72,5 @@ def _check_known(context: typer.Context, kind: str, name: str) -> None:
 
 def _revoke(context: typer.Context, kind: str, name: str, because: str) -> None:
     answer = as_operator(context, lambda registry: registry.revoke(kind, name, because))
-    show_done(answer, Text(f"{kind} {name}: refused everywhere."), NOTIFIED_AGAIN)
+    done = f"Revoked.  No party accepts the {'tokens of the ' if kind != 'token' else ''}{kind} {name}"
+    show_done(answer, Text(f"{kind} {name}: refused everywhere."), done, NOTIFIED_AGAIN)

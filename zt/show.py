@@ -11,20 +11,22 @@ from rich.text import Text
 
 _COLOURS = {"active": "green", "suspended": "red", "drifted": "yellow"}
 _BRIEF = "%m-%d %H:%M"
+Names = Mapping[str, str]
+"""The names of operators by their subjects, as far as they are known here."""
 SIGNED_OUT = "keycloak: logout"
 """The cause of a session that its user has ended, also by `zt`."""
 
 
-def parties(found: Iterable[Mapping[str, Any]]) -> Table:
+def parties(found: Iterable[Mapping[str, Any]], names: Names) -> Table:
     """Return a table of parties, one line for each."""
     table = _table("party", "state", "since", "why")
     for party in found:
-        why = _in_brief(party["cause"] or "")
+        why = _in_brief(party["cause"] or "", names)
         table.add_row(Text(party["name"]), _state(party), _since(party, _BRIEF), why)
     return table
 
 
-def revoked(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
+def revoked(found: Iterable[Mapping[str, Any]], names: Names) -> Iterator[Table | Text]:
     """Yield a table of revocations, one line for each, or a sentence if there are none.
 
     Nobody has acted where somebody signed out, as `zt` does after each command: such sessions are only counted.
@@ -42,7 +44,7 @@ def revoked(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
     if rows:
         table = _table("what", "which", "since", "why")
         for one in rows:
-            table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), _in_brief(one["cause"]))
+            table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), _in_brief(one["cause"], names))
         yield table
     also = [f"{signed_out} session{'s'[: signed_out - 1]} that signed out"] if signed_out else []
     users = ", ".join(f"of {len(of)} user{'s'[: len(of) - 1]} ({cause})" for cause, of in earlier.items())
@@ -99,9 +101,17 @@ def _why(found: Mapping[str, Any]) -> str:
     return f"it had drifted ({what}), and is as approved again: `zt party reinstate {found['name']}`"
 
 
-def _in_brief(cause: str) -> Text:
-    """Return a cause with the operator's id shortened; `party show` and the records have all of it."""
-    return Text(re.sub(r"\(operator ([\w-]{4})[\w-]+\)$", r"(by \1…)", cause))
+def _in_brief(cause: str, names: Names) -> Text:
+    """Return a cause with the operator's name; without one, with a part of the subject.
+
+    `party show` and the records have all of it.
+    """
+    if not (found := re.fullmatch(r"(.*) \(operator ([\w-]{4,})\)", cause, re.DOTALL)):
+        return Text(cause)
+    why, subject = found.groups()
+    if not (name := names.get(subject)):
+        return Text(f"{why} (by the operator with subject {subject[:4]}…)")
+    return Text(why if why.endswith(f" by {name}") else f"{why} (by {name})")
 
 
 def _table(*columns: str) -> Table:
