@@ -27,6 +27,9 @@ CLIENT, SCOPE = "zt", "registry.admin"
 JOURNAL = "run/data/authority-registry/journal.jsonl"
 """The registry's journal, on this machine."""
 LOG = "run/logs/authority-registry.log"
+ATTESTATIONS_LOG = "run/logs/authority-attestation.log"
+EXPIRED = 10
+"""`X509_V_ERR_CERT_HAS_EXPIRED` of OpenSSL, which finds it after the authority and the name were found to be right."""
 
 
 class CommandError(Exception):
@@ -122,6 +125,15 @@ class RegistryClient:
         cause: BaseException | None = error
         while cause and not isinstance(cause, ssl.SSLCertVerificationError):
             cause = cause.__context__  # httpcore removes `__cause__`
+        # Not the authority's, of which Keycloak's certificate was valid a moment ago.
+        if getattr(cause, "verify_code", None) == EXPIRED:
+            why = (
+                f"The certificate of the server at {self._address} has expired; nothing was sent to it.  Attestation "
+                "renews the registry's certificate only while the registry runs the approved code: see what "
+                f"{ATTESTATIONS_LOG} says of authority/registry (in containers: `docker compose logs attestation`).  "
+                "Put its files back, or approve them by `make register`; then `make down`, `make up`."
+            )
+            return CommandError(why, "registry_certificate_expired")
         if cause:
             why = f"The server at {self._address} is not the registry; nothing was sent to it: {error}"
             return CommandError(why, "not_the_registry")

@@ -272,6 +272,46 @@ def test_a_command_that_a_signal_ends_signs_out(number: signal.Signals, again: o
     assert "Traceback" not in errors
 
 
+BY_CODE = """
+import signal, ssl, sys
+sys.path.insert(0, sys.argv.pop(1))
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import httpx
+from zerotrust.testing.issuer import ISSUER, metadata
+from zt import __main__ as program, registry_client
+from zt.login import Client
+
+async def answer(request):
+    if request.method == "GET":
+        return httpx.Response(200, json=metadata(device_authorization_endpoint=f"{ISSUER}/device"))
+    if request.url.path.endswith("/device"):
+        page = f"{ISSUER}/device"
+        begun = dict(device_code="x", user_code="A", verification_uri=page, expires_in=600, interval=60)
+        return httpx.Response(200, json=begun)
+    return httpx.Response(400, json={"error": "authorization_pending"})
+
+Client.http = lambda *_, **__: httpx.AsyncClient(transport=httpx.MockTransport(answer))
+registry_client.client_at = lambda *_, **__: Client(ISSUER, "zt", "registry.admin", None)
+program.main()
+"""
+
+
+def test_an_interrupt_ends_the_wait_for_a_code() -> None:
+    """Otherwise it would be waited for ten minutes."""
+    command = [sys.executable, "-c", BY_CODE, str(ROOT), "--device", "reload"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stderr
+        assert process.stderr.readline().startswith("Open ")
+        process.send_signal(signal.SIGINT)
+        try:
+            printed, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()  # one that does not end fails the test, instead of holding it
+
+    assert (process.returncode, printed) == (130, "")
+    assert "Traceback" not in errors
+
+
 def test_a_signal_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     given = signal.getsignal(signal.SIGHUP)
     monkeypatch.setattr(program, "app", lambda **_: None)
@@ -625,6 +665,22 @@ def test_how_to_sign_in_is_told_on_standard_error_as_a_text_or_as_json(
     assert zt("party", "list").stderr == "Sign in \\x1b[31mhere\n"
     shown = zt("party", "list", "--json")
     assert (orjson.loads(shown.stderr), orjson.loads(shown.stdout)) == ({"sign_in": "browser"}, {"parties": []})
+
+
+def test_that_a_code_is_still_waited_for_is_told_to_a_person_on_standard_error_and_to_no_program(
+    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def waits(_client: Client, *, say: Say, remind: Callable[[str], None]) -> Login:
+        remind("270 s left")
+        return login_of("olga")
+
+    monkeypatch.setattr(device, "sign_in", waits)
+    registered.answers["GET /parties"] = (200, {"parties": []})
+
+    shown = zt("--device", "party", "list")
+    assert (shown.stderr, "270" in shown.stdout) == ("270 s left\n", False)
+    shown = zt("--device", "party", "list", "--json")
+    assert (shown.stderr, orjson.loads(shown.stdout)) == ("", {"parties": []})
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -1014,6 +1070,42 @@ def test_a_registry_of_another_ca_never_sees_a_token(
         assert "is not the registry" in failed(zt("party", "list"))
 
     assert somebody.asked == []
+
+
+def told_by_expired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Place, ca: CA, of: CA, *names: str
+) -> dict[str, str]:
+    """What `zt` tells of a server with such a certificate, which has expired; it gets no token."""
+    somebody = Registered()
+    with served(somebody, *of.party(tmp_path, *names, days=-1)) as port:
+        zt = program_at(monkeypatch, place, port, ca)
+        told = zt("party", "list", "--json")
+    assert (told.exit_code, told.stdout, somebody.asked) == (1, "", [])
+    answer: dict[str, str] = orjson.loads(told.stderr)
+    return answer
+
+
+def test_a_registry_whose_certificate_has_expired_is_not_taken_for_an_impostor_and_sees_no_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Place, ca: CA
+) -> None:
+    assert told_by_expired(tmp_path, monkeypatch, place, ca, ca, *NAMES) == {
+        "reason": "registry_certificate_expired",
+        "error": f"The certificate of the server at {place.address} has expired; nothing was sent to it.  Attestation "
+        "renews the registry's certificate only while the registry runs the approved code: see what "
+        "run/logs/authority-attestation.log says of authority/registry (in containers: `docker compose logs "
+        "attestation`).  Put its files back, or approve them by `make register`; then `make down`, `make up`.",
+    }
+
+
+@pytest.mark.parametrize("genuine", [True, False])
+def test_an_expired_certificate_of_another_name_or_ca_is_not_the_registrys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Place, ca: CA, genuine: bool
+) -> None:
+    names = ("reader.agent.agents.example", "spiffe://agents.example/agent/reader") if genuine else NAMES
+
+    told = told_by_expired(tmp_path, monkeypatch, place, ca, ca if genuine else CA(), *names)
+
+    assert told["reason"] == "not_the_registry"
 
 
 # --- where it looks ---------------------------------------------------------------------------------------------------

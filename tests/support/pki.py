@@ -49,10 +49,10 @@ class CA:
         names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         return self._files(folder, name, names, SERVER)
 
-    def party(self, folder: Path, dns_name: str, *spiffe_ids: str) -> tuple[Path, Path]:
+    def party(self, folder: Path, dns_name: str, *spiffe_ids: str, days: int = 1) -> tuple[Path, Path]:
         """Write a party's certificate and its key, as attestation would for one SPIFFE ID; return the two files."""
         names = [x509.DNSName(dns_name), *(x509.UniformResourceIdentifier(spiffe_id) for spiffe_id in spiffe_ids)]
-        return self._files(folder, dns_name, names, SERVER)
+        return self._files(folder, dns_name, names, SERVER, days=days)
 
     def workload(self, folder: Path, spiffe_id: str, *, days: int = 1) -> ssl.SSLContext:
         """A client's context with an X.509-SVID; it trusts this CA."""
