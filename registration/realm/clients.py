@@ -3,7 +3,7 @@
 from typing import Any
 
 from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
-from registration.realm.scopes import mapper
+from registration.realm.scopes import consent, mapper
 from zerotrust.registry.model import Party, Registry
 
 # The registry is the one party that acts at Keycloak for itself, and for no user: it polls events, ends users'
@@ -78,6 +78,8 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
         client["attributes"] |= {"pkce.code.challenge.method": "S256"} | _backchannel_logout(registry)
         if party.device_grant:
             client["attributes"] |= _DEVICE_GRANT
+            # The page for the code shows this from the second time on: Keycloak remembers what was confirmed.
+            client["attributes"]["consent.screen.text"] = " ".join(consent(registry, s) for s in party.delegates)
         if administrator in party.may_call:  # its refresh token expires together with the access token
             client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
             client["protocolMappers"].append(_USERNAME)

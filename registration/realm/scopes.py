@@ -5,14 +5,30 @@ from typing import Any
 from zerotrust.registry.model import Registry
 
 
+ADMINISTRATION = "Administer the registry: suspend and reinstate parties, revoke users, sessions and tokens"
+
+
 def client_scopes(registry: Registry) -> list[dict[str, Any]]:
     """Return the scopes: for the claims of every token, for each audience, and the registry's."""
     callees = {callee for party in registry.parties.values() for callee in party.may_call}
     return [
         *_claim_scopes(),
         *(_audience_scope(registry, name) for name in [*registry.parties, *registry.outside] if name in callees),
-        *({**_client_scope(name), "attributes": {"include.in.token.scope": "true"}} for name in registry.scopes),
+        *(
+            {
+                **_client_scope(name),
+                "attributes": {"include.in.token.scope": "true", "consent.screen.text": consent(registry, name)},
+            }
+            for name in registry.scopes
+        ),
     ]
+
+
+def consent(registry: Registry, scope: str) -> str:
+    """Return what a person reads who confirms a code: what they allow, and the one thing to make sure of."""
+    at = registry.scopes[scope].served_by
+    what = ADMINISTRATION if registry.authorities.registry in at else f"Use {scope} at {', '.join(at)}"
+    return f"{what}. Confirm only if you have just started this sign-in yourself."
 
 
 def mapper(name: str, kind: str, **config: str) -> dict[str, Any]:
@@ -32,11 +48,14 @@ def mapper(name: str, kind: str, **config: str) -> dict[str, Any]:
 
 
 def _client_scope(name: str, *mappers: dict[str, Any]) -> dict[str, Any]:
-    """Return a scope that is not in the `scope` claim, and so passes the downscope executor at every exchange."""
+    """Return a scope that is not in the `scope` claim, and so passes the downscope executor at every exchange.
+
+    Nor is it on the page on which a person confirms a code: it adds claims, which say nothing to them.
+    """
     return {
         "name": name,
         "protocol": "openid-connect",
-        "attributes": {"include.in.token.scope": "false"},
+        "attributes": {"include.in.token.scope": "false", "display.on.consent.screen": "false"},
         "protocolMappers": list(mappers),
     }
 

@@ -53,6 +53,25 @@ async def test_an_operator_confirms_a_code_in_a_browser_anywhere(system: System,
     assert json.loads(printed)["name"] == "agent/reader"
 
 
+async def test_who_confirms_a_code_reads_each_time_what_they_allow(system: System, by_hand: dict[str, str]) -> None:
+    tls, person = system.keycloak.tls, olga(system)
+    for _ in range(2):  # Keycloak remembers what was confirmed, and asks all the same
+        async with (
+            by_code(by_hand, "reload") as (process, told),
+            httpx.AsyncClient(verify=tls, trust_env=False, timeout=30) as browser,
+        ):
+            form = await browser.get(told["verification_uri_complete"], follow_redirects=True)
+            signed_in = await person.fill_in(browser, form)
+            page = await browser.get(signed_in.headers["location"], follow_redirects=True)
+            assert re.findall(r"<li>\s*<span>\s*([^<]*?)\s*<", page.text) == [
+                "Administer the registry: suspend and reinstate parties, revoke users, sessions and tokens. Confirm "
+                "only if you have just started this sign-in yourself."
+            ]
+            await person.visit(told["verification_uri_complete"], tls)
+            await process.communicate()
+            assert process.returncode == 0
+
+
 async def test_a_code_that_is_refused_signs_nobody_in(system: System, by_hand: dict[str, str]) -> None:
     async with by_code(by_hand, "party", "list") as (process, told):
         await olga(system).visit(told["verification_uri_complete"], system.keycloak.tls, confirm=False)

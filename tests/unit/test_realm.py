@@ -143,6 +143,22 @@ def test_no_default_scope_shows_in_the_scope_claim(derived: Json) -> None:
     assert not shown & {scope for client in derived["clients"] for scope in client.get("defaultClientScopes", [])}
 
 
+def test_who_confirms_a_code_reads_what_they_allow_and_nothing_that_only_a_program_understands(
+    registry: Registry, derived: Json, clients: dict[str, Json]
+) -> None:
+    scopes = {scope["name"]: scope["attributes"] for scope in derived["clientScopes"]}
+    shown = {name for name, scope in scopes.items() if scope.get("display.on.consent.screen") != "false"}
+    told = (
+        "Administer the registry: suspend and reinstate parties, revoke users, sessions and tokens. "
+        "Confirm only if you have just started this sign-in yourself."
+    )
+
+    assert shown == {*registry.scopes}
+    assert scopes["registry.admin"]["consent.screen.text"] == told
+    assert clients["zt"]["attributes"]["consent.screen.text"] == told
+    assert scopes["agent.invoke"]["consent.screen.text"].startswith("Use agent.invoke at agent/reader, agent/writer. ")
+
+
 def test_every_scope_that_a_client_names_is_defined(derived: Json, clients: dict[str, Json]) -> None:
     defined = {scope["name"] for scope in derived["clientScopes"]}
 
