@@ -4,6 +4,7 @@ zt party list
 zt party suspend agent/reader --because "it was seen reading finance's forecast"
 """
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,7 @@ with extra("zt"):
     from zt import offline
     from zt import show as showing
     from zt.names import Calls
-    from zt.operators import Settings, as_operator, with_names
+    from zt.operators import Settings, as_operator, told, with_names
     from zt.output import Json, output
     from zt.party import parties
     from zt.revoke import User, revoking
@@ -110,6 +111,27 @@ def revocations(context: typer.Context, *, _json: Json = False) -> None:
     answer, names = as_operator(context, lambda registry: with_names(registry, registry.ask("GET", "/revocations")))
     fresh = showing.sources(answer["number"], answer["sources"], answer["entries"] - len(answer["revoked"]))
     output.show(answer, *showing.revoked(answer["revoked"], names), fresh)
+
+
+@app.command()
+def status(context: typer.Context, *, _json: Json = False) -> None:
+    """Show who answers, and whether each proves who it is.  This needs no sign-in.
+
+    The exit status is 1 if Keycloak or the registry does not.
+    """
+    import asyncio
+
+    from zt import status as system
+    from zt.registry_client import client_at
+
+    with told():
+        place = context.obj.place()
+        keycloak = client_at(place.issuer, "", "", ca=place.ca)
+        found = asyncio.run(system.seen(place, keycloak.tls))
+    document = {"parties": [dataclasses.asdict(one) for one in found]}
+    output.show(document, showing.status(found), Text("Who is suspended, operators see: `zt party list`."))
+    if any(one.state != "verified" for one in found if one.name in {system.KEYCLOAK, place.registry}):
+        raise typer.Exit(1)
 
 
 @app.command()

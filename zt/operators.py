@@ -3,7 +3,8 @@
 What connects is imported where a command needs it: usage errors and `--help` do not wait for it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,12 +57,25 @@ async def with_names(
     return await answer, registry.names
 
 
+@contextmanager
+def told() -> Iterator[None]:
+    """Exit with a message if what the block asks for fails."""
+    from zerotrust.registry.model import RegistryError
+    from zt.registry_client import CommandError
+
+    try:
+        yield
+    except CommandError as error:
+        output.fail(str(error), error.reason)
+    except RegistryError as error:
+        output.fail(str(error), "registry_unfit")
+
+
 def as_operator(context: typer.Context, do: Callable[["RegistryClient"], Awaitable[T]]) -> T:
     """Sign the operator in, run `do`, and return its result; exit with a message if that fails."""
     import asyncio
 
-    from zerotrust.registry.model import RegistryError
-    from zt.registry_client import CommandError, signed_in
+    from zt.registry_client import signed_in
 
     settings: Settings = context.obj
 
@@ -71,12 +85,8 @@ def as_operator(context: typer.Context, do: Callable[["RegistryClient"], Awaitab
                 output.say(f"{registry.user} signed in.", {"signed_in": registry.user})
             return await do(registry)
 
-    try:
+    with told():
         return asyncio.run(done())
-    except CommandError as error:
-        output.fail(str(error), error.reason)
-    except RegistryError as error:
-        output.fail(str(error), "registry_unfit")
 
 
 def show_done(answer: dict[str, Any], shown: RenderableType, done: str, otherwise: str) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from jwt.utils import base64url_decode
@@ -17,7 +18,7 @@ from jwt.utils import base64url_decode
 from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.deployment import Deployment
-from zerotrust.registry.directory import Directory
+from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import deployed_at
 from zt.client import user_client
@@ -53,6 +54,10 @@ class Place:
     """The issuer that operators sign in at, and the registry."""
 
     issuer: str
+    registry: str
+    """Its name."""
+    attestation: tuple[str, str, Endpoint] | None
+    """Name, DNS name and endpoint of who makes certificates, if it is deployed; its own has no SPIFFE ID."""
     address: str
     directory: Directory
     ca: Path
@@ -60,8 +65,13 @@ class Place:
     @classmethod
     def of(cls, registry: Registry, deployment: Deployment, *, keycloak: str, ca: Path) -> "Place":
         """Return those of a registry with this deployment."""
+        name = registry.authorities.attestation
+        there = deployment.parties.get(name)
+        dns_name = str(urlsplit(registry.address(name)).hostname)
         return cls(
             issuer=f"{keycloak}/realms/{registry.realm}",
+            registry=registry.authorities.registry,
+            attestation=(name, dns_name, (there.host, there.port)) if there else None,
             address=registry.address(registry.authorities.registry),
             directory=deployed_at(deployment, registry, approved={}).directory(),
             ca=ca,

@@ -3,11 +3,14 @@
 import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import HORIZONTALS
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from zt.status import Seen
 
 _COLOURS = {"active": "green", "suspended": "red", "drifted": "yellow"}
 _BRIEF = "%m-%d %H:%M"
@@ -80,6 +83,24 @@ def party(found: Mapping[str, Any]) -> Table:
     ):
         if value.plain:
             table.add_row(name, value)
+    return table
+
+
+SEEN = {
+    "verified": ("green", "answers, and its certificate proves who it is"),
+    "expired": ("yellow", "answers, but its certificate has expired"),
+    "unverified": ("red", "something answers that does not prove to be this party"),
+    "unreachable": ("red", "no answer"),
+}
+"""What a state of `status` means, and its colour."""
+
+
+def status(found: Iterable["Seen"]) -> Table:
+    """Return a table of who answers, one line for each."""
+    table = _table("party", "at", "state")
+    for one in found:
+        colour, means = SEEN[one.state]
+        table.add_row(Text(one.name), Text(one.at), Text(means, colour))
     return table
 
 

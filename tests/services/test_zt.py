@@ -4,6 +4,7 @@ import contextlib
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -1108,6 +1109,97 @@ def test_an_expired_certificate_of_another_name_or_ca_is_not_the_registrys(
     assert told["reason"] == "not_the_registry"
 
 
+# --- who answers ------------------------------------------------------------------------------------------------------
+
+ATTESTATION = "attestation.authority.agents.example"
+READERS = ("reader.agent.agents.example", "spiffe://agents.example/agent/reader")
+
+
+@contextlib.contextmanager
+def answering(
+    monkeypatch: pytest.MonkeyPatch, place: Place, keycloak: tuple[Path, Path], parties: dict[str, tuple[Path, Path]]
+) -> Iterator[list[Registered]]:
+    """A system of these parties, by DNS name, and of one that does not answer; gives all that may be asked."""
+    with contextlib.ExitStack() as stack:
+        asked = [Registered() for _ in range(len(parties) + 1)]
+        port, *ports = [
+            stack.enter_context(served(one, *files))
+            for one, files in zip(asked, (keycloak, *parties.values()), strict=True)
+        ]
+        places: dict[str, Any] = {name: ("127.0.0.1", port) for name, port in zip(parties, ports, strict=True)}
+        attestation = ("authority/attestation", ATTESTATION, places.pop(ATTESTATION, ("127.0.0.1", 1)))
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))  # and does not listen
+            places["writer.agent.agents.example"] = nobody.getsockname()
+            there = replace(
+                place,
+                attestation=attestation,
+                issuer=f"https://localhost:{port}/realms/agents",
+                directory=replace(place.directory, places=places),
+            )
+            monkeypatch.setattr(program, "place", lambda *_: there)
+            yield asked
+
+
+def test_who_answers_is_shown_without_a_sign_in_and_nobody_is_sent_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Place, ca: CA
+) -> None:
+    place.ca.write_bytes(ca.pem)
+    monkeypatch.setattr(browser, "usable", lambda: pytest.fail("a sign-in"))
+    parties = {
+        READERS[0]: CA().party(tmp_path, *READERS),
+        NAMES[0]: ca.party(tmp_path, *NAMES),
+        ATTESTATION: ca.party(tmp_path, ATTESTATION, days=-1),
+    }
+    with answering(monkeypatch, place, ca.server(tmp_path), parties) as asked:
+        shown = CliRunner().invoke(program.app, ["status"])
+        as_json = CliRunner().invoke(program.app, ["status", "--json"])
+
+    assert shown.exit_code == as_json.exit_code == 0, shown.output
+    assert {one["name"]: one["state"] for one in orjson.loads(as_json.stdout)["parties"]} == {
+        "keycloak": "verified",
+        "authority/attestation": "expired",
+        "authority/registry": "verified",
+        "agent/reader": "unverified",
+        "agent/writer": "unreachable",
+    }
+    lines = shown.output.splitlines()
+    for name, (_, told) in zip(
+        ("keycloak", "authority/attestation", "agent/reader", "agent/writer"), show.SEEN.values(), strict=True
+    ):
+        assert [line.split()[0] for line in lines if line.rstrip().endswith(told) and name in line] == [name]
+    assert [one.asked for one in asked] == [[]] * 4
+
+
+@pytest.mark.parametrize("who", ["keycloak", "of another name", "of another identity", "of another ca", "expired"])
+def test_it_is_no_success_where_keycloak_or_the_registry_does_not_prove_who_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Place, ca: CA, who: str
+) -> None:
+    place.ca.write_bytes(ca.pem)
+    registrys = {
+        "of another name": lambda: ca.party(tmp_path, *READERS),
+        "of another identity": lambda: ca.party(tmp_path, NAMES[0], READERS[1]),
+        "of another ca": lambda: CA().party(tmp_path, *NAMES),
+        "expired": lambda: ca.party(tmp_path, *NAMES, days=-1),
+    }.get(who, lambda: ca.party(tmp_path, *NAMES))()
+    keycloak = (CA() if who == "keycloak" else ca).server(tmp_path)
+    with answering(monkeypatch, place, keycloak, {NAMES[0]: registrys}):
+        shown = CliRunner().invoke(program.app, ["status", "--json"])
+
+    assert shown.exit_code == 1
+    states = {one["name"]: one["state"] for one in orjson.loads(shown.stdout)["parties"]}
+    assert states["keycloak"] == ("unverified" if who == "keycloak" else "verified")
+    assert states["authority/registry"] == {"keycloak": "verified", "expired": "expired"}.get(who, "unverified")
+
+
+def test_the_state_of_a_system_that_does_not_run_is_reported(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "place", lambda *_: place)
+
+    shown = CliRunner().invoke(program.app, ["status"])
+
+    assert failed(shown) == f"There is no {place.ca}: is the system running? {STARTED_BY}"
+
+
 # --- where it looks ---------------------------------------------------------------------------------------------------
 
 
@@ -1116,6 +1208,10 @@ def test_it_looks_where_the_registry_is_deployed() -> None:
 
     assert (found.issuer, found.ca) == (f"{URL}/realms/agents", ROOT / "run" / "ca.pem")
     assert found.address == f"https://{NAMES[0]}"
+    assert (found.registry, found.attestation) == (
+        "authority/registry",
+        ("authority/attestation", ATTESTATION, ("127.0.0.1", 8543)),
+    )
     assert found.directory.names[found.address] == NAMES[0]
     assert found.directory.parties[NAMES[0]] == NAMES[1]
     assert found.directory.places[NAMES[0]] == ("127.0.0.1", 8106)

@@ -1,0 +1,66 @@
+"""What anybody can see of a system: who answers, and whether it is who it should be.
+
+A TLS handshake shows that.  It needs neither a certificate nor a token, and nothing is sent after it.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from zerotrust.registry.directory import Endpoint
+from zerotrust.spiffe.tls import user_context
+from zt.names import short
+from zt.registry_client import EXPIRED, Place
+
+SECONDS = 5
+"""For a handshake."""
+KEYCLOAK = "keycloak"
+
+State = Literal["verified", "expired", "unverified", "unreachable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a party looks like from here."""
+
+    name: str
+    at: str
+    state: State
+
+
+async def seen(place: Place, by_name: ssl.SSLContext) -> list[Seen]:
+    """Return what all parties of a system look like: Keycloak and the authorities first.
+
+    `by_name`: the context of connections to those whose certificate has a DNS name and no SPIFFE ID.
+    Raises `OSError` if the certificate authority cannot be read.
+    """
+    parties, places = place.directory.parties, place.directory.places
+    pinned = user_context(place.ca.read_text(), parties)
+    keycloak = urlsplit(place.issuer)
+    host = str(keycloak.hostname)
+    who = {KEYCLOAK: (host, (host, keycloak.port or 443), by_name)}
+    if place.attestation:
+        name, dns_name, at = place.attestation
+        who[name] = dns_name, at, by_name
+    registry = place.directory.names[place.address]
+    for dns_name in sorted(places, key=lambda one: (one != registry, parties[one])):
+        who[short(parties[dns_name])] = dns_name, places[dns_name], pinned
+    states = await asyncio.gather(*(_state(*one) for one in who.values()))
+    return [
+        Seen(name, f"{at[0]}:{at[1]}", state) for (name, (_, at, _)), state in zip(who.items(), states, strict=True)
+    ]
+
+
+async def _state(name: str, at: Endpoint, context: ssl.SSLContext) -> State:
+    """Return the state of the party of that DNS name."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            _, writer = await asyncio.open_connection(*at, ssl=context, server_hostname=name)
+    except ssl.SSLCertVerificationError as error:
+        return "expired" if getattr(error, "verify_code", None) == EXPIRED else "unverified"
+    except (OSError, TimeoutError):
+        return "unreachable"
+    writer.transport.abort()
+    return "verified"
