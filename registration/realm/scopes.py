@@ -4,7 +4,6 @@ from typing import Any
 
 from zerotrust.registry.model import Registry
 
-
 ADMINISTRATION = "Administer the registry: suspend and reinstate parties, revoke users, sessions and tokens"
 
 

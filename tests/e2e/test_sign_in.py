@@ -64,8 +64,10 @@ async def test_who_confirms_a_code_reads_each_time_what_they_allow(system: Syste
             signed_in = await person.fill_in(browser, form)
             page = await browser.get(signed_in.headers["location"], follow_redirects=True)
             assert re.findall(r"<li>\s*<span>\s*([^<]*?)\s*<", page.text) == [
-                "Administer the registry: suspend and reinstate parties, revoke users, sessions and tokens. Confirm "
-                "only if you have just started this sign-in yourself."
+                (
+                    "Administer the registry: suspend and reinstate parties, revoke users, sessions and tokens. "
+                    "Confirm only if you have just started this sign-in yourself."
+                )
             ]
             await person.visit(told["verification_uri_complete"], tls)
             await process.communicate()
