@@ -63,7 +63,8 @@ def test_what_is_run_without_what_keeps_planted_code_out_refuses(planted: Path) 
 def test_whatever_holds_secrets_is_closed_first() -> None:
     """Whatever else did so would be refused by `Authority`; closed are also some that make none."""
     makes = re.compile(
-        r"^from (authorities\.attestation\.local\.authority import|local\.system import .*\brunning\b)", re.MULTILINE
+        r"^from (authorities\.attestation\.local\.authority import|local\.(?:start|system) import .*\brunning\b)",
+        re.MULTILINE,
     )
     files = (file for package in run.PACKAGES - {"tests"} for file in (ROOT / package).rglob("*.py"))
     programs = {file: text for file in files if "__main__" in (text := file.read_text())}
