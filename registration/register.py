@@ -3,110 +3,21 @@
 To run `make register` and commit its output is to approve it; `make check` only compares, and names differences.
 """
 
-import asyncio
 import sys
-from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
 
-from mcp.server.mcpserver import MCPServer
-
-from authorities.attestation.verifier.approval import approved_files
-from authorities.attestation.verifier.measure import MeasureError, digest_of
+from authorities.attestation.verifier.measure import MeasureError
+from local.alone import process_running
 from registration.approval import approval
-from registration.fit import problems
+from registration.derive import current
+from registration.differences import differences
 from registration.realm import REALM_FILE, realm
 from registration.realm import as_text as realm_text
-from zerotrust.adapters.agent_card import agent_card, as_json
-from zerotrust.adapters.digests import card_digest, tool_digest
-from zerotrust.registry.lock import LOCK, REGISTRY, Approved, Lock, as_text, changed, entries, load_lock
-from zerotrust.registry.model import Registry, RegistryError, load_registry
+from zerotrust.registry.lock import LOCK, REGISTRY, Lock, as_text, load_lock
+from zerotrust.registry.model import RegistryError
 
 ROOT = Path(__file__).parents[1]
-
-
-HOW = "Nothing is approved. What belongs where: docs/add-an-agent.md."
-RUNNING = "A running party whose files changed is suspended: `make down`, `make up`, `zt party reinstate`."
-
-
-def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Mapping[str, str]]) -> Lock:
-    """Return the lock of this registry.  Pure.
-
-    `files`: all files of all parties' code, path to SHA-256; `tools`: each tool server's tools, name to digest.
-    """
-    everything = Lock(files=dict(files), parties={})
-    parties = {}
-    for name, party in registry.parties.items():
-        parties[name] = Approved(
-            code=digest_of(everything.files_of(party.code)) if party.code else None,
-            card=_card(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
-            tools=dict(tools.get(name, {})),
-        )
-    return Lock(files=everything.files, parties=parties, registry=entries(registry))
-
-
-def _card(registry: Registry, name: str) -> str:
-    """Return the digest of an agent's card, with an address that is the same wherever the agent runs."""
-    return card_digest(as_json(agent_card(name, registry.address(name), registry.scopes_at(name))))
-
-
-def tool_servers(registry: Registry) -> list[str]:
-    """Return the parties that offer tools."""
-    return [name for name in registry.launched if any(s.startswith("tool.") for s in registry.scopes_at(name))]
-
-
-async def listed(module: str) -> dict[str, str]:
-    """Return the digests of the tools that a tool server's module declares, by their names."""
-    server: MCPServer[None] = MCPServer("registration")
-    unused = cast("Any", None)  # the tools are only listed here, not run
-    try:
-        import_module(module).declare(server, unused, unused)
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise RegistryError(f"{module.replace('.', '/')}.py: its tools cannot be listed ({why})") from error
-    tools = [tool.model_dump(mode="json", by_alias=True) for tool in await server.list_tools()]
-    return {tool["name"]: tool_digest(tool) for tool in tools}
-
-
-def current(root: Path) -> tuple[Registry, Lock]:
-    """Return the registry of a project and the lock that goes with it.
-
-    Raises `RegistryError`, also if other files do not fit the registry; and `MeasureError` if a party's code cannot be
-    read.
-    """
-    registry = load_registry(root / REGISTRY)
-    files = approved_files(registry, root)
-    if wrong := problems(root, registry):
-        raise RegistryError("\n".join([*wrong, HOW]))
-    tools = {
-        name: asyncio.run(listed(registry.parties[name].code[0].replace("/", ".") + ".main"))
-        for name in tool_servers(registry)
-    }
-    return registry, derive(registry, files, tools)
-
-
-def differences(approved: Lock, found: Lock) -> list[str]:
-    """Return a line for each difference from what was approved: files by path, entries of the registry by key,
-    then what was approved of each party.  Pure."""
-    lines = [f"{path}: {_what(path, approved.files, found.files)}" for path in changed(approved.files, found.files)]
-    # If files differ, so does the code digest of each party that runs them; only the files are listed.
-    facts = [*([] if lines else ["code"]), "card"]
-    lines += [
-        f"{REGISTRY}: {key} {_what(key, approved.registry, found.registry)}"
-        for key in changed(approved.registry, found.registry)
-    ]
-    for name in sorted(approved.parties.keys() & found.parties.keys()):
-        before, now = approved.parties[name], found.parties[name]
-        lines += [f"{name}: {fact} changed" for fact in facts if getattr(before, fact) != getattr(now, fact)]
-        lines += [
-            f"{name}: tool {tool} {_what(tool, before.tools, now.tools)}" for tool in changed(before.tools, now.tools)
-        ]
-    return lines
-
-
-def _what(name: str, before: Mapping[str, object], now: Mapping[str, object]) -> str:
-    return "added" if name not in before else "missing" if name not in now else "changed"
+SUSPENDED = "A running party whose files changed is suspended until you reinstate it."
 
 
 def check(root: Path) -> str | None:
@@ -145,13 +56,28 @@ def write(root: Path) -> str | None:
     changed_files = [n for n, text in texts.items() if not (root / n).exists() or (root / n).read_text() != text]
     for name, text in texts.items():
         (root / name).write_text(text)
+    process = process_running(root / "run")
+    if process and approved.files != found.files:  # first, for below a long list nobody reads it
+        print(f"The system runs, as process {process}.\n{SUSPENDED}")
     if lines:
         print("\n".join(["Approved:", *(f"  {line}" for line in lines)]))
     if changed_files:
-        print(f"Commit {' and '.join(changed_files)}. {RUNNING}")
+        print("\n".join(next_steps(changed_files, runs=bool(process), code=approved.files != found.files)))
     else:
         print("Nothing to approve: nothing has changed since the last `make register`.")
     return None
+
+
+def next_steps(changed_files: list[str], *, runs: bool, code: bool) -> list[str]:
+    """Return what to do after an approval.  Pure."""
+    steps = ["Review the list above.", f"Commit {' and '.join(changed_files)}: that is the approval."]
+    if not runs:
+        steps += ["Start: make up"]
+    elif code:
+        steps += ["Restart: make down, then make up", "Reinstate each suspended party: zt party reinstate NAME"]
+    else:
+        steps += ["Make it known to the running system: zt reload"]
+    return ["Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
 
 
 if __name__ == "__main__":

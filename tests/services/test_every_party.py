@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from orchestrator.plan import AGENTS
 from registration import tool_template
-from registration.register import tool_servers
+from registration.derive import tool_servers
 from tests.support.attack import tool_call
 from tests.support.clients import ask
 from tests.support.issuer import Issuer

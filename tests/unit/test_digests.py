@@ -10,7 +10,7 @@ from a2a.types import AgentCard
 from a2a.utils.signing import create_agent_card_signer, create_signature_verifier
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from registration.register import listed
+from registration.derive import listed
 from tests.support.clients import tools
 from tests.support.issuer import Issuer
 from tests.support.system import running

@@ -1,12 +1,16 @@
 """`make register` and `make check`: what was approved of each party, and what is said when it is no longer so."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from authorities.attestation.verifier.measure import digest_of, measure_files
-from registration.register import check, current, derive, differences, listed, tool_servers, write
+from local.alone import only_one
+from registration.derive import current, derive, listed, tool_servers
+from registration.differences import differences
+from registration.register import check, write
 from tests.support.system import ROOT
 from tools.documents import main as documents
 from tools.documents.tools import TOOLS
@@ -55,12 +59,38 @@ def test_what_is_approved_and_what_is_to_be_committed_is_said(
         "Approved:\n"
         "  ~ party agent/reader\n"
         "      ~ code agents/reader/main.py\n"
-        "Commit registry.lock and keycloak-realm/realm.json. "
-        "A running party whose files changed is suspended: `make down`, `make up`, `zt party reinstate`.\n"
+        "Next:\n"
+        "  1. Review the list above.\n"
+        "  2. Commit registry.lock and keycloak-realm/realm.json: that is the approval.\n"
+        "  3. Start: make up\n"
     )
 
     assert check(project) is None
     assert capsys.readouterr().out == ""  # `make check` is silent when all is well
+
+
+def test_who_approves_while_the_system_runs_is_told_first_what_that_does(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "run").mkdir()
+    with (project / "agents" / "reader" / "main.py").open("a") as file:
+        file.write("\n")
+    capsys.readouterr()
+    with only_one(project / "run"):
+        assert write(project) is None
+    first, second, *_, restart, reinstate = capsys.readouterr().out.splitlines()
+
+    assert first == f"The system runs, as process {os.getpid()}."
+    assert second == "A running party whose files changed is suspended until you reinstate it."
+    assert restart == "  3. Restart: make down, then make up"
+    assert reinstate == "  4. Reinstate each suspended party: zt party reinstate NAME"
+
+    change(project, "max_ttl: 300", "max_ttl: 299")
+    with only_one(project / "run"):
+        assert write(project) is None
+    first, *_, reload = capsys.readouterr().out.splitlines()
+    assert first == "Approved:"
+    assert reload == "  3. Make it known to the running system: zt reload"
 
 
 def change(project: Path, old: str, new: str, file: str = "registry.yaml") -> None:
@@ -84,7 +114,7 @@ def test_rights_are_shown_as_a_diff(
     capsys.readouterr()
 
     assert write(project) is None
-    assert capsys.readouterr().out.partition("Commit")[0] == (
+    assert capsys.readouterr().out.partition("Next:")[0] == (
         "Approved:\n"
         "  ~ party agent/reader\n"
         "      + delegates tool.audit\n"
@@ -106,7 +136,7 @@ def test_a_party_that_is_gone_and_its_code_are_shown(project: Path, capsys: pyte
     capsys.readouterr()
 
     assert write(project) is None
-    assert capsys.readouterr().out.partition("Commit")[0] == (
+    assert capsys.readouterr().out.partition("Next:")[0] == (
         "Approved:\n  - party agent/ghost\n  - code agents/ghost/main.py\n"
     )
 
@@ -191,7 +221,10 @@ def test_a_digest_that_was_edited_is_reported(project: Path) -> None:
     assert reader.code
     lock.write_text(lock.read_text().replace(reader.card, ONE).replace(reader.code, OTHER))
 
-    assert said(project) == ["registry.lock: agent/reader: code changed", "registry.lock: agent/reader: card changed"]
+    assert said(project) == [
+        "registry.lock: agent/reader: code changed",
+        "registry.lock: agent/reader: agent card changed",
+    ]
 
 
 def test_without_a_lock_nothing_is_approved(project: Path) -> None:
@@ -233,7 +266,7 @@ def test_every_entry_that_differs_has_a_line_of_its_own() -> None:
         "registry.yaml: parties.b missing",
         "registry.yaml: parties.c added",
         "a: code changed",
-        "a: card changed",
+        "a: agent card changed",
         "a: tool gone missing",
         "a: tool new added",
         "a: tool read changed",

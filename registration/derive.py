@@ -1,0 +1,75 @@
+"""What follows from `registry.yaml` and the code: the lock, with what is approved of each party."""
+
+import asyncio
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from mcp.server.mcpserver import MCPServer
+
+from authorities.attestation.verifier.approval import approved_files
+from authorities.attestation.verifier.measure import digest_of
+from registration.fit import problems
+from zerotrust.adapters.agent_card import agent_card, as_json
+from zerotrust.adapters.digests import card_digest, tool_digest
+from zerotrust.registry.lock import REGISTRY, Approved, Lock, entries
+from zerotrust.registry.model import Registry, RegistryError, load_registry
+
+HOW = "Nothing is approved. What belongs where: docs/add-an-agent.md."
+
+
+def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Mapping[str, str]]) -> Lock:
+    """Return the lock of this registry.  Pure.
+
+    `files`: all files of all parties' code, path to SHA-256; `tools`: each tool server's tools, name to digest.
+    """
+    everything = Lock(files=dict(files), parties={})
+    parties = {}
+    for name, party in registry.parties.items():
+        parties[name] = Approved(
+            code=digest_of(everything.files_of(party.code)) if party.code else None,
+            card=_card(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
+            tools=dict(tools.get(name, {})),
+        )
+    return Lock(files=everything.files, parties=parties, registry=entries(registry))
+
+
+def _card(registry: Registry, name: str) -> str:
+    """Return the digest of an agent's card, with an address that is the same wherever the agent runs."""
+    return card_digest(as_json(agent_card(name, registry.address(name), registry.scopes_at(name))))
+
+
+def tool_servers(registry: Registry) -> list[str]:
+    """Return the parties that offer tools."""
+    return [name for name in registry.launched if any(s.startswith("tool.") for s in registry.scopes_at(name))]
+
+
+async def listed(module: str) -> dict[str, str]:
+    """Return the digests of the tools that a tool server's module declares, by their names."""
+    server: MCPServer[None] = MCPServer("registration")
+    unused = cast("Any", None)  # the tools are only listed here, not run
+    try:
+        import_module(module).declare(server, unused, unused)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise RegistryError(f"{module.replace('.', '/')}.py: its tools cannot be listed ({why})") from error
+    tools = [tool.model_dump(mode="json", by_alias=True) for tool in await server.list_tools()]
+    return {tool["name"]: tool_digest(tool) for tool in tools}
+
+
+def current(root: Path) -> tuple[Registry, Lock]:
+    """Return the registry of a project and the lock that goes with it.
+
+    Raises `RegistryError`, also if other files do not fit the registry; and `MeasureError` if a party's code cannot be
+    read.
+    """
+    registry = load_registry(root / REGISTRY)
+    files = approved_files(registry, root)
+    if wrong := problems(root, registry):
+        raise RegistryError("\n".join([*wrong, HOW]))
+    tools = {
+        name: asyncio.run(listed(registry.parties[name].code[0].replace("/", ".") + ".main"))
+        for name in tool_servers(registry)
+    }
+    return registry, derive(registry, files, tools)
