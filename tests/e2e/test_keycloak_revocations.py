@@ -278,7 +278,7 @@ async def test_a_disabled_user_is_revoked_until_it_is_enabled(place: Place, hear
 
     await place.admin.a_update_user(bob, {"enabled": False})
     assert await heard.of("user", bob) == "keycloak: disabled"
-    with pytest.raises(LoginError, match="bob was not signed in: Account is disabled, contact your administrator"):
+    with pytest.raises(LoginError, match="bob: Account is disabled, contact your administrator"):
         await place.sign_in("bob")
 
     await place.admin.a_update_user(bob, {"enabled": True})

@@ -67,7 +67,7 @@ class Person:
         filled = {"username": self.username, "password": self._password}
         answer = await browser.post(_action(page), data=filled)
         if not answer.is_redirect:
-            raise LoginError(f"{self.username} was not signed in: {_message(answer)}")
+            raise LoginError(f"{self.username}: {_message(answer).removesuffix('.')}")
         return answer
 
     async def visit(self, address: str, tls: ssl.SSLContext, *, confirm: bool = True) -> httpx.Response:
