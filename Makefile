@@ -11,6 +11,8 @@ FUZZ_SECONDS ?= 600
 # What answers behind inference: script, or llama-stack.
 MODEL ?= script
 SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
+# Takes a second or more, and says nothing itself.
+FIRST := echo "The installed packages are compared with their pin"
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
 .PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before register new-agent new-tool remove-agent remove-tool lock
@@ -19,9 +21,11 @@ help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready $(SERVER)  ## Run the walkthrough: start, one task, attacks, stop
+	@$(FIRST)
 	@$(RUN) demo --model $(MODEL)
 
 up: .venv/ready $(SERVER)  ## Start everything and leave it running
+	@$(FIRST)
 	@$(RUN) local up --model $(MODEL)
 
 down: .venv/ready  ## Stop what `make up` left running
@@ -81,6 +85,7 @@ crowding: .venv/ready  ## One caller floods; another user must still be served
 	@$(RUN) lab.load.crowding
 
 before: .venv/ready .ogx/ready  ## Attack figure 3's system, which passes tokens on
+	@$(FIRST)
 	@$(RUN) lab.before.llama_stack
 
 register: .venv/ready  ## Approve the code as it is: realm and registry.lock

@@ -5,13 +5,10 @@ from contextlib import AsyncExitStack
 
 import typer
 
-from demo.intruder import INSIDERS
-from demo.parts import paragraph
-from demo.walk import INTRODUCTION, walk
+from demo.parts import INTRODUCTION, paragraph
 from local.alone import process_running
-from local.llama_stack import Model, ModelOption
-from local.program import FOLDER, alive, console, say, until_stopped
-from local.start import running
+from local.model import Model, ModelOption
+from local.program import FOLDER, alive, busy, console, say, until_stopped
 
 STORY = FOLDER / "walkthrough"
 """The walkthrough starts without data each time, and does not touch the data of `make up`."""
@@ -22,12 +19,16 @@ def walkthrough(model: ModelOption = Model.SCRIPT) -> None:
     if process := process_running(FOLDER):  # it uses the ports
         console.print(f"`make up` runs here, as process {process}: `make down` ends it.")
         sys.exit(1)
+    paragraph(INTRODUCTION)
+    console.print()
     sys.exit(until_stopped(_walkthrough(model)))
 
 
 async def _walkthrough(model: Model) -> int:
-    paragraph(INTRODUCTION)
-    console.print()
+    with busy("The program is loaded"):
+        from demo.intruder import INSIDERS  # noqa: PLC0415 - takes seconds, and the introduction comes before
+        from demo.walk import walk  # noqa: PLC0415
+        from local.start import running  # noqa: PLC0415
     async with AsyncExitStack() as stack:
         with alive("Everything starts"):
             provider = model.provider()

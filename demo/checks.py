@@ -7,7 +7,7 @@ from itertools import groupby
 from rich.table import Table
 from rich.text import Text
 
-from local.program import console, say
+from local.program import busy, console, say
 
 ALLOWED = "control: allowed"
 """In the place of the control that stops an attempt: it must succeed, or the refusals beside it would prove nothing."""
@@ -46,7 +46,9 @@ class Checks:
 
     async def all(self, trying: AsyncIterator[Attempt]) -> None:
         """Make all attempts, and show them."""
-        self.show([attempt async for attempt in trying])
+        with busy("The attempts are made"):
+            made = [attempt async for attempt in trying]
+        self.show(made)
 
     def show(self, attempts: Sequence[Attempt]) -> None:
         """Count attempts, and show them, below the name of who makes them."""

@@ -16,7 +16,7 @@ from demo.running import Running
 from demo.tokens import show_exchanges, tokens_of
 from demo.trail import show_journals, show_trail
 from local.manual_steps import REQUEST
-from local.program import console, say
+from local.program import busy, console, say
 from zerotrust.audit.event import Access, AuditEvent, Request
 
 POISONED = "ENG-104"
@@ -98,13 +98,15 @@ async def tell_story(system: Running, checks: Checks, *, obeys: bool = True) -> 
 
 async def _run_task(system: Running) -> list[AuditEvent]:
     """Run alice's task, and return all audit events of it."""
-    login = await system.sign_in("alice")
+    with busy("alice signs in"):
+        login = await system.sign_in("alice")
     say(Text.assemble("alice signs in, and asks: ", (REQUEST, "italic")))
     headers = {"authorization": f"Bearer {login.access_token}"}
     async with system.user() as http:
         for _ in range(TRIES):
             url = f"{system.address('orchestrator')}/tasks"
-            answer = await http.post(url, json={"request": REQUEST}, headers=headers, timeout=60)
+            with busy("The task runs"):
+                answer = await http.post(url, json={"request": REQUEST}, headers=headers, timeout=60)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             say(f"the orchestrator cannot tell yet ({said(answer)}), which is a no; alice asks again")

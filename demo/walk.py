@@ -10,15 +10,9 @@ from demo.revocation_methods import all_delays
 from demo.story import tell_story
 from demo.who import certificates, show_certificates, show_who_is_who
 from local.llama_stack import SCRIPTED, LlamaStack
-from local.program import console, say
+from local.program import busy, console, say
 from local.system import ROOT, System
 
-INTRODUCTION = (
-    "alice, of engineering, lets two agents summarize her department's incident reports and file the summary. One of "
-    "the reports is poisoned: it orders the agents to read what is finance's, and to overwrite a report. You will see "
-    "who is who, the task with all its tokens and records, and then attack after attack, each of them for real. Only "
-    "the model is a script, so that every run is the same. docs/walkthrough.md explains each part."
-)
 LEGEND = "✓ means: as expected. `control: allowed` marks a call that must succeed, or the refusals would prove nothing."
 SAME_USER = (
     "Not refused: everything here runs as one Unix user, and a program of that user can read and write the files in "
@@ -68,7 +62,8 @@ async def walk(system: System) -> int:
         "\N{EN DASH}: no caller of that service is revoked.",
     )
     async with system.user() as http:
-        delays = await all_delays(system, await operator(system, http))
+        with busy("Each way to revoke is timed"):
+            delays = await all_delays(system, await operator(system, http))
     longest = show_latency(delays)
     begin("The end")
     console.print(checks.close())

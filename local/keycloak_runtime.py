@@ -60,8 +60,8 @@ _JAVA_FOLDERS = [
 Say = Callable[[str], None]
 """Takes a line of progress."""
 
-SAID_AFTER = 10
-"""Seconds after which a step reports that it still runs, again and again."""
+SAID_AFTER = 2
+"""Seconds after which a step reports that it still runs; then after twice as many, and so on."""
 
 
 class KeycloakError(Exception):
@@ -80,7 +80,7 @@ class Runtime:
 
 @asynccontextmanager
 async def going_on(say: Say, what: str) -> AsyncIterator[None]:
-    """Report that `what` still runs, while the block runs: every `SAID_AFTER` seconds."""
+    """Report that `what` still runs, while the block runs: after 2, 4, 8 ... seconds."""
     began = time.monotonic()
 
     async def tell() -> None:
@@ -88,7 +88,7 @@ async def going_on(say: Say, what: str) -> AsyncIterator[None]:
         while True:
             await asyncio.sleep(began + seconds - time.monotonic())
             say(f"{what}: {seconds:.0f} s so far")
-            seconds += SAID_AFTER
+            seconds *= 2
 
     telling = asyncio.create_task(tell())
     try:

@@ -13,12 +13,8 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import urlsplit
-
-import typer
 
 from deploy.ogx import NAME, Place, Provider, configuration, new_server_key
 from local.keycloak import check_port, end_with, tail
@@ -35,20 +31,6 @@ SECONDS_TO_START = 120
 
 class LlamaStackError(Exception):
     """The server does not run.  The text names the cause and the next step."""
-
-
-class Model(StrEnum):
-    """What answers behind inference."""
-
-    SCRIPT = "script"
-    LLAMA_STACK = "llama-stack"
-
-    def provider(self) -> Provider | None:
-        """Return the model server behind a Llama Stack server, or None without one.  Raises `LlamaStackError`."""
-        return provider_of(os.environ) if self is Model.LLAMA_STACK else None
-
-
-ModelOption = Annotated[Model, typer.Option(help="what answers behind inference")]
 
 
 def provider_of(variables: Mapping[str, str]) -> Provider:

@@ -5,8 +5,6 @@ import json
 from local.system import HOST, ROOT, System
 
 REQUEST = "Summarise the incident reports of my department and file the result."
-READY = "`make down` ends it."
-"""The last line of output before the system is left running; without it, the start has failed."""
 
 
 def steps(system: System) -> str:
@@ -19,7 +17,6 @@ def steps(system: System) -> str:
         orchestrator=system.registry.address("orchestrator"),
         documents=system.registry.address("tool/documents"),
         journal=system.journal("tool/documents").relative_to(ROOT),
-        ready=READY,
     )
 
 
@@ -34,6 +31,7 @@ The passwords are of this run only.  Step by step, in bash (in zsh: `setopt inte
   zt() {{ .venv/bin/zt --user olga "$@"; }}
 
   # alice signs in; after five minutes ("expired"), do this again
+  # (without `<<<` and what follows, it asks for her password)
   TOKEN=$(scripts/run local token alice <<< '{password}')
   TASK='{request}'
 
@@ -66,5 +64,4 @@ The passwords are of this run only.  Step by step, in bash (in zsh: `setopt inte
 
   # the tool's decisions, each recorded before the act
   grep -oE '"decision":.*"operation":"[^"]+"' {journal} | tail -n 5
-
-{ready}"""
+"""

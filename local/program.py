@@ -4,42 +4,26 @@ import asyncio
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.box import HORIZONTALS
 from rich.console import RenderableType
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from authorities.attestation.local.launch import LaunchError
-from authorities.attestation.process.closed import NotClosedError
-from authorities.attestation.verifier.measure import MeasureError
-from local.alone import DemoError
-from local.keycloak_runtime import KeycloakError
-from local.llama_stack import LlamaStackError
-from local.system import ROOT
-from zerotrust.registry.model import RegistryError
-from zt.login import LoginError
 from zt.terminal import Terminal
 
+ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "run"
 INTERRUPTED = "Interrupted; everything that was started has ended."
-OURS = (
-    DemoError,
-    KeycloakError,
-    LaunchError,
-    LlamaStackError,
-    LoginError,
-    MeasureError,
-    NotClosedError,
-    RegistryError,
-)
-"""The exceptions whose text is shown to the user."""
+SAID_AFTER = 2
+"""Seconds after which a step reports that it still runs; then after twice as many, and so on."""
 
 
 # If the output is not a terminal: as wide as COLUMNS says, or wide enough for the tables.
@@ -65,6 +49,29 @@ def alive(what: str) -> Iterator[None]:
     with Progress(*columns, console=console, transient=True, refresh_per_second=1, disable=not shown) as progress:
         progress.add_task(what)
         yield
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """As `alive`, and where there is no terminal, say after 2, 4, 8 ... seconds that `what` goes on."""
+    began, ended = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        seconds = SAID_AFTER
+        while not ended.wait(began + seconds - time.monotonic()):
+            say(f"{what}: {seconds} s so far")
+            seconds *= 2
+
+    telling = threading.Thread(target=tell, daemon=True)  # the block may hold up an event loop
+    with alive(what):
+        if not console.is_terminal:
+            telling.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            if telling.ident:
+                telling.join()
 
 
 def show(columns: Iterable[str], rows: Iterable[Iterable[RenderableType]], *, right: bool = False, **how: Any) -> None:
@@ -94,6 +101,25 @@ def until_stopped(main: Coroutine[Any, Any, int]) -> int:
 
     try:
         return asyncio.run(work_until_stopped())
-    except (*OURS, OSError, httpx.HTTPError) as error:
+    except Exception as error:
+        if not isinstance(error, _expected()):
+            raise
         console.print(Text(str(error), style="red"))
         return 1
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Return the exceptions whose text is shown to the user.  Imported late, for that takes long."""
+    import httpx  # noqa: PLC0415
+
+    from authorities.attestation.local.launch import LaunchError  # noqa: PLC0415
+    from authorities.attestation.process.closed import NotClosedError  # noqa: PLC0415
+    from authorities.attestation.verifier.measure import MeasureError  # noqa: PLC0415
+    from local.alone import DemoError  # noqa: PLC0415
+    from local.keycloak_runtime import KeycloakError  # noqa: PLC0415
+    from local.llama_stack import LlamaStackError  # noqa: PLC0415
+    from zerotrust.registry.model import RegistryError  # noqa: PLC0415
+    from zt.login import LoginError  # noqa: PLC0415
+
+    ours = DemoError, KeycloakError, LaunchError, LlamaStackError, LoginError, MeasureError
+    return (*ours, NotClosedError, RegistryError, OSError, httpx.HTTPError)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local.__main__ import CA
+from local.sign_in import CA
 from local.system import ROOT, System
 from tests.support.real import RUN
 

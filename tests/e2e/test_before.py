@@ -14,9 +14,9 @@ from demo.intruder import NO_CONNECTION, Intruder, User, answer_to, tool_call
 from demo.refusals import TASK
 from demo.story import poisoned
 from lab.before.llama_stack import attacks
-from lab.before.llama_stack.__main__ import attack_all
 from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, SECRET
 from lab.before.llama_stack.running import Before, before
+from lab.before.llama_stack.story import attack_all
 from lab.before.llama_stack.tool import SEED
 from local.llama_stack import OGX
 from local.program import console

@@ -16,10 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 import local.__main__ as program
-from local import keycloak_runtime
+from local import keycloak_runtime, sign_in
 from local.alone import DemoError
 from local.keycloak_runtime import KeycloakError, find_distribution
-from local.manual_steps import READY
+from local.left_running import READY
 from local.start import running
 from local.system import ROOT, System
 from local.waiting import report_end
@@ -83,7 +83,7 @@ def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, stat
 
 LEFT_RUNNING = """
 import sys
-from local.__main__ import left_running
+from local.left_running import left_running
 sys.exit(left_running([sys.executable, "-c", *sys.argv[1:]]))
 """
 
@@ -98,8 +98,8 @@ sys.exit(int(sys.argv[2]))
 
 @pytest.mark.parametrize(
     ("says", "ends", "status"),
-    [(READY, 3, 0), ("Port 8103 is in use.", 3, 3), ("", 0, 1)],
-    ids=["left running", "failed", "told to end by somebody else"],
+    [(READY, 3, 0), (f"{READY}\n\nagent/writer is suspended", 3, 0), ("Port 8103 is in use.", 3, 3), ("", 0, 1)],
+    ids=["left running", "left running, with a notice", "failed", "told to end by somebody else"],
 )
 def test_make_up_has_succeeded_where_everything_is_said_to_run_and_nowhere_else(
     says: str, ends: int, status: int
@@ -113,7 +113,7 @@ def test_make_up_has_succeeded_where_everything_is_said_to_run_and_nowhere_else(
 
 
 HOW_WIDE = """
-from local.__main__ import READY, console
+from local.left_running import READY, console
 print(console.width)
 print(READY)
 """
@@ -135,10 +135,12 @@ def test_what_make_up_starts_prints_as_wide_as_the_terminal() -> None:
     command = [sys.executable, "-c", LEFT_RUNNING, HOW_WIDE]
     done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=theirs, check=False)  # noqa: S603
     os.close(theirs)
-    said = os.read(ours, 1000).decode()
+    said = os.read(ours, 10_000).decode()
     os.close(ours)
 
-    assert (done.returncode, said.splitlines()) == (0, ["70", READY])
+    assert done.returncode == 0
+    # Before it, the terminal shows for how long the program is loaded.
+    assert re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", said).splitlines()[-2:] == ["70", READY]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -152,10 +154,33 @@ def test_ctrl_c_during_make_up_ends_everything_and_says_so(number: int) -> None:
     assert (process.returncode, said) == (128 + number, "Interrupted; everything that was started has ended.\n")
 
 
+LEAVES = """
+import os, sys
+from pathlib import Path
+from local.left_running import READY, let_go
+print(READY)
+let_go(Path(sys.argv[1]))
+Path(sys.argv[2]).write_text(str([os.isatty(number) for number in range(3)]))
+"""
+
+
+def test_what_make_up_leaves_running_keeps_nothing_of_the_terminal(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    answer = tmp_path / "answer"
+    os.mkfifo(answer)
+    command = [sys.executable, "-c", LEFT_RUNNING, LEAVES, str(tmp_path / "log"), str(answer)]
+    done = subprocess.run(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, check=False)  # noqa: S603
+    kept = answer.read_text()
+    os.close(theirs)
+    os.close(ours)
+
+    assert (done.returncode, kept) == (0, "[False, False, False]")
+
+
 LET_GO = """
 import sys
 from pathlib import Path
-from local.__main__ import let_go
+from local.left_running import let_go
 print("ready", flush=True)
 let_go(Path(sys.argv[1]))
 print("the reader has ended", flush=True)
@@ -179,8 +204,8 @@ def test_a_token_of_a_system_that_does_not_run_is_none_and_the_next_step_is_repo
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca: CA
 ) -> None:
     where, there = "https://localhost:1/realms/agents", tmp_path / "ca.pem"
-    monkeypatch.setattr(program, "ISSUER", where)
-    monkeypatch.setattr(program, "CA", there)
+    monkeypatch.setattr(sign_in, "ISSUER", where)
+    monkeypatch.setattr(sign_in, "CA", there)
 
     done = [CliRunner().invoke(program.app, ["token", "alice"], input="foo\n")]
     there.write_bytes(ca.pem)

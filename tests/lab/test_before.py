@@ -8,13 +8,13 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from lab.before.llama_stack.__main__ import HERE
 from lab.before.llama_stack.agent import agent_app
 from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, SECRET, Attack, tried
 from lab.before.llama_stack.model import model_app
 from lab.before.llama_stack.realm import Realm, representation
 from lab.before.llama_stack.running import Before
 from lab.before.llama_stack.stack import config
+from lab.before.llama_stack.story import HERE
 from lab.before.llama_stack.tool import Documents
 from lab.conformance.serving import served
 from registration.realm.users import USERS

@@ -15,13 +15,13 @@ from local.llama_stack import (
     SCRIPTED,
     LlamaStack,
     LlamaStackError,
-    Model,
     check_able,
     enrol,
     prepared,
     provider_of,
     serving,
 )
+from local.model import Model
 
 ORIGIN, ISSUER = "https://127.0.0.1:8321", "https://localhost:8443/realms/agents"
 

@@ -10,9 +10,9 @@ import pytest
 import demo.__main__ as walkthrough
 import local.__main__ as program
 from authorities.registry.state import Entry, State
-from local import past, start
+from local import past, serve, sign_in, start
 from local.alone import DemoError, only_one, process_running
-from local.llama_stack import Model
+from local.model import Model
 from local.past import RUNS_KEPT, data_of, forget, kept, put_aside
 from local.suspended import suspended
 from tests.support.ca import REGISTRY_PARTY
@@ -191,7 +191,7 @@ def test_a_walkthrough_beside_what_make_up_left_running_is_told_so(
         raise DemoError("it starts")
 
     monkeypatch.setattr(walkthrough, "FOLDER", tmp_path)
-    monkeypatch.setattr(walkthrough, "running", running)
+    monkeypatch.setattr(start, "running", running)
     with only_one(tmp_path), pytest.raises(SystemExit, match="1"):
         walkthrough.walkthrough()
     assert capsys.readouterr().out == f"`make up` runs here, as process {os.getpid()}: `make down` ends it.\n"
@@ -203,7 +203,7 @@ def test_a_walkthrough_beside_what_make_up_left_running_is_told_so(
 
 @pytest.mark.parametrize(
     ("module", "what", "folder", "keep"),
-    [(program, "_serve", "FOLDER", True), (walkthrough, "_walkthrough", "STORY", False)],
+    [(serve, "serve", "FOLDER", True), (walkthrough, "_walkthrough", "STORY", False)],
 )
 async def test_what_is_left_running_keeps_and_the_walkthrough_does_not(
     monkeypatch: pytest.MonkeyPatch, module: ModuleType, what: str, folder: str, keep: bool
@@ -217,7 +217,7 @@ async def test_what_is_left_running_keeps_and_the_walkthrough_does_not(
         asked.append((place, keep))
         raise AskedError
 
-    monkeypatch.setattr(module, "running", running)
+    monkeypatch.setattr(serve if module is serve else start, "running", running)
 
     with pytest.raises(AskedError):
         await getattr(module, what)(Model.SCRIPT)
@@ -255,9 +255,9 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
     async def refused(*_: object, **_more: object) -> None:
         raise CommandError("no \x1b[31mred", "no_answer")
 
-    monkeypatch.setattr(program, "client_at", lambda *_, **__: None)
-    monkeypatch.setattr(program, "sign_in_at", refused)
-    monkeypatch.setattr(program, "ask_password", lambda: "secret")
+    monkeypatch.setattr(sign_in, "client_at", lambda *_, **__: None)
+    monkeypatch.setattr(sign_in, "sign_in_at", refused)
+    monkeypatch.setattr(sign_in, "ask_password", lambda: "secret")
 
     with pytest.raises(SystemExit, match="1"):
         program.token("alice")

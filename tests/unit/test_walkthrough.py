@@ -2,6 +2,9 @@
 
 import io
 import re
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
@@ -15,6 +18,7 @@ from demo.story import TRIED, _tell_of_the_poisoned_report, poisoned
 from demo.tokens import _longest_chain, _side_by_side, show_exchanges, tokens_of
 from demo.trail import show_trail
 from demo.who import show_who_is_who
+from local import program
 from local.program import alive, console, say
 from registration.realm.users import USERS
 from tests.support.records import CALLER
@@ -231,6 +235,30 @@ def test_each_further_line_stands_below_the_first_one(width: int) -> None:
     assert {re.match(" *", line)[0] for line in lines} <= {"  ", " " * 6, " " * 9}  # type: ignore[index] # it matches
     assert max(map(len, [first, *lines])) <= width
     assert {word for line in lines for word in line.split()} == {"word", "the", "end"}
+
+
+def test_where_there_is_no_terminal_a_line_says_again_and_again_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, enough = list[str](), threading.Event()
+
+    def heard(text: str) -> None:
+        said.append(text)
+        if len(said) == 2:
+            enough.set()
+
+    monkeypatch.setattr(program, "SAID_AFTER", 0.01)
+    monkeypatch.setattr(program, "say", heard)
+    with program.busy("The task runs"):
+        assert enough.wait(60)
+
+    assert said[:2] == ["The task runs: 0.01 s so far", "The task runs: 0.02 s so far"]
+
+
+@pytest.mark.parametrize("module", ["demo.__main__", "local.__main__", "lab.before.llama_stack.__main__"])
+def test_the_first_line_comes_before_what_takes_long_to_import(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted({{'httpx', 'pydantic', 'sqlalchemy', 'fastapi'}} & {{*sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+
+    assert done.stdout == "\n"
 
 
 def test_a_counter_runs_on_a_terminal_and_a_pipe_gets_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,11 @@
 """`make before`: attacks the pass-through of figure 3, and says after each attack what stops it in this project."""
 
 import sys
-from typing import NamedTuple
 
 import typer
-from rich.text import Text
 
-from demo.parts import begin, paragraph
-from lab.before.llama_stack import attacks
-from lab.before.llama_stack.attacks import ATTACKS, Run, Seen, tried
-from lab.before.llama_stack.running import Before, before
-from local.program import FOLDER, console, say, until_stopped
-from local.start import running
+from demo.parts import paragraph
+from local.program import busy, console, until_stopped
 
 INTRODUCTION = (
     "The system that figure 3 of the series draws as today's. alice's client calls an agent. The agent hands her own "
@@ -21,71 +15,17 @@ INTRODUCTION = (
 )
 
 
-class Here(NamedTuple):
-    """What stops an attack in this project, why, and which page shows it."""
-
-    control: str
-    why: str
-    page: str
-
-
-HERE: dict[Run, Here] = {
-    attacks.ask_without_a_token: Here("gate: credentials", "the same, at every party", "docs/refusals.md"),
-    attacks.read_the_forecast: Here(
-        "policy: department", "an agent may read what its user may read, and no more", "docs/walkthrough.md"
-    ),
-    attacks.overwrite_the_report: Here(
-        "gate: scope of the tool", "the reader's token cannot write, the writer's cannot read", "docs/walkthrough.md"
-    ),
-    attacks.ask_without_a_department: Here(
-        "policy: department", "a task works in one department of its user, and eve has none", "docs/refusals.md"
-    ),
-    attacks.spend_the_token_elsewhere: Here(
-        "gate: audience, binding", "each hop has a token of its own, for one party and from one", "docs/models.md"
-    ),
-    attacks.take_the_tools_key: Here(
-        "gate: signature", "no key opens the tool: it wants a token of this user, from this caller", "docs/models.md"
-    ),
-    attacks.go_on_after_sign_out: Here(
-        "gate: revocation", "each call asks whether the session still stands", "docs/revocation.md"
-    ),
-    attacks.ask_the_record: Here(
-        "journals", "each record names the user and everyone who acted for them", "docs/audit-events.md"
-    ),
-}
-
-
 def main() -> None:
     """Start Keycloak and the pass-through, attack it, and end everything."""
+    paragraph(INTRODUCTION)
+    console.print()
     sys.exit(until_stopped(_story()))
 
 
 async def _story() -> int:
-    paragraph(INTRODUCTION)
-    console.print()
-    folder = FOLDER / "before"
-    async with running(folder, say=say, parties=lambda _: {}) as system:
-        say("The Llama Stack server starts")
-        async with before(system.keycloak, system.authority.ca_file, folder / "llama-stack") as there:
-            await attack_all(there)
-    return 0
-
-
-async def attack_all(there: Before) -> dict[Run, Seen]:
-    """Try all attacks, and show what came of each, beside what stops it in this project."""
-    begin("What happens there, and what stops it here")
-    found = dict[Run, Seen]()
-    for attack in ATTACKS:
-        seen = found[attack.run] = await tried(there, attack)
-        verdict = ("succeeded", "red") if seen.succeeded else ("did not succeed", "green")
-        control, why, page = HERE[attack.run]
-        paragraph(Text(attack.called, "bold"))
-        paragraph(Text.assemble("there  ", verdict, f"; {seen.happened}"), indent=2, hanging=7)
-        paragraph(Text.assemble("here   ", (control, "cyan"), f": {why} ({page})"), indent=2, hanging=7)
-    begin("The end")
-    succeeded = sum(seen.succeeded for seen in found.values())
-    paragraph(f"{succeeded} of {len(found)} attacks succeeded there. docs/models.md has both side by side.")
-    return found
+    with busy("The program is loaded"):
+        from lab.before.llama_stack.story import story  # noqa: PLC0415 - takes seconds, and the introduction is first
+    return await story()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from lab.before.llama_stack.realm import AUDIENCE
 from local.alone import DemoError
 from local.keycloak import check_port
 from local.llama_stack import HOST, OGX, end, started
+from local.program import busy
 from local.system import ROOT
 
 PORT = 8331
@@ -84,7 +85,8 @@ async def stack(settings: dict[str, Any], folder: Path) -> AsyncIterator[str]:
     file.touch(mode=0o600)
     file.write_text(yaml.safe_dump(settings))
     command = [str(OGX), "run", str(file), "--port", str(PORT), "--insecure"]
-    process = await started(command, HOST, PORT, folder / "ogx.log")
+    with busy("The Llama Stack server is starting"):
+        process = await started(command, HOST, PORT, folder / "ogx.log")
     try:
         yield f"http://{HOST}:{PORT}"
     finally:

@@ -1,0 +1,77 @@
+"""The attacks on the pass-through of figure 3, told one by one; and, for each, what stops it in this project."""
+
+from typing import NamedTuple
+
+from rich.text import Text
+
+from demo.parts import begin, paragraph
+from lab.before.llama_stack import attacks
+from lab.before.llama_stack.attacks import ATTACKS, Run, Seen, tried
+from lab.before.llama_stack.running import Before, before
+from local.program import FOLDER, busy, say
+from local.start import running
+
+
+class Here(NamedTuple):
+    """What stops an attack in this project, why, and which page shows it."""
+
+    control: str
+    why: str
+    page: str
+
+
+HERE: dict[Run, Here] = {
+    attacks.ask_without_a_token: Here("gate: credentials", "the same, at every party", "docs/refusals.md"),
+    attacks.read_the_forecast: Here(
+        "policy: department", "an agent may read what its user may read, and no more", "docs/walkthrough.md"
+    ),
+    attacks.overwrite_the_report: Here(
+        "gate: scope of the tool", "the reader's token cannot write, the writer's cannot read", "docs/walkthrough.md"
+    ),
+    attacks.ask_without_a_department: Here(
+        "policy: department", "a task works in one department of its user, and eve has none", "docs/refusals.md"
+    ),
+    attacks.spend_the_token_elsewhere: Here(
+        "gate: audience, binding", "each hop has a token of its own, for one party and from one", "docs/models.md"
+    ),
+    attacks.take_the_tools_key: Here(
+        "gate: signature", "no key opens the tool: it wants a token of this user, from this caller", "docs/models.md"
+    ),
+    attacks.go_on_after_sign_out: Here(
+        "gate: revocation", "each call asks whether the session still stands", "docs/revocation.md"
+    ),
+    attacks.ask_the_record: Here(
+        "journals", "each record names the user and everyone who acted for them", "docs/audit-events.md"
+    ),
+}
+
+
+async def story() -> int:
+    """Start Keycloak and the pass-through, attack it, and end everything."""
+    folder = FOLDER / "before"
+    async with running(folder, say=say, parties=lambda _: {}) as system:
+        say("The Llama Stack server starts")
+        async with before(system.keycloak, system.authority.ca_file, folder / "llama-stack") as there:
+            await attack_all(there)
+    return 0
+
+
+async def attack_all(there: Before) -> dict[Run, Seen]:
+    """Try all attacks, and show what came of each, beside what stops it in this project."""
+    begin(
+        "What happens there, and what stops it here",
+        "Each attack is made there. What stops it here is only named (not run now: `make attacks` runs it).",
+    )
+    found = dict[Run, Seen]()
+    for attack in ATTACKS:
+        with busy("The attack is made"):
+            seen = found[attack.run] = await tried(there, attack)
+        verdict = ("succeeded", "red") if seen.succeeded else ("did not succeed", "green")
+        control, why, page = HERE[attack.run]
+        paragraph(Text(attack.called, "bold"))
+        paragraph(Text.assemble("there  ", verdict, f"; {seen.happened}"), indent=2, hanging=7)
+        paragraph(Text.assemble("here   ", (control, "cyan"), f": {why} ({page})"), indent=2, hanging=7)
+    begin("The end")
+    succeeded = sum(seen.succeeded for seen in found.values())
+    paragraph(f"{succeeded} of {len(found)} attacks succeeded there. docs/models.md has both side by side.")
+    return found

@@ -1,0 +1,69 @@
+"""What `make up` leaves running, and what it prints when everything runs: who, where, and what to do now."""
+
+import asyncio
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from demo.parts import paragraph
+from local.keycloak import URL
+from local.left_running import READY, let_go
+from local.manual_steps import steps
+from local.model import Model
+from local.program import FOLDER, console, say
+from local.start import running
+from local.system import HOST, System
+from registration.realm.users import USERS
+
+ZT = ".venv/bin/zt --user olga"
+NOW = (
+    ("who runs", f"{ZT} party list  (opens a browser)"),
+    ("what is wrong", "make doctor  (no sign-in)"),
+    ("a token", "scripts/run local token alice  (asks for her password)"),
+    ("a task", "step by step, as above"),
+    ("logs, journals", "run/logs, run/data/*/journal.jsonl"),
+)
+
+
+async def serve(model: Model) -> int:
+    """Run everything until stopped; say how to use it, and let the terminal go."""
+    async with running(FOLDER, say=say, provider=model.provider(), keep=True) as system:
+        _show_addresses(system)
+        console.print(steps(system), soft_wrap=True, markup=False)
+        _show_what_next()
+        console.print(READY, markup=False)
+        for notice in notices(system):
+            console.print(notice, soft_wrap=True)
+        let_go(FOLDER / "logs" / "local.log")
+        await asyncio.Event().wait()
+    return 0
+
+
+def _show_addresses(system: System) -> None:
+    keycloak = system.keycloak
+    admin, password = keycloak.admin
+    for name in system.registry.services:
+        there = f"{system.address(name)}  at {HOST}:{system.port(name)}"
+        told = Text("suspended: see the end", "red") if name in system.suspended else there
+        console.print(Text.assemble(f"  {name:<16} ", told))
+    console.print(f"  {'Keycloak':<16} {keycloak.issuer}")
+    console.print(f"  {'its admin page':<16} {URL}/admin  as {admin}, password {password}")
+    for user, secret in keycloak.passwords.items():
+        console.print(f"  {user:<16} password {secret}  in {', '.join(USERS[user][1]) or 'no group'}")
+
+
+def _show_what_next() -> None:
+    paragraph("It runs in the background. What you can do now:")
+    for what, how in NOW:
+        paragraph(f"{what:<16} {how}", indent=2, hanging=17)
+    console.print()
+
+
+def notices(system: System) -> Iterator[Text]:
+    """Yield what is not as it should be, each with the command that mends it."""
+    for name, why in system.suspended.items():
+        yield Text(
+            f"\n{name} is suspended since an earlier run ({why}), and does nothing until:\n"
+            f"  {ZT} party reinstate {name}",
+            "red",
+        )

@@ -1,0 +1,51 @@
+"""What `make up` prints when everything runs: who is where, who stays suspended, and what to do now."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local.program import console
+from local.serve import NOW, _show_addresses, _show_what_next, notices
+from tests.support.system import deployment, registry
+
+ZT_REINSTATES = ".venv/bin/zt --user olga party reinstate agent/writer"
+
+
+@pytest.fixture
+def system() -> Any:
+    """As far as it is shown; the writer was suspended."""
+    keycloak = SimpleNamespace(admin=("admin", "secret"), issuer="https://issuer", passwords={"olga": "word"})
+    return SimpleNamespace(
+        registry=registry(),
+        keycloak=keycloak,
+        address=registry().address,
+        port=lambda name: deployment().parties[name].port,
+        suspended={"agent/writer": "compromised"},
+    )
+
+
+def test_who_stays_suspended_is_marked_in_the_list_and_told_at_the_end_with_what_mends_it(
+    system: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", 80)
+    with console.capture() as told:
+        _show_addresses(system)
+    lines = {line.split()[0]: line for line in told.get().splitlines()}
+
+    assert lines["agent/writer"].split(maxsplit=1)[1] == "suspended: see the end"
+    assert "at 127.0.0.1:8102" in lines["agent/reader"]
+    assert [notice.plain for notice in notices(system)] == [
+        "\nagent/writer is suspended since an earlier run (compromised), and does nothing until:\n  " + ZT_REINSTATES
+    ]
+    system.suspended = {}
+    assert list(notices(system)) == []
+
+
+def test_what_to_do_now_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_width", 80)
+    with console.capture() as told:
+        _show_what_next()
+
+    assert max(map(len, told.get().splitlines())) <= 80
+    assert [what for what, _ in NOW if f"  {what} " not in told.get()] == []
