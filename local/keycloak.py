@@ -34,6 +34,7 @@ from authorities.attestation.process.closed import give_up_reading_any_file
 from authorities.attestation.process.interpreter import Interpreter
 from local.keycloak_instance import BUILD, Instance
 from local.keycloak_runtime import KeycloakError, Runtime, Say, find_runtime, going_on
+from local.program import FOLDER
 from registration.realm.script import SCRIPT
 from registration.realm.users import USERS
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
@@ -151,7 +152,10 @@ class Keycloak:
         """
         self._truststore, self._certificate, self._key = (f.absolute() for f in (truststore, certificate, key))
         self._say = say
-        self._instance = Instance((run_dir / "keycloak").absolute(), realm=realm, scripts=scripts)
+        home = (run_dir / "keycloak").absolute()
+        ours = (FOLDER, *sorted(FOLDER.glob("*"))) if FOLDER in home.parents else ()
+        others = tuple(place / "keycloak" for place in ours if place / "keycloak" != home)
+        self._instance = Instance(home, realm=realm, scripts=scripts, others=others)
         self._name = str(json.loads(realm)["realm"])
         self.issuer = f"{URL}/realms/{self._name}"
         # Hexadecimal, for they are typed: what begins with a dash would be taken for an option.
@@ -224,7 +228,7 @@ class Keycloak:
         try:
             if not self._instance.built:
                 self._say(
-                    "Keycloak is built with our script mapper (once for this folder; "
+                    "Keycloak is built with our script mapper (once for this clone; "
                     "a quarter of a minute, longer under load)"
                 )
                 async with going_on(self._say, "Keycloak is being built"):

@@ -1,8 +1,8 @@
 """Keycloak's folder: the files of a run, and those that the next run may reuse.
 
-A later start reuses the build if nothing has changed.  `build.seal`, written once a build has run, decides that: it is
-a digest that also covers the build's output.  A build is not shared with other clones: its output differs each time, so
-no digest of it can be committed.
+A later start reuses the build if nothing has changed, and a first start in this folder copies that of another folder of
+the same clone.  `build.seal`, written once a build has run, decides that: it is a digest that also covers the build's
+output.  A build is not shared with other clones: its output differs each time, so no digest of it can be committed.
 
 All other files in the folder are made again at each start, from the distribution, whose digest `keycloak_runtime.py`
 has just verified, and from the scripts; any further file is removed, because Keycloak would load themes and more from
@@ -44,21 +44,24 @@ _LONG_AGO = 315_532_800
 class Instance:
     """The folder of one Keycloak.  All methods block."""
 
-    def __init__(self, home: Path, *, realm: str, scripts: tuple[Path, ...]) -> None:
-        """`realm` is the realm to import, in JSON; `scripts` are the mappers that are built in."""
-        self.home, self.realm, self._scripts = home, realm, scripts
+    def __init__(self, home: Path, *, realm: str, scripts: tuple[Path, ...], others: tuple[Path, ...] = ()) -> None:
+        """`realm` is the realm to import, in JSON; `scripts` are the mappers that are built in.
+
+        `others` are folders of other instances, whose build may be copied.
+        """
+        self.home, self.realm, self._scripts, self._others = home, realm, scripts, others
 
     @property
     def built(self) -> bool:
         """Whether the build in this folder is current."""
         try:
-            return (self.home / _SEAL).read_text() == self._digest()
+            return (self.home / _SEAL).read_text() == self._digest(self.home)
         except (OSError, MeasureError):
             return False
 
     def has_run(self) -> None:
         """Seal the build, after it has run."""
-        (self.home / _SEAL).write_text(self._digest())
+        (self.home / _SEAL).write_text(self._digest(self.home))
 
     def hosts(self) -> Path:
         """Write the hosts file with the only names that Keycloak can resolve; the parties' names are not in DNS."""
@@ -73,9 +76,12 @@ class Instance:
         """
         lib, kept = self.home / "lib", self.home / "kept"
         self.home.mkdir(parents=True, mode=0o700, exist_ok=True)
+        shutil.rmtree(kept, ignore_errors=True)
         if built := self.built:
-            shutil.rmtree(kept, ignore_errors=True)
             (self.home / BUILT).rename(kept)
+        elif copied := self._copied():
+            built = True
+            copied.rename(kept)
         stays = {kept.name, _SEAL}
         # control: keycloak-home-cleared
         for entry in [e for e in self.home.iterdir() if e.name not in stays and not e.name.startswith(_LOG)]:
@@ -94,9 +100,24 @@ class Instance:
         (self.home / "data" / "import").mkdir(parents=True)
         (self.home / "data" / "import" / "realm.json").write_text(self.realm)
 
-    def _digest(self) -> str:
+    def _copied(self) -> Path | None:
+        """Copy the build of another instance, and its seal; return the copy, or None if no copy is as it was sealed."""
+        place = self.home / "copied"
+        for other in self._others:
+            shutil.rmtree(place, ignore_errors=True)
+            try:
+                seal = (other / _SEAL).read_text()
+                shutil.copytree(other / BUILT, place / BUILT)
+                if seal == self._digest(place):  # the copy: the other one may be changing
+                    (self.home / _SEAL).write_text(seal)
+                    return place / BUILT
+            except (OSError, MeasureError):
+                continue
+        return None
+
+    def _digest(self, home: Path) -> str:
         """Return the digest for the seal.  Raises `MeasureError` if there is no build."""
         scripts = [script.read_text() for script in self._scripts]
         # control: keycloak-build-measured
-        parts = [VERSION, *BUILD, *scripts, digest_of(measure_files(self.home, [BUILT]))]
+        parts = [VERSION, *BUILD, *scripts, digest_of(measure_files(home, [BUILT]))]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -925,7 +925,7 @@ ROWS: dict[int, Row] = {
         "a changed build of Keycloak, a changed script or a theme in Keycloak's folder",
         None,
         (
-            Control("keycloak-build-measured", take="digest_of(measure_files(self.home, [BUILT]))"),
+            Control("keycloak-build-measured", take="digest_of(measure_files(home, [BUILT]))"),
             Control(
                 "keycloak-home-cleared",
                 put="e.name in ('lib', 'conf', 'providers', 'data')",

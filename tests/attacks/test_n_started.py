@@ -91,6 +91,14 @@ async def test_a_changed_build_of_keycloak(target: Folder) -> Tries:
     for path in planted:
         yield Attempt("not run", path.exists() and path.read_text() == "changed")
 
+    # Nor does another folder of the clone copy it.
+    instance.has_run()
+    (home / BUILT / "generated-bytecode.jar").write_text("changed")
+    beside = target.place / "run" / "walkthrough" / "keycloak"
+    Instance(beside, realm="{}", scripts=(SCRIPT,), others=(home,)).prepare(released)
+    copied = beside / BUILT / "generated-bytecode.jar"
+    yield Attempt("not run", copied.exists() and copied.read_text() == "changed")
+
 
 @attack(138, folder)
 async def test_a_package_that_was_changed_and_pinned_again(target: Folder) -> Tries:

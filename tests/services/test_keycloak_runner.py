@@ -12,6 +12,7 @@ from typing import TypedDict
 
 import pytest
 
+from lab.realm import LAB_SCRIPT
 from local import keycloak as module
 from local import keycloak_runtime
 from local.keycloak import (
@@ -28,7 +29,9 @@ from local.keycloak import (
 )
 from local.keycloak_instance import BUILT, Instance
 from local.keycloak_runtime import VERSION, KeycloakError, Runtime
+from local.program import FOLDER
 from registration.realm import REALM_FILE
+from registration.realm.script import SCRIPT
 from registration.realm.users import USERS
 
 ROOT = Path(__file__).parents[2]
@@ -487,3 +490,38 @@ def test_every_run_makes_its_own_passwords(tmp_path: Path, files: Files) -> None
     made = [password for run in runs for password in (*run.passwords.values(), run.admin[1])]
     assert len(set(made)) == 2 * (len(USERS) + 1)
     assert all(len(password) >= 20 for password in made)
+
+
+# --- the build of another folder --------------------------------------------------------------------------------------
+
+
+def test_a_build_is_copied_from_another_folder_and_only_as_it_has_run_and_with_these_scripts(
+    tmp_path: Path, distribution: Path
+) -> None:
+    made = Instance(tmp_path / "made", realm="{}", scripts=(SCRIPT,))
+    made.prepare(distribution)
+    (made.home / BUILT / "build").write_text("built")
+    missing = tmp_path / "missing"
+
+    def second(name: str, *scripts: Path) -> tuple[bool, str]:
+        instance = Instance(tmp_path / name, realm="{}", scripts=scripts, others=(missing, made.home))
+        instance.prepare(distribution)
+        return instance.built, (instance.home / BUILT / "build").read_text()
+
+    assert second("before it has run", SCRIPT) == (False, "not built")
+    made.has_run()
+    assert second("after", SCRIPT) == (True, "built")
+    assert second("after", SCRIPT) == (True, "built")
+    assert second("with another script", SCRIPT, LAB_SCRIPT) == (False, "not built")
+    (made.home / BUILT / "build").write_text("changed")
+    assert second("changed since", SCRIPT) == (False, "not built")
+    assert not list(tmp_path.glob("*/copied")) + list(tmp_path.glob("*/kept"))
+
+
+def test_only_folders_of_this_clone_are_asked_for_a_build(tmp_path: Path, files: Files) -> None:
+    ours = (FOLDER / "keycloak", FOLDER / "walkthrough" / "keycloak")
+    (FOLDER / "walkthrough").mkdir(parents=True, exist_ok=True)
+
+    assert Keycloak(tmp_path / "run", **files)._instance._others == ()
+    assert {*Keycloak(FOLDER / "before", **files)._instance._others} >= {*ours}
+    assert ours[1] not in Keycloak(FOLDER / "walkthrough", **files)._instance._others
