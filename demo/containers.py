@@ -17,10 +17,11 @@ import httpx
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.intruder import answer_to
 from demo.parts import INTRODUCTION, begin, paragraph
-from demo.refusals import TASK, attempts_of_users, no_identity
+from demo.refusals import attempts_of_users, no_identity
 from demo.revocation import operator
 from demo.story import tell_story
 from demo.walk import LEGEND, show_the_rest
+from demo.ways import TASK
 from demo.who import show_who_is_who
 from local.program import console, until_stopped
 from local.system import EVERYTHING, ROOT

@@ -11,7 +11,7 @@ import httpx
 
 from demo.checks import ALLOWED, Attempt
 from demo.intruder import Intruder, Source, User, answer_to
-from demo.refusals import HELLO
+from demo.ways import HELLO
 from deploy.ogx import NAME
 from local.llama_stack import LlamaStack
 from local.system import System

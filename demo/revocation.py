@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from authorities.attestation.local.launch import Launch
 from demo.checks import ALLOWED, Attempt
 from demo.intruder import Intruder, User, answer_to
-from demo.refusals import TASK
+from demo.ways import TASK
 from local.alone import DemoError
 from local.launches import settings
 from local.system import HOST, ROOT, System

@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 
+from demo.catalogue import ATTEMPTS, BY_NAME, PARTIES
 from demo.intruder import User, answer_to
-from demo.refusals import ATTEMPTS, BY_NAME, PARTIES, Try
+from demo.ways import Try
 from lab.load.users import Kind
 from local.manual_steps import REQUEST
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import ALLOWED
-from demo.refusals import ATTEMPTS, BY_NAME, _other_department, no_identity
+from demo.refusals import _other_department, no_identity
 from demo.revocation_methods import REVOCATION_METHODS
 from tests.attacks.table import ROWS, markdown
 from tests.support.system import deployment

@@ -11,8 +11,8 @@ import pytest_asyncio
 import yaml
 
 from demo.intruder import NO_CONNECTION, Intruder, User, answer_to, tool_call
-from demo.refusals import TASK
 from demo.story import poisoned
+from demo.ways import TASK
 from lab.before.llama_stack import attacks
 from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, SECRET
 from lab.before.llama_stack.running import Before, before

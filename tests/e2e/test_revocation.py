@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from demo.intruder import NO_CONNECTION, Intruder, answer_to, said, tool_call
-from demo.refusals import TASK
 from demo.revocation import PLANTED, operator, revocations, rogues
+from demo.ways import TASK
 from local.system import ROOT, System
 from tests.e2e.test_transaction import task
 from tests.support.ca import CA, REGISTRY_PARTY

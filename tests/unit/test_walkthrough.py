@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.parts import paragraph
-from demo.refusals import ATTEMPTS, BY_NAME
 from demo.story import TRIED, _tell_of_the_poisoned_report, poisoned
 from demo.tokens import _longest_chain, _side_by_side, show_exchanges, tokens_of
 from demo.trail import show_trail

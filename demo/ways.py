@@ -1,0 +1,58 @@
+"""How somebody asks for something: a task, a tool, an exchange; each with a token that they hold, or without one."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, NamedTuple
+
+import httpx
+
+from demo.intruder import User, tool_call
+
+TASK = {"request": "Summarise the incident reports."}
+HELLO = {"model": "default", "messages": [{"role": "user", "content": "Hello"}]}
+OWN, OTHERS = {"alice": "ENG-101", "bob": "FIN-201"}, {"alice": "FIN-201", "bob": "ENG-101"}
+"""A document of a user's own department, and one of another."""
+
+Ask = Callable[[User, str | None], Awaitable[httpx.Response]]
+"""Sends a request for a user, as a workload or, without one, as a program without a certificate."""
+Name = Literal["t0", "t0_reading", "t1", "t2", "t3", "listing", "forged", "ended", "id_token", "renewed"]
+"""Of a user's token."""
+
+
+class Try(NamedTuple):
+    """What somebody may try, and the answer that it must get."""
+
+    what: str
+    control: str
+    expected: str
+    ask: Ask
+    recorded: str = ""
+    """The reason in the tool's journal, if the answer does not tell it."""
+
+
+def call(to: str, path: str, token: Name | None, **more: Any) -> Ask:
+    """Send a request to a party."""
+    return lambda user, who: user.send(who, to, path, token and getattr(user, token), **more)
+
+
+def task(token: Name | None, **more: Any) -> Ask:
+    """Ask the orchestrator for a task."""
+    return call("orchestrator", "/tasks", token, **more or {"json": TASK})
+
+
+def tool(token: Name, name: str, **arguments: str) -> Ask:
+    """Call a tool of the documents server."""
+    return call("tool/documents", "/mcp", token, **tool_call(name, **arguments))
+
+
+def read(token: Name, documents: dict[str, str] = OWN) -> Ask:
+    """Read a document: of these, the user's."""
+    return lambda user, who: tool(token, "read", id=documents.get(user.name, "ENG-101"))(user, who)
+
+
+def exchange(token: Name, audience: str, scopes: str) -> Ask:
+    """Exchange a token at Keycloak."""
+
+    async def ask(user: User, who: str | None) -> httpx.Response:
+        return await user.intruder.exchange(str(who), await getattr(user, token)(), audience, scopes)
+
+    return ask
