@@ -17,7 +17,7 @@ from authorities.attestation.verifier.report import report
 from deploy.ogx import NAME, Provider
 from local.alone import only_one
 from local.keycloak import HEALTH_PORT, PORT, Keycloak, check_port
-from local.keycloak_runtime import Say, check_space
+from local.keycloak_runtime import Say, check_space, going_on
 from local.launches import INSIDER, Parties, insider, registered
 from local.llama_stack import check_able, enrol, prepared, serving
 from local.past import check_links, forget, kept, put_aside
@@ -92,7 +92,8 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         party = registry.authorities.registry
         enrol(system.data(party), server)
         say("Services start, each from its own measured copy")
-        launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
+        async with going_on(say, "The services are being launched"):
+            launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
         stack.callback(asyncio.create_task(report(system.place(party), party, authority)).cancel)
         spies = {name: await authority.launch(insider(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # while the services start, which do not need it before a request
