@@ -26,6 +26,10 @@ def begin(title: str, sentence: str = "") -> None:
 def paragraph(text: str | Text, *, indent: int = 0, hanging: int = 0) -> None:
     """Print a paragraph that is broken between words; `hanging`: further columns before each line but the first."""
     whole = Text(text) if isinstance(text, str) else text
-    lines = whole.wrap(console, max(20, console.width - indent - hanging))
+    width = max(20, console.width - indent)
+    first = whole.wrap(console, width)[0]
+    rest = whole[len(first) :]
+    rest = rest[len(rest.plain) - len(rest.plain.lstrip()) :]
+    lines = [first, *(rest.wrap(console, max(20, width - hanging)) if rest else ())]
     margin = "\n" + " " * (indent + hanging)
     console.print(Text(" " * indent).append_text(Text(margin).join(lines)))

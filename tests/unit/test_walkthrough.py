@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from rich.text import Text
 
 from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import ALLOWED, Attempt, Checks
@@ -235,6 +236,20 @@ def test_each_further_line_stands_below_the_first_one(width: int) -> None:
     assert {re.match(" *", line)[0] for line in lines} <= {"  ", " " * 6, " " * 9}  # type: ignore[index] # it matches
     assert max(map(len, [first, *lines])) <= width
     assert {word for line in lines for word in line.split()} == {"word", "the", "end"}
+
+
+def test_a_first_line_is_as_wide_as_the_others_and_words_and_styles_stay_whole(width: int) -> None:
+    said = Text.assemble(("make up", "bold"), "  ", " ".join(f"word{number}" for number in range(40)), "\n\nend")
+    with console.capture() as told:
+        paragraph(said, indent=2, hanging=9)
+        paragraph("short", indent=2, hanging=9)
+        paragraph("", hanging=2)
+    *lines, end, short, empty = told.get().splitlines()
+
+    assert all(width - len("word00") - 1 <= len(line.rstrip()) <= width for line in lines[:-2])
+    assert [re.match(" *", line)[0] for line in lines[:-1]] == ["  ", *[" " * 11] * (len(lines) - 2)]  # type: ignore[index] # it matches
+    assert " ".join(told.get().split()) == " ".join(f"{said.plain} short".split())
+    assert (end.strip(), short, empty) == ("end", "  short", "")
 
 
 def test_where_there_is_no_terminal_a_line_says_again_and_again_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
