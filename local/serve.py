@@ -17,9 +17,9 @@ from registration.realm.users import USERS
 
 ZT = ".venv/bin/zt --user olga"
 NOW = (
-    ("who runs", f"{ZT} party list  (opens a browser)"),
+    ("who runs", f"{ZT} party list  (in a browser)"),
     ("what is wrong", "make doctor  (no sign-in)"),
-    ("a token", "scripts/run local token alice  (asks for her password)"),
+    ("a token", "scripts/run local token alice  (asks for it)"),
     ("a task", "step by step, as above"),
     ("logs, journals", "run/logs, run/data/*/journal.jsonl"),
 )
@@ -47,9 +47,11 @@ def _show_addresses(system: System) -> None:
         told = Text("suspended: see the end", "red") if name in system.suspended else there
         console.print(Text.assemble(f"  {name:<16} ", told))
     console.print(f"  {'Keycloak':<16} {keycloak.issuer}")
-    console.print(f"  {'its admin page':<16} {URL}/admin  as {admin}, password {password}")
+    console.print(f"  {'its admin page':<16} {URL}/admin")
+    console.print()
+    console.print(f"  {admin:<8} password {password}  for the admin page")
     for user, secret in keycloak.passwords.items():
-        console.print(f"  {user:<16} password {secret}  in {', '.join(USERS[user][1]) or 'no group'}")
+        console.print(f"  {user:<8} password {secret}  {', '.join(USERS[user][1]) or 'in no group'}")
 
 
 def _show_what_next() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from local.program import console
 from local.serve import NOW, _show_addresses, _show_what_next, notices
+from registration.realm.users import USERS
 from tests.support.system import deployment, registry
 
 ZT_REINSTATES = ".venv/bin/zt --user olga party reinstate agent/writer"
@@ -15,7 +16,8 @@ ZT_REINSTATES = ".venv/bin/zt --user olga party reinstate agent/writer"
 @pytest.fixture
 def system() -> Any:
     """As far as it is shown; the writer was suspended."""
-    keycloak = SimpleNamespace(admin=("admin", "secret"), issuer="https://issuer", passwords={"olga": "word"})
+    passwords = dict.fromkeys(USERS, "0" * 32)
+    keycloak = SimpleNamespace(admin=("admin", "0" * 32), issuer="https://issuer", passwords=passwords)
     return SimpleNamespace(
         registry=registry(),
         keycloak=keycloak,
@@ -31,8 +33,11 @@ def test_who_stays_suspended_is_marked_in_the_list_and_told_at_the_end_with_what
     monkeypatch.setattr(console, "_width", 80)
     with console.capture() as told:
         _show_addresses(system)
-    lines = {line.split()[0]: line for line in told.get().splitlines()}
+    lines = {line.split()[0]: line for line in told.get().splitlines() if line}
 
+    assert max(map(len, lines.values())) <= 80
+    assert set(lines) >= {"Keycloak", "admin", *USERS}
+    assert len(told.get().splitlines()) == 6 + 3 + 1 + len(USERS)  # none is broken
     assert lines["agent/writer"].split(maxsplit=1)[1] == "suspended: see the end"
     assert "at 127.0.0.1:8102" in lines["agent/reader"]
     assert [notice.plain for notice in notices(system)] == [
