@@ -17,8 +17,9 @@ from registration.realm.users import USERS
 
 ZT = ".venv/bin/zt --user olga"
 NOW = (
-    ("who runs", f"{ZT} party list  (in a browser)"),
-    ("what is wrong", "make doctor  (no sign-in)"),
+    ("who answers", ".venv/bin/zt status  (no sign-in)"),
+    ("who is suspended", f"{ZT} party list  (in a browser)"),
+    ("what is wrong", "make doctor"),
     ("a token", "scripts/run local token alice  (asks for it)"),
     ("a task", "step by step, as above"),
     ("logs, journals", "run/logs, run/data/*/journal.jsonl"),
@@ -57,7 +58,7 @@ def _show_addresses(system: System) -> None:
 def _show_what_next() -> None:
     paragraph("It runs in the background. What you can do now:")
     for what, how in NOW:
-        paragraph(f"{what:<16} {how}", indent=2, hanging=17)
+        paragraph(f"{what:<17} {how}", indent=2, hanging=18)
     console.print()
 
 

@@ -37,7 +37,7 @@ def test_who_stays_suspended_is_marked_in_the_list_and_told_at_the_end_with_what
 
     assert max(map(len, lines.values())) <= 80
     assert set(lines) >= {"Keycloak", "admin", *USERS}
-    assert len(told.get().splitlines()) == 6 + 3 + 1 + len(USERS)  # none is broken
+    assert len(told.get().splitlines()) == len(registry().services) + 2 + 1 + 1 + len(USERS)  # none is broken
     assert lines["agent/writer"].split(maxsplit=1)[1] == "suspended: see the end"
     assert "at 127.0.0.1:8102" in lines["agent/reader"]
     assert [notice.plain for notice in notices(system)] == [
