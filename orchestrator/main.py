@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from orchestrator.models import Models
 from orchestrator.plan import Step, Task, make_plan, with_model
-from orchestrator.progress import Progress, stopped
+from orchestrator.progress import Progress, naming, stopped
 from zerotrust.adapters.a2a import ask_agent
 from zerotrust.routes import MAX_TEXT, Public, Routes, Scope
 from zerotrust.runtime import run
@@ -55,7 +55,8 @@ def create_app(service: Service) -> ASGIApp:
         first, *_ = plan = make_plan(task.request, service.department(task.department))
         # Refuses here, before the answer begins, if the first step is not allowed.  `work` finds this token cached.
         allowed = service.exchange(first.agent, *first.scopes, department=first.department)
-        plan = with_model(plan, await models.choose_beside(allowed, first.department))
+        with naming(first.agent):
+            plan = with_model(plan, await models.choose_beside(allowed, first.department))
         if "text/event-stream" in accept:
             events = (JSONServerSentEvent(p.model_dump(), event=p.event) async for p in work(plan))
             return EventSourceResponse(events)

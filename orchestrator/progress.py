@@ -1,6 +1,8 @@
 """The progress that a task reports, and how it reports what was done before it failed."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -25,6 +27,20 @@ class Progress(BaseModel):
     unclear: tuple[str, ...] = ()
     """Calls that may have taken effect: no answer came."""
     trace_id: str = Field(default_factory=current_trace)
+
+
+@contextmanager
+def naming(agent: str) -> Iterator[None]:
+    """Name the agent of the first step in a refusal because it is suspended, as the failure of a later step does.
+
+    This tells a user nothing new: a task and `POST /plan` name all their agents.
+    """
+    try:
+        yield
+    except Denied as refusal:
+        if refusal.reason is Reason.PEER_REVOKED:
+            refusal.more = {**refusal.more, "agent": agent}
+        raise
 
 
 def stopped(agent: str, error: Exception) -> Progress:

@@ -138,10 +138,7 @@ class RegistryClient:
         # Not the authority's, of which Keycloak's certificate was valid a moment ago.
         if getattr(cause, "verify_code", None) == EXPIRED:
             why = (
-                f"The certificate of the server at {self._address} has expired; nothing was sent to it.  Attestation "
-                "renews the registry's certificate only while the registry runs the approved code: see what "
-                f"{ATTESTATIONS_LOG} says of authority/registry (in containers: `docker compose logs attestation`).  "
-                "Put its files back, or approve them by `make register`; then `make down`, `make up`."
+                f"The certificate of the server at {self._address} has expired; nothing was sent to it.  {_IF_DRIFTED}"
             )
             return CommandError(why, "registry_certificate_expired")
         if cause:
@@ -184,6 +181,9 @@ class RegistryClient:
             "`keycloak: `; a name has at most 512.",
             "registry_unfit": f"{refused}.  The registry goes on with what it has.  Mend the files, approve them by "
             "`make register`, then repeat `zt reload`.",
+            "revocation_unknown": "The registry does not know what is revoked by now, because it has heard nothing of "
+            "Keycloak or of attestation for some seconds, so it refuses everything.  Repeat the command in a moment.  "
+            f"If that does not help: {_IF_DRIFTED}",
             "issuer_unavailable": f"The registry cannot ask Keycloak ({content.get('reason')}).  {again}",
             "too_many_requests": f"{user} has too many requests under way.  {again}",
             "busy": f"The registry has too many requests under way.  {again}",
@@ -191,6 +191,12 @@ class RegistryClient:
         }
 
 
+_IF_DRIFTED = (
+    "Attestation gives the registry no certificate and no token unless the registry runs the approved code: see what "
+    f"{ATTESTATIONS_LOG} says of authority/registry (in containers: `docker compose logs attestation`).  Put its files "
+    "back, or approve them by `make register`; then `make down`, `make up`."
+)
+"""What to look for, and to do, where the registry has no valid certificate, or no news of Keycloak."""
 STARTED_BY = "`make up` or `docker compose up --wait` starts it."
 
 

@@ -426,6 +426,34 @@ def planned(monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
     monkeypatch.setattr(main, "make_plan", make_plan)
 
 
+async def test_an_agent_that_is_suspended_is_named_to_the_user_and_in_the_record_whichever_step_it_is(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(monkeypatch, "agent/writer")
+    writer, reader = (issuer.registry.id(f"agent/{name}") for name in ("writer", "reader"))
+
+    system.revocations.change((system.revocations.number or 0) + 1, ("party", writer), "odd")
+    steps, result = await worked(system, issuer.token(), READ_IT)
+    assert steps == [*READ, "agent/writer started"]
+    assert (result["agent"], result["text"]) == ("agent/writer", "peer_revoked")
+
+    system.revocations.change((system.revocations.number or 0) + 1, ("party", reader), "odd")
+    answer = await system.client("orchestrator", issuer.token()).post("/tasks", json=READ_IT)
+    assert (answer.status_code, answer.json()["reason"], answer.json()["agent"]) == (
+        403,
+        "peer_revoked",
+        "agent/reader",
+    )
+    details = [r["detail"] for r in system.records("orchestrator") if r.get("reason") == "peer_revoked"]
+    assert {f"party {party}: odd" for party in (writer, reader)} == {*details}
+
+
+async def test_another_refusal_of_the_first_step_is_answered_as_before(system: System, issuer: Issuer) -> None:
+    answer = await system.client("orchestrator", issuer.token(scope="task.run")).post("/tasks", json=READ_IT)
+
+    assert (answer.status_code, answer.json()["reason"], "agent" in answer.json()) == (403, "would_widen", False)
+
+
 async def test_an_agent_that_is_not_registered_costs_its_own_step_only(
     system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

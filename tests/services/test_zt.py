@@ -824,6 +824,12 @@ def failed(shown: Result) -> str:
     return shown.stderr.strip()
 
 
+IF_DRIFTED = (
+    "Attestation gives the registry no certificate and no token unless the registry runs the approved code: see what "
+    "run/logs/authority-attestation.log says of authority/registry (in containers: `docker compose logs attestation`)."
+    "  Put its files back, or approve them by `make register`; then `make down`, `make up`."
+)
+
 REFUSALS = [
     (
         403,
@@ -851,7 +857,16 @@ REFUSALS = [
     (
         503,
         {"error": "temporarily_unavailable", "reason": "revocation_unknown"},
-        "The registry refused agent/reader (503: revocation_unknown).  docs/reasons.md says what to do.",
+        (
+            "The registry does not know what is revoked by now, because it has heard nothing of Keycloak or of "
+            "attestation for some seconds, so it refuses everything.  Repeat the command in a moment.  If that does "
+            f"not help: {IF_DRIFTED}"
+        ),
+    ),
+    (
+        401,
+        {"error": "invalid_token", "reason": "not_verified"},
+        "The registry refused agent/reader (401: not_verified).  docs/reasons.md says what to do.",
     ),
     (
         403,
@@ -1091,10 +1106,7 @@ def test_a_registry_whose_certificate_has_expired_is_not_taken_for_an_impostor_a
 ) -> None:
     assert told_by_expired(tmp_path, monkeypatch, place, ca, ca, *NAMES) == {
         "reason": "registry_certificate_expired",
-        "error": f"The certificate of the server at {place.address} has expired; nothing was sent to it.  Attestation "
-        "renews the registry's certificate only while the registry runs the approved code: see what "
-        "run/logs/authority-attestation.log says of authority/registry (in containers: `docker compose logs "
-        "attestation`).  Put its files back, or approve them by `make register`; then `make down`, `make up`.",
+        "error": f"The certificate of the server at {place.address} has expired; nothing was sent to it.  {IF_DRIFTED}",
     }
 
 
