@@ -129,7 +129,7 @@ def status(context: typer.Context, *, _json: Json = False) -> None:
         keycloak = client_at(place.issuer, "", "", ca=place.ca)
         found = asyncio.run(system.seen(place, keycloak.tls))
     document = {"parties": [dataclasses.asdict(one) for one in found]}
-    output.show(document, showing.status(found), Text("Who is suspended, operators see: `zt party list`."))
+    output.show(document, showing.status(found), Text("Operators see who is suspended: `zt party list`."))
     if any(one.state != "verified" for one in found if one.name in {system.KEYCLOAK, place.registry}):
         raise typer.Exit(1)
 

@@ -87,9 +87,9 @@ def party(found: Mapping[str, Any]) -> Table:
 
 
 SEEN = {
-    "verified": ("green", "answers, and its certificate proves who it is"),
-    "expired": ("yellow", "answers, but its certificate has expired"),
-    "unverified": ("red", "something answers that does not prove to be this party"),
+    "verified": ("green", "answers, identity verified"),
+    "expired": ("yellow", "answers, certificate expired"),
+    "unverified": ("red", "answers, but does not prove who it is"),
     "unreachable": ("red", "no answer"),
 }
 """What a state of `status` means, and its colour."""
