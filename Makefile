@@ -103,8 +103,8 @@ remove-agent: .venv/ready  ## Remove an agent again: NAME=auditor
 remove-tool: .venv/ready  ## Remove a tool server again: NAME=ledger
 	@$(RUN) registration.parties remove-tool "$(NAME)" "$(CODE)"
 
-# A PYTHON that is given, and is of another version than the one in .venv, makes the environment anew.  That one is not
-# asked, for nothing of .venv is run by `make verify-release` before it was made anew.
+# A PYTHON that is given, and is of another version than the one in .venv, makes the environment again.  The one in
+# .venv is not run for this: `make verify-release` runs nothing of .venv before it was made again.
 ifneq ($(origin PYTHON),file)
 ifneq ($(shell $(PYTHON) -V 2>&1),$(shell sed -n 's/^version_info = /Python /p' .venv/pyvenv.cfg 2>&1))
 .PHONY: .venv/ready
@@ -126,7 +126,7 @@ verify-release:  ## Verify and install a release: SIGNERS=file
 # Says after 2, 4, 8 ... seconds that the recipe line which it runs beside goes on, and ends with it.
 SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do n=$$((n + 2)); test $$n -lt $$next || { echo "$(1): $$n s so far"; next=$$((2 * n)); }; done) &
 
-# Made anew each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
+# Made again each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
 .venv/ready: requirements.lock bootstrap.lock authorities/attestation/local/environment.py scripts/zt scripts/run scripts/run.py
 	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p .venv

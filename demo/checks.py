@@ -9,7 +9,7 @@ from rich.text import Text
 
 from local.program import busy, console, say
 
-ALLOWED = "control: allowed"
+ALLOWED = "must be allowed"
 """In the place of the control that stops an attempt: it must succeed, or the refusals beside it would prove nothing."""
 
 WIDEST = 24
@@ -70,8 +70,10 @@ class Checks:
             names = "; ".join(f"{attempt.who} {attempt.what}" for attempt in self.failed)
             return Text(f"{len(self.failed)} of {len(self.made)} checks did not behave as expected: {names}.", "red")
         allowed = sum(attempt.control == ALLOWED for attempt in self.made)
-        controls = f"{allowed} control{'s' * (allowed != 1)} allowed"
-        counts = f"{len(self.made) - allowed} attempts refused, {controls}"
+        refused = len(self.made) - allowed
+        counts = (
+            f"{refused} attempt{'s' * (refused != 1)} refused, {allowed} legitimate call{'s' * (allowed != 1)} allowed"
+        )
         return Text(f"All {len(self.made)} checks behaved as expected: {counts}.", "green")
 
 

@@ -116,7 +116,7 @@ async def _run_task(system: Running) -> list[AuditEvent]:
         if step["event"] != "started":
             say(Text.assemble((step["agent"], "bold"), f" {step['event']}: {step['text']}"))
             for refused in step["refused"]:
-                say(Text.assemble((f"{step['agent']} tried in vain:", "red"), f" {refused}"))
+                say(Text.assemble((f"{step['agent']} was refused:", "red"), f" {refused}"))
     result = answer.json()["result"]
     say(f"the task {result['event']}: {result['text']}")
     trace = result["trace_id"]

@@ -13,7 +13,9 @@ from local.llama_stack import SCRIPTED, LlamaStack
 from local.program import busy, console, say
 from local.system import ROOT, System
 
-LEGEND = "✓ means: as expected. `control: allowed` marks a call that must succeed, or the refusals would prove nothing."
+LEGEND = (
+    "✓ means: as expected. `must be allowed` marks a call that has to succeed, or the refusals would prove nothing."
+)
 SAME_USER = (
     "Not refused: everything here runs as one Unix user, and a program of that user can read and write the files in "
     "run/. Among them are Keycloak's database, with the key that signs tokens, the documents and the journals."
@@ -21,7 +23,7 @@ SAME_USER = (
 NEXT = (
     ("docs/walkthrough.md", "this output, explained"),
     ("make up", "leaves it all running, and prints what to try by hand"),
-    ("make attacks", "tries every attack of the catalogue, also with its control removed"),
+    ("make attacks", "tries every attack of the catalogue, also without the check that stops it"),
 )
 
 

@@ -31,7 +31,7 @@ class BudgetSpent(Denied):
     again = False
 
     def __init__(self, what: str) -> None:
-        advice = "What this sign-in may spend on the model is spent.  A new token of the user has a budget of its own."
+        advice = "This sign-in has used up its budget for the model.  A new token of the user has a budget of its own."
         super().__init__(ModelReason.BUDGET_SPENT, what, advice=advice)
 
 

@@ -13,7 +13,7 @@ from zerotrust.runtime import policy_of
 
 
 def of_policies(root: Path, registry: Registry) -> list[str]:
-    """Return the scopes that the policies do not know, or permit to nobody."""
+    """Return the scopes that the policies do not know, or permit to no party."""
     try:
         engine = policy_of(load_policy(root / "authorities" / "policy"), registry)
     except (RegistryError, PolicyError) as error:
@@ -27,7 +27,7 @@ def of_policies(root: Path, registry: Registry) -> list[str]:
             )
         elif reasons and Reason.GRANTED not in reasons:
             found.append(
-                f"{POLICIES}: no policy permits {scope!r} to anybody: {SCHEMA} has to "
+                f"{POLICIES}: no policy permits {scope!r} to any party: {SCHEMA} has to "
                 'have it `in [Action::"use"]`, or it needs a policy of its own'
             )
     return found

@@ -20,11 +20,11 @@ def unreachable(registry: Registry) -> list[str]:
                     f"add it to `delegates` of {' or '.join(lacking)}"
                 )
             elif not callers:
-                found.append(f"{REGISTRY}: parties.{name}: nobody may call it: add it to `may_call` of its callers")
+                found.append(f"{REGISTRY}: parties.{name}: no party may call it: add it to `may_call` of its callers")
         servers = registry.scopes[scope].served_by
         if not any(set(registry.parties[name].may_call) & set(servers) for name in having):
             found.append(
-                f"{REGISTRY}: scopes.{scope}: nobody can use it: a caller of {' or '.join(servers)} "
+                f"{REGISTRY}: scopes.{scope}: no party can use it: a caller of {' or '.join(servers)} "
                 "needs it in `delegates`, and so does each party from the sign-in to that caller"
             )
     return found

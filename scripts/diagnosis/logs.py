@@ -17,7 +17,7 @@ REMEDIES = {
     "only overlay is known here": 'set "storage-driver": "overlay2" in /etc/docker/daemon.json; restart Docker',
     "no seccomp filter limits": 'remove "seccomp-profile" from /etc/docker/daemon.json; restart Docker',
     "which is not the image's": REBUILD,
-    "others may have read it": "docker compose down -v && docker compose up --wait   (all keys are made anew)",
+    "others may have read it": "docker compose down -v && docker compose up --wait   (all keys are made again)",
     "its environment has": 'remove "proxies" from ~/.docker/config.json, or what else adds variables; '
     "docker compose up -d --force-recreate --wait",
     "code that is not approved": f"git stash of those files, or make register, which approves them; then {REBUILD}",

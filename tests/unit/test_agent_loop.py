@@ -79,7 +79,7 @@ SURROGATE = b'{"choices": [{"message": {"role": "assistant", "content": "\\ud800
         (httpx.Response(200, content=SURROGATE), NONSENSE),
         (
             httpx.Response(429, json={"reason": "budget_spent", "error": {"code": "budget_spent"}}),
-            "refused with 429, budget_spent: what this sign-in may spend on the model is spent",
+            "refused with 429, budget_spent: this sign-in has used up its budget for the model",
         ),
         (
             httpx.Response(400, json={"error": {"code": "context_length_exceeded"}}),

@@ -75,8 +75,8 @@ def test_a_scope_that_no_sign_in_has_is_named_with_the_party_that_lacks_it() -> 
             "add it to `delegates` of walkthrough"
         ),
         (
-            "registry.yaml: scopes.tool.audit: nobody can use it: a caller of tool/documents needs it in `delegates`, "
-            "and so does each party from the sign-in to that caller"
+            "registry.yaml: scopes.tool.audit: no party can use it: a caller of tool/documents needs it in "
+            "`delegates`, and so does each party from the sign-in to that caller"
         ),
     ]
 
@@ -92,7 +92,7 @@ def test_a_scope_that_is_lost_on_the_way_is_named_where_it_is_lost() -> None:
 def test_a_scope_that_nobody_holds_is_named() -> None:
     [problem] = unreachable(registered(new_scope))
 
-    assert problem.startswith("registry.yaml: scopes.tool.audit: nobody can use it")
+    assert problem.startswith("registry.yaml: scopes.tool.audit: no party can use it")
 
 
 def test_a_party_with_rights_that_nobody_calls_is_named() -> None:
@@ -101,7 +101,7 @@ def test_a_party_with_rights_that_nobody_calls_is_named() -> None:
         document["parties"]["agent/auditor"] |= rights
 
     assert unreachable(registered(an_auditor, with_rights)) == [
-        "registry.yaml: parties.agent/auditor: nobody may call it: add it to `may_call` of its callers"
+        "registry.yaml: parties.agent/auditor: no party may call it: add it to `may_call` of its callers"
     ]
 
 
@@ -124,7 +124,7 @@ def test_an_action_that_no_policy_permits_is_named(project: Path) -> None:
         file.write('action "tool.audit" appliesTo { principal: Party, resource: Party, context: Permission };\n')
 
     [problem] = of_policies(project, registered(new_scope, HELD))
-    assert problem.startswith("authorities/policy/policies.cedar: no policy permits 'tool.audit' to anybody: ")
+    assert problem.startswith("authorities/policy/policies.cedar: no policy permits 'tool.audit' to any party: ")
 
     edit(project / "authorities/policy/schema.cedarschema", '"tool.audit"', '"tool.audit" in [Action::"use"]')
     assert of_policies(project, registered(new_scope, HELD)) == []

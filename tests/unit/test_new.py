@@ -78,7 +78,7 @@ def test_a_new_agent_fits_as_it_is_written(project: Path) -> None:
 def test_a_new_tool_is_for_nobody_until_an_agent_may_call_it(project: Path) -> None:
     new_tool(project, "ledger").write()
     assert [problem.partition(": a caller")[0] for problem in fits(project)] == [
-        "registry.yaml: scopes.tool.ledger: nobody can use it"
+        "registry.yaml: scopes.tool.ledger: no party can use it"
     ]
 
     new_agent(project, "clerk", "ledger").write()

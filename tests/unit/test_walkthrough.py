@@ -183,8 +183,8 @@ async def test_what_must_succeed_is_marked_and_counted_apart() -> None:
     with console.capture() as told:
         await checks.all(trying())
 
-    assert re.search(r"✓ +files a draft +200 ok +control: allowed", told.get())
-    assert checks.close().plain == "All 2 checks behaved as expected: 1 attempts refused, 1 control allowed."
+    assert re.search(r"✓ +files a draft +200 ok +must be allowed", told.get())
+    assert checks.close().plain == "All 2 checks behaved as expected: 1 attempt refused, 1 legitimate call allowed."
     assert checks.failed == []
 
 

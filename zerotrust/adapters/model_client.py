@@ -30,7 +30,7 @@ _STOPPED = {
 """What a `finish_reason` means that is not the end of an answer."""
 _IN_WORDS = {
     "context_length_exceeded": "the conversation is too long for this model",
-    "budget_spent": "what this sign-in may spend on the model is spent",
+    "budget_spent": "this sign-in has used up its budget for the model",
     "model_not_found": "there is no such model",
 }
 """Codes of the API's own errors, in words for a user."""
