@@ -17,7 +17,7 @@ from lab.before.llama_stack import attacks
 from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, SECRET
 from lab.before.llama_stack.running import Before, before
 from lab.before.llama_stack.story import attack_all
-from lab.before.llama_stack.tool import SEED
+from lab.before.tool import SEED
 from local.llama_stack import OGX
 from local.program import console
 from local.system import System

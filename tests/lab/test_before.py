@@ -15,7 +15,7 @@ from lab.before.llama_stack.realm import Realm, representation
 from lab.before.llama_stack.running import Before
 from lab.before.llama_stack.stack import config
 from lab.before.llama_stack.story import HERE
-from lab.before.llama_stack.tool import Documents
+from lab.before.tool import Documents
 from lab.conformance.serving import served
 from registration.realm.users import USERS
 from tests.support.system import ROOT

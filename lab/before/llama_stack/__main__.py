@@ -1,4 +1,4 @@
-"""`make before`: attacks the pass-through of figure 3, and says after each attack what stops it in this project."""
+"""Attacks the pass-through of figure 3 (`make before`), and says after each attack what stops it in this project."""
 
 import sys
 

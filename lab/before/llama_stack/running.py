@@ -1,7 +1,6 @@
 """Runs the pass-through beside a running Keycloak: realm, model, tool, Llama Stack, agent.  Every secret is new."""
 
 import secrets
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,11 +8,12 @@ from pathlib import Path
 
 import httpx
 
+from lab.before.folder import emptied
 from lab.before.llama_stack.agent import agent_app
 from lab.before.llama_stack.model import model_app
 from lab.before.llama_stack.realm import Realm, realm
 from lab.before.llama_stack.stack import config, stack
-from lab.before.llama_stack.tool import Documents
+from lab.before.tool import Documents
 from lab.conformance.serving import served
 from local.keycloak import Keycloak
 
@@ -36,7 +36,7 @@ class Before:
 @asynccontextmanager
 async def before(keycloak: Keycloak, ca_file: Path, folder: Path) -> AsyncIterator[Before]:
     """Run the pass-through for a block; `folder` is its own, and is emptied.  Raises `DemoError`, `KeycloakError`."""
-    folder = _emptied(folder)
+    folder = emptied(folder)
     model_key, key = secrets.token_hex(16), secrets.token_hex(16)
     documents = Documents(key)
     async with AsyncExitStack() as opened:
@@ -48,9 +48,3 @@ async def before(keycloak: Keycloak, ca_file: Path, folder: Path) -> AsyncIterat
         agent = await opened.enter_async_context(served(agent_app(stack_url, tool, key)))
         http = await opened.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))
         yield Before(users, documents, agent, stack_url, tool, key, http)
-
-
-def _emptied(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
-    return folder.absolute()

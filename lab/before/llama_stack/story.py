@@ -10,6 +10,7 @@ from lab.before.llama_stack.attacks import ATTACKS, Run, Seen, tried
 from lab.before.llama_stack.running import Before, before
 from local.program import FOLDER, busy, say
 from local.start import running
+from local.system import System
 
 
 class Here(NamedTuple):
@@ -48,12 +49,16 @@ HERE: dict[Run, Here] = {
 
 async def story() -> int:
     """Start Keycloak and the pass-through, attack it, and end everything."""
-    folder = FOLDER / "before"
-    async with running(folder, say=say, parties=lambda _: {}) as system:
-        say("The Llama Stack server starts")
-        async with before(system.keycloak, system.authority.ca_file, folder / "llama-stack") as there:
-            await attack_all(there)
+    async with running(FOLDER / "before", say=say, parties=lambda _: {}) as system:
+        await attacked(system)
     return 0
+
+
+async def attacked(system: System) -> None:
+    """Start the pass-through beside a running Keycloak, and attack it."""
+    say("The Llama Stack server starts")
+    async with before(system.keycloak, system.authority.ca_file, system.folder / "llama-stack") as there:
+        await attack_all(there)
 
 
 async def attack_all(there: Before) -> dict[Run, Seen]:

@@ -11,16 +11,19 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-SEED = Path(__file__).parents[3] / "tools" / "documents" / "seed.yaml"
+SEED = Path(__file__).parents[2] / "tools" / "documents" / "seed.yaml"
 """The documents of our own tool."""
 
 
 class Documents:
     """All documents, and what the tool can record about each call."""
 
-    def __init__(self, key: str) -> None:
-        self._key = key
+    def __init__(self, key: str, *, header: str = "") -> None:
+        """`header` has the key; without one, the key comes as a bearer token."""
+        self._wanted = (header, key) if header else ("authorization", f"Bearer {key}")
         self.record = list[str]()
+        self.received: dict[str, str] = {}
+        """The headers of the last call that was admitted: whoever is inside the tool has them."""
         self.reset()
 
     def reset(self) -> None:
@@ -31,7 +34,7 @@ class Documents:
     def app(self) -> ASGIApp:
         """Return the tool server; it looks at the key, and at nothing else."""
         mcp = self._server().streamable_http_app(stateless_http=True, json_response=True)
-        return _KeyRequired(mcp, self._key)
+        return _KeyRequired(mcp, self._wanted, self.received)
 
     def _server(self) -> MCPServer[Any]:
         server = MCPServer[Any]("documents", log_level="WARNING")
@@ -44,7 +47,7 @@ class Documents:
         @server.tool()
         def search(query: str) -> dict[str, Any]:
             """Find documents by the words of their titles."""
-            self.record.append(f"search {query!r}, with the key")
+            self.record.append(f"search {query.strip()!r}, with the key")
             words = [word.strip(".,;:!?").rstrip("s").lower() for word in query.split() if len(word) > 4]
             hits = [one for one in self.all.values() if any(word in one["title"].lower() for word in words)]
             return {"documents": [{"id": one["id"], "title": one["title"]} for one in hits]}
@@ -74,11 +77,14 @@ class Documents:
 
 
 class _KeyRequired:
-    def __init__(self, app: Starlette, key: str) -> None:
-        self._app, self._expected = app, f"Bearer {key}".encode()
+    def __init__(self, app: Starlette, wanted: tuple[str, str], received: dict[str, str]) -> None:
+        self._app, self._wanted, self._received = app, wanted, received
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and dict(scope["headers"]).get(b"authorization") != self._expected:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())}
+        name, key = self._wanted
+        if scope["type"] == "http" and headers.get(name) != key:
             await JSONResponse({"error": "wrong key"}, 401)(scope, receive, send)
             return
+        self._received.update(headers)
         await self._app(scope, receive, send)

@@ -1,0 +1,43 @@
+"""Runs the system of figure 1 beside a running Keycloak: realm, model, tool, agents, orchestrator.  Its secrets are
+new each time."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from deploy import scripted_model
+from lab.before.folder import emptied
+from lab.before.one_token.orchestrator import orchestrator_app
+from lab.before.one_token.process import Agent
+from lab.before.one_token.realm import APP, realm
+from lab.before.one_token.use import OneToken
+from lab.before.tool import Documents
+from lab.conformance.serving import served
+from local.keycloak import Keycloak
+
+AGENTS = ("agent/reader", "agent/writer")
+KEY_HEADER = "x-api-key"
+
+
+@asynccontextmanager
+async def one_token(keycloak: Keycloak, folder: Path) -> AsyncIterator[OneToken]:
+    """Run the system for a block; `folder` is its own, and is emptied.  Raises `KeycloakError`."""
+    folder = emptied(folder)
+    documents = Documents(key := secrets.token_hex(16), header=KEY_HEADER)
+    async with AsyncExitStack() as opened:
+        users = await opened.enter_async_context(realm(keycloak))
+        (credentials := folder / "app.env").touch(mode=0o600)
+        credentials.write_text(f"{APP}\n{users.secret}\n")
+        model = await opened.enter_async_context(served(scripted_model.app))
+        tool = f"{await opened.enter_async_context(served(documents.app()))}/mcp"
+        agents = {name: Agent(folder / name.replace("/", "-"), TOOL=tool, MODEL=model, TOOL_KEY=key) for name in AGENTS}
+        for agent in agents.values():
+            await opened.enter_async_context(agent.running())
+        addresses = {name: agent.url for name, agent in agents.items()}
+        front = await opened.enter_async_context(served(orchestrator_app(users.issuer, await users.keys(), addresses)))
+        http = await opened.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))
+        doors = {"orchestrator": front, **addresses, "tool/documents": tool, "inference": model}
+        yield OneToken(users, documents, doors, agents, credentials, http)

@@ -1,0 +1,87 @@
+"""What an attack may do with a system: the same here and on the real one.  Nothing in it knows what should happen."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+DOORS = ("orchestrator", "agent/reader", "agent/writer", "tool/documents", "inference")
+"""The parties, by their names in `registry.yaml`; the first is the front door."""
+
+Credentials = Mapping[str, str]
+"""The headers by which a caller is admitted."""
+
+
+class Refused(Exception):
+    """Credentials were not given out.  The text says what was answered instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What somebody holds who has signed in."""
+
+    user: str
+    credentials: Credentials = field(repr=False)
+    lasts: int
+    """Seconds until these credentials end by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller was told, and what is on record of it."""
+
+    said: str
+    """Status and reason: `200 ok`, `401 revoked`."""
+    text: str = field(default="", repr=False)
+    """All that the caller can read."""
+    refused: tuple[tuple[str, str, str], ...] = ()
+    """What was refused on the way: the party that asked, what for, and the reason on record."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the call was served."""
+        return self.said == "200 ok"
+
+
+class System(Protocol):
+    """A running system, as its users and its attackers find it.
+
+    `by` is the party that a call comes from; None is a program that is none of them.
+    """
+
+    @property
+    def patience(self) -> float:
+        """Seconds within which the system promises to notice a change; a call is repeated as long."""
+
+    async def sign_in(self, user: str) -> Session:
+        """Sign a user in."""
+
+    async def sign_out(self, session: Session) -> None:
+        """End a user's session."""
+
+    async def task(self, credentials: Credentials, request: str) -> Answer:
+        """Ask the front door for a task."""
+
+    async def credentials(self, session: Session, holder: str, target: str) -> Credentials:
+        """Return what the party `holder` has for calling `target` in a task of this session.  Raises `Refused`."""
+
+    async def call(self, target: str, credentials: Credentials, *, by: str | None) -> Answer:
+        """Make a cheap call of a party's API."""
+
+    async def tool(self, name: str, credentials: Credentials, *, by: str | None, **arguments: str) -> Answer:
+        """Call a tool of the documents server."""
+
+    async def identity(self) -> Credentials:
+        """Return what a program gets that is no party, and wants to be taken for one.  Raises `Refused`."""
+
+    def changed(self, agent: str) -> AbstractAsyncContextManager[object]:
+        """Have an agent's code changed for a block."""
+
+    async def stored(self, document: str) -> str:
+        """Return the text of a document as it is stored now."""
+
+    async def recorded(self) -> list[str]:
+        """Return what the tool has recorded of the last task, a line for each call."""
+
+    async def reset(self) -> None:
+        """Have the documents as they were at first."""

@@ -1,0 +1,201 @@
+"""The system of figure 1, in parts: what is checked at its front door and nowhere else; and what an attack in vain is.
+
+The attacks on the whole of it: tests/e2e/test_compare.py.
+"""
+
+import inspect
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from deploy import scripted_model
+from lab.before import attacks
+from lab.before.attacks import LOOT, PUBLISHED, SECRET, Run, tried
+from lab.before.one_token.orchestrator import orchestrator_app
+from lab.before.one_token.process import Agent
+from lab.before.one_token.realm import AUDIENCE, representation
+from lab.before.story import GAPS
+from lab.before.system import Answer, Credentials, Refused, Session
+from lab.before.tool import SEED, Documents
+from lab.conformance.serving import served
+from local.manual_steps import REQUEST
+from registration.realm.users import USERS
+
+ISSUER = "https://issuer.example"
+ALL = [run for gap in GAPS for run in gap.attacks]
+
+
+class Closed:
+    """A system that gives nobody anything; what it says is `said`."""
+
+    patience = 0.0
+
+    def __init__(self, said: str = "401 no", *, gives: bool = True) -> None:
+        self.said, self.gives = said, gives
+
+    async def sign_in(self, user: str) -> Session:
+        return Session(user, {}, 60)
+
+    async def sign_out(self, session: Session) -> None:
+        pass
+
+    async def task(self, credentials: Credentials, request: str) -> Answer:  # noqa: ARG002
+        return Answer(self.said, refused=(("agent/reader", "document.read FIN-201", "resource_denied"),))
+
+    async def credentials(self, session: Session, holder: str, target: str) -> Credentials:  # noqa: ARG002
+        if not self.gives:
+            raise Refused(self.said)
+        return {}
+
+    async def call(self, target: str, credentials: Credentials, *, by: str | None) -> Answer:  # noqa: ARG002
+        return Answer(self.said)
+
+    async def tool(self, name: str, credentials: Credentials, *, by: str | None, **arguments: str) -> Answer:  # noqa: ARG002
+        return Answer(self.said)
+
+    async def identity(self) -> Credentials:
+        return await self.credentials(Session("", {}, 0), "", "")
+
+    @asynccontextmanager
+    async def changed(self, agent: str) -> AsyncIterator[None]:  # noqa: ARG002
+        yield
+
+    async def stored(self, document: str) -> str:  # noqa: ARG002
+        return "as it was"
+
+    async def recorded(self) -> list[str]:
+        return ["read, for alice through the reader"]
+
+    async def reset(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("run", ALL)
+async def test_an_attack_that_is_refused_has_not_succeeded(run: Run) -> None:
+    seen = await tried(Closed("401 no"), run)
+
+    assert not seen.succeeded
+
+
+@pytest.mark.parametrize("run", [attacks.call_whom_nobody_foresaw, attacks.take_an_identity])
+async def test_an_attack_that_gets_no_credentials_has_not_succeeded(run: Run) -> None:
+    seen = await tried(Closed("no identity", gives=False), run)
+
+    assert (seen.succeeded, seen.happened) == (False, "no identity")
+
+
+async def test_an_order_that_was_refused_on_the_way_is_told_by_the_reason_on_record() -> None:
+    seen = await tried(Closed("200 ok"), attacks.have_the_forecast_read)
+
+    assert (seen.succeeded, seen.happened) == (False, "reader: resource_denied")
+
+
+def test_the_story_tells_each_attack_once() -> None:
+    functions = [one for _, one in inspect.getmembers(attacks, inspect.iscoroutinefunction)]
+    of_a_system = [one for one in functions if not one.__name__.startswith("_") and one is not tried]
+
+    assert sorted(ALL, key=lambda run: run.__name__) == of_a_system
+
+
+def test_the_loot_is_in_the_document_that_is_ordered_to_be_read() -> None:
+    assert LOOT in SEED.read_text().partition(f"id: {SECRET}")[2].partition("- id")[0]
+
+
+@pytest.fixture(scope="module")
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+SPOILED: dict[str, dict[str, Any]] = {
+    "as it should be": {},
+    "for somebody else": {"aud": "other"},
+    "of another issuer": {"iss": "https://other.example"},
+    "too late": {"exp": 1},
+    "without an end": {"exp": None},
+}
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+async def test_the_front_door_checks_a_token(key: rsa.RSAPrivateKey, spoiled: str) -> None:
+    assert await _asked(key, key, SPOILED[spoiled]) == (200 if spoiled == "as it should be" else 401)
+
+
+async def test_the_front_door_checks_the_signature(key: rsa.RSAPrivateKey) -> None:
+    assert await _asked(key, rsa.generate_private_key(public_exponent=65537, key_size=2048), {}) == 401
+
+
+async def test_the_front_door_wants_a_token(key: rsa.RSAPrivateKey) -> None:
+    assert await _asked(key, None, {}) == 401
+
+
+async def _asked(known: rsa.RSAPrivateKey, signer: rsa.RSAPrivateKey | None, spoiled: dict[str, Any]) -> int:
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(known.public_key()))
+    keys = jwt.PyJWKSet.from_dict({"keys": [public | {"kid": "k", "alg": "RS256"}]})
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 3600} | spoiled
+    claims = {name: value for name, value in claims.items() if value is not None}
+    headers = {"authorization": f"Bearer {jwt.encode(claims, signer, 'RS256', {'kid': 'k'})}"} if signer else {}
+
+    async def agent(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b'{"text": "done"}'})
+
+    async with served(agent) as url:
+        front = httpx.ASGITransport(orchestrator_app(ISSUER, keys, {"agent/reader": url, "agent/writer": url}))
+        async with httpx.AsyncClient(transport=front, base_url="http://front") as http:
+            return (await http.post("/tasks", json={"request": REQUEST}, headers=headers)).status_code
+
+
+async def test_an_agent_obeys_and_passes_on_what_it_got_and_changed_code_runs_as_well(tmp_path: Path) -> None:
+    documents = Documents("the key", header="x-api-key")
+    async with (
+        served(documents.app()) as tool,
+        served(scripted_model.app) as model,
+        httpx.AsyncClient(trust_env=False, timeout=60) as http,
+    ):
+        agent = Agent(tmp_path / "agent", TOOL=f"{tool}/mcp", MODEL=model, TOOL_KEY="the key")
+
+        async def text(order: str) -> str:
+            answer = await http.post(f"{agent.url}/run", json={"text": order}, headers={"authorization": "Bearer of A"})
+            return str(answer.raise_for_status().json()["text"])
+
+        async with agent.running():
+            assert LOOT in await text(REQUEST)
+            assert documents.all[PUBLISHED]["text"] == "Nothing ever happened."
+            assert {name: documents.received[name] for name in ("authorization", "x-api-key")} == {
+                "authorization": "Bearer of A",
+                "x-api-key": "the key",
+            }
+            assert not (agent.folder / "kept").exists()
+            async with agent.changed():
+                assert LOOT in await text(REQUEST)
+                assert (agent.folder / "kept").read_text() == "Bearer of A"
+            (agent.folder / "kept").unlink()
+            assert LOOT in await text(REQUEST)
+            assert not (agent.folder / "kept").exists()
+
+
+@pytest.mark.parametrize(("header", "value", "status"), [("x-api-key", "key", 200), ("authorization", "key", 401)])
+async def test_the_tool_wants_its_key_in_one_header(header: str, value: str, status: int) -> None:
+    documents = Documents("key", header="x-api-key")
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    headers = {"accept": "application/json, text/event-stream", header: value}
+    async with served(documents.app()) as url, httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.post(f"{url}/mcp", json=body, headers=headers)).status_code == status
+
+
+def test_no_secret_of_the_realm_is_in_what_is_committed() -> None:
+    made = representation({user: f"of {user}" for user in USERS}, "of the app")
+
+    assert {user["username"]: user["credentials"][0]["value"] for user in made["users"]} == {
+        user: f"of {user}" for user in USERS
+    }
+    assert [client["secret"] for client in made["clients"] if "secret" in client] == ["of the app"]
