@@ -28,14 +28,14 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a caller was told, and what is on record of it."""
+    """What a caller was told."""
 
     said: str
     """Status and reason: `200 ok`, `401 revoked`."""
     text: str = field(default="", repr=False)
     """All that the caller can read."""
-    refused: tuple[tuple[str, str, str], ...] = ()
-    """What was refused on the way: the party that asked, what for, and the reason on record."""
+    seconds: float = 0
+    """How long the caller waited for it."""
 
     @property
     def ok(self) -> bool:
@@ -79,6 +79,9 @@ class System(Protocol):
 
     async def stored(self, document: str) -> str:
         """Return the text of a document as it is stored now."""
+
+    async def refusals(self) -> list[tuple[str, str, str]]:
+        """Return what was refused in the last task by its records: to which party, what, and for which reason."""
 
     async def recorded(self) -> list[str]:
         """Return what the tool has recorded of the last task, a line for each call."""

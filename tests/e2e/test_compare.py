@@ -7,8 +7,9 @@ import pytest_asyncio
 
 from lab.before.one_token.running import one_token
 from lab.before.one_token.use import OneToken
-from lab.before.story import GAPS, tell
-from local.program import console
+from lab.compare.comparison import compared, cost
+from lab.compare.expected import EXPECTED
+from lab.compare.real import real
 from local.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -21,11 +22,21 @@ async def there(system: System) -> AsyncIterator[OneToken]:
         yield running
 
 
-async def test_there_each_attack_succeeds(there: OneToken, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "_width", 80)
-    with console.capture() as told:
-        found = await tell(there)
+async def test_each_attack_succeeds_there_and_is_refused_here_by_the_check_that_is_named(
+    there: OneToken, system: System
+) -> None:
+    async with real(system) as here:
+        rows = await compared(there, here)
 
-    assert [run.__name__ for run, seen in found.items() if not seen.succeeded] == []
-    assert [line for line in told.get().splitlines() if len(line) > 80] == []
-    assert [gap.called for gap in GAPS if gap.called not in told.get()] == []
+    assert [row.attack.what for row in rows if not row.before.succeeded] == []
+    assert [row.attack.what for row in rows if row.after.succeeded] == []
+    answered = {row.attack.what: row.after.happened for row in rows}
+    assert answered == {one.what: one.answered for one in EXPECTED}
+    assert [row.wrong for row in rows if row.wrong] == []
+
+
+async def test_an_honest_task_is_measured_on_both(there: OneToken, system: System) -> None:
+    async with real(system) as here:
+        costs = await cost(there), await cost(here)
+
+    assert all(one.first > 0 and one.later > 0 for one in costs)

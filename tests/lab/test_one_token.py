@@ -48,7 +48,10 @@ class Closed:
         pass
 
     async def task(self, credentials: Credentials, request: str) -> Answer:  # noqa: ARG002
-        return Answer(self.said, refused=(("agent/reader", "document.read FIN-201", "resource_denied"),))
+        return Answer(self.said)
+
+    async def refusals(self) -> list[tuple[str, str, str]]:
+        return [("agent/reader", "document.read", "resource_denied")]
 
     async def credentials(self, session: Session, holder: str, target: str) -> Credentials:  # noqa: ARG002
         if not self.gives:

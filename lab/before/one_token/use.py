@@ -86,6 +86,10 @@ class OneToken:
         """Return what the tool has."""
         return self.documents.all[document]["text"]
 
+    async def refusals(self) -> list[tuple[str, str, str]]:
+        """Return nothing: who is inside is not refused anything."""
+        return []
+
     async def recorded(self) -> list[str]:
         """Return the lines of the tool's record."""
         return list(self.documents.record)
@@ -96,4 +100,5 @@ class OneToken:
 
     async def _post(self, door: str, path: str, credentials: Credentials, body: dict[str, Any]) -> Answer:
         answer = await self.http.post(self.doors[door] + path, json=body, headers={**MCP, **credentials})
-        return Answer(f"{answer.status_code} {'ok' if answer.is_success else answer.reason_phrase}", answer.text)
+        said = "ok" if answer.is_success else answer.reason_phrase
+        return Answer(f"{answer.status_code} {said}", answer.text, answer.elapsed.total_seconds())

@@ -1,0 +1,37 @@
+"""`make compare`: the same attacks on the system of figure 1 and on the real one."""
+
+import sys
+
+import typer
+
+from demo.parts import paragraph
+from local.alone import process_running
+from local.program import FOLDER, busy, console, until_stopped
+
+INTRODUCTION = (
+    "The same attacks, made by the same code, on two systems at one Keycloak: on the one that figure 1 of the series "
+    "draws as today's (before), and on the real one, as `make demo` starts it (after). The milliseconds are those of "
+    "the call that decided an attack; after a change they count from it to the first refusal."
+)
+
+
+def main() -> None:
+    """Start both systems, attack both, and end everything; fail if an answer is not as expected."""
+    if process := process_running(FOLDER):  # it uses the ports
+        console.print(f"`make up` runs here, as process {process}: `make down` ends it.")
+        sys.exit(1)
+    paragraph(INTRODUCTION)
+    console.print()
+    sys.exit(until_stopped(_compare()))
+
+
+async def _compare() -> int:
+    with busy("The program is loaded"):
+        from lab.compare.both import compare  # noqa: PLC0415 - takes seconds, and the introduction is first
+    return await compare()
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    app(prog_name="scripts/run lab.compare")

@@ -1,0 +1,53 @@
+"""Runs the same attacks on both systems, and measures what the same task costs on both."""
+
+import statistics
+from dataclasses import dataclass
+
+from lab.before.attacks import Seen, tried
+from lab.before.system import System
+from lab.compare.expected import EXPECTED, Expected
+
+TASK = "Summarise the incident reports."
+TIMES = 9
+"""Tasks of one session, after its first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attack, and what came of it on both systems."""
+
+    attack: Expected
+    before: Seen
+    after: Seen
+
+    @property
+    def wrong(self) -> list[str]:
+        """Where this is not as expected."""
+        found = [] if self.before.succeeded else [f"before: did not succeed: {self.before.happened}"]
+        if self.after.succeeded:
+            return [*found, f"after: succeeded: {self.after.happened}"]
+        if self.after.happened != self.attack.answered:
+            found.append(f"after: {self.after.happened}, where {self.attack.answered} is expected")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of one honest task."""
+
+    first: float
+    """Of a session: on the real system each hop exchanges its token."""
+    later: float
+    """The median of those after it."""
+
+
+async def compared(before: System, after: System) -> list[Row]:
+    """Try each attack on both."""
+    return [Row(one, await tried(before, one.run), await tried(after, one.run)) for one in EXPECTED]
+
+
+async def cost(system: System) -> Cost:
+    """Measure alice's task."""
+    session = await system.sign_in("alice")
+    first, *later = [(await system.task(session.credentials, TASK)).seconds for _ in range(1 + TIMES)]
+    return Cost(first, statistics.median(later))

@@ -1,0 +1,171 @@
+"""The real system, as its users and its attackers find it; intruders are inside the orchestrator and both agents."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from demo.intruder import Intruder, answer_to, said, tool_call
+from demo.refusals import no_identity
+from demo.revocation import PLANTED, SECONDS_TO_WAIT, operator, until_restored
+from demo.ways import HELLO
+from demo.who import name_of
+from lab.before.system import Answer, Credentials, Refused, Session
+from local.system import System
+from zerotrust.audit.event import Access, AuditEvent, Request
+from zt.login import Client, Login, sign_out
+from zt.registry_client import RegistryClient
+
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "orchestrator": ("/plan", {"json": {"request": "Hello"}}),
+    "agent/reader": ("/a2a", {"json": {}}),
+    "agent/writer": ("/a2a", {"json": {}}),
+    "tool/documents": ("/mcp", tool_call("search", query="Hello")),
+    "inference": ("/v1/chat/completions", {"json": HELLO}),
+}
+"""A cheap call of each party."""
+SPENDS = {
+    "agent/reader": "agent.invoke tool.read inference.run llama.chat",
+    "agent/writer": "agent.invoke tool.write inference.run llama.chat",
+    "tool/documents": "tool.read",
+    "inference": "inference.run llama.chat",
+}
+"""The scopes for a task at each; a party asks for those that it may hand on."""
+BEARER = "Bearer "
+
+
+@dataclass
+class Real:
+    """The real system; an implementation of `lab.before.system.System`."""
+
+    system: System
+    intruder: Intruder
+    olga: RegistryClient
+    logins: dict[str, Login] = field(default_factory=dict, repr=False)
+    trace: str = ""
+    """Of the last task."""
+    patience: float = SECONDS_TO_WAIT
+    """Far more than it promises."""
+
+    async def sign_in(self, user: str) -> Session:
+        """Sign a user in at the walkthrough's client."""
+        login = self.logins[user] = await self.intruder.sign_in(user)
+        return Session(user, _bearer(login.access_token), login.expires_in)
+
+    async def sign_out(self, session: Session) -> None:
+        """End the user's session at Keycloak."""
+        keycloak = self.system.keycloak
+        await sign_out(Client(keycloak.issuer, "walkthrough", "", keycloak.tls), self.logins[session.user])
+
+    async def task(self, credentials: Credentials, request: str) -> Answer:
+        """Ask the orchestrator, as a program without a certificate."""
+        answer = await self._send(None, "orchestrator", "/tasks", credentials, json={"request": request})
+        body = answer.json()
+        if not answer.is_success:
+            return Answer(said(answer), answer.text, answer.elapsed.total_seconds())
+        result = body["result"]
+        self.trace = result["trace_id"]
+        status = "200 ok" if result["event"] == "finished" else str(result["text"])
+        return Answer(status, answer.text, answer.elapsed.total_seconds())
+
+    async def credentials(self, session: Session, holder: str, target: str) -> Credentials:
+        """Return what the holder gets at Keycloak, for what the orchestrator has sent it.  Raises `Refused`."""
+        token = _token(session.credentials)
+        if holder != "orchestrator":
+            token = await self.intruder.token("orchestrator", token, holder, SPENDS[holder])
+        has = self.system.registry.parties[holder].delegates
+        scopes = " ".join(scope for scope in SPENDS[target].split() if scope in has)
+        answer = await self.intruder.exchange(holder, token, target, scopes)
+        if not answer.is_success:
+            raise Refused(said(answer))
+        return _bearer(answer.json()["access_token"])
+
+    async def call(self, target: str, credentials: Credentials, *, by: str | None) -> Answer:
+        """Call a party with the certificate of `by`, if it is one."""
+        path, body = CALLS[target]
+        return await _answered(self._send(by, target, path, credentials, **body))
+
+    async def tool(self, name: str, credentials: Credentials, *, by: str | None, **arguments: str) -> Answer:
+        """Call a tool in the same way."""
+        call = tool_call(name, **arguments)
+        return await _answered(self._send(by, "tool/documents", "/mcp", credentials, **call))
+
+    async def identity(self) -> Credentials:
+        """Ask the Workload API.  Raises `Refused`."""
+        answered = (await no_identity(self.system.authority.endpoint, self.system.keycloak.issuer)).answered
+        raise Refused(answered)
+
+    @asynccontextmanager
+    async def changed(self, agent: str) -> AsyncIterator[None]:
+        """Add a file to the writer's code; afterwards an operator reinstates the writer."""
+        PLANTED.touch()
+        try:
+            yield
+        finally:
+            PLANTED.unlink()
+            await until_restored(self.olga)
+            await self.olga.reinstate(agent)
+
+    async def stored(self, document: str) -> str:
+        """Read it for alice, as the reader does."""
+        session = await self.sign_in("alice")
+        token = _token(await self.credentials(session, "agent/reader", "tool/documents"))
+        answer = await self.intruder.call_tool("agent/reader", token, "read", id=document)
+        return str(answer.json()["result"]["structuredContent"]["text"])
+
+    async def refusals(self) -> list[tuple[str, str, str]]:
+        """Return all refusals on record of the last task."""
+        found = []
+        for name in self.system.registry.services:
+            for data in (event.data for event in self._events(name)):
+                if isinstance(data, Request | Access) and data.principal and not data.decision.allowed:
+                    found.append((data.principal.party, str(data.operation), str(data.decision.reason)))
+        return found
+
+    async def recorded(self) -> list[str]:
+        """Return the tool's decisions: for whom, and through whom."""
+        decided = [event.data for event in self._events("tool/documents") if isinstance(event.data, Request | Access)]
+        return [
+            f"{name_of(data.principal.subject)}, through {' and '.join(map(_last, data.principal.actors))}"
+            for data in decided
+            if data.principal
+        ]
+
+    async def reset(self) -> None:
+        """Do nothing: what was published is as it was."""
+
+    def _events(self, name: str) -> list[AuditEvent]:
+        return [event for event in self.system.events(name) if event.trace and event.trace.trace_id == self.trace]
+
+    async def _send(
+        self, who: str | None, name: str, path: str, credentials: Credentials, **more: Any
+    ) -> httpx.Response:
+        return await self.intruder.send(who, name, path, _token(credentials) or None, **more)
+
+
+@asynccontextmanager
+async def real(system: System) -> AsyncIterator[Real]:
+    """Attack a running system for a block."""
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(system.user())
+        yield Real(system, Intruder(system, stack), await operator(system, http))
+
+
+async def _answered(asked: Awaitable[httpx.Response]) -> Answer:
+    began = time.monotonic()
+    return Answer(await answer_to(asked), seconds=time.monotonic() - began)
+
+
+def _bearer(token: str) -> Credentials:
+    return {"authorization": BEARER + token}
+
+
+def _last(party: str) -> str:
+    return party.rpartition("/")[2]
+
+
+def _token(credentials: Credentials) -> str:
+    return credentials.get("authorization", "").removeprefix(BEARER)

@@ -1,0 +1,149 @@
+"""The comparison, without a system: what is said of its rows, and that nothing is called as expected that is not."""
+
+import re
+
+import pytest
+
+from lab.before import attacks
+from lab.before.attacks import Seen
+from lab.before.story import GAPS, tell
+from lab.before.system import Answer, Credentials
+from lab.compare.comparison import TIMES, Cost, Row, compared, cost
+from lab.compare.expected import EXPECTED, Expected
+from lab.compare.page import page
+from lab.compare.table import show_cost, show_end, show_rows
+from lab.without import Control, where
+from local.program import console
+from tests.docs.test_structure import PRINCIPLES
+from tests.lab.test_one_token import Closed
+from tests.support.system import ROOT
+
+NO_CONTROL = {"mutual TLS", "registry.yaml: may_call", "the gate records each decision"}
+"""What is no piece of our code to take away."""
+
+
+def got(happened: str) -> Seen:
+    return Seen(succeeded=True, happened=happened, seconds=0.02)
+
+
+def refused(happened: str) -> Seen:
+    return Seen(succeeded=False, happened=happened, seconds=0.01)
+
+
+GOOD = [Row(one, got("200 ok"), refused(one.answered)) for one in EXPECTED]
+PAGE = (ROOT / "docs" / "before.md").read_text()
+COSTS = Cost(0.05, 0.03), Cost(0.15, 0.06)
+
+
+def test_each_attack_of_the_story_is_compared_once_and_the_principles_come_in_their_order() -> None:
+    assert {one.run for one in EXPECTED} == {run for gap in GAPS for run in gap.attacks}
+    assert len(EXPECTED) == sum(len(gap.attacks) for gap in GAPS)
+    assert list(dict.fromkeys(one.principle for one in EXPECTED)) == PRINCIPLES
+
+
+@pytest.mark.parametrize("one", EXPECTED, ids=lambda one: one.what)
+def test_each_check_that_is_named_is_in_the_code(one: Expected) -> None:
+    if one.check not in NO_CONTROL:
+        for name in one.check.split(", "):
+            assert where(Control(name))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wrong"),
+    [
+        (got("200 ok"), refused("401 revoked"), []),
+        (refused("401 no"), refused("401 revoked"), ["before: did not succeed: 401 no"]),
+        (got("200 ok"), got("200 ok"), ["after: succeeded: 200 ok"]),
+        (
+            got("200 ok"),
+            refused("503 stale"),
+            ["after: 503 stale, where 401 revoked is expected"],
+        ),
+    ],
+)
+def test_a_row_says_where_it_is_not_as_expected(before: Seen, after: Seen, wrong: list[str]) -> None:
+    expected = Expected(attacks.go_on_after_sign_out, "it goes on", PRINCIPLES[2], "401 revoked", "caller-not-revoked")
+
+    assert Row(expected, before, after).wrong == wrong
+
+
+async def test_the_same_attack_is_tried_on_both() -> None:
+    rows = await compared(Closed("401 before"), Closed("401 after"))
+
+    assert [row.attack for row in rows] == list(EXPECTED)
+    by = {row.attack.run: (row.before.happened, row.after.happened) for row in rows}
+    assert by[attacks.go_on_after_sign_out] == ("401 before", "401 after")
+
+
+async def test_the_first_task_of_a_session_is_measured_apart_from_the_others() -> None:
+    took = iter([9.0, *(float(n) for n in range(TIMES))])
+
+    class Timed(Closed):
+        async def task(self, credentials: Credentials, request: str) -> Answer:  # noqa: ARG002
+            return Answer("200 ok", seconds=next(took))
+
+    assert await cost(Timed()) == Cost(9.0, (TIMES - 1) / 2)
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_width", 80)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_the_table_fits_a_terminal_and_has_each_row_with_its_check() -> None:
+    with console.capture() as told:
+        show_rows(GOOD)
+        show_cost(*COSTS)
+        show_end(GOOD)
+
+    lines = told.get().splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    words = " ".join(told.get().split())
+    assert f"Of {len(GOOD)} attacks, {len(GOOD)} succeeded before, and 0 after." in words
+    assert "took 30 ms before and 60 ms after" in words
+    assert [text for one in EXPECTED for text in (one.what, one.answered, one.check) if text not in told.get()] == []
+    assert "not as expected" not in words
+
+
+@pytest.mark.usefixtures("narrow")
+def test_an_answer_that_is_not_as_expected_is_told_at_the_end() -> None:
+    with console.capture() as told:
+        show_end([Row(EXPECTED[0], got("5 of 5 open"), got("5 of 5 open"))])
+
+    assert "not as expected" in told.get()
+    assert "after: succeeded" in told.get()
+
+
+def test_the_page_loads_nothing_and_shows_what_was_answered_as_text() -> None:
+    html = page([Row(EXPECTED[0], got("<script>alert(1)</script>"), GOOD[0].after), *GOOD[1:]], *COSTS)
+
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert re.findall(r"https?:|src=|@import|url\(", html) == []
+    assert [one.what for one in EXPECTED if one.what.replace("'", "&#x27;") not in html] == []
+    assert html.count('class="got"') == html.count('class="refused"') == len(EXPECTED)
+    assert "light dark" in html
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_the_story_fits_a_terminal_and_says_of_an_attack_in_vain_that_it_was() -> None:
+    with console.capture() as told:
+        await tell(Closed("401 no"))
+
+    assert [line for line in told.get().splitlines() if len(line) > 80] == []
+    assert [gap.called for gap in GAPS if gap.called not in told.get()] == []
+    assert "succeeded: 200" not in told.get()
+    assert "did not succeed: 401 no" in told.get()
+
+
+def test_the_page_in_the_docs_has_each_answer_and_each_check() -> None:
+    [section] = re.findall(r"^## The same attacks.*?(?=^## )", PAGE, re.MULTILINE | re.DOTALL)
+    told = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:2] == "| "]
+    found = [re.sub(r"[`\[\]]|\(\.\.[^)]*\)|, by the realm", "", f"{row[2]} / {row[3]}") for row in told[1:]]
+
+    assert found == [f"{one.answered} / {_as_told(one.check)}" for one in EXPECTED]
+
+
+def _as_told(check: str) -> str:
+    return "may_call in registry.yaml" if check == "registry.yaml: may_call" else check
