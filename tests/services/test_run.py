@@ -63,14 +63,25 @@ def test_what_is_run_without_what_keeps_planted_code_out_refuses(planted: Path) 
 def test_whatever_holds_secrets_is_closed_first() -> None:
     """Whatever else did so would be refused by `Authority`; closed are also some that make none."""
     makes = re.compile(
-        r"^from (authorities\.attestation\.local\.authority import|local\.(?:start|system) import .*\brunning\b)",
-        re.MULTILINE,
+        r"^ *from (authorities\.attestation\.local\.authority import|local\.start import .*\brunning\b)", re.MULTILINE
     )
-    files = (file for package in run.PACKAGES - {"tests"} for file in (ROOT / package).rglob("*.py"))
-    programs = {file: text for file in files if "__main__" in (text := file.read_text())}
-    found = {
-        ".".join(file.relative_to(ROOT).with_suffix("").parts) for file, text in programs.items() if makes.search(text)
+    folders = [ROOT / package for package in run.PACKAGES - {"tests"}]
+    texts = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts): file.read_text()
+        for folder in folders
+        for file in folder.rglob("*.py")
     }
+    making = {module for module, text in texts.items() if makes.search(text)}
+    while (
+        more := {  # what imports such a module, also in a function, may run it
+            module
+            for module, text in texts.items()
+            if making.intersection(re.findall(r"^ *from ([\w.]+) import ", text, re.MULTILINE))
+        }
+        - making
+    ):
+        making |= more
+    found = {module for module in making if "__main__" in texts[module]}
 
     assert {"demo.__main__", "local.__main__", "lab.load.soak", "authorities.attestation.local.main"} <= found
     assert [module for module in found if not run.holds_secrets(module)] == []
