@@ -3,8 +3,6 @@
 Before `answer` runs, the gate has verified, decided and recorded.  `answer` narrows (exchanges tokens) and acts.
 """
 
-import asyncio
-
 from starlette.types import ASGIApp
 
 from zerotrust.adapters.a2a import DIALECTS, agent_app
@@ -24,7 +22,7 @@ ROUTES: Routes = {
 }
 
 SECONDS_TO_READ = 30
-"""The lifetime that it asks for: half of what it could have, because searching and reading take no longer."""
+"""The lifetime that it asks for: half of what it could have.  If the model takes longer, it asks again."""
 
 
 def create_app(service: Service) -> ASGIApp:
@@ -35,12 +33,14 @@ def create_app(service: Service) -> ASGIApp:
     async def answer(task: str) -> Answer:
         # Narrow: one token for the tool, one for the model.  Neither is valid for the other, or for this agent.
         # The three parameters of an exchange: an audience, a scope and, where less will do, a lifetime.
-        tool_token, model_token = await asyncio.gather(
-            service.exchange("tool/documents", "tool.read", lifetime=SECONDS_TO_READ),
-            service.exchange("inference", "inference.run", "llama.chat"),
-        )
         # Act: whatever tool the model calls, the call has the right to read only.
-        return await run_tool_loop(task, model=model, model_token=model_token, tools=documents, tool_token=tool_token)
+        return await run_tool_loop(
+            task,
+            model=model,
+            model_token=lambda: service.exchange("inference", "inference.run", "llama.chat"),
+            tools=documents,
+            tool_token=lambda: service.exchange("tool/documents", "tool.read", lifetime=SECONDS_TO_READ),
+        )
 
     app = agent_app(service, answer, documents.opened())
     return service.guard(app, ROUTES, dialects=DIALECTS)

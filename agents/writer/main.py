@@ -3,8 +3,6 @@
 Before `answer` runs, the gate has verified, decided and recorded.  `answer` narrows (exchanges tokens) and acts.
 """
 
-import asyncio
-
 from starlette.types import ASGIApp
 
 from zerotrust.adapters.a2a import DIALECTS, agent_app
@@ -31,12 +29,14 @@ def create_app(service: Service) -> ASGIApp:
 
     async def answer(task: str) -> Answer:
         # Narrow: one token for the tool, one for the model.  Neither is valid for the other, or for this agent.
-        tool_token, model_token = await asyncio.gather(
-            service.exchange("tool/documents", "tool.write"),
-            service.exchange("inference", "inference.run", "llama.chat"),
-        )
         # Act: whatever tool the model calls, the call has the right to write only, for this user.
-        return await run_tool_loop(task, model=model, model_token=model_token, tools=documents, tool_token=tool_token)
+        return await run_tool_loop(
+            task,
+            model=model,
+            model_token=lambda: service.exchange("inference", "inference.run", "llama.chat"),
+            tools=documents,
+            tool_token=lambda: service.exchange("tool/documents", "tool.write"),
+        )
 
     app = agent_app(service, answer, documents.opened())
     return service.guard(app, ROUTES, dialects=DIALECTS)

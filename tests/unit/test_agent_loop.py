@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -181,6 +182,11 @@ def test_what_a_server_says_of_tokens_counts_where_it_is_a_number(usage: Any, to
     assert reply({"content": "x"}, usage=usage).tokens == tokens
 
 
+async def token() -> ExchangedToken:
+    """The same for every call."""
+    return TOKEN
+
+
 class Listing:
     """A tool server that offers nothing."""
 
@@ -191,7 +197,7 @@ class Listing:
 async def test_a_model_that_says_nothing_has_not_answered() -> None:
     tools: Any = Listing()
     client = model(said({"role": "assistant", "content": None}))
-    answer = await run_tool_loop("?", model=client, model_token=TOKEN, tools=tools, tool_token=TOKEN)
+    answer = await run_tool_loop("?", model=client, model_token=token, tools=tools, tool_token=token)
 
     assert (answer.text, answer.broken) == ("", EMPTY)
 
@@ -314,7 +320,67 @@ def calls(*names: str, **arguments: str) -> Reply:
 
 
 async def worked(task: str, model: Any, tools: Any) -> Answer:
-    return await run_tool_loop(task, model=model, model_token=TOKEN, tools=tools, tool_token=TOKEN)
+    return await run_tool_loop(task, model=model, model_token=token, tools=tools, tool_token=token)
+
+
+async def test_each_call_has_a_token_that_was_asked_for_just_before() -> None:
+    """A model may take longer for its replies than a token lives."""
+    at = [0]
+
+    async def now() -> ExchangedToken:
+        return ExchangedToken("a", str(at[0]), 0, "t")
+
+    class Slow(Asking):
+        async def reply(self, messages: list[dict[str, Any]], offered: Any, token: ExchangedToken) -> Reply:
+            used.append(f"model {token.token_id}")
+            at[0] += 1
+            return await super().reply(messages) if at[0] < 3 else SAID
+
+    class Noting(Answering):
+        async def call(self, name: str, arguments: dict[str, Any], token: ExchangedToken) -> tuple[str, bool]:
+            used.append(f"tool {token.token_id}")
+            return await super().call(name, arguments, token)
+
+    used: list[str] = []
+    model: Any = Slow()
+    tools: Any = Noting(read="x")
+
+    assert (await run_tool_loop("?", model=model, model_token=now, tools=tools, tool_token=now)).text == "Done."
+    assert used == ["model 0", "tool 1", "model 1", "tool 2", "model 2"]
+
+
+@pytest.mark.parametrize("refused", ["model", "tool"])
+async def test_where_the_next_token_is_refused_what_was_done_is_told(refused: str) -> None:
+    asked = {"model": 0, "tool": 0}
+
+    def source(which: str) -> Callable[[], Awaitable[ExchangedToken]]:
+        async def get() -> ExchangedToken:
+            asked[which] += 1
+            if which == refused and asked[which] > 2:  # the first of each comes before the first call
+                raise Denied(Reason.REVOKED)
+            return TOKEN
+
+        return get
+
+    model: Any = Asking()
+    tools: Any = Answering(read="x")
+    answer = await run_tool_loop("?", model=model, model_token=source("model"), tools=tools, tool_token=source("tool"))
+
+    assert answer.broken == "no token for the next call (revoked)"
+    assert answer.done == ('read {"id": "1"}: x',)
+    assert answer.failed == (('read {"id": "2"}: no token for the next call (revoked)',) if refused == "tool" else ())
+    assert answer.unclear == ()
+
+
+async def test_where_there_is_no_token_nothing_is_asked() -> None:
+    async def none() -> ExchangedToken:
+        raise Denied(Reason.REVOKED)
+
+    model: Any = Asking()
+    tools: Any = Answering(read="x")
+    with pytest.raises(Denied, match="revoked"):
+        await run_tool_loop("?", model=model, model_token=none, tools=tools, tool_token=token)
+    assert model.heard == []
 
 
 async def test_a_model_that_never_ends_is_given_up() -> None:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic_core import to_json
@@ -15,6 +16,7 @@ from pydantic_core import to_json
 from zerotrust.adapters.answer import Answer, PeerError, cut
 from zerotrust.adapters.model_client import Call, ModelClient, Reply
 from zerotrust.adapters.tool_client import Offer, ToolClient
+from zerotrust.decision import Denied
 from zerotrust.issuer.exchange import ExchangedToken
 
 MAX_TURNS = 16
@@ -30,7 +32,7 @@ MAX_TOKENS = 400_000
 BYTES_PER_TOKEN = 16
 """A token is counted for so many bytes of a conversation at least, whatever the model's server says."""
 MAX_SECONDS = 55
-"""Seconds for one task: it ends, and is told, before its tokens do."""
+"""Seconds for one task: it ends, and is told, before the token that it was asked with does."""
 MAX_CONVERSATION = 384 * 1024
 """Bytes of all messages of a task as JSON, with room for several documents of the largest size.
 
@@ -49,20 +51,25 @@ NO_TOKENS = "the task has used all tokens that one task may use"
 NO_TIME = "the task took longer than one task may take"
 NO_ROOM = "more was said than one task has room for"
 
+TokenSource = Callable[[], Awaitable[ExchangedToken]]
+"""Returns a token that outlasts the next call: `service.exchange`, which keeps one until its end.  Raises `Denied`."""
+
 _NOT_IN_A_NAME = re.compile(r"[^\w-]")
 
 
 async def run_tool_loop(
-    task: str, *, model: ModelClient, model_token: ExchangedToken, tools: ToolClient, tool_token: ExchangedToken
+    task: str, *, model: ModelClient, model_token: TokenSource, tools: ToolClient, tool_token: TokenSource
 ) -> Answer:
     """Let the model work on `task` with the tools until it answers in words.
 
-    `model_token` is for the model, `tool_token` for the tools.  Before any call, raises `PeerError`, or `Denied`
-    for tools that are not as approved; a later error is reported in the answer, with what was done by then.
+    `model_token` returns a token for the model, `tool_token` one for the tools; each is asked before each call, because
+    a model may take longer than a token lives.  Before any call, raises `PeerError`, or `Denied` if there is no token
+    or the tools are not as approved; a later error is reported in the answer, with what was done by then.
     """
     messages: list[dict[str, Any]] = [{"role": "user", "content": task}]  # control: messages-of-one-task
     until = asyncio.get_running_loop().time() + MAX_SECONDS
-    talk = _Talk(messages, await tools.offered(tool_token), tools, tool_token, until)
+    first, _ = await asyncio.gather(tool_token(), model_token())  # both at once, if they have to be exchanged
+    talk = _Talk(messages, await tools.offered(first), tools, tool_token, until)
     idle = 0
     try:
         for _ in range(MAX_TURNS):
@@ -83,7 +90,7 @@ class _Talk:
     """The messages of one task, within bounds, and the account of its calls."""
 
     def __init__(
-        self, messages: list[dict[str, Any]], offer: Offer, tools: ToolClient, tool_token: ExchangedToken, until: float
+        self, messages: list[dict[str, Any]], offer: Offer, tools: ToolClient, tool_token: TokenSource, until: float
     ) -> None:
         """Continue `messages`, and append to them, until a time of the event loop.
 
@@ -102,7 +109,7 @@ class _Talk:
         done, failed, unclear = tuple(self._done), (*self._failed, *undone), tuple(self._unclear)
         return Answer(text=text, done=done, failed=failed, unclear=unclear, broken=broken)
 
-    async def reply(self, model: ModelClient, token: ExchangedToken) -> Reply:
+    async def reply(self, model: ModelClient, token: TokenSource) -> Reply:
         """Return the model's next reply, which is added to the messages.
 
         Raises `PeerError`, also if no room, time or tokens are left for it.
@@ -111,7 +118,7 @@ class _Talk:
             raise PeerError(NO_TOKENS)
         try:
             async with asyncio.timeout_at(self._until):
-                reply = await model.reply(self._messages, self._offer.tools, token)
+                reply = await model.reply(self._messages, self._offer.tools, await _valid(token))
         except TimeoutError as error:
             raise PeerError(NO_TIME) from error
         # A server may say too little, or nothing.
@@ -163,7 +170,7 @@ class _Talk:
         try:
             if asyncio.get_running_loop().time() >= self._until:
                 raise PeerError(NO_TIME)
-            said, did = await self._tools.call(call.name, call.arguments, self._tool_token)
+            said, did = await self._tools.call(call.name, call.arguments, await _valid(self._tool_token))
         except PeerError as error:
             (self._unclear if error.unclear else self._failed).append(_failure(what, error.message))
             raise
@@ -194,6 +201,14 @@ class _Talk:
         if self._made[_key(call)] >= MAX_SAME:  # control: same-call-bounded
             return SAME
         return ""
+
+
+async def _valid(token: TokenSource) -> ExchangedToken:
+    """Return a token for the next call.  Raises `PeerError`, because the account of what was done must not be lost."""
+    try:
+        return await token()
+    except Denied as error:
+        raise PeerError(f"no token for the next call ({error.public_reason})") from error
 
 
 def _key(call: Call) -> str:
