@@ -18,11 +18,11 @@ from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, SECRET
 from lab.before.llama_stack.running import Before, before
 from lab.before.llama_stack.story import attack_all
 from lab.before.tool import SEED
-from local.llama_stack import OGX
 from local.program import console
 from local.system import System
 from registration.realm.users import USERS
 from tests.e2e.test_transaction import asked, task, traced
+from tests.support.model_server import needs_server
 from zerotrust.audit.event import Access, Request
 from zt.login import Client, sign_out
 
@@ -31,12 +31,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 DOCUMENTS = {one["id"]: one["text"] for one in yaml.safe_load(SEED.read_text())}
 FORECAST = DOCUMENTS[SECRET].partition(".")[0]
 HELLO = {"model": "default", "messages": [{"role": "user", "content": "Hello"}]}
-NO_OGX = "there is no OGX server: `make .ogx/ready`, with Python 3.12 or newer"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def there(system: System) -> AsyncIterator[Before]:
     """The pass-through, at the same Keycloak."""
+    needs_server()
     async with before(system.keycloak, system.authority.ca_file, system.folder / "before") as running:
         yield running
 
@@ -48,7 +48,6 @@ async def alice(system: System) -> AsyncIterator[User]:
         yield User("alice", Intruder(system, stack))
 
 
-@pytest.mark.skipif(not OGX.exists(), reason=NO_OGX)
 async def test_there_only_the_stranger_is_refused(there: Before, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "_width", 80)
     with console.capture() as told:

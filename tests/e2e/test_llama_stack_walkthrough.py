@@ -4,7 +4,6 @@ The server is enrolled while everything runs, and forgotten afterwards, so that 
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -18,18 +17,14 @@ from demo.revocation import operator
 from demo.story import tell_story
 from demo.walk import gullible
 from deploy.ogx import NAME
-from local.llama_stack import OGX, SCRIPTED, LlamaStack, enrol, prepared, serving
+from local.llama_stack import SCRIPTED, LlamaStack, enrol, prepared, serving
 from local.program import console
 from local.system import System
+from tests.support.model_server import needs_ogx
 from zerotrust.audit.event import Exchange
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.skipif(
-        not OGX.exists() or sys.version_info < (3, 12), reason="a Llama Stack server needs Python 3.12, and .ogx"
-    ),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+needs_ogx()
 
 
 async def known(system: System, server: LlamaStack | None) -> None:

@@ -51,6 +51,11 @@ def needs_client() -> None:
 def needs_ogx() -> None:
     """Skip a module where there is no such server, or no client of it."""
     needs_client()
+    needs_server()
+
+
+def needs_server() -> None:
+    """Skip a module, or what needs this fixture, where there is no such server."""
     if not OGX.exists():
         _skip("The OGX server is not installed: make .ogx/ready")
 
