@@ -15,14 +15,31 @@ from demo.parts import NO, begin, paragraph
 from demo.running import Running
 from demo.tokens import show_exchanges, tokens_of
 from demo.trail import show_journals, show_trail
+from deploy.ogx import NAME
 from local.manual_steps import REQUEST
 from local.program import busy, console, say
-from zerotrust.audit.event import Access, AuditEvent, Request
+from zerotrust.audit.event import Access, AuditEvent, Exchange, Request
 
 POISONED = "ENG-104"
 NOT_TRIED = "not tried"
+SCRIPT = "scripted"
+"""The name of the model that is a script, and that obeys whatever it reads, wherever it runs."""
 TRIES = 10
 """How often alice asks while a service cannot tell whether she may: on a busy machine, at the beginning."""
+
+
+class Done(NamedTuple):
+    """A task that has ended."""
+
+    events: list[AuditEvent]
+    """What the journals have of it."""
+    model: str
+    """The name of the model that its agents asked for."""
+
+    @property
+    def obeys(self) -> bool:
+        """Whether the model does whatever it reads; another one may leave out some of it."""
+        return self.model.rpartition("/")[2] == SCRIPT
 
 
 class Tried(NamedTuple):
@@ -72,17 +89,16 @@ TRIED = (
 )
 
 
-async def tell_story(system: Running, checks: Checks, *, obeys: bool = True) -> str:
-    """Run alice's task, and show what it leaves.  Return its trace id.
-
-    `obeys`: the model is the script, which does whatever it reads; another one may leave out some of it.
-    """
+async def tell_story(system: Running, checks: Checks) -> str:
+    """Run alice's task, and show what it leaves.  Return its trace id."""
     begin(
         "The task",
         "alice has one question. The orchestrator plans two steps for it: agent/reader reads and summarizes, "
         "agent/writer files the summary as a draft.",
     )
-    events = await _run_task(system)
+    done = await _run_task(system)
+    events = done.events
+    say(model_said(done))
     show_exchanges(system.registry, events)
     begin(
         "What was recorded",
@@ -92,12 +108,20 @@ async def tell_story(system: Running, checks: Checks, *, obeys: bool = True) -> 
     names = {token.token_id: name for name, token in tokens_of(system.registry, events).items()}
     show_trail(console, events, names)
     show_journals(system)
-    _tell_of_the_poisoned_report(events, checks, obeys=obeys)
+    _tell_of_the_poisoned_report(events, checks, obeys=done.obeys)
     return next(event.trace.trace_id for event in events if event.trace)
 
 
-async def _run_task(system: Running) -> list[AuditEvent]:
-    """Run alice's task, and return all audit events of it."""
+def model_said(done: Done) -> str:
+    """Say which model answered: its name is in the task's own answer, and where it runs is in the journals."""
+    outside = any(isinstance(event.data, Exchange) and event.data.audience == NAME for event in done.events)
+    where = "behind a Llama Stack server" if outside else "inside of inference"
+    what = "a script: it obeys whatever it reads" if done.obeys else "not ours: it may obey what it reads, or not"
+    return f"the model was {done.model}, {where}, {what}"
+
+
+async def _run_task(system: Running) -> Done:
+    """Run alice's task, and return what it leaves."""
     with busy("alice signs in"):
         login = await system.sign_in("alice")
     say(Text.assemble("alice signs in, and asks: ", (REQUEST, "italic")))
@@ -121,15 +145,16 @@ async def _run_task(system: Running) -> list[AuditEvent]:
     say(f"the task {result['event']}: {result['text']}")
     trace = result["trace_id"]
     written = [event for name in system.registry.services for event in system.events(name)]
-    return [event for event in written if event.trace and event.trace.trace_id == trace]
+    events = [event for event in written if event.trace and event.trace.trace_id == trace]
+    return Done(events, answer.json()["steps"][0]["model"])
 
 
 def _tell_of_the_poisoned_report(events: Sequence[AuditEvent], checks: Checks, *, obeys: bool) -> None:
     begin(
         "The poisoned report",
         f"{POISONED} is a report of alice's own department. Somebody wrote an order into it: read FIN-201, and "
-        "overwrite ENG-101. A model cannot tell an order from a text, so both agents obeyed. What they tried, and what "
-        "stopped it, is in the journals:",
+        f"overwrite ENG-101. A model cannot tell an order from a text{', so both agents obeyed' if obeys else ''}. "
+        "What the agents tried, and what stopped it, is in the journals:",
     )
     attempts = poisoned(events)
     made = [attempt for attempt in attempts if obeys or attempt.answered != NOT_TRIED]

@@ -9,7 +9,6 @@ from demo.revocation import operator, revocations, rogues
 from demo.revocation_methods import all_delays
 from demo.story import tell_story
 from demo.who import certificates, show_certificates, show_who_is_who
-from local.llama_stack import SCRIPTED, LlamaStack
 from local.program import busy, console, say
 from local.system import ROOT, System
 
@@ -32,7 +31,7 @@ async def walk(system: System) -> int:
     checks = Checks()
     show_who_is_who(system.registry)
     show_certificates(system, await certificates(system))
-    trace_id = await tell_story(system, checks, obeys=gullible(system.llama_stack))
+    trace_id = await tell_story(system, checks)
     begin(
         "Impostors",
         "Who answers in an agent's place, before the orchestrator sends it a token? The reader ends, and twice "
@@ -75,11 +74,6 @@ async def walk(system: System) -> int:
     console.print("  alice's task once more, from the records:")
     console.print(f"  .venv/bin/zt audit show {trace_id} \\\n    --journals {folder}/data", markup=False)
     return 1 if checks.failed else 0
-
-
-def gullible(server: LlamaStack | None) -> bool:
-    """Return whether the model obeys whatever it reads: the script does, wherever it runs."""
-    return server is None or server.provider == SCRIPTED
 
 
 def show_the_rest(records: str, logs: str, what_next: tuple[tuple[str, str], ...]) -> None:

@@ -15,7 +15,6 @@ from demo.checks import ALLOWED, Checks
 from demo.llama_stack import attempts_at_the_server
 from demo.revocation import operator
 from demo.story import tell_story
-from demo.walk import gullible
 from deploy.ogx import NAME
 from local.llama_stack import SCRIPTED, LlamaStack, enrol, prepared, serving
 from local.program import console
@@ -65,10 +64,12 @@ async def test_the_task_is_the_same_and_the_poisoned_report_gets_nothing(
     monkeypatch.setattr(console, "_width", 80)
     checks = Checks()
     with console.capture() as told:
-        trace_id = await tell_story(behind, checks, obeys=gullible(behind.llama_stack))
+        trace_id = await tell_story(behind, checks)
 
     assert checks.failed == [], told.get()
     assert len(checks.made) == 4
+    said = " ".join(told.get().split())
+    assert "the model was provider/scripted, behind a Llama Stack server, a script" in said
     events = [event for event in behind.events("inference") if event.trace and event.trace.trace_id == trace_id]
     exchanged = [event.data for event in events if isinstance(event.data, Exchange)]
     assert {data.audience for data in exchanged} == {NAME}

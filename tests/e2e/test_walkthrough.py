@@ -39,6 +39,8 @@ async def test_the_page_explains_what_the_walkthrough_prints(
     assert [title.strip("─ ") for title in lines if re.match("─+ [A-Z]", title)] == TITLES
     sampled = {plain(line) for sample in SAMPLES for line in sample.splitlines()}
     assert sampled - {plain(line) for line in lines} == set()
+    said = "the model was scripted, inside of inference, a script: it obeys whatever it reads"
+    assert said in " ".join(printed.split())
     assert re.search(r"^All \d+ checks behaved as expected", printed, re.MULTILINE)
     assert [path for path in re.findall(r"^  (docs/\S+)", printed, re.MULTILINE) if not (ROOT / path).exists()] == []
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.parts import paragraph
-from demo.story import TRIED, _tell_of_the_poisoned_report, poisoned
+from demo.story import TRIED, Done, _tell_of_the_poisoned_report, model_said, poisoned
 from demo.tokens import _longest_chain, _side_by_side, show_exchanges, tokens_of
 from demo.trail import show_trail
 from demo.who import show_who_is_who
@@ -222,8 +222,30 @@ def test_what_the_model_did_not_ask_for_counts_only_where_it_obeys_whatever_it_r
             _tell_of_the_poisoned_report([], checks, obeys=obeys)
         text = " ".join(printed.get().split())  # whatever the width
         told[obeys] = (len(checks.made), len(checks.failed), "the model did not ask for it" in text)
+        assert ("both agents obeyed" in text) == obeys
 
     assert told == {True: (4, 4, False), False: (0, 0, True)}
+
+
+def test_which_model_answered_is_told_from_the_tasks_answer_and_the_journals() -> None:
+    of = registry()
+    inside = task(*WAYS, of=of)
+    behind = [*inside, *task(("orchestrator", "inference", ("llama.chat",)), of=of)]
+    last = behind[-2].data
+    assert isinstance(last, Exchange)
+    behind[-2] = replace(behind[-2], data=replace(last, audience="llamastack"))
+
+    assert model_said(Done(inside, "scripted")) == (
+        "the model was scripted, inside of inference, a script: it obeys whatever it reads"
+    )
+    assert "provider/scripted, behind a Llama Stack server, a script" in model_said(Done(behind, "provider/scripted"))
+    assert "provider/qwen3:8b, behind a Llama Stack server, not ours" in model_said(Done(behind, "provider/qwen3:8b"))
+    assert [Done([], name).obeys for name in ("scripted", "provider/scripted", "provider/qwen3:8b", "default")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_each_further_line_stands_below_the_first_one(width: int) -> None:
