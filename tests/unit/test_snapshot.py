@@ -12,9 +12,9 @@ from tests.support.system import POLICIES, POLICY, ROOT, registry
 from zerotrust.registry import files
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.events import document
-from zerotrust.registry.files import load_policy, load_snapshot
-from zerotrust.registry.lock import FILES, load_lock
-from zerotrust.registry.model import RegistryError, content
+from zerotrust.registry.files import MAX_ENROLLED, load_policy, load_snapshot
+from zerotrust.registry.lock import FILES, LOCK, REGISTRY, entries, load_lock
+from zerotrust.registry.model import RegistryError, content, load_registry
 from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot, deployed_at
 from zerotrust.registry.topics import LatestDocument
 from zerotrust.spiffe.statement import InvalidStatement
@@ -148,6 +148,35 @@ def test_a_file_of_enrolled_keys_that_is_not_one_is_refused(tmp_path: Path, text
 
     with pytest.raises(RegistryError, match=why):
         load_snapshot(ROOT, DEPLOYMENT, tmp_path / "outside.json")
+
+
+def test_a_file_of_enrolled_keys_has_a_bound(tmp_path: Path) -> None:
+    enrolled, text = tmp_path / "outside.json", f'{{"llamastack": "{PIN}"}}'
+    enrolled.write_text(text.ljust(MAX_ENROLLED))
+    assert load_snapshot(ROOT, DEPLOYMENT, enrolled).outside
+
+    enrolled.write_text(text.ljust(MAX_ENROLLED + 1))
+    with pytest.raises(RegistryError, match=r"outside\.json: longer than 65,536 bytes"):
+        load_snapshot(ROOT, DEPLOYMENT, enrolled)
+
+
+@pytest.mark.parametrize("enrolled", [PIN, "cd" * 32])
+def test_an_enrolled_key_that_contradicts_the_registry_is_an_error_that_names_both(
+    tmp_path: Path, enrolled: str
+) -> None:
+    old, new = "takes_tokens: true", f"takes_tokens: true\n    spki_sha256: {PIN}"
+    (tmp_path / REGISTRY).write_text((ROOT / REGISTRY).read_text().replace(old, new))
+    approved = entries(load_registry(tmp_path / REGISTRY))
+    lock = orjson.loads((ROOT / LOCK).read_bytes()) | {"registry": approved}
+    (tmp_path / LOCK).write_bytes(orjson.dumps(lock))
+    (tmp_path / "outside.json").write_text(f'{{"llamastack": "{enrolled}"}}')
+
+    if enrolled == PIN:
+        assert load_snapshot(tmp_path, DEPLOYMENT, tmp_path / "outside.json").outside["llamastack"].spki_sha256 == PIN
+        return
+    with pytest.raises(RegistryError) as refused:
+        load_snapshot(tmp_path, DEPLOYMENT, tmp_path / "outside.json")
+    assert f"outside.json: llamastack: {enrolled} is not the key in registry.yaml, {PIN}" in str(refused.value)
 
 
 def test_an_enrolled_key_replaces_none_that_was_approved() -> None:

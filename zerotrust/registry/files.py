@@ -16,6 +16,8 @@ ENROLLED = "outside.json"
 
 Nobody else writes there, and whoever does could as well change what is revoked.
 """
+MAX_ENROLLED = 64 * 1024
+"""Bytes of that file: several hundred servers, of which a deployment has a few."""
 
 
 class _Pins(RootModel[dict[Name, Pin]]):
@@ -44,10 +46,14 @@ def load_snapshot(folder: Path, deployment: Path, enrolled: Path | None = None) 
 def _enrolled(file: Path, registry: Registry) -> dict[str, str]:
     if not file.exists():
         return {}
-    pins = validated(_Pins, content(file), file, strict_object).root
-    for name in pins:
+    pins = validated(_Pins, content(file, most=MAX_ENROLLED), file, strict_object).root
+    for name, pin in pins.items():
         if name not in registry.outside:
             raise RegistryError(f"{file}: {name}: not an outside server of the registry")
+        if (approved := registry.outside[name].spki_sha256) not in (None, pin):
+            raise RegistryError(
+                f"{file}: {name}: {pin} is not the key in {REGISTRY}, {approved}: correct one of the two files"
+            )
     return pins
 
 

@@ -277,12 +277,19 @@ def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 
-def content(path: Path, *, hint: str = "") -> bytes:
-    """Return the content of a file.  Raises `RegistryError`, with `hint`, if it cannot be read."""
+def content(path: Path, *, hint: str = "", most: int | None = None) -> bytes:
+    """Return the content of a file.
+
+    Raises `RegistryError` if it cannot be read, with `hint`, or is longer than `most` bytes.
+    """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            text = file.read() if most is None else file.read(most + 1)
     except OSError as error:
         raise RegistryError(f"{path}: cannot be read ({error.strerror}){hint}") from error
+    if most is not None and len(text) > most:
+        raise RegistryError(f"{path}: longer than {most:,} bytes")
+    return text
 
 
 def load_registry(path: Path) -> Registry:
