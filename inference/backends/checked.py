@@ -1,12 +1,15 @@
 """What a model's server may answer.  Anything else is refused, and what is passed on is built anew.  Pure.
 
-The server is outside: its client library checks nothing, and a model may say anything.
+The server is outside: its client library checks nothing, and a model may say anything.  A bad call of a tool costs
+itself and not the reply: it keeps its place, in a form in which nobody can make it.
 """
 
+import json
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator, model_validator
 
 from inference.answer import Finish, Piece, Reply, Usage
 
@@ -20,9 +23,47 @@ LIST_ELEMENTS = 20 * MAX_LISTED
 """Elements of a list's JSON; OGX has 17 for each model."""
 MAX_TOKENS = 100_000_000
 """Tokens of one call, as its server counts them."""
+LONGEST_NAME = 128
+"""Characters of a tool's name (MCP 2026-07-28)."""
+NO_NAME = "?"
+"""What no tool has in its name: in place of a name that is none, and of each character that a name cannot have."""
 
-ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-CallId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_NOT_UNICODE = re.compile("[\ud800-\udfff]")
+
+
+def _name(given: Any) -> str:
+    name = _NOT_IN_A_NAME.sub(NO_NAME, given[: LONGEST_NAME + 1]) if isinstance(given, str) else ""
+    return name if 0 < len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + NO_NAME
+
+
+def _arguments(given: Any) -> str:
+    text = (
+        given if isinstance(given, str) else "{}" if given is None else json.dumps(given)
+    )  # some send objects
+    return _NOT_UNICODE.sub("\0", text)  # which no JSON has
+
+
+def _unless_none(form: Callable[[Any], str]) -> BeforeValidator:
+    return BeforeValidator(lambda given: None if given is None else form(given))
+
+
+def _id(given: Any) -> str:
+    return given if isinstance(given, str) and _ID.fullmatch(given) else ""
+
+
+def _function(given: Any) -> Any:
+    """Return a call of a function, whatever it was."""
+    if not isinstance(given, dict):
+        return {}
+    said = {name: value for name, value in given.items() if value is not None}
+    if said.get("type", "function") != "function" or not isinstance(said.get("function", {}), dict):
+        return said | {"type": "function", "function": {"name": NO_NAME}}
+    return said
+
+
+ToolName = Annotated[str, BeforeValidator(_name)]
 Text = Annotated[str, AfterValidator(lambda text: text.encode().decode())]
 """A text in Unicode: JSON may have half a character (a lone surrogate), which cannot be passed on."""
 Count = Annotated[int, Field(ge=0, le=MAX_TOKENS)]
@@ -46,14 +87,16 @@ class _Usage(BaseModel):
 
 
 class _Function(BaseModel):
-    name: ToolName
-    arguments: Text = "{}"
+    name: ToolName = NO_NAME
+    arguments: Annotated[str, BeforeValidator(_arguments)] = "{}"
 
 
 class _Call(BaseModel):
-    id: CallId
+    id: Annotated[str, BeforeValidator(_id)] = ""
     type: Literal["function"] = "function"
-    function: _Function
+    function: _Function = _Function()
+
+    _any = model_validator(mode="before")(_function)
 
 
 class _Message(BaseModel):
@@ -73,15 +116,17 @@ class _Completion(BaseModel):
 
 
 class _PartOfFunction(BaseModel):
-    name: ToolName | None = None
-    arguments: Text | None = None
+    name: Annotated[str | None, _unless_none(_name)] = None
+    arguments: Annotated[str | None, _unless_none(_arguments)] = None
 
 
 class _PartOfCall(BaseModel):
     index: Annotated[int, Field(ge=0, lt=MAX_CALLS)]
-    id: CallId | None = None
+    id: Annotated[str | None, _unless_none(_id)] = None
     type: Literal["function"] | None = None
     function: _PartOfFunction | None = None
+
+    _any = model_validator(mode="before")(_function)
 
 
 class _Delta(BaseModel):
@@ -119,7 +164,7 @@ def completion(answer: Any) -> Reply:
         raise TooLong
     return Reply(
         message.content,
-        tuple(call.model_dump() for call in calls),
+        tuple(call.model_dump() | {"id": call.id or own_id(index)} for index, call in enumerate(calls)),
         message.refusal,
         # control: half-a-reply-stays-half
         _finish(choice.finish_reason, called=bool(calls)),
@@ -134,6 +179,11 @@ def models(listed: Any, is_name: Callable[[str], object]) -> list[str]:
     found = [_Model.model_validate(_plain(model)) for model in listed]
     kinds = {model.id: (model.custom_metadata or _Metadata()).model_type or "llm" for model in found}
     return [name for name, kind in kinds.items() if kind == "llm" and is_name(name)]
+
+
+def own_id(index: int) -> str:
+    """Return an id for a call that came without a usable one."""
+    return f"call-{index + 1}-of-this-reply"
 
 
 def _finish(said: Finish, *, called: bool) -> Finish:
@@ -160,10 +210,14 @@ class Stream:
             raise ValueError("it goes on after its end")
         [choice] = found.choices
         delta = choice.delta
-        calls = [call.model_dump(exclude_none=True) for call in delta.tool_calls or []]
+        calls = [
+            call.model_dump(exclude_none=True) | ({} if call.id != "" else {"id": own_id(call.index)})
+            for call in delta.tool_calls or []
+        ]
         self._called = self._called or bool(calls)
         self._finish = choice.finish_reason and _finish(choice.finish_reason, called=self._called)
-        parts = [call.function.arguments or "" for call in delta.tool_calls or [] if call.function]
+        functions = [call.function for call in delta.tool_calls or [] if call.function]
+        parts = [part or "" for function in functions for part in (function.name, function.arguments)]
         self._length += sum(map(len, (delta.content or "", delta.refusal or "", *parts)))
         if self._length > MAX_TEXT:
             raise TooLong

@@ -1,12 +1,14 @@
 """What a model's server answers is checked and built anew, and nothing else is passed on."""
 
+import json
 from typing import Any
 
 import pytest
 
-from inference.answer import Usage
+from inference.answer import Head, Usage
 from inference.backends import checked
 from inference.backends.checked import MAX_CALLS, MAX_LISTED, MAX_TEXT, Stream, TooLong
+from zerotrust.adapters.model_client import read_reply
 
 CALL: dict[str, Any] = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": "{}"}}
 
@@ -48,6 +50,66 @@ def test_arguments_that_are_no_json_are_the_callers_to_judge() -> None:
 
 
 @pytest.mark.parametrize(
+    ("bad", "name"),
+    [
+        ({"function": {"name": "a\nb"}}, "a?b"),
+        ({"function": {"name": "functions.search:0", "arguments": "{}"}}, "functions.search?0"),
+        ({"function": {"name": "\ud800"}}, "?"),
+        ({"function": {"name": ""}}, "?"),
+        ({"function": {"name": ["search"]}}, "?"),
+        ({"function": {"name": "x" * 129}}, "x" * 127 + "?"),
+        ({"function": ["search"]}, "?"),
+        ({"type": "shell", "function": {"name": "search"}}, "?"),
+        ({"type": "function"}, "?"),
+        ("search", "?"),
+        (None, "?"),
+    ],
+)
+def test_a_bad_call_costs_itself_and_not_the_reply(bad: Any, name: str) -> None:
+    """Through to the agent's loop, which makes the others."""
+    head = Head("x", 0, "m")
+    answer = head.whole(checked.completion(completion(content=None, tool_calls=[CALL, bad, CALL], finish="tool_calls")))
+    calls = read_reply(json.dumps(answer).encode()).calls
+
+    assert [call.name for call in calls] == ["search", name, "search"]
+    if not isinstance(bad, dict) or "function" not in bad or "type" in bad:
+        return
+    stream = Stream()
+    piece = stream.piece(chunk(tool_calls=[CALL | {"index": 0}, bad | {"index": 1}]))
+    assert [call["function"]["name"] for call in piece.delta["tool_calls"]] == ["search", name]
+
+
+@pytest.mark.parametrize("given", ['{"query": "\ud800"}', ["x"], 5])
+def test_arguments_that_no_json_has_cost_their_call_alone(given: Any) -> None:
+    bad = CALL | {"function": {"name": "search", "arguments": given}}
+    answer = Head("x", 0, "m").whole(checked.completion(completion(content=None, tool_calls=[bad, CALL])))
+
+    first, second = read_reply(json.dumps(answer).encode()).calls
+    assert (first.wrong, second.wrong) == ("the arguments are no JSON object", "")
+
+
+def test_arguments_that_are_an_object_are_its_text() -> None:
+    bad = CALL | {"function": {"name": "search", "arguments": {"query": "x"}}}
+
+    [call] = checked.completion(completion(tool_calls=[bad])).calls
+    assert json.loads(call["function"]["arguments"]) == {"query": "x"}
+    [none] = checked.completion(completion(tool_calls=[CALL | {"function": {"name": "list", "arguments": None}}])).calls
+    assert none["function"]["arguments"] == "{}"
+
+
+@pytest.mark.parametrize("given", ["c 1", "c" * 129, "", None, 5])
+def test_a_call_without_a_usable_id_gets_one_of_ours(given: Any) -> None:
+    [first, second] = checked.completion(completion(tool_calls=[CALL | {"id": given}, CALL])).calls
+    assert (first["id"], second["id"]) == ("call-1-of-this-reply", "c1")
+
+    stream = Stream()
+    [call] = stream.piece(chunk(tool_calls=[CALL | {"id": given, "index": 0}])).delta["tool_calls"]
+    assert call.get("id") == (None if given is None else "call-1-of-this-reply")
+    [later] = stream.piece(chunk(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}])).delta["tool_calls"]
+    assert later == {"index": 0, "function": {"arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         None,
@@ -61,11 +123,6 @@ def test_arguments_that_are_no_json_are_the_callers_to_judge() -> None:
         completion(content=["Hello"]),
         completion(content="\ud800"),
         completion(tool_calls=[CALL] * (MAX_CALLS + 1)),
-        completion(tool_calls=[CALL | {"id": "c 1"}]),
-        completion(tool_calls=[CALL | {"id": "c" * 129}]),
-        completion(tool_calls=[CALL | {"type": "shell"}]),
-        completion(tool_calls=[{"id": "c1", "function": {"name": "a\nb", "arguments": "{}"}}]),
-        completion(tool_calls=[{"id": "c1", "function": {"name": "search", "arguments": {}}}]),
         completion() | {"usage": {"prompt_tokens": -1, "completion_tokens": 0}},
         completion() | {"usage": {"prompt_tokens": 1e18, "completion_tokens": 0}},
     ],
@@ -142,7 +199,6 @@ def test_nothing_follows_the_end_of_a_stream() -> None:
         chunk(content=1),
         {"choices": chunk()["choices"] * 2},
         chunk(tool_calls=[{"index": MAX_CALLS}]),
-        chunk(tool_calls=[{"index": 0, "function": {"name": "a b"}}]),
         chunk(finish="because"),
     ],
 )
