@@ -5,13 +5,15 @@ lives, at somebody's cost.  The sum is that of the user's root token: all agents
 user runs with that token, share it.  It is never filled up again: the next root token has a sum of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from inference.chat import ModelReason
 from zerotrust.decision import Denied
 from zerotrust.identity import Principal
 from zerotrust.limits.bounded import Bounded
+from zerotrust.limits.in_flight import InFlight
 from zerotrust.revocation_list import LONGEST_LIFE
 from zerotrust.transport.pools import MAX_CONNECTIONS
 
@@ -19,8 +21,12 @@ MAX_CALLS = 2_000
 """Calls of the model in one transaction: ten tasks at once, of two agents with 16 turns each, six times over."""
 MAX_TOKENS = 4_000_000
 """Tokens in one transaction: ten tasks, each with as many as an agent's loop spends (`agent_loop.py`)."""
-OF_A_CALLER = MAX_CONNECTIONS // 3
-"""Calls of a model server under way for one party, so that others find a connection."""
+OF_A_CALLER = MAX_CONNECTIONS // 5
+"""Calls of a model server under way for one party.
+
+All share the connections to it.  Three parties ask for models in the demo, and an agent or two that you add find a
+connection as well, whatever the others do; a model server seldom answers more at once, and a call waits for its turn
+there."""
 CAPACITY = 10_000
 """Transactions that are remembered, at about 0.3 KiB."""
 
@@ -69,3 +75,20 @@ class Budgets:
         """Count the tokens of a call, when they are known."""
         if spent := self._spent.get(caller.transaction):
             spent.tokens += max(0, tokens)
+
+
+class Shares:
+    """The calls of a model server that are under way, by the party that they are made for."""
+
+    def __init__(self) -> None:
+        self._under_way = InFlight()
+
+    @contextmanager
+    def one_more(self, caller: str) -> Iterator[None]:
+        """Count a call, until the block ends.  Raises `Denied` if its caller has too many."""
+        if not self._under_way.take(caller, OF_A_CALLER):  # control: model-connections-shared
+            raise Denied(ModelReason.MODEL_BUSY, f"{caller}: {OF_A_CALLER} under way")
+        try:
+            yield
+        finally:
+            self._under_way.give_back(caller)

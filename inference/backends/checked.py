@@ -39,9 +39,7 @@ def _name(given: Any) -> str:
 
 
 def _arguments(given: Any) -> str:
-    text = (
-        given if isinstance(given, str) else "{}" if given is None else json.dumps(given)
-    )  # some send objects
+    text = given if isinstance(given, str) else "{}" if given is None else json.dumps(given)  # some send objects
     return _NOT_UNICODE.sub("\0", text)  # which no JSON has
 
 

@@ -7,7 +7,7 @@ unchecked.
 
 import re
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from typing import Annotated, Any
 
 import httpx
@@ -16,13 +16,12 @@ from pydantic import BaseModel, Field, ValidationError
 from inference.answer import Piece, Reply, pieces
 from inference.backends import checked, schema
 from inference.backends.checked import TooLong
-from inference.budget import OF_A_CALLER
+from inference.budget import Shares
 from inference.chat import DEFAULT, NEVER_SERVED, Conversation, ModelReason, unknown_model
 from inference.settings import MODEL_NAME, ModelSettings
 from zerotrust.context import current_principal
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.errors import ZeroTrustError
-from zerotrust.limits.in_flight import InFlight
 from zerotrust.service import Service
 from zerotrust.transport.egress import calling_with
 
@@ -72,7 +71,7 @@ class LlamaStack:
         """`name`: the server's in the registry."""
         self._service, self._name = service, name
         self._chosen, self._by_schema = settings.model, settings.model_tools == "schema"
-        self._under_way = InFlight()
+        self._shares = Shares()
         self._client = AsyncLlamaStackClient(
             base_url=origin,
             http_client=service.egress.streaming,
@@ -126,16 +125,8 @@ class LlamaStack:
                     yield stream.piece(chunk)
             stream.end()
 
-    @contextmanager
-    def _one_more(self) -> Iterator[None]:
-        """Count a call of the server, until the block ends.  Raises `Denied` if its caller has too many."""
-        caller = current_principal().party
-        if not self._under_way.take(caller, OF_A_CALLER):
-            raise Denied(ModelReason.MODEL_BUSY, f"{caller}: {OF_A_CALLER} under way")
-        try:
-            yield
-        finally:
-            self._under_way.give_back(caller)
+    def _one_more(self) -> AbstractContextManager[None]:
+        return self._shares.one_more(current_principal().party)
 
     def _request(self, model: str, conversation: Conversation) -> dict[str, Any]:
         conversation.check(NEVER_SERVED)

@@ -1352,6 +1352,11 @@ ROWS: dict[int, Row] = {
         Reason.GRANTED,
         (Control("model-tokens-at-most", take="size + UNSAID", put="counted.total"),),
     ),
+    263: Row(
+        "a compromised agent that holds all connections to the model server",
+        ModelReason.MODEL_BUSY,
+        (Control("model-connections-shared", take="not self._under_way.take(caller, OF_A_CALLER)", put="False"),),
+    ),
     # W. what the answer of a compromised party costs its caller
     215: Row(
         "cookies in an agent's answer, which make the calls of other users too large",

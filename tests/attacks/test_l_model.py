@@ -10,13 +10,19 @@ import httpx
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from inference.answer import Head, Usage
+from inference.answer import Head, Reply, Usage
 from inference.backends import checked
+from inference.backends.scripted import Scripted
+from inference.budget import Shares
+from inference.chat import ModelReason
 from inference.script import MAX_ORDERS
 from tests.support.attack import DOORS, LURES, Target, Tried, Tries, attack, message, tool_call
 from tests.support.leaks import holds_token
 from zerotrust.adapters.agent_loop import MAX_IDLE, MAX_SAME
-from zerotrust.decision import Reason
+from zerotrust.context import current_principal
+from zerotrust.decision import Denied, Reason
+from zerotrust.limits.in_flight import OF_A_PARTY, OF_A_USER
+from zerotrust.transport.pools import MAX_CONNECTIONS
 
 READER, TOOL = "agent/reader", "tool/documents"
 BOB: dict[str, Any] = {"sub": "bob", "groups": ["/finance"]}
@@ -181,6 +187,38 @@ async def test_a_model_server_that_says_a_call_has_cost_everything(target: Targe
         await target.send(model, target.token(model, jti="first", lineage=["t", "its-own"], txn="t"))
     tried = await target.send(model, target.token(model, jti="second", lineage=["t", "its-own"], txn="t"))
     yield replace(tried, effect=tried.answer.status_code != 200)
+
+
+@attack(263)
+async def test_an_agent_that_holds_all_connections_to_the_model_server(target: Target) -> Tries:
+    """The gate lets it have as many requests under way as there are; the writer needs one of them."""
+    model, shares, held, goes_on = "inference", Shares(), list[str](), asyncio.Event()
+
+    async def slowly(*_: Any) -> Reply:
+        with shares.one_more(caller := current_principal().party):
+            if len(held) >= MAX_CONNECTIONS:
+                raise Denied(ModelReason.MODEL_UNREACHABLE)
+            held.append(caller)
+            await goes_on.wait()
+            return Reply("Hi.")
+
+    async def asked(number: int) -> Tried:
+        token = target.token(model, jti=f"{number}", sub=f"user-{number // OF_A_USER}")
+        return await target.send(model, token)
+
+    with patch.object(Scripted, "reply", slowly):
+        asking = [asyncio.create_task(asked(number)) for number in range(OF_A_PARTY)]
+        while len(held) + sum(task.done() for task in asking) < OF_A_PARTY:
+            await asyncio.sleep(0)
+        taken = len(held)
+        chain = target.issuer.chain("orchestrator", "agent/writer")
+        other = asyncio.create_task(target.send(model, target.token(model, jti="the-writers", **chain)))
+        while len(held) == taken and not other.done():
+            await asyncio.sleep(0)
+        goes_on.set()
+        tried, served = await asking[-1], (await other).answer.status_code == 200
+        await asyncio.gather(*asking)
+    yield replace(tried, effect=not served)
 
 
 def saying(
