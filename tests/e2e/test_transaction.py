@@ -10,6 +10,7 @@ import pytest
 
 from demo.refusals import attempts
 from demo.revocation import PLANTED, operator, until_restored
+from demo.story import TRIES
 from demo.tokens import tokens_of
 from local.manual_steps import REQUEST, steps
 from local.system import EVERYTHING, ROOT, System
@@ -36,12 +37,17 @@ DRAWN = {
 
 
 async def asked(system: System, user: str, request: str = REQUEST, **more: str) -> httpx.Response:
-    """Ask for a task as a user's client would."""
+    """Ask for a task as a user's client would: again, where a service cannot tell yet, as on a busy machine."""
     login = await system.sign_in(user)
     headers = {"authorization": f"Bearer {login.access_token}"}
     async with system.user() as http:
         body = {"request": request, **more}
-        return await http.post(f"{system.address('orchestrator')}/tasks", json=body, headers=headers)
+        for _ in range(TRIES):
+            answer = await http.post(f"{system.address('orchestrator')}/tasks", json=body, headers=headers)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
+    return answer
 
 
 async def task(system: System, user: str, request: str = REQUEST, **more: str) -> dict[str, Any]:
