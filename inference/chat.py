@@ -37,6 +37,7 @@ class ModelReason(ReasonCode):
     """Why the model does not serve a request that is allowed."""
 
     UNKNOWN_MODEL = "unknown_model", (404, "invalid_request")
+    NO_DEFAULT_MODEL = "no_default_model", (404, "invalid_request")
     UNSUPPORTED_OPTION = "unsupported_option", (400, "invalid_request")
     BUDGET_SPENT = "budget_spent", (429, "temporarily_unavailable")
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded", (400, "invalid_request")

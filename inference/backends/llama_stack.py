@@ -44,6 +44,11 @@ LASTING = 20
 """Seconds that a call of the model may take, whatever is left of an earlier call's token: a model on a slow machine
 needs some, and a token lives for 30."""
 
+NO_DEFAULT = (
+    "Which model is the default is not known here. Start inference with ZT_MODEL, the name of one as the server lists "
+    "it; or have somebody list the models, which takes model.read and llama.models; or ask for a model by its name."
+)
+
 _NOT_THERE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.NetworkError)
 _CONTEXT = re.compile(r"context.{0,20}(length|window|size)|maximum context|too many tokens", re.IGNORECASE)
 
@@ -93,7 +98,8 @@ class LlamaStack:
     def model(self, asked: str) -> str:
         """Return a model's name; the server knows whether it has it.  Raises `Denied`."""
         if asked == DEFAULT and self._chosen is None:
-            raise unknown_model(asked, "Set ZT_MODEL at inference, or name a model: which is the default is not known.")
+            # Who uses a model need not have the right to list them, so nobody's right is used for that here.
+            raise Denied(ModelReason.NO_DEFAULT_MODEL, advice=NO_DEFAULT, more={"param": "model"})
         if not re.fullmatch(MODEL_NAME, asked):
             raise unknown_model(asked, "GET /v1/models lists the models.")
         return self._chosen if asked == DEFAULT and self._chosen else asked

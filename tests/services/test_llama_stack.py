@@ -326,8 +326,9 @@ async def test_models_are_listed_and_the_first_is_the_default(
     thinking: httpx.AsyncClient, listing: httpx.AsyncClient, server: Server
 ) -> None:
     before = await ask(thinking, model="default")
-    assert (before.status_code, before.json()["reason"]) == (404, "unknown_model")
-    assert server.asked == []
+    assert (before.status_code, before.json()["reason"]) == (404, "no_default_model")
+    assert "Start inference with ZT_MODEL" in before.json()["error"]["message"]
+    assert server.asked == []  # its caller's token opens no list
     kinds = {"provider/e": "embedding", "provider/a": "llm", "provider/b": "llm", "a name": "llm"}
     server.answers(
         {

@@ -90,6 +90,10 @@ SURROGATE = b'{"choices": [{"message": {"role": "assistant", "content": "\\ud800
             httpx.Response(404, json={"reason": "unknown_model", "error": {"code": "model_not_found"}}),
             "refused with 404, unknown_model: there is no such model",
         ),
+        (
+            httpx.Response(404, json={"reason": "no_default_model", "error": {"code": "no_default_model"}}),
+            "refused with 404, no_default_model: no model was named, and none is set there as the default (ZT_MODEL)",
+        ),
         (httpx.Response(400, json={"error": {"code": ["x"]}}), "answered with status 400"),
     ],
 )

@@ -32,6 +32,7 @@ _IN_WORDS = {
     "context_length_exceeded": "the conversation is too long for this model",
     "budget_spent": "this sign-in has used up its budget for the model",
     "model_not_found": "there is no such model",
+    "no_default_model": "no model was named, and none is set there as the default (ZT_MODEL)",
 }
 """Codes of the API's own errors, in words for a user."""
 
