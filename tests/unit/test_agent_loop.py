@@ -335,7 +335,7 @@ async def test_each_call_has_a_token_that_was_asked_for_just_before() -> None:
         return ExchangedToken("a", str(at[0]), 0, "t")
 
     class Slow(Asking):
-        async def reply(self, messages: list[dict[str, Any]], offered: Any, token: ExchangedToken) -> Reply:
+        async def reply(self, messages: list[dict[str, Any]], _offered: Any, token: ExchangedToken) -> Reply:
             used.append(f"model {token.token_id}")
             at[0] += 1
             return await super().reply(messages) if at[0] < 3 else SAID
