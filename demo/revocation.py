@@ -32,7 +32,7 @@ from zt.registry_client import CLIENT, SCOPE, RefusedError, RegistryClient
 
 PLANTED = ROOT / "agents" / "writer" / "planted.py"
 """An empty file, in a folder where every file has to be approved."""
-SECONDS_TO_WAIT = 10
+SECONDS_TO_WAIT = 60
 RECEIVED = {"": "no request", "GET /.well-known/agent-card.json": "no token"}
 """What the call of the orchestrator came to: the requests that an impostor got of it."""
 
@@ -100,10 +100,18 @@ async def revocations(system: System, took: list[float]) -> AsyncIterator[Attemp
 
 
 async def until_restored(olga: RegistryClient) -> None:
-    """Wait until attestation has reported that the writer is as approved."""
+    """Wait until attestation has reported that the writer is as approved.
+
+    On a busy machine the registry may be unable to tell for some seconds (503): then it is asked again.
+    """
     async with asyncio.timeout(SECONDS_TO_WAIT):
-        while (await olga.party("agent/writer"))["state"] == "drifted":
-            pass
+        while True:
+            try:
+                if (await olga.party("agent/writer"))["state"] != "drifted":
+                    return
+            except RefusedError as refused:
+                if not refused.answer.startswith("503"):
+                    raise
 
 
 async def rogues(system: System) -> AsyncIterator[Attempt]:

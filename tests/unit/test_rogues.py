@@ -9,6 +9,7 @@ import pytest
 from demo import revocation
 from local.alone import DemoError
 from tests.support.ca import the_ca
+from zt.registry_client import RefusedError
 
 SYSTEM: Any = SimpleNamespace(port=lambda _: 1)
 
@@ -45,3 +46,19 @@ async def test_it_listens_before_it_is_called_or_the_walkthrough_ends(
     else:
         with pytest.raises(DemoError, match="nothing listens in the place of"):
             await called()
+
+
+async def test_a_registry_that_cannot_tell_yet_is_asked_again_and_another_refusal_is_none() -> None:
+    answers: list[Any] = [RefusedError("", 503, "revocation_unknown"), "drifted", "active", RefusedError("", 403, "x")]
+
+    async def party(_name: str) -> dict[str, Any]:
+        answer = answers.pop(0)
+        if isinstance(answer, RefusedError):
+            raise answer
+        return {"state": answer}
+
+    olga: Any = SimpleNamespace(party=party)
+    await revocation.until_restored(olga)
+    assert len(answers) == 1
+    with pytest.raises(RefusedError):
+        await revocation.until_restored(olga)
