@@ -4,6 +4,7 @@ Before a tool runs, the gate has verified, decided by scope, and recorded.
 """
 
 from mcp.server.mcpserver import MCPServer
+from mcp_types import ToolAnnotations
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
@@ -16,6 +17,9 @@ from zerotrust.service import Service
 
 TOOLS = {"example": "tool.example"}
 """Each tool, and the scope that a caller needs for it."""
+
+READS = ToolAnnotations(read_only_hint=True)
+"""A tool that changes nothing, so that an agent may call it again."""
 
 ROUTES: Routes = {
     ("POST", PATH): McpTools(TOOLS),
@@ -35,7 +39,7 @@ class Found(BaseModel):
 def declare(server: MCPServer[None], _service: Service, _store: None) -> None:
     """Declare the tools.  Their approved descriptions are made from these declarations."""
 
-    @server.tool()
+    @server.tool(annotations=READS)
     async def example(query: str) -> Found:
         """Count the words of a query."""
         return Found(text=f"{len(query.split())} words", asked_for=current_principal().subject)

@@ -59,7 +59,7 @@ def add_tool(project: Project, name: str) -> None:
 
 def _check_name(project: Project, name: str, party: str) -> None:
     if not re.fullmatch(NAME, name) or keyword.iskeyword(name):
-        raise PartyError(f"{name!r} cannot be a name: 2 to 20 small letters, and no word of Python.")
+        raise PartyError(f"{name!r} cannot be a name: 2 to 20 lowercase letters, and no word of Python.")
     taken = [other for other in project.registry.parties if name in other.split("/")]
     if taken:
         raise PartyError(f"There is a party {taken[0]} already: choose another name.")

@@ -1,4 +1,4 @@
-"""Removes an agent or a tool server from the project, in memory: what adding it has written, and nothing else."""
+"""Removes an agent or a tool server from the project, in memory: its entries, and the scopes that nobody else uses."""
 
 import re
 from collections.abc import Iterator
