@@ -12,6 +12,8 @@ SECRET, PUBLISHED = "FIN-201", "ENG-101"
 LOOT = "Revenue is expected to fall"
 """Of the secret."""
 FRONT, READER, WRITER, TOOL, _ = DOORS
+NOT_EVEN = "not even before: "
+"""What a refusal begins with that is not due to the attack: the same call was refused to whom it is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ async def open_every_door(system: System) -> Seen:
 async def use_it_from_elsewhere(system: System) -> Seen:
     """Another program reads a document of alice's department with what the reader sent to the tool."""
     stolen = await system.credentials(await system.sign_in("alice"), READER, TOOL)
+    if not (answer := await system.tool("read", stolen, by=READER, id=PUBLISHED)).ok:
+        return Seen(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
     answer = await system.tool("read", stolen, by=None, id=PUBLISHED)
     return Seen(answer.ok, answer.said, answer.seconds)
 
@@ -100,16 +104,28 @@ async def take_an_identity(system: System) -> Seen:
 async def go_on_after_sign_out(system: System) -> Seen:
     """alice signs out; what she was given is used again."""
     session = await system.sign_in("alice")
+
+    async def ask() -> Answer:
+        return await system.call(FRONT, session.credentials, by=None)
+
+    if not (answer := await ask()).ok:
+        return Seen(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
     await system.sign_out(session)
-    answer, took = await _until_refused(system, lambda: system.call(FRONT, session.credentials, by=None))
+    answer, took = await _until_refused(system, ask)
     return Seen(answer.ok, f"{answer.said}, for {session.lasts} s" if answer.ok else answer.said, took)
 
 
 async def go_on_with_changed_code(system: System) -> Seen:
-    """The writer's code is changed; a task that needs the writer is asked for."""
-    session = await system.sign_in("alice")
+    """The writer's code is changed; it calls the tool with what it holds."""
+    held = await system.credentials(await system.sign_in("alice"), WRITER, TOOL)
+
+    async def file() -> Answer:
+        return await system.tool("create", held, by=WRITER, title="A draft", text="text")
+
+    if not (answer := await file()).ok:
+        return Seen(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
     async with system.changed(WRITER):
-        answer, took = await _until_refused(system, lambda: system.task(session.credentials, REQUEST))
+        answer, took = await _until_refused(system, file)
     return Seen(answer.ok, answer.said, took)
 
 

@@ -57,7 +57,7 @@ GAPS = (
         "What was checked once counts until the token ends.",
         {
             attacks.go_on_after_sign_out: "alice has signed out, and what she was given works on",
-            attacks.go_on_with_changed_code: "the writer's code is changed, and it gets tokens as before",
+            attacks.go_on_with_changed_code: "the writer's code is changed, and it calls the tool as before",
         },
     ),
 )

@@ -100,10 +100,10 @@ EXPECTED = (
     ),
     Expected(
         attacks.go_on_with_changed_code,
-        "the writer's code is changed; a task needs it",
+        "the writer's code is changed; it calls the tool as before",
         ATTESTED,
-        "peer_revoked",
-        "drift-suspends, no-call-to-suspended-peer",
+        "401 revoked",
+        "drift-suspends, caller-not-revoked",
     ),
     Expected(
         attacks.call_whom_nobody_foresaw,

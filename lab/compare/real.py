@@ -1,21 +1,24 @@
 """The real system, as its users and its attackers find it; intruders are inside the orchestrator and both agents."""
 
+import asyncio
+import json
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 
-from demo.intruder import Intruder, answer_to, said, tool_call
+from demo.intruder import NO_CONNECTION, Intruder, said, tool_call
 from demo.refusals import no_identity
-from demo.revocation import PLANTED, SECONDS_TO_WAIT, operator, until_restored
+from demo.revocation import PLANTED, operator, until_restored
 from demo.ways import HELLO
 from demo.who import name_of
 from lab.before.system import Answer, Credentials, Refused, Session
 from local.system import System
 from zerotrust.audit.event import Access, AuditEvent, Request
+from zerotrust.decision import Reason
 from zt.login import Client, Login, sign_out
 from zt.registry_client import RegistryClient
 
@@ -30,11 +33,13 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
 SPENDS = {
     "agent/reader": "agent.invoke tool.read inference.run llama.chat",
     "agent/writer": "agent.invoke tool.write inference.run llama.chat",
-    "tool/documents": "tool.read",
+    "tool/documents": "tool.read tool.write",
     "inference": "inference.run llama.chat",
 }
 """The scopes for a task at each; a party asks for those that it may hand on."""
 BEARER = "Bearer "
+UNKNOWN = tuple(str(reason) for reason in Reason if reason.status == 503)
+"""Reasons with which a service refuses because it cannot tell."""
 
 
 @dataclass
@@ -47,8 +52,8 @@ class Real:
     logins: dict[str, Login] = field(default_factory=dict, repr=False)
     trace: str = ""
     """Of the last task."""
-    patience: float = SECONDS_TO_WAIT
-    """Far more than it promises."""
+    patience: float = 60
+    """Far more than it promises, for machines that are busy."""
 
     async def sign_in(self, user: str) -> Session:
         """Sign a user in at the walkthrough's client."""
@@ -62,14 +67,7 @@ class Real:
 
     async def task(self, credentials: Credentials, request: str) -> Answer:
         """Ask the orchestrator, as a program without a certificate."""
-        answer = await self._send(None, "orchestrator", "/tasks", credentials, json={"request": request})
-        body = answer.json()
-        if not answer.is_success:
-            return Answer(said(answer), answer.text, answer.elapsed.total_seconds())
-        result = body["result"]
-        self.trace = result["trace_id"]
-        status = "200 ok" if result["event"] == "finished" else str(result["text"])
-        return Answer(status, answer.text, answer.elapsed.total_seconds())
+        return await self._settled(lambda: self._task(credentials, request))
 
     async def credentials(self, session: Session, holder: str, target: str) -> Credentials:
         """Return what the holder gets at Keycloak, for what the orchestrator has sent it.  Raises `Refused`."""
@@ -86,12 +84,12 @@ class Real:
     async def call(self, target: str, credentials: Credentials, *, by: str | None) -> Answer:
         """Call a party with the certificate of `by`, if it is one."""
         path, body = CALLS[target]
-        return await _answered(self._send(by, target, path, credentials, **body))
+        return await self._settled(lambda: _answer(self._send(by, target, path, credentials, **body)))
 
     async def tool(self, name: str, credentials: Credentials, *, by: str | None, **arguments: str) -> Answer:
         """Call a tool in the same way."""
         call = tool_call(name, **arguments)
-        return await _answered(self._send(by, "tool/documents", "/mcp", credentials, **call))
+        return await self._settled(lambda: _answer(self._send(by, "tool/documents", "/mcp", credentials, **call)))
 
     async def identity(self) -> Credentials:
         """Ask the Workload API.  Raises `Refused`."""
@@ -111,10 +109,10 @@ class Real:
 
     async def stored(self, document: str) -> str:
         """Read it for alice, as the reader does."""
-        session = await self.sign_in("alice")
-        token = _token(await self.credentials(session, "agent/reader", "tool/documents"))
-        answer = await self.intruder.call_tool("agent/reader", token, "read", id=document)
-        return str(answer.json()["result"]["structuredContent"]["text"])
+        reader = "agent/reader"
+        held = await self.credentials(await self.sign_in("alice"), reader, "tool/documents")
+        answer = await self.tool("read", held, by=reader, id=document)
+        return str(json.loads(answer.text)["result"]["structuredContent"]["text"])
 
     async def refusals(self) -> list[tuple[str, str, str]]:
         """Return all refusals on record of the last task."""
@@ -137,6 +135,23 @@ class Real:
     async def reset(self) -> None:
         """Do nothing: what was published is as it was."""
 
+    async def _task(self, credentials: Credentials, request: str) -> Answer:
+        sending = self._send(None, "orchestrator", "/tasks", credentials, json={"request": request})
+        answer = await _answer(sending)
+        if not answer.ok:
+            return answer
+        result = json.loads(answer.text)["result"]
+        self.trace = result["trace_id"]
+        return answer if result["event"] == "finished" else replace(answer, said=str(result["text"]))
+
+    async def _settled(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Ask again while a service cannot tell: that is a no, but of none of the checks that are tried."""
+        end, answer = time.monotonic() + self.patience, await ask()
+        while any(reason in answer.said for reason in UNKNOWN) and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+            answer = await ask()
+        return answer
+
     def _events(self, name: str) -> list[AuditEvent]:
         return [event for event in self.system.events(name) if event.trace and event.trace.trace_id == self.trace]
 
@@ -154,9 +169,13 @@ async def real(system: System) -> AsyncIterator[Real]:
         yield Real(system, Intruder(system, stack), await operator(system, http))
 
 
-async def _answered(asked: Awaitable[httpx.Response]) -> Answer:
+async def _answer(sent: Awaitable[httpx.Response]) -> Answer:
     began = time.monotonic()
-    return Answer(await answer_to(asked), seconds=time.monotonic() - began)
+    try:
+        answer = await sent
+    except (httpx.NetworkError, httpx.ProtocolError):
+        return Answer(NO_CONNECTION, seconds=time.monotonic() - began)
+    return Answer(said(answer), answer.text, answer.elapsed.total_seconds())
 
 
 def _bearer(token: str) -> Credentials:

@@ -72,7 +72,7 @@ async def test_the_same_attack_is_tried_on_both() -> None:
 
     assert [row.attack for row in rows] == list(EXPECTED)
     by = {row.attack.run: (row.before.happened, row.after.happened) for row in rows}
-    assert by[attacks.go_on_after_sign_out] == ("401 before", "401 after")
+    assert by[attacks.spend_the_tools_token_at_the_front_door] == ("401 before", "401 after")
 
 
 async def test_the_first_task_of_a_session_is_measured_apart_from_the_others() -> None:

@@ -101,6 +101,37 @@ async def test_an_order_that_was_refused_on_the_way_is_told_by_the_reason_on_rec
     assert (seen.succeeded, seen.happened) == (False, "reader: resource_denied")
 
 
+@pytest.mark.parametrize("run", [attacks.go_on_after_sign_out, attacks.go_on_with_changed_code])
+@pytest.mark.parametrize(("patience", "succeeded"), [(60.0, False), (0.0, True)])
+async def test_after_a_change_a_call_is_repeated_for_as_long_as_the_system_may_take(
+    run: Run, patience: float, succeeded: bool
+) -> None:
+    answers = ["200 ok", "200 ok", "200 ok", "401 revoked"]
+
+    class Slow(Closed):
+        async def call(self, target: str, credentials: Credentials, *, by: str | None) -> Answer:  # noqa: ARG002
+            return Answer(answers.pop(0))
+
+        async def tool(self, name: str, credentials: Credentials, **_: str | None) -> Answer:  # noqa: ARG002
+            return Answer(answers.pop(0))
+
+    system = Slow()
+    system.patience = patience
+
+    seen = await tried(system, run)
+
+    assert (seen.succeeded, "401 revoked" in seen.happened) == (succeeded, not succeeded)
+
+
+@pytest.mark.parametrize(
+    "run", [attacks.go_on_after_sign_out, attacks.go_on_with_changed_code, attacks.use_it_from_elsewhere]
+)
+async def test_a_refusal_proves_nothing_where_the_same_call_was_refused_before(run: Run) -> None:
+    seen = await tried(Closed("503 away"), run)
+
+    assert (seen.succeeded, seen.happened) == (False, "not even before: 503 away")
+
+
 def test_the_story_tells_each_attack_once() -> None:
     functions = [one for _, one in inspect.getmembers(attacks, inspect.iscoroutinefunction)]
     of_a_system = [one for one in functions if not one.__name__.startswith("_") and one is not tried]

@@ -1,0 +1,94 @@
+"""How the comparison meets the real system, without one: what it takes for an answer, and what it asks for again."""
+
+import json
+from datetime import timedelta
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from demo.intruder import NO_CONNECTION, Intruder
+from lab.compare.real import Real
+from local.system import System
+from zerotrust.decision import Reason
+from zt.registry_client import RegistryClient
+
+FINISHED = {"steps": [], "result": {"event": "finished", "text": "done", "trace_id": "t"}}
+HELD = {"authorization": "Bearer of the reader"}
+
+
+class Sent:
+    """An intruder whose requests are answered one after the other."""
+
+    def __init__(self, *answers: httpx.Response | httpx.TransportError) -> None:
+        self.answers, self.tokens = list(answers), list[str | None]()
+
+    async def send(self, _who: str | None, _name: str, _path: str, token: str | None, **_: Any) -> httpx.Response:
+        self.tokens.append(token)
+        answer = self.answers.pop(0)
+        if isinstance(answer, httpx.TransportError):
+            raise answer
+        return answer
+
+
+def says(status: int, body: Any) -> httpx.Response:
+    answer = httpx.Response(status, json=body)
+    answer.elapsed = timedelta(milliseconds=7)
+    return answer
+
+
+def refuses(reason: Reason) -> httpx.Response:
+    return says(reason.status, {"error": "e", "reason": str(reason)})
+
+
+def system(sent: Sent) -> Real:
+    return Real(cast("System", None), cast("Intruder", sent), cast("RegistryClient", None))
+
+
+async def test_a_call_is_answered_by_status_and_reason_after_the_time_that_it_took() -> None:
+    sent = Sent(refuses(Reason.AUDIENCE_MISMATCH))
+    answer = await system(sent).call("inference", HELD, by="agent/reader")
+
+    assert (answer.said, answer.ok, answer.seconds) == ("401 audience_mismatch", False, 0.007)
+    assert sent.tokens == ["of the reader"]
+
+
+@pytest.mark.parametrize("error", [httpx.ReadError("reset"), httpx.RemoteProtocolError("closed")])
+async def test_who_gets_no_connection_is_told_so(error: httpx.TransportError) -> None:
+    answer = await system(Sent(error)).tool("read", {}, by=None, id="ENG-101")
+
+    assert (answer.said, answer.ok) == (NO_CONNECTION, False)
+
+
+async def test_without_credentials_no_token_is_sent() -> None:
+    sent = Sent(refuses(Reason.NO_TOKEN))
+    await system(sent).call("agent/reader", {}, by=None)
+
+    assert sent.tokens == [None]
+
+
+async def test_a_service_that_cannot_tell_is_asked_again() -> None:
+    unknown = {"event": "failed", "text": "agent/reader: peer_unavailable", "trace_id": "u"}
+    sent = Sent(refuses(Reason.REVOCATION_UNKNOWN), says(200, {"steps": [], "result": unknown}), says(200, FINISHED))
+    here = system(sent)
+
+    answer = await here.task({}, "x")
+
+    assert answer.ok
+    assert json.loads(answer.text) == FINISHED
+    assert (here.trace, sent.answers) == ("t", [])
+
+
+async def test_a_service_that_never_can_tell_is_not_asked_for_ever() -> None:
+    here = system(Sent(refuses(Reason.REVOCATION_UNKNOWN)))
+    here.patience = 0
+
+    assert (await here.call("orchestrator", HELD, by="agent/reader")).said == "503 revocation_unknown"
+
+
+async def test_a_task_that_fails_is_told_by_its_cause() -> None:
+    failed = {"event": "failed", "text": "peer_revoked", "trace_id": "t"}
+
+    answer = await system(Sent(says(200, {"steps": [], "result": failed}))).task({}, "x")
+
+    assert (answer.said, answer.ok) == ("peer_revoked", False)
