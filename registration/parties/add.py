@@ -80,7 +80,7 @@ def _scope(registry: Registry, tool: str, scope: str, new_scope: str) -> str:
     if scope and scope not in served:
         raise PartyError(
             f"tool/{tool} does not serve a scope {scope!r}.{_near(scope, served)}"
-            f" SCOPE is one of {', '.join(served)}; NEW_SCOPE=tool.count makes a new one."
+            f"\nSCOPE is one of {', '.join(served)}; NEW_SCOPE=tool.count makes a new one."
         )
     return scope or served[0]
 

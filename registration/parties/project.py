@@ -42,6 +42,11 @@ class Project:
         self.texts[name] = text
         self.done[name] = ["+ new"]
 
+    def delete(self, folder: str) -> None:
+        """Delete a folder."""
+        self.gone.append(folder)
+        self.done[folder] = ["- folder"]
+
     def edit(
         self, name: str, pattern: str, new: str | Callable[[re.Match[str]], str], what: str, *, times: int = 1
     ) -> None:

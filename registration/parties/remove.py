@@ -30,11 +30,11 @@ def remove(project: Project, party: str, *, with_code: bool) -> None:
         project.edit(PLAN, rf'^    "{party}": \([^)]*\),\n', "", f"- {party} in AGENTS")
     remove_container(project, party)
     if named := sorted(_naming(project, party)):
-        raise PartyError(f"{party} is needed by code that names it: {', '.join(named)}. Change that code first.")
+        raise PartyError("\n  ".join([f"{party} is needed by code that names it. Change that code first:", *named]))
     if kept:
-        project.by_hand.append(f"{folder_of(party)} stays, because its code is not as it was made: delete it yourself.")
+        project.by_hand.append(f"{folder_of(party)} stays, because its code was changed. Delete it yourself.")
     else:
-        project.gone.append(folder_of(party))
+        project.delete(folder_of(party))
 
 
 def _take_rights(project: Project, party: str) -> None:

@@ -174,11 +174,11 @@ def test_what_exists_is_not_written_over(project: Path) -> None:
         (
             ("documents", "tool.raed", ""),
             (
-                r"tool/documents does not serve a scope 'tool\.raed'\. Did you mean tool\.read\? "
+                r"tool/documents does not serve a scope 'tool\.raed'\. Did you mean tool\.read\?\n"
                 r"SCOPE is one of tool\.read, tool\.write; NEW_SCOPE=tool\.count makes a new one\."
             ),
         ),
-        (("documents", "inference.run", ""), "tool/documents does not serve a scope 'inference.run'. SCOPE is one of"),
+        (("documents", "inference.run", ""), "tool/documents does not serve a scope 'inference.run'.\nSCOPE is one of"),
         (("documents", "", "task.run"), "'task.run' cannot be the scope of a tool"),
         (("documents", "", "tool.read"), r"There is a scope tool\.read already, served by tool/documents"),
         (("documents", "tool.read", "tool.count"), r"Give one of the two"),
@@ -316,7 +316,7 @@ def test_parties_are_removed_in_any_order(project: Path) -> None:
 @pytest.mark.parametrize(
     ("party", "why"),
     [
-        ("agent/reader", r"needed by code that names it: demo/.*, demo/.*\. Change that code first\."),
+        ("agent/reader", r"needed by code that names it\. Change that code first:\n  demo/.*\n  demo/.*"),
         ("agent/writer", "needed by code that names it"),
         ("tool/documents", "is needed: agent/reader, agent/writer may call it"),
         ("agent/auditor", "There is no agent/auditor in the registry"),
@@ -359,7 +359,7 @@ def test_code_that_was_changed_stays_unless_its_deletion_is_asked_for(project: P
     code.write_text(f"{code.read_text()}\n")
     said = report(removed(project, "agent/auditor"), "")
 
-    assert "agents/auditor stays, because its code is not as it was made" in said
+    assert "agents/auditor stays, because its code was changed" in said
     assert code.exists()
     assert "agent/auditor" not in registered(project).parties
 
