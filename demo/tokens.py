@@ -3,7 +3,7 @@
 It uses the journals only, in which each receiver has recorded the claims that it verified, and never a token.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from rich.box import SIMPLE_HEAD
@@ -52,7 +52,23 @@ def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
         (Text(name, "bold"), f"{short(token.party)} → {short(token.audience)}", ", ".join(token.scopes), _life(token))
         for name, token in tokens.items()
     ]
-    show(("", "from → for", "scope", "lifetime"), rows)
+    outside = list(dict.fromkeys(_outside(registry, events)))
+    show(("", "from → for", "scope", "lifetime"), [*rows, *((Text(NO, "bold"), *row) for row in outside)])
+    if outside:
+        paragraph(
+            f"{NO} These are bearer tokens: a server outside checks audience and scope, and not who sends one. So they "
+            "live for the shortest time, and only the party on the left gets them."
+        )
+
+
+def _outside(registry: Registry, events: Iterable[AuditEvent]) -> Iterator[tuple[str, str, str]]:
+    """Yield the tokens for servers outside, which keep no journal: as who got them has recorded it."""
+    for event in events:
+        data = event.data
+        if isinstance(data, Exchange) and data.decision.allowed and data.audience in registry.outside:
+            party = short(event.service)
+            life = f"{registry.parties[party].max_ttl} s at most"
+            yield f"{party} → {data.audience}", ", ".join(data.scopes), life
 
 
 def _longest_chain(tokens: Mapping[str, Caller]) -> dict[str, Caller]:

@@ -77,6 +77,11 @@ class LlamaStack:
     """The SHA-256 of its key."""
 
     @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return _port(self.origin)
+
+    @property
     def log(self) -> Path:
         """The path of its log."""
         return self.folder / "server.log"
@@ -85,6 +90,10 @@ class LlamaStack:
         """Return inference's settings: those of these variables, and by default the first model that is offered."""
         default = {"ZT_MODEL": f"provider/{self.provider.models[0]}"} if self.provider.models else {}
         return default | {name: variables[name] for name in MODEL_SETTINGS if variables.get(name)}
+
+
+def _port(origin: str) -> int:
+    return urlsplit(origin).port or 443
 
 
 def enrol(registry_data: Path, server: LlamaStack | None) -> None:
@@ -102,8 +111,7 @@ def prepared(folder: Path, origin: str, provider: Provider, issuer: str, ca_file
 
     Raises `KeycloakError` if its port is taken.
     """
-    url = urlsplit(origin)
-    check_port(url.port or 443, "the Llama Stack server")
+    check_port(port := _port(origin), "the Llama Stack server")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     made = new_server_key(NAME, dt.datetime.now(dt.UTC))
@@ -111,8 +119,8 @@ def prepared(folder: Path, origin: str, provider: Provider, issuer: str, ca_file
         issuer=issuer,
         keys_uri=f"{issuer}/protocol/openid-connect/certs",
         ca=str(ca_file),
-        host=str(url.hostname),
-        port=url.port or 443,
+        host=str(urlsplit(origin).hostname),
+        port=port,
         certificate=str(folder / "server.crt"),
         key=str(folder / "server.key"),
         folder=str(folder),
@@ -133,10 +141,10 @@ async def serving(server: LlamaStack, say: Say) -> AsyncIterator[list[tuple[str,
 
     Yields for each its name, what waits for its end, and its log.  Raises `LlamaStackError`.
     """
-    url = urlsplit(server.origin)
-    command = [str(OGX), "run", str(server.folder / "config.yaml"), "--port", str(url.port)]
+    command = [str(OGX), "run", str(server.folder / "config.yaml"), "--port", str(server.port)]
     script = [str(ROOT / "scripts" / "run"), "deploy.scripted_model", HOST, str(SCRIPT_PORT)]
     async with AsyncExitStack() as stack:
+        stack.callback(_forget_all_but_logs, server.folder)
         found = list[tuple[str, Ended, Path]]()
 
         async def start(name: str, command: list[str], host: str, port: int, log: Path) -> None:
@@ -148,8 +156,19 @@ async def serving(server: LlamaStack, say: Say) -> AsyncIterator[list[tuple[str,
             if server.provider == SCRIPTED:
                 check_port(SCRIPT_PORT, "the scripted model")
                 await start("The scripted model", script, HOST, SCRIPT_PORT, server.folder / "model.log")
-            await start("The Llama Stack server", command, str(url.hostname), url.port or 443, server.log)
+            await start(
+                "The Llama Stack server", command, str(urlsplit(server.origin).hostname), server.port, server.log
+            )
         yield found
+
+
+def _forget_all_but_logs(folder: Path) -> None:
+    """Remove what a server had, for its configuration has the key of the user's model server."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.suffix != ".log":
+            entry.unlink()
 
 
 async def started(command: list[str], host: str, port: int, log: Path) -> asyncio.subprocess.Process:

@@ -51,14 +51,14 @@ def data_of(folder: Path, name: str) -> Path:
 
 
 def forget(folder: Path) -> None:
-    """Remove data, journals and logs of all runs."""
-    for name in ("data", "logs", "past"):
+    """Remove data, journals and logs of all runs, and what a Llama Stack server had."""
+    for name in ("data", "logs", "past", "llama-stack"):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def check_links(folder: Path) -> None:
     """Raise `NotADirectoryError` if a link would make us move or remove files outside the run's folder."""
-    for name in ("data", "logs", "past", "keycloak"):
+    for name in ("data", "logs", "past", "keycloak", "llama-stack"):
         _check_link(folder / name)
 
 

@@ -46,6 +46,19 @@ def test_every_token_is_told_as_it_is_found_on_the_real_system(name: str) -> Non
     assert act == (", ".join(actor.removeprefix("agent/") for actor in actors) or "\N{EN DASH}")
 
 
+def test_the_token_for_a_server_outside_is_told_as_the_registry_has_it() -> None:
+    """The end-to-end test with such a server finds its audience, its scopes and its life."""
+    drawn = dict(re.findall(r'<g data-outside-token="([^"]+)">(.*?)</g>', LIGHT))
+    assert drawn.keys() == {name for name, server in REGISTRY.outside.items() if server.takes_tokens}, REMEDY
+
+    for name, row in drawn.items():
+        _, azp, aud, sub, scopes, act, life = re.findall(r">([^<]+)</text>", row)
+        party = REGISTRY.outside[name].reached_by
+        assert (azp, aud, sub, life) == (party, name, "alice", f"{REGISTRY.parties[party].max_ttl} s")
+        assert set(scopes.split()) <= set(REGISTRY.scopes_at(name)) & set(DRAWN["T3"][2].split())
+        assert act == ", ".join(actor.removeprefix("agent/") for actor in (party, *DRAWN["T3"][3]))
+
+
 def test_light_and_dark_differ_in_their_colours_alone() -> None:
     assert STYLE.sub("", LIGHT) == STYLE.sub("", DARK)
     assert COLOUR.sub("", LIGHT) == COLOUR.sub("", DARK)

@@ -116,9 +116,12 @@ async def test_all_that_was_started_has_ended_afterwards(tmp_path: Path, monkeyp
     )
     program.chmod(0o700)
     monkeypatch.setattr(llama_stack, "OGX", program)
-    server = prepared(tmp_path / "folder", ORIGIN, Provider("http://m/v1"), ISSUER, tmp_path / "ca.pem")
+    server = prepared(tmp_path / "folder", ORIGIN, Provider("http://m/v1", "s3cret"), ISSUER, tmp_path / "ca.pem")
+    (server.folder / "more").mkdir()
 
     async with serving(server, print) as found:
         [(name, ended, log)] = found
         assert (name, log) == ("The Llama Stack server", server.log)
+        assert "s3cret" in (server.folder / "config.yaml").read_text()
     await ended()
+    assert [file.name for file in server.folder.iterdir()] == ["server.log"]

@@ -84,6 +84,8 @@ def test_a_deliberate_fresh_start_forgets_it_all(tmp_path: Path) -> None:
     put_aside(tmp_path)
     run(tmp_path, 2)
     (tmp_path / "keycloak").mkdir()
+    (tmp_path / "llama-stack").mkdir()
+    (tmp_path / "llama-stack" / "config.yaml").write_text("the key of the user's model server")
 
     forget(tmp_path)
 
@@ -114,7 +116,7 @@ def test_starts_that_fail_push_out_no_journal(tmp_path: Path, monkeypatch: pytes
     assert (kept[0] / "agent-reader.jsonl").read_text().strip() == "1"
 
 
-@pytest.mark.parametrize("name", ["past", "data", "logs", "keycloak"])
+@pytest.mark.parametrize("name", ["past", "data", "logs", "keycloak", "llama-stack"])
 def test_nothing_is_moved_or_removed_behind_a_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

@@ -227,6 +227,32 @@ def test_what_the_model_did_not_ask_for_counts_only_where_it_obeys_whatever_it_r
     assert told == {True: (4, 4, False), False: (0, 0, True)}
 
 
+def test_a_token_for_a_server_outside_is_shown_as_the_bearer_token_that_it_is(width: int) -> None:
+    of = registry()
+    events = task(*WAYS, of=of)
+    t3 = tokens_of(of, events)["T3"]
+    data = Exchange(
+        audience="llamastack",
+        scopes=("llama.chat",),
+        decision=GRANTED,
+        principal=t3,
+        parent_token_id=t3.token_id,
+        token_id="ntrtte:outside",
+    )
+    refused = replace(data, decision=Decided(allowed=False, reason="exchange_refused"), scopes=("llama.models",))
+    told = {}
+    for more in ((), (data, data, refused)):
+        with console.capture() as printed:
+            show_exchanges(of, [*events, *(event(t3, one, 99) for one in more)])
+        told[len(more)] = " ".join(printed.get().split())
+        assert max(map(len, printed.get().splitlines())) <= width
+
+    assert "bearer" not in told[0]
+    assert told[3].count("inference → llamastack llama.chat 30 s at most") == 1
+    assert "llama.models" not in told[3]
+    assert "These are bearer tokens" in told[3]
+
+
 def test_which_model_answered_is_told_from_the_tasks_answer_and_the_journals() -> None:
     of = registry()
     inside = task(*WAYS, of=of)
