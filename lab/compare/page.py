@@ -45,5 +45,5 @@ def page(rows: Sequence[Row], before: Cost, after: Cost) -> str:
 
 
 def _seen(seen: Seen) -> str:
-    kind, verdict = ("got", "succeeded") if seen.succeeded else ("refused", "in vain")
+    kind, verdict = ("got", "succeeded") if seen.succeeded else ("refused", "refused")
     return f'<td class="{kind}">{verdict}: {escape(seen.happened)}<td>{milliseconds(seen.seconds)}'

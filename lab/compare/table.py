@@ -14,7 +14,7 @@ NOT_ALIKE = (
     "These are medians of this run, beside whatever else the machine does. The system before has most of its parts in "
     "one process; `make bench` compares like with like."
 )
-VERDICTS = {True: ("succeeded", "red"), False: ("in vain", "green")}
+VERDICTS = {True: ("succeeded", "red"), False: ("refused", "green")}
 
 
 def show_rows(rows: Sequence[Row]) -> None:
