@@ -125,7 +125,7 @@ release:  ## Sign the committed files: KEY=file, made by ssh-keygen
 verify-release:  ## Verify and install a release: SIGNERS=file
 	@test -n "$(SIGNERS)" || { echo "Whose signature is good? make verify-release SIGNERS=file (docs/release.md)"; exit 1; }
 	@$(PYTHON) -I scripts/release.py verify "$(SIGNERS)" $(if $(SIGNER),--signer "$(SIGNER)")
-	@rm -rf .venv .ogx
+	@rm -rf .venv .ogx .notebooks
 	@test ! -e run || find run -path '*/keycloak/*.seal' -prune -exec rm -rf {} +
 	@UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 $(MAKE) --no-print-directory .venv/ready
 
@@ -152,11 +152,19 @@ SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null;
 	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .ogx/bin/python requirements.ogx.lock || { echo "The packages of requirements.ogx.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@touch $@
 
+# JupyterLab and its kernel, which imports the demo: attestation measures .venv, and nothing of this has to be in it.
+.notebooks/ready: requirements.notebooks.lock | .venv/ready
+	@rm -rf .notebooks; $(UV) venv -q --python $(BIN)/python .notebooks
+	@echo "Setting up the notebooks' environment"
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .notebooks/bin/python requirements.notebooks.lock || { echo "The packages of requirements.notebooks.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@touch $@
+
 # requirements.inference.lock is what the inference service alone installs beside requirements.run.lock;
-# requirements.ogx.lock is the OGX server's own environment.
+# requirements.ogx.lock is the OGX server's own environment, and requirements.notebooks.lock that of the notebooks.
 lock:  ## Resolve the dependencies again
 	@echo uv | $(UV) pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o bootstrap.lock
 	@$(UV) pip compile pyproject.toml --all-extras --group demo --group llama-stack --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
 	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo -c requirements.lock --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o requirements.run.lock
 	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group llama-stack -c requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o requirements.inference.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group notebooks -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.notebooks.lock
 	@printf 'ogx==1.5.0\nogx-client==1.5.0\n' | $(UV) pip compile - --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header -q -o requirements.ogx.lock

@@ -23,6 +23,7 @@ NOT_SIGNED = {
     ".git": "history and settings of git, from which nothing is started",
     ".venv": "removed, and made again from the signed requirements.lock",
     ".ogx": "removed, and made again from the signed requirements.ogx.lock when a Llama Stack server is next started",
+    ".notebooks": "removed, and made again from the signed requirements.notebooks.lock when notebooks are next run",
     "run": "output of earlier runs; Keycloak is built and imports the realm again",
     LIST: "the list that is signed",
     SIGNATURE: "its signature",
@@ -126,8 +127,8 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
         more = f"\n... and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise ReleaseError(
             "The signature is valid, but these files are not as signed:\n" + "\n".join(wrong[:_SHOWN]) + more + "\n"
-            "Restore them.  `git clean -xdf -e .venv -e .ogx -e run -e release -e release.sig` removes files that "
-            "git does not have."
+            "Restore them.  `git clean -xdf -e .venv -e .ogx -e .notebooks -e run -e release -e release.sig` removes "
+            "files that git does not have."
         )
     return len(signed)
 
@@ -135,7 +136,7 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
 def _links(tree: Path) -> list[Path]:
     """Return the links among the folders that are made again: the environments, and each run's Keycloak."""
     run = tree / "run"
-    ways = (tree / ".venv", tree / ".ogx", run, *run.glob("*"), *run.glob("**/keycloak"))
+    ways = (tree / ".venv", tree / ".ogx", tree / ".notebooks", run, *run.glob("*"), *run.glob("**/keycloak"))
     return [path for path in ways if path.is_symlink()]
 
 

@@ -249,7 +249,8 @@ async def test_a_second_start_in_the_same_clone_is_told_which_process_is_the_fir
 @pytest.mark.asyncio(loop_scope="session")
 async def test_a_second_clone_is_told_whose_port_it_is_and_how_to_find_who_has_it(real: System, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
-    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".venv", ".ogx", ".git", "run", "__pycache__"))
+    left_out = shutil.ignore_patterns(".venv", ".ogx", ".notebooks", ".git", "run", "__pycache__")
+    shutil.copytree(ROOT, clone, ignore=left_out)
 
     done = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-m", "demo"], cwd=clone, capture_output=True, text=True

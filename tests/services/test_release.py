@@ -21,14 +21,17 @@ def check(whole: Signed) -> int:
 
 
 def test_a_tree_as_it_was_signed_is_good_and_so_is_what_may_lie_there_besides(whole: Signed) -> None:
-    for folder in (".venv/lib", ".ogx/lib", "run/data"):
+    for folder in (".venv/lib", ".ogx/lib", ".notebooks/lib", "run/data"):
         (whole.tree / folder).mkdir(parents=True)
         (whole.tree / folder / "anything").touch()
 
     assert check(whole) == len(FILES)
 
 
-@pytest.mark.parametrize("link", ["run", ".venv", ".ogx", "run/walkthrough", "run/keycloak", "run/a/b/keycloak"])
+LINKS = ["run", ".venv", ".ogx", ".notebooks", "run/walkthrough", "run/keycloak", "run/a/b/keycloak"]
+
+
+@pytest.mark.parametrize("link", LINKS)
 def test_what_is_made_anew_lies_behind_no_link(whole: Signed, tmp_path: Path, link: str) -> None:
     (tmp_path / "elsewhere").mkdir()
     (whole.tree / link).parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +195,8 @@ def project(tmp_path: Path) -> Signed:
 
 def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
     (project.tree / "run" / "data").mkdir()
-    (project.tree / ".ogx").mkdir()
+    for environment in (".ogx", ".notebooks"):
+        (project.tree / environment).mkdir()
     (project.tree / "run" / "data" / SEAL).touch()
 
     status, said, notes = make(project, "verify-release", f"SIGNERS={project.signers}")
@@ -201,6 +205,7 @@ def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
     assert f"files, exactly as {SIGNER} signed them." in said
     assert not (project.tree / ".venv" / "lib").exists()
     assert not (project.tree / ".ogx").exists()
+    assert not (project.tree / ".notebooks").exists()
     left = list((project.tree / "run").rglob(SEAL))
     assert left == [project.tree / "run" / "data" / SEAL]  # a party's, not Keycloak's
     venv, sync, pinned = notes.splitlines()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MARK = "PLANTED CODE RUNS"
-LEFT_OUT = {".git", ".venv", ".ogx", "run", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+ENVIRONMENTS = {".venv", ".ogx", ".notebooks"}
+LEFT_OUT = {".git", "run", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"} | ENVIRONMENTS
 OPTIONAL = ["sitecustomize", "usercustomize", "brotli", "zstandard"]
 """What the interpreter or a library imports where it happens to be there, and no package here provides."""
 
