@@ -133,7 +133,7 @@ async def _run_task(system: Running) -> Done:
                 answer = await http.post(url, json={"request": REQUEST}, headers=headers, timeout=60)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
-            say(f"the orchestrator cannot tell yet ({said(answer)}), which is a no; alice asks again")
+            say(f"refused for now ({said(answer)}): something did not answer in time; alice asks again")
             await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
     answer.raise_for_status()
     for step in answer.json()["steps"]:

@@ -72,7 +72,7 @@ async def walk(system: System) -> int:
     folder = system.folder.relative_to(ROOT)
     show_the_rest(f"{folder}/data/*/journal.jsonl (until the next make demo)", f"{folder}/logs", NEXT)
     console.print("  alice's task once more, from the records:")
-    console.print(f"  .venv/bin/zt audit show {trace_id} \\\n    --journals {folder}/data", markup=False)
+    console.print(f"  .venv/bin/zt --journals {folder}/data \\\n    audit show {trace_id}", markup=False)
     return 1 if checks.failed else 0
 
 

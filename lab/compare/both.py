@@ -23,8 +23,10 @@ async def compare() -> int:
             one_token(system.keycloak, system.folder / "one-token") as before,
             real(system) as after,
         ):
-            say("The attacks begin")
-            rows, costs = await compared(before, after), (await cost(before), await cost(after))
+            say("The attacks begin, each on both systems")
+            rows = await compared(before, after, say)
+            say("What an honest task costs on both is measured")
+            costs = await cost(before), await cost(after)
     show_rows(rows)
     show_cost(*costs)
     show_end(rows)

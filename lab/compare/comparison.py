@@ -1,6 +1,7 @@
 """Runs the same attacks on both systems, and measures what the same task costs on both."""
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.before.attacks import Seen, tried
@@ -41,9 +42,13 @@ class Cost:
     """The median of those after it."""
 
 
-async def compared(before: System, after: System) -> list[Row]:
-    """Try each attack on both."""
-    return [Row(one, await tried(before, one.run), await tried(after, one.run)) for one in EXPECTED]
+async def compared(before: System, after: System, say: Callable[[str], None] = lambda _: None) -> list[Row]:
+    """Try each attack on both; `say` receives which one comes."""
+    rows = []
+    for number, one in enumerate(EXPECTED, 1):
+        say(f"{number} of {len(EXPECTED)}: {one.what}")
+        rows.append(Row(one, await tried(before, one.run), await tried(after, one.run)))
+    return rows
 
 
 async def cost(system: System) -> Cost:

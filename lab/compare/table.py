@@ -61,7 +61,7 @@ def cost_sentences(before: Cost, after: Cost) -> tuple[str, str]:
     first_then, first_now = (milliseconds(cost.first) for cost in (before, after))
     measured = (
         f"alice's task took {then} ms before and {now} ms after. The first of a session took {first_then} ms and "
-        f"{first_now} ms, for then each hop exchanges its token."
+        f"{first_now} ms: after, each hop exchanges its token in it."
     )
     return measured, NOT_ALIKE
 

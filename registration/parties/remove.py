@@ -32,7 +32,10 @@ def remove(project: Project, party: str, *, with_code: bool) -> None:
     if named := sorted(_naming(project, party)):
         raise PartyError("\n  ".join([f"{party} is needed by code that names it. Change that code first:", *named]))
     if kept:
-        project.by_hand.append(f"{folder_of(party)} stays, because its code was changed. Delete it yourself.")
+        project.by_hand += [
+            f"{folder_of(party)} stays, because its code was changed: delete it yourself.",
+            "  (With CODE=delete the command would have.)",
+        ]
     else:
         project.delete(folder_of(party))
 

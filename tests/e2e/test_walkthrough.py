@@ -1,6 +1,7 @@
 """The walkthrough on the real system, at 80 columns; `docs/walkthrough.md` explains what it really prints."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ async def test_the_page_explains_what_the_walkthrough_prints(
     assert said in " ".join(printed.split())
     assert re.search(r"^All \d+ checks behaved as expected", printed, re.MULTILINE)
     assert [path for path in re.findall(r"^  (docs/\S+)", printed, re.MULTILINE) if not (ROOT / path).exists()] == []
+    assert "transaction onrtac:" in typed("".join(told.get().rpartition("  .venv/bin/zt ")[1:]))
+
+
+def typed(command: str) -> str:
+    """What a printed command says, which has to succeed."""
+    done = subprocess.run(["/bin/bash", "-ec", command], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+    return done.stdout
 
 
 async def test_the_walkthrough_in_containers_tells_the_same_from_the_same_code(
