@@ -194,6 +194,8 @@ async def token() -> ExchangedToken:
 class Listing:
     """A tool server that offers nothing."""
 
+    name = "tool"
+
     async def offered(self, _token: ExchangedToken) -> Offer:
         return Offer([])
 
@@ -280,6 +282,8 @@ async def test_an_error_that_says_nothing_of_what_was_done_leaves_it_unclear() -
 class Scripted:
     """A model that says these things, one after the other, and the last of them for ever."""
 
+    name = "model"
+
     def __init__(self, *replies: Reply, hangs: bool = False) -> None:
         self.replies, self.hangs, self.heard = list(replies), hangs, list[list[dict[str, Any]]]()
 
@@ -304,6 +308,8 @@ class Asking(Scripted):
 
 class Answering:
     """A tool server that answers each call with what a test says of that name, and counts them."""
+
+    name = "tool"
 
     def __init__(self, *, read_only: frozenset[str] = frozenset(), **answers: str) -> None:
         self.answers, self.called, self.read_only = answers, list[str](), read_only
@@ -370,9 +376,9 @@ async def test_where_the_next_token_is_refused_what_was_done_is_told(refused: st
     tools: Any = Answering(read="x")
     answer = await run_tool_loop("?", model=model, model_token=source("model"), tools=tools, tool_token=source("tool"))
 
-    assert answer.broken == "no token for the next call (revoked)"
+    assert answer.broken == f"{refused}: refused (revoked)"
     assert answer.done == ('read {"id": "1"}: x',)
-    assert answer.failed == (('read {"id": "2"}: no token for the next call (revoked)',) if refused == "tool" else ())
+    assert answer.failed == (('read {"id": "2"}: tool: refused (revoked)',) if refused == "tool" else ())
     assert answer.unclear == ()
 
 

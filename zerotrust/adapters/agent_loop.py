@@ -118,7 +118,7 @@ class _Talk:
             raise PeerError(NO_TOKENS)
         try:
             async with asyncio.timeout_at(self._until):
-                reply = await model.reply(self._messages, self._offer.tools, await _valid(token))
+                reply = await model.reply(self._messages, self._offer.tools, await _valid(token, model.name))
         except TimeoutError as error:
             raise PeerError(NO_TIME) from error
         # A server may say too little, or nothing.
@@ -168,9 +168,10 @@ class _Talk:
             return False
         self._made[_key(call)] += 1
         try:
+            token = await _valid(self._tool_token, self._tools.name)
             if asyncio.get_running_loop().time() >= self._until:
                 raise PeerError(NO_TIME)
-            said, did = await self._tools.call(call.name, call.arguments, await _valid(self._tool_token))
+            said, did = await self._tools.call(call.name, call.arguments, token)
         except PeerError as error:
             (self._unclear if error.unclear else self._failed).append(_failure(what, error.message))
             raise
@@ -203,12 +204,15 @@ class _Talk:
         return ""
 
 
-async def _valid(token: TokenSource) -> ExchangedToken:
-    """Return a token for the next call.  Raises `PeerError`, because the account of what was done must not be lost."""
+async def _valid(token: TokenSource, party: str) -> ExchangedToken:
+    """Return a token for the next call of a party.
+
+    Raises `PeerError` where `Denied` would lose the account of what was done.
+    """
     try:
         return await token()
     except Denied as error:
-        raise PeerError(f"no token for the next call ({error.public_reason})") from error
+        raise PeerError(f"{party}: refused ({error.public_reason})") from error
 
 
 def _key(call: Call) -> str:

@@ -62,27 +62,27 @@ class Reply:
 class ModelClient:
     """A model behind an OpenAI-compatible API."""
 
-    def __init__(self, service: Service, party: str) -> None:
-        """`party` serves the API, under the name that the registry has for it."""
-        self._service, self._party = service, party
+    def __init__(self, service: Service, name: str) -> None:
+        """The party called `name` serves the API."""
+        self._service, self.name = service, name
 
     async def reply(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: ExchangedToken) -> Reply:
         """Return the next message of the model that the task asks for.  Raises `PeerError`, also for an invalid one."""
         body = {"model": asked_model(), "messages": messages, "tools": tools}
-        url = f"{self._service.addresses[self._party]}/v1/chat/completions"
+        url = f"{self._service.addresses[self.name]}/v1/chat/completions"
         try:
             with calling_with(token):
                 answer = await self._service.egress.http.post(url, json=body)
             answer.raise_for_status()
             return read_reply(answer.content)
         except httpx.HTTPStatusError as error:
-            raise _refused(self._party, error.response) from error
+            raise _refused(self.name, error.response) from error
         except httpx.TransportError as error:
-            raise unreached(self._party, error) from error
+            raise unreached(self.name, error) from error
         except Denied as error:
-            raise PeerError(f"{self._party}: {error.public_reason}") from error
+            raise PeerError(f"{self.name}: {error.public_reason}") from error
         except (ValueError, LookupError, TypeError) as error:
-            raise PeerError(f"{self._party}: {NONSENSE}") from error
+            raise PeerError(f"{self.name}: {NONSENSE}") from error
 
 
 def read_reply(answer: bytes) -> Reply:

@@ -44,7 +44,7 @@ class ToolClient:
     """One tool server (MCP 2026-07-28).  All users of this process share the client, but no token."""
 
     def __init__(self, service: Service, name: str) -> None:
-        self._service, self._name = service, name
+        self._service, self.name = service, name
         self._client: Client | None = None
 
     @asynccontextmanager
@@ -53,7 +53,7 @@ class ToolClient:
 
         An answer that comes while the SDK closes finds its stream closed: no call waits for it any more.
         """
-        url = f"{self._service.addresses[self._name]}/mcp"
+        url = f"{self._service.addresses[self.name]}/mcp"
         transport = streamable_http_client(url, http_client=self._service.egress.mcp_http)
         try:
             async with Client(transport, mode="2026-07-28", cache=None) as self._client:
@@ -71,7 +71,7 @@ class ToolClient:
             with calling_with(token):
                 listed = (await self._client.list_tools()).tools
         except MCPError as error:
-            raise PeerError(f"{self._name}: refused ({_reason(error)})") from error
+            raise PeerError(f"{self.name}: refused ({_reason(error)})") from error
         await self._check(listed)
         return Offer(
             [
@@ -86,11 +86,11 @@ class ToolClient:
 
     async def _check(self, listed: list[Tool]) -> None:
         """Check that the descriptions, which a model will read, are as approved.  Raises `Denied`."""
-        approved = self._service.snapshot.approved[self._name].tools
+        approved = self._service.snapshot.approved[self.name].tools
         for tool in listed:
             described = tool.model_dump(mode="json", by_alias=True)
             if approved.get(tool.name) != tool_digest(described):  # control: tool-description-approved
-                await self._service.distrust(self._name, f"tool {tool.name} is not as it was approved")
+                await self._service.distrust(self.name, f"tool {tool.name} is not as it was approved")
 
     async def call(self, name: str, arguments: dict[str, Any], token: ExchangedToken) -> tuple[str, bool]:
         """Call a tool.  Return its answer, and whether the call succeeded; a refusal is an answer, too.
@@ -104,9 +104,9 @@ class ToolClient:
         except MCPError as error:
             reason = _reason(error)
             if error.error.code != INVALID_PARAMS and not untouched(_problem(error)):
-                raise PeerError(f"{self._name}: gave no answer ({reason})", unclear=True) from error
+                raise PeerError(f"{self.name}: gave no answer ({reason})", unclear=True) from error
             if reason in AWAY:
-                raise PeerError(f"{self._name}: refused ({reason})") from error
+                raise PeerError(f"{self.name}: refused ({reason})") from error
             return f"refused ({reason})", False
         text = "\n".join(part.text for part in result.content if part.type == "text")
         return text, not result.is_error
