@@ -21,7 +21,8 @@ def steps(system: System) -> str:
 
 
 _STEPS = r"""
-The passwords are of this run only.  Step by step, in bash (in zsh: `setopt interactive_comments` first):
+The passwords are of this run only.  Step by step, in bash
+(in zsh: `setopt interactive_comments` first):
 
   # trust this run's CA; connect to each party's own address
   ask() {{ curl -sS -w '\n' --cacert run/ca.pem {found} "$@"; }}
