@@ -1,0 +1,58 @@
+"""Figures as SVG: boxes in rows, and arrows between them; readable on a light and on a dark page.  Pure."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import NamedTuple
+
+WIDTH, HEIGHT, GAP, DOWN = 130, 46, 90, 46
+_STYLE = (
+    "text{font:12px sans-serif;fill:#1f2328;text-anchor:middle}.page{fill:#fff}"
+    ".box{fill:#f6f8fa;stroke:#57606a}.hop{stroke:#57606a;stroke-width:1.5;fill:none}.tip{fill:#57606a}.says{font-size:11px}"
+)
+
+
+class Arrow(NamedTuple):
+    """Who calls whom, and with what."""
+
+    start: str
+    end: str
+    says: str
+
+
+class Svg(str):
+    """A figure that Jupyter shows."""
+
+    __slots__ = ()
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+def figure(title: str, boxes: Mapping[str, tuple[int, int]], arrows: Sequence[Arrow]) -> Svg:
+    """Return a figure; each box is at a column and a row, and arrows lead to another column."""
+    wide = (max(column for column, _ in boxes.values()) + 1) * (WIDTH + GAP) - GAP + 40
+    high = (max(row for _, row in boxes.values()) + 1) * (HEIGHT + DOWN) - DOWN + 40
+    parts = [_box(name, *_corner(place)) for name, place in boxes.items()]
+    parts += [_arrow(arrow, _corner(boxes[arrow.start]), _corner(boxes[arrow.end])) for arrow in arrows]
+    return Svg(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
+        f'role="img" aria-label="{escape(title)}"><style>{_STYLE}</style>\n'
+        f'<rect class="page" width="{wide}" height="{high}" rx="8"/>\n' + "\n".join(parts) + "\n</svg>"
+    )
+
+
+def _corner(place: tuple[int, int]) -> tuple[int, int]:
+    column, row = place
+    return 20 + column * (WIDTH + GAP), 20 + row * (HEIGHT + DOWN)
+
+
+def _box(name: str, x: int, y: int) -> str:
+    text = f'<text x="{x + WIDTH // 2}" y="{y + HEIGHT // 2 + 4}">{escape(name)}</text>'
+    return f'<rect class="box" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>{text}'
+
+
+def _arrow(arrow: Arrow, start: tuple[int, int], end: tuple[int, int]) -> str:
+    x1, y1, x2, y2 = start[0] + WIDTH, start[1] + HEIGHT // 2, end[0], end[1] + HEIGHT // 2
+    says = f'<text class="says" x="{(x1 + x2) // 2}" y="{(y1 + y2) // 2 - 6}">{escape(arrow.says)}</text>'
+    tip = f'<path class="tip" d="M{x2} {y2}l-9 -4v8z"/>'
+    return f'<path class="hop" d="M{x1} {y1}L{x2 - 8} {y2}"/>{tip}{says}'

@@ -1,0 +1,34 @@
+"""What differs between two runs gets a name; what is left has to be the same, and nothing of it secret.  Pure."""
+
+import difflib
+import re
+
+VARIES = (
+    (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"), "<time>"),
+    (re.compile(r"\b1[7-9]\d{8}\b"), "<time>"),
+    (re.compile(r"\b\d+(?:\.\d+)? ms\b"), "<some> ms"),
+    (re.compile(r"\b(127\.0\.0\.1|localhost):\d{4,5}\b"), r"\1:<port>"),
+)
+"""All that may differ: ids, times, milliseconds and ports; never a status, a reason, a rule or a scope."""
+
+SECRET = re.compile(r"eyJ[\w-]+\.[\w-]|-----BEGIN [A-Z ]*PRIVATE KEY|(?<![\w-])[0-9a-f]{32,}(?![\w-])")
+"""A token, a key, and what passwords and secrets of a run look like."""
+
+
+def normal(text: str) -> str:
+    """Return a text with a name for each thing that differs between runs."""
+    for pattern, name in VARIES:
+        text = pattern.sub(name, text)
+    return text
+
+
+def secrets_in(text: str) -> list[str]:
+    """Return the beginnings of what must not be in a notebook."""
+    return [found[0][:6] + "…" for found in SECRET.finditer(text)]
+
+
+def differences(committed: str, executed: str) -> list[str]:
+    """Return the lines of two stored notebooks that are not the same."""
+    lines = difflib.unified_diff(committed.splitlines(), normal(executed).splitlines(), "committed", "executed", n=1)
+    return list(lines)

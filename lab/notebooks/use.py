@@ -1,0 +1,84 @@
+"""What the cells of the notebooks use: thin calls of the real thing, and how their answers are printed."""
+
+import asyncio
+import os
+import re
+from contextlib import AsyncExitStack
+from functools import cache
+
+from lab.before.attacks import Seen
+from lab.before.one_token.realm import NAME
+from lab.before.one_token.running import one_token
+from lab.before.one_token.use import OneToken
+from lab.before.system import Answer, Credentials
+from lab.compare.real import Real, real
+from lab.notebooks.claims import Names
+from lab.notebooks.normal import normal
+from local.system import ROOT, System
+
+_open, _names = AsyncExitStack(), Names()
+_ADMITTED = re.compile(r"200 -\d+")
+"""An answer of JSON-RPC: the gate let the call in, and the agent found no request in it."""
+_MEANING = re.compile(r"^\| `(\w+)` \| \d+ \| ([^|]+?) \|", re.MULTILINE)
+
+
+async def today(system: System) -> OneToken:
+    """Start the system of figure 1 at the running Keycloak, in a realm of its own; what a kernel left is removed."""
+    await _open.aclose()
+    async with system.keycloak.administration("master") as admin:
+        if NAME in [realm["realm"] for realm in await admin.a_get_realms()]:
+            await admin.a_delete_realm(NAME)
+    return await _open.enter_async_context(one_token(system.keycloak, system.folder / "one-token-notebook"))
+
+
+async def here(system: System) -> Real:
+    """Return the running system as its attackers find it, who are inside the orchestrator and both agents."""
+    return await _open.enter_async_context(real(system))
+
+
+async def close() -> None:
+    """End what was started."""
+    await _open.aclose()
+
+
+def token_of(credentials: Credentials) -> str:
+    """Return the token among what a caller is admitted by."""
+    return credentials["authorization"].removeprefix("Bearer ")
+
+
+def show(token: str) -> None:
+    """Print header and claims of a token, never the token."""
+    print(_names.shown(token))
+
+
+def tell(seen: Seen) -> None:
+    """Print what came of an attack."""
+    print("succeeded:" if seen.succeeded else "refused:", normal(seen.happened))
+
+
+def told(answer: Answer) -> str:
+    """Return status and reason of an answer, and what the reason means."""
+    if _ADMITTED.fullmatch(answer.said):
+        return f"{'200 ok':<24} Admitted; what was sent asks for nothing."
+    return f"{answer.said:<24} {_meanings().get(answer.said.rpartition(' ')[2], '')}".rstrip()
+
+
+@cache
+def _meanings() -> dict[str, str]:
+    """Return the sentence of each reason, of docs/reasons.md."""
+    return dict(_MEANING.findall((ROOT / "docs" / "reasons.md").read_text()))
+
+
+async def curl(command: str, token: str = "", **addresses: str) -> None:
+    """Print a command, run it, and print answer and status.  The token goes through a pipe: arguments are public."""
+    print("$", command)
+    shell = f'read -r TOKEN; {command.replace("curl", "curl -sS --max-time 30", 1)} -w "\\n%{{http_code}}\\n"'
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", shell),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={"PATH": os.environ["PATH"], **addresses},
+    )
+    said, _ = await process.communicate(f"{token}\n".encode())
+    print(normal(said.decode(errors="replace")).strip())

@@ -1,0 +1,84 @@
+# %% [markdown]
+# # 2. Scoped APIs: each token opens one door
+#
+# The first principle of the post is scoped API enforcement. Agents, inference and tools are APIs. Each has a scope and an audience of its own.
+#
+# The real system of this project runs behind this notebook. It has five doors: the orchestrator, two agents, the documents tool, and inference. This notebook takes one token for each door, and tries each token at all of them.
+
+# %%
+from lab.before.system import DOORS
+from lab.compare.real import SPENDS
+from lab.notebooks.attach import attach
+from lab.notebooks.figure import Arrow, figure
+from lab.notebooks.use import close, here, show, token_of, told
+
+figure(
+    "Five doors, and a token for each",
+    {
+        "alice's client": (0, 1),
+        "orchestrator": (1, 1),
+        "agent/reader": (2, 0),
+        "agent/writer": (2, 2),
+        "inference": (3, 0),
+        "tool/documents": (3, 1),
+    },
+    [
+        Arrow("alice's client", "orchestrator", "T0"),
+        Arrow("orchestrator", "agent/reader", "T1"),
+        Arrow("orchestrator", "agent/writer", "T1w"),
+        Arrow("agent/reader", "inference", "T3"),
+        Arrow("agent/reader", "tool/documents", "T2"),
+    ],
+)
+
+# %% [markdown]
+# The cell below plays an intruder who is inside the orchestrator and inside both agents. Such an intruder can use their certificates, and can get every token that they could get.
+
+# %%
+system = await attach()
+real = await here(system)
+alice = await real.sign_in("alice")
+
+holders = {"orchestrator": None, "agent/reader": "orchestrator", "agent/writer": "orchestrator"}
+holders |= {"tool/documents": "agent/reader", "inference": "agent/reader"}
+tokens = {"orchestrator": alice.credentials}
+for door in DOORS[1:]:
+    tokens[door] = await real.credentials(alice, holders[door], door)
+    print(f"{holders[door]:<14} got a token for {door:<16} scopes asked for: {SPENDS[door]}")
+
+# %% [markdown]
+# This is the token for the tool. `aud` names the one door that it opens, and `scope` the one thing that it may do there. `act` says who acts for alice, and through whom.
+
+# %%
+show(token_of(tokens["tool/documents"]))
+
+# %% [markdown]
+# Now each token is tried at all five doors. Its holder presents it, with the holder's own certificate.
+#
+# Only the diagonal opens. Everything else is refused by the gate of the party that was called, before any code of the party runs.
+
+# %%
+for intended in DOORS:
+    print(f"the token for {intended}:")
+    for door in DOORS:
+        answer = await real.call(door, tokens[intended], by=holders[intended])
+        print(f"  {'*' if door == intended else ' '} {door:<16} {told(answer)}")
+
+# %% [markdown]
+# "No connection" is a refusal, too. alice's client has no certificate, and all parties but the orchestrator close a connection without one.
+#
+# The right audience is not enough. The reader's token for the tool has the scope to read, and not the scope to write.
+
+# %%
+token = tokens["tool/documents"]
+for name, arguments in {"read": {"id": "ENG-101"}, "create": {"title": "A draft", "text": "text"}}.items():
+    print(f"{name:<8} {told(await real.tool(name, token, by='agent/reader', **arguments))}")
+
+# %% [markdown]
+# The right scope is not enough, either. alice is of engineering, and finance's forecast is not hers to read.
+
+# %%
+print(f"read     {told(await real.tool('read', token, by='agent/reader', id='FIN-201'))}")
+
+# %%
+await close()

@@ -1,0 +1,129 @@
+"""The notebooks: how they are read, stored, held to their committed outputs, and what must not be in them."""
+
+import json
+from typing import Any
+
+import jwt
+import pytest
+
+from lab.notebooks.claims import Names
+from lab.notebooks.execute import sources
+from lab.notebooks.figure import Arrow, figure
+from lab.notebooks.normal import differences, normal, secrets_in
+from lab.notebooks.percent import notebook, stored
+from registration.realm.users import USERS
+
+SOURCE = """# %% [markdown]
+# # A title
+#
+# A sentence.
+
+# %%
+print("x")
+"""
+OUTPUT = "the token for tool/documents: 401 audience_mismatch, scope tool.read, rule document-of-own-department"
+
+
+def printed(*texts: str) -> list[dict[str, Any]]:
+    return [{"output_type": "stream", "name": "stdout", "text": text} for text in texts]
+
+
+def test_a_source_is_cells_with_ids_of_their_own() -> None:
+    title, code = notebook(SOURCE)["cells"]
+
+    assert (title["cell_type"], "".join(title["source"])) == ("markdown", "# A title\n\nA sentence.")
+    assert (code["cell_type"], "".join(code["source"])) == ("code", 'print("x")')
+    assert (title["id"], code["id"]) == ("cell-1", "cell-2")
+
+
+def test_what_is_printed_is_stored_the_same_however_many_pieces_the_kernel_sends() -> None:
+    cells = notebook(SOURCE)
+
+    assert stored(cells, [printed("one\ntwo\n")]) == stored(cells, [printed("one\n", "tw", "o\n")])
+    assert cells == notebook(SOURCE)  # without the outputs, as before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id 0af76519-4c19-4c35-8f47-16ab1c39a1b2",
+        "at 2026-11-27T01:02:03.123Z",
+        '"iat": 1795741378',
+        "after 12.5 ms",
+        "https://localhost:8443/realms/agents",
+    ],
+)
+def test_what_differs_between_runs_gets_a_name(text: str) -> None:
+    assert "<" in normal(text)
+    assert normal(normal(text)) == normal(text)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ("401", "200"),
+        ("audience_mismatch", "not_bound"),
+        ("tool.read", "tool.write"),
+        ("document-of-own-department", "scope-held"),
+        ("tool/documents", "inference"),
+    ],
+)
+def test_another_status_reason_rule_scope_or_party_is_a_difference(was: str, becomes: str) -> None:
+    cells = notebook(SOURCE)
+    committed = normal(stored(cells, [printed(OUTPUT)]))
+
+    assert differences(committed, stored(cells, [printed(OUTPUT)])) == []
+    assert differences(committed, stored(cells, [printed(OUTPUT.replace(was, becomes))])) != []
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        jwt.encode({"sub": "alice"}, "a key that is long enough for it", algorithm="HS256"),
+        "-----BEGIN EC PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----",
+        "0123456789abcdef" * 2,
+    ],
+)
+def test_a_token_a_key_and_what_looks_like_a_password_are_found(secret: str) -> None:
+    [found] = secrets_in(f"x {secret} y")
+
+    assert secret not in found
+
+
+def test_the_committed_notebooks_are_of_their_sources_and_have_nothing_secret_in_them() -> None:
+    assert sources()
+    for source in sources():
+        text = source.with_suffix(".ipynb").read_text()
+        there, made = json.loads(text), notebook(source.read_text())
+
+        assert [(cell["id"], cell["source"]) for cell in there["cells"]] == [
+            (cell["id"], cell["source"]) for cell in made["cells"]
+        ]
+        assert secrets_in(text) == []
+        assert normal(text) == text
+
+
+def test_a_token_is_shown_by_its_claims_with_a_name_for_each_id() -> None:
+    identifier, _ = USERS["alice"]
+    token = jwt.encode(
+        {"sub": identifier, "iat": 1_800_000_000, "exp": 1_800_000_060, "sid": "abc", "scope": "tool.read"},
+        "a key that is long enough for it",
+        algorithm="HS256",
+    )
+    names = Names()
+
+    shown = json.loads(names.shown(token))
+    said = {"sub": "<alice>", "iat": "now", "exp": "iat + 60 s", "sid": "<id 1>", "scope": "tool.read"}
+    assert shown["claims"] == said
+    assert json.loads(names.shown(token)) == shown
+    assert token not in names.shown(token)
+
+
+def test_a_figure_escapes_what_it_shows_and_says_what_it_is() -> None:
+    drawn = figure("A & B", {"A": (0, 0), "<b>": (1, 0)}, [Arrow("A", "<b>", "T<1>")])
+
+    assert 'aria-label="A &amp; B"' in drawn
+    assert "&lt;b&gt;" in drawn
+    assert "T&lt;1&gt;" in drawn
+    assert drawn._repr_svg_() == drawn
