@@ -6,11 +6,12 @@
 # The real system of this project runs behind this notebook. It has five doors: the orchestrator, two agents, the documents tool, and inference. This notebook takes one token for each door, and tries each token at all of them.
 
 # %%
+from demo.intruder import claims_of
 from lab.before.system import DOORS
-from lab.compare.real import SPENDS
 from lab.notebooks.attach import attach
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.use import close, here, show, token_of, told
+from zerotrust.audit.event import Access
 
 figure(
     "Five doors, and a token for each",
@@ -44,7 +45,8 @@ holders |= {"tool/documents": "agent/reader", "inference": "agent/reader"}
 tokens = {"orchestrator": alice.credentials}
 for door in DOORS[1:]:
     tokens[door] = await real.credentials(alice, holders[door], door)
-    print(f"{holders[door]:<14} got a token for {door:<16} scopes asked for: {SPENDS[door]}")
+    scopes = sorted(claims_of(token_of(tokens[door]))["scope"].split())
+    print(f"{holders[door]:<14} got a token for {door:<16} scope: {' '.join(scopes)}")
 
 # %% [markdown]
 # This is the token for the tool. `aud` names the one door that it opens, and `scope` the one thing that it may do there. `act` says who acts for alice, and through whom.
@@ -55,7 +57,7 @@ show(token_of(tokens["tool/documents"]))
 # %% [markdown]
 # Now each token is tried at all five doors. Its holder presents it, with the holder's own certificate.
 #
-# Only the diagonal opens. Everything else is refused by the gate of the party that was called, before any code of the party runs.
+# Only the diagonal opens. Everything else is refused before any code of the called party runs: by its gate, or already by mutual TLS.
 
 # %%
 for intended in DOORS:
@@ -75,10 +77,12 @@ for name, arguments in {"read": {"id": "ENG-101"}, "create": {"title": "A draft"
     print(f"{name:<8} {told(await real.tool(name, token, by='agent/reader', **arguments))}")
 
 # %% [markdown]
-# The right scope is not enough, either. alice is of engineering, and finance's forecast is not hers to read.
+# The right scope is not enough, either. alice is of engineering, and finance's forecast is not hers to read. The caller learns only that the tool failed. The tool's record has the decision.
 
 # %%
 print(f"read     {told(await real.tool('read', token, by='agent/reader', id='FIN-201'))}")
+*_, decided = [event.data for event in system.events("tool/documents") if isinstance(event.data, Access)]
+print(f"on record: {decided.decision.reason}, for {decided.resource.kind} {decided.resource.name}")
 
 # %%
 await close()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from lab.notebooks.attach import NAME
 from lab.notebooks.execute import PYTHON, environment, executed, sources
 from local.llama_stack import end
 from local.program import FOLDER, console, say, until_stopped
@@ -36,9 +37,12 @@ def write_all() -> None:
 
 async def _write() -> int:
     async with running(RUN, say=say, insiders=INSIDERS) as system:
-        for source in sources():
-            say(f"{source.name} is executed")
-            source.with_suffix(".ipynb").write_text(await executed(source, system))
+        try:
+            for source in sources():
+                say(f"{source.name} is executed")
+                source.with_suffix(".ipynb").write_text(await executed(source, system))
+        finally:
+            (system.folder / NAME).unlink(missing_ok=True)
     return 0
 
 
@@ -65,6 +69,7 @@ async def _open() -> int:
             say(f"JupyterLab has ended: {log_of(system)}")
         finally:
             await end(lab)
+            (system.folder / NAME).unlink(missing_ok=True)
     return 1
 
 
