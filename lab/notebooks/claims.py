@@ -23,6 +23,8 @@ class Names:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
         began = int(claims["iat"])
         times = {name: f"iat + {claims[name] - began} s" for name in _TIMES if claims.get(name, 0) >= began}
+        if "scope" in claims:  # a set (RFC 6749 section 3.3): Keycloak gives it in any order
+            claims["scope"] = " ".join(sorted(str(claims["scope"]).split()))
         if "sid" in claims:
             claims["sid"] = self._name(str(claims["sid"]))
         claims |= dict.fromkeys(set(_TIMES) & claims.keys(), "before iat") | times | {"iat": "now"}
