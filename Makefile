@@ -15,7 +15,7 @@ SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 FIRST := echo "The installed packages are compared with their pin"
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
-.PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before compare notebooks write-notebooks register new-agent new-tool remove-agent remove-tool lock
+.PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before compare notebooks write-notebooks test-notebooks register new-agent new-tool remove-agent remove-tool lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,10 @@ compare: .venv/ready  ## The same attacks on figure 1's system and on this one
 notebooks: .venv/ready .notebooks/ready  ## The series in notebooks, on the running system
 	@$(FIRST)
 	@$(RUN) lab.notebooks open
+
+test-notebooks: .venv/ready .notebooks/ready  ## Execute the notebooks, and compare the outputs
+	@$(FIRST)
+	@$(RUN) lab.notebooks check
 
 write-notebooks: .venv/ready .notebooks/ready  ## Execute the notebooks, and store them with their outputs
 	@$(FIRST)

@@ -13,7 +13,7 @@ from demo.checks import Attempt, Checks
 from demo.intruder import said
 from demo.parts import NO, begin, paragraph
 from demo.running import Running
-from demo.tokens import show_exchanges, tokens_of
+from demo.tokens import show_exchanges
 from demo.trail import show_journals, show_trail
 from deploy.ogx import NAME
 from local.manual_steps import REQUEST
@@ -105,8 +105,7 @@ async def tell_story(system: Running, checks: Checks) -> str:
         "Every service writes its decision down before it acts. The id of alice's first token joins the records of all "
         "services; below each token are the calls that were made with it.",
     )
-    names = {token.token_id: name for name, token in tokens_of(system.registry, events).items()}
-    show_trail(console, events, names)
+    show_trail(console, events, {name: party.may_call for name, party in system.registry.parties.items()})
     show_journals(system)
     _tell_of_the_poisoned_report(events, checks, obeys=done.obeys)
     return next(event.trace.trace_id for event in events if event.trace)

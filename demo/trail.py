@@ -1,6 +1,6 @@
 """Shows what the journals say of a task, as `zt audit show` does, and whether each journal is whole."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -8,12 +8,14 @@ from demo.running import Running
 from local.program import console
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.journal import first_bad_record
-from zt.trail import level, trail
+from zt.names import Calls, token_names
+from zt.trail import trail
 
 
-def show_trail(to: Console, events: Iterable[AuditEvent], names: Mapping[str, str]) -> None:
-    """Show the records of one task; `names`: what its tokens are called, by their ids."""
-    to.print(trail(events, name=lambda token: names.get(token.token_id) or level(token)))
+def show_trail(to: Console, events: Sequence[AuditEvent], calls: Calls) -> None:
+    """Show the records of one task; `calls`: the parties that each party may call."""
+    names = token_names(calls, (token for event in events if (token := getattr(event.data, "principal", None))))
+    to.print(trail(events, name=lambda token: names[token.token_id]))
 
 
 def show_journals(system: Running) -> None:

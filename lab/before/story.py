@@ -7,7 +7,7 @@ from rich.text import Text
 from demo.parts import begin, paragraph
 from lab.before import attacks
 from lab.before.attacks import Run, Seen, tried
-from lab.before.llama_stack.__main__ import INTRODUCTION as FIGURE_3
+from lab.before.llama_stack.story import INTRODUCTION as FIGURE_3
 from lab.before.llama_stack.story import attacked
 from lab.before.one_token.running import one_token
 from lab.before.system import System

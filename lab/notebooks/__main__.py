@@ -12,6 +12,7 @@ import typer
 
 from lab.notebooks.attach import NAME
 from lab.notebooks.execute import PYTHON, environment, executed, sources
+from lab.notebooks.normal import differences
 from local.llama_stack import end
 from local.program import FOLDER, console, say, until_stopped
 from local.start import running
@@ -33,6 +34,27 @@ def open_all() -> None:
 def write_all() -> None:
     """Execute all notebooks, and store them with their outputs."""
     sys.exit(until_stopped(_write()))
+
+
+@app.command("check")
+def check_all() -> None:
+    """Execute all notebooks, and fail where an output is not the stored one."""
+    sys.exit(until_stopped(_check()))
+
+
+async def _check() -> int:
+    wrong = 0
+    async with running(RUN, say=say, insiders=INSIDERS) as system:
+        try:
+            for source in sources():
+                say(f"{source.name} is executed")
+                differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, system))
+                console.print("\n".join(differing), markup=False, soft_wrap=True, end="\n" if differing else "")
+                wrong += bool(differing)
+        finally:
+            (system.folder / NAME).unlink(missing_ok=True)
+    say(f"{wrong} of {len(sources())} notebooks print something else than what is stored")
+    return 1 if wrong else 0
 
 
 async def _write() -> int:

@@ -94,6 +94,16 @@ def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     return int(request.param)
 
 
+def test_a_token_that_was_exchanged_again_on_the_same_way_has_a_name_of_its_own_in_the_records() -> None:
+    """As where a model takes longer than the reader's token lives."""
+    of, file = registry(), io.StringIO()
+    events = task(*WAYS[:2], WAYS[1], of=of)
+
+    show_trail(Terminal(file=file, width=120), events, {name: party.may_call for name, party in of.parties.items()})
+
+    assert re.findall(r"(T[\w-]+) agent/reader", file.getvalue()) == ["T2", "T2-2"]
+
+
 def test_a_token_has_the_name_that_the_texts_give_it() -> None:
     tokens = tokens_of(registry(), task(*WAYS, of=registry()))
 
@@ -316,7 +326,7 @@ def test_where_there_is_no_terminal_a_line_says_again_and_again_what_goes_on(mon
     assert said[:2] == ["The task runs: 0.01 s so far", "The task runs: 0.02 s so far"]
 
 
-@pytest.mark.parametrize("module", ["demo.__main__", "local.__main__", "lab.before.llama_stack.__main__"])
+@pytest.mark.parametrize("module", ["demo.__main__", "local.__main__", "lab.before.__main__"])
 def test_the_first_line_comes_before_what_takes_long_to_import(module: str) -> None:
     code = f"import sys, {module}; print(*sorted({{'httpx', 'pydantic', 'sqlalchemy', 'fastapi'}} & {{*sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603

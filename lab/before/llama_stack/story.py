@@ -8,9 +8,15 @@ from demo.parts import begin, paragraph
 from lab.before.llama_stack import attacks
 from lab.before.llama_stack.attacks import ATTACKS, Run, Seen, tried
 from lab.before.llama_stack.running import Before, before
-from local.program import FOLDER, busy, say
-from local.start import running
+from local.program import busy, say
 from local.system import System
+
+INTRODUCTION = (
+    "The system that figure 3 of the series draws as today's. alice's client calls an agent. The agent hands her own "
+    "token to a Llama Stack server, and with it the static key of its tool. The server checks that one token, asks the "
+    "model, and calls the tool with the key. Server and Keycloak are the real ones; documents, their poison and the "
+    "model's rules are those of this project."
+)
 
 
 class Here(NamedTuple):
@@ -45,13 +51,6 @@ HERE: dict[Run, Here] = {
         "journals", "each record names the user and everyone who acted for them", "docs/audit-events.md"
     ),
 }
-
-
-async def story() -> int:
-    """Start Keycloak and the pass-through, attack it, and end everything."""
-    async with running(FOLDER / "before", say=say, parties=lambda _: {}) as system:
-        await attacked(system)
-    return 0
 
 
 async def attacked(system: System) -> None:
