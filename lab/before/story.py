@@ -9,6 +9,7 @@ from lab.before import attacks
 from lab.before.attacks import Run, Seen, tried
 from lab.before.llama_stack.story import INTRODUCTION as FIGURE_3
 from lab.before.llama_stack.story import attacked
+from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
 from lab.before.system import System
 from local.llama_stack import OGX
@@ -66,7 +67,7 @@ GAPS = (
 async def story() -> int:
     """Start Keycloak, attack the systems before one after the other, and end everything."""
     async with running(FOLDER / "before", say=say, parties=lambda _: {}) as system:
-        async with one_token(system.keycloak, system.folder / "one-token") as there:
+        async with realm(system.keycloak) as users, one_token(users, system.folder / "one-token") as there:
             found = await tell(there)
         begin("The end of figure 1")
         paragraph(

@@ -2,6 +2,7 @@
 
 from demo.intruder import INSIDERS
 from demo.parts import paragraph
+from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
 from lab.compare.comparison import compared, cost
 from lab.compare.page import page
@@ -20,7 +21,8 @@ async def compare() -> int:
     with alive("Both systems start, and are attacked"):
         async with (
             running(folder, say=say, insiders=INSIDERS) as system,
-            one_token(system.keycloak, system.folder / "one-token") as before,
+            realm(system.keycloak) as users,
+            one_token(users, system.folder / "one-token") as before,
             real(system) as after,
         ):
             say("The attacks begin, each on both systems")

@@ -6,19 +6,23 @@ import secrets
 import shutil
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import typer
 
-from lab.notebooks.attach import NAME
-from lab.notebooks.execute import PYTHON, environment, executed, sources
+from lab.before.one_token.realm import realm
+from lab.notebooks.attach import write
+from lab.notebooks.execute import PYTHON, Kernels, environment, executed, sources
 from lab.notebooks.normal import differences
 from local.llama_stack import end
 from local.program import FOLDER, console, say, until_stopped
 from local.start import running
-from local.system import HOST, System
+from local.system import HOST
 
 RUN = FOLDER / "notebooks"
+LOG = RUN / "logs" / "jupyterlab.log"
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -42,40 +46,45 @@ def check_all() -> None:
     sys.exit(until_stopped(_check()))
 
 
+@asynccontextmanager
+async def _offered() -> AsyncIterator[Kernels]:
+    """Run the system for a block, with the realm of figure 1, and have the file by which kernels meet it."""
+    async with running(RUN, say=say, insiders=INSIDERS) as system, realm(system.keycloak) as before:
+        file = write(system, before)
+        try:
+            yield Kernels(PYTHON, RUN / "jupyter", file)
+        finally:
+            file.unlink(missing_ok=True)
+
+
 async def _check() -> int:
     wrong = 0
-    async with running(RUN, say=say, insiders=INSIDERS) as system:
-        try:
-            for source in sources():
-                say(f"{source.name} is executed")
-                differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, system))
-                console.print("\n".join(differing), markup=False, soft_wrap=True, end="\n" if differing else "")
-                wrong += bool(differing)
-        finally:
-            (system.folder / NAME).unlink(missing_ok=True)
+    async with _offered() as kernels:
+        for source in sources():
+            say(f"{source.name} is executed")
+            differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, kernels))
+            console.print("\n".join(differing), markup=False, soft_wrap=True, end="\n" if differing else "")
+            wrong += bool(differing)
     say(f"{wrong} of {len(sources())} notebooks print something else than what is stored")
     return 1 if wrong else 0
 
 
 async def _write() -> int:
-    async with running(RUN, say=say, insiders=INSIDERS) as system:
-        try:
-            for source in sources():
-                say(f"{source.name} is executed")
-                source.with_suffix(".ipynb").write_text(await executed(source, system))
-        finally:
-            (system.folder / NAME).unlink(missing_ok=True)
+    async with _offered() as kernels:
+        for source in sources():
+            say(f"{source.name} is executed")
+            source.with_suffix(".ipynb").write_text(await executed(source, kernels))
     return 0
 
 
 async def _open() -> int:
-    async with running(RUN, say=say, insiders=INSIDERS) as system:
-        copies, token, port = copied(system.folder / "copies"), secrets.token_hex(24), _free_port()
+    async with _offered() as kernels:
+        copies, token, port = copied(RUN / "copies"), secrets.token_hex(24), _free_port()
         settings = {f"--ServerApp.{name}={value}" for name, value in _settings(port, copies).items()}
-        log = os.open(system.folder / "logs" / "jupyterlab.log", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        log = os.open(LOG, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
         lab = await asyncio.create_subprocess_exec(
             *(str(PYTHON), "-I", "-m", "jupyterlab", "--no-browser", *sorted(settings)),
-            env=environment(system) | {"JUPYTER_TOKEN": token},  # not among the arguments, which are public
+            env=environment(kernels) | {"JUPYTER_TOKEN": token},  # not among the arguments, which are public
             cwd=copies,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
@@ -88,10 +97,9 @@ async def _open() -> int:
             console.print(f"\n  http://{HOST}:{port}/lab/tree/{first}?token={token}\n", soft_wrap=True)
             console.print("Open it in a browser. What you change is a copy, in run/notebooks/copies. Ctrl-C ends it.")
             await lab.wait()
-            say(f"JupyterLab has ended: {log_of(system)}")
+            say(f"JupyterLab has ended: {LOG}")
         finally:
             await end(lab)
-            (system.folder / NAME).unlink(missing_ok=True)
     return 1
 
 
@@ -102,11 +110,6 @@ def copied(folder: Path) -> Path:
         if not (copy := folder / source.with_suffix(".ipynb").name).exists():
             shutil.copy(source.with_suffix(".ipynb"), copy)
     return folder
-
-
-def log_of(system: System) -> Path:
-    """Return the path of JupyterLab's log."""
-    return system.folder / "logs" / "jupyterlab.log"
 
 
 def _settings(port: int, folder: Path) -> dict[str, str]:

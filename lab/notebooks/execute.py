@@ -4,12 +4,13 @@ import asyncio
 import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
-from lab.notebooks.attach import VARIABLE, write
+from lab.notebooks.attach import VARIABLE, held
 from lab.notebooks.normal import normal, secrets_in
 from lab.notebooks.percent import KERNEL, notebook, stored
 from local.alone import DemoError
-from local.system import ROOT, System
+from local.system import ROOT
 
 SOURCES = ROOT / "notebooks"
 PYTHON = ROOT / ".notebooks" / "bin" / "python"
@@ -18,37 +19,45 @@ SECONDS = 180
 """For a whole notebook, on a slow machine."""
 
 
+class Kernels(NamedTuple):
+    """Where kernels run: with which Python, their own folder, and the file by which they meet the system."""
+
+    python: Path
+    home: Path
+    file: Path
+
+
 def sources() -> list[Path]:
     """Return the sources of all notebooks, in their order."""
     return sorted(SOURCES.glob("*.py"))
 
 
-def environment(system: System) -> dict[str, str]:
+def environment(kernels: Kernels) -> dict[str, str]:
     """Return the variables of Jupyter: our kernel, and nothing of the user's own settings."""
-    if not PYTHON.exists():
-        raise DemoError(f"{PYTHON.relative_to(ROOT)} is missing: `make .notebooks/ready`")
-    home = system.folder / "jupyter"
+    if not kernels.python.exists():
+        raise DemoError(f"{kernels.python.relative_to(ROOT)} is missing: `make .notebooks/ready`")
+    home = kernels.home
     (kernel := home / "kernels" / KERNEL).mkdir(mode=0o700, parents=True, exist_ok=True)
-    command = [str(PYTHON), "-I", "-B", str(OURS / "kernel.py"), "-f", "{connection_file}"]
+    command = [str(kernels.python), "-I", "-B", str(OURS / "kernel.py"), "-f", "{connection_file}"]
     spec = {"argv": command, "display_name": "Zero trust (the running system)", "language": "python"}
-    (kernel / "kernel.json").write_text(json.dumps(spec | {"env": {VARIABLE: str(write(system))}}))
+    (kernel / "kernel.json").write_text(json.dumps(spec | {"env": {VARIABLE: str(kernels.file)}}))
     places = ("JUPYTER_PATH", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "HOME")
     return {"PATH": os.environ.get("PATH", ""), **dict.fromkeys(places, str(home))}
 
 
-async def executed(source: Path, system: System) -> str:
+async def executed(source: Path, kernels: Kernels) -> str:
     """Return a notebook with its outputs, as its file has to be.
 
     Raises `DemoError` if a cell fails, or an output has something secret; it is not quoted.
     """
     cells = notebook(source.read_text())  # noqa: ASYNC240 - one small file
     process = await asyncio.create_subprocess_exec(
-        *(str(PYTHON), "-I", "-B", str(OURS / "run_cells.py")),
+        *(str(kernels.python), "-I", "-B", str(OURS / "run_cells.py")),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=environment(system),
-        cwd=system.folder,
+        env=environment(kernels),
+        cwd=kernels.home,
     )
     try:
         async with asyncio.timeout(SECONDS):
@@ -59,8 +68,7 @@ async def executed(source: Path, system: System) -> str:
     if process.returncode:
         raise DemoError(f"{source.name}: {said.decode(errors='replace')[-3000:]}")
     outputs = [cell["outputs"] for cell in json.loads(found)["cells"] if cell["cell_type"] == "code"]
-    known = [*system.keycloak.passwords.values(), system.keycloak.admin[1]]
     text = json.dumps(outputs, ensure_ascii=False)
-    if leaked := secrets_in(text) + ["a password" for one in known if one in text]:
+    if leaked := secrets_in(text) + ["a password" for one in held(kernels.file) if one in text]:
         raise DemoError(f"{source.name}: an output has a token, a key or a password ({leaked[0]})")
     return normal(stored(cells, outputs))

@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 from functools import cache
 
 from lab.before.attacks import Seen
-from lab.before.one_token.realm import NAME
 from lab.before.one_token.running import one_token
 from lab.before.one_token.use import OneToken
 from lab.before.system import Answer, Credentials
 from lab.compare.real import Real, real
+from lab.notebooks.attach import realm_of_figure_1
 from lab.notebooks.claims import Names
 from lab.notebooks.normal import normal
 from local.system import ROOT, System
@@ -23,12 +23,9 @@ _MEANING = re.compile(r"^\| `(\w+)` \| \d+ \| ([^|]+?) \|", re.MULTILINE)
 
 
 async def today(system: System) -> OneToken:
-    """Start the system of figure 1 at the running Keycloak, in a realm of its own; what a kernel left is removed."""
+    """Start the processes of the system of figure 1, in the realm that is there for it; those of this kernel end."""
     await _open.aclose()
-    async with system.keycloak.administration("master") as admin:
-        if NAME in [realm["realm"] for realm in await admin.a_get_realms()]:
-            await admin.a_delete_realm(NAME)
-    return await _open.enter_async_context(one_token(system.keycloak, system.folder / "one-token-notebook"))
+    return await _open.enter_async_context(one_token(realm_of_figure_1(system), system.folder / "one-token-notebook"))
 
 
 async def here(system: System) -> Real:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
 from lab.before.one_token.use import OneToken
 from lab.compare.comparison import compared, cost
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def there(system: System) -> AsyncIterator[OneToken]:
     """The system of figure 1, at the same Keycloak."""
-    async with one_token(system.keycloak, system.folder / "one-token") as running:
+    async with realm(system.keycloak) as users, one_token(users, system.folder / "one-token") as running:
         yield running
 
 

@@ -1,6 +1,7 @@
 """The realm of figure 1: the application has an id and a secret, and one token for everything, without a user."""
 
 import secrets
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ NAME, PAGE, APP, AUDIENCE = "before-one-token", "page", "app", "platform"
 class Realm:
     """The realm, and its secrets, which were made for this run."""
 
-    keycloak: Keycloak
+    tls: ssl.SSLContext = field(repr=False)
+    """What trusts Keycloak's certificate."""
     passwords: dict[str, str] = field(repr=False)
     secret: str = field(repr=False)
     """The application's."""
@@ -52,7 +54,7 @@ class Realm:
 
     @property
     def _page(self) -> Client:
-        return Client(self.issuer, PAGE, "openid", self.keycloak.tls)
+        return Client(self.issuer, PAGE, "openid", self.tls)
 
 
 @asynccontextmanager
@@ -60,7 +62,7 @@ async def realm(keycloak: Keycloak) -> AsyncIterator[Realm]:
     """Have the realm at a running Keycloak for a block."""
     passwords, secret = {user: secrets.token_hex(16) for user in USERS}, secrets.token_hex(32)
     async with made(keycloak, representation(passwords, secret)):
-        yield Realm(keycloak, passwords, secret)
+        yield Realm(keycloak.tls, passwords, secret)
 
 
 def representation(passwords: dict[str, str], secret: str) -> dict[str, Any]:

@@ -1,5 +1,4 @@
-"""Runs the system of figure 1 beside a running Keycloak: realm, model, tool, agents, orchestrator.  Its secrets are
-new each time."""
+"""Runs the system of figure 1 beside a Keycloak that has its realm: model, tool, agents, orchestrator."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -12,23 +11,21 @@ from deploy import scripted_model
 from lab.before.folder import emptied
 from lab.before.one_token.orchestrator import orchestrator_app
 from lab.before.one_token.process import Agent
-from lab.before.one_token.realm import APP, realm
+from lab.before.one_token.realm import APP, Realm
 from lab.before.one_token.use import OneToken
 from lab.before.tool import Documents
 from lab.conformance.serving import served
-from local.keycloak import Keycloak
 
 AGENTS = ("agent/reader", "agent/writer")
 KEY_HEADER = "x-api-key"
 
 
 @asynccontextmanager
-async def one_token(keycloak: Keycloak, folder: Path) -> AsyncIterator[OneToken]:
-    """Run the system for a block; `folder` is its own, and is emptied.  Raises `KeycloakError`."""
+async def one_token(users: Realm, folder: Path) -> AsyncIterator[OneToken]:
+    """Run the system for a block; `folder` is its own, and is emptied.  Raises `httpx.HTTPError`."""
     folder = emptied(folder)
     documents = Documents(key := secrets.token_hex(16), header=KEY_HEADER)
     async with AsyncExitStack() as opened:
-        users = await opened.enter_async_context(realm(keycloak))
         (credentials := folder / "app.env").touch(mode=0o600)
         credentials.write_text(f"{APP}\n{users.secret}\n")
         model = await opened.enter_async_context(served(scripted_model.app))
