@@ -36,14 +36,14 @@ def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
         "same user, one audience, less scope, a shorter lifetime, and one more actor on record.",
     )
     tokens = tokens_of(registry, events)
-    chain = _longest_chain(tokens)
+    chain = longest_chain(tokens)
     asked = {e.data.token_id: e.data for e in events if isinstance(e.data, Exchange) and e.data.token_id}
     for (before, parent), (name, token) in pairwise(chain.items()):
         if exchange := asked.get(token.token_id):
             console.print(_exchange(registry, f"{before} → {name}", parent, token, exchange))
     console.print()
     paragraph("These tokens, decoded: what a token has lost is marked by - and struck through, what is new by +.")
-    console.print(_side_by_side(chain))
+    console.print(side_by_side(chain))
     paragraph(
         "All tokens of the task. From T1 on, only the party on the left can use one, and only the one on the right "
         "accepts it."
@@ -71,7 +71,7 @@ def _outside(registry: Registry, events: Iterable[AuditEvent]) -> Iterator[tuple
             yield f"{party} → {data.audience}", ", ".join(data.scopes), life
 
 
-def _longest_chain(tokens: Mapping[str, Caller]) -> dict[str, Caller]:
+def longest_chain(tokens: Mapping[str, Caller]) -> dict[str, Caller]:
     """Return T0, T1 and T2 of the first way that has all of them, or as many as there are."""
     last = next((token for token in tokens.values() if len(token.lineage) == 2), None)
     wanted = (*last.lineage, last.token_id) if last else [token.token_id for token in tokens.values()][:1]
@@ -97,7 +97,12 @@ def _exchange(registry: Registry, title: str, parent: Caller, token: Caller, ask
     return table
 
 
-def _side_by_side(chain: Mapping[str, Caller]) -> Table:
+CLAIMS = ("issued to (azp)", "only for (aud)", "user (sub)", "actors (act)", "scope", "groups", "lifetime", "id (jti)")
+"""What is shown of a token."""
+
+
+def side_by_side(chain: Mapping[str, Caller], claims: Sequence[str] = CLAIMS) -> Table:
+    """Return a table of these claims of the tokens of one chain, each compared to the token before."""
     table = Table(padding=(0, 1, 0, 0), pad_edge=False, box=SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     for name in chain:
@@ -105,13 +110,9 @@ def _side_by_side(chain: Mapping[str, Caller]) -> Table:
     parents: list[Caller | None] = [None, *chain.values()]
     scopes = sorted({scope for token in chain.values() for scope in token.scopes})
     columns = [_said(parent, token, scopes) for parent, token in zip(parents, chain.values(), strict=False)]
-    for claim in CLAIMS:
+    for claim in claims:
         table.add_row(claim, *(column[claim] for column in columns))
     return table
-
-
-CLAIMS = ("issued to (azp)", "only for (aud)", "user (sub)", "actors (act)", "scope", "groups", "lifetime", "id (jti)")
-"""What is shown of a token."""
 
 
 def _said(parent: Caller | None, token: Caller, scopes: Sequence[str]) -> dict[str, Text]:

@@ -5,7 +5,7 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, HEIGHT, GAP, DOWN = 130, 46, 90, 46
-_STYLE = (
+STYLE = (
     "text{font:12px sans-serif;fill:#1f2328;text-anchor:middle}.page{fill:#fff}"
     ".box{fill:#f6f8fa;stroke:#57606a}.hop{stroke:#57606a;stroke-width:1.5;fill:none}.tip{fill:#57606a}.says{font-size:11px}"
 )
@@ -32,11 +32,11 @@ def figure(title: str, boxes: Mapping[str, tuple[int, int]], arrows: Sequence[Ar
     """Return a figure; each box is at a column and a row, and arrows lead to another column."""
     wide = (max(column for column, _ in boxes.values()) + 1) * (WIDTH + GAP) - GAP + 40
     high = (max(row for _, row in boxes.values()) + 1) * (HEIGHT + DOWN) - DOWN + 40
-    parts = [_box(name, *_corner(place)) for name, place in boxes.items()]
+    parts = [box(name, *_corner(place)) for name, place in boxes.items()]
     parts += [_arrow(arrow, _corner(boxes[arrow.start]), _corner(boxes[arrow.end])) for arrow in arrows]
     return Svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
-        f'role="img" aria-label="{escape(title)}"><style>{_STYLE}</style>\n'
+        f'role="img" aria-label="{escape(title)}"><style>{STYLE}</style>\n'
         f'<rect class="page" width="{wide}" height="{high}" rx="8"/>\n' + "\n".join(parts) + "\n</svg>"
     )
 
@@ -46,7 +46,8 @@ def _corner(place: tuple[int, int]) -> tuple[int, int]:
     return 20 + column * (WIDTH + GAP), 20 + row * (HEIGHT + DOWN)
 
 
-def _box(name: str, x: int, y: int) -> str:
+def box(name: str, x: int, y: int) -> str:
+    """Return a box with its name; `x` and `y` are its upper left corner."""
     text = f'<text x="{x + WIDTH // 2}" y="{y + HEIGHT // 2 + 4}">{escape(name)}</text>'
     return f'<rect class="box" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>{text}'
 

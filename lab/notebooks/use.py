@@ -33,6 +33,19 @@ async def here(system: System) -> Real:
     return await _open.enter_async_context(real(system))
 
 
+def reach(system: System) -> dict[str, str]:
+    """Return what `curl` needs to reach Keycloak and the orchestrator, as variables; it trusts this run's CA."""
+    name = system.registry.dns_name("orchestrator")
+    host, port = system.directory.places.get(name, (name, 443))
+    return {
+        "CURL_CA_BUNDLE": str(system.authority.ca_file),
+        "ISSUER": system.keycloak.issuer,
+        "TOKENS": system.keycloak.metadata.token_endpoint,
+        "ORCHESTRATOR": system.address("orchestrator"),
+        "AT": f"--connect-to {name}::{host}:{port}",
+    }
+
+
 async def close() -> None:
     """End what was started."""
     await _open.aclose()
@@ -41,6 +54,11 @@ async def close() -> None:
 def token_of(credentials: Credentials) -> str:
     """Return the token among what a caller is admitted by."""
     return credentials["authorization"].removeprefix("Bearer ")
+
+
+def bearer(token: str) -> Credentials:
+    """Return what a caller is admitted by who has a token."""
+    return {"authorization": f"Bearer {token}"}
 
 
 def show(token: str) -> None:
@@ -69,7 +87,8 @@ def _meanings() -> dict[str, str]:
 async def curl(command: str, token: str = "", **addresses: str) -> None:
     """Print a command, run it, and print answer and status.  The token goes through a pipe: arguments are public."""
     print("$", command)
-    shell = f'read -r TOKEN; {command.replace("curl", "curl -sS --max-time 30", 1)} -w "\\n%{{http_code}}\\n"'
+    options = 'curl -sS --max-time 30 -w "\\n%{http_code}\\n"'
+    shell = f"read -r TOKEN; {command.replace('curl', options, 1)}"
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", shell),
         stdin=asyncio.subprocess.PIPE,

@@ -16,7 +16,7 @@ from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.parts import paragraph
 from demo.story import TRIED, Done, _tell_of_the_poisoned_report, model_said, poisoned
-from demo.tokens import _longest_chain, _side_by_side, show_exchanges, tokens_of
+from demo.tokens import longest_chain, show_exchanges, side_by_side, tokens_of
 from demo.trail import show_trail
 from demo.who import show_who_is_who
 from local import program
@@ -149,8 +149,8 @@ def test_what_a_token_has_lost_is_marked_in_the_text_and_struck_through_where_th
     with console.capture() as told:
         show_exchanges(registry(), events)
     styled = io.StringIO()
-    chain = _longest_chain(tokens_of(registry(), events))
-    Terminal(file=styled, width=width, force_terminal=True, color_system="standard").print(_side_by_side(chain))
+    chain = longest_chain(tokens_of(registry(), events))
+    Terminal(file=styled, width=width, force_terminal=True, color_system="standard").print(side_by_side(chain))
 
     assert re.search(r"task\.run +-task\.run *\n", told.get())
     assert re.search(r"tool\.write +-tool\.write *\n", told.get())

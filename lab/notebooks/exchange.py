@@ -1,0 +1,54 @@
+"""What the cells about the token exchange print: Keycloak's answer, and the tokens of one chain beside each other."""
+
+import io
+import re
+from collections.abc import Mapping
+
+import httpx
+
+from demo.intruder import claims_of
+from demo.tokens import CLAIMS, longest_chain, side_by_side, tokens_of
+from local.system import System
+from zerotrust.audit.event import Caller, Request
+from zt.terminal import Terminal
+
+MEMBERS = ("access_token", "issued_token_type", "token_type", "expires_in", "scope")
+"""Of an answer, by RFC 8693 section 2.2.1; Keycloak's own members are left out."""
+SHOWN = tuple(claim for claim in CLAIMS if "jti" not in claim)
+_LIST = re.compile(r"\[([^\]]*)\]")
+
+
+def answered(answer: httpx.Response, name: str = "the token") -> None:
+    """Print Keycloak's answer to a request for a token, which is shown by its name."""
+    body = answer.json()
+    if not answer.is_success:
+        print(answer.status_code, f"{body['error']}: {_LIST.sub(_in_order, body['error_description'])}")
+        return
+    claims = claims_of(body["access_token"])
+    life = claims["exp"] - claims["iat"]
+    left = f"what is left of {life} s" if life > 0 else "nothing: it ended before it was issued"
+    body |= {"access_token": f"<{name}>", "expires_in": left, "scope": " ".join(sorted(body["scope"].split()))}
+    print(answer.status_code, *(f"{member:<19}{body[member]}" for member in MEMBERS), sep="\n")
+
+
+def chain(system: System, t0: str) -> Mapping[str, Caller]:
+    """Return T0, T1 and T2 of T0's transaction, as the parties that got them have recorded them."""
+    transaction = claims_of(t0)["jti"]
+    found = [event for party in system.registry.services for event in system.events(party)]
+    return longest_chain(tokens_of(system.registry, [event for event in found if _is_of(event.data, transaction)]))
+
+
+def beside(tokens: Mapping[str, Caller]) -> None:
+    """Print tokens beside each other: what one has lost is marked by -, and what is new by +."""
+    page = Terminal(file=(text := io.StringIO()), width=110, color_system=None, force_jupyter=False)
+    page.print(side_by_side(tokens, SHOWN))
+    print(*(line.rstrip() for line in text.getvalue().strip("\n").splitlines()), sep="\n")
+
+
+def _is_of(data: object, transaction: str) -> bool:
+    return isinstance(data, Request) and data.principal is not None and data.principal.transaction == transaction
+
+
+def _in_order(found: re.Match[str]) -> str:
+    """A set, which Keycloak prints in any order."""
+    return f"[{', '.join(sorted(found[1].split(', ')))}]"

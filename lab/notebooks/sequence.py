@@ -1,0 +1,28 @@
+"""Who sends what to whom, in order, as SVG: a line for each party, and an arrow for each step.  Pure."""
+
+from collections.abc import Sequence
+from html import escape
+
+from lab.notebooks.figure import STYLE, Arrow, Svg, box
+
+APART, STEP, TOP = 190, 44, 94
+"""Pixels between two lines, between two steps, and above the first step."""
+
+
+def sequence(title: str, parties: Sequence[str], steps: Sequence[Arrow]) -> Svg:
+    """Return a figure in which each step is numbered; an arrow may lead in either direction, over other lines."""
+    at = {party: 85 + number * APART for number, party in enumerate(parties)}
+    wide, high = (len(parties) - 1) * APART + 170, TOP + len(steps) * STEP
+    lines = [f'<path class="life" d="M{x} 66V{high - 20}"/>' + box(party, x - 65, 20) for party, x in at.items()]
+    arrows = [_step(f"{n}. {s.says}", at[s.start], at[s.end], TOP + n * STEP - 20) for n, s in enumerate(steps, 1)]
+    return Svg(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
+        f'role="img" aria-label="{escape(title)}"><style>{STYLE}.life{{stroke:#afb8c1;stroke-dasharray:3 3}}</style>\n'
+        f'<rect class="page" width="{wide}" height="{high}" rx="8"/>\n' + "\n".join([*lines, *arrows]) + "\n</svg>"
+    )
+
+
+def _step(says: str, start: int, end: int, y: int) -> str:
+    back = 9 if end > start else -9
+    text = f'<text class="says" x="{(start + end) // 2}" y="{y - 6}">{escape(says)}</text>'
+    return f'<path class="hop" d="M{start} {y}H{end - back}"/><path class="tip" d="M{end} {y}l{-back} -4v8z"/>{text}'

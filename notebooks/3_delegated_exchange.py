@@ -1,0 +1,245 @@
+# %% [markdown]
+# # 3. Delegated exchange: a new token for each hop
+#
+# In the first notebook, one token was passed on from party to party. The second principle of the post is delegated token exchange: nobody passes a token on. Each party shows Keycloak the token that it got, and asks for a new one for the next hop.
+#
+# Keycloak is the issuer here: it makes all tokens. The exchange has a standard, RFC 8693.
+#
+# This is figure 2. T0 is the token that alice gets when she signs in. T1 and T2 come from it by exchange.
+
+# %%
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from demo.intruder import User, claims_of
+from lab.notebooks.attach import attach
+from lab.notebooks.exchange import answered, beside, chain
+from lab.notebooks.figure import Arrow
+from lab.notebooks.sequence import sequence
+from lab.notebooks.use import bearer, close, curl, here, reach, token_of, told
+from zerotrust.issuer.exchange import TokenRequest
+
+sequence(
+    "Figure 2: each hop has a token of its own",
+    ["alice's client", "orchestrator", "agent/reader", "tool/documents", "Keycloak"],
+    [
+        Arrow("alice's client", "orchestrator", "T0"),
+        Arrow("orchestrator", "Keycloak", "T0: I want one for the reader"),
+        Arrow("Keycloak", "orchestrator", "T1"),
+        Arrow("orchestrator", "agent/reader", "T1"),
+        Arrow("agent/reader", "Keycloak", "T1: I want one for the tool"),
+        Arrow("Keycloak", "agent/reader", "T2"),
+        Arrow("agent/reader", "tool/documents", "T2"),
+    ],
+)
+
+# %% [markdown]
+# As in the second notebook, the cells play an intruder who is inside the orchestrator and both agents. Here alice signs in, and her client gets T0.
+
+# %%
+system = await attach()
+real = await here(system)
+alice = await real.sign_in("alice")
+t0 = token_of(alice.credentials)
+print(claims_of(t0)["azp"], "got T0, for", claims_of(t0)["aud"])
+
+# %% [markdown]
+# Keycloak says at a well-known address which kinds of requests it accepts. The token exchange is one of them.
+
+# %%
+where = reach(system)
+await curl("curl $ISSUER/.well-known/openid-configuration | grep -o 'urn:[a-z:-]*token-exchange'", **where)
+
+# %% [markdown]
+# ## The request
+#
+# This is the form that the orchestrator sends to Keycloak, built by the same code ([exchange.py](../zerotrust/issuer/exchange.py)). Two values are secret, so they have names here.
+
+# %%
+scopes = "agent.invoke inference.run llama.chat tool.read"
+wanted = TokenRequest(audience=system.registry.id("agent/reader"), scopes=frozenset(scopes.split()))
+for field, value in wanted.form("<T0>", "<the orchestrator's JWT-SVID>").items():
+    print(f"{field:<22}{value}")
+
+# %% [markdown]
+# `subject_token` says for whom: alice. `audience` says where the new token has to work: at the reader alone. `scope` says for what.
+#
+# `client_assertion` says who asks. The orchestrator has no password at Keycloak. It has a JWT-SVID: a statement that the attestation authority has signed. The authority measures the code of a process, and gives the statement to approved code only.
+
+# %%
+says = claims_of(await system.assertion("orchestrator"))
+print(f"sub   {says['sub']}\naud   {', '.join(says['aud'])}\nlife  {says['exp'] - says['iat']} s")
+
+# %% [markdown]
+# ## The answer
+#
+# Now the orchestrator sends its request.
+
+# %%
+answer = await real.intruder.exchange("orchestrator", t0, "agent/reader", scopes)
+t1 = answer.json()["access_token"]
+answered(answer, "T1")
+
+# %% [markdown]
+# The reader does the same with T1. It wants a token for the tool, to read and nothing else.
+
+# %%
+answer = await real.intruder.exchange("agent/reader", t1, "tool/documents", "tool.read")
+t2 = answer.json()["access_token"]
+answered(answer, "T2")
+
+# %% [markdown]
+# Each token is now used once: by its holder, at the party that it is for.
+
+# %%
+hops = (t0, None, "orchestrator"), (t1, "orchestrator", "agent/reader"), (t2, "agent/reader", "tool/documents")
+for token, by, door in hops:
+    answer = await real.call(door, bearer(token), by=by)
+    print(f"{by or 'a client':<13} → {door:<15} {told(answer)}")
+
+# %% [markdown]
+# ## T0 beside T1 beside T2
+#
+# Every party records the claims of the tokens that it accepts. Here they are beside each other. What a token has lost is marked by -, and what is new by +.
+
+# %%
+beside(chain(system, t0))
+
+# %% [markdown]
+# What stays: the user. Every token is alice's, in her department.
+#
+# What narrows: the scope gets smaller at each hop, and the lifetime shorter. Each token is for one party.
+#
+# What grows: `act`, the chain of those who act for alice. Keycloak writes it. So the tool knows for whom it works, and through whom the request came. In the first notebook, it could not tell.
+#
+# ## What Keycloak refuses
+#
+# The intruder asks for more. alice signs in again for that, and `way` gets new tokens whenever the old ones are about to end.
+#
+# First, the reader asks for a token that lasts an hour.
+
+# %%
+way, ask = User("alice", real.intruder), real.intruder.exchange
+answered(await ask("agent/reader", await way.t1(), "tool/documents", "tool.read", lifetime=3600), "a token")
+
+# %% [markdown]
+# That is no error, but the wish is not granted. The registry ([registry.yaml](../registry.yaml)) is the list of all parties. It says that the reader's tokens last 60 s at most. A wish can only shorten a life, and no token outlives the one that it comes from.
+#
+# Next, alice has signed in for reading only, and the orchestrator asks for a token that can write.
+
+# %%
+answered(await ask("orchestrator", await way.t0_reading(), "agent/writer", "agent.invoke tool.write"))
+
+# %% [markdown]
+# Nobody gets a scope by exchange that the token did not have before.
+#
+# Next, the reader asks for a token for the writer.
+
+# %%
+answered(await ask("agent/reader", await way.t1(), "agent/writer", "inference.run"))
+
+# %% [markdown]
+# The registry does not let the reader call the writer. So Keycloak has no such audience for it.
+#
+# Next, the writer has got hold of T1, and exchanges it. T1 was not meant for the writer.
+
+# %%
+answered(await ask("agent/writer", await way.t1(), "tool/documents", "tool.read"))
+
+# %% [markdown]
+# Only the party that a token is for may exchange it.
+#
+# So the writer says that it is the reader.
+
+# %%
+reader = system.registry.id("agent/reader")
+answered(await ask("agent/writer", await way.t1(), "tool/documents", "tool.read", client_id=reader))
+
+# %% [markdown]
+# The name has to be the one in the JWT-SVID, and the writer cannot get a JWT-SVID with another name.
+#
+# So the writer makes one by itself, with the reader's name and a signature of its own.
+
+# %%
+genuine = await system.assertion("agent/writer")
+claims, kid = claims_of(genuine) | {"sub": reader}, jwt.get_unverified_header(genuine)["kid"]
+forged = jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), "ES256", headers={"kid": kid})
+answered(await ask("agent/writer", await way.t1(), "tool/documents", "tool.read", client_assertion=forged))
+
+# %% [markdown]
+# Keycloak accepts only what the attestation authority has signed.
+#
+# A thief has a copy of T0, and no JWT-SVID at all. `$TOKEN` is T0.
+
+# %%
+await curl(
+    "curl $TOKENS -d grant_type=urn:ietf:params:oauth:grant-type:token-exchange"
+    " -d subject_token_type=urn:ietf:params:oauth:token-type:access_token"
+    ' --data-urlencode subject_token@<(printf %s "$TOKEN")',
+    token=await way.t0(),
+    **where,
+)
+
+# %% [markdown]
+# Last, the reader exchanges a token of its own, T2. The new token would not have to name the orchestrator any more, so the chain would be shorter.
+
+# %%
+answer = await ask("agent/reader", await way.t2(), "tool/documents", "tool.read")
+dead = answer.json()["access_token"]
+answered(answer, "a dead token")
+print(told(await real.tool("read", bearer(dead), by="agent/reader", id="ENG-101")))
+
+# %% [markdown]
+# Keycloak answers with a token, as it always does for a client's own token. But a script of this project ([delegation.js](../keycloak-realm/delegation.js)) sees each token before Keycloak signs it. It lets this one end in the year 1970, so nobody accepts it.
+#
+# ## T2 is stolen
+#
+# Figure 4 adds attestation. A token is not enough to call a party. The caller also has to prove which code it is.
+
+# %%
+sequence(
+    "Figure 4: the exchange with attestation of the workload",
+    ["attestation", "agent/reader", "tool/documents", "Keycloak"],
+    [
+        Arrow("attestation", "agent/reader", "measures its code"),
+        Arrow("attestation", "agent/reader", "JWT-SVID, certificate"),
+        Arrow("agent/reader", "Keycloak", "T1 and JWT-SVID"),
+        Arrow("attestation", "Keycloak", "its public keys"),
+        Arrow("Keycloak", "agent/reader", "T2, issued to the reader"),
+        Arrow("agent/reader", "tool/documents", "T2 and certificate"),
+    ],
+)
+
+# %% [markdown]
+# The certificate has the reader's name, and its private key goes to that one process. Parties show their certificates to each other when they connect (mutual TLS). The tool compares the name in the caller's certificate with the party that T2 was issued to.
+#
+# So T2 works for the reader. It does not work for the writer, which has stolen it, nor for a program without a certificate.
+
+# %%
+stolen = bearer(await way.t2())
+for by in "agent/reader", "agent/writer", None:
+    answer = await real.tool("read", stolen, by=by, id="ENG-101")
+    print(f"{by or 'a program':<13} {told(answer)}")
+
+# %% [markdown]
+# T0 is the exception. People's clients have no certificate, so T0 is a bearer token: whoever has it can use it. Here it works for `curl`, at the orchestrator.
+
+# %%
+await curl(
+    "curl $AT $ORCHESTRATOR/plan -H @<(printf 'Authorization: Bearer %s' \"$TOKEN\")"
+    """ --json '{"request": "Read ENG-101"}'""",
+    token=await way.t0(),
+    **where,
+)
+
+# %% [markdown]
+# But a workload must not use T0. It would hide who acts.
+
+# %%
+print(told(await real.call("orchestrator", bearer(await way.t0()), by="agent/reader")))
+
+# %%
+await close()
+
+# %% [markdown]
+# The tokens in this notebook were good until they ended. The next notebook ends them earlier.
