@@ -48,6 +48,13 @@ SOURCES = {
     if file.stem != "__init__" and file.parent.name != "testing"  # which checks nothing
 }
 TESTS = {
+    "tlog.tree": "unit/test_tlog_tree unit/test_tlog_witness",
+    "tlog.tiles": "unit/test_tlog_tree",
+    "tlog.note": "unit/test_tlog_note unit/test_tlog_witness",
+    "tlog.checkpoint": "unit/test_tlog_note unit/test_tlog_witness",
+    "tlog.quorum": "unit/test_tlog_note",
+    "tlog.proof": "unit/test_tlog_note",
+    "tlog.witness": "unit/test_tlog_witness",
     "transport.accepting": (
         "services/test_bundle services/test_server attacks/test_o_keys_door attacks/test_o_costs input/test_wire"
     ),

@@ -38,6 +38,13 @@ PURE = [
     "adapters.agent_card",
     "audit.event",
     "registry.directory",
+    "tlog.tree",
+    "tlog.tiles",
+    "tlog.note",
+    "tlog.checkpoint",
+    "tlog.quorum",
+    "tlog.proof",
+    "tlog.witness",
 ]
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
 SDKS = {"a2a", "google", "mcp", "mcp_types", "typer", "rich"}
@@ -65,7 +72,7 @@ LAYERS = [
     {"errors", "clock", "shielded"},
     {"identity"},
     {"decision"},
-    {"limits", "routes", "dialect", "revocation_list"},
+    {"limits", "routes", "dialect", "revocation_list", "tlog"},
     {"policy", "token_validation", "routing"},
     {"spiffe", "revocation"},
     {"registry", "context", "call_lifetime"},

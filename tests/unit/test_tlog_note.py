@@ -1,0 +1,319 @@
+"""Notes, checkpoints, cosignatures, policies and proofs of a transparency log, as C2SP defines them."""
+
+import base64
+
+import pytest
+
+from tests.support.tlog import ORIGIN, Keys, Log, witness
+from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosigned, cosigned_at, signed
+from zerotrust.tlog.note import COSIGNATURE, ED25519, MAX_NOTE, Note, Signature, parsed, verifier_key
+from zerotrust.tlog.proof import MAX_EXTRA, Proof, proof
+from zerotrust.tlog.quorum import MAX_LINES, policy
+from zerotrust.tlog.tree import InvalidLog, inclusion_proof
+
+VKEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
+NOTE = (
+    "This is an example message.\n\n"
+    "— example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n"
+)
+"""The example of the specification (c2sp.org/signed-note)."""
+
+NOW = 1_795_741_378
+LOG = Log([b"entry %d" % number for number in range(300)])
+ONE, TWO, THREE = (witness(f"witness.example/w{number}") for number in (1, 2, 3))
+
+
+def test_the_example_of_the_specification() -> None:
+    key, note = verifier_key(VKEY), parsed(NOTE.encode())
+
+    assert (str(key), str(note)) == (VKEY, NOTE)
+    [signature] = note.by(key)
+    key.verify(signature, note.text.encode())
+    with pytest.raises(InvalidLog, match=r"not that of example\.com/foo"):
+        key.verify(signature, b"This is another message.\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "example.com/foo",
+        VKEY.replace("530d903a", "530d903b"),  # another id
+        VKEY.replace("530d903a", "530D903A"),
+        VKEY.replace("example.com", "example com"),
+        VKEY + "=",
+        VKEY[:-4],
+        VKEY[:-1] + "l",  # bits that no spelling has
+        "a+00000000+",
+        "a+00000000+Ag" + "A" * 41 + "=",
+    ],
+)
+def test_what_is_no_verifier_key(text: str) -> None:
+    with pytest.raises(InvalidLog):
+        verifier_key(text)
+
+
+SIGNED = NOTE.partition("\n\n")[2]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"text\n",
+        b"text\n\n",
+        NOTE.encode()[:-1],
+        NOTE.replace("— ", "- ").encode(),
+        NOTE.replace("example message", "example\rmessage").encode(),
+        NOTE.replace("foo Uw", "foo  Uw").encode(),
+        NOTE.encode() + b"more\n",
+        ("text\n\nmore\n" + SIGNED).encode(),
+        NOTE.encode("utf-16"),
+        b"text\n\n\xe2\x80\x94 a AAAA\n",  # an id, and no signature
+        b"text\n\n\xe2\x80\x94 a +AAA.AAA\n",
+        ("x" * MAX_NOTE + NOTE).encode(),
+    ],
+)
+def test_what_is_no_note(raw: bytes) -> None:
+    with pytest.raises(InvalidLog):
+        parsed(raw)
+
+
+def test_the_last_empty_line_ends_the_text_of_a_note() -> None:
+    note = parsed(f"one\n\ntwo\n\n{SIGNED}".encode())
+
+    assert note.text == "one\n\ntwo\n"
+
+
+def test_a_checkpoint_is_signed_by_its_log_alone() -> None:
+    note = parsed(str(LOG.note()).encode())
+
+    assert check_signed(note, LOG.keys.public) == LOG.checkpoint
+    for other in Keys(ORIGIN, ED25519, "another"), Keys("another.example/log", ED25519), Keys(ORIGIN, COSIGNATURE):
+        with pytest.raises(InvalidLog):
+            check_signed(note, other.public)
+
+
+def test_a_signature_in_the_name_of_the_log_that_is_not_its_own_spoils_the_note() -> None:
+    good, key = LOG.note(), LOG.keys.public
+    forged = Signature(key.name, key.key_id, bytes(64))
+
+    with pytest.raises(InvalidLog, match=f"not that of {ORIGIN}"):
+        check_signed(Note(good.text, (*good.signatures, forged)), key)
+
+
+def test_a_log_does_not_sign_for_another() -> None:
+    """The key's name is the origin of the log that it signs."""
+    text = Checkpoint("another.example/log", 1, bytes(32))
+
+    with pytest.raises(InvalidLog, match="is not the key of the log"):
+        check_signed(signed(text, LOG.keys.public, LOG.keys.private), LOG.keys.public)
+
+
+ROOT = base64.b64encode(bytes(32)).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "log\n1\n",
+        f"\n1\n{ROOT}\n",
+        f"log\n01\n{ROOT}\n",
+        f"log\n-1\n{ROOT}\n",
+        f"log\n{2**63}\n{ROOT}\n",
+        f"log\n٣\n{ROOT}\n",  # a digit, and not of ASCII
+        f"log\n1\n{ROOT[:-4]}\n",
+        f"log\n1\n{ROOT}\nextension\n",
+        f"log\n1\x85{ROOT}\n",
+    ],
+)
+def test_what_is_no_checkpoint(text: str) -> None:
+    with pytest.raises(InvalidLog):
+        checkpoint_of(Note(text, ()))
+
+
+def test_a_witness_says_when_it_saw_which_checkpoint() -> None:
+    note = LOG.note(ONE, at=NOW)
+
+    assert cosigned_at(note, ONE.public) == NOW
+    assert cosigned_at(note, TWO.public) is None
+    with pytest.raises(InvalidLog, match="not the key of a witness"):
+        cosigned_at(note, LOG.keys.public)
+
+
+def test_the_earliest_of_a_witnesss_times_counts() -> None:
+    note = LOG.note(ONE, at=NOW)
+    later = cosigned(note.text, ONE.public, ONE.private, NOW + 9)
+
+    assert cosigned_at(Note(note.text, (later, *note.signatures)), ONE.public) == NOW
+
+
+@pytest.mark.parametrize("change", ["time", "text", "length"])
+def test_a_cosignature_is_of_one_text_at_one_time(change: str) -> None:
+    note = LOG.note()
+    value = cosigned(note.text, ONE.public, ONE.private, NOW).value
+    if change == "time":
+        value = (NOW + 1).to_bytes(8, "big") + value[8:]
+    if change == "length":
+        value += b"x"
+    text = Log([b"fork"], LOG.keys).note().text if change == "text" else note.text
+
+    with pytest.raises(InvalidLog):
+        cosigned_at(Note(text, (Signature(ONE.public.name, ONE.public.key_id, value),)), ONE.public)
+
+
+POLICY = f"""# Two of three, and one that is not needed.
+log {LOG.keys.public} https://agents.example/audit
+witness one   {ONE.public}
+witness two {TWO.public}\thttps://w2.example/
+witness three {THREE.public}
+group most 2 one two three
+
+quorum most
+"""
+
+
+@pytest.mark.parametrize(
+    ("witnesses", "enough"),
+    [((), False), ((ONE,), False), ((ONE, TWO), True), ((TWO, THREE), True), ((ONE, ONE), False)],
+)
+def test_a_quorum_of_witnesses_is_demanded(witnesses: tuple[Keys, ...], enough: bool) -> None:
+    note, reader = LOG.note(*witnesses), policy(POLICY)
+
+    if enough:
+        assert reader.check(note)[0] == LOG.checkpoint
+        assert set(reader.check(note)[1].values()) == {NOW}
+    else:
+        with pytest.raises(InvalidLog, match="not the quorum most"):
+            reader.check(note)
+
+
+@pytest.mark.parametrize(
+    ("quorum", "enough"),
+    [
+        ("quorum none", True),
+        ("quorum one", True),
+        ("quorum two", False),
+        ("group any any one two\nquorum any", True),
+        ("group all all one two\nquorum all", False),
+        ("group inner any two three\ngroup outer all one inner\nquorum outer", False),
+        ("group inner any one two\ngroup outer 1 three inner\nquorum outer", True),
+    ],
+)
+def test_the_quorums_of_the_specification(quorum: str, enough: bool) -> None:
+    text = POLICY.replace("group most 2 one two three\n", "").replace("quorum most", quorum)
+    note, reader = LOG.note(ONE), policy(text)
+
+    if enough:
+        assert reader.check(note)[0] == LOG.checkpoint
+    else:
+        with pytest.raises(InvalidLog, match="is cosigned by one"):
+            reader.check(note)
+
+
+def test_a_long_chain_of_groups_is_no_harder_than_a_short_one() -> None:
+    groups = [f"group g{number} all {f'g{number - 1}' if number else 'one'}" for number in range(MAX_LINES - 10)]
+    text = POLICY.replace("group most 2 one two three", "\n".join(groups)).replace("most", f"g{len(groups) - 1}")
+
+    assert policy(text).check(LOG.note(ONE))[0] == LOG.checkpoint
+
+
+def test_a_log_that_no_policy_names_is_not_believed() -> None:
+    other = Log([b"entry"], Keys("another.example/log", ED25519))
+
+    for note in other.note(ONE, TWO, THREE), Log([b"entry"], Keys(ORIGIN, ED25519, "another")).note(ONE, TWO, THREE):
+        with pytest.raises(InvalidLog, match="signed by no log of the policy"):
+            policy(POLICY).check(note)
+
+
+def test_an_unknown_signature_is_ignored_and_a_forged_one_is_not() -> None:
+    note, key = LOG.note(ONE, TWO, witness("witness.example/stranger")), THREE.public
+    forged = Signature(key.name, key.key_id, NOW.to_bytes(8, "big") + bytes(64))
+
+    assert set(policy(POLICY).check(note)[1]) == {"one", "two"}
+    with pytest.raises(InvalidLog, match="not that of"):
+        policy(POLICY).check(Note(note.text, (*note.signatures, forged)))
+
+
+@pytest.mark.parametrize(
+    ("instead", "of", "why"),
+    [
+        ("", "quorum most", "no quorum line"),
+        ("quorum most\nquorum most", "quorum most", "line 9 .*: a second quorum"),
+        ("quorum nobody", "quorum most", "nobody is not defined"),
+        ("quorum", "quorum most", "too few or too many"),
+        ("quorum most now", "quorum most", "too few or too many"),
+        ("group most 2 one two four", "group most 2 one two three", "four is not defined"),
+        ("group most 4 one two three", "group most 2 one two three", "not all, any or a number of its 3"),
+        ("group most 0 one two three", "group most 2 one two three", "not all, any or a number"),
+        ("group most ² one two three", "group most 2 one two three", "not all, any or a number"),
+        ("group most 2 one two two", "group most 2 one two three", "a member twice"),
+        ("group other any one\ngroup most 2 one two three", "group most 2 one two three", "a member twice"),
+        ("group one 2 one two three", "group most 2 one two three", "one is taken"),
+        ("group none 2 one two three", "group most 2 one two three", "none is taken"),
+        ("group most any none", "group most 2 one two three", "none is not defined"),
+        ("group most any", "group most 2 one two three", "too few"),
+        ("keyring most", "group most 2 one two three", "unknown: keyring"),
+        (f"log {LOG.keys.public}\nquorum most", "quorum most", "is there twice"),
+        (f"witness four {ONE.public}\nquorum most", "quorum most", "is there twice"),
+        (f"witness three {witness().public}\nquorum most", "quorum most", "three is taken"),
+        (f"witness four {LOG.keys.public}\nquorum most", "quorum most", "another type"),
+        (f"log {ONE.public}\nquorum most", "quorum most", "another type"),
+        ("log x\nquorum most", "quorum most", "not a verifier key"),
+        ("quorum most\r", "quorum most", "control characters"),
+        ("quorum most" + MAX_LINES * "\n", "quorum most", "more than"),
+    ],
+)
+def test_what_is_no_policy(instead: str, of: str, why: str) -> None:
+    assert of in POLICY
+    with pytest.raises(InvalidLog, match=why):
+        policy(POLICY.replace(of, instead))
+
+
+def proved(index: int) -> Proof:
+    hashes = tuple(inclusion_proof(index, len(LOG.entries), LOG.node))
+    return Proof(index, hashes, LOG.note(ONE, TWO))
+
+
+def test_a_proof_is_verified_without_the_log() -> None:
+    found = proof(str(proved(299)).encode())
+
+    assert found == proved(299)
+    assert found.check(b"entry 299", policy(POLICY)) == (LOG.checkpoint, {"one": NOW, "two": NOW})
+    with pytest.raises(InvalidLog, match="entry 299 is not in the tree"):
+        found.check(b"entry 298", policy(POLICY))
+    with pytest.raises(InvalidLog, match="not the quorum"):
+        Proof(299, found.hashes, LOG.note(ONE)).check(b"entry 299", policy(POLICY))
+
+
+def test_hashes_after_the_empty_line_are_no_checkpoint() -> None:
+    found = proof(str(proved(1)).replace("index 1\n", "index 1\n\n").encode())
+
+    with pytest.raises(InvalidLog, match="not a checkpoint"):
+        found.check(b"entry 1", policy(POLICY))
+
+
+def test_extra_data_of_a_proof_is_passed_over() -> None:
+    text = str(proved(1)).replace("index 1\n", "extra YWdl\nindex 1\n")
+
+    assert proof(text.encode()) == proved(1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("tlog-proof@v1", "tlog-proof@v2"),
+        ("index 1\n", ""),
+        ("index 1\n", "index 01\n"),
+        ("index 1\n", f"index 1\n{ROOT[:-4]}\n"),
+        ("index 1\n", f"index 1\n{64 * (ROOT + chr(10))}"),
+        ("index 1\n", "extra -\nindex 1\n"),
+        ("index 1\n", f"extra {'A' * 4 * (MAX_NOTE + MAX_EXTRA)}\nindex 1\n"),
+        ("\n\n", "\n"),
+        ("— ", "- "),
+    ],
+)
+def test_what_is_no_proof(old: str, new: str) -> None:
+    assert old in str(proved(1))
+    with pytest.raises(InvalidLog):
+        proof(str(proved(1)).replace(old, new).encode())

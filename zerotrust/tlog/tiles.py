@@ -1,0 +1,160 @@
+"""A log as files that never change once they are full (c2sp.org/tlog-tiles): hashes and entries, 256 in each.  Pure."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from zerotrust.tlog.tree import EMPTY, HASH, InvalidLog, Node, leaf_hash, node_hash
+
+WIDTH, HEIGHT = 256, 8
+"""Hashes in a full tile, and the levels of the tree that it spans."""
+
+MAX_ENTRY = 65_535
+"""Bytes of an entry: its length is a uint16."""
+
+CACHED = 64
+"""Tiles that a reader keeps: a proof needs one for each of at most eight levels."""
+
+Read = Callable[[str], bytes]
+"""Returns the content of a file of the log, by its path."""
+
+
+def path(level: int | str, index: int, width: int = WIDTH) -> str:
+    """Return the path of a tile; `level` is "entries" for a bundle of entries."""
+    found = f"{index % 1000:03d}"
+    while index >= 1000:
+        index //= 1000
+        found = f"x{index % 1000:03d}/{found}"
+    return f"tile/{level}/{found}" + (f".p/{width}" if width < WIDTH else "")
+
+
+def bundle(entries: Iterable[bytes]) -> bytes:
+    """Return entries as a file of the log.  Raises `InvalidLog` for one that is too long."""
+    parts = []
+    for entry in entries:
+        if len(entry) > MAX_ENTRY:
+            raise InvalidLog(f"an entry of more than {MAX_ENTRY} bytes")
+        parts += [len(entry).to_bytes(2, "big"), entry]
+    return b"".join(parts)
+
+
+def entries_of(raw: bytes, count: int) -> list[bytes]:
+    """Return the entries of a bundle.  Raises `InvalidLog` unless there are so many, and nothing else."""
+    found, at = list[bytes](), 0
+    while at < len(raw) and len(found) < count:
+        start, length = at + 2, int.from_bytes(raw[at : at + 2], "big")
+        found.append(raw[start : start + length])
+        at = start + length
+    if at != len(raw) or len(found) != count:
+        raise InvalidLog(f"a bundle that has not exactly {count} entries")
+    return found
+
+
+def widths(size: int, level: int) -> Iterator[tuple[int, int]]:
+    """Yield index and width of each tile of a level, in a log of so many entries."""
+    hashes = size >> HEIGHT * level
+    for start in range(0, hashes, WIDTH):
+        yield start // WIDTH, min(WIDTH, hashes - start)
+
+
+def reader(read: Read, size: int) -> Node:
+    """Return the hashes of a log of so many entries, from its tiles.  What is read is not verified: a root does that.
+
+    The result raises `InvalidLog` for a tile that is too short or too long, and what `read` raises.
+    """
+
+    @lru_cache(CACHED)
+    def tile(level: int, index: int) -> bytes:
+        width = min(WIDTH, (size >> HEIGHT * level) - index * WIDTH)
+        found = read(path(level, index, width))
+        if len(found) != width * HASH:
+            raise InvalidLog(f"{path(level, index, width)} has not {width} hashes")
+        return found
+
+    def node(level: int, index: int) -> bytes:
+        height, within = divmod(level, HEIGHT)
+        start = index << within
+        hashes = tile(height, start // WIDTH)
+        at = start % WIDTH * HASH
+        return _perfect([hashes[at + n * HASH : at + (n + 1) * HASH] for n in range(1 << within)])
+
+    return node
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """All of a log that more entries change: its last tiles, and its last bundle."""
+
+    size: int = 0
+    bundle: tuple[bytes, ...] = ()
+    """Entries of the last bundle, unless it is full."""
+    tiles: tuple[tuple[bytes, ...], ...] = ()
+    """For each level from the leaves up, the hashes of the last tile, unless it is full."""
+
+    @property
+    def root(self) -> bytes:
+        """The root of the log."""
+        found = b""
+        for hashes in self.tiles:
+            for part in reversed(list(_parts(hashes))):
+                found = node_hash(part, found) if found else part
+        return found or EMPTY
+
+
+def grown(edge: Edge, entries: Sequence[bytes]) -> tuple[Edge, dict[str, bytes]]:
+    """Return the edge with these entries, and the files that its checkpoint needs.  Raises `InvalidLog`."""
+    files = dict[str, bytes]()
+    last = _filled(files, "entries", edge.size // WIDTH, [*edge.bundle, *entries], bundle)
+    new, tiles = list(map(leaf_hash, entries)), list[tuple[bytes, ...]]()
+    while new:
+        level = len(tiles)
+        hashes = [*(edge.tiles[level] if level < len(edge.tiles) else ()), *new]
+        tiles.append(tuple(_filled(files, level, (edge.size >> HEIGHT * level) // WIDTH, hashes, b"".join)))
+        full = range(0, len(hashes) - len(tiles[-1]), WIDTH)
+        new = [_perfect(hashes[start : start + WIDTH]) for start in full]
+    return Edge(edge.size + len(entries), tuple(last), (*tiles, *edge.tiles[len(tiles) :])), files
+
+
+def restored(read: Read, size: int) -> Edge:
+    """Return the edge of a log of so many entries, from its files.  Raises `InvalidLog`, and what `read` raises.
+
+    It reads one tile a level, however long the log is.  Compare its root with the checkpoint.
+    """
+    tiles = list[tuple[bytes, ...]]()
+    while hashes := size >> HEIGHT * len(tiles):
+        index, width = divmod(hashes, WIDTH)
+        raw = read(path(len(tiles), index, width)) if width else b""
+        if len(raw) != width * HASH:
+            raise InvalidLog(f"{path(len(tiles), index, width)} has not {width} hashes")
+        tiles.append(tuple(raw[at : at + HASH] for at in range(0, len(raw), HASH)))
+    index, width = divmod(size, WIDTH)
+    entries = entries_of(read(path("entries", index, width)), width) if width else []
+    if tiles and list(map(leaf_hash, entries)) != list(tiles[0]):
+        raise InvalidLog(f"{path('entries', index, width)} has other entries than its tile")
+    return Edge(size, tuple(entries), tuple(tiles))
+
+
+def _filled(
+    files: dict[str, bytes], level: int | str, index: int, parts: list[bytes], join: Callable[[list[bytes]], bytes]
+) -> list[bytes]:
+    """Add the files with these parts, from the tile `index` on.  Return the parts of the last, unless it is full."""
+    for number, start in enumerate(range(0, len(parts), WIDTH)):
+        some = parts[start : start + WIDTH]
+        files[path(level, index + number, len(some))] = join(some)
+    return parts[len(parts) - len(parts) % WIDTH :]
+
+
+def _perfect(hashes: list[bytes]) -> bytes:
+    """Return the hash over a power of two of subtrees."""
+    while len(hashes) > 1:
+        hashes = [node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
+    return hashes[0]
+
+
+def _parts(hashes: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield the hashes of the largest perfect subtrees over these, from the left."""
+    start = 0
+    while left := len(hashes) - start:
+        size = 1 << left.bit_length() - 1
+        yield _perfect(list(hashes[start : start + size]))
+        start += size
