@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 
 from demo.intruder import INSIDERS, Intruder
-from lab.conformance import gos, nodes, pythons, tck
+from lab.conformance import gos, logs, nodes, pythons, tck
 from lab.conformance.bare import bare
 from lab.conformance.expected import EXPECTED
 from lab.conformance.forwarder import ASK, MODELS, READ, THINK, Way, forwarding
@@ -53,6 +53,9 @@ SUITES: dict[str, Callable[[Places], Awaitable[Outcome | Ran]]] = {
     "A2A compatibility kit": lambda at: tck.kit(HOME, at.agent),
     "OpenAI client": lambda at: pythons.openai(at.thinking, at.listing),
     "go-spiffe": lambda at: gos.spiffe(at.system, HOME),
+    "Tessera fsck": lambda _: logs.fsck(HOME),
+    "Tessera": lambda _: logs.tessera(HOME),
+    "litewitness": lambda _: logs.litewitness(HOME),
     "TypeScript SDKs": lambda at: nodes.typescript(HOME, at.tool),
     "MCP Inspector": lambda at: nodes.inspector(HOME, at.tool),
     "MCP conformance suite": lambda at: nodes.mcp_suite(HOME, gated=at.tool, bare=at.bare),

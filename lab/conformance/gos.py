@@ -1,4 +1,4 @@
-"""go-spiffe, the official Go library, against the Workload API, through a relay that is a genuine workload."""
+"""Programs in Go; go-spiffe, the official library, against the Workload API, through a relay that is a workload."""
 
 import shutil
 from functools import partial
@@ -15,11 +15,25 @@ RELAY = ("lab/conformance/relay",)
 SOURCE = Path(__file__).parent / "spiffe"
 
 
-async def spiffe(system: System, folder: Path) -> Outcome:
-    """Build the client with Go, and let it use the API as the reader.  Raises `DemoError`, `Missing` and `Failed`."""
+def _go() -> str:
     if (go := shutil.which("go")) is None:
         raise Missing("go is not installed")
-    home = folder / "spiffe"
+    return go
+
+
+async def installed(folder: Path, package: str) -> Path:
+    """Return a program, which Go fetches and builds once.  Raises `Missing`."""
+    program = folder / "bin" / package.partition("@")[0].rpartition("/")[2]
+    if not program.exists():
+        status, output = await run(_go(), "install", package, env={"GOBIN": str(program.parent)})
+        if status:
+            raise Missing(f"go cannot fetch or build {package}: {output[-300:]}")
+    return program
+
+
+async def spiffe(system: System, folder: Path) -> Outcome:
+    """Build the client with Go, and let it use the API as the reader.  Raises `DemoError`, `Missing` and `Failed`."""
+    go, home = _go(), folder / "spiffe"
     home.mkdir(exist_ok=True)
     for file in SOURCE.iterdir():
         shutil.copy(file, home)

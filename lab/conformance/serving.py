@@ -1,6 +1,7 @@
 """Serves an app at a free local port, without TLS, for suites that cannot present a certificate."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,6 +9,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 HOST = "127.0.0.1"
+
+
+def free_port() -> int:
+    """Return a port at which nobody listens at the moment."""
+    with socket.create_server((HOST, 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from lab.conformance import __main__ as program
 from lab.conformance import gos, nodes, running, tck
 from lab.conformance.expected import EXPECTED
 from lab.conformance.gos import VERSION as SPIFFE
+from lab.conformance.logs import FSCK, WITNESS
 from lab.conformance.nodes import CLIENT, INSPECTOR, SDK, SUITE
 from lab.conformance.outcome import Outcome
 from lab.conformance.pythons import LEGACY
@@ -31,7 +32,7 @@ def test_the_page_lists_what_is_expected_to_fail_and_why() -> None:
     assert told[1:] == [(suite, name, why) for suite, checks in EXPECTED.items() for name, why in checks.items()]
 
 
-@pytest.mark.parametrize("version", [SUITE, INSPECTOR, CLIENT, SDK, LEGACY, SPIFFE])
+@pytest.mark.parametrize("version", [SUITE, INSPECTOR, CLIENT, SDK, LEGACY, SPIFFE, FSCK, WITNESS])
 def test_the_page_names_the_versions_that_are_pinned(version: str) -> None:
     assert f"| {version} |" in PAGE
 

@@ -49,7 +49,7 @@ class Log:
         return Note(note.text, note.signatures + more)
 
 
-def witness(name: str = "witness.example/w1") -> Keys:
+def witness(name: str) -> Keys:
     return Keys(name, COSIGNATURE)
 
 

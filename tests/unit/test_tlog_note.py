@@ -20,7 +20,7 @@ NOTE = (
 
 NOW = 1_795_741_378
 LOG = Log([b"entry %d" % number for number in range(300)])
-ONE, TWO, THREE = (witness(f"witness.example/w{number}") for number in (1, 2, 3))
+ONE, TWO, THREE, FOUR = (witness(f"witness.example/w{number}") for number in range(1, 5))
 
 
 def test_the_example_of_the_specification() -> None:
@@ -256,7 +256,7 @@ def test_an_unknown_signature_is_ignored_and_a_forged_one_is_not() -> None:
         ("keyring most", "group most 2 one two three", "unknown: keyring"),
         (f"log {LOG.keys.public}\nquorum most", "quorum most", "is there twice"),
         (f"witness four {ONE.public}\nquorum most", "quorum most", "is there twice"),
-        (f"witness three {witness().public}\nquorum most", "quorum most", "three is taken"),
+        (f"witness three {witness('witness.example/w4').public}\nquorum most", "quorum most", "three is taken"),
         (f"witness four {LOG.keys.public}\nquorum most", "quorum most", "another type"),
         (f"log {ONE.public}\nquorum most", "quorum most", "another type"),
         ("log x\nquorum most", "quorum most", "not a verifier key"),

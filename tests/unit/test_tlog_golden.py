@@ -1,0 +1,62 @@
+"""A log that Tessera 1.0.4 wrote and litewitness 0.6.1 cosigned, read with the library: `make conformance` makes such a
+log in `run/conformance/foreign`."""
+
+from pathlib import Path
+
+import pytest
+
+from zerotrust.tlog.checkpoint import Checkpoint
+from zerotrust.tlog.note import Note, parsed
+from zerotrust.tlog.proof import Proof, proof
+from zerotrust.tlog.quorum import policy
+from zerotrust.tlog.tiles import WIDTH, entries_of, path, reader, restored, widths
+from zerotrust.tlog.tree import InvalidLog, inclusion_proof, leaf_hash, root
+
+LOG = Path(__file__).parents[1] / "golden" / "log"
+READER = policy((LOG / "policy").read_text())
+SIZE = 600
+
+
+def read(name: str) -> bytes:
+    return (LOG / name).read_bytes()
+
+
+@pytest.fixture
+def note() -> Note:
+    return parsed(read("checkpoint"))
+
+
+@pytest.fixture
+def checkpoint(note: Note) -> Checkpoint:
+    return READER.check(note)[0]
+
+
+def test_its_checkpoint_is_what_its_log_and_its_witness_signed(note: Note, checkpoint: Checkpoint) -> None:
+    assert (checkpoint.origin, checkpoint.size) == ("agents.example/audit", SIZE)
+    assert set(READER.check(note)[1]) == {"lite"}
+    with pytest.raises(InvalidLog):
+        READER.check(Note(note.text.replace("600", "601"), note.signatures))
+
+
+def test_its_tiles_have_the_root_that_was_signed(checkpoint: Checkpoint) -> None:
+    assert root(SIZE, reader(read, SIZE)) == restored(read, SIZE).root == checkpoint.root
+
+
+def test_each_entry_is_the_one_that_its_tile_has() -> None:
+    for index, width in widths(SIZE, 0):
+        hashes = read(path(0, index, width))
+        for number, entry in enumerate(entries_of(read(path("entries", index, width)), width)):
+            assert hashes[number * 32 : number * 32 + 32] == leaf_hash(entry)
+            assert b"of the log" in entry
+
+
+@pytest.mark.parametrize("index", [0, 1, WIDTH - 1, WIDTH, 512, SIZE - 1])
+def test_an_entry_of_it_is_proved_offline(note: Note, checkpoint: Checkpoint, index: int) -> None:
+    tile, at = divmod(index, WIDTH)
+    width = min(WIDTH, SIZE - tile * WIDTH)
+    entry = entries_of(read(path("entries", tile, width)), width)[at]
+    found = proof(str(Proof(index, tuple(inclusion_proof(index, SIZE, reader(read, SIZE))), note)).encode())
+
+    assert found.check(entry, READER)[0] == checkpoint
+    with pytest.raises(InvalidLog):
+        found.check(entry.replace(b"entry", b"Entry"), READER)
