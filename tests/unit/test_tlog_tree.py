@@ -90,12 +90,22 @@ def changed(proof: list[bytes], data: st.DataObject) -> list[list[bytes]]:
     return found
 
 
-@pytest.mark.parametrize(("old", "size"), [(-1, 5), (6, 5)])
+@pytest.mark.parametrize(("old", "size"), [(-1, 5), (6, 5), (2, 1)])
 def test_no_log_shrinks(old: int, size: int) -> None:
     with pytest.raises(InvalidLog):
         consistency_proof(old, size, LOG.node)
     with pytest.raises(InvalidLog):
         check_consistency(old, EMPTY, size, EMPTY, [])
+
+
+def test_a_root_over_fewer_entries_than_its_log_says_proves_nothing() -> None:
+    """Whoever signs a root can choose it: the length of a proof follows from the size alone."""
+    one, two = LEAVES[0], node_hash(LEAVES[0], LEAVES[1])
+
+    with pytest.raises(InvalidLog):
+        check_inclusion(one, 0, 2, [], one)
+    with pytest.raises(InvalidLog):
+        check_consistency(1, one, 4, two, [LEAVES[1]])
 
 
 @pytest.mark.parametrize("index", [-1, 5])
