@@ -1,4 +1,7 @@
-"""`make notebooks`: runs the real system, and JupyterLab beside it; `write` executes the notebooks and stores them."""
+"""`make notebooks`: runs the real system, and JupyterLab beside it; `write` executes the notebooks and stores them.
+
+The system is a process of its own, `serve`, in this project or in a reader's copy of it (`systems.py`).
+"""
 
 import asyncio
 import os
@@ -6,9 +9,8 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -16,14 +18,20 @@ from lab.before.one_token.realm import realm
 from lab.notebooks.attach import write
 from lab.notebooks.execute import PYTHON, Kernels, environment, executed, sources
 from lab.notebooks.normal import differences
+from lab.notebooks.places import COPY, OURS
+from lab.notebooks.systems import PROGRESS, READY, systems
 from local.llama_stack import end
-from local.program import FOLDER, console, say, until_stopped
+from local.program import ROOT, console, say, until_stopped
 from local.start import running
 from local.system import HOST
+from zerotrust.registry.lock import REGISTRY
+from zerotrust.registry.model import load_registry
 
-RUN = FOLDER / "notebooks"
-LOG = RUN / "logs" / "jupyterlab.log"
-INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
+KERNELS = Kernels(PYTHON, OURS.folder / "jupyter", OURS.file)
+LOG = OURS.folder / "jupyterlab.log"
+"""Of JupyterLab; it is not among the system's, which are removed at each start."""
+
+Names = Annotated[list[str] | None, typer.Argument(help="as 6_registration; by default, all")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -35,56 +43,74 @@ def open_all() -> None:
 
 
 @app.command("write")
-def write_all() -> None:
-    """Execute all notebooks, and store them with their outputs."""
-    sys.exit(until_stopped(_write()))
+def write_all(names: Names = None) -> None:
+    """Execute all notebooks, or some, and store them with their outputs."""
+    sys.exit(until_stopped(_write(sources(names or ()))))
 
 
 @app.command("check")
-def check_all() -> None:
-    """Execute all notebooks, and fail where an output is not the stored one."""
-    sys.exit(until_stopped(_check()))
+def check_all(names: Names = None) -> None:
+    """Execute all notebooks, or some, and fail where an output is not the stored one."""
+    sys.exit(until_stopped(_check(sources(names or ()))))
 
 
-@asynccontextmanager
-async def _offered() -> AsyncIterator[Kernels]:
-    """Run the system for a block, with the realm of figure 1, and have the file by which kernels meet it."""
-    async with running(RUN, say=say, insiders=INSIDERS) as system, realm(system.keycloak) as before:
+@app.command()
+def serve(folder: str) -> None:
+    """Run the system of this project in a folder of it, until standard input ends; this is what the others start."""
+    sys.exit(until_stopped(_serve(ROOT / folder)))
+
+
+async def _serve(folder: Path) -> int:
+    registry = load_registry(ROOT / REGISTRY)
+    insiders = ("orchestrator", *(name for name in registry.launched if name.startswith("agent/")))
+    say = lambda text: print(f"{PROGRESS}{text}", flush=True)  # noqa: E731
+    async with running(folder, say=say, insiders=insiders) as system, realm(system.keycloak) as before:
         file = write(system, before)
         try:
-            yield Kernels(PYTHON, RUN / "jupyter", file)
+            print(READY, flush=True)
+            await _end_of_input()
         finally:
             file.unlink(missing_ok=True)
+    return 0
 
 
-async def _check() -> int:
+async def _end_of_input() -> None:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(1024):
+        pass
+
+
+async def _check(chosen: list[Path]) -> int:
     wrong = 0
-    async with _offered() as kernels:
-        for source in sources():
+    async with systems(OURS, COPY, say) as both:
+        for source in chosen:
+            await both.our_own()
             say(f"{source.name} is executed")
-            differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, kernels))
+            differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, KERNELS))
             console.print("\n".join(differing), markup=False, soft_wrap=True, end="\n" if differing else "")
             wrong += bool(differing)
-    say(f"{wrong} of {len(sources())} notebooks print something else than what is stored")
+    say(f"{wrong} of {len(chosen)} notebooks print something else than what is stored")
     return 1 if wrong else 0
 
 
-async def _write() -> int:
-    async with _offered() as kernels:
-        for source in sources():
+async def _write(chosen: list[Path]) -> int:
+    async with systems(OURS, COPY, say) as both:
+        for source in chosen:
+            await both.our_own()
             say(f"{source.name} is executed")
-            source.with_suffix(".ipynb").write_text(await executed(source, kernels))
+            source.with_suffix(".ipynb").write_text(await executed(source, KERNELS))
     return 0
 
 
 async def _open() -> int:
-    async with _offered() as kernels:
-        copies, token, port = copied(RUN / "copies"), secrets.token_hex(24), _free_port()
+    async with systems(OURS, COPY, say):
+        copies, token, port = copied(OURS.folder / "copies"), secrets.token_hex(24), _free_port()
         settings = {f"--ServerApp.{name}={value}" for name, value in _settings(port, copies).items()}
         log = os.open(LOG, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
         lab = await asyncio.create_subprocess_exec(
             *(str(PYTHON), "-I", "-m", "jupyterlab", "--no-browser", *sorted(settings)),
-            env=environment(kernels) | {"JUPYTER_TOKEN": token},  # not among the arguments, which are public
+            env=environment(KERNELS) | {"JUPYTER_TOKEN": token},  # not among the arguments, which are public
             cwd=copies,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,

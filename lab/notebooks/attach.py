@@ -1,7 +1,8 @@
 """How a kernel meets the system that another process runs: by one file in the run's folder.
 
-The file has the issuer, the folder, and what a cell signs in with: the passwords of this run's users, and those of the
-realm of figure 1 with its application's secret.  Keycloak's administrator is not in it.  Only this user can read it.
+The file has the folders of the project and of its run, the issuer, and what a cell signs in with: the passwords of this
+run's users, and those of the realm of figure 1 with its application's secret.  Keycloak's administrator is not in it.
+Only this user can read it.
 """
 
 import json
@@ -14,22 +15,28 @@ import httpx
 from authorities.attestation.local.authority import Authority
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from lab.before.one_token.realm import Realm
+from local.alone import DemoError
 from local.keycloak import Keycloak
 from local.system import DEPLOYMENT, ROOT, System
 from zerotrust.issuer.discovery import discover
 from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.lock import load_lock
+from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
 from zerotrust.registry.model import load_registry
 
-NAME = "notebooks.json"
+NAME, SOCKET = "notebooks.json", "systems.sock"
 VARIABLE = "ZT_NOTEBOOKS"
 """Names the file to a kernel."""
+STOPPED = (
+    "The system of the notebooks is stopped. Where a notebook runs its copy of it, run the last cell of that notebook; "
+    "where `make notebooks` has ended, start it. Then run this cell again."
+)
 
 
 def write(system: System, before: Realm) -> Path:
     """Write the file of a running system; `before` is the realm of figure 1."""
     keycloak, file = system.keycloak, system.folder / NAME
     found = {
+        "project": str(ROOT),
         "issuer": keycloak.issuer,
         "folder": str(system.folder),
         "passwords": keycloak.passwords,
@@ -42,18 +49,20 @@ def write(system: System, before: Realm) -> Path:
 
 
 async def attach(file: Path | None = None) -> System:
-    """Return the running system.  Raises `OSError` where none runs."""
+    """Return the running system.  Raises `DemoError` where none runs."""
     given = _read(file)
+    project = Path(given["project"])
     folder, ca_file = Path(given["folder"]), Path(given["folder"]) / "ca.pem"
-    registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
+    registry, lock = load_registry(project / REGISTRY), load_lock(project / LOCK)
     # Neither of the two is started: they know where the running ones are.
-    authority = Authority(registry, lock, ROOT, folder, port=0, issuer=Issuer)
+    authority = Authority(registry, lock, project, folder, port=0, issuer=Issuer)
     realm = json.dumps({"realm": given["issuer"].rpartition("/")[2]})
     keycloak = Keycloak(folder, realm=realm, truststore=ca_file, certificate=ca_file, key=ca_file)
     keycloak.passwords = given["passwords"]
     async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=10) as http:
         keycloak.metadata = await discover(keycloak.issuer, http)
-    return System(registry, load_deployment(DEPLOYMENT, registry), lock, folder, keycloak, authority)
+    deployment = load_deployment(project / DEPLOYMENT.relative_to(ROOT), registry)
+    return System(registry, deployment, lock, folder, keycloak, authority)
 
 
 def realm_of_figure_1(system: System, file: Path | None = None) -> Realm:
@@ -68,4 +77,7 @@ def held(file: Path) -> list[str]:
 
 
 def _read(file: Path | None) -> dict[str, Any]:
-    return dict(json.loads((file or Path(os.environ[VARIABLE])).read_text()))
+    try:
+        return dict(json.loads((file or Path(os.environ[VARIABLE])).read_text()))
+    except FileNotFoundError as error:
+        raise DemoError(STOPPED) from error

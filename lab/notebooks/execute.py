@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +16,8 @@ from local.system import ROOT
 SOURCES = ROOT / "notebooks"
 PYTHON = ROOT / ".notebooks" / "bin" / "python"
 OURS = ROOT / "lab" / "notebooks"
-SECONDS = 180
-"""For a whole notebook, on a slow machine."""
+SECONDS = 1800
+"""For a whole notebook, on a machine that does much else: some start a system, or two, and each has its own limits."""
 
 
 class Kernels(NamedTuple):
@@ -27,9 +28,9 @@ class Kernels(NamedTuple):
     file: Path
 
 
-def sources() -> list[Path]:
-    """Return the sources of all notebooks, in their order."""
-    return sorted(SOURCES.glob("*.py"))
+def sources(names: Collection[str] = ()) -> list[Path]:
+    """Return the sources of the notebooks of these names, or of all, in their order."""
+    return sorted(source for source in SOURCES.glob("*.py") if not names or source.stem in names)
 
 
 def environment(kernels: Kernels) -> dict[str, str]:

@@ -1,20 +1,24 @@
 """What the cells of the notebooks use: thin calls of the real thing, and how their answers are printed."""
 
 import asyncio
+import json
 import os
 import re
 from contextlib import AsyncExitStack
 from functools import cache
 
+import httpx
+
 from lab.before.attacks import Seen
 from lab.before.one_token.running import one_token
 from lab.before.one_token.use import OneToken
-from lab.before.system import Answer, Credentials
+from lab.before.system import Answer, Credentials, Session
 from lab.compare.real import Real, real
 from lab.notebooks.attach import realm_of_figure_1
 from lab.notebooks.claims import Names
 from lab.notebooks.normal import normal
 from local.system import ROOT, System
+from zerotrust.issuer.exchange import TokenRequest
 
 _open, _names = AsyncExitStack(), Names()
 _ADMITTED = re.compile(r"200 -\d+")
@@ -82,6 +86,31 @@ def told(answer: Answer) -> str:
 def _meanings() -> dict[str, str]:
     """Return the sentence of each reason, of docs/reasons.md."""
     return dict(_MEANING.findall((ROOT / "docs" / "reasons.md").read_text()))
+
+
+async def ask_for_token(real: Real, holder: str, has: Credentials, target: str, scopes: str) -> Credentials:
+    """Ask Keycloak as the party `holder` for a token for another party, registered or not; print what it answers.
+
+    Return the token as credentials, which are empty if there is none.
+    """
+    keycloak, registry = real.system.keycloak, real.system.registry
+    wanted = TokenRequest(f"spiffe://{registry.trust_domain}/{target}", frozenset(scopes.split()))
+    form = wanted.form(token_of(has), await real.system.assertion(holder))
+    async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=30) as http:
+        answer = await http.post(keycloak.metadata.token_endpoint, data=form)
+    said = answer.json()
+    print(answer.status_code, said.get("error", "ok"), said.get("error_description", ""))
+    return bearer(said["access_token"]) if answer.is_success else {}
+
+
+async def tell_task(real: Real, session: Session, request: str) -> None:
+    """Give the orchestrator a task for a user; print what was done, what was refused, and the result."""
+    answer = await real.task(session.credentials, request)
+    found = json.loads(answer.text or "{}")
+    for step in found.get("steps", []):
+        for kind in ("done", "refused"):
+            print(*(f"{step['agent']} {kind}: {one}\n" for one in step.get(kind, [])), sep="", end="")
+    print(normal(found["result"]["text"]) if "result" in found else answer.said)
 
 
 async def curl(command: str, token: str = "", **addresses: str) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.project_copy import copy_of_the_project
 from lab.without import Control
 from tests.attacks.table import ROWS, Missing, described
-from tests.support.planted import copy_of_the_project
 from tests.support.spy import ORDINARY
 
 # What scripts/run.py does, but that some controls are missing.

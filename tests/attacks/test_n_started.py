@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from unittest import mock
 
+from lab.project_copy import copy_of_the_project
 from local import keycloak_runtime
 from local.keycloak_instance import BUILT, Instance
 from local.keycloak_runtime import KeycloakError, find_distribution, find_java
@@ -15,7 +16,7 @@ from scripts import run
 from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, as_text, listed, verify
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.attack_folder import Folder, folder
-from tests.support.planted import MARK, copy_of_the_project, plant, said_by
+from tests.support.planted import MARK, plant, said_by
 from tests.support.signed import PACKAGE, make, new_key, signed, signed_by, signed_project
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.planted import copy_of_the_project
+from lab.project_copy import copy_of_the_project
 
 pytestmark = pytest.mark.e2e
 
@@ -34,7 +34,6 @@ class Clone:
 
     def __init__(self, folder: Path) -> None:
         self.folder = copy_of_the_project(folder)
-        (self.folder / ".venv" / "ready").touch()
         self.passwords: dict[str, str] = {}
         self.approved = ""
 

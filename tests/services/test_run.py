@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.project_copy import copy_of_the_project
 from scripts import run
-from tests.support.planted import MARK, ROOT, copy_of_the_project, plant, said_by
+from tests.support.planted import MARK, ROOT, plant, said_by
 
 GENUINE = hashlib.sha256(b"genuine").hexdigest()
 STARTED = [

@@ -1,34 +1,15 @@
-"""A copy of the project in which somebody has planted a module for everything that is imported."""
+"""A copy of the project in which somebody plants a module for everything that is imported."""
 
 import importlib.metadata
 import py_compile
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MARK = "PLANTED CODE RUNS"
-ENVIRONMENTS = {".venv", ".ogx", ".notebooks"}
-LEFT_OUT = {".git", "run", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"} | ENVIRONMENTS
 OPTIONAL = ["sitecustomize", "usercustomize", "brotli", "zstandard"]
 """What the interpreter or a library imports where it happens to be there, and no package here provides."""
-
-
-def copy_of_the_project(target: Path) -> Path:
-    """Copy the project to `target`, with a `.venv` that works there and shares the packages.  Returns `target`."""
-    left_out = lambda folder, _: LEFT_OUT if Path(folder) == ROOT else {"__pycache__"}  # noqa: E731
-    shutil.copytree(ROOT, target, ignore=left_out)
-    prefix, real = target / ".venv", Path(sys.prefix)
-    (prefix / "bin").mkdir(parents=True)
-    for name in ("pyvenv.cfg", "environment.json"):
-        shutil.copy(real / name, prefix)
-    (prefix / "lib").symlink_to(real / "lib")
-    (prefix / "bytecode").symlink_to(real / "bytecode")
-    (prefix / "bin" / "python").symlink_to(Path(sys.executable).resolve())
-    shutil.copy(target / "scripts" / "zt", prefix / "bin" / "zt")
-    (prefix / "bin" / "zt").chmod(0o755)
-    return target
 
 
 def plant(folder: Path) -> None:

@@ -5,8 +5,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.project_copy import LEFT_OUT
 from scripts.release import LIST, NAMESPACE, SIGNATURE, SIGNER, sign
-from tests.support.planted import LEFT_OUT, ROOT
+from tests.support.planted import ROOT
 
 PACKAGE = ".venv/lib/python3/site-packages/httpx.py"
 FILES = {
