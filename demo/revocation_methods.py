@@ -19,6 +19,7 @@ from local.system import System
 from zt.login import Login
 from zt.registry_client import RegistryClient
 
+REFUSED = "401 revoked"
 LONGEST = 10
 """Seconds after which a method counts as broken."""
 PAUSE = 0.005
@@ -67,7 +68,7 @@ async def in_use(
 
 
 async def _at_the_realm(use: Use, url: str, **form: str) -> None:
-    async with httpx.AsyncClient(verify=use.system.keycloak.tls, trust_env=False) as http:
+    async with httpx.AsyncClient(verify=use.system.keycloak.tls, trust_env=False, timeout=30) as http:
         (await http.post(url, data={"client_id": "walkthrough", **form})).raise_for_status()
 
 
@@ -135,6 +136,11 @@ async def _undo_drift(use: Use) -> None:
 
 async def _enable_user(use: Use) -> None:
     await _user(use, enabled=True)
+    await until_user_active(use)
+
+
+async def until_user_active(use: Use) -> None:
+    """Wait until a user that has just been enabled can sign in, and the new tokens are accepted."""
     enabled = time.time()
     await _until_active(use, "user", use.claims["sub"])
     # Keycloak dates sessions in whole seconds, so one that begins in this second may be taken for an earlier one.
@@ -219,7 +225,7 @@ async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> 
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
         answer = await answer_to(call())
-        if answer == "401 revoked":
+        if answer == REFUSED:
             return name, time.monotonic()
         if answer.startswith(("401", "5", "no")):
             raise RuntimeError(f"{name} says {answer}")

@@ -99,7 +99,9 @@ async def _write(chosen: list[Path]) -> int:
         for source in chosen:
             await both.our_own()
             say(f"{source.name} is executed")
-            source.with_suffix(".ipynb").write_text(await executed(source, KERNELS))
+            made, file = await executed(source, KERNELS), source.with_suffix(".ipynb")
+            if not file.exists() or differences(file.read_text(), made):  # a chart alone is no reason
+                file.write_text(made)
     return 0
 
 

@@ -12,6 +12,12 @@ VARIES = (
 )
 """All that may differ: ids, times, milliseconds and ports; never a status, a reason, a rule or a scope."""
 
+MEASURED = (
+    (re.compile(r'(class=\\?"measured\\?" cx=\\?")[\d.]+'), r"\1<some>"),
+    (re.compile(r'(class=\\?"measured\\?" x=\\?")[\d.]+(\\?" y=\\?"\d+\\?">)[\d.]+(?=\xa0ms<)'), r"\1<some>\2<some>"),
+)
+"""What may differ in a chart (`chart.py`): where a dot is, and the number beside it.  It is stored with them."""
+
 SECRET = re.compile(r"eyJ[\w-]+\.[\w-]|-----BEGIN [A-Z ]*PRIVATE KEY|(?<![\w-])[0-9a-f]{32,}(?![\w-])")
 """A token, a key, and what passwords and secrets of a run look like."""
 
@@ -23,6 +29,14 @@ def normal(text: str) -> str:
     return text
 
 
+def comparable(text: str) -> str:
+    """Return a stored notebook without anything that differs between runs: its charts without what was measured."""
+    text = normal(text)
+    for pattern, name in MEASURED:
+        text = pattern.sub(name, text)
+    return text
+
+
 def secrets_in(text: str) -> list[str]:
     """Return the beginnings of what must not be in a notebook."""
     return [found[0][:6] + "…" for found in SECRET.finditer(text)]
@@ -30,5 +44,5 @@ def secrets_in(text: str) -> list[str]:
 
 def differences(committed: str, executed: str) -> list[str]:
     """Return the lines of two stored notebooks that are not the same."""
-    lines = difflib.unified_diff(committed.splitlines(), normal(executed).splitlines(), "committed", "executed", n=1)
-    return list(lines)
+    before, now = (comparable(text).splitlines() for text in (committed, executed))
+    return list(difflib.unified_diff(before, now, "committed", "executed", n=1))

@@ -1,0 +1,63 @@
+"""Revokes something for a cell, and prints how soon each enforcement point refuses.  It is undone, also after an error.
+
+No cell administers Keycloak: what is revoked is revoked by its user, or by olga, an operator.
+"""
+
+from demo.intruder import answer_to, claims_of
+from demo.revocation import operator
+from demo.revocation_methods import (
+    BEHIND_THE_AGENT,
+    READER,
+    REFUSED,
+    RevocationMethod,
+    Use,
+    delays,
+    in_use,
+    until_user_active,
+)
+from demo.who import name_of
+from lab.before.system import Answer
+from lab.compare.real import Real
+from lab.notebooks.chart import Times
+from lab.notebooks.use import told
+
+PUSHED, POLLED = 0.05, 1.0
+"""Seconds that are wanted at most, by docs/revocation.md: from the acknowledged revocation to the last refusal."""
+
+
+async def started(real: Real, user: str = "alice") -> Use:
+    """Sign in a user, for tokens at each enforcement point, and olga, whose own token is good for a minute."""
+    olga = await operator(real.system, await real.intruder.client(None))
+    return await in_use(real.system, real.intruder, olga, user=user)
+
+
+async def ask_all(use: Use) -> None:
+    """Print what each enforcement point answers to the holder of its token, without what the answer means."""
+    for name, call in use.calls().items():
+        status, reason, *_ = told(Answer(await answer_to(call()))).split()
+        print(f"{name:<15}{status} {reason}")
+
+
+async def revoked(use: Use, method: RevocationMethod) -> Times:
+    """Revoke, print after how long each enforcement point refuses, and undo it."""
+    took = await delays(method, use)
+    for name, seconds in took.items():
+        print(f"{name:<15}{REFUSED}, {seconds * 1e3:.1f} ms after it was revoked")
+    return Times(method.called, PUSHED if method.pushed else POLLED, took)
+
+
+async def _user(use: Use) -> None:
+    await use.olga.revoke("user", name_of(use.claims["sub"]))
+
+
+async def _reinstated(use: Use) -> None:
+    await use.olga.ask("POST", "/reinstatements", {"kind": "user", "name": name_of(use.claims["sub"])})
+    await until_user_active(use)
+
+
+async def _t1(use: Use) -> None:
+    await use.olga.revoke("token", claims_of(use.t1)["jti"])
+
+
+USER = RevocationMethod("zt revoke user", _user, _reinstated)
+T1 = RevocationMethod("zt revoke token, of T1", _t1, hits=(READER, *BEHIND_THE_AGENT))

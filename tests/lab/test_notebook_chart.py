@@ -1,0 +1,61 @@
+"""The chart of measured times: stored with its numbers, and compared without them, and without nothing else."""
+
+import re
+
+import pytest
+
+from lab.notebooks.chart import Times, chart
+from lab.notebooks.normal import differences, normal
+from lab.notebooks.percent import notebook, stored
+
+CELLS = notebook("# %%\nchart\n")
+SLOWER = {"orchestrator": 0.0052, "agent/reader": 0.012}
+FASTER = {"orchestrator": 0.0004, "agent/reader": 0.0049}
+
+
+def drawn(took: dict[str, float], what: str = "401 revoked: alice signs out", wanted: float = 0.05) -> str:
+    shown = chart("Delays", [Times(what, wanted, took)])
+    data = {"image/svg+xml": shown._repr_svg_(), "text/plain": repr(shown)}
+    return normal(stored(CELLS, [[{"output_type": "display_data", "metadata": {}, "data": data}]]))
+
+
+def test_a_stored_chart_has_the_numbers_of_its_run() -> None:
+    beside_dots = re.findall(r'class=\\"measured\\" x=[^>]+>([\d.]+)\xa0ms<', drawn(SLOWER))
+
+    assert beside_dots == ["5.2", "12"]
+
+
+def test_what_was_measured_is_no_difference() -> None:
+    assert drawn(SLOWER) != drawn(FASTER)
+    assert differences(drawn(SLOWER), drawn(FASTER)) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        drawn(SLOWER, what="403 revoked: alice signs out"),
+        drawn(SLOWER, what="401 expired: alice signs out"),
+        drawn(SLOWER, wanted=1),
+        drawn({"orchestrator": 0.0052}),
+        drawn(SLOWER | {"inference": 0.0052}),
+        drawn({"orchestrator": 0.0052, "agent/writer": 0.012}),
+    ],
+)
+def test_anything_else_is_a_difference(other: str) -> None:
+    assert differences(drawn(SLOWER), other) != []
+
+
+def test_a_time_outside_of_the_scale_is_at_its_end_and_ten_times_as_long_is_one_step_further() -> None:
+    times = {"a": 0.0001, "b": 0.001, "c": 0.01, "d": 10, "e": 99}
+    at = [float(x) for x in re.findall(r'cx="([\d.]+)"', chart("Delays", [Times("x", 1, times)]))]
+
+    assert at == [150, 150, 270, 630, 630]
+
+
+def test_a_chart_escapes_what_it_shows_and_has_no_second_copy_as_text() -> None:
+    shown = chart("A & B", [Times("<b>", 1, {"<i>": 1})])
+
+    assert 'aria-label="A &amp; B"' in shown
+    assert "&lt;b&gt;" in shown
+    assert "&lt;i&gt;" in shown
+    assert repr(shown) == "<a chart>"
