@@ -3,13 +3,14 @@
 import os
 import ssl
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from demo.checks import Checks
-from demo.containers import CA, ISSUER, Stack
+from demo.containers import CA, ISSUER, Stack, passwords
 from demo.parts import begin
 from demo.refusals import attempts
 from demo.walk import LEGEND
@@ -36,6 +37,11 @@ class CompromisedStack(Stack):
 
     keycloak: Realm
 
+    @property
+    def endpoint(self) -> str:
+        """The address of the Workload API."""
+        return os.environ["SPIFFE_ENDPOINT_SOCKET"]
+
     async def svid(self, name: str) -> Svid:
         """Return what an intruder inside a workload can get: its certificate and key."""
         return await svid_inside(_socket(name))
@@ -49,17 +55,21 @@ def _socket(name: str) -> Path:
     return INTRUDERS / name.replace("/", "-") / "intruder.sock"
 
 
-async def compromised() -> CompromisedStack:
-    """Return the running containers.  Raises `httpx.HTTPError` if Keycloak does not answer."""
+async def compromised(accounts: Mapping[str, str]) -> CompromisedStack:
+    """Return the running containers; `accounts` has the users' passwords.
+
+    Raises `httpx.HTTPError` if Keycloak does not answer.
+    """
     tls = ssl.create_default_context(cafile=CA)
     async with httpx.AsyncClient(verify=tls, trust_env=False) as http:
-        return CompromisedStack(keycloak=Realm(await discover(ISSUER, http, "token_endpoint"), tls))
+        realm = Realm(await discover(ISSUER, http, "token_endpoint"), tls)
+    return CompromisedStack(accounts=accounts, keycloak=realm)
 
 
 async def _attempts() -> int:
-    system, checks = await compromised(), Checks()
+    system, checks = await compromised(passwords()), Checks()
     begin("What is refused", f"What intruders inside three genuine containers try. {LEGEND}")
-    await checks.all(attempts(system, os.environ["SPIFFE_ENDPOINT_SOCKET"]))
+    await checks.all(attempts(system))
     console.print(checks.close())
     return 1 if checks.failed else 0
 

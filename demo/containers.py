@@ -8,7 +8,7 @@ import json
 import os
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -50,6 +50,8 @@ MORE = "What needs an intruder inside a workload is shown by `make demo` and `ma
 class Stack:
     """The running containers, as the walkthrough meets them."""
 
+    accounts: Mapping[str, str] = field(repr=False)
+    """The passwords of the people, by their names."""
     registry: Registry = field(default_factory=lambda: load_registry(ROOT / "registry.yaml"), kw_only=True)
 
     def address(self, name: str) -> str:
@@ -69,7 +71,7 @@ class Stack:
     async def sign_in(self, user: str, scope: str = EVERYTHING, client: str = "walkthrough") -> Login:
         """Sign a user in at a public client.  Raises `LoginError` and `httpx.TransportError`."""
         tls = ssl.create_default_context(cafile=CA)
-        return await sign_in(ISSUER, client, user, passwords()[user], scope, verify=tls)
+        return await sign_in(ISSUER, client, user, self.accounts[user], scope, verify=tls)
 
     def journal(self, name: str) -> Path:
         """Return the path of a party's journal."""
@@ -87,7 +89,7 @@ def passwords() -> dict[str, str]:
 
 async def walkthrough() -> int:
     """Tell the story, try what people can try, and revoke an agent.  Return the exit status."""
-    system, checks = Stack(), Checks()
+    system, checks = Stack(passwords()), Checks()
     paragraph(INTRODUCTION)
     show_who_is_who(system.registry)
     await tell_story(system, checks)

@@ -19,14 +19,14 @@ from demo.ways import Try
 from zerotrust.audit.event import Access
 
 
-async def attempts(system: Compromised, endpoint: str) -> AsyncIterator[Attempt]:
-    """Make all attempts, one after the other.  `endpoint` is the address of the Workload API."""
+async def attempts(system: Compromised) -> AsyncIterator[Attempt]:
+    """Make all attempts, one after the other."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
         async for attempt in _all(intruder, ATTEMPTS):
             yield attempt
         yield await _other_department(intruder)
-    yield await no_identity(endpoint, system.keycloak.issuer)
+    yield await no_identity(system.endpoint, system.keycloak.issuer)
 
 
 async def attempts_of_users(system: Running) -> AsyncIterator[Attempt]:

@@ -61,6 +61,10 @@ class Compromised(Running, Protocol):
         """The realm."""
 
     @property
+    def endpoint(self) -> str:
+        """The address of the Workload API."""
+
+    @property
     def directory(self) -> Directory:
         """The parties that can be called, with their addresses and names."""
 

@@ -43,7 +43,7 @@ async def walk(system: System) -> int:
         "Stolen tokens, wrong audiences, missing scopes: made like an intruder inside a genuine party would make them, "
         f"with its own identity and the tokens that it gets. {LEGEND}",
     )
-    await checks.all(attempts(system, system.authority.endpoint))
+    await checks.all(attempts(system))
     if system.llama_stack:
         await checks.all(attempts_at_the_server(system, system.llama_stack))
     paragraph(SAME_USER)

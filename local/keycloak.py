@@ -321,19 +321,8 @@ class Keycloak:
     @asynccontextmanager
     async def administration(self, realm: str | None = None) -> AsyncIterator[python_keycloak.KeycloakAdmin]:
         """Yield python-keycloak's client of the Admin API for a realm, ours by default."""
-        connection = python_keycloak.KeycloakOpenIDConnection(
-            server_url=URL,
-            username=self.admin[0],
-            password=self.admin[1],
-            realm_name=realm or self._name,
-            user_realm_name="master",
-            verify=self.tls,  # type: ignore[arg-type] # handed on to httpx, which wants just that
-        )
-        try:
-            yield python_keycloak.KeycloakAdmin(connection=connection)
-        finally:
-            await connection.keycloak_openid.connection.aclose()
-            await connection.aclose()
+        async with administration(self.admin, realm or self._name, self.tls) as admin:
+            yield admin
 
     async def _discover(self) -> Metadata:
         try:
@@ -350,6 +339,26 @@ class Keycloak:
                     await admin.a_set_user_password(identifier, self.passwords[user], temporary=False)
         except python_keycloak.KeycloakError as error:
             raise KeycloakError(f"Keycloak refuses its administrator ({error}): start again.") from error
+
+
+@asynccontextmanager
+async def administration(
+    admin: tuple[str, str], realm: str, tls: ssl.SSLContext
+) -> AsyncIterator[python_keycloak.KeycloakAdmin]:
+    """Yield python-keycloak's client of the Admin API for a realm; `admin`: the administrator's name and password."""
+    connection = python_keycloak.KeycloakOpenIDConnection(
+        server_url=URL,
+        username=admin[0],
+        password=admin[1],
+        realm_name=realm,
+        user_realm_name="master",
+        verify=tls,  # type: ignore[arg-type] # handed on to httpx, which wants just that
+    )
+    try:
+        yield python_keycloak.KeycloakAdmin(connection=connection)
+    finally:
+        await connection.keycloak_openid.connection.aclose()
+        await connection.aclose()
 
 
 def in_memory(text: str) -> int:

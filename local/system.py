@@ -68,6 +68,11 @@ class System:
         return self.deployment.parties[name].port
 
     @property
+    def endpoint(self) -> str:
+        """The address of the Workload API."""
+        return self.authority.endpoint
+
+    @property
     def directory(self) -> Directory:
         """The parties that can be called, with their addresses and names."""
         return deployed_at(self.deployment, self.registry, approved={}).directory()

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,10 +14,10 @@ import httpx
 from demo.intruder import NO_CONNECTION, Intruder, said, tool_call
 from demo.refusals import no_identity
 from demo.revocation import PLANTED, operator, until_restored
+from demo.running import Compromised
 from demo.ways import HELLO
 from demo.who import name_of
 from lab.before.system import Answer, Credentials, Refused, Session
-from local.system import System
 from zerotrust.audit.event import Access, AuditEvent, Request
 from zerotrust.decision import Reason
 from zt.login import Client, Login, sign_out
@@ -46,9 +47,10 @@ UNKNOWN = tuple(str(reason) for reason in Reason if reason.status == 503)
 class Real:
     """The real system; an implementation of `lab.before.system.System`."""
 
-    system: System
+    system: Compromised
     intruder: Intruder
-    olga: RegistryClient
+    operator: Callable[[], Awaitable[RegistryClient]]
+    """Signs an operator in, whose token is good for a minute."""
     logins: dict[str, Login] = field(default_factory=dict, repr=False)
     trace: str = ""
     """Of the last task."""
@@ -93,7 +95,7 @@ class Real:
 
     async def identity(self) -> Credentials:
         """Ask the Workload API.  Raises `Refused`."""
-        answered = (await no_identity(self.system.authority.endpoint, self.system.keycloak.issuer)).answered
+        answered = (await no_identity(self.system.endpoint, self.system.keycloak.issuer)).answered
         raise Refused(answered)
 
     @asynccontextmanager
@@ -104,8 +106,9 @@ class Real:
             yield
         finally:
             PLANTED.unlink()
-            await until_restored(self.olga)
-            await self.olga.reinstate(agent)
+            olga = await self.operator()
+            await until_restored(olga)
+            await olga.reinstate(agent)
 
     async def stored(self, document: str) -> str:
         """Read it for alice, as the reader does."""
@@ -162,11 +165,11 @@ class Real:
 
 
 @asynccontextmanager
-async def real(system: System) -> AsyncIterator[Real]:
+async def real(system: Compromised) -> AsyncIterator[Real]:
     """Attack a running system for a block."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(system.user())
-        yield Real(system, Intruder(system, stack), await operator(system, http))
+        yield Real(system, Intruder(system, stack), partial(operator, system, http))
 
 
 async def _answer(sent: Awaitable[httpx.Response]) -> Answer:

@@ -4,9 +4,7 @@ The system is a process of its own, `serve`, in this project or in a reader's co
 """
 
 import asyncio
-import os
 import secrets
-import shutil
 import socket
 import sys
 from pathlib import Path
@@ -16,8 +14,8 @@ import typer
 
 from lab.before.one_token.realm import realm
 from lab.notebooks.attach import write
-from lab.notebooks.execute import PYTHON, Kernels, environment, executed, sources
-from lab.notebooks.normal import differences
+from lab.notebooks.execute import PYTHON, Kernels, check, executed, sources
+from lab.notebooks.jupyter import address, copied, jupyterlab
 from lab.notebooks.places import COPY, OURS
 from lab.notebooks.systems import PROGRESS, READY, systems
 from local.llama_stack import end
@@ -82,16 +80,8 @@ async def _end_of_input() -> None:
 
 
 async def _check(chosen: list[Path]) -> int:
-    wrong = 0
     async with systems(OURS, COPY, say) as both:
-        for source in chosen:
-            await both.our_own()
-            say(f"{source.name} is executed")
-            differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, KERNELS))
-            console.print("\n".join(differing), markup=False, soft_wrap=True, end="\n" if differing else "")
-            wrong += bool(differing)
-    say(f"{wrong} of {len(chosen)} notebooks print something else than what is stored")
-    return 1 if wrong else 0
+        return await check(KERNELS, chosen, both.our_own)
 
 
 async def _write(chosen: list[Path]) -> int:
@@ -107,41 +97,17 @@ async def _write(chosen: list[Path]) -> int:
 
 async def _open() -> int:
     async with systems(OURS, COPY, say):
-        copies, token, port = copied(OURS.folder / "copies"), secrets.token_hex(24), _free_port()
-        settings = {f"--ServerApp.{name}={value}" for name, value in _settings(port, copies).items()}
-        log = os.open(LOG, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-        lab = await asyncio.create_subprocess_exec(
-            *(str(PYTHON), "-I", "-m", "jupyterlab", "--no-browser", *sorted(settings)),
-            env=environment(KERNELS) | {"JUPYTER_TOKEN": token},  # not among the arguments, which are public
-            cwd=copies,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C is for us
-        )
-        os.close(log)
+        token, port = secrets.token_hex(24), _free_port()
+        settings = {"ip": HOST, "port": str(port), "port_retries": "0", "root_dir": str(copied(OURS.folder / "copies"))}
+        lab = await jupyterlab(KERNELS, LOG, token, allow_root="True", **settings)
         try:
-            first = sources()[0].with_suffix(".ipynb").name
-            console.print(f"\n  http://{HOST}:{port}/lab/tree/{first}?token={token}\n", soft_wrap=True)
+            console.print(f"\n  {address(HOST, port, token)}\n", soft_wrap=True)
             console.print("Open it in a browser. What you change is a copy, in run/notebooks/copies. Ctrl-C ends it.")
             await lab.wait()
             say(f"JupyterLab has ended: {LOG}")
         finally:
             await end(lab)
     return 1
-
-
-def copied(folder: Path) -> Path:
-    """Return the folder of the reader's copies; one that is there stays as it is, for it is the reader's."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for source in sources():
-        if not (copy := folder / source.with_suffix(".ipynb").name).exists():
-            shutil.copy(source.with_suffix(".ipynb"), copy)
-    return folder
-
-
-def _settings(port: int, folder: Path) -> dict[str, str]:
-    return {"ip": HOST, "port": str(port), "port_retries": "0", "root_dir": str(folder), "allow_root": "True"}
 
 
 def _free_port() -> int:

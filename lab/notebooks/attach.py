@@ -1,12 +1,12 @@
-"""How a kernel meets the system that another process runs: by one file in the run's folder.
+"""How a kernel meets the system that another process runs, or that runs in containers: by one file.
 
-The file has the folders of the project and of its run, the issuer, and what a cell signs in with: the passwords of this
-run's users, and those of the realm of figure 1 with its application's secret.  Keycloak's administrator is not in it.
-Only this user can read it.
+The file has the place of a system on this machine, and what a cell signs in with: the users' passwords, those of
+figure 1's realm, and its application's secret.  Keycloak's administrator is not in it.  Only this user can read it.
 """
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import httpx
 
 from authorities.attestation.local.authority import Authority
 from authorities.attestation.spiffe.svid_issuer import Issuer
+from demo.container_intruders import compromised
+from demo.running import Compromised
 from lab.before.one_token.realm import Realm
 from local.alone import DemoError
 from local.keycloak import Keycloak
@@ -33,23 +35,29 @@ STOPPED = (
 
 
 def write(system: System, before: Realm) -> Path:
-    """Write the file of a running system; `before` is the realm of figure 1."""
+    """Write the file of a system that this process runs; `before` is the realm of figure 1."""
     keycloak, file = system.keycloak, system.folder / NAME
-    found = {
-        "project": str(ROOT),
-        "issuer": keycloak.issuer,
-        "folder": str(system.folder),
-        "passwords": keycloak.passwords,
-        "before": {"passwords": before.passwords, "secret": before.secret},
-    }
-    file.unlink(missing_ok=True)
-    file.touch(mode=0o600)
-    file.write_text(json.dumps(found))
+    more = {"project": str(ROOT), "issuer": keycloak.issuer, "folder": str(system.folder)}
+    stored(file, keycloak.passwords, before, **more)
     return file
 
 
-async def attach(file: Path | None = None) -> System:
-    """Return the running system.  Raises `DemoError` where none runs."""
+def stored(file: Path, passwords: Mapping[str, str], before: Realm, **more: str) -> None:
+    """Write the file, for this user alone."""
+    found = {"passwords": passwords, "before": {"passwords": before.passwords, "secret": before.secret}, **more}
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(found))
+
+
+async def attach(file: Path | None = None) -> Compromised:
+    """Return the running system.  Raises `DemoError` where none runs, and `httpx.HTTPError`."""
+    given = _read(file)
+    return await attach_here(file) if "folder" in given else await compromised(given["passwords"])
+
+
+async def attach_here(file: Path | None = None) -> System:
+    """Return the system that runs on this machine.  Raises `DemoError` where none runs."""
     given = _read(file)
     project = Path(given["project"])
     folder, ca_file = Path(given["folder"]), Path(given["folder"]) / "ca.pem"
@@ -65,7 +73,7 @@ async def attach(file: Path | None = None) -> System:
     return System(registry, deployment, lock, folder, keycloak, authority)
 
 
-def realm_of_figure_1(system: System, file: Path | None = None) -> Realm:
+def realm_of_figure_1(system: Compromised, file: Path | None = None) -> Realm:
     """Return the realm that whoever runs the system has made for the system of figure 1."""
     return Realm(system.keycloak.tls, **_read(file)["before"])
 

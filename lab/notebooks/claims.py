@@ -10,6 +10,7 @@ from registration.realm.users import USERS
 
 _ID = re.compile(r"(?:\w+:)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIMES = ("exp", "nbf", "auth_time")
+_PLACES = ("clientAddress", "clientHost")
 
 
 class Names:
@@ -27,6 +28,7 @@ class Names:
             claims["scope"] = " ".join(sorted(str(claims["scope"]).split()))
         if "sid" in claims:
             claims["sid"] = self._name(str(claims["sid"]))
+        claims |= dict.fromkeys(set(_PLACES) & claims.keys(), "<the caller's address>")
         claims |= dict.fromkeys(set(_TIMES) & claims.keys(), "before iat") | times | {"iat": "now"}
         header = jwt.get_unverified_header(token) | {"kid": "<the realm's key>"}
         text = json.dumps({"header": header, "claims": dict(sorted(claims.items()))}, indent=2, ensure_ascii=False)

@@ -3,14 +3,15 @@
 import asyncio
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from lab.notebooks.attach import VARIABLE, held
-from lab.notebooks.normal import normal, secrets_in
+from lab.notebooks.normal import differences, normal, secrets_in
 from lab.notebooks.percent import KERNEL, notebook, stored
 from local.alone import DemoError
+from local.program import console, say
 from local.system import ROOT
 
 SOURCES = ROOT / "notebooks"
@@ -44,6 +45,23 @@ def environment(kernels: Kernels) -> dict[str, str]:
     (kernel / "kernel.json").write_text(json.dumps(spec | {"env": {VARIABLE: str(kernels.file)}}))
     places = ("JUPYTER_PATH", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "HOME")
     return {"PATH": os.environ.get("PATH", ""), **dict.fromkeys(places, str(home))}
+
+
+async def check(kernels: Kernels, chosen: list[Path], ready: Callable[[], Awaitable[None]] | None = None) -> int:
+    """Execute notebooks, print each line that is not the stored one, and return the exit status.
+
+    Before each, `ready` waits until its system runs.  Raises `DemoError` as `executed` does.
+    """
+    wrong = 0
+    for source in chosen:
+        if ready:
+            await ready()
+        say(f"{source.name} is executed")
+        differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, kernels))
+        console.print("\n".join(differing), markup=False, soft_wrap=True, end="\n" if differing else "")
+        wrong += bool(differing)
+    say(f"{wrong} of {len(chosen)} notebooks print something else than what is stored")
+    return 1 if wrong else 0
 
 
 async def executed(source: Path, kernels: Kernels) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from IPython.display import display
 
-from lab.notebooks.attach import SOCKET, attach
+from lab.notebooks.attach import SOCKET, attach_here
 from lab.notebooks.changes import changed_lines, realm_lines, with_function
 from lab.notebooks.normal import normal
 from lab.notebooks.places import COPY, OURS, REQUEST, TAKEN
@@ -95,7 +95,7 @@ class Copy:
                 self._connection = None
         if "file" not in told:
             raise DemoError(normal(told.get("error", "`make notebooks` has ended.")))
-        return await attach(Path(told["file"]))
+        return await attach_here(Path(told["file"]))
 
     async def stop(self) -> None:
         """End the copy's system, and wait until ours runs again."""

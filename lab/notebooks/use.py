@@ -6,9 +6,11 @@ import os
 import re
 from contextlib import AsyncExitStack
 from functools import cache
+from pathlib import Path
 
 import httpx
 
+from demo.running import Compromised
 from lab.before.attacks import Seen
 from lab.before.one_token.running import one_token
 from lab.before.one_token.use import OneToken
@@ -17,7 +19,7 @@ from lab.compare.real import Real, real
 from lab.notebooks.attach import realm_of_figure_1
 from lab.notebooks.claims import Names
 from lab.notebooks.normal import normal
-from local.system import ROOT, System
+from local.system import ROOT
 from zerotrust.issuer.exchange import TokenRequest
 
 _open, _names = AsyncExitStack(), Names()
@@ -26,13 +28,13 @@ _ADMITTED = re.compile(r"200 -\d+")
 _MEANING = re.compile(r"^\| `(\w+)` \| \d+ \| ([^|]+?) \|", re.MULTILINE)
 
 
-async def today(system: System) -> OneToken:
+async def today(system: Compromised) -> OneToken:
     """Start the processes of the system of figure 1, in the realm that is there for it; those of this kernel end."""
     await _open.aclose()
-    return await _open.enter_async_context(one_token(realm_of_figure_1(system), system.folder / "one-token-notebook"))
+    return await _open.enter_async_context(one_token(realm_of_figure_1(system), Path.home() / "one-token"))
 
 
-async def here(system: System) -> Real:
+async def here(system: Compromised) -> Real:
     """Return the running system as its attackers find it, who are inside the orchestrator and both agents."""
     return await _open.enter_async_context(real(system))
 

@@ -1,5 +1,7 @@
 """What a kernel of the notebooks gets of the system that another process runs."""
 
+from pathlib import Path
+
 import pytest
 from keycloak.exceptions import KeycloakError
 
@@ -12,11 +14,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_a_kernel_starts_figure_1_again_and_again_and_cannot_administer_keycloak(
-    system: System, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with realm(system.keycloak) as made:
         file = write(system, made)
         monkeypatch.setenv(VARIABLE, str(file))
+        monkeypatch.setenv("HOME", str(tmp_path))
         try:
             attached = await attach()
             for _ in range(2):
@@ -28,6 +31,7 @@ async def test_a_kernel_starts_figure_1_again_and_again_and_cannot_administer_ke
             file.unlink()
 
         assert system.keycloak.admin[1] not in there
+        assert isinstance(attached, System)
         with pytest.raises(KeycloakError):
             async with attached.keycloak.administration("master") as admin:
                 await admin.a_delete_realm(NAME)

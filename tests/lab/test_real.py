@@ -8,10 +8,9 @@ import httpx
 import pytest
 
 from demo.intruder import NO_CONNECTION, Intruder
+from demo.running import Compromised
 from lab.compare.real import Real
-from local.system import System
 from zerotrust.decision import Reason
-from zt.registry_client import RegistryClient
 
 FINISHED = {"steps": [], "result": {"event": "finished", "text": "done", "trace_id": "t"}}
 HELD = {"authorization": "Bearer of the reader"}
@@ -42,7 +41,7 @@ def refuses(reason: Reason) -> httpx.Response:
 
 
 def system(sent: Sent) -> Real:
-    return Real(cast("System", None), cast("Intruder", sent), cast("RegistryClient", None))
+    return Real(cast("Compromised", None), cast("Intruder", sent), cast("Any", None))
 
 
 async def test_a_call_is_answered_by_status_and_reason_after_the_time_that_it_took() -> None:

@@ -60,9 +60,14 @@ class Realm:
 @asynccontextmanager
 async def realm(keycloak: Keycloak) -> AsyncIterator[Realm]:
     """Have the realm at a running Keycloak for a block."""
-    passwords, secret = {user: secrets.token_hex(16) for user in USERS}, secrets.token_hex(32)
-    async with made(keycloak, representation(passwords, secret)):
-        yield Realm(keycloak.tls, passwords, secret)
+    fresh = new(keycloak.tls)
+    async with made(keycloak, representation(fresh.passwords, fresh.secret)):
+        yield fresh
+
+
+def new(tls: ssl.SSLContext) -> Realm:
+    """Return the realm with new secrets; it is not at Keycloak yet."""
+    return Realm(tls, {user: secrets.token_hex(16) for user in USERS}, secrets.token_hex(32))
 
 
 def representation(passwords: dict[str, str], secret: str) -> dict[str, Any]:
