@@ -42,6 +42,11 @@ class CompromisedStack(Stack):
         """The address of the Workload API."""
         return os.environ["SPIFFE_ENDPOINT_SOCKET"]
 
+    @property
+    def ca_file(self) -> Path:
+        """The certificate that all parties' certificates are of, and Keycloak's."""
+        return CA
+
     async def svid(self, name: str) -> Svid:
         """Return what an intruder inside a workload can get: its certificate and key."""
         return await svid_inside(_socket(name))

@@ -65,6 +65,10 @@ class Compromised(Running, Protocol):
         """The address of the Workload API."""
 
     @property
+    def ca_file(self) -> Path:
+        """The certificate that all parties' certificates are of, and Keycloak's."""
+
+    @property
     def directory(self) -> Directory:
         """The parties that can be called, with their addresses and names."""
 

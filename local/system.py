@@ -73,6 +73,11 @@ class System:
         return self.authority.endpoint
 
     @property
+    def ca_file(self) -> Path:
+        """The certificate that all parties' certificates are of, and Keycloak's."""
+        return self.authority.ca_file
+
+    @property
     def directory(self) -> Directory:
         """The parties that can be called, with their addresses and names."""
         return deployed_at(self.deployment, self.registry, approved={}).directory()

@@ -39,12 +39,12 @@ async def here(system: Compromised) -> Real:
     return await _open.enter_async_context(real(system))
 
 
-def reach(system: System) -> dict[str, str]:
+def reach(system: Compromised) -> dict[str, str]:
     """Return what `curl` needs to reach Keycloak and the orchestrator, as variables; it trusts this run's CA."""
     name = system.registry.dns_name("orchestrator")
     host, port = system.directory.places.get(name, (name, 443))
     return {
-        "CURL_CA_BUNDLE": str(system.authority.ca_file),
+        "CURL_CA_BUNDLE": str(system.ca_file),
         "ISSUER": system.keycloak.issuer,
         "TOKENS": system.keycloak.metadata.token_endpoint,
         "ORCHESTRATOR": system.address("orchestrator"),
