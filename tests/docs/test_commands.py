@@ -17,7 +17,7 @@ STARTS = ("make ", "docker compose ", "scripts/run ", "zt ", "python3 -I scripts
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):(?!=)", MAKEFILE, re.MULTILINE))
 SERVICES = {
     name
-    for file in ("docker-compose.yml", "compose.intruders.yaml", "compose.llama-stack.yaml")
+    for file in ("docker-compose.yml", *sorted(one.name for one in ROOT.glob("compose.*.yaml")))
     for name in yaml.safe_load((ROOT / file).read_text())["services"]
 }
 ZT = typer.main.get_command(app)
