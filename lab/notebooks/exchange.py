@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import httpx
 
 from demo.intruder import claims_of
+from demo.running import Compromised
 from demo.tokens import CLAIMS, longest_chain, side_by_side, tokens_of
-from local.system import System
 from zerotrust.audit.event import Caller, Request
 from zt.terminal import Terminal
 
@@ -31,7 +31,7 @@ def answered(answer: httpx.Response, name: str = "the token") -> None:
     print(answer.status_code, *(f"{member:<19}{body[member]}" for member in MEMBERS), sep="\n")
 
 
-def chain(system: System, t0: str) -> Mapping[str, Caller]:
+def chain(system: Compromised, t0: str) -> Mapping[str, Caller]:
     """Return T0, T1 and T2 of T0's transaction, as the parties that got them have recorded them."""
     transaction = claims_of(t0)["jti"]
     found = [event for party in system.registry.services for event in system.events(party)]
