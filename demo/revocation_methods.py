@@ -7,14 +7,16 @@ to the first refusal at each service.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from keycloak import KeycloakAdmin
 
 from demo.intruder import Intruder, User, answer_to, claims_of, mcp
 from demo.revocation import PLANTED, until_restored
+from demo.running import Compromised
 from local.system import System
 from zt.login import Login
 from zt.registry_client import RegistryClient
@@ -32,7 +34,7 @@ READER, WRITER = "agent/reader", "agent/writer"
 class Use:
     """Tokens of one session, in use at every service.  They stay the same, also when they end."""
 
-    system: System
+    system: Compromised
     intruder: Intruder
     olga: RegistryClient
     agent: str
@@ -59,7 +61,7 @@ class Use:
 
 
 async def in_use(
-    system: System, intruder: Intruder, olga: RegistryClient, *, agent: str = READER, user: str = "alice"
+    system: Compromised, intruder: Intruder, olga: RegistryClient, *, agent: str = READER, user: str = "alice"
 ) -> Use:
     """Sign a user in, and exchange the token for every hop on the way through one agent."""
     way = User(user, intruder, agent=agent)
@@ -112,13 +114,19 @@ async def disable_client(use: Use) -> None:
     await _client(use, enabled=False)
 
 
+def _administration(use: Use) -> AbstractAsyncContextManager[KeycloakAdmin]:
+    """Return the client of an administrator, whom only the process has that runs the system."""
+    assert isinstance(use.system, System)  # noqa: S101 - containers give nobody an administrator
+    return use.system.keycloak.administration()
+
+
 async def _user(use: Use, *, enabled: bool) -> None:
-    async with use.system.keycloak.administration() as admin:
+    async with _administration(use) as admin:
         await admin.a_update_user(use.claims["sub"], {"enabled": enabled})
 
 
 async def _client(use: Use, *, enabled: bool) -> None:
-    async with use.system.keycloak.administration() as admin:
+    async with _administration(use) as admin:
         known_as = await admin.a_get_client_id(use.system.registry.id(READER))
         await admin.a_update_client(str(known_as), {"enabled": enabled})
 

@@ -16,6 +16,7 @@ from lab.before.one_token.realm import realm
 from lab.notebooks.attach import write
 from lab.notebooks.execute import PYTHON, Kernels, check, executed, sources
 from lab.notebooks.jupyter import address, copied, jupyterlab
+from lab.notebooks.normal import differences
 from lab.notebooks.places import COPY, OURS
 from lab.notebooks.systems import PROGRESS, READY, systems
 from local.llama_stack import end
