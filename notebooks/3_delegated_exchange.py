@@ -62,7 +62,7 @@ for field, value in wanted.form("<T0>", "<the orchestrator's JWT-SVID>").items()
     print(f"{field:<22}{value}")
 
 # %% [markdown]
-# `subject_token` says for whom: alice. `audience` says where the new token has to work: at the reader alone. `scope` says for what.
+# `subject_token` says for whom: alice. `audience` says where the new token can be used: at the reader alone. `scope` says for what.
 #
 # `client_assertion` says who asks. The orchestrator has no password at Keycloak. It has a JWT-SVID: a statement that the attestation authority has signed. The authority measures the code of a process, and gives the statement to approved code only.
 
@@ -181,7 +181,7 @@ await curl(
 )
 
 # %% [markdown]
-# Last, the reader exchanges a token of its own, T2. The new token would not have to name the orchestrator any more, so the chain would be shorter.
+# Last, the reader exchanges a token of its own, T2. If that worked, the reader could shorten the chain of those who act.
 
 # %%
 answer = await ask("agent/reader", await way.t2(), "tool/documents", "tool.read")
@@ -211,7 +211,7 @@ sequence(
 )
 
 # %% [markdown]
-# The certificate has the reader's name, and its private key goes to that one process. Parties show their certificates to each other when they connect (mutual TLS). The tool compares the name in the caller's certificate with the party that T2 was issued to.
+# The certificate has the reader's name, and its private key goes to that one process. Parties show their certificates to each other when they connect (mutual TLS). The tool compares the name in the caller's certificate with the party that T2 was issued to, which is in its claim `azp`.
 #
 # So T2 works for the reader. It does not work for the writer, which has stolen it, nor for a program without a certificate.
 

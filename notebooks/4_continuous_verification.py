@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 4. Continuous verification: a token can end at any moment
 #
-# In the first notebook, alice signed out, and her token worked for another hour. The third principle of the post is continuous verification: it does not count what was true when a token was made. It counts what is true now.
+# In the first notebook, alice signed out, and her token worked for another hour. The third principle of the post is continuous verification: what was true when a token was made has to be true now, too.
 #
-# So every service checks on every call whether the user, the session, the token, or a party that acts has been revoked. To revoke means: from now on, it is refused everywhere. This notebook does that to each of them, and measures how soon every service refuses.
+# So every service checks on every call whether the user, the session, the token, or a party that acts has been revoked. To revoke something means that from now on every service refuses it. This notebook revokes each of them, and measures how soon every service refuses.
 #
 # Where calls are refused is called an enforcement point: the gate of each service. It does not have to ask during a call. The registry tells all gates at once what is revoked, in a signed feed.
 
@@ -46,7 +46,7 @@ real = await here(system)
 # %% [markdown]
 # ## A token expires
 #
-# The simplest end needs no news at all. Here the reader asks Keycloak for a token that lives one second, and uses it when that second is over.
+# Every token has a lifetime, and its end is written in it. Here the reader asks Keycloak for a token that lives one second, and uses it when that second is over.
 
 # %%
 way = User("alice", real.intruder)
@@ -55,7 +55,7 @@ print("lives", claims_of(short)["exp"] - claims_of(short)["iat"], "s")
 print(told(await real.tool("read", bearer(short), by="agent/reader", id="ENG-101")))
 
 # %% [markdown]
-# A token with a longer life still works. Without the next sections, it would work until its end, whatever happens.
+# A token with a longer life still works. Without revocation, it would work until its end, whatever happens.
 
 # %%
 print(told(await real.tool("read", bearer(await way.t2()), by="agent/reader", id="ENG-101")))
@@ -118,7 +118,7 @@ use = await started(real)
 found.append(await revoked(use, T1))
 
 # %% [markdown]
-# T0 does not come from T1, so alice can still use it.
+# T0 does not come from T1, so alice's client can still use it.
 
 # %%
 print("orchestrator  ", await answer_to(use.calls()["orchestrator"]()))
