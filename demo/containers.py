@@ -25,8 +25,8 @@ from demo.ways import TASK
 from demo.who import show_who_is_who
 from local.program import console, until_stopped
 from local.system import EVERYTHING, ROOT
+from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.journal import events
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry, load_registry

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from demo.running import Running
 from local.program import console
+from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.journal import first_bad_record
 from zt.names import Calls, token_names
 from zt.trail import trail
 

@@ -23,7 +23,7 @@ def put_aside(folder: Path) -> Path | None:
     Return their new folder, or None if there was no earlier run.  Raises `NotADirectoryError`.
     """
     check_links(folder)
-    moved = [*sorted((folder / "data").glob(f"*/{JOURNAL}")), *sorted((folder / "logs").glob("*"))]
+    moved = [*sorted((folder / "data").glob(f"*/{JOURNAL}*")), *sorted((folder / "logs").glob("*"))]
     if not moved:
         return None
     place = folder / "past" / _name(moved)
@@ -31,7 +31,7 @@ def put_aside(folder: Path) -> Path | None:
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in moved:
         # control: journals-kept
-        file.rename(place / (f"{file.parent.name}.jsonl" if file.name == JOURNAL else file.name))
+        file.rename(place / _kept_name(file))
     _prune(folder / "past")
     return place
 
@@ -67,6 +67,11 @@ def _check_link(path: Path) -> None:
         raise NotADirectoryError(f"{path} is a symbolic link, whose target is not part of a run: remove the link.")
 
 
+def _kept_name(file: Path) -> str:
+    """Return the name of a log, or of a journal's segment with its party's name in it."""
+    return file.name.replace("journal", file.parent.name, 1) if file.name.startswith(JOURNAL) else file.name
+
+
 def _name(moved: list[Path]) -> str:
     """Return the time of that run's last write (UTC), so that the order of names is the order of time."""
     last = max(file.stat().st_mtime for file in moved)
@@ -77,7 +82,7 @@ def _prune(past: Path) -> None:
     runs = [run for run in past.iterdir() if _RUN.fullmatch(run.name) and run.is_dir() and not run.is_symlink()]
     total = counted = failed = 0
     for run in sorted(runs, reverse=True):
-        if any(journal.lstat().st_size for journal in run.glob("*.jsonl")):
+        if any(journal.lstat().st_size for journal in run.glob("*.jsonl*")):
             counted += 1
             total += sum(file.lstat().st_size for file in run.iterdir())
             old = counted > 1 and (counted > RUNS_KEPT or total > MOST_KEPT)

@@ -12,8 +12,8 @@ from local.insider import ask_inside, svid_inside
 from local.keycloak import Keycloak
 from local.llama_stack import LlamaStack
 from local.past import data_of
+from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.journal import events
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.lock import Lock

@@ -33,9 +33,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zerotrust.adapters.mcp_tools import McpTools as McpTools
+    from zerotrust.audit.chain import first_bad_record as first_bad_record
     from zerotrust.audit.event import AuditEvent as AuditEvent
     from zerotrust.audit.journal import Journal as Journal
-    from zerotrust.audit.journal import first_bad_record as first_bad_record
     from zerotrust.context import current_principal as current_principal
     from zerotrust.decision import Decision as Decision
     from zerotrust.decision import Denied as Denied
@@ -67,7 +67,8 @@ VERSION = "0.1.0"
 _MODULES = {
     "adapters.mcp_tools": "McpTools",
     "audit.event": "AuditEvent",
-    "audit.journal": "Journal first_bad_record",
+    "audit.chain": "first_bad_record",
+    "audit.journal": "Journal",
     "context": "current_principal",
     "decision": "Decision Denied PolicyEngine Reason ReasonCode Resource",
     "errors": "ZeroTrustError",

@@ -20,7 +20,7 @@ from lab.load.users import Score
 from lab.load.watch import MOST_FILES, SLACK, Held, Samples, grown
 from local.program import FOLDER, console, say, show, until_stopped
 from local.start import running
-from zerotrust.audit.journal import first_bad_record
+from zerotrust.audit.chain import first_bad_record
 
 
 def main(

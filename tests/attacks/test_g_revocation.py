@@ -33,7 +33,7 @@ from tests.support.ca import CA, FOREVER, NO_CERTIFICATE, the_ca, workload
 from tests.support.door import NOW, Door
 from tests.support.feed import following, line
 from tests.support.issuer import ISSUER, Issuer
-from zerotrust.audit.journal import first_bad_record
+from zerotrust.audit.chain import first_bad_record
 from zerotrust.decision import Reason
 from zerotrust.registry.events import changed, heartbeat, read_heartbeat
 from zerotrust.registry.topics import REVOCATIONS

@@ -11,7 +11,7 @@ from tests.services.test_registry_authority import READER, READERS_ID, authority
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.issuer import Issuer
 from tests.support.records import records
-from zerotrust.audit.journal import first_bad_record
+from zerotrust.audit.chain import first_bad_record
 from zerotrust.service import Service
 
 

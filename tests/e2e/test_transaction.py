@@ -16,8 +16,8 @@ from local.manual_steps import REQUEST, steps
 from local.system import EVERYTHING, ROOT, System
 from tests.support.leaks import holds_token
 from tests.support.records import flat
+from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import MICROSECONDS, AuditEvent, Outcome
-from zerotrust.audit.journal import first_bad_record
 from zerotrust.token_validation import TICK
 from zt.names import short
 

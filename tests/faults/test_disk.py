@@ -19,7 +19,7 @@ from tests.support.door import Door
 from tests.support.issuer import Issuer
 from tests.support.records import records
 from tests.support.system import ROOT, System
-from zerotrust.audit.journal import first_bad_record
+from zerotrust.audit.chain import first_bad_record
 
 __all__ = ["writing"]
 

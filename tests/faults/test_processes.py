@@ -15,7 +15,7 @@ from authorities.attestation.local.launch import Launched
 from local.manual_steps import REQUEST
 from local.system import System
 from tests.support.real import relaunched
-from zerotrust.audit.journal import first_bad_record
+from zerotrust.audit.chain import first_bad_record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.system import System
-from zerotrust.audit.journal import first_bad_record
+from zerotrust.audit.chain import first_bad_record
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.gate import Gate
 

@@ -32,8 +32,8 @@ from tests.support.issuer import Issuer
 from tests.support.leaks import holds_token
 from tests.support.records import counted_in, records
 from tests.support.system import System, Wire, problem_of, running
+from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import Counts
-from zerotrust.audit.journal import first_bad_record
 from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
 from zerotrust.gate import Gate
 from zerotrust.routes import Routes

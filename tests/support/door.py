@@ -27,9 +27,10 @@ from tests.support.issuer import ISSUER, Issuer, Known
 from tests.support.records import flat, records
 from tests.support.system import POLICY, Wire, fresh_revocations
 from zerotrust.adapters.mcp_tools import ERA, McpTools
+from zerotrust.audit.chain import events
 from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.event import Counts
-from zerotrust.audit.journal import Journal, events
+from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
 from zerotrust.dialect import Dialect
 from zerotrust.gate import Confirmation, Gate

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
+from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent, Caller, Counts, Outcome, Request
-from zerotrust.audit.journal import events
 
 
 def records(journal: Path, *, by_certificate: bool = False) -> list[dict[str, Any]]:

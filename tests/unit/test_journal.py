@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 import pytest
 
+from zerotrust.audit.chain import GENESIS, MAX_LINE, events, first_bad_record
 from zerotrust.audit.event import AuditEvent, Counts
-from zerotrust.audit.journal import GENESIS, MAX_LINE, MAX_RIDERS, Journal, JournalError, events, first_bad_record
+from zerotrust.audit.journal import MAX_RIDERS, Journal, JournalError
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ async def test_each_record_names_the_hash_of_the_one_before(path: Path) -> None:
     first, second, third = records(path)
 
     assert [r["n"] for r in (first, second, third)] == [1, 2, 3]
-    assert first["prev"] == GENESIS
+    assert first["prev"] == GENESIS.head
     assert len({first["prev"], second["prev"], third["prev"]}) == 3
     assert first_bad_record(path) == 0
 

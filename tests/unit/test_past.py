@@ -16,6 +16,8 @@ from local.model import Model
 from local.past import RUNS_KEPT, data_of, forget, kept, put_aside
 from local.suspended import suspended
 from tests.support.ca import REGISTRY_PARTY
+from zerotrust.audit.chain import first_bad_record, lines
+from zerotrust.audit.journal import Journal
 from zerotrust.registry.model import Registry
 from zt.registry_client import CommandError
 
@@ -57,6 +59,21 @@ def test_journals_and_logs_are_put_aside_and_what_is_revoked_stays(tmp_path: Pat
     }
     assert [file.name for file in tmp_path.glob("data/*/*")] == ["revocations.db"]
     assert place.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_long_journal_is_put_aside_with_all_of_its_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zerotrust.audit.journal.SEGMENT", 1)
+    journal = Journal(tmp_path / "data" / "agent-reader" / "journal.jsonl")
+    for _ in range(3):
+        await journal.append(b"{}")
+    journal.close()
+
+    assert (place := put_aside(tmp_path))
+    assert len(list(lines(place / "agent-reader.jsonl"))) == 3
+    assert first_bad_record(place / "agent-reader.jsonl") == 0
+    assert not list(tmp_path.glob("data/*/*"))
 
 
 def test_only_the_last_runs_are_kept(tmp_path: Path) -> None:

@@ -1,35 +1,40 @@
 """The local journal: a decision is on the disk before the act, and the hash chain shows a changed record.
 
 One line for each record: the event, its number, and the hash of the previous line, as one canonical JSON object.
-Records that wait at the same time are written in one commit; events that no caller waits for ride on it.
+Records that wait at the same time are written in one commit; events that no caller waits for ride on it.  A segment
+that is full is closed, and a new one continues the chain: a start reads the newest alone.
 """
 
 import asyncio
 import errno
 import fcntl
-import hashlib
 import os
 import queue
-import re
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.chain import (
+    GENESIS,
+    MAX_LINE,
+    Link,
+    closed,
+    followed,
+    hash_of,
+    segment_lines,
+    segment_path,
+    stands_at,
+)
 from zerotrust.errors import ZeroTrustError
 
-GENESIS = "0" * 64
-
-MAX_LINE = 65_535
-"""Bytes of a record: the largest entry of a transparency log (C2SP tlog-tiles)."""
+SEGMENT = 16 * 1024 * 1024
+"""Bytes after which a segment is closed: some 20,000 records, which a start checks in a fraction of a second."""
 
 MAX_RIDERS = 1_000
 """Events that may wait for a commit; beyond that, the oldest are lost.  Fewer calls than that are under way."""
 
-_RECORD = re.compile(rb'\{"event":(\{.*\}),"n":([1-9][0-9]*),"prev":"([0-9a-f]{64})"\}')
-_ENVELOPE = len(b'{"event":,"n":,"prev":""}') + 20 + len(GENESIS)
+_ENVELOPE = len(b'{"event":,"n":,"prev":""}') + 20 + len(GENESIS.head)
 
 RIDE_WITHIN = 0.5
 """Seconds after which waiting riders get a commit of their own, unless there was one; then they wait once more."""
@@ -49,18 +54,13 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Open the journal at `path`, or create it.  Raises `JournalError` if its chain is broken or it is in use."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._path = path
+        self._fd = _locked(path)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._first, self._link, self._end = _continued(path, self._fd)
+        except (ValueError, OSError) as error:
             os.close(self._fd)
-            raise JournalError(f"{path}: another process writes to it") from error
-        complete = list(lines(path))
-        if bad := _first_bad(complete):
-            os.close(self._fd)
-            raise JournalError(f"{path}: record {bad} was changed")
-        self._count, self._head = len(complete), _hash(complete[-1]) if complete else GENESIS
-        self._end = sum(len(line) + 1 for line in complete)
+            raise JournalError(f"{path}: {error}") from error
         os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
         _sync_folder(path.parent)
         self._failure: JournalError | None = None  # permanent: the end of the file is unknown, so nothing is appended
@@ -129,11 +129,14 @@ class Journal:
         """Write all events, or none and return the reason."""
         if not events:
             return None
-        count, head, chain = self._count, self._head, []
+        if self._end >= SEGMENT:
+            self._rotate()
+            if self._failure:
+                return self._failure
+        link, chain = self._link, []
         for event in events:
-            count += 1
-            line = b'{"event":%b,"n":%d,"prev":"%b"}' % (event, count, head.encode())
-            head = _hash(line)
+            line = b'{"event":%b,"n":%d,"prev":"%b"}' % (event, link.records + 1, link.head.encode())
+            link = Link(link.records + 1, hash_of(line))
             chain.append(line + b"\n")
         data = b"".join(chain)
         try:
@@ -144,68 +147,77 @@ class Journal:
         try:
             os.fdatasync(self._fd)
         except OSError as error:  # what is on the disk is unknown until it is read again
-            self._failure = JournalError(f"the journal cannot be written, until a restart: {error.strerror}")
+            self._failure = _until_restart(error)
             return self._failure
-        self._count, self._head, self._end = count, head, self._end + len(data)
+        self._link, self._end = link, self._end + len(data)
         self._commits += 1
         return None
+
+    def _rotate(self) -> None:
+        """Close the segment and begin another.  Where that fails, this one goes on, and the next commit tries again."""
+        new, fd = self._path.with_name(f"{self._path.name}.new"), None
+        try:
+            new.unlink(missing_ok=True)
+            fd = _locked(new)
+            _link(self._path, segment_path(self._path, self._first))
+            _sync_folder(self._path.parent)
+            new.rename(self._path)  # at each moment, the path is a file that this process has locked
+        except OSError:
+            if fd is not None:
+                os.close(fd)
+            return
+        os.close(self._fd)
+        self._fd, self._first, self._end = fd, self._link.records + 1, 0
+        try:
+            _sync_folder(self._path.parent)
+        except OSError as error:  # whether the new segment has its name on the disk is unknown
+            self._failure = _until_restart(error)
 
     def _take_back(self, error: OSError) -> JournalError:
         try:
             os.ftruncate(self._fd, self._end)
         except OSError:
-            self._failure = JournalError(f"the journal cannot be written, until a restart: {error.strerror}")
+            self._failure = _until_restart(error)
         return self._failure or JournalError(f"the journal cannot be written: {error.strerror}")
 
 
-def events(path: Path) -> Iterator[AuditEvent]:
-    """Yield the events of a journal, the oldest first.  Raises `ValueError` at one that is not of schema 1."""
-    return map(event_of, lines(path))
+def _until_restart(error: OSError) -> JournalError:
+    return JournalError(f"the journal cannot be written, until a restart: {error.strerror}")
 
 
-def event_of(line: bytes) -> AuditEvent:
-    """Return the event of a journal's line.  Raises `ValueError` if it is none of schema 1."""
-    if not (record := _RECORD.fullmatch(line)):
-        raise ValueError("not a record")
-    return AuditEvent.parse(record[1])
+def _locked(path: Path) -> int:
+    """Open a segment for this process alone, or create it.  Raises `JournalError` if another process has it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(fd), path.stat()):
+            raise BlockingIOError("the segment was closed meanwhile")
+    except OSError as error:
+        os.close(fd)
+        raise JournalError(f"{path}: another process writes to it") from error
+    return fd
 
 
-def lines(path: Path) -> Iterator[bytes]:
-    """Yield the complete lines of a journal, the oldest first.
+def _link(path: Path, segment: Path) -> None:
+    """Give a segment its second name.  Raises `OSError`, also if something else has that name."""
+    try:
+        os.link(path, segment)
+    except FileExistsError:
+        if not segment.samefile(path):  # otherwise of a try that failed later
+            raise
 
-    One that is too long for a record comes in pieces, none of which is a record, so that it fills no memory.
+
+def _continued(path: Path, fd: int) -> tuple[int, Link, int]:
+    """Return the number of the newest segment's first record, where the chain stands, and where the last line ends.
+
+    Raises `ValueError` if the newest segment does not continue the others, or its own chain is broken.
     """
-    with path.open("rb") as file:
-        while line := file.readline(MAX_LINE + 1):
-            if line.endswith(b"\n"):
-                yield line[:-1]
-            elif len(line) > MAX_LINE:
-                yield line
-
-
-def first_bad_record(path: Path) -> int:
-    """Return the number of the first record that was changed, or 0.
-
-    The last records cannot be checked: to detect that they were changed, rewritten or cut off takes an anchor outside
-    this file.
-    """
-    return _first_bad(lines(path))
-
-
-def _first_bad(chain: Iterable[bytes]) -> int:
-    head = GENESIS
-    for number, line in enumerate(chain, 1):
-        record = _RECORD.fullmatch(line)
-        if not record or int(record[2]) != number:
-            return number
-        if record[3].decode() != head:
-            return max(number - 1, 1)  # it names the hash of another
-        head = _hash(line)
-    return 0
-
-
-def _hash(line: bytes) -> str:
-    return hashlib.sha256(line).hexdigest()
+    older = closed(path)
+    if older and os.path.samestat(older[-1].stat(), os.fstat(fd)):
+        older.pop().unlink()  # it was about to be closed
+    before = stands_at(older[-1]) if older else GENESIS
+    complete = list(segment_lines(path))
+    return before.records + 1, followed(before, complete), sum(len(line) + 1 for line in complete)
 
 
 def _sync_folder(folder: Path) -> None:

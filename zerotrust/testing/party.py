@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 from starlette.types import ASGIApp
 
+from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.journal import events
 from zerotrust.identity import Principal
 from zerotrust.registry.lock import Approved
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot

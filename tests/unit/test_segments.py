@@ -1,0 +1,242 @@
+"""A long journal: full segments are closed, one chain leads through all of them, and a start reads the newest alone."""
+
+import errno
+import os
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from pathlib import Path
+
+import orjson
+import pytest
+
+from zerotrust.audit import journal as module
+from zerotrust.audit.chain import closed, first_bad_record, lines
+from zerotrust.audit.journal import Journal, JournalError
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments that a few records fill."""
+    monkeypatch.setattr(module, "SEGMENT", 500)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+async def written(path: Path, first: int, count: int) -> None:
+    """A journal that is opened, gets records with these numbers, each in a commit of its own, and is closed."""
+    journal = Journal(path)
+    try:
+        for number in range(first, first + count):
+            await journal.append(b'{"record":%d}' % number)
+    finally:
+        journal.close()
+
+
+def numbers(path: Path) -> list[int]:
+    return [orjson.loads(line)["event"]["record"] for line in lines(path)]
+
+
+async def test_one_chain_leads_through_all_segments_and_restarts(path: Path) -> None:
+    await written(path, 1, 20)
+    await written(path, 21, 20)
+
+    assert len(closed(path)) >= 5
+    assert all(segment.stat().st_size < 700 for segment in [*closed(path), path])
+    assert numbers(path) == [*range(1, 41)]
+    assert first_bad_record(path) == 0
+
+
+async def test_a_segment_is_named_after_its_first_record(path: Path) -> None:
+    await written(path, 1, 20)
+
+    for segment in closed(path):
+        first = orjson.loads(segment.read_bytes().partition(b"\n")[0])
+        assert segment.name == f"journal.jsonl.{first['n']:016}"
+
+
+async def test_a_start_reads_the_newest_segment_and_the_last_line_before_it(path: Path) -> None:
+    await written(path, 1, 30)
+    for segment in closed(path):
+        *others, last = segment.read_bytes().splitlines(keepends=True)
+        segment.write_bytes(b"".join(b"x" * (len(line) - 1) + b"\n" for line in others) + last)
+
+    await written(path, 31, 5)
+
+    assert first_bad_record(path) == 1  # whoever reads all of it sees the change
+
+
+@pytest.mark.parametrize("at", [0, 2, -1])
+async def test_a_change_in_any_segment_is_named(path: Path, at: int) -> None:
+    await written(path, 1, 40)
+    segment = [*closed(path), path][at]
+    first = orjson.loads(segment.read_bytes().partition(b"\n")[0])["n"]
+    segment.write_bytes(segment.read_bytes().replace(b'"record":%d' % first, b'"record":0', 1))
+
+    assert first_bad_record(path) == first
+
+
+async def test_a_newest_segment_that_does_not_continue_the_others_is_not_gone_on_with(path: Path) -> None:
+    await written(path, 1, 40)
+    *_, last = closed(path)
+    last.unlink()
+    before = path.read_bytes()
+
+    with pytest.raises(JournalError, match="was changed"):
+        Journal(path)
+    assert path.read_bytes() == before
+
+
+async def test_an_older_segment_without_a_record_at_its_end_is_not_gone_on_from(path: Path) -> None:
+    await written(path, 1, 40)
+    *_, last = closed(path)
+    last.write_bytes(b"garbage\n")
+
+    with pytest.raises(JournalError, match="does not end with a record"):
+        Journal(path)
+
+
+class Stopped(BaseException):
+    """The process ends here."""
+
+
+TRIED_AGAIN = "open", "link", "sync", "rename"
+"""The steps of closing a segment after whose failure the segment goes on."""
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException) -> None:
+    """Have one step of closing a segment fail."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    seen = iter(("sync", "sync again"))
+    sync = module._sync_folder
+
+    def synced(folder: Path) -> None:
+        if next(seen, "") == step:
+            raise error
+        sync(folder)
+
+    if step == "open":
+        monkeypatch.setattr(module, "_locked", fail)
+    if step == "link":
+        monkeypatch.setattr(os, "link", fail)
+    if step == "rename":
+        monkeypatch.setattr(Path, "rename", fail)
+    monkeypatch.setattr(module, "_sync_folder", synced)
+
+
+@pytest.fixture
+async def full(path: Path) -> AsyncIterator[Journal]:
+    """A journal whose next commit closes its segment."""
+    journal = Journal(path)
+    number = 0
+    while path.stat().st_size < 500:
+        number += 1
+        await journal.append(b'{"record":%d}' % number)
+    yield journal
+    if journal._writer.is_alive():
+        journal.close()
+
+
+@pytest.mark.parametrize("step", TRIED_AGAIN)
+async def test_nothing_is_lost_where_a_segment_cannot_be_closed(
+    full: Journal, path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    count = len(numbers(path))
+    with monkeypatch.context() as patch:
+        failing(patch, step, OSError(errno.ENOSPC, "no room"))
+        await full.append(b'{"record":%d}' % (count + 1))
+    await full.append(b'{"record":%d}' % (count + 2))
+    full.close()
+    await written(path, count + 3, 2)
+
+    assert numbers(path) == [*range(1, count + 5)]
+    assert first_bad_record(path) == 0
+    assert len(closed(path)) == 1  # the second try succeeded
+
+
+async def test_a_new_segment_whose_name_may_not_be_on_the_disk_is_written_after_a_restart_only(
+    full: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = len(numbers(path))
+    failing(monkeypatch, "sync again", OSError(errno.EIO, "broken"))
+    for _ in range(2):
+        with pytest.raises(JournalError, match="until a restart"):
+            await full.append(b'{"record":0}')
+    monkeypatch.undo()
+    full.close()
+    await written(path, count + 1, 1)
+
+    assert numbers(path) == [*range(1, count + 2)]
+
+
+@pytest.mark.parametrize("step", [*TRIED_AGAIN, "sync again"])
+async def test_a_process_that_ends_while_it_closes_a_segment_loses_nothing(
+    full: Journal, path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    count = len(numbers(path))
+    full.close()
+    stopped = Journal(path)
+    with monkeypatch.context() as patch:
+        failing(patch, step, Stopped())
+        with pytest.raises(Stopped):
+            stopped._rotate()
+    stopped.close()
+
+    await written(path, count + 1, 10)
+
+    assert numbers(path) == [*range(1, count + 11)]
+    assert first_bad_record(path) == 0
+
+
+async def test_a_file_that_has_the_name_of_a_closed_segment_displaces_none(full: Journal, path: Path) -> None:
+    count = len(numbers(path))
+    (other := path.with_name("journal.jsonl.0000000000000001")).write_bytes(b"")
+    await full.append(b'{"record":%d}' % (count + 1))
+    full.close()
+    other.unlink()
+
+    assert numbers(path) == [*range(1, count + 2)]
+
+
+async def test_a_second_writer_is_refused_after_a_segment_was_closed(full: Journal, path: Path) -> None:
+    await full.append(b"{}")
+
+    assert closed(path)
+    with pytest.raises(JournalError, match="another process"):
+        Journal(path)
+
+
+async def test_a_writer_that_opened_a_segment_just_before_it_was_closed_is_refused(
+    full: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets the lock of a file that is the newest segment no more."""
+    opened = os.open
+
+    def slowly(file: Path, *more: int) -> int:
+        fd = opened(file, *more)
+        monkeypatch.undo()
+        monkeypatch.setattr(module, "SEGMENT", 1)
+        full._rotate()
+        return fd
+
+    monkeypatch.setattr(os, "open", slowly)
+    with pytest.raises(JournalError, match="another process"):
+        Journal(path)
+
+
+async def test_a_reader_that_began_before_a_segment_was_closed_reads_each_record_once(
+    full: Journal, path: Path
+) -> None:
+    count = len(numbers(path))
+    reading = lines(path)
+    found = [next(reading)]
+    await full.append(b'{"record":%d}' % (count + 1))
+    found += reading
+
+    assert [orjson.loads(line)["event"]["record"] for line in found] == [*range(1, count + 1)]
+    assert all(later > earlier for earlier, later in pairwise(numbers(path)))
