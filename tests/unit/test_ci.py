@@ -13,3 +13,7 @@ def test_what_needs_a_llama_stack_server_runs_where_there_is_one() -> None:
 
     assert len(needing) >= 4
     assert [file for file in needing if not any(file.is_relative_to(ROOT / place) for place in run)] == []
+
+
+def test_each_notebook_is_executed_before_anything_lands() -> None:
+    assert "\nmake test-notebooks\n" in (ROOT / ".ci" / "run").read_text()
