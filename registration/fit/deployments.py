@@ -1,14 +1,18 @@
 """Whether each party has a place to run, on one machine and in containers, and the networks that it may use."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from registration.compose_file import ComposeError, loaded
 from registration.names import COMPOSE, PLACES
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import Registry, RegistryError
+
+DATA, JOURNALS = "/data", "/journals/"
+"""Where a party's volume is in its container, and where others may read its journal."""
+SETUP = "setup"
+"""The service that enrols a model server in the registry's data, before the registry starts."""
 
 
 def of_places(root: Path, registry: Registry) -> list[str]:
@@ -25,14 +29,17 @@ def of_places(root: Path, registry: Registry) -> list[str]:
 def of_compose(root: Path, registry: Registry) -> list[str]:
     """Return the mistakes in the file that says which containers there are."""
     try:
-        services = yaml.safe_load((root / COMPOSE).read_text())["services"]
-    except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
+        services = loaded((root / COMPOSE).read_text())["services"]
+    except (OSError, ComposeError) as error:
         return [f"{COMPOSE}: cannot be read ({error})"]
     return of_services(services, registry)
 
 
 def of_services(services: Mapping[str, Any], registry: Registry) -> list[str]:
-    """Return the parties without a container, and the networks that do not say what the registry says.  Pure."""
+    """Return the parties without a container or data of their own, and the networks that contradict the registry.
+
+    Pure.
+    """
     running = {
         name: service
         for name in registry.launched
@@ -60,4 +67,32 @@ def of_services(services: Mapping[str, Any], registry: Registry) -> list[str]:
                 found.append(
                     f"{COMPOSE}: services.{running[other]}.networks: {here[0]} is {what} {other} {may} call {name}"
                 )
-    return sorted(found)
+    return sorted([*found, *_of_data(services, running, registry)])
+
+
+def _of_data(services: Mapping[str, Any], running: Mapping[str, str], registry: Registry) -> Iterator[str]:
+    """Yield the parties whose data is not theirs alone: whoever else can write it, or read more than a journal."""
+    for name, service in sorted(running.items()):
+        volumes = [source for source, target, _ in _mounts(services[service]) if target == DATA]
+        if len(volumes) != 1:
+            yield f"{COMPOSE}: services.{service}.volumes: {name} needs one volume at {DATA}: `{service}:{DATA}`"
+        for other, entry in services.items():
+            if other == service or (name, other) == (registry.authorities.registry, SETUP):
+                continue
+            for source, target, read_only in _mounts(entry):
+                if source in volumes and not (read_only and target.startswith(JOURNALS)):
+                    yield (
+                        f"{COMPOSE}: services.{other}.volumes: {source} is the data of {name}: "
+                        f"give {name} a volume of its own, or mount this one under {JOURNALS} with `:ro`"
+                    )
+
+
+def _mounts(service: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    """Yield source, target and whether it is read-only, of each volume of a service, in either form."""
+    for volume in service.get("volumes", ()):
+        if isinstance(volume, str):
+            source, _, rest = volume.partition(":")
+            target, _, mode = rest.partition(":")
+            yield source, target.rstrip("/"), "ro" in mode.split(",")
+        else:
+            yield volume.get("source", ""), volume["target"].rstrip("/"), volume.get("read_only", False)

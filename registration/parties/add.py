@@ -4,9 +4,10 @@ import keyword
 import re
 from difflib import get_close_matches
 
+from registration.compose_file import names_in_use
 from registration.names import COMPOSE, PLAN, PLANNER
 from registration.parties.code import agent_code, folder_of, tool_code
-from registration.parties.container import add_container, services_of
+from registration.parties.container import add_container
 from registration.parties.entries import add_party, add_scope, on_the_way
 from registration.parties.project import PartyError, Project
 from zerotrust.registry.model import Registry
@@ -63,8 +64,11 @@ def _check_name(project: Project, name: str, party: str) -> None:
     taken = [other for other in project.registry.parties if name in other.split("/")]
     if taken:
         raise PartyError(f"There is a party {taken[0]} already: choose another name.")
-    if name in services_of(project):
-        raise PartyError(f"There is a service {name} in {COMPOSE} already: choose another name.")
+    # The party's volume and network get its name: it must not get those of somebody else.
+    in_use = names_in_use(project.root, project.text(COMPOSE))
+    for one in (name, f"to-{name}"):
+        if one in in_use:
+            raise PartyError(f"There is a {in_use[one]} already: choose another name.")
     if (project.root / folder_of(party)).exists():
         raise PartyError(f"There is a folder {folder_of(party)} already: remove it, or choose another name.")
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import yaml
-
+from registration.compose_file import loaded
 from registration.names import COMPOSE
 from registration.parties.code import folder_of
 from registration.parties.project import Project
@@ -13,8 +12,8 @@ JOURNALS = r"^(?=      - orchestrator:/journals/orchestrator:ro\n)"
 
 
 def services_of(project: Project) -> dict[str, Any]:
-    """Return the services by name."""
-    found: dict[str, Any] = yaml.safe_load(project.text(COMPOSE))["services"]
+    """Return the services by name.  Raises `ComposeError`."""
+    found: dict[str, Any] = loaded(project.text(COMPOSE))["services"]
     return found
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
+from registration.compose_file import loaded
 from registration.names import COMPOSE
 from zerotrust.errors import ZeroTrustError
 from zerotrust.registry.lock import REGISTRY
@@ -85,9 +84,9 @@ class Project:
         return cls(root, load_registry(root / REGISTRY))
 
     def write(self) -> None:
-        """Check that what was edited can be read, then write all of it.  Raises `RegistryError`."""
+        """Check that what was edited can be read, then write all of it.  Raises `RegistryError` and `ComposeError`."""
         validated(Registry, self.text(REGISTRY).encode(), self.root / REGISTRY)
-        yaml.safe_load(self.text(COMPOSE))
+        loaded(self.text(COMPOSE))
         for name, text in self.texts.items():
             (self.root / name).parent.mkdir(exist_ok=True)
             (self.root / name).write_text(text)

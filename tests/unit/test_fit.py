@@ -1,6 +1,7 @@
 """Each mistake that somebody makes who adds a party, an agent or a scope: `make register` names it and what to do."""
 
 import copy
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -296,3 +297,62 @@ def test_a_compose_file_that_cannot_be_read_is_named(project: Path) -> None:
 
     (project / "docker-compose.yml").unlink()
     assert "docker-compose.yml: cannot be read" in of_compose(project, registered())[0]
+
+
+IS_THE_WRITERS = (
+    "docker-compose.yml: services.{}.volumes: writer is the data of agent/writer: "
+    "give agent/writer a volume of its own, or mount this one under /journals/ with `:ro`"
+)
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        "writer:/elsewhere",
+        "writer:/elsewhere:ro",
+        "writer:/journals/agent-writer",
+        "{ type: volume, source: writer, target: /journals/agent-writer }",
+        "{ type: volume, source: writer, target: /elsewhere, read_only: true }",
+    ],
+)
+def test_data_that_another_container_can_write_or_read_is_named(project: Path, mount: str) -> None:
+    edit(project / "docker-compose.yml", '    volumes: ["database:/', f'    volumes: [{mount}, "database:/')
+
+    assert of_compose(project, registered()) == [IS_THE_WRITERS.format("database")]
+
+
+def test_a_volume_that_two_parties_share_is_named(project: Path) -> None:
+    edit(project / "docker-compose.yml", '"reader:/data"', '"writer:/data"')
+
+    assert IS_THE_WRITERS.format("reader") in of_compose(project, registered())
+
+
+@pytest.mark.parametrize("volumes", ['["identity:/run/identity:ro"]', '["writer:/data", "reader:/data/"]'])
+def test_a_party_without_one_volume_for_its_data_is_named(project: Path, volumes: str) -> None:
+    edit(project / "docker-compose.yml", '["identity:/run/identity:ro", "writer:/data"]', volumes)
+
+    assert (
+        "docker-compose.yml: services.writer.volumes: agent/writer needs one volume at /data: `writer:/data`"
+        in of_compose(project, registered())
+    )
+
+
+def test_a_journal_may_be_mounted_read_only_in_either_form(project: Path) -> None:
+    other = "{ type: volume, source: writer, target: /journals/w, read_only: true }"
+    edit(project / "docker-compose.yml", '    volumes: ["database:/', f'    volumes: [{other}, "database:/')
+
+    assert of_compose(project, registered()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("\nvolumes:\n", "\nvolumes:\n  keys: {}\n"),
+        ("    <<: &tools\n", "    <<: &tools\n      profiles: [other]\n"),  # in what is merged, too
+    ],
+)
+def test_a_name_that_stands_twice_in_the_compose_file_is_named_with_its_line(project: Path, old: str, new: str) -> None:
+    edit(project / "docker-compose.yml", old, new)
+
+    [problem] = of_compose(project, registered())
+    assert re.fullmatch(r"docker-compose\.yml: cannot be read \(line \d+: duplicate name '\w+': .*\)", problem)

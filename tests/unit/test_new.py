@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from local.alone import only_one
+from registration.compose_file import ComposeError
 from registration.fit.deployments import of_compose, of_places
 from registration.fit.plan import of_plan
 from registration.fit.policies import of_policies
@@ -27,8 +28,8 @@ FOLDERS = "agents", "authorities/policy", "deploy", "orchestrator", "registratio
 def project(tmp_path: Path) -> Path:
     for name in FOLDERS:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("registry.yaml", "docker-compose.yml"):
-        shutil.copy(ROOT / name, tmp_path)
+    for path in (ROOT / "registry.yaml", ROOT / "docker-compose.yml", *ROOT.glob("compose.*.yaml")):
+        shutil.copy(path, tmp_path)
     return tmp_path
 
 
@@ -148,12 +149,36 @@ def test_each_place_is_a_new_one(project: Path) -> None:
         ("reader", "There is a party agent/reader already"),
         ("inference", "There is a party inference already"),
         ("keycloak", "There is a service keycloak in docker-compose.yml already"),
+        ("accounts", "There is a volume accounts in docker-compose.yml already"),
+        ("keys", "There is a volume keys in docker-compose.yml already"),
+        ("identity", "There is a volume identity in docker-compose.yml already"),
+        ("edge", "There is a network edge in docker-compose.yml already"),
+        ("authorities", "There is a network authorities in docker-compose.yml already"),
+        ("kernels", r"There is a volume kernels in compose\.notebooks\.yaml already"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(project: Path, name: str, why: str) -> None:
     for make in new_agent, new_tool:
         with pytest.raises(PartyError, match=why):
             make(project, name)
+
+
+def test_the_network_of_somebody_else_is_refused_as_well(project: Path) -> None:
+    compose = project / "docker-compose.yml"
+    compose.write_text(compose.read_text().replace("\nnetworks:\n", "\nnetworks:\n  to-ledger: {}\n", 1))
+
+    with pytest.raises(PartyError, match=r"There is a network to-ledger in docker-compose\.yml already"):
+        new_tool(project, "ledger")
+
+
+def test_a_compose_file_with_a_name_twice_is_not_edited(project: Path) -> None:
+    compose = project / "docker-compose.yml"
+    compose.write_text(f"{compose.read_text()}  keys: {{}}\n")
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+    with pytest.raises(ComposeError, match="duplicate name 'keys'"):
+        new_tool(project, "ledger")
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
 
 
 def test_what_exists_is_not_written_over(project: Path) -> None:
