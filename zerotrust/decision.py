@@ -150,6 +150,8 @@ class Decision:
     allowed: bool
     reason: ReasonCode
     detail: str = ""
+    rules: tuple[str, ...] = ()
+    """The ids of the rules that permitted it, sorted; a refusal has none, because only permits exist."""
 
     def __bool__(self) -> bool:
         return self.allowed

@@ -170,9 +170,9 @@ class Gate:
         receive, asked = await requests.body(headers, receive, most=required.max_body)
         call.form = replace(call.form, request_id=request_id(asked), parsed=True)
         FORM.set(call.form)
-        self._decide(call, required.need(path, headers, asked))  # (6)
+        decision = self._decide(call, required.need(path, headers, asked))  # (6)
         await self._introspect(call.principal, str(call.permission))  # (7)  # control: high-risk-introspected
-        await self._recorder.write(call.decided(GRANTED, self._policy.version))  # (8)
+        await self._recorder.write(call.decided(decision, self._policy.version))  # (8)
         call.recorded = True
         return receive
 
@@ -222,14 +222,14 @@ class Gate:
         key = await self._keys.key(kid)
         return self._token_cache.verify(token, kid=kid, key=key, expected=self._expected, now=self._clock())
 
-    def _decide(self, call: Call, need: Need) -> None:
+    def _decide(self, call: Call, need: Need) -> Decision:
         assert call.principal is not None  # noqa: S101 - for the type checker: verified above
         call.operation = need.operation
         decision = Decision(allowed=False, reason=need.otherwise, detail=need.operation)
         for permission in need.permissions:  # control: policy-decides
             call.permission = permission
             if decision := self._policy.decide(call.principal, permission, self._expected.audience):
-                return
+                return decision
         # A scope hint helps only where a scope is what is missing.
         hint = " ".join(need.permissions) if decision.reason is Reason.SCOPE_MISSING else None
         raise Denied(decision.reason, decision.detail, scope=hint)

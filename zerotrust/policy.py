@@ -121,4 +121,6 @@ class CedarPolicy:
             )
         if not answer.allowed:
             return Decision(allowed=False, reason=Reason.POLICY_DENIED, detail=f"{action} at {resource.name}")
-        return Decision(allowed=True, reason=Reason.GRANTED)
+        named = answer.diagnostics.id_annotations_by_reason
+        rules = sorted(named.get(reason, reason) for reason in answer.diagnostics.reasons)
+        return Decision(allowed=True, reason=Reason.GRANTED, rules=tuple(rules))

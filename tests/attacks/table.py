@@ -65,7 +65,7 @@ def located(way: Missing | tuple[Missing, ...] | str) -> str:
     return f"`{way}` ({where(way)})" if isinstance(way, Control) else described(way)
 
 
-DECIDE = Control("policy-decides", put="return")
+DECIDE = Control("policy-decides", put="return GRANTED")
 _MOST_GIVES_WAY = Control("most-connections-give-way", take="-held[other._holder]")
 SIGNATURE = Control("token-signature", put='signed = jwt.PyJWS().decode(token, options={"verify_signature": False})')
 NOT_BEYOND_ITS_LIFE = Control("answer-ends-with-token", put="left = 60.0")

@@ -17,8 +17,9 @@ from tests.support.ca import workload
 from tests.support.door import NOW, Door, Headers, Reply
 from tests.support.issuer import Issuer
 from zerotrust.adapters.mcp_tools import ERA
+from zerotrust.audit.chain import events
 from zerotrust.audit.counts import IN_FULL
-from zerotrust.audit.event import MICROSECONDS
+from zerotrust.audit.event import MICROSECONDS, Request
 from zerotrust.context import current_principal, current_span, current_trace
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import PLAIN, Dialect
@@ -94,6 +95,9 @@ async def test_a_good_token_is_let_in_and_recorded_whole(door: Door, issuer: Iss
         "expires_at": started + 60 * MICROSECONDS,
     }
     assert len(record["policy"]) == 12
+    [event] = [one.data for one in events(door.folder / "journal.jsonl") if isinstance(one.data, Request)]
+    assert event.decision.policy
+    assert event.decision.policy.rules == ("use-an-api",)
 
 
 async def test_a_public_route_needs_no_token_and_looks_at_none(door: Door) -> None:

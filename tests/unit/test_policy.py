@@ -79,6 +79,37 @@ def test_without_the_scope_in_the_token_nothing_is_open_and_the_scope_is_named(
 
 
 @pytest.mark.parametrize(("party", "scope", "audience"), sorted(ALLOWED))
+def test_a_permission_names_its_rule_and_a_refusal_has_none(party: str, scope: str, audience: str) -> None:
+    assert POLICY.decide(caller(party), scope, REGISTRY.id(audience)).rules == ("use-an-api",)
+    assert POLICY.decide(caller(party, groups=""), scope, REGISTRY.id(audience)).rules == ()
+
+
+@pytest.mark.parametrize(
+    ("action", "thing", "rules"),
+    [
+        ("document.read", document(), ("read-own-department",)),
+        ("document.create", document(), ("create-draft-in-own-department",)),
+        ("document.delete", document(), ("change-own-draft",)),
+        ("document.delete", document(state="published"), ()),
+    ],
+)
+def test_a_permission_on_a_resource_names_its_rule(action: str, thing: Resource, rules: tuple[str, ...]) -> None:
+    assert POLICY.decide_on(caller("agent/writer"), action, thing).rules == rules
+
+
+def test_all_rules_that_permit_are_named_and_one_without_a_name_by_its_place() -> None:
+    twice = f'{TEXT}\npermit (principal, action == Action::"document.read", resource);'
+    both = CedarPolicy(
+        policies=twice, schema=SCHEMA, entities=party_entities(REGISTRY), departments=REGISTRY.departments
+    )
+
+    rules = both.decide_on(caller("agent/reader"), "document.read", document()).rules
+    assert len(rules) == 2
+    assert "read-own-department" in rules
+    assert next(rule for rule in rules if rule != "read-own-department").startswith("policy")
+
+
+@pytest.mark.parametrize(("party", "scope", "audience"), sorted(ALLOWED))
 def test_a_user_without_a_department_may_use_nothing(party: str, scope: str, audience: str) -> None:
     assert POLICY.decide(caller(party, groups=""), scope, REGISTRY.id(audience)).reason is Reason.POLICY_DENIED
 

@@ -112,7 +112,7 @@ class Policy(_Shape):
 
     version: str
     rules: tuple[str, ...] | None = None
-    """The ids of the rules that decided."""
+    """The ids of the rules that permitted it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ class Decided(_Shape):
             allowed=decision.allowed,
             reason=decision.reason,
             detail=sanitize(decision.detail) if decision.detail else None,
-            policy=Policy(version=policy) if policy else None,
+            policy=Policy(version=policy, rules=decision.rules or None) if policy else None,
         )
 
 
