@@ -106,6 +106,12 @@ def test_the_catalogue_says_what_is_tested() -> None:
     assert markdown() == (ROOT / "docs" / "attacks.md").read_text(), "scripts/run tests.attacks.table > docs/attacks.md"
 
 
+def test_no_page_has_the_marks_of_a_conflict() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+
+    assert [page for page in pages if re.search(r"^(<{7}|>{7}) ", page.read_text(), re.MULTILINE)] == []
+
+
 def test_the_readme_counts_the_attacks() -> None:
     unremovable = sum(not row.removable and not row.removable_at_the_realm for row in ROWS.values())
 
