@@ -12,8 +12,10 @@ from typing import Annotated
 
 import typer
 
+from demo.revocation import PLANTED
 from lab.before.one_token.realm import realm
 from lab.notebooks.attach import write
+from lab.notebooks.copies import reading_copies
 from lab.notebooks.execute import PYTHON, Kernels, check, executed, sources
 from lab.notebooks.jupyter import address, copied, jupyterlab
 from lab.notebooks.normal import differences
@@ -63,12 +65,14 @@ async def _serve(folder: Path) -> int:
     registry = load_registry(ROOT / REGISTRY)
     insiders = ("orchestrator", *(name for name in registry.launched if name.startswith("agent/")))
     say = lambda text: print(f"{PROGRESS}{text}", flush=True)  # noqa: E731
-    async with running(folder, say=say, insiders=insiders) as system, realm(system.keycloak) as before:
+    starting = running(folder, say=say, insiders=insiders, parties=reading_copies)
+    async with starting as system, realm(system.keycloak) as before:
         file = write(system, before)
         try:
             print(READY, flush=True)
             await _end_of_input()
         finally:
+            PLANTED.unlink(missing_ok=True)  # of a notebook that did not come to its end
             file.unlink(missing_ok=True)
     return 0
 

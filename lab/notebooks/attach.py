@@ -32,6 +32,7 @@ STOPPED = (
     "The system of the notebooks is stopped. Where a notebook runs its copy of it, run the last cell of that notebook; "
     "where `make notebooks` has ended, start it. Then run this cell again."
 )
+NOT_HERE = "This notebook changes files of the running system: it needs `make notebooks`, in a clone."
 
 
 def write(system: System, before: Realm) -> Path:
@@ -57,8 +58,10 @@ async def attach(file: Path | None = None) -> Compromised:
 
 
 async def attach_here(file: Path | None = None) -> System:
-    """Return the system that runs on this machine.  Raises `DemoError` where none runs."""
+    """Return the system that runs on this machine.  Raises `DemoError` if none does, also where it is in containers."""
     given = _read(file)
+    if "folder" not in given:
+        raise DemoError(NOT_HERE)
     project = Path(given["project"])
     folder, ca_file = Path(given["folder"]), Path(given["folder"]) / "ca.pem"
     registry, lock = load_registry(project / REGISTRY), load_lock(project / LOCK)

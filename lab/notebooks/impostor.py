@@ -1,0 +1,84 @@
+"""A program that listens where a party should be, and keeps every byte that it gets."""
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from local.system import HOST
+
+MOST = 64 * 1024
+"""Bytes that are kept of a connection: far more than a handshake and a request have."""
+UNREACHED = ("peer_unavailable", "agent/reader: could not be reached")
+"""What alice is told if the orchestrator cannot fetch the reader's card, and if it has just checked that."""
+_GREETING = re.compile(rb"\x16\x03[\x01-\x03]..\x01", re.DOTALL)
+"""How a TLS connection begins (RFC 8446 sections 4.1.2 and 5.1): a record of the handshake, with a ClientHello."""
+_TOKEN = re.compile(rb"eyJ|bearer|authorization", re.IGNORECASE)
+
+
+@dataclass
+class Received:
+    """What came in on all connections."""
+
+    connections: int = 0
+    sent: bytes = b""
+    """As it came over the network."""
+    read: bytes = b""
+    """What the program could read of it after a handshake."""
+
+    def __str__(self) -> str:
+        """Return what this is, as far as its receiver can tell.  Pure."""
+        if not self.connections:
+            return "no connection"
+        what = "a TLS greeting" if _GREETING.match(self.sent) else "no TLS"
+        token = "with" if _TOKEN.search(self.sent + self.read) else "without"
+        return f"{what}, {token} a token, and {len(self.read)} bytes of a request"
+
+
+@asynccontextmanager
+async def listening(context: ssl.SSLContext | None) -> AsyncIterator[tuple[int, Received]]:
+    """Listen at a free port of this machine for a block; yield the port, and what comes in.
+
+    With a context of a server, it does its part of the handshake.  Without one, it hangs up after the first bytes.
+    """
+    received = Received()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.connections += 1
+        try:
+            await (_handshake(context, reader, writer, received) if context else _first(reader, received))
+        except (ssl.SSLError, OSError):
+            pass  # the caller has hung up, which is what it should do
+        finally:
+            writer.transport.abort()
+
+    async with await asyncio.start_server(connected, HOST, 0) as serving:
+        yield serving.sockets[0].getsockname()[1], received
+
+
+async def _first(reader: asyncio.StreamReader, received: Received) -> bytes:
+    data = await reader.read(MOST - len(received.sent))
+    received.sent += data
+    return data
+
+
+async def _handshake(
+    context: ssl.SSLContext, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, received: Received
+) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls, shaken = context.wrap_bio(incoming, outgoing, server_side=True), False
+    while data := await _first(reader, received):
+        incoming.write(data)
+        try:
+            if not shaken:
+                tls.do_handshake()
+                shaken = True
+            while text := tls.read(MOST - len(received.read)):
+                received.read += text
+        except ssl.SSLWantReadError:
+            pass
+        finally:
+            writer.write(outgoing.read())
+            await writer.drain()

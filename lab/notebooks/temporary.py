@@ -1,0 +1,116 @@
+"""What a notebook changes while the system runs.  Each change is for a block, and undone however the block ends."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from demo.revocation import PLANTED, operator, until_restored
+from lab.before.system import Answer
+from lab.notebooks.copies import changed_back, folder_of
+from local.system import System
+from zt.registry_client import RegistryClient
+
+WRITER = "agent/writer"
+SECONDS = 30
+"""Until something takes effect that should take milliseconds; half of what a cell may take."""
+PAUSE = 0.005
+
+
+@asynccontextmanager
+async def operating(system: System) -> AsyncIterator[RegistryClient]:
+    """Sign olga, an operator, in for a block.  Her token lives a minute."""
+    async with system.user() as http:
+        yield await operator(system, http)
+
+
+@asynccontextmanager
+async def file_added(system: System) -> AsyncIterator[RegistryClient]:
+    """Add an empty file to the writer's code for a block; afterwards an operator reinstates the writer."""
+    try:
+        async with operating(system) as olga:
+            PLANTED.touch()
+            yield olga
+    finally:
+        PLANTED.unlink(missing_ok=True)
+        async with operating(system) as olga:
+            await _reinstated(olga)
+
+
+@asynccontextmanager
+async def edited(system: System, name: str, old: str, new: str) -> AsyncIterator[RegistryClient]:
+    """Replace a text in a copy (`copies.py`) for a block; `reload` makes it count.
+
+    Raises `ValueError` if the copy does not have the text.
+    """
+    text = (copy := folder_of(system) / name).read_text()
+    if old not in text:
+        raise ValueError(f"{name} does not have the text that is to be replaced")
+    try:
+        async with operating(system) as olga:
+            copy.write_text(text.replace(old, new))
+            yield olga
+    finally:
+        changed_back(folder_of(system))
+        async with operating(system) as olga:
+            await reload(olga)
+
+
+async def put_right(system: System) -> None:
+    """Undo what a notebook that did not come to its end has left."""
+    PLANTED.unlink(missing_ok=True)
+    changed_back(folder_of(system))
+    async with operating(system) as olga:
+        await reload(olga)
+        await _reinstated(olga)
+
+
+async def _reinstated(olga: RegistryClient) -> None:
+    await until_restored(olga)
+    if (await olga.party(WRITER))["state"] == "suspended":
+        await olga.reinstate(WRITER)
+
+
+async def reload(olga: RegistryClient) -> list[str]:
+    """Have the registry read its files again, as `zt reload` does.  Return what has changed.  Raises `RefusedError`."""
+    return list((await olga.ask("POST", "/reload"))["changed"])
+
+
+async def until(said: str, ask: Callable[[], Awaitable[Answer]]) -> float:
+    """Ask until this is the answer.  Return the milliseconds until then.  Raises `TimeoutError`."""
+    began = time.monotonic()
+    async with asyncio.timeout(SECONDS):
+        while (await ask()).said != said:  # noqa: ASYNC110 - only an answer tells
+            await asyncio.sleep(PAUSE)
+    return (time.monotonic() - began) * 1000
+
+
+def attestations_log(system: System) -> list[dict[str, Any]]:
+    """Return the lines of the log of attestation, from its start on."""
+    file = system.log(system.registry.authorities.attestation)
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+async def logged(system: System, event: str, party: str, *, since: int) -> dict[str, Any]:
+    """Wait until attestation logs this event of a party; skip `since` lines.  Raises `TimeoutError`."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            for line in attestations_log(system)[since:]:
+                if (line["event"], line.get("party")) == (event, system.registry.id(party)):
+                    return line
+            await asyncio.sleep(PAUSE)
+
+
+def processes(system: System) -> dict[str, tuple[int, str]]:
+    """Return the process of each party, by its number and the time at which it began."""
+    launched = [line for line in attestations_log(system) if line["event"] == "launched"]
+    own = {line["party"]: line["pid"] for line in launched if line["folders"][0] != "lab/compromised_workload"}
+    return {party: (pid, _began(pid)) for party, pid in own.items()}
+
+
+def _began(pid: int) -> str:
+    """Return the clock ticks after boot (proc_pid_stat(5), field 22)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

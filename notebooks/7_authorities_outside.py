@@ -1,0 +1,148 @@
+# %% [markdown]
+# # 7. Authorities outside: a rule changes, and no service does
+#
+# In figure 5 of the post, the orchestrator *enforces* decisions and does not make them. Who somebody is, what the rules are, and which code runs is decided by authorities outside of it. So a rule can change without any change to the orchestrator.
+#
+# This notebook changes one rule while the system runs, so it needs `make notebooks`. The file that it changes is a copy for this run, and each cell undoes its own change. The first cell undoes whatever an interrupted run has left.
+
+# %%
+import asyncio
+
+from lab.notebooks.attach import attach_here
+from lab.notebooks.copies import policy
+from lab.notebooks.figure import Arrow, figure
+from lab.notebooks.temporary import edited, processes, put_right, reload, until
+from lab.notebooks.use import close, here, told
+from zerotrust.audit.event import Access
+from zt.registry_client import RefusedError
+
+system = await attach_here()
+real = await here(system)
+await put_right(system)
+
+figure(
+    "Figure 5: authorities outside",
+    {
+        "Keycloak": (0, 0),
+        "registry": (0, 1),
+        "attestation": (0, 2),
+        "orchestrator": (1, 1),
+        "agents": (2, 1),
+        "tool, inference": (3, 1),
+    },
+    [
+        Arrow("Keycloak", "orchestrator", "tokens"),
+        Arrow("registry", "orchestrator", "rules"),
+        Arrow("attestation", "orchestrator", "certificates"),
+        Arrow("orchestrator", "agents", "T1"),
+        Arrow("agents", "tool, inference", "T2, T3"),
+    ],
+)
+
+# %% [markdown]
+# Keycloak issues the tokens. The registry knows all parties and the rules. Attestation measures code and issues certificates. Each of them is a process of its own. The agents, the tool and inference get the same from them as the orchestrator.
+#
+# ## The rule in force
+#
+# The rules are written in Cedar, a language for such rules. This one says who may read a document:
+
+# %%
+rule = policy(system, "read-own-department")
+print(rule)
+
+# %% [markdown]
+# In a sentence: a token with the scope `tool.read` may read a document of the department that the user belongs to. What no rule permits is refused.
+#
+# alice is of engineering, and so is report ENG-101. The reader reads it for her.
+
+
+# %%
+async def as_the_reader():
+    """Return alice's token for the tool, as the reader gets it."""
+    return await real.credentials(await real.sign_in("alice"), "agent/reader", "tool/documents")
+
+
+async def read():
+    """Read the report, with the reader's own certificate."""
+    return await real.tool("read", token, by="agent/reader", id="ENG-101")
+
+
+def on_record():
+    """Return the last decision about a document that the tool has recorded."""
+    *_, last = [event.data for event in system.events("tool/documents") if isinstance(event.data, Access)]
+    print(f"on record: {last.operation} {last.resource.name}: {last.decision.reason}")
+    return last.decision.policy.version
+
+
+token = await as_the_reader()
+print("the reader is told:", told(await read()))
+before = on_record()
+
+# %% [markdown]
+# ## The rule changes
+#
+# Suppose that you no longer want agents to read documents at all, not even for a user who may. `context.delegated` is true when somebody acts for the user. The rule gets one more line.
+
+# %%
+stricter = rule.replace("\n};", "\n  && !context.delegated\n};")
+print(stricter)
+
+# %% [markdown]
+# The cell below writes this to the registry's file. Nothing happens yet: a rule counts when an operator says so. Then olga, an operator, tells the registry to read its files again (`zt reload`). The registry signs the new rules and sends them to every service.
+#
+# The reader goes on calling the tool meanwhile, with the same token.
+
+# %%
+token, running = await as_the_reader(), processes(system)
+async with edited(system, "policies.cedar", rule, stricter) as olga:
+    print("the file is changed:", told(await read()))
+    reloading = asyncio.create_task(reload(olga))
+    took = await until("200 tool error", read)
+    print(f"olga has it reloaded: {' '.join(await reloading)}; {took:.0f} ms later the reader is refused.")
+    print("the reader is told: ", told(await read()))
+    after = on_record()
+print("by the rules of before:", "yes" if after == before else "no")
+
+# %% [markdown]
+# The reader learns only that its call failed. (MCP, the protocol between agents and tools, tells that with status 200.) The tool's record has the decision, and the version of the rules by which it was made.
+#
+# No service was started again. All of them are the processes of before:
+
+# %%
+for party, process in processes(system).items():
+    print(f"{'the same process' if process == running[party] else 'ANOTHER PROCESS':<18} {party}")
+
+# %% [markdown]
+# The cell above has ended, so its change is undone: the old rule is back.
+
+# %%
+token = await as_the_reader()
+await until("200 ok", read)
+print("the reader is told:", told(await read()))
+after = on_record()
+print("by the rules of before:", "yes" if after == before else "no")
+
+# %% [markdown]
+# ## A rule that is wrong
+#
+# Somebody makes the same change, and a mistake in it: `delegate` for `delegated`. Cedar has a schema, which says what a rule may ask about.
+
+# %%
+wrong = stricter.replace("context.delegated", "context.delegate")
+token = await as_the_reader()
+async with edited(system, "policies.cedar", rule, wrong) as olga:
+    try:
+        await reload(olga)
+    except RefusedError as refused:
+        print(str(refused).partition("  ")[0])
+    print("\nthe reader is told:", told(await read()))
+    after = on_record()
+print("by the rules of before:", "yes" if after == before else "no")
+
+# %% [markdown]
+# The registry refuses the whole file, and the old rules stay in force everywhere. A service never sees half of a change.
+#
+# Now it is your turn: change `stricter` above, and run all cells again. The cell below it waits until the call is refused; if your rule permits the call, it gives up after half a minute, and the old rule is back.
+
+# %%
+await close()
