@@ -190,7 +190,8 @@ class Service:
         """Exchange the current caller's token for one for `audience` (a name), with these scopes only (RFC 8693).
 
         `department`: the one group of the user that the new token names.  `lifetime`: seconds, if shorter than usual.
-        `lasting`: seconds that a token which was exchanged before must have left to be used again.  Raises `Denied`.
+        `lasting`: seconds that a token which was exchanged before must have left to be used again, unless it ends with
+        the caller's.  Raises `Denied`.
         """
         if audience not in {*self.registry.parties, *self.outside}:
             known = audience in self.registry.outside

@@ -1,6 +1,7 @@
 """The orchestrator: what it promises, what it tells while it works, and what it says when something fails."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from orchestrator.models import REMEMBERED, SECONDS_REMEMBERED, Models
 from orchestrator.plan import Step
 from tests.support.issuer import FOR_TASKS, Issuer
 from tests.support.system import System
-from zerotrust.adapters.answer import NONSENSE, Answer
+from zerotrust.adapters.answer import NONSENSE, SECONDS_OF_A_TASK, Answer
 from zerotrust.service import Service
 
 Stored = Callable[[], dict[str, dict[str, str]]]
@@ -41,6 +42,25 @@ async def test_a_question_takes_the_reader_and_nobody_else(system: System, issue
     assert result["event"] == "finished"
     assert result["text"].startswith("Summary of 4 documents:")
     assert system.records("agent/writer") == []
+
+
+async def test_an_agent_is_asked_with_a_token_that_outlasts_its_work(system: System, issuer: Issuer) -> None:
+    def exchanged() -> int:
+        return [form["audience"] for form in issuer.exchanges].count(system.registry.id("agent/reader"))
+
+    now = int(time.time())
+    token = issuer.token(exp=now + 300)
+    issuer.spoil = {"exp": now + SECONDS_OF_A_TASK - 10}
+    await worked(system, token, READ_IT)
+
+    issuer.spoil, before = {}, exchanged()
+    for _ in range(2):
+        await worked(system, token, READ_IT)
+        assert exchanged() == before + 1
+
+    ending = issuer.token(exp=now + SECONDS_OF_A_TASK - 10)  # there is none that lasts longer
+    await worked(system, ending, READ_IT)
+    assert exchanged() == before + 2
 
 
 async def test_an_agent_that_has_moved_is_found_where_the_registry_says_it_is_now(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,7 @@ from zerotrust.adapters.agent_loop import (
     NO_TIME,
     NO_TOKENS,
     SAME,
+    SECONDS_TO_REPORT,
     TOO_LONG,
     TOO_MANY,
     run_tool_loop,
@@ -39,6 +41,7 @@ from zerotrust.adapters.model_client import EMPTY, LONGEST_NAME, Call, ModelClie
 from zerotrust.adapters.tool_client import Offer, ToolClient
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.answers import REPORTING_MARGIN
 
 TOKEN = ExchangedToken("spiffe://agents.example/inference", "id", 2_000_000_000, "T3")
 
@@ -184,6 +187,21 @@ def test_what_is_no_whole_answer_is_told_apart_from_one(message: dict[str, Any],
 )
 def test_what_a_server_says_of_tokens_counts_where_it_is_a_number(usage: Any, tokens: int) -> None:
     assert reply({"content": "x"}, usage=usage).tokens == tokens
+
+
+Callers = Callable[[float], None]
+
+
+@pytest.fixture(autouse=True)
+def callers(monkeypatch: pytest.MonkeyPatch) -> Callers:
+    """Let the token of the caller end in so many seconds; first, in two minutes."""
+
+    def end_in(seconds: float) -> None:
+        caller = SimpleNamespace(expires_at=time.time() + seconds)
+        monkeypatch.setattr("zerotrust.adapters.agent_loop.current_principal", lambda: caller)
+
+    end_in(120)
+    return end_in
 
 
 async def token() -> ExchangedToken:
@@ -444,6 +462,34 @@ async def test_a_model_that_takes_too_long_is_given_up() -> None:
         answer = await worked("?", Scripted(SAID, hangs=True), Answering())
 
     assert answer.broken == NO_TIME
+
+
+async def test_a_task_ends_before_its_callers_token_does(callers: Callers) -> None:
+    callers(SECONDS_TO_REPORT)
+    async with asyncio.timeout(MAX_SECONDS / 2):
+        assert (await worked("?", Scripted(SAID, hangs=True), Answering())).broken == NO_TIME
+
+    callers(SECONDS_TO_REPORT + 60)
+    assert (await worked("?", Scripted(SAID), Answering())).text == "Done."
+
+
+async def test_a_tool_that_hangs_is_given_up_before_the_caller_stops_waiting(callers: Callers) -> None:
+    class Hanging(Answering):
+        async def call(self, *_: Any) -> tuple[str, bool]:
+            late.start()  # from now on
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    loop, now = asyncio.get_running_loop(), asyncio.get_running_loop().time
+    callers(20)
+    late = patch.object(loop, "time", lambda: now() + 20 - 2 * REPORTING_MARGIN)
+    try:
+        answer = await worked("?", Scripted(calls("read")), Hanging())
+    finally:
+        late.stop()
+
+    assert answer.broken == "tool: gave no answer in time"
+    assert answer.unclear == ("read {}: tool: gave no answer in time",)
 
 
 async def test_no_call_is_begun_when_the_time_is_over() -> None:

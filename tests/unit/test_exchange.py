@@ -467,6 +467,17 @@ async def test_a_token_with_less_left_than_a_call_needs_is_not_used_again(bench:
     assert len(bench.requests) == 2
 
 
+async def test_a_token_that_ends_with_its_callers_is_used_again(bench: Bench) -> None:
+    """No other would last longer, so that each call would cost an exchange."""
+    wanted, ending = TokenRequest(DOCUMENTS, READ), caller(expires_at=NOW + 40)
+    first = await bench.exchanger.exchange(ending, wanted, lasting=60)
+    bench.clock.now = NOW + 40 - MARGIN - 0.1
+    assert await bench.exchanger.exchange(ending, wanted, lasting=60) is first
+
+    bench.clock.now = NOW + 40 - MARGIN
+    assert await bench.exchanger.exchange(ending, wanted, lasting=60) is not first
+
+
 async def test_a_token_that_has_ended_is_not_used_again_when_the_clock_is_set_back(bench: Bench) -> None:
     await bench.exchange()
     bench.clock.now = NOW + 60

@@ -7,17 +7,20 @@ agent's judgement.  What the loop bounds is what a task costs; and it does nothi
 import asyncio
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic_core import to_json
 
-from zerotrust.adapters.answer import Answer, PeerError, cut
+from zerotrust.adapters.answer import SECONDS_OF_A_TASK, Answer, PeerError, cut
 from zerotrust.adapters.model_client import Call, ModelClient, Reply
 from zerotrust.adapters.tool_client import Offer, ToolClient
+from zerotrust.context import current_principal
 from zerotrust.decision import Denied
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.answers import REPORTING_MARGIN
 
 MAX_TURNS = 16
 """Replies of a model after which a task is given up."""
@@ -31,8 +34,10 @@ MAX_TOKENS = 400_000
 """Tokens in one task: four conversations of the largest size, at four bytes a token."""
 BYTES_PER_TOKEN = 16
 """A token is counted for so many bytes of a conversation at least, whatever the model's server says."""
-MAX_SECONDS = 55
-"""Seconds for one task: it ends, and is told, before the token that it was asked with does."""
+SECONDS_TO_REPORT = 5
+"""Seconds before the end of its caller's token at which a task ends, so that the caller is told what was done."""
+MAX_SECONDS = SECONDS_OF_A_TASK - SECONDS_TO_REPORT
+"""Seconds for one task; fewer if its caller's token ends earlier."""
 MAX_CONVERSATION = 384 * 1024
 """Bytes of all messages of a task as JSON, with room for several documents of the largest size.
 
@@ -63,11 +68,13 @@ async def run_tool_loop(
     """Let the model work on `task` with the tools until it answers in words.
 
     `model_token` returns a token for the model, `tool_token` one for the tools; each is asked before each call, because
-    a model may take longer than a token lives.  Before any call, raises `PeerError`, or `Denied` if there is no token
-    or the tools are not as approved; a later error is reported in the answer, with what was done by then.
+    a model may take longer than a token lives.  The task ends before the current caller's token does.  Before any call,
+    raises `PeerError`, or `Denied` if there is no token or the tools are not as approved; a later error is reported in
+    the answer, with what was done by then.
     """
     messages: list[dict[str, Any]] = [{"role": "user", "content": task}]  # control: messages-of-one-task
-    until = asyncio.get_running_loop().time() + MAX_SECONDS
+    left = current_principal().expires_at - time.time() - SECONDS_TO_REPORT
+    until = asyncio.get_running_loop().time() + min(MAX_SECONDS, left)
     first, _ = await asyncio.gather(tool_token(), model_token())  # both at once, if they have to be exchanged
     talk = _Talk(messages, await tools.offered(first), tools, tool_token, until)
     idle = 0
@@ -171,7 +178,7 @@ class _Talk:
             token = await _valid(self._tool_token, self._tools.name)
             if asyncio.get_running_loop().time() >= self._until:
                 raise PeerError(NO_TIME)
-            said, did = await self._tools.call(call.name, call.arguments, token)
+            said, did = await self._in_time(self._tools.call(call.name, call.arguments, token))
         except PeerError as error:
             (self._unclear if error.unclear else self._failed).append(_failure(what, error.message))
             raise
@@ -187,6 +194,14 @@ class _Talk:
             self._failed.append(_failure(what, TOO_LONG))
         self._answer(own, said)
         return True
+
+    async def _in_time(self, calling: Awaitable[tuple[str, bool]]) -> tuple[str, bool]:
+        """Return the result of a call that has begun.  Raises `PeerError` shortly before the caller stops waiting."""
+        try:
+            async with asyncio.timeout_at(self._until + SECONDS_TO_REPORT - 2 * REPORTING_MARGIN):
+                return await calling
+        except TimeoutError as error:
+            raise PeerError(f"{self._tools.name}: gave no answer in time", unclear=True) from error
 
     def _wrong(self, call: Call) -> str:
         """Return why a call is not made, if it is not.

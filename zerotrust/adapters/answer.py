@@ -10,6 +10,9 @@ from zerotrust.decision import WHENEVER, Reason
 from zerotrust.errors import ZeroTrustError
 
 NONSENSE = "answered with something else than one message"
+SECONDS_OF_A_TASK = 60
+"""Seconds that a token for an agent should last when the agent is asked: its work, and the time to tell of it
+(`agent_loop.py`)."""
 UNTOUCHED = frozenset(Reason) - {Reason.ANSWER_LOST, Reason.FAILED, Reason.APPLICATION_ERROR}
 """Reasons for which a party refuses before it acts; with any other, the call may have taken effect."""
 

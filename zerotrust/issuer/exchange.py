@@ -105,7 +105,8 @@ class Exchanger:
     async def exchange(self, caller: Principal, wanted: TokenRequest, *, lasting: float = MARGIN) -> ExchangedToken:
         """Return a token of the same user for the audience, with exactly those scopes, and only in that department.
 
-        `lasting`: seconds that a cached token must have left, or it is exchanged anew.
+        `lasting`: seconds that a cached token must have left, or it is exchanged anew.  One that ends with the caller's
+        is used to its last `MARGIN`, because no other lasts longer.
         Raises `Denied`: revoked, peer revoked, revocation unknown, would widen, exchange refused, issuer or identity
         unavailable, issuer untrusted, journal unavailable.
         """
@@ -122,7 +123,7 @@ class Exchanger:
             raise Denied(Reason.WOULD_WIDEN, " ".join(sorted(more)))
         key = (hashlib.sha256(caller.token.encode()).digest(), wanted)  # control: exchange-cached-by-token
         flight = self._flights.get(key)
-        if flight is None or _spent(flight, self._clock(), lasting):
+        if flight is None or _spent(flight, self._clock(), lasting, caller.expires_at):
             flight = asyncio.create_task(self._exchange(caller, wanted))
             self._flights[key] = flight
         return await asyncio.shield(flight)  # a caller that leaves must not cancel it for the others
@@ -203,8 +204,11 @@ class Exchanger:
         )
 
 
-def _spent(flight: asyncio.Task[ExchangedToken], now: float, lasting: float) -> bool:
+def _spent(flight: asyncio.Task[ExchangedToken], now: float, lasting: float, latest: float) -> bool:
     """Return whether an exchange is not reusable: it failed, or its token is about to expire."""
     if not flight.done():
         return False
-    return flight.cancelled() or bool(flight.exception()) or flight.result().expires_at - lasting <= now
+    if flight.cancelled() or flight.exception():
+        return True
+    end = flight.result().expires_at
+    return end - (min(lasting, MARGIN) if end >= latest else lasting) <= now
