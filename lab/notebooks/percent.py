@@ -10,7 +10,12 @@ Notebook = dict[str, Any]
 _CELL = re.compile(r"^# %%(?P<markdown> \[markdown\])?$", re.MULTILINE)
 _METADATA = {
     "kernelspec": {"display_name": "Zero trust (the running system)", "language": "python", "name": KERNEL},
-    "language_info": {"name": "python"},
+    "language_info": {
+        "name": "python",
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "pygments_lexer": "ipython3",
+    },
 }
 
 

@@ -100,6 +100,7 @@ def test_the_committed_notebooks_are_of_their_sources_and_have_nothing_secret_in
         assert [(cell["id"], cell["source"]) for cell in there["cells"]] == [
             (cell["id"], cell["source"]) for cell in made["cells"]
         ]
+        assert there["metadata"] == made["metadata"]
         assert secrets_in(text) == []
         assert normal(text) == text
 
