@@ -35,13 +35,13 @@ from zerotrust.adapters.agent_loop import (
     TOO_MANY,
     run_tool_loop,
 )
-from zerotrust.adapters.answer import NONSENSE, Answer, PeerError
+from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, Answer, PeerError
 from zerotrust.adapters.model_choice import LONGEST_MODEL, ask_for_model, model_name
 from zerotrust.adapters.model_client import EMPTY, LONGEST_NAME, Call, ModelClient, Reply, read_reply
 from zerotrust.adapters.tool_client import Offer, ToolClient
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
-from zerotrust.limits.answers import REPORTING_MARGIN
+from zerotrust.limits.answers import MAX_ANSWER, REPORTING_MARGIN
 
 TOKEN = ExchangedToken("spiffe://agents.example/inference", "id", 2_000_000_000, "T3")
 
@@ -292,6 +292,23 @@ async def test_an_error_that_says_nothing_of_what_was_done_leaves_it_unclear() -
         await tools(MCPError(INTERNAL_ERROR, "something")).call("read", {}, TOKEN)
 
     assert error.value.unclear
+
+
+@pytest.mark.parametrize("code", [INTERNAL_ERROR, INVALID_PARAMS])
+@pytest.mark.parametrize("data", [None, {"reason": "x" * MAX_ANSWER}, {"reason": "peer_unavailable" * MAX_ANSWER}])
+async def test_what_a_tool_says_in_an_error_hides_nothing_of_what_was_done(code: int, data: Any) -> None:
+    """The agent's caller reads no account that is longer than `MAX_ANSWER`."""
+
+    class Failing(Answering):
+        async def call(self, name: str, arguments: dict[str, Any], token: ExchangedToken) -> tuple[str, bool]:
+            if name in self.answers:
+                return await super().call(name, arguments, token)
+            return await tools(MCPError(code, "x" * MAX_ANSWER, data)).call(name, arguments, token)
+
+    answer = await worked("?", Scripted(calls("create", "read"), SAID), Failing(create="filed"))
+
+    assert answer.done == ("create {}: filed",)
+    assert len(answer.model_dump_json()) < 4 * LONGEST_REFUSAL + LONGEST_FAILURE
 
 
 # how much

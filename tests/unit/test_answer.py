@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from zerotrust.adapters.answer import refused, untouched
+from zerotrust.adapters.answer import LONGEST_REFUSAL, refused, untouched
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,9 @@ def test_a_refusal_before_the_handler_ran_has_touched_nothing_and_a_call_that_wa
     assert refused("tool/documents", httpx.Response(401, json=problem)).unclear is not sure
     in_json_rpc = {"jsonrpc": "2.0", "error": {"data": problem}}
     assert refused("tool/documents", httpx.Response(401, json=in_json_rpc)).unclear is not sure
+
+
+def test_of_a_long_refusal_only_the_beginning_is_told() -> None:
+    answer = httpx.Response(401, json={"reason": "x" * 1000})
+
+    assert refused("tool/documents", answer).message == f"tool/documents: refused with 401, {'x' * LONGEST_REFUSAL}…"

@@ -10,6 +10,9 @@ from zerotrust.decision import WHENEVER, Reason
 from zerotrust.errors import ZeroTrustError
 
 NONSENSE = "answered with something else than one message"
+LONGEST_REFUSAL = 200
+"""Characters that are told of what another party, or a model, says when it refuses.  With all of it, an account could
+become longer than its reader accepts, and then nobody would learn what was done."""
 SECONDS_OF_A_TASK = 60
 """Seconds that a token for an agent should last when the agent is asked: its work, and the time to tell of it
 (`agent_loop.py`)."""
@@ -57,7 +60,7 @@ def refused(name: str, answer: httpx.Response) -> PeerError:
     try:
         problem = answer.json()
         problem = problem["error"]["data"] if "jsonrpc" in problem else problem
-        reason, unclear = str(problem["reason"]), not untouched(problem)
+        reason, unclear = cut(str(problem["reason"]), LONGEST_REFUSAL), not untouched(problem)
     except (ValueError, KeyError, TypeError, AttributeError):
         return PeerError(f"{name}: answered with status {answer.status_code}", unclear=True)
     return PeerError(f"{name}: refused with {answer.status_code}, {reason}", unclear=unclear)

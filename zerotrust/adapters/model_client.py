@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from zerotrust.adapters.answer import NONSENSE, PeerError, cut, refused, unreached
+from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, PeerError, cut, refused, unreached
 from zerotrust.adapters.model_choice import asked_model
 from zerotrust.decision import Denied
 from zerotrust.issuer.exchange import ExchangedToken
@@ -19,8 +19,6 @@ from zerotrust.transport.egress import calling_with
 
 LONGEST_NAME = 128
 """Characters of a tool's name (MCP 2026-07-28); it is sent in a header, too."""
-LONGEST_REFUSAL = 200
-"""Characters that a user is told of a model's refusal."""
 
 EMPTY = "the model gave an empty answer"
 _STOPPED = {

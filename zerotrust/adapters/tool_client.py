@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from zerotrust.adapters.answer import PeerError, untouched
+from zerotrust.adapters.answer import LONGEST_REFUSAL, PeerError, cut, untouched
 from zerotrust.adapters.digests import tool_digest
 from zerotrust.adapters.extras import extra
 from zerotrust.decision import WHENEVER, Reason
@@ -117,4 +117,4 @@ def _problem(error: MCPError) -> dict[str, Any]:
 
 
 def _reason(error: MCPError) -> str:
-    return str(_problem(error).get("reason", error.error.message))
+    return cut(str(_problem(error).get("reason", error.error.message)), LONGEST_REFUSAL)
