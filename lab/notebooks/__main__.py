@@ -62,6 +62,8 @@ def serve(folder: str) -> None:
 
 
 async def _serve(folder: Path) -> int:
+    here, ending = asyncio.current_task(), asyncio.create_task(_end_of_input())
+    ending.add_done_callback(lambda _: here and here.cancel())  # also while the system starts
     registry = load_registry(ROOT / REGISTRY)
     insiders = ("orchestrator", *(name for name in registry.launched if name.startswith("agent/")))
     say = lambda text: print(f"{PROGRESS}{text}", flush=True)  # noqa: E731
@@ -70,7 +72,7 @@ async def _serve(folder: Path) -> int:
         file = write(system, before)
         try:
             print(READY, flush=True)
-            await _end_of_input()
+            await ending
         finally:
             PLANTED.unlink(missing_ok=True)  # of a notebook that did not come to its end
             file.unlink(missing_ok=True)

@@ -69,7 +69,7 @@ async def executed(source: Path, kernels: Kernels) -> str:
 
     Raises `DemoError` if a cell fails, or an output has something secret; it is not quoted.
     """
-    cells = notebook(source.read_text())  # noqa: ASYNC240 - one small file
+    cells, known = notebook(source.read_text()), held(kernels.file)  # noqa: ASYNC240 - small files
     process = await asyncio.create_subprocess_exec(
         *(str(kernels.python), "-I", "-B", str(OURS / "run_cells.py")),
         stdin=asyncio.subprocess.PIPE,
@@ -88,6 +88,6 @@ async def executed(source: Path, kernels: Kernels) -> str:
         raise DemoError(f"{source.name}: {said.decode(errors='replace')[-3000:]}")
     outputs = [cell["outputs"] for cell in json.loads(found)["cells"] if cell["cell_type"] == "code"]
     text = json.dumps(outputs, ensure_ascii=False)
-    if leaked := secrets_in(text) + ["a password" for one in held(kernels.file) if one in text]:
+    if leaked := secrets_in(text) + ["a password" for one in known if one in text]:
         raise DemoError(f"{source.name}: an output has a token, a key or a password ({leaked[0]})")
     return normal(stored(cells, outputs))

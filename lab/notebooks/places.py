@@ -30,6 +30,6 @@ COPY = Place(OURS.folder / "own", "run")
 REQUEST = b"start\n"
 """What a kernel sends: each time, the copy is started anew."""
 TAKEN = (
-    "The copy runs for another notebook, or is just ending. Run that notebook's last cell, or shut down its kernel; "
-    "then run this cell again."
+    "The copy runs already, or is just ending. Run the last cell of the notebook that runs it, or end its kernel. "
+    "Then run this cell again."
 )

@@ -25,6 +25,7 @@ from zerotrust.issuer.exchange import TokenRequest
 _open, _names = AsyncExitStack(), Names()
 _ADMITTED = re.compile(r"200 -\d+")
 """An answer of JSON-RPC: the gate let the call in, and the agent found no request in it."""
+_SET = re.compile(r"(?<=\[)[^\]]+(?=\])")
 _MEANING = re.compile(r"^\| `(\w+)` \| \d+ \| ([^|]+?) \|", re.MULTILINE)
 
 
@@ -90,10 +91,10 @@ def _meanings() -> dict[str, str]:
     return dict(_MEANING.findall((ROOT / "docs" / "reasons.md").read_text()))
 
 
-async def ask_for_token(real: Real, holder: str, has: Credentials, target: str, scopes: str) -> Credentials:
+async def ask_for_token(real: Real, holder: str, has: Credentials, target: str, scopes: str) -> Credentials | None:
     """Ask Keycloak as the party `holder` for a token for another party, registered or not; print what it answers.
 
-    Return the token as credentials, which are empty if there is none.
+    Return the token as credentials, if there is one.
     """
     keycloak, registry = real.system.keycloak, real.system.registry
     wanted = TokenRequest(f"spiffe://{registry.trust_domain}/{target}", frozenset(scopes.split()))
@@ -101,8 +102,10 @@ async def ask_for_token(real: Real, holder: str, has: Credentials, target: str, 
     async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=30) as http:
         answer = await http.post(keycloak.metadata.token_endpoint, data=form)
     said = answer.json()
-    print(answer.status_code, said.get("error", "ok"), said.get("error_description", ""))
-    return bearer(said["access_token"]) if answer.is_success else {}
+    # Keycloak gives a set in any order.
+    because = _SET.sub(lambda found: ", ".join(sorted(found[0].split(", "))), said.get("error_description", ""))
+    print(answer.status_code, said.get("error", "ok"), because)
+    return bearer(said["access_token"]) if answer.is_success else None
 
 
 async def tell_task(real: Real, session: Session, request: str) -> None:
@@ -111,7 +114,7 @@ async def tell_task(real: Real, session: Session, request: str) -> None:
     found = json.loads(answer.text or "{}")
     for step in found.get("steps", []):
         for kind in ("done", "refused"):
-            print(*(f"{step['agent']} {kind}: {one}\n" for one in step.get(kind, [])), sep="", end="")
+            print(*(f"{step['agent']} {kind}: {' '.join(one.split())}\n" for one in step.get(kind, [])), sep="", end="")
     print(normal(found["result"]["text"]) if "result" in found else answer.said)
 
 

@@ -1,0 +1,136 @@
+# %% [markdown]
+# # 6. Registration: one file says who takes part
+#
+# The last principle of the post is agent registration as a source of truth. Somebody writes down which agents exist, and what each of them may do. Everything else follows from that: what Keycloak knows of them, which rights a token can have, which code may run.
+#
+# This notebook adds an agent, and shows what changes.
+#
+# **It changes files and starts the system anew.** It works on a copy of this project, in `run/notebooks/own`. The next cell makes that copy, and makes it anew each time that you run it. To throw the copy away, delete the folder. All this needs `make notebooks`. While the copy's system runs, other notebooks have none.
+
+# %%
+from lab.notebooks.attach import attach
+from lab.notebooks.own import new_copy
+from lab.notebooks.use import ask_for_token, close, here, show, tell_task, token_of
+from local.alone import DemoError
+
+own = await new_copy()
+
+# %% [markdown]
+# ## Who takes part
+#
+# The file is `registry.yaml`. Here is what it says of one agent, the reader.
+
+# %%
+await own.type("sed -n '/^  agent.reader:/,/^$/p' registry.yaml")
+
+# %% [markdown]
+# - `may_call`: whom the reader may call. Keycloak gives it tokens for these parties, and for no others.
+# - `delegates`: the scopes that it may ask for. A scope is one permission.
+# - `max_ttl`: a token that is issued to it lives so many seconds at most.
+# - `code`: the folders with its code. Nothing else runs under its name.
+#
+# ## An agent that nobody registered
+#
+# alice signs in. The orchestrator asks Keycloak for a token with which it can call an agent of the name auditor, for alice. (The cell plays an intruder who is inside the orchestrator.)
+
+# %%
+system = await attach()
+real = await here(system)
+alice = await real.sign_in("alice")
+SCOPES = "agent.invoke tool.read inference.run llama.chat"
+await ask_for_token(real, "orchestrator", alice.credentials, "agent/auditor", SCOPES)
+await close()
+
+# %% [markdown]
+# Keycloak knows nobody of that name.
+#
+# ## Register it
+#
+# `make new-agent` writes a working agent, and adds it to each file that has to name it.
+
+# %%
+await own.type("make new-agent NAME=auditor")
+
+# %% [markdown]
+# These lines of `registry.yaml` are new (`+`) or gone (`-`). The auditor has an entry, and the orchestrator may call it.
+
+# %%
+own.changes("registry.yaml")
+
+# %% [markdown]
+# So far this is a wish. `make register` turns it into an approval. It reads the code, and computes a digest of each file: a number that is another one as soon as the file changes. Then it prints what is approved by whoever commits the result.
+
+# %%
+await own.type("make register")
+
+# %% [markdown]
+# ## What changed in the realm
+#
+# A realm is Keycloak's word for all users, clients and scopes that belong together. A client is a program that gets tokens. Nobody edits this realm by hand: `make register` derives it from `registry.yaml`. These are the changes, with a line for each client and each scope.
+
+# %%
+own.changes_in_the_realm()
+
+# %% [markdown]
+# The auditor is a client now, with the parties that it gets tokens for, and its scopes. The orchestrator gets tokens for one party more. `aud:agent/auditor` is what puts the auditor's name into `aud`, which says whom a token is for.
+#
+# ## A change that nobody approved
+#
+# Somebody changes one line of the auditor after it was approved. Now it asks for the right to write, instead of the right to read. Then the copy's system is to start, in place of ours.
+
+# %%
+own.replace("agents/auditor/main.py", '"tool.read"', '"tool.write"')
+await own.type("grep -n tool.write agents/auditor/main.py")
+try:
+    await own.start()
+except DemoError as refused:
+    print(refused)
+
+# %% [markdown]
+# Its digest is not the approved one.
+#
+# Can the change be approved?
+
+# %%
+await own.type("make register")
+
+# %% [markdown]
+# No: the code asks for more than `registry.yaml` allows. So nothing is approved. Whoever wants this has to say so in `registry.yaml` first, where everybody can read it.
+#
+# ## Start what was approved
+#
+# The line is as it was, and the copy's system starts. This takes about a quarter of a minute.
+
+# %%
+own.replace("agents/auditor/main.py", '"tool.write"', '"tool.read"')
+system = await own.start()
+
+# %% [markdown]
+# Now the same request as before. Keycloak has started anew, with the new realm, so alice signs in again.
+
+# %%
+real = await here(system)
+alice = await real.sign_in("alice")
+token = await ask_for_token(real, "orchestrator", alice.credentials, "agent/auditor", SCOPES)
+show(token_of(token))
+
+# %% [markdown]
+# `aud` is the auditor. `act` says that the orchestrator acts for alice. Nobody has made an account or given a right at Keycloak: the file did.
+#
+# alice gives the auditor a task. A task that begins with an agent's name and a colon is for that agent.
+
+# %%
+await tell_task(real, alice, "Auditor: incident report")
+
+# %% [markdown]
+# One of the reports is poisoned. It orders the agents to read finance's forecast, and to overwrite a report. The auditor did as it was told, and both were refused: alice is not of finance, and the auditor has no right to write.
+#
+# ## Try it
+#
+# Before you run the last cell, change a cell above and go on from there. For example, take `inference` out of the auditor's `may_call` in `run/notebooks/own/registry.yaml`, and run `make register` again. What does it say?
+#
+# The last cell ends the copy's system. Ours starts again, for the other notebooks.
+
+# %%
+await close()
+await own.stop()
