@@ -98,6 +98,23 @@ def test_no_log_shrinks(old: int, size: int) -> None:
         check_consistency(old, EMPTY, size, EMPTY, [])
 
 
+def test_a_root_over_more_entries_than_its_log_says_proves_nothing() -> None:
+    """Such a root is of no tree, and a signature on it helps nobody."""
+    more = node_hash(LEAVES[1], LEAVES[0])
+
+    with pytest.raises(InvalidLog, match="too long"):
+        check_inclusion(LEAVES[0], 0, 1, [LEAVES[1]], more)
+
+
+def test_a_root_that_no_log_of_its_size_has_continues_nothing() -> None:
+    """A proof that is too long leads from a true root of six entries to one over any hash beside them."""
+    any_, six = leaf_hash(b"any"), mth(LEAVES[:6])
+    forged = node_hash(mth(LEAVES[:4]), node_hash(LEAVES[4], node_hash(LEAVES[5], any_)))
+
+    with pytest.raises(InvalidLog, match="too long"):
+        check_consistency(6, six, 7, forged, [LEAVES[5], any_, LEAVES[4], mth(LEAVES[:4])])
+
+
 def test_a_root_over_fewer_entries_than_its_log_says_proves_nothing() -> None:
     """Whoever signs a root can choose it: the length of a proof follows from the size alone."""
     one, two = LEAVES[0], node_hash(LEAVES[0], LEAVES[1])

@@ -72,8 +72,9 @@ def lines(path: Path) -> Iterator[bytes]:
     with path.open("rb") as newest:  # before the others are listed: what is closed meanwhile is one of them
         opened = os.fstat(newest.fileno())
         for segment in closed(path):
-            if not os.path.samestat(segment.stat(), opened):
-                yield from segment_lines(segment)
+            if os.path.samestat(segment.stat(), opened):
+                break  # what follows was begun after this reader
+            yield from segment_lines(segment)
         yield from _lines(newest)
 
 

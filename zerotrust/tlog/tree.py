@@ -77,6 +77,8 @@ def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], 
         raise InvalidLog(f"a log of {size} entries has no entry {index}")
     here, last, found = index, size - 1, leaf
     for one in proof:
+        if not last:
+            raise InvalidLog("the inclusion proof is too long")
         if here & 1 or here == last:
             found = node_hash(one, found)
             here, last = _up(here, last)
@@ -99,6 +101,8 @@ def check_consistency(old: int, old_root: bytes, size: int, new_root: bytes, pro
     here, last = _while_odd(old - 1, size - 1)
     before = after = first
     for one in others:
+        if not last:
+            raise InvalidLog("the consistency proof is too long")
         if here & 1 or here == last:
             before, after = node_hash(one, before), node_hash(one, after)
             here, last = _up(here, last)
