@@ -68,9 +68,10 @@ async def read():
 
 
 def on_record():
-    """Return the last decision about a document that the tool has recorded."""
+    """Print the last decision about a document that the tool has recorded; return the version of its rules."""
     *_, last = [event.data for event in system.events("tool/documents") if isinstance(event.data, Access)]
-    print(f"on record: {last.operation} {last.resource.name}: {last.decision.reason}")
+    rules = ", ".join(last.decision.policy.rules or ["no rule"])
+    print(f"on record: {last.operation} {last.resource.name}: {last.decision.reason} ({rules})")
     return last.decision.policy.version
 
 
@@ -104,7 +105,7 @@ async with edited(system, "policies.cedar", rule, stricter) as olga:
 print("by the rules of before:", "yes" if after == before else "no")
 
 # %% [markdown]
-# The reader learns only that its call failed. (MCP, the protocol between agents and tools, tells that with status 200.) The tool's record has the decision, and the version of the rules by which it was made.
+# The reader learns only that its call failed. (MCP, the protocol between agents and tools, tells that with status 200.) The tool's record has the decision: no rule permits the call. It also has the version of the rules by which that was decided.
 #
 # No service was started again. All of them are the processes of before:
 

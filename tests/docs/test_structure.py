@@ -60,11 +60,43 @@ def test_each_principle_of_the_series_has_files_and_tests(page: str, section: st
     assert [row for row in found if not any("tests/" in cell for cell in row)] == []
 
 
-def test_each_figure_of_the_series_has_files_and_tests() -> None:
-    found = rows((ROOT / "docs" / "series.md").read_text(), "From figure to file")
+NOTEBOOK = re.compile(r"\[(\d)(?:: ([^\]]+))?\]\(\.\./notebooks/(\w+)\.ipynb\)")
+"""A notebook by its number, and one of its headings; without a heading, all of it."""
+LEADS_TO = [
+    ("From figure to file", ["1", "2", "3", "4", "5"]),
+    ("From principle to file", PRINCIPLES),
+]
 
-    assert [row[0] for row in found] == ["1", "2", "3", "4", "5"]
-    assert [row for row in found if "](" not in row[2] or "](../" not in row[3] or "](../tests/" not in row[4]] == []
+
+@pytest.mark.parametrize(("section", "subjects"), LEADS_TO)
+def test_each_figure_and_principle_leads_to_a_notebook_a_section_files_and_tests(
+    section: str, subjects: list[str]
+) -> None:
+    found = {row[0]: row[2:] for row in rows((ROOT / "docs" / "series.md").read_text(), section)}
+
+    assert list(found) == subjects
+    for subject, (notebooks, sections, files, tests) in found.items():
+        assert NOTEBOOK.search(notebooks), subject
+        assert re.search(r"\]\([\w-]+\.md#[\w-]+\)", sections), subject
+        assert re.search(r"\]\(\.\./(?!tests/|notebooks/)", files), subject
+        assert re.search(r"\]\(\.\./tests/", tests), subject
+
+
+def test_each_notebook_is_in_the_map_and_each_of_its_headings_that_is_named_is_one() -> None:
+    named = NOTEBOOK.findall((ROOT / "docs" / "series.md").read_text())
+
+    assert {name for _, _, name in named} == {file.stem for file in (ROOT / "notebooks").glob("*.ipynb")}
+    for number, heading, name in named:
+        source = (ROOT / "notebooks" / f"{name}.py").read_text()
+        assert name.startswith(f"{number}_")
+        assert not heading or f"\n# ## {heading}\n" in source, name
+
+
+def test_each_notebook_has_a_row_on_its_page() -> None:
+    page = (ROOT / "docs" / "notebooks.md").read_text()
+
+    told = re.findall(r"^\| \[\d [^\]]+\]\(\.\./notebooks/(\w+)\.ipynb\) \|", page, re.MULTILINE)
+    assert told == sorted(file.stem for file in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_every_page_is_in_the_index_once_under_one_of_the_four_needs() -> None:
