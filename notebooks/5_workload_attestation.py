@@ -76,7 +76,8 @@ try:
 except Refused as refused:
     print(refused)
 
-print("attestation's log:", attestations_log(system)[-1]["why"])
+*_, last = [line for line in attestations_log(system) if line["event"] == "refused"]
+print("attestation's log:", last["why"])
 
 # %% [markdown]
 # A name or a password in the request would not help, because the API reads none. The kernel tells attestation which process is at the other end of the socket. Attestation knows the processes that it has launched from measured code, and this notebook is not one of them.
