@@ -107,7 +107,7 @@ RUN pip install --no-cache-dir --require-hashes -r /requirements.notebooks.lock
 WORKDIR /app
 COPY --chmod=755 registry.yaml registry.lock ./
 COPY --chmod=755 scripts/run.py ./scripts/
-COPY --chmod=755 docs/reasons.md ./docs/
+COPY --chmod=755 docs/*.md ./docs/
 COPY --chmod=755 zerotrust ./zerotrust
 COPY --chmod=755 zt ./zt
 COPY --chmod=755 demo ./demo

@@ -1,6 +1,10 @@
 # %% [markdown]
 # # 1. Today: one token for everything
 #
+# Next: [2 Scoped APIs](2_scoped_apis.ipynb)
+#
+# This notebook follows figure 1 of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
+#
 # The first post of the series says what is wrong with many agent systems of today. This notebook runs such a system and breaks it.
 #
 # It is the system of figure 1. alice signs in at an application, client A. The application has a client id and a secret. For those it gets one token from Keycloak, and it sends that token to platform B. B passes it on to whoever it calls, down to tool C.

@@ -1,6 +1,10 @@
 # %% [markdown]
 # # 4. Continuous verification: a token can end at any moment
 #
+# Previous: [3 Delegated exchange](3_delegated_exchange.ipynb) | Next: [5 Workload attestation](5_workload_attestation.ipynb) (not in containers)
+#
+# This notebook follows the principle *continuous verification and auditability* of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
+#
 # In the first notebook, alice signed out, and her token worked for another hour. The third principle of the post is continuous verification: what was true when a token was made has to be true now, too.
 #
 # So every service checks on every call whether the user, the session, the token, or a party that acts has been revoked. To revoke something means that from now on every service refuses it. This notebook revokes each of them, and measures how soon every service refuses.

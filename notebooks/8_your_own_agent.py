@@ -1,6 +1,10 @@
 # %% [markdown]
 # # 8. Your own agent
 #
+# Previous: [7 Authorities outside](7_authorities_outside.ipynb)
+#
+# This notebook follows the five principles of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
+#
 # In this notebook you write an agent: a few lines, in a cell. You register it, you start it, and alice gives it a task. You look at its tokens, and see what it is refused. Then you change the cell.
 #
 # **It changes files and starts the system anew.** It works on a copy of this project, in `run/notebooks/own`. The next cell makes that copy, and makes it anew each time that you run it: what you changed in it before is gone. To throw the copy away, delete the folder. All this needs `make notebooks`. While the copy's system runs, other notebooks have none.

@@ -105,11 +105,13 @@ async def _write(chosen: list[Path]) -> int:
 async def _open() -> int:
     async with systems(OURS, COPY, say):
         token, port = secrets.token_hex(24), _free_port()
-        settings = {"ip": HOST, "port": str(port), "port_retries": "0", "root_dir": str(copied(OURS.folder / "copies"))}
-        lab = await jupyterlab(KERNELS, LOG, token, allow_root="True", **settings)
+        settings = {"ip": HOST, "port": str(port), "port_retries": "0", "allow_root": "True"}
+        lab = await jupyterlab(KERNELS, LOG, token, copied(OURS.folder / "copies"), **settings)
         try:
             console.print(f"\n  {address(HOST, port, token)}\n", soft_wrap=True)
-            console.print("Open it in a browser. What you change is a copy, in run/notebooks/copies. Ctrl-C ends it.")
+            console.print(
+                "Open it in a browser. What you change is a copy, in run/notebooks/copies/notebooks. Ctrl-C ends it."
+            )
             await lab.wait()
             say(f"JupyterLab has ended: {LOG}")
         finally:

@@ -9,7 +9,7 @@ from html import escape
 from math import log10
 from typing import NamedTuple
 
-from lab.notebooks.figure import Svg
+from lab.notebooks.figure import Svg, drawn
 
 LEFT, RIGHT, DECADE, ROW, TOP = 150, 90, 120, 20, 34
 """Pixels: beside the scale, for ten times as long, for a row, and above the first."""
@@ -32,28 +32,14 @@ class Times(NamedTuple):
     took: Mapping[str, float]
 
 
-class Chart(Svg):
-    """A chart that Jupyter shows; where it cannot, nothing of it is to be seen."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<a chart>"
-
-
-def chart(title: str, groups: Sequence[Times]) -> Chart:
+def chart(title: str, groups: Sequence[Times]) -> Svg:
     """Return a chart with a group of rows for each of `groups`; times outside of the scale are at its ends."""
     wide, y, parts = LEFT + DECADES * DECADE + RIGHT, TOP, list[str]()
     for group in groups:
         parts += _group(group, y)
         y += ROW * (len(group.took) + 1) + 12
     marks = [_mark(10**power, y) for power in range(DECADES + 1)]
-    high = y + 26
-    return Chart(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
-        f'role="img" aria-label="{escape(title)}"><style>{_STYLE}</style>\n'
-        f'<rect class="page" width="{wide}" height="{high}" rx="8"/>\n' + "\n".join([*marks, *parts]) + "\n</svg>"
-    )
+    return drawn(title, (wide, y + 26), _STYLE, [*marks, *parts])
 
 
 def _group(group: Times, y: int) -> list[str]:

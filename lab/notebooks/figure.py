@@ -5,10 +5,14 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, HEIGHT, GAP, DOWN = 130, 46, 90, 46
+HEAD = 26
+"""Pixels above a figure, for its title."""
 STYLE = (
     "text{font:12px sans-serif;fill:#1f2328;text-anchor:middle}.page{fill:#fff}"
-    ".box{fill:#f6f8fa;stroke:#57606a}.hop{stroke:#57606a;stroke-width:1.5;fill:none}.tip{fill:#57606a}.says{font-size:11px}"
+    ".box{fill:#f6f8fa;stroke:#57606a}.hop{stroke:#57606a;stroke-width:1.5;fill:none}.tip{fill:#57606a}"
+    ".says{font-size:11px;paint-order:stroke;stroke:#fff;stroke-width:4px}"
 )
+_TITLE = "font:bold 13px sans-serif;fill:#1f2328;text-anchor:start"
 
 
 class Arrow(NamedTuple):
@@ -20,12 +24,30 @@ class Arrow(NamedTuple):
 
 
 class Svg(str):
-    """A figure that Jupyter shows."""
+    """A figure; an untrusted notebook, in which Jupyter shows no figures, has its title instead."""
 
-    __slots__ = ()
+    __slots__ = ("heading",)
+    heading: str
 
     def _repr_svg_(self) -> str:
         return str(self)
+
+    def __repr__(self) -> str:
+        return self.heading
+
+
+def drawn(title: str, size: tuple[int, int], style: str, parts: Sequence[str]) -> Svg:
+    """Return a figure of this width and height, and above it its title."""
+    wide, high = size[0], size[1] + HEAD
+    svg = Svg(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
+        f'role="img" aria-label="{escape(title)}"><style>{style}</style>\n'
+        f'<rect class="page" width="{wide}" height="{high}" rx="8"/>\n'
+        f'<text style="{_TITLE}" x="20" y="24">{escape(title)}</text>\n'
+        f'<g transform="translate(0 {HEAD})">\n' + "\n".join(parts) + "\n</g></svg>"
+    )
+    svg.heading = title
+    return svg
 
 
 def figure(title: str, boxes: Mapping[str, tuple[int, int]], arrows: Sequence[Arrow]) -> Svg:
@@ -34,11 +56,7 @@ def figure(title: str, boxes: Mapping[str, tuple[int, int]], arrows: Sequence[Ar
     high = (max(row for _, row in boxes.values()) + 1) * (HEIGHT + DOWN) - DOWN + 40
     parts = [box(name, *_corner(place)) for name, place in boxes.items()]
     parts += [_arrow(arrow, _corner(boxes[arrow.start]), _corner(boxes[arrow.end])) for arrow in arrows]
-    return Svg(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
-        f'role="img" aria-label="{escape(title)}"><style>{STYLE}</style>\n'
-        f'<rect class="page" width="{wide}" height="{high}" rx="8"/>\n' + "\n".join(parts) + "\n</svg>"
-    )
+    return drawn(title, (wide, high), STYLE, parts)
 
 
 def _corner(place: tuple[int, int]) -> tuple[int, int]:

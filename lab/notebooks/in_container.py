@@ -69,11 +69,11 @@ async def _make() -> int:
 
 async def _open() -> int:
     token = secrets.token_hex(24)
-    settings = {"ip": AT, "port": str(LAB_PORT), "port_retries": "0", "root_dir": str(copied(COPIES))}
+    settings = {"ip": AT, "port": str(LAB_PORT), "port_retries": "0"}
     # Only a browser that calls it by the published address is answered, whatever name leads there.
     settings["allow_remote_access"] = "False"
     forwarding = await asyncio.create_subprocess_exec("socat", *FORWARD, stdin=asyncio.subprocess.DEVNULL)
-    lab = await jupyterlab(KERNELS, HOME.with_name("jupyterlab.log"), token, **settings)
+    lab = await jupyterlab(KERNELS, HOME.with_name("jupyterlab.log"), token, copied(COPIES), **settings)
     try:
         print(f"\n  {address(PUBLISHED, LAB_PORT, token)}\n\nOpen it in a browser.  What you change is a copy.")
         await asyncio.wait(map(asyncio.ensure_future, (lab.wait(), forwarding.wait())), return_when="FIRST_COMPLETED")

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from html import escape
 
-from lab.notebooks.figure import STYLE, Arrow, Svg, box
+from lab.notebooks.figure import STYLE, Arrow, Svg, box, drawn
 
 APART, STEP, TOP = 190, 44, 94
 """Pixels between two lines, between two steps, and above the first step."""
+_LIFE = ".life{stroke:#afb8c1;stroke-dasharray:3 3}"
 
 
 def sequence(title: str, parties: Sequence[str], steps: Sequence[Arrow]) -> Svg:
@@ -15,11 +16,7 @@ def sequence(title: str, parties: Sequence[str], steps: Sequence[Arrow]) -> Svg:
     wide, high = (len(parties) - 1) * APART + 170, TOP + len(steps) * STEP
     lines = [f'<path class="life" d="M{x} 66V{high - 20}"/>' + box(party, x - 65, 20) for party, x in at.items()]
     arrows = [_step(f"{n}. {s.says}", at[s.start], at[s.end], TOP + n * STEP - 20) for n, s in enumerate(steps, 1)]
-    return Svg(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
-        f'role="img" aria-label="{escape(title)}"><style>{STYLE}.life{{stroke:#afb8c1;stroke-dasharray:3 3}}</style>\n'
-        f'<rect class="page" width="{wide}" height="{high}" rx="8"/>\n' + "\n".join([*lines, *arrows]) + "\n</svg>"
-    )
+    return drawn(title, (wide, high), STYLE + _LIFE, [*lines, *arrows])
 
 
 def _step(says: str, start: int, end: int, y: int) -> str:

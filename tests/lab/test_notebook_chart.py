@@ -58,4 +58,4 @@ def test_a_chart_escapes_what_it_shows_and_has_no_second_copy_as_text() -> None:
     assert 'aria-label="A &amp; B"' in shown
     assert "&lt;b&gt;" in shown
     assert "&lt;i&gt;" in shown
-    assert repr(shown) == "<a chart>"
+    assert repr(shown) == "A & B"

@@ -1,6 +1,8 @@
 """The notebooks: how they are read, stored, held to their committed outputs, and what must not be in them."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -9,9 +11,11 @@ import pytest
 from lab.notebooks.claims import Names
 from lab.notebooks.execute import sources
 from lab.notebooks.figure import Arrow, figure
+from lab.notebooks.jupyter import FOLDER, copied
 from lab.notebooks.normal import differences, normal, secrets_in
 from lab.notebooks.percent import notebook, stored
 from registration.realm.users import USERS
+from tests.support.system import ROOT
 
 SOURCE = """# %% [markdown]
 # # A title
@@ -21,6 +25,7 @@ SOURCE = """# %% [markdown]
 # %%
 print("x")
 """
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 OUTPUT = "the token for tool/documents: 401 audience_mismatch, scope tool.read, rule document-of-own-department"
 
 
@@ -127,4 +132,24 @@ def test_a_figure_escapes_what_it_shows_and_says_what_it_is() -> None:
     assert 'aria-label="A &amp; B"' in drawn
     assert "&lt;b&gt;" in drawn
     assert "T&lt;1&gt;" in drawn
+    assert ">A &amp; B</text>" in drawn
     assert drawn._repr_svg_() == drawn
+    assert repr(drawn) == "A & B"  # what an untrusted notebook shows in its place
+
+
+def test_every_link_works_where_a_reader_opens_it_and_what_a_reader_changed_stays(tmp_path: Path) -> None:
+    folder = copied(tmp_path / "copies")
+    links = [(file, link) for file in (folder / FOLDER).iterdir() for link in LINK.findall(file.read_text())]
+    inside = [(file, link) for file, link in links if not link.startswith("https://")]
+
+    assert {file.stem for file, _ in inside} == {source.stem for source in sources()}
+    for file, link in inside:
+        target = (file.parent / link.partition("#")[0]).resolve()
+        assert target.is_relative_to(folder), link
+        assert target.is_file(), link
+        assert target.read_bytes() == (ROOT / target.relative_to(folder)).read_bytes(), link
+
+    first = folder / FOLDER / "1_today.ipynb"
+    first.write_text("mine")
+    assert copied(folder) == folder
+    assert first.read_text() == "mine"
