@@ -177,8 +177,8 @@ class RegistryClient:
             "drifted": advice
             or f"{party} does not run the approved code: restore the files that `zt party show {party}` names.",
             "would_lock_out": f"Not done: {locks_out}",
-            "malformed_body": "Nothing was done: a cause has 1 to 200 printable characters and does not begin with "
-            "`keycloak: `; a name has at most 512.",
+            "malformed_body": "Nothing was done: a cause has 1 to 200 printable characters; it does not begin with "
+            "`keycloak: ` or `drift: `, as the causes of Keycloak and attestation do; a name has at most 512.",
             "registry_unfit": f"{refused}.  The registry goes on with what it has.  Mend the files, approve them by "
             "`make register`, then repeat `zt reload`.",
             "revocation_unknown": "The registry does not know what is revoked by now, because it has heard nothing of "

@@ -7,6 +7,7 @@ from typing import Any
 from authorities.registry.keycloak.admin import AdministrationError, UnknownError
 from authorities.registry.notify import NOT_APPLICABLE, NOTIFIED, UNCONFIRMED, Notifier, Realm
 from authorities.registry.reasons import RegistryReason
+from authorities.registry.revocations import DRIFT
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from zerotrust.decision import Denied
@@ -45,7 +46,7 @@ class Parties:
         self._ran = {name: self._ran.get(name, self._approved_code(name)) for name in self._drifted}
         new = [name for name in self._drifted if not self.cause(name)]
         for name in new:
-            await self._revoke(name, f"drift: {drifted[name]}")  # control: drift-suspends
+            await self._revoke(name, f"{DRIFT}{drifted[name]}")  # control: drift-suspends
             # The realm may be slow, and the next report has to be taken within a second.
             self._notifier.notify_later(self._subject(name))
         self._stream.note_read("attestation", time.monotonic() - max(0.0, time.time() - at))

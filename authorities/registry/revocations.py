@@ -26,14 +26,20 @@ PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
 """No control or format characters and no line breaks, because names and causes go to terminals and into records."""
 
 
-def _not_keycloaks(cause: str) -> str:
-    """Refuse a cause that looks like that of a Keycloak event, whose revocations a later event may reinstate."""
-    if cause.startswith(OURS):
-        raise ValueError(f"begins with {OURS!r}")
+DRIFT = "drift: "
+"""The cause of a suspension for changed code begins with it."""
+
+
+def _an_operators(cause: str) -> str:
+    """Refuse a cause that looks like that of a Keycloak event, whose revocations a later event may reinstate, or of
+    drift, after which operators reinstate a party once its files are restored.
+    """
+    if cause.strip().casefold().startswith((OURS, DRIFT)):
+        raise ValueError(f"begins with {OURS!r} or {DRIFT!r}")
     return cause
 
 
-CauseText = Annotated[str, Field(max_length=200, pattern=PRINTABLE), AfterValidator(_not_keycloaks)]
+CauseText = Annotated[str, Field(max_length=200, pattern=PRINTABLE), AfterValidator(_an_operators)]
 """The cause that an operator gives, for the record."""
 
 

@@ -176,6 +176,8 @@ async def test_a_user_that_nobody_knows_is_distinguished_from_one_that_nobody_ca
             "name": "alice",
             "cause": "keycloak: disabled",
         },  # an event would reinstate what that revokes
+        {"kind": "user", "name": "alice", "cause": " Keycloak: disabled"},
+        {"kind": "user", "name": "alice", "cause": "drift: agents/reader/main.py"},
     ],
 )
 async def test_what_is_no_revocation_revokes_nothing(authority: Authority, asked: dict[str, Any]) -> None:

@@ -232,6 +232,19 @@ async def test_a_party_that_does_not_exist_cannot_be_shown_suspended_or_reinstat
     assert (granted["reason"], refused["reason"]) == (Reason.GRANTED, RegistryReason.NO_SUCH_PARTY)
 
 
+@pytest.mark.parametrize("cause", ["drift: agents/reader/main.py: changed", " Drift: x", "keycloak: disabled"])
+async def test_an_operators_cause_passes_for_no_drift_and_for_no_event(authority: Authority, cause: str) -> None:
+    """Whoever reads `drift` restores files and reinstates the party."""
+    path, token = f"/parties/{READER}/suspend", authority.operators_token()
+    answer = await authority.ask("POST", path, {"cause": cause}, token=token)
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, Reason.MALFORMED_BODY)
+    assert authority.revocations.number == 0
+
+    answer = await authority.ask("POST", path, {"cause": "it drifts: look"}, token=token)
+    assert answer.status_code == 200, answer.text
+
+
 async def test_what_is_in_no_table_has_no_door(authority: Authority) -> None:
     for method, path in (("DELETE", "/parties"), ("DELETE", f"/parties/{READER}"), ("POST", f"/parties/{READER}")):
         answer = await authority.ask(method, path, {"cause": "x"}, token=authority.operators_token())
