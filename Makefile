@@ -10,6 +10,10 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 FUZZ_SECONDS ?= 600
 # What answers behind inference: script, or llama-stack.
 MODEL ?= script
+# What is given on the command line reaches programs as it is: neither make nor the shell runs what is in it.
+GIVEN := NAME TOOL SCOPE NEW_SCOPE CODE MODEL KEY SIGNERS SIGNER
+$(foreach one,$(GIVEN),$(eval override $(one) := $$(value $(one))))
+export $(GIVEN)
 SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 # Takes a second or more, and says nothing itself.
 FIRST := echo "The installed packages are compared with their pin"
@@ -22,11 +26,11 @@ help:  ## Show this list
 
 demo: .venv/ready $(SERVER)  ## Run the walkthrough: start, one task, attacks, stop
 	@$(FIRST)
-	@$(RUN) demo --model $(MODEL)
+	@$(RUN) demo --model "$$MODEL"
 
 up: .venv/ready $(SERVER)  ## Start everything and leave it running
 	@$(FIRST)
-	@$(RUN) local up --model $(MODEL)
+	@$(RUN) local up --model "$$MODEL"
 
 down: .venv/ready  ## Stop what `make up` left running
 	@$(RUN) local down
@@ -111,16 +115,16 @@ register: .venv/ready  ## Approve the code as it is: realm and registry.lock
 	@$(RUN) registration.register
 
 new-agent: .venv/ready  ## Add an agent of your own: NAME=auditor
-	@$(RUN) registration.parties new-agent "$(NAME)" "$(TOOL)" "$(SCOPE)" "$(NEW_SCOPE)"
+	@$(RUN) registration.parties new-agent "$$NAME" "$$TOOL" "$$SCOPE" "$$NEW_SCOPE"
 
 new-tool: .venv/ready  ## Add a tool server of your own: NAME=ledger
-	@$(RUN) registration.parties new-tool "$(NAME)"
+	@$(RUN) registration.parties new-tool "$$NAME"
 
 remove-agent: .venv/ready  ## Remove an agent again: NAME=auditor
-	@$(RUN) registration.parties remove-agent "$(NAME)" "$(CODE)"
+	@$(RUN) registration.parties remove-agent "$$NAME" "$$CODE"
 
 remove-tool: .venv/ready  ## Remove a tool server again: NAME=ledger
-	@$(RUN) registration.parties remove-tool "$(NAME)" "$(CODE)"
+	@$(RUN) registration.parties remove-tool "$$NAME" "$$CODE"
 
 # A PYTHON that is given, and is of another version than the one in .venv, makes the environment again.  The one in
 # .venv is not run for this: `make verify-release` runs nothing of .venv before it was made again.
@@ -131,13 +135,13 @@ endif
 endif
 
 release:  ## Sign the committed files: KEY=file, made by ssh-keygen
-	@test -n "$(KEY)" || { echo "With which key? make release KEY=file"; exit 1; }
-	@$(PYTHON) -I scripts/release.py sign "$(KEY)"
+	@test -n "$$KEY" || { echo "With which key? make release KEY=file"; exit 1; }
+	@$(PYTHON) -I scripts/release.py sign "$$KEY"
 
 # The packages are fetched past every cache, for what lies unpacked in a cache can have been changed there.
 verify-release:  ## Verify and install a release: SIGNERS=file
-	@test -n "$(SIGNERS)" || { echo "Whose signature is good? make verify-release SIGNERS=file (docs/release.md)"; exit 1; }
-	@$(PYTHON) -I scripts/release.py verify "$(SIGNERS)" $(if $(SIGNER),--signer "$(SIGNER)")
+	@test -n "$$SIGNERS" || { echo "Whose signature is good? make verify-release SIGNERS=file (docs/release.md)"; exit 1; }
+	@$(PYTHON) -I scripts/release.py verify "$$SIGNERS" $(if $(SIGNER),--signer "$$SIGNER")
 	@rm -rf .venv .ogx .notebooks
 	@test ! -e run || find run -path '*/keycloak/*.seal' -prune -exec rm -rf {} +
 	@UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 $(MAKE) --no-print-directory .venv/ready

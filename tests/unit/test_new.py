@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -290,6 +291,26 @@ def test_without_a_name_it_says_how_it_is_used(arguments: list[str], capsys: pyt
         "make new-agent NAME=auditor [TOOL=documents] [SCOPE=tool.read or NEW_SCOPE=tool.count]"
         in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("name", ['x"; touch made; echo "', "$(shell touch made)", "`touch made`", "$$(touch made)"])
+@pytest.mark.parametrize(
+    ("target", "variable"),
+    [
+        *((target, "NAME") for target in ("new-agent", "new-tool", "remove-agent", "remove-tool")),
+        *(("new-agent", variable) for variable in ("TOOL", "SCOPE", "NEW_SCOPE")),
+        *(("remove-tool", "CODE"), ("up", "MODEL"), ("release", "KEY")),
+    ],
+)
+def test_make_passes_on_what_it_is_given_and_runs_nothing_of_it(
+    tmp_path: Path, target: str, variable: str, name: str
+) -> None:
+    words = ["-sf", str(ROOT / "Makefile"), "-o", ".venv/ready", target, f"{variable}={name}"]
+    shown = [f"{program}=printf '<%s>'" for program in ("RUN", "PYTHON")]
+    done = subprocess.run(["make", *words, *shown], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603, S607
+
+    assert f"<{name}>" in done.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_line_of_what_is_said_is_wider_than_a_terminal(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
