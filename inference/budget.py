@@ -27,6 +27,8 @@ OF_A_CALLER = MAX_CONNECTIONS // 5
 All share the connections to it.  Three parties ask for models in the demo, and an agent or two that you add find a
 connection as well, whatever the others do; a model server seldom answers more at once, and a call waits for its turn
 there."""
+OF_A_USER = OF_A_CALLER // 4
+"""Those of them that are for one user.  Three users with many tasks leave a quarter of an agent's share to others."""
 CAPACITY = 10_000
 """Transactions that are remembered, at about 0.3 KiB."""
 
@@ -78,17 +80,25 @@ class Budgets:
 
 
 class Shares:
-    """The calls of a model server that are under way, by the party that they are made for."""
+    """The calls of a model server that are under way, by the party and the user that they are made for."""
 
     def __init__(self) -> None:
         self._under_way = InFlight()
 
     @contextmanager
-    def one_more(self, caller: str) -> Iterator[None]:
-        """Count a call, until the block ends.  Raises `Denied` if its caller has too many."""
+    def one_more(self, caller: str, user: str) -> Iterator[None]:
+        """Count a call, until the block ends.  Raises `Denied` if its caller has too many, in all or for that user.
+
+        `caller`: the party's SPIFFE ID.  `user`: the subject of its token.
+        """
         if not self._under_way.take(caller, OF_A_CALLER):  # control: model-connections-shared
             raise Denied(ModelReason.MODEL_BUSY, f"{caller}: {OF_A_CALLER} under way")
         try:
-            yield
+            if not self._under_way.take((caller, user), OF_A_USER):
+                raise Denied(ModelReason.MODEL_BUSY, f"{caller}: {OF_A_USER} under way for this user")
+            try:
+                yield
+            finally:
+                self._under_way.give_back((caller, user))
         finally:
             self._under_way.give_back(caller)

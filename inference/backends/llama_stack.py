@@ -132,7 +132,8 @@ class LlamaStack:
             stream.end()
 
     def _one_more(self) -> AbstractContextManager[None]:
-        return self._shares.one_more(current_principal().party)
+        caller = current_principal()
+        return self._shares.one_more(caller.party, caller.subject)
 
     def _request(self, model: str, conversation: Conversation) -> dict[str, Any]:
         conversation.check(NEVER_SERVED)

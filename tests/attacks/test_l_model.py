@@ -10,6 +10,7 @@ import httpx
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from inference import budget
 from inference.answer import Head, Reply, Usage
 from inference.backends import checked
 from inference.backends.scripted import Scripted
@@ -21,7 +22,7 @@ from tests.support.leaks import holds_token
 from zerotrust.adapters.agent_loop import MAX_IDLE, MAX_SAME
 from zerotrust.context import current_principal
 from zerotrust.decision import Denied, Reason
-from zerotrust.limits.in_flight import OF_A_PARTY, OF_A_USER
+from zerotrust.limits.in_flight import OF_A_PARTY
 from zerotrust.transport.pools import MAX_CONNECTIONS
 
 READER, TOOL = "agent/reader", "tool/documents"
@@ -195,15 +196,18 @@ async def test_an_agent_that_holds_all_connections_to_the_model_server(target: T
     model, shares, held, goes_on = "inference", Shares(), list[str](), asyncio.Event()
 
     async def slowly(*_: Any) -> Reply:
-        with shares.one_more(caller := current_principal().party):
+        caller = current_principal()
+        with shares.one_more(caller.party, caller.subject):
             if len(held) >= MAX_CONNECTIONS:
                 raise Denied(ModelReason.MODEL_UNREACHABLE)
-            held.append(caller)
+            held.append(caller.party)
             await goes_on.wait()
             return Reply("Hi.")
 
     async def asked(number: int) -> Tried:
-        token = target.token(model, jti=f"{number}", sub=f"user-{number // OF_A_USER}")
+        token = target.token(
+            model, jti=f"{number}", sub=f"user-{number // budget.OF_A_USER}"
+        )  # or its users' shares stop it
         return await target.send(model, token)
 
     with patch.object(Scripted, "reply", slowly):

@@ -282,6 +282,7 @@ async def test_one_caller_leaves_room_for_others(
 ) -> None:
     assert 5 * budget.OF_A_CALLER <= MAX_CONNECTIONS
     monkeypatch.setattr(budget, "OF_A_CALLER", 2)
+    monkeypatch.setattr(budget, "OF_A_USER", 2)
     scope, inference = "inference.run llama.chat", issuer.registry.id("inference")
     writer = system.client("inference", issuer.delegated("orchestrator", "agent/writer", aud=inference, scope=scope))
     server.goes_on.clear()
@@ -299,6 +300,30 @@ async def test_one_caller_leaves_room_for_others(
     assert (await other).status_code == 200
     await asyncio.gather(*held)
     assert [(await ask(thinking)).status_code for _ in range(3)] == [200] * 3
+
+
+async def test_one_user_leaves_room_for_others_at_the_same_agent(
+    system: System, thinking: httpx.AsyncClient, server: Server, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 3 * budget.OF_A_USER < budget.OF_A_CALLER
+    monkeypatch.setattr(budget, "OF_A_USER", 1)
+    scope, inference = "inference.run llama.chat", issuer.registry.id("inference")
+    chain = "orchestrator", "agent/reader"
+    bobs = system.client("inference", issuer.delegated(*chain, aud=inference, scope=scope, sub="bob"))
+    server.goes_on.clear()
+    held = asyncio.create_task(ask(thinking))
+    while not server.asked:
+        await asyncio.sleep(0.01)
+
+    refused = await asyncio.wait_for(ask(thinking), 60)
+    assert (refused.status_code, refused.json()["reason"]) == (503, "model_busy")
+    other = asyncio.create_task(ask(bobs))
+    while len(server.asked) < 2:
+        assert not other.done(), other.result().text
+        await asyncio.sleep(0.01)
+    server.goes_on.set()
+    assert [(await held).status_code, (await other).status_code] == [200, 200]
+    assert [(await ask(thinking)).status_code for _ in range(2)] == [200] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """What one transaction may spend on the model."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
-from inference.budget import CAPACITY, MAX_CALLS, MAX_TOKENS, Budgets, BudgetSpent
+from inference.budget import CAPACITY, MAX_CALLS, MAX_TOKENS, OF_A_CALLER, OF_A_USER, Budgets, BudgetSpent, Shares
 from inference.chat import ModelReason
 from tests.support.door import Clock
+from zerotrust.decision import Denied
 from zerotrust.identity import Principal
 from zerotrust.revocation_list import LONGEST_LIFE
 from zerotrust.testing.party import principal
@@ -91,3 +93,24 @@ def test_only_so_many_transactions_are_remembered(budgets: Budgets) -> None:
         budgets.enter(caller(str(number)))
 
     assert len(budgets._spent) == CAPACITY
+
+
+def test_a_users_calls_are_a_part_of_an_agents_and_an_agents_a_part_of_all() -> None:
+    def refused(caller: str, user: str) -> bool:
+        try:
+            under_way.enter_context(shares.one_more(caller, user))
+        except Denied as refusal:
+            return refusal.reason is ModelReason.MODEL_BUSY
+        return False
+
+    shares = Shares()
+    with ExitStack() as under_way:
+        for user in "mallory", "trudy":
+            assert [refused("reader", user) for _ in range(OF_A_USER + 1)] == [False] * OF_A_USER + [True]
+        assert not refused("reader", "alice")
+        assert not refused("writer", "mallory")
+        others = OF_A_CALLER - 2 * OF_A_USER - 1
+        assert [refused("reader", f"user-{n}") for n in range(others + 1)] == [False] * others + [True]
+
+    with ExitStack() as under_way:  # what was refused is not counted either
+        assert [refused("reader", "alice") for _ in range(OF_A_USER + 1)] == [False] * OF_A_USER + [True]
