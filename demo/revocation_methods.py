@@ -1,7 +1,7 @@
 """Every way to revoke something, and how long each service still accepts calls afterwards.
 
-Genuine tokens are in use at every service meanwhile.  The time is measured from the acknowledgement of the revocation
-to the first refusal at each service.
+As soon as the revocation is acknowledged, all services that it concerns are called with genuine tokens until each
+refuses.  The time is measured from the acknowledgement to the first refusal at each service.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from demo.intruder import User, claims_of
 from lab.notebooks.attach import attach
-from lab.notebooks.exchange import answered, beside, chain
+from lab.notebooks.exchange import answered, beside, chain, exchange
 from lab.notebooks.figure import Arrow
 from lab.notebooks.sequence import sequence
 from lab.notebooks.use import bearer, close, curl, here, reach, token_of, told
@@ -27,18 +27,20 @@ sequence(
     "Figure 2: each hop has a token of its own",
     ["alice's client", "orchestrator", "agent/reader", "tool/documents", "Keycloak"],
     [
+        Arrow("alice's client", "Keycloak", "alice signs in"),
+        Arrow("Keycloak", "alice's client", "T0"),
         Arrow("alice's client", "orchestrator", "T0"),
-        Arrow("orchestrator", "Keycloak", "T0: I want one for the reader"),
+        Arrow("orchestrator", "Keycloak", "T0: exchange for aud=reader"),
         Arrow("Keycloak", "orchestrator", "T1"),
         Arrow("orchestrator", "agent/reader", "T1"),
-        Arrow("agent/reader", "Keycloak", "T1: I want one for the tool"),
+        Arrow("agent/reader", "Keycloak", "T1: exchange for aud=tool"),
         Arrow("Keycloak", "agent/reader", "T2"),
         Arrow("agent/reader", "tool/documents", "T2"),
     ],
 )
 
 # %% [markdown]
-# As in the second notebook, the cells play an intruder who is inside the orchestrator and both agents. Here alice signs in, and her client gets T0.
+# The cells act for the orchestrator and for the agents: they have the identities of these parties. Here alice signs in, and her client gets T0.
 
 # %%
 system = await attach()
@@ -72,7 +74,7 @@ for field, value in wanted.form("<T0>", "<the orchestrator's JWT-SVID>").items()
 
 # %%
 says = claims_of(await system.assertion("orchestrator"))
-print(f"sub   {says['sub']}\naud   {', '.join(says['aud'])}\nlife  {says['exp'] - says['iat']} s")
+print(f"sub       {says['sub']}\naud       {', '.join(says['aud'])}\nlifetime  {says['exp'] - says['iat']} s")
 
 # %% [markdown]
 # ## The answer
@@ -80,7 +82,7 @@ print(f"sub   {says['sub']}\naud   {', '.join(says['aud'])}\nlife  {says['exp'] 
 # Now the orchestrator sends its request.
 
 # %%
-answer = await real.intruder.exchange("orchestrator", t0, "agent/reader", scopes)
+answer = await exchange(real, "orchestrator", t0, "agent/reader", scopes)
 t1 = answer.json()["access_token"]
 answered(answer, "T1")
 
@@ -88,7 +90,7 @@ answered(answer, "T1")
 # The reader does the same with T1. It wants a token for the tool, to read and nothing else.
 
 # %%
-answer = await real.intruder.exchange("agent/reader", t1, "tool/documents", "tool.read")
+answer = await exchange(real, "agent/reader", t1, "tool/documents", "tool.read")
 t2 = answer.json()["access_token"]
 answered(answer, "T2")
 
@@ -118,7 +120,7 @@ beside(chain(system, t0))
 #
 # ## What Keycloak refuses
 #
-# The intruder asks for more. alice signs in again for that, and `way` gets new tokens whenever the old ones are about to end.
+# Now an intruder is inside the orchestrator and both agents, and asks for more. alice signs in again for that, and `way` gets new tokens whenever the old ones are about to end.
 #
 # First, the reader asks for a token that lasts an hour.
 
@@ -127,7 +129,7 @@ way, ask = User("alice", real.intruder), real.intruder.exchange
 answered(await ask("agent/reader", await way.t1(), "tool/documents", "tool.read", lifetime=3600), "a token")
 
 # %% [markdown]
-# That is no error, but the wish is not granted. The registry ([registry.yaml](../registry.yaml)) is the list of all parties. It says that the reader's tokens last 60 s at most. A wish can only shorten a life, and no token outlives the one that it comes from.
+# Keycloak does not fail; it ignores the request. The registry ([registry.yaml](../registry.yaml)) is the list of all parties. It says that the reader's tokens last 60 s at most. A client can only ask for a shorter lifetime, and no token outlives the one that it comes from.
 #
 # Next, alice has signed in for reading only, and the orchestrator asks for a token that can write.
 
@@ -185,7 +187,7 @@ await curl(
 )
 
 # %% [markdown]
-# Last, the reader exchanges a token of its own, T2. If that worked, the reader could shorten the chain of those who act.
+# Last, the reader exchanges a token of its own, T2. That could begin the chain anew: the tool would no longer see that the request came through the orchestrator, and suspending the orchestrator would not end the token.
 
 # %%
 answer = await ask("agent/reader", await way.t2(), "tool/documents", "tool.read")
@@ -205,12 +207,13 @@ sequence(
     "Figure 4: the exchange with attestation of the workload",
     ["attestation", "agent/reader", "tool/documents", "Keycloak"],
     [
+        Arrow("attestation", "Keycloak", "attestation's public keys"),
         Arrow("attestation", "agent/reader", "measures its code"),
         Arrow("attestation", "agent/reader", "JWT-SVID, certificate"),
         Arrow("agent/reader", "Keycloak", "T1 and JWT-SVID"),
-        Arrow("attestation", "Keycloak", "its public keys"),
         Arrow("Keycloak", "agent/reader", "T2, issued to the reader"),
         Arrow("agent/reader", "tool/documents", "T2 and certificate"),
+        Arrow("tool/documents", "tool/documents", "name in certificate = azp of T2?"),
     ],
 )
 

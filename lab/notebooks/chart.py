@@ -1,4 +1,4 @@
-"""Measured times as SVG: a dot for each, on a logarithmic scale, and a line for what was wanted.  Pure.
+"""Measured times as SVG: a dot for each, on a logarithmic scale, and a line for the bound.  Pure.
 
 A stored chart keeps the numbers of the run that it was made in.  What is measured has the class `measured`, and is left
 out when two runs are compared (`normal.py`); everything else has to be the same.
@@ -18,17 +18,17 @@ DECADES = 4
 SPACE = "\N{NO-BREAK SPACE}"
 """Before a unit.  A plain one would make `normal.py` take the number away."""
 _STYLE = (
-    "text{font:12px sans-serif;fill:#1f2328}.page{fill:#fff}.grid{stroke:#d0d7de}.wanted{stroke:#bc4c00;"
-    "stroke-width:1.5;stroke-dasharray:4 3}.aim{fill:#bc4c00;font-size:11px}.what{font-weight:bold}"
+    "text{font:12px sans-serif;fill:#1f2328}.page{fill:#fff}.grid{stroke:#d0d7de}.bound{stroke:#bc4c00;"
+    "stroke-width:1.5;stroke-dasharray:4 3}.most{fill:#bc4c00;font-size:11px}.what{font-weight:bold}"
     ".end{text-anchor:end}.axis{font-size:11px;fill:#57606a;text-anchor:middle}circle{fill:#0969da}"
 )
 
 
 class Times(NamedTuple):
-    """How long something took in each place, and how long it should have taken at most; in seconds."""
+    """How long something took in each place, and how long it may take at most; in seconds."""
 
     what: str
-    wanted: float
+    bound: float
     took: Mapping[str, float]
 
 
@@ -43,12 +43,12 @@ def chart(title: str, groups: Sequence[Times]) -> Svg:
 
 
 def _group(group: Times, y: int) -> list[str]:
-    x, end = _at(group.wanted * 1e3), y + ROW * len(group.took) + 6
+    x, end = _at(group.bound * 1e3), y + ROW * len(group.took) + 6
     rows = [_row(name, seconds * 1e3, y + ROW * number) for number, (name, seconds) in enumerate(group.took.items(), 1)]
     return [
         f'<text class="what" x="16" y="{y}">{escape(group.what)}</text>',
-        f'<path class="wanted" d="M{x:.1f} {y + 4}V{end}"/>',
-        f'<text class="aim" x="{x + 4:.1f}" y="{y}">wanted: {_said(group.wanted * 1e3)}</text>',
+        f'<path class="bound" d="M{x:.1f} {y + 4}V{end}"/>',
+        f'<text class="most" x="{x + 4:.1f}" y="{y}">at most {_said(group.bound * 1e3)}</text>',
         *rows,
     ]
 

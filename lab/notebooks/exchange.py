@@ -1,21 +1,27 @@
-"""What the cells about the token exchange print: Keycloak's answer, and the tokens of one chain beside each other."""
+"""What the cells about the token exchange do and print: Keycloak's answer, and what was recorded of the tokens."""
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import httpx
 
 from demo.intruder import claims_of
 from demo.running import Compromised
 from demo.tokens import CLAIMS, longest_chain, side_by_side, tokens_of
-from zerotrust.audit.event import Caller, Request
+from lab.compare.real import Real
+from zerotrust.audit.event import AuditEvent, Caller
 from zt.terminal import Terminal
 
 MEMBERS = ("access_token", "issued_token_type", "token_type", "expires_in", "scope")
 """Of an answer, by RFC 8693 section 2.2.1; Keycloak's own members are left out."""
 SHOWN = tuple(claim for claim in CLAIMS if "jti" not in claim)
 _LIST = re.compile(r"\[([^\]]*)\]")
+
+
+async def exchange(real: Real, who: str, token: str, audience: str, scopes: str) -> httpx.Response:
+    """Exchange a token at Keycloak as the party `who`, with a JWT-SVID of that party."""
+    return await real.intruder.exchange(who, token, audience, scopes)
 
 
 def answered(answer: httpx.Response, name: str = "the token") -> None:
@@ -33,9 +39,14 @@ def answered(answer: httpx.Response, name: str = "the token") -> None:
 
 def chain(system: Compromised, t0: str) -> Mapping[str, Caller]:
     """Return T0, T1 and T2 of T0's transaction, as the parties that got them have recorded them."""
+    return longest_chain(tokens_of(system.registry, recorded(system, t0)))
+
+
+def recorded(system: Compromised, t0: str) -> Sequence[AuditEvent]:
+    """Return what all services have recorded of the calls with T0 and with what was derived from it."""
     transaction = claims_of(t0)["jti"]
     found = [event for party in system.registry.services for event in system.events(party)]
-    return longest_chain(tokens_of(system.registry, [event for event in found if _is_of(event.data, transaction)]))
+    return [event for event in found if _is_of(event.data, transaction)]
 
 
 def beside(tokens: Mapping[str, Caller]) -> None:
@@ -46,7 +57,8 @@ def beside(tokens: Mapping[str, Caller]) -> None:
 
 
 def _is_of(data: object, transaction: str) -> bool:
-    return isinstance(data, Request) and data.principal is not None and data.principal.transaction == transaction
+    token = getattr(data, "principal", None)
+    return isinstance(token, Caller) and token.transaction == transaction
 
 
 def _in_order(found: re.Match[str]) -> str:

@@ -21,9 +21,6 @@ from lab.compare.real import Real
 from lab.notebooks.chart import Times
 from lab.notebooks.use import told
 
-PUSHED, POLLED = 0.05, 1.0
-"""Seconds that are wanted at most, by docs/revocation.md: from the acknowledged revocation to the last refusal."""
-
 
 async def started(real: Real, user: str = "alice") -> Use:
     """Sign in a user, for tokens at each enforcement point, and olga, whose own token is good for a minute."""
@@ -43,7 +40,9 @@ async def revoked(use: Use, method: RevocationMethod) -> Times:
     took = await delays(method, use)
     for name, seconds in took.items():
         print(f"{name:<15}{REFUSED}, {seconds * 1e3:.1f} ms after it was revoked")
-    return Times(method.called, PUSHED if method.pushed else POLLED, took)
+    learned = "pushed" if method.pushed else "polled"
+    # A service whose own state of revocations is older refuses everybody.
+    return Times(f"{method.called} ({learned})", use.system.registry.freshness.revocations, took)
 
 
 async def _user(use: Use) -> None:

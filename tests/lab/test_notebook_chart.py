@@ -13,8 +13,8 @@ SLOWER = {"orchestrator": 0.0052, "agent/reader": 0.012}
 FASTER = {"orchestrator": 0.0004, "agent/reader": 0.0049}
 
 
-def drawn(took: dict[str, float], what: str = "401 revoked: alice signs out", wanted: float = 0.05) -> str:
-    shown = chart("Delays", [Times(what, wanted, took)])
+def drawn(took: dict[str, float], what: str = "401 revoked: alice signs out", bound: float = 3) -> str:
+    shown = chart("Delays", [Times(what, bound, took)])
     data = {"image/svg+xml": shown._repr_svg_(), "text/plain": repr(shown)}
     return normal(stored(CELLS, [[{"output_type": "display_data", "metadata": {}, "data": data}]]))
 
@@ -35,7 +35,7 @@ def test_what_was_measured_is_no_difference() -> None:
     [
         drawn(SLOWER, what="403 revoked: alice signs out"),
         drawn(SLOWER, what="401 expired: alice signs out"),
-        drawn(SLOWER, wanted=1),
+        drawn(SLOWER, bound=1),
         drawn({"orchestrator": 0.0052}),
         drawn(SLOWER | {"inference": 0.0052}),
         drawn({"orchestrator": 0.0052, "agent/writer": 0.012}),

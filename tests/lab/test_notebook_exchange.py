@@ -66,3 +66,10 @@ def test_steps_are_numbered_and_lead_in_either_direction() -> None:
     assert "2. T1" in drawn
     assert "M85 118H456" in drawn  # ends before the tip, at the third line
     assert "M465 162H284" in drawn
+
+
+def test_what_a_party_does_by_itself_leads_back_to_its_own_line() -> None:
+    drawn = sequence("A", ["A", "B"], [Arrow("A", "B", "T0"), Arrow("B", "B", "compares")])
+
+    assert "2. compares" in drawn
+    assert "M275 150h22v12H284" in drawn
