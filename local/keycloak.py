@@ -403,7 +403,7 @@ def _before_java(parent: int) -> None:
 
 
 def end_with(parent: int) -> None:
-    """Run in the child before it becomes Java: the kernel ends it with its parent, even when that is killed."""
+    """Run in the child before it becomes its program: the kernel ends it with its parent, even when that is killed."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked

@@ -89,7 +89,8 @@ def until_stopped(main: Coroutine[Any, Any, int]) -> int:
 
     async def work_until_stopped() -> int:
         work, loop = asyncio.create_task(main), asyncio.get_running_loop()
-        for number in signal.SIGTERM, signal.SIGINT:
+        hangs_up = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []  # else: nohup
+        for number in (signal.SIGTERM, signal.SIGINT, *hangs_up):
             loop.add_signal_handler(number, work.cancel, number.name)
         try:
             return await work

@@ -4,8 +4,6 @@ The system is a process of its own, `serve`, in this project or in a reader's co
 """
 
 import asyncio
-import secrets
-import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,18 +15,17 @@ from lab.before.one_token.realm import realm
 from lab.notebooks.attach import write
 from lab.notebooks.copies import reading_copies
 from lab.notebooks.execute import PYTHON, Kernels, check, executed, sources
-from lab.notebooks.jupyter import address, copied, jupyterlab
+from lab.notebooks.jupyter import copied, jupyterlab
 from lab.notebooks.normal import differences
 from lab.notebooks.places import COPY, OURS
 from lab.notebooks.systems import PROGRESS, READY, systems
-from local.llama_stack import end
 from local.program import ROOT, console, say, until_stopped
 from local.start import running
 from local.system import HOST
 from zerotrust.registry.lock import REGISTRY
 from zerotrust.registry.model import load_registry
 
-KERNELS = Kernels(PYTHON, OURS.folder / "jupyter", OURS.file)
+KERNELS = Kernels(PYTHON, OURS.file)
 LOG = OURS.folder / "jupyterlab.log"
 """Of JupyterLab; it is not among the system's, which are removed at each start."""
 
@@ -103,25 +100,14 @@ async def _write(chosen: list[Path]) -> int:
 
 
 async def _open() -> int:
-    async with systems(OURS, COPY, say):
-        token, port = secrets.token_hex(24), _free_port()
-        settings = {"ip": HOST, "port": str(port), "port_retries": "0", "allow_root": "True"}
-        lab = await jupyterlab(KERNELS, LOG, token, copied(OURS.folder / "copies"), **settings)
-        try:
-            console.print(f"\n  {address(HOST, port, token)}\n", soft_wrap=True)
-            console.print(
-                "Open it in a browser. What you change is a copy, in run/notebooks/copies/notebooks. Ctrl-C ends it."
-            )
-            await lab.wait()
-            say(f"JupyterLab has ended: {LOG}")
-        finally:
-            await end(lab)
+    async with systems(OURS, COPY, say), jupyterlab(KERNELS, LOG, HOST, 0, copied(OURS.folder / "copies")) as lab:
+        console.print(f"\n  {lab.address(HOST)}\n", soft_wrap=True)
+        console.print(
+            "Open it in a browser. What you change is a copy, in run/notebooks/copies/notebooks. Ctrl-C ends it."
+        )
+        await lab.process.wait()
+        say(f"JupyterLab has ended: {LOG}")
     return 1
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -5,12 +5,15 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lab.notebooks.attach import VARIABLE, held
+from lab.notebooks.home import new_home
 from lab.notebooks.normal import differences, normal, secrets_in
 from lab.notebooks.percent import KERNEL, notebook, stored
 from local.alone import DemoError
+from local.keycloak import end_with
+from local.llama_stack import end
 from local.program import console, say
 from local.system import ROOT
 
@@ -22,10 +25,9 @@ SECONDS = 1800
 
 
 class Kernels(NamedTuple):
-    """Where kernels run: with which Python, their own folder, and the file by which they meet the system."""
+    """How kernels run: with which Python, and the file by which they meet the system."""
 
     python: Path
-    home: Path
     file: Path
 
 
@@ -34,12 +36,11 @@ def sources(names: Collection[str] = ()) -> list[Path]:
     return sorted(source for source in SOURCES.glob("*.py") if not names or source.stem in names)
 
 
-def environment(kernels: Kernels) -> dict[str, str]:
-    """Return the variables of Jupyter: our kernel, and nothing of the user's own settings."""
+def environment(kernels: Kernels, home: Path) -> dict[str, str]:
+    """Return the variables of a Jupyter in its folder: our kernel, and nothing of the user's own settings."""
     if not kernels.python.exists():
         raise DemoError(f"{kernels.python.relative_to(ROOT)} is missing: `make .notebooks/ready`")
-    home = kernels.home
-    (kernel := home / "kernels" / KERNEL).mkdir(mode=0o700, parents=True, exist_ok=True)
+    (kernel := home / "kernels" / KERNEL).mkdir(mode=0o700, parents=True)
     command = [str(kernels.python), "-I", "-B", str(OURS / "kernel.py"), "-f", "{connection_file}"]
     spec = {"argv": command, "display_name": "Zero trust (the running system)", "language": "python"}
     (kernel / "kernel.json").write_text(json.dumps(spec | {"env": {VARIABLE: str(kernels.file)}}))
@@ -70,24 +71,32 @@ async def executed(source: Path, kernels: Kernels) -> str:
     Raises `DemoError` if a cell fails, or an output has something secret; it is not quoted.
     """
     cells, known = notebook(source.read_text()), held(kernels.file)  # noqa: ASYNC240 - small files
-    process = await asyncio.create_subprocess_exec(
-        *(str(kernels.python), "-I", "-B", str(OURS / "run_cells.py")),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environment(kernels),
-        cwd=kernels.home,
-    )
-    try:
-        async with asyncio.timeout(SECONDS):
-            found, said = await process.communicate(json.dumps(cells).encode())
-    finally:
-        if process.returncode is None:
-            process.terminate()  # nbclient ends its kernel then
-    if process.returncode:
+    status, found, said = await _run(kernels, cells)
+    if status:
         raise DemoError(f"{source.name}: {said.decode(errors='replace')[-3000:]}")
     outputs = [cell["outputs"] for cell in json.loads(found)["cells"] if cell["cell_type"] == "code"]
     text = json.dumps(outputs, ensure_ascii=False)
     if leaked := secrets_in(text) + ["a password" for one in known if one in text]:
         raise DemoError(f"{source.name}: an output has a token, a key or a password ({leaked[0]})")
     return normal(stored(cells, outputs))
+
+
+async def _run(kernels: Kernels, cells: dict[str, Any]) -> tuple[int | None, bytes, bytes]:
+    """Run the cells; return the exit status, the notebook with its outputs, and what else was said."""
+    parent = os.getpid()
+    with new_home() as home:
+        process = await asyncio.create_subprocess_exec(
+            *(str(kernels.python), "-I", "-B", str(OURS / "run_cells.py")),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment(kernels, home),
+            cwd=home,
+            preexec_fn=lambda: end_with(parent),
+        )
+        try:
+            async with asyncio.timeout(SECONDS):
+                found, said = await process.communicate(json.dumps(cells).encode())
+            return process.returncode, found, said
+        finally:
+            await end(process)  # and its kernel with it

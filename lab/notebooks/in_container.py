@@ -5,7 +5,6 @@ it has the password of Keycloak's administrator.  `open` runs JupyterLab; `check
 """
 
 import asyncio
-import secrets
 import ssl
 import sys
 from pathlib import Path
@@ -17,13 +16,13 @@ from deploy.setup import ADMIN
 from lab.before.one_token.realm import NAME, new, representation
 from lab.notebooks.attach import stored
 from lab.notebooks.execute import Kernels, check, sources
-from lab.notebooks.jupyter import address, copied, jupyterlab
+from lab.notebooks.jupyter import copied, jupyterlab
 from local.keycloak import PORT, administration
 from local.llama_stack import end
 from local.program import say, until_stopped
 
-FILE, COPIES, HOME = Path("/kernels/notebooks.json"), Path("/copies"), Path("/tmp/jupyter")  # noqa: S108 - its own
-KERNELS = Kernels(Path(sys.executable), HOME, FILE)
+FILE, COPIES, LOG = Path("/kernels/notebooks.json"), Path("/copies"), Path("/tmp/jupyterlab.log")  # noqa: S108 - its own
+KERNELS = Kernels(Path(sys.executable), FILE)
 AT, LAB_PORT, PUBLISHED = "notebooks.browser", 8888, "127.0.0.1"
 """Its name in the network of the published port: JupyterLab listens there alone, where no party is."""
 MOST_TO_KEYCLOAK = 32
@@ -68,18 +67,14 @@ async def _make() -> int:
 
 
 async def _open() -> int:
-    token = secrets.token_hex(24)
-    settings = {"ip": AT, "port": str(LAB_PORT), "port_retries": "0"}
-    # Only a browser that calls it by the published address is answered, whatever name leads there.
-    settings["allow_remote_access"] = "False"
     forwarding = await asyncio.create_subprocess_exec("socat", *FORWARD, stdin=asyncio.subprocess.DEVNULL)
-    lab = await jupyterlab(KERNELS, HOME.with_name("jupyterlab.log"), token, copied(COPIES), **settings)
     try:
-        print(f"\n  {address(PUBLISHED, LAB_PORT, token)}\n\nOpen it in a browser.  What you change is a copy.")
-        await asyncio.wait(map(asyncio.ensure_future, (lab.wait(), forwarding.wait())), return_when="FIRST_COMPLETED")
-        say("JupyterLab, or the way to Keycloak, has ended")
+        async with jupyterlab(KERNELS, LOG, AT, LAB_PORT, copied(COPIES)) as lab:
+            print(f"\n  {lab.address(PUBLISHED)}\n\nOpen it in a browser.  What you change is a copy.")
+            ends = lab.process.wait(), forwarding.wait()
+            await asyncio.wait(map(asyncio.ensure_future, ends), return_when="FIRST_COMPLETED")
+            say("JupyterLab, or the way to Keycloak, has ended")
     finally:
-        await end(lab)
         await end(forwarding)
     return 1
 

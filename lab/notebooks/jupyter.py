@@ -1,48 +1,124 @@
 """JupyterLab beside a running system, and the folder of what a reader changes."""
 
 import asyncio
+import json
 import os
 import re
+import secrets
 import shutil
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from lab.notebooks.execute import Kernels, environment, sources
+from lab.notebooks.execute import OURS, Kernels, environment, sources
+from lab.notebooks.home import new_home
 from local.alone import DemoError
+from local.keycloak import end_with, tail
+from local.llama_stack import end
 from local.program import ROOT
 
 FOLDER = "notebooks"
 """The same as in the project, so that the links of the notebooks lead to the same files."""
 _LINK = re.compile(r"\]\(\.\./([^)#\s]+)")
 
+SECONDS_TO_START = 120
+"""Many times what it needs on a busy machine."""
 
-async def jupyterlab(kernels: Kernels, log: Path, token: str, folder: Path, **settings: str) -> Process:
-    """Start JupyterLab for what `copied` made in a folder; `settings` are those of its server (`ServerApp`).
 
-    Whoever has the token may run cells.  Raises `DemoError` if the notebooks cannot be signed.
+class JupyterLab(NamedTuple):
+    """One that runs, and where."""
+
+    process: Process
+    port: int
+    path: str
+    """It begins and ends with a slash, and is as secret as the token: see `lab_server.py`."""
+    token: str
+
+    def address(self, host: str) -> str:
+        """Return the address of the first notebook.  Whoever has it may run cells."""
+        first = sources()[0].with_suffix(".ipynb").name
+        return f"http://{host}:{self.port}{self.path}lab/tree/{FOLDER}/{first}?token={self.token}"
+
+
+@asynccontextmanager
+async def jupyterlab(kernels: Kernels, log: Path, ip: str, port: int, root: Path) -> AsyncIterator[JupyterLab]:
+    """Run JupyterLab for a block, from when it listens; port 0 is any free one.  `root` is what `copied` made.
+
+    Raises `DemoError` if the notebooks cannot be signed, or it does not start.
     """
-    kernels.home.mkdir(mode=0o700, exist_ok=True)
-    await _sign(kernels, [copy for copy in _copies(folder) if copy.read_bytes() == _ours(copy).read_bytes()])
-    settings["root_dir"] = str(folder)
-    with os.fdopen(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as said:
-        return await asyncio.create_subprocess_exec(
-            *(str(kernels.python), "-I", "-m", "jupyterlab", "--no-browser"),
-            *sorted(f"--ServerApp.{name}={value}" for name, value in settings.items()),
-            env=environment(kernels) | {"JUPYTER_TOKEN": token},  # not among the arguments, which are public
-            cwd=kernels.home,
-            stdin=DEVNULL,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,  # Ctrl-C is for us
+    path, token, parent = f"/{secrets.token_hex(24)}/", secrets.token_hex(24), os.getpid()
+    with new_home() as home:
+        # Neither among the arguments, which are public, nor in the environment, which kernels inherit.
+        (file := home / "jupyter_server_config.json").touch(mode=0o600)
+        file.write_text(json.dumps(_settings(ip, port, root, path, token)))
+        variables = environment(kernels, home)
+        await _sign(
+            kernels, variables, [copy for copy in _copies(root) if copy.read_bytes() == _ours(copy).read_bytes()]
         )
+        with os.fdopen(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as said:
+            process = await asyncio.create_subprocess_exec(
+                *(str(kernels.python), "-I", "-B", str(OURS / "lab_server.py")),
+                env=variables,
+                cwd=home,
+                stdin=DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,  # Ctrl-C is for us
+                preexec_fn=lambda: end_with(parent),
+            )
+        try:
+            yield JupyterLab(process, await _listens(process, home, log), path, token)
+        finally:
+            await end(process)
 
 
-async def _sign(kernels: Kernels, copies: list[Path]) -> None:
+def _settings(ip: str, port: int, root: Path, path: str, token: str) -> dict[str, Any]:
+    unused = ("jupyter_server_terminals", "jupyter_lsp")
+    server = {
+        "ip": ip,
+        "port": port,
+        "port_retries": 0,
+        "base_url": path,
+        "root_dir": str(root),
+        "open_browser": False,
+        "allow_root": os.geteuid() == 0,
+        "allow_remote_access": False,  # only a browser that calls it by an address of its own machine is answered
+        "terminals_enabled": False,
+        "jpserver_extensions": dict.fromkeys(unused, False),
+        "tornado_settings": {"headers": {"Referrer-Policy": "same-origin"}},  # nobody else is told the path
+    }
+    return {
+        "ServerApp": server,
+        "IdentityProvider": {"token": token},
+        "PasswordIdentityProvider": {"allow_password_change": False},
+        "KernelManager": {"transport": "ipc"},  # by TCP, every account could read what cells print
+        "LabApp": {"extension_manager": "readonly", "check_for_updates_class": "jupyterlab.NeverCheckForUpdate"},
+    }
+
+
+async def _listens(process: Process, home: Path, log: Path) -> int:
+    """Wait until it says in its folder at which port it listens, and return that."""
+    said = home / f"jpserver-{process.pid}.json"
+    try:
+        async with asyncio.timeout(SECONDS_TO_START):
+            while process.returncode is None:
+                try:
+                    return int(json.loads(said.read_text())["port"])
+                except (FileNotFoundError, ValueError):  # not yet, or not yet all of it
+                    await asyncio.sleep(0.1)
+    except TimeoutError:
+        pass
+    raise DemoError(f"JupyterLab does not start; the end of its log, {log}:\n{tail(log)}")
+
+
+async def _sign(kernels: Kernels, variables: dict[str, str], copies: list[Path]) -> None:
     """Have Jupyter trust notebooks that are as committed: it shows the figures of no others until they were run."""
     process = await asyncio.create_subprocess_exec(
         *(str(kernels.python), "-I", "-m", "nbformat.sign", *map(str, copies)),
-        env=environment(kernels),
-        cwd=kernels.home,
+        env=variables,
+        cwd=variables["HOME"],
         stdin=DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -79,8 +155,3 @@ def _copies(folder: Path) -> list[Path]:
 
 def _ours(notebook: Path) -> Path:
     return sources((notebook.stem,))[0].with_suffix(".ipynb")
-
-
-def address(host: str, port: int, token: str) -> str:
-    """Return the address of the first notebook."""
-    return f"http://{host}:{port}/lab/tree/{FOLDER}/{sources()[0].with_suffix('.ipynb').name}?token={token}"

@@ -34,18 +34,19 @@ def test_every_output_is_the_stored_one(notebooks: Stack) -> None:
 
 
 def test_only_a_browser_of_this_machine_that_has_the_token_may_run_cells(notebooks: Stack) -> None:
-    *_, token = re.findall(
-        rf"http://{PUBLISHED}:{LAB_PORT}/lab/\S+\?token=([0-9a-f]{{48}})", notebooks.log("notebooks")
+    *_, (path, token) = re.findall(
+        rf"http://{PUBLISHED}:{LAB_PORT}(/[0-9a-f]{{48}}/)lab/\S+\?token=([0-9a-f]{{48}})", notebooks.log("notebooks")
     )
 
-    def asked(**headers: str) -> int:
-        url = f"http://{PUBLISHED}:{LAB_PORT}/api/kernels"
+    def asked(path: str = path, **headers: str) -> int:
+        url = f"http://{PUBLISHED}:{LAB_PORT}{path}api/kernels"
         return httpx.get(url, headers=headers, trust_env=False, timeout=30).status_code
 
     assert asked(authorization=f"token {token}") == 200
     assert asked() == 403
     assert asked(authorization=f"token {token[:-1]}") == 403
     assert asked(authorization=f"token {token}", host="notebooks.example") == 403
+    assert asked("/", authorization=f"token {token}") == 404
 
 
 def test_no_party_reaches_it(notebooks: Stack) -> None:

@@ -69,7 +69,11 @@ def test_a_cache_without_room_is_named_before_anything_is_fetched(
 
 @pytest.mark.parametrize(
     ("number", "status", "says"),
-    [(signal.SIGINT, 130, "Interrupted; everything that was started has ended.\n"), (signal.SIGTERM, 0, "")],
+    [
+        (signal.SIGINT, 130, "Interrupted; everything that was started has ended.\n"),
+        (signal.SIGTERM, 0, ""),
+        (signal.SIGHUP, 0, ""),
+    ],
 )
 def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, status: int, says: str) -> None:
     command = [sys.executable, "-c", UNTIL_STOPPED]
@@ -79,6 +83,17 @@ def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, stat
         process.send_signal(number)
         assert process.stdout.read() == says
     assert process.returncode == status
+
+
+def test_whoever_is_started_by_nohup_stays_when_the_terminal_closes() -> None:
+    command = ["nohup", sys.executable, "-c", UNTIL_STOPPED]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603
+        assert process.stdout
+        while process.stdout.readline() != "up\n":
+            pass
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "Interrupted; everything that was started has ended.\n"
 
 
 LEFT_RUNNING = """
