@@ -9,7 +9,7 @@
 #
 # It is the system of figure 1. alice signs in at an application, client A. The application has a client id and a secret. For those it gets one token from Keycloak, and it sends that token to platform B. B passes it on to whoever it calls, down to tool C.
 #
-# Each cell below calls the running system. You can change a cell and run it again.
+# Where `make notebooks` runs, each code cell calls the running system, and you can change a cell and run it again. Elsewhere, as on a page that shows the file, you see what the cells printed.
 
 # %%
 from lab.before import attacks
@@ -36,7 +36,7 @@ before = await today(system)
 # %% [markdown]
 # alice signs in. This is the token that the application then gets.
 #
-# Look for alice in it: she is not there. `sub` is the application's own account. The token is good for an hour, and for everything.
+# Look for alice in it: she is not there. `sub` is the application's own account, and `azp` names the application. `aud` has `platform`, which is all of B and C: so the token is good for everything there. `exp` is 3600 s after `iat`: it is good for an hour.
 
 # %%
 session = await before.sign_in("alice")
@@ -76,7 +76,7 @@ tell(await tried(before, attacks.open_every_door))
 #
 # One of the incident reports is poisoned. It orders the agents to read finance's forecast, and to overwrite a published report. The model obeys, as models do.
 #
-# alice is in engineering. The tool sees a key and a token of the application. It cannot know for whom it is called, so it hands out the forecast.
+# alice works in engineering. The tool sees a key and a token of the application. It cannot know for whom it is called, so it hands out the forecast.
 
 # %%
 tell(await tried(before, attacks.have_the_forecast_read))
@@ -85,7 +85,7 @@ tell(await tried(before, attacks.have_the_forecast_read))
 tell(await tried(before, attacks.have_the_report_overwritten))
 
 # %% [markdown]
-# Afterwards, somebody asks the tool's record for whom it was called. The record has no name.
+# Afterwards, somebody asks the tool's record for whom it was called. The record has the key, and no name.
 
 # %%
 tell(await tried(before, attacks.leave_no_name))
@@ -93,7 +93,7 @@ tell(await tried(before, attacks.leave_no_name))
 # %% [markdown]
 # ## Verification without continuity
 #
-# What was checked once counts until the token ends. alice signs out, and the token works on.
+# What was checked once counts until the token ends. alice signs out, and the token works on. How long that goes on was not waited for. Keycloak said it when it gave the token (`expires_in`): 3600 s.
 
 # %%
 tell(await tried(before, attacks.go_on_after_sign_out))

@@ -9,6 +9,25 @@
 #
 # The real system of this project runs behind this notebook. It has five doors: the orchestrator, two agents, the documents tool, and inference. This notebook takes one token for each door, and tries each token at all of them.
 
+# %% [markdown]
+# ## Words
+#
+# | word | what it means here |
+# |---|---|
+# | door | the API of a party |
+# | realm | the users, clients and keys that Keycloak keeps together, apart from those of other systems |
+# | T0, T1, T2, T3 | the tokens of one chain: alice gets T0 at sign-in, the orchestrator gets T1 in exchange, and the reader gets T2 and T3. T1w is the orchestrator's token for the writer |
+# | `aud` | the audience: the one party that a token is for |
+# | `scope` | what a token permits, by name |
+# | `act` | who acts for alice: the outermost `act` is the caller, the inner ones are those before it |
+# | `azp` | the party to which the token was issued |
+# | certificate | says which party is at the end of a connection. It lasts two minutes |
+# | mutual TLS | a connection on which both ends show a certificate |
+# | gate | the check around each service, which every call has to pass first |
+# | MCP | the Model Context Protocol, by which agents call tools |
+#
+# More are in the [glossary](../docs/glossary.md).
+
 # %%
 from demo.intruder import claims_of
 from lab.before.system import DOORS
@@ -53,7 +72,9 @@ for door in DOORS[1:]:
     print(f"{holders[door]:<14} got a token for {door:<16} scope: {' '.join(scopes)}")
 
 # %% [markdown]
-# This is the token for the tool. `aud` names the one door that it opens, and `scope` the one thing that it may do there. `act` says who acts for alice, and through whom.
+# This is the token for the tool. `aud` names the one door that it opens, and `scope` says what it permits there. `act` says who acts for alice, and through whom.
+#
+# The tokens for the two agents have more scopes than an agent needs at its own door: the others are the scopes that the agent may hand on, in the tokens that it gets in exchange.
 
 # %%
 show(token_of(tokens["tool/documents"]))
@@ -81,7 +102,7 @@ for name, arguments in {"read": {"id": "ENG-101"}, "create": {"title": "A draft"
     print(f"{name:<8} {told(await real.tool(name, token, by='agent/reader', **arguments))}")
 
 # %% [markdown]
-# The right scope is not enough, either. alice is of engineering, and finance's forecast is not hers to read. The caller learns only that the tool failed. The tool's record has the decision.
+# The right scope is not enough, either. alice works in engineering, and finance's forecast is not hers to read. MCP reports a tool's failure inside an answer with status 200, so the caller learns only that the tool failed. The tool's record has the decision.
 
 # %%
 print(f"read     {told(await real.tool('read', token, by='agent/reader', id='FIN-201'))}")

@@ -5,6 +5,7 @@ import re
 
 VARIES = (
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
+    (re.compile(r"\bDRAFT-[0-9a-f]{8}\b"), "DRAFT-<id>"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"), "<time>"),
     (re.compile(r"\b1[7-9]\d{8}\b"), "<time>"),
     (re.compile(r"\b\d+(?:\.\d+)? ms\b"), "<some> ms"),

@@ -81,7 +81,7 @@ def tell(seen: Seen) -> None:
 def told(answer: Answer) -> str:
     """Return status and reason of an answer, and what the reason means."""
     if _ADMITTED.fullmatch(answer.said):
-        return f"{'200 ok':<24} Admitted; what was sent asks for nothing."
+        return f"{'200 ok':<24} The gate let it in; the empty request itself is then rejected."
     return f"{answer.said:<24} {_meanings().get(answer.said.rpartition(' ')[2], '')}".rstrip()
 
 

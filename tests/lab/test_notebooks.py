@@ -52,6 +52,7 @@ def test_what_is_printed_is_stored_the_same_however_many_pieces_the_kernel_sends
     "text",
     [
         "id 0af76519-4c19-4c35-8f47-16ab1c39a1b2",
+        "create DRAFT-0af76519",
         "at 2026-11-27T01:02:03.123Z",
         '"iat": 1795741378',
         "after 12.5 ms",
