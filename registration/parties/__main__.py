@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from local.alone import process_running
+from local.alone import PID_FILE, process_running
 from registration.names import PLAN
 from registration.parties.add import add_agent, add_tool
 from registration.parties.code import AGENT_TEMPLATE, TOOL_TEMPLATE
@@ -70,14 +70,24 @@ def report(project: Project, page: str) -> str:
     return "\n".join([*lines, f"Next: make register. {page} has the whole way."])
 
 
+def _running(folder: Path) -> str:
+    """Return what runs, and how to end it: the system, or that of `make demo`, of `make notebooks` and the like."""
+    for file in sorted(folder.rglob(PID_FILE), key=lambda file: len(file.parts)):
+        if process := process_running(file.parent):
+            end = "`make down`" if file.parent == folder else "end that"
+            where = "" if file.parent == folder else f" in run/{file.parent.relative_to(folder)}"
+            return f"It runs{where}, as process {process}: {end}"
+    return ""
+
+
 def main(arguments: list[str]) -> int:
     """Run the command line.  Return the exit status."""
     change = change_of(arguments)
     if not change:
         print(USAGE, file=sys.stderr)
         return 2
-    if process := process_running(ROOT / "run"):  # its parties would drift, and the registry among them
-        print(f"It runs, as process {process}: `make down` first, then repeat.", file=sys.stderr)
+    if running := _running(ROOT / "run"):  # its parties would drift, and the registry among them
+        print(f"{running} first, then repeat.", file=sys.stderr)
         return 1
     try:
         project = Project.at(ROOT)

@@ -84,9 +84,17 @@ class Project:
         return cls(root, load_registry(root / REGISTRY))
 
     def write(self) -> None:
-        """Check that what was edited can be read, then write all of it.  Raises `RegistryError` and `ComposeError`."""
+        """Check that what was edited can be read, and that no link leads elsewhere, then write all of it.
+
+        Raises `RegistryError`, `ComposeError` and `PartyError`.
+        """
         validated(Registry, self.text(REGISTRY).encode(), self.root / REGISTRY)
         loaded(self.text(COMPOSE))
+        for name in [*self.texts, *self.gone]:  # before anything is written
+            path = self.root / name
+            inside = [one for one in (path, *path.parents) if one.is_relative_to(self.root) and one != self.root]
+            if links := [one for one in inside if one.is_symlink()]:
+                raise PartyError(f"{links[-1].relative_to(self.root)} is a link: replace it by what it leads to.")
         for name, text in self.texts.items():
             (self.root / name).parent.mkdir(exist_ok=True)
             (self.root / name).write_text(text)

@@ -12,7 +12,8 @@ from zerotrust.registry.model import Registry
 
 OTHER_CODE = "demo", "local"
 """Folders beside those of the parties whose code can name a party."""
-LEFT_OUT = "__pycache__"
+COMPILED = "__pycache__", ".pyc"
+"""Folder and suffix of what Python makes itself, which is no change of the code."""
 
 
 def remove(project: Project, party: str, *, with_code: bool) -> None:
@@ -76,7 +77,7 @@ def _is_as_made(project: Project, party: str) -> bool:
             return False
         made = agent_code(project, name, may_call[0], delegates[0])
     folder = project.root / folder_of(party)
-    there = [path for path in folder.rglob("*") if not path.is_dir() and LEFT_OUT not in path.parts]
+    there = [path for path in folder.rglob("*") if not path.is_dir() and (path.parent.name, path.suffix) != COMPILED]
     found = {str(path.relative_to(project.root)): path.read_bytes() for path in there}
     return found == {path: text.encode() for path, text in made.items()}
 

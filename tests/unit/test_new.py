@@ -271,6 +271,25 @@ def test_nothing_is_written_while_the_system_runs(
     assert capsys.readouterr().err == f"It runs, as process {os.getpid()}: `make down` first, then repeat.\n"
     assert after == before
 
+    (project / "run" / "notebooks" / "own").mkdir(parents=True)
+    with only_one(project / "run" / "notebooks" / "own"):
+        assert main(arguments) == 1
+    why = f"It runs in run/notebooks/own, as process {os.getpid()}: end that first, then repeat.\n"
+    assert capsys.readouterr().err == why
+
+
+@pytest.mark.parametrize("name", ["agents", "deploy/local.yaml", "agents/auditor"])
+def test_nothing_is_written_through_a_link(project: Path, tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "it"
+    if (project / name).exists():
+        (project / name).rename(elsewhere)
+    (project / name).symlink_to(elsewhere)
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+    with pytest.raises(PartyError, match=f"^{name} is a link"):
+        new_agent(project, "auditor").write()
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
+
 
 @pytest.mark.parametrize(
     "arguments",
@@ -414,6 +433,17 @@ def test_code_that_was_changed_stays_unless_its_deletion_is_asked_for(project: P
     (project / "agents" / "auditor" / "more.py").touch()
     removed(project, "agent/auditor", with_code=True)
     assert not (project / "agents" / "auditor").exists()
+
+
+def test_what_a_user_keeps_beside_compiled_code_is_not_deleted(project: Path) -> None:
+    new_agent(project, "auditor").write()
+    kept = project / "agents" / "auditor" / "__pycache__" / "notes.txt"
+    kept.parent.mkdir()
+    kept.with_name("main.cpython-311.pyc").touch()
+    kept.touch()
+    removed(project, "agent/auditor")
+
+    assert kept.exists()
 
 
 def test_a_scope_that_a_tool_needs_stays(project: Path) -> None:
