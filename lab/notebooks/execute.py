@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from lab.notebooks.attach import VARIABLE, held
 from lab.notebooks.home import new_home
-from lab.notebooks.normal import differences, normal, secrets_in
+from lab.notebooks.normal import differences, normal, secrets_in, texts_of
 from lab.notebooks.percent import KERNEL, notebook, stored
 from local.alone import DemoError
 from local.keycloak import end_with
@@ -75,8 +75,8 @@ async def executed(source: Path, kernels: Kernels) -> str:
     if status:
         raise DemoError(f"{source.name}: {said.decode(errors='replace')[-3000:]}")
     outputs = [cell["outputs"] for cell in json.loads(found)["cells"] if cell["cell_type"] == "code"]
-    text = json.dumps(outputs, ensure_ascii=False)
-    if leaked := secrets_in(text) + ["a password" for one in known if one in text]:
+    said_in_it = texts_of(outputs)
+    if leaked := secrets_in(said_in_it) + ["a password" for one in known if one.lower() in said_in_it.lower()]:
         raise DemoError(f"{source.name}: an output has a token, a key or a password ({leaked[0]})")
     return normal(stored(cells, outputs))
 

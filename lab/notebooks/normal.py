@@ -19,8 +19,13 @@ MEASURED = (
 )
 """What may differ in a chart (`chart.py`): where a dot is, and the number beside it.  It is stored with them."""
 
-SECRET = re.compile(r"eyJ[\w-]+\.[\w-]|-----BEGIN [A-Z ]*PRIVATE KEY|(?<![\w-])[0-9a-f]{32,}(?![\w-])")
+SECRET = re.compile(
+    r"(?i:eyJ[\w-]+\.[\w.-]+|-----BEGIN [A-Z ]*PRIVATE KEY|[0-9a-f]{32,})"
+    r"|(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{43,}"  # 32 bytes as base64url
+)
 """A token, a key, and what passwords and secrets of a run look like."""
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def normal(text: str) -> str:
@@ -38,8 +43,15 @@ def comparable(text: str) -> str:
     return text
 
 
+def texts_of(value: object) -> str:
+    """Return all texts of a JSON value as a reader sees them, without colours."""
+    if isinstance(value, dict | list):
+        return "\n".join(map(texts_of, value.values() if isinstance(value, dict) else value))
+    return ANSI.sub("", value) if isinstance(value, str) else ""
+
+
 def secrets_in(text: str) -> list[str]:
-    """Return the beginnings of what must not be in a notebook."""
+    """Return the beginnings of what must not be in a notebook, of which `text` is all texts."""
     return [found[0][:6] + "…" for found in SECRET.finditer(text)]
 
 

@@ -12,7 +12,7 @@ from lab.notebooks.claims import Names
 from lab.notebooks.execute import sources
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.jupyter import FOLDER, copied
-from lab.notebooks.normal import differences, normal, secrets_in
+from lab.notebooks.normal import differences, normal, secrets_in, texts_of
 from lab.notebooks.percent import notebook, stored
 from registration.realm.users import USERS
 from tests.support.system import ROOT
@@ -97,6 +97,20 @@ def test_a_token_a_key_and_what_looks_like_a_password_are_found(secret: str) -> 
     assert secret not in found
 
 
+@pytest.mark.parametrize(
+    "printed_so", ["secret:\t{}", "\x1b[32m{}\x1b[0m", "secret_{}", "a%3D{}", "{}z", "\n{}\n", "{}".upper()]
+)
+@pytest.mark.parametrize("secret", ["0123456789abcdef" * 4, "0123456789ABCDEF" * 4, "aB3_-" * 13])
+def test_a_secret_is_found_whatever_stands_beside_it(secret: str, printed_so: str) -> None:
+    assert secrets_in(texts_of(printed(printed_so.format(secret))))
+
+
+def test_a_secret_in_colours_is_found() -> None:
+    coloured = "\x1b[31m0123456789abcdef\x1b[0m0123456789\x1b[32mabcdef"
+
+    assert secrets_in(texts_of([{"data": {"text/plain": [coloured]}}]))
+
+
 def test_the_committed_notebooks_are_of_their_sources_and_have_nothing_secret_in_them() -> None:
     assert sources()
     for source in sources():
@@ -107,7 +121,7 @@ def test_the_committed_notebooks_are_of_their_sources_and_have_nothing_secret_in
             (cell["id"], cell["source"]) for cell in made["cells"]
         ]
         assert there["metadata"] == made["metadata"]
-        assert secrets_in(text) == []
+        assert secrets_in(texts_of(there)) == []
         assert normal(text) == text
 
 
