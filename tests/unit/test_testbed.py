@@ -22,7 +22,7 @@ from zerotrust.testing import stack as stacks
 from zerotrust.testing.intruders import Intruder, token_at
 from zerotrust.testing.rogue import Verdict, rogue
 from zerotrust.testing.stack import Stack, StackError, works
-from zerotrust.testing.users import User, directory, passwords
+from zerotrust.testing.users import User, authorities, directory, passwords
 from zt.login import Login
 
 LOADED = """
@@ -271,17 +271,25 @@ def test_why_attestation_refused_is_read_from_its_log() -> None:
     assert Logged().refusals() == ["first", "last"]
 
 
-def test_passwords_are_read_where_they_were_made() -> None:
-    made, content = BytesIO(), b'{"alice": "secret"}'
+def with_file(service: str, path: str, content: bytes) -> "Stack":
+    made = BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:
-        (file := tarfile.TarInfo("passwords.json")).size = len(content)
+        (file := tarfile.TarInfo(path.rpartition("/")[2])).size = len(content)
         archive.addfile(file, BytesIO(content))
-    stack = Asked(setup={})
-    stack.container("setup").get_archive = {
-        "/accounts/passwords.json": ([made.getvalue()[:99], made.getvalue()[99:]], {})
-    }.get
+    stack = Asked(**{service: {}})
+    stack.container(service).get_archive = {path: ([made.getvalue()[:99], made.getvalue()[99:]], {})}.get
+    return cast("Stack", stack)
 
-    assert passwords(cast("Stack", stack)) == {"alice": "secret"}
+
+def test_passwords_and_authorities_are_read_where_they_were_made() -> None:
+    assert passwords(with_file("setup", "/accounts/passwords.json", b'{"alice": "secret"}')) == {"alice": "secret"}
+    assert authorities(with_file("attestation", "/public/ca.pem", b"a certificate")) == "a certificate"
+
+
+def test_a_file_without_content_is_no_answer() -> None:
+    """Without authorities of its own, `ssl` would take the machine's."""
+    with pytest.raises(StackError, match="is empty"):
+        authorities(with_file("attestation", "/public/ca.pem", b""))
 
 
 class WithIntruders(Asked):

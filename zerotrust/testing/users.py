@@ -107,10 +107,7 @@ def directory(stack: Stack) -> Directory:
 
 def authorities(stack: Stack) -> str:
     """Return the certificate of the trust domain's authority, in PEM.  Raises `StackError`."""
-    status, printed = stack.execute(ATTESTATION, "cat", "/public/ca.pem")
-    if status:
-        raise StackError(printed)
-    return printed
+    return _file(stack, ATTESTATION, "/public/ca.pem").decode()
 
 
 def issuer(stack: Stack) -> str:
@@ -120,10 +117,20 @@ def issuer(stack: Stack) -> str:
 
 def passwords(stack: Stack) -> dict[str, str]:
     """Return the passwords that were made for these volumes, by user.  Raises `StackError`."""
-    chunks, _ = stack.container(SETUP).get_archive(PASSWORDS)  # it has ended, and `docker compose run` prints more
+    return dict(json.loads(_file(stack, SETUP, PASSWORDS)))
+
+
+def _file(stack: Stack, service: str, path: str) -> bytes:
+    """Return a file of a container, which may have ended.  Raises `StackError`.
+
+    Not by `cat` in it: what a command prints is lost now and then on a busy machine, and Docker says that all is well.
+    """
+    chunks, _ = stack.container(service).get_archive(path)
     with tarfile.open(fileobj=BytesIO(b"".join(chunks))) as archive:
         file = archive.extractfile(archive.getmembers()[0])
-        return dict(json.loads(file.read())) if file else {}
+        if not file or not (content := file.read()):
+            raise StackError(f"{path} of {service} is empty, or no file")
+        return content
 
 
 def result_of(work: Coroutine[Any, Any, Result]) -> Result:
