@@ -14,13 +14,16 @@
 # The registry learns of a sign-out because Keycloak pushes it. Everything else at Keycloak it reads from Keycloak's events, every 0.4 s. What attestation reports is for [notebook 5](5_workload_attestation.ipynb).
 
 # %%
+import asyncio
+
 from demo.intruder import User, answer_to, claims_of
 from demo.revocation_methods import REVOCATION_METHODS as BY
 from lab.notebooks.attach import attach
 from lab.notebooks.chart import chart
+from lab.notebooks.exchange import show_recorded
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.revoked import T1, USER, ask_all, revoked, started
-from lab.notebooks.use import bearer, close, here, told
+from lab.notebooks.use import bearer, close, here, tell_task, token_of, told
 
 figure(
     "Who says that something is revoked, and who is told",
@@ -73,7 +76,7 @@ print(told(await real.tool("read", bearer(await way.t2()), by="agent/reader", id
 # %% [markdown]
 # ## alice signs out
 #
-# For each of the following cells, alice signs in anew, and there is a token for each of four services: T0 for the orchestrator, T1 for the reader, T2 for the tool, T3 for inference. The next cell calls all four. The calls are cheap ones: that to inference names a model which does not exist, and is admitted all the same.
+# For each of the following cells, alice signs in anew, and there is a token for each of four services: T0 for the orchestrator, T1 for the reader, T2 for the tool, T3 for inference. The next cell calls all four.
 
 # %%
 use = await started(real)
@@ -161,9 +164,28 @@ chart("From the confirmed revocation to the first refusal, at each enforcement p
 
 # %% [markdown]
 # What if no news arrives? A service that has heard nothing for three seconds refuses everybody, with the reason `revocation_unknown`. It cannot tell who is revoked, so nobody gets in. No cell can cut the feed of a service; [this test](../tests/faults/test_under_faults.py) does, and [this one](../tests/faults/test_processes.py) stops Keycloak.
+#
+# ## What was recorded
+#
+# Continuous verification also means that everything can be audited. Every service records each decision before it acts. Here alice gives the orchestrator a task and signs out. Three seconds later, her client uses T0 once more.
+
+# %%
+session = await real.sign_in("alice")
+await tell_task(real, session, "Read ENG-101")
+await real.sign_out(session)
+await asyncio.sleep(3)
+print(told(await real.call("orchestrator", session.credentials, by=None)))
+
+# %% [markdown]
+# Each record names the token that the call was made with. So the records of all services are one trail, from T0 down. Below each token are the decisions about the calls that were made with it, and about what they asked for. The last call of T0 is among them.
+
+# %%
+show_recorded(system, token_of(session.credentials))
 
 # %%
 await close()
 
 # %% [markdown]
+# Operators print the same with `zt audit show` ([zt.md](../docs/zt.md)).
+#
 # An agent also loses its identity when its code changes. That is for the next notebook.

@@ -9,13 +9,19 @@ import httpx
 from demo.intruder import claims_of
 from demo.running import Compromised
 from demo.tokens import CLAIMS, longest_chain, side_by_side, tokens_of
+from demo.trail import show_trail
 from lab.compare.real import Real
+from lab.notebooks.normal import normal
 from zerotrust.audit.event import AuditEvent, Caller
+from zerotrust.registry.model import Registry
 from zt.terminal import Terminal
 
 MEMBERS = ("access_token", "issued_token_type", "token_type", "expires_in", "scope")
 """Of an answer, by RFC 8693 section 2.2.1; Keycloak's own members are left out."""
 SHOWN = tuple(claim for claim in CLAIMS if "jti" not in claim)
+WIDTH = 80
+"""Columns of a trail: what JupyterLab shows without a break."""
+_POLICY = re.compile(r"(?<=policy )[0-9a-f]{12}")
 _LIST = re.compile(r"\[([^\]]*)\]")
 
 
@@ -47,6 +53,19 @@ def recorded(system: Compromised, t0: str) -> Sequence[AuditEvent]:
     transaction = claims_of(t0)["jti"]
     found = [event for party in system.registry.services for event in system.events(party)]
     return [event for event in found if _is_of(event.data, transaction)]
+
+
+def show_recorded(system: Compromised, t0: str) -> None:
+    """Print the same as `zt audit show` does, without what differs between runs."""
+    print(trail_of(system.registry, recorded(system, t0)))
+
+
+def trail_of(registry: Registry, events: Sequence[AuditEvent]) -> str:
+    """Return the trail of a task as text, without the ids of its run and the version of the policies."""
+    page = Terminal(file=(text := io.StringIO()), width=WIDTH, color_system=None, force_jupyter=False)
+    show_trail(page, events, {name: party.may_call for name, party in registry.parties.items()})
+    said = _POLICY.sub("<version>", normal(text.getvalue()))
+    return "\n".join(line.rstrip() for line in said.strip("\n").splitlines())
 
 
 def beside(tokens: Mapping[str, Caller]) -> None:

@@ -3,6 +3,8 @@
 No cell administers Keycloak: what is revoked is revoked by its user, or by olga, an operator.
 """
 
+from functools import partial
+
 from demo.intruder import answer_to, claims_of
 from demo.revocation import operator
 from demo.revocation_methods import (
@@ -15,6 +17,7 @@ from demo.revocation_methods import (
     in_use,
     until_user_active,
 )
+from demo.ways import HELLO
 from demo.who import name_of
 from lab.before.system import Answer
 from lab.compare.real import Real
@@ -29,8 +32,13 @@ async def started(real: Real, user: str = "alice") -> Use:
 
 
 async def ask_all(use: Use) -> None:
-    """Print what each enforcement point answers to the holder of its token, without what the answer means."""
-    for name, call in use.calls().items():
+    """Print what each enforcement point answers to the holder of its token, without what the answer means.
+
+    Inference is asked something that it answers; `delays` names a model that does not exist, which takes less time.
+    """
+    calls = dict(use.calls())
+    calls["inference"] = partial(use.intruder.send, use.agent, "inference", "/v1/chat/completions", use.t3, json=HELLO)
+    for name, call in calls.items():
         status, reason, *_ = told(Answer(await answer_to(call()))).split()
         print(f"{name:<15}{status} {reason}")
 

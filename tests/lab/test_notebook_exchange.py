@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from demo.tokens import tokens_of
-from lab.notebooks.exchange import answered, beside
+from lab.notebooks.exchange import answered, beside, trail_of
 from lab.notebooks.figure import Arrow
 from lab.notebooks.sequence import sequence
 from tests.unit.test_walkthrough import WAYS, registry, task
@@ -73,3 +73,14 @@ def test_what_a_party_does_by_itself_leads_back_to_its_own_line() -> None:
 
     assert "2. compares" in drawn
     assert "M275 150h22v12H284" in drawn
+
+
+def test_a_trail_is_plain_text_of_a_pages_width_with_each_token_below_the_one_it_came_from() -> None:
+    of = registry()
+    lines = trail_of(of, task(*WAYS, of=of)).splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert all(line == line.rstrip() for line in lines)
+    at = {name: next(line.index(f" {name} ") for line in lines if f" {name} " in line) for name in ("T0", "T1", "T2")}
+    assert at["T0"] < at["T1"] < at["T2"]
+    assert "\x1b" not in "".join(lines)
