@@ -9,23 +9,41 @@
 #
 # It is the system of figure 1. alice signs in at an application, client A. The application has a client id and a secret. For those it gets one token from Keycloak, and it sends that token to platform B. B passes it on to whoever it calls, down to tool C.
 #
+# Platform B is an orchestrator and two agents, and tool C is a documents tool. The agents also call a model, by the API called inference, which figure 1 leaves out. That makes five APIs, called doors here: `orchestrator`, `agent/reader`, `agent/writer`, `tool/documents`, `inference`.
+#
 # Where `make notebooks` runs, each code cell calls the running system, and you can change a cell and run it again. Elsewhere, as on a page that shows the file, you see what the cells printed.
 
 # %%
+import json
+
 from lab.before import attacks
 from lab.before.attacks import tried
+from lab.before.system import DOORS
 from lab.notebooks.attach import attach
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.use import close, curl, show, tell, today, token_of
+from local.manual_steps import REQUEST
 
 figure(
-    "Figure 1: today",
-    {"alice": (0, 0), "A: application": (1, 0), "B: orchestrator": (2, 0), "B: agents": (3, 0), "C: tool": (4, 0)},
+    "Figure 1: today, with the names of the five doors",
+    {
+        "alice": (0, 1),
+        "A: application": (1, 1),
+        "B: orchestrator": (2, 1),
+        "B: agent/reader": (3, 0),
+        "B: agent/writer": (3, 2),
+        "C: tool/documents": (4, 0),
+        "inference": (4, 2),
+    },
     [
         Arrow("alice", "A: application", "signs in"),
         Arrow("A: application", "B: orchestrator", "one token"),
-        Arrow("B: orchestrator", "B: agents", "same token"),
-        Arrow("B: agents", "C: tool", "same, and key"),
+        Arrow("B: orchestrator", "B: agent/reader", "same token"),
+        Arrow("B: orchestrator", "B: agent/writer", "same token"),
+        Arrow("B: agent/reader", "inference", ""),
+        Arrow("B: agent/writer", "C: tool/documents", ""),
+        Arrow("B: agent/reader", "C: tool/documents", "same, and key"),
+        Arrow("B: agent/writer", "inference", "same token"),
     ],
 )
 
@@ -51,55 +69,82 @@ show(token_of(session.credentials))
 await curl('curl $FRONT/tasks --json \'{"request": "Hello"}\'', FRONT=before.doors["orchestrator"])
 
 # %% [markdown]
-# Nobody behind the front door checks anything. Here is the same program, without a token, at an agent.
+# Nobody behind the front door checks who calls. Here is the same program, without a token, at an agent.
 
 # %%
 await curl('curl $READER/run --json \'{"text": "Hello"}\'', READER=before.doors["agent/reader"])
 
+# %% [markdown]
+# Whoever is inside the tool sees what the reader sends to it: the key, and the token that was passed on. The first lines take both. The next one sends them to the front door, with a task of the thief's own. The last one prints the answer.
+
 # %%
-tell(await tried(before, attacks.call_behind_the_front_door))
+stolen = await before.credentials(session, "agent/reader", "tool/documents")
+print("the tool received:", *stolen)
+answer = await before.task(stolen, "Summarise the incident reports.")
+print(answer.said)
+print(json.loads(answer.text)["text"])
 
 # %% [markdown]
-# Whoever is inside the tool sees the token that came with a call. It opens the front door, too.
+# The reader needs what it has for the tool alone. It opens all five doors.
 
 # %%
-tell(await tried(before, attacks.spend_the_tools_token_at_the_front_door))
-
-# %% [markdown]
-# The reader needs its token for the tool alone. It opens all five doors.
-
-# %%
-tell(await tried(before, attacks.open_every_door))
+for door in DOORS:
+    answer = await before.call(door, stolen, by="agent/reader")
+    print(f"{'*' if door == 'tool/documents' else ' '} {door:<16} {answer.said}")
 
 # %% [markdown]
 # ## The chain breaks across MCP boundaries
 #
-# One of the incident reports is poisoned. It orders the agents to read finance's forecast, and to overwrite a published report. The model obeys, as models do.
-#
-# alice works in engineering. The tool sees a key and a token of the application. It cannot know for whom it is called, so it hands out the forecast.
+# One of the incident reports is poisoned. It orders the agents to read finance's forecast, and to overwrite a published report, ENG-101. The model obeys, as models do. This is the published report, before:
 
 # %%
-tell(await tried(before, attacks.have_the_forecast_read))
-
-# %%
-tell(await tried(before, attacks.have_the_report_overwritten))
+await before.reset()
+print(await before.stored("ENG-101"))
 
 # %% [markdown]
-# Afterwards, somebody asks the tool's record for whom it was called. The record has the key, and no name.
+# alice works in engineering. She asks for a summary of her department's reports. The tool sees a key and a token of the application. It cannot know for whom it is called, so it hands out the forecast. This is what alice gets:
 
 # %%
-tell(await tried(before, attacks.leave_no_name))
+answer = await before.task(session.credentials, REQUEST)
+print(answer.said)
+print(json.loads(answer.text)["text"])
+
+# %% [markdown]
+# And this is the published report, after the same task:
+
+# %%
+print(await before.stored("ENG-101"))
+
+# %% [markdown]
+# Afterwards, somebody asks the tool's record for whom it was called. The tool records all that it learns about the caller: that the key was right, and `azp` of the token that came with it. That is the application in every line. No line has the name of a user.
+
+# %%
+print(*await before.recorded(), sep="\n")
 
 # %% [markdown]
 # ## Verification without continuity
 #
-# What was checked once counts until the token ends. alice signs out, and the token works on. How long that goes on was not waited for. Keycloak said it when it gave the token (`expires_in`): 3600 s.
+# What was checked once counts until the token ends. alice signs out, and the front door still accepts the token.
+#
+# How long that goes on was not waited for. Keycloak said it when it gave the token (`expires_in`): 3600 s.
 
 # %%
-tell(await tried(before, attacks.go_on_after_sign_out))
+await before.sign_out(session)
+answer = await before.call("orchestrator", session.credentials, by=None)
+print(f"after sign-out: {answer.said}; expires_in was {session.lasts} s")
 
 # %% [markdown]
-# Somebody deploys changed code in the writer's place. It keeps a copy of each token. It gets tokens as before.
+# Somebody deploys changed code in the writer's place. It answers as before, and writes each token that it gets into a file. Here the writer is called once, as the orchestrator would call it. Then this cell opens the file, and shows the claims of the token in it.
+
+# %%
+async with before.changed("agent/writer"):
+    answer = await before.call("agent/writer", session.credentials, by="orchestrator")
+    kept = (before.agents["agent/writer"].folder / "kept").read_text()
+print("the changed writer:", answer.said)
+show(kept.rpartition("Bearer ")[2])
+
+# %% [markdown]
+# The changed writer can still write at the tool, too.
 
 # %%
 tell(await tried(before, attacks.go_on_with_changed_code))

@@ -112,7 +112,7 @@ async def go_on_after_sign_out(system: System) -> Seen:
         return Seen(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
     await system.sign_out(session)
     answer, took = await _until_refused(system, ask)
-    return Seen(answer.ok, f"{answer.said}, for {session.lasts} s" if answer.ok else answer.said, took)
+    return Seen(answer.ok, f"{answer.said}; expires_in was {session.lasts} s" if answer.ok else answer.said, took)
 
 
 async def go_on_with_changed_code(system: System) -> Seen:

@@ -4,6 +4,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import jwt
 import yaml
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -36,6 +37,10 @@ class Documents:
         mcp = self._server().streamable_http_app(stateless_http=True, json_response=True)
         return _KeyRequired(mcp, self._wanted, self.received)
 
+    def _note(self, what: str) -> None:
+        """Record a call with all that it says about its caller: the key, and the client of a token that came along."""
+        self.record.append(f"{what}, with the key{_client(self.received.get('authorization', ''))}")
+
     def _server(self) -> MCPServer[Any]:
         server = MCPServer[Any]("documents", log_level="WARNING")
 
@@ -47,7 +52,7 @@ class Documents:
         @server.tool()
         def search(query: str) -> dict[str, Any]:
             """Find documents by the words of their titles."""
-            self.record.append(f"search {query.strip()!r}, with the key")
+            self._note(f"search {query.strip()!r}")
             words = [word.strip(".,;:!?").rstrip("s").lower() for word in query.split() if len(word) > 4]
             hits = [one for one in self.all.values() if any(word in one["title"].lower() for word in words)]
             return {"documents": [{"id": one["id"], "title": one["title"]} for one in hits]}
@@ -55,25 +60,33 @@ class Documents:
         @server.tool()
         def read(id: str) -> dict[str, str]:
             """Read one document."""
-            self.record.append(f"read {id}, with the key")
+            self._note(f"read {id}")
             return found(id)
 
         @server.tool()
         def create(title: str, text: str) -> dict[str, str]:
             """File a new document."""
             name = f"DRAFT-{secrets.token_hex(4)}"
-            self.record.append(f"create {name}, with the key")
+            self._note(f"create {name}")
             self.all[name] = {"id": name, "title": title, "text": text}
             return self.all[name]
 
         @server.tool()
         def replace(id: str, text: str) -> dict[str, str]:
             """Replace the text of a document."""
-            self.record.append(f"replace {id}, with the key")
+            self._note(f"replace {id}")
             self.all[id] = found(id) | {"text": text}
             return self.all[id]
 
         return server
+
+
+def _client(authorization: str) -> str:
+    try:
+        claims = jwt.decode(authorization.removeprefix("Bearer "), options={"verify_signature": False})
+    except jwt.InvalidTokenError:  # none, or the key
+        return ""
+    return f", azp={claims.get('azp', '')}"
 
 
 class _KeyRequired:

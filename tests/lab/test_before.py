@@ -6,6 +6,7 @@ The attacks on the whole of it, on real servers: tests/e2e/test_before.py.
 from typing import Any, cast
 
 import httpx
+import jwt
 import pytest
 
 from lab.before.llama_stack.agent import agent_app
@@ -90,6 +91,19 @@ async def test_the_tool_looks_at_its_key_and_at_nothing_else(key: str, status: i
     assert answer.status_code == status
     assert (documents.all[PUBLISHED]["text"] == "gone") == (status == 200)
     assert documents.record == ([f"replace {PUBLISHED}, with the key"] if status == 200 else [])
+
+
+async def test_beside_its_key_the_tool_records_the_client_of_the_token_that_came_along() -> None:
+    documents = Documents("key", header="x-api-key")
+    token = jwt.encode({"azp": "app", "sub": "x"}, "a key that is long enough for it", algorithm="HS256")
+    call = {"name": "read", "arguments": {"id": PUBLISHED}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    accept = {"accept": "application/json, text/event-stream", "x-api-key": "key"}
+    async with served(documents.app()) as url, httpx.AsyncClient(trust_env=False, headers=accept) as http:
+        await http.post(f"{url}/mcp", json=body, headers={"authorization": f"Bearer {token}"})
+        await http.post(f"{url}/mcp", json=body, headers={"authorization": ""})
+
+    assert documents.record == [f"read {PUBLISHED}, with the key, azp=app", f"read {PUBLISHED}, with the key"]
 
 
 async def test_the_model_wants_the_providers_key() -> None:
