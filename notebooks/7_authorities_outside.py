@@ -57,7 +57,7 @@ print(rule)
 # %% [markdown]
 # In a sentence: a token with the scope `tool.read` may read a document of the department that the user belongs to. What no rule permits is refused.
 #
-# alice is of engineering, and so is report ENG-101. The reader reads it for her.
+# alice works in engineering, and report ENG-101 is of engineering. The reader reads it for her.
 
 
 # %%
