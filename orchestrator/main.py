@@ -4,7 +4,7 @@ For each step of the plan, `work` exchanges the user's token for one with what t
 user's token.
 """
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Header, Response
@@ -16,8 +16,7 @@ from orchestrator.models import Models
 from orchestrator.plan import Step, Task, make_plan, with_model
 from orchestrator.progress import Progress, naming, stopped
 from zerotrust.adapters.a2a import ask_agent
-from zerotrust.adapters.answer import SECONDS_OF_A_TASK
-from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.adapters.answer import TASK_LIFE
 from zerotrust.routes import MAX_TEXT, Public, Routes, Scope
 from zerotrust.runtime import run
 from zerotrust.service import Service
@@ -34,17 +33,13 @@ def create_app(service: Service) -> ASGIApp:
     """The orchestrator, guarded."""
     app, models = service.app(), Models(service)
 
-    def token_for(step: Step) -> Awaitable[ExchangedToken]:
-        # An agent works only as long as this token lives, so one from an earlier task has to have enough left.
-        # control: token-for-one-department
-        return service.exchange(step.agent, *step.scopes, department=step.department, lasting=SECONDS_OF_A_TASK)
-
     async def work(plan: list[Step]) -> AsyncIterator[Progress]:
         text = ""
         for number, step in enumerate(plan, 1):
             yield Progress(event="started", agent=step.agent, model=step.model, text=step.note)
             try:
-                token = await token_for(step)
+                # control: token-for-one-department
+                token = await service.exchange(step.agent, *step.scopes, department=step.department, lasting=TASK_LIFE)
                 # control: step-asked-once
                 answer = await ask_agent(service, step.agent, f"{step.instruction}\n{text}", token, model=step.model)
             except Exception as error:  # noqa: BLE001 - whatever ended this step, those before it are told
@@ -60,7 +55,7 @@ def create_app(service: Service) -> ASGIApp:
     async def tasks(task: Task, accept: Annotated[str, Header()] = "") -> Response:
         first, *_ = plan = make_plan(task.request, service.department(task.department))
         # Refuses here, before the answer begins, if the first step is not allowed.  `work` finds this token cached.
-        allowed = token_for(first)
+        allowed = service.exchange(first.agent, *first.scopes, department=first.department, lasting=TASK_LIFE)
         with naming(first.agent):
             plan = with_model(plan, await models.choose_beside(allowed, first.department))
         if "text/event-stream" in accept:

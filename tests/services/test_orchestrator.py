@@ -15,7 +15,7 @@ from orchestrator.models import REMEMBERED, SECONDS_REMEMBERED, Models
 from orchestrator.plan import Step
 from tests.support.issuer import FOR_TASKS, Issuer
 from tests.support.system import System
-from zerotrust.adapters.answer import NONSENSE, SECONDS_OF_A_TASK, Answer
+from zerotrust.adapters.answer import NONSENSE, TASK_LIFE, Answer
 from zerotrust.service import Service
 
 Stored = Callable[[], dict[str, dict[str, str]]]
@@ -50,7 +50,7 @@ async def test_an_agent_is_asked_with_a_token_that_outlasts_its_work(system: Sys
 
     now = int(time.time())
     token = issuer.token(exp=now + 300)
-    issuer.spoil = {"exp": now + SECONDS_OF_A_TASK - 10}
+    issuer.spoil = {"exp": now + TASK_LIFE - 10}
     await worked(system, token, READ_IT)
 
     issuer.spoil, before = {}, exchanged()
@@ -58,7 +58,7 @@ async def test_an_agent_is_asked_with_a_token_that_outlasts_its_work(system: Sys
         await worked(system, token, READ_IT)
         assert exchanged() == before + 1
 
-    ending = issuer.token(exp=now + SECONDS_OF_A_TASK - 10)  # there is none that lasts longer
+    ending = issuer.token(exp=now + TASK_LIFE - 10)  # there is none that lasts longer
     await worked(system, ending, READ_IT)
     assert exchanged() == before + 2
 

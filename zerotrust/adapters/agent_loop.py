@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from zerotrust.adapters.answer import SECONDS_OF_A_TASK, Answer, PeerError, cut
+from zerotrust.adapters.answer import TASK_LIFE, Answer, PeerError, cut
 from zerotrust.adapters.model_client import Call, ModelClient, Reply
 from zerotrust.adapters.tool_client import Offer, ToolClient
 from zerotrust.context import current_principal
@@ -36,7 +36,7 @@ BYTES_PER_TOKEN = 16
 """A token is counted for so many bytes of a conversation at least, whatever the model's server says."""
 SECONDS_TO_REPORT = 5
 """Seconds before the end of its caller's token at which a task ends, so that the caller is told what was done."""
-MAX_SECONDS = SECONDS_OF_A_TASK - SECONDS_TO_REPORT
+MAX_SECONDS = TASK_LIFE - SECONDS_TO_REPORT
 """Seconds for one task; fewer if its caller's token ends earlier."""
 MAX_CONVERSATION = 384 * 1024
 """Bytes of all messages of a task as JSON, with room for several documents of the largest size.

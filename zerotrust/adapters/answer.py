@@ -13,7 +13,7 @@ NONSENSE = "answered with something else than one message"
 LONGEST_REFUSAL = 200
 """Characters that are told of what another party, or a model, says when it refuses.  With all of it, an account could
 become longer than its reader accepts, and then nobody would learn what was done."""
-SECONDS_OF_A_TASK = 60
+TASK_LIFE = 60
 """Seconds that a token for an agent should last when the agent is asked: its work, and the time to tell of it
 (`agent_loop.py`)."""
 UNTOUCHED = frozenset(Reason) - {Reason.ANSWER_LOST, Reason.FAILED, Reason.APPLICATION_ERROR}
