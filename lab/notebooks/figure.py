@@ -10,7 +10,7 @@ HEAD = 26
 STYLE = (
     "text{font:12px sans-serif;fill:#1f2328;text-anchor:middle}.page{fill:#fff}"
     ".box{fill:#f6f8fa;stroke:#57606a}.hop{stroke:#57606a;stroke-width:1.5;fill:none}.tip{fill:#57606a}"
-    ".says{font-size:11px;paint-order:stroke;stroke:#fff;stroke-width:4px}"
+    ".says,.halo{font-size:11px}.halo{stroke:#fff;stroke-width:4px}"
 )
 _TITLE = "font:bold 13px sans-serif;fill:#1f2328;text-anchor:start"
 
@@ -70,8 +70,17 @@ def box(name: str, x: int, y: int) -> str:
     return f'<rect class="box" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>{text}'
 
 
+def label(text: str, x: int, y: int, more: str = "") -> str:
+    """Return what an arrow says, on a white outline over whatever lies behind it; `more`: classes of the text.
+
+    The outline is a text of its own, because not every program that draws SVG knows `paint-order`.
+    """
+    at = f'x="{x}" y="{y}">{escape(text)}</text>'
+    return f'<text class="halo{more}" aria-hidden="true" {at}<text class="says{more}" {at}'
+
+
 def _arrow(arrow: Arrow, start: tuple[int, int], end: tuple[int, int]) -> str:
     x1, y1, x2, y2 = start[0] + WIDTH, start[1] + HEIGHT // 2, end[0], end[1] + HEIGHT // 2
-    says = f'<text class="says" x="{(x1 + x2) // 2}" y="{(y1 + y2) // 2 - 6}">{escape(arrow.says)}</text>'
+    says = label(arrow.says, (x1 + x2) // 2, (y1 + y2) // 2 - 6)
     tip = f'<path class="tip" d="M{x2} {y2}l-9 -4v8z"/>'
     return f'<path class="hop" d="M{x1} {y1}L{x2 - 8} {y2}"/>{tip}{says}'

@@ -1,9 +1,8 @@
 """Who sends what to whom, in order, as SVG: a line for each party, and an arrow for each step.  Pure."""
 
 from collections.abc import Sequence
-from html import escape
 
-from lab.notebooks.figure import STYLE, Arrow, Svg, box, drawn
+from lab.notebooks.figure import STYLE, Arrow, Svg, box, drawn, label
 
 APART, STEP, TOP = 190, 44, 94
 """Pixels between two lines, between two steps, and above the first step."""
@@ -21,9 +20,9 @@ def sequence(title: str, parties: Sequence[str], steps: Sequence[Arrow]) -> Svg:
 
 def _step(says: str, start: int, end: int, y: int) -> str:
     if start == end:  # what a party does by itself
-        text = f'<text class="says own" x="{start + 30}" y="{y - 2}">{escape(says)}</text>'
+        text = label(says, start + 30, y - 2, " own")
         loop = f'<path class="hop" d="M{start} {y - 12}h22v12H{start + 9}"/>'
         return f'{loop}<path class="tip" d="M{start} {y}l9 -4v8z"/>{text}'
     back = 9 if end > start else -9
-    text = f'<text class="says" x="{(start + end) // 2}" y="{y - 6}">{escape(says)}</text>'
+    text = label(says, (start + end) // 2, y - 6)
     return f'<path class="hop" d="M{start} {y}H{end - back}"/><path class="tip" d="M{end} {y}l{-back} -4v8z"/>{text}'
