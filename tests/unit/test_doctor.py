@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from authorities.registry import revocations
 from deploy.setup import STALE
 from local import keycloak, keycloak_runtime
 from scripts.diagnosis import containers, docker, issuer, local, logs, machine, order, ports
@@ -569,7 +570,8 @@ def test_numbers_and_words_that_are_written_twice_agree() -> None:
     assert local.KEYCLOAK == keycloak_runtime.VERSION
     assert containers.STALE in STALE
     assert containers.ANEW in STALE
-    assert f'f"{DRIFT}{{drifted' in (ROOT / "authorities/registry/operators.py").read_text()
+    assert revocations.DRIFT == DRIFT
+    assert 'f"{DRIFT}{drifted' in (ROOT / "authorities/registry/operators.py").read_text()
     assert f'service.data / "{DATABASE}"' in (ROOT / "authorities/registry/app.py").read_text()
 
 

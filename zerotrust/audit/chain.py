@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from zerotrust.audit.event import AuditEvent
+from zerotrust.errors import ZeroTrustError
 
 MAX_LINE = 65_535
 """Bytes of a record: the largest entry of a transparency log (C2SP tlog-tiles)."""
@@ -31,7 +32,7 @@ class Link(NamedTuple):
 GENESIS = Link(0, "0" * 64)
 
 
-class ChangedRecord(ValueError):
+class ChangedRecord(ZeroTrustError, ValueError):
     """A record is not what it was."""
 
     def __init__(self, number: int) -> None:
