@@ -59,7 +59,8 @@ async def test_the_walkthrough_in_containers_tells_the_same_from_the_same_code(
 ) -> None:
     """Here on the system of this machine; `make test-compose` runs it in containers."""
     monkeypatch.setattr(console, "_width", 80)
-    monkeypatch.setattr(containers, "Stack", lambda: system)
+    monkeypatch.setattr(containers, "passwords", dict)  # a file of the containers
+    monkeypatch.setattr(containers, "Stack", lambda _: system)
     monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", system.authority.endpoint)
     with console.capture() as told:
         status = await containers.walkthrough()

@@ -14,8 +14,10 @@ from zerotrust.service import Service
 from zerotrust.testing import principal
 
 DEPARTMENT = "/engineering"
-ANYBODY = principal(groups=frozenset({DEPARTMENT}), scopes=frozenset({"model.read", "llama.models"}))
-"""The caller of every request, because handlers need one."""
+ANYBODY = principal(
+    groups=frozenset({DEPARTMENT}), scopes=frozenset({"model.read", "llama.models"}), expires_at=2**40
+)
+"""The caller of every request, because handlers need one; nothing that they present ends."""
 
 
 class _Everything(dict[Hashable, float]):
