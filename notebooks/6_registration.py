@@ -131,7 +131,11 @@ await tell_task(real, alice, "Auditor: incident report")
 #
 # ## Try it
 #
-# Before you run the last cell, change a cell above and go on from there. For example, take `inference` out of the auditor's `may_call` in `run/notebooks/own/registry.yaml`, and run `make register` again. What does it say?
+# Before you run the last cell, add a cell here. For example, this one takes inference from those whom the auditor may call. What does `make register` say?
+#
+# ```python
+# await own.type("sed -i '/^  agent.auditor:/,/code:/s|documents, inference|documents|' registry.yaml; make register")
+# ```
 #
 # The last cell ends the copy's system. Ours starts again, for the other notebooks.
 

@@ -102,7 +102,7 @@ token, running = await as_the_reader(), processes(system)
 async with edited(system, "policies.cedar", rule, stricter) as olga:
     print("the file is changed:", told(await read()))
     reloading = asyncio.create_task(reload(olga))
-    took = await until("200 tool error", read)
+    took = await until("200 tool error", read, after=reloading)
     print(f"olga has it reloaded: {' '.join(await reloading)}; {took:.0f} ms later the reader is refused.")
     print("the reader is told: ", told(await read()))
     after = on_record()
@@ -147,7 +147,7 @@ print("by the rules of before:", "yes" if after == before else "no")
 # %% [markdown]
 # The registry refuses the whole file, and the old rules stay in force everywhere. A service never sees half of a change.
 #
-# Now it is your turn: change `stricter` above, and run all cells again. The cell below it waits until the call is refused; if your rule permits the call, it gives up after half a minute, and the old rule is back.
+# Now it is your turn: change `stricter` above, and run all cells again. The cell below it waits until the call is refused. If the registry refuses your rule, the cell ends with the registry's answer. If your rule permits the call, the cell gives up after half a minute. In each case the old rule is back.
 
 # %%
 await close()

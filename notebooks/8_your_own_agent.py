@@ -129,7 +129,9 @@ print("the tool, to search:", told(await real.tool("search", T2, by="agent/reade
 #
 # - Ask for `tool.write` in place of `tool.read`. `make register` says why it approves nothing.
 # - Call `tool.call("read", {"id": "ENG-101"}, token)`. Then `FIN-201`, which is finance's: alice is refused, and bob is not.
-# - Use the agent in a task of others: `make_plan` in `run/notebooks/own/orchestrator/plan.py`.
+# - Use the agent in a task of others: `await own.type("cat orchestrator/plan.py")` shows the plan of each task, and `own.replace("orchestrator/plan.py", "old text", "new text")` changes it.
+#
+# If your agent fails, `await own.type("tail -n 3 run/logs/agent-finder.log")` says where. The last lines of `make register` are for a terminal: here, the cell with `own.start()` is the next step.
 #
 # The last cell ends the copy's system. Ours starts again, for the other notebooks.
 

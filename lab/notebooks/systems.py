@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from lab.notebooks.attach import SOCKET
 from lab.notebooks.places import REQUEST, TAKEN, Place
-from local.alone import DemoError
+from local.alone import DemoError, process_running
 from local.keycloak_runtime import Say
 
 PROGRESS, READY = "- ", "- It runs"
@@ -169,6 +169,12 @@ async def _told(output: asyncio.StreamReader, say: Say, *, until: str | None) ->
 @asynccontextmanager
 async def systems(ours: Place, copy: Place, say: Say) -> AsyncIterator[Systems]:
     """Run ours for a block, and the copy for the kernels that ask for it.  Raises `DemoError`."""
+    for place in ours, copy:  # before anything of the one that runs is ended
+        if process := process_running(place.folder):
+            raise DemoError(
+                f"The notebooks' system runs already (process {process}): go on with it, or end it with Ctrl-C in its "
+                "terminal."
+            )
     both, socket = Systems(ours, copy, say), ours.folder / SOCKET
     try:
         await both.start(ours, say)

@@ -79,12 +79,20 @@ async def reload(olga: RegistryClient) -> list[str]:
     return list((await olga.ask("POST", "/reload"))["changed"])
 
 
-async def until(said: str, ask: Callable[[], Awaitable[Answer]]) -> float:
-    """Ask until this is the answer.  Return the milliseconds until then.  Raises `TimeoutError`."""
-    began = time.monotonic()
-    async with asyncio.timeout(SECONDS):
-        while (await ask()).said != said:  # noqa: ASYNC110 - only an answer tells
-            await asyncio.sleep(PAUSE)
+async def until(said: str, ask: Callable[[], Awaitable[Answer]], *, after: asyncio.Task[object] | None = None) -> float:
+    """Ask until this is the answer.  Return the milliseconds until then.
+
+    `after`: what is to bring the answer about, and goes on meanwhile.  Raises what that raises, and `TimeoutError`.
+    """
+    began, answer = time.monotonic(), ""
+    try:
+        async with asyncio.timeout(SECONDS):
+            while (answer := (await ask()).said) != said:
+                if after and after.done():
+                    after.result()
+                await asyncio.sleep(PAUSE)
+    except TimeoutError:
+        raise TimeoutError(f"After {SECONDS} s the answer is still {answer!r}, and not {said!r}.") from None
     return (time.monotonic() - began) * 1000
 
 

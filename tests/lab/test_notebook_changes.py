@@ -169,8 +169,19 @@ async def test_what_does_not_take_effect_is_not_waited_for_without_end(monkeypat
 
     assert await until("200 ok", ask) >= 0
     monkeypatch.setattr(temporary, "SECONDS", 0.01)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match="the answer is still '200 ok', and not '401 revoked'"):
         await until("401 revoked", ask)
+
+
+async def test_what_fails_that_was_to_bring_an_answer_about_is_told_at_once() -> None:
+    async def ask() -> Answer:
+        return Answer("200 ok")
+
+    async def fail() -> None:
+        raise DemoError("the rule is refused")
+
+    with pytest.raises(DemoError, match="the rule is refused"):
+        await until("401 revoked", ask, after=asyncio.create_task(fail()))
 
 
 async def test_what_changes_files_says_in_containers_what_it_needs(tmp_path: Path) -> None:

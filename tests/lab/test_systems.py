@@ -14,7 +14,7 @@ import pytest
 from lab.notebooks.attach import NAME, SOCKET
 from lab.notebooks.places import REQUEST, TAKEN, Place
 from lab.notebooks.systems import LAST_WORDS, READY, Systems, systems
-from local.alone import DemoError
+from local.alone import DemoError, only_one
 
 RUNS = f"""#!/bin/sh
 echo $$ > "$3/pid"
@@ -75,6 +75,15 @@ async def kernel_of(both: Systems) -> AsyncIterator[Kernel]:
 
 def runs(system: Place) -> bool:
     return system.file.exists()
+
+
+async def test_a_second_one_is_refused_and_leaves_the_first_as_it_is(both: Systems) -> None:
+    with only_one(both.ours.folder), pytest.raises(DemoError, match=r"runs already .* Ctrl-C in its terminal"):
+        async with systems(both.ours, both.copy, print):
+            pass
+
+    assert runs(both.ours)
+    assert (both.ours.folder / SOCKET).exists()
 
 
 async def test_a_copy_runs_in_place_of_ours_until_its_kernel_is_done_and_the_kernel_is_told_how_far_it_is(

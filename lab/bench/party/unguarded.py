@@ -14,9 +14,7 @@ from zerotrust.service import Service
 from zerotrust.testing import principal
 
 DEPARTMENT = "/engineering"
-ANYBODY = principal(
-    groups=frozenset({DEPARTMENT}), scopes=frozenset({"model.read", "llama.models"}), expires_at=2**40
-)
+ANYBODY = principal(groups=frozenset({DEPARTMENT}), scopes=frozenset({"model.read", "llama.models"}), expires_at=2**40)
 """The caller of every request, because handlers need one; nothing that they present ends."""
 
 
