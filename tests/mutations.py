@@ -48,13 +48,13 @@ SOURCES = {
     if file.stem != "__init__" and file.parent.name != "testing"  # which checks nothing
 }
 TESTS = {
-    "tlog.tree": "unit/test_tlog_tree unit/test_tlog_witness",
-    "tlog.tiles": "unit/test_tlog_tree",
-    "tlog.note": "unit/test_tlog_note unit/test_tlog_witness",
-    "tlog.checkpoint": "unit/test_tlog_note unit/test_tlog_witness",
-    "tlog.quorum": "unit/test_tlog_note",
-    "tlog.proof": "unit/test_tlog_note",
-    "tlog.witness": "unit/test_tlog_witness",
+    "tlog.tree": "unit/test_tlog_tree unit/test_tlog_witness unit/test_imports",
+    "tlog.tiles": "unit/test_tlog_tree unit/test_imports",
+    "tlog.note": "unit/test_tlog_note unit/test_tlog_witness unit/test_imports",
+    "tlog.checkpoint": "unit/test_tlog_note unit/test_tlog_witness unit/test_imports",
+    "tlog.quorum": "unit/test_tlog_note unit/test_imports",
+    "tlog.proof": "unit/test_tlog_note unit/test_imports",
+    "tlog.witness": "unit/test_tlog_witness unit/test_imports",
     "transport.accepting": (
         "services/test_bundle services/test_server attacks/test_o_keys_door attacks/test_o_costs input/test_wire"
     ),
@@ -68,7 +68,7 @@ TESTS = {
     "adapters.extras": "package/test_wheel unit/test_extras",
     "audit.counts": "unit/test_counts unit/test_binding unit/test_gate faults/test_disk",
     "audit.event": "unit/test_event unit/test_gate input/test_values",
-    "audit.chain": "unit/test_journal unit/test_segments",
+    "audit.chain": "unit/test_journal unit/test_segments faults/test_disk services/test_zt_offline",
     "audit.journal": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate",
     "audit.recorder": "unit/test_outcome unit/test_gate unit/test_api faults/test_disk",
     "limits.bounded": "unit/test_bounded unit/test_exchange unit/test_policy services/test_discovery",

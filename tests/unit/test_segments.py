@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from zerotrust.audit import journal as module
-from zerotrust.audit.chain import closed, first_bad_record, lines
+from zerotrust.audit.chain import closed, event_of, first_bad_record, lines
 from zerotrust.audit.journal import Journal, JournalError
 
 
@@ -227,6 +227,19 @@ async def test_a_writer_that_opened_a_segment_just_before_it_was_closed_is_refus
     monkeypatch.setattr(os, "open", slowly)
     with pytest.raises(JournalError, match="another process"):
         Journal(path)
+
+
+async def test_a_segment_with_both_names_is_read_once(full: Journal, path: Path) -> None:
+    """As a process leaves it that ends while it closes the segment."""
+    count = len(numbers(path))
+    path.with_name("journal.jsonl.0000000000000001").hardlink_to(path)
+
+    assert numbers(path) == [*range(1, count + 1)]
+
+
+def test_a_line_that_is_no_record_has_no_event() -> None:
+    with pytest.raises(ValueError, match="not a record"):
+        event_of(b"{}")
 
 
 async def test_a_reader_that_began_before_a_segment_was_closed_reads_each_record_once(

@@ -6,8 +6,18 @@ import pytest
 
 from tests.support.tlog import ORIGIN, Keys, Log, witness
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosigned, cosigned_at, signed
-from zerotrust.tlog.note import COSIGNATURE, ED25519, MAX_NOTE, Note, Signature, parsed, verifier_key
-from zerotrust.tlog.proof import MAX_EXTRA, Proof, proof
+from zerotrust.tlog.note import (
+    COSIGNATURE,
+    ED25519,
+    MAX_NOTE,
+    Note,
+    Signature,
+    VerifierKey,
+    decoded,
+    parsed,
+    verifier_key,
+)
+from zerotrust.tlog.proof import FORMAT, MAX_EXTRA, Proof, proof
 from zerotrust.tlog.quorum import MAX_LINES, policy
 from zerotrust.tlog.tree import InvalidLog, inclusion_proof
 
@@ -53,6 +63,22 @@ def test_what_is_no_verifier_key(text: str) -> None:
         verifier_key(text)
 
 
+@pytest.mark.parametrize(("kind", "length"), [(2, 32), (6, 32), (ED25519, 31), (COSIGNATURE, 33)])
+def test_a_key_of_another_type_or_length_is_none_that_is_used_here(kind: int, length: int) -> None:
+    with pytest.raises(InvalidLog, match="neither Ed25519"):
+        verifier_key(str(VerifierKey("a.example/log", kind, bytes(length))))
+
+
+def test_what_is_not_base64_is_said_to_be_none() -> None:
+    with pytest.raises(InvalidLog, match="not base64"):
+        decoded("A")
+
+
+def test_signatures_alone_are_no_note() -> None:
+    with pytest.raises(InvalidLog, match="not a note"):
+        parsed(SIGNED.encode())
+
+
 SIGNED = NOTE.partition("\n\n")[2]
 
 
@@ -92,6 +118,13 @@ def test_a_checkpoint_is_signed_by_its_log_alone() -> None:
     for other in Keys(ORIGIN, ED25519, "another"), Keys("another.example/log", ED25519), Keys(ORIGIN, COSIGNATURE):
         with pytest.raises(InvalidLog):
             check_signed(note, other.public)
+
+
+def test_a_witness_signs_no_checkpoint_in_place_of_its_log() -> None:
+    keys = Keys(ORIGIN, COSIGNATURE)
+
+    with pytest.raises(InvalidLog, match="is not the key of the log"):
+        check_signed(signed(LOG.checkpoint, keys.public, keys.private), keys.public)
 
 
 def test_a_signature_in_the_name_of_the_log_that_is_not_its_own_spoils_the_note() -> None:
@@ -139,6 +172,15 @@ def test_a_witness_says_when_it_saw_which_checkpoint() -> None:
     assert cosigned_at(note, TWO.public) is None
     with pytest.raises(InvalidLog, match="not the key of a witness"):
         cosigned_at(note, LOG.keys.public)
+
+
+def test_a_cosignature_has_a_time_and_a_signature() -> None:
+    value = cosigned(LOG.note().text, ONE.public, ONE.private, NOW).value
+
+    for wrong in value + b"x", value[:-1], value[:7]:
+        note = Note(LOG.note().text, (Signature(ONE.public.name, ONE.public.key_id, wrong),))
+        with pytest.raises(InvalidLog, match="not a cosignature of"):
+            cosigned_at(note, ONE.public)
 
 
 def test_the_earliest_of_a_witnesss_times_counts() -> None:
@@ -226,6 +268,19 @@ def test_a_log_that_no_policy_names_is_not_believed() -> None:
             policy(POLICY).check(note)
 
 
+def test_a_signature_of_another_known_log_beside_its_own_takes_nothing_from_a_checkpoint() -> None:
+    other = Keys("another.example/log", ED25519)
+    both = policy(POLICY.replace("quorum most", f"log {other.public}\nquorum none"))
+    beside = signed(LOG.checkpoint, other.public, other.private).signatures
+
+    assert both.check(Note(LOG.note().text, (*beside, *LOG.note().signatures)))[0] == LOG.checkpoint
+
+
+def test_nobody_is_named_who_has_not_cosigned() -> None:
+    with pytest.raises(InvalidLog, match="is cosigned by nobody"):
+        policy(POLICY).check(LOG.note())
+
+
 def test_an_unknown_signature_is_ignored_and_a_forged_one_is_not() -> None:
     note, key = LOG.note(ONE, TWO, witness("witness.example/stranger")), THREE.public
     forged = Signature(key.name, key.key_id, NOW.to_bytes(8, "big") + bytes(64))
@@ -246,6 +301,8 @@ def test_an_unknown_signature_is_ignored_and_a_forged_one_is_not() -> None:
         ("group most 2 one two four", "group most 2 one two three", "four is not defined"),
         ("group most 4 one two three", "group most 2 one two three", "not all, any or a number of its 3"),
         ("group most 0 one two three", "group most 2 one two three", "not all, any or a number"),
+        ("group most +2 one two three", "group most 2 one two three", "not all, any or a number"),
+        ("group most any three\ngroup most 2 one two", "group most 2 one two three", "most is taken"),
         ("group most ² one two three", "group most 2 one two three", "not all, any or a number"),
         ("group most 2 one two two", "group most 2 one two three", "a member twice"),
         ("group other any one\ngroup most 2 one two three", "group most 2 one two three", "a member twice"),
@@ -297,6 +354,12 @@ def test_extra_data_of_a_proof_is_passed_over() -> None:
     text = str(proved(1)).replace("index 1\n", "extra YWdl\nindex 1\n")
 
     assert proof(text.encode()) == proved(1)
+
+
+@pytest.mark.parametrize("raw", [f"{FORMAT}\n\n{LOG.note()}", f"{FORMAT}\nindex 1\n", FORMAT, ""])
+def test_a_proof_has_an_index_and_a_checkpoint(raw: str) -> None:
+    with pytest.raises(InvalidLog, match="not a proof"):
+        proof(raw.encode())
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,10 @@ def test_a_tile_of_another_length_is_not_read(spoilt: str, length: int) -> None:
             restored(files.__getitem__, LONGEST)
 
 
+def test_an_empty_log_has_no_files() -> None:
+    assert restored({}.__getitem__, 0) == Edge()
+
+
 def test_entries_that_do_not_fit_their_tile_are_not_taken_up() -> None:
     log = Log([b"one", b"two"])
     files = log.files | {"tile/entries/000.p/2": bundle([b"one", b"2wo"])}

@@ -87,6 +87,14 @@ def test_a_forged_signature_beside_a_good_one_is_not_cosigned() -> None:
 GOOD = str(asked(5))
 
 
+def test_a_refusal_says_why_and_a_request_has_a_bound() -> None:
+    assert str(refused(asked(5), earlier(7))) == "this witness signed the log last with 7 entries"
+    with pytest.raises(NotCosigned, match=f"more than {MAX_REQUEST} bytes"):
+        request(b"old 5\n" + b"A" * MAX_REQUEST)
+    with pytest.raises(NotCosigned, match="not a request: the old size"):
+        request(b"old 5\n")
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
