@@ -207,7 +207,7 @@ def test_a_tile_of_another_length_is_not_read(spoilt: str, length: int) -> None:
 
 
 def test_an_empty_log_has_no_files() -> None:
-    assert restored({}.__getitem__, 0) == Edge()
+    assert restored(dict[str, bytes]().__getitem__, 0) == Edge()
 
 
 def test_entries_that_do_not_fit_their_tile_are_not_taken_up() -> None:
