@@ -70,6 +70,7 @@ TESTS = {
     "audit.event": "unit/test_event unit/test_gate input/test_values",
     "audit.chain": "unit/test_journal unit/test_segments faults/test_disk services/test_zt_offline",
     "audit.journal": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate",
+    "audit.segments": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate",
     "audit.recorder": "unit/test_outcome unit/test_gate unit/test_api faults/test_disk",
     "limits.bounded": "unit/test_bounded unit/test_exchange unit/test_policy services/test_discovery",
     "limits.answers": "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress",

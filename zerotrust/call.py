@@ -44,7 +44,7 @@ class Call:
     request_digest: Any = field(default_factory=hashlib.sha256)
     answer_digest: Any = field(default_factory=hashlib.sha256)
     """Digest of the content so far."""
-    unwritten: list[Awaitable[None]] = field(default_factory=list)
+    unwritten: list[Awaitable[object]] = field(default_factory=list)
     """Records that the answer waits for."""
     over: ExitStack = field(default_factory=ExitStack)
     """What to do when the request ends."""

@@ -15,7 +15,7 @@ from zerotrust.spiffe.svid import Peer
 PRINCIPAL: ContextVar[Principal] = ContextVar("principal")
 PEER: ContextVar[Peer] = ContextVar("peer")
 FORM: ContextVar[Form] = ContextVar("form")
-UNWRITTEN: ContextVar[list[Awaitable[None]]] = ContextVar("unwritten")
+UNWRITTEN: ContextVar[list[Awaitable[object]]] = ContextVar("unwritten")
 """Each is done when a record is on the disk."""
 
 

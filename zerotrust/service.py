@@ -71,6 +71,7 @@ class Service:
         self.checked: MutableMapping[Hashable, float] = Bounded(CHECKED)
         """Until when each check of another party is valid, in seconds since the epoch."""
         self.recorder = Recorder(Journal(data / "journal.jsonl"), self._id, clock=clock)
+        self.recorder.measurement = self._measurement
         realm = Discovery(issuer, http=identity_http)
         self.keys = SigningKeys(realm, http=identity_http, freshness=self.registry.freshness, clock=time.monotonic)
         self._exchanger = Exchanger(
@@ -103,6 +104,12 @@ class Service:
         return {name: server.origin for name, server in self.snapshot.outside_of(self.name).items()}
 
     @property
+    def _measurement(self) -> str | None:
+        """The approved digest over the code of this party.  Attestation issues an SVID for this code only."""
+        approved = self.snapshot.approved.get(self.name)
+        return approved.code if approved else None
+
+    @property
     def for_users(self) -> bool:
         """Whether clients without a certificate call this party, as those of people do."""
         return bool(self._expected().without_certificate)
@@ -111,6 +118,7 @@ class Service:
         """Switch to another registry snapshot, from the next request on."""
         self.snapshot, self._policy, self._introspect.high_risk = snapshot, policy, snapshot.registry.high_risk
         self.egress.use(snapshot, self.name)
+        self.recorder.measurement = self._measurement
         for gate in self._gates:
             gate.use(expected=self._expected(), policy=policy)
 

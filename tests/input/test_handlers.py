@@ -167,7 +167,7 @@ async def test_what_cannot_be_recorded_is_not_told_either(
         if (tmp_path / "inference" / "journal.jsonl").read_bytes().count(b"\n") > 1:
             raise OSError("no space left on the device")
 
-    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", full)
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", full)
 
     answer, _ = await broken(tmp_path, issuer, Denied(Reason.RESOURCE_DENIED))
 

@@ -67,6 +67,19 @@ async def test_a_document_of_the_users_department_is_read_and_both_decisions_are
     assert {by_scope["reason"], by_document["reason"]} == {"granted"}
 
 
+async def test_each_record_names_the_code_that_is_approved_for_its_writer(system: System, reading: Token) -> None:
+    documents = system.services["tool/documents"]
+    approved = system.snapshot.approved
+    await use(system, reading(), "read", id="ENG-101")
+    other = approved["tool/documents"].model_copy(update={"code": "0" * 64})
+    update = {"approved": {**approved, "tool/documents": other}}
+    documents.use(documents.snapshot.model_copy(update=update), documents._policy)
+    await use(system, reading(), "read", id="ENG-102")
+
+    named = list(dict.fromkeys(record["measurement"] for record in system.records("tool/documents")))
+    assert named == [approved["tool/documents"].code, "0" * 64]
+
+
 async def test_an_id_that_was_made_up_is_fit_to_be_read_in_a_record(system: System, reading: Token) -> None:
     assert (await use(system, reading(), "read", id="\x1b[31mFIN-201\n")).is_error
 

@@ -33,7 +33,7 @@ from tests.support.pki import CA
 from tests.support.records import CALLER
 from tests.support.system import ROOT, deployment
 from zerotrust.audit.event import AuditEvent, Decided, Request, sanitize
-from zerotrust.audit.journal import Journal
+from zerotrust.audit.segments import Segments
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import ExpiringTLS
 from zt import browser, device, show
@@ -579,13 +579,13 @@ SESSION = "-PQjfx14_b"
 
 def recorded(place: Place, **of_token: str) -> None:
     """A record of a call with that token, in the journals that `zt` reads."""
-    journal = Journal(place.ca.parent / "journals" / "orchestrator" / "journal.jsonl")
+    journal = Segments(place.ca.parent / "journals" / "orchestrator" / "journal.jsonl")
     data = Request(
         operation=sanitize(f"GET /{T1}/{SESSION}"),
         decision=Decided(allowed=True, reason="granted"),
         principal=replace(CALLER, **of_token),  # type: ignore[arg-type] # all of them are texts
     )
-    journal._commit([AuditEvent(schema=1, time=1, service=CALLER.audience, data=data).canonical()])
+    journal.commit([AuditEvent(schema=1, time=1, service=CALLER.audience, data=data).canonical()])
     journal.close()
 
 

@@ -18,7 +18,7 @@ from tests.support.records import CALLER
 from tests.support.system import ROOT, System
 from zerotrust.audit.chain import MAX_LINE
 from zerotrust.audit.event import AuditEvent, Decided, Exchange, Refusal, Request, UntrustedPeer, sanitize
-from zerotrust.audit.journal import Journal
+from zerotrust.audit.segments import Segments
 from zt import journals, tokens
 from zt.commands import app
 from zt.output import console
@@ -136,8 +136,8 @@ async def test_as_json_it_is_the_events(system: System, issuer: Issuer) -> None:
 
 def journal(folder: Path, *events: AuditEvent) -> Path:
     path = folder / "party" / "journal.jsonl"
-    written = Journal(path)
-    written._commit([event.canonical() for event in events])
+    written = Segments(path)
+    written.commit([event.canonical() for event in events])
     written.close()
     return path
 

@@ -17,7 +17,8 @@ import zerotrust
 from tests.support.system import ROOT, registry
 from zerotrust import Public, Reason, Routes, Scope, Service
 from zerotrust.audit.event import Access
-from zerotrust.audit.journal import Journal, JournalError
+from zerotrust.audit.journal import Journal
+from zerotrust.audit.segments import JournalError
 from zerotrust.testing import CA, Issuer, guarded, policies_of, principal, registry_of
 
 QUOTES = "agent/quotes"
@@ -214,7 +215,7 @@ async def test_a_denial_that_cannot_be_recorded_is_answered_as_that(
 ) -> None:
     append, full = Journal.append, [False]
 
-    def until_full(journal: Journal, event: bytes) -> asyncio.Future[None]:
+    def until_full(journal: Journal, event: bytes) -> asyncio.Future[Link]:
         full[0] = full[0] or b'"type":"access"' in event
         if not full[0]:
             return append(journal, event)

@@ -453,7 +453,7 @@ async def test_the_record_is_on_the_disk_before_the_handler_runs(
         go_on.wait(10)
         sync(fd)
 
-    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", slow_disk)
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", slow_disk)
     asked = asyncio.create_task(door.ask(issuer.token()))
     await asyncio.to_thread(syncing.wait, 10)
     for _ in range(100):  # as often as the loop likes
@@ -469,7 +469,7 @@ async def test_a_refusal_of_a_verified_caller_is_on_the_disk_before_it_is_report
     door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", lambda _fd: order.append("synced"))
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", lambda _fd: order.append("synced"))
 
     async def on_sent(message: Message) -> None:
         order.append(message["type"])
@@ -481,7 +481,7 @@ async def test_a_refusal_of_a_verified_caller_is_on_the_disk_before_it_is_report
 
 async def test_what_cannot_be_recorded_is_not_done(door: Door, issuer: Issuer) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, door.journal._fd)
+    os.dup2(full, door.journal._segments._fd)
     os.close(full)
 
     allowed, refused = await door.ask(issuer.token()), await door.ask(issuer.token(groups=[]))

@@ -13,9 +13,10 @@ from typing import Any
 import orjson
 import pytest
 
-from zerotrust.audit.chain import GENESIS, MAX_LINE, events, first_bad_record
+from zerotrust.audit.chain import GENESIS, MAX_LINE, Link, events, first_bad_record, hash_of
 from zerotrust.audit.event import AuditEvent, Counts
-from zerotrust.audit.journal import MAX_RIDERS, Journal, JournalError
+from zerotrust.audit.journal import MAX_RIDERS, Journal
+from zerotrust.audit.segments import JournalError
 
 
 @pytest.fixture
@@ -67,6 +68,14 @@ async def test_a_record_is_on_the_disk_when_its_future_is_done(journal: Journal,
     assert [record["what"] for record in records(path)] == ["this"]
 
 
+async def test_the_future_says_which_record_it_was_and_its_hash(journal: Journal, path: Path) -> None:
+    journal.ride(b'{"what":"rides in front"}')
+    links = await asyncio.gather(*(journal.append(b'{"number":%d}' % number) for number in range(3)))
+
+    written = path.read_bytes().splitlines()
+    assert links == [Link(number, hash_of(written[number - 1])) for number in (2, 3, 4)]
+
+
 async def test_many_records_that_wait_together_go_out_in_few_commits_and_in_order(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,7 +87,7 @@ async def test_many_records_that_wait_together_go_out_in_few_commits_and_in_orde
         go_on.wait(10)
         sync(fd)
 
-    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", slow_disk)
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", slow_disk)
     first = journal.append(orjson.dumps({"number": 0}))
     await asyncio.to_thread(first_in.wait, 10)
     rest = [journal.append(orjson.dumps({"number": number})) for number in range(1, 1000)]
@@ -103,8 +112,8 @@ async def test_nothing_is_acknowledged_before_it_is_synced(journal: Journal, mon
 
         return run
 
-    monkeypatch.setattr("zerotrust.audit.journal.os.write", noted("written", write))
-    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", noted("synced", sync))
+    monkeypatch.setattr("zerotrust.audit.segments.os.write", noted("written", write))
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", noted("synced", sync))
     await journal.append(orjson.dumps({}))
     order.append("acknowledged")
 
@@ -199,7 +208,7 @@ async def test_what_found_no_room_was_never_part_of_the_chain_which_goes_on_when
     await journal.append(orjson.dumps({"what": "written"}))
     write = os.write
     for full in (_full, lambda fd, data: write(fd, data[:10])):  # nothing fits, or a part of it
-        monkeypatch.setattr("zerotrust.audit.journal.os.write", full)
+        monkeypatch.setattr("zerotrust.audit.segments.os.write", full)
         with pytest.raises(JournalError, match="cannot be written: "):
             await asyncio.wait_for(journal.append(orjson.dumps({"what": "lost"})), 5)
         monkeypatch.undo()
@@ -216,8 +225,8 @@ async def test_an_end_that_nobody_knows_is_gone_on_with_after_a_restart_only(
     await journal.append(orjson.dumps({"what": "written"}))
     if failing == "ftruncate":
         write = os.write
-        monkeypatch.setattr("zerotrust.audit.journal.os.write", lambda fd, data: write(fd, data[:10]))
-    monkeypatch.setattr(f"zerotrust.audit.journal.os.{failing}", _full)
+        monkeypatch.setattr("zerotrust.audit.segments.os.write", lambda fd, data: write(fd, data[:10]))
+    monkeypatch.setattr(f"zerotrust.audit.segments.os.{failing}", _full)
     with pytest.raises(JournalError, match="until a restart"):
         await asyncio.wait_for(journal.append(orjson.dumps({"what": "who knows"})), 5)
     monkeypatch.undo()
@@ -270,7 +279,7 @@ async def test_who_leaves_before_the_record_is_written_disturbs_nobody(journal: 
 async def test_a_failure_that_nobody_waits_for_any_more_makes_no_noise(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("zerotrust.audit.journal.os.write", _full)
+    monkeypatch.setattr("zerotrust.audit.segments.os.write", _full)
     journal.append(orjson.dumps({"what": "asked for by somebody who left"}))
     for _ in range(2):  # the first is forgotten then
         with pytest.raises(JournalError):
@@ -282,7 +291,7 @@ async def test_a_failure_that_nobody_waits_for_any_more_makes_no_noise(
 
 def test_a_new_journal_is_on_the_disk_together_with_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
-    monkeypatch.setattr("zerotrust.audit.journal.os.fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    monkeypatch.setattr("zerotrust.audit.segments.os.fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
     before = files_open()
 
     Journal(path).close()
@@ -315,7 +324,7 @@ async def test_what_rides_goes_out_with_the_next_commit_in_its_order(
 ) -> None:
     syncs: list[None] = []
     sync = os.fdatasync
-    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", lambda fd: syncs.append(sync(fd)))
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", lambda fd: syncs.append(sync(fd)))
     await journal.append(b'{"what":"asked"}')
     journal.ride(b'{"what":"outcome 1"}')
     journal.ride(b'{"what":"outcome 2"}')
@@ -368,7 +377,7 @@ async def test_closing_commits_nothing_where_nothing_waits(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     syncs: list[int] = []
-    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", syncs.append)
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", syncs.append)
 
     journal.close()
 
@@ -383,7 +392,7 @@ async def test_closing_writes_what_rides(journal: Journal, path: Path) -> None:
 
 
 async def test_what_rides_waits_for_room(journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.audit.journal.os.write", _full)
+    monkeypatch.setattr("zerotrust.audit.segments.os.write", _full)
     journal.ride(b'{"what":"outcome 1"}')
     journal.ride(b'{"what":"outcome 2"}')
     with pytest.raises(JournalError):
@@ -406,7 +415,7 @@ async def test_where_what_rides_cannot_be_written_the_next_is_refused(
         failed.set()
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", broken)
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", broken)
     journal.ride(b'{"what":"outcome"}')
     asked.pop()()
     await asyncio.to_thread(failed.wait, 30)

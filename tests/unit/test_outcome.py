@@ -75,7 +75,7 @@ async def test_nobody_waits_for_it_and_it_costs_no_commit_of_its_own(
 ) -> None:
     syncs: list[None] = []
     sync = os.fdatasync
-    monkeypatch.setattr("zerotrust.audit.journal.os.fdatasync", lambda fd: syncs.append(sync(fd)))
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", lambda fd: syncs.append(sync(fd)))
     monkeypatch.setattr("zerotrust.audit.journal.RIDE_WITHIN", 3600)
 
     for _ in range(3):

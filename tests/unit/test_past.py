@@ -64,7 +64,7 @@ def test_journals_and_logs_are_put_aside_and_what_is_revoked_stays(tmp_path: Pat
 async def test_a_long_journal_is_put_aside_with_all_of_its_segments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zerotrust.audit.journal.SEGMENT", 1)
+    monkeypatch.setattr("zerotrust.audit.segments.SEGMENT", 1)
     journal = Journal(tmp_path / "data" / "agent-reader" / "journal.jsonl")
     for _ in range(3):
         await journal.append(b"{}")

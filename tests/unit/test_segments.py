@@ -9,9 +9,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from zerotrust.audit import journal as module
+from zerotrust.audit import segments as module
 from zerotrust.audit.chain import closed, event_of, first_bad_record, lines
-from zerotrust.audit.journal import Journal, JournalError
+from zerotrust.audit.journal import Journal
+from zerotrust.audit.segments import JournalError
 
 
 @pytest.fixture(autouse=True)
@@ -184,7 +185,7 @@ async def test_a_process_that_ends_while_it_closes_a_segment_loses_nothing(
     with monkeypatch.context() as patch:
         failing(patch, step, Stopped())
         with pytest.raises(Stopped):
-            stopped._rotate()
+            stopped._segments._rotate()
     stopped.close()
 
     await written(path, count + 1, 10)
@@ -221,7 +222,7 @@ async def test_a_writer_that_opened_a_segment_just_before_it_was_closed_is_refus
         fd = opened(file, *more)
         monkeypatch.undo()
         monkeypatch.setattr(module, "SEGMENT", 1)
-        full._rotate()
+        full._segments._rotate()
         return fd
 
     monkeypatch.setattr(os, "open", slowly)

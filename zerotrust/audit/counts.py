@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
+from zerotrust.audit.chain import Link
 from zerotrust.audit.event import Counts, Repeated, Unverified, sanitize
 from zerotrust.audit.recorder import Recorder
 
@@ -67,7 +68,7 @@ class CallCounter:
         if not self._unverified and not self._repeated:
             asyncio.get_running_loop().call_later(self._interval, self._write)
 
-    def _write(self) -> list[asyncio.Future[None]]:
+    def _write(self) -> list[asyncio.Future[Link]]:
         unverified = [Unverified(origin=o, reason=r, times=n) for (o, r), n in self._unverified.items()]
         repeated = [
             Repeated(subject=s, party=p, peer=c, reason=r, operation=sanitize(o), times=n - IN_FULL)

@@ -173,6 +173,8 @@ class Outcome(_Shape):
     request_sha256: Sha256
     answer_sha256: Sha256
     status: int | None = None
+    receipt: Sha256 | None = None
+    """Of the signed receipt that went with the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

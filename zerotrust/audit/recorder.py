@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from zerotrust.audit.chain import Link
 from zerotrust.audit.event import MICROSECONDS, SCHEMA, AuditEvent, Counts, Data, Trace
 from zerotrust.audit.journal import Journal
 from zerotrust.context import UNWRITTEN, Span, current_span
@@ -12,6 +13,9 @@ from zerotrust.decision import Denied, Reason
 
 class Recorder:
     """Writes the events of one service."""
+
+    measurement: str | None = None
+    """The approved digest over the code of this party, in the registry snapshot in use; None if it is not approved."""
 
     def __init__(self, journal: Journal, service: str, *, clock: Callable[[], float] = time.time) -> None:
         """`service`: this party's SPIFFE ID; `clock`: seconds since the epoch."""
@@ -25,7 +29,7 @@ class Recorder:
         """Queue an event; the gate does not answer the current request before it is on the disk."""
         UNWRITTEN.get().append(self.append(data))
 
-    async def written(self, records: list[Awaitable[None]]) -> None:
+    async def written(self, records: list[Awaitable[object]]) -> None:
         """Take these out of the list, and return when they are on the disk.  Raises `Denied`."""
         try:
             while records:
@@ -33,8 +37,8 @@ class Recorder:
         except OSError as error:
             raise Denied(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
 
-    def append(self, data: Data) -> asyncio.Future[None]:
-        """Queue an event.  The future is done when the event is on the disk, or fails with `JournalError`."""
+    def append(self, data: Data) -> asyncio.Future[Link]:
+        """Queue an event.  The future is done when it is on the disk, with its `Link`, or fails with `JournalError`."""
         return self._journal.append(self._event(data))
 
     def ride(self, data: Data) -> None:
@@ -48,7 +52,14 @@ class Recorder:
     def _event(self, data: Data) -> bytes:
         trace = None if isinstance(data, Counts) else _trace(current_span())
         now = int(self._clock() * MICROSECONDS)
-        return AuditEvent(schema=SCHEMA, time=now, service=self._service, trace=trace, data=data).canonical()
+        return AuditEvent(
+            schema=SCHEMA,
+            time=now,
+            service=self._service,
+            trace=trace,
+            data=data,
+            measurement=self.measurement,
+        ).canonical()
 
 
 def _trace(span: Span) -> Trace:
