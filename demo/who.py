@@ -56,7 +56,8 @@ def show_who_is_who(registry: Registry) -> None:
     paragraph(
         f"Nobody here is their own authority. Keycloak issues every token. {authorities.registry} says who takes part, "
         f"under which policies, and who is revoked. {authorities.attestation} measures each party's code, and issues "
-        "certificates to approved code only. Each service keeps a journal of what it decided."
+        "certificates to approved code only. Each service keeps a journal of what it decided; "
+        f"{authorities.audit} takes the records of all journals, and publishes them in one log."
     )
 
 

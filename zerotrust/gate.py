@@ -201,7 +201,7 @@ class Gate:
             raise Denied(status.reason, status.detail)
         self._limits.enter(call.peer.id, None, call.over)
         receive, _ = await requests.body(call.scope["headers"], receive, most=required.max_body)
-        if not self._repeated(call, Reason.GRANTED):
+        if not required.routine and not self._repeated(call, Reason.GRANTED):
             self._recorder.ride(call.decided(GRANTED))
             call.recorded = True
         return receive

@@ -13,7 +13,7 @@ an MCP server have theirs in `adapters/mcp_tools.py`.
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from zerotrust.decision import Reason
@@ -57,6 +57,11 @@ class Requirement:
         """The scope to name to a caller without a token (RFC 6750 section 3)."""
         return None
 
+    @property
+    def routine(self) -> bool:
+        """Whether a call that is admitted by its certificate is not recorded."""
+        return False
+
     def admits(self, workload: str) -> bool:  # noqa: ARG002
         """Return whether the certificate of the workload of that name admits it."""
         return False
@@ -80,11 +85,16 @@ class Public(Requirement):
 
 @dataclass(frozen=True, slots=True)
 class MutualTLS(Requirement):
-    """The certificate of one of these workloads, given by name; with `any_workload`, of any in the registry."""
+    """The certificate of one of these workloads, given by name; with `any_workload`, of any in the registry.
+
+    `routine`: an admitted call is not recorded, because it only carries what is on record already.  A record of it
+    would be carried, too, and so an idle system would write for ever.  Refusals are recorded.
+    """
 
     credential: ClassVar[Literal["certificate"]] = "certificate"
     names: AbstractSet[str] = frozenset()
     any_workload: bool = False
+    routine: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.any_workload == bool(self.names):

@@ -51,14 +51,16 @@ def of_services(services: Mapping[str, Any], registry: Registry) -> list[str]:
         for name in registry.launched
         if name not in running
     ]
-    for name in running.keys() - {registry.authorities.registry}:
+    everybodys = {registry.authorities.registry, registry.authorities.audit}
+    """Every party connects to these, in the one network that all are in."""
+    for name in running.keys() - everybodys:
         alias = registry.dns_name(name)
         networks = services[running[name]]["networks"]
         here = [one for one, how in networks.items() if alias in (how or {}).get("aliases", [])]
         if not here:
             found.append(f"{COMPOSE}: services.{running[name]}.networks: none has the alias {alias}")
             continue
-        for other in sorted(running.keys() - {name, registry.authorities.registry}):
+        for other in sorted(running.keys() - {name} - everybodys):
             inside = here[0] in services[running[other]]["networks"]
             allowed = name in registry.parties[other].may_call
             if inside != allowed:

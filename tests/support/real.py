@@ -189,7 +189,11 @@ def long_registry() -> Registry:
         {
             "trust_domain": "agents.example",
             "realm": "long",
-            "authorities": {"registry": "authority/registry", "attestation": "authority/attestation"},
+            "authorities": {
+                "registry": "authority/registry",
+                "attestation": "authority/attestation",
+                "audit": "authority/audit",
+            },
             "departments": ["/engineering", "/finance"],
             "scopes": {AGENT_SCOPE: {"served_by": AGENTS}},
             "parties": {
@@ -197,6 +201,7 @@ def long_registry() -> Registry:
                 | {"may_call": AGENTS[:1], "delegates": [AGENT_SCOPE], "max_ttl": 300, "redirect_uris": [REDIRECT]},
                 "authority/registry": {"id": "spiffe", "keycloak": "confidential", "code": ["authorities"]},
                 "authority/attestation": {"id": "spiffe", "keycloak": "none"},
+                "authority/audit": {"id": "spiffe", "keycloak": "none", "code": ["authorities"]},
                 **agents,
             },
             "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60, "x509_svid": 120, "revocations": 3},

@@ -212,6 +212,21 @@ async def test_what_a_party_repeats_by_its_certificate_is_counted(tmp_path: Path
     door.close()
 
 
+async def test_a_routine_call_is_not_recorded_and_its_refusal_is(tmp_path: Path, issuer: Issuer) -> None:
+    """What a journal's delivery leaves in the journal would be delivered, too: an idle system would never rest."""
+    routes: Routes = {("POST", "/journal"): MutualTLS({READER}, routine=True)}
+    door = Door(tmp_path, issuer, routes=routes, handler=who, count_every=3600)
+    for _ in range(10 * IN_FULL):
+        assert (await door.ask(None, "POST", "/journal", peer=workload(READER))).status == 200
+    await door.gate._counter.flush()
+    assert await door.everything() == []
+
+    assert (await door.ask(None, "POST", "/journal", peer=workload(WRITER))).status == 403
+    [refused] = await door.everything()
+    assert (refused["operation"], refused["reason"]) == ("POST /journal", Reason.UNKNOWN_PEER)
+    door.close()
+
+
 async def test_a_door_for_one_party_is_shut_to_the_others(peers_door: Door, issuer: Issuer) -> None:
     good = await peers_door.ask(None, "POST", "/report", peer=workload(READER), body=b"{}")
     assert good.body.decode() == f"{issuer.registry.id(READER)} nobody {{}}"

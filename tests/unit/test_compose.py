@@ -20,7 +20,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 INTRUDERS: dict[str, Any] = yaml.safe_load((ROOT / "compose.intruders.yaml").read_text())["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-REGISTRY = registry().authorities.registry
+REGISTRY, AUDIT = registry().authorities.registry, registry().authorities.audit
 STAGE = re.MULTILINE | re.DOTALL
 TOOLS = {"walkthrough", "zt"}
 """What people run: no party, without an identity."""
@@ -51,11 +51,12 @@ def test_a_party_is_reached_by_whom_the_registry_allows_and_by_nobody_else(name:
     [network] = [one for one in PARTIES[name]["networks"] if dns_name in aliases(PARTIES[name], one)]
     callers = {other for other in PARTIES if name in known.parties[other].may_call}
 
-    if name == REGISTRY:  # every party follows its feed
+    if name != REGISTRY:
+        assert PARTIES[name]["environment"]["ZT_HOST"] == dns_name  # it listens in that network alone
+    if name in {REGISTRY, AUDIT}:  # every party follows its feed, and delivers its journal
         assert network == "authorities"
         assert members(network) == set(PARTIES)
     else:
-        assert PARTIES[name]["environment"]["ZT_HOST"] == dns_name  # it listens in that network alone
         assert members(network) - {REGISTRY} == callers | {name}
         assert (network == "edge") == any(name in party.may_call for party in known.parties.values() if not party.code)
 

@@ -35,7 +35,7 @@ def test_the_committed_registry_is_good(registry: Registry) -> None:
     assert registry.id("walkthrough") == "walkthrough"
     assert registry.id("zt") == "zt"
     assert registry.initiating_clients == registry.without_certificate == {"walkthrough", "zt"}
-    assert registry.launched == [*registry.services, "authority/registry"]
+    assert registry.launched == [*registry.services, "authority/registry", "authority/audit"]
     assert registry.dns_name("orchestrator") == "orchestrator.agents.example"
     assert registry.dns_name("agent/reader") == "reader.agent.agents.example"
     assert registry.scopes_at("tool/documents") == ["tool.read", "tool.write"]
@@ -95,6 +95,19 @@ MISTAKES = {
         change("authorities:attestation", "inference"),
         "authorities.attestation: 'inference' is not a party with a SPIFFE ID and without code",
     ),
+    "an audit log by nobody": (
+        change("authorities:audit", "authority/nobody"),
+        "authorities.audit: 'authority/nobody' is not a party with code and without a client at Keycloak",
+    ),
+    "an audit log that nobody launches": (
+        change("authorities:audit", "authority/attestation"),
+        "authorities.audit: 'authority/attestation' is not a party with code and without a client at Keycloak",
+    ),
+    "an audit log that tokens are issued for": (
+        change("authorities:audit", "inference"),
+        "authorities.audit: 'inference' is not a party with code and without a client at Keycloak",
+    ),
+    "no audit log": (without("authorities:audit"), "authorities.audit: Field required"),
     "no department": (change("departments", []), "departments: "),
     "a department that is no top-level group": (change("departments", ["/engineering/interns"]), "departments"),
     "operators as a department": (

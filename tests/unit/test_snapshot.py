@@ -114,7 +114,8 @@ def test_half_a_registry_is_none(spoil: Callable[[dict[str, Any]], Any]) -> None
 def test_whoever_serves_something_can_be_called_and_nobody_else() -> None:
     snapshot, serving = load_snapshot(ROOT, DEPLOYMENT), {*registry().services, "authority/registry"}
 
-    assert snapshot.places.keys() == snapshot.addresses.keys() == serving
+    assert snapshot.places.keys() == snapshot.addresses.keys() == {*serving, "authority/audit"}
+    assert snapshot.called().keys() == {registry().id(name) for name in serving}  # no token is for the audit log
     assert snapshot.places["agent/reader"] == "https://127.0.0.1:8102"
     assert snapshot.called()[registry().id("agent/reader")] == "https://reader.agent.agents.example"
 

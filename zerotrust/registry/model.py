@@ -99,6 +99,8 @@ class Authorities(Entry):
     """Signs the feed, and acts at Keycloak for itself."""
     attestation: Name
     """Issues identities to workloads, and reports drift.  It is not launched by name."""
+    audit: Name
+    """Takes every party's journal, and publishes all records in one log.  No token is issued for it."""
 
 
 class Registry(Entry):
@@ -147,13 +149,14 @@ class Registry(Entry):
 
     @property
     def launched(self) -> list[str]:
-        """The parties that run measured code: the services, and the registry."""
+        """The parties that run measured code: the services, and the authorities that are launched."""
         return [name for name, party in self.parties.items() if party.code]
 
     @property
     def services(self) -> list[str]:
-        """The parties that run measured code, without the registry."""
-        return [name for name in self.launched if name != self.authorities.registry]
+        """The parties that run measured code, without the authorities."""
+        own = self.authorities.registry, self.authorities.audit
+        return [name for name in self.launched if name not in own]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -173,6 +176,10 @@ class Registry(Entry):
         found = [] if self.serves(registry) else [f"authorities.registry: {registry!r} is not a resource server"]
         if attestation not in self.parties.keys() - self.without_certificate - {*self.launched}:
             found.append(f"authorities.attestation: {attestation!r} is not a party with a SPIFFE ID and without code")
+        audit = self.parties.get(self.authorities.audit)
+        if audit is None or not audit.code or audit.keycloak != "none":
+            who = repr(self.authorities.audit)
+            found.append(f"authorities.audit: {who} is not a party with code and without a client at Keycloak")
         return found
 
     def _department_problems(self) -> list[str]:
@@ -199,6 +206,10 @@ class Registry(Entry):
         """Return whether a party is a resource server, so that tokens are issued for it."""
         party = self.parties.get(name)
         return party is not None and party.keycloak == "confidential" and not party.starts_chains
+
+    def answers(self, name: str) -> bool:
+        """Return whether others connect to a party: to a resource server by tokens, to the log by certificate alone."""
+        return self.serves(name) or name == self.authorities.audit
 
     def _party_problems(self) -> list[str]:
         found = []

@@ -54,7 +54,7 @@ class RegistrySnapshot(Document):
 
     registry: Registry
     addresses: dict[Name, str]
-    """The origin of each party that can be called, by its name in certificates: `https://name`.  It names a party's API
+    """The origin of each party that answers calls, by its name in certificates: `https://name`.  It names a party's API
     in URLs, in the `Host` header and in metadata."""
     places: dict[Name, str] = {}
     """Where a party listens, `https://host:port`, if its name does not resolve to that: only to connect to."""
@@ -68,7 +68,8 @@ class RegistrySnapshot(Document):
         """Return the address of each party, and each outside server, that tokens are sent to, by its identifier."""
         servers = self.registry.outside
         outside = {name: server.origin for name, server in self.outside.items() if servers[name].takes_tokens}
-        return {self.registry.id(name): address for name, address in (self.addresses | outside).items()}
+        addresses = {name: address for name, address in self.addresses.items() if self.registry.serves(name)}
+        return {self.registry.id(name): address for name, address in (addresses | outside).items()}
 
     def outside_of(self, caller: str) -> dict[str, OutsideServer]:
         """Return the outside servers that this party may connect to, by name."""
@@ -102,7 +103,7 @@ def deployed_at(
     pins = dict(enrolled) | {
         name: server.spki_sha256 for name, server in registry.outside.items() if server.spki_sha256
     }
-    places = {name: place.origin for name, place in deployment.parties.items() if registry.serves(name)}
+    places = {name: place.origin for name, place in deployment.parties.items() if registry.answers(name)}
     addresses = {name: registry.address(name) for name in places}
     return RegistrySnapshot(
         registry=registry,

@@ -36,6 +36,7 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
         party: {"id": "spiffe", "keycloak": "confidential", "code": ["party"]} for party in ("registry", name, *calls)
     }
     parties["attestation"] = {"id": "spiffe", "keycloak": "none"}
+    parties["audit"] = {"id": "spiffe", "keycloak": "none", "code": ["audit"]}
     onward = [scope for served in calls.values() for scope in served]
     if calls:
         parties[name] |= {"may_call": [*calls], "delegates": onward, "max_ttl": TTL}
@@ -54,7 +55,7 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
         {
             "trust_domain": "test.example",
             "realm": "test",
-            "authorities": {"registry": "registry", "attestation": "attestation"},
+            "authorities": {"registry": "registry", "attestation": "attestation", "audit": "audit"},
             "departments": ["/team"],
             "scopes": served,
             "parties": parties,

@@ -94,7 +94,7 @@ def directory(stack: Stack) -> Directory:
     Docker's own machine, if it has Linux, reaches the networks as well.
     """
     registry, places = stack.registry, dict[str, Endpoint]()
-    parties = {registry.dns_name(name): name for name in registry.parties if registry.serves(name)}
+    parties = {registry.dns_name(name): name for name in registry.parties if registry.answers(name)}
     for container in stack.containers().values():
         settings = container.attrs["NetworkSettings"]
         published = [(port["HostIp"], int(port["HostPort"])) for port in settings["Ports"].get("443/tcp") or []]

@@ -36,7 +36,7 @@ last on the path, so that nothing in it takes the place of a package of the base
 """
 
 MOST_EXAMINED = 32
-"""Examinations that wait or run; there are seven parties."""
+"""Examinations that wait or run; there are eight parties."""
 SECONDS_REFUSED = 10
 """For which a process that was examined in vain is refused without another look at its files."""
 MOST_REFUSED = 256

@@ -24,7 +24,7 @@ BYTES_AT_ONCE, BYTES_PER_SECOND = 64 * 1024, 64 * 1024
 """
 COST_OF_CONNECTION = 256
 MOST_CALLERS = 1024
-"""Callers that are remembered; there are seven parties, and on one machine processes that have ended."""
+"""Callers that are remembered; there are eight parties, and on one machine processes that have ended."""
 
 Caller = tuple[str, int]
 
