@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zerotrust.audit.chain import event_of, first_bad_record, lines
+from zerotrust.audit.chain import first_bad_record, lines
 from zerotrust.audit.event import AuditEvent, Exchange
+from zerotrust.audit.record import event_of
 
 MOST_SHOWN = 10_000
 """Records of one task or transaction that are shown."""

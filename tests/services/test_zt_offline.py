@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
 from tests.support.system import ROOT, System
-from zerotrust.audit.chain import MAX_LINE
 from zerotrust.audit.event import AuditEvent, Decided, Exchange, Refusal, Request, UntrustedPeer, sanitize
+from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.segments import Segments
 from zt import journals, tokens
 from zt.commands import app

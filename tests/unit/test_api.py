@@ -16,9 +16,9 @@ from starlette.types import ASGIApp
 import zerotrust
 from tests.support.system import ROOT, registry
 from zerotrust import Public, Reason, Routes, Scope, Service
-from zerotrust.audit.chain import Link
 from zerotrust.audit.event import Access
 from zerotrust.audit.journal import Journal
+from zerotrust.audit.record import Link
 from zerotrust.audit.segments import JournalError
 from zerotrust.testing import CA, Issuer, guarded, policies_of, principal, registry_of
 

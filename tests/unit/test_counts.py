@@ -11,10 +11,10 @@ from starlette.types import Message, Receive, Scope, Send
 from tests.support.door import Door
 from tests.support.issuer import Issuer
 from tests.support.records import records
-from zerotrust.audit.chain import MAX_LINE
 from zerotrust.audit.counts import IN_FULL, MAX_PEERS, MAX_REPEATED, CallCounter
 from zerotrust.audit.event import Counts
 from zerotrust.audit.journal import Journal
+from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.recorder import Recorder
 
 

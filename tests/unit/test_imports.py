@@ -37,6 +37,8 @@ PURE = [
     "adapters.model_choice",
     "adapters.agent_card",
     "audit.event",
+    "audit.leaf",
+    "audit.record",
     "registry.directory",
     "tlog.tree",
     "tlog.tiles",
@@ -69,7 +71,7 @@ def imports(file: Path) -> set[str]:
 
 
 LAYERS = [
-    {"errors", "clock", "shielded"},
+    {"errors", "clock", "shielded", "durable"},
     {"identity"},
     {"decision"},
     {"limits", "routes", "dialect", "revocation_list", "tlog"},

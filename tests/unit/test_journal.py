@@ -13,9 +13,10 @@ from typing import Any
 import orjson
 import pytest
 
-from zerotrust.audit.chain import GENESIS, MAX_LINE, Link, events, first_bad_record, hash_of
+from zerotrust.audit.chain import events, first_bad_record
 from zerotrust.audit.event import AuditEvent, Counts
 from zerotrust.audit.journal import MAX_RIDERS, Journal
+from zerotrust.audit.record import GENESIS, MAX_LINE, Link, hash_of
 from zerotrust.audit.segments import JournalError
 
 

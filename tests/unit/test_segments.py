@@ -10,9 +10,11 @@ import orjson
 import pytest
 
 from zerotrust.audit import segments as module
-from zerotrust.audit.chain import closed, event_of, first_bad_record, lines
+from zerotrust.audit.chain import closed, first_bad_record, lines
 from zerotrust.audit.journal import Journal
+from zerotrust.audit.record import event_of
 from zerotrust.audit.segments import JournalError
+from zerotrust.durable import synced
 
 
 @pytest.fixture(autouse=True)
@@ -114,12 +116,11 @@ def failing(monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException) ->
         raise error
 
     seen = iter(("sync", "sync again"))
-    sync = module._sync_folder
 
-    def synced(folder: Path) -> None:
+    def sync(folder: Path) -> None:
         if next(seen, "") == step:
             raise error
-        sync(folder)
+        synced(folder)
 
     if step == "open":
         monkeypatch.setattr(module, "_locked", fail)
@@ -127,7 +128,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException) ->
         monkeypatch.setattr(os, "link", fail)
     if step == "rename":
         monkeypatch.setattr(Path, "rename", fail)
-    monkeypatch.setattr(module, "_sync_folder", synced)
+    monkeypatch.setattr(module, "synced", sync)
 
 
 @pytest.fixture

@@ -4,68 +4,21 @@ The newest segment is the file that the journal is named after.  The older ones 
 its first record behind that name; they never change.
 """
 
-import hashlib
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from zerotrust.audit.event import AuditEvent
-from zerotrust.errors import ZeroTrustError
+from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, event_of, followed, link_of
 
-MAX_LINE = 65_535
-"""Bytes of a record: the largest entry of a transparency log (C2SP tlog-tiles)."""
-
-_RECORD = re.compile(rb'\{"event":(\{.*\}),"n":([1-9][0-9]*),"prev":"([0-9a-f]{64})"\}')
 _DIGITS = 16
 """Of a segment's number, so that the order of names is the order of records."""
-
-
-class Link(NamedTuple):
-    """Where a chain stands: how many records it has, and the hash of the last one."""
-
-    records: int
-    head: str
-
-
-GENESIS = Link(0, "0" * 64)
-
-
-class ChangedRecord(ZeroTrustError, ValueError):
-    """A record is not what it was."""
-
-    def __init__(self, number: int) -> None:
-        """`number`: of the first such record."""
-        super().__init__(f"record {number} was changed")
-        self.number = number
-
-
-def after(link: Link, line: bytes) -> Link:
-    """Return where the chain stands after a line.  Raises `ChangedRecord` if the line does not continue it."""
-    record = _RECORD.fullmatch(line)
-    if not record or int(record[2]) != link.records + 1:
-        raise ChangedRecord(link.records + 1)
-    if record[3].decode() != link.head:
-        raise ChangedRecord(max(link.records, 1))  # the one before is not that with the hash
-    return Link(link.records + 1, hash_of(line))
-
-
-def hash_of(line: bytes) -> str:
-    """Return the hash by which the next record names this one."""
-    return hashlib.sha256(line).hexdigest()
 
 
 def events(path: Path) -> Iterator[AuditEvent]:
     """Yield the events of a journal, the oldest first.  Raises `ValueError` at one that is not of schema 1."""
     return map(event_of, lines(path))
-
-
-def event_of(line: bytes) -> AuditEvent:
-    """Return the event of a journal's line.  Raises `ValueError` if it is none of schema 1."""
-    if not (record := _RECORD.fullmatch(line)):
-        raise ValueError("not a record")
-    return AuditEvent.parse(record[1])
 
 
 def lines(path: Path) -> Iterator[bytes]:
@@ -104,16 +57,10 @@ def stands_at(segment: Path) -> Link:
     with segment.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LINE - 2))
         line = file.read().removesuffix(b"\n").rpartition(b"\n")[2]
-    if not (record := _RECORD.fullmatch(line)):
-        raise ValueError(f"{segment.name} does not end with a record")
-    return Link(int(record[2]), hash_of(line))
-
-
-def followed(link: Link, chain: Iterable[bytes]) -> Link:
-    """Return where the chain stands after these lines.  Raises `ChangedRecord`."""
-    for line in chain:
-        link = after(link, line)
-    return link
+    try:
+        return link_of(line)
+    except ValueError as error:
+        raise ValueError(f"{segment.name} does not end with a record") from error
 
 
 def first_bad_record(path: Path) -> int:

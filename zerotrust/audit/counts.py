@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
-from zerotrust.audit.chain import Link
 from zerotrust.audit.event import Counts, Repeated, Unverified, sanitize
+from zerotrust.audit.record import Link
 from zerotrust.audit.recorder import Recorder
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
-from zerotrust.audit.chain import Link
+from zerotrust.audit.record import Link
 from zerotrust.audit.segments import MAX_EVENT, JournalError, Segments
 
 MAX_RIDERS = 1_000

@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from zerotrust.audit.chain import Link
 from zerotrust.audit.event import MICROSECONDS, SCHEMA, AuditEvent, Counts, Data, Trace
 from zerotrust.audit.journal import Journal
+from zerotrust.audit.record import Link
 from zerotrust.context import UNWRITTEN, Span, current_span
 from zerotrust.decision import Denied, Reason
 

@@ -9,17 +9,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from zerotrust.audit.chain import (
-    GENESIS,
-    MAX_LINE,
-    Link,
-    closed,
-    followed,
-    hash_of,
-    segment_lines,
-    segment_path,
-    stands_at,
-)
+from zerotrust.audit.chain import closed, segment_lines, segment_path, stands_at
+from zerotrust.audit.record import GENESIS, MAX_LINE, Link, followed, hash_of
+from zerotrust.durable import synced
 from zerotrust.errors import ZeroTrustError
 
 SEGMENT = 16 * 1024 * 1024
@@ -47,7 +39,7 @@ class Segments:
             os.close(self._fd)
             raise JournalError(f"{path}: {error}") from error
         os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
-        _sync_folder(path.parent)
+        synced(path.parent)
         self._failure: JournalError | None = None  # permanent: the end of the file is unknown, so nothing is appended
 
     def commit(self, events: Sequence[bytes]) -> list[Link]:
@@ -91,7 +83,7 @@ class Segments:
             new.unlink(missing_ok=True)
             fd = _locked(new)
             _link(self._path, segment_path(self._path, self._first))
-            _sync_folder(self._path.parent)
+            synced(self._path.parent)
             new.rename(self._path)  # at each moment, the path is a file that this process has locked
         except OSError:
             if fd is not None:
@@ -100,7 +92,7 @@ class Segments:
         os.close(self._fd)
         self._fd, self._first, self._end = fd, self._link.records + 1, 0
         try:
-            _sync_folder(self._path.parent)
+            synced(self._path.parent)
         except OSError as error:  # whether the new segment has its name on the disk is unknown
             self._failure = _until_restart(error)
 
@@ -149,11 +141,3 @@ def _continued(path: Path, fd: int) -> tuple[int, Link, int]:
     before = stands_at(older[-1]) if older else GENESIS
     complete = list(segment_lines(path))
     return before.records + 1, followed(before, complete), sum(len(line) + 1 for line in complete)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

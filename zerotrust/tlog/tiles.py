@@ -10,7 +10,7 @@ WIDTH, HEIGHT = 256, 8
 """Hashes in a full tile, and the levels of the tree that it spans."""
 
 MAX_ENTRY = 65_535
-"""Bytes of an entry: its length is a uint16.  The records of a journal are as long at most (`chain.MAX_LINE`)."""
+"""Bytes of an entry: its length is a uint16.  The records of a journal are as long at most (`record.MAX_LINE`)."""
 
 CACHED = 64
 """Tiles that a reader keeps: a proof needs one for each of at most eight levels."""

@@ -1,0 +1,124 @@
+"""The files of the log (c2sp.org/tlog-tiles), each of which is on the disk whole, or not at all.  Blocks."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from zerotrust.durable import synced, written
+from zerotrust.tlog.note import MAX_NOTE, Note, parsed
+from zerotrust.tlog.tiles import HEIGHT, WIDTH, bundle, entries_of, path
+from zerotrust.tlog.tree import HASH
+
+CHECKPOINT = "checkpoint"
+
+
+class Files:
+    """The files in a folder that one process writes: the log in `log/`, and beside it the next checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        """Lock the folder, which is made if need be.  Raises `BlockingIOError` if another process has it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._log = folder, folder / "log"
+        self._unfinished = folder / "unfinished"
+        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise
+        self._durable = {folder}  # folders that have their names on the disk, as far as is known
+
+    def close(self) -> None:
+        """Give the folder back."""
+        os.close(self._lock)
+
+    @property
+    def key(self) -> Path:
+        """The file of the log's key, which is not part of the log."""
+        return self._folder / "log.key"
+
+    def read(self, name: str) -> bytes:
+        """Return a file of the log; the part of a full one, if the partial one that it replaced is asked for.
+
+        Raises `OSError`, and `InvalidLog` for a full one that is none.
+        """
+        try:
+            return (self._log / name).read_bytes()
+        except FileNotFoundError:
+            full, partial, width = name.partition(".p/")
+            if not partial:
+                raise
+            raw = (self._log / full).read_bytes()
+            if full.startswith("tile/entries/"):
+                return bundle(entries_of(raw, WIDTH)[: int(width)])
+            return raw[: int(width) * HASH]
+
+    def add(self, files: Mapping[str, bytes]) -> None:
+        """Write files of the log; they are durable when this returns.  Raises `OSError`: then some may be there."""
+        for name, content in files.items():
+            file = self._log / name
+            self._make(file.parent)
+            written(file, content, by=self._unfinished)
+        for folder in {(self._log / name).parent for name in files}:
+            synced(folder)
+
+    def checkpoints(self) -> tuple[Note | None, Note | None]:
+        """Return the published checkpoint, and the next one.  Raises `OSError` and `InvalidLog`."""
+        return _note(self._log / CHECKPOINT), _note(self._folder / "pending")
+
+    def pend(self, note: Note) -> None:
+        """Write the next checkpoint: from now on, the log goes on with it or not at all.  Raises `OSError`."""
+        self._write(self._folder / "pending", note)
+
+    def publish(self, note: Note) -> None:
+        """Write the checkpoint that everybody reads.  Raises `OSError`."""
+        self._make(self._log)
+        self._write(self._log / CHECKPOINT, note)
+
+    def prune(self, size: int, added: int) -> None:
+        """Remove partial tiles that full ones have replaced since `added` entries ago.  What cannot be removed stays.
+
+        They are only in the way: `read` takes the full one instead.
+        """
+        for name in _filled(size, added):
+            folder = self._log / f"{name}.p"
+            with suppress(OSError):
+                for file in folder.iterdir():
+                    file.unlink()
+                folder.rmdir()
+            self._durable.discard(folder)
+
+    def _write(self, file: Path, note: Note) -> None:
+        written(file, str(note).encode(), by=self._unfinished)
+        synced(file.parent)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder, and those above it, with their names on the disk: also one that a crash has left without."""
+        if folder in self._durable:
+            return
+        self._make(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        synced(folder.parent)
+        self._durable.add(folder)
+
+
+def _note(file: Path) -> Note | None:
+    try:
+        with file.open("rb") as opened:
+            return parsed(opened.read(MAX_NOTE + 1))
+    except FileNotFoundError:
+        return None
+
+
+def _filled(size: int, added: int) -> Iterator[str]:
+    """Yield the paths of the tiles that were filled by the last entries of a log of this size."""
+    level = 0
+    while size >> HEIGHT * level:
+        first = (max(0, size - added) >> HEIGHT * level) // WIDTH
+        for index in range(first, (size >> HEIGHT * level) // WIDTH):
+            yield path(level, index)
+            if not level:
+                yield path("entries", index)
+        level += 1

@@ -1,0 +1,70 @@
+"""The leaves of the audit log: lines of journals, and where all journals stand.  Pure.
+
+A line is in the log as it is in the journal, byte for byte.  Each batch ends with a leaf of the ledger itself, which
+has the heads of all journals: so the last leaf of a log says where it stands, and no start reads another one.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.record import Link, event_of, link_of
+
+_HEADS = b'{"heads":'
+_SERVICE = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Where each journal stands in the log, by the SPIFFE ID of its service."""
+
+    journals: Mapping[str, Link]
+    time: int
+    """When the ledger wrote it: microseconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A line of a journal, by itself: that it continues its journal has to be checked."""
+
+    link: Link
+    """Where the journal stands after it."""
+    event: AuditEvent
+
+
+def heads_leaf(heads: Heads) -> bytes:
+    """Return the leaf with the heads of all journals, in the canonical form of RFC 8785."""
+    journals = {service: {"n": link.records, "sha256": link.head} for service, link in heads.journals.items()}
+    return orjson.dumps({"heads": journals, "time": heads.time}, option=orjson.OPT_SORT_KEYS)
+
+
+def leaf_of(entry: bytes) -> Heads | Record:
+    """Return what a leaf says.  Raises `ValueError` if it is none that the ledger writes."""
+    if entry.startswith(_HEADS):
+        return _heads(entry)
+    return Record(link_of(entry), event_of(entry))
+
+
+def _heads(entry: bytes) -> Heads:
+    try:
+        content = orjson.loads(entry)
+        heads = Heads({service: _link(head) for service, head in content["heads"].items()}, content["time"])
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError("not the heads of journals") from error
+    if any(not _SERVICE.fullmatch(service) for service in heads.journals):
+        raise ValueError("the head of a journal of no service")
+    if type(heads.time) is not int or heads.time < 0 or heads_leaf(heads) != entry:
+        raise ValueError("heads of journals in another form than the ledger's")
+    return heads
+
+
+def _link(head: dict[str, Any]) -> Link:
+    number, digest = head["n"], head["sha256"]
+    if type(number) is not int or number < 1 or not _HASH.fullmatch(digest):
+        raise ValueError("not the head of a journal")
+    return Link(number, digest)
