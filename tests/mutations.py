@@ -48,6 +48,13 @@ SOURCES = {
     if file.stem != "__init__" and file.parent.name != "testing"  # which checks nothing
 }
 TESTS = {
+    "tlog.compact": "unit/test_verification unit/test_imports",
+    "audit.export": "unit/test_verification unit/test_imports",
+    "audit.fault": "unit/test_verification unit/test_imports",
+    "audit.difference": "unit/test_verification unit/test_imports",
+    "audit.following": "unit/test_verification unit/test_imports",
+    "audit.outline": "unit/test_verification unit/test_imports",
+    "audit.verification": "unit/test_verification unit/test_imports",
     "tlog.tree": "unit/test_tlog_tree unit/test_tlog_witness unit/test_imports",
     "tlog.tiles": "unit/test_tlog_tree unit/test_imports",
     "tlog.note": "unit/test_tlog_note unit/test_tlog_witness unit/test_imports",

@@ -47,6 +47,13 @@ PURE = [
     "tlog.quorum",
     "tlog.proof",
     "tlog.witness",
+    "tlog.compact",
+    "audit.outline",
+    "audit.fault",
+    "audit.export",
+    "audit.following",
+    "audit.difference",
+    "audit.verification",
 ]
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
 SDKS = {"a2a", "google", "mcp", "mcp_types", "typer", "rich"}

@@ -1,0 +1,310 @@
+"""An export is verified with nothing running: any single change to it is found, and named right where it can be."""
+
+from io import BytesIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.audit_log import SERVICES, Ledger, record, small
+from tests.support.tlog import ORIGIN, Keys
+from zerotrust.audit.difference import named
+from zerotrust.audit.export import hashes_line, hashes_of, lines_of
+from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty
+from zerotrust.audit.leaf import Heads, heads_leaf, leaf_of
+from zerotrust.audit.record import Link
+from zerotrust.audit.verification import Leaf, Verification
+from zerotrust.tlog.checkpoint import Checkpoint
+from zerotrust.tlog.note import ED25519
+from zerotrust.tlog.quorum import TrustPolicy
+
+LEDGER = small()
+RAW = LEDGER.export()
+LINES = list(lines_of(BytesIO(RAW)))
+ENTRIES = LEDGER.log.entries
+FIRST = len(LINES) - len(ENTRIES)
+"""The line of the first leaf."""
+POLICY = LEDGER.policy
+LEAVES = st.integers(0, len(ENTRIES) - 1)
+
+
+def verified(raw: bytes, policy: TrustPolicy = POLICY, after: int = 0, held: Checkpoint | None = None) -> list[Leaf]:
+    return list(Verification(lines_of(BytesIO(raw)), policy, after=after, held=held).leaves())
+
+
+def fault(raw: bytes, policy: TrustPolicy = POLICY, after: int = 0, held: Checkpoint | None = None) -> Fault:
+    with pytest.raises(Faulty) as caught:
+        verified(raw, policy, after, held)
+    return caught.value.fault
+
+
+def said(log: Ledger) -> Fault:
+    """The fault of a log that signs what it has."""
+    return fault(log.export(), log.policy)
+
+
+def test_every_leaf_of_an_export_is_verified() -> None:
+    verification = Verification(lines_of(BytesIO(RAW)), POLICY)
+    leaves = list(verification.leaves())
+
+    assert [leaf.line for leaf in leaves] == ENTRIES
+    assert [leaf.at for leaf in leaves] == list(range(len(ENTRIES)))
+    assert verification.journals == LEDGER.heads
+    assert verification.checkpoint == LEDGER.log.checkpoint
+    assert set(verification.cosigned) == {"registry"}
+
+
+@pytest.mark.parametrize("batches", [0, 1, 90, 180])
+def test_a_log_of_any_length_is(batches: int) -> None:
+    ledger = small(batches)
+    assert [leaf.line for leaf in verified(ledger.export(), ledger.policy)] == ledger.log.entries
+
+
+@given(LEAVES)
+def test_the_first_leaves_can_be_left_out_if_they_are_not_expected(after: int) -> None:
+    part = LEDGER.export(after)
+
+    assert [leaf.line for leaf in verified(part, after=after)] == ENTRIES[after:]
+    if after:
+        assert fault(part).what == "truncated"
+        assert fault(part, after=after - 1).leaf == after - 1
+
+
+@given(st.integers(0, len(RAW) - 1), st.integers(1, 255))
+def test_any_byte_that_is_changed_is_found(at: int, change: int) -> None:
+    raw = RAW[:at] + bytes([RAW[at] ^ change]) + RAW[at + 1 :]
+    line = RAW.count(b"\n", 0, at)
+    found = fault(raw)
+
+    assert found.who == EXPORT
+    if line >= FIRST:
+        assert found.leaf == line - FIRST
+        assert found.what in {"changed", "truncated"}  # the last newline
+
+
+@given(st.integers(0, len(RAW)), st.binary(min_size=1, max_size=3))
+def test_any_byte_that_is_inserted_is_found(at: int, more: bytes) -> None:
+    assert fault(RAW[:at] + more + RAW[at:]).who == EXPORT
+
+
+@given(st.integers(0, len(RAW) - 1))
+def test_any_byte_that_is_removed_is_found(at: int) -> None:
+    assert fault(RAW[:at] + RAW[at + 1 :]).who == EXPORT
+    assert fault(RAW[:at]).who == EXPORT
+
+
+@given(LEAVES)
+def test_a_leaf_that_is_changed_is_named(leaf: int) -> None:
+    lines = list(LINES)
+    lines[FIRST + leaf] = lines[FIRST + leaf].replace(b"example", b"exemple")
+
+    found = fault(b"".join(lines))
+    assert (found.what, found.who, found.leaf) == ("changed", EXPORT, leaf)
+    assert (found.party, found.record) == (named(ENTRIES[leaf]) or (None, None))
+
+
+@given(LEAVES)
+def test_a_leaf_that_is_missing_is_named(leaf: int) -> None:
+    lines = list(LINES)
+    del lines[FIRST + leaf]
+
+    found = fault(b"".join(lines))
+    last = leaf == len(ENTRIES) - 1
+    assert (found.what, found.who, found.leaf) == ("truncated" if last else "missing", EXPORT, leaf)
+    assert (found.party, found.record) == (named(ENTRIES[leaf]) or (None, None))
+
+
+@given(LEAVES)
+def test_a_tail_that_is_cut_off_is_named(leaf: int) -> None:
+    found = fault(b"".join(LINES[: FIRST + leaf]))
+    assert (found.what, found.who, found.leaf) == ("truncated", EXPORT, leaf)
+
+
+@given(LEAVES, LEAVES)
+def test_two_leaves_that_change_places_are_named(one: int, other: int) -> None:
+    lines = list(LINES)
+    lines[FIRST + one], lines[FIRST + other] = lines[FIRST + other], lines[FIRST + one]
+    if one == other:
+        assert verified(b"".join(lines))
+        return
+    found, first = fault(b"".join(lines)), min(one, other)
+    assert (found.what, found.who, found.leaf) == ("reordered", EXPORT, first)
+    assert (found.party, found.record) == (named(ENTRIES[first]) or (None, None))
+
+
+@given(LEAVES, st.integers(0, len(ENTRIES)))
+def test_a_leaf_that_is_there_twice_is_named(leaf: int, place: int) -> None:
+    lines = list(LINES)
+    lines.insert(FIRST + place, lines[FIRST + leaf])
+
+    found = fault(b"".join(lines))
+    # In front of its own place, it is out of order: the leaf behind it is the one that comes once more.
+    expected = (place + 1 if place == leaf else place), ("duplicated" if leaf <= place else "reordered")
+    assert (found.leaf, found.what, found.who) == (*expected, EXPORT)
+
+
+@given(st.integers(0, len(ENTRIES)))
+def test_a_record_that_is_inserted_is_named(place: int) -> None:
+    lines = list(LINES)
+    lines.insert(FIRST + place, record(SERVICES[1], Link(77, "0" * 64)) + b"\n")
+
+    found = fault(b"".join(lines))
+    assert (found.what, found.who, found.leaf) == ("inserted", EXPORT, place)
+    assert (found.party, found.record) == (SERVICES[1], 78)
+
+
+@given(LEAVES, st.data())
+def test_in_a_part_of_an_export_leaves_are_named_too(after: int, data: st.DataObject) -> None:
+    leaf = data.draw(st.integers(after, len(ENTRIES) - 1))
+    lines = list(lines_of(BytesIO(LEDGER.export(after))))
+    lines[leaf - len(ENTRIES)] = b"x\n"
+
+    found = fault(b"".join(lines), after=after)
+    assert (found.what, found.leaf) == ("changed", leaf)
+    earlier = {name[0] for entry in ENTRIES[after:leaf] if (name := named(entry))}
+    earlier |= {
+        service for entry in ENTRIES[after:leaf] if isinstance(h := leaf_of(entry), Heads) for service in h.journals
+    }
+    name = named(ENTRIES[leaf])
+    known = name and (name[0] in earlier or not after)
+    assert (found.party, found.record) == (name if known else (None, None))
+
+
+@given(LEAVES)
+def test_a_hash_that_is_changed_is_told_from_a_leaf_that_is(leaf: int) -> None:
+    lines = list(LINES)
+    hashes = bytearray(hashes_of(lines[1]))
+    hashes[32 * leaf] ^= 1
+    lines[1] = hashes_line(bytes(hashes))
+
+    found = fault(b"".join(lines))
+    assert (found.leaf, found.what, found.who) == (leaf, "changed", EXPORT)
+    assert "the leaf is the one that was signed" in found.why
+    assert (found.party, found.record) == (named(ENTRIES[leaf]) or (None, None))
+
+
+@given(LEAVES)
+def test_a_leaf_that_is_changed_together_with_its_hash_is_named_by_its_journal(leaf: int) -> None:
+    other = Ledger()
+    other.log.grow(
+        *(entry.replace(b"GET /health", b"GET /hidden") if at == leaf else entry for at, entry in enumerate(ENTRIES))
+    )
+    lines = [LINES[0], *list(lines_of(BytesIO(other.export())))[1:]]
+
+    name = named(ENTRIES[leaf])
+    if not name:
+        assert verified(b"".join(lines))  # nothing was changed
+        return
+    found = fault(b"".join(lines))
+    assert found.who == EXPORT
+    assert (found.party, found.record) == name
+
+
+def test_another_log_under_this_checkpoint_is_found() -> None:
+    other = Ledger()
+    for _ in range(6):
+        other.batch(*SERVICES, SERVICES[0])
+    lines, count = list(lines_of(BytesIO(other.export()))), len(ENTRIES)
+
+    found = fault(b"".join([LINES[0], hashes_line(hashes_of(lines[1])[: 32 * count]), *lines[2 : 2 + count]]))
+    assert (found.what, found.who) == ("forked", EXPORT)
+
+
+def test_the_hashes_of_fewer_leaves_are_found() -> None:
+    for hashes, leaf in (b"\0" * 32 * 3, 3), (hashes_of(LINES[1]) + b"\0" * 32, len(ENTRIES)):
+        found = fault(b"".join([LINES[0], hashes_line(hashes), *LINES[2:]]))
+        assert (found.leaf, found.who) == (leaf, EXPORT)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_without_a_line_of_the_head_nothing_is_believed(missing: int) -> None:
+    assert fault(b"".join(LINES[:missing] + LINES[missing + 1 :])).what == "malformed"
+    assert fault(b"").what == "malformed"
+
+
+def test_the_keys_are_those_of_the_policy() -> None:
+    strangers = Ledger(keys=Keys(ORIGIN, ED25519, "another"))
+    strangers.batch(*SERVICES)
+    assert (fault(strangers.export()).what, fault(strangers.export()).who) == ("unsigned", EXPORT)
+
+    uncosigned = small()
+    uncosigned.witnesses = ()
+    found = fault(uncosigned.export())
+    assert found.what == "unsigned"
+    assert "cosigned by nobody" in found.why
+
+
+def test_what_a_reader_has_cosigned_shows_an_older_state_and_a_fork() -> None:
+    longer, forked = small(7), small(5)
+    forked.batch(SERVICES[0])
+    forked.batch(*SERVICES, SERVICES[0])
+
+    assert verified(longer.export(), held=LEDGER.log.checkpoint)
+    assert verified(RAW, held=LEDGER.log.checkpoint)
+    older = fault(RAW, held=longer.log.checkpoint)
+    assert (older.what, older.who, older.leaf) == ("truncated", EXPORT, len(ENTRIES))
+    other = fault(forked.export(), held=Checkpoint(ORIGIN, len(ENTRIES) - 1, LEDGER.log.checkpoint.root))
+    assert (other.what, other.who) == ("forked", EXPORT)
+
+
+def test_a_log_that_has_a_record_twice_is_at_fault() -> None:
+    log = small()
+    log.log.grow(log.journals[SERVICES[0]][-1], log.heads_leaf)
+    found = said(log)
+    assert (found.what, found.who, found.party, found.record) == ("duplicated", LOG, SERVICES[0], 9)
+
+
+def test_a_log_that_has_two_records_of_one_number_is_at_fault() -> None:
+    log = small()
+    log.log.grow(record(SERVICES[0], Link(3, "1" * 64)), log.heads_leaf)
+    found = said(log)
+    assert (found.what, found.who, found.party, found.record) == ("forked", LOG, SERVICES[0], 4)
+
+
+def test_a_log_that_leaves_a_record_out_is_at_fault() -> None:
+    log = small()
+    log.record(SERVICES[1])
+    log.log.grow(log.record(SERVICES[1]), log.heads_leaf)
+    found = said(log)
+    assert (found.what, found.who, found.party, found.record) == ("missing", LOG, SERVICES[1], 7)
+
+
+def test_a_service_that_breaks_its_chain_is_at_fault() -> None:
+    log = small()
+    log.heads[SERVICES[1]] = Link(6, "2" * 64)
+    log.batch(SERVICES[1])
+    found = said(log)
+    assert (found.what, found.who, found.record, found.leaf) == ("changed", SERVICES[1], 6, len(ENTRIES))
+
+
+@pytest.mark.parametrize(
+    ("stands", "what", "number"),
+    [(Link(8, "3" * 64), "missing", 7), (Link(6, "3" * 64), "changed", 6), (Link(2, "3" * 64), "changed", 2)],
+)
+def test_a_log_whose_heads_are_not_those_of_its_records_is_at_fault(stands: Link, what: str, number: int) -> None:
+    log = small()
+    log.log.grow(heads_leaf(Heads(log.heads | {SERVICES[1]: stands}, 1)))
+    found = said(log)
+    assert (found.what, found.who, found.party, found.record) == (what, LOG, SERVICES[1], number)
+
+
+def test_a_log_that_forgets_a_journal_or_invents_one_is_at_fault() -> None:
+    for heads in (
+        {SERVICES[0]: LEDGER.heads[SERVICES[0]]},
+        LEDGER.heads | {"spiffe://agents.example/x": Link(1, "0" * 64)},
+    ):
+        log = small()
+        log.log.grow(heads_leaf(Heads(heads, 1)))
+        assert (said(log).who, said(log).leaf) == (LOG, len(ENTRIES))
+
+
+def test_a_log_that_does_not_end_with_the_heads_is_at_fault() -> None:
+    log = small()
+    log.log.grow(log.record(SERVICES[0]))
+    assert (said(log).what, said(log).who, said(log).leaf) == ("missing", LOG, len(ENTRIES) + 1)
+
+
+def test_a_log_with_something_else_in_it_is_at_fault() -> None:
+    log = small()
+    log.log.grow(b"a note", log.heads_leaf)
+    assert (said(log).what, said(log).who, said(log).leaf) == ("malformed", LOG, len(ENTRIES))

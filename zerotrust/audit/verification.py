@@ -1,0 +1,170 @@
+"""Verifies an export of the log, and names the first fault and who made it.  Pure; the keys are those of a policy.
+
+The signed checkpoint vouches for the hashes, and the hashes for the leaves: what differs from them was changed in the
+export.  What is under the signed root was said by the log, which has to fit itself (`following`).
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import NamedTuple, Protocol
+
+from zerotrust.audit.difference import Hashes, difference, named, surplus
+from zerotrust.audit.export import IN_A_LINE, MOST_LEAVES, Header, first_root, hashes_of, header_of
+from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty
+from zerotrust.audit.following import Followed
+from zerotrust.audit.leaf import Heads
+from zerotrust.audit.outline import Outline
+from zerotrust.audit.record import Link
+from zerotrust.tlog.checkpoint import Checkpoint
+from zerotrust.tlog.compact import CompactRange
+from zerotrust.tlog.note import Note
+from zerotrust.tlog.tree import HASH, InvalidLog, leaf_hash
+
+
+class Trust(Protocol):
+    """Whoever knows which signatures are enough: a policy (`tlog.quorum`)."""
+
+    def check(self, note: Note) -> tuple[Checkpoint, dict[str, int]]:
+        """Return the checkpoint in a note, and when each witness cosigned it.  Raises `InvalidLog`."""
+
+
+class Leaf(NamedTuple):
+    """A leaf that is under the signed root, and fits the leaves before it."""
+
+    at: int
+    """Its place in the log, from 0."""
+    content: Outline | Heads
+    line: bytes
+
+
+class Verification:
+    """One pass over an export: the checkpoint and the hashes at once, the leaves by `leaves`."""
+
+    def __init__(
+        self,
+        lines: Iterator[bytes],
+        policy: Trust,
+        *,
+        after: int = 0,
+        held: Checkpoint | None = None,
+        source: str = EXPORT,
+    ) -> None:
+        """Read the header and the hashes.  Raises `Faulty`.
+
+        `lines`: each with its newline.  `after`: how many leaves at the beginning of the log are not in the export.
+        `held`: what a witness of the reader's own has cosigned.  `source`: who is at fault for what is not as signed.
+        """
+        self._lines, self._source = lines, source
+        self.header, self.checkpoint, self.cosigned = _opened(next(lines, b""), policy, source)
+        """`cosigned`: when each witness did it, in seconds since the epoch."""
+        if self.header.after != after:
+            text = f"the export begins after {self.header.after} leaves, not after {after}"
+            raise Faulty(Fault("truncated", source, text, after))
+        if (leaves := self.checkpoint.size - after) > MOST_LEAVES:
+            raise Faulty(Fault("malformed", source, f"{leaves} leaves, and an export has at most {MOST_LEAVES}"))
+        self._hashes, self._followed = Hashes(after), Followed(whole=not after)
+        self._compare_size(held)
+        self._signed = self._read_hashes(held) == self.checkpoint.root
+
+    @property
+    def journals(self) -> dict[str, Link]:
+        """Where each journal stands after the last leaf that was read."""
+        return self._followed.stands
+
+    def leaves(self) -> Iterator[Leaf]:
+        """Yield each leaf, once it is verified.  Raises `Faulty` at the first that is not as it has to be."""
+        if not self._signed:
+            raise Faulty(self._without_hashes())
+        last: Outline | Heads | None = None
+        for index in range(self.header.after, self.checkpoint.size):
+            line = _leaf(next(self._lines, b""))
+            if line is None or leaf_hash(line) != self._hashes[index]:
+                lines = chain([line], map(_leaf, self._lines))
+                raise Faulty(difference(index, lines, self._hashes, self.journals, self._source))
+            last = self._followed.read(index, line)
+            yield Leaf(index, last, line)
+        if more := next(self._lines, b""):
+            raise Faulty(surplus(self.checkpoint.size, _leaf(more), self._hashes, self._source))
+        if isinstance(last, Outline):
+            raise Faulty(Fault("missing", LOG, "its last leaf has not the heads of all journals", self.checkpoint.size))
+
+    def _compare_size(self, held: Checkpoint | None) -> None:
+        if held and held.size > self.checkpoint.size:
+            text = f"your witness has cosigned {held.size} leaves of this log: this is an older state"
+            raise Faulty(Fault("truncated", self._source, text, self.checkpoint.size))
+
+    def _read_hashes(self, held: Checkpoint | None) -> bytes:
+        """Return the root of the hashes."""
+        size, tree = self.checkpoint.size, first_root(self.checkpoint, self.header)
+        for start in range(tree.size, size, IN_A_LINE):
+            hashes = self._line_of_hashes(start, min(IN_A_LINE, size - start))
+            self._hashes.add(hashes)
+            for at in range(0, len(hashes), HASH):
+                self._compare(held, tree)
+                tree.add(hashes[at : at + HASH])
+        self._compare(held, tree)
+        return tree.root
+
+    def _line_of_hashes(self, start: int, wanted: int) -> bytes:
+        try:
+            hashes = hashes_of(next(self._lines, b""))
+        except InvalidLog as error:
+            text = f"{error}, where the hashes of leaf {start} and those after it belong"
+            raise Faulty(Fault("malformed", self._source, text, start)) from error
+        if (count := len(hashes) // HASH) != wanted:
+            text = f"a line has {count} hashes where {wanted} belong"
+            raise Faulty(Fault("malformed", self._source, text, start + min(count, wanted)))
+        return hashes
+
+    def _compare(self, held: Checkpoint | None, tree: CompactRange) -> None:
+        if held and tree.size == held.size and tree.root != held.root:
+            text = f"its first {held.size} leaves are not those that your witness has cosigned"
+            raise Faulty(Fault("forked", self._source, text))
+
+    def _without_hashes(self) -> Fault:
+        """Return the fault of an export whose hashes are not those that were signed."""
+        tree, first = first_root(self.checkpoint, self.header), None
+        for index in range(self.header.after, self.checkpoint.size):
+            raw = next(self._lines, b"")
+            line = _leaf(raw)
+            tree.add(hashed := leaf_hash(line if line is not None else raw))
+            if first:
+                continue
+            if hashed != self._hashes[index]:
+                text = "it has not the hash of the list, and the list not the root that was signed"
+                record = named(line) or (None, None)
+                first = Fault("changed" if raw else "truncated", self._source, text, index, *record)
+            else:
+                first = self._own_fault(index, line or b"")
+        if tree.root == self.checkpoint.root and first:
+            text = "its hash in the list was changed; the leaf is the one that was signed"
+            return Fault("changed", self._source, text, first.leaf, first.party, first.record)
+        text = "leaves and hashes fit each other, but they are another tree than the one that was signed"
+        return first or Fault("forked", self._source, text)
+
+    def _own_fault(self, index: int, line: bytes) -> Fault | None:
+        """Return why a leaf does not fit those before it, where nobody has signed them."""
+        try:
+            self._followed.read(index, line)
+        except Faulty as faulty:
+            own = faulty.fault
+            return Fault(own.what, self._source, own.why, own.leaf, own.party, own.record)
+        return None
+
+
+def _opened(line: bytes, policy: Trust, source: str) -> tuple[Header, Checkpoint, dict[str, int]]:
+    try:
+        header = header_of(line)
+    except InvalidLog as error:
+        raise Faulty(Fault("malformed", source, f"line 1: {error}")) from error
+    try:
+        checkpoint, cosigned = policy.check(header.checkpoint)
+        first_root(checkpoint, header)
+    except InvalidLog as error:
+        raise Faulty(Fault("unsigned", source, str(error))) from error
+    return header, checkpoint, cosigned
+
+
+def _leaf(line: bytes) -> bytes | None:
+    """Return a line without its newline; None if it has none, because it is too long or the file ends within it."""
+    return line[:-1] if line.endswith(b"\n") else None
