@@ -200,7 +200,8 @@ class Gate:
         if not (status := self._revocations.of_party(str(call.peer.id))):  # control: peer-not-suspended
             raise Denied(status.reason, status.detail)
         self._limits.enter(call.peer.id, None, call.over)
-        receive, _ = await requests.body(call.scope["headers"], receive, most=required.max_body)
+        read = requests.whole if required.raw_body else requests.body
+        receive, _ = await read(call.scope["headers"], receive, most=required.max_body)
         if not required.routine and not self._repeated(call, Reason.GRANTED):
             self._recorder.ride(call.decided(GRANTED))
             call.recorded = True

@@ -62,6 +62,11 @@ class Requirement:
         """Whether a call that is admitted by its certificate is not recorded."""
         return False
 
+    @property
+    def raw_body(self) -> bool:
+        """Whether the body is no JSON object, in a call that is admitted by its certificate."""
+        return False
+
     def admits(self, workload: str) -> bool:  # noqa: ARG002
         """Return whether the certificate of the workload of that name admits it."""
         return False
@@ -88,13 +93,15 @@ class MutualTLS(Requirement):
     """The certificate of one of these workloads, given by name; with `any_workload`, of any in the registry.
 
     `routine`: an admitted call is not recorded, because it only carries what is on record already.  A record of it
-    would be carried, too, and so an idle system would write for ever.  Refusals are recorded.
+    would be carried, too, and so an idle system would write for ever.  Refusals are recorded.  `raw_body`: the body
+    is no JSON object; the handler reads it.
     """
 
     credential: ClassVar[Literal["certificate"]] = "certificate"
     names: AbstractSet[str] = frozenset()
     any_workload: bool = False
     routine: bool = field(default=False, kw_only=True)
+    raw_body: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.any_workload == bool(self.names):

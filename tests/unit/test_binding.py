@@ -227,6 +227,19 @@ async def test_a_routine_call_is_not_recorded_and_its_refusal_is(tmp_path: Path,
     door.close()
 
 
+async def test_a_raw_body_comes_through_as_it_is_and_any_other_is_a_json_object(tmp_path: Path, issuer: Issuer) -> None:
+    raw = MutualTLS({READER}, raw_body=True, max_body=8)
+    routes: Routes = {("POST", "/journal"): raw, ("POST", "/report"): MutualTLS({READER})}
+    door = Door(tmp_path, issuer, routes=routes, handler=who)
+    lines = b"{}\n[\x00"
+
+    reply = await door.ask(None, "POST", "/journal", peer=workload(READER), body=lines)
+    assert (reply.status, reply.body) == (200, f"{issuer.registry.id(READER)} nobody ".encode() + lines)
+    assert (await door.ask(None, "POST", "/report", peer=workload(READER), body=lines)).status == 400
+    assert (await door.ask(None, "POST", "/journal", peer=workload(READER), body=b"x" * 9)).status == 413
+    door.close()
+
+
 async def test_a_door_for_one_party_is_shut_to_the_others(peers_door: Door, issuer: Issuer) -> None:
     good = await peers_door.ask(None, "POST", "/report", peer=workload(READER), body=b"{}")
     assert good.body.decode() == f"{issuer.registry.id(READER)} nobody {{}}"
