@@ -56,6 +56,8 @@ class Growth:
     checkpoint: Checkpoint
     before: int
     """The size of the published checkpoint, which a witness has cosigned last unless it missed some."""
+    key: VerifierKey
+    """The log's."""
     files: Files
 
     def since(self, old: int) -> Request:
@@ -191,7 +193,7 @@ class Log(Shielding):
         """Have the next checkpoint cosigned, and publish it unless it is published."""
         edge = self._next.edge
         note = self._next.note or self._signed(edge)  # of an empty log, the registry confirms that it is one
-        cosigned = await self._cosign(Growth(note, self._checkpoint(edge), self.size, self._files))
+        cosigned = await self._cosign(Growth(note, self._checkpoint(edge), self.size, self.key, self._files))
         if edge.size > self.size:
             published = Note(note.text, (*note.signatures, *cosigned))
             await _done(partial(self._files.publish, published))

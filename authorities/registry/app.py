@@ -1,7 +1,8 @@
 """Registry: publishes the parties, their approvals and all revocations, signed, in one feed.
 
-It has four kinds of callers: parties, by certificate, follow the feed; attestation, by certificate, reports drift;
-operators, with a user's token; and the issuer, with logout tokens.
+It has five kinds of callers: parties, by certificate, follow the feed; attestation, by certificate, reports drift; the
+audit authority, by certificate, has its checkpoints cosigned; operators, with a user's token; and the issuer, with
+logout tokens.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ from authorities.registry.reasons import RegistryReason
 from authorities.registry.revocations import NOT_REVOKED, CauseText, OperatorRevocations, Revocation
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
+from authorities.registry.witness import PATH as WITNESS_PATH
+from authorities.registry.witness import POLICY_PATH, Witness, add_witness_routes
 from zerotrust.audit.event import Action, Caller, Peer, RegistryChange, sanitize
 from zerotrust.context import PRINCIPAL, current_peer, current_principal
 from zerotrust.decision import Denied
@@ -35,17 +38,20 @@ from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.routes import MAX_TEXT, MutualTLS, Public, Routes, Scope
 from zerotrust.runtime import policy_of
 from zerotrust.service import Service
+from zerotrust.tlog.witness import MAX_REQUEST
 
 ADMIN = Scope("registry.admin")
 
 
-def _routes(attestation: str) -> Routes:
-    """Return the routes of the registry, with the party that reports drift."""
+def _routes(attestation: str, ledger: str) -> Routes:
+    """Return the routes of the registry, with the party that reports drift, and the one that has the log."""
     return {
         ("GET", "/health"): Public(),
         ("POST", LOGOUT_PATH): Public(),  # the logout token in the body is signed
         ("GET", PATH): MutualTLS(any_workload=True),
         ("POST", "/attestation"): MutualTLS({attestation}, max_body=MAX_TEXT),
+        ("POST", WITNESS_PATH): MutualTLS({ledger}, routine=True, raw_body=True, max_body=MAX_REQUEST),
+        ("GET", POLICY_PATH): Public(),
         ("GET", "/parties"): ADMIN,
         ("GET", "/parties/{name:path}"): ADMIN,
         ("POST", "/parties/{name:path}/suspend"): ADMIN,
@@ -150,7 +156,10 @@ def create_app(
         await service.recorder.write(_change("reload", "registry", ", ".join(changed)))
         return {"changed": changed}
 
-    return service.guard(app, _routes(service.registry.authorities.attestation))
+    domain = service.registry.trust_domain
+    witness = Witness(service.data, name=f"{domain}/registry", origin=f"{domain}/audit")
+    add_witness_routes(app, witness)
+    return service.guard(app, _routes(service.registry.authorities.attestation, service.registry.authorities.audit))
 
 
 def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revocations: OperatorRevocations) -> None:

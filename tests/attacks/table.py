@@ -77,7 +77,7 @@ STILL_DRIFTED = (
     Control("reinstated-still-without-drift", take="name not in self._drifted"),
 )
 NO_IDENTITY = "no identity issued"
-ASK_FOLLOWS = Control("issuer-not-redirected", put="headers=PLAIN, follow_redirects=True", take="headers=PLAIN")
+ASK_FOLLOWS = Control("issuer-not-redirected", put="headers=headers, follow_redirects=True", take="headers=headers")
 ASKS_ONCE = Control(
     "step-asked-once",
     put="answer = await __import__('lab.weak.steps_up', fromlist=['lab']).ask_agent(service, step, text, token)",

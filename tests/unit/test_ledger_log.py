@@ -17,8 +17,8 @@ from zerotrust.tlog.tiles import WIDTH, Edge, grown
 
 
 @pytest.fixture
-def registry() -> Registry:
-    return Registry()
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return Registry(tmp_path_factory.mktemp("registry"))
 
 
 async def test_lines_are_published_with_the_heads_after_them_and_a_restart_goes_on(
@@ -30,7 +30,7 @@ async def test_lines_are_published_with_the_heads_after_them_and_a_restart_goes_
         added += await grow(log, count)
         added += await grow(log, count, "spiffe://agents.example/inference")
 
-        assert published(log, registry) == added
+        assert await published(log, registry) == added
         await log.close()
     assert log.size == len(added) + 8
     assert log.heads[SERVICE].records == 308
@@ -40,7 +40,7 @@ async def test_an_empty_log_has_no_checkpoint_but_the_registry_knows_of_it(tmp_p
     log = await opened(tmp_path, registry)
 
     assert (log.size, log.heads, log.note) == (0, {}, None)
-    assert registry.held[ORIGIN].size == 0
+    assert await registry.witness.policy()
     await log.close()
 
 
@@ -55,7 +55,7 @@ async def test_at_any_width_of_the_last_tile_a_restart_finds_the_heads(
     log = await opened(tmp_path, registry)
 
     assert log.heads == lines({}, len(added))[1]
-    assert published(log, registry) == added
+    assert await published(log, registry) == added
     await log.close()
 
 
@@ -99,7 +99,7 @@ async def test_two_processes_do_not_write_one_log(tmp_path: Path, registry: Regi
     log = await opened(tmp_path, registry)
 
     with pytest.raises(LogError, match="another process"):
-        await Log.open(tmp_path, ORIGIN, registry)
+        await Log.open(tmp_path, ORIGIN, registry.cosigning())
 
     await log.close()
     await (await opened(tmp_path, registry)).close()
@@ -124,7 +124,7 @@ async def test_without_the_registry_nothing_is_published_and_then_all_that_was_b
     await log.finish()
 
     assert log.heads == heads
-    assert published(log, registry) == first + second
+    assert await published(log, registry) == first + second
     await log.close()
 
 
@@ -139,7 +139,7 @@ async def test_after_a_restart_too(tmp_path: Path, registry: Registry, fault: st
 
     log = await opened(tmp_path, registry)
 
-    assert published(log, registry) == some
+    assert await published(log, registry) == some
     await log.close()
 
 
@@ -177,15 +177,15 @@ async def test_of_two_instances_on_copies_one_goes_on(
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     one, two = await opened(tmp_path / "one", registry), await opened(tmp_path / "two", registry)
 
-    kept = published(one, registry) + await grow(one, here)
+    kept = await published(one, registry) + await grow(one, here)
     some, heads = lines({}, 1 + there, "spiffe://agents.example/inference")
     with pytest.raises(OtherHistory):
         await two.add(some, {**two.heads, **heads})
     with pytest.raises(OtherHistory):
         await two.finish()
 
-    assert published(one, registry) == kept
-    assert len(published(two, registry)) == 1
+    assert await published(one, registry) == kept
+    assert len(await published(two, registry)) == 1
     await one.close()
     await two.close()
 
@@ -215,7 +215,7 @@ async def test_a_changed_file_of_the_edge_stops_a_start(
 
 async def test_tiles_of_another_log_stop_a_start(tmp_path: Path, registry: Registry) -> None:
     for name, service in (("one", SERVICE), ("two", "spiffe://agents.example/inference")):
-        log = await opened(tmp_path / name, Registry())
+        log = await opened(tmp_path / name, Registry(tmp_path / f"registry of {name}"))
         await grow(log, 5, service)
         await log.close()
     shutil.rmtree(tmp_path / "one/log/tile")
@@ -272,5 +272,5 @@ async def test_a_batch_has_a_bound_and_an_entry_that_no_log_takes_changes_nothin
         await log.add([b"x" * 65_536], {SERVICE: Link(2, GENESIS.head)})
     await log.finish()
 
-    assert published(log, registry) == first
+    assert await published(log, registry) == first
     await log.close()

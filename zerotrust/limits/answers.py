@@ -51,14 +51,17 @@ async def read(answer: _Answer, most: int = MAX_ANSWER) -> bytes:
     return bytes(body)
 
 
-async def ask(http: httpx.AsyncClient, method: str, url: str, *, most: int, **options: Any) -> tuple[int, bytes]:
+async def ask(
+    http: httpx.AsyncClient, method: str, url: str, *, most: int, headers: Mapping[str, str] = PLAIN, **options: Any
+) -> tuple[int, bytes]:
     """Send a request, follow no redirect, and return status and body of the answer.
 
     Raises `httpx.HTTPError`, also if it takes too long, and `ValueError` if it is too large.
     """
+    headers = {**headers, **PLAIN}
     try:
         # control: issuer-not-redirected
-        async with asyncio.timeout(SECONDS), http.stream(method, url, headers=PLAIN, **options) as answer:
+        async with asyncio.timeout(SECONDS), http.stream(method, url, headers=headers, **options) as answer:
             return answer.status_code, await read(answer, most)
     except TimeoutError as error:
         raise httpx.ReadTimeout(f"no whole answer within {SECONDS} s") from error

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosigned_at
 from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, VerifierKey, verifier_key
@@ -32,6 +32,8 @@ class TrustPolicy:
     witnesses: Mapping[str, VerifierKey]
     groups: Mapping[str, Group]
     quorum: str
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Where witnesses are asked, by name, as far as the policy says."""
 
     def check(self, note: Note) -> tuple[Checkpoint, dict[str, int]]:
         """Return the checkpoint in a note, and when each witness cosigned it (seconds since the epoch).
@@ -70,13 +72,14 @@ def policy(text: str) -> TrustPolicy:
             raise InvalidLog(f"line {number} of the policy: {error}") from error
     if reader.quorum is None:
         raise InvalidLog("the policy has no quorum line")
-    return TrustPolicy(tuple(reader.logs), reader.witnesses, reader.groups, reader.quorum)
+    return TrustPolicy(tuple(reader.logs), reader.witnesses, reader.groups, reader.quorum, reader.addresses)
 
 
 class _Reader:
     def __init__(self) -> None:
         self.logs: list[VerifierKey] = []
         self.witnesses: dict[str, VerifierKey] = {}
+        self.addresses: dict[str, str] = {}
         self.groups: dict[str, Group] = {}
         self.quorum: str | None = None
         self._members: set[str] = set()
@@ -92,9 +95,11 @@ class _Reader:
         self.logs.append(self._key(vkey, ED25519, [key.public for key in self.logs]))
 
     def _witness(self, items: list[str]) -> None:
-        name, vkey, *_ = _between(items, 2, 3)
+        name, vkey, *address = _between(items, 2, 3)
         key = self._key(vkey, COSIGNATURE, [key.public for key in self.witnesses.values()])
         self.witnesses[self._new(name)] = key
+        if address:
+            self.addresses[name] = address[0]
 
     def _group(self, items: list[str]) -> None:
         name, least, *members = _between(items, 3, MAX_LINES)

@@ -1,0 +1,141 @@
+"""Asks witnesses to cosign a checkpoint (c2sp.org/tlog-witness): the registry, without which nothing is published.
+
+The others are asked when the registry has signed, so that none of them signs what it refuses.  They have a short time,
+and what they do has no influence on anybody else.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from authorities.audit.log import Growth, LogError, OtherHistory
+from zerotrust.limits.answers import ask
+from zerotrust.tlog.checkpoint import cosigned_at
+from zerotrust.tlog.note import MAX_NOTE, Note, Signature, VerifierKey, signatures
+from zerotrust.tlog.quorum import TrustPolicy, policy
+from zerotrust.tlog.tree import InvalidLog
+
+WITHIN = 1.0
+"""Seconds that other witnesses have for a checkpoint: so long the publication of a batch may wait for them."""
+KEY_HEADER = "tlog-vkey"
+"""The header with the log's key, which a checkpoint does not contain: the registry pins it."""
+PAUSE = 60.0
+"""Seconds for which a witness that did not sign is not asked: it misses some checkpoints, and signs a later one."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A witness beside the registry."""
+
+    address: str
+    """The prefix of its `add-checkpoint`."""
+    key: VerifierKey
+
+
+def others_of(text: str) -> list[Other]:
+    """Return the witnesses of a policy file that have an address.  Raises `InvalidLog`."""
+    found = policy(text)
+    return [Other(address.rstrip("/"), found.witnesses[name]) for name, address in found.addresses.items()]
+
+
+class Cosigners:
+    """The witnesses of a log; calling it has a checkpoint cosigned."""
+
+    def __init__(
+        self,
+        registry: str,
+        *,
+        http: httpx.AsyncClient,
+        others: Iterable[Other] = (),
+        others_http: httpx.AsyncClient | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`registry`: its address, to which `http` connects; `others_http` connects to the others."""
+        self._registry, self._http = registry, http
+        self._others, self._others_http, self._clock = list(others), others_http, clock
+        self._held = dict[str, int]()
+        self._paused = dict[str, float]()
+        self._policy: TrustPolicy | None = None
+
+    async def __call__(self, growth: Growth) -> Sequence[Signature]:
+        """Return the cosignatures, the registry's among them.
+
+        Raises `LogError` without that one; `OtherHistory` if the registry has signed another history.
+        """
+        try:
+            found = await self._of_registry(growth)
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            if isinstance(error, LogError):
+                raise
+            raise LogError(f"the registry has not cosigned: {error or type(error).__name__}") from error
+        if not self._others or not growth.checkpoint.size:
+            return found
+        asked = await asyncio.gather(*(self._of_other(one, growth) for one in self._others))
+        return [*found, *(signature for some in asked for signature in some)]
+
+    async def _of_registry(self, growth: Growth) -> list[Signature]:
+        status, text = await self._asked(self._http, self._registry, growth)
+        if status in {409, 422}:
+            raise OtherHistory(
+                f"the registry has cosigned another history of this log than that on the disk ({status}: {text}): this "
+                "is a restored backup or a second instance. See docs/failures.md, and change nothing in either folder"
+            )
+        if status != 200:
+            raise LogError(f"the registry does not cosign ({status}): {text}")
+        cosigned = Note(growth.note.text, (*growth.note.signatures, *signatures(text)))
+        demanded, self._policy = self._policy or await self._published(), None
+        demanded.check(cosigned)  # what is published is what readers accept
+        [witness] = demanded.witnesses.values()
+        self._policy = demanded
+        return _only(witness, cosigned)
+
+    async def _published(self) -> TrustPolicy:
+        status, answer = await ask(self._http, "GET", f"{self._registry}/audit-policy", most=MAX_NOTE)
+        if status != 200:
+            raise LogError(f"the registry has no policy for the log ({status})")
+        return policy(answer.decode())
+
+    async def _of_other(self, other: Other, growth: Growth) -> list[Signature]:
+        """Return the cosignature of a witness, or nothing."""
+        if self._clock() < self._paused.get(other.address, 0.0) or not self._others_http:
+            return []
+        try:
+            async with asyncio.timeout(WITHIN):
+                status, text = await self._asked(self._others_http, other.address, growth)
+            if status != 200:
+                raise LogError(f"status {status}: {text}")
+            cosigned = Note(growth.note.text, signatures(text))
+            if cosigned_at(cosigned, other.key) is None:
+                raise InvalidLog("its answer has no signature of its own")
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            self._paused[other.address] = self._clock() + PAUSE
+            log.warning("the witness %s has not cosigned: %s", other.key.name, error or type(error).__name__)
+            return []
+        return _only(other.key, cosigned)
+
+    async def _asked(self, http: httpx.AsyncClient, address: str, growth: Growth) -> tuple[int, str]:
+        """Return status and text of a witness's answer, asked again from where it stands if that is elsewhere."""
+        status, text = await self._sent(http, address, growth, self._held.get(address, growth.before))
+        if status == 409 and (held := int(text)) <= growth.checkpoint.size:
+            status, text = await self._sent(http, address, growth, held)
+        if status == 200:
+            self._held[address] = growth.checkpoint.size
+        return status, text
+
+    async def _sent(self, http: httpx.AsyncClient, address: str, growth: Growth, old: int) -> tuple[int, str]:
+        request = await asyncio.to_thread(growth.since, old)
+        content, headers = str(request).encode(), {KEY_HEADER: str(growth.key)}
+        url = f"{address}/add-checkpoint"
+        status, answer = await ask(http, "POST", url, most=MAX_NOTE, content=content, headers=headers)
+        text = answer.decode(errors="replace")
+        return status, text if status == 200 else text.strip()[:200]
+
+
+def _only(key: VerifierKey, note: Note) -> list[Signature]:
+    return [one for one in note.signatures if (one.name, one.key_id) == (key.name, key.key_id)]

@@ -1,0 +1,114 @@
+"""The registry as the witness of the audit log (c2sp.org/tlog-witness): the ledger's compare-and-swap outside its data.
+
+It keeps the last checkpoint that it signed, and signs only one that continues it.  So a ledger that was restored from a
+backup, or that runs twice, gets no second history signed.  The log's key is pinned with the first checkpoint.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+
+from zerotrust.audit.note_key import NoteKey, kept_key, new_key
+from zerotrust.durable import synced, written
+from zerotrust.shielded import Shielding, shielded
+from zerotrust.tlog.checkpoint import Checkpoint, check_signed, cosigned
+from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, Signature, VerifierKey, parsed, verifier_key
+from zerotrust.tlog.tree import InvalidLog
+from zerotrust.tlog.witness import SIZE, NotCosigned, judged, request
+
+PATH, POLICY_PATH = "/add-checkpoint", "/audit-policy"
+KEY_HEADER = "tlog-vkey"
+"""The header with the log's key, which a checkpoint does not contain."""
+
+
+class Witness(Shielding):
+    """Cosigns the checkpoints of one log."""
+
+    def __init__(self, folder: Path, name: str, origin: str, *, clock: Callable[[], float] = time.time) -> None:
+        """`name`: of this witness; `origin`: of the log; `clock`: seconds since the epoch."""
+        super().__init__()
+        self._key_file, self._kept_file = folder / "witness.key", folder / "witness.checkpoint"
+        self._name, self._origin, self._clock = name, origin, clock
+        self._turn = asyncio.Lock()
+        self._policy: str | None = None
+
+    @shielded
+    async def cosign(self, raw: bytes, vkey: str | None) -> Signature:
+        """Return the cosignature of a checkpoint when it is kept.  `vkey`: the log's key, as the ledger says it.
+
+        Raises `NotCosigned`; and `OSError` or `InvalidLog` if what was kept cannot be read or written.
+        """
+        async with self._turn:
+            return await asyncio.to_thread(self._cosigned, raw, vkey)
+
+    async def policy(self) -> str | None:
+        """Return the policy (c2sp.org/tlog-policy) that demands this witness; None before the first checkpoint."""
+        if self._policy is None:
+            self._policy = await asyncio.to_thread(self._demanding)
+        return self._policy
+
+    def _cosigned(self, raw: bytes, vkey: str | None) -> Signature:
+        asked, kept, own = request(raw), self._kept(), self._own()
+        key = kept[0] if kept else self._first(vkey)
+        new = judged(asked, {self._origin: key}, {self._origin: kept[1]} if kept else {})
+        signature = Signature(key.name, key.key_id, next(asked.checkpoint.by(key)))
+        written(self._kept_file, f"{key}\n{Note(new.text, (signature,))}".encode())
+        synced(self._kept_file.parent)
+        return cosigned(new.text, own.public, own.private, int(self._clock()))
+
+    def _kept(self) -> tuple[VerifierKey, Checkpoint] | None:
+        """Return the log's key, and the checkpoint that was signed last."""
+        try:
+            vkey, _, note = self._kept_file.read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        key = verifier_key(vkey.decode(errors="replace"))
+        return key, check_signed(parsed(note), key)
+
+    def _first(self, vkey: str | None) -> VerifierKey:
+        try:
+            key = verifier_key(vkey or "")
+        except InvalidLog as error:
+            raise NotCosigned(400, f"{KEY_HEADER}: {error}") from error
+        if (key.name, key.kind) != (self._origin, ED25519):
+            raise NotCosigned(403, f"{key.name} is not the log of this witness")
+        return key
+
+    def _own(self) -> NoteKey:
+        there = self._key_file.exists() or self._kept_file.exists()
+        return (kept_key if there else new_key)(self._key_file, self._name, COSIGNATURE)
+
+    def _demanding(self) -> str | None:
+        if not (kept := self._kept()):
+            return None
+        return f"log {kept[0]}\nwitness registry {self._own().public}\nquorum registry\n"
+
+
+def add_witness_routes(app: FastAPI, witness: Witness) -> None:
+    """Add the door of the ledger, and the policy that everybody may read."""
+
+    @app.post(PATH)
+    async def add_checkpoint(asked: Request) -> Response:
+        try:
+            return _text(200, str(await witness.cosign(await asked.body(), asked.headers.get(KEY_HEADER))))
+        except NotCosigned as refusal:
+            if refusal.held is not None:
+                return Response(f"{refusal.held}\n", refusal.status, media_type=SIZE)
+            return _text(refusal.status, f"{refusal}\n")
+        except (OSError, InvalidLog) as error:
+            return _text(503, f"the registry cannot keep the checkpoint: {error}\n", {"retry-after": "1"})
+
+    @app.get(POLICY_PATH)
+    async def policy() -> Response:
+        try:
+            found = await witness.policy()
+        except (OSError, InvalidLog):
+            return _text(503, "the registry cannot read what it keeps\n", {"retry-after": "1"})
+        return _text(200, found) if found else _text(404, "the registry knows no log yet\n", {"retry-after": "1"})
+
+
+def _text(status: int, content: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(content, status, headers, media_type="text/plain")

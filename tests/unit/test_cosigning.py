@@ -1,0 +1,216 @@
+"""Whom the ledger asks for a cosignature: the registry decides, and the other witnesses change nothing."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request, Response
+
+from authorities.audit import cosigning
+from authorities.audit.cosigning import Cosigners, Other, others_of
+from authorities.audit.log import Cosign, Log, LogError, OtherHistory
+from authorities.registry.witness import Witness, add_witness_routes
+from tests.support.ledger import ADDRESS, Registry, grow
+from tests.support.tlog import ORIGIN, witness
+from zerotrust.tlog.checkpoint import cosigned_at
+from zerotrust.tlog.note import COSIGNATURE, VerifierKey
+from zerotrust.tlog.quorum import policy
+from zerotrust.tlog.tree import InvalidLog
+
+Answer = Callable[[Request], Response]
+
+
+class Foreign:
+    """A witness elsewhere, which may also do something else."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.witness = Witness(folder, "lite.example", ORIGIN)
+        add_witness_routes(app := FastAPI(), self.witness)
+        self.behaves: Callable[[], httpx.Response] | None = None
+        self.hangs = False
+        self.asked = 0
+        transport = httpx.ASGITransport(app)
+
+        class Wire(httpx.AsyncBaseTransport):
+            async def handle_async_request(_self, request: httpx.Request) -> httpx.Response:  # noqa: N805
+                self.asked += 1
+                if self.hangs:
+                    await asyncio.sleep(60)
+                return self.behaves() if self.behaves else await transport.handle_async_request(request)
+
+        self.http = httpx.AsyncClient(transport=Wire())
+
+    async def key(self) -> VerifierKey:
+        demanded = await self.witness.policy()
+        assert demanded
+        return policy(demanded).witnesses["registry"]
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    (folder := tmp_path / "registry").mkdir()
+    return Registry(folder)
+
+
+@pytest.fixture
+async def foreign(tmp_path: Path) -> Foreign:
+    """A witness that knows the log's key, and has a key of its own that the ledger knows."""
+    return Foreign(tmp_path / "foreign")
+
+
+async def opened(folder: Path, cosign: Cosign) -> Log:
+    log = await Log.open(folder, ORIGIN, cosign)
+    await log.finish()
+    return log
+
+
+async def known(folder: Path, registry: Registry, foreign: Foreign) -> Other:
+    """The foreign witness, after it has signed the empty log."""
+    log = await opened(folder, Cosigners(ADDRESS, http=foreign.http))
+    await log.close()
+    await (await opened(folder, registry.cosigning())).close()
+    return Other("http://lite.example", await foreign.key())
+
+
+def both(registry: Registry, foreign: Foreign, other: Other, now: Callable[[], float] = lambda: 0.0) -> Cosigners:
+    return Cosigners(ADDRESS, http=registry.http, others=[other], others_http=foreign.http, clock=now)
+
+
+async def test_another_witness_signs_too_also_one_that_missed_some(
+    tmp_path: Path, registry: Registry, foreign: Foreign
+) -> None:
+    other = await known(tmp_path / "log", registry, foreign)
+    log = await opened(tmp_path / "log", registry.cosigning())
+    for _ in range(3):
+        await grow(log)
+    await log.close()
+
+    log = await opened(tmp_path / "log", both(registry, foreign, other))
+    await grow(log)
+
+    assert log.note
+    assert cosigned_at(log.note, other.key)
+    assert len(log.note.signatures) == 3
+    before = foreign.asked
+    await grow(log)
+    assert foreign.asked == before + 1  # it is known where it stands
+    await log.close()
+
+
+@pytest.mark.parametrize("status", [200, 404, 409, 422, 500])
+async def test_what_another_witness_answers_has_no_influence(
+    tmp_path: Path, registry: Registry, foreign: Foreign, status: int
+) -> None:
+    other = await known(tmp_path / "log", registry, foreign)
+    now = 0.0
+    log = await opened(tmp_path / "log", both(registry, foreign, other, lambda: now))
+    foreign.behaves = lambda: httpx.Response(status, content=b"1000000\n")
+
+    await grow(log)
+    assert log.note
+    assert len(log.note.signatures) == 2
+    foreign.behaves, asked = None, foreign.asked
+    await grow(log)
+    assert foreign.asked == asked  # not yet again
+    now = cosigning.PAUSE
+    await grow(log)
+
+    assert cosigned_at(log.note, other.key)
+    await log.close()
+
+
+async def test_a_signature_in_its_name_that_is_not_its_own_is_left_out(
+    tmp_path: Path, registry: Registry, foreign: Foreign
+) -> None:
+    other = await known(tmp_path / "log", registry, foreign)
+    another = Other(other.address, VerifierKey(other.key.name, COSIGNATURE, witness("another").public.public))
+    log = await opened(tmp_path / "log", both(registry, foreign, another))
+
+    await grow(log)
+
+    assert log.note
+    assert len(log.note.signatures) == 2
+    await log.close()
+
+
+async def test_a_witness_that_does_not_answer_is_waited_for_a_short_time(
+    tmp_path: Path, registry: Registry, foreign: Foreign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await known(tmp_path / "log", registry, foreign)
+    monkeypatch.setattr(cosigning, "WITHIN", 0.01)
+    log = await opened(tmp_path / "log", both(registry, foreign, other))
+    foreign.hangs = True
+
+    await grow(log)
+
+    assert log.size == 2
+    await log.close()
+
+
+async def test_what_the_registry_refuses_no_other_witness_is_asked_for(
+    tmp_path: Path, registry: Registry, foreign: Foreign
+) -> None:
+    other = await known(tmp_path / "log", registry, foreign)
+    log = await opened(tmp_path / "log", both(registry, foreign, other))
+    (tmp_path / "registry" / "witness.key").unlink()
+    asked = foreign.asked
+
+    with pytest.raises(LogError, match=r"does not cosign \(503\): the registry cannot keep the checkpoint"):
+        await grow(log)
+
+    assert foreign.asked == asked
+    assert log.size == 0
+    await log.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(403, content=b"no"), r"does not cosign \(403\): no"),
+        (httpx.Response(409, content=b"x"), "has not cosigned"),
+        (httpx.Response(200, content=b"x\n"), "a line that is not a signature"),
+        (httpx.Response(200, content=b""), "not the quorum registry"),
+    ],
+)
+async def test_without_the_registrys_signature_nothing_is_published(
+    tmp_path: Path, registry: Registry, answer: httpx.Response, error: str
+) -> None:
+    await (await opened(tmp_path / "log", registry.cosigning())).close()
+
+    class Wire(httpx.AsyncBaseTransport):
+        async def handle_async_request(_self, request: httpx.Request) -> httpx.Response:  # noqa: N805
+            if request.method == "POST":
+                return httpx.Response(answer.status_code, content=answer.content)
+            return await registry.http.get(request.url)
+
+    log = await Log.open(tmp_path / "log", ORIGIN, Cosigners(ADDRESS, http=httpx.AsyncClient(transport=Wire())))
+
+    with pytest.raises(LogError, match=error) as raised:
+        await log.finish()
+    assert not isinstance(raised.value, OtherHistory)
+    await log.close()
+
+
+async def test_a_registry_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    class Wire(httpx.AsyncBaseTransport):
+        async def handle_async_request(_self, _request: httpx.Request) -> httpx.Response:  # noqa: N805
+            raise httpx.ConnectError("refused")
+
+    log = await Log.open(tmp_path / "log", ORIGIN, Cosigners(ADDRESS, http=httpx.AsyncClient(transport=Wire())))
+
+    with pytest.raises(LogError, match="the registry has not cosigned: refused"):
+        await log.finish()
+    await log.close()
+
+
+async def test_other_witnesses_are_named_in_a_policy_with_their_addresses() -> None:
+    one, two = witness("one").public, witness("two").public
+
+    found = others_of(f"witness one {one} https://one.example/witness/\nwitness two {two}\nquorum none\n")
+
+    assert found == [Other("https://one.example/witness", one)]
+    with pytest.raises(InvalidLog, match="line 1"):
+        others_of("witness one x\nquorum none\n")

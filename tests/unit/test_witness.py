@@ -1,0 +1,154 @@
+"""The registry as a witness: it keeps what it signs before it signs, and signs one history of one log."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from authorities.registry.witness import Witness
+from tests.support.tlog import ORIGIN, Keys, Log
+from zerotrust.tlog.note import ED25519, Note, Signature
+from zerotrust.tlog.quorum import policy
+from zerotrust.tlog.tree import InvalidLog, consistency_proof
+from zerotrust.tlog.witness import NotCosigned, Request
+
+AT = 1_795_741_378
+
+
+def witness(folder: Path) -> Witness:
+    return Witness(folder, "agents.example/registry", ORIGIN, clock=lambda: AT)
+
+
+def asking(log: Log, old: int) -> bytes:
+    return str(Request(old, tuple(consistency_proof(old, len(log.entries), log.node)), log.note())).encode()
+
+
+async def cosigned(one: Witness, log: Log, old: int) -> Signature:
+    return await one.cosign(asking(log, old), str(log.keys.public))
+
+
+def entries(count: int) -> list[bytes]:
+    return [b"%d" % number for number in range(count)]
+
+
+async def test_the_policy_that_it_publishes_accepts_what_it_signs(tmp_path: Path) -> None:
+    one, log = witness(tmp_path), Log(entries(5))
+    assert await one.policy() is None
+
+    signature = await cosigned(one, log, 0)
+
+    demanded = await one.policy()
+    assert demanded
+    note = log.note()
+    checkpoint, times = policy(demanded).check(Note(note.text, (*note.signatures, signature)))
+    assert (checkpoint.size, times) == (5, {"registry": AT})
+    with pytest.raises(InvalidLog, match="not the quorum"):
+        policy(demanded).check(note)
+
+
+async def test_after_a_restart_it_is_the_same_witness_and_knows_what_it_signed(tmp_path: Path) -> None:
+    log = Log(entries(5))
+    await cosigned(witness(tmp_path), log, 0)
+    before = await witness(tmp_path).policy()
+    log.grow(b"more")
+
+    one = witness(tmp_path)
+    with pytest.raises(NotCosigned) as refusal:
+        await cosigned(one, log, 0)
+    assert (refusal.value.status, refusal.value.held) == (409, 5)
+    await cosigned(one, log, 5)
+
+    assert await one.policy() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["witness.checkpoint", "witness.key"]
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in tmp_path.iterdir())
+
+
+async def test_another_history_is_not_signed(tmp_path: Path) -> None:
+    one, log = witness(tmp_path), Log(entries(5))
+    await cosigned(one, log, 0)
+
+    for other in (Log([b"x", *entries(4)]), Log([b"x", *entries(9)])):
+        with pytest.raises(NotCosigned) as refusal:
+            await cosigned(one, other, 5)
+        assert refusal.value.status == 422
+    with pytest.raises(NotCosigned) as shorter:
+        await cosigned(one, Log(entries(3)), 3)
+    assert (shorter.value.status, shorter.value.held) == (409, 5)
+
+
+async def test_of_two_that_come_at_once_one_is_signed(tmp_path: Path) -> None:
+    one = witness(tmp_path)
+    await cosigned(one, Log(entries(5)), 0)
+
+    both = [cosigned(one, Log([*entries(5), last]), 5) for last in (b"this", b"that")]
+    signed, refused = await asyncio.gather(*both, return_exceptions=True)
+
+    assert isinstance(signed, Signature)
+    assert isinstance(refused, NotCosigned)
+    assert refused.held == 6
+
+
+async def test_the_key_of_the_log_is_the_first_one(tmp_path: Path) -> None:
+    one, log = witness(tmp_path), Log(entries(5))
+    await cosigned(one, log, 0)
+
+    other = Log(entries(6), Keys(ORIGIN, ED25519, "another"))
+    with pytest.raises(NotCosigned) as refusal:
+        await cosigned(one, other, 5)
+    assert refusal.value.status == 403
+
+
+@pytest.mark.parametrize(
+    ("vkey", "status"),
+    [
+        (None, 400),
+        ("", 400),
+        ("agents.example/audit", 400),
+        (str(Keys("other.example/audit", ED25519).public), 403),
+        (str(Keys(ORIGIN, 4).public), 403),
+        (str(Keys(ORIGIN, ED25519, "another").public), 403),
+    ],
+)
+async def test_without_the_key_that_signed_it_no_log_is_known(tmp_path: Path, vkey: str | None, status: int) -> None:
+    one = witness(tmp_path)
+
+    with pytest.raises(NotCosigned) as refusal:
+        await one.cosign(asking(Log(entries(5)), 0), vkey)
+
+    assert refusal.value.status == status
+    assert await one.policy() is None
+
+
+async def test_what_is_no_request_is_not_signed(tmp_path: Path) -> None:
+    with pytest.raises(NotCosigned) as refusal:
+        await witness(tmp_path).cosign(b"old 0\n", None)
+    assert refusal.value.status == 400
+
+
+async def test_a_note_is_kept_with_the_logs_signature_alone(tmp_path: Path) -> None:
+    log = Log(entries(5))
+    note = log.note(Keys("someone.example", 4))
+    await witness(tmp_path).cosign(str(Request(0, (), note)).encode(), str(log.keys.public))
+
+    assert (tmp_path / "witness.checkpoint").read_text() == f"{log.keys.public}\n{log.note()}"
+
+
+@pytest.mark.parametrize("name", ["witness.checkpoint", "witness.key"])
+async def test_where_its_own_files_are_damaged_it_signs_nothing(tmp_path: Path, name: str) -> None:
+    log = Log(entries(5))
+    await cosigned(witness(tmp_path), log, 0)
+    (tmp_path / name).write_bytes(b"damaged\n")
+    log.grow(b"more")
+
+    with pytest.raises((OSError, InvalidLog)) as error:
+        await cosigned(witness(tmp_path), log, 5)
+    assert not isinstance(error.value, NotCosigned)
+
+
+async def test_without_its_key_it_does_not_begin_with_another(tmp_path: Path) -> None:
+    log = Log(entries(5))
+    await cosigned(witness(tmp_path), log, 0)
+    (tmp_path / "witness.key").unlink()
+
+    with pytest.raises(FileNotFoundError):
+        await cosigned(witness(tmp_path), log, 5)
