@@ -114,7 +114,7 @@ class Log(Shielding):
             raise LogError(f"{folder}: {error}") from error
         log = cls(files, origin, cosign, clock)
         try:
-            await log._load()
+            await log.load()
         except LogError:
             files.close()
             raise
@@ -154,7 +154,7 @@ class Log(Shielding):
         async with self._turn:
             if self._finished:
                 return
-            await self._load()
+            await self.load()
             if self._next.note and self._next.edge.size > self.size:
                 await _done(partial(self._files.pend, self._next.note))  # its name may not be on the disk yet
             await self._publish()
@@ -206,8 +206,8 @@ class Log(Shielding):
     def _signed(self, edge: Edge) -> Note:
         return signed(self._checkpoint(edge), self.key, self._key.private)
 
-    async def _load(self) -> None:
-        """Read where the log stands, from its last files."""
+    async def load(self) -> None:
+        """Read where the log stands, from its last files, as `open` and `finish` do.  Raises `LogError`."""
         try:
             self._key, self._published, self._next = await asyncio.to_thread(self._stored)
         except (OSError, ValueError) as error:
