@@ -15,7 +15,7 @@ with extra("zt"):
     import typer
     from rich.text import Text
 
-    from zt import offline
+    from zt import audit_log, offline
     from zt import show as showing
     from zt.names import Calls
     from zt.operators import Settings, as_operator, told, with_names
@@ -32,7 +32,7 @@ KEYCLOAK = "https://localhost:8443"
 app = typer.Typer(name="zt", add_completion=False, no_args_is_help=True)
 app.add_typer(parties, name="party", help="List, show, suspend and reinstate parties.")
 app.add_typer(revoking, name="revoke", help="Revoke a session, a user or a token.")
-app.add_typer(offline.audit, name="audit", help="Show a task, and verify the journals.")
+app.add_typer(audit_log.audit, name="audit", help="Show who did what; export the audit log, and verify it.")
 app.add_typer(offline.token, name="token", help="Decode a token, and compare two.")
 
 
@@ -89,8 +89,8 @@ def zt(  # noqa: PLR0913 - one for each variable
     The operator signs in in a browser, or by a code (`--device`).  No command asks for a password.
     """
     system = system or ROOT
-    there = partial(place, system, deployment, ca)
-    context.obj = Settings(user, device, there, partial(calls, system), journals or system / "run" / "data")
+    there, run = partial(place, system, deployment, ca), system / "run"
+    context.obj = Settings(user, device, there, partial(calls, system), journals or run / "data", run)
 
 
 @app.command("reinstate")

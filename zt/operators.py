@@ -39,6 +39,8 @@ class Settings:
     """Whom each party may call; nobody, where there is no registry to read."""
     journals: Path
     """The folder of the journals on this machine."""
+    run: Path
+    """The folder of what the system on this machine has written."""
 
     @property
     def way(self) -> "SignIn":

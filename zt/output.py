@@ -10,7 +10,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from zt.terminal import Terminal
+from zt.terminal import Terminal, printable
 
 # If the output is not a terminal: as wide as COLUMNS says, or wide enough for the tables.
 console = Terminal(width=None if sys.stdout.isatty() else shutil.get_terminal_size((160, 24)).columns, highlight=False)
@@ -28,6 +28,10 @@ class Output:
             print(json.dumps(document), flush=True)
         else:
             console.print(*shown, sep="\n", crop=False)  # a value that is longer than a line stays whole
+
+    def show_text(self, document: Any, text: str) -> None:
+        """Print the JSON document, or a text for a file: its lines are not broken."""
+        print(json.dumps(document) if self.as_json else printable(text).removesuffix("\n"), flush=True)
 
     def note(self, text: str) -> None:
         """Print a sentence for people, which the JSON document has in another form."""

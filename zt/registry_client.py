@@ -114,10 +114,33 @@ class RegistryClient:
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the registry's answer."""
         options: dict[str, Any] = {} if body is None else {"json": body}
-        url = f"{self._address}{path}"
         try:
-            status, answer = await ask(self._http, method, url, most=MAX_ANSWER, auth=self._authorized, **options)
+            status, answer = await self._answer(method, path, auth=self._authorized, **options)
             content = strict_object(answer, most=None)  # the number of revocations is not bounded
+        except ValueError as error:
+            raise CommandError(f"The registry did not answer with JSON ({error}): see {LOG}.", "no_answer") from error
+        if status != 200:
+            raise self._refused(status, content, path, body or {})
+        return content
+
+    async def audit_policy(self) -> str:
+        """Return which log and witnesses to believe, as the registry tells everybody."""
+        try:
+            status, answer = await self._answer("GET", "/audit-policy")
+            text = answer.decode()
+        except ValueError as error:
+            raise CommandError(
+                f"The registry did not answer with a policy ({error}): see {LOG}.", "no_answer"
+            ) from error
+        if status == 404:
+            raise CommandError("The registry has not cosigned a log yet: does authority/audit run?", "no_policy")
+        if status != 200:
+            raise CommandError(f"The registry gave no policy (status {status}): see {LOG}.", "no_answer")
+        return text
+
+    async def _answer(self, method: str, path: str, **options: Any) -> tuple[int, bytes]:
+        try:
+            return await ask(self._http, method, f"{self._address}{path}", most=MAX_ANSWER, **options)
         except httpx.ConnectError as error:
             raise self._unreached(error) from error
         except (httpx.HTTPError, OSError) as error:
@@ -125,11 +148,6 @@ class RegistryClient:
                 f"The registry gave no answer ({error}): it may have been done.  See `zt party list`, `zt revocations`."
             )
             raise CommandError(why, "no_answer") from error
-        except ValueError as error:
-            raise CommandError(f"The registry did not answer with JSON ({error}): see {LOG}.", "no_answer") from error
-        if status != 200:
-            raise self._refused(status, content, path, body or {})
-        return content
 
     def _unreached(self, error: Exception) -> CommandError:
         cause: BaseException | None = error
@@ -254,6 +272,13 @@ async def signed_in(place: Place, way: SignIn, expected: str = "") -> AsyncItera
         # If Keycloak is down by now, the command still took effect, and the tokens expire within a minute.
         with suppress(LoginError, httpx.HTTPError, OSError):
             await sign_out(client, login)
+
+
+async def audit_policy(place: Place) -> str:
+    """Return which log and witnesses to believe, as the registry tells everybody.  Raises `CommandError`."""
+    client_at(place.issuer, "", "", ca=place.ca)  # which says what is wrong with that file
+    async with user_client(place.directory, place.ca, seconds=SECONDS) as http:
+        return await RegistryClient(place.address, http, "", "").audit_policy()
 
 
 def name_in(token: str) -> str:

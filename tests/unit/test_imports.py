@@ -54,6 +54,7 @@ PURE = [
     "audit.following",
     "audit.difference",
     "audit.verification",
+    "audit.comparison",
 ]
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
 SDKS = {"a2a", "google", "mcp", "mcp_types", "typer", "rich"}

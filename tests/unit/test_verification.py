@@ -29,7 +29,8 @@ LEAVES = st.integers(0, len(ENTRIES) - 1)
 
 
 def verified(raw: bytes, policy: TrustPolicy = POLICY, after: int = 0, held: Checkpoint | None = None) -> list[Leaf]:
-    return list(Verification(lines_of(BytesIO(raw)), policy, after=after, held=held).leaves())
+    known = {held.origin: held} if held else {}
+    return list(Verification(lines_of(BytesIO(raw)), policy, after=after, held=known).leaves())
 
 
 def fault(raw: bytes, policy: TrustPolicy = POLICY, after: int = 0, held: Checkpoint | None = None) -> Fault:

@@ -4,7 +4,7 @@ The signed checkpoint vouches for the hashes, and the hashes for the leaves: wha
 export.  What is under the signed root was said by the log, which has to fit itself (`following`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import NamedTuple, Protocol
 
@@ -46,13 +46,14 @@ class Verification:
         policy: Trust,
         *,
         after: int = 0,
-        held: Checkpoint | None = None,
+        held: Mapping[str, Checkpoint] = {},
         source: str = EXPORT,
     ) -> None:
         """Read the header and the hashes.  Raises `Faulty`.
 
         `lines`: each with its newline.  `after`: how many leaves at the beginning of the log are not in the export.
-        `held`: what a witness of the reader's own has cosigned.  `source`: who is at fault for what is not as signed.
+        `held`: what a witness of the reader's own has cosigned, by the origin of the log.
+        `source`: who is at fault for what is not as signed.
         """
         self._lines, self._source = lines, source
         self.header, self.checkpoint, self.cosigned = _opened(next(lines, b""), policy, source)
@@ -63,8 +64,9 @@ class Verification:
         if (leaves := self.checkpoint.size - after) > MOST_LEAVES:
             raise Faulty(Fault("malformed", source, f"{leaves} leaves, and an export has at most {MOST_LEAVES}"))
         self._hashes, self._followed = Hashes(after), Followed(whole=not after)
-        self._compare_size(held)
-        self._signed = self._read_hashes(held) == self.checkpoint.root
+        self._held = held.get(self.checkpoint.origin)
+        self._compare_size()
+        self._signed = self._read_hashes() == self.checkpoint.root
 
     @property
     def journals(self) -> dict[str, Link]:
@@ -88,21 +90,21 @@ class Verification:
         if isinstance(last, Outline):
             raise Faulty(Fault("missing", LOG, "its last leaf has not the heads of all journals", self.checkpoint.size))
 
-    def _compare_size(self, held: Checkpoint | None) -> None:
-        if held and held.size > self.checkpoint.size:
-            text = f"your witness has cosigned {held.size} leaves of this log: this is an older state"
+    def _compare_size(self) -> None:
+        if self._held and self._held.size > self.checkpoint.size:
+            text = f"your witness has cosigned {self._held.size} leaves of this log: this is an older state"
             raise Faulty(Fault("truncated", self._source, text, self.checkpoint.size))
 
-    def _read_hashes(self, held: Checkpoint | None) -> bytes:
+    def _read_hashes(self) -> bytes:
         """Return the root of the hashes."""
         size, tree = self.checkpoint.size, first_root(self.checkpoint, self.header)
         for start in range(tree.size, size, IN_A_LINE):
             hashes = self._line_of_hashes(start, min(IN_A_LINE, size - start))
             self._hashes.add(hashes)
             for at in range(0, len(hashes), HASH):
-                self._compare(held, tree)
+                self._compare(tree)
                 tree.add(hashes[at : at + HASH])
-        self._compare(held, tree)
+        self._compare(tree)
         return tree.root
 
     def _line_of_hashes(self, start: int, wanted: int) -> bytes:
@@ -116,7 +118,8 @@ class Verification:
             raise Faulty(Fault("malformed", self._source, text, start + min(count, wanted)))
         return hashes
 
-    def _compare(self, held: Checkpoint | None, tree: CompactRange) -> None:
+    def _compare(self, tree: CompactRange) -> None:
+        held = self._held
         if held and tree.size == held.size and tree.root != held.root:
             text = f"its first {held.size} leaves are not those that your witness has cosigned"
             raise Faulty(Fault("forked", self._source, text))

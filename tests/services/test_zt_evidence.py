@@ -1,0 +1,236 @@
+"""`zt audit export`, `verify`, `proof` and `witness`: evidence that needs nothing running."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.support.audit_log import SERVICES, Ledger, small
+from tests.support.tlog import Keys, witness
+from zerotrust.tlog.note import ED25519, verifier_key
+from zerotrust.tlog.proof import proof
+from zerotrust.tlog.quorum import policy
+from zt.commands import app
+from zt.output import console
+
+LEDGER = small(100)
+RECORDS = {SERVICES[0]: 150, SERVICES[1]: 100}
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As people have it, and with a witness of the test's own."""
+    monkeypatch.setattr(console, "width", 80)
+    monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Path:
+    write(tmp_path, LEDGER)
+    return tmp_path
+
+
+def write(system: Path, ledger: Ledger) -> None:
+    """Lay out a log, its policy and the journals as the ledger and the services do."""
+    log = system / "run" / "data" / "authority-audit" / "log"
+    for name, content in {**ledger.log.files, "checkpoint": str(ledger.log.note(*ledger.witnesses)).encode()}.items():
+        (log / name).parent.mkdir(parents=True, exist_ok=True)
+        (log / name).write_bytes(content)
+    (system / "run" / "audit.policy").write_text(ledger.policy_text)
+    for service, lines in ledger.journals.items():
+        journal = journal_of(system, service)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        journal.write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def journal_of(system: Path, service: str) -> Path:
+    return system / "run" / "data" / service.rpartition("/")[2] / "journal.jsonl"
+
+
+def zt(system: Path, *words: str) -> Result:
+    return CliRunner().invoke(app, ["--system", str(system), "audit", *words])
+
+
+def document(shown: Result) -> Any:
+    return json.loads(shown.stdout)
+
+
+def exported(system: Path, *more: str) -> Path:
+    shown = zt(system, "export", "--to", str(system / "export"), *more)
+    assert shown.exit_code == 0, shown.output
+    return system / "export"
+
+
+def failed(shown: Result) -> str:
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    return shown.stderr.strip()
+
+
+def test_an_export_is_verified_with_the_policy_alone(system: Path) -> None:
+    file = exported(system)
+
+    shown = zt(system, "verify", str(file))
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.startswith("agents.example/audit: all 350 leaves verified.\nCosigned by registry at 2026-")
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    found = document(zt(system, "verify", str(file), "--json"))
+    assert (found["verified"], found["size"], found["records"]) == (True, 350, RECORDS)
+    assert zt(system, "export").stdout_bytes == file.read_bytes()
+    assert [one.name for one in system.iterdir() if "export" in one.name] == ["export"]
+
+
+def test_a_fault_is_told_with_its_place_and_who_made_it(system: Path) -> None:
+    file = exported(system)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:20] + lines[21:]))
+
+    shown = zt(system, "verify", str(file))
+    assert shown.exit_code == 1
+    assert " ".join(shown.stdout.split()) == (
+        f"{file}: not verified. record 8 of orchestrator (leaf 17) is missing: leaf 18 is in its place. "
+        "At fault: the export."
+    )
+    found = document(zt(system, "verify", str(file), "--json"))
+    assert found["fault"] == {
+        "what": "missing",
+        "who": "the export",
+        "why": "leaf 18 is in its place",
+        "leaf": 17,
+        "party": SERVICES[0],
+        "record": 8,
+    }
+
+
+def test_the_folder_of_a_log_is_verified_itself_and_a_damaged_one_not_exported(system: Path) -> None:
+    log = system / "run" / "data" / "authority-audit" / "log"
+    assert document(zt(system, "verify", str(log), "--json"))["size"] == 350
+    entries = log / "tile" / "entries" / "000"
+    entries.write_bytes(entries.read_bytes().replace(b"health", b"hidden", 1))
+
+    found = document(zt(system, "verify", str(log), "--json"))["fault"]
+    assert (found["what"], found["who"], found["leaf"], found["record"]) == ("changed", "the log", 0, 1)
+    told = failed(zt(system, "export", "--to", str(system / "export")))
+    assert "is not exported.  record 1 of orchestrator (leaf 0) is changed" in told
+    assert [one.name for one in system.iterdir() if "export" in one.name] == []
+
+
+def test_what_a_partial_tile_had_is_read_from_the_full_one(system: Path) -> None:
+    log = system / "run" / "data" / "authority-audit" / "log"
+    longer = small(160)
+    for name, content in longer.log.files.items():
+        (log / name).parent.mkdir(parents=True, exist_ok=True)
+        (log / name).write_bytes(content)
+    for part in log.rglob("*.p"):
+        if (part.with_suffix("")).exists():
+            for one in part.iterdir():
+                one.unlink()
+
+    assert document(zt(system, "verify", str(exported(system)), "--json"))["size"] == 350
+
+
+def test_a_part_is_verified_as_a_part_only(system: Path) -> None:
+    file = exported(system, "--after", "300")
+
+    assert "leaves 300 to 349 verified." in zt(system, "verify", str(file), "--after", "300").stdout
+    shown = zt(system, "verify", str(file))
+    assert (shown.exit_code, "leaf 0 is truncated" in shown.stdout) == (1, True)
+
+
+def test_journals_are_compared_with_what_was_delivered(system: Path) -> None:
+    file, journals = exported(system), str(system / "run" / "data")
+    journal = journal_of(system, SERVICES[1])
+    more = LEDGER.record(SERVICES[1])
+    with journal.open("ab") as end:
+        end.write(more + b"\n")
+    found = document(zt(system, "verify", str(file), "--journals", journals, "--json"))
+    assert found["not_delivered"] == {SERVICES[0]: 0, SERVICES[1]: 1}
+    assert "not delivered yet" in zt(system, "verify", str(file), "--journals", journals).stdout
+
+    journal.write_bytes(journal.read_bytes().replace(b"health", b"hidden", 1))
+    fault = document(zt(system, "verify", str(file), "--journals", journals, "--json"))["fault"]
+    assert (fault["what"], fault["who"], fault["record"]) == ("changed", SERVICES[1], 1)
+
+    journal.unlink()
+    fault = document(zt(system, "verify", str(file), "--journals", journals, "--json"))["fault"]
+    assert (fault["what"], fault["who"]) == ("missing", SERVICES[1])
+
+
+def test_a_proof_of_a_record_is_printed(system: Path) -> None:
+    trust = policy(LEDGER.policy_text)
+    for wanted in "tool/documents:12", f"{SERVICES[1]}:12", "40":
+        found = document(zt(system, "proof", wanted, "--json"))
+        text = zt(system, "proof", wanted).stdout
+        assert text == found["proof"]
+        assert proof(text.encode()).check(found["entry"].encode(), trust)[0].size == 350
+    assert (
+        document(zt(system, "proof", "tool/documents:12", "--json"))["entry"].encode()
+        == LEDGER.journals[SERVICES[1]][11]
+    )
+
+    assert "has no such leaf: it has 350" in failed(zt(system, "proof", "350"))
+    assert "has no such leaf" in failed(zt(system, "proof", "tool/documents:101"))
+    assert "is no record: PARTY:NUMBER" in failed(zt(system, "proof", "tool/documents"))
+
+
+def test_the_witness_signs_what_continues_and_nothing_else(system: Path) -> None:
+    longer = small(102)
+    line = zt(system, "witness").stdout
+    assert line.startswith("witness zt zt+")
+    assert zt(system, "witness").stdout == line
+    kept = sorted((system / "witness").iterdir())
+    assert [one.stat().st_mode & 0o777 for one in [*kept, system / "witness"]] == [0o600] * 3 + [0o700]
+
+    write(system, longer)
+    assert document(zt(system, "witness", "--json"))["size"] == len(longer.log.entries)
+    write(system, LEDGER)
+    assert "this witness has cosigned 357: it is an older state" in failed(zt(system, "witness"))
+    forked = small(90)
+    for _ in range(20):
+        forked.batch(SERVICES[0])
+    write(system, forked)
+    for checked in zt(system, "witness"), zt(system, "witness", "--json"):
+        assert checked.exit_code == 1
+        assert "is not cosigned" in checked.stderr or "older state" in checked.stderr
+
+
+def test_what_the_witness_has_seen_shows_an_older_state_and_a_fork(system: Path) -> None:
+    file = exported(system)
+    write(system, small(102))
+    assert zt(system, "witness").exit_code == 0
+    fault = document(zt(system, "verify", str(file), "--json"))["fault"]
+    assert (fault["what"], fault["who"]) == ("truncated", "the export")
+    assert "your witness has cosigned" in fault["why"]
+
+
+def test_an_export_has_the_witness_as_its_second_witness(system: Path) -> None:
+    line = zt(system, "witness").stdout
+    key = verifier_key(line.split()[2])
+    trust = LEDGER.policy_text.replace("group all all registry\n", f"{line}group all all registry zt\n")
+    (system / "both").write_text(trust)
+
+    shown = zt(system, "verify", str(exported(system)), "--policy", str(system / "both"))
+    assert "not the quorum all" in shown.stdout.replace("\n", " ")
+    found = document(
+        zt(system, "verify", str(exported(system, "--witness")), "--policy", str(system / "both"), "--json")
+    )
+    assert set(found["cosigned"]) == {"registry", key.name}
+
+
+def test_another_key_of_the_log_is_not_taken(system: Path) -> None:
+    assert zt(system, "witness").exit_code == 0
+    other = Ledger(witness("registry"), keys=Keys("agents.example/audit", ED25519, "other"))
+    other.batch(*SERVICES)
+    write(system, other)
+    assert "Another key signed" in failed(zt(system, "witness"))
+    assert "Another key signed" in failed(
+        zt(system, "verify", str(system / "run" / "data" / "authority-audit" / "log"))
+    )
+
+
+def test_what_is_missing_is_said_with_the_next_step(tmp_path: Path) -> None:
+    assert "`zt audit policy > FILE` asks a running registry." in failed(zt(tmp_path, "verify", "x"))
+    assert "it has no checkpoint.  `make up` starts the ledger" in failed(zt(tmp_path, "export", "--to", "x"))
+    (tmp_path / "policy").write_text("log x")
+    assert "is no policy: line 1" in failed(zt(tmp_path, "verify", "x", "--policy", str(tmp_path / "policy")))

@@ -1,0 +1,84 @@
+"""A journal is what its service delivered to the log, or the service is at fault."""
+
+import pytest
+
+from tests.support.audit_log import SERVICES, record
+from zerotrust.audit.comparison import Delivered, compared
+from zerotrust.audit.fault import Fault
+from zerotrust.audit.record import GENESIS, Link, hash_of
+
+SERVICE = SERVICES[0]
+
+
+def journal(count: int, operation: str = "GET /health") -> list[bytes]:
+    link, found = GENESIS, list[bytes]()
+    for _ in range(count):
+        found.append(line := record(SERVICE, link, operation))
+        link = Link(link.records + 1, hash_of(line))
+    return found
+
+
+LINES = journal(9)
+
+
+def delivered(count: int = 6, first: int = 1) -> Delivered:
+    found = Delivered(SERVICE, first)
+    for number, line in enumerate(LINES[first - 1 : count], first):
+        found.add(10 * number, hash_of(line))
+    return found
+
+
+def fault(lines: list[bytes], first: int = 1, known: Delivered | None = None) -> Fault:
+    found, _ = compared(known or delivered(), lines, first)
+    assert found
+    assert (found.who, found.party) == (SERVICE, SERVICE)
+    return found
+
+
+def test_a_journal_that_was_delivered_may_go_on() -> None:
+    assert compared(delivered(), LINES[:6]) == (None, 0)
+    assert compared(delivered(), LINES) == (None, 3)
+
+
+def test_it_may_begin_later_once_its_segments_were_delivered() -> None:
+    assert compared(delivered(), LINES[3:], 4) == (None, 3)
+    assert fault(LINES[3:], 3).record == 3
+    assert fault(LINES[1:]).record == 1
+
+
+def test_of_an_export_without_the_first_leaves_the_others_are_compared() -> None:
+    assert compared(delivered(first=4), LINES) == (None, 3)
+    found = fault([*LINES[:4], *journal(9, "x")[4:]], known=delivered(first=4))
+    assert (found.what, found.record, found.leaf) == ("changed", 5, 50)
+    assert fault(LINES[:2], known=delivered(first=4)).record == 4
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_a_record_that_is_another_than_was_delivered_is_named(at: int) -> None:
+    lines = list(LINES)
+    lines[at] = lines[at].replace(b"health", b"hidden")
+    found = fault(lines)
+    assert (found.what, found.record, found.leaf) == ("changed", at + 1, 10 * (at + 1))
+
+
+def test_a_journal_that_was_written_anew_is_named_by_its_first_record() -> None:
+    assert fault(journal(9, "GET /other")).record == 1
+
+
+def test_what_is_no_record_or_one_of_another_service_is_named() -> None:
+    for line in b"x", LINES[4], record(SERVICES[1], GENESIS):
+        found = fault([*LINES[:2], line, *LINES[3:]])
+        assert (found.what, found.record, found.leaf) == ("changed", 3, 30)
+
+
+def test_a_journal_whose_end_was_cut_off_is_named() -> None:
+    for count in range(6):
+        found = fault(LINES[:count])
+        assert (found.what, found.record, found.leaf) == ("truncated", count + 1, 10 * (count + 1))
+
+
+def test_a_broken_chain_behind_what_was_delivered_is_named() -> None:
+    found = fault([*LINES[:7], record(SERVICE, Link(7, "1" * 64)), LINES[8]])
+    assert (found.what, found.record, found.leaf) == ("changed", 7, None)
+    found = fault([*LINES[:6], record(SERVICE, Link(6, "1" * 64))])
+    assert (found.what, found.record, found.leaf) == ("changed", 7, None)

@@ -1,0 +1,179 @@
+"""The commands that make evidence of the log: exports, proofs, cosignatures, and the policy to verify them by.
+
+Each imports what it needs when it runs, as in `operators`.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from zt import show_evidence as showing
+from zt.audit import POLICY, After, Log, PolicyFile, audit, explained
+from zt.output import Json, output
+
+if TYPE_CHECKING:
+    from zerotrust.audit.verification import Verification
+    from zerotrust.tlog.note import Note
+    from zt.log_folder import LogFolder
+    from zt.operators import Settings
+
+__all__ = ["audit"]
+"""With the commands of `zt.audit`, too."""
+
+LEDGER = Path("data", "authority-audit", "log")
+"""The log's folder, where the system on this machine keeps it."""
+
+
+@audit.command("export")
+def export(  # noqa: PLR0913 - one for each option
+    context: typer.Context,
+    *,
+    log: Log = None,
+    after: After = 0,
+    to: Annotated[Path | None, typer.Option("--to", help="the file to write; otherwise standard output")] = None,
+    witness: Annotated[bool, typer.Option("--witness", help="add the cosignature of your own witness")] = False,
+    policy: PolicyFile = None,
+    _json: Json = False,
+) -> None:
+    """Write the audit log to one file, which `zt audit verify` checks with nothing running.
+
+    What does not fit the checkpoint of the log is no export: the first fault is named, and the exit status is 1.
+    """
+    from zerotrust.audit.fault import Faulty
+    from zt.evidence import export
+
+    settings: Settings = context.obj
+    if to is None and sys.stdout.isatty():
+        output.fail("An export is for a file: --to FILE, or > FILE.", "no_file")
+    with explained():
+        there = _log(settings, log)
+        note = _cosigned(there, policy or settings.run / POLICY) if witness else there.note
+        try:
+            if to is None:
+                export(there, note, after, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+                return
+            found = _to_file(there, note, after, to)
+        except Faulty as faulty:
+            output.fail(f"{there.folder} is not exported.  {showing.fault(faulty.fault).plain}", "faulty")
+    size = found.checkpoint.size
+    document = {"export": str(to), "size": size, "after": after}
+    output.show(document, Text(f"{to}: {size - after:,} leaves of {found.checkpoint.origin}."))
+
+
+@audit.command("proof")
+def proof(
+    context: typer.Context,
+    wanted: Annotated[
+        str, typer.Argument(metavar="RECORD", help="PARTY:NUMBER, as in tool/documents:12, or the place of a leaf")
+    ],
+    *,
+    log: Log = None,
+    _json: Json = False,
+) -> None:
+    """Print the proof that a record is in the log (c2sp.org/tlog-proof); with `--json`, the record as well."""
+    from zt.proving import proved
+
+    settings: Settings = context.obj
+    with explained():
+        there = _log(settings, log)
+        entry, found = proved(there, _record(there, wanted))
+    output.show_text({"leaf": found.index, "entry": entry.decode(errors="replace"), "proof": str(found)}, str(found))
+
+
+@audit.command("policy")
+def policy(context: typer.Context, *, _json: Json = False) -> None:
+    """Print the policy that the registry publishes: the log, its witness, the quorum.  This needs no sign-in.
+
+    The registry is verified by its certificate.  Keep what you got once: the keys do not change.
+    """
+    import asyncio
+
+    from zerotrust.tlog.quorum import policy
+    from zerotrust.tlog.tree import InvalidLog
+    from zt.operators import told
+    from zt.registry_client import audit_policy
+
+    with told():
+        text = asyncio.run(audit_policy(context.obj.place()))
+    try:
+        policy(text)
+    except InvalidLog as error:
+        output.fail(f"What the registry publishes is no policy: {error}.", "malformed_policy")
+    output.show_text({"policy": text}, text)
+
+
+@audit.command("witness")
+def witness(
+    context: typer.Context,
+    *,
+    log: Log = None,
+    policy: PolicyFile = None,
+    _json: Json = False,
+) -> None:
+    """Cosign the log as a witness of your own, and print the witness's line for a policy.
+
+    It signs only what continues the checkpoint that it signed last, which it keeps on your disk.
+    """
+    from zerotrust.tlog.checkpoint import checkpoint_of
+    from zt.evidence import trusted
+    from zt.witness import Witness, default_folder
+
+    settings: Settings = context.obj
+    with explained():
+        there = _log(settings, log)
+        key, signature = Witness(default_folder()).cosign(there, trusted(policy or settings.run / POLICY).logs)
+    line, checkpoint = f"witness {key.public.name} {key.public}", checkpoint_of(there.note)
+    document = {"origin": checkpoint.origin, "size": checkpoint.size, "key": str(key.public)}
+    output.show_text(document | {"cosignature": str(signature)}, f"{line}\n")
+
+
+def _log(settings: "Settings", log: Path | None) -> "LogFolder":
+    from zt.log_folder import LogFolder
+
+    return LogFolder(log or settings.run / LEDGER)
+
+
+def _cosigned(log: "LogFolder", policy: Path) -> "Note":
+    """Return the checkpoint of a log, with the cosignature of the user's own witness."""
+    from zerotrust.tlog.note import Note
+    from zt.evidence import trusted
+    from zt.witness import Witness, default_folder
+
+    _, signature = Witness(default_folder()).cosign(log, trusted(policy).logs)
+    return Note(log.note.text, (*log.note.signatures, signature))
+
+
+def _to_file(log: "LogFolder", note: "Note", after: int, to: Path) -> "Verification":
+    """Write an export to a file, which has its name once it is whole."""
+    from zt.evidence import EvidenceError, export
+
+    unfinished = to.with_name(f"{to.name}.new")
+    try:
+        with unfinished.open("wb") as file:
+            found = export(log, note, after, file)
+        unfinished.replace(to)
+    except OSError as error:
+        raise EvidenceError(f"{to} cannot be written: {error.strerror}.", "not_written") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return found
+
+
+def _record(log: "LogFolder", wanted: str) -> int | tuple[str, int]:
+    """Return the place of a leaf, or the SPIFFE ID of a service and the number of its record."""
+    from zerotrust.tlog.checkpoint import checkpoint_of
+
+    if not (parts := re.fullmatch(r"(?:(\S+):)?([0-9]{1,15})", wanted)):
+        output.fail(
+            f"{wanted} is no record: PARTY:NUMBER, as in tool/documents:12, or the place of a leaf.", "malformed_id"
+        )
+    party, number = parts[1], int(parts[2])
+    if party is None:
+        return number
+    domain = checkpoint_of(log.note).origin.partition("/")[0]
+    return (party if party.startswith("spiffe://") else f"spiffe://{domain}/{party}"), number

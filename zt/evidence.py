@@ -1,0 +1,153 @@
+"""Makes exports of the log, and verifies them: what the commands `zt audit export` and `verify` do."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from zerotrust.audit.chain import closed, lines
+from zerotrust.audit.comparison import Delivered, compared
+from zerotrust.audit.difference import named
+from zerotrust.audit.export import exported, lines_of
+from zerotrust.audit.fault import EXPORT, LOG, Faulty
+from zerotrust.audit.outline import Outline
+from zerotrust.audit.verification import Verification
+from zerotrust.tlog.checkpoint import Checkpoint, checkpoint_of
+from zerotrust.tlog.note import Note
+from zerotrust.tlog.quorum import TrustPolicy, policy
+from zerotrust.tlog.tree import InvalidLog
+from zt.journals import journals
+from zt.log_folder import LogFolder
+from zt.progress import Progress
+
+
+class EvidenceError(Exception):
+    """It cannot be done, for a `reason`.  The text names the cause and the next step."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class AnyKey:
+    """Takes a checkpoint as it is: who signed it is for the reader of an export to say."""
+
+    @staticmethod
+    def check(note: Note) -> tuple[Checkpoint, dict[str, int]]:
+        """Return what a note says.  Raises `InvalidLog`."""
+        return checkpoint_of(note), {}
+
+
+def trusted(path: Path) -> TrustPolicy:
+    """Return the policy in a file.  Raises `EvidenceError`."""
+    try:
+        return policy(path.read_text())
+    except FileNotFoundError as error:
+        text = f"There is no policy {path}: --policy FILE names one.  `zt audit policy > FILE` asks a running registry."
+        raise EvidenceError(text, "no_policy") from error
+    except (OSError, UnicodeDecodeError, InvalidLog) as error:
+        raise EvidenceError(f"{path} is no policy: {error}.", "malformed_policy") from error
+
+
+def export(log: LogFolder, note: Note, after: int, file: BinaryIO) -> Verification:
+    """Write an export, and return it as it was verified meanwhile; the signatures were not.  Raises `Faulty`.
+
+    `note`: the checkpoint of the log, to which cosignatures may have been added.
+    """
+
+    def written() -> Iterator[bytes]:
+        for line in exported(note, log.read, after):
+            file.write(line)
+            yield line
+
+    try:
+        verification = Verification(written(), AnyKey(), after=after, source=LOG)
+    except InvalidLog as error:
+        raise EvidenceError(f"The log in {log.folder} cannot be exported: {error}.", "not_exported") from error
+    followed(verification, "Exported")
+    return verification
+
+
+@contextmanager
+def opened(source: Path, after: int) -> Iterator[tuple[Iterator[bytes], str]]:
+    """Have the lines of an export, which may be the folder of a log itself, and who made them.
+
+    Raises `LogFolderError` and `OSError`; and the lines of a folder `InvalidLog`.
+    """
+    if source.is_dir():
+        log = LogFolder(source)
+        yield exported(log.note, log.read, after), LOG
+    else:
+        with source.open("rb") as file:
+            yield lines_of(file), EXPORT
+
+
+def followed(verification: Verification, what: str, delivered: dict[str, Delivered] | None = None) -> None:
+    """Read the leaves to their end.  Raises `Faulty`.  `delivered` gets the records of each journal."""
+    progress = Progress(f"{what} leaves", verification.checkpoint.size)
+    for at, content, _ in verification.leaves():
+        progress.at(at)
+        if delivered is not None and isinstance(content, Outline):
+            known = delivered.setdefault(content.service, Delivered(content.service, content.number))
+            known.add(at, verification.journals[content.service].head)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """An export that has no fault."""
+
+    checkpoint: Checkpoint
+    after: int
+    cosigned: dict[str, int]
+    """When each witness cosigned it, in seconds since the epoch."""
+    records: dict[str, int]
+    """How many each journal has in the log."""
+    not_delivered: dict[str, int] | None
+    """How many records of the journals here are not in the log yet; None where they were not compared."""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The same for programs."""
+        content = {name: getattr(self, name) for name in ("after", "cosigned", "records", "not_delivered")}
+        head = {"origin": self.checkpoint.origin, "size": self.checkpoint.size, "root": self.checkpoint.root.hex()}
+        return head | {name: value for name, value in content.items() if value is not None}
+
+
+def verified(
+    source: Path, trust: TrustPolicy, *, after: int, held: Mapping[str, Checkpoint], local: Path | None
+) -> Verified:
+    """Verify an export, or the folder of a log, and compare the journals in the folder `local` with it.
+
+    Raises `Faulty`, `EvidenceError`, `LogFolderError` and `JournalsError`.
+    """
+    try:
+        delivered = dict[str, Delivered]() if local else None
+        with opened(source, after) as (found, maker):
+            verification = Verification(found, trust, after=after, held=held, source=maker)
+            followed(verification, "Verified", delivered)
+    except OSError as error:
+        raise EvidenceError(f"{source} cannot be read: {error.strerror}.", "unreadable") from error
+    except InvalidLog as error:  # of the folder of a log: an export's is a fault
+        raise EvidenceError(f"{source} is not the folder of a log: {error}.", "unreadable") from error
+    behind = _not_delivered(local, delivered) if local and delivered is not None else None
+    counts = {service: link.records for service, link in sorted(verification.journals.items())}
+    return Verified(verification.checkpoint, after, verification.cosigned, counts, behind)
+
+
+def _not_delivered(folder: Path, delivered: dict[str, Delivered]) -> dict[str, int]:
+    """Compare journals with what the log has of them.  Raises `Faulty`, also if one is not there."""
+    found = dict[str, int]()
+    for journal in journals(folder):
+        service, _ = named(next(lines(journal), b"")) or ("", 0)
+        if service not in delivered:
+            continue
+        older = closed(journal)
+        first = int(older[0].suffix[1:]) if older else 1
+        fault, found[service] = compared(delivered[service], lines(journal), first)
+        if fault:
+            raise Faulty(fault)
+    for service, known in delivered.items():
+        if service not in found:
+            raise Faulty(known.fault("missing", known.first, f"its journal is not in {folder}"))
+    return found

@@ -1,0 +1,105 @@
+"""The user as a witness of logs (c2sp.org/tlog-witness): one checkpoint of each log is kept on the user's disk.
+
+A witness signs only what continues the checkpoint that it signed last, and keeps it before the signature leaves.
+"""
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from zerotrust.audit.note_key import NoteKey, kept_key, new_key
+from zerotrust.durable import synced, written
+from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosigned
+from zerotrust.tlog.note import COSIGNATURE, Signature, VerifierKey, parsed
+from zerotrust.tlog.tiles import reader
+from zerotrust.tlog.tree import InvalidLog, consistency_proof
+from zerotrust.tlog.witness import NotCosigned, Request, judged
+from zt.log_folder import LogFolder
+
+NAME = "zt"
+"""Of the key; a policy calls a witness what it likes."""
+
+
+class WitnessError(Exception):
+    """The witness does not sign.  The text names the cause and the next step."""
+
+
+def default_folder() -> Path:
+    """Return where the witness keeps its key and the checkpoints."""
+    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(os.environ.get("ZT_WITNESS") or Path(config) / "zt" / "witness")
+
+
+class Witness:
+    """The key of one user, and the last checkpoint of each log."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is made, with a new key, when the witness signs for the first time."""
+        self._folder = folder
+
+    def held(self, logs: Iterable[VerifierKey]) -> dict[str, Checkpoint]:
+        """Return what was cosigned last of these logs, by their names.  Raises `WitnessError`."""
+        keys = dict[str, list[VerifierKey]]()
+        for key in logs:
+            keys.setdefault(key.name, []).append(key)
+        return {name: kept for name, known in keys.items() if (kept := self._kept(name, known))}
+
+    def _kept(self, origin: str, keys: list[VerifierKey]) -> Checkpoint | None:
+        path = self._path(origin)
+        try:
+            note = parsed(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, InvalidLog) as error:
+            raise WitnessError(f"{path} cannot be read: {error}.  Restore it: without it, no fork is seen.") from error
+        for key in keys:
+            with suppress(InvalidLog):
+                return check_signed(note, key)
+        raise WitnessError(
+            f"Another key signed {path} than the policy has for {origin}: the log was replaced, or the policy.  Once "
+            "an operator has confirmed the new log, delete that file."
+        )
+
+    def cosign(self, log: LogFolder, logs: tuple[VerifierKey, ...]) -> tuple[NoteKey, Signature]:
+        """Keep the checkpoint of a log, and return what is signed.  Raises `WitnessError` and `LogFolderError`.
+
+        `logs`: the keys that the log may have, as the policy says.
+        """
+        try:
+            with self._locked() as key:
+                origin, size = checkpoint_of(log.note).origin, checkpoint_of(log.note).size
+                held = self.held(logs)
+                old = held[origin].size if origin in held else 0
+                if old > size:
+                    raise WitnessError(
+                        f"The log in {log.folder} has {size} leaves, and this witness has cosigned {old}: it is an "
+                        "older state, such as a restored backup.  Nothing was signed."
+                    )
+                proof = consistency_proof(old, size, reader(log.read, size))
+                judged(Request(old, tuple(proof), log.note), {one.name: one for one in logs}, held)
+                written(self._path(origin), str(log.note).encode())
+                synced(self._folder)
+                return key, cosigned(log.note.text, key.public, key.private, int(time.time()))
+        except NotCosigned as error:
+            raise WitnessError(f"The log in {log.folder} is not cosigned: {error}.") from error
+        except (OSError, InvalidLog) as error:
+            raise WitnessError(f"The witness in {self._folder} cannot sign: {error}.") from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[NoteKey]:
+        """Be the only one who signs; two would each sign what the other does not know."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            path = self._folder / "key"
+            yield kept_key(path, NAME, COSIGNATURE) if path.exists() else new_key(path, NAME, COSIGNATURE)
+        finally:
+            os.close(lock)
+
+    def _path(self, origin: str) -> Path:
+        return self._folder / f"{hashlib.sha256(origin.encode()).hexdigest()[:32]}.checkpoint"
