@@ -14,7 +14,7 @@ another schema.  Three rules hold everywhere:
 
 import re
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, NewType
 
 import orjson
@@ -26,6 +26,9 @@ from zerotrust.identity import Principal
 SCHEMA: Literal[1] = 1
 MICROSECONDS = 1_000_000
 """In a second."""
+
+DESCRIBED = 1_000
+"""Callers whose description is remembered, which is the same in all records of a token."""
 
 Action = Literal["suspend", "reinstate", "revoke", "drift", "reload"]
 
@@ -98,6 +101,7 @@ class Caller(_Shape):
     expires_at: Microseconds
 
     @classmethod
+    @lru_cache(DESCRIBED)
     def of(cls, principal: Principal) -> "Caller":
         """Return the caller of a principal; times become microseconds."""
         content = {name: getattr(principal, name) for name in _NAMES[cls]}
@@ -305,5 +309,14 @@ def _reader() -> TypeAdapter[AuditEvent]:
 _NAMES = {shape: tuple(field.name for field in fields(shape)) for shape in _Shape.__subclasses__()}
 
 
-def _content(shape: Any) -> dict[str, Any]:
+def _content(shape: Any) -> dict[str, Any] | orjson.Fragment:
+    return _described(shape) if isinstance(shape, Caller) else _members(shape)
+
+
+def _members(shape: Any) -> dict[str, Any]:
     return {name: value for name in _NAMES[type(shape)] if (value := getattr(shape, name)) is not None}
+
+
+@lru_cache(DESCRIBED)
+def _described(caller: Caller) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(_members(caller), option=_CANONICAL))
