@@ -20,6 +20,7 @@ from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.audit.chain import events
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event import MICROSECONDS, Request
+from zerotrust.audit.pace import SLOW
 from zerotrust.context import current_principal, current_span, current_trace
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import PLAIN, Dialect
@@ -446,6 +447,19 @@ async def test_a_listing_needs_any_tools_scope_and_names_them_all_when_there_is_
 async def test_the_record_is_on_the_disk_before_the_handler_runs(
     door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    synced: list[list[str]] = []
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", lambda _fd: synced.append([*door.handled]))
+
+    assert (await door.ask(issuer.token())).status == 200
+
+    assert synced == [[]]
+    assert door.handled == ["POST /tasks"]
+
+
+async def test_the_handler_waits_for_a_slow_disk_and_the_loop_does_not(
+    door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door.journal._pace.took(SLOW)
     syncing, go_on, sync = threading.Event(), threading.Event(), os.fdatasync
 
     def slow_disk(fd: int) -> None:

@@ -16,8 +16,9 @@ import pytest
 from zerotrust.audit.chain import events, first_bad_record
 from zerotrust.audit.event import AuditEvent, Counts
 from zerotrust.audit.journal import MAX_RIDERS, Journal
+from zerotrust.audit.pace import PAUSE, SLOW
 from zerotrust.audit.record import GENESIS, MAX_LINE, Link, hash_of
-from zerotrust.audit.segments import JournalError
+from zerotrust.audit.segments import JournalError, Segments
 
 
 @pytest.fixture
@@ -80,6 +81,7 @@ async def test_the_future_says_which_record_it_was_and_its_hash(journal: Journal
 async def test_many_records_that_wait_together_go_out_in_few_commits_and_in_order(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    journal._pace.took(SLOW)  # so that the loop goes on meanwhile
     syncs, first_in, go_on, sync = [], threading.Event(), threading.Event(), os.fdatasync
 
     def slow_disk(fd: int) -> None:
@@ -98,6 +100,96 @@ async def test_many_records_that_wait_together_go_out_in_few_commits_and_in_orde
 
     assert len(syncs) == 2
     assert [record["number"] for record in records(path)] == list(range(1000))
+    assert first_bad_record(path) == 0
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The thread of each commit, by name."""
+    found: list[str] = []
+    sync = os.fdatasync
+
+    def noted(fd: int) -> None:
+        found.append(threading.current_thread().name)
+        sync(fd)
+
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", noted)
+    return found
+
+
+HERE = threading.main_thread().name
+
+
+async def test_a_quick_disk_has_all_records_of_a_turn_in_one_commit_of_the_loop(
+    journal: Journal, path: Path, threads: list[str], always_quick: None
+) -> None:
+    for turn in range(2):
+        await asyncio.gather(
+            *(journal.append(b'{"number":%d}' % number) for number in range(10 * turn, 10 * turn + 10))
+        )
+
+    assert threads == [HERE, HERE]
+    assert [record["number"] for record in records(path)] == list(range(20))
+
+
+@pytest.fixture
+def always_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No commit is too slow, however busy this machine is."""
+    monkeypatch.setattr("zerotrust.audit.journal.Pace.took", lambda *_: None)
+
+
+async def test_after_a_slow_commit_a_thread_makes_them_for_a_while(
+    journal: Journal, path: Path, threads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("zerotrust.audit.pace.time.monotonic", lambda: now[0])
+    sync = os.fdatasync
+
+    def slow(fd: int) -> None:
+        sync(fd)
+        now[0] += SLOW
+
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", slow)
+    for _ in range(2):
+        await journal.append(b"{}")
+    now[0] += PAUSE
+    await journal.append(b"{}")
+
+    assert threads == [HERE, "journal", HERE]
+
+
+async def test_what_the_thread_is_about_to_commit_stays_in_front_of_what_comes_later(
+    journal: Journal, path: Path, threads: list[str], always_quick: None
+) -> None:
+    with journal._committing:  # as the thread holds it
+        first = journal.append(b'{"number":0}')
+        await asyncio.sleep(0)
+        second = journal.append(b'{"number":1}')
+        await asyncio.sleep(0)
+    await asyncio.gather(first, second)
+
+    assert set(threads) == {"journal"}
+    assert [record["number"] for record in records(path)] == [0, 1]
+
+
+async def test_a_commit_that_was_interrupted_is_the_last_until_a_restart(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_fd: int) -> None:
+        raise KeyboardInterrupt
+
+    segments = Segments(path)
+    segments.commit([b'{"what":"record 1"}'])
+    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        segments.commit([b'{"what":"record 2"}'])
+    monkeypatch.undo()
+
+    with pytest.raises(JournalError, match="until a restart: a commit was interrupted"):
+        segments.commit([b'{"what":"record 3"}'])
+    segments.close()
+    await filled(path, 1)
+    assert [record["n"] for record in records(path)] == [1, 2, 3]  # it was written, and nobody was told
     assert first_bad_record(path) == 0
 
 
@@ -254,6 +346,17 @@ async def test_a_record_that_no_log_would_take_leaves_no_hole(journal: Journal, 
     assert first_bad_record(path) == 0
 
 
+async def test_a_commit_that_is_due_after_the_journal_was_closed_finds_all_written(
+    journal: Journal, path: Path, threads: list[str]
+) -> None:
+    waiting = journal.append(b"{}")
+    journal.close()
+    await waiting
+    await asyncio.sleep(0)
+
+    assert threads == ["journal"]
+
+
 async def test_closing_writes_what_waits(journal: Journal, path: Path) -> None:
     waiting = [journal.append(orjson.dumps({"number": number})) for number in range(100)]
     journal.close()
@@ -369,7 +472,8 @@ async def test_where_nothing_waits_any_more_there_is_no_commit(
     asked.pop()()
 
     assert asked == []
-    assert journal._waiting.empty()
+    await asyncio.sleep(0)
+    assert journal._commits == 1
     journal.ride(b'{"what":"another outcome"}')
     assert len(asked) == 1
 

@@ -7,11 +7,14 @@ Records that wait at the same time are written in one commit; events that no cal
 import asyncio
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from zerotrust.audit.pace import Pace
 from zerotrust.audit.record import Link
 from zerotrust.audit.segments import MAX_EVENT, JournalError, Segments
 
@@ -21,19 +24,22 @@ MAX_RIDERS = 1_000
 RIDE_WITHIN = 0.5
 """Seconds after which waiting riders get a commit of their own, unless there was one; then they wait once more."""
 
-_Item = tuple[bytes, asyncio.Future[Link]] | Literal["ride", "end"]
-"""An event with its future, or why to commit without one."""
-
 
 class Journal:
-    """One party's journal, written by one process."""
+    """One party's journal, written by one process.
+
+    A commit is made where it costs least: while the disk is quick, by the event loop at the end of its turn, for all
+    records of that turn.  Otherwise a thread makes it, and the loop goes on meanwhile.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the journal at `path`, or create it.  Raises `JournalError` if its chain is broken or it is in use."""
-        self._segments = Segments(path)
-        self._waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._segments, self._pace = Segments(path), Pace()
+        self._asked: deque[tuple[bytes, asyncio.Future[Link]]] = deque()
         self._riders: deque[bytes] = deque(maxlen=MAX_RIDERS)
-        self._commits, self._due = 0, False
+        self._commits, self._due, self._soon = 0, False, False
+        self._committing = threading.Lock()
+        self._orders: queue.SimpleQueue[Literal["commit", "end"]] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
         self._writer.start()
 
@@ -47,7 +53,8 @@ class Journal:
         if len(event) > MAX_EVENT:
             _fail([done], JournalError("the record is too large"))
         elif self._writer.is_alive():
-            self._waiting.put((event, done))
+            self._asked.append((event, done))
+            self._commit_soon()
         else:
             _fail([done], JournalError("the journal is closed"))
         return done
@@ -68,41 +75,61 @@ class Journal:
     def _overdue(self, commits: int) -> None:
         self._due = False
         if self._commits == commits:
-            self._waiting.put("ride")
+            self._commit_soon()
         elif self._riders:  # commits happen: the riders go with the next one
             self._wait_for_others()
 
     def close(self) -> None:
         """Write the queued events, then stop."""
-        self._waiting.put("end")
+        self._orders.put("end")
         self._writer.join()
         self._segments.close()
 
-    def _write(self) -> None:
-        items: list[_Item] = []
-        while "end" not in items:
-            items = [self._waiting.get()]
-            while not self._waiting.empty():  # everything queued goes into one commit
-                items.append(self._waiting.get())
-            self._commit([item for item in items if not isinstance(item, str)])
+    def _commit_soon(self) -> None:
+        if not self._pace.quick:
+            self._orders.put("commit")
+        elif not self._soon:
+            self._soon = True
+            asyncio.get_running_loop().call_soon(self._commit_here)
 
-    def _commit(self, asked: list[tuple[bytes, asyncio.Future[Link]]]) -> None:
-        """Commit these and the riders, and settle the futures in their event loop."""
+    def _commit_here(self) -> None:
+        """Commit in the event loop, unless the thread does, or did when the journal was closed."""
+        self._soon = False
+        if not self._committing.acquire(blocking=False):
+            self._orders.put("commit")
+            return
+        try:
+            if not self._asked and not self._riders:
+                return
+            began = time.monotonic()
+            _, settle = self._commit()
+            self._pace.took(time.monotonic() - began)
+        finally:
+            self._committing.release()
+        settle()
+
+    def _write(self) -> None:
+        order = ""
+        while order != "end":
+            order = self._orders.get()
+            with self._committing:
+                loop, settle = self._commit()
+            if loop and not loop.is_closed():
+                loop.call_soon_threadsafe(settle)
+
+    def _commit(self) -> tuple[asyncio.AbstractEventLoop | None, Callable[[], None]]:
+        """Commit all that waits.  Return how to settle the futures, and in which event loop."""
+        asked = [self._asked.popleft() for _ in range(len(self._asked))]
         riders = [self._riders.popleft() for _ in range(len(self._riders))]
         futures = [done for _, done in asked]
+        loop = futures[0].get_loop() if futures else None
         try:
             links = self._segments.commit([*riders, *(event for event, _ in asked)])
         except JournalError as failure:
             self._riders.extendleft(reversed(riders))  # for the next commit
-            _in_their_loop(futures, _fail, failure)
-            return
+            return loop, partial(_fail, futures, failure)
         self._commits += bool(links)
-        _in_their_loop(futures, _resolve, links[len(riders) :])
-
-
-def _in_their_loop(futures: list[asyncio.Future[Link]], settle: Callable[..., None], how: object) -> None:
-    if futures and not (loop := futures[0].get_loop()).is_closed():
-        loop.call_soon_threadsafe(settle, futures, how)
+        return loop, partial(_resolve, futures, links[len(riders) :])
 
 
 def _resolve(futures: Iterable[asyncio.Future[Link]], links: Iterable[Link]) -> None:

@@ -25,6 +25,9 @@ class JournalError(ZeroTrustError, OSError):
     """The journal cannot be written, or was changed; a service without its journal refuses."""
 
 
+_INTERRUPTED = JournalError("the journal cannot be written, until a restart: a commit was interrupted")
+
+
 class Segments:
     """The files of one journal, open for this process alone."""
 
@@ -59,6 +62,7 @@ class Segments:
             links.append(link)
             chain.append(line + b"\n")
         data = b"".join(chain)
+        self._failure = _INTERRUPTED  # until it is known how it went
         try:
             if os.write(self._fd, data) != len(data):
                 raise OSError(errno.ENOSPC, "only a part was written")
@@ -69,7 +73,7 @@ class Segments:
         except OSError as error:  # what is on the disk is unknown until it is read again
             self._failure = _until_restart(error)
             raise self._failure from error
-        self._link, self._end = link, self._end + len(data)
+        self._link, self._end, self._failure = link, self._end + len(data), None
         return links
 
     def close(self) -> None:
@@ -101,7 +105,9 @@ class Segments:
             os.ftruncate(self._fd, self._end)
         except OSError:
             self._failure = _until_restart(error)
-        return self._failure or JournalError(f"the journal cannot be written: {error.strerror}")
+            return self._failure
+        self._failure = None
+        return JournalError(f"the journal cannot be written: {error.strerror}")
 
 
 def _until_restart(error: OSError) -> JournalError:
