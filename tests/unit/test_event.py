@@ -24,6 +24,7 @@ from zerotrust.audit.event import (
     Effect,
     Peer,
     Policy,
+    Refusal,
     Repeated,
     Request,
     Resource,
@@ -100,7 +101,8 @@ def test_what_is_known_of_a_caller_is_of_that_caller(caller: Caller) -> None:
     for name in ("token_id", "scopes", "issued_at", "actors"):
         other = replace(caller, **{name: getattr(CALLER, name)})
         for one in (caller, other):
-            event = replace(EVENT, data=replace(EVENT.data, principal=one))
+            data = Refusal(decision=Decided(allowed=False, reason="not_bound"), principal=one)
+            event = replace(EVENT, data=data)
             try:
                 raw = event.canonical()
             except TypeError:
