@@ -166,6 +166,8 @@ class Revocations:
         return _GOOD if self.fresh else _UNKNOWN  # control: revocations-fresh
 
     def _revoked_from(self, principal: Principal) -> Decision | None:
+        if not self._all.causes:
+            return None
         for until, cause in self._all.times(principal.subject, (principal.client, *principal.actors)):
             if principal.chain_started_at <= until:  # control: chain-started-after-revocation
                 return _revoked(f"chain started before {until}: {cause}")
