@@ -26,9 +26,7 @@ def strict_object(text: bytes, *, most: int | None = MAX_ELEMENTS) -> dict[str, 
     text; if it is nested too deep or has too many elements, before any of it is parsed.
     """
     check_size(text, most)  # control: json-size
-    found = json.loads(
-        text.decode(), object_pairs_hook=_unique, parse_int=_exact, parse_float=_finite, parse_constant=_refuse
-    )
+    found = _DECODER.decode(text.decode())
     if _HALF_A_PAIR.search(text):
         json.dumps(found, ensure_ascii=False).encode()  # fails for a lone surrogate, which is not a character
     if not isinstance(found, dict):
@@ -80,3 +78,6 @@ def _finite(digits: str) -> float:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_exact, parse_float=_finite, parse_constant=_refuse)
