@@ -231,6 +231,35 @@ async def test_a_model_never_sees_a_tool_that_is_not_as_it_was_approved(system: 
     assert "is not as it was approved" in found["detail"]
 
 
+async def test_a_tool_that_changes_after_it_was_found_as_approved_is_noticed(system: System, issuer: Issuer) -> None:
+    address, lies = system.addresses[TOOL], False
+
+    def rug_pull(answer: Json) -> None:
+        if lies and (tools := answer.get("result", {}).get("tools")):
+            poison(tools[0])
+
+    system.apps[address] = answering(system.apps[address], rug_pull)
+    results = []
+    for lies in (False, False, True, False):
+        _, result = await worked(system, issuer.token(), READ_IT)
+        results.append(result["event"])
+
+    assert results == ["finished", "finished", "failed", "finished"]
+
+
+async def test_a_tool_is_compared_again_when_another_is_approved(system: System, issuer: Issuer) -> None:
+    reader = system.services[READER]
+    assert (await worked(system, issuer.token(), READ_IT))[1]["event"] == "finished"
+    approved = reader.snapshot.approved
+    tools = {name: "0" * 64 for name in approved[TOOL].tools}
+    other = {**approved, TOOL: approved[TOOL].model_copy(update={"tools": tools})}
+    reader.use(reader.snapshot.model_copy(update={"approved": other}), reader._policy)
+
+    _, result = await worked(system, issuer.token(), READ_IT)
+
+    assert (result["event"], result["text"]) == ("failed", f"{READER}: {Reason.PEER_UNTRUSTED}")
+
+
 async def test_what_no_model_is_told_may_change(system: System, issuer: Issuer) -> None:
     address = system.addresses[TOOL]
 

@@ -46,6 +46,8 @@ class ToolClient:
     def __init__(self, service: Service, name: str) -> None:
         self._service, self.name = service, name
         self._client: Client | None = None
+        self._checked: tuple[dict[str, str], list[Tool]] | None = None
+        """The approval and the tools that were compared last, and were the same."""
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -87,10 +89,13 @@ class ToolClient:
     async def _check(self, listed: list[Tool]) -> None:
         """Check that the descriptions, which a model will read, are as approved.  Raises `Denied`."""
         approved = self._service.snapshot.approved[self.name].tools
+        if self._checked == (approved, listed):
+            return
         for tool in listed:
             described = tool.model_dump(mode="json", by_alias=True)
             if approved.get(tool.name) != tool_digest(described):  # control: tool-description-approved
                 await self._service.distrust(self.name, f"tool {tool.name} is not as it was approved")
+        self._checked = approved, listed
 
     async def call(self, name: str, arguments: dict[str, Any], token: ExchangedToken) -> tuple[str, bool]:
         """Call a tool.  Return its answer, and whether the call succeeded; a refusal is an answer, too.
