@@ -240,7 +240,8 @@ async def test_a_tool_that_changes_after_it_was_found_as_approved_is_noticed(sys
 
     system.apps[address] = answering(system.apps[address], rug_pull)
     results = []
-    for lies in (False, False, True, False):
+    for now in (False, False, True, False):
+        lies = now
         _, result = await worked(system, issuer.token(), READ_IT)
         results.append(result["event"])
 
@@ -251,7 +252,7 @@ async def test_a_tool_is_compared_again_when_another_is_approved(system: System,
     reader = system.services[READER]
     assert (await worked(system, issuer.token(), READ_IT))[1]["event"] == "finished"
     approved = reader.snapshot.approved
-    tools = {name: "0" * 64 for name in approved[TOOL].tools}
+    tools = dict.fromkeys(approved[TOOL].tools, "0" * 64)
     other = {**approved, TOOL: approved[TOOL].model_copy(update={"tools": tools})}
     reader.use(reader.snapshot.model_copy(update={"approved": other}), reader._policy)
 

@@ -1,9 +1,11 @@
 """From settings to a running party, over real sockets: the registry is followed, and the party is known by its SVID."""
 
 import asyncio
+import gc
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +25,7 @@ from zerotrust.decision import Reason
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
-from zerotrust.runtime import compose, follow, policy_of, serve, without_slash
+from zerotrust.runtime import compose, follow, policy_of, serve, spare_what_is_loaded, without_slash
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.svid import Svid
@@ -98,6 +100,14 @@ def composed(
     )
 
 
+@pytest.fixture(autouse=True)
+def _collector_as_before() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
 @asynccontextmanager
 async def serving(service: Service, app: ASGIApp, workload: Workload) -> AsyncIterator[None]:
     """Serve a party until the block ends."""
@@ -170,6 +180,7 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
                 feed.revocations,
             )
             async with serving(service, create_inference(service), workload):
+                assert gc.get_freeze_count() > 0
                 url = f"{snapshot.addresses[INFERENCE]}/health"
                 async with caller(snapshot, "agent/reader") as reader:
                     assert (await reader.get(url)).json() == {"status": "ok"}
@@ -315,6 +326,28 @@ async def test_who_was_launched_as_somebody_else_does_not_serve(snapshot: Regist
 
     with pytest.raises(WorkloadError, match=r"launched as .*/agent/reader, and started as inference"):
         await serve(service, create_inference(service), workload, settings(snapshot, tmp_path))
+
+
+class Ring:
+    """Garbage that only the collector finds."""
+
+    def __init__(self) -> None:
+        self.ring = self
+
+
+def test_the_garbage_of_requests_is_found_and_what_was_loaded_is_not_looked_through() -> None:
+    loaded = weakref.ref(Ring())
+    kept = Ring()
+    spare_what_is_loaded()
+    assert loaded() is None
+
+    loaded, made = weakref.ref(kept), weakref.ref(Ring())
+    del kept
+    gc.collect()
+
+    assert made() is None
+    assert loaded() is not None
+    assert gc.get_threshold() == runtime.COLLECTED_AFTER
 
 
 def test_an_address_is_compared_without_a_slash_at_its_end() -> None:

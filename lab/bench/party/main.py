@@ -11,7 +11,7 @@ from lab.bench.party.naive import Naive
 from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
 from zerotrust.registry.snapshot import RegistrySnapshot
-from zerotrust.runtime import compose, follow, policy_of, serve
+from zerotrust.runtime import compose, follow, policy_of, serve, spare_what_is_loaded
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
@@ -67,6 +67,7 @@ async def live(settings: Settings, variant: str, name: str) -> None:
                 return await serve(service, app, workload, settings)
         if variant != "none":
             return await serve(service, app, workload, settings)
+        spare_what_is_loaded()  # as `serve` does, so that it makes no difference between variants
         return await server(app, host=settings.host, port=settings.port, tls=None).serve()
 
 
